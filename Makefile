@@ -1,0 +1,46 @@
+# make run      set up, then train A3C on Pendulum with 4, 6 and 12 workers (the main job)
+# make run ARGS="env=pendulum workers=4"     set up, then run anything else
+# make test     set up, then run the tests     (make test ARGS="-k returns" for some of them)
+# make lint     set up, then ruff and mypy
+# make bench    set up, then the benchmarks    (make bench ARGS="--repeats 5")
+# make setup    only set up: a virtual environment in .venv with the pinned versions of constraints.txt
+# make clean    remove .venv and caches; never outputs/
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench clean
+
+help:
+	@sed -n 's/^# \(make\)/  \1/p' Makefile
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "a3c_exp needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (once; later calls skip this)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@touch $(STAMP)
+
+setup: $(STAMP)
+
+run: $(STAMP)
+	@$(BIN)/python -m a3c_exp $(if $(strip $(ARGS)),$(ARGS),env=pendulum workers=4$(comma)6$(comma)12 -m)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+
+comma := ,

@@ -1,0 +1,164 @@
+"""The command: compose, check everything, then run.
+
+Nothing heavy is imported here, so that help and mistakes are answered quickly.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+
+from a3c_exp.compose import CONFIG_DIR, Job, jobs
+from a3c_exp.config import register
+from a3c_exp.core.errors import A3CError, ConfigError
+from a3c_exp.directories import register_resolvers, reserve
+from a3c_exp.run_record import remember_command
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main() -> None:
+    """Entry of ``python -m a3c_exp`` and of the console script ``a3c-exp``. Ends the process with an exit code:
+    0 done, 1 a run failed, 2 the command was wrong, 130 Ctrl-C, 143 SIGTERM."""
+    try:
+        sys.exit(_main(sys.argv[1:]))
+    except A3CError as error:
+        _say(str(error))
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _main(argv: Sequence[str]) -> int:
+    remember_command(sys.argv)
+    register()
+    register_resolvers()
+    arguments = get_args_parser().parse_args(list(argv))
+    overrides: list[str] = arguments.overrides
+    only_asks = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
+    if only_asks or arguments.experimental_rerun:
+        _hydra_main()
+        return 0
+    targets = [text.partition("=")[2] for text in overrides if text.startswith("resume=")]
+    if targets:
+        return _resume(Path(targets[-1]), [text for text in overrides if not text.startswith("resume=")], arguments.multirun)
+    folders = [arguments.config_dir] if arguments.config_dir else []
+    planned = jobs(overrides, arguments.multirun, folders)
+    _check_parts(planned)
+    sys.argv[1:] = _with_directory(list(argv), planned, arguments.multirun)
+    _Sweep.total = len(planned)
+    return _run(multirun=arguments.multirun)
+
+
+def _check_parts(planned: Sequence[Job]) -> None:
+    """Build every run's parts once, so that what cannot run is refused before anything is started or made."""
+    if any(job.config.parallelism.get("start_method") == "forkserver" for job in planned):
+        from a3c_exp.parallelism.supervisor import warm_up
+
+        warm_up()  # it imports torch while this process does
+    from a3c_exp.assembly import assemble
+
+    for job in planned:
+        try:
+            assemble(job.config)
+        except ConfigError as error:
+            where = f"{' '.join(job.overrides)}: " if len(planned) > 1 else ""
+            raise ConfigError(f"{where}{error}") from None
+
+
+def _with_directory(argv: list[str], planned: Sequence[Job], multirun: bool) -> list[str]:
+    """The command line with a directory that is this command's own, unless the person named one."""
+    key, suffix = ("hydra.sweep.dir", "_sweep") if multirun else ("hydra.run.dir", "")
+    named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
+    if not named:
+        return [f"{key}='{reserve(planned[0].env + suffix)}'", *argv]
+    used = sorted(Path(named[-1]).glob("*/run.json" if multirun else "run.json"))
+    if used:
+        raise ConfigError(
+            f"{used[0].parent} already holds a run, and no run is ever overwritten. "
+            f"Go on with it (resume={used[0].parent}) or choose another {key}"
+        )
+    return argv
+
+
+@dataclass
+class _Sweep:
+    """How the jobs of this process's command fared."""
+
+    total = 1
+    begun = 0
+    failures: "list[str]"
+
+
+_sweep = _Sweep([])
+
+
+def _run(multirun: bool) -> int:
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands exceptions on instead of printing them
+    try:
+        _hydra_main()
+    except A3CError as error:
+        if not _sweep.failures:
+            raise
+        if not multirun:
+            _say(str(error))
+    if multirun and _sweep.total > 1:
+        lines = [f"{_sweep.total - len(_sweep.failures)} of {_sweep.total} runs finished", *_sweep.failures]
+        _say("\n".join(lines))
+    return 1 if _sweep.failures else 0
+
+
+def _task(config: "DictConfig") -> float:
+    """What Hydra calls for each job."""
+    from a3c_exp.experiment import Identity, run
+
+    settings = HydraConfig.get()
+    multirun = settings.mode is not None and settings.mode.name == "MULTIRUN"
+    directory = Path(settings.runtime.output_dir)
+    _Sweep.begun += 1
+    if multirun and _Sweep.total > 1:
+        _say(f"run {_Sweep.begun} of {_Sweep.total}: {settings.job.override_dirname or 'defaults'}")
+    identity = Identity(
+        directory=directory,
+        name=config.name or (directory.name if multirun else f"{directory.parent.name}_{directory.name}"),
+        group=Path(settings.sweep.dir).name if multirun else None,
+        env=str(settings.runtime.choices.env),
+        parallelism=str(settings.runtime.choices.parallelism),
+        overrides=list(settings.overrides.task),
+    )
+    try:
+        return run(config, identity)
+    except A3CError as error:
+        _sweep.failures.append(f"failed: {identity.name}: {error}")
+        raise
+
+
+def _resume(directory: Path, overrides: Sequence[str], multirun: bool) -> int:
+    if multirun:
+        raise ConfigError("resume goes on with one run, so it takes no -m")
+    from a3c_exp.resume import resumed_config
+
+    config = resumed_config(directory, overrides)
+    from a3c_exp.experiment import resume
+
+    resume(directory, config)
+    return 0
+
+
+def _hydra_main() -> Any:
+    return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_task)()
+
+
+def _say(text: str) -> None:
+    print(f"a3c_exp: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

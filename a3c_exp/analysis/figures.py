@@ -1,0 +1,177 @@
+"""Curves as SVG: one figure a question, all in one style, drawn by matplotlib (which is imported only when needed)."""
+
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from a3c_exp.analysis import svg
+from a3c_exp.analysis.aggregate import (
+    MIN_SEEDS,
+    Band,
+    Comparison,
+    Configuration,
+    Curve,
+    curve,
+    mean_band,
+    members,
+    quartile_band,
+)
+from a3c_exp.analysis.labels import End, add_legend, end_of, label_ends
+from a3c_exp.analysis.paper import AXES, CHARACTER, STYLE, paper, scale
+from a3c_exp.analysis.plots import PLOTS, Plot
+from a3c_exp.analysis.reading import FloatArray
+from a3c_exp.core.errors import A3CError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_THIN = {"curves": 300, "diagnostics": 80}  # points a line; more only show noise
+_MARKED = 30  # evaluations up to which each gets a dot
+_LONGEST = 12  # characters up to which a label is written at the end of its line
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn plot: a file of its own (with a legend) and a part of a page (which has one for all)."""
+
+    plot: Plot
+    file: str
+    inline: str
+    caption: str
+
+
+def colours(comparison: Comparison, ranking: Sequence[float]) -> dict[Configuration, svg.Ink]:
+    """A colour for each configuration; if they are too many, grey for all but the highest in ``ranking``."""
+    known = [value if math.isfinite(value) else -math.inf for value in ranking]
+    order = sorted(range(len(known)), key=known.__getitem__, reverse=True)
+    best = set(order[: len(svg.SERIES)])
+    inks = iter(svg.SERIES)
+    return {item: next(inks) if i in best else svg.OTHER for i, item in enumerate(comparison.configurations)}
+
+
+def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink]) -> list[Drawing]:
+    """All plots for which there are numbers.
+
+    Raises:
+        A3CError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib import style
+    except ImportError as error:
+        raise A3CError('a report needs matplotlib, which is not installed: pip install "a3c_exp[report]"') from error
+    drawings = []
+    with style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's fonts have it
+        for plot in PLOTS:
+            curves = {item: _curves(plot, item) for item in comparison.configurations}
+            if any(curves.values()):
+                drawings.append(_draw(plot, comparison.title, curves, inks))
+    return drawings
+
+
+def _curves(plot: Plot, configuration: Configuration) -> list[Curve]:
+    found = (curve(run, plot.table, plot.quantity, plot.axis) for run in configuration.runs)
+    return [_thin(item, _THIN[plot.section]) for item in found if item is not None]
+
+
+def _draw(
+    plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks: dict[Configuration, svg.Ink]
+) -> Drawing:
+    named = [item for item in curves if curves[item] and inks[item] != svg.OTHER] if len(curves) > 1 else []
+    longest = max((len(item.short) for item in named), default=0)
+    at_ends = 0 < longest <= _LONGEST
+    figure, axes = paper(plot, right=longest * CHARACTER + 12.0 if at_ends else 10.0)
+    ends: list[End] = []
+    left_out = 0
+    several = any(len(members(items)) >= MIN_SEEDS for items in curves.values() if items)
+    for item in sorted(curves, key=lambda item: inks[item] != svg.OTHER):  # grey ones first, below the others
+        if curves[item]:
+            plain = inks[item] == svg.OTHER
+            band = (mean_band if plot.spread == "interval" else quartile_band)(curves[item])
+            if plain:
+                _background(axes, curves[item], band, inks[item].light)
+            else:
+                _series(axes, plot, curves[item], band, inks[item].light)
+            if plot.spread == "interval" and not several and not plain:
+                _shade_intervals(axes, curves[item], inks[item].light)
+            left_out += len(curves[item]) - band.seeds if band else 0
+            if item in named:
+                ends.append(end_of(curves[item], item.short, inks[item].light))
+    scale(axes, plot, np.concatenate([item.y for items in curves.values() for item in items]))
+    if at_ends:
+        label_ends(figure, axes, ends)
+    page = _svg(figure)
+    if named:
+        add_legend(figure, title, [(item.short, inks[item].light) for item in named])
+    words = f"{plot.title} against {AXES[plot.axis].lower()}"
+    caption = f"{plot.note} {_reading(plot, several)}" if plot.section == "curves" else plot.note
+    if left_out:
+        caption += f" Left out of the bands: {left_out} run{'s' * (left_out > 1)} that did not get as far."
+    return Drawing(plot, svg.standalone(_svg(figure), words), svg.inline(page, plot.name, words), caption)
+
+
+def _reading(plot: Plot, several: bool) -> str:
+    """How to read lines and bands, given whether any configuration has seeds enough for a band."""
+    if several:
+        if plot.spread == "interval":
+            return "Line and band: mean over seeds with its 95 % bootstrap interval; thin: single seeds."
+        return "Line and band: median and middle half of the seeds; thin: single seeds."
+    if plot.spread == "interval":
+        return "One line a seed; band: 95 % interval over its evaluation episodes."
+    return "One line a seed; three or more would get a band."
+
+
+def _series(axes: "Axes", plot: Plot, curves: list[Curve], band: Band | None, colour: str) -> None:
+    """Draw one configuration: its single seeds, and its band if it has one."""
+    faint = max(0.12, 0.45 * min(1.0, 4.0 / len(curves)))  # many seeds make a cloud, not a wall
+    single: dict[str, Any] = {"linewidth": 0.7, "alpha": faint} if band else {"linewidth": 1.4, "alpha": 0.9}
+    for item in curves:
+        dot = "o" if item.x.size == 1 or (not band and _dotted(plot, item.x)) else ""
+        axes.plot(item.x, item.y, color=colour, marker=dot, markersize=3.0, **single)
+    if band is None:
+        return
+    axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.17, linewidth=0)
+    dot = "o" if _dotted(plot, band.x) else ""
+    axes.plot(band.x, band.middle, color=colour, linewidth=1.9, marker=dot, markersize=3.2)
+
+
+def _background(axes: "Axes", curves: Sequence[Curve], band: Band | None, colour: str) -> None:
+    """A configuration beyond the last colour: one thin line, or one a seed."""
+    for x, y in [(band.x, band.middle)] if band else [(item.x, item.y) for item in curves]:
+        axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.5)
+
+
+def _dotted(plot: Plot, x: FloatArray) -> bool:
+    """Whether points are so few that each should be seen."""
+    return x.size == 1 or (plot.spread == "interval" and x.size <= _MARKED)
+
+
+def _shade_intervals(axes: "Axes", curves: Sequence[Curve], colour: str) -> None:
+    """The intervals over episodes that each evaluation came with: only where there is none over seeds to mix up."""
+    for item in curves:
+        low, high = (curve(item.run, "evaluations", name, "env_step") for name in ("ci_low", "ci_high"))
+        if low and high and low.x.size == high.x.size:
+            axes.fill_between(low.x, low.y, high.y, color=colour, alpha=0.13, linewidth=0)
+
+
+def _svg(figure: "Figure") -> str:
+    target = io.StringIO()
+    figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    return svg.slim(target.getvalue())
+
+
+def _thin(item: Curve, most: int) -> Curve:
+    """At most about ``most`` points: means of neighbours. It ends where it ended, at the mean of its last ones."""
+    every = math.ceil(item.x.size / most)
+    if every == 1:
+        return item
+    starts = np.arange(0, item.x.size - 1, every)
+    sizes = np.diff(np.append(starts, item.x.size - 1))
+    x, y = (np.add.reduceat(values[:-1], starts) / sizes for values in (item.x, item.y))
+    return Curve(item.run, np.append(x, item.x[-1]), np.append(y, item.y[-every:].mean()))

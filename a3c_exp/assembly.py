@@ -1,0 +1,145 @@
+"""From a composed configuration to the parts of a run, with every impossible combination refused on the way."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from a3c_exp.blueprint import blueprint
+from a3c_exp.config import check
+from a3c_exp.core.budget import Budget
+from a3c_exp.core.choices import Device, Reduction, ValueLoss
+from a3c_exp.core.errors import ConfigError
+from a3c_exp.core.loss import LossSpec
+from a3c_exp.core.types import LearnerSpec, TrainingState
+from a3c_exp.evaluation import EvaluationSpec, Evaluator
+from a3c_exp.parallelism.base import Parallelism, Task
+from a3c_exp.trainer import Cadence
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of one run, built but not started: no process, no directory.
+
+    Attributes:
+        task: what workers need.
+        parallelism: how they run.
+        make_logger: for the logger group's logger.
+        evaluation: how weights are judged.
+        cadence: how often what happens.
+        keep_last: how many checkpoints stay.
+        initial_state: the seeded weights, before the first update.
+    """
+
+    task: Task
+    parallelism: Parallelism
+    make_logger: partial[Any]
+    evaluation: EvaluationSpec
+    cadence: Cadence
+    keep_last: int
+    initial_state: TrainingState
+
+
+def assemble(config: DictConfig) -> Assembly:
+    """Build every part once.
+
+    Raises:
+        ConfigError: a value or a combination that cannot be run.
+    """
+    check(config)
+    optimizer = blueprint(config.optimizer, "optimizer")()
+    task = Task(
+        make_envs=blueprint(config.env, "env", given=("num_envs", "render_mode")),
+        make_model=blueprint(config.model, "model", given=("observation_space", "action_space", "seed")),
+        optimizer=optimizer,
+        learner=learner_spec(config),
+        workers=config.workers,
+        budget=Budget(config.max_episodes, config.max_env_steps),
+        max_episode_steps=config.max_episode_steps,
+        seed=config.seed,
+        device=device(config.device),
+    )
+    parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
+    evaluation = evaluation_spec(config)
+
+    envs = task.make_envs(num_envs=1)
+    try:
+        if task.max_episode_steps is None:
+            task = Task(**{**vars(task), "max_episode_steps": envs.default_max_episode_steps})
+        model, layout = task.model(envs)
+        Evaluator(model, layout, envs, evaluation, task.seed)  # refuses what could not be evaluated
+        weights = layout.flatten(model).cpu()
+    finally:
+        envs.close()
+    return Assembly(
+        task=task,
+        parallelism=parallelism,
+        make_logger=_logger(config),
+        evaluation=evaluation,
+        cadence=Cadence(
+            config.metrics.every_env_steps, config.evaluation.every_env_steps, config.checkpoint.every_env_steps
+        ),
+        keep_last=config.checkpoint.keep_last,
+        initial_state=TrainingState.initial(weights, optimizer.state_rows, config.workers),
+    )
+
+
+def learner_spec(config: DictConfig) -> LearnerSpec:
+    """The learning half of the configuration."""
+    return LearnerSpec(
+        gamma=config.gamma,
+        n_step=config.n_step,
+        loss=LossSpec(
+            value_coef=config.value_coef,
+            entropy_coef=config.beta,
+            value_loss=ValueLoss(config.value_loss),
+            policy_reduction=Reduction(config.reductions.policy),
+            value_reduction=Reduction(config.reductions.value),
+            entropy_reduction=Reduction(config.reductions.entropy),
+        ),
+        max_grad_norm=config.max_grad_norm,
+        bootstrap_on_truncation=config.bootstrap_on_truncation,
+        reward_shift=config.reward_shift,
+        reward_scale=config.reward_scale,
+        window_ends_with_episode=config.window_ends_with_episode,
+    )
+
+
+def evaluation_spec(config: DictConfig) -> EvaluationSpec:
+    """How the run judges its weights while it trains."""
+    return EvaluationSpec(
+        config.evaluation.episodes, config.evaluation.deterministic, config.evaluation.max_episode_steps
+    )
+
+
+def device(wanted: Device) -> str:
+    """The name torch knows the device by.
+
+    Raises:
+        ConfigError: this machine has no such device.
+    """
+    present = ["cpu"]
+    if torch.backends.mps.is_available():
+        present.insert(0, "mps")
+    if torch.cuda.is_available():
+        present.insert(0, "cuda")
+    if wanted is Device.auto:
+        return present[0]
+    if wanted.value not in present:
+        raise ConfigError(f"device={wanted.value}, but this machine has only {', '.join(sorted(present))}. Try device=auto")
+    return wanted.value
+
+
+def _logger(config: DictConfig) -> partial[Any]:
+    make = blueprint(config.logger, "logger", given=("say",))
+    make()  # its constructor checks its values; starting is another matter
+    return make
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain, resolved containers, for loggers and files."""
+    container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

@@ -1,0 +1,174 @@
+"""From a command line to checked configurations, before Hydra makes a directory or starts a job."""
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from a3c_exp import config as schema
+from a3c_exp.core.errors import ConfigError
+
+_INSTALLED = Path(__file__).parent / "conf"
+CONFIG_DIR = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent / "conf"
+"""The config groups: inside the package once installed, beside it in a checkout."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run that a command line asks for.
+
+    Attributes:
+        overrides: without sweeps.
+        config: composed and checked.
+        env: the chosen option of the env group, for directory names.
+    """
+
+    overrides: tuple[str, ...]
+    config: DictConfig
+    env: str
+
+
+def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> list[Job]:
+    """Every run that these overrides mean, each composed and its values checked.
+
+    Args:
+        overrides: as typed, sweeps included.
+        multirun: whether ``-m`` was given.
+        search: further config folders (``--config-dir``).
+
+    Raises:
+        ConfigError: any of them cannot be run; nothing has been started or made.
+    """
+    parsed = _parse(overrides)
+    sweeps = [override for override in parsed if override.is_sweep_override()]
+    if sweeps and not multirun:
+        raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
+    found = []
+    with _composer():
+        for choice in itertools.product(*(_values(override) for override in parsed)):
+            found.append(_job(choice, search))
+    _refuse_twins(found)
+    return found
+
+
+def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
+    extra = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).absolute()}' for folder in search)}]"] if search else []
+    try:
+        composed = compose("config", overrides=[*overrides, *extra], return_hydra_config=True)
+        env = str(composed.hydra.runtime.choices.env)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, overrides)) from None
+    with_hydra = composed
+    OmegaConf.set_struct(with_hydra, False)
+    with_hydra.pop("hydra")
+    OmegaConf.set_struct(with_hydra, True)
+    try:
+        schema.check(with_hydra)
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain(error, overrides)) from None
+    return Job(overrides, with_hydra, env)
+
+
+def _values(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    key = override.get_key_element()
+    if not override.is_discrete_sweep():
+        raise ConfigError(f"{override.input_line} is an interval, which a plain sweep cannot try out. List values: {key}=a,b,c")
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def _refuse_twins(found: Iterable[Job]) -> None:
+    seen: set[tuple[str, ...]] = set()
+    for job in found:
+        same = tuple(sorted(job.overrides))
+        if same in seen:
+            raise ConfigError(f"this sweep asks for the same run twice: {' '.join(job.overrides)}. Give each value once")
+        seen.add(same)
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            raise ConfigError(f"{text!r} is no override; an override is key=value. Try python -m a3c_exp --help")
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise ConfigError(explain(error, overrides)) from None
+
+
+@contextmanager
+def _composer() -> Any:
+    schema.register()
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="a3c_exp"):
+        yield
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> str:
+    """What a person should do about one of Hydra's or OmegaConf's errors, in a line or two."""
+    text = str(error)
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(match.group(1))
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        group, option = match.groups()
+        options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
+        guess = schema.nearest(option, options)
+        hint = f"Did you mean {group}={guess}? " if guess else ""
+        return f"{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
+    if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
+        return _unknown_key(match.group(1))
+    cause = error.__cause__ if error.__cause__ is not None else error
+    if match := re.search(r"full_key: (\S+)", str(cause)):
+        return _wrong_type(match.group(1), str(cause).splitlines()[0], overrides)
+    first = text.splitlines()[0] if text else type(error).__name__
+    if type(error).__name__ == "OverrideParseException":
+        return f"an override cannot be read: {first}. Quote what the shell or Hydra might take apart: 'key=[a,b]'"
+    return f"{first}" + (f": {str(cause).splitlines()[0]}" if cause is not error and str(cause) else "")
+
+
+def _unknown_key(key: str) -> str:
+    try:
+        known = schema.keys(compose("config"))
+    except (HydraException, OmegaConfBaseException):
+        known = list(schema.Config.__dataclass_fields__)
+    parent = key.rpartition(".")[0]
+    siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == parent]
+    guess = schema.nearest(key, known)
+    if guess is None and (close := schema.nearest(key.rpartition(".")[2], siblings)):
+        guess = f"{parent}.{close}" if parent else close
+    hint = f"Did you mean {guess}?" if guess else "python -m a3c_exp --help lists them all"
+    return f"there is no key {key}. {hint}"
+
+
+def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:
+    typed = [text.partition("=")[2] for text in overrides if text.lstrip("+").partition("=")[0] == key]
+    got = typed[-1] if typed else None
+    subject = f"{key} is {got}" if got is not None else key
+    if "Integer" in reason:
+        allowed = "a whole number"
+        try:
+            if got is not None and float(got).is_integer():
+                allowed += f". Try {key}={int(float(got))}"
+        except ValueError:
+            pass
+    elif "Float" in reason:
+        allowed = "a number"
+    elif "Boolean" in reason or "bool" in reason:
+        allowed = "true or false"
+    elif match := re.search(r"expected one of \[([^\]]+)\]", reason):
+        allowed = f"one of {match.group(1)}"
+    elif "not Optional" in reason or "NoneType" in reason or "None" in reason:
+        allowed = "never null"
+    else:
+        return f"{subject}: {reason}"
+    return f"{subject}, but it is {allowed}"

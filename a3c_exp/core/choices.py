@@ -1,0 +1,26 @@
+"""Words that a configuration chooses from. No torch here, so that a mistake on the command line is answered at once."""
+
+from enum import StrEnum
+
+
+class Reduction(StrEnum):
+    """How a loss term is gathered over the valid steps of a window."""
+
+    mean = "mean"
+    sum = "sum"
+
+
+class ValueLoss(StrEnum):
+    """Distance between value and target: ``(R - V)^2`` without a factor of one half, or Huber's with threshold 1."""
+
+    mse = "mse"
+    huber = "huber"
+
+
+class Device(StrEnum):
+    """Where networks run; ``auto`` is the fastest that is present."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+    auto = "auto"

@@ -1,0 +1,25 @@
+"""The errors that a person can mend. Each message says what was got, what is allowed and what to type instead."""
+
+
+class A3CError(Exception):
+    """Base of every error that is shown as one clear message and never as a traceback."""
+
+
+class ConfigError(A3CError, ValueError):
+    """The configuration cannot be run. Raised before a process starts or a directory is made; exit code 2."""
+
+
+class RunDirectoryError(A3CError):
+    """A run directory or a checkpoint is missing, in use, damaged or not what it should be."""
+
+
+class WorkerError(A3CError):
+    """A worker process died or fell silent more often than the configuration allows."""
+
+
+class NonFiniteError(A3CError):
+    """A loss or a gradient was NaN or infinite. Names the worker, its window and the term."""
+
+
+class LockTimeoutError(A3CError):
+    """A shared lock could not be had within its limit. Names the process that holds it."""

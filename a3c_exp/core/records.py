@@ -1,0 +1,97 @@
+"""What a run writes down: one frozen record a line. No torch here, so that readers of run directories stay light."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Json = Mapping[str, Any]
+Status = Literal["running", "finished", "interrupted", "failed"]
+EpisodeEnd = Literal["terminated", "truncated"]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One finished training episode, as it stands in ``episodes.jsonl``.
+
+    Attributes:
+        episode: its number in order of arrival, from 1.
+        worker: the logical worker that lived it, from 0.
+        return_: undiscounted sum of the environment's own rewards (``return`` in the file).
+        length: environment steps.
+        mean_step_reward: ``return_ / length``.
+        moving_average: the report's curve: started at the first episode's mean step reward, then ``0.99 old + 0.01 new``.
+        env_step: environment steps of the whole run when it ended.
+        update: updates of the shared weights when it ended.
+        wall_time: seconds of training when it ended, earlier sessions of a resumed run included.
+        end: ``terminated`` or ``truncated``.
+        env_seed: the seed its reset was given.
+    """
+
+    episode: int
+    worker: int
+    return_: float
+    length: int
+    mean_step_reward: float
+    moving_average: float
+    env_step: int
+    update: int
+    wall_time: float
+    end: EpisodeEnd
+    env_seed: int
+
+    def json(self) -> dict[str, Any]:
+        line = asdict(self)
+        return {("return" if key == "return_" else key): value for key, value in line.items()}
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Averages over the windows since the last line, as they stand in ``metrics.jsonl``."""
+
+    env_step: int
+    update: int
+    episode: int
+    wall_time: float
+    steps_per_second: float
+    updates_per_second: float
+    loss: float
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    grad_norm: float
+    grad_norm_max: float
+    explained_variance: float | None
+    value_mean: float
+    policy_lag_mean: float
+    policy_lag_max: int
+    moving_average: float | None
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of the shared weights on held-out seeds, as it stands in ``evaluations.jsonl``.
+
+    ``ci_low`` and ``ci_high`` bound the mean return: a percentile bootstrap's 95 % interval over episodes.
+    """
+
+    env_step: int
+    update: int
+    wall_time: float
+    episodes: int
+    deterministic: bool
+    mean: float
+    std: float
+    median: float
+    ci_low: float
+    ci_high: float
+    min: float
+    max: float
+    mean_length: float
+    returns: list[float] = field(default_factory=list)
+    best: bool = False
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,50 @@
+"""n-step returns and advantages over windows whose steps may continue, terminate or be truncated."""
+
+import torch
+from torch import Tensor
+
+
+def n_step_returns(reward: Tensor, terminated: Tensor, cut: Tensor, next_value: Tensor, gamma: float) -> Tensor:
+    """The target of every step of a window: Mnih et al. 2016 (arXiv:1602.01783), Algorithm S3.
+
+    With ``V(s_{t+1})`` the value of the observation that followed step t, *before* any reset::
+
+        R_t = r_t                         if the episode terminated at t
+        R_t = r_t + gamma V(s_{t+1})      if the chain is cut at t (truncated, or the window's last step)
+        R_t = r_t + gamma R_{t+1}         otherwise
+
+    Args:
+        reward: ``[..., n]`` rewards as the learner sees them (shifted and scaled).
+        terminated: ``[..., n]`` bool; the state after this step is terminal, so its value is zero by definition.
+        cut: ``[..., n]`` bool; later rewards do not belong to this step. Always true at the window's last valid step.
+        next_value: ``[..., n]`` ``V(s_{t+1})``; read only where ``cut`` and not ``terminated``.
+        gamma: discount factor in (0, 1].
+
+    Returns:
+        ``[..., n]`` targets, without gradient. Steps behind the last valid one hold numbers of no meaning; mask them.
+
+    >>> n_step_returns(torch.tensor([1.0, 1.0]), torch.tensor([False, False]), torch.tensor([False, True]),
+    ...                torch.tensor([0.0, 10.0]), 0.5)
+    tensor([4., 6.])
+    """
+    assert reward.shape == terminated.shape == cut.shape == next_value.shape, (
+        f"shapes differ: {reward.shape}, {terminated.shape}, {cut.shape}, {next_value.shape}"
+    )
+    targets: list[Tensor] = []
+    following = torch.zeros_like(reward[..., 0])
+    for t in reversed(range(reward.shape[-1])):
+        following = torch.where(cut[..., t], next_value[..., t], following)
+        following = torch.where(terminated[..., t], torch.zeros_like(following), following)
+        following = reward[..., t] + gamma * following
+        targets.append(following)
+    return torch.stack(targets[::-1], dim=-1).detach()
+
+
+def advantage(target: Tensor, value: Tensor) -> Tensor:
+    """``A_t = R_t - V(s_t)`` without gradient, so that the policy loss never trains the critic.
+
+    Raises:
+        AssertionError: the shapes differ; broadcasting ``[n, 1]`` against ``[n]`` is the classic silent A3C mistake.
+    """
+    assert target.shape == value.shape, f"target {tuple(target.shape)} and value {tuple(value.shape)} differ in shape"
+    return (target - value).detach()

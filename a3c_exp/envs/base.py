@@ -1,0 +1,45 @@
+"""What K environments side by side must offer to the rollout."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import Space
+from numpy.typing import NDArray
+
+
+class Environments(Protocol):
+    """K independent environments in one process. They keep no time limit of their own: the rollout counts steps.
+
+    Attributes:
+        num_envs: K.
+        observation_space, action_space: of one environment.
+        default_max_episode_steps: the time limit that the task itself declares, or ``None``.
+        observation: ``[K, *observation]`` float32, always the latest one of each environment; overwritten in place.
+        reward: ``[K]`` float64, of the last step, as the environment gave it.
+        terminated, truncated: ``[K]`` bool, of the last step.
+    """
+
+    num_envs: int
+    observation_space: Space[Any]
+    action_space: Space[Any]
+    default_max_episode_steps: int | None
+    observation: NDArray[np.float32]
+    reward: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+    def reset(self, index: int, seed: int) -> None:
+        """Begin a new episode in one environment; ``observation[index]`` is its first."""
+
+    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+        """One step of every environment that is ``live [K]``; the others are left alone.
+
+        Args:
+            action: ``[K, ...]`` as the policy sampled it; clipped here to the action space's bounds, and nowhere else.
+            live: ``[K]`` which environments step.
+
+        Returns:
+            Whether any live environment terminated or was truncated by itself.
+        """
+
+    def close(self) -> None: ...

@@ -1,0 +1,133 @@
+"""Evaluation of weights on environments of their own, with seeds that training never sees."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.analysis.stats import bootstrap_interval
+from a3c_exp.core.errors import ConfigError
+from a3c_exp.core.records import Evaluation
+from a3c_exp.envs.base import Environments
+from a3c_exp.learner import call
+from a3c_exp.models.base import ActorCritic
+from a3c_exp.optimizers.flat import FlatLayout
+from a3c_exp.seeding import Purpose, env_seed, stream
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """How weights are judged.
+
+    Attributes:
+        episodes: how many, at least 1.
+        deterministic: take the policy's mode instead of a sample.
+        max_episode_steps: time limit; ``None`` takes the task's own.
+    """
+
+    episodes: int = 10
+    deterministic: bool = True
+    max_episode_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise ConfigError(f"evaluation.episodes is {self.episodes}, but at least 1 is needed. Try evaluation.episodes=10")
+        if self.max_episode_steps is not None and self.max_episode_steps < 1:
+            raise ConfigError(f"evaluation.max_episode_steps is {self.max_episode_steps}, but it is at least 1, or null")
+
+
+class Evaluator:
+    """Lives a fixed set of held-out episodes with given weights, several side by side.
+
+    The same seeds every time, so that two evaluations differ by their weights and not by their luck.
+
+    Args:
+        model, layout: the network.
+        envs: as many environments as should run side by side.
+        spec: how weights are judged.
+        seed: root of the held-out seeds; their stream is another than any worker's.
+        between_steps: called before every step; may raise to break off.
+    """
+
+    def __init__(
+        self,
+        model: ActorCritic,
+        layout: FlatLayout,
+        envs: Environments,
+        spec: EvaluationSpec,
+        seed: int,
+        between_steps: Callable[[], None] = lambda: None,
+    ) -> None:
+        limit = spec.max_episode_steps or envs.default_max_episode_steps
+        if limit is None:
+            raise ConfigError(
+                "this task has no time limit of its own, so an evaluation might never end. Try evaluation.max_episode_steps=1000"
+            )
+        self._model, self._layout, self._envs, self._spec, self._seed = model, layout, envs, spec, seed
+        self._limit = limit
+        self._between_steps = between_steps
+
+    def evaluate(self, weights: Tensor, env_step: int, update: int, wall_time: float) -> Evaluation:
+        """Live all episodes with ``weights [P]``; the other numbers say where training stood."""
+        returns: list[float] = []
+        lengths: list[int] = []
+        while len(returns) < self._spec.episodes:
+            first = len(returns)
+            count = min(self._envs.num_envs, self._spec.episodes - first)
+            some_returns, some_lengths = self._episodes(weights, first, count)
+            returns += some_returns.tolist()
+            lengths += some_lengths.tolist()
+        low, high = bootstrap_interval(np.array(returns))
+        return Evaluation(
+            env_step=env_step,
+            update=update,
+            wall_time=wall_time,
+            episodes=len(returns),
+            deterministic=self._spec.deterministic,
+            mean=float(np.mean(returns)),
+            std=float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0,
+            median=float(np.median(returns)),
+            ci_low=low,
+            ci_high=high,
+            min=float(np.min(returns)),
+            max=float(np.max(returns)),
+            mean_length=float(np.mean(lengths)),
+            returns=returns,
+        )
+
+    def _episodes(self, weights: Tensor, first: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Returns and lengths of the episodes ``first`` to ``first + count - 1``."""
+        envs, family = self._envs, self._model.family
+        live = np.zeros(envs.num_envs, np.bool_)
+        live[:count] = True
+        noise = [stream(self._seed, Purpose.evaluation_action, first + i) for i in range(count)]
+        for i in range(count):
+            envs.reset(i, env_seed(self._seed, 0, first + i, Purpose.evaluation))
+        parameters = self._layout.unflatten(weights)
+        state = torch.zeros(envs.num_envs, self._model.state_size, device=weights.device)
+        returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
+        while live.any():
+            self._between_steps()
+            with torch.inference_mode():
+                observation = torch.from_numpy(envs.observation).to(weights.device)
+                output = call(self._model, parameters, observation, state)
+                state = output.state
+                if self._spec.deterministic:
+                    action = family.mode(output.parameters)
+                else:
+                    drawn = np.zeros((envs.num_envs, family.noise_size), np.float32)
+                    for i, generator in enumerate(noise):
+                        drawn[i] = generator.standard_normal(family.noise_size) if family.noise_kind == "normal" else generator.random(family.noise_size)
+                    action = family.sample(output.parameters, torch.from_numpy(drawn).to(weights.device))
+            ended = envs.step(action.cpu().numpy(), live)
+            returns += envs.reward * live
+            lengths += live
+            live = live & (lengths < self._limit)
+            if ended:
+                live = live & ~(envs.terminated | envs.truncated)
+                envs.terminated[:] = False
+                envs.truncated[:] = False
+        return returns[:count], lengths[:count]

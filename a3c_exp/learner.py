@@ -1,0 +1,95 @@
+"""From a window to a gradient: the learning half of A3C, for one worker's weights."""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from a3c_exp.core.loss import LossTerms, a3c_loss
+from a3c_exp.core.returns import n_step_returns
+from a3c_exp.core.types import LearnerSpec, Window
+from a3c_exp.models.base import ActorCritic, PolicyValue
+from a3c_exp.optimizers.flat import FlatLayout
+
+
+class Stat(IntEnum):
+    """What stands where in the figures that come with each gradient. Sums run over the window's valid steps."""
+
+    loss = 0
+    policy_loss = 1
+    value_loss = 2
+    entropy = 3
+    grad_norm = 4
+    steps = 5
+    target_sum = 6
+    target_square_sum = 7
+    error_sum = 8
+    error_square_sum = 9
+    value_sum = 10
+
+
+WindowLoss = Callable[..., tuple[Tensor, Tensor]]
+
+
+def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> WindowLoss:
+    """The function ``(weights [P], *window of one worker) -> (loss, figures [len(Stat)])``.
+
+    It is pure, so it can be stacked over workers, differentiated with respect to the flat vector, taped and compiled.
+    """
+
+    def loss(flat: Tensor, *fields: Tensor) -> tuple[Tensor, Tensor]:
+        window = Window(*fields)
+        output = replay(model, layout.unflatten(flat), window)
+        target = n_step_returns(window.reward, window.terminated, window.cut, window.next_value, spec.gamma)
+        terms = a3c_loss(model.family, output.parameters, output.value, window.action, target, window.valid, spec.loss)
+        return terms.total, figures(terms, target, output.value.detach(), window.valid)
+
+    return loss
+
+
+def figures(terms: LossTerms, target: Tensor, value: Tensor, valid: Tensor) -> Tensor:
+    """What is worth knowing of a window, ``[len(Stat)]``; the gradient's norm is filled in once there is a gradient."""
+    zero = torch.zeros_like(target)
+    target = torch.where(valid > 0, target, zero)
+    error = torch.where(valid > 0, target - value, zero)
+    value = torch.where(valid > 0, value, zero)
+    squares = (target * target).sum(), (error * error).sum()
+    sums = valid.sum(), target.sum(), squares[0], error.sum(), squares[1], value.sum()
+    return torch.stack([*(term.detach() for term in terms), torch.zeros_like(terms.total), *sums])
+
+
+def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
+    """Scale each worker's gradient in ``[K, P]`` down to an L2 norm of at most ``max_norm``, in place; returns norms ``[K]``.
+
+    Pascanu et al. 2013 (arXiv:1211.5063), Algorithm 1.
+    """
+    norms = torch.linalg.vector_norm(gradients, dim=1)
+    if max_norm is not None:
+        gradients.mul_((max_norm / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1))
+    return norms
+
+
+def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window) -> PolicyValue:
+    """The model's output ``[n, ...]`` over one worker's window, from the recurrent state at its start.
+
+    The state is carried through the window, so that gradients flow back through it, and reset where an episode begins.
+    """
+    if model.state_size == 0:
+        return call(model, weights, window.observation, window.state)
+    state, outputs = window.state, []
+    for t in range(window.reward.shape[0]):
+        state = state * (1.0 - window.first[t])
+        output = call(model, weights, window.observation[t], state)
+        state = output.state
+        outputs.append(output)
+    return PolicyValue(*(torch.stack(parts) for parts in zip(*outputs, strict=True)))
+
+
+def call(model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, state: Tensor) -> PolicyValue:
+    """The model with other weights than its own."""
+    output: Any = functional_call(model, weights, (observation, state))
+    assert isinstance(output, PolicyValue), f"{type(model).__name__}.forward must return PolicyValue, not {type(output).__name__}"
+    return output

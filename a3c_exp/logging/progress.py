@@ -1,0 +1,154 @@
+"""How far a run has come, in figures and in words."""
+
+import time
+
+from a3c_exp.core.records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.logging.base import RunInfo
+
+
+class Progress:
+    """The latest figures of a run, fed with its events; knows when it will probably be done."""
+
+    def __init__(self, run: RunInfo) -> None:
+        self.run = run
+        self.episodes = run.start_episode
+        self.env_steps = run.start_env_step
+        self.moving_average: float | None = None
+        self.last_metrics: Metrics | None = None
+        self.last_evaluation: Evaluation | None = None
+        self.best_evaluation: Evaluation | None = None
+        self._started = time.monotonic()
+        self._start_fraction = self.fraction or 0.0
+
+    def episode(self, episode: Episode) -> None:
+        self.episodes = max(self.episodes, episode.episode)
+        self.env_steps = max(self.env_steps, episode.env_step)
+        self.moving_average = episode.moving_average
+
+    def metrics(self, metrics: Metrics) -> None:
+        self.episodes = max(self.episodes, metrics.episode)
+        self.env_steps = max(self.env_steps, metrics.env_step)
+        self.last_metrics = metrics
+        if metrics.moving_average is not None:
+            self.moving_average = metrics.moving_average
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        self.env_steps = max(self.env_steps, evaluation.env_step)
+        self.last_evaluation = evaluation
+        if evaluation.best:  # an earlier session may have seen a better one, so the first here need not be the best
+            self.best_evaluation = evaluation
+
+    @property
+    def fraction(self) -> float | None:
+        """Of the budget that is nearer its end; ``None`` where nothing ends the run."""
+        budget = self.run.budget
+        pairs = ((self.episodes, budget.max_episodes), (self.env_steps, budget.max_env_steps))
+        parts = [done / limit for done, limit in pairs if limit]
+        return min(1.0, max(parts)) if parts else None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of this session."""
+        return time.monotonic() - self._started
+
+    @property
+    def left(self) -> float | None:
+        """Seconds, at the average speed of this session: an earlier one may have run on another machine."""
+        if self.fraction is None or self.fraction <= self._start_fraction:
+            return None
+        return self.elapsed * (1.0 - self.fraction) / (self.fraction - self._start_fraction)
+
+    @property
+    def steps_per_second(self) -> float | None:
+        if self.last_metrics:
+            return self.last_metrics.steps_per_second
+        done = self.env_steps - self.run.start_env_step
+        return done / self.elapsed if done > 0 and self.elapsed > 0 else None
+
+
+def plain_line(progress: Progress) -> str:
+    """``  12% | episode 120/1000 | 480,000 steps | 15,300 steps/s | moving average -3.21 | ... | 0:03:40 left``"""
+    parts = [] if progress.fraction is None else [f"{percent(progress.fraction):>5}"]
+    parts += [done(progress)[0], done(progress)[1]]
+    if progress.steps_per_second is not None:
+        parts.append(f"{progress.steps_per_second:,.0f} steps/s")
+    if progress.moving_average is not None:
+        parts.append(f"moving average {figure(progress.moving_average)}")
+    if metrics := progress.last_metrics:
+        parts += [f"entropy {figure(metrics.entropy)}", f"lag {metrics.policy_lag_mean:.1f}"]
+    if progress.last_evaluation:
+        parts.append(f"eval {evaluations(progress)}")
+    return " | ".join([*parts, times(progress)])
+
+
+def summary_rows(progress: Progress, status: Status, summary: Json) -> list[tuple[str, str]]:
+    """What stands under a run that is over: name and value. A run that failed early has a summary with little in it."""
+    reason = summary.get("reason")
+    rows = [("status", f"{status}: {reason}" if reason and reason != status else status)]
+    episodes, steps = summary.get("episodes") or progress.episodes, summary.get("env_steps") or progress.env_steps
+    seconds = summary.get("wall_time") or progress.elapsed
+    rows.append(("trained", f"{episodes:,} episodes, {steps:,} steps in {clock(seconds)}"))
+    if (speed := summary.get("steps_per_second", progress.steps_per_second)) is not None:
+        rows.append(("speed", f"{speed:,.0f} steps/s"))
+    if (average := summary.get("moving_average", progress.moving_average)) is not None:
+        rows.append(("moving average", f"{figure(average)} reward a step"))
+    for key, name in (("evaluation", "evaluation"), ("best_evaluation", "best evaluation")):
+        if found := summary.get(key):
+            interval = f"[{figure(found['ci_low'])}, {figure(found['ci_high'])}]"
+            rows.append((name, f"{figure(found['mean'])} {interval} over {found['episodes']} episodes"))
+    if lag := summary.get("policy_lag"):
+        rows.append(("policy lag", f"{lag['mean']:.1f}, at most {lag['max']}"))
+    return [*rows, ("run directory", str(progress.run.directory))]
+
+
+def done(progress: Progress) -> tuple[str, str]:
+    """``episode 120/1000`` and ``480,000 steps``."""
+
+    def of(count: int, limit: int | None) -> str:
+        return f"{count:,}" if limit is None else f"{count:,}/{limit:,}"
+
+    budget = progress.run.budget
+    return (
+        f"episode {of(progress.episodes, budget.max_episodes)}",
+        f"{of(progress.env_steps, budget.max_env_steps)} steps",
+    )
+
+
+def evaluations(progress: Progress) -> str:
+    """``-812 (best -790)``"""
+    last, best = progress.last_evaluation, progress.best_evaluation
+    if last is None:
+        return "none yet"
+    return figure(last.mean) if best is None else f"{figure(last.mean)} (best {figure(best.mean)})"
+
+
+def times(progress: Progress) -> str:
+    """``0:00:31, 0:03:40 left``"""
+    left = progress.left
+    return clock(progress.elapsed) if left is None else f"{clock(progress.elapsed)}, {clock(left)} left"
+
+
+def percent(fraction: float) -> str:
+    return f"{int(100 * fraction)}%"  # rounded down: 100% means that it is over
+
+
+def figure(value: float) -> str:
+    """The digits that matter: ``-3.21``, ``-812``, ``0.00012``.
+
+    >>> figure(-3.2149), figure(-1812.3), figure(0.00012), figure(0.0)
+    ('-3.21', '-1,812', '0.00012', '0.00')
+    """
+    size = abs(value)
+    if size >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2g}" if 0 < size < 0.01 else f"{value:.2f}"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> clock(3725.9)
+    '1:02:05'
+    """
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

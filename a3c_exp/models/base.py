@@ -1,0 +1,52 @@
+"""What a model must offer: parameters of a policy and a value for each observation."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from a3c_exp.core.distributions import Distribution
+
+
+class PolicyValue(NamedTuple):
+    """What a model says of observations ``[..., *observation]``."""
+
+    parameters: Tensor  # [..., family.parameters_size]
+    value: Tensor  # [...], no trailing 1: a [n, 1] value against a [n] target broadcasts to nonsense
+    state: Tensor  # [..., state_size], the recurrent state after this observation
+
+
+class ActorCritic(nn.Module):
+    """An actor and a critic in one module, written for one worker's weights; stacking is not its business.
+
+    Attributes:
+        family: the distribution over actions whose parameters it computes.
+        state_size: numbers of recurrent state; 0 for feed-forward models.
+        stackable: whether K copies of its weights run faster stacked than one by one (small dense layers do, convolutions
+            do not).
+    """
+
+    family: Distribution
+    state_size: int = 0
+    stackable: bool = True
+
+    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
+        """Parameters and value of observations with any leading shape; asking never changes the module."""
+        raise NotImplementedError
+
+
+def seeded_weights(module: nn.Module, std: float | None, generator: torch.Generator) -> None:
+    """Draw all weights anew: Gaussian with ``std`` and biases 0, or the layers' own initialisation where ``std`` is None."""
+    with torch.no_grad():
+        if std is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(generator.initial_seed())
+                for layer in module.modules():
+                    if hasattr(layer, "reset_parameters"):
+                        layer.reset_parameters()
+            return
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, std, generator=generator)
+            else:
+                parameter.zero_()

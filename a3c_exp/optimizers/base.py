@@ -1,0 +1,27 @@
+"""What an optimiser must offer to be shared: pure in-place arithmetic on flat tensors, with no state of its own."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Optimizer(Protocol):
+    """One update of all weights at once. The caller owns the memory, so it can be shared, checkpointed or doubled.
+
+    Attributes:
+        lr: learning rate, for the logs.
+        state_rows: how many vectors of the weights' length it keeps (Adam 2, plain SGD 0).
+    """
+
+    lr: float
+    state_rows: int
+
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int) -> None:
+        """Apply one gradient.
+
+        Args:
+            weights: ``[P]`` float32, changed in place.
+            gradient: ``[P]``, left as it is.
+            state: ``[state_rows, P]``, changed in place; all zeros before the first update.
+            updates: how many updates came before this one (for bias corrections).
+        """

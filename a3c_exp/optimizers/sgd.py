@@ -1,0 +1,31 @@
+"""Stochastic gradient descent with optional momentum on one flat vector."""
+
+from torch import Tensor
+
+from a3c_exp.core.errors import ConfigError
+
+
+class SGD:
+    """``v = momentum v + g``, ``w = w - lr v``; equal to ``torch.optim.SGD``.
+
+    State rows: the velocity if there is momentum, none otherwise.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    def __init__(self, lr: float, momentum: float = 0.0) -> None:
+        if not lr > 0:
+            raise ConfigError(f"optimizer.lr is {lr}, but a learning rate is above 0. Try optimizer.lr=1e-2")
+        if not 0 <= momentum < 1:
+            raise ConfigError(f"optimizer.momentum is {momentum}, but it lies in [0, 1). Try optimizer.momentum=0.9")
+        self.lr = lr
+        self.momentum = momentum
+        self.state_rows = 1 if momentum else 0
+
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int) -> None:
+        if self.momentum:
+            velocity = state[0]
+            velocity.mul_(self.momentum).add_(gradient)
+            gradient = velocity
+        weights.add_(gradient, alpha=-self.lr)

@@ -1,0 +1,132 @@
+"""The counts that processes share. Every number has ONE writer, so a process that dies at any instruction spoils none.
+
+What is left of a budget is never stored; it is what the budget was, less what all writers say they took.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.core.budget import Budget
+
+
+class Command(IntEnum):
+    """What the main process wants of its workers."""
+
+    run = 0
+    pause = 1
+    stop = 2
+
+
+class Slot(IntEnum):
+    """Counts of one process slot (a replacement inherits its predecessor's). The writer stands in brackets."""
+
+    heartbeat = 0  # monotonic nanoseconds of its last sign of life [worker]
+    tickets_taken = 1  # episodes it began [worker, under the lock]
+    tickets_returned = 2  # of those, how many died with it and went back [main]
+    tickets_finished = 3  # of those, how many the main process has received [main]
+    steps_done = 4  # environment steps in windows that were pushed [worker]
+    steps_reserved = 5  # steps it may take in the window it is in [worker, under the lock; main after its death]
+    pushes = 6  # gradients it applied [worker]
+    push_begun = 7  # pushes it began; above push_ended while it is writing [worker]
+    push_ended = 8  # [worker]
+    overlapping = 9  # lock-free pushes during which another process was writing too [worker]
+    paused = 10  # 1 while it waits at a checkpoint's barrier [worker]
+    stepping = 11  # 1 once it took its first environment step [worker]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Named views of two shared int64 tensors.
+
+    Attributes:
+        control: ``[4]`` command, version of the weights, owner of the lock (a process id), spare.
+        slots: ``[processes, len(Slot)]``.
+        workers: ``[2, N]`` each worker's windows begun and episodes begun.
+        budget: what may be taken in all.
+        base_steps, base_episodes, base_updates: what earlier sessions of a resumed run had done.
+    """
+
+    control: Tensor
+    slots: Tensor
+    workers: Tensor
+    budget: Budget
+    base_steps: int
+    base_episodes: int
+    base_updates: int
+
+    @classmethod
+    def create(
+        cls,
+        processes: int,
+        rounds: NDArray[np.int64],
+        episodes_begun: NDArray[np.int64],
+        budget: Budget,
+        base: tuple[int, int, int] = (0, 0, 0),
+    ) -> "Ledger":
+        """A ledger in shared memory; ``base`` is (environment steps, episodes, updates) done before."""
+        workers = torch.from_numpy(np.stack([rounds, episodes_begun])).clone()
+        control, slots = torch.zeros(4, dtype=torch.int64), torch.zeros(processes, len(Slot), dtype=torch.int64)
+        return cls(control.share_memory_(), slots.share_memory_(), workers.share_memory_(), budget, *base)
+
+    def __post_init__(self) -> None:
+        assert self.control.is_shared() and self.slots.is_shared() and self.workers.is_shared(), "the ledger must be shared"
+
+    @property
+    def table(self) -> NDArray[np.int64]:
+        """``[processes, len(Slot)]`` the slots, as numpy (a view)."""
+        return self.slots.numpy()
+
+    @property
+    def command(self) -> Command:
+        return Command(int(self.control[0]))
+
+    def tell(self, command: Command) -> None:
+        """Say what all workers are to do next [main]."""
+        self.control.numpy()[0] = command
+
+    def env_steps(self) -> int:
+        return self.base_steps + int(self.table[:, Slot.steps_done].sum())
+
+    def episodes(self) -> int:
+        """Finished episodes whose record the main process has."""
+        return self.base_episodes + int(self.table[:, Slot.tickets_finished].sum())
+
+    def take_ticket(self, slot: int) -> bool:
+        """Take the right to one episode. Call under the lock."""
+        if self.budget.max_episodes is not None:
+            table = self.table
+            taken = int((table[:, Slot.tickets_taken] - table[:, Slot.tickets_returned]).sum())
+            if self.base_episodes + taken >= self.budget.max_episodes:
+                return False
+        self.table[slot, Slot.tickets_taken] += 1
+        return True
+
+    def reserve_steps(self, slot: int, wanted: int) -> int:
+        """Take the right to at most ``wanted`` steps, until ``settle_steps``; returns how many. Call under the lock."""
+        if self.budget.max_env_steps is not None:
+            table = self.table
+            promised = int((table[:, Slot.steps_done] + table[:, Slot.steps_reserved]).sum())
+            wanted = max(0, min(wanted, self.budget.max_env_steps - self.base_steps - promised))
+        self.table[slot, Slot.steps_reserved] = wanted
+        return wanted
+
+    def settle_steps(self, slot: int, taken: int) -> None:
+        """Say how many of the reserved steps were taken; the rest goes back."""
+        # In this order: between the two lines too much is promised, which others can wait out, never too little.
+        self.table[slot, Slot.steps_done] += taken
+        self.table[slot, Slot.steps_reserved] = 0
+
+    def bury(self, slot: int) -> int:
+        """Give back what a dead process held, after all it said was received; returns how many episodes it leaves unfinished."""
+        row = self.table[slot]
+        lost = int(row[Slot.tickets_taken] - row[Slot.tickets_returned] - row[Slot.tickets_finished])
+        row[Slot.tickets_returned] += lost
+        row[Slot.steps_reserved] = 0
+        row[Slot.push_ended] = row[Slot.push_begun]
+        row[Slot.paused] = 0
+        return lost

@@ -1,0 +1,130 @@
+"""The shared weights and the shared optimiser state of hogwild, in one block of shared memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from a3c_exp.optimizers.base import Optimizer
+from a3c_exp.parallelism.ledger import Ledger, Slot
+from a3c_exp.parallelism.lock import OwnedLock
+
+
+@dataclass(frozen=True)
+class WeightBlock:
+    """What crosses to the processes: the memory, and whether it is guarded.
+
+    With a lock there are two copies of weights and optimiser state. A push writes the copy that is not in use and then
+    switches with one store, so a process that is killed in the middle of a push leaves the weights exactly as they were.
+    Without a lock (Recht et al. 2011, arXiv:1106.5730) there is one copy, written in place: two processes that write at the
+    same moment can lose single elements of a push, and one that is killed while writing leaves that push half applied, each
+    element either with it or without it.
+
+    Attributes:
+        memory: ``[copies, 1 + state_rows, P]`` float32 in shared memory; row 0 of a copy is the weights.
+        lock_path: the lock's file; it also guards the ledger.
+        locked: whether pushes take the lock.
+        timeout: seconds to wait for the lock.
+    """
+
+    memory: Tensor
+    lock_path: Path
+    locked: bool
+    timeout: float
+
+    @classmethod
+    def create(cls, weights: Tensor, state: Tensor, lock_path: Path, locked: bool, timeout: float) -> "WeightBlock":
+        """Shared memory that starts with these ``weights [P]`` and this optimiser ``state [rows, P]``."""
+        one = torch.cat([weights.unsqueeze(0), state])
+        memory = one.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
+        return cls(memory.share_memory_(), lock_path, locked, timeout)
+
+
+class SharedWeights:
+    """One process's hold on the shared weights.
+
+    Args:
+        block: the memory.
+        ledger: shared counts.
+        slot: this process's row in the ledger, or ``None`` for the main process, which only reads.
+        optimizer: applies gradients.
+    """
+
+    def __init__(self, block: WeightBlock, ledger: Ledger, slot: int | None, optimizer: Optimizer) -> None:
+        assert block.memory.is_shared(), "weights must lie in shared memory, or every process would train alone"
+        self._memory = block.memory
+        self._locked = block.locked
+        self._ledger = ledger
+        self._control = ledger.control.numpy()
+        self._table = ledger.table
+        self._slot = slot
+        self._optimizer = optimizer
+        self.lock = OwnedLock(block.lock_path, self._control[2:3], block.timeout)
+
+    def updates(self) -> int:
+        """Updates of the shared weights so far, each counted once, also when several processes push at the same time."""
+        if self._locked:
+            return self._ledger.base_updates + int(self._control[1])
+        return self._ledger.base_updates + int(self._table[:, Slot.pushes].sum())
+
+    def pull(self, into: Tensor) -> int:
+        """Copy the shared weights into ``[P]``; returns the update they stand at."""
+        if not self._locked:
+            into.copy_(self._memory[0, 0])
+            return self.updates()
+        with self.lock:
+            into.copy_(self._memory[self._control[1] % 2, 0])
+            return self.updates()
+
+    def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int) -> tuple[int, int]:
+        """Apply a gradient ``[P]`` once, then pull.
+
+        Args:
+            gradient: computed from the weights that were pulled at update ``pulled_at``.
+            into: ``[P]`` receives the new weights.
+            pulled_at: what the last pull returned.
+
+        Returns:
+            The policy lag of this push, in updates, and the update that ``into`` stands at.
+        """
+        return self._push_locked(gradient, into, pulled_at) if self._locked else self._push_free(gradient, into, pulled_at)
+
+    def _push_locked(self, gradient: Tensor, into: Tensor, pulled_at: int) -> tuple[int, int]:
+        with self.lock:
+            version = int(self._control[1])
+            before = self._ledger.base_updates + version
+            new = self._memory[(version + 1) % 2]
+            new.copy_(self._memory[version % 2])
+            self._optimizer.step(new[0], gradient, new[1:], before)
+            self._control[1] = version + 1  # the one store that makes the push happen
+            self._table[self._slot, Slot.pushes] += 1
+            into.copy_(new[0])
+            return before - pulled_at, before + 1
+
+    def _push_free(self, gradient: Tensor, into: Tensor, pulled_at: int) -> tuple[int, int]:
+        row, begun, ended = self._table[self._slot], self._table[:, Slot.push_begun], self._table[:, Slot.push_ended]
+        before = self.updates()
+        finished = int(ended.sum())
+        row[Slot.push_begun] += 1
+        started = int(begun.sum())
+        copy = self._memory[0]
+        self._optimizer.step(copy[0], gradient, copy[1:], before)
+        alone = started == finished + 1 and int(begun.sum()) == started
+        row[Slot.push_ended] += 1
+        row[Slot.pushes] += 1
+        row[Slot.overlapping] += not alone
+        into.copy_(copy[0])
+        return before - pulled_at, self.updates()
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]``."""
+        if not self._locked:
+            copy = self._memory[0].clone()
+        else:
+            with self.lock:
+                copy = self._memory[int(self._control[1]) % 2].clone()
+        return copy[0], copy[1:]
+
+    def close(self) -> None:
+        self.lock.close()

@@ -1,0 +1,199 @@
+"""Acting: K workers step their environments side by side for up to n steps, each with its own weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.core.records import EpisodeEnd
+from a3c_exp.core.stacking import stack
+from a3c_exp.core.types import LearnerSpec, Window
+from a3c_exp.envs.base import Environments
+from a3c_exp.learner import call
+from a3c_exp.models.base import ActorCritic
+from a3c_exp.optimizers.flat import FlatLayout
+
+BeginEpisode = Callable[[int], int | None]
+
+
+@dataclass(frozen=True)
+class EndedEpisode:
+    """An episode that a worker of this process just finished; rewards are the environment's own."""
+
+    worker: int
+    return_: float
+    length: int
+    end: EpisodeEnd
+    env_seed: int
+
+
+class Rollout:
+    """K workers and their K environments, which go on from window to window.
+
+    Args:
+        model, layout: the network and where its weights stand in the flat vector.
+        weights: ``[K, P]`` each worker's own copy, read in place at every step.
+        envs: K environments.
+        spec: window length and the treatment of rewards and ends.
+        max_episode_steps: the time limit, in environment steps; ``None`` for none.
+        begin_episode: asked with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
+            when there is no episode to be had now.
+    """
+
+    def __init__(
+        self,
+        model: ActorCritic,
+        layout: FlatLayout,
+        weights: Tensor,
+        envs: Environments,
+        spec: LearnerSpec,
+        max_episode_steps: int | None,
+        begin_episode: BeginEpisode,
+    ) -> None:
+        k, n = envs.num_envs, spec.n_step
+        self._envs = envs
+        self._spec = spec
+        self._limit = max_episode_steps
+        self._begin_episode = begin_episode
+        self._device = weights.device
+        self.noise_shape = (k, n, model.family.noise_size)
+
+        self.in_episode = np.zeros(k, np.bool_)
+        self._length = np.zeros(k, np.int64)
+        self._return = np.zeros(k, np.float64)
+        self._seed = [0] * k
+        self._begins = np.zeros(k, np.bool_)
+        self._state = torch.zeros(k, model.state_size, device=self._device)
+
+        observation = envs.observation.shape[1:]
+        self._observation = np.zeros((k, n, *observation), np.float32)
+        self._reward = np.zeros((k, n), np.float32)
+        self._next_value = np.zeros((k, n), np.float32)
+        self._valid = np.zeros((k, n), np.float32)
+        self._first = np.zeros((k, n), np.float32)
+        self._terminated = np.zeros((k, n), np.bool_)
+        self._cut = np.zeros((k, n), np.bool_)
+
+        def act(flat: Tensor, observed: Tensor, state: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+            output = call(model, layout.unflatten(flat), observed, state)
+            return model.family.sample(output.parameters, noise), output.state
+
+        def value(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor]:
+            return (call(model, layout.unflatten(flat), observed, state).value,)
+
+        latest = self._latest()
+        noise = torch.zeros(k, model.family.noise_size, device=self._device)
+        self._act = stack(act, weights, (latest, self._state, noise), model.stackable)
+        self._value = stack(value, weights, (latest, self._state), model.stackable)
+        with torch.no_grad():
+            sample = self._act(latest, self._state, noise)[0]
+        self._action = np.zeros((k, n, *sample.shape[1:]), np.int64 if sample.dtype == torch.int64 else np.float32)
+
+    def run(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> tuple[Window, list[EndedEpisode]]:
+        """Act for one window.
+
+        Args:
+            allowed: ``[K]`` how many environment steps each worker may take, at most n; 0 leaves it out of this window.
+            noise: ``[K, n, noise]`` drawn beforehand, so that a worker's luck does not depend on who is stacked with it.
+
+        Returns:
+            The window (its tensors are overwritten by the next call) and the episodes that ended in it.
+        """
+        envs, spec, n = self._envs, self._spec, self._spec.n_step
+        for buffer in (self._valid, self._first, self._terminated, self._cut):
+            buffer.fill(0)
+        state_at_start = self._state.clone() if self._state.shape[1] else self._state
+        noise_tensor = torch.from_numpy(noise).to(self._device)
+        remaining = allowed.copy()
+        live = (remaining > 0) & self.in_episode
+        for k in ((remaining > 0) & ~self.in_episode).nonzero()[0]:
+            live[k] = self._try_begin(int(k))
+        ended: list[EndedEpisode] = []
+
+        for t in range(n):
+            if not live.any():
+                break
+            self._observation[:, t] = envs.observation
+            self._valid[:, t] = live
+            if self._begins.any():
+                self._reset_state(t)
+            with torch.no_grad():
+                action, state = self._act(self._latest(), self._state, noise_tensor[:, t])
+            actions = action.cpu().numpy()
+            self._action[:, t] = actions
+            any_end = envs.step(actions, live)
+            self._keep_state(state, live)
+            self._reward[:, t] = envs.reward
+            self._return += envs.reward * live
+            self._length += live
+            remaining -= live
+            limit_reached = live & (self._length >= self._limit) if self._limit is not None else None
+
+            ends = None
+            if any_end or (limit_reached is not None and limit_reached.any()):
+                truncated = envs.truncated | limit_reached if limit_reached is not None else envs.truncated
+                ends = live & (envs.terminated | truncated)
+                terminal = envs.terminated if spec.bootstrap_on_truncation else envs.terminated | truncated
+                self._terminated[:, t] = live & terminal
+            stops = live & (remaining == 0) if t < n - 1 else live
+            if ends is not None and spec.window_ends_with_episode:
+                stops = stops | ends
+            cut = stops if ends is None else stops | ends
+            if cut.any():
+                self._cut[:, t] = cut
+                if (cut & ~self._terminated[:, t]).any():
+                    # V of what followed, before any reset; asking does not advance the recurrent state.
+                    with torch.no_grad():
+                        self._next_value[:, t] = self._value(self._latest(), self._state)[0].cpu().numpy()
+            if ends is not None:
+                for k in ends.nonzero()[0]:
+                    ended.append(self._end(int(k), bool(envs.terminated[k])))
+                envs.terminated[:] = False
+                envs.truncated[:] = False
+            live = live & ~stops
+            if ends is not None:
+                for k in (live & ends).nonzero()[0]:
+                    live[k] = self._try_begin(int(k))
+
+        self._reward += spec.reward_shift
+        self._reward /= spec.reward_scale
+        parts: tuple[NDArray[Any], ...] = (
+            self._observation, self._action, self._reward, self._terminated, self._cut, self._next_value, self._valid, self._first,
+        )  # fmt: skip
+        window = Window(*(torch.from_numpy(part).to(self._device) for part in parts), state_at_start)
+        return window, ended
+
+    def _latest(self) -> Tensor:
+        return torch.from_numpy(self._envs.observation).to(self._device)
+
+    def _try_begin(self, k: int) -> bool:
+        seed = self._begin_episode(k)
+        if seed is None:
+            return False
+        self._envs.reset(k, seed)
+        self._seed[k] = seed
+        self._length[k] = 0
+        self._return[k] = 0.0
+        self.in_episode[k] = True
+        self._begins[k] = True
+        return True
+
+    def _keep_state(self, state: Tensor, live: NDArray[np.bool_]) -> None:
+        if self._state.shape[1]:  # a worker that sat this step out remembers what it remembered
+            mask = torch.from_numpy(live).to(self._device).unsqueeze(-1)
+            self._state = torch.where(mask, state, self._state)
+
+    def _reset_state(self, t: int) -> None:
+        self._first[:, t] = self._begins
+        if self._state.shape[1]:
+            self._state = self._state * torch.from_numpy(~self._begins).to(self._device).unsqueeze(-1)
+        self._begins[:] = False
+
+    def _end(self, k: int, terminated: bool) -> EndedEpisode:
+        self.in_episode[k] = False
+        end: EpisodeEnd = "terminated" if terminated else "truncated"
+        return EndedEpisode(k, float(self._return[k]), int(self._length[k]), end, self._seed[k])

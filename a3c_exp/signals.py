@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM as a question that the training loop asks, instead of an exception at any instruction."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """While entered, notes which signal asked to stop; a second one ends the process at once.
+
+    Attributes:
+        received: the first signal's number, or ``None``.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        self._before = {number: signal.signal(number, self._note) for number in _HANDLED}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def requested(self) -> bool:
+        """Whether someone asked to stop."""
+        return self.received is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the signal's number, as a shell would say it: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + (self.received or 0)
+
+    @property
+    def name(self) -> str:
+        return "Ctrl-C" if self.received == signal.SIGINT else signal.Signals(self.received or signal.SIGTERM).name
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            # Workers are daemons and watch their pipe, so they do not outlive this.
+            os._exit(self.exit_code)
+        self.received = number

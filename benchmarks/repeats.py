@@ -1,0 +1,71 @@
+"""Interleaved repeats: A B C A B C, so that a machine that slows down meanwhile slows every variant alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+class MeasurementError(Exception):
+    """A variant could not be measured; the message is the reason that the table shows."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A promise about a variant's median.
+
+    Attributes:
+        of: the measured value itself, or its ratio to the baseline.
+        sense: which side of ``bound`` is right.
+    """
+
+    of: str  # "value" or "ratio"
+    sense: str  # "at least" or "less than"
+    bound: float
+
+    def met(self, number: float) -> bool:
+        return number >= self.bound if self.sense == "at least" else number < self.bound
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to do the thing. ``measure`` returns one number, or raises if it cannot."""
+
+    name: str
+    measure: Callable[[], float]
+    requirement: Requirement | None = None
+
+
+@dataclass
+class Series:
+    """A variant's numbers in the order of repeats, so that equal indices were measured next to each other."""
+
+    name: str
+    requirement: Requirement | None = None
+    values: list[float] = field(default_factory=list)
+    failure: str | None = None
+
+
+def interleave(variants: Sequence[Variant], repeats: int, say: Callable[[str], None]) -> list[Series]:
+    """Measure every variant ``repeats`` times in turn. A variant that fails once is left out from then on."""
+    series = [Series(variant.name, variant.requirement) for variant in variants]
+    for repeat in range(repeats):
+        for variant, one in zip(variants, series, strict=True):
+            if one.failure is not None:
+                continue
+            try:
+                one.values.append(variant.measure())
+            except Exception as error:  # whatever it was, the other variants are still worth measuring
+                kind = "" if isinstance(error, MeasurementError) else f"{type(error).__name__}: "
+                one.failure = kind + " ".join(str(error).split())
+                say(f"  {repeat + 1}/{repeats} {variant.name}: failed: {one.failure}")
+            else:
+                say(f"  {repeat + 1}/{repeats} {variant.name}: {figure(one.values[-1])}")
+    return series
+
+
+def figure(value: float) -> str:
+    """Three figures of small numbers, all of large ones.
+
+    >>> figure(0.01234), figure(12345.6)
+    ('0.0123', '12,346')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

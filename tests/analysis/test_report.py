@@ -1,0 +1,239 @@
+"""The report shows what the files say, escapes it, needs nothing else, and overwrites nothing that is not its own."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from a3c_exp.analysis.aggregate import compare
+from a3c_exp.analysis.figures import colours
+from a3c_exp.analysis.provenance import warnings
+from a3c_exp.analysis.report import MARKER, write_report
+from a3c_exp.analysis.results import outcomes
+from a3c_exp.analysis.runs import read_runs
+from a3c_exp.analysis.svg import OTHER, SERIES
+from a3c_exp.analysis.tables import bracketed, count, duration, plus_minus, rounded, summary_table
+from a3c_exp.report import main
+from tests.analysis.synthetic_runs import DEAD_PID, write_run
+
+EVIL = "<script>alert('&')</script>"
+
+
+class Page(HTMLParser):
+    """Tags and ids of a page, and whether every tag that was opened was closed."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "hr", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.stack: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href")]
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.stack.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two configurations of three seeds and one of two, with a failed, a killed and an odd run among them."""
+    root = tmp_path_factory.mktemp("runs") / "sweep & co"
+    for seed in range(3):
+        write_run(root / f"workers=4,seed={seed}", workers=4, seed=seed)
+    for seed in range(2):
+        write_run(root / f"workers=6,seed={seed}", workers=6, seed=seed)
+    write_run(
+        root / "workers=6,seed=2", workers=6, seed=2, status="running", pid=DEAD_PID, episodes=30, half_written=True
+    )
+    write_run(root / "workers=12,seed=0", workers=12, seed=0, run_json={"command": EVIL, "host": EVIL})
+    write_run(root / "workers=12,seed=1", workers=12, seed=1, status="failed", reason=EVIL, episodes=5, evaluations=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def report(sweep: Path) -> Path:
+    return write_report([sweep], sweep / "report")
+
+
+def test_the_page_is_one_whole_file_that_needs_no_network_and_no_script(report: Path) -> None:
+    text = report.read_text()
+    page = Page(text)
+    assert page.stack == []
+    assert MARKER in text
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    assert all(link.startswith("#") for link in page.links)
+    assert "url(http" not in text and "@import" not in text
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.count("figure") == 10
+    assert {target[1:] for target in page.links} <= set(page.ids)
+
+
+def test_what_files_say_is_shown_and_never_obeyed(report: Path) -> None:
+    text = report.read_text()
+    assert EVIL not in text
+    assert text.count("&lt;script&gt;") >= 3  # the command, the machine and the reason
+    assert "<h1>sweep &amp; co</h1>" in text
+
+
+def test_the_page_names_what_failed_and_why(report: Path) -> None:
+    text = report.read_text()
+    troubles = text[text.index('id="troubles"') : text.index('id="runs"')]
+    assert troubles.count("<tr>") == 3  # the head, the killed one and the failed one
+    assert "its process is gone" in troubles
+    assert "30 episodes, 6,000 steps" in troubles
+    assert "the last line is half-written" in troubles
+
+
+def test_a_run_that_failed_is_not_averaged_in_silently(sweep: Path) -> None:
+    comparison = compare(read_runs([sweep]))
+    found = outcomes(comparison.configurations)
+    twelve = found[2]
+    assert [run.seed for run in twelve.counted] == ["0"]
+    assert twelve.interval_over == "episodes"
+    assert found[0].interval_over == "seeds"
+    row = summary_table(comparison, found).rows[2]
+    assert row[1].text == "1 finished, 1 failed"
+    assert row[1].note == "(means over 1)"
+    assert any("left out of the means" in sentence for sentence in warnings(comparison, found))
+    assert any("Fewer than 3 seeds of workers=12" in sentence for sentence in warnings(comparison, found))
+
+
+def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
+    names = sorted(path.name for path in (report.parent / "figures").iterdir())
+    assert len(names) == 10
+    assert {"reward_by_episode.svg", "reward_by_step.svg", "evaluation.svg", "policy_lag.svg"} <= set(names)
+    for name in names:
+        text = (report.parent / "figures" / name).read_text()
+        root = ElementTree.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "workers" in text  # the legend that the page has outside
+
+
+def test_the_csv_holds_every_run_in_full(report: Path) -> None:
+    with (report.parent / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed"] for row in rows] == ["0", "1", "2", "0", "1", "2", "0", "1"]
+    assert [row["config.workers"] for row in rows] == ["4"] * 3 + ["6"] * 3 + ["12"] * 2
+    assert rows[5]["status"] == "killed"
+    assert float(rows[5]["env_steps"]) == 6000
+    assert rows[7]["reason"] == EVIL
+
+
+def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
+    def undated(text: str) -> str:
+        return re.sub(r"Made [\d: -]+", "", text)
+
+    before = undated(report.read_text())
+    assert undated(write_report([sweep], report.parent).read_text()) == before
+
+
+def test_nothing_that_is_not_a_report_is_overwritten(
+    tmp_path: Path, sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("index.html", "runs.csv", "figures"):
+        out = tmp_path / name.replace(".", "_")
+        out.mkdir()
+        (out / name).write_text("precious")
+        assert main([str(sweep), "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "--out DIR" in error
+        assert [path.name for path in out.iterdir()] == [name]
+        assert (out / name).read_text() == "precious"
+
+
+def test_a_typing_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    for path, what in ((tmp_path / "typo", "no such directory"), (tmp_path / "empty", "no runs found")):
+        assert main([str(path)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert what in captured.err
+        assert "run directory is a folder with a run.json" in captured.err
+
+
+def test_the_command_says_where_the_report_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", episodes=4, evaluations=0, overrides=["note=$x \x1b[31m{y}", "seed=0"])
+    assert main([str(run)]) == 0
+    out = capsys.readouterr().out
+    assert f"report: {run / 'report' / 'index.html'}" in out
+    assert "1 finished" in out
+    assert "\x1b" not in out
+    assert re.search(r"  -\d", out)  # a true minus sign would be a question mark on some terminals
+    assert "note=$x" in (run / "report" / "index.html").read_text()
+    assert main([str(run)]) == 0  # its own report it replaces
+    monkeypatch.chdir(tmp_path)
+    other = write_run(tmp_path / "other", episodes=4, status="running", pid=os.getpid())
+    assert main([str(run), str(other)]) == 0
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").touch()
+    text = write_report([tmp_path], tmp_path / "report").read_text()
+    assert "run.json is empty" in text
+    assert "<figure>" not in text
+
+
+def test_reading_and_reporting_import_neither_torch_nor_matplotlib_beforehand() -> None:
+    code = "import a3c_exp.analysis.report, sys; sys.exit(len({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", episodes=4)
+    code = (
+        f"import sys; sys.modules['matplotlib'] = None; from a3c_exp.report import main; sys.exit(main([{str(run)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "a3c_exp[report]"' in done.stderr
+    assert not (run / "report").exists()
+
+
+def test_more_configurations_than_colours_leaves_the_best_coloured(tmp_path: Path) -> None:
+    for workers in range(1, len(SERIES) + 3):
+        write_run(tmp_path / str(workers), workers=workers, episodes=3)
+    comparison = compare(read_runs([tmp_path]))
+    inks = colours(comparison, [float("nan"), *map(float, range(len(SERIES) + 1))])
+    assert [inks[item] for item in comparison.configurations] == [OTHER, OTHER, *SERIES]
+
+
+def test_numbers_are_rounded_to_what_is_known_of_them() -> None:
+    assert plus_minus(-0.61234, 0.0341) == "\N{MINUS SIGN}0.612 ± 0.034"
+    assert plus_minus(-812.3, 123.4) == "\N{MINUS SIGN}812 ± 123"
+    assert plus_minus(2.0, float("nan")) == "2.000"
+    assert plus_minus(float("nan"), float("nan")) == rounded(float("inf")) == count(float("nan")) == "\N{EN DASH}"
+    assert plus_minus(1.0, 0.0) == "1.000 ± 0"
+    assert bracketed((-990.3, -633.0)) == "[\N{MINUS SIGN}990, \N{MINUS SIGN}633]"
+    assert bracketed((float("nan"), 1.0)) == ""
+    assert count(4_000_000.0) == "4,000,000"
+    assert [duration(s) for s in (59.94, 59.96, 260.0, 3600.0, 200_000.0)] == [
+        "59.9 s", "1 min 00 s", "4 min 20 s", "1 h 00 min", "2 d 7 h",
+    ]  # fmt: skip

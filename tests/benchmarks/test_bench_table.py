@@ -1,0 +1,128 @@
+"""The table says what was measured, and nothing kinder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.readme import BEGIN, END, fill
+from benchmarks.repeats import MeasurementError, Requirement, Series, Variant, interleave
+from benchmarks.table import Table, as_markdown, as_text, make_rows, write
+
+FIVE_TIMES = Requirement("ratio", "at least", 5.0)
+SMALL = Requirement("value", "less than", 600.0)
+
+
+def table(*series: Series, baseline: str | None = "base") -> Table:
+    environment: dict[str, Any] = {"machine": {"cores": 2}, "versions": {"python": "3"}, "date": "today", "git": None}
+    rows = make_rows(series, "steps/s", baseline)
+    return Table("speed", "speed", "steps/s", baseline, 3, 20.0, "python -m benchmarks", environment, rows)
+
+
+def test_the_ratio_is_not_that_of_the_medians() -> None:
+    """Here the machine slows down meanwhile: medians say 5, every pair but one says something else."""
+    _, row = table(Series("base", None, [10.0, 20.0, 1.0]), Series("ours", FIVE_TIMES, [50.0, 60.0, 4.0])).rows
+    assert row.ratios == (5.0, 3.0, 4.0)
+    assert (row.median, row.ratio) == (50.0, 4.0)
+    assert row.verdict == "NOT met"
+
+
+def test_the_median_is_not_the_mean() -> None:
+    (row,) = table(Series("ours", None, [1.0, 2.0, 90.0]), baseline=None).rows
+    assert row.median == 2.0
+    (row,) = table(Series("ours", None, [1.0, 2.0, 4.0, 90.0]), baseline=None).rows
+    assert row.median == 3.0
+
+
+@pytest.mark.parametrize(
+    ("requirement", "value", "verdict"),
+    [(SMALL, 599.9, "met"), (SMALL, 600.0, "NOT met"), (FIVE_TIMES, 5.0, "met"), (FIVE_TIMES, 4.99, "NOT met")],
+)
+def test_a_bound_is_not_rounded_in_our_favour(requirement: Requirement, value: float, verdict: str) -> None:
+    _, row = table(Series("base", None, [1.0]), Series("ours", requirement, [value])).rows
+    assert row.verdict == verdict
+
+
+def test_a_failure_is_not_a_pass() -> None:
+    made = table(Series("base", None, [1.0, 1.0]), Series("ours", FIVE_TIMES, [9.0], failure="it died"))
+    assert made.rows[1].verdict == "failed"
+    assert not made.good
+    assert "it died" in as_text(made)
+    assert "it died" in as_markdown(made)
+
+
+def test_a_ratio_without_a_baseline_is_not_a_pass() -> None:
+    made = table(Series("base", None, [], failure="no torch"), Series("ours", FIVE_TIMES, [9.0]))
+    assert made.rows[1].ratio is None
+    assert made.rows[1].verdict == "failed"
+
+
+def test_repeats_are_not_run_in_blocks() -> None:
+    order: list[str] = []
+
+    def variant(name: str) -> Variant:
+        return Variant(name, lambda: order.append(name) or 1.0)
+
+    interleave([variant("a"), variant("b")], 3, lambda _: None)
+    assert "".join(order) == "ababab"
+
+
+def test_one_failing_variant_does_not_stop_or_shift_the_others() -> None:
+    numbers = iter([1.0, 2.0, 3.0])
+    attempts: list[int] = []
+
+    def fails_at(limit: int) -> Callable[[], float]:
+        def measure() -> float:
+            attempts.append(1)
+            if len(attempts) == limit:
+                raise MeasurementError("out of luck")
+            return 10.0
+
+        return measure
+
+    series = interleave([Variant("ours", fails_at(2)), Variant("base", lambda: next(numbers))], 3, lambda _: None)
+    assert series[0].values == [10.0]
+    assert series[0].failure == "out of luck"
+    assert series[1].values == [1.0, 2.0, 3.0]
+    assert len(attempts) == 2
+    assert make_rows(series, "s", "base")[0].ratios == (10.0,)
+
+
+def test_an_unforeseen_error_is_not_the_end_of_the_benchmark() -> None:
+    series = interleave([Variant("broken", lambda: 1 / 0), Variant("fine", lambda: 1.0)], 2, lambda _: None)
+    assert series[0].failure == "ZeroDivisionError: division by zero"
+    assert series[1].values == [1.0, 1.0]
+
+
+def test_ctrl_c_is_not_a_failed_variant() -> None:
+    def interrupted() -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interleave([Variant("slow", interrupted)], 1, lambda _: None)
+
+
+def test_the_written_numbers_are_not_rounded_away(tmp_path: Path) -> None:
+    write(table(Series("base", None, [3.0]), Series("ours", FIVE_TIMES, [1234.5678])), tmp_path)
+    read = json.loads((tmp_path / "speed.json").read_text())
+    assert read["rows"][1]["values"] == [1234.5678]
+    assert read["command"] == "python -m benchmarks"
+    assert read["environment"]["machine"] == {"cores": 2}
+    assert "| ours | 1,235 |" in (tmp_path / "speed.md").read_text()
+
+
+def test_a_markdown_row_does_not_lose_a_column() -> None:
+    made = table(Series("base", None, [3.0]), Series("ours", FIVE_TIMES, [], failure="a | b\nc"))
+    rows = [line for line in as_markdown(made).splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in rows}) == 1
+
+
+def test_filling_the_readme_eats_nothing_around_the_markers() -> None:
+    text = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
+    once = fill(text, "new")
+    assert once == f"above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n"
+    assert fill(once, "new") == once
+    with pytest.raises(SystemExit, match="results:begin"):
+        fill("no markers", "new")
