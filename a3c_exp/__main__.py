@@ -6,7 +6,7 @@ Nothing heavy is imported here, so that help and mistakes are answered quickly.
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from a3c_exp.compose import CONFIG_DIR, Job, jobs
 from a3c_exp.config import register
-from a3c_exp.core.errors import A3CError, ConfigError
+from a3c_exp.core.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.directories import register_resolvers, reserve
 from a3c_exp.run_record import remember_command
 
@@ -29,9 +29,12 @@ def main() -> None:
     0 done, 1 a run failed, 2 the command was wrong, 130 Ctrl-C, 143 SIGTERM."""
     try:
         sys.exit(_main(sys.argv[1:]))
-    except A3CError as error:
+    except RunFailed as error:
         _say(str(error))
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(1)
+    except A3CError as error:  # raised before anything was started
+        _say(str(error))
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -53,7 +56,7 @@ def _main(argv: Sequence[str]) -> int:
     planned = jobs(overrides, arguments.multirun, folders)
     _check_parts(planned)
     sys.argv[1:] = _with_directory(list(argv), planned, arguments.multirun)
-    _Sweep.total = len(planned)
+    _sweep.total = len(planned)
     return _run(multirun=arguments.multirun)
 
 
@@ -79,7 +82,7 @@ def _with_directory(argv: list[str], planned: Sequence[Job], multirun: bool) -> 
     named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
     if not named:
         return [f"{key}='{reserve(planned[0].env + suffix)}'", *argv]
-    used = sorted(Path(named[-1]).glob("*/run.json" if multirun else "run.json"))
+    used = sorted(Path(named[-1].strip("'\"")).glob("*/run.json" if multirun else "run.json"))
     if used:
         raise ConfigError(
             f"{used[0].parent} already holds a run, and no run is ever overwritten. "
@@ -90,25 +93,23 @@ def _with_directory(argv: list[str], planned: Sequence[Job], multirun: bool) -> 
 
 @dataclass
 class _Sweep:
-    """How the jobs of this process's command fared."""
+    """How the jobs of this command fare, as far as they run in this process."""
 
-    total = 1
-    begun = 0
-    failures: "list[str]"
+    total: int = 1
+    begun: int = 0
+    failures: list[str] = field(default_factory=list)
 
 
-_sweep = _Sweep([])
+_sweep = _Sweep()
 
 
 def _run(multirun: bool) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands exceptions on instead of printing them
     try:
         _hydra_main()
-    except A3CError as error:
-        if not _sweep.failures:
-            raise
-        if not multirun:
-            _say(str(error))
+    except A3CError:
+        if not (multirun and _sweep.failures):
+            raise  # in a sweep the failures are listed below instead
     if multirun and _sweep.total > 1:
         lines = [f"{_sweep.total - len(_sweep.failures)} of {_sweep.total} runs finished", *_sweep.failures]
         _say("\n".join(lines))
@@ -122,15 +123,16 @@ def _task(config: "DictConfig") -> float:
     settings = HydraConfig.get()
     multirun = settings.mode is not None and settings.mode.name == "MULTIRUN"
     directory = Path(settings.runtime.output_dir)
-    _Sweep.begun += 1
-    if multirun and _Sweep.total > 1:
-        _say(f"run {_Sweep.begun} of {_Sweep.total}: {settings.job.override_dirname or 'defaults'}")
+    _sweep.begun += 1
+    if multirun and _sweep.total > 1:
+        _say(f"run {_sweep.begun} of {_sweep.total}: {settings.job.override_dirname or 'defaults'}")
+    choices: dict[str, Any] = settings.runtime.choices
     identity = Identity(
         directory=directory,
         name=config.name or (directory.name if multirun else f"{directory.parent.name}_{directory.name}"),
         group=Path(settings.sweep.dir).name if multirun else None,
-        env=str(settings.runtime.choices.env),
-        parallelism=str(settings.runtime.choices.parallelism),
+        env=str(choices["env"]),
+        parallelism=str(choices["parallelism"]),
         overrides=list(settings.overrides.task),
     )
     try:

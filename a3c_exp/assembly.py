@@ -78,9 +78,7 @@ def assemble(config: DictConfig) -> Assembly:
         parallelism=parallelism,
         make_logger=_logger(config),
         evaluation=evaluation,
-        cadence=Cadence(
-            config.metrics.every_env_steps, config.evaluation.every_env_steps, config.checkpoint.every_env_steps
-        ),
+        cadence=Cadence(config.metrics.every_env_steps, config.evaluation.every_env_steps, config.checkpoint.every_env_steps),
         keep_last=config.checkpoint.keep_last,
         initial_state=TrainingState.initial(weights, optimizer.state_rows, config.workers),
     )
@@ -109,9 +107,7 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
 
 def evaluation_spec(config: DictConfig) -> EvaluationSpec:
     """How the run judges its weights while it trains."""
-    return EvaluationSpec(
-        config.evaluation.episodes, config.evaluation.deterministic, config.evaluation.max_episode_steps
-    )
+    return EvaluationSpec(config.evaluation.episodes, config.evaluation.deterministic, config.evaluation.max_episode_steps)
 
 
 def device(wanted: Device) -> str:

@@ -1,5 +1,6 @@
 """From a config node with a ``_target_`` to a checked, picklable recipe for the object it describes."""
 
+import importlib
 import inspect
 import types
 import typing
@@ -7,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config import nearest
@@ -36,13 +36,9 @@ def _blueprint(content: Mapping[str, Any], path: str, given: Iterable[str]) -> p
     target = content.get("_target_")
     if not isinstance(target, str):
         raise ConfigError(f"{path} names no class: its YAML needs a line such as `_target_: my_package.my_module.MyClass`")
-    try:
-        cls = get_class(target)
-    except Exception as error:  # Hydra wraps whatever importing somebody's module raised
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ConfigError(f"{path}._target_={target} cannot be imported: {reason}") from error
+    cls = _locate(target, path)
     parameters = inspect.signature(cls).parameters
-    hints = typing.get_type_hints(cls.__init__)
+    hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     values: dict[str, Any] = {}
     for key, value in content.items():
@@ -59,6 +55,17 @@ def _blueprint(content: Mapping[str, Any], path: str, given: Iterable[str]) -> p
         if missing and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ConfigError(f"{path}.{name} has no value, but {cls.__name__} needs one. Try {path}.{name}=...")
     return partial(cls, **values)
+
+
+def _locate(target: str, path: str) -> type:
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever importing somebody's module raises
+        raise ConfigError(f"{path}._target_={target} cannot be imported: {type(error).__name__}: {error}") from error
+    if not inspect.isclass(found):
+        raise ConfigError(f"{path}._target_={target} is not a class")
+    return found
 
 
 def _value(value: Any, path: str, hint: Any) -> Any:

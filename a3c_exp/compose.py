@@ -118,7 +118,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     """What a person should do about one of Hydra's or OmegaConf's errors, in a line or two."""
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(match.group(1))
+        return _unknown_key(match.group(1), overrides)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, option = match.groups()
         options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
@@ -126,7 +126,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         hint = f"Did you mean {group}={guess}? " if guess else ""
         return f"{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
     if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
-        return _unknown_key(match.group(1))
+        return _unknown_key(match.group(1), overrides)
     cause = error.__cause__ if error.__cause__ is not None else error
     if match := re.search(r"full_key: (\S+)", str(cause)):
         return _wrong_type(match.group(1), str(cause).splitlines()[0], overrides)
@@ -136,9 +136,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     return f"{first}" + (f": {str(cause).splitlines()[0]}" if cause is not error and str(cause) else "")
 
 
-def _unknown_key(key: str) -> str:
+def _unknown_key(key: str, overrides: Sequence[str]) -> str:
+    groups = [text for text in overrides if "." not in text.partition("=")[0] and text.partition("=")[0] in _groups()]
     try:
-        known = schema.keys(compose("config"))
+        known = schema.keys(compose("config", overrides=groups))
     except (HydraException, OmegaConfBaseException):
         known = list(schema.Config.__dataclass_fields__)
     parent = key.rpartition(".")[0]
@@ -148,6 +149,10 @@ def _unknown_key(key: str) -> str:
         guess = f"{parent}.{close}" if parent else close
     hint = f"Did you mean {guess}?" if guess else "python -m a3c_exp --help lists them all"
     return f"there is no key {key}. {hint}"
+
+
+def _groups() -> list[str]:
+    return [folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()]
 
 
 def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:

@@ -109,7 +109,7 @@ def _problems(config: DictConfig) -> Iterator[str]:
     for key in config:
         if key not in known:
             guess = nearest(str(key), known)
-            yield f"there is no key {key}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(known)}")
+            yield f"there is no key {key!s}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(known)}")
 
     def at_least(key: str, least: int, example: int) -> Iterator[str]:
         value = OmegaConf.select(config, key)
@@ -163,7 +163,7 @@ def keys(config: DictConfig, prefix: str = "") -> list[str]:
     """Every key that can stand on a command line, dotted."""
     found = []
     for key in config:
-        dotted = f"{prefix}{key}"
+        dotted = f"{prefix}{key!s}"
         if str(key).startswith("_"):
             continue
         found.append(dotted)

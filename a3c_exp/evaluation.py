@@ -1,6 +1,6 @@
 """Evaluation of weights on environments of their own, with seeds that training never sees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class EvaluationSpec:
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
-            raise ConfigError(f"evaluation.episodes is {self.episodes}, but at least 1 is needed. Try evaluation.episodes=10")
+            raise ConfigError(f"evaluation.episodes is {self.episodes}, but it is at least 1. Try evaluation.episodes=10")
         if self.max_episode_steps is not None and self.max_episode_steps < 1:
             raise ConfigError(f"evaluation.max_episode_steps is {self.max_episode_steps}, but it is at least 1, or null")
 
@@ -64,7 +64,8 @@ class Evaluator:
         limit = spec.max_episode_steps or envs.default_max_episode_steps
         if limit is None:
             raise ConfigError(
-                "this task has no time limit of its own, so an evaluation might never end. Try evaluation.max_episode_steps=1000"
+                "this task has no time limit of its own, so an evaluation might never end. "
+                "Try evaluation.max_episode_steps=1000"
             )
         self._model, self._layout, self._envs, self._spec, self._seed = model, layout, envs, spec, seed
         self._limit = limit
@@ -100,7 +101,7 @@ class Evaluator:
 
     def _episodes(self, weights: Tensor, first: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Returns and lengths of the episodes ``first`` to ``first + count - 1``."""
-        envs, family = self._envs, self._model.family
+        envs = self._envs
         live = np.zeros(envs.num_envs, np.bool_)
         live[:count] = True
         noise = [stream(self._seed, Purpose.evaluation_action, first + i) for i in range(count)]
@@ -115,13 +116,7 @@ class Evaluator:
                 observation = torch.from_numpy(envs.observation).to(weights.device)
                 output = call(self._model, parameters, observation, state)
                 state = output.state
-                if self._spec.deterministic:
-                    action = family.mode(output.parameters)
-                else:
-                    drawn = np.zeros((envs.num_envs, family.noise_size), np.float32)
-                    for i, generator in enumerate(noise):
-                        drawn[i] = generator.standard_normal(family.noise_size) if family.noise_kind == "normal" else generator.random(family.noise_size)
-                    action = family.sample(output.parameters, torch.from_numpy(drawn).to(weights.device))
+                action = self._act(output.parameters, noise)
             ended = envs.step(action.cpu().numpy(), live)
             returns += envs.reward * live
             lengths += live
@@ -131,3 +126,13 @@ class Evaluator:
                 envs.terminated[:] = False
                 envs.truncated[:] = False
         return returns[:count], lengths[:count]
+
+    def _act(self, parameters: Tensor, noise: Sequence[np.random.Generator]) -> Tensor:
+        family = self._model.family
+        if self._spec.deterministic:
+            return family.mode(parameters)
+        drawn = np.zeros((len(parameters), family.noise_size), np.float32)
+        for i, generator in enumerate(noise):
+            draw = generator.standard_normal if family.noise_kind == "normal" else generator.random
+            drawn[i] = draw(family.noise_size)
+        return family.sample(parameters, torch.from_numpy(drawn).to(parameters.device))

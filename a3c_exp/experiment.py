@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.assembly import Assembly, assemble, plain
 from a3c_exp.checkpoint import Checkpoints, digest, load
-from a3c_exp.core.errors import A3CError, RunDirectoryError
+from a3c_exp.core.errors import A3CError, RunDirectoryError, RunFailed
 from a3c_exp.core.records import Status
 from a3c_exp.core.types import TrainingState
 from a3c_exp.evaluation import Evaluator
@@ -27,10 +27,6 @@ from a3c_exp.trainer import Interrupted, Progress, Trainer
 
 _EVALUATION_BATCH = 25
 """Evaluation episodes that run side by side, at most."""
-
-
-class RunFailed(A3CError):
-    """A run ended early; its directory says why, and so does this."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +107,7 @@ def resume(directory: Path, config: DictConfig) -> float:
     return _session(config, assembly, record, state, progress)
 
 
-def _session(
-    config: DictConfig, assembly: Assembly, record: RunRecord, state: TrainingState, progress: Progress
-) -> float:
+def _session(config: DictConfig, assembly: Assembly, record: RunRecord, state: TrainingState, progress: Progress) -> float:
     """Train until the end, whatever it is, and say in the run directory which it was."""
     torch.set_num_threads(1)  # the cores belong to the workers
     status: Status = "failed"

@@ -66,7 +66,7 @@ def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
 
     Pascanu et al. 2013 (arXiv:1211.5063), Algorithm 1.
     """
-    norms = torch.linalg.vector_norm(gradients, dim=1)
+    norms: Tensor = torch.linalg.vector_norm(gradients, dim=1)
     if max_norm is not None:
         gradients.mul_((max_norm / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1))
     return norms
@@ -91,5 +91,7 @@ def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window) -> Po
 def call(model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, state: Tensor) -> PolicyValue:
     """The model with other weights than its own."""
     output: Any = functional_call(model, weights, (observation, state))
-    assert isinstance(output, PolicyValue), f"{type(model).__name__}.forward must return PolicyValue, not {type(output).__name__}"
+    assert isinstance(output, PolicyValue), (
+        f"{type(model).__name__}.forward must return PolicyValue, not {type(output).__name__}"
+    )
     return output

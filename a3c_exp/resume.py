@@ -45,7 +45,9 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
                 raise ConfigError(f"{override.input_line}: a resumed run takes plain key=value overrides only")
             key = override.key_or_group
             if isinstance(OmegaConf.select(config, key), DictConfig):
-                raise ConfigError(f"{override.input_line}: a resumed run keeps its {key}. Change single values: {key}.<name>=...")
+                raise ConfigError(
+                    f"{override.input_line}: a resumed run keeps its {key}. Change single values: {key}.<name>=..."
+                )
             if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
                 guess = schema.nearest(key, schema.keys(config))
                 raise ConfigError(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else ""))

@@ -161,10 +161,11 @@ class Rollout:
 
         self._reward += spec.reward_shift
         self._reward /= spec.reward_scale
-        parts: tuple[NDArray[Any], ...] = (
+        parts: list[NDArray[Any]] = [
             self._observation, self._action, self._reward, self._terminated, self._cut, self._next_value, self._valid, self._first,
-        )  # fmt: skip
-        window = Window(*(torch.from_numpy(part).to(self._device) for part in parts), state_at_start)
+        ]  # fmt: skip
+        tensors = (torch.from_numpy(part).to(self._device) for part in parts)
+        window = Window._make([*tensors, state_at_start])
         return window, ended
 
     def _latest(self) -> Tensor:

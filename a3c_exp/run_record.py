@@ -75,7 +75,13 @@ class RunRecord:
             raise RunDirectoryError(f"{directory} is still running as process {content['pid']}; stop that first (Ctrl-C)")
         content.update(status="running", reason=None, **_here())
         content["sessions"].append(
-            {"started": _now(), "ended": None, "status": "running", "command": command(), "from_env_step": from_env_step}
+            {
+                "started": _now(),
+                "ended": None,
+                "status": "running",
+                "command": command(),
+                "from_env_step": from_env_step,
+            }
         )
         record = cls(directory, content)
         record._keep_diff()
@@ -200,7 +206,13 @@ def _git(*arguments: str) -> str | None:
         return None
     try:
         answer = subprocess.run(
-            ["git", *arguments], cwd=package.parent, capture_output=True, text=True, errors="replace", timeout=10, check=True
+            ["git", *arguments],
+            cwd=package.parent,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

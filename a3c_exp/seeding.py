@@ -25,7 +25,7 @@ class Purpose(IntEnum):
 
 @cache
 def _key(seed: int, purpose: Purpose, worker: int) -> NDArray[np.uint64]:
-    return np.random.SeedSequence(seed, spawn_key=(purpose, worker)).generate_state(2, np.uint64)
+    return np.random.SeedSequence(seed, spawn_key=(purpose, worker)).generate_state(2, np.uint64).astype(np.uint64)
 
 
 def stream(seed: int, purpose: Purpose, worker: int = 0, counter: int = 0) -> np.random.Generator:

@@ -104,9 +104,7 @@ def steady_rate(lines: Sequence[dict[str, Any]]) -> float:
     """
     kept = [line for line in lines if 3 * line["env_step"] >= lines[-1]["env_step"]]
     if len(kept) < 2:
-        raise MeasurementError(
-            f"metrics.jsonl has {len(lines)} lines, {len(kept)} of them after the warm-up; 2 are needed"
-        )
+        raise MeasurementError(f"metrics.jsonl has {len(lines)} lines, {len(kept)} of them after the warm-up; 2 are needed")
     steps, seconds = kept[-1]["env_step"] - kept[0]["env_step"], kept[-1]["wall_time"] - kept[0]["wall_time"]
     if seconds <= 0:
         raise MeasurementError("metrics.jsonl's wall_time stands still")

@@ -261,9 +261,7 @@ class Training:
         deadline = time.monotonic() + START_LIMIT
         while min(self.board.steps) < WARM_UP_WINDOWS * WINDOW:
             if time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"not all workers trained within {START_LIMIT:.0f} s: steps {list(self.board.steps)}"
-                )
+                raise RuntimeError(f"not all workers trained within {START_LIMIT:.0f} s: steps {list(self.board.steps)}")
             self._take_results(0.05)
 
     def train(self, seconds: float) -> tuple[int, float]:
@@ -310,15 +308,11 @@ def measure(workers: int, seconds: float, seed: int = 0, tuned: bool = False) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.textbook_a3c", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.textbook_a3c", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the measured steady state")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--tuned", action="store_true", help="torch's two free switches: fused Adam, no argument validation"
-    )
+    parser.add_argument("--tuned", action="store_true", help="torch's two free switches: fused Adam, no argument validation")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     arguments = parser.parse_args()
     try:

@@ -80,9 +80,7 @@ def _curves(plot: Plot, configuration: Configuration) -> list[Curve]:
     return [_thin(item, _THIN[plot.section]) for item in found if item is not None]
 
 
-def _draw(
-    plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks: dict[Configuration, svg.Ink]
-) -> Drawing:
+def _draw(plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks: dict[Configuration, svg.Ink]) -> Drawing:
     named = [item for item in curves if curves[item] and inks[item] != svg.OTHER] if len(curves) > 1 else []
     longest = max((len(item.short) for item in named), default=0)
     at_ends = 0 < longest <= _LONGEST

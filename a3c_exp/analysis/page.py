@@ -25,8 +25,7 @@ def table(content: Table, inks: Inks) -> str:
         f'<th scope="col"{_numeric(index, content)}>{safe(name)}</th>' for index, name in enumerate(content.columns)
     )
     rows = "\n".join(
-        "<tr>" + "".join(_cell(cell, index, content, inks) for index, cell in enumerate(row)) + "</tr>"
-        for row in content.rows
+        "<tr>" + "".join(_cell(cell, index, content, inks) for index, cell in enumerate(row)) + "</tr>" for row in content.rows
     )
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{safe(content.name)}">\n'

@@ -71,9 +71,7 @@ PLOTS = (
         spread="interval",
     ),
     Plot("entropy", "Entropy", "Of the policy, a step.", "metrics", "entropy", "env_step"),
-    Plot(
-        "value_loss", "Value loss", "The critic's part of the loss.", "metrics", "value_loss", "env_step", scale="log"
-    ),
+    Plot("value_loss", "Value loss", "The critic's part of the loss.", "metrics", "value_loss", "env_step", scale="log"),
     Plot("gradient_norm", "Gradient norm", "Before clipping.", "metrics", "grad_norm", "env_step", scale="log"),
     Plot(
         name="explained_variance",

@@ -49,9 +49,7 @@ def warnings(comparison: Comparison, outcomes: Sequence[Outcome]) -> list[str]:
     partial = [item for item in outcomes if 0 < len(item.counted) < len(item.configuration.runs)]
     if partial:
         number = sum(len(item.configuration.runs) - len(item.counted) for item in partial)
-        found.append(
-            f"{number} run{'s' * (number > 1)} not finished and left out of the means; see the troubles below."
-        )
+        found.append(f"{number} run{'s' * (number > 1)} not finished and left out of the means; see the troubles below.")
     unfinished = [item.configuration.label for item in outcomes if not item.statuses["finished"] and item.counted]
     if unfinished:
         found.append(f"No run of {_listed(unfinished)} has finished: its means are over what there is so far.")

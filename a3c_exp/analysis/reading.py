@@ -98,9 +98,7 @@ def read_columns(path: Path, names: Iterable[str], problems: list[str], *, requi
     rows = _rows([line for line in text.split("\n") if line.strip()], path.name, problems)
     if required and not rows and len(problems) == before:
         problems.append(f"{path.name} is empty")
-    columns = dict.fromkeys(names) | {
-        key: None for key, value in (rows[-1] if rows else {}).items() if _is_number(value)
-    }
+    columns = dict.fromkeys(names) | {key: None for key, value in (rows[-1] if rows else {}).items() if _is_number(value)}
     try:  # all at once is twice as quick, and possible where every line has every field
         whole = np.array([itemgetter(*columns)(row) for row in rows], dtype=np.float64)
         return dict(zip(columns, whole.T, strict=True))

@@ -17,9 +17,7 @@ from a3c_exp.analysis.results import Outcome, outcomes
 from a3c_exp.analysis.runs import read_runs
 from a3c_exp.core.errors import RunDirectoryError
 
-MARKER = (
-    "<!-- made by a3c_exp.report; making the report again replaces this folder's index.html, runs.csv and figures -->"
-)
+MARKER = "<!-- made by a3c_exp.report; making the report again replaces this folder's index.html, runs.csv and figures -->"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +81,7 @@ def check_replaceable(out: Path) -> None:
             )
 
 
-def _page(
-    title: str, comparison: Comparison, found: Sequence[Outcome], inks: page.Inks, drawings: Sequence[Drawing]
-) -> str:
+def _page(title: str, comparison: Comparison, found: Sequence[Outcome], inks: page.Inks, drawings: Sequence[Drawing]) -> str:
     legend = page.legend(comparison, inks)
     curves, diagnostics = (page.figures(drawings, section) for section in ("curves", "diagnostics"))
     troubles = tables.trouble_table(comparison)

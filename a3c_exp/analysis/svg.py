@@ -33,9 +33,7 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, 'DejaV
 def dark_rules() -> str:
     """CSS that swaps each drawn colour on a dark screen; other renderers and paper keep the light ones."""
     rules = [
-        f'svg [style*="{kind}: {ink.light}"]{{{kind}:{ink.dark}!important}}'
-        for ink in _ALL
-        for kind in ("stroke", "fill")
+        f'svg [style*="{kind}: {ink.light}"]{{{kind}:{ink.dark}!important}}' for ink in _ALL for kind in ("stroke", "fill")
     ]
     return "@media screen and (prefers-color-scheme:dark){" + "".join(rules) + "}"
 

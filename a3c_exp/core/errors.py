@@ -23,3 +23,7 @@ class NonFiniteError(A3CError):
 
 class LockTimeoutError(A3CError):
     """A shared lock could not be had within its limit. Names the process that holds it."""
+
+
+class RunFailed(A3CError):  # noqa: N818 - it names what happened to the run
+    """A run ended early by its own fault; its directory says why, and so does this. Exit code 1."""

@@ -51,7 +51,9 @@ def stack(
     with warnings.catch_warnings(), torch.no_grad():
         # TorchScript is frozen upstream, but its executor is the only one that needs neither Python nor a C++ compiler.
         warnings.simplefilter("ignore", DeprecationWarning)
-        traced: Stacked = torch.jit.trace(replay, examples, check_trace=False)
+        traced: Stacked = torch.jit.trace(  # type: ignore[no-untyped-call]
+            replay, examples, check_trace=False
+        )
     if _agree(traced, eager, weights, examples):
         return traced
     warnings.warn(f"{function.__qualname__} gives other values when taped; it runs untaped, and slower", stacklevel=2)
@@ -90,18 +92,16 @@ def _agree(traced: Stacked, eager: Stacked, weights: Tensor, examples: tuple[Ten
         kind = example.dtype
         others.append(noise < 0.5 if kind is torch.bool else noise.to(kind) if kind.is_floating_point else example)
     with torch.no_grad():
-        same = all(
-            torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(traced(*others), eager(*others), strict=True)
-        )
+        same = all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(traced(*others), eager(*others), strict=True))
     weights.copy_(kept)
     return same
 
 
-class _Tape(TorchDispatchMode):
+class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation on plain tensors, in order, with the very tensors that went in and came out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
     @classmethod
@@ -136,7 +136,9 @@ class _Operation(NamedTuple):
     @classmethod
     def of(cls, func: Any, arguments: Any, result: Any) -> "_Operation":
         leaves, structure = pytree.tree_flatten(arguments)
-        placed = [(None, _place(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves]
+        placed: list[tuple[Any, Place | None]] = [
+            (None, _place(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves
+        ]
         return cls(func, placed, structure, [_place(leaf) for leaf in _tensors(result)])
 
 

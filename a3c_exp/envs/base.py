@@ -42,4 +42,7 @@ class Environments(Protocol):
             Whether any live environment terminated or was truncated by itself.
         """
 
+    def render(self) -> NDArray[np.uint8]:
+        """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
+
     def close(self) -> None: ...

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from a3c_exp.core.records import Episode, Evaluation, Json, Metrics, Status
 from a3c_exp.core.budget import Budget
+from a3c_exp.core.records import Episode, Evaluation, Json, Metrics, Status
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a model must offer: parameters of a policy and a value for each observation."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -42,8 +43,9 @@ def seeded_weights(module: nn.Module, std: float | None, generator: torch.Genera
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(generator.initial_seed())
                 for layer in module.modules():
-                    if hasattr(layer, "reset_parameters"):
-                        layer.reset_parameters()
+                    reset: Callable[[], None] | None = getattr(layer, "reset_parameters", None)
+                    if reset is not None:
+                        reset()
             return
         for parameter in module.parameters():
             if parameter.dim() > 1:

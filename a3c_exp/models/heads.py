@@ -57,7 +57,9 @@ class HeadSpec:
             value = getattr(self, key)
             if value not in list(kind):
                 allowed = ", ".join(kind)
-                raise ConfigError(f"model.head.{key} is {value}, but it is one of {allowed}. Try model.head.{key}={next(iter(kind))}")
+                raise ConfigError(
+                    f"model.head.{key} is {value}, but it is one of {allowed}. Try model.head.{key}={next(iter(kind))}"
+                )
             object.__setattr__(self, key, kind(value))
         if not self.min_std > 0:
             raise ConfigError(f"model.head.min_std is {self.min_std}, but it is above 0. Try model.head.min_std=1e-4")

@@ -49,9 +49,13 @@ class SeparateMLP(ActorCritic):
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
-            raise ConfigError(f"model.activation is {activation}, but it is one of {', '.join(ACTIVATIONS)}. Try model.activation=relu6")
+            raise ConfigError(
+                f"model.activation is {activation}, but it is one of {', '.join(ACTIVATIONS)}. Try model.activation=relu6"
+            )
         if weight_std is not None and not weight_std > 0:
-            raise ConfigError(f"model.weight_std is {weight_std}, but it is above 0, or null for torch's own. Try model.weight_std=0.1")
+            raise ConfigError(
+                f"model.weight_std is {weight_std}, but it is above 0, or null for torch's own. Try model.weight_std=0.1"
+            )
         assert observation_space.shape is not None, observation_space
         inputs = int(torch.Size(observation_space.shape).numel())
         self._observation_dims = len(observation_space.shape)
@@ -76,5 +80,7 @@ class SeparateMLP(ActorCritic):
 
 def _layers(key: str, inputs: int, widths: Sequence[int]) -> nn.ModuleList:
     if not widths or min(widths) < 1:
-        raise ConfigError(f"model.{key} is {list(widths)}, but it lists at least one width of 1 or more. Try 'model.{key}=[100]'")
+        raise ConfigError(
+            f"model.{key} is {list(widths)}, but it lists at least one width of 1 or more. Try 'model.{key}=[100]'"
+        )
     return nn.ModuleList(nn.Linear(a, b) for a, b in zip([inputs, *widths[:-1]], widths, strict=True))

@@ -12,14 +12,13 @@ import numpy as np
 from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError, NonFiniteError
-from a3c_exp.parallelism import hogwild_worker
 from a3c_exp.core.types import TrainingState
+from a3c_exp.parallelism import hogwild_worker
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, Notice, TallyEvent, Task
 from a3c_exp.parallelism.hogwild_worker import Crash, NonFinite, Placement
 from a3c_exp.parallelism.ledger import Command, Ledger, Slot
 from a3c_exp.parallelism.shared_weights import SharedWeights, WeightBlock
 from a3c_exp.parallelism.supervisor import Death, StartMethod, Supervisor, too_many
-
 
 _STOP_SECONDS = 3.0
 """How long processes may take to end when told to, before they are killed."""
@@ -162,7 +161,9 @@ class Hogwild:
     def snapshot(self) -> tuple[TrainingState, Sequence[Event]]:
         events, on_time = self._pause()
         if not on_time:
-            events.append(Notice(f"a worker did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was"))
+            events.append(
+                Notice(f"a worker did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was")
+            )
         weights, optimizer_state = self._shared.read()
         counts = self.counts()
         rounds, episodes_begun = self._ledger.workers.numpy().copy()
@@ -193,7 +194,10 @@ class Hogwild:
         self._ledger.tell(Command.stop)
         messages = self._supervisor.stop(_STOP_SECONDS)
         events = [
-            event for index, message in messages if not isinstance(message, Crash | NonFinite) for event in self._take(index, message)
+            event
+            for index, message in messages
+            if not isinstance(message, Crash | NonFinite)
+            for event in self._take(index, message)
         ]
         self._shared.close()
         self._folder.cleanup()

@@ -77,9 +77,7 @@ class HogwildWorkers:
         self._shared = SharedWeights(block, ledger, self._slot, task.optimizer)
         first, last = placement.ids[0], placement.ids[-1] + 1
         counters = ledger.workers.numpy()
-        self._workers = StackedWorkers(
-            task, placement.ids, counters[0, first:last], counters[1, first:last], self._take_ticket
-        )
+        self._workers = StackedWorkers(task, placement.ids, counters[0, first:last], counters[1, first:last], self._take_ticket)
         self._rounds = counters[0, first:last]
         self._pulled_at = [self._shared.pull(own) for own in self._workers.weights]
         self._tally = Tally()

@@ -71,10 +71,13 @@ class Ledger:
         """A ledger in shared memory; ``base`` is (environment steps, episodes, updates) done before."""
         workers = torch.from_numpy(np.stack([rounds, episodes_begun])).clone()
         control, slots = torch.zeros(4, dtype=torch.int64), torch.zeros(processes, len(Slot), dtype=torch.int64)
-        return cls(control.share_memory_(), slots.share_memory_(), workers.share_memory_(), budget, *base)
+        for tensor in (control, slots, workers):
+            tensor.share_memory_()  # type: ignore[no-untyped-call]
+        return cls(control, slots, workers, budget, *base)
 
     def __post_init__(self) -> None:
-        assert self.control.is_shared() and self.slots.is_shared() and self.workers.is_shared(), "the ledger must be shared"
+        for tensor in (self.control, self.slots, self.workers):
+            assert tensor.is_shared(), "the ledger must be shared"  # type: ignore[no-untyped-call]
 
     @property
     def table(self) -> NDArray[np.int64]:

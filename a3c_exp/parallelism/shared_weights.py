@@ -38,7 +38,8 @@ class WeightBlock:
         """Shared memory that starts with these ``weights [P]`` and this optimiser ``state [rows, P]``."""
         one = torch.cat([weights.unsqueeze(0), state])
         memory = one.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
-        return cls(memory.share_memory_(), lock_path, locked, timeout)
+        memory.share_memory_()  # type: ignore[no-untyped-call]
+        return cls(memory, lock_path, locked, timeout)
 
 
 class SharedWeights:
@@ -52,7 +53,8 @@ class SharedWeights:
     """
 
     def __init__(self, block: WeightBlock, ledger: Ledger, slot: int | None, optimizer: Optimizer) -> None:
-        assert block.memory.is_shared(), "weights must lie in shared memory, or every process would train alone"
+        shared = block.memory.is_shared()  # type: ignore[no-untyped-call]
+        assert shared, "weights must lie in shared memory, or every process would train alone"
         self._memory = block.memory
         self._locked = block.locked
         self._ledger = ledger

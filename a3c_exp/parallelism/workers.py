@@ -77,9 +77,7 @@ class StackedWorkers:
         window, ended = self.rollout.run(allowed, self._noise)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
-            self._stacked_gradient = stack(
-                self._loss, self.weights, tuple(window), self._stackable, differentiate=True
-            )
+            self._stacked_gradient = stack(self._loss, self.weights, tuple(window), self._stackable, differentiate=True)
         with torch.no_grad():
             gradients, figures = self._stacked_gradient(*window)
             figures[:, Stat.grad_norm] = clip_by_norm(gradients, self._task.learner.max_grad_norm)
