@@ -15,9 +15,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 
 from a3c_exp.compose import CONFIG_DIR, Job, jobs
-from a3c_exp.config import register
 from a3c_exp.core.errors import A3CError, ConfigError, RunFailed
-from a3c_exp.directories import register_resolvers, reserve
+from a3c_exp.directories import reserve
 from a3c_exp.run_record import remember_command
 
 if TYPE_CHECKING:
@@ -41,8 +40,6 @@ def main() -> None:
 
 def _main(argv: Sequence[str]) -> int:
     remember_command(sys.argv)
-    register()
-    register_resolvers()
     arguments = get_args_parser().parse_args(list(argv))
     overrides: list[str] = arguments.overrides
     only_asks = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion

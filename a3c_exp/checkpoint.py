@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from a3c_exp.core.errors import RunDirectoryError
+from a3c_exp.core.records import Evaluation
 from a3c_exp.core.types import TrainingState
 
 _FORMAT = 1
@@ -55,20 +56,17 @@ class Checkpoints:
             old.unlink()
         return path
 
-    def save_best(self, weights: Tensor, env_steps: int, updates: int, mean_return: float) -> Path:
-        """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far."""
+    def save_best(self, weights: Tensor, evaluation: Evaluation) -> Path:
+        """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far, and that evaluation."""
         path = self._directory / "best.pt"
-        _write(
-            path,
-            {
-                "format": _FORMAT,
-                "weights": weights,
-                "env_steps": env_steps,
-                "updates": updates,
-                "mean_return": mean_return,
-            },
-        )
+        content = {"env_steps": evaluation.env_step, "updates": evaluation.update, "evaluation": evaluation.json()}
+        _write(path, {"format": _FORMAT, "weights": weights, **content})
         return path
+
+    def best(self) -> Evaluation | None:
+        """The evaluation that ``best.pt`` was saved for, or ``None`` without one."""
+        path = self._directory / "best.pt"
+        return Evaluation(**read(path)["evaluation"]) if path.is_file() else None
 
     def latest(self) -> Path:
         """The newest ``step_*.pt`` that is whole; damaged ones are passed over.

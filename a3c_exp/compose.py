@@ -109,7 +109,6 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
 
 @contextmanager
 def _composer() -> Any:
-    schema.register()
     with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="a3c_exp"):
         yield
 

@@ -89,8 +89,8 @@ class Config:
 
 
 def register() -> None:
-    """Make the schema known to Hydra as ``schema``, the first entry of conf/config.yaml."""
-    ConfigStore.instance().store(name="schema", node=Config, provider="a3c_exp")
+    """Make the schema known to Hydra as ``a3c_exp_schema``, the first entry of conf/config.yaml."""
+    ConfigStore.instance().store(name="a3c_exp_schema", node=Config, provider="a3c_exp")
 
 
 def check(config: DictConfig) -> None:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.assembly import Assembly, assemble, plain
 from a3c_exp.checkpoint import Checkpoints, digest, load
-from a3c_exp.core.errors import A3CError, RunDirectoryError, RunFailed
+from a3c_exp.core.errors import A3CError, ConfigError, RunDirectoryError, RunFailed
 from a3c_exp.core.records import Status
 from a3c_exp.core.types import TrainingState
 from a3c_exp.evaluation import Evaluator
@@ -88,7 +88,8 @@ def resume(directory: Path, config: DictConfig) -> float:
     """
     assembly = assemble(config)
     load_record(directory)
-    state, extra = load(Checkpoints(directory / "checkpoints", assembly.keep_last).latest())
+    checkpoints = Checkpoints(directory / "checkpoints", assembly.keep_last)
+    state, extra = load(checkpoints.latest())
     fresh = assembly.initial_state
     for what, ours, saved in (
         ("weights", fresh.weights.shape, state.weights.shape),
@@ -100,11 +101,25 @@ def resume(directory: Path, config: DictConfig) -> float:
                 f"the checkpoint's {what} have shape {tuple(saved)} but the configuration asks for {tuple(ours)}; "
                 "a resumed run keeps its model, optimizer and workers"
             )
+    _refuse_if_spent(directory, assembly, state)
     record = RunRecord.reopen(directory, state.env_steps)
     cut_after(directory, episodes=state.episodes, env_step=state.env_steps)
     OmegaConf.save(config, directory / ".hydra" / "config.yaml")
-    progress = Progress(extra["moving_average"], float(extra["wall_time"] or 0.0), extra["best_mean"])
+    progress = Progress(extra["moving_average"], float(extra["wall_time"] or 0.0), checkpoints.best())
     return _session(config, assembly, record, state, progress)
+
+
+def _refuse_if_spent(directory: Path, assembly: Assembly, state: TrainingState) -> None:
+    budget = assembly.task.budget
+    for key, spent, limit in (
+        ("max_episodes", state.episodes, budget.max_episodes),
+        ("max_env_steps", state.env_steps, budget.max_env_steps),
+    ):
+        if limit is not None and spent >= limit:
+            raise ConfigError(
+                f"{directory} has spent its budget: {spent:,} of {key}={limit:,}. Give it more: "
+                f"resume={directory} {key}={2 * max(limit, spent)}"
+            )
 
 
 def _session(config: DictConfig, assembly: Assembly, record: RunRecord, state: TrainingState, progress: Progress) -> float:
@@ -192,7 +207,7 @@ def _summary(
     if trainer is None or not trainer.started:
         return summary
     counts, tally = assembly.parallelism.counts(), trainer.whole_tally
-    last, best = trainer.last_evaluation, trainer.best_evaluation
+    last, best = trainer.last_evaluation, trainer.progress.best_evaluation
     return summary | {
         "episodes": counts.episodes,
         "env_steps": counts.env_steps,

@@ -43,7 +43,9 @@ def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> Wi
     def loss(flat: Tensor, *fields: Tensor) -> tuple[Tensor, Tensor]:
         window = Window(*fields)
         output = replay(model, layout.unflatten(flat), window)
-        target = n_step_returns(window.reward, window.terminated, window.cut, window.next_value, spec.gamma)
+        # What stands behind a window's end must not reach back through the recursion, whatever it is.
+        reward = torch.where(window.valid > 0, window.reward, torch.zeros_like(window.reward))
+        target = n_step_returns(reward, window.terminated, window.cut, window.next_value, spec.gamma)
         terms = a3c_loss(model.family, output.parameters, output.value, window.action, target, window.valid, spec.loss)
         return terms.total, figures(terms, target, output.value.detach(), window.valid)
 

@@ -67,10 +67,15 @@ class Rollout:
         self._return = np.zeros(k, np.float64)
         self._seed = [0] * k
         self._begins = np.zeros(k, np.bool_)
+        self._someone_begins = False
+        self._recurrent = model.state_size > 0
         self._state = torch.zeros(k, model.state_size, device=self._device)
+        self._on_cpu = self._device.type == "cpu"
+        self._shared_observation = torch.from_numpy(envs.observation)
 
         observation = envs.observation.shape[1:]
         self._observation = np.zeros((k, n, *observation), np.float32)
+        self._raw_reward = np.zeros((k, n), np.float64)
         self._reward = np.zeros((k, n), np.float32)
         self._next_value = np.zeros((k, n), np.float32)
         self._valid = np.zeros((k, n), np.float32)
@@ -85,7 +90,7 @@ class Rollout:
         def value(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor]:
             return (call(model, layout.unflatten(flat), observed, state).value,)
 
-        latest = self._latest()
+        latest = self._latest
         noise = torch.zeros(k, model.family.noise_size, device=self._device)
         self._act = stack(act, weights, (latest, self._state, noise), model.stackable)
         self._value = stack(value, weights, (latest, self._state), model.stackable)
@@ -103,73 +108,93 @@ class Rollout:
         Returns:
             The window (its tensors are overwritten by the next call) and the episodes that ended in it.
         """
-        envs, spec, n = self._envs, self._spec, self._spec.n_step
+        envs, n = self._envs, self._spec.n_step
         for buffer in (self._valid, self._first, self._terminated, self._cut):
             buffer.fill(0)
-        state_at_start = self._state.clone() if self._state.shape[1] else self._state
-        noise_tensor = torch.from_numpy(noise).to(self._device)
-        remaining = allowed.copy()
-        live = (remaining > 0) & self.in_episode
-        for k in ((remaining > 0) & ~self.in_episode).nonzero()[0]:
-            live[k] = self._try_begin(int(k))
+        state_at_start = self._state.clone() if self._recurrent else self._state
+        noise_at = torch.from_numpy(noise).to(self._device).unbind(1)
         ended: list[EndedEpisode] = []
+        steps = _Steps(allowed, (allowed > 0) & self.in_episode)
+        for k in ((allowed > 0) & ~self.in_episode).nonzero()[0].tolist():
+            steps.live[k] = self._try_begin(k)
+        steps.quiet_until = self._quiet_until(steps)
 
         for t in range(n):
-            if not live.any():
+            if not steps.anyone:
                 break
             self._observation[:, t] = envs.observation
-            self._valid[:, t] = live
-            if self._begins.any():
-                self._reset_state(t)
+            if self._someone_begins:
+                self._begin_at(t)
             with torch.no_grad():
-                action, state = self._act(self._latest(), self._state, noise_tensor[:, t])
+                action, state = self._act(self._latest, self._state, noise_at[t])
+            self._keep_state(state, steps.live)
             actions = action.cpu().numpy()
             self._action[:, t] = actions
-            any_end = envs.step(actions, live)
-            self._keep_state(state, live)
-            self._reward[:, t] = envs.reward
-            self._return += envs.reward * live
-            self._length += live
-            remaining -= live
-            limit_reached = live & (self._length >= self._limit) if self._limit is not None else None
+            any_end = envs.step(actions, steps.live)
+            self._raw_reward[:, t] = envs.reward
+            if any_end or t >= steps.quiet_until:
+                self._settle(t, steps, any_end, ended)
 
-            ends = None
-            if any_end or (limit_reached is not None and limit_reached.any()):
-                truncated = envs.truncated | limit_reached if limit_reached is not None else envs.truncated
-                ends = live & (envs.terminated | truncated)
-                terminal = envs.terminated if spec.bootstrap_on_truncation else envs.terminated | truncated
-                self._terminated[:, t] = live & terminal
-            stops = live & (remaining == 0) if t < n - 1 else live
-            if ends is not None and spec.window_ends_with_episode:
-                stops = stops | ends
-            cut = stops if ends is None else stops | ends
-            if cut.any():
-                self._cut[:, t] = cut
-                if (cut & ~self._terminated[:, t]).any():
-                    # V of what followed, before any reset; asking does not advance the recurrent state.
-                    with torch.no_grad():
-                        self._next_value[:, t] = self._value(self._latest(), self._state)[0].cpu().numpy()
-            if ends is not None:
-                for k in ends.nonzero()[0]:
-                    ended.append(self._end(int(k), bool(envs.terminated[k])))
-                envs.terminated[:] = False
-                envs.truncated[:] = False
-            live = live & ~stops
-            if ends is not None:
-                for k in (live & ends).nonzero()[0]:
-                    live[k] = self._try_begin(int(k))
-
-        self._reward += spec.reward_shift
-        self._reward /= spec.reward_scale
+        np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
+        self._reward /= self._spec.reward_scale
         parts: list[NDArray[Any]] = [
             self._observation, self._action, self._reward, self._terminated, self._cut, self._next_value, self._valid, self._first,
         ]  # fmt: skip
         tensors = (torch.from_numpy(part).to(self._device) for part in parts)
-        window = Window._make([*tensors, state_at_start])
-        return window, ended
+        return Window._make([*tensors, state_at_start]), ended
 
+    def _settle(self, t: int, steps: "_Steps", any_end: bool, ended: list[EndedEpisode]) -> None:
+        """Step t ends something for someone: an episode, a window, or a share of the budget."""
+        envs, spec, live = self._envs, self._spec, steps.live
+        past = slice(steps.settled, t + 1)
+        self._valid[live, past] = 1.0
+        self._return += self._raw_reward[:, past].sum(axis=1) * live
+        taken = live * (t + 1 - steps.settled)
+        self._length += taken
+        steps.remaining -= taken
+        steps.settled = t + 1
+
+        ends = np.zeros_like(live)
+        if any_end:
+            ends |= envs.terminated | envs.truncated
+        if self._limit is not None:
+            ends |= self._length >= self._limit
+        ends &= live
+        terminated = envs.terminated & live
+        self._terminated[:, t] = terminated if spec.bootstrap_on_truncation else ends
+        stops = live & (steps.remaining == 0) if t < spec.n_step - 1 else live
+        if spec.window_ends_with_episode:
+            stops = stops | ends
+        cut = stops | ends
+        self._cut[:, t] = cut
+        if (cut & ~self._terminated[:, t]).any():
+            # V of what followed, before any reset; asking does not advance the recurrent state.
+            with torch.no_grad():
+                self._next_value[:, t] = self._value(self._latest, self._state)[0].cpu().numpy()
+        for k in ends.nonzero()[0].tolist():
+            ended.append(self._end(k, bool(terminated[k])))
+        envs.terminated[:] = False
+        envs.truncated[:] = False
+        steps.live = live & ~stops
+        for k in (steps.live & ends).nonzero()[0].tolist():
+            steps.live[k] = self._try_begin(k)
+        steps.anyone = bool(steps.live.any())
+        steps.quiet_until = self._quiet_until(steps)
+
+    def _quiet_until(self, steps: "_Steps") -> int:
+        """The next step at which, by the counters alone, something ends; until then only environments can end an episode."""
+        live = steps.live
+        steps.anyone = bool(live.any())
+        if not steps.anyone:
+            return steps.settled
+        left = steps.remaining[live]
+        if self._limit is not None:
+            left = np.minimum(left, self._limit - self._length[live])
+        return min(steps.settled + int(left.min()), self._spec.n_step) - 1
+
+    @property
     def _latest(self) -> Tensor:
-        return torch.from_numpy(self._envs.observation).to(self._device)
+        return self._shared_observation if self._on_cpu else self._shared_observation.to(self._device)
 
     def _try_begin(self, k: int) -> bool:
         seed = self._begin_episode(k)
@@ -180,21 +205,41 @@ class Rollout:
         self._length[k] = 0
         self._return[k] = 0.0
         self.in_episode[k] = True
-        self._begins[k] = True
+        self._begins[k] = self._someone_begins = True
         return True
 
     def _keep_state(self, state: Tensor, live: NDArray[np.bool_]) -> None:
-        if self._state.shape[1]:  # a worker that sat this step out remembers what it remembered
+        if self._recurrent:  # a worker that sat this step out remembers what it remembered
             mask = torch.from_numpy(live).to(self._device).unsqueeze(-1)
             self._state = torch.where(mask, state, self._state)
 
-    def _reset_state(self, t: int) -> None:
+    def _begin_at(self, t: int) -> None:
         self._first[:, t] = self._begins
-        if self._state.shape[1]:
+        if self._recurrent:
             self._state = self._state * torch.from_numpy(~self._begins).to(self._device).unsqueeze(-1)
         self._begins[:] = False
+        self._someone_begins = False
 
     def _end(self, k: int, terminated: bool) -> EndedEpisode:
         self.in_episode[k] = False
         end: EpisodeEnd = "terminated" if terminated else "truncated"
         return EndedEpisode(k, float(self._return[k]), int(self._length[k]), end, self._seed[k])
+
+
+class _Steps:
+    """How far each worker is within the window being lived.
+
+    Attributes:
+        remaining: ``[K]`` steps that each may still take, as of ``settled``.
+        live: ``[K]`` who steps.
+        anyone: whether anybody does.
+        settled: steps of the window that are accounted for; the counters are brought up to date only when something ends.
+        quiet_until: the step at which something ends next, by the counters.
+    """
+
+    def __init__(self, allowed: NDArray[np.int64], live: NDArray[np.bool_]) -> None:
+        self.remaining = allowed.copy()
+        self.live = live
+        self.anyone = True
+        self.settled = 0
+        self.quiet_until = 0

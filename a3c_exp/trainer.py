@@ -39,7 +39,7 @@ class Progress:
 
     moving_average: float | None = None
     wall_time: float = 0.0
-    best_mean: float | None = None
+    best_evaluation: Evaluation | None = None
 
 
 class Interrupted(Exception):
@@ -98,7 +98,6 @@ class Trainer:
         self._listen_due = 0.0
         self._before = progress.wall_time
         self.last_evaluation: Evaluation | None = None
-        self.best_evaluation: Evaluation | None = None
 
     @property
     def whole_tally(self) -> Tally:
@@ -225,11 +224,10 @@ class Trainer:
     def _evaluate(self, env_step: int, update: int) -> None:
         weights = self._parallelism.weights()
         evaluation = self._evaluator.evaluate(weights, env_step, update, self.wall_time())
-        best = self.progress.best_mean is None or evaluation.mean > self.progress.best_mean
-        if best:
-            self.progress.best_mean = evaluation.mean
-            self._checkpoints.save_best(weights, env_step, update, evaluation.mean)
-            self.best_evaluation = evaluation = replace(evaluation, best=True)
+        best = self.progress.best_evaluation
+        if best is None or evaluation.mean > best.mean:
+            self.progress.best_evaluation = evaluation = replace(evaluation, best=True)
+            self._checkpoints.save_best(weights, evaluation)
         self.last_evaluation = evaluation
         for logger in self._loggers:
             logger.evaluation(evaluation)
@@ -250,7 +248,6 @@ class Trainer:
         extra = {
             "moving_average": self.progress.moving_average,
             "wall_time": self.progress.wall_time,
-            "best_mean": self.progress.best_mean,
         }
         self._checkpoints.save(state, extra)
         return state

@@ -66,6 +66,8 @@ def a3c_loss(
     entropy = family.entropy(parameters)  # [n]
     assert log_prob.shape == entropy.shape == value.shape, (log_prob.shape, entropy.shape, value.shape)
 
+    # Behind a window's end a target may be NaN, and so would be the gradient: reduce() makes it 0, and 0 * NaN is NaN.
+    target = torch.where(valid > 0, target, 0.0)
     policy_term = -log_prob * advantage(target, value)
     if spec.value_loss is ValueLoss.mse:
         value_term = (target - value) ** 2

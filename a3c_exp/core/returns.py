@@ -30,13 +30,16 @@ def n_step_returns(reward: Tensor, terminated: Tensor, cut: Tensor, next_value: 
     assert reward.shape == terminated.shape == cut.shape == next_value.shape, (
         f"shapes differ: {reward.shape}, {terminated.shape}, {cut.shape}, {next_value.shape}"
     )
-    targets: list[Tensor] = []
-    following = torch.zeros_like(reward[..., 0])
-    for t in reversed(range(reward.shape[-1])):
-        following = torch.where(cut[..., t], next_value[..., t], following)
-        following = torch.where(terminated[..., t], torch.zeros_like(following), following)
-        following = reward[..., t] + gamma * following
-        targets.append(following)
+    # R_t = (r_t + gamma V_t) + (gamma or 0) R_{t+1}: what does not depend on R is computed for all steps at once, and one
+    # fused operation a step is left. This runs in every window of every worker.
+    bootstrap = torch.where(cut & ~terminated, next_value, torch.zeros_like(next_value))
+    own = torch.add(reward, bootstrap, alpha=gamma).unbind(-1)
+    carried = ((~(cut | terminated)).to(reward.dtype) * gamma).unbind(-1)
+    target = own[-1]  # nothing follows the last step
+    targets = [target]
+    for t in reversed(range(reward.shape[-1] - 1)):
+        target = torch.addcmul(own[t], carried[t], target)
+        targets.append(target)
     return torch.stack(targets[::-1], dim=-1).detach()
 
 

@@ -60,10 +60,11 @@ class SeparateMLP(ActorCritic):
         inputs = int(torch.Size(observation_space.shape).numel())
         self._observation_dims = len(observation_space.shape)
         self.activation = activation
-        self.actor = _layers("actor_hidden", inputs, actor_hidden)
-        self.critic = _layers("critic_hidden", inputs, critic_hidden)
-        self.policy = make_head(actor_hidden[-1], action_space, head or HeadSpec())
-        self.value = nn.Linear(critic_hidden[-1], 1)
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
+            self.actor = _layers("actor_hidden", inputs, actor_hidden)
+            self.critic = _layers("critic_hidden", inputs, critic_hidden)
+            self.policy = make_head(actor_hidden[-1], action_space, head or HeadSpec())
+            self.value = nn.Linear(critic_hidden[-1], 1)
         self.family = self.policy.family
         seeded_weights(self, weight_std, torch.Generator().manual_seed(seed))
 

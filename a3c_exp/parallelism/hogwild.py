@@ -80,6 +80,8 @@ class Hogwild:
         self._lock_timeout = lock_timeout
         self._start_method: StartMethod = start_method
         self._deaths: list[Death] = []
+        self._heard: list[Event] = []
+        self._final: tuple[Tensor, Tensor] | None = None
 
     def start(self, task: Task, state: TrainingState) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
@@ -108,9 +110,18 @@ class Hogwild:
             self._supervisor.start(index)
 
     def advance(self, timeout: float) -> Sequence[Event]:
-        events = [event for index, message in self._supervisor.listen(timeout) for event in self._take(index, message)]
-        events += self._bury_the_dead()
-        return events
+        self._listen(timeout)
+        return self._hand_over()
+
+    def _listen(self, timeout: float) -> None:
+        # Kept, not returned: what was counted before an error is still handed over, by ``stop``.
+        for index, message in self._supervisor.listen(timeout):
+            self._heard.extend(self._take(index, message))
+        self._heard.extend(self._bury_the_dead())
+
+    def _hand_over(self) -> list[Event]:
+        heard, self._heard = self._heard, []
+        return heard
 
     def _take(self, index: int, message: Any) -> Iterator[Event]:
         match message:
@@ -156,15 +167,17 @@ class Hogwild:
         return bool(self._ledger.table[:, Slot.stepping].any())
 
     def weights(self) -> Tensor:
-        return self._shared.read()[0]
+        return self._read()[0]
+
+    def _read(self) -> tuple[Tensor, Tensor]:
+        return self._final or self._shared.read()
 
     def snapshot(self) -> tuple[TrainingState, Sequence[Event]]:
-        events, on_time = self._pause()
-        if not on_time:
-            events.append(
+        if not self._pause():
+            self._heard.append(
                 Notice(f"a worker did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was")
             )
-        weights, optimizer_state = self._shared.read()
+        weights, optimizer_state = self._read()
         counts = self.counts()
         rounds, episodes_begun = self._ledger.workers.numpy().copy()
         if self._supervisor.members:
@@ -172,36 +185,33 @@ class Hogwild:
         state = TrainingState(
             weights, optimizer_state, counts.updates, counts.env_steps, counts.episodes, rounds, episodes_begun
         )
-        return state, events
+        return state, self._hand_over()
 
-    def _pause(self) -> tuple[list[Event], bool]:
-        """Ask all processes to wait between two windows; what they said until then, and whether all do within the limit."""
-        events: list[Event] = []
+    def _pause(self) -> bool:
+        """Ask all processes to wait between two windows; whether all do within the limit."""
         if not self._supervisor.members:
-            return events, True
-        self._ledger.tell(Command.pause)
+            return True
+        barrier = self._ledger.raise_barrier()
         deadline = time.monotonic() + _BARRIER_SECONDS
         while True:
             # Listened to meanwhile: a process that waits for room in its pipe would never come to the barrier.
-            events += self.advance(0.002)
-            if all(self._ledger.table[index, Slot.paused] for index in self._supervisor.members):
-                events += self.advance(0.0)
-                return events, True
+            self._listen(0.002)
+            if all(self._ledger.table[index, Slot.paused] == barrier for index in self._supervisor.members):
+                self._listen(0.0)
+                return True
             if time.monotonic() > deadline:
-                return events, False
+                return False
 
     def stop(self) -> Sequence[Event]:
         self._ledger.tell(Command.stop)
         messages = self._supervisor.stop(_STOP_SECONDS)
-        events = [
-            event
-            for index, message in messages
-            if not isinstance(message, Crash | NonFinite)
-            for event in self._take(index, message)
-        ]
+        for index, message in messages:
+            if not isinstance(message, Crash | NonFinite):
+                self._heard.extend(self._take(index, message))
+        self._final = self._shared.read()
         self._shared.close()
         self._folder.cleanup()
-        return events
+        return self._hand_over()
 
     def figures(self) -> dict[str, Any]:
         table = self._ledger.table

@@ -122,11 +122,10 @@ class HogwildWorkers:
         if command is Command.run:
             return not self._orphaned()
         while command is Command.pause and not self._orphaned():
-            self._row[Slot.paused] = 1
+            self._ledger.wait_at_barrier(self._slot)
             self._row[Slot.heartbeat] = time.monotonic_ns()
             time.sleep(0.0005)
             command = self._ledger.command
-        self._row[Slot.paused] = 0
         return command is Command.run
 
     def _orphaned(self) -> bool:
@@ -142,7 +141,11 @@ class HogwildWorkers:
             return np.zeros(k, np.int64)
         with self._shared.lock:
             total = self._ledger.reserve_steps(self._slot, k * n)
-        return np.array([min(n, max(0, total - i * n)) for i in range(k)], np.int64)
+        # Workers in an episode come first: one that can get no ticket would sit on the last steps for ever.
+        allowed = np.zeros(k, np.int64)
+        for i, worker in enumerate(np.argsort(~self._workers.rollout.in_episode, kind="stable")):
+            allowed[worker] = min(n, max(0, total - i * n))
+        return allowed
 
     def _could_act(self) -> bool:
         """Whether any worker is in an episode or could begin one."""

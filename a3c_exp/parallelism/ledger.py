@@ -35,7 +35,7 @@ class Slot(IntEnum):
     push_begun = 7  # pushes it began; above push_ended while it is writing [worker]
     push_ended = 8  # [worker]
     overlapping = 9  # lock-free pushes during which another process was writing too [worker]
-    paused = 10  # 1 while it waits at a checkpoint's barrier [worker]
+    paused = 10  # the number of the barrier that it waits at, or last waited at [worker]
     stepping = 11  # 1 once it took its first environment step [worker]
 
 
@@ -44,7 +44,7 @@ class Ledger:
     """Named views of two shared int64 tensors.
 
     Attributes:
-        control: ``[4]`` command, version of the weights, owner of the lock (a process id), spare.
+        control: ``[4]`` command, version of the weights, owner of the lock (a process id), number of the last barrier.
         slots: ``[processes, len(Slot)]``.
         workers: ``[2, N]`` each worker's windows begun and episodes begun.
         budget: what may be taken in all.
@@ -91,6 +91,17 @@ class Ledger:
     def tell(self, command: Command) -> None:
         """Say what all workers are to do next [main]."""
         self.control.numpy()[0] = command
+
+    def raise_barrier(self) -> int:
+        """Have all workers wait between two windows; returns the barrier's number, which they write down once there [main]."""
+        # In this order: whoever writes the new number has been told to wait, and so reads the command once more.
+        self.tell(Command.pause)
+        self.control.numpy()[3] += 1
+        return int(self.control[3])
+
+    def wait_at_barrier(self, slot: int) -> None:
+        """Say that this process pushes nothing until it has looked at the command again [worker]."""
+        self.table[slot, Slot.paused] = int(self.control[3])
 
     def env_steps(self) -> int:
         return self.base_steps + int(self.table[:, Slot.steps_done].sum())

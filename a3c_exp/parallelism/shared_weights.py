@@ -1,11 +1,13 @@
 """The shared weights and the shared optimiser state of hogwild, in one block of shared memory."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from a3c_exp.core.errors import LockTimeoutError
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.ledger import Ledger, Slot
 from a3c_exp.parallelism.lock import OwnedLock
@@ -121,12 +123,18 @@ class SharedWeights:
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]``."""
-        if not self._locked:
-            copy = self._memory[0].clone()
-        else:
-            with self.lock:
-                copy = self._memory[int(self._control[1]) % 2].clone()
-        return copy[0], copy[1:]
+        if self._locked:
+            # Who holds a lock beyond its limit is stuck, and then nobody pushes.
+            with contextlib.suppress(LockTimeoutError), self.lock:
+                return self._copy()
+        return self._copy()
+
+    def _copy(self) -> tuple[Tensor, Tensor]:
+        while True:
+            version = int(self._control[1])  # stays 0 without a lock
+            copy = self._memory[version % len(self._memory)].clone()
+            if int(self._control[1]) == version:  # else a push may have begun to write over what was being read
+                return copy[0], copy[1:]
 
     def close(self) -> None:
         self.lock.close()

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -15,7 +15,7 @@ from a3c_exp.core.errors import ConfigError, WorkerError
 
 StartMethod = Literal["forkserver", "spawn"]
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PRELOAD = ["a3c_exp.parallelism.hogwild_worker", "a3c_exp.envs.gymnasium"]
+_PRELOAD = ["a3c_exp.parallelism.preload"]
 
 
 @contextmanager
@@ -95,6 +95,7 @@ class Supervisor:
             warm_up()
         self._silence = silence
         self._heartbeat = heartbeat
+        self._looked = self._awake = time.monotonic()
         self.members: dict[int, Member] = {}
 
     def start(self, index: int) -> None:
@@ -127,9 +128,14 @@ class Supervisor:
     def deaths(self) -> list[tuple[Death, list[Any]]]:
         """Processes that have ended or fallen silent since the last call, with what they still had to say."""
         found = []
+        now = time.monotonic()
+        if now - self._looked > self._silence / 2:
+            # This process itself was away (Ctrl-Z, a slow disk), and its workers perhaps with it: they get their time again.
+            self._awake = now
+        self._looked = now
         for member in list(self.members.values()):
             if member.process.exitcode is None:
-                last = max(self._heartbeat(member.index), member.started)
+                last = max(self._heartbeat(member.index), member.started, self._awake)
                 if time.monotonic() - last < self._silence:
                     continue
                 _kill(member.process)
@@ -149,16 +155,18 @@ class Supervisor:
             messages += self.listen(0.02)
             for member in self.members.values():
                 member.process.join(0.001)
+        for member in self.members.values():
+            member.process.kill()  # all at once, then each is waited for
         for member in list(self.members.values()):
-            if member.process.exitcode is None:
-                _kill(member.process)
+            _kill(member.process)
             messages += self._drain(member)
             self._forget(member)
         return messages
 
     def _forget(self, member: Member) -> None:
         member.pipe.close()
-        member.process.close()
+        with suppress(ValueError):  # killed, but the kernel is not done with it yet
+            member.process.close()
         self.members.pop(member.index, None)
 
 

@@ -1,0 +1,13 @@
+"""What the fork server imports once for all workers.
+
+Imported there and nowhere else. Freezing takes everything imported so far out of the garbage collector's rounds, which would
+otherwise write into every page and so give each worker its own copy of them.
+"""
+
+import gc
+
+import a3c_exp.envs.gymnasium
+import a3c_exp.parallelism.hogwild_worker  # noqa: F401
+
+gc.collect()
+gc.freeze()

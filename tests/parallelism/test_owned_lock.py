@@ -1,0 +1,78 @@
+"""The lock between processes says who holds it, is not waited for without end, and does not outlive its holder."""
+
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+import torch
+
+from a3c_exp.core.errors import LockTimeoutError
+from a3c_exp.optimizers.sgd import SGD
+from a3c_exp.parallelism.ledger import Ledger
+from a3c_exp.parallelism.lock import OwnedLock
+from a3c_exp.parallelism.shared_weights import SharedWeights, WeightBlock
+from a3c_exp.parallelism.supervisor import one_thread_each
+from tests.parallelism.pushing import KILLED, PATIENCE, block_for, context, ended, ledger_for
+
+P = 64
+
+
+def hold(block: WeightBlock, ledger: Ledger, pipe: Connection) -> None:
+    """Process: take the lock, say so, and stop in the middle."""
+    with SharedWeights(block, ledger, 0, SGD(lr=1.0)).lock:
+        pipe.send("held")
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def test_a_stopped_holder_is_named_and_a_killed_one_is_forgotten(tmp_path: Path) -> None:
+    weights = torch.arange(P, dtype=torch.float32)
+    block, ledger = block_for(weights, torch.zeros(0, P), tmp_path, locked=True, timeout=0.3), ledger_for(2)
+    made = context()
+    ours, theirs = made.Pipe()
+    holder = made.Process(target=hold, args=(block, ledger, theirs), daemon=True)
+    with one_thread_each():
+        holder.start()
+    assert ours.poll(PATIENCE)
+    shared = SharedWeights(block, ledger, 1, SGD(lr=1.0))
+
+    with pytest.raises(LockTimeoutError, match=rf"waited 0\.3 s for lock, held by process {holder.pid}$"), shared.lock:
+        pytest.fail("two hold the lock")
+    with pytest.raises(LockTimeoutError, match=f"held by process {holder.pid}"):
+        shared.push_and_pull(torch.ones(P), torch.empty(P), 0)
+    assert shared.updates() == 0
+    # An evaluation or a checkpoint must not fail because a worker is stuck: nobody pushes, so the weights stand still.
+    assert torch.equal(shared.read()[0], weights)
+
+    holder.kill()
+    assert ended(holder) == KILLED
+    before = time.monotonic()
+    patient = SharedWeights(block_like(block, timeout=PATIENCE), ledger, 1, SGD(lr=1.0))
+    assert patient.push_and_pull(torch.ones(P), torch.empty(P), 0) == (0, 1)
+    assert time.monotonic() - before < 5.0, "the kernel gives the lock back at once; nobody has to time out for it"
+    assert torch.equal(patient.read()[0], weights - 1)
+
+
+def block_like(block: WeightBlock, timeout: float) -> WeightBlock:
+    """The same memory and the same lock, waited for longer."""
+    return WeightBlock(block.memory, block.lock_path, block.locked, timeout)
+
+
+def test_a_lock_that_nobody_holds_names_nobody(tmp_path: Path) -> None:
+    owner = torch.zeros(1, dtype=torch.int64).numpy()
+    lock = OwnedLock(tmp_path / "lock", owner, timeout=0.1)
+    other = OwnedLock(tmp_path / "lock", owner, timeout=0.1)  # opened anew, so it is somebody else to the kernel
+    with lock:
+        assert owner[0] == os.getpid()
+        with pytest.raises(LockTimeoutError), other:
+            pytest.fail("two hold the lock")
+        assert owner[0] == os.getpid(), "who only waited has not become the owner"
+    assert owner[0] == 0
+    with pytest.raises(RuntimeError, match="inside"), lock:
+        raise RuntimeError("inside")
+    with other:  # an error inside gives it back too
+        assert owner[0] == os.getpid()
+    lock.close()
+    other.close()
