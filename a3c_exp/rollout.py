@@ -173,6 +173,7 @@ class Rollout:
                 self._next_value[:, t] = self._value(self._latest, self._state)[0].cpu().numpy()
         for k in ends.nonzero()[0].tolist():
             ended.append(self._end(k, bool(terminated[k])))
+            envs.observation[k] = 0.0  # a terminal one may be NaN, and the network may see it while others act
         envs.terminated[:] = False
         envs.truncated[:] = False
         steps.live = live & ~stops

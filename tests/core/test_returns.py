@@ -106,7 +106,7 @@ def test_a_terminal_state_is_worth_nothing_even_where_the_critic_says_nan() -> N
 def test_what_stands_behind_the_last_valid_step_does_not_reach_it() -> None:
     terminated, cut = [False, False, False], [False, True, False]
     clean = target(terminated, cut)
-    dirty = target(terminated, cut, reward=[1.0, 2.0, math.nan], next_value=[100.0, 200.0, math.nan])
+    dirty = target(terminated, cut, reward=[1.0, 2.0, 1e30], next_value=[100.0, 200.0, math.nan])
     assert dirty[:2] == clean[:2] == [52.0, 102.0]
 
 

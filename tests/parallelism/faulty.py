@@ -77,6 +77,21 @@ def meet(ending: Ending) -> float:
     return 1.0
 
 
+@dataclass(frozen=True)
+class Gathering:
+    """Processes wait for each other before their first step, so that none has spent the budget before another is there."""
+
+    folder: Path
+    processes: int
+    seconds: float = 60.0
+
+    def wait(self) -> None:
+        (self.folder / f"here_{os.getpid()}").touch()
+        deadline = time.monotonic() + self.seconds
+        while len(list(self.folder.glob("here_*"))) < self.processes and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
 class Countdown:
     """K environments that end after a known number of steps, whatever one does: every count in a run can be foretold.
 
@@ -84,13 +99,19 @@ class Countdown:
         num_envs: K.
         lengths: environment k's episodes have ``lengths[k % len(lengths)]`` steps.
         faults: what befalls the process.
+        gathering: whom it waits for before its first step.
         seconds: how long a step takes.
     """
 
     default_max_episode_steps: int | None = None
 
     def __init__(
-        self, num_envs: int = 1, lengths: Sequence[int] = (7,), faults: Faults | None = None, seconds: float = 0.0
+        self,
+        num_envs: int = 1,
+        lengths: Sequence[int] = (7,),
+        faults: Faults | None = None,
+        gathering: Gathering | None = None,
+        seconds: float = 0.0,
     ) -> None:
         self.num_envs = num_envs
         self.observation_space = Box(-1.0, 1.0, (3,), np.float32)
@@ -102,6 +123,7 @@ class Countdown:
         self._lengths = [lengths[k % len(lengths)] for k in range(num_envs)]
         self._count = [0] * num_envs
         self._faults = faults
+        self._gathering = gathering
         self._seconds = seconds
         self._steps = 0
 
@@ -110,6 +132,8 @@ class Countdown:
         self.observation[index] = 0.0
 
     def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+        if self._gathering is not None and self._steps == 0:
+            self._gathering.wait()
         if self._seconds:
             time.sleep(self._seconds)
         for k in live.nonzero()[0].tolist():
@@ -134,11 +158,13 @@ class WatchedEnvironments(GymnasiumEnvironments):
     Args:
         id, num_envs: as for ``GymnasiumEnvironments``.
         folder: receives one file a process.
+        gathering: whom the process waits for before its first step.
     """
 
-    def __init__(self, id: str, folder: Path, num_envs: int = 1) -> None:
+    def __init__(self, id: str, folder: Path, gathering: Gathering | None = None, num_envs: int = 1) -> None:
         super().__init__(id, num_envs)
         self._file = folder / f"process_{os.getpid()}.jsonl"
+        self._gathering = gathering
         self._began: dict[int, int] = {}
 
     def reset(self, index: int, seed: int) -> None:
@@ -146,11 +172,15 @@ class WatchedEnvironments(GymnasiumEnvironments):
         self._began[index] = seed
 
     def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+        if self._gathering is not None:
+            self._gathering.wait()
+            self._gathering = None
         for k, seed in self._began.items():
             line = {
                 "seed": seed,
                 "observation": self.observation[k].tolist(),
                 "action": action[k].tolist(),
+                "process": os.getpid(),
                 "torch_threads": torch.get_num_threads(),
                 "threads": len(list(Path("/proc/self/task").iterdir())),
             }

@@ -23,9 +23,7 @@ PATIENCE = 60.0
 
 def ledger_for(processes: int, updates: int = 0) -> Ledger:
     """A ledger without a budget, for one worker a process."""
-    return Ledger.create(
-        processes, np.zeros(processes, np.int64), np.zeros(processes, np.int64), Budget(), (0, 0, updates)
-    )
+    return Ledger.create(processes, np.zeros(processes, np.int64), np.zeros(processes, np.int64), Budget(), (0, 0, updates))
 
 
 def block_for(weights: Tensor, state: Tensor, folder: Path, locked: bool, timeout: float = 30.0) -> WeightBlock:
@@ -39,9 +37,7 @@ def context() -> Any:
     return multiprocessing.get_context("forkserver")
 
 
-def push(
-    block: WeightBlock, ledger: Ledger, slot: int, optimizer: Optimizer, gradient: Tensor, times: int, start: Any
-) -> None:
+def push(block: WeightBlock, ledger: Ledger, slot: int, optimizer: Optimizer, gradient: Tensor, times: int, start: Any) -> None:
     """Process: pull, meet the others, then push the same gradient ``times`` times."""
     torch.set_num_threads(1)
     shared = SharedWeights(block, ledger, slot, optimizer)
@@ -77,9 +73,7 @@ def push_alone(
 ) -> BaseProcess:
     """One process that pushes on its own; the caller waits for it."""
     made = context()
-    process: BaseProcess = made.Process(
-        target=push, args=(block, ledger, slot, optimizer, gradient, times, None), daemon=True
-    )
+    process: BaseProcess = made.Process(target=push, args=(block, ledger, slot, optimizer, gradient, times, None), daemon=True)
     with one_thread_each():
         process.start()
     return process

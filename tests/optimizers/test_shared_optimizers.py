@@ -1,0 +1,101 @@
+"""The flat optimisers against torch.optim, over steps that would show a wrong bias correction or a lost state."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from a3c_exp.core.errors import ConfigError
+from a3c_exp.optimizers.adam import Adam
+from a3c_exp.optimizers.base import Optimizer
+from a3c_exp.optimizers.sgd import SGD
+
+P, STEPS = 40, 50
+
+CASES = {
+    "adam": (Adam(1e-2), lambda p: torch.optim.Adam(p, 1e-2)),
+    "adam of the report": (
+        Adam(1e-4, betas=(0.96, 0.999)),
+        lambda p: torch.optim.Adam(p, 1e-4, betas=(0.96, 0.999)),
+    ),
+    "adam with everything": (
+        Adam(3e-2, betas=(0.5, 0.9), eps=1e-3, weight_decay=0.1),
+        lambda p: torch.optim.Adam(p, 3e-2, betas=(0.5, 0.9), eps=1e-3, weight_decay=0.1),
+    ),
+    "sgd": (SGD(0.1), lambda p: torch.optim.SGD(p, 0.1)),
+    "sgd with momentum": (SGD(0.1, momentum=0.9), lambda p: torch.optim.SGD(p, 0.1, momentum=0.9)),
+}
+
+
+def gradients(seed: int = 1) -> list[Tensor]:
+    """Of very different sizes from step to step and from weight to weight."""
+    generator = torch.Generator().manual_seed(seed)
+    scale = torch.logspace(-4, 1, P)
+    return [scale * torch.randn(P, generator=generator) * (1 + step % 5) for step in range(STEPS)]
+
+
+def start() -> Tensor:
+    return torch.randn(P, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_every_step_is_that_of_torch(name: str) -> None:
+    ours, theirs = CASES[name]
+    weights, parameter = start(), nn.Parameter(start())
+    state, reference = torch.zeros(ours.state_rows, P), theirs([parameter])
+    for updates, gradient in enumerate(gradients()):
+        kept = gradient.clone()
+        ours.step(weights, gradient, state, updates)
+        assert torch.equal(gradient, kept)  # another worker's gradient may still be read
+        parameter.grad = gradient.clone()
+        reference.step()
+        np.testing.assert_allclose(weights, parameter.detach(), rtol=0, atol=1e-6)
+    assert not torch.allclose(weights, start(), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_all_state_is_in_the_rows_and_the_count(name: str) -> None:
+    """A checkpoint holds the weights, the rows and the number of updates: going on from them must change nothing."""
+    optimizer, _ = CASES[name]
+    weights, state = start(), torch.zeros(optimizer.state_rows, P)
+    for updates, gradient in enumerate(gradients()):
+        optimizer.step(weights, gradient, state, updates)
+        if updates == 19:
+            saved, saved_state = weights.clone(), state.clone()
+    for updates, gradient in list(enumerate(gradients()))[20:]:
+        optimizer.step(saved, gradient, saved_state, updates)
+    assert torch.equal(saved, weights)
+    assert torch.equal(saved_state, state)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_step_changes_the_given_memory_and_no_other(name: str) -> None:
+    """Weights and state are rows of blocks that processes share."""
+    optimizer, _ = CASES[name]
+    block = torch.zeros(3 + optimizer.state_rows, P)
+    block[1] = start()
+    for updates, gradient in enumerate(gradients()[:3]):
+        optimizer.step(block[1], gradient, block[2 : 2 + optimizer.state_rows], updates)
+    assert not torch.equal(block[1], start())
+    assert torch.count_nonzero(block[0]) == torch.count_nonzero(block[-1]) == 0
+    assert all(torch.count_nonzero(row) for row in block[2:-1])
+
+
+WRONG = [
+    (lambda: Adam(0.0), "optimizer.lr is 0.0"),
+    (lambda: Adam(float("nan")), "optimizer.lr is nan"),
+    (lambda: Adam(1e-3, betas=(0.9, 1.0)), "optimizer.betas"),
+    (lambda: Adam(1e-3, betas=(0.9,)), "optimizer.betas"),
+    (lambda: Adam(1e-3, eps=0.0), "optimizer.eps"),
+    (lambda: Adam(1e-3, weight_decay=-1.0), "optimizer.weight_decay"),
+    (lambda: SGD(-1.0), "optimizer.lr is -1.0"),
+    (lambda: SGD(0.1, momentum=1.0), "optimizer.momentum is 1.0"),
+]
+
+
+@pytest.mark.parametrize(("make", "says"), WRONG)
+def test_a_value_out_of_range_is_refused_with_what_to_type(make: type[Optimizer], says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        make()
+    assert "Try " in str(caught.value)
+    assert "\n" not in str(caught.value)

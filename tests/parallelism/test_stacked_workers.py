@@ -1,0 +1,77 @@
+"""A worker's luck is its own: it does not hang on who is stacked with it."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from a3c_exp.core.budget import Budget
+from a3c_exp.core.types import LearnerSpec
+from a3c_exp.models.separate_mlp import SeparateMLP
+from a3c_exp.optimizers.adam import Adam
+from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.workers import Round, StackedWorkers
+from tests.parallelism.faulty import WatchedEnvironments
+from tests.parallelism.test_hogwild import watched
+
+N = 5
+
+
+def pendulum(folder: Path) -> Task:
+    make_envs = partial(WatchedEnvironments, "Pendulum-v1", folder)
+    return Task(make_envs, partial(SeparateMLP), Adam(1e-4), LearnerSpec(n_step=N), 6, Budget(), 7, seed=11)
+
+
+def rounds(folder: Path, ids: list[int], count: int, begun: int = 0) -> list[Round]:
+    """What these workers do in one process, in ``count`` windows after the first ``begun``."""
+    folder.mkdir()
+    counters = np.full((2, len(ids)), begun, np.int64)
+    workers = StackedWorkers(pendulum(folder), ids, counters[0], counters[1], lambda: True)
+    done = [workers.round(np.full(len(ids), N, np.int64)) for _ in range(count)]
+    workers.close()
+    assert counters[0].tolist() == [begun + count] * len(ids)
+    return done
+
+
+def test_a_worker_alone_and_among_others_lives_the_same_life(tmp_path: Path) -> None:
+    count = 70  # more than the windows whose noise is drawn at once
+    alone, among = rounds(tmp_path / "alone", [2], count), rounds(tmp_path / "among", [0, 1, 2, 3, 4, 5], count)
+    for one, all_ in zip(alone, among, strict=True):
+        assert one.steps[0] == all_.steps[2]
+        # Sums over one worker or six may be rounded differently, but no more than that.
+        torch.testing.assert_close(one.gradients[0], all_.gradients[2], rtol=1e-3, atol=1e-4)
+    ends = [
+        [(e.env_seed, e.length) for round_ in done for e in round_.ended if e.worker == k]
+        for done, k in ((alone, 0), (among, 2))
+    ]
+    assert ends[0] == ends[1] != []
+    # Noise and seeds are the same to the last bit; so are first observations, and first actions but for rounding.
+    lines = {line["seed"]: line for line in watched(tmp_path / "among")}
+    for line in watched(tmp_path / "alone"):
+        twin = lines[line["seed"]]
+        assert line["observation"] == twin["observation"]
+        np.testing.assert_allclose(line["action"], twin["action"], rtol=1e-4, atol=1e-5)
+
+
+def test_six_workers_with_the_same_weights_do_not_do_the_same(tmp_path: Path) -> None:
+    (first,) = rounds(tmp_path / "among", [0, 1, 2, 3, 4, 5], 1)
+    assert len({tuple(row.tolist()) for row in first.gradients}) == 6
+    assert len({line["seed"] for line in watched(tmp_path / "among")}) == 6
+    assert len({tuple(line["action"]) for line in watched(tmp_path / "among")}) == 6
+
+
+def test_a_replacement_goes_on_with_the_noise_where_the_dead_one_stood(tmp_path: Path) -> None:
+    """Its counters live in shared memory, and are all that a stream needs."""
+    noise = {}
+    for name, begun in (("whole", 0), ("replaced", 66)):
+        folder = tmp_path / name
+        folder.mkdir()
+        counters = np.full((2, 1), begun, np.int64)
+        workers = StackedWorkers(pendulum(folder), [4], counters[0], counters[1], lambda: True)
+        noise[name] = []
+        for _ in range(begun, 68):
+            workers._draw_noise()
+            noise[name].append(workers._noise.copy())
+    assert np.array_equal(np.stack(noise["whole"][66:]), np.stack(noise["replaced"]))
+    assert len({block.tobytes() for block in noise["whole"]}) == 68, "noise was used twice"
