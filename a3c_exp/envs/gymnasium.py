@@ -39,8 +39,11 @@ class GymnasiumEnvironments:
         bare.max_episode_steps = None
         bare.order_enforce = False
         bare.disable_env_checker = True
+        arguments = dict(kwargs or {})
+        if render_mode is not None:  # a task that cannot render need not know the word
+            arguments["render_mode"] = render_mode
         try:
-            made = [gymnasium.make(bare, render_mode=render_mode, **(kwargs or {})) for _ in range(num_envs)]
+            made = [gymnasium.make(bare, **arguments) for _ in range(num_envs)]
         except Exception as error:  # whatever a third party's constructor raises is the person's to mend
             raise ConfigError(f"env.id={id} could not be made: {type(error).__name__}: {error}") from error
         self.envs: list[gymnasium.Env[Any, Any]] = made

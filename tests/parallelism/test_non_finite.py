@@ -35,7 +35,7 @@ def test_the_worker_that_is_named_is_the_one_that_was_hit(tmp_path: Path) -> Non
     # Three workers in one process; step 6 is the third worker's second.
     task = small_task(ENDLESS, workers=3, lengths=(50,), faults=Faults(("nan",), tmp_path, at_step=6))
     training = Training(Hogwild(processes=1, lock=True), task)
-    with training, pytest.raises(NonFiniteError, match="worker 2 .* in its window 1"):
+    with training, pytest.raises(NonFiniteError, match=r"worker 2 .* in its window 1"):
         training.until(lambda: False)
     assert training.hogwild.counts().updates == 2, "the other two workers' windows were sound"
     assert torch.isfinite(training.hogwild.weights()).all()

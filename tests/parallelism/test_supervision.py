@@ -192,10 +192,9 @@ def test_a_worker_that_hears_nothing_is_ended_all_the_same(tmp_path: Path) -> No
     assert not alive(faults.struck(0)["pid"])
 
 
-@pytest.mark.parametrize("start_method", ["forkserver", "spawn"])
-def test_workers_do_not_outlive_a_main_process_that_was_killed(start_method: str) -> None:
+def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:
     main = subprocess.Popen(
-        [sys.executable, "-m", "tests.parallelism.endless_run", start_method],
+        [sys.executable, "-m", "tests.parallelism.endless_run"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
