@@ -16,6 +16,7 @@ from a3c_exp.core.loss import LossSpec
 from a3c_exp.core.types import LearnerSpec, TrainingState
 from a3c_exp.evaluation import EvaluationSpec, Evaluator
 from a3c_exp.parallelism.base import Parallelism, Task
+from a3c_exp.show import require_encoder
 from a3c_exp.trainer import Cadence
 
 
@@ -63,6 +64,8 @@ def assemble(config: DictConfig) -> Assembly:
     )
     parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
     evaluation = evaluation_spec(config)
+    if config.evaluation.video:
+        require_encoder()
 
     envs = task.make_envs(num_envs=1)
     try:

@@ -40,6 +40,7 @@ class EvaluationConfig:
     episodes: int = 10
     deterministic: bool = True
     max_episode_steps: int | None = None
+    video: bool = False
 
 
 @dataclass

@@ -22,6 +22,7 @@ from a3c_exp.logging.console import ConsoleLogger
 from a3c_exp.logging.jsonl import JsonlLogger, cut_after
 from a3c_exp.run_record import RunRecord, command, write_json
 from a3c_exp.run_record import load as load_record
+from a3c_exp.show import show
 from a3c_exp.signals import StopSignals
 from a3c_exp.trainer import Interrupted, Progress, Trainer
 
@@ -137,6 +138,8 @@ def _session(config: DictConfig, assembly: Assembly, record: RunRecord, state: T
                 logger.start(_info(config, record, assembly, state))
                 loggers.append(logger)
             trainer.train()
+            if config.evaluation.video:
+                _show(assembly, record, loggers)
             status = "finished"
             assert trainer.last_evaluation is not None
             return trainer.last_evaluation.mean
@@ -151,6 +154,20 @@ def _session(config: DictConfig, assembly: Assembly, record: RunRecord, state: T
             raise
         finally:
             _close(record, status, reason, trainer, assembly, loggers)
+
+
+def _show(assembly: Assembly, record: RunRecord, loggers: Sequence[Logger]) -> None:
+    task, parallelism = assembly.task, assembly.parallelism
+    try:
+        # A seed of its own: the episode that is shown is none of those that picked the best weights.
+        shown = show(task, parallelism.weights(), assembly.evaluation, task.seed + 1, record.directory / "videos", video=True)
+    except OSError as error:
+        for logger in loggers:
+            logger.message(f"the video could not be written: {error}")
+        return
+    assert shown.path is not None
+    for logger in loggers:
+        logger.video(shown.path, parallelism.counts().env_steps)
 
 
 def _trainer(

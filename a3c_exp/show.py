@@ -29,7 +29,9 @@ class Shown:
     path: Path | None
 
 
-def show(task: Task, weights: Tensor, spec: EvaluationSpec, seed: int, folder: Path, video: bool, window: bool) -> Shown:
+def show(
+    task: Task, weights: Tensor, spec: EvaluationSpec, seed: int, folder: Path, video: bool = False, window: bool = False
+) -> Shown:
     """Live the first held-out episode with ``weights [P]`` where it can be seen.
 
     Args:
@@ -43,9 +45,8 @@ def show(task: Task, weights: Tensor, spec: EvaluationSpec, seed: int, folder: P
         raise ConfigError("--video and --render draw in different ways; ask for one of them")
     if window and sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError("--render needs a display, and this session has none. Try --video")
-    if video and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ConfigError("--video needs imageio-ffmpeg. Try pip install 'a3c_exp[video]'")
     if video:
+        require_encoder()
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory and needs no display for that
     envs = task.make_envs(num_envs=1, render_mode="human" if window else "rgb_array")
     model, layout = task.model(envs)
@@ -59,6 +60,16 @@ def show(task: Task, weights: Tensor, spec: EvaluationSpec, seed: int, folder: P
     finally:
         envs.close()
     return Shown(evaluation.mean, int(evaluation.mean_length), path)
+
+
+def require_encoder() -> None:
+    """Refuse to promise a video where none can be written.
+
+    Raises:
+        ConfigError: the video extra is not installed.
+    """
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ConfigError("a video needs imageio-ffmpeg. Try pip install 'a3c_exp[video]'")
 
 
 @contextmanager

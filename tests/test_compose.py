@@ -139,3 +139,15 @@ def test_every_yaml_begins_with_the_command_that_uses_it(path: Path) -> None:
 
 def test_the_configs_of_a_checkout_are_the_ones_beside_the_package() -> None:
     assert ROOT / "conf" == CONFIG_DIR
+
+
+def test_a_persons_own_config_folder_adds_options(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "own.yaml").write_text(
+        "# @package _global_\nenv:\n  _target_: tests.failing.FailingEnvironments\n  fail_at: 0\nmax_env_steps: 77\n"
+    )
+    (job,) = jobs(["env=own", "env.fail_at=5"], multirun=False, search=[str(tmp_path)])
+    assert job.env == "own" and job.config.max_env_steps == 77
+    assert assemble(job.config).task.make_envs.keywords == {"fail_at": 5}
+    with pytest.raises(ConfigError, match="fail_at"):
+        assemble(jobs(["env=own", "env.fail_at=soon"], multirun=False, search=[str(tmp_path)])[0].config)

@@ -197,6 +197,7 @@ def test_spaces_that_no_model_takes_are_refused(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:.*render_mode")
 def test_a_task_that_cannot_render_can_be_trained_on() -> None:
     """Its constructor does not know ``render_mode``; only who asks for pictures is told."""
     with registered("Noting-v0"):

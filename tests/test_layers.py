@@ -1,0 +1,131 @@
+"""The house stands as the design draws it: imports point down, and what must start quickly carries no torch."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import a3c_exp
+
+PACKAGE = Path(a3c_exp.__file__).parent
+
+# From the ground up. A part (a folder or a file of the package) imports from the layers below its own; within a layer parts do
+# not know each other, but for NEIGHBOURS. A new part is given its place here.
+LAYERS = [
+    {"core", "seeding"},
+    {"envs", "models", "optimizers", "logging", "analysis", "config", "directories", "run_record", "signals"},
+    {"rollout", "learner", "compose", "blueprint"},
+    {"parallelism", "checkpoint", "evaluation", "resume"},
+    {"trainer", "show"},
+    {"assembly", "experiment"},
+    {"sweep"},
+    {"__main__", "evaluate", "report"},
+]
+NEIGHBOURS = {("rollout", "learner"), ("experiment", "assembly")}
+FLOOR = {part: number for number, layer in enumerate(LAYERS) for part in layer}
+
+# Whoever asks for help, makes a mistake or reads a finished run must not wait for torch.
+WITHOUT_TORCH = ["analysis", "logging", "config", "compose", "blueprint", "directories", "run_record", "resume", "report"]
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def modules(part: str) -> list[str]:
+    """The names of all modules of a part."""
+    files = [PACKAGE / f"{part}.py", *(PACKAGE / part).rglob("*.py")]
+    names = [".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in files if file.exists()]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def imports(file: Path) -> Iterator[tuple[int, str]]:
+    """Every module a file imports, wherever in it, with the line: inside functions and for type checkers too."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: a relative import; say it in full"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+@cache
+def own_imports() -> list[tuple[Path, int, str, list[str]]]:
+    """``(file, line, importing part, imported names)`` of every import within the package."""
+    found = []
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for line, name in imports(file):
+            first, *rest = name.split(".")
+            if first == PACKAGE.name and rest and rest[0] != "__version__":
+                found.append((file, line, part_of(file), rest))
+    return found
+
+
+def test_every_part_has_its_place() -> None:
+    parts = {part_of(file) for file in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert parts <= set(FLOOR), f"no place in LAYERS for {sorted(parts - set(FLOOR))}"
+    assert FLOOR.keys() == {part for layer in LAYERS for part in layer}
+    assert sum(map(len, LAYERS)) == len(FLOOR), "a part stands in two layers"
+
+
+def test_imports_point_down_only() -> None:
+    wrong = [
+        f"{file.relative_to(PACKAGE)}:{line}: {importer} (layer {FLOOR[importer]}) imports {name[0]} (layer {FLOOR[name[0]]})"
+        for file, line, importer, name in own_imports()
+        if importer != name[0] and (importer, name[0]) not in NEIGHBOURS and FLOOR[name[0]] >= FLOOR[importer]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_check_sees_imports_at_all() -> None:
+    """An empty list of violations is worth nothing if the parser finds no imports."""
+    seen = {(importer, name[0]) for _, _, importer, name in own_imports()}
+    assert {("rollout", "learner"), ("trainer", "parallelism"), ("models", "core"), ("parallelism", "seeding")} <= seen
+
+
+def test_only_reports_and_the_evaluations_interval_need_analysis() -> None:
+    """The one thing that training may ask of it is its statistics, which are numpy only."""
+    others = {
+        (importer, ".".join(name))
+        for _, _, importer, name in own_imports()
+        if name[0] == "analysis" and importer not in ("analysis", "report")
+    }
+    assert {importer for importer, _ in others} <= {"evaluation"}
+    assert all(name.startswith("analysis.stats.") for _, name in others)
+
+
+@pytest.mark.parametrize("part", ["envs", "models", "optimizers", "logging"])
+def test_siblings_never_meet(part: str) -> None:
+    """The four kinds of things that people add of their own: each knows core, and none of the others."""
+    known = {name[0] for _, _, importer, name in own_imports() if importer == part}
+    assert known <= {part, "core", "seeding"}
+
+
+PROBE = """
+import importlib, sys, traceback
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            frames = [f for f in traceback.extract_stack() if "importlib" not in f.filename and f.filename != "<string>"]
+            print("torch is imported by way of", *(f"{f.filename}:{f.lineno}" for f in frames), sep="\\n  ")
+
+sys.meta_path.insert(0, Watch())
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    if "torch" in sys.modules:
+        sys.exit(f"{name} loads torch")
+"""
+
+
+def test_what_must_be_quick_does_not_load_torch() -> None:
+    names = [name for part in WITHOUT_TORCH for name in modules(part)]
+    assert {"a3c_exp.analysis.report", "a3c_exp.compose", "a3c_exp.config", "a3c_exp.logging.base"} <= set(names)
+    command = [sys.executable, "-c", PROBE, *names]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not done.stdout
