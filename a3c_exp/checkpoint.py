@@ -68,6 +68,10 @@ class Checkpoints:
         path = self._directory / "best.pt"
         return Evaluation(**read(path)["evaluation"]) if path.is_file() else None
 
+    def exist(self) -> bool:
+        """Whether there is any ``step_*.pt``."""
+        return bool(self._steps())
+
     def latest(self) -> Path:
         """The newest ``step_*.pt`` that is whole; damaged ones are passed over.
 

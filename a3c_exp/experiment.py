@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from a3c_exp.assembly import Assembly, assemble, plain
 from a3c_exp.checkpoint import Checkpoints, digest, load
 from a3c_exp.core.errors import A3CError, ConfigError, RunDirectoryError, RunFailed
-from a3c_exp.core.records import Status
+from a3c_exp.core.records import Evaluation, Status
 from a3c_exp.core.types import TrainingState
 from a3c_exp.evaluation import Evaluator
 from a3c_exp.logging.base import Logger, RunInfo
@@ -232,12 +232,18 @@ def _summary(
         "wall_time": trainer.wall_time(),
         "steps_per_second": trainer.steps_per_second(),
         "moving_average": trainer.progress.moving_average,
-        "evaluation": replace(last, returns=[]).json() if last else None,
-        "best_evaluation": replace(best, returns=[]).json() if best else None,
+        "evaluation": _without_returns(last),
+        "best_evaluation": _without_returns(best),
         "policy_lag": {"mean": tally.lag_mean, "max": tally.lag_max, "histogram": tally.lag_histogram.tolist()},
         "parallelism": assembly.parallelism.figures(),
         "weights_digest": digest(assembly.parallelism.weights()),
     }
+
+
+def _without_returns(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    if evaluation is None:
+        return None
+    return {key: value for key, value in evaluation.json().items() if key != "returns"}
 
 
 def _loggers(assembly: Assembly, listeners: Sequence[Logger]) -> list[Logger]:

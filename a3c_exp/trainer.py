@@ -1,5 +1,6 @@
 """THE training loop: budget, logging, evaluation, checkpoints, stopping. It knows no environment and no strategy by name."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -114,6 +115,8 @@ class Trainer:
         self._parallelism.start(self._task, self._state)
         self._started = time.monotonic()
         try:
+            if not self._checkpoints.exist():
+                self._save(self._state)  # so that there is always something to go on from
             while not self._spent():
                 if self._stop_requested():
                     raise Interrupted
@@ -125,8 +128,9 @@ class Trainer:
             self._finish()
             raise
         except BaseException:
-            self._handle(self._parallelism.stop())
-            self._ended = time.monotonic()
+            # What went wrong was never applied, so what is there is worth keeping; but saying why comes first.
+            with contextlib.suppress(OSError):
+                self._finish()
             raise
         state = self._finish()
         self._evaluate(state.env_steps, state.updates)
@@ -244,13 +248,16 @@ class Trainer:
     def _checkpoint(self) -> TrainingState:
         state, events = self._parallelism.snapshot()
         self._handle(events)  # before saving, so that the counters here stand where the state does
-        self.progress.wall_time = self.wall_time()
-        extra = {
-            "moving_average": self.progress.moving_average,
-            "wall_time": self.progress.wall_time,
-        }
-        self._checkpoints.save(state, extra)
+        self._save(state)
         return state
+
+    def _save(self, state: TrainingState) -> None:
+        if not state.weights.isfinite().all():
+            self._handle([Notice("the weights are not finite and were not saved; the checkpoint before stays")])
+            return
+        self.progress.wall_time = self.wall_time()
+        extra = {"moving_average": self.progress.moving_average, "wall_time": self.progress.wall_time}
+        self._checkpoints.save(state, extra)
 
     def _mark_first_step(self) -> None:
         if self._on_first_step is not None and self._parallelism.first_step_taken():

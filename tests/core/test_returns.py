@@ -86,6 +86,11 @@ def test_truncation_is_not_termination() -> None:
     assert target(terminated=[False, False], cut=[False, True]) == [1.0 + 0.5 * 102.0, 2.0 + 0.5 * 200.0]
 
 
+def test_a_termination_ends_the_chain_whether_or_not_it_is_also_marked_as_a_cut() -> None:
+    for marked in (True, False):
+        assert target(terminated=[True, False], cut=[marked, True]) == [1.0, 102.0]
+
+
 def test_rewards_of_the_next_episode_do_not_leak_backwards() -> None:
     """Ends at steps 0 (terminated) and 2 (truncated), and the window goes on."""
     terminated, cut = [True, False, False, False], [True, False, True, True]

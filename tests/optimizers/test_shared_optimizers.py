@@ -81,6 +81,19 @@ def test_a_step_changes_the_given_memory_and_no_other(name: str) -> None:
     assert all(torch.count_nonzero(row) for row in block[2:-1])
 
 
+def test_adams_rows_are_the_first_and_the_second_moment_in_that_order() -> None:
+    """Checkpoints of other versions are read by this order."""
+    ours, theirs = CASES["adam of the report"]
+    weights, parameter, state = start(), nn.Parameter(start()), torch.zeros(2, P)
+    reference = theirs([parameter])
+    for updates, gradient in enumerate(gradients()[:5]):
+        ours.step(weights, gradient, state, updates)
+        parameter.grad = gradient
+        reference.step()
+    moments = reference.state[parameter]
+    np.testing.assert_allclose(state, torch.stack([moments["exp_avg"], moments["exp_avg_sq"]]), rtol=1e-5, atol=1e-12)
+
+
 WRONG = [
     (lambda: Adam(0.0), "optimizer.lr is 0.0"),
     (lambda: Adam(float("nan")), "optimizer.lr is nan"),
