@@ -138,7 +138,8 @@ class Rollout:
         np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
         self._reward /= self._spec.reward_scale
         parts: list[NDArray[Any]] = [
-            self._observation, self._action, self._reward, self._terminated, self._cut, self._next_value, self._valid, self._first,
+            self._observation, self._action, self._reward, self._terminated,
+            self._cut, self._next_value, self._valid, self._first,
         ]  # fmt: skip
         tensors = (torch.from_numpy(part).to(self._device) for part in parts)
         return Window._make([*tensors, state_at_start]), ended
@@ -148,7 +149,9 @@ class Rollout:
         envs, spec, live = self._envs, self._spec, steps.live
         past = slice(steps.settled, t + 1)
         self._valid[live, past] = 1.0
-        self._return += self._raw_reward[:, past].sum(axis=1) * live
+        # One after another, so that a return's last bits do not depend on when others' episodes end.
+        paid = np.column_stack([self._return, self._raw_reward[:, past]])
+        self._return = np.where(live, np.add.accumulate(paid, axis=1)[:, -1], self._return)
         taken = live * (t + 1 - steps.settled)
         self._length += taken
         steps.remaining -= taken

@@ -43,7 +43,7 @@ class Progress:
     best_evaluation: Evaluation | None = None
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - no error
     """Someone asked the run to stop."""
 
 

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.command import QUICK, ROOT, lines, record, run, session_members, start, summary
 
+PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
 FAILING = ("env._target_=tests.failing.FailingEnvironments", "~env.id", "~env.kwargs")
 
 
@@ -142,7 +144,8 @@ def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int
 
 
 def test_a_killed_run_is_resumed_with_nothing_repeated_and_nothing_lost(tmp_path: Path) -> None:
-    process = start(*QUICK, "max_episode_steps=50", "checkpoint.every_env_steps=2000", "metrics.every_env_steps=500", cwd=tmp_path)
+    often = ("checkpoint.every_env_steps=2000", "metrics.every_env_steps=500")
+    process = start(*QUICK, "max_episode_steps=50", *often, cwd=tmp_path)
     where = wait_for_episodes(tmp_path, process, checkpoint=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
@@ -157,7 +160,7 @@ def test_a_killed_run_is_resumed_with_nothing_repeated_and_nothing_lost(tmp_path
     kept = len(before) - len(discarded)
     assert before == after[:kept] + discarded, "every line of the first session stands in exactly one file"
     assert [episode["episode"] for episode in after] == list(range(1, len(after) + 1))
-    assert all(later["wall_time"] >= sooner["wall_time"] for sooner, later in zip(after, after[1:], strict=False))
+    assert all(later["wall_time"] >= sooner["wall_time"] for sooner, later in pairwise(after))
     assert len({episode["env_seed"] for episode in after}) == len(after), "no episode is lived twice"
     assert summary(where)["env_steps"] == limit
     about = record(where)
@@ -185,7 +188,7 @@ def test_help_names_the_groups_and_the_knobs(tmp_path: Path) -> None:
 def test_an_installed_wheel_finds_its_configs_and_its_plugin(tmp_path: Path) -> None:
     wheels, site = tmp_path / "wheels", tmp_path / "site"
     built = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(copy_of_sources(tmp_path))],
+        [*PIP_WHEEL, "-w", str(wheels), str(copy_of_sources(tmp_path))],
         capture_output=True,
         text=True,
     )

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -71,10 +71,11 @@ class Bench:
         model: ActorCritic | None = None,
         weights: Tensor | None = None,
         nan_when_terminated: bool = False,
+        pay: Callable[[int, int], float] = scripted_reward,
         **spec: float | bool,
     ) -> None:
         self.k, self.n = len(seeds), n
-        self.envs = ScriptedEnvironments(self.k, ends, nan_when_terminated)
+        self.envs = ScriptedEnvironments(self.k, ends, nan_when_terminated, pay=pay)
         self.model = model or Reader()
         self.layout = FlatLayout.of(self.model)
         self.weights = self.layout.flatten(self.model).repeat(self.k, 1) if weights is None else weights
@@ -304,10 +305,16 @@ def test_a_terminal_nan_stays_out_of_the_window_while_others_act() -> None:
 def recurrent_bench(workers: Sequence[int], model: ActorCritic, **spec: bool) -> Bench:
     """Some of four workers, each with its own weights, its own episodes and its own ends."""
     seeds = [[10 * worker + i for i in range(1, 10)] for worker in workers]
-    ends: dict[int, End] = {10 * worker + i: (1 + (worker + i) % 4, "terminated") for worker in range(4) for i in range(9)}
+    ends: dict[int, End] = {10 * worker + i: (2 + (3 * worker + i) % 7, "terminated") for worker in range(4) for i in range(10)}
     layout = FlatLayout.of(model)
     weights = layout.flatten(model) + 0.2 * torch.randn(4, layout.size, generator=torch.Generator().manual_seed(1))
-    return Bench(n=5, seeds=seeds, ends=ends, model=model, weights=weights[list(workers)].contiguous(), **spec)
+    own = weights[list(workers)].contiguous()
+    return Bench(n=5, seeds=seeds, ends=ends, model=model, weights=own, pay=inexactly, **spec)
+
+
+def inexactly(seed: int, t: int) -> float:
+    """Sums of these round, so that another order of adding them up is another number."""
+    return -0.1 * seed - 0.37 * t * t
 
 
 @pytest.mark.parametrize("rolling", [ENDS_WITH_EPISODE, ROLLS_THROUGH], ids=["ends", "rolls"])

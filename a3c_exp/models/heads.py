@@ -123,7 +123,8 @@ def make_head(features: int, space: Space[Any], spec: HeadSpec) -> CategoricalHe
     if isinstance(space, Box):
         if spec.kind is HeadKind.categorical:
             raise ConfigError(
-                f"model.head.kind=categorical needs a Discrete action space, but this task has {space}. Try model.head.kind=gaussian"
+                f"model.head.kind=categorical needs a Discrete action space, but this task has {space}. "
+                "Try model.head.kind=gaussian"
             )
         return GaussianHead(features, space, spec.mean, spec.min_std)
     raise ConfigError(f"no policy head fits the action space {space}; there are heads for Discrete and Box")

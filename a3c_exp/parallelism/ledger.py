@@ -136,7 +136,7 @@ class Ledger:
         self.table[slot, Slot.steps_reserved] = 0
 
     def bury(self, slot: int) -> int:
-        """Give back what a dead process held, after all it said was received; returns how many episodes it leaves unfinished."""
+        """Give back what a dead process held, after all it said was received; returns how many episodes that leaves."""
         row = self.table[slot]
         lost = int(row[Slot.tickets_taken] - row[Slot.tickets_returned] - row[Slot.tickets_finished])
         row[Slot.tickets_returned] += lost

@@ -51,7 +51,8 @@ class OwnedLock:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise LockTimeoutError(
-                        f"process {self._pid} waited {self._timeout:g} s for {self._path.name}, held by process {self._owner[0]}"
+                        f"process {self._pid} waited {self._timeout:g} s for {self._path.name}, "
+                        f"held by process {self._owner[0]}"
                     ) from None
 
     def close(self) -> None:

@@ -86,7 +86,8 @@ class Supervisor:
     ) -> None:
         if start_method not in ("forkserver", "spawn"):
             raise ConfigError(
-                f"parallelism.start_method is {start_method}, but it is forkserver or spawn. Try parallelism.start_method=forkserver"
+                f"parallelism.start_method is {start_method}, but it is forkserver or spawn. "
+                "Try parallelism.start_method=forkserver"
             )
         self._target = target
         self._arguments = arguments

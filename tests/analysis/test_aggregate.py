@@ -86,9 +86,7 @@ def test_points_out_of_order_or_not_finite_do_not_bend_a_curve() -> None:
 
 @given(
     st.lists(
-        st.lists(
-            st.tuples(st.integers(0, 1000), st.floats(-1e3, 1e3)), min_size=1, max_size=20, unique_by=lambda p: p[0]
-        ),
+        st.lists(st.tuples(st.integers(0, 1000), st.floats(-1e3, 1e3)), min_size=1, max_size=20, unique_by=lambda p: p[0]),
         min_size=1,
         max_size=5,
     )
@@ -140,7 +138,4 @@ def test_running_seeds_make_a_band_over_what_all_have() -> None:
 
 
 def test_curves_that_share_no_range_make_no_band() -> None:
-    assert (
-        quartile_band([a_curve([0.0, 6.0], [0.0, 0.0]), a_curve([5.0, 7.0], [0, 0]), a_curve([8.0, 9.0], [0, 0])])
-        is None
-    )
+    assert quartile_band([a_curve([0.0, 6.0], [0.0, 0.0]), a_curve([5.0, 7.0], [0, 0]), a_curve([8.0, 9.0], [0, 0])]) is None

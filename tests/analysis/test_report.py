@@ -62,9 +62,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_run(root / f"workers=4,seed={seed}", workers=4, seed=seed)
     for seed in range(2):
         write_run(root / f"workers=6,seed={seed}", workers=6, seed=seed)
-    write_run(
-        root / "workers=6,seed=2", workers=6, seed=2, status="running", pid=DEAD_PID, episodes=30, half_written=True
-    )
+    write_run(root / "workers=6,seed=2", workers=6, seed=2, status="running", pid=DEAD_PID, episodes=30, half_written=True)
     write_run(root / "workers=12,seed=0", workers=12, seed=0, run_json={"command": EVIL, "host": EVIL})
     write_run(root / "workers=12,seed=1", workers=12, seed=1, status="failed", reason=EVIL, episodes=5, evaluations=1)
     return root
@@ -147,9 +145,7 @@ def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
     assert undated(write_report([sweep], report.parent).read_text()) == before
 
 
-def test_nothing_that_is_not_a_report_is_overwritten(
-    tmp_path: Path, sweep: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_that_is_not_a_report_is_overwritten(tmp_path: Path, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("index.html", "runs.csv", "figures"):
         out = tmp_path / name.replace(".", "_")
         out.mkdir()
@@ -207,9 +203,7 @@ def test_reading_and_reporting_import_neither_torch_nor_matplotlib_beforehand() 
 
 def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", episodes=4)
-    code = (
-        f"import sys; sys.modules['matplotlib'] = None; from a3c_exp.report import main; sys.exit(main([{str(run)!r}]))"
-    )
+    code = f"import sys; sys.modules['matplotlib'] = None; from a3c_exp.report import main; sys.exit(main([{str(run)!r}]))"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -1,10 +1,10 @@
 """Environments whose every number is known beforehand, so that a test can say what a window must hold.
 
 The seed is the script: an episode that begins with seed s observes ``(s, t)`` after t steps and is paid ``10 s + t`` for its
-t-th step (from 1). When it ends by itself is told by ``ends``.
+t-th step (from 1), unless a test pays otherwise. When it ends by itself is told by ``ends``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ class ScriptedEnvironments:
         ends: for a seed, after which step its episode ends by itself and how; other episodes never end.
         nan_when_terminated: the observation of a terminal state is NaN, as in simulations that blow up.
         action_space: of one environment.
+        pay: what the t-th step of the episode with a seed is paid.
 
     Attributes:
         actions: for each environment, every ``(seed, t, action)`` that it was stepped with.
@@ -41,6 +42,7 @@ class ScriptedEnvironments:
         ends: Mapping[int, End] | None = None,
         nan_when_terminated: bool = False,
         action_space: Space[Any] | None = None,
+        pay: Callable[[int, int], float] = scripted_reward,
     ) -> None:
         self.num_envs = num_envs
         self.observation_space: Space[Any] = Box(-np.inf, np.inf, (2,))
@@ -53,6 +55,7 @@ class ScriptedEnvironments:
         self.resets: list[list[int]] = [[] for _ in range(num_envs)]
         self._ends = dict(ends or {})
         self._nan_when_terminated = nan_when_terminated
+        self._pay = pay
         self._seed = [0] * num_envs
         self._t = [0] * num_envs
         self._over = [True] * num_envs
@@ -70,7 +73,7 @@ class ScriptedEnvironments:
             self._t[k] += 1
             self.actions[k].append((seed, self._t[k], np.copy(action[k])))
             self.observation[k] = seed, self._t[k]
-            self.reward[k] = scripted_reward(seed, self._t[k])
+            self.reward[k] = self._pay(seed, self._t[k])
             length, kind = self._ends.get(seed, (None, None))
             self.terminated[k] = self._t[k] == length and kind == "terminated"
             self.truncated[k] = self._t[k] == length and kind == "truncated"

@@ -10,8 +10,8 @@ from typing import TextIO
 
 import pytest
 
-from a3c_exp.core.records import Episode, Evaluation, Metrics
 from a3c_exp.core.budget import Budget
+from a3c_exp.core.records import Episode, Evaluation, Metrics
 from a3c_exp.logging.base import RunInfo
 from a3c_exp.logging.console import ConsoleLogger
 from a3c_exp.logging.progress import Progress, figure, plain_line

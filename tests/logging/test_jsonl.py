@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import RunDirectoryError
 from a3c_exp.core.records import Episode, Evaluation, Metrics
-from a3c_exp.core.budget import Budget
 from a3c_exp.logging.base import RunInfo
 from a3c_exp.logging.jsonl import Cut, JsonlLogger, cut_after
 

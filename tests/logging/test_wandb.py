@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.records import Episode, Evaluation, Metrics
-from a3c_exp.core.budget import Budget
 from a3c_exp.logging.base import QuietLogger, RunInfo
 from a3c_exp.logging.wandb import WandbLogger
 
