@@ -40,5 +40,5 @@ def stream(seed: int, purpose: Purpose, worker: int = 0, counter: int = 0) -> np
 
 
 def env_seed(seed: int, worker: int, episode: int, purpose: Purpose = Purpose.environment) -> int:
-    """The seed that a worker's environment is reset with at its ``episode``-th episode: an integer in [0, 2^31)."""
-    return int(stream(seed, purpose, worker, episode).integers(2**31))
+    """The seed that a worker's environment is reset with at its ``episode``-th episode: an integer in [0, 2^53)."""
+    return int(stream(seed, purpose, worker, episode).integers(2**53))

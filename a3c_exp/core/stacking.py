@@ -91,10 +91,12 @@ def _agree(traced: Stacked, eager: Stacked, weights: Tensor, examples: tuple[Ten
         noise = torch.rand(example.shape, generator=generator).to(example.device)
         kind = example.dtype
         others.append(noise < 0.5 if kind is torch.bool else noise.to(kind) if kind.is_floating_point else example.roll(1))
-    with torch.no_grad():
-        same = all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(traced(*others), eager(*others), strict=True))
-    weights.copy_(kept)
-    return same
+    try:
+        with torch.no_grad():
+            pairs = zip(traced(*others), eager(*others), strict=True)
+            return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
+    finally:
+        weights.copy_(kept)
 
 
 class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -47,8 +47,8 @@ def seeded_weights(module: nn.Module, std: float | None, generator: torch.Genera
                     if reset is not None:
                         reset()
             return
-        for parameter in module.parameters():
+        for name, parameter in module.named_parameters():
             if parameter.dim() > 1:
                 parameter.normal_(0.0, std, generator=generator)
-            else:
+            elif name.endswith("bias"):  # the scales of a norm or a PReLU stay as they are
                 parameter.zero_()

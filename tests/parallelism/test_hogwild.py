@@ -65,7 +65,6 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
     first = {seeds[line["seed"]]: line for line in lines if line["seed"] in {env_seed(7, w, 0) for w in range(5)}}
     assert sorted(first) == [0, 1, 2, 3, 4]
     assert len({tuple(line["observation"]) for line in first.values()}) == 5, "two workers began in the same state"
-    # From the same weights, so only their own noise tells the actions apart; see test_stacked_workers.py.
     assert len({tuple(line["action"]) for line in first.values()}) == 5, "two workers acted alike"
     by_process = Counter(line["process"] for line in first.values())
     assert sorted(by_process.values()) == [2, 3]

@@ -55,6 +55,10 @@ def test_a_worker_alone_and_among_others_lives_the_same_life(tmp_path: Path) -> 
 
 
 def test_six_workers_with_the_same_weights_do_not_do_the_same(tmp_path: Path) -> None:
+    task = pendulum(tmp_path)
+    workers = StackedWorkers(task, list(range(6)), np.zeros(6, np.int64), np.zeros(6, np.int64), lambda: True)
+    workers._draw_noise()
+    assert np.unique(workers._noise).size == 6 * N, "two workers drew the same noise"
     (first,) = rounds(tmp_path / "among", [0, 1, 2, 3, 4, 5], 1)
     assert len({tuple(row.tolist()) for row in first.gradients}) == 6
     assert len({line["seed"] for line in watched(tmp_path / "among")}) == 6

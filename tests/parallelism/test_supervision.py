@@ -16,6 +16,7 @@ from a3c_exp.parallelism.base import EpisodeEvent
 from a3c_exp.parallelism.hogwild import Hogwild
 from tests.parallelism.driving import ENDLESS, Training, alive, descendants, small_task
 from tests.parallelism.faulty import Deadly, Faults, Gathering, Tick
+from tests.parallelism.pushing import PATIENCE
 
 SLACK = 15.0
 """What is promised within 5 seconds is given this long here: the machine may be busy with something else."""
@@ -55,6 +56,24 @@ def test_no_kind_of_death_goes_unnoticed_or_costs_an_episode(tmp_path: Path) -> 
     assert {event.episode.length for event in training.episodes} == {7, 3}
     assert training.hogwild.figures()["restarts"] == 3
     assert len(training.hogwild.figures()["deaths"]) == 3
+
+
+def test_what_a_process_said_before_its_death_is_not_lost_with_it(tmp_path: Path) -> None:
+    """Its pipe is read to the end before what it held goes back, or the episode that it finished would be played again."""
+    faults = Faults(("raise",), tmp_path, at_step=17)
+    task = small_task(Budget(max_episodes=4), workers=1, lengths=(5,), faults=faults)
+    training = Training(Hogwild(processes=1), task)
+    with training:
+        deadline = time.monotonic() + PATIENCE
+        while not (tmp_path / "fault_0").exists() or alive(faults.struck(0)["pid"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        # Nothing was heard until here, as if all of it had happened between two looks.
+        training.events += training.hogwild._bury_the_dead()
+        assert len(training.episodes) == training.hogwild.counts().episodes == 3
+        assert "the pole snapped" in training.notices[0]
+        training.until(training.spent)
+    assert len({event.episode.env_seed for event in training.episodes}) == len(training.episodes) == 4
 
 
 def test_the_notice_names_the_workers_that_were_hit(tmp_path: Path) -> None:
