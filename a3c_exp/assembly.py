@@ -1,6 +1,6 @@
 """From a composed configuration to the parts of a run, with every impossible combination refused on the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -70,7 +70,7 @@ def assemble(config: DictConfig) -> Assembly:
     envs = task.make_envs(num_envs=1)
     try:
         if task.max_episode_steps is None:
-            task = Task(**{**vars(task), "max_episode_steps": envs.default_max_episode_steps})
+            task = replace(task, max_episode_steps=envs.default_max_episode_steps)
         model, layout = task.model(envs)
         Evaluator(model, layout, envs, evaluation, task.seed)  # refuses what could not be evaluated
         weights = layout.flatten(model).cpu()
