@@ -43,7 +43,7 @@ class Hogwild:
         on_worker_death: restart or fail.
         max_restarts: deaths that a run survives.
         worker_timeout: seconds without a sign of life after which a worker process counts as dead.
-        lock_timeout: seconds anyone waits for a lock before saying who holds it.
+        lock_timeout: seconds to wait for a lock before saying who holds it; workers wait ``worker_timeout`` longer.
         start_method: forkserver (imports torch once) or spawn.
 
     Raises:
@@ -96,8 +96,11 @@ class Hogwild:
         )
         self._shared = SharedWeights(block, self._ledger, None, task.optimizer)
 
+        # Longer than it takes to notice and kill whoever holds the lock and does nothing, so that only that one dies.
+        patience = self._worker_timeout + self._lock_timeout
+
         def arguments(index: int) -> tuple[Any, ...]:
-            return task, Placement(index, self._shares[index], self._lock_timeout), block, self._ledger
+            return task, Placement(index, self._shares[index], patience), block, self._ledger
 
         self._supervisor = Supervisor(
             hogwild_worker.main,
@@ -106,8 +109,12 @@ class Hogwild:
             self._worker_timeout,
             heartbeat=lambda index: float(self._ledger.table[index, Slot.heartbeat]) * 1e-9,
         )
-        for index in range(processes):
-            self._supervisor.start(index)
+        try:
+            for index in range(processes):
+                self._supervisor.start(index)
+        except BaseException:
+            self.stop()  # those that did start
+            raise
 
     def advance(self, timeout: float) -> Sequence[Event]:
         self._listen(timeout)

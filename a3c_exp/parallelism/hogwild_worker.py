@@ -41,7 +41,7 @@ class Crash:
 
 @dataclass(frozen=True)
 class Placement:
-    """Which workers live in this process, and where its counts stand."""
+    """Which workers live in this process, where its counts stand, and how long it waits for a lock."""
 
     slot: int
     ids: Sequence[int]
@@ -74,7 +74,7 @@ class HogwildWorkers:
         self._ledger = ledger
         self._pipe = pipe
         self._row = ledger.table[self._slot]
-        self._shared = SharedWeights(block, ledger, self._slot, task.optimizer)
+        self._shared = SharedWeights(replace(block, timeout=placement.lock_timeout), ledger, self._slot, task.optimizer)
         first, last = placement.ids[0], placement.ids[-1] + 1
         counters = ledger.workers.numpy()
         self._workers = StackedWorkers(task, placement.ids, counters[0, first:last], counters[1, first:last], self._take_ticket)

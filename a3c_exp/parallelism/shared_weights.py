@@ -1,6 +1,7 @@
 """The shared weights and the shared optimiser state of hogwild, in one block of shared memory."""
 
 import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,11 @@ class SharedWeights:
         self._table = ledger.table
         self._slot = slot
         self._optimizer = optimizer
-        self.lock = OwnedLock(block.lock_path, self._control[2:3], block.timeout)
+        self.lock = OwnedLock(block.lock_path, self._control[2:3], block.timeout, self._show_life)
+
+    def _show_life(self) -> None:
+        if self._slot is not None:  # who waits is not dead: who holds the lock and does nothing is
+            self._table[self._slot, Slot.heartbeat] = time.monotonic_ns()
 
     def updates(self) -> int:
         """Updates of the shared weights so far, each counted once, also when several processes push at the same time."""

@@ -1,5 +1,6 @@
-"""These tests compute in one thread, as a run's main process and its workers do."""
+"""What holds for every test here: one thread, as in a run's main process and its workers, and an end."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,3 +14,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def no_hang() -> Iterator[None]:
+    """What is tested here hangs when it is broken; then the test fails, and the next one begins."""
+
+    def give_up(number: int, frame: object) -> None:
+        raise TimeoutError("this test hung")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

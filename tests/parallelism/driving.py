@@ -18,7 +18,7 @@ from a3c_exp.parallelism.base import EpisodeEvent, Event, Notice, TallyEvent, Ta
 from a3c_exp.parallelism.hogwild import Hogwild
 from a3c_exp.parallelism.tally import Tally
 from tests.parallelism.faulty import Countdown, Tick
-from tests.parallelism.pushing import PATIENCE
+from tests.parallelism.pushing import PATIENCE, SLACK
 
 SMALL = partial(SeparateMLP, actor_hidden=(8,), critic_hidden=(8,))
 ENDLESS = Budget(max_env_steps=10**9)
@@ -75,7 +75,7 @@ class Training:
         before = time.monotonic()
         self.events += self.hogwild.stop()
         self.stop_seconds = time.monotonic() - before
-        assert self.stop_seconds < 15.0, "ending workers has a limit"
+        assert self.stop_seconds < SLACK, "ending workers has a limit"
         left = sorted(pid for pid in self.pids if alive(pid))
         assert not left, f"processes {left} outlived the training"
 

@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,13 +41,13 @@ class Faults:
 
     def claim(self) -> Ending | None:
         """The next one that nobody had yet."""
+        mine = self.folder / f"process_{os.getpid()}"
+        mine.write_text(json.dumps({"pid": os.getpid(), "time": time.monotonic()}))
         for number, ending in enumerate(self.endings):
             try:
-                file = os.open(self.folder / f"fault_{number}", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+                os.link(mine, self.folder / f"fault_{number}")  # whole at once, and to one process only
             except FileExistsError:
                 continue
-            os.write(file, json.dumps({"pid": os.getpid(), "time": time.monotonic()}).encode())
-            os.close(file)
             return ending
         return None
 
@@ -150,6 +150,23 @@ class Countdown:
 
     def close(self) -> None:
         pass
+
+
+class PackedOnce:
+    """Makes environments, but can be sent to one process only, as when the machine has no room for another."""
+
+    def __init__(self, make: Callable[..., Countdown]) -> None:
+        self._make = make
+        self._packed = 0
+
+    def __call__(self, num_envs: int) -> Countdown:
+        return self._make(num_envs=num_envs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._packed += 1
+        if self._packed > 1:
+            raise OSError("no more")
+        return PackedOnce, (self._make,)
 
 
 class WatchedEnvironments(GymnasiumEnvironments):

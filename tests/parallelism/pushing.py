@@ -19,6 +19,8 @@ from a3c_exp.parallelism.supervisor import one_thread_each, warm_up
 
 PATIENCE = 60.0
 """Seconds after which a process that is waited for counts as hung. Far above what anything here takes, for slow machines."""
+SLACK = 15.0
+"""What is promised within 5 seconds is given this long: the machine may be busy with something else."""
 
 
 def ledger_for(processes: int, updates: int = 0) -> Ledger:
