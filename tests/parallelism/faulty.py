@@ -230,7 +230,7 @@ class Deadly:
 
     Args:
         inner: the optimiser.
-        marker: a file that is made at the moment of the death; while it exists, nobody dies.
+        marker: a file that is made just before the death; while it exists, nobody dies.
         at_update: the first update that kills.
         point: how much has been written by then.
         ending: SIGKILL, or SIGSTOP to hold on to whatever is held.
@@ -248,11 +248,19 @@ class Deadly:
         self.state_rows = inner.state_rows
 
     def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int) -> None:
-        if updates < self._at or self._marker.exists():
+        if updates < self._at or not self._is_chosen():
             self._inner.step(weights, gradient, state, updates)
             return
         written = {"before_write": 0, "half_written": weights.numel() // 2, "all_written": weights.numel()}[self._point]
         if written:
             self._inner.step(weights[:written], gradient[:written], state[:, :written], updates)
-        self._marker.write_text(str(os.getpid()))
         os.kill(os.getpid(), self._ending)
+
+    def _is_chosen(self) -> bool:
+        """Whether this process is the one to die: it makes the marker, which only one can, and lock-free pushes race."""
+        try:
+            with self._marker.open("x") as file:
+                file.write(str(os.getpid()))
+        except FileExistsError:
+            return False
+        return True
