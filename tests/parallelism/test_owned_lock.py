@@ -14,7 +14,7 @@ import torch
 
 from a3c_exp.core.errors import LockTimeoutError
 from a3c_exp.optimizers.sgd import SGD
-from a3c_exp.parallelism.ledger import Ledger
+from a3c_exp.parallelism.ledger import Ledger, Slot
 from a3c_exp.parallelism.lock import OwnedLock
 from a3c_exp.parallelism.shared_weights import SharedWeights, WeightBlock
 from a3c_exp.parallelism.supervisor import one_thread_each
@@ -51,12 +51,15 @@ def test_a_stopped_holder_is_named_and_a_killed_one_is_forgotten(tmp_path: Path)
     block, ledger = block_for(weights, torch.zeros(0, P), tmp_path, locked=True, timeout=0.3), ledger_for(2)
     shared = SharedWeights(block, ledger, 1, SGD(lr=1.0))
     with stopped_holder(block, ledger) as holder:
+        began = time.monotonic_ns()
         says = rf"waited 0\.3 s for lock, held by process {holder.pid}$"
         with pytest.raises(LockTimeoutError, match=says), shared.lock:
             pytest.fail("two hold the lock")
         with pytest.raises(LockTimeoutError, match=says):
             shared.push_and_pull(torch.ones(P), torch.empty(P), 0)
         assert shared.updates() == 0
+        # Who waits shows life all the while; else it would be replaced together with the one that is stuck.
+        assert time.monotonic_ns() - ledger.table[1, Slot.heartbeat] < ledger.table[1, Slot.heartbeat] - began
         # An evaluation or a checkpoint must not fail because a worker is stuck: nobody pushes, so the weights stand still.
         assert torch.equal(shared.read()[0], weights)
 
