@@ -59,7 +59,7 @@ def test_a_stopped_holder_is_named_and_a_killed_one_is_forgotten(tmp_path: Path)
             shared.push_and_pull(torch.ones(P), torch.empty(P), 0)
         assert shared.updates() == 0
         # Who waits shows life all the while; else it would be replaced together with the one that is stuck.
-        assert time.monotonic_ns() - ledger.table[1, Slot.heartbeat] < ledger.table[1, Slot.heartbeat] - began
+        assert ledger.table[1, Slot.heartbeat] > began + 0.3e9, "the last sign of life is older than the second wait"
         # An evaluation or a checkpoint must not fail because a worker is stuck: nobody pushes, so the weights stand still.
         assert torch.equal(shared.read()[0], weights)
 
