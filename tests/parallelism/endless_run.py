@@ -13,7 +13,7 @@ from tests.parallelism.driving import Training, small_task
 def main() -> None:
     hogwild = Hogwild(processes=2)
     with Training(hogwild, small_task(Budget(max_episodes=1), workers=2, lengths=(10**9,))) as training:
-        training.until(lambda: hogwild._ledger.table[:, Slot.heartbeat].all() and hogwild.counts().updates > 50, "work")
+        training.until(lambda: bool(hogwild._ledger.table[:, Slot.heartbeat].all()) and hogwild.counts().updates > 50, "work")
         print("working", *training.workers(), flush=True)
         while True:
             training.hogwild.advance(0.1)

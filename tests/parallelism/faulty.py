@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from gymnasium import Space
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
@@ -114,8 +115,8 @@ class Countdown:
         seconds: float = 0.0,
     ) -> None:
         self.num_envs = num_envs
-        self.observation_space = Box(-1.0, 1.0, (3,), np.float32)
-        self.action_space = Discrete(2)
+        self.observation_space: Space[Any] = Box(-1.0, 1.0, (3,), np.float32)
+        self.action_space: Space[Any] = Discrete(2)
         self.observation = np.zeros((num_envs, 3), np.float32)
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)

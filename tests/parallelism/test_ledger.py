@@ -1,7 +1,7 @@
 """No order of events and no death at any line lets workers take more than the budget, or keeps a part of it from them."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -22,9 +22,13 @@ class Died(BaseException):
     """The process was killed here."""
 
 
+def die() -> None:
+    raise Died
+
+
 @contextmanager
-def killed_at(line: int) -> Iterator[None]:
-    """Ends the code inside before it runs its ``line``-th line of the ledger, as kill -9 could."""
+def at_line(line: int, happens: Callable[[], None] = die) -> Iterator[None]:
+    """Something happens before the code inside runs its ``line``-th line of the ledger; kill -9 by default."""
     seen = 0
 
     def watch(frame: FrameType, event: str, argument: Any) -> Any:
@@ -34,7 +38,7 @@ def killed_at(line: int) -> Iterator[None]:
         if event == "line":
             seen += 1
             if seen == line:
-                raise Died
+                happens()
         return watch
 
     before = sys.gettrace()
@@ -116,7 +120,7 @@ windows = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     budget=budgets, base=st.tuples(st.integers(0, 20), st.integers(0, 4), st.just(0)), history=st.lists(windows, max_size=30)
 )
@@ -130,7 +134,7 @@ def test_no_death_spends_a_budget_twice_or_loses_a_part_of_it(
         else:
             finished = books.finished
             try:
-                with killed_at(dies_at):
+                with at_line(dies_at):
                     books.act(slot, wanted, taken, ends)
             except Died:
                 assert books.finished == finished, "only the worker's side dies here"
@@ -160,7 +164,7 @@ def test_a_death_at_every_single_line_of_a_window_is_survived() -> None:
         lines += 1
         books = Bookkeeping(Budget(max_episodes=1, max_env_steps=7), (0, 0, 0))
         try:
-            with killed_at(lines):
+            with at_line(lines):
                 books.act(0, WINDOW, 3, ends=False)
             break
         except Died:
@@ -171,6 +175,30 @@ def test_a_death_at_every_single_line_of_a_window_is_survived() -> None:
         books.use_up()
         assert (books.ledger.episodes(), books.ledger.env_steps()) == (1, min(7, done + WINDOW))
     assert lines > 15, "this test meant to die at many lines"
+
+
+def test_a_neighbour_at_any_line_of_a_settlement_gets_only_what_is_left() -> None:
+    """Settling takes no lock, so another process may reserve, step and settle between any two of its lines."""
+    lines = 0
+    reached = True
+    while reached:
+        lines += 1
+        books = Bookkeeping(Budget(max_env_steps=8), (0, 0, 0))
+        ledger = books.ledger
+        reached = False
+
+        def neighbour(ledger: Ledger = ledger) -> None:
+            nonlocal reached
+            reached = True
+            ledger.settle_steps(1, ledger.reserve_steps(1, 10))
+
+        assert ledger.reserve_steps(0, WINDOW) == WINDOW
+        with at_line(lines, neighbour):
+            ledger.settle_steps(0, WINDOW)
+        assert ledger.env_steps() <= 8, "steps were taken twice"
+        books.use_up()
+        assert ledger.env_steps() == 8
+    assert lines > 2
 
 
 def test_the_dead_do_not_hold_up_a_barrier_nor_pass_it() -> None:

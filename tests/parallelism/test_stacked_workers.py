@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.types import LearnerSpec
@@ -67,7 +68,7 @@ def test_six_workers_with_the_same_weights_do_not_do_the_same(tmp_path: Path) ->
 
 def test_a_replacement_goes_on_with_the_noise_where_the_dead_one_stood(tmp_path: Path) -> None:
     """Its counters live in shared memory, and are all that a stream needs."""
-    noise = {}
+    noise: dict[str, list[NDArray[np.float32]]] = {}
     for name, begun in (("whole", 0), ("replaced", 66)):
         folder = tmp_path / name
         folder.mkdir()
