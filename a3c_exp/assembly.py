@@ -1,5 +1,6 @@
 """From a composed configuration to the parts of a run, with every impossible combination refused on the way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,14 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from a3c_exp.blueprint import blueprint
 from a3c_exp.config import check
 from a3c_exp.core.budget import Budget
-from a3c_exp.core.choices import Device, Reduction, ValueLoss
+from a3c_exp.core.choices import Anneal, Device, Reduction, SpreadKind, Truncation, ValueLoss
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.loss import LossSpec
 from a3c_exp.core.types import LearnerSpec, TrainingState
 from a3c_exp.evaluation import EvaluationSpec, Evaluator
+from a3c_exp.exploration import Exploration, Spread
 from a3c_exp.parallelism.base import Parallelism, Task
 from a3c_exp.show import require_encoder
-from a3c_exp.trainer import Cadence
+from a3c_exp.track import Cadence
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Assembly:
         evaluation: how weights are judged.
         cadence: how often what happens.
         keep_last: how many checkpoints stay.
-        initial_state: the seeded weights, before the first update.
+        initial_states: each seed's weights, before the first update.
     """
 
     task: Task
@@ -40,7 +42,7 @@ class Assembly:
     evaluation: EvaluationSpec
     cadence: Cadence
     keep_last: int
-    initial_state: TrainingState
+    initial_states: Sequence[TrainingState]
 
 
 def assemble(config: DictConfig) -> Assembly:
@@ -56,24 +58,27 @@ def assemble(config: DictConfig) -> Assembly:
         make_model=blueprint(config.model, "model", given=("observation_space", "action_space", "seed")),
         optimizer=optimizer,
         learner=learner_spec(config),
+        exploration=exploration(config, optimizer.lr),
         workers=config.workers,
-        budget=Budget(config.max_episodes, config.max_env_steps),
+        budget=Budget(config.max_episodes, config.max_env_steps, config.max_updates),
         max_episode_steps=config.max_episode_steps,
         seed=config.seed,
         device=device(config.device),
+        num_seeds=config.num_seeds,
     )
     parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
+    parallelism.check(task)
     evaluation = evaluation_spec(config)
     if config.evaluation.video:
         require_encoder()
 
     envs = task.make_envs(num_envs=1)
     try:
-        if task.max_episode_steps is None:
+        if task.max_episode_steps is None and not task.learner.ignore_truncation:
             task = replace(task, max_episode_steps=envs.default_max_episode_steps)
         model, layout = task.model(envs)
         Evaluator(model, layout, envs, evaluation, task.seed)  # refuses what could not be evaluated
-        weights = layout.flatten(model).cpu()
+        weights = [layout.flatten(task.model(envs, seed)[0]).cpu() for seed in task.seeds]
     finally:
         envs.close()
     return Assembly(
@@ -83,7 +88,7 @@ def assemble(config: DictConfig) -> Assembly:
         evaluation=evaluation,
         cadence=Cadence(config.metrics.every_env_steps, config.evaluation.every_env_steps, config.checkpoint.every_env_steps),
         keep_last=config.checkpoint.keep_last,
-        initial_state=TrainingState.initial(weights, optimizer.state_rows, config.workers),
+        initial_states=[TrainingState.initial(one, optimizer.state_rows, config.workers) for one in weights],
     )
 
 
@@ -105,7 +110,20 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
         reward_shift=config.reward_shift,
         reward_scale=config.reward_scale,
         window_ends_with_episode=config.window_ends_with_episode,
+        ignore_truncation=config.truncation is Truncation.ignore,
     )
+
+
+def exploration(config: DictConfig, lr: float) -> Exploration:
+    """What differs between workers and what falls over time; ``lr``: the optimiser's."""
+
+    def spread(key: str) -> Spread | None:
+        node = config.per_worker[key]
+        if node is None:
+            return None
+        return Spread(key, SpreadKind(node.kind), node.low, node.high, tuple(node["values"]))
+
+    return Exploration(config.beta, lr, spread("beta"), spread("lr"), Anneal(config.anneal))
 
 
 def evaluation_spec(config: DictConfig) -> EvaluationSpec:

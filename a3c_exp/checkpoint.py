@@ -49,6 +49,7 @@ class Checkpoints:
             "updates": state.updates,
             "env_steps": state.env_steps,
             "episodes": state.episodes,
+            "details": state.details,
             "extra": dict(extra),
         }
         _write(path, content)
@@ -111,6 +112,7 @@ def load(path: Path) -> tuple[TrainingState, dict[str, float | int | None]]:
         episodes=content["episodes"],
         rounds=content["rounds"].numpy().astype(np.int64),
         episodes_begun=content["episodes_begun"].numpy().astype(np.int64),
+        details=content.get("details", {}),
     )
     return state, content["extra"]
 
@@ -145,6 +147,10 @@ def digest(content: Any) -> str:
             for key in sorted(value):
                 hasher.update(key.encode())
                 feed(value[key])
+        elif isinstance(value, list | tuple):
+            hasher.update(f"[{len(value)}".encode())
+            for one in value:
+                feed(one)
         else:
             hasher.update(repr(value).encode())
 

@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from a3c_exp.core.choices import Device, Reduction, ValueLoss
+from a3c_exp.core.choices import Anneal, Device, Reduction, SpreadKind, Truncation, ValueLoss
 from a3c_exp.core.errors import ConfigError
 
 
@@ -23,6 +23,24 @@ class Reductions:
     policy: Reduction = Reduction.mean
     value: Reduction = Reduction.mean
     entropy: Reduction = Reduction.mean
+
+
+@dataclass
+class SpreadConfig:
+    """A distribution over workers."""
+
+    kind: SpreadKind = SpreadKind.loguniform
+    low: float | None = None
+    high: float | None = None
+    values: list[float] = field(default_factory=list)
+
+
+@dataclass
+class PerWorker:
+    """What each worker draws its own of; null is the same for all."""
+
+    beta: SpreadConfig | None = None
+    lr: SpreadConfig | None = None
 
 
 @dataclass
@@ -69,7 +87,9 @@ class Config:
     window_ends_with_episode: bool = False
     max_episodes: int | None = None
     max_env_steps: int | None = None
+    max_updates: int | None = None
     max_episode_steps: int | None = None
+    truncation: Truncation = Truncation.end
     bootstrap_on_truncation: bool = True
     value_coef: float = 0.5
     value_loss: ValueLoss = ValueLoss.mse
@@ -78,7 +98,10 @@ class Config:
     max_grad_norm: float | None = None
     reward_shift: float = 0.0
     reward_scale: float = 1.0
+    anneal: Anneal = Anneal.none
+    per_worker: PerWorker = field(default_factory=PerWorker)
     seed: int = 0
+    num_seeds: int = 1
     device: Device = Device.cpu
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
@@ -132,8 +155,10 @@ def _problems(config: DictConfig) -> Iterator[str]:
     yield from at_least("n_step", 1, 5)
     yield from at_least("max_episodes", 1, 1000)
     yield from at_least("max_env_steps", 1, 1_000_000)
+    yield from at_least("max_updates", 1, 100_000)
     yield from at_least("max_episode_steps", 1, 200)
     yield from at_least("seed", 0, 0)
+    yield from at_least("num_seeds", 1, 10)
     yield from at_least("metrics.every_env_steps", 1, 20_000)
     yield from at_least("evaluation.every_env_steps", 1, 100_000)
     yield from at_least("evaluation.episodes", 1, 10)
@@ -149,8 +174,13 @@ def _problems(config: DictConfig) -> Iterator[str]:
             f"reward_scale is {config.reward_scale}, but rewards are divided by it: (reward + reward_shift) / reward_scale. "
             "Try reward_scale=1"
         )
-    if config.max_episodes is None and config.max_env_steps is None:
-        yield "nothing ends this run: max_episodes and max_env_steps are both null. Try max_episodes=1000"
+    if config.truncation is Truncation.ignore and config.max_episode_steps is not None:
+        yield (
+            f"max_episode_steps is {config.max_episode_steps}, but truncation=ignore lets episodes run past any limit. "
+            "Try truncation=end, or max_episode_steps=null"
+        )
+    if config.max_episodes is None and config.max_env_steps is None and config.max_updates is None:
+        yield "nothing ends this run: max_episodes, max_env_steps and max_updates are all null. Try max_env_steps=1000000"
 
 
 def nearest(word: str, choices: list[str]) -> str | None:

@@ -1,30 +1,29 @@
-"""One run, from a checked configuration to a run directory that says how it ended."""
+"""One run, from a checked configuration to run directories that say how it ended."""
 
-import contextlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from a3c_exp.assembly import Assembly, assemble, plain
-from a3c_exp.checkpoint import Checkpoints, digest, load
-from a3c_exp.core.errors import A3CError, ConfigError, RunDirectoryError, RunFailed
-from a3c_exp.core.records import Evaluation, Status
-from a3c_exp.core.types import TrainingState
+from a3c_exp.checkpoint import Checkpoints
+from a3c_exp.core.errors import A3CError, RunFailed
+from a3c_exp.core.records import Status
 from a3c_exp.evaluation import Evaluator
 from a3c_exp.logging.base import Logger, RunInfo
 from a3c_exp.logging.console import ConsoleLogger
-from a3c_exp.logging.jsonl import JsonlLogger, cut_after
-from a3c_exp.run_record import RunRecord, command, write_json
+from a3c_exp.run_record import RunRecord, command
 from a3c_exp.run_record import load as load_record
+from a3c_exp.seed_mean import SeedMean
+from a3c_exp.seed_run import SeedRun, claim_seeds, close_all, keep_config, reopen_seeds
 from a3c_exp.show import show
 from a3c_exp.signals import StopSignals
-from a3c_exp.trainer import Interrupted, Progress, Trainer
+from a3c_exp.track import Clock, Track
+from a3c_exp.trainer import Interrupted, Trainer
 
 _EVALUATION_BATCH = 25
 """Evaluation episodes that run side by side, at most."""
@@ -55,7 +54,7 @@ def run(config: DictConfig, identity: Identity) -> float:
     """Train from the beginning in a directory of its own.
 
     Returns:
-        The objective: the mean return of the final evaluation.
+        The objective: the mean return of the final evaluation, over all seeds.
 
     Raises:
         ConfigError, RunDirectoryError: before anything was started.
@@ -63,18 +62,19 @@ def run(config: DictConfig, identity: Identity) -> float:
         SystemExit: someone stopped it; 130 after Ctrl-C, 143 after SIGTERM.
     """
     assembly = assemble(config)
-    record = RunRecord.claim(
-        identity.directory,
-        name=identity.name,
-        group=identity.group,
-        job_type="sweep" if identity.group else "train",
-        command=command(),
-        env=identity.env,
-        parallelism=identity.parallelism,
-        overrides=list(identity.overrides),
-        seed=config.seed,
-    )
-    return _session(config, assembly, record, assembly.initial_state, Progress())
+    fields = {
+        "name": identity.name,
+        "group": identity.group,
+        "job_type": "sweep" if identity.group else "train",
+        "command": command(),
+        "env": identity.env,
+        "parallelism": identity.parallelism,
+        "overrides": list(identity.overrides),
+        "seed": config.seed,
+    }
+    config.device = assembly.task.device  # what `auto` chose is kept, here and on resume
+    record, seeds = claim_seeds(identity.directory, config, assembly, fields)
+    return _session(config, assembly, record, seeds)
 
 
 def resume(directory: Path, config: DictConfig) -> float:
@@ -89,60 +89,31 @@ def resume(directory: Path, config: DictConfig) -> float:
     """
     assembly = assemble(config)
     load_record(directory)
-    checkpoints = Checkpoints(directory / "checkpoints", assembly.keep_last)
-    state, extra = load(checkpoints.latest())
-    fresh = assembly.initial_state
-    for what, ours, saved in (
-        ("weights", fresh.weights.shape, state.weights.shape),
-        ("optimiser state", fresh.optimizer_state.shape, state.optimizer_state.shape),
-        ("workers", fresh.rounds.shape, state.rounds.shape),
-    ):
-        if ours != saved:
-            raise RunDirectoryError(
-                f"the checkpoint's {what} have shape {tuple(saved)} but the configuration asks for {tuple(ours)}; "
-                "a resumed run keeps its model, optimizer and workers"
-            )
-    _refuse_if_spent(directory, assembly, state)
-    record = RunRecord.reopen(directory, state.env_steps)
-    cut_after(directory, episodes=state.episodes, env_step=state.env_steps)
-    OmegaConf.save(config, directory / ".hydra" / "config.yaml")
-    progress = Progress(extra["moving_average"], float(extra["wall_time"] or 0.0), checkpoints.best())
-    return _session(config, assembly, record, state, progress)
+    record, seeds = reopen_seeds(directory, config, assembly)
+    keep_config(directory, config)
+    return _session(config, assembly, record, seeds)
 
 
-def _refuse_if_spent(directory: Path, assembly: Assembly, state: TrainingState) -> None:
-    budget = assembly.task.budget
-    for key, spent, limit in (
-        ("max_episodes", state.episodes, budget.max_episodes),
-        ("max_env_steps", state.env_steps, budget.max_env_steps),
-    ):
-        if limit is not None and spent >= limit:
-            raise ConfigError(
-                f"{directory} has spent its budget: {spent:,} of {key}={limit:,}. Give it more: "
-                f"resume={directory} {key}={2 * max(limit, spent)}"
-            )
-
-
-def _session(config: DictConfig, assembly: Assembly, record: RunRecord, state: TrainingState, progress: Progress) -> float:
-    """Train until the end, whatever it is, and say in the run directory which it was."""
+def _session(config: DictConfig, assembly: Assembly, record: RunRecord, seeds: Sequence[SeedRun]) -> float:
+    """Train until the end, whatever it is, and say in the run directories which it was."""
     torch.set_num_threads(1)  # the cores belong to the workers
     status: Status = "failed"
     reason: str | None = None
     loggers: list[Logger] = []
     trainer: Trainer | None = None
+    together = SeedMean(loggers, len(seeds)) if len(seeds) > 1 else None
+    clock = Clock()
     with StopSignals() as stop:
         try:
-            trainer = _trainer(assembly, record, state, progress, stop, loggers)
+            trainer = _trainer(assembly, record, seeds, stop, clock, loggers, together)
             record.mark("started")
-            for logger in _loggers(assembly, loggers):
-                logger.start(_info(config, record, assembly, state))
-                loggers.append(logger)
+            _start_loggers(config, assembly, record, seeds, trainer, loggers)
             trainer.train()
             if config.evaluation.video:
                 _show(assembly, record, loggers)
             status = "finished"
-            assert trainer.last_evaluation is not None
-            return trainer.last_evaluation.mean
+            last = [track.last_evaluation for track in trainer.tracks]
+            return sum(evaluation.mean for evaluation in last if evaluation) / len(last)
         except Interrupted:
             status, reason = "interrupted", stop.name
             raise SystemExit(stop.exit_code) from None
@@ -153,110 +124,101 @@ def _session(config: DictConfig, assembly: Assembly, record: RunRecord, state: T
             reason = f"{type(error).__name__}: {error}"
             raise
         finally:
-            _close(record, status, reason, trainer, assembly, loggers)
+            summary = close_all(record, seeds, status, reason, trainer, assembly.parallelism)
+            if together is not None:
+                together.finish(status, summary)
+            else:
+                for logger in reversed(loggers):
+                    logger.finish(status, summary)
 
 
 def _show(assembly: Assembly, record: RunRecord, loggers: Sequence[Logger]) -> None:
     task, parallelism = assembly.task, assembly.parallelism
     try:
-        # A seed of its own: the episode that is shown is none of those that picked the best weights.
-        shown = show(task, parallelism.weights(), assembly.evaluation, task.seed + 1, record.directory / "videos", video=True)
+        # A seed that trains nothing: the episode that is shown is none of those that picked the best weights.
+        seed = task.seeds.stop
+        shown = show(task, parallelism.weights(0), assembly.evaluation, seed, record.directory / "videos", video=True)
     except OSError as error:
         for logger in loggers:
             logger.message(f"the video could not be written: {error}")
         return
     assert shown.path is not None
     for logger in loggers:
-        logger.video(shown.path, parallelism.counts().env_steps)
+        logger.video(shown.path, parallelism.counts(0).env_steps)
 
 
 def _trainer(
     assembly: Assembly,
     record: RunRecord,
-    state: TrainingState,
-    progress: Progress,
+    seeds: Sequence[SeedRun],
     stop: StopSignals,
-    loggers: Sequence[Logger],
+    clock: Clock,
+    loggers: list[Logger],
+    together: SeedMean | None,
 ) -> Trainer:
     task = assembly.task
     envs = task.make_envs(num_envs=min(assembly.evaluation.episodes, _EVALUATION_BATCH))
     model, layout = task.model(envs)
+    trainer: Trainer
 
-    def evaluator(between_steps: Callable[[], None]) -> Evaluator:
-        return Evaluator(model, layout, envs, assembly.evaluation, task.seed, between_steps)
+    def between_steps() -> None:
+        trainer.between_evaluation_steps()
 
-    return Trainer(
+    tracks = []
+    for index, seed in enumerate(seeds):
+        # One training logs to everyone; of several each writes its own files, and everyone else is told the mean.
+        own = loggers if together is None else [seed.files, together.channel(index)]
+        tracks.append(
+            Track(
+                task.budget,
+                seed.state,
+                seed.progress,
+                Evaluator(model, layout, envs, assembly.evaluation, task.seeds[index], between_steps),
+                Checkpoints(seed.record.directory / "checkpoints", assembly.keep_last),
+                own,
+                assembly.cadence,
+                clock,
+                assembly.task.own_values(task.seeds[index]),
+            )
+        )
+    trainer = Trainer(
         task,
         assembly.parallelism,
-        state,
-        evaluator,
-        Checkpoints(record.directory / "checkpoints", assembly.keep_last),
-        loggers,
-        assembly.cadence,
-        progress,
+        [seed.state for seed in seeds],
+        tracks,
+        clock,
         stop.requested,
         on_first_step=partial(record.mark, "first_env_step"),
     )
+    return trainer
 
 
-def _close(
-    record: RunRecord,
-    status: Status,
-    reason: str | None,
-    trainer: Trainer | None,
+def _start_loggers(
+    config: DictConfig,
     assembly: Assembly,
-    loggers: Sequence[Logger],
+    record: RunRecord,
+    seeds: Sequence[SeedRun],
+    trainer: Trainer,
+    loggers: list[Logger],
 ) -> None:
-    """Say how it ended, everywhere; a disk that is full must not keep the rest from being told."""
-    summary = _summary(record, status, reason, trainer, assembly)
-    with contextlib.suppress(OSError):
-        write_json(record.directory / "summary.json", summary)
-    with contextlib.suppress(OSError):
-        record.close(status, reason)
-    for logger in reversed(loggers):
-        logger.finish(status, summary)
+    """Start them one after another, so that those that run hear what the next has to say."""
 
-
-def _summary(
-    record: RunRecord, status: Status, reason: str | None, trainer: Trainer | None, assembly: Assembly
-) -> dict[str, Any]:
-    summary: dict[str, Any] = {"status": status, "reason": reason}
-    if trainer is None or not trainer.started:
-        return summary
-    counts, tally = assembly.parallelism.counts(), trainer.whole_tally
-    last, best = trainer.last_evaluation, trainer.progress.best_evaluation
-    return summary | {
-        "episodes": counts.episodes,
-        "env_steps": counts.env_steps,
-        "updates": counts.updates,
-        "wall_time": trainer.wall_time(),
-        "steps_per_second": trainer.steps_per_second(),
-        "moving_average": trainer.progress.moving_average,
-        "evaluation": _without_returns(last),
-        "best_evaluation": _without_returns(best),
-        "policy_lag": {"mean": tally.lag_mean, "max": tally.lag_max, "histogram": tally.lag_histogram.tolist()},
-        "parallelism": assembly.parallelism.figures(),
-        "weights_digest": digest(assembly.parallelism.weights()),
-    }
-
-
-def _without_returns(evaluation: Evaluation | None) -> dict[str, Any] | None:
-    if evaluation is None:
-        return None
-    return {key: value for key, value in evaluation.json().items() if key != "returns"}
-
-
-def _loggers(assembly: Assembly, listeners: Sequence[Logger]) -> list[Logger]:
     def say(text: str) -> None:
-        for logger in listeners:
+        for logger in loggers:
             logger.message(text)
 
     make = assembly.make_logger
     extra: Logger = make(say=say) if "say" in inspect.signature(make.func).parameters else make()
-    return [JsonlLogger(), ConsoleLogger(), extra]
+    if len(seeds) > 1:
+        for seed in seeds:
+            seed.files.start(_info(seed.config, seed.record, assembly, [seed]))
+    everyone: list[Logger] = [seeds[0].files] if len(seeds) == 1 else []
+    for logger in [*everyone, ConsoleLogger(), extra]:
+        logger.start(_info(config, record, assembly, seeds))
+        loggers.append(logger)
 
 
-def _info(config: DictConfig, record: RunRecord, assembly: Assembly, state: TrainingState) -> RunInfo:
+def _info(config: DictConfig, record: RunRecord, assembly: Assembly, seeds: Sequence[SeedRun]) -> RunInfo:
     content = record.content
     tags = dict.fromkeys([content["env"], content["parallelism"], f"workers={assembly.task.workers}", *config.tags])
     return RunInfo(
@@ -265,9 +227,9 @@ def _info(config: DictConfig, record: RunRecord, assembly: Assembly, state: Trai
         group=content["group"],
         job_type=content["job_type"],
         tags=tuple(tags),
-        config=plain(config),
+        config=plain(config) | {"own_values": assembly.task.own_values(content["seed"])},
         budget=assembly.task.budget,
         resumed=len(content["sessions"]) > 1,
-        start_env_step=state.env_steps,
-        start_episode=state.episodes,
+        start_env_step=sum(seed.state.env_steps for seed in seeds) // len(seeds),
+        start_episode=sum(seed.state.episodes for seed in seeds) // len(seeds),
     )

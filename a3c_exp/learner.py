@@ -29,38 +29,45 @@ class Stat(IntEnum):
     error_sum = 8
     error_square_sum = 9
     value_sum = 10
+    value_square_sum = 11
+    clipped_grad_norm = 12
 
 
 WindowLoss = Callable[..., tuple[Tensor, Tensor]]
 
 
 def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> WindowLoss:
-    """The function ``(weights [P], *window of one worker) -> (loss, figures [len(Stat)])``.
+    """The function ``(weights [P], entropy_coef, *window) -> (loss, figures [len(Stat)])``.
 
-    It is pure, so it can be stacked over workers, differentiated with respect to the flat vector, taped and compiled.
+    The window is one worker's, ``[n, ...]``, or that of G workers who share these weights, ``[G, n, ...]``; ``entropy_coef``
+    is ``[]`` or ``[G]``. It is pure, so it can be stacked over workers, differentiated with respect to the flat vector, taped
+    and compiled.
     """
 
-    def loss(flat: Tensor, *fields: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(flat: Tensor, entropy_coef: Tensor, *fields: Tensor) -> tuple[Tensor, Tensor]:
         window = Window(*fields)
         output = replay(model, layout.unflatten(flat), window)
         # What stands behind a window's end must not reach back through the recursion, whatever it is.
         reward = torch.where(window.valid > 0, window.reward, torch.zeros_like(window.reward))
         target = n_step_returns(reward, window.terminated, window.cut, window.next_value, spec.gamma)
-        terms = a3c_loss(model.family, output.parameters, output.value, window.action, target, window.valid, spec.loss)
+        terms = a3c_loss(
+            model.family, output.parameters, output.value, window.action, target, window.valid, spec.loss, entropy_coef
+        )
         return terms.total, figures(terms, target, output.value.detach(), window.valid)
 
     return loss
 
 
 def figures(terms: LossTerms, target: Tensor, value: Tensor, valid: Tensor) -> Tensor:
-    """What is worth knowing of a window, ``[len(Stat)]``; the gradient's norm is filled in once there is a gradient."""
+    """What is worth knowing of a window, ``[len(Stat)]``; the gradient's norms are filled in once there is a gradient."""
     zero = torch.zeros_like(target)
     target = torch.where(valid > 0, target, zero)
     error = torch.where(valid > 0, target - value, zero)
     value = torch.where(valid > 0, value, zero)
-    squares = (target * target).sum(), (error * error).sum()
-    sums = valid.sum(), target.sum(), squares[0], error.sum(), squares[1], value.sum()
-    return torch.stack([*(term.detach() for term in terms), torch.zeros_like(terms.total), *sums])
+    squares = (target * target).sum(), (error * error).sum(), (value * value).sum()
+    sums = valid.sum(), target.sum(), squares[0], error.sum(), squares[1], value.sum(), squares[2]
+    no_norm = torch.zeros_like(terms.total)
+    return torch.stack([*(term.detach() for term in terms), no_norm, *sums, no_norm])
 
 
 def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
@@ -75,19 +82,20 @@ def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
 
 
 def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window) -> PolicyValue:
-    """The model's output ``[n, ...]`` over one worker's window, from the recurrent state at its start.
+    """The model's output ``[..., n, *]`` over a window ``[..., n]``, from the recurrent state at its start.
 
     The state is carried through the window, so that gradients flow back through it, and reset where an episode begins.
     """
     if model.state_size == 0:
         return call(model, weights, window.observation, window.state)
     state, outputs = window.state, []
-    for t in range(window.reward.shape[0]):
-        state = state * (1.0 - window.first[t])
-        output = call(model, weights, window.observation[t], state)
+    time = window.reward.dim() - 1  # the dimension that steps lie along
+    for observation, first in zip(window.observation.unbind(time), window.first.unbind(time), strict=True):
+        state = state * (1.0 - first).unsqueeze(-1)
+        output = call(model, weights, observation, state)
         state = output.state
         outputs.append(output)
-    return PolicyValue(*(torch.stack(parts) for parts in zip(*outputs, strict=True)))
+    return PolicyValue(*(torch.stack(parts, dim=time) for parts in zip(*outputs, strict=True)))
 
 
 def call(model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, state: Tensor) -> PolicyValue:

@@ -1,6 +1,6 @@
 """Acting: K workers step their environments side by side for up to n steps, each with its own weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from a3c_exp.core.records import EpisodeEnd
 from a3c_exp.core.stacking import stack
 from a3c_exp.core.types import LearnerSpec, Window
 from a3c_exp.envs.base import Environments
+from a3c_exp.episode_state import EpisodeState
 from a3c_exp.learner import call
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat import FlatLayout
@@ -36,12 +37,14 @@ class Rollout:
 
     Args:
         model, layout: the network and where its weights stand in the flat vector.
-        weights: ``[K, P]`` each worker's own copy, read in place at every step.
+        weights: ``[K, P]`` each worker's own copy, or ``[R, P]`` where each row serves K/R workers that follow each other;
+            read in place at every step.
         envs: K environments.
         spec: window length and the treatment of rewards and ends.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
         begin_episode: asked with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
             when there is no episode to be had now.
+        keep_actions: remember the actions of the episodes under way, so that ``save`` can tell how to come back to them.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Rollout:
         spec: LearnerSpec,
         max_episode_steps: int | None,
         begin_episode: BeginEpisode,
+        keep_actions: bool = False,
     ) -> None:
         k, n = envs.num_envs, spec.n_step
         self._envs = envs
@@ -60,6 +64,11 @@ class Rollout:
         self._limit = max_episode_steps
         self._begin_episode = begin_episode
         self._device = weights.device
+        self._rows, self._group = weights.shape[0], k // weights.shape[0]
+        assert self._rows * self._group == k, f"{k} workers cannot share {self._rows} sets of weights evenly"
+        self._keep_actions = keep_actions
+        self._actions: list[list[NDArray[Any]]] = [[] for _ in range(k)]  # of each episode under way, window by window
+        self._kept_from = [0] * k  # the step of this window that the episode under way began at
         self.noise_shape = (k, n, model.family.noise_size)
 
         self.in_episode = np.zeros(k, np.bool_)
@@ -90,12 +99,12 @@ class Rollout:
         def value(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor]:
             return (call(model, layout.unflatten(flat), observed, state).value,)
 
-        latest = self._latest
-        noise = torch.zeros(k, model.family.noise_size, device=self._device)
-        self._act = stack(act, weights, (latest, self._state, noise), model.stackable)
-        self._value = stack(value, weights, (latest, self._state), model.stackable)
+        latest, state = self._by_row(self._latest), self._by_row(self._state)
+        noise = self._by_row(torch.zeros(k, model.family.noise_size, device=self._device))
+        self._act = stack(act, weights, (latest, state, noise), model.stackable)
+        self._value = stack(value, weights, (latest, state), model.stackable)
         with torch.no_grad():
-            sample = self._act(latest, self._state, noise)[0]
+            sample = self._by_worker(self._act(latest, state, noise)[0])
         self._action = np.zeros((k, n, *sample.shape[1:]), np.int64 if sample.dtype == torch.int64 else np.float32)
 
     def run(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> tuple[Window, list[EndedEpisode]]:
@@ -106,13 +115,14 @@ class Rollout:
             noise: ``[K, n, noise]`` drawn beforehand, so that a worker's luck does not depend on who is stacked with it.
 
         Returns:
-            The window (its tensors are overwritten by the next call) and the episodes that ended in it.
+            The window (its tensors are overwritten by the next call) and the episodes that ended in it. Where rows of weights
+            serve several workers, the window's fields are ``[R, G, ...]``.
         """
         envs, n = self._envs, self._spec.n_step
         for buffer in (self._valid, self._first, self._terminated, self._cut):
             buffer.fill(0)
         state_at_start = self._state.clone() if self._recurrent else self._state
-        noise_at = torch.from_numpy(noise).to(self._device).unbind(1)
+        noise_at = self._by_row(torch.from_numpy(noise).to(self._device)).unbind(-2)
         ended: list[EndedEpisode] = []
         steps = _Steps(allowed, (allowed > 0) & self.in_episode)
         for k in ((allowed > 0) & ~self.in_episode).nonzero()[0].tolist():
@@ -126,15 +136,18 @@ class Rollout:
             if self._someone_begins:
                 self._begin_at(t)
             with torch.no_grad():
-                action, state = self._act(self._latest, self._state, noise_at[t])
-            self._keep_state(state, steps.live)
-            actions = action.cpu().numpy()
+                action, state = self._act(self._by_row(self._latest), self._by_row(self._state), noise_at[t])
+            if self._recurrent:
+                self._keep_state(self._by_worker(state), steps.live)
+            actions = self._by_worker(action).cpu().numpy()
             self._action[:, t] = actions
             any_end = envs.step(actions, steps.live)
             self._raw_reward[:, t] = envs.reward
             if any_end or t >= steps.quiet_until:
                 self._settle(t, steps, any_end, ended)
 
+        if self._keep_actions:
+            self._remember_actions()
         np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
         self._reward /= self._spec.reward_scale
         parts: list[NDArray[Any]] = [
@@ -142,7 +155,7 @@ class Rollout:
             self._cut, self._next_value, self._valid, self._first,
         ]  # fmt: skip
         tensors = (torch.from_numpy(part).to(self._device) for part in parts)
-        return Window._make([*tensors, state_at_start]), ended
+        return Window._make(self._by_row(part) for part in (*tensors, state_at_start)), ended
 
     def _settle(self, t: int, steps: "_Steps", any_end: bool, ended: list[EndedEpisode]) -> None:
         """Step t ends something for someone: an episode, a window, or a share of the budget."""
@@ -159,7 +172,7 @@ class Rollout:
 
         ends = np.zeros_like(live)
         if any_end:
-            ends |= envs.terminated | envs.truncated
+            ends |= envs.terminated if spec.ignore_truncation else envs.terminated | envs.truncated
         if self._limit is not None:
             ends |= self._length >= self._limit
         ends &= live
@@ -173,9 +186,10 @@ class Rollout:
         if (cut & ~self._terminated[:, t]).any():
             # V of what followed, before any reset; asking does not advance the recurrent state.
             with torch.no_grad():
-                self._next_value[:, t] = self._value(self._latest, self._state)[0].cpu().numpy()
+                value = self._value(self._by_row(self._latest), self._by_row(self._state))[0]
+                self._next_value[:, t] = self._by_worker(value).cpu().numpy()
         for k in ends.nonzero()[0].tolist():
-            ended.append(self._end(k, bool(terminated[k])))
+            ended.append(self._end(k, t, bool(terminated[k])))
             envs.observation[k] = 0.0  # a terminal one may be NaN, and the network may see it while others act
         envs.terminated[:] = False
         envs.truncated[:] = False
@@ -200,6 +214,64 @@ class Rollout:
     def _latest(self) -> Tensor:
         return self._shared_observation if self._on_cpu else self._shared_observation.to(self._device)
 
+    def _by_row(self, tensor: Tensor) -> Tensor:
+        """``[K, ...]`` as ``[R, G, ...]`` where a row of weights serves G workers."""
+        return tensor if self._group == 1 else tensor.view(self._rows, self._group, *tensor.shape[1:])
+
+    def _by_worker(self, tensor: Tensor) -> Tensor:
+        return tensor if self._group == 1 else tensor.flatten(0, 1)
+
+    def _remember_actions(self) -> None:
+        block = self._action.copy()
+        for k, taken in enumerate(self._valid.sum(axis=1, dtype=np.int64).tolist()):
+            if taken > self._kept_from[k]:
+                self._actions[k].append(block[k, self._kept_from[k] : taken])
+            self._kept_from[k] = 0
+
+    def save(self, worker: int) -> EpisodeState:
+        """Where a worker stands; only between two windows, and only with ``keep_actions``."""
+        assert self._keep_actions, "a rollout that keeps no actions cannot tell how to come back"
+        none = self._action[worker, :0]
+        return EpisodeState(
+            in_episode=bool(self.in_episode[worker]),
+            seed=self._seed[worker],
+            length=int(self._length[worker]),
+            return_=float(self._return[worker]),
+            observation=torch.from_numpy(self._envs.observation[worker].copy()),
+            memory=self._state[worker].cpu().clone(),
+            actions=torch.from_numpy(np.concatenate([none, *self._actions[worker]])),
+        )
+
+    def restore(self, states: Sequence[EpisodeState]) -> list[int]:
+        """Bring all K workers back to where they stood, by replaying each episode's actions from its seed.
+
+        Returns:
+            The workers whose environment did not come to the observation that was saved: they will begin a new episode.
+        """
+        envs, within = self._envs, [k for k, state in enumerate(states) if state.in_episode]
+        for k in within:
+            envs.reset(k, states[k].seed)
+        lengths = np.array([state.length if state.in_episode else 0 for state in states])
+        actions = np.zeros_like(self._action[:, 0])
+        for t in range(int(lengths.max(initial=0))):
+            live = lengths > t
+            for k in live.nonzero()[0].tolist():
+                actions[k] = states[k].actions[t].numpy()
+            envs.step(actions, live)
+        envs.terminated[:] = False
+        envs.truncated[:] = False
+        astray = [k for k in within if not states[k].matches(torch.from_numpy(envs.observation[k]))]
+        for k in within:
+            if k in astray:
+                envs.observation[k] = 0.0
+                continue
+            state = states[k]
+            self.in_episode[k] = True
+            self._seed[k], self._length[k], self._return[k] = state.seed, state.length, state.return_
+            self._state[k] = state.memory.to(self._device)
+            self._actions[k] = [state.actions.numpy()] if state.length else []
+        return astray
+
     def _try_begin(self, k: int) -> bool:
         seed = self._begin_episode(k)
         if seed is None:
@@ -213,9 +285,9 @@ class Rollout:
         return True
 
     def _keep_state(self, state: Tensor, live: NDArray[np.bool_]) -> None:
-        if self._recurrent:  # a worker that sat this step out remembers what it remembered
-            mask = torch.from_numpy(live).to(self._device).unsqueeze(-1)
-            self._state = torch.where(mask, state, self._state)
+        # A worker that sat this step out remembers what it remembered.
+        mask = torch.from_numpy(live).to(self._device).unsqueeze(-1)
+        self._state = torch.where(mask, state, self._state)
 
     def _begin_at(self, t: int) -> None:
         self._first[:, t] = self._begins
@@ -224,8 +296,10 @@ class Rollout:
         self._begins[:] = False
         self._someone_begins = False
 
-    def _end(self, k: int, terminated: bool) -> EndedEpisode:
+    def _end(self, k: int, t: int, terminated: bool) -> EndedEpisode:
         self.in_episode[k] = False
+        self._actions[k] = []
+        self._kept_from[k] = t + 1
         end: EpisodeEnd = "terminated" if terminated else "truncated"
         return EndedEpisode(k, float(self._return[k]), int(self._length[k]), end, self._seed[k])
 

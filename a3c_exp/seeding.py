@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     evaluation = 3
     evaluation_action = 4
     schedule = 5
+    exploration = 6
+    lag = 7
 
 
 @cache

@@ -3,44 +3,13 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 
-from a3c_exp.checkpoint import Checkpoints
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.records import Episode, Evaluation, Metrics
 from a3c_exp.core.types import TrainingState
-from a3c_exp.evaluation import Evaluator
-from a3c_exp.learner import Stat
-from a3c_exp.logging.base import Logger
 from a3c_exp.parallelism.base import EpisodeEvent, Event, Notice, Parallelism, TallyEvent, Task
-from a3c_exp.parallelism.tally import Tally
+from a3c_exp.track import NEVER, Clock, Track
 
 _TICK = 0.1
 """Seconds that the loop lets pass at most before it looks at signals, deaths and what is due."""
-
-
-@dataclass(frozen=True)
-class Cadence:
-    """How often things happen, in environment steps; ``None`` is never (but for the end, where everything happens)."""
-
-    metrics: int = 20_000
-    evaluation: int | None = 100_000
-    checkpoint: int | None = 200_000
-
-    def __post_init__(self) -> None:
-        for name in ("metrics", "evaluation", "checkpoint"):
-            every = getattr(self, name)
-            if every is not None and every < 1:
-                raise ConfigError(f"{name}.every_env_steps is {every}, but it is at least 1. Try {name}.every_env_steps=100000")
-
-
-@dataclass
-class Progress:
-    """What the trainer itself must remember from session to session."""
-
-    moving_average: float | None = None
-    wall_time: float = 0.0
-    best_evaluation: Evaluation | None = None
 
 
 class Interrupted(Exception):  # noqa: N818 - no error
@@ -51,12 +20,10 @@ class Trainer:
     """Runs one parallelism on one task until the budget is spent or someone asks to stop.
 
     Args:
-        task, parallelism, state: what is trained, how, and from where.
-        evaluator: judges the shared weights.
-        checkpoints: where states go.
-        loggers: where results go.
-        cadence: how often.
-        progress: from earlier sessions.
+        task, parallelism: what is trained and how.
+        states: from where, one for each seed.
+        tracks: each seed's results.
+        clock: of this session; the tracks read it.
         stop_requested: asked at every tick and between evaluation steps.
         on_first_step: called once when the first environment step has been taken.
     """
@@ -65,65 +32,46 @@ class Trainer:
         self,
         task: Task,
         parallelism: Parallelism,
-        state: TrainingState,
-        evaluator: Callable[[Callable[[], None]], Evaluator],
-        checkpoints: Checkpoints,
-        loggers: Sequence[Logger],
-        cadence: Cadence,
-        progress: Progress,
+        states: Sequence[TrainingState],
+        tracks: Sequence[Track],
+        clock: Clock,
         stop_requested: Callable[[], bool],
         on_first_step: Callable[[], None] = lambda: None,
     ) -> None:
         self._task = task
         self._parallelism = parallelism
-        self._state = state
-        self._evaluator = evaluator(self._between_evaluation_steps)
-        self._checkpoints = checkpoints
-        self._loggers = loggers
-        self._cadence = cadence
-        self.progress = progress
+        self._states = states
+        self.tracks = tracks
+        self._clock = clock
         self._stop_requested = stop_requested
         self._on_first_step: Callable[[], None] | None = on_first_step
-        self._episodes = state.episodes
-        self._tally = Tally()
-        self._whole_tally = Tally()
-        self._last_line = (state.env_steps, state.updates, 0.0)
-        self._due = {
-            "metrics": _next(state.env_steps, cadence.metrics),
-            "evaluation": _next(state.env_steps, cadence.evaluation),
-            "checkpoint": _next(state.env_steps, cadence.checkpoint),
-        }
-        self._started: float | None = None
-        self._stepping: float | None = None
-        self._ended: float | None = None
         self._listen_due = 0.0
-        self._before = progress.wall_time
-        self.last_evaluation: Evaluation | None = None
 
     @property
-    def whole_tally(self) -> Tally:
-        """Everything this session's workers reported."""
-        return self._whole_tally
+    def started(self) -> bool:
+        """Whether the parallelism has been started, so that it has counts to give."""
+        return self._clock.started
 
-    def train(self) -> TrainingState:
-        """Run to the end of the budget; returns the final state, which is also saved and evaluated.
+    def train(self) -> None:
+        """Run to the end of the budget; the final states are saved and evaluated.
 
         Raises:
             Interrupted: after a checkpoint was saved.
             NonFiniteError, WorkerError: from the parallelism; the last good checkpoint stays.
         """
-        self._parallelism.start(self._task, self._state)
-        self._started = time.monotonic()
+        self._handle(self._parallelism.start(self._task, self._states))
+        self._clock.start()
         try:
-            if not self._checkpoints.exist():
-                self._save(self._state)  # so that there is always something to go on from
-            while not self._spent():
+            for track, state in zip(self.tracks, self._states, strict=True):
+                if not track.has_checkpoint():
+                    track.save(state)  # so that there is always something to go on from
+            while not self._all_spent():
                 if self._stop_requested():
                     raise Interrupted
-                self._handle(self._parallelism.advance(_TICK))
+                self._handle(self._parallelism.advance(_TICK, self._dates()))
                 self._mark_first_step()
-                if not self._spent():  # at the end everything is written once more anyway
-                    self._do_what_is_due()
+                for index, track in enumerate(self.tracks):
+                    self._do_what_is_due(index, track)
         except Interrupted:
             self._finish()
             raise
@@ -132,159 +80,66 @@ class Trainer:
             with contextlib.suppress(OSError):
                 self._finish()
             raise
-        state = self._finish()
-        self._evaluate(state.env_steps, state.updates)
-        return state
+        self._finish()
+        for index, track in enumerate(self.tracks):
+            track.evaluate(self._parallelism.weights(index), self._parallelism.counts(index))
 
-    def _finish(self) -> TrainingState:
+    def _finish(self) -> None:
         """End the workers and keep where they came to."""
         self._handle(self._parallelism.stop())
-        self._ended = time.monotonic()
-        state = self._checkpoint()
-        self._log_metrics()
-        return state
+        self._clock.end()
+        for index, track in enumerate(self.tracks):
+            self._checkpoint(index, track)
 
-    def _spent(self) -> bool:
-        counts, budget = self._parallelism.counts(), self._task.budget
-        if budget.max_episodes is not None and counts.episodes >= budget.max_episodes:
-            return True
-        return budget.max_env_steps is not None and counts.env_steps >= budget.max_env_steps
+    def _all_spent(self) -> bool:
+        return all(track.spent(self._parallelism.counts(index)) for index, track in enumerate(self.tracks))
 
-    def _do_what_is_due(self) -> None:
-        counts = self._parallelism.counts()
-        if counts.env_steps >= self._due["metrics"]:
-            self._log_metrics()
-            self._due["metrics"] = _next(counts.env_steps, self._cadence.metrics)
-        if counts.env_steps >= self._due["evaluation"]:
-            self._due["evaluation"] = _next(counts.env_steps, self._cadence.evaluation)
-            self._evaluate(counts.env_steps, counts.updates)
-        if counts.env_steps >= self._due["checkpoint"]:
-            self._due["checkpoint"] = _next(counts.env_steps, self._cadence.checkpoint)
-            self._checkpoint()
+    def _dates(self) -> list[int]:
+        """For each seed the step at which it must wait for us; one that has spent its budget keeps nobody waiting."""
+        return [
+            NEVER if track.spent(self._parallelism.counts(index)) else track.next_date()
+            for index, track in enumerate(self.tracks)
+        ]
+
+    def _do_what_is_due(self, index: int, track: Track) -> None:
+        counts = self._parallelism.counts(index)
+        if track.spent(counts):
+            return  # at the end everything is written once more anyway
+        if track.is_due("metrics", counts):
+            track.log_metrics(counts)
+        if track.is_due("evaluation", counts):
+            track.evaluate(self._parallelism.weights(index), counts)
+        if track.is_due("checkpoint", counts):
+            self._checkpoint(index, track)
 
     def _handle(self, events: Iterable[Event]) -> None:
         for event in events:
             match event:
                 case EpisodeEvent():
-                    self._log_episode(event)
+                    self.tracks[event.index].episode(event)
                 case TallyEvent():
-                    self._tally.merge(event.tally)
-                    self._whole_tally.merge(event.tally)
+                    self.tracks[event.index].add(event.tally)
                 case Notice():
-                    for logger in self._loggers:
-                        logger.message(event.text)
+                    for track in self.tracks:
+                        track.message(event.text)
 
-    def _log_episode(self, event: EpisodeEvent) -> None:
-        ended, old = event.episode, self.progress.moving_average
-        mean = ended.return_ / ended.length
-        self.progress.moving_average = mean if old is None else 0.99 * old + 0.01 * mean
-        self._episodes += 1
-        episode = Episode(
-            episode=self._episodes,
-            worker=ended.worker,
-            return_=ended.return_,
-            length=ended.length,
-            mean_step_reward=mean,
-            moving_average=self.progress.moving_average,
-            env_step=event.env_step,
-            update=event.update,
-            wall_time=self.wall_time(),
-            end=ended.end,
-            env_seed=ended.env_seed,
-        )
-        for logger in self._loggers:
-            logger.episode(episode)
-
-    def _log_metrics(self) -> None:
-        tally, self._tally = self._tally, Tally()
-        if not tally.windows:
-            return
-        counts, now = self._parallelism.counts(), self.wall_time()
-        last_steps, last_updates, last_time = self._last_line
-        seconds = max(now - max(last_time, self._before), 1e-9)
-        self._last_line = (counts.env_steps, counts.updates, now)
-        metrics = Metrics(
-            env_step=counts.env_steps,
-            update=counts.updates,
-            episode=self._episodes,
-            wall_time=now,
-            steps_per_second=(counts.env_steps - last_steps) / seconds,
-            updates_per_second=(counts.updates - last_updates) / seconds,
-            loss=tally.mean(Stat.loss),
-            policy_loss=tally.mean(Stat.policy_loss),
-            value_loss=tally.mean(Stat.value_loss),
-            entropy=tally.mean(Stat.entropy),
-            grad_norm=tally.mean(Stat.grad_norm),
-            grad_norm_max=tally.grad_norm_max,
-            explained_variance=tally.explained_variance,
-            value_mean=tally.value_mean,
-            policy_lag_mean=tally.lag_mean,
-            policy_lag_max=tally.lag_max,
-            moving_average=self.progress.moving_average,
-        )
-        for logger in self._loggers:
-            logger.metrics(metrics)
-
-    def _evaluate(self, env_step: int, update: int) -> None:
-        weights = self._parallelism.weights()
-        evaluation = self._evaluator.evaluate(weights, env_step, update, self.wall_time())
-        best = self.progress.best_evaluation
-        if best is None or evaluation.mean > best.mean:
-            self.progress.best_evaluation = evaluation = replace(evaluation, best=True)
-            self._checkpoints.save_best(weights, evaluation)
-        self.last_evaluation = evaluation
-        for logger in self._loggers:
-            logger.evaluation(evaluation)
-
-    def _between_evaluation_steps(self) -> None:
-        """Training goes on while weights are judged: listen, so that nothing waits and no death goes unnoticed."""
+    def between_evaluation_steps(self) -> None:
+        """Training may go on while weights are judged: listen, so that nothing waits and no death goes unnoticed."""
         if self._stop_requested():
             raise Interrupted
         now = time.monotonic()
-        if now >= self._listen_due and not self._spent():
+        if now >= self._listen_due and not self._all_spent():
             self._listen_due = now + _TICK
-            self._handle(self._parallelism.advance(0.0))
+            self._handle(self._parallelism.listen())
 
-    def _checkpoint(self) -> TrainingState:
-        state, events = self._parallelism.snapshot()
+    def _checkpoint(self, index: int, track: Track) -> None:
+        state, events = self._parallelism.snapshot(index)
         self._handle(events)  # before saving, so that the counters here stand where the state does
-        self._save(state)
-        return state
-
-    def _save(self, state: TrainingState) -> None:
-        if not state.weights.isfinite().all():
-            self._handle([Notice("the weights are not finite and were not saved; the checkpoint before stays")])
-            return
-        self.progress.wall_time = self.wall_time()
-        extra = {"moving_average": self.progress.moving_average, "wall_time": self.progress.wall_time}
-        self._checkpoints.save(state, extra)
+        track.log_metrics(self._parallelism.counts(index))  # so that whoever goes on from here begins a line of its own
+        track.save(state)
 
     def _mark_first_step(self) -> None:
         if self._on_first_step is not None and self._parallelism.first_step_taken():
-            self._stepping = time.monotonic()
+            self._clock.first_step()
             self._on_first_step()
             self._on_first_step = None
-
-    @property
-    def started(self) -> bool:
-        """Whether the parallelism has been started, so that it has counts to give."""
-        return self._started is not None
-
-    def wall_time(self) -> float:
-        """Seconds of training so far, earlier sessions included; stands still once training has ended."""
-        if self._started is None:
-            return self._before
-        return self._before + (self._ended or time.monotonic()) - self._started
-
-    def steps_per_second(self) -> float:
-        """Environment steps a second over this session's training, from the first step's time on."""
-        if self._started is None:
-            return 0.0
-        since = self._stepping or self._started
-        steps = self._parallelism.counts().env_steps - self._state.env_steps
-        return steps / max((self._ended or time.monotonic()) - since, 1e-9)
-
-
-def _next(env_steps: int, every: int | None) -> int:
-    """The next multiple of ``every`` after ``env_steps``; never, if it is ``None``."""
-    return (env_steps // every + 1) * every if every else 2**62

@@ -17,15 +17,33 @@ PACKAGE = Path(a3c_exp.__file__).parent
 # not know each other, but for NEIGHBOURS. A new part is given its place here.
 LAYERS = [
     {"core", "seeding"},
-    {"envs", "models", "optimizers", "logging", "analysis", "config", "directories", "run_record", "signals"},
+    {
+        "envs",
+        "models",
+        "optimizers",
+        "logging",
+        "analysis",
+        "config",
+        "directories",
+        "run_record",
+        "signals",
+        "episode_state",
+        "exploration",
+    },
     {"rollout", "learner", "compose", "blueprint"},
     {"parallelism", "checkpoint", "evaluation", "resume"},
-    {"trainer", "show"},
-    {"assembly", "experiment"},
+    {"seed_mean", "track", "show"},
+    {"trainer"},
+    {"assembly", "seed_run", "experiment"},
     {"sweep"},
     {"__main__", "evaluate", "report"},
 ]
-NEIGHBOURS = {("rollout", "learner"), ("experiment", "assembly")}
+NEIGHBOURS = {
+    ("rollout", "learner"),
+    ("experiment", "assembly"),
+    ("experiment", "seed_run"),
+    ("seed_run", "assembly"),
+}
 FLOOR = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 
 # Whoever asks for help, makes a mistake or reads a finished run must not wait for torch.

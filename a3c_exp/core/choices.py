@@ -24,3 +24,25 @@ class Device(StrEnum):
     cuda = "cuda"
     mps = "mps"
     auto = "auto"
+
+
+class Truncation(StrEnum):
+    """What a time limit does: it ends the episode, or environments step on past it as if there were none."""
+
+    end = "end"
+    ignore = "ignore"
+
+
+class SpreadKind(StrEnum):
+    """How workers' own values are spread: drawn between two bounds, or listed and dealt out in turn."""
+
+    uniform = "uniform"
+    loguniform = "loguniform"
+    values = "values"
+
+
+class Anneal(StrEnum):
+    """What becomes of the learning rate over the budget."""
+
+    none = "none"
+    linear = "linear"

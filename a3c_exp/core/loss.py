@@ -49,17 +49,20 @@ def a3c_loss(
     target: Tensor,
     valid: Tensor,
     spec: LossSpec,
+    entropy_coef: Tensor | None = None,
 ) -> LossTerms:
-    """Loss of one worker's window: Mnih et al. 2016 (arXiv:1602.01783), section 4 and Algorithm S3.
+    """Loss of one worker's window, or of a batch of windows that make one update: Mnih et al. 2016 (arXiv:1602.01783),
+    section 4 and Algorithm S3. Shapes are ``[n]`` or, for a batch of G windows, ``[G, n]``.
 
     Args:
         family: the policy's distribution.
-        parameters: ``[n, family.parameters_size]`` what the policy head put out.
-        value: ``[n]`` V(s_t), with gradient.
-        action: ``[n, ...]`` the sampled actions, unclipped.
-        target: ``[n]`` n-step returns, without gradient.
-        valid: ``[n]`` 1.0 for steps that were taken, 0.0 behind the window's end.
+        parameters: ``[..., n, family.parameters_size]`` what the policy head put out.
+        value: ``[..., n]`` V(s_t), with gradient.
+        action: ``[..., n, *action]`` the sampled actions, unclipped.
+        target: ``[..., n]`` n-step returns, without gradient.
+        valid: ``[..., n]`` 1.0 for steps that were taken, 0.0 behind the window's end.
         spec: coefficients and reductions.
+        entropy_coef: ``[...]`` each window's own coefficient in place of ``spec.entropy_coef``.
     """
     assert value.shape == target.shape == valid.shape, (value.shape, target.shape, valid.shape)
     log_prob = family.log_prob(parameters, action)  # [n]
@@ -77,12 +80,24 @@ def a3c_loss(
     policy = reduce(policy_term, valid, spec.policy_reduction)
     value_ = reduce(value_term, valid, spec.value_reduction)
     entropy_ = reduce(entropy, valid, spec.entropy_reduction)
-    total = policy + spec.value_coef * value_ - spec.entropy_coef * entropy_
+    if entropy_coef is None:
+        bonus = spec.entropy_coef * entropy_
+    else:
+        bonus = reduce(entropy_coef.unsqueeze(-1) * entropy, valid, spec.entropy_reduction)
+    total = policy + spec.value_coef * value_ - bonus
     return LossTerms(total, policy, value_, entropy_)
 
 
 def reduce(term: Tensor, valid: Tensor, reduction: Reduction) -> Tensor:
-    """Sum or mean of ``term [n]`` over the steps with ``valid [n]`` = 1; zero when there is none."""
+    """Sum or mean of ``term`` over the steps with ``valid`` = 1; zero when there is none.
+
+    Of a batch ``[G, n]`` the mean is taken over all its steps, and sums over a window are averaged over the windows, so that
+    the size of an update does not depend on the number of workers.
+    """
     # where, not a product: what stands behind a window's end may be NaN, and NaN * 0 is NaN.
-    total = torch.where(valid > 0, term, torch.zeros_like(term)).sum(dim=-1)
-    return total if reduction is Reduction.sum else total / valid.sum(dim=-1).clamp(min=1.0)
+    total = torch.where(valid > 0, term, torch.zeros_like(term)).sum()
+    if reduction is Reduction.mean:
+        return total / valid.sum().clamp(min=1.0)
+    if valid.dim() == 1:
+        return total
+    return total / (valid.sum(dim=-1) > 0).sum().clamp(min=1)

@@ -46,7 +46,17 @@ class Episode:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Averages over the windows since the last line, as they stand in ``metrics.jsonl``."""
+    """Averages over the windows since the last line, as they stand in ``metrics.jsonl``.
+
+    Attributes:
+        entropy_normalised: entropy over its maximum, 1 for a policy that knows nothing; ``None`` where there is no maximum.
+        max_probability: the policy's largest probability, averaged over steps: 1 is full of itself; ``None`` for densities.
+        grad_norm, grad_norm_clipped: L2 norm of a pushed gradient before and after clipping.
+        explained_variance: ``1 - Var(R - V) / Var(R)``.
+        value_mean, value_std: V(s) over steps.
+        truncated_share: share of workers' windows in which a time limit ended an episode.
+        worker_steps_per_second, worker_updates_per_second: of each worker, by its number.
+    """
 
     env_step: int
     update: int
@@ -65,6 +75,13 @@ class Metrics:
     policy_lag_mean: float
     policy_lag_max: int
     moving_average: float | None
+    grad_norm_clipped: float | None = None
+    value_std: float | None = None
+    entropy_normalised: float | None = None
+    max_probability: float | None = None
+    truncated_share: float | None = None
+    worker_steps_per_second: list[float] = field(default_factory=list)
+    worker_updates_per_second: list[float] = field(default_factory=list)
 
     def json(self) -> dict[str, Any]:
         return asdict(self)

@@ -62,6 +62,9 @@ def stack(
 
 def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate: bool) -> Stacked:
     def over_workers(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        if flat.shape[0] == 1:  # one set of weights needs no batched products, which cost more
+            outputs = function(flat.squeeze(0), *(one.squeeze(0) for one in inputs))
+            return tuple(output.unsqueeze(0) for output in outputs)
         if stackable:
             return vmap(function)(flat, *inputs)
         each = [function(flat[k], *(one[k] for one in inputs)) for k in range(flat.shape[0])]

@@ -1,7 +1,7 @@
 """The vocabulary that crosses boundaries: what a window holds, what the learner is told, what ends a run."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class LearnerSpec:
         bootstrap_on_truncation: a time limit is not an end: its target is V(final observation). ``False`` treats it as
             terminal, as the code does that the Pendulum report descends from.
         reward_shift, reward_scale: the learner sees ``(reward + reward_shift) / reward_scale``; logs keep the raw reward.
+        ignore_truncation: environments step on past their time limit; an episode ends only where it terminates.
         window_ends_with_episode: a window stops at an episode's end (as published for A3C on Pendulum) or rolls through it.
     """
 
@@ -34,10 +35,13 @@ class LearnerSpec:
     reward_shift: float = 0.0
     reward_scale: float = 1.0
     window_ends_with_episode: bool = True
+    ignore_truncation: bool = False
 
 
 class Window(NamedTuple):
     """What K workers did between two pulls, side by side; worker k's steps are those with ``valid[k] = 1``.
+
+    Workers that share one set of weights can be gathered: then every field has ``[R, G]`` in place of ``[K]``.
 
     ``observation[k, t]`` led to ``action[k, t]``; ``next_value[k, t]`` is V of the observation that followed, before any
     reset, under the weights that acted, and is set wherever the chain of rewards is cut without a terminal state.
@@ -66,6 +70,8 @@ class TrainingState:
         episodes: training episodes finished so far.
         rounds: ``[N]`` windows that each worker began: the counter of its action stream.
         episodes_begun: ``[N]`` episodes that each worker began: the counter of its environment seeds.
+        details: what the parallelism itself needs to go on exactly, in plain containers, numbers and tensors; empty for
+            those whose resume is approximate.
     """
 
     weights: Tensor
@@ -75,6 +81,7 @@ class TrainingState:
     episodes: int
     rounds: NDArray[np.int64]
     episodes_begun: NDArray[np.int64]
+    details: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def initial(cls, weights: Tensor, state_rows: int, workers: int) -> "TrainingState":

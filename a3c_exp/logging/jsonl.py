@@ -1,5 +1,6 @@
 """The local truth: every event of a run as one line of a file in its run directory, whatever else is logged where."""
 
+import hashlib
 import json
 import math
 import os
@@ -115,6 +116,35 @@ def _finite(value: Any) -> Any:
     if value is None or isinstance(value, str | int):
         return value
     return _finite(_plain(value))
+
+
+def best_before(directory: Path, env_step: int) -> Evaluation | None:
+    """The best evaluation that a run had seen at ``env_step``, by its own log; ``None`` without one."""
+    best: Evaluation | None = None
+    with suppress(OSError), (directory / EVALUATIONS).open("rb") as file:
+        for line in file:
+            with suppress(ValueError, TypeError):
+                found = Evaluation(**json.loads(line))
+                if found.env_step <= env_step and (best is None or found.mean > best.mean):
+                    best = found
+    return best
+
+
+def episodes_digest(directory: Path) -> str | None:
+    """SHA-256 of a run's episode log, but for the wall times in it: equal for runs that lived the same episodes.
+
+    ``None`` if the log cannot be read.
+    """
+    hasher = hashlib.sha256()
+    try:
+        with (directory / EPISODES).open("rb") as file:
+            for line in file:
+                record = json.loads(line)
+                record.pop("wall_time", None)
+                hasher.update(json.dumps(record, sort_keys=True).encode() + b"\n")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return hasher.hexdigest()
 
 
 class _Lines:

@@ -23,9 +23,9 @@ class SGD:
         self.momentum = momentum
         self.state_rows = 1 if momentum else 0
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
         if self.momentum:
             velocity = state[0]
             velocity.mul_(self.momentum).add_(gradient)
             gradient = velocity
-        weights.add_(gradient, alpha=-self.lr)
+        weights.add_(gradient, alpha=-lr)

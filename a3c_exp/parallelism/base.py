@@ -9,6 +9,7 @@ from torch import Tensor
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.types import LearnerSpec, TrainingState
 from a3c_exp.envs.base import Environments
+from a3c_exp.exploration import Exploration
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.optimizers.flat import FlatLayout
@@ -28,10 +29,12 @@ class Task:
         make_model: called with the two spaces and a seed.
         optimizer: shared arithmetic; its state lives with the weights.
         learner: how experience becomes gradients.
+        exploration: what differs between workers and falls over time.
         workers: N logical workers.
         budget: what ends training.
         max_episode_steps: the time limit in environment steps, or ``None`` for none.
-        seed: root of all random streams.
+        seed: root of all random streams; of the first, where several seeds are trained together.
+        num_seeds: S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``.
         device: where the networks run; the shared weights are always in main memory.
     """
 
@@ -39,25 +42,42 @@ class Task:
     make_model: MakeModel
     optimizer: Optimizer
     learner: LearnerSpec
+    exploration: Exploration
     workers: int
     budget: Budget
     max_episode_steps: int | None
     seed: int
     device: str = "cpu"
+    num_seeds: int = 1
 
-    def model(self, envs: Environments) -> tuple[ActorCritic, FlatLayout]:
+    @property
+    def seeds(self) -> range:
+        """The root seed of each training."""
+        return range(self.seed, self.seed + self.num_seeds)
+
+    def own_values(self, seed: int) -> list[dict[str, float]]:
+        """What each worker of a training has of its own, ``{"worker", "entropy_coef", "lr"}``; empty where all are alike."""
+        if not self.exploration.differs:
+            return []
+        ids = range(self.workers)
+        coefs, rates = self.exploration.entropy_coefs(seed, ids).tolist(), self.exploration.rates(seed, ids)
+        pairs = zip(coefs, rates, strict=True)
+        return [{"worker": worker, "entropy_coef": coef, "lr": rate} for worker, (coef, rate) in enumerate(pairs)]
+
+    def model(self, envs: Environments, seed: int | None = None) -> tuple[ActorCritic, FlatLayout]:
         """The network for these environments' spaces, with its seeded initial weights, and its layout."""
-        model = self.make_model(envs.observation_space, envs.action_space, seed=self.seed)
+        model = self.make_model(envs.observation_space, envs.action_space, seed=self.seed if seed is None else seed)
         return model.to(self.device), FlatLayout.of(model)
 
 
 @dataclass(frozen=True)
 class EpisodeEvent:
-    """A worker finished an episode when the whole run stood at ``env_step`` and ``update``."""
+    """A worker finished an episode when its whole training stood at ``env_step`` and ``update``; ``index`` counts seeds."""
 
     episode: EndedEpisode
     env_step: int
     update: int
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,7 @@ class TallyEvent:
     """Sums over windows that were pushed since the last such event."""
 
     tally: Tally
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,28 +108,51 @@ class Counts:
 
 
 class Parallelism(Protocol):
-    """One way to run workers. The trainer calls these in order: start, then advance and friends, then stop."""
+    """One way to run workers. The trainer calls these in order: start, then advance and friends, then stop.
 
-    def start(self, task: Task, state: TrainingState) -> None:
-        """Begin training from a state. Returns as soon as workers are on their way."""
+    Several trainings that differ by their seed alone may run side by side; ``index`` says which is meant.
+    """
 
-    def advance(self, timeout: float) -> Sequence[Event]:
+    def check(self, task: Task) -> None:
+        """Refuse a task that this kind cannot run, before anything is started.
+
+        Raises:
+            ConfigError: says what it cannot do and what to type instead.
+        """
+
+    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
+        """Begin training from a state for each seed. Returns as soon as workers are on their way, with what there is to say.
+
+        Raises:
+            ConfigError: the states are not of this kind of parallelism, or there are more of them than it can run.
+        """
+
+    def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         """Let training go on for at most about ``timeout`` seconds and hand over what happened.
+
+        Args:
+            timeout: seconds.
+            until: for each seed the environment steps at which the trainer wants to do something. A kind whose workers wait
+                for this call stops at the first update from there on, so that evaluations come at the same steps in every
+                repetition; one whose workers run freely takes no notice.
 
         Raises:
             NonFiniteError: a loss or gradient was not finite; nothing of it was applied.
             WorkerError: workers died more often than allowed.
         """
 
-    def counts(self) -> Counts: ...
+    def listen(self) -> Sequence[Event]:
+        """What happened meanwhile, for a trainer that is busy with something else; trains nothing itself."""
+
+    def counts(self, index: int = 0) -> Counts: ...
 
     def first_step_taken(self) -> bool:
         """Whether any worker has stepped its environment yet."""
 
-    def weights(self) -> Tensor:
+    def weights(self, index: int = 0) -> Tensor:
         """A copy of the shared weights ``[P]`` as they are now, for evaluation."""
 
-    def snapshot(self) -> tuple[TrainingState, Sequence[Event]]:
+    def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
         """A consistent state to go on from, and what happened up to it; also after ``stop``.
 
         Where workers run freely it is taken at a barrier that is bounded in time.
@@ -117,5 +161,5 @@ class Parallelism(Protocol):
     def stop(self) -> Sequence[Event]:
         """End all workers, with a limit; leaves no process behind. Returns what they still had to say."""
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self, index: int = 0) -> dict[str, Any]:
         """What this kind of parallelism has to say about itself, for the summary."""

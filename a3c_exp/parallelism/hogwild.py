@@ -83,7 +83,18 @@ class Hogwild:
         self._heard: list[Event] = []
         self._final: tuple[Tensor, Tensor] | None = None
 
-    def start(self, task: Task, state: TrainingState) -> None:
+    def check(self, task: Task) -> None:
+        if task.num_seeds > 1:
+            raise ConfigError(
+                f"num_seeds={task.num_seeds} trains seeds side by side in one process, which hogwild does not: its workers are "
+                f"processes of their own. Try 'seed=range({task.seed},{task.seed + task.num_seeds})' -m, or "
+                "parallelism=deterministic"
+            )
+
+    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
+        (state,) = states
+        if state.details:
+            raise ConfigError("this checkpoint is of another parallelism; a resumed run keeps the one it was started with")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
         processes = min(self._processes or cores, task.workers)
         self._shares = [part.tolist() for part in np.array_split(np.arange(task.workers), processes)]
@@ -115,9 +126,14 @@ class Hogwild:
         except BaseException:
             self.stop()  # those that did start
             raise
+        return []
 
-    def advance(self, timeout: float) -> Sequence[Event]:
+    def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         self._listen(timeout)
+        return self._hand_over()
+
+    def listen(self) -> Sequence[Event]:
+        self._listen(0.0)
         return self._hand_over()
 
     def _listen(self, timeout: float) -> None:
@@ -166,20 +182,20 @@ class Hogwild:
             )
             self._supervisor.start(death.index)
 
-    def counts(self) -> Counts:
+    def counts(self, index: int = 0) -> Counts:
         return Counts(self._ledger.env_steps(), self._shared.updates(), self._ledger.episodes())
 
     def first_step_taken(self) -> bool:
         """Whether any worker has stepped its environment yet."""
         return bool(self._ledger.table[:, Slot.stepping].any())
 
-    def weights(self) -> Tensor:
+    def weights(self, index: int = 0) -> Tensor:
         return self._read()[0]
 
     def _read(self) -> tuple[Tensor, Tensor]:
         return self._final or self._shared.read()
 
-    def snapshot(self) -> tuple[TrainingState, Sequence[Event]]:
+    def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
         if not self._pause():
             self._heard.append(
                 Notice(f"a worker did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was")
@@ -220,7 +236,7 @@ class Hogwild:
         self._folder.cleanup()
         return self._hand_over()
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self, index: int = 0) -> dict[str, Any]:
         table = self._ledger.table
         pushes = int(table[:, Slot.pushes].sum())
         overlapping = int(table[:, Slot.overlapping].sum())

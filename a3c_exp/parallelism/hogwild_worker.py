@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from a3c_exp.core.choices import Anneal
 from a3c_exp.learner import Stat
 from a3c_exp.parallelism.base import EpisodeEvent, TallyEvent, Task
 from a3c_exp.parallelism.ledger import Command, Ledger, Slot
 from a3c_exp.parallelism.shared_weights import SharedWeights, WeightBlock
 from a3c_exp.parallelism.tally import Tally
-from a3c_exp.parallelism.workers import StackedWorkers
+from a3c_exp.parallelism.workers import Member, StackedWorkers
 
 _TALLY_SECONDS = 0.25
 """How often a process reports its averages."""
@@ -77,7 +78,12 @@ class HogwildWorkers:
         self._shared = SharedWeights(replace(block, timeout=placement.lock_timeout), ledger, self._slot, task.optimizer)
         first, last = placement.ids[0], placement.ids[-1] + 1
         counters = ledger.workers.numpy()
-        self._workers = StackedWorkers(task, placement.ids, counters[0, first:last], counters[1, first:last], self._take_ticket)
+        members = [Member(task.seed, worker) for worker in placement.ids]
+        self._ids = list(placement.ids)
+        self._workers = StackedWorkers(
+            task, members, counters[0, first:last], counters[1, first:last], lambda _: self._take_ticket()
+        )
+        self._rates = task.exploration.rates(task.seed, self._ids)
         self._rounds = counters[0, first:last]
         self._pulled_at = [self._shared.pull(own) for own in self._workers.weights]
         self._tally = Tally()
@@ -97,19 +103,22 @@ class HogwildWorkers:
         workers, shared = self._workers, self._shared
         done = workers.round(allowed)
         self._row[Slot.stepping] = 1
+        factor = self._rate_factor()
+        cut_short = {episode.worker for episode in done.ended if episode.end == "truncated"}
         for k in done.steps.nonzero()[0].tolist():
             figures = done.figures[k]
             if not np.isfinite(figures).all():
                 self._report_non_finite(k, figures)
                 return
             own = workers.weights[k]
-            lag, self._pulled_at[k] = shared.push_and_pull(done.gradients[k], own, self._pulled_at[k])
+            lag, self._pulled_at[k] = shared.push_and_pull(done.gradients[k], own, self._pulled_at[k], factor * self._rates[k])
             self._tally.add(figures, lag)
+            self._tally.lived(self._ids[k], int(done.steps[k]), k in cut_short)
         self._ledger.settle_steps(self._slot, int(done.steps.sum()))
         if done.ended:
             env_step, update = self._ledger.env_steps(), shared.updates()
             for episode in done.ended:
-                named = replace(episode, worker=workers.ids[episode.worker])
+                named = replace(episode, worker=self._ids[episode.worker])
                 self._pipe.send(EpisodeEvent(named, env_step, update))
         now = time.monotonic()
         if now >= self._tally_due:
@@ -134,7 +143,7 @@ class HogwildWorkers:
 
     def _reserve(self) -> NDArray[np.int64]:
         """How many steps each worker may take in the next window, ``[K]``."""
-        k, n = len(self._workers.ids), self._task.learner.n_step
+        k, n = len(self._ids), self._task.learner.n_step
         if self._task.budget.max_env_steps is None:
             return np.full(k, n, np.int64) if self._could_act() else np.zeros(k, np.int64)
         if not self._could_act():
@@ -147,8 +156,19 @@ class HogwildWorkers:
             allowed[worker] = min(n, max(0, total - i * n))
         return allowed
 
+    def _rate_factor(self) -> float:
+        """What learning rates are multiplied by at this point of the budget."""
+        if self._task.exploration.anneal is Anneal.none:
+            return 1.0
+        ledger = self._ledger
+        done = self._task.budget.fraction(ledger.episodes(), ledger.env_steps(), self._shared.updates())
+        return self._task.exploration.factor(done)
+
     def _could_act(self) -> bool:
-        """Whether any worker is in an episode or could begin one."""
+        """Whether any worker is in an episode or could begin one, and updates are left."""
+        limit = self._task.budget.max_updates
+        if limit is not None and self._shared.updates() >= limit:
+            return False
         if self._workers.rollout.in_episode.any() or self._task.budget.max_episodes is None:
             return True
         table = self._ledger.table
@@ -168,6 +188,6 @@ class HogwildWorkers:
     def _report_non_finite(self, k: int, figures: NDArray[np.float32]) -> None:
         terms = tuple(Stat(i).name for i in range(Stat.steps) if not np.isfinite(figures[i]))
         terms = terms or tuple(Stat(int(i)).name for i in (~np.isfinite(figures)).nonzero()[0])
-        self._pipe.send(NonFinite(self._workers.ids[k], int(self._rounds[k]), terms))
+        self._pipe.send(NonFinite(self._ids[k], int(self._rounds[k]), terms))
         while self._attend():  # the main process ends the run; nothing more is pushed meanwhile
             time.sleep(0.002)

@@ -86,39 +86,41 @@ class SharedWeights:
             into.copy_(self._memory[self._control[1] % 2, 0])
             return self.updates()
 
-    def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int) -> tuple[int, int]:
+    def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float) -> tuple[int, int]:
         """Apply a gradient ``[P]`` once, then pull.
 
         Args:
             gradient: computed from the weights that were pulled at update ``pulled_at``.
             into: ``[P]`` receives the new weights.
             pulled_at: what the last pull returned.
+            lr: learning rate.
 
         Returns:
             The policy lag of this push, in updates, and the update that ``into`` stands at.
         """
-        return self._push_locked(gradient, into, pulled_at) if self._locked else self._push_free(gradient, into, pulled_at)
+        push = self._push_locked if self._locked else self._push_free
+        return push(gradient, into, pulled_at, lr)
 
-    def _push_locked(self, gradient: Tensor, into: Tensor, pulled_at: int) -> tuple[int, int]:
+    def _push_locked(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float) -> tuple[int, int]:
         with self.lock:
             version = int(self._control[1])
             before = self._ledger.base_updates + version
             new = self._memory[(version + 1) % 2]
             new.copy_(self._memory[version % 2])
-            self._optimizer.step(new[0], gradient, new[1:], before)
+            self._optimizer.step(new[0], gradient, new[1:], before, lr)
             self._control[1] = version + 1  # the one store that makes the push happen
             self._table[self._slot, Slot.pushes] += 1
             into.copy_(new[0])
             return before - pulled_at, before + 1
 
-    def _push_free(self, gradient: Tensor, into: Tensor, pulled_at: int) -> tuple[int, int]:
+    def _push_free(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float) -> tuple[int, int]:
         row, begun, ended = self._table[self._slot], self._table[:, Slot.push_begun], self._table[:, Slot.push_ended]
         before = self.updates()
         finished = int(ended.sum())
         row[Slot.push_begun] += 1
         started = int(begun.sum())
         copy = self._memory[0]
-        self._optimizer.step(copy[0], gradient, copy[1:], before)
+        self._optimizer.step(copy[0], gradient, copy[1:], before, lr)
         alone = started == finished + 1 and int(begun.sum()) == started
         row[Slot.push_ended] += 1
         row[Slot.pushes] += 1

@@ -16,9 +16,11 @@ class Tally:
     """What happened in some windows that were pushed.
 
     Attributes:
-        windows: how many.
-        sums: ``[len(Stat)]`` each figure summed over windows.
+        windows: how many gradients: windows, or batches of windows where workers push together.
+        sums: ``[len(Stat)]`` each figure summed over them.
         grad_norm_max: the largest gradient norm before clipping.
+        truncated: windows in which an episode was ended by a time limit.
+        worker_windows, worker_steps: windows and environment steps of each worker by its number; empty until one is counted.
         lag_histogram: ``[LAG_BINS]`` pushes at each policy lag: shared updates between the pull and the push.
     """
 
@@ -26,9 +28,25 @@ class Tally:
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(Stat)))
     grad_norm_max: float = 0.0
     lag_histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LAG_BINS, np.int64))
+    truncated: int = 0
+    worker_windows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    worker_steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def lived(self, worker: int, steps: int, truncated: bool) -> None:
+        """Count one window of a worker, whichever update it went into."""
+        if worker >= len(self.worker_windows):
+            self._make_room(worker + 1)
+        self.worker_windows[worker] += 1
+        self.worker_steps[worker] += steps
+        self.truncated += truncated
+
+    def _make_room(self, workers: int) -> None:
+        more = np.zeros(max(0, workers - len(self.worker_windows)), np.int64)
+        self.worker_windows = np.concatenate([self.worker_windows, more])
+        self.worker_steps = np.concatenate([self.worker_steps, more])
 
     def add(self, figures: NDArray[np.float32], lag: int) -> None:
-        """Count one pushed window with its ``figures [len(Stat)]``."""
+        """Count one update with the ``figures [len(Stat)]`` of what was pushed."""
         self.windows += 1
         self.sums += figures
         self.grad_norm_max = max(self.grad_norm_max, float(figures[Stat.grad_norm]))
@@ -39,6 +57,10 @@ class Tally:
         self.sums += other.sums
         self.grad_norm_max = max(self.grad_norm_max, other.grad_norm_max)
         self.lag_histogram += other.lag_histogram
+        self.truncated += other.truncated
+        self._make_room(len(other.worker_windows))
+        self.worker_windows[: len(other.worker_windows)] += other.worker_windows
+        self.worker_steps[: len(other.worker_steps)] += other.worker_steps
 
     def mean(self, stat: Stat) -> float:
         """Average of a figure over windows; NaN without any."""
@@ -58,6 +80,17 @@ class Tally:
     def value_mean(self) -> float:
         """Average V(s) over steps."""
         return float(self.sums[Stat.value_sum] / max(self.sums[Stat.steps], 1.0))
+
+    @property
+    def value_std(self) -> float:
+        """Standard deviation of V(s) over steps: how far the critic tells states apart."""
+        steps = max(self.sums[Stat.steps], 1.0)
+        return float(np.sqrt(max(0.0, self.sums[Stat.value_square_sum] / steps - self.value_mean**2)))
+
+    @property
+    def truncated_share(self) -> float:
+        """Share of workers' windows in which a time limit ended an episode."""
+        return self.truncated / max(int(self.worker_windows.sum()), 1)
 
     @property
     def lag_mean(self) -> float:

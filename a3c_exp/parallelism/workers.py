@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,14 +19,22 @@ _NOISE_BLOCK = 64
 """Rounds of noise drawn at once: making a generator costs more than drawing from it."""
 
 
+class Member(NamedTuple):
+    """One worker among those of a process: its random streams hang on these two, not on who is stacked with it."""
+
+    seed: int  # root seed of the training it belongs to
+    worker: int  # its number in that training
+
+
 @dataclass(frozen=True)
 class Round:
     """One window of each worker: what it learned, and from how many steps.
 
     Attributes:
-        gradients: ``[K, P]``, clipped if asked for.
-        figures: ``[K, len(Stat)]``.
-        steps: ``[K]`` environment steps taken; 0 for a worker that sat out, whose gradient means nothing.
+        gradients: ``[R, P]``, clipped if asked for; one a row of weights.
+        figures: ``[R, len(Stat)]``.
+        steps: ``[K]`` environment steps taken; 0 for a worker that sat out. A row whose workers all sat out has a gradient that
+            means nothing.
         ended: the episodes that ended.
     """
 
@@ -36,59 +45,80 @@ class Round:
 
 
 class StackedWorkers:
-    """K logical workers with their environments, noise and stale weights ``[K, P]``.
+    """K logical workers with their environments, noise and weights ``[R, P]``: R = K, each worker's own stale copy, or one row
+    for all workers of a training.
 
     Args:
         task: what to train.
-        ids: the workers' numbers in the whole run; their random streams hang on these, not on who is stacked with them.
+        members: the workers, those of a training next to each other.
         rounds, episodes_begun: ``[K]`` counters of those workers, counted up in place (they may be shared memory).
-        take_ticket: asked before an episode begins; false when there is none to be had now.
+        take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
+        share_weights: one row of weights serves all workers of a training.
+        keep_actions: so that ``rollout.save`` can tell where each worker stands.
     """
 
     def __init__(
         self,
         task: Task,
-        ids: Sequence[int],
+        members: Sequence[Member],
         rounds: NDArray[np.int64],
         episodes_begun: NDArray[np.int64],
-        take_ticket: Callable[[], bool],
+        take_ticket: Callable[[int], bool],
+        share_weights: bool = False,
+        keep_actions: bool = False,
     ) -> None:
-        self.ids = list(ids)
+        self.members = list(members)
         self._task = task
         self._rounds = rounds
         self._episodes_begun = episodes_begun
         self._take_ticket = take_ticket
-        self.envs = task.make_envs(num_envs=len(self.ids))
-        model, layout = task.model(self.envs)
-        self.weights = layout.flatten(model).repeat(len(self.ids), 1)
+        self.envs = task.make_envs(num_envs=len(self.members))
+        model, self.layout = task.model(self.envs)
+        seeds = len({member.seed for member in self.members})
+        rows = seeds if share_weights else len(self.members)
+        self.weights = self.layout.flatten(model).repeat(rows, 1)
         self.rollout = Rollout(
-            model, layout, self.weights, self.envs, task.learner, task.max_episode_steps, self._begin_episode
+            model,
+            self.layout,
+            self.weights,
+            self.envs,
+            task.learner,
+            task.max_episode_steps,
+            self._begin_episode,
+            keep_actions,
         )
-        self._loss = window_loss(model, layout, task.learner)
+        self._loss = window_loss(model, self.layout, task.learner)
+        own = [task.exploration.entropy_coefs(member.seed, [member.worker])[0] for member in self.members]
+        coefs = torch.from_numpy(np.array(own, np.float32)).to(task.device)
+        self._entropy_coef = coefs.view(rows, -1) if rows < len(self.members) else coefs
         self._stackable = model.stackable
         self._stacked_gradient: Stacked | None = None
         self._noise_kind = model.family.noise_kind
         self._noise = np.zeros(self.rollout.noise_shape, np.float32)
-        self._noise_blocks: list[tuple[int, NDArray[np.float32]]] = [(-1, self._noise[:1])] * len(self.ids)
+        self._noise_blocks: list[tuple[int, NDArray[np.float32]]] = [(-1, self._noise[:1])] * len(self.members)
 
     def round(self, allowed: NDArray[np.int64]) -> Round:
-        """Act for up to ``allowed [K]`` steps and differentiate, each worker at its own weights."""
-        self._draw_noise()
+        """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
+        self._draw_noise(allowed)
         window, ended = self.rollout.run(allowed, self._noise)
+        inputs = (self._entropy_coef, *window)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
-            self._stacked_gradient = stack(self._loss, self.weights, tuple(window), self._stackable, differentiate=True)
+            self._stacked_gradient = stack(self._loss, self.weights, inputs, self._stackable, differentiate=True)
         with torch.no_grad():
-            gradients, figures = self._stacked_gradient(*window)
-            figures[:, Stat.grad_norm] = clip_by_norm(gradients, self._task.learner.max_grad_norm)
-        table = figures.cpu().numpy()
-        return Round(gradients, table, table[:, Stat.steps].astype(np.int64), ended)
+            gradients, figures = self._stacked_gradient(*inputs)
+            limit = self._task.learner.max_grad_norm
+            norms = clip_by_norm(gradients, limit)
+            figures[:, Stat.grad_norm] = norms
+            figures[:, Stat.clipped_grad_norm] = norms if limit is None else norms.clamp(max=limit)
+            steps = window.valid.sum(dim=-1).flatten()
+        return Round(gradients, figures.cpu().numpy(), steps.cpu().numpy().astype(np.int64), ended)
 
-    def _draw_noise(self) -> None:
-        for k, worker in enumerate(self.ids):
+    def _draw_noise(self, allowed: NDArray[np.int64]) -> None:
+        for k in allowed.nonzero()[0].tolist():
             block, row = divmod(int(self._rounds[k]), _NOISE_BLOCK)
             if self._noise_blocks[k][0] != block:
-                generator = stream(self._task.seed, Purpose.action, worker, block)
+                generator = stream(self.members[k].seed, Purpose.action, self.members[k].worker, block)
                 shape = (_NOISE_BLOCK, *self._noise.shape[1:])
                 draw = generator.standard_normal if self._noise_kind == "normal" else generator.random
                 self._noise_blocks[k] = (block, draw(shape, dtype=np.float32))
@@ -96,9 +126,9 @@ class StackedWorkers:
             self._rounds[k] += 1
 
     def _begin_episode(self, k: int) -> int | None:
-        if not self._take_ticket():
+        if not self._take_ticket(k):
             return None
-        seed = env_seed(self._task.seed, self.ids[k], int(self._episodes_begun[k]))
+        seed = env_seed(self.members[k].seed, self.members[k].worker, int(self._episodes_begun[k]))
         self._episodes_begun[k] += 1
         return seed
 

@@ -1,0 +1,209 @@
+"""A3C in virtual time: asynchronous, from stale weights, and the same bit for bit whenever it is repeated."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.core.errors import ConfigError
+from a3c_exp.core.types import TrainingState
+from a3c_exp.parallelism.base import Event, Task
+from a3c_exp.parallelism.in_process import InProcess
+from a3c_exp.parallelism.lags import Lags
+from a3c_exp.parallelism.replica import Gradient, Replica, gradient_of, named_by_worker, plain_gradient
+from a3c_exp.parallelism.turns import EqualTurns, Order, RandomTurns, Speeds, Turns
+from a3c_exp.parallelism.workers import Round
+
+
+class Deterministic(InProcess):
+    """Asynchronous workers in virtual time.
+
+    Each worker has its own copy of the weights. When its window ends, it pushes the gradient that it computed from that copy,
+    pulls, and begins its next window; the others have been pushing meanwhile. A seeded schedule says whose window ends next.
+    What a window holds depends on the weights that were pulled for it and on nothing that happens later, so all windows under
+    way are computed side by side, and pushed one by one in the schedule's order.
+
+    Args:
+        speeds: ``equal``: every worker has one turn a round; or the distribution of the windows' durations: ``lognormal``,
+            ``gamma`` or ``uniform``.
+        order: of equally fast workers: ``shuffled`` anew every round, or ``fixed``, where the policy lag is N - 1 always.
+        between_workers, between_windows: coefficients of variation of the workers' mean durations, and of each window's
+            duration around its worker's mean. Of no effect where speeds are equal.
+        lag: ``None`` lets the schedule decide. A number sets the policy lag of every push: its window is computed from the
+            weights as they were that many updates before. Two numbers draw it for each push, evenly from the first to the last.
+        env_processes: processes that step the environments; 0 steps them here.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    kind = "deterministic"
+    share_weights = False
+
+    def __init__(
+        self,
+        speeds: Speeds = "equal",
+        order: Order = "shuffled",
+        between_workers: float = 0.5,
+        between_windows: float = 0.1,
+        lag: int | Sequence[int] | None = None,
+        env_processes: int = 0,
+    ) -> None:
+        super().__init__(env_processes)
+        for key, word, allowed in (("speeds", speeds, get_args(Speeds)), ("order", order, get_args(Order))):
+            if word not in allowed:
+                raise ConfigError(
+                    f"parallelism.{key} is {word}, but it is one of {', '.join(allowed)}. Try parallelism.{key}={allowed[0]}"
+                )
+        for key, value in (("between_workers", between_workers), ("between_windows", between_windows)):
+            most = 1 / 3**0.5 if speeds == "uniform" else 10.0
+            if not 0 <= value <= most:
+                raise ConfigError(
+                    f"parallelism.{key} is {value}, but a coefficient of variation of {speeds} durations lies in "
+                    f"[0, {most:.3g}]. Try parallelism.{key}=0.3"
+                )
+        self._speeds: Speeds = speeds
+        self._order: Order = order
+        self._between = between_workers, between_windows
+        self._lags = Lags(lag)
+        self._lanes: list[_Lane] = []
+
+    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
+        self._lanes = [_Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
+        return super().start(task, states)
+
+    def _turns(self, seed: int, workers: int) -> Turns:
+        if self._speeds == "equal":
+            return EqualTurns(seed, workers, self._order)
+        return RandomTurns(seed, workers, self._speeds, *self._between)
+
+    def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
+        lane = self._lanes[replica.index]
+        if details is None:
+            self._own_weights(replica).copy_(replica.weights)
+            lane.pulled_at = [replica.updates] * self.workers_each
+            if self._lags.are_set:
+                lane.history.append(replica.weights.clone())
+            for worker in range(self.workers_each):
+                replica.reserve(worker, self.in_episode(replica, worker))
+            return
+        device = replica.weights.device
+        self._own_weights(replica).copy_(details["own_weights"])
+        lane.pulled_at = list(details["pulled_at"])
+        lane.waiting = [None if one is None else gradient_of(one, device) for one in details["waiting"]]
+        lane.history = deque(one.to(device) for one in details["history"])
+        lane.turns.restore(details["turns"])
+        replica.restore_reservations(details["reservations"])
+        # Episodes that ended in windows not pushed yet are still under way in the replica's books.
+        replica.under_way += sum(len(one.ended) for one in lane.waiting if one is not None)
+        for worker, waiting in enumerate(lane.waiting):
+            within = self.in_episode(replica, worker)
+            if waiting is None and replica.steps[worker] and not within and not replica.tickets[worker]:
+                replica.reserve(worker, within)  # its episode could not be brought back; it needs another
+
+    def _details(self, replica: Replica) -> dict[str, Any]:
+        lane = self._lanes[replica.index]
+        return {
+            "own_weights": self._own_weights(replica).detach().cpu().clone(),
+            "pulled_at": list(lane.pulled_at),
+            "waiting": [None if one is None else plain_gradient(one) for one in lane.waiting],
+            "history": [one.cpu().clone() for one in lane.history],
+            "turns": lane.turns.state(),
+            "reservations": replica.reservations(),
+        }
+
+    def _own_weights(self, replica: Replica) -> Tensor:
+        """``[N, P]`` the workers' own copies."""
+        first = replica.index * self.workers_each
+        return self.workers.weights[first : first + self.workers_each]
+
+    def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
+        lane = self._lanes[replica.index]
+        coming = lane.turns.at()
+        if lane.waiting[coming] is not None or not replica.steps[coming]:
+            return  # a push comes first, or there is nothing left to do
+        if not self._lags.are_set:
+            for worker in range(self.workers_each):
+                if lane.waiting[worker] is None:
+                    allowed[worker] = replica.steps[worker]
+            return
+        # A window that update v will push is computed from the weights of update v - lag: all that exist already can be begun.
+        own, newest = self._own_weights(replica), replica.updates
+        oldest = newest + 1 - len(lane.history)
+        for ahead in range(self._lags.most + 1):
+            worker = lane.turns.at(ahead)
+            version = max(oldest, newest + ahead - self._lags.of(replica.seed, newest + ahead))
+            if lane.waiting[worker] is None and not allowed[worker] and version <= newest:
+                own[worker].copy_(lane.history[version - newest - 1])
+                lane.pulled_at[worker] = version
+                allowed[worker] = replica.steps[worker]
+
+    def _anyone(self, replica: Replica, lane: "_Lane") -> bool:
+        """Whether any worker has or could have something to do."""
+        if any(one is not None for one in lane.waiting) or replica.steps.any():
+            return True
+        return any(replica.could_act(self.in_episode(replica, worker)) for worker in range(self.workers_each))
+
+    def _take(self, replica: Replica, done: Round, participants: NDArray[np.int64]) -> None:
+        lane, first = self._lanes[replica.index], replica.index * self.workers_each
+        for worker in participants.tolist():
+            k = first + worker
+            lane.waiting[worker] = Gradient(
+                done.gradients[k],
+                done.figures[k],
+                [worker],
+                [int(done.steps[k])],
+                [one for one in named_by_worker(done.ended, first, self.workers_each) if one.worker == worker],
+            )
+
+    def _push_next(self, replica: Replica) -> bool:
+        lane = self._lanes[replica.index]
+        while True:
+            worker = lane.turns.at()
+            pushed = lane.waiting[worker]
+            if pushed is not None:
+                self._push(replica, lane, worker, pushed)
+                return True
+            if replica.steps[worker] or replica.reserve(worker, self.in_episode(replica, worker)):
+                return False
+            if not self._anyone(replica, lane):
+                return False
+            lane.turns.take()  # nothing is left for this worker, now; others may give something back
+
+    def _push(self, replica: Replica, lane: "_Lane", worker: int, pushed: Gradient) -> None:
+        replica.push(pushed, lag=replica.updates - lane.pulled_at[worker])
+        lane.turns.take()
+        lane.waiting[worker] = None
+        if self._lags.are_set:
+            lane.history.append(replica.weights.clone())
+            while len(lane.history) > self._lags.most + 1:
+                lane.history.popleft()
+        else:
+            self._own_weights(replica)[worker].copy_(replica.weights)
+            lane.pulled_at[worker] = replica.updates
+        replica.reserve(worker, self.in_episode(replica, worker))
+
+    def figures(self, index: int = 0) -> dict[str, Any]:
+        turns = self._lanes[index].turns
+        speeds = {"mean_durations": turns.mean_durations.tolist()} if isinstance(turns, RandomTurns) else {}
+        return {**super().figures(index), **speeds}
+
+
+class _Lane:
+    """What one training's workers have under way.
+
+    Attributes:
+        turns: whose window ends next.
+        waiting: ``[N]`` windows that are computed and wait for their turn.
+        pulled_at: ``[N]`` the update that each worker's copy of the weights stands at.
+        history: the newest weights and those before them, as many as a set lag reaches back; newest last.
+    """
+
+    def __init__(self, turns: Turns, workers: int) -> None:
+        self.turns = turns
+        self.waiting: list[Gradient | None] = [None] * workers
+        self.pulled_at = [0] * workers
+        self.history: deque[Tensor] = deque()

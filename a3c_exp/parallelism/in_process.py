@@ -1,0 +1,203 @@
+"""What kinds of parallelism share that run all workers in this process, several seeds side by side, and repeat exactly."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.core.errors import ConfigError
+from a3c_exp.core.types import TrainingState
+from a3c_exp.episode_state import EpisodeState
+from a3c_exp.parallelism.base import Counts, Event, Notice, Task
+from a3c_exp.parallelism.replica import Replica
+from a3c_exp.parallelism.workers import Member, Round, StackedWorkers
+
+
+class InProcess(ABC):
+    """Rounds of stacked windows and the pushes between them; whoever derives says who acts and in which order pushes come.
+
+    Training happens in ``advance`` alone, so the same steps are evaluated and saved in every repetition. A checkpoint holds all
+    that is under way: to go on from it is to have never stopped, bit for bit, on the same machine and versions.
+
+    Args:
+        env_processes: processes that step the environments; 0 steps them here, which is faster unless a step takes long.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    kind: str
+    share_weights: bool
+
+    def __init__(self, env_processes: int = 0) -> None:
+        if env_processes < 0:
+            raise ConfigError(
+                f"parallelism.env_processes is {env_processes}, but it is 0 (in this process) or a number of processes. "
+                "Try parallelism.env_processes=2"
+            )
+        self._env_processes = env_processes
+        self._stopped = False
+
+    # -- the two things that tell one kind from another ------------------------------------------------------------------
+
+    @abstractmethod
+    def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
+        """Write into ``allowed [N]`` how many steps each worker of a training may take in the round that is about to come."""
+
+    @abstractmethod
+    def _take(self, replica: Replica, done: Round, participants: NDArray[np.int64]) -> None:
+        """Take in what the round brought for a training; ``participants`` are its workers that acted, by number."""
+
+    @abstractmethod
+    def _push_next(self, replica: Replica) -> bool:
+        """Make a training's next update; false if a round must come first."""
+
+    @abstractmethod
+    def _details(self, replica: Replica) -> dict[str, Any]:
+        """What of a training is under way, for a checkpoint."""
+
+    @abstractmethod
+    def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
+        """Begin from a checkpoint's details, or from nothing."""
+
+    # -- what the trainer calls ------------------------------------------------------------------------------------------
+
+    def check(self, task: Task) -> None:
+        environments = task.workers * task.num_seeds
+        if self._env_processes > environments:
+            raise ConfigError(
+                f"parallelism.env_processes is {self._env_processes}, but there are only {environments} environments. "
+                f"Try parallelism.env_processes={environments}"
+            )
+
+    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
+        for state in states:
+            if state.details and state.details.get("kind") != self.kind:
+                raise ConfigError("this checkpoint is of another parallelism; a resumed run keeps the one it was started with")
+        self.task, self.workers_each = task, task.workers
+        members = [Member(seed, worker) for seed in task.seeds for worker in range(task.workers)]
+        self.rounds = np.concatenate([state.rounds for state in states])
+        self.episodes_begun = np.concatenate([state.episodes_begun for state in states])
+        self.replicas: list[Replica] = []
+        self.workers = StackedWorkers(
+            self._with_pool(task),
+            members,
+            self.rounds,
+            self.episodes_begun,
+            self._take_ticket,
+            self.share_weights,
+            keep_actions=True,
+        )
+        try:
+            for index, state in enumerate(states):
+                weights = self.workers.weights[index] if self.share_weights else state.weights.to(task.device, copy=True)
+                self.replicas.append(Replica(task, index, state, weights))
+            notices = self._restore_episodes([state.details for state in states])
+            for replica, state in zip(self.replicas, states, strict=True):
+                self._restore(replica, state.details or None)
+        except BaseException:
+            self.stop()
+            raise
+        self._begun = False
+        return notices
+
+    def _with_pool(self, task: Task) -> Task:
+        if not self._env_processes:
+            return task
+        from a3c_exp.envs.pool import PooledEnvironments
+
+        return replace(task, make_envs=partial(PooledEnvironments, task.make_envs, processes=self._env_processes))
+
+    def _restore_episodes(self, details: Sequence[dict[str, Any]]) -> list[Event]:
+        """Bring all environments back to where they stood."""
+        states = [EpisodeState.of(one) for each in details for one in each.get("episodes", ())]
+        if not states:
+            return []
+        for index, state in enumerate(states):
+            self.replicas[index // self.workers_each].under_way += state.in_episode
+        astray = self.workers.rollout.restore(states)
+        for k in astray:
+            self.replicas[k // self.workers_each].lost_episode()
+        if not astray:
+            return []
+        names = ", ".join(str(k) for k in astray)
+        return [
+            Notice(
+                f"the environments of workers {names} did not come back to the observation they were saved at, though given "
+                "the same seed and actions: their episodes are cut and begin anew, so this run goes on differently from "
+                "one that was never stopped"
+            )
+        ]
+
+    def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
+        deadline = time.monotonic() + timeout
+        while True:
+            for replica in self.replicas:
+                while replica.env_steps < until[replica.index] and not replica.has_all_updates:
+                    if not self._push_next(replica):
+                        break
+            reached = any(replica.env_steps >= until[replica.index] for replica in self.replicas)
+            if reached or time.monotonic() >= deadline or not self._round():
+                return [event for replica in self.replicas for event in replica.hand_over()]
+
+    def _round(self) -> bool:
+        """One window of every worker that can act; false if none can."""
+        allowed = np.zeros(len(self.workers.members), np.int64)
+        n = self.workers_each
+        for replica in self.replicas:
+            if replica.has_all_updates:
+                continue
+            self._allow(replica, allowed[replica.index * n : (replica.index + 1) * n])
+        if not allowed.any():
+            return False
+        done = self.workers.round(allowed)
+        self._begun = True
+        for replica in self.replicas:
+            acted = allowed[replica.index * n : (replica.index + 1) * n].nonzero()[0]
+            if len(acted):
+                self._take(replica, done, acted)
+        return True
+
+    def _take_ticket(self, k: int) -> bool:
+        return self.replicas[k // self.workers_each].take_ticket(k % self.workers_each)
+
+    def in_episode(self, replica: Replica, worker: int) -> bool:
+        return bool(self.workers.rollout.in_episode[replica.index * self.workers_each + worker])
+
+    def listen(self) -> Sequence[Event]:
+        return []
+
+    def counts(self, index: int = 0) -> Counts:
+        return self.replicas[index].counts()
+
+    def first_step_taken(self) -> bool:
+        return self._begun
+
+    def weights(self, index: int = 0) -> Tensor:
+        return self.replicas[index].weights.detach().clone()
+
+    def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
+        replica, n = self.replicas[index], self.workers_each
+        own = slice(index * n, (index + 1) * n)
+        details = {
+            "kind": self.kind,
+            "episodes": [self.workers.rollout.save(k).plain() for k in range(own.start, own.stop)],
+            **self._details(replica),
+        }
+        return replica.state(self.rounds[own], self.episodes_begun[own], details), replica.hand_over()
+
+    def stop(self) -> Sequence[Event]:
+        if self._stopped:
+            return []
+        self._stopped = True
+        self.workers.close()
+        return [event for replica in self.replicas for event in replica.hand_over()]
+
+    def figures(self, index: int = 0) -> dict[str, Any]:
+        return {"env_processes": self._env_processes}

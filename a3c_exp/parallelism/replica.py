@@ -1,0 +1,204 @@
+"""One seed's training inside a process: its weights and counters, and what of the budget its workers have in hand."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.core.errors import NonFiniteError
+from a3c_exp.core.types import TrainingState
+from a3c_exp.learner import Stat
+from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, TallyEvent, Task
+from a3c_exp.parallelism.tally import Tally
+from a3c_exp.rollout import EndedEpisode
+
+_PLENTY = 2**62
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """What one push carries: a worker's window, or the windows of all workers made into one.
+
+    Attributes:
+        gradient: ``[P]``.
+        figures: ``[len(Stat)]``.
+        workers, steps: who lived the windows, and how many environment steps each.
+        ended: the episodes that ended in them; ``worker`` counts within the training.
+    """
+
+    gradient: Tensor
+    figures: NDArray[np.float32]
+    workers: Sequence[int]
+    steps: Sequence[int]
+    ended: Sequence[EndedEpisode]
+
+
+class Replica:
+    """One training among those that run side by side in this process.
+
+    A budget of steps or episodes is kept exactly by reservation: before a window begins, its worker reserves the steps and episodes that it may
+    use up, in the order of updates; what it did not use goes back with its push.
+
+    Args:
+        task: what to train.
+        index: which of the seeds.
+        state: to go on from.
+        weights: ``[P]`` the memory in which the shared weights live.
+    """
+
+    def __init__(self, task: Task, index: int, state: TrainingState, weights: Tensor) -> None:
+        self.index = index
+        self.seed = task.seeds[index]
+        self.weights = weights
+        self.optimizer_state = state.optimizer_state.to(weights.device, copy=True)
+        self.updates, self.env_steps, self.episodes = state.updates, state.env_steps, state.episodes
+        self._task = task
+        self._rates = task.exploration.rates(self.seed, range(task.workers))
+        self.steps = np.zeros(task.workers, np.int64)  # reserved by each worker and not yet settled
+        self.tickets = np.zeros(task.workers, np.int64)  # episodes that each worker may still begin
+        self.under_way = 0  # episodes begun whose end is not settled
+        self._events: list[Event] = []
+        self._tally = Tally()
+        weights.copy_(state.weights)
+
+    def reserve(self, worker: int, in_episode: bool) -> bool:
+        """Take what the worker's next window may use up; false if it cannot act now."""
+        self.steps[worker] = self.tickets[worker] = 0
+        if not self.could_act(in_episode):
+            return False
+        spec = self._task.learner
+        begins = int(not in_episode) if spec.window_ends_with_episode else spec.n_step  # so many can begin in one window
+        steps, tickets = self._free()
+        self.steps[worker], self.tickets[worker] = min(spec.n_step, steps), min(begins, tickets)
+        return True
+
+    def could_act(self, in_episode: bool) -> bool:
+        """Whether there is enough left for one more window of a worker that is or is not in an episode."""
+        steps, tickets = self._free()
+        return steps > 0 and (in_episode or tickets > 0)
+
+    @property
+    def has_all_updates(self) -> bool:
+        """Whether the budget allows no further update. What is under way then stays so, uncounted, and goes into the
+        checkpoint: a run of N updates is the beginning of a longer one."""
+        limit = self._task.budget.max_updates
+        return limit is not None and self.updates >= limit
+
+    def _free(self) -> tuple[int, int]:
+        """Steps and episodes of the budget that are neither used nor reserved."""
+        budget = self._task.budget
+        steps = tickets = _PLENTY
+        if budget.max_env_steps is not None:
+            steps = budget.max_env_steps - self.env_steps - int(self.steps.sum())
+        if budget.max_episodes is not None:
+            tickets = max(0, budget.max_episodes - self.episodes - self.under_way - int(self.tickets.sum()))
+        return steps, tickets
+
+    def take_ticket(self, worker: int) -> bool:
+        """Turn a reserved episode into one under way."""
+        if self.tickets[worker] <= 0:
+            return False
+        self.tickets[worker] -= 1
+        self.under_way += 1
+        return True
+
+    def lost_episode(self) -> None:
+        """An episode under way will not be lived to its end; its ticket goes back."""
+        self.under_way -= 1
+
+    def push(self, pushed: Gradient, lag: int) -> None:
+        """Apply a gradient once and settle its account; ``lag``: updates since its weights were pulled.
+
+        Raises:
+            NonFiniteError: it or its loss is not finite; nothing of it was applied.
+        """
+        figures = pushed.figures
+        if not np.isfinite(figures).all():
+            self._refuse(pushed)
+        done = self._task.budget.fraction(self.episodes, self.env_steps, self.updates)
+        rate = self._rates[pushed.workers[0]] * self._task.exploration.factor(done)
+        self._task.optimizer.step(self.weights, pushed.gradient, self.optimizer_state, self.updates, rate)
+        self.updates += 1
+        self.env_steps += sum(pushed.steps)
+        self.episodes += len(pushed.ended)
+        self.under_way -= len(pushed.ended)
+        for worker in pushed.workers:
+            self.steps[worker] = self.tickets[worker] = 0
+        self._tally.add(figures, lag)
+        cut_short = {episode.worker for episode in pushed.ended if episode.end == "truncated"}
+        for worker, steps in zip(pushed.workers, pushed.steps, strict=True):
+            self._tally.lived(worker, steps, worker in cut_short)
+        for episode in pushed.ended:
+            self._events.append(EpisodeEvent(episode, self.env_steps, self.updates, self.index))
+
+    def _refuse(self, pushed: Gradient) -> None:
+        terms = [Stat(i).name for i in range(Stat.steps) if not np.isfinite(pushed.figures[i])]
+        terms = terms or [Stat(int(i)).name for i in (~np.isfinite(pushed.figures)).nonzero()[0]]
+        who = f"worker {pushed.workers[0]}" if len(pushed.workers) == 1 else "the workers' batch"
+        seed = f" of seed {self.seed}" if self._task.num_seeds > 1 else ""
+        raise NonFiniteError(
+            f"{who}{seed} computed a value that is not finite for update {self.updates + 1}: {', '.join(terms)}. "
+            "It was not applied. Try a lower optimizer.lr, or max_grad_norm=40"
+        )
+
+    def hand_over(self) -> list[Event]:
+        """What happened since the last time."""
+        events, self._events = self._events, []
+        if self._tally.windows:
+            events.append(TallyEvent(self._tally, self.index))
+            self._tally = Tally()
+        return events
+
+    def counts(self) -> Counts:
+        return Counts(self.env_steps, self.updates, self.episodes)
+
+    def reservations(self) -> dict[str, Any]:
+        """What is reserved, in plain values, for a checkpoint."""
+        return {"steps": self.steps.tolist(), "tickets": self.tickets.tolist()}
+
+    def restore_reservations(self, plain: dict[str, Any]) -> None:
+        self.steps[:], self.tickets[:] = plain["steps"], plain["tickets"]
+
+    def state(self, rounds: NDArray[np.int64], episodes_begun: NDArray[np.int64], details: dict[str, Any]) -> TrainingState:
+        """Everything to go on from."""
+        return TrainingState(
+            self.weights.detach().cpu().clone(),
+            self.optimizer_state.cpu().clone(),
+            self.updates,
+            self.env_steps,
+            self.episodes,
+            rounds.copy(),
+            episodes_begun.copy(),
+            details,
+        )
+
+
+def plain_gradient(pushed: Gradient) -> dict[str, Any]:
+    """A gradient that waits for its push, as a checkpoint keeps it."""
+    return {
+        "gradient": pushed.gradient.detach().cpu().clone(),
+        "figures": torch.from_numpy(pushed.figures.copy()),
+        "workers": list(pushed.workers),
+        "steps": list(pushed.steps),
+        "ended": [dict(vars(episode)) for episode in pushed.ended],
+    }
+
+
+def gradient_of(plain: dict[str, Any], device: torch.device) -> Gradient:
+    """The reverse of ``plain_gradient``."""
+    return Gradient(
+        plain["gradient"].to(device),
+        plain["figures"].numpy(),
+        plain["workers"],
+        plain["steps"],
+        [EndedEpisode(**episode) for episode in plain["ended"]],
+    )
+
+
+def named_by_worker(ended: Iterable[EndedEpisode], first: int, count: int) -> list[EndedEpisode]:
+    """Those episodes whose worker is one of ``count`` from ``first`` on, renumbered from 0."""
+    return [replace(one, worker=one.worker - first) for one in ended if first <= one.worker < first + count]

@@ -1,0 +1,130 @@
+"""Whose turn it is in virtual time: the seeded order in which asynchronous workers end their windows."""
+
+import heapq
+import math
+from collections import deque
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_exp.seeding import Purpose, stream
+
+Speeds = Literal["equal", "lognormal", "gamma", "uniform"]
+Order = Literal["shuffled", "fixed"]
+
+_BLOCK = 256
+"""Durations of a worker drawn at once."""
+
+
+class Turns(Protocol):
+    """An endless sequence of workers, a function of the seed alone; it never hangs on what happens in a window."""
+
+    def at(self, ahead: int = 0) -> int:
+        """The worker whose window ends next, or ``ahead`` turns after that."""
+
+    def take(self) -> int:
+        """The worker whose window ends next; time moves on."""
+
+    def state(self) -> dict[str, Any]:
+        """Where the sequence stands, in plain values, for a checkpoint."""
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+class EqualTurns:
+    """All workers are equally fast: each has one turn a round, in an order drawn anew for every round, or once for all.
+
+    With a fixed order the policy lag is N - 1 at every push; shuffled it varies from 0 to 2N - 2 around that mean.
+    """
+
+    def __init__(self, seed: int, workers: int, order: Order) -> None:
+        self._seed, self._workers, self._order = seed, workers, order
+        self._taken = 0
+        self._rounds: dict[int, list[int]] = {}
+
+    def at(self, ahead: int = 0) -> int:
+        round_, place = divmod(self._taken + ahead, self._workers)
+        return self._round(round_ if self._order == "shuffled" else 0)[place]
+
+    def _round(self, number: int) -> list[int]:
+        if number not in self._rounds:
+            if len(self._rounds) > 64:
+                self._rounds.clear()
+            self._rounds[number] = stream(self._seed, Purpose.schedule, 0, number).permutation(self._workers).tolist()
+        return self._rounds[number]
+
+    def take(self) -> int:
+        worker = self.at()
+        self._taken += 1
+        return worker
+
+    def state(self) -> dict[str, Any]:
+        return {"taken": self._taken}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._taken = state["taken"]
+
+
+class RandomTurns:
+    """Fast and slow workers mixed: a window lasts a random time, and whose ends first has the next turn.
+
+    The mean duration of each worker's windows is drawn once, each window's own duration around that mean; both from the same
+    kind of distribution, with mean 1 and the given coefficient of variation (standard deviation over mean).
+    """
+
+    def __init__(self, seed: int, workers: int, speeds: Speeds, between_workers: float, between_windows: float) -> None:
+        assert speeds != "equal"
+        self._seed, self._kind, self._spread = seed, speeds, between_windows
+        first = stream(seed, Purpose.schedule, workers)  # none of the workers' own streams
+        self.mean_durations = _draw(first, speeds, between_workers, workers)
+        self._drawn = [0] * workers
+        self._durations: list[NDArray[np.float64]] = [np.zeros(0)] * workers
+        self._ends = [(self._duration(worker), worker) for worker in range(workers)]
+        heapq.heapify(self._ends)
+        self._next: deque[int] = deque()
+
+    def _duration(self, worker: int) -> float:
+        block, place = divmod(self._drawn[worker], _BLOCK)
+        if place == 0 or not len(self._durations[worker]):
+            generator = stream(self._seed, Purpose.schedule, worker, 1 + block)
+            self._durations[worker] = _draw(generator, self._kind, self._spread, _BLOCK)
+        self._drawn[worker] += 1
+        return float(self.mean_durations[worker] * self._durations[worker][place])
+
+    def at(self, ahead: int = 0) -> int:
+        while len(self._next) <= ahead:
+            now, worker = self._ends[0]
+            heapq.heapreplace(self._ends, (now + self._duration(worker), worker))
+            self._next.append(worker)
+        return self._next[ahead]
+
+    def take(self) -> int:
+        self.at()
+        return self._next.popleft()
+
+    def state(self) -> dict[str, Any]:
+        ends = sorted(self._ends, key=lambda end: end[1])
+        return {"drawn": list(self._drawn), "ends": [time for time, _ in ends], "next": list(self._next)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._drawn = list(state["drawn"])
+        self._ends = [(time, worker) for worker, time in enumerate(state["ends"])]
+        heapq.heapify(self._ends)
+        self._next = deque(state["next"])
+        for worker, drawn in enumerate(self._drawn):
+            generator = stream(self._seed, Purpose.schedule, worker, 1 + (drawn - 1) // _BLOCK)
+            self._durations[worker] = _draw(generator, self._kind, self._spread, _BLOCK)
+
+
+def _draw(generator: np.random.Generator, kind: Speeds, variation: float, count: int) -> NDArray[np.float64]:
+    """``[count]`` positive numbers with mean 1 and this coefficient of variation."""
+    if variation == 0:
+        return np.ones(count)
+    if kind == "lognormal":
+        sigma = math.sqrt(math.log1p(variation**2))
+        return generator.lognormal(-0.5 * sigma**2, sigma, count)
+    if kind == "gamma":
+        return generator.gamma(1.0 / variation**2, variation**2, count)
+    reach = variation * math.sqrt(3.0)
+    return generator.uniform(1.0 - reach, 1.0 + reach, count)
