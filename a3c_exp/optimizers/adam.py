@@ -36,7 +36,7 @@ class Adam:
         self.eps = eps
         self.weight_decay = weight_decay
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
         # The kernel behind torch.optim.Adam(fused=True): one pass over memory, which also keeps hogwild's races short.
         torch._fused_adam_(
             [weights],
@@ -45,7 +45,7 @@ class Adam:
             [state[1]],
             [],
             [torch.tensor(float(updates + 1), device=weights.device)],
-            lr=self.lr,
+            lr=lr,
             beta1=self.beta1,
             beta2=self.beta2,
             weight_decay=self.weight_decay,

@@ -105,7 +105,7 @@ class SharedWeights:
             before = self._ledger.base_updates + version
             new = self._memory[(version + 1) % 2]
             new.copy_(self._memory[version % 2])
-            self._optimizer.step(new[0], gradient, new[1:], before)
+            self._optimizer.step(new[0], gradient, new[1:], before, self._optimizer.lr)
             self._control[1] = version + 1  # the one store that makes the push happen
             self._table[self._slot, Slot.pushes] += 1
             into.copy_(new[0])
@@ -118,7 +118,7 @@ class SharedWeights:
         row[Slot.push_begun] += 1
         started = int(begun.sum())
         copy = self._memory[0]
-        self._optimizer.step(copy[0], gradient, copy[1:], before)
+        self._optimizer.step(copy[0], gradient, copy[1:], before, self._optimizer.lr)
         alone = started == finished + 1 and int(begun.sum()) == started
         row[Slot.push_ended] += 1
         row[Slot.pushes] += 1
