@@ -1,9 +1,7 @@
 """What a model must offer: parameters of a policy and a value for each observation."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from a3c_exp.core.distributions import Distribution
@@ -34,21 +32,3 @@ class ActorCritic(nn.Module):
     def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
         """Parameters and value of observations with any leading shape; asking never changes the module."""
         raise NotImplementedError
-
-
-def seeded_weights(module: nn.Module, std: float | None, generator: torch.Generator) -> None:
-    """Draw all weights anew: Gaussian with ``std`` and biases 0, or the layers' own initialisation where ``std`` is None."""
-    with torch.no_grad():
-        if std is None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(generator.initial_seed())
-                for layer in module.modules():
-                    reset: Callable[[], None] | None = getattr(layer, "reset_parameters", None)
-                    if reset is not None:
-                        reset()
-            return
-        for name, parameter in module.named_parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0.0, std, generator=generator)
-            elif name.endswith("bias"):  # the scales of a norm or a PReLU stay as they are
-                parameter.zero_()

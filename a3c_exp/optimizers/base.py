@@ -9,7 +9,7 @@ class Optimizer(Protocol):
     """One update of all weights at once. The caller owns the memory, so it can be shared, checkpointed or doubled.
 
     Attributes:
-        lr: learning rate, where nothing else decides it.
+        lr: the base learning rate. The caller decides each step's own: workers may differ, and rates be annealed.
         state_rows: how many vectors of the weights' length it keeps (Adam 2, plain SGD 0).
     """
 
@@ -24,5 +24,5 @@ class Optimizer(Protocol):
             gradient: ``[P]``, left as it is.
             state: ``[state_rows, P]``, changed in place; all zeros before the first update.
             updates: how many updates came before this one (for bias corrections).
-            lr: learning rate of this update, which may be a worker's own and fall over time.
+            lr: the learning rate of this step.
         """

@@ -1,9 +1,11 @@
 """All weights of a model as one vector of P numbers: a pull is one copy, a push one kernel, a checkpoint one array."""
 
+import itertools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from a3c_exp.core.errors import ConfigError
 
@@ -24,21 +26,19 @@ class FlatLayout:
 
     @classmethod
     def of(cls, module: nn.Module) -> "FlatLayout":
-        """The layout of a module's parameters.
+        """The layout of a module's parameters; one that several layers share stands in it once.
 
         Raises:
-            ConfigError: the module keeps running statistics, which a flat vector of weights cannot carry and which differ
-                between workers.
+            ConfigError: something that the vector could not carry: state beside the parameters, or parameters that are frozen,
+                have no memory of their own or yet, or are not float32.
         """
-        for name, child in module.named_modules():
-            if getattr(child, "track_running_stats", False):
-                raise ConfigError(
-                    f"the model's layer {name} ({type(child).__name__}) keeps running statistics, which asynchronous workers "
-                    "cannot share. Use a group or instance norm, or track_running_stats=False"
-                )
         parameters = dict(module.named_parameters())
-        wrong = [name for name, parameter in parameters.items() if parameter.dtype != torch.float32]
-        assert not wrong, f"parameters must be float32: {wrong}"
+        for name, parameter in parameters.items():
+            _refuse_unfit(name, parameter)
+        _refuse_other_state(module)
+        _refuse_overlaps(parameters)
+        if not parameters:
+            raise ConfigError(f"the model ({type(module).__name__}) has no parameters, so there is nothing to train")
         return cls(
             tuple(parameters),
             tuple(parameter.shape for parameter in parameters.values()),
@@ -52,6 +52,11 @@ class FlatLayout:
 
     def flatten(self, module: nn.Module) -> Tensor:
         """The module's current weights as a new vector ``[P]``."""
+        # A parameter that came, went or changed since would be trained by nobody and say nothing.
+        now = FlatLayout.of(module)
+        assert now == self, (
+            f"the model has other parameters than its layout: {set(now.names) ^ set(self.names) or 'other shapes'}"
+        )
         parameters = dict(module.named_parameters())
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
 
@@ -63,3 +68,55 @@ class FlatLayout:
         assert flat.shape == (self.size,), f"expected [{self.size}], got {tuple(flat.shape)}"
         pieces = torch.split(flat, list(self.sizes))
         return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
+
+
+def _refuse_other_state(module: nn.Module) -> None:
+    """A checkpoint is the vector alone, and workers exchange nothing else."""
+    for name, child in module.named_modules():
+        if getattr(child, "track_running_stats", False):
+            raise ConfigError(
+                f"the model's layer {name} ({type(child).__name__}) keeps running statistics, which asynchronous workers "
+                "cannot share. Use a group or instance norm, or track_running_stats=False"
+            )
+    known = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    for name in module.state_dict():
+        if name not in known:
+            raise ConfigError(
+                f"the model keeps {name} beside its parameters: neither workers nor checkpoints share what becomes of it. "
+                "Register a constant with register_buffer(..., persistent=False), and keep no changing state"
+            )
+
+
+def _refuse_unfit(name: str, parameter: nn.Parameter) -> None:
+    if is_lazy(parameter) or parameter.is_meta:
+        raise ConfigError(
+            f"the model's parameter {name} has no values yet (a lazy layer or the meta device). "
+            "Give the layer its input size, e.g. nn.Linear(inputs, outputs) for nn.LazyLinear(outputs)"
+        )
+    if parameter.dtype != torch.float32:
+        raise ConfigError(
+            f"the model's parameter {name} is {str(parameter.dtype).removeprefix('torch.')}, but shared weights are float32. "
+            "Call .float() on its layer"
+        )
+    if not parameter.requires_grad:
+        raise ConfigError(
+            f"the model's parameter {name} is frozen (requires_grad=False), but every shared weight is trained. "
+            "Register a constant with register_buffer(..., persistent=False) instead"
+        )
+
+
+def _refuse_overlaps(parameters: dict[str, nn.Parameter]) -> None:
+    """Two parameters in one memory would be torn apart: the vector would hold, and train, a copy of each."""
+    held = sorted((p.data_ptr(), _end(p), name) for name, p in parameters.items() if p.numel() > 0)
+    for (_, end, name), (begin, _, other) in itertools.pairwise(held):
+        if begin < end:
+            raise ConfigError(
+                f"the model's parameters {name} and {other} are two that share one memory. "
+                "To tie layers, give both the same nn.Parameter: a.weight = b.weight"
+            )
+
+
+def _end(parameter: Tensor) -> int:
+    """The address behind the last of its numbers."""
+    steps = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
+    return parameter.data_ptr() + (steps + 1) * parameter.element_size()

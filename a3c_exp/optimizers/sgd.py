@@ -1,14 +1,22 @@
 """Stochastic gradient descent with optional momentum on one flat vector."""
 
+import torch
 from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError
 
 
 class SGD:
-    """``v = momentum v + g``, ``w = w - lr v``; equal to ``torch.optim.SGD``.
+    """``v = momentum v + g``, ``w = w - lr v``; equal to ``torch.optim.SGD`` without dampening, Nesterov or weight decay.
+
+    A steady gradient moves weights by ``lr / (1 - momentum)`` of it a step. The velocity is shared: it holds all workers'
+    latest gradients, whoever pushes.
 
     State rows: the velocity if there is momentum, none otherwise.
+
+    Args:
+        lr: base learning rate.
+        momentum: how much of the velocity each update keeps; 0 for none.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -26,6 +34,7 @@ class SGD:
     def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
         if self.momentum:
             velocity = state[0]
-            velocity.mul_(self.momentum).add_(gradient)
+            # One pass: a velocity that was decayed but not yet added to must never lie in shared memory.
+            torch.add(gradient, velocity, alpha=self.momentum, out=velocity)
             gradient = velocity
         weights.add_(gradient, alpha=-lr)

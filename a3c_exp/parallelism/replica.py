@@ -40,8 +40,8 @@ class Gradient:
 class Replica:
     """One training among those that run side by side in this process.
 
-    A budget of steps or episodes is kept exactly by reservation: before a window begins, its worker reserves the steps and episodes that it may
-    use up, in the order of updates; what it did not use goes back with its push.
+    A budget of steps or episodes is kept exactly by reservation: before a window begins, its worker reserves what it may use
+    up, in the order of updates; what it did not use goes back with its push.
 
     Args:
         task: what to train.

@@ -1,11 +1,8 @@
-"""Weights as they were asked for, from the seed alone, and networks that share nothing."""
-
-import math
+"""The report's networks, number for number, and nothing shared between them."""
 
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
-from torch import nn
 from torch.nn import functional
 
 from a3c_exp.core.distributions import Categorical, Normal
@@ -15,11 +12,6 @@ from a3c_exp.optimizers.flat import FlatLayout
 
 PENDULUM = Box(-8.0, 8.0, (3,)), Box(-2.0, 2.0, (1,))
 NO_STATE = torch.zeros(0)
-
-
-def flat(seed: int = 0, weight_std: float | None = 0.1) -> torch.Tensor:
-    model = SeparateMLP(*PENDULUM, seed=seed, weight_std=weight_std)
-    return FlatLayout.of(model).flatten(model)
 
 
 def test_the_reports_network_has_the_reports_layers() -> None:
@@ -32,47 +24,6 @@ def test_the_reports_network_has_the_reports_layers() -> None:
         "value.weight": (1, 100),
     }
     assert FlatLayout.of(SeparateMLP(*PENDULUM)).size == 200 * 4 + 100 * 4 + 2 * 201 + 101
-
-
-def test_weights_are_drawn_with_the_std_that_was_asked_for_and_biases_are_zero() -> None:
-    for std in (0.1, 0.5):
-        model = SeparateMLP(*PENDULUM, actor_hidden=(200, 200), critic_hidden=(200, 200), weight_std=std, seed=1)
-        for name, parameter in model.named_parameters():
-            if name.endswith("bias"):
-                assert torch.count_nonzero(parameter) == 0, name
-                continue
-            count = parameter.numel()  # a bound of five standard errors
-            assert parameter.std().item() == pytest.approx(std, rel=5 / math.sqrt(2 * count)), name
-            assert abs(parameter.mean().item()) < 5 * std / math.sqrt(count), name
-
-
-def test_without_a_std_each_layer_keeps_torchs_own_initialisation() -> None:
-    """Uniform within 1 / sqrt(inputs), biases too: not a Gaussian and not zero."""
-    model = SeparateMLP(*PENDULUM, actor_hidden=(200, 200), critic_hidden=(200, 200), weight_std=None, seed=1)
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            bound = 1 / math.sqrt(layer.in_features)
-            assert 0.5 * bound < layer.bias.abs().max().item() <= bound or layer.bias.numel() < 10
-            assert 0.9 * bound < layer.weight.abs().max().item() <= bound
-            assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.15)
-
-
-@pytest.mark.parametrize("weight_std", [0.1, None])
-def test_the_seed_alone_decides_the_weights(weight_std: float | None) -> None:
-    """Whatever was drawn before in this process: every worker process must begin with the same network."""
-    torch.manual_seed(1)
-    first = flat(seed=5, weight_std=weight_std)
-    torch.manual_seed(2)
-    torch.rand(3)
-    assert torch.equal(flat(seed=5, weight_std=weight_std), first)
-    assert not torch.isclose(flat(seed=6, weight_std=weight_std), first).all()
-
-
-@pytest.mark.parametrize("weight_std", [0.1, None])
-def test_making_a_network_leaves_the_global_random_state_alone(weight_std: float | None) -> None:
-    before = torch.get_rng_state()
-    SeparateMLP(*PENDULUM, weight_std=weight_std, seed=5)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_actor_and_critic_share_no_weight() -> None:
@@ -112,6 +63,14 @@ def test_observations_of_several_dimensions_are_flattened_and_batches_are_not() 
     assert torch.allclose(together.value[3], model(batch[3], NO_STATE).value, atol=1e-6)
 
 
+def test_without_hidden_layers_the_network_is_linear() -> None:
+    model = SeparateMLP(PENDULUM[0], Discrete(4), actor_hidden=(), critic_hidden=(), seed=2)
+    x, y = torch.randn(2, 3, generator=torch.Generator().manual_seed(1))
+    middle = model((x + y) / 2, NO_STATE)
+    assert torch.allclose(middle.value, (model(x, NO_STATE).value + model(y, NO_STATE).value) / 2, atol=1e-6)
+    assert FlatLayout.of(model).size == 4 * 4 + 4
+
+
 def test_the_family_fits_the_action_space() -> None:
     categorical, normal = (SeparateMLP(PENDULUM[0], space).family for space in (Discrete(4), Box(-1.0, 1.0, (2, 2))))
     assert isinstance(categorical, Categorical)
@@ -131,9 +90,10 @@ def test_training_and_evaluation_see_the_same_network() -> None:
     ("arguments", "says"),
     [
         ({"activation": "rleu"}, "model.activation is rleu"),
-        ({"actor_hidden": ()}, "model.actor_hidden is \\[\\]"),
+        ({"actor_hidden": (-1,)}, "model.actor_hidden is \\[-1\\]"),
         ({"critic_hidden": (100, 0)}, "model.critic_hidden is \\[100, 0\\]"),
         ({"weight_std": 0.0}, "model.weight_std is 0.0"),
+        ({"orthogonal": True}, "model.orthogonal=true and model.weight_std=0.1 are two ways"),
     ],
 )
 def test_an_impossible_network_is_refused_with_what_to_type(arguments: dict[str, object], says: str) -> None:

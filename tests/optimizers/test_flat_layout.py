@@ -1,5 +1,7 @@
 """All weights of a model as one vector: nothing is lost, moved or copied on the way."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -85,9 +87,131 @@ def test_norms_without_running_statistics_are_welcome(layer: nn.Module) -> None:
     FlatLayout.of(nn.Sequential(nn.Linear(2, 3), layer))
 
 
-def test_other_precisions_are_refused() -> None:
-    with pytest.raises(AssertionError, match=r"float32: \['weight', 'bias'\]"):
-        FlatLayout.of(nn.Linear(2, 3).double())
+class Learned(nn.Module):
+    """One parameter, as given."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = parameter
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        (nn.Parameter(torch.zeros(2, dtype=torch.float64)), "weight is float64, but shared weights are float32"),
+        (nn.Parameter(torch.zeros(2, dtype=torch.bfloat16)), "weight is bfloat16, but shared weights are float32"),
+        (nn.Parameter(torch.zeros(2, dtype=torch.complex64)), "weight is complex64, but shared weights are float32"),
+        (nn.Parameter(torch.zeros(2, dtype=torch.int64), requires_grad=False), "weight is int64"),
+        (nn.Parameter(torch.zeros(2), requires_grad=False), r"weight is frozen \(requires_grad=False\)"),
+        (nn.UninitializedParameter(), "weight has no values yet"),
+        (nn.Parameter(torch.zeros(2, device="meta")), "weight has no values yet"),
+    ],
+    ids=str,
+)
+def test_a_parameter_that_the_vector_cannot_hold_is_refused_in_one_line(parameter: nn.Parameter, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        FlatLayout.of(nn.Sequential(nn.Linear(2, 2), Learned(parameter)))
+    assert "parameter 1.weight" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_lazy_layer_is_named_before_it_is_met() -> None:
+    with pytest.raises(ConfigError, match=r"parameter 1\.weight has no values yet"):
+        FlatLayout.of(nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3)))
+
+
+def test_a_model_without_parameters_has_nothing_to_train() -> None:
+    with pytest.raises(ConfigError, match="has no parameters"):
+        FlatLayout.of(nn.Sequential(nn.ReLU()))
+
+
+class Counting(nn.Module):
+    """Keeps a number beside its parameters."""
+
+    def __init__(self, persistent: bool) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("seen", torch.zeros(()), persistent=persistent)
+
+
+class Remembering(nn.Linear):
+    """Keeps something that is no tensor."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": 3}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        (Counting(persistent=True), "seen"),
+        (Remembering(2, 2), "_extra_state"),
+        (nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2)), "parametrizations.weight.0._u"),
+    ],
+    ids=["buffer", "extra state", "spectral norm"],
+)
+def test_state_that_would_be_lost_is_refused(model: nn.Module, kept: str) -> None:
+    """Training changes it in each worker by itself, and a checkpoint has no place for it."""
+    with pytest.raises(ConfigError, match=f"the model keeps {kept} beside its parameters") as caught:
+        FlatLayout.of(model)
+    assert "\n" not in str(caught.value)
+
+
+def test_constants_are_welcome() -> None:
+    layout = FlatLayout.of(Counting(persistent=False))
+    assert layout.names == ("layer.weight", "layer.bias")
+
+
+def test_parametrized_layers_are_trained_through_their_own_parameters() -> None:
+    model = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    layout, x = FlatLayout.of(model), torch.ones(3)
+    assert layout.size == 2 + 2 + 6
+    flat = (2 * layout.flatten(model)).requires_grad_()  # twice the direction is the same direction: twice the scale remains
+    output = functional_call(model, layout.unflatten(flat), (x,))
+    assert torch.allclose(output, 2 * model(x), rtol=1e-5)
+    (gradient,) = torch.autograd.grad(output.sum(), flat)
+    assert torch.count_nonzero(gradient[:4]) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.append(nn.Linear(3, 3)),
+        lambda model: model.pop(4),
+        lambda model: setattr(model[3], "weight", nn.Parameter(torch.zeros(5, 18))),
+    ],
+    ids=["came", "went", "changed"],
+)
+def test_a_model_that_changed_since_its_layout_was_taken_is_noticed(change: Callable[[nn.Sequential], None]) -> None:
+    model = net()
+    layout = FlatLayout.of(model)
+    change(model)
+    with pytest.raises(AssertionError, match="other parameters than its layout"):
+        layout.flatten(model)
+
+
+def test_parameters_side_by_side_in_one_memory_are_no_tie() -> None:
+    """As where a GRU's weights are packed for a GPU, or a module's are views of one vector."""
+    flat, layout = torch.zeros(94), FlatLayout.of(net())
+    model = net()
+    nn.utils.vector_to_parameters(flat, model.parameters())
+    assert len({parameter.untyped_storage().data_ptr() for parameter in model.parameters()}) == 1
+    assert FlatLayout.of(model) == layout
+
+
+def test_two_parameters_in_one_memory_are_refused() -> None:
+    """Tied by their storage they would be torn apart in the vector without a word."""
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = nn.Parameter(model[0].weight.detach().T)
+    with pytest.raises(ConfigError, match=r"0\.weight and 1\.weight are two that share one memory") as caught:
+        FlatLayout.of(model)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_shared_parameter_stands_in_the_vector_once() -> None:
@@ -98,6 +222,11 @@ def test_a_shared_parameter_stands_in_the_vector_once() -> None:
 
     def double(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: 2 * weight for name, weight in weights.items()}
+
+    flat = layout.flatten(model).requires_grad_()
+    (gradient,) = torch.autograd.grad(functional_call(model, layout.unflatten(flat), (torch.ones(3),)).sum(), flat)
+    model(torch.ones(3)).sum().backward()
+    assert torch.allclose(gradient[:9], model[0].weight.grad.reshape(-1))  # of both uses
 
     tied = functional_call(model, double(layout.unflatten(layout.flatten(model))), (torch.ones(3),))
     twice = 2 * (model[0].weight @ (2 * (model[0].weight.sum(1) + model[0].bias)) + model[1].bias)

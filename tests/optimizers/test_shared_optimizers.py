@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.base import Optimizer
+from a3c_exp.optimizers.rmsprop import RMSprop
 from a3c_exp.optimizers.sgd import SGD
 
 P, STEPS = 40, 50
@@ -24,6 +25,11 @@ CASES = {
     ),
     "sgd": (SGD(0.1), lambda p: torch.optim.SGD(p, 0.1)),
     "sgd with momentum": (SGD(0.1, momentum=0.9), lambda p: torch.optim.SGD(p, 0.1, momentum=0.9)),
+    "rmsprop of torch": (RMSprop(1e-2, eps=1e-8, eps_inside_sqrt=False), lambda p: torch.optim.RMSprop(p, 1e-2)),
+    "rmsprop of torch with momentum": (
+        RMSprop(1e-3, alpha=0.9, eps=1e-3, momentum=0.8, eps_inside_sqrt=False),
+        lambda p: torch.optim.RMSprop(p, 1e-3, alpha=0.9, eps=1e-3, momentum=0.8),
+    ),
 }
 
 
@@ -38,6 +44,11 @@ def start() -> Tensor:
     return torch.randn(P, generator=torch.Generator().manual_seed(2))
 
 
+def assert_same(weights: Tensor, reference: Tensor) -> None:
+    """To the last bits of the largest number that went into any of them."""
+    np.testing.assert_allclose(weights, reference, rtol=0, atol=1e-6 + 2e-7 * reference.abs().max().item())
+
+
 @pytest.mark.parametrize("name", list(CASES))
 def test_every_step_is_that_of_torch(name: str) -> None:
     ours, theirs = CASES[name]
@@ -45,11 +56,11 @@ def test_every_step_is_that_of_torch(name: str) -> None:
     state, reference = torch.zeros(ours.state_rows, P), theirs([parameter])
     for updates, gradient in enumerate(gradients()):
         kept = gradient.clone()
-        ours.step(weights, gradient, state, updates)
+        ours.step(weights, gradient, state, updates, ours.lr)
         assert torch.equal(gradient, kept)  # another worker's gradient may still be read
         parameter.grad = gradient.clone()
         reference.step()
-        np.testing.assert_allclose(weights, parameter.detach(), rtol=0, atol=1e-6)
+        assert_same(weights, parameter.detach())
     assert not torch.allclose(weights, start(), atol=1e-4)
 
 
@@ -59,11 +70,11 @@ def test_all_state_is_in_the_rows_and_the_count(name: str) -> None:
     optimizer, _ = CASES[name]
     weights, state = start(), torch.zeros(optimizer.state_rows, P)
     for updates, gradient in enumerate(gradients()):
-        optimizer.step(weights, gradient, state, updates)
+        optimizer.step(weights, gradient, state, updates, optimizer.lr)
         if updates == 19:
             saved, saved_state = weights.clone(), state.clone()
     for updates, gradient in list(enumerate(gradients()))[20:]:
-        optimizer.step(saved, gradient, saved_state, updates)
+        optimizer.step(saved, gradient, saved_state, updates, optimizer.lr)
     assert torch.equal(saved, weights)
     assert torch.equal(saved_state, state)
 
@@ -75,10 +86,28 @@ def test_a_step_changes_the_given_memory_and_no_other(name: str) -> None:
     block = torch.zeros(3 + optimizer.state_rows, P)
     block[1] = start()
     for updates, gradient in enumerate(gradients()[:3]):
-        optimizer.step(block[1], gradient, block[2 : 2 + optimizer.state_rows], updates)
+        optimizer.step(block[1], gradient, block[2 : 2 + optimizer.state_rows], updates, optimizer.lr)
     assert not torch.equal(block[1], start())
     assert torch.count_nonzero(block[0]) == torch.count_nonzero(block[-1]) == 0
     assert all(torch.count_nonzero(row) for row in block[2:-1])
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_the_rate_is_the_callers_and_not_the_optimisers(name: str) -> None:
+    """A schedule and a rate for each worker, against torch's ``param_groups``; the base rate plays no part."""
+    ours, theirs = CASES[name]
+    weights, parameter = start(), nn.Parameter(start())
+    state, reference = torch.zeros(ours.state_rows, P), theirs([parameter])
+    for updates, gradient in enumerate(gradients()):
+        rate = ours.lr * (1.5 if updates % 2 else 0.1) * (1 - updates / STEPS)
+        ours.step(weights, gradient, state, updates, rate)
+        reference.param_groups[0]["lr"] = rate
+        parameter.grad = gradient.clone()
+        reference.step()
+        assert_same(weights, parameter.detach())
+    before = weights.clone()
+    ours.step(weights, gradients()[0], state, STEPS, 0.0)
+    assert torch.equal(weights, before)
 
 
 def test_adams_rows_are_the_first_and_the_second_moment_in_that_order() -> None:
@@ -87,7 +116,7 @@ def test_adams_rows_are_the_first_and_the_second_moment_in_that_order() -> None:
     weights, parameter, state = start(), nn.Parameter(start()), torch.zeros(2, P)
     reference = theirs([parameter])
     for updates, gradient in enumerate(gradients()[:5]):
-        ours.step(weights, gradient, state, updates)
+        ours.step(weights, gradient, state, updates, ours.lr)
         parameter.grad = gradient
         reference.step()
     moments = reference.state[parameter]
@@ -103,6 +132,11 @@ WRONG = [
     (lambda: Adam(1e-3, weight_decay=-1.0), "optimizer.weight_decay"),
     (lambda: SGD(-1.0), "optimizer.lr is -1.0"),
     (lambda: SGD(0.1, momentum=1.0), "optimizer.momentum is 1.0"),
+    (lambda: RMSprop(float("inf")), "optimizer.lr is inf"),
+    (lambda: RMSprop(1e-3, alpha=1.0), "optimizer.alpha is 1.0"),
+    (lambda: RMSprop(1e-3, eps=0.0), "optimizer.eps is 0.0"),
+    (lambda: RMSprop(1e-3, momentum=-0.1), "optimizer.momentum is -0.1"),
+    (lambda: RMSprop(1e-3, initial_square=-1.0), "optimizer.initial_square is -1.0"),
 ]
 
 

@@ -218,8 +218,8 @@ class Tick:
     lr = 2.0**-10
     state_rows = 1
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int) -> None:
-        weights.add_(self.lr)
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+        weights.add_(lr)
         state.add_(1.0)
 
 
@@ -248,13 +248,13 @@ class Deadly:
         self.lr = inner.lr
         self.state_rows = inner.state_rows
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
         if updates < self._at or not self._is_chosen():
-            self._inner.step(weights, gradient, state, updates)
+            self._inner.step(weights, gradient, state, updates, lr)
             return
         written = {"before_write": 0, "half_written": weights.numel() // 2, "all_written": weights.numel()}[self._point]
         if written:
-            self._inner.step(weights[:written], gradient[:written], state[:, :written], updates)
+            self._inner.step(weights[:written], gradient[:written], state[:, :written], updates, lr)
         os.kill(os.getpid(), self._ending)
 
     def _is_chosen(self) -> bool:

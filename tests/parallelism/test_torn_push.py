@@ -22,7 +22,7 @@ def after(pushes: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights and optimiser state after this many whole pushes."""
     weights, state = torch.ones(P), torch.zeros(2, P)
     for update in range(pushes):
-        ADAM.step(weights, GRADIENT, state, update)
+        ADAM.step(weights, GRADIENT, state, update, ADAM.lr)
     return weights, state
 
 

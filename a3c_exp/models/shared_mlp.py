@@ -1,0 +1,55 @@
+"""One body that policy and value share, with a last layer each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from gymnasium import Space
+from torch import Tensor, nn
+
+from a3c_exp.models.base import ActorCritic, PolicyValue
+from a3c_exp.models.dense import Dense, Flattened
+from a3c_exp.models.heads import HeadSpec, make_head
+from a3c_exp.models.initialisation import initialise
+
+
+class SharedMLP(ActorCritic):
+    """The CartPole notebook's network: 4 -> 128 -> 128, ReLU, then two logits and a value.
+
+    Args:
+        observation_space, action_space: of one environment.
+        hidden: widths of the shared layers; none makes a linear network.
+        activation: one of relu, relu6, tanh, elu, silu.
+        head: the policy's last layer.
+        weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialisation.
+        orthogonal: draw orthogonal weights instead.
+        seed: of the weights.
+
+    Raises:
+        ConfigError: a width below 1, an unknown activation, two ways to draw weights, or a head that does not fit the action
+            space.
+    """
+
+    def __init__(
+        self,
+        observation_space: Space[Any],
+        action_space: Space[Any],
+        hidden: Sequence[int] = (128, 128),
+        activation: str = "relu",
+        head: HeadSpec | None = None,
+        weight_std: float | None = None,
+        orthogonal: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.flat = Flattened(observation_space)
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
+            self.body = Dense("hidden", self.flat.size, hidden, activation)
+            self.policy = make_head(self.body.outputs, action_space, head or HeadSpec())
+            self.value = nn.Linear(self.body.outputs, 1)
+        self.family = self.policy.family
+        initialise(self, self.policy, self.value, weight_std, orthogonal, seed)
+
+    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
+        features = self.body(self.flat(observation))
+        return PolicyValue(self.policy(features), self.value(features).squeeze(-1), state)

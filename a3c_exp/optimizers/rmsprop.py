@@ -1,0 +1,97 @@
+"""Shared RMSprop, the A3C paper's optimiser, on one flat vector."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from a3c_exp.core.errors import ConfigError
+
+
+class RMSprop:
+    """``g = alpha g + (1 - alpha) d^2``, ``w = w - lr d / sqrt(g + eps)``; g is shared by all workers.
+
+    Mnih et al. 2016 (arXiv:1602.01783), section 4, "Shared RMSProp", with eps inside the root as printed there (and as in
+    TensorFlow's); ``torch.optim.RMSprop`` has ``sqrt(g) + eps``. The two differ much for an eps as large as A3C's. With
+    momentum ``v = momentum v + d / sqrt(g + eps)``, ``w = w - lr v``, as in torch: the rate stands outside v, so annealing it
+    also slows what is already under way.
+
+    The row of g holds what gradients added to it. What is left of its initial value after t updates is
+    ``initial_square * alpha^t``, known from t alone, so state starts as all zeros whatever that value is.
+
+    State rows: the mean square of gradients, then the velocity if there is momentum.
+
+    Args:
+        lr: base learning rate. The paper draws it log-uniformly from 1e-4..1e-2.
+        alpha: how much of g each update keeps; .99 in the paper.
+        eps: keeps the division finite; large values make small gradients take small steps. The paper does not say it: .1 is
+            V. Mnih's answer to the author of https://github.com/muupan/async-rl (its wiki, with an lr of 7e-4).
+        momentum: of the velocity; 0 for none.
+        eps_inside_sqrt: ``False`` is torch's way.
+        initial_square: g before the first update: torch's is 0, TensorFlow's 1 (gentler first steps).
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    def __init__(
+        self,
+        lr: float,
+        alpha: float = 0.99,
+        eps: float = 0.1,
+        momentum: float = 0.0,
+        eps_inside_sqrt: bool = True,
+        initial_square: float = 0.0,
+    ) -> None:
+        if not 0 < lr < math.inf:
+            raise ConfigError(f"optimizer.lr is {lr}, but a learning rate is above 0. Try optimizer.lr=7e-4")
+        if not 0 <= alpha < 1:
+            raise ConfigError(f"optimizer.alpha is {alpha}, but it lies in [0, 1). Try optimizer.alpha=0.99")
+        if not 0 < eps < math.inf:
+            raise ConfigError(f"optimizer.eps is {eps}, but it is above 0. Try optimizer.eps=0.1")
+        if not 0 <= momentum < 1:
+            raise ConfigError(f"optimizer.momentum is {momentum}, but it lies in [0, 1). Try optimizer.momentum=0.9")
+        if not 0 <= initial_square < math.inf:
+            raise ConfigError(
+                f"optimizer.initial_square is {initial_square}, but a square is at least 0. Try optimizer.initial_square=1"
+            )
+        self.lr = lr
+        self.alpha = alpha
+        self.eps = eps
+        self.momentum = momentum
+        self.eps_inside_sqrt = eps_inside_sqrt
+        self.initial_square = initial_square
+        self.state_rows = 2 if momentum else 1
+        self._scratch = torch.empty(0)
+
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+        square = state[0]
+        rest = self.initial_square * self.alpha ** (updates + 1)
+        scratch = self._scratch_like(weights)
+        torch.mul(gradient, gradient, out=scratch)
+        # Shared memory is written once an element, with its final value: a decay first and a sum afterwards would show
+        # lock-free neighbours a square without this gradient, and leave it so where the process is killed in between.
+        square.lerp_(scratch, 1.0 - self.alpha)
+        if self.eps_inside_sqrt:
+            torch.add(square, rest + self.eps, out=scratch).sqrt_()
+        elif rest:
+            torch.add(square, rest, out=scratch).sqrt_().add_(self.eps)
+        else:
+            torch.sqrt(square, out=scratch).add_(self.eps)
+        if self.momentum:
+            velocity = state[1]
+            torch.div(gradient, scratch, out=scratch)
+            torch.add(scratch, velocity, alpha=self.momentum, out=velocity)
+            weights.add_(velocity, alpha=-lr)
+        else:
+            weights.addcdiv_(gradient, scratch, value=-lr)
+
+    def _scratch_like(self, weights: Tensor) -> Tensor:
+        # Kept between steps: fresh memory for millions of weights costs page faults at every push.
+        if self._scratch.shape != weights.shape or self._scratch.device != weights.device:
+            self._scratch = torch.empty_like(weights)
+        return self._scratch
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_scratch": torch.empty(0)}  # each process writes to its own
