@@ -58,7 +58,7 @@ def assemble(config: DictConfig) -> Assembly:
         make_model=blueprint(config.model, "model", given=("observation_space", "action_space", "seed")),
         optimizer=optimizer,
         learner=learner_spec(config),
-        exploration=exploration(config, optimizer.lr),
+        exploration=exploration(config),
         workers=config.workers,
         budget=Budget(config.max_episodes, config.max_env_steps, config.max_updates),
         max_episode_steps=config.max_episode_steps,
@@ -114,8 +114,8 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
     )
 
 
-def exploration(config: DictConfig, lr: float) -> Exploration:
-    """What differs between workers and what falls over time; ``lr``: the optimiser's."""
+def exploration(config: DictConfig) -> Exploration:
+    """What differs between workers and what falls over time."""
 
     def spread(key: str) -> Spread | None:
         node = config.per_worker[key]
@@ -123,7 +123,7 @@ def exploration(config: DictConfig, lr: float) -> Exploration:
             return None
         return Spread(key, SpreadKind(node.kind), node.low, node.high, tuple(node["values"]))
 
-    return Exploration(config.beta, lr, spread("beta"), spread("lr"), Anneal(config.anneal))
+    return Exploration(spread("beta"), spread("lr"), Anneal(config.anneal))
 
 
 def evaluation_spec(config: DictConfig) -> EvaluationSpec:

@@ -8,9 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from a3c_exp.core.choices import Anneal, SpreadKind
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.seeding import Purpose, stream
@@ -68,30 +65,16 @@ class Spread:
 
 @dataclass(frozen=True)
 class Exploration:
-    """Each worker's own entropy coefficient and learning rate, and how the rates fall.
+    """Which values are each worker's own, and how learning rates fall.
 
     Attributes:
-        entropy_coef: of all workers, where none is drawn.
-        lr: likewise the learning rate at the beginning.
-        beta_spread, lr_spread: where each worker draws its own.
-        anneal: none, or linear to zero over the budget.
+        beta, lr: where each worker draws its own entropy coefficient and its own learning rate; ``None``: all are alike.
+        anneal: of the learning rate: none, or linear to zero over the budget.
     """
 
-    entropy_coef: float
-    lr: float
-    beta_spread: Spread | None = None
-    lr_spread: Spread | None = None
+    beta: Spread | None = None
+    lr: Spread | None = None
     anneal: Anneal = Anneal.none
-
-    def entropy_coefs(self, seed: int, workers: Sequence[int]) -> NDArray[np.float32]:
-        """``[len(workers)]``."""
-        spread = self.beta_spread
-        own = [self.entropy_coef if spread is None else spread.draw(seed, worker) for worker in workers]
-        return np.array(own, np.float32)
-
-    def rates(self, seed: int, workers: Sequence[int]) -> list[float]:
-        """Learning rates at the beginning, one a worker."""
-        return [self.lr if self.lr_spread is None else self.lr_spread.draw(seed, worker) for worker in workers]
 
     def factor(self, fraction: float) -> float:
         """What rates are multiplied by when ``fraction`` of the budget is used up."""
@@ -100,4 +83,4 @@ class Exploration:
     @property
     def differs(self) -> bool:
         """Whether workers differ at all."""
-        return self.beta_spread is not None or self.lr_spread is not None
+        return self.beta is not None or self.lr is not None

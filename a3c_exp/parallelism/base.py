@@ -1,7 +1,7 @@
 """What every way to parallelise is given, what it reports, and what it must offer to the trainer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -29,12 +29,12 @@ class Task:
         make_model: called with the two spaces and a seed.
         optimizer: shared arithmetic; its state lives with the weights.
         learner: how experience becomes gradients.
-        exploration: what differs between workers and falls over time.
         workers: N logical workers.
         budget: what ends training.
         max_episode_steps: the time limit in environment steps, or ``None`` for none.
         seed: root of all random streams; of the first, where several seeds are trained together.
         num_seeds: S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``.
+        exploration: what differs between workers and falls over time.
         device: where the networks run; the shared weights are always in main memory.
     """
 
@@ -42,13 +42,13 @@ class Task:
     make_model: MakeModel
     optimizer: Optimizer
     learner: LearnerSpec
-    exploration: Exploration
     workers: int
     budget: Budget
     max_episode_steps: int | None
     seed: int
     device: str = "cpu"
     num_seeds: int = 1
+    exploration: Exploration = field(default_factory=Exploration)
 
     @property
     def seeds(self) -> range:
@@ -59,10 +59,20 @@ class Task:
         """What each worker of a training has of its own, ``{"worker", "entropy_coef", "lr"}``; empty where all are alike."""
         if not self.exploration.differs:
             return []
-        ids = range(self.workers)
-        coefs, rates = self.exploration.entropy_coefs(seed, ids).tolist(), self.exploration.rates(seed, ids)
-        pairs = zip(coefs, rates, strict=True)
-        return [{"worker": worker, "entropy_coef": coef, "lr": rate} for worker, (coef, rate) in enumerate(pairs)]
+        return [
+            {"worker": worker, "entropy_coef": self.entropy_coef(seed, worker), "lr": self.lr(seed, worker)}
+            for worker in range(self.workers)
+        ]
+
+    def entropy_coef(self, seed: int, worker: int) -> float:
+        """A worker's entropy coefficient, in the training with this seed."""
+        own = self.exploration.beta
+        return self.learner.loss.entropy_coef if own is None else own.draw(seed, worker)
+
+    def lr(self, seed: int, worker: int) -> float:
+        """A worker's learning rate before it is annealed."""
+        own = self.exploration.lr
+        return self.optimizer.lr if own is None else own.draw(seed, worker)
 
     def model(self, envs: Environments, seed: int | None = None) -> tuple[ActorCritic, FlatLayout]:
         """The network for these environments' spaces, with its seeded initial weights, and its layout."""

@@ -83,7 +83,7 @@ class HogwildWorkers:
         self._workers = StackedWorkers(
             task, members, counters[0, first:last], counters[1, first:last], lambda _: self._take_ticket()
         )
-        self._rates = task.exploration.rates(task.seed, self._ids)
+        self._rates = [task.lr(*member) for member in members]
         self._rounds = counters[0, first:last]
         self._pulled_at = [self._shared.pull(own) for own in self._workers.weights]
         self._tally = Tally()

@@ -57,7 +57,7 @@ class Replica:
         self.optimizer_state = state.optimizer_state.to(weights.device, copy=True)
         self.updates, self.env_steps, self.episodes = state.updates, state.env_steps, state.episodes
         self._task = task
-        self._rates = task.exploration.rates(self.seed, range(task.workers))
+        self._rates = [task.lr(self.seed, worker) for worker in range(task.workers)]
         self.steps = np.zeros(task.workers, np.int64)  # reserved by each worker and not yet settled
         self.tickets = np.zeros(task.workers, np.int64)  # episodes that each worker may still begin
         self.under_way = 0  # episodes begun whose end is not settled

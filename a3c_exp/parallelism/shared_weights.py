@@ -86,20 +86,20 @@ class SharedWeights:
             into.copy_(self._memory[self._control[1] % 2, 0])
             return self.updates()
 
-    def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float) -> tuple[int, int]:
+    def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float | None = None) -> tuple[int, int]:
         """Apply a gradient ``[P]`` once, then pull.
 
         Args:
             gradient: computed from the weights that were pulled at update ``pulled_at``.
             into: ``[P]`` receives the new weights.
             pulled_at: what the last pull returned.
-            lr: learning rate.
+            lr: learning rate; ``None`` takes the optimiser's own.
 
         Returns:
             The policy lag of this push, in updates, and the update that ``into`` stands at.
         """
         push = self._push_locked if self._locked else self._push_free
-        return push(gradient, into, pulled_at, lr)
+        return push(gradient, into, pulled_at, self._optimizer.lr if lr is None else lr)
 
     def _push_locked(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float) -> tuple[int, int]:
         with self.lock:

@@ -27,7 +27,7 @@ class Synchronous(InProcess):
 
     def check(self, task: Task) -> None:
         super().check(task)
-        if task.exploration.lr_spread is not None:
+        if task.exploration.lr is not None:
             raise ConfigError(
                 "per_worker.lr gives each worker a learning rate of its own, but in parallelism=synchronous all workers make "
                 "one update together. Try per_worker.lr=null, or parallelism=deterministic"

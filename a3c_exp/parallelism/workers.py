@@ -88,8 +88,7 @@ class StackedWorkers:
             keep_actions,
         )
         self._loss = window_loss(model, self.layout, task.learner)
-        own = [task.exploration.entropy_coefs(member.seed, [member.worker])[0] for member in self.members]
-        coefs = torch.from_numpy(np.array(own, np.float32)).to(task.device)
+        coefs = torch.tensor([task.entropy_coef(*member) for member in self.members], device=task.device)
         self._entropy_coef = coefs.view(rows, -1) if rows < len(self.members) else coefs
         self._stackable = model.stackable
         self._stacked_gradient: Stacked | None = None

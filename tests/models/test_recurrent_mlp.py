@@ -249,7 +249,7 @@ def test_the_command_line_reaches_every_option(overrides: list[str]) -> None:
     made = assemble(job.config)
     keywords = made.task.make_model.keywords
     assert (
-        made.initial_state.weights.numel()
+        made.initial_states[0].weights.numel()
         == FlatLayout.of(RecurrentMLP(Box(-1.0, 1.0, (3,)), Box(-2.0, 2.0, (1,)), **keywords)).size
     )
     assert keywords["cell"] == ("lstm" if "model.cell=lstm" in overrides else "gru")

@@ -127,6 +127,6 @@ def test_an_impossible_network_is_refused_with_what_to_type(arguments: dict[str,
 
 def test_on_cartpole_the_option_alone_is_the_notebooks_network() -> None:
     (job,) = jobs(["env=gymnasium", "env.id=CartPole-v1", "model=shared_mlp"], multirun=False)
-    made = assemble(job.config).initial_state.weights
+    made = assemble(job.config).initial_states[0].weights
     model = SharedMLP(*CARTPOLE, seed=job.config.seed)
     assert torch.equal(made, FlatLayout.of(model).flatten(model))

@@ -17,6 +17,7 @@ from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import EpisodeEvent, Event, Notice, TallyEvent, Task
 from a3c_exp.parallelism.hogwild import Hogwild
 from a3c_exp.parallelism.tally import Tally
+from a3c_exp.track import NEVER
 from tests.parallelism.faulty import Countdown, Tick
 from tests.parallelism.pushing import PATIENCE, SLACK
 
@@ -67,7 +68,7 @@ class Training:
         self.stop_seconds = 0.0
 
     def __enter__(self) -> "Training":
-        self.hogwild.start(self.task, self.state)
+        self.events += self.hogwild.start(self.task, [self.state])
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -96,7 +97,7 @@ class Training:
         """Let training go on until then."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            self.events += self.hogwild.advance(0.05)
+            self.events += self.hogwild.advance(0.05, [NEVER])
             self.workers()
             assert time.monotonic() < deadline, f"{what} did not come; {self.hogwild.counts()}, {self.notices}"
 

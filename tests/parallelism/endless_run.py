@@ -7,6 +7,7 @@ main process is gone only by looking.
 from a3c_exp.core.budget import Budget
 from a3c_exp.parallelism.hogwild import Hogwild
 from a3c_exp.parallelism.ledger import Slot
+from a3c_exp.track import NEVER
 from tests.parallelism.driving import Training, small_task
 
 
@@ -16,7 +17,7 @@ def main() -> None:
         training.until(lambda: bool(hogwild._ledger.table[:, Slot.heartbeat].all()) and hogwild.counts().updates > 50, "work")
         print("working", *training.workers(), flush=True)
         while True:
-            training.hogwild.advance(0.1)
+            training.hogwild.advance(0.1, [NEVER])
 
 
 if __name__ == "__main__":

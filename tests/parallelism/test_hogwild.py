@@ -190,7 +190,7 @@ def test_a_start_method_that_forks_after_torch_has_run_is_refused() -> None:
     task = small_task(Budget(max_episodes=1), workers=1)
     hogwild = Hogwild(start_method="fork")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="forkserver or spawn"):
-        hogwild.start(task, initial(task))
+        hogwild.start(task, [initial(task)])
 
 
 def test_more_processes_than_workers_are_not_started() -> None:

@@ -15,6 +15,7 @@ from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import WorkerError
 from a3c_exp.parallelism.base import EpisodeEvent
 from a3c_exp.parallelism.hogwild import Hogwild
+from a3c_exp.track import NEVER
 from tests.parallelism.driving import ENDLESS, Training, alive, descendants, small_task
 from tests.parallelism.faulty import Countdown, Deadly, Faults, Gathering, PackedOnce, Tick
 from tests.parallelism.pushing import PATIENCE, SLACK
@@ -151,7 +152,7 @@ def test_processes_that_did_start_do_not_outlive_one_that_could_not() -> None:
     task = replace(small_task(ENDLESS, workers=3), make_envs=PackedOnce(Countdown))
     training = Training(Hogwild(processes=3), task)
     with pytest.raises(OSError, match="no more"):
-        training.hogwild.start(task, training.state)
+        training.hogwild.start(task, [training.state])
     assert training.workers() == []
 
 
@@ -176,7 +177,7 @@ def test_workers_are_not_blamed_for_the_sleep_of_the_main_process() -> None:
         (pid,) = training.workers()
         os.kill(pid, signal.SIGSTOP)
         time.sleep(2.5)  # everything stands still, this process too
-        training.events += training.hogwild.advance(0.0)
+        training.events += training.hogwild.advance(0.0, [NEVER])
         os.kill(pid, signal.SIGCONT)
         updates = training.hogwild.counts().updates
         training.until(lambda: training.hogwild.counts().updates > updates, "more work")
