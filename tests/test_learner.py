@@ -196,12 +196,13 @@ def test_figures_speak_of_valid_steps_only() -> None:
             Stat.error_sum: error.sum(),
             Stat.error_square_sum: (error**2).sum(),
             Stat.value_sum: value.sum(),
+            Stat.value_square_sum: (value**2).sum(),
             Stat.value_loss: (error**2).mean(),
             Stat.entropy: Categorical(logits=output.parameters).entropy().mean().item(),
         }
         for stat, number in want.items():
             assert figures[k, stat].item() == pytest.approx(number, rel=1e-4, abs=1e-5), stat.name
-        parts = figures[k, Stat.policy_loss] + 0.7 * figures[k, Stat.value_loss] - 0.1 * figures[k, Stat.entropy]
+        parts = figures[k, Stat.policy_loss] + 0.7 * figures[k, Stat.value_loss] - coefs(MEANS)[k] * figures[k, Stat.entropy]
         assert figures[k, Stat.loss].item() == pytest.approx(parts.item(), rel=1e-5, abs=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 import time
 
+from a3c_exp.core.budget import Budget
 from a3c_exp.core.records import Episode, Evaluation, Json, Metrics, Status
 from a3c_exp.logging.base import RunInfo
 
@@ -13,6 +14,7 @@ class Progress:
         self.run = run
         self.episodes = run.start_episode
         self.env_steps = run.start_env_step
+        self.updates = 0
         self.moving_average: float | None = None
         self.last_metrics: Metrics | None = None
         self.last_evaluation: Evaluation | None = None
@@ -22,12 +24,14 @@ class Progress:
 
     def episode(self, episode: Episode) -> None:
         self.episodes = max(self.episodes, episode.episode)
+        self.updates = max(self.updates, episode.update)
         self.env_steps = max(self.env_steps, episode.env_step)
         self.moving_average = episode.moving_average
 
     def metrics(self, metrics: Metrics) -> None:
         self.episodes = max(self.episodes, metrics.episode)
         self.env_steps = max(self.env_steps, metrics.env_step)
+        self.updates = max(self.updates, metrics.update)
         self.last_metrics = metrics
         if metrics.moving_average is not None:
             self.moving_average = metrics.moving_average
@@ -42,9 +46,9 @@ class Progress:
     def fraction(self) -> float | None:
         """Of the budget that is nearer its end; ``None`` where nothing ends the run."""
         budget = self.run.budget
-        pairs = ((self.episodes, budget.max_episodes), (self.env_steps, budget.max_env_steps))
-        parts = [done / limit for done, limit in pairs if limit]
-        return min(1.0, max(parts)) if parts else None
+        if budget == Budget():
+            return None
+        return budget.fraction(self.episodes, self.env_steps, self.updates)
 
     @property
     def elapsed(self) -> float:
