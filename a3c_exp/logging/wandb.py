@@ -101,6 +101,9 @@ class WandbLogger(QuietLogger):
     def metrics(self, metrics: Metrics) -> None:
         values = metrics.json()
         env_step = values.pop("env_step")
+        for key in ("worker_steps_per_second", "worker_updates_per_second"):
+            each = values.pop(key)
+            values |= {f"{key}/{worker}": value for worker, value in enumerate(each)}
         last = {key: values.pop(key) for key in ("update", "episode", "wall_time", "moving_average")}
         most = {key: values.pop(key) for key in ("grad_norm_max", "policy_lag_max")}
         self._metrics.add(env_step, values, last, most)
