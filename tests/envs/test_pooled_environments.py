@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat import FlatLayout
+from a3c_exp.parallelism.supervisor import warm_up
 from a3c_exp.rollout import Rollout
 from tests.envs.scripted import ScriptedEnvironments
 from tests.envs.troubled import FATAL, RememberingEnvironments, TroubledEnvironments
@@ -51,7 +52,7 @@ def nothing_left() -> Iterator[None]:
     def give_up(number: int, frame: object) -> None:
         raise TimeoutError("this test hung")
 
-    forkserver.ensure_running()
+    warm_up()  # as hogwild wants it: this server serves all tests that come after
     resource_tracker.ensure_running()
     had = descendants(os.getpid())
     before = signal.signal(signal.SIGALRM, give_up)
