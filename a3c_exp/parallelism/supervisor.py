@@ -1,36 +1,19 @@
 """Worker processes under supervision: started, listened to, noticed when dead or silent, replaced, and always ended."""
 
 import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from a3c_exp.core.errors import ConfigError, WorkerError
+from a3c_exp.core.processes import describe_exit, one_thread_each
 
 StartMethod = Literal["forkserver", "spawn"]
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PRELOAD = ["a3c_exp.parallelism.preload"]
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """What is started inside reads these variables before it loads a numeric library: one thread a process."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def warm_up() -> None:
@@ -142,7 +125,7 @@ class Supervisor:
                 _kill(member.process)
                 cause = f"gave no sign of life for {self._silence:g} s and was killed"
             else:
-                cause = _describe(member.process.exitcode)
+                cause = describe_exit(member.process.exitcode)
             words = [message for _, message in self._drain(member)]
             found.append((Death(member.index, cause, member.last_words), words))
             self._forget(member)
@@ -174,12 +157,6 @@ class Supervisor:
 def _kill(process: BaseProcess) -> None:
     process.kill()
     process.join(1.0)
-
-
-def _describe(exitcode: int) -> str:
-    if exitcode < 0:
-        return f"was killed by {signal.Signals(-exitcode).name}"
-    return f"ended with exit code {exitcode}"
 
 
 def too_many(deaths: Sequence[Death], allowed: int) -> WorkerError:
