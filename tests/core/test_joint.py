@@ -100,7 +100,7 @@ SPACES: dict[str, tuple[Space, str]] = {
     "mixture": (Box(np.array([-1.0, 0.0]), np.array([3.0, np.inf]), dtype=np.float64), "mixture"),
     "mixed": (Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiBinary(2)), "auto"),
     "mixed with a mixture": (Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiDiscrete([2, 4])), "mixture"),
-    "nothing but discrete": (Tuple([Discrete(5), MultiBinary(2), Discrete(2)]), "auto"),
+    "nothing but discrete": (Tuple([Discrete(5), Discrete(2), MultiBinary(2)]), "auto"),
 }
 
 

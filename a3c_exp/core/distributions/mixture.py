@@ -23,7 +23,7 @@ class NormalMixture(Distribution):
     ``log p(a) = sum_d log sum_i w_di N(a_d; mu_di, sigma_di^2)``
 
     The entropy of a mixture has no closed form. ``entropy`` is the pairwise-distance estimator of Kolchinsky & Tracey 2017
-    ("Estimating mixture entropy with pairwise distances", arXiv:1706.02419, eq. 10) with the Bhattacharyya distance, a sum
+    ("Estimating mixture entropy with pairwise distances", arXiv:1706.02419) with the Bhattacharyya distance, a sum
     over dimensions of
 
     ``sum_i w_i H_i - sum_i w_i log sum_j w_j exp(-B_ij)``, where ``H_i = log(sigma_i) + (1 + log(2 pi)) / 2`` and
