@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.analysis.stats import bootstrap_interval
+from a3c_exp.core.distributions import draw_noise
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.records import Evaluation
 from a3c_exp.envs.base import Environments
@@ -133,6 +134,5 @@ class Evaluator:
             return family.mode(parameters)
         drawn = np.zeros((len(parameters), family.noise_size), np.float32)
         for i, generator in enumerate(noise):
-            draw = generator.standard_normal if family.noise_kind == "normal" else generator.random
-            drawn[i] = draw(family.noise_size)
+            drawn[i] = draw_noise(family, generator, (), drawn_as=np.float64)
         return family.sample(parameters, torch.from_numpy(drawn).to(parameters.device))

@@ -49,10 +49,10 @@ def show(
         require_encoder()
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory and needs no display for that
     envs = task.make_envs(num_envs=1, render_mode="human" if window else "rgb_array")
-    model, layout = task.model(envs)
     one = EvaluationSpec(1, spec.deterministic, spec.max_episode_steps)
     path = _free_path(folder) if video else None
     try:
+        model, layout = task.model(envs)
         with _writer(path, envs) as write:
             evaluation = Evaluator(model, layout, envs, one, seed, between_steps=write).evaluate(
                 weights.to(task.device), 0, 0, 0.0

@@ -55,7 +55,7 @@ def window(model: ActorCritic) -> Window:
     cut[0, 3] = first[0, 4] = 1
     first[1, 0] = 1
     terminated[3, 4] = 1
-    discrete = model.family.noise_kind == "uniform"
+    discrete = model.family.max_entropy is not None
     return Window(
         observation=torch.randn(K, N, 2, generator=generator),
         action=torch.randint(0, 3, (K, N), generator=generator) if discrete else 2 * torch.randn(K, N, 2, generator=generator),

@@ -93,13 +93,18 @@ def _agree(traced: Stacked, eager: Stacked, weights: Tensor, examples: tuple[Ten
     for example in examples:
         noise = torch.rand(example.shape, generator=generator).to(example.device)
         kind = example.dtype
-        others.append(noise < 0.5 if kind is torch.bool else noise.to(kind) if kind.is_floating_point else example.roll(1))
+        others.append(noise < 0.5 if kind is torch.bool else noise.to(kind) if kind.is_floating_point else _rolled(example))
     try:
         with torch.no_grad():
             pairs = zip(traced(*others), eager(*others), strict=True)
             return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
     finally:
         weights.copy_(kept)
+
+
+def _rolled(example: Tensor) -> Tensor:
+    """The whole numbers of somebody else; each column keeps its own, since they may be indices into things of other sizes."""
+    return example.roll(1) if example.dim() < 3 else example.flatten(0, 1).roll(1, 0).view_as(example)
 
 
 class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ class Environments(Protocol):
 
     Attributes:
         num_envs: K.
-        observation_space, action_space: of one environment.
+        observation_space, action_space: of one environment; what it observes is always a float32 Box.
         default_max_episode_steps: the time limit that the task itself declares, or ``None``.
         observation: ``[K, *observation]`` float32, always the latest one of each environment; overwritten in place.
         reward: ``[K]`` float64, of the last step, as the environment gave it.
@@ -35,7 +35,8 @@ class Environments(Protocol):
         """One step of every environment that is ``live [K]``; the others are left alone.
 
         Args:
-            action: ``[K, ...]`` as the policy sampled it; clipped here to the action space's bounds, and nowhere else.
+            action: ``[K, ...]`` as the policy sampled it, int64 or float32; that of a Tuple or Dict is one vector, in the order
+                of ``core.spaces.leaves``. Clipped here to the action space's bounds, and nowhere else.
             live: ``[K]`` which environments step.
 
         Returns:

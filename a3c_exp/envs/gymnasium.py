@@ -1,40 +1,53 @@
 """Any gymnasium task by its id, K copies side by side in one process."""
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
+from a3c_exp.core.spaces import unsupported
+from a3c_exp.envs.spaces import action_decoder, observation_encoder
+from a3c_exp.envs.wrapping import told, wrapping
 
 
 class GymnasiumEnvironments:
     """K copies of one registered gymnasium environment, stepped in a plain loop.
 
     The task's own time limit is taken off (the rollout keeps the one that the run asks for) and so are the wrappers that only
-    check a programmer's calls; wrappers that belong to the task stay.
+    check a programmer's calls; wrappers that belong to the task stay, and so do those that are listed here.
+
+    Actions and observations may be Box, Discrete, MultiDiscrete, MultiBinary, and Tuple or Dict of these, nested. A network
+    sees one float32 array: bytes from 0 to 255 (images) divided by 255, choices as one-hot vectors, nested spaces flattened.
 
     Args:
-        id: a registered id such as ``Pendulum-v1``.
+        id: a registered id such as ``Pendulum-v1``, or ``module:id``, where importing the module registers the task.
         num_envs: how many copies.
         kwargs: passed on to ``gymnasium.make``.
+        wrappers: put around each copy in this order, the first one innermost; each a dotted name, or a mapping with the name
+            under ``_target_`` and the wrapper's arguments beside it.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Raises:
-        ConfigError: no such id, arguments that the task refuses, or spaces that no model here can take.
+        ConfigError: no such id or wrapper, arguments that either refuses, or spaces that no model here can take.
     """
 
     def __init__(
-        self, id: str, num_envs: int = 1, kwargs: Mapping[str, Any] | None = None, render_mode: str | None = None
+        self,
+        id: str,
+        num_envs: int = 1,
+        kwargs: Mapping[str, Any] | None = None,
+        wrappers: Sequence[Mapping[str, Any] | str] = (),
+        render_mode: str | None = None,
     ) -> None:
         spec = _spec(id)
         self.num_envs = num_envs
-        self.default_max_episode_steps = spec.max_episode_steps
+        wrap = wrapping(wrappers)
         bare = copy(spec)
         bare.max_episode_steps = None
         bare.order_enforce = False
@@ -42,42 +55,46 @@ class GymnasiumEnvironments:
         arguments = dict(kwargs or {})
         if render_mode is not None:  # a task that cannot render need not know the word
             arguments["render_mode"] = render_mode
+        self.envs: list[gymnasium.Env[Any, Any]] = []
         try:
-            made = [gymnasium.make(bare, **arguments) for _ in range(num_envs)]
-        except Exception as error:  # whatever a third party's constructor raises is the person's to mend
-            raise ConfigError(f"env.id={id} could not be made: {type(error).__name__}: {error}") from error
-        self.envs: list[gymnasium.Env[Any, Any]] = made
-        self.observation_space = made[0].observation_space
-        self.action_space = made[0].action_space
-        if not isinstance(self.observation_space, Box):
-            raise ConfigError(
-                f"{id} observes a {type(self.observation_space).__name__} space; this version takes Box observations. "
-                "Wrap the task (gymnasium.wrappers.FlattenObservation) and register it under an id of its own"
-            )
-        if not isinstance(self.action_space, Box | Discrete):
-            raise ConfigError(
-                f"{id} acts in a {type(self.action_space).__name__} space; this version takes Box and Discrete actions"
-            )
+            for _ in range(num_envs):
+                self.envs.append(wrap(_make(id, bare, arguments)))
+            for does, space in (("observes", self.envs[0].observation_space), ("acts in", self.envs[0].action_space)):
+                strange = unsupported(space)
+                if strange is not None:
+                    raise ConfigError(
+                        f"env.id={id} {does} {strange}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
+                        "Tuple or Dict of these; a wrapper (env.wrappers) can turn other spaces into one of them"
+                    )
+            self.default_max_episode_steps = spec.max_episode_steps or _listed_limit(self.envs[0])
+            self.action_space = self.envs[0].action_space
+            self.observation_space, self._encode = observation_encoder(self.envs[0].observation_space)
+            self._decode = action_decoder(self.action_space)
+        except BaseException:
+            self.close()
+            raise
         self.observation = np.zeros((num_envs, *self.observation_space.shape), np.float32)
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
-        self._box = self.action_space if isinstance(self.action_space, Box) else None
-        self._offset = int(self.action_space.start) if isinstance(self.action_space, Discrete) else 0
 
     def reset(self, index: int, seed: int) -> None:
-        self.observation[index], _ = self.envs[index].reset(seed=seed)
+        observed, _ = self.envs[index].reset(seed=seed)
+        if self._encode is None:
+            self.observation[index] = observed
+        else:
+            self._encode(observed, self.observation[index])
 
     def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        if self._box is not None:
-            action = action.reshape(self.num_envs, *self._box.shape)
-            action = np.minimum(np.maximum(action, self._box.low), self._box.high)
-        elif self._offset:
-            action = action + self._offset
+        actions = self._decode(action)
+        encode = self._encode
         any_end = False
         for k in live.nonzero()[0].tolist():
-            observed, reward, terminated, truncated, _ = self.envs[k].step(action[k])
-            self.observation[k] = observed
+            observed, reward, terminated, truncated, _ = self.envs[k].step(actions[k])
+            if encode is None:
+                self.observation[k] = observed
+            else:
+                encode(observed, self.observation[k])
             self.reward[k] = reward
             self.terminated[k] = terminated
             self.truncated[k] = truncated
@@ -96,7 +113,31 @@ class GymnasiumEnvironments:
 
 
 def _spec(id: str) -> EnvSpec:
+    module, colon, name = id.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever importing somebody's module raises
+            raise ConfigError(
+                f"env.id={id} is not a registered gymnasium task: importing {module or 'nothing'} failed: {told(error)}"
+            ) from error
     try:
-        return gymnasium.spec(id)
+        return gymnasium.spec(name)
     except gymnasium.error.Error as error:
-        raise ConfigError(f"env.id={id} is not a registered gymnasium task: {error}") from error
+        raise ConfigError(f"env.id={id} is not a registered gymnasium task: {told(error)}") from error
+
+
+def _make(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    try:
+        return gymnasium.make(spec, **arguments)
+    except Exception as error:  # whatever a third party's constructor raises is the person's to mend
+        raise ConfigError(f"env.id={id} could not be made: {told(error)}") from error
+
+
+def _listed_limit(env: gymnasium.Env[Any, Any]) -> int | None:
+    """The time limit of a TimeLimit among the wrappers, for a task that declares none itself."""
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, gymnasium.wrappers.TimeLimit):
+            return int(env._max_episode_steps)
+        env = env.env
+    return None

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.core.distributions import draw_noise
 from a3c_exp.core.stacking import Stacked, stack
 from a3c_exp.learner import Stat, clip_by_norm, window_loss
 from a3c_exp.parallelism.base import Task
@@ -92,7 +93,7 @@ class StackedWorkers:
         self._entropy_coef = coefs.view(rows, -1) if rows < len(self.members) else coefs
         self._stackable = model.stackable
         self._stacked_gradient: Stacked | None = None
-        self._noise_kind = model.family.noise_kind
+        self._family = model.family
         self._noise = np.zeros(self.rollout.noise_shape, np.float32)
         self._noise_blocks: list[tuple[int, NDArray[np.float32]]] = [(-1, self._noise[:1])] * len(self.members)
 
@@ -118,9 +119,7 @@ class StackedWorkers:
             block, row = divmod(int(self._rounds[k]), _NOISE_BLOCK)
             if self._noise_blocks[k][0] != block:
                 generator = stream(self.members[k].seed, Purpose.action, self.members[k].worker, block)
-                shape = (_NOISE_BLOCK, *self._noise.shape[1:])
-                draw = generator.standard_normal if self._noise_kind == "normal" else generator.random
-                self._noise_blocks[k] = (block, draw(shape, dtype=np.float32))
+                self._noise_blocks[k] = (block, draw_noise(self._family, generator, (_NOISE_BLOCK, self._noise.shape[1])))
             self._noise[k] = self._noise_blocks[k][1][row]
             self._rounds[k] += 1
 

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from a3c_exp.core.distributions import Categorical, Normal
+from a3c_exp.core.distributions import (
+    Bernoulli,
+    Categorical,
+    Distribution,
+    Joint,
+    MultiCategorical,
+    Normal,
+    NormalMixture,
+    draw_noise,
+)
+from a3c_exp.seeding import Purpose, stream
 
 LOGITS = st.lists(st.floats(-30.0, 30.0), min_size=1, max_size=6)
 GAUSSIANS = st.lists(
@@ -141,5 +151,66 @@ def test_the_mode_is_the_most_likely_action_and_no_sample() -> None:
 
 
 def test_sizes_say_what_the_functions_take() -> None:
-    assert (Categorical(4).parameters_size, Categorical(4).noise_size, Categorical(4).noise_kind) == (4, 1, "uniform")
-    assert (Normal(3).parameters_size, Normal(3).noise_size, Normal(3).noise_kind) == (6, 3, "normal")
+    assert sizes(Categorical(4)) == (4, 1, 0)
+    assert sizes(Normal(3)) == (6, 0, 3)
+    assert sizes(MultiCategorical([2, 5])) == (7, 2, 0)
+    assert sizes(Bernoulli(3)) == (3, 3, 0)
+    assert sizes(NormalMixture(2, 3)) == (18, 2, 2)
+    assert sizes(Joint([Normal(2), Bernoulli(3), NormalMixture(1, 2)])) == (4 + 3 + 6, 3 + 1, 2 + 1)
+
+
+def sizes(family: Distribution) -> tuple[int, int, int]:
+    assert family.noise_size == family.uniform_noise + family.normal_noise
+    return family.parameters_size, family.uniform_noise, family.normal_noise
+
+
+def test_noise_is_what_runs_were_always_made_of() -> None:
+    """Recorded runs hang on these very numbers: float32 from a worker's stream, rounded doubles in an evaluation."""
+    for family, of in ((Categorical(4), "random"), (Normal(3), "standard_normal")):
+        size = family.noise_size
+        block = getattr(stream(3, Purpose.action, 2), of)((64, 5, size), dtype=np.float32)
+        assert np.array_equal(draw_noise(family, stream(3, Purpose.action, 2), (64, 5)), block)
+        single = getattr(stream(3, Purpose.evaluation_action, 2), of)(size).astype(np.float32)
+        drawn = draw_noise(family, stream(3, Purpose.evaluation_action, 2), (), drawn_as=np.float64)
+        assert np.array_equal(drawn, single) and drawn.dtype == np.float32
+
+
+def test_uniform_noise_is_drawn_before_normal_noise_and_stands_before_it() -> None:
+    family = Joint([Normal(2), Bernoulli(3)])
+    drawn, generator = draw_noise(family, stream(0, Purpose.action), (4,)), stream(0, Purpose.action)
+    assert np.array_equal(drawn[:, :3], generator.random((4, 3), dtype=np.float32))
+    assert np.array_equal(drawn[:, 3:], generator.standard_normal((4, 2), dtype=np.float32))
+
+
+class AlmostOne:
+    """A generator whose luck is as good as it gets."""
+
+    def random(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        return np.full(shape, np.nextafter(dtype(1), dtype(0)), dtype)
+
+
+@pytest.mark.parametrize("drawn_as", [np.float32, np.float64])
+def test_uniform_noise_is_below_one_after_rounding_too(drawn_as: type) -> None:
+    assert float(draw_noise(Bernoulli(2), AlmostOne(), (3,), drawn_as).max()) == 1.0 - 2.0**-24
+
+
+def test_max_entropy_is_that_of_the_most_random_member_and_none_where_there_is_no_bound() -> None:
+    for family in (Categorical(4), MultiCategorical([2, 5, 1]), Bernoulli(3), Joint([Bernoulli(2), MultiCategorical([3])])):
+        flat = torch.zeros(family.parameters_size)
+        assert family.max_entropy == pytest.approx(family.entropy(flat).item(), rel=1e-6)
+        assert family.entropy(torch.randn(50, family.parameters_size)).max() < family.max_entropy
+    for family in (Normal(2), NormalMixture(1, 2), Joint([Bernoulli(2), Normal(1)])):
+        assert family.max_entropy is None
+
+
+def test_confidence_is_the_probability_of_the_mode() -> None:
+    generator = torch.Generator().manual_seed(4)
+    for family in (Categorical(4), MultiCategorical([2, 5, 1]), Bernoulli(3), Joint([Bernoulli(2), MultiCategorical([3])])):
+        parameters = 2 * torch.randn(7, family.parameters_size, generator=generator)
+        torch.testing.assert_close(family.confidence(parameters), family.log_prob(parameters, family.mode(parameters)).exp())
+    for family in (Normal(2), NormalMixture(1, 2), Joint([Normal(1)])):
+        confidence = family.confidence(torch.ones(7, family.parameters_size))
+        assert confidence.shape == (7,) and confidence.isnan().all()
+    half = Joint([Normal(1), Bernoulli(1), NormalMixture(1, 1), MultiCategorical([2])])
+    parameters = torch.tensor([0.0, 1.0, math.log(3), 0.0, 0.0, 1.0, 0.0, math.log(4)])
+    assert half.confidence(parameters).item() == pytest.approx(0.75 * 0.8)

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Space
+from gymnasium.spaces import Box, Dict, Discrete, Graph, Sequence, Space, Text, Tuple
 from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
@@ -91,6 +91,8 @@ def test_cartpoles_own_limit_of_500_steps_is_off() -> None:
 class Noting(gymnasium.Env[NDArray[np.float32], Any]):
     """Notes the actions it is given, and complains of none."""
 
+    closed = 0
+
     def __init__(self, action_space: Space[Any], observation_space: Space[Any] | None = None, ends: int = 0) -> None:
         self.action_space = action_space
         self.observation_space = observation_space or Box(-1.0, 1.0, (1,))
@@ -105,6 +107,9 @@ class Noting(gymnasium.Env[NDArray[np.float32], Any]):
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         self.actions.append(np.copy(action))
         return np.ones(1, np.float32), 0.0, False, len(self.actions) == self.ends, {}
+
+    def close(self) -> None:
+        type(self).closed += 1
 
 
 @contextmanager
@@ -171,7 +176,9 @@ def test_the_same_seed_begins_the_same_episode_in_any_copy() -> None:
         ("Pendulum", {}, "env.id=Pendulum is not a registered"),
         ("no such task", {}, "is not a registered"),
         ("", {}, "is not a registered"),
-        ("nosuchmodule:Task-v0", {}, "is not a registered"),
+        ("nosuchmodule:Task-v0", {}, "is not a registered.*No module named 'nosuchmodule'"),
+        (":Task-v0", {}, "is not a registered"),
+        ("tests.envs.nested:Neted-v0", {}, "is not a registered"),
         ("Pendulum-v1", {"gravity": 3}, "env.id=Pendulum-v1 could not be made: TypeError"),
     ],
 )
@@ -184,17 +191,23 @@ def test_what_cannot_be_made_is_refused_in_one_line(id: str, kwargs: dict[str, A
 @pytest.mark.parametrize(
     ("action_space", "observation_space", "says"),
     [
-        (MultiDiscrete([2, 2]), None, "acts in a MultiDiscrete space"),
-        (Discrete(2), Discrete(5), "observes a Discrete space"),
-        (Discrete(2), Dict({"a": Box(0.0, 1.0)}), "observes a Dict space"),
+        (Text(5), None, "acts in a Text space. This program takes"),
+        (Tuple([Discrete(2), Sequence(Discrete(2))]), None, r"acts in a Sequence space \(under 1\)"),
+        (Discrete(2), Graph(Box(0.0, 1.0), None), "observes a Graph space"),
+        (Discrete(2), Dict({"a": Dict({"b": Text(3)})}), r"observes a Text space \(under a.b\)"),
+        (Discrete(2), Space((2,), np.complex64), "observes a Space space"),
+        (Dict(), None, "acts in an empty Dict space"),
+        (Box(-1.0, 1.0, (0,)), None, "acts in a Box space without any number in it"),
     ],
 )
 def test_spaces_that_no_model_takes_are_refused(
     action_space: Space[Any], observation_space: Space[Any] | None, says: str
 ) -> None:
+    closed = Noting.closed
     with registered("Noting-v0"), pytest.raises(ConfigError, match=says) as caught:
-        GymnasiumEnvironments("Noting-v0", 1, {"action_space": action_space, "observation_space": observation_space})
+        GymnasiumEnvironments("Noting-v0", 3, {"action_space": action_space, "observation_space": observation_space})
     assert "\n" not in str(caught.value)
+    assert Noting.closed == closed + 3, "those that were made already are left open"
 
 
 @pytest.mark.filterwarnings("ignore:.*render_mode")
@@ -216,3 +229,24 @@ def test_pictures_are_drawn_where_asked_for() -> None:
 def test_arguments_reach_the_task() -> None:
     envs = GymnasiumEnvironments("Pendulum-v1", 2, {"g": 3.5})
     assert [env.unwrapped.g for env in envs.envs] == [3.5, 3.5]
+
+
+def test_a_module_with_a_colon_is_imported_for_the_tasks_it_registers() -> None:
+    envs = GymnasiumEnvironments("tests.envs.nested:Nested-v0", 2)
+    assert envs.default_max_episode_steps == 50
+    assert envs.observation.shape == (2, 4 + 6 + 2 + 5)
+    envs.close()
+
+
+def test_nested_observations_are_in_place_after_reset_and_step() -> None:
+    envs = GymnasiumEnvironments("tests.envs.nested:Nested-v0", 2, {"length": 2})
+    array = envs.observation
+    envs.reset(0, seed=1)
+    envs.reset(1, seed=2)
+    assert (array[:, 4:10] <= 1.0).all() and (array[:, :4].sum(axis=1) == 1.0).all()
+    first = array.copy()
+    assert not envs.step(np.zeros((2, 9), np.float32), np.array([True, False]))
+    assert envs.observation is array and not np.array_equal(array[0], first[0])
+    assert np.array_equal(array[1], first[1])  # left alone
+    assert envs.reward[0] == -1.0  # choice 0 of a Discrete that starts at -1
+    assert envs.step(np.ones((2, 9), np.float32), np.array([True, False])) and envs.terminated.tolist() == [True, False]

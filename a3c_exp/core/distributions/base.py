@@ -1,0 +1,75 @@
+"""What every policy family offers, and the noise that its samples are made of."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
+
+
+class Distribution(Protocol):
+    """What a policy family offers: plain tensor operations without control flow on data, and no random one.
+
+    Attributes:
+        parameters_size: ``parameters`` is always ``[..., parameters_size]``.
+        uniform_noise, normal_noise: how many numbers of each kind a sample takes; noise is
+            ``[..., uniform_noise + normal_noise]``, uniform numbers in [0, 1) first, then standard normal ones.
+        max_entropy: the entropy in nats of the family's most random member; ``None`` for anything with a continuous part,
+            which has no such bound. So it also tells whether an action is discrete (int64) or holds real numbers (float32).
+    """
+
+    parameters_size: int
+    uniform_noise: int
+    normal_noise: int
+    max_entropy: float | None
+
+    @property
+    def noise_size(self) -> int:
+        """Numbers of noise that a sample takes."""
+        return self.uniform_noise + self.normal_noise
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        """An action, a deterministic function of the parameters and of noise ``[..., noise_size]``."""
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """The most likely action: what a deterministic evaluation does."""
+
+    def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
+        """Joint log-probability (density) ``[...]`` of an action, summed over its dimensions."""
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        """Joint (differential) entropy ``[...]`` in nats, summed over action dimensions."""
+
+    def confidence(self, parameters: Tensor) -> Tensor:
+        """The probability ``[...]`` of the most likely action: the joint one, a product over its discrete parts.
+
+        A density is no probability, so continuous parts are left out of the product; NaN where there is no other part.
+        """
+
+
+def draw_noise(
+    family: Distribution,
+    generator: np.random.Generator,
+    shape: tuple[int, ...],
+    drawn_as: type[np.float32] | type[np.float64] = np.float32,
+) -> NDArray[np.float32]:
+    """Noise ``[*shape, family.noise_size]`` for samples of a family: all uniform numbers are drawn first, then the normal ones.
+
+    Args:
+        family: whose samples.
+        generator: of a worker's or an evaluation's own stream.
+        shape: leading shape.
+        drawn_as: the precision that the generator draws in (a stream gives other numbers in each); the result is float32 either
+            way.
+    """
+    blocks: list[NDArray[np.float32]] = []
+    if family.uniform_noise:
+        uniform = generator.random((*shape, family.uniform_noise), dtype=drawn_as).astype(np.float32, copy=False)
+        # The largest doubles below 1 are rounded to 1, which no family's noise may be.
+        blocks.append(np.minimum(uniform, _BELOW_ONE))
+    if family.normal_noise:
+        normal = generator.standard_normal((*shape, family.normal_noise), dtype=drawn_as)
+        blocks.append(normal.astype(np.float32, copy=False))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-1)

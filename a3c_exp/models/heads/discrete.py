@@ -1,0 +1,19 @@
+"""The head of every policy over choices and switches."""
+
+from torch import Tensor, nn
+
+from a3c_exp.core.distributions import Distribution
+from a3c_exp.models.heads.head import Head
+
+
+class LogitsHead(Head):
+    """Logits, and nothing else: Categorical, MultiCategorical and Bernoulli take them as they are."""
+
+    def __init__(self, features: int, family: Distribution) -> None:
+        super().__init__()
+        self.family = family
+        self.logits = nn.Linear(features, family.parameters_size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.logits(features)
+        return logits

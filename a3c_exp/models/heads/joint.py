@@ -1,0 +1,78 @@
+"""The head for an action space: one for each of its parts."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from gymnasium import Space
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from torch import Tensor, nn
+
+from a3c_exp.core.distributions import Bernoulli, Categorical, Component, Joint, MultiCategorical
+from a3c_exp.core.errors import ConfigError
+from a3c_exp.core.spaces import leaves, size, unsupported
+from a3c_exp.models.heads.box import GaussianHead, MixtureHead
+from a3c_exp.models.heads.discrete import LogitsHead
+from a3c_exp.models.heads.head import Head
+from a3c_exp.models.heads.spec import HeadKind, HeadSpec
+
+_FITS: dict[HeadKind, tuple[type[Space[Any]], ...]] = {
+    HeadKind.categorical: (Discrete, MultiDiscrete),
+    HeadKind.bernoulli: (MultiBinary,),
+    HeadKind.gaussian: (Box,),
+    HeadKind.mixture: (Box,),
+}
+
+
+class JointHead(Head):
+    """The heads of an action's parts side by side; the parts are independent given the features."""
+
+    def __init__(self, parts: Sequence[Head]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.family = Joint([cast(Component, part.family) for part in parts])
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat([part(features) for part in self.parts], dim=-1)
+
+
+def make_head(features: int, space: Space[Any], spec: HeadSpec) -> Head:
+    """The head that ``spec`` asks for over ``space``; a kind other than auto is that of the parts which it fits.
+
+    Raises:
+        ConfigError: the head does not fit the space.
+    """
+    strange = unsupported(space)
+    if strange is not None:
+        raise ConfigError(
+            f"no policy head fits {strange}; there are heads for Box, Discrete, MultiDiscrete, MultiBinary, "
+            "and Tuple and Dict of these"
+        )
+    parts = [leaf for _, leaf in leaves(space)]
+    if spec.kind is not HeadKind.auto and not any(isinstance(part, _FITS[spec.kind]) for part in parts):
+        wanted = " or ".join(one.__name__ for one in _FITS[spec.kind])
+        instead = next(kind for kind, fitting in _FITS.items() if isinstance(parts[0], fitting))
+        raise ConfigError(
+            f"model.head.kind={spec.kind} needs a {wanted} action space, but this task has {' '.join(str(space).split())}. "
+            f"Try model.head.kind={instead}"
+        )
+    if isinstance(space, Tuple | Dict):
+        return JointHead([_part(features, part, spec) for part in parts])
+    if isinstance(space, Discrete):
+        # An action without an axis of its own: the cheapest there is, for the commonest space.
+        return LogitsHead(features, Categorical(int(space.n)))
+    return _part(features, space, spec)
+
+
+def _part(features: int, space: Space[Any], spec: HeadSpec) -> Head:
+    """The head of one part, whose action is a vector."""
+    if isinstance(space, Box):
+        if spec.kind is HeadKind.mixture:
+            return MixtureHead(features, space, spec.mean, spec.min_std, spec.components)
+        return GaussianHead(features, space, spec.mean, spec.min_std)
+    if isinstance(space, MultiDiscrete):
+        return LogitsHead(features, MultiCategorical(space.nvec.reshape(-1).tolist()))
+    if isinstance(space, MultiBinary):
+        return LogitsHead(features, Bernoulli(size(space)))
+    assert isinstance(space, Discrete), space
+    return LogitsHead(features, MultiCategorical([int(space.n)]))
