@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from a3c_exp.core.distributions import Distribution
 from a3c_exp.core.loss import LossTerms, a3c_loss
 from a3c_exp.core.returns import n_step_returns
 from a3c_exp.core.types import LearnerSpec, Window
@@ -16,7 +17,10 @@ from a3c_exp.optimizers.flat import FlatLayout
 
 
 class Stat(IntEnum):
-    """What stands where in the figures that come with each gradient. Sums run over the window's valid steps."""
+    """What stands where in the figures that come with each gradient. Sums run over the window's valid steps.
+
+    ``confidence_sum`` adds up the probability of the policy's most likely action; it is 0 for families that have none.
+    """
 
     loss = 0
     policy_loss = 1
@@ -30,44 +34,48 @@ class Stat(IntEnum):
     error_square_sum = 9
     value_sum = 10
     value_square_sum = 11
-    clipped_grad_norm = 12
+    confidence_sum = 12
+    clipped_grad_norm = 13
 
 
 WindowLoss = Callable[..., tuple[Tensor, Tensor]]
 
 
 def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> WindowLoss:
-    """The function ``(weights [P], entropy_coef, *window) -> (loss, figures [len(Stat)])``.
+    """The function ``(weights [P], *window) -> (loss, figures [len(Stat)])``.
 
-    The window is one worker's, ``[n, ...]``, or that of G workers who share these weights, ``[G, n, ...]``; ``entropy_coef``
-    is ``[]`` or ``[G]``. It is pure, so it can be stacked over workers, differentiated with respect to the flat vector, taped
+    The window is one worker's, ``[n, ...]``, or that of G workers who share these weights, ``[G, n, ...]``. Behind it may stand
+    each worker's own entropy coefficient, ``[]`` or ``[G]``. It is pure, so it can be stacked over workers, differentiated with respect to the flat vector, taped
     and compiled.
     """
 
-    def loss(flat: Tensor, entropy_coef: Tensor, *fields: Tensor) -> tuple[Tensor, Tensor]:
-        window = Window(*fields)
+    fields = len(Window._fields)
+
+    def loss(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        window = Window._make(inputs[:fields])
+        own_coef = inputs[fields] if len(inputs) > fields else None
         output = replay(model, layout.unflatten(flat), window)
         # What stands behind a window's end must not reach back through the recursion, whatever it is.
-        reward = torch.where(window.valid > 0, window.reward, torch.zeros_like(window.reward))
+        reward = torch.where(window.valid > 0, window.reward, 0.0)
         target = n_step_returns(reward, window.terminated, window.cut, window.next_value, spec.gamma)
         terms = a3c_loss(
-            model.family, output.parameters, output.value, window.action, target, window.valid, spec.loss, entropy_coef
+            model.family, output.parameters, output.value, window.action, target, window.valid, spec.loss, own_coef
         )
-        return terms.total, figures(terms, target, output.value.detach(), window.valid)
+        return terms.total, figures(terms, target, output, window.valid, model.family)
 
     return loss
 
 
-def figures(terms: LossTerms, target: Tensor, value: Tensor, valid: Tensor) -> Tensor:
+def figures(terms: LossTerms, target: Tensor, output: PolicyValue, valid: Tensor, family: Distribution) -> Tensor:
     """What is worth knowing of a window, ``[len(Stat)]``; the gradient's norms are filled in once there is a gradient."""
-    zero = torch.zeros_like(target)
-    target = torch.where(valid > 0, target, zero)
-    error = torch.where(valid > 0, target - value, zero)
-    value = torch.where(valid > 0, value, zero)
-    squares = (target * target).sum(), (error * error).sum(), (value * value).sum()
-    sums = valid.sum(), target.sum(), squares[0], error.sum(), squares[1], value.sum(), squares[2]
-    no_norm = torch.zeros_like(terms.total)
-    return torch.stack([*(term.detach() for term in terms), no_norm, *sums, no_norm])
+    value, error = output.value.detach(), target - output.value.detach()
+    confidence = family.confidence(output.parameters.detach())
+    steps = torch.stack([target, target * target, error, error * error, value, value * value, confidence])
+    # All sums over steps by one product. NaN is what a family without probabilities says of its confidence.
+    sums = steps.nan_to_num().flatten(1) @ valid.flatten()
+    no_norm = torch.zeros_like(sums[:1])
+    reduced = torch.stack([term.detach() for term in terms])
+    return torch.cat([reduced, no_norm, valid.sum().unsqueeze(0), sums, no_norm])
 
 
 def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:

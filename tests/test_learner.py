@@ -125,9 +125,9 @@ def test_stacked_gradients_are_those_of_plain_modules_in_plain_loops(name: str, 
     layout = FlatLayout.of(model)
     weights, given = own_weights(layout, model), window(model)
     loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=spec))
-    stacked = stack(loss, weights, (coefs(spec), *given), model.stackable, differentiate=True)
+    stacked = stack(loss, weights, (*given, coefs(spec)), model.stackable, differentiate=True)
     for _ in range(2):
-        gradients, figures = stacked(coefs(spec), *given)
+        gradients, figures = stacked(*given, coefs(spec))
         assert gradients.shape == (K, layout.size)
         for k in range(K):
             gradient, total = looped_gradient(model, weights, given, k, spec)
@@ -142,7 +142,7 @@ def test_gradients_flow_back_through_the_window() -> None:
     layout = FlatLayout.of(model)
     weights, given = own_weights(layout, model), window(model)
     loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS))
-    gradients, _ = stack(loss, weights, (coefs(MEANS), *given), differentiate=True)(coefs(MEANS), *given)
+    gradients, _ = stack(loss, weights, (*given, coefs(MEANS)), differentiate=True)(*given, coefs(MEANS))
     truncated, _ = looped_gradient(model, weights, given, 1, MEANS, through_time=False)
     assert (gradients[1] - truncated).abs().max() > 1e-2
 
@@ -158,8 +158,8 @@ def test_nothing_before_an_episode_reaches_what_comes_after_it_began() -> None:
     other = given._replace(observation=given.observation.clone(), state=given.state + 1.0)
     other.observation[0, :2] += 1.0
     loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS))
-    stacked = stack(loss, own_weights(layout, model), (coefs(MEANS), *given), differentiate=True)
-    for one, same in zip(stacked(coefs(MEANS), *given), stacked(coefs(MEANS), *other), strict=True):
+    stacked = stack(loss, own_weights(layout, model), (*given, coefs(MEANS)), differentiate=True)
+    for one, same in zip(stacked(*given, coefs(MEANS)), stacked(*other, coefs(MEANS)), strict=True):
         assert torch.equal(one[0], same[0])
 
 
@@ -169,10 +169,10 @@ def test_what_stands_behind_a_windows_end_trains_nobody(name: str) -> None:
     layout = FlatLayout.of(model)
     clean = window(model)
     loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS))
-    stacked = stack(loss, own_weights(layout, model), (coefs(MEANS), *clean), differentiate=True)
+    stacked = stack(loss, own_weights(layout, model), (*clean, coefs(MEANS)), differentiate=True)
     for field, rubbish in itertools.product(("reward", "next_value"), (math.nan, math.inf, 1e30)):
         dirty = clean._replace(**{field: torch.where(clean.valid > 0, getattr(clean, field), rubbish)})
-        for one, same in zip(stacked(coefs(MEANS), *dirty), stacked(coefs(MEANS), *clean), strict=True):
+        for one, same in zip(stacked(*dirty, coefs(MEANS)), stacked(*clean, coefs(MEANS)), strict=True):
             assert torch.equal(one, same)
             assert torch.isfinite(one).all()
 
@@ -182,8 +182,8 @@ def test_figures_speak_of_valid_steps_only() -> None:
     layout = FlatLayout.of(model)
     weights, given = own_weights(layout, model), window(model)
     _, figures = stack(
-        window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS)), weights, (coefs(MEANS), *given)
-    )(coefs(MEANS), *given)
+        window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS)), weights, (*given, coefs(MEANS))
+    )(*given, coefs(MEANS))
     for k in range(K):
         target = np.array([target_of_step(given, k, t) for t in range(TAKEN[k])])
         output = call(model, layout.unflatten(weights[k]), given.observation[k, : TAKEN[k]], given.state[k])

@@ -73,18 +73,19 @@ def a3c_loss(
     target = torch.where(valid > 0, target, 0.0)
     policy_term = -log_prob * advantage(target, value)
     if spec.value_loss is ValueLoss.mse:
-        value_term = (target - value) ** 2
+        error = target - value
+        value_term = error * error
     else:
         value_term = functional.smooth_l1_loss(value, target, reduction="none")
 
     policy = reduce(policy_term, valid, spec.policy_reduction)
     value_ = reduce(value_term, valid, spec.value_reduction)
     entropy_ = reduce(entropy, valid, spec.entropy_reduction)
-    if entropy_coef is None:
-        bonus = spec.entropy_coef * entropy_
-    else:
-        bonus = reduce(entropy_coef.unsqueeze(-1) * entropy, valid, spec.entropy_reduction)
-    total = policy + spec.value_coef * value_ - bonus
+    total = policy + spec.value_coef * value_
+    if entropy_coef is not None:
+        total = total - reduce(entropy_coef.unsqueeze(-1) * entropy, valid, spec.entropy_reduction)
+    elif spec.entropy_coef:  # without a bonus nothing need flow back through the entropy
+        total = total - spec.entropy_coef * entropy_
     return LossTerms(total, policy, value_, entropy_)
 
 
@@ -95,7 +96,7 @@ def reduce(term: Tensor, valid: Tensor, reduction: Reduction) -> Tensor:
     the size of an update does not depend on the number of workers.
     """
     # where, not a product: what stands behind a window's end may be NaN, and NaN * 0 is NaN.
-    total = torch.where(valid > 0, term, torch.zeros_like(term)).sum()
+    total = torch.where(valid > 0, term, 0.0).sum()
     if reduction is Reduction.mean:
         return total / valid.sum().clamp(min=1.0)
     if valid.dim() == 1:

@@ -32,7 +32,7 @@ def n_step_returns(reward: Tensor, terminated: Tensor, cut: Tensor, next_value: 
     )
     # R_t = (r_t + gamma V_t) + (gamma or 0) R_{t+1}: what does not depend on R is computed for all steps at once, and one
     # fused operation a step is left. This runs in every window of every worker.
-    bootstrap = torch.where(cut & ~terminated, next_value, torch.zeros_like(next_value))
+    bootstrap = torch.where(cut & ~terminated, next_value, 0.0)
     own = torch.add(reward, bootstrap, alpha=gamma).unbind(-1)
     carried = ((~(cut | terminated)).to(reward.dtype) * gamma).unbind(-1)
     target = own[-1]  # nothing follows the last step

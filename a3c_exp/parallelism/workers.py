@@ -89,8 +89,10 @@ class StackedWorkers:
             keep_actions,
         )
         self._loss = window_loss(model, self.layout, task.learner)
-        coefs = torch.tensor([task.entropy_coef(*member) for member in self.members], device=task.device)
-        self._entropy_coef = coefs.view(rows, -1) if rows < len(self.members) else coefs
+        self._own_coefs: tuple[Tensor, ...] = ()
+        if task.exploration.beta is not None:
+            coefs = torch.tensor([task.entropy_coef(*member) for member in self.members], device=task.device)
+            self._own_coefs = (coefs.view(rows, -1) if share_weights and task.workers > 1 else coefs,)
         self._stackable = model.stackable
         self._stacked_gradient: Stacked | None = None
         self._family = model.family
@@ -101,7 +103,7 @@ class StackedWorkers:
         """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
         self._draw_noise(allowed)
         window, ended = self.rollout.run(allowed, self._noise)
-        inputs = (self._entropy_coef, *window)
+        inputs = (*window, *self._own_coefs)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
             self._stacked_gradient = stack(self._loss, self.weights, inputs, self._stackable, differentiate=True)

@@ -211,10 +211,9 @@ def final_error(model: ActorCritic) -> float:
         torch.ones(k, n), first, torch.zeros(k, model.state_size),
     )  # fmt: skip
     loss = window_loss(model, layout, LearnerSpec(gamma=1.0, n_step=n, loss=LossSpec(value_coef=1.0)))
-    no_bonus = torch.zeros(k)
-    stacked = stack(loss, weights, (no_bonus, *given), differentiate=True)
+    stacked = stack(loss, weights, tuple(given), differentiate=True)
     for update in range(150):
-        gradients, figures = stacked(no_bonus, *given)
+        gradients, figures = stacked(*given)
         adam.step(flat, gradients.mean(0), state, update, adam.lr)
         weights.copy_(flat)
     return float(figures[:, Stat.value_loss].mean())

@@ -205,10 +205,11 @@ def test_parameters_side_by_side_in_one_memory_are_no_tie() -> None:
     assert FlatLayout.of(model) == layout
 
 
-def test_two_parameters_in_one_memory_are_refused() -> None:
+@pytest.mark.parametrize("view", [lambda weight: weight.T, lambda weight: weight[1:], lambda weight: weight[:, 1:]])
+def test_two_parameters_in_one_memory_are_refused(view: Callable[[Tensor], Tensor]) -> None:
     """Tied by their storage they would be torn apart in the vector without a word."""
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-    model[1].weight = nn.Parameter(model[0].weight.detach().T)
+    model[1].weight = nn.Parameter(view(model[0].weight.detach()))
     with pytest.raises(ConfigError, match=r"0\.weight and 1\.weight are two that share one memory") as caught:
         FlatLayout.of(model)
     assert "\n" not in str(caught.value)

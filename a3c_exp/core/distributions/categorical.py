@@ -42,4 +42,4 @@ class Categorical(Distribution):
         return -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
 
     def confidence(self, parameters: Tensor) -> Tensor:
-        return torch.softmax(parameters, dim=-1).amax(dim=-1)
+        return torch.log_softmax(parameters, dim=-1).amax(dim=-1).exp()
