@@ -45,8 +45,8 @@ def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> Wi
     """The function ``(weights [P], *window) -> (loss, figures [len(Stat)])``.
 
     The window is one worker's, ``[n, ...]``, or that of G workers who share these weights, ``[G, n, ...]``. Behind it may stand
-    each worker's own entropy coefficient, ``[]`` or ``[G]``. It is pure, so it can be stacked over workers, differentiated with respect to the flat vector, taped
-    and compiled.
+    each worker's own entropy coefficient, ``[]`` or ``[G]``. It is pure, so it can be stacked over workers, differentiated with
+    respect to the flat vector, taped and compiled.
     """
 
     fields = len(Window._fields)
@@ -69,10 +69,10 @@ def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> Wi
 def figures(terms: LossTerms, target: Tensor, output: PolicyValue, valid: Tensor, family: Distribution) -> Tensor:
     """What is worth knowing of a window, ``[len(Stat)]``; the gradient's norms are filled in once there is a gradient."""
     value, error = output.value.detach(), target - output.value.detach()
-    confidence = family.confidence(output.parameters.detach())
+    # NaN is what a family without probabilities says of its confidence.
+    confidence = family.confidence(output.parameters.detach()).nan_to_num()
     steps = torch.stack([target, target * target, error, error * error, value, value * value, confidence])
-    # All sums over steps by one product. NaN is what a family without probabilities says of its confidence.
-    sums = steps.nan_to_num().flatten(1) @ valid.flatten()
+    sums = steps.flatten(1) @ valid.flatten()  # all sums over steps by one product
     no_norm = torch.zeros_like(sums[:1])
     reduced = torch.stack([term.detach() for term in terms])
     return torch.cat([reduced, no_norm, valid.sum().unsqueeze(0), sums, no_norm])
@@ -95,7 +95,10 @@ def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window) -> Po
     The state is carried through the window, so that gradients flow back through it, and reset where an episode begins.
     """
     if model.state_size == 0:
-        return call(model, weights, window.observation, window.state)
+        # One long batch: layers multiply a matrix faster than they do a stack of small ones.
+        shape = window.reward.shape
+        output = call(model, weights, window.observation.flatten(0, len(shape) - 1), window.state.new_zeros(0))
+        return PolicyValue(output.parameters.unflatten(0, shape), output.value.view(shape), window.state)
     state, outputs = window.state, []
     time = window.reward.dim() - 1  # the dimension that steps lie along
     for observation, first in zip(window.observation.unbind(time), window.first.unbind(time), strict=True):

@@ -80,7 +80,8 @@ class Rollout:
         self._recurrent = model.state_size > 0
         self._state = torch.zeros(k, model.state_size, device=self._device)
         self._on_cpu = self._device.type == "cpu"
-        self._shared_observation = torch.from_numpy(envs.observation)
+        self._shared_observation = self._by_row(torch.from_numpy(envs.observation))
+        self._no_state = self._by_row(torch.zeros(k, 0, device=self._device))
 
         observation = envs.observation.shape[1:]
         self._observation = np.zeros((k, n, *observation), np.float32)
@@ -99,14 +100,20 @@ class Rollout:
         def value(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor]:
             return (call(model, layout.unflatten(flat), observed, state).value,)
 
-        latest, state = self._by_row(self._latest), self._by_row(self._state)
+        latest, state = self._latest, self._memory
         noise = self._by_row(torch.zeros(k, model.family.noise_size, device=self._device))
         self._act = stack(act, weights, (latest, state, noise), model.stackable)
         self._value = stack(value, weights, (latest, state), model.stackable)
         with torch.no_grad():
             sample = self._by_worker(self._act(latest, state, noise)[0])
         self._action = np.zeros((k, n, *sample.shape[1:]), np.int64 if sample.dtype == torch.int64 else np.float32)
+        parts: list[NDArray[Any]] = [
+            self._observation, self._action, self._reward, self._terminated,
+            self._cut, self._next_value, self._valid, self._first,
+        ]  # fmt: skip
+        self._fields = [self._by_row(torch.from_numpy(part)) for part in parts]  # the same memory, as a window shows it
 
+    @torch.no_grad()
     def run(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> tuple[Window, list[EndedEpisode]]:
         """Act for one window.
 
@@ -121,7 +128,7 @@ class Rollout:
         envs, n = self._envs, self._spec.n_step
         for buffer in (self._valid, self._first, self._terminated, self._cut):
             buffer.fill(0)
-        state_at_start = self._state.clone() if self._recurrent else self._state
+        state_at_start = self._memory.clone() if self._recurrent else self._no_state
         noise_at = self._by_row(torch.from_numpy(noise).to(self._device)).unbind(-2)
         ended: list[EndedEpisode] = []
         steps = _Steps(allowed, (allowed > 0) & self.in_episode)
@@ -135,11 +142,10 @@ class Rollout:
             self._observation[:, t] = envs.observation
             if self._someone_begins:
                 self._begin_at(t)
-            with torch.no_grad():
-                action, state = self._act(self._by_row(self._latest), self._by_row(self._state), noise_at[t])
+            action, state = self._act(self._latest, self._memory, noise_at[t])
             if self._recurrent:
                 self._keep_state(self._by_worker(state), steps.live)
-            actions = self._by_worker(action).cpu().numpy()
+            actions = action.cpu().numpy().reshape(self._action.shape[:1] + self._action.shape[2:])
             self._action[:, t] = actions
             any_end = envs.step(actions, steps.live)
             self._raw_reward[:, t] = envs.reward
@@ -150,12 +156,8 @@ class Rollout:
             self._remember_actions()
         np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
         self._reward /= self._spec.reward_scale
-        parts: list[NDArray[Any]] = [
-            self._observation, self._action, self._reward, self._terminated,
-            self._cut, self._next_value, self._valid, self._first,
-        ]  # fmt: skip
-        tensors = (torch.from_numpy(part).to(self._device) for part in parts)
-        return Window._make(self._by_row(part) for part in (*tensors, state_at_start)), ended
+        fields = self._fields if self._on_cpu else [field.to(self._device) for field in self._fields]
+        return Window._make([*fields, state_at_start]), ended
 
     def _settle(self, t: int, steps: "_Steps", any_end: bool, ended: list[EndedEpisode]) -> None:
         """Step t ends something for someone: an episode, a window, or a share of the budget."""
@@ -185,9 +187,8 @@ class Rollout:
         self._cut[:, t] = cut
         if (cut & ~self._terminated[:, t]).any():
             # V of what followed, before any reset; asking does not advance the recurrent state.
-            with torch.no_grad():
-                value = self._value(self._by_row(self._latest), self._by_row(self._state))[0]
-                self._next_value[:, t] = self._by_worker(value).cpu().numpy()
+            value = self._value(self._latest, self._memory)[0]
+            self._next_value[:, t] = value.cpu().numpy().reshape(-1)
         for k in ends.nonzero()[0].tolist():
             ended.append(self._end(k, t, bool(terminated[k])))
             envs.observation[k] = 0.0  # a terminal one may be NaN, and the network may see it while others act
@@ -212,7 +213,13 @@ class Rollout:
 
     @property
     def _latest(self) -> Tensor:
+        """The newest observations, by row of weights."""
         return self._shared_observation if self._on_cpu else self._shared_observation.to(self._device)
+
+    @property
+    def _memory(self) -> Tensor:
+        """The recurrent state, by row of weights."""
+        return self._by_row(self._state) if self._recurrent else self._no_state
 
     def _by_row(self, tensor: Tensor) -> Tensor:
         """``[K, ...]`` as ``[R, G, ...]`` where a row of weights serves G workers."""

@@ -55,7 +55,8 @@ def stack(
             replay, examples, check_trace=False
         )
     if _agree(traced, eager, weights, examples):
-        return traced
+        forward: Stacked = traced.forward  # type: ignore[attr-defined]
+        return forward  # past the hooks that a module's call looks for
     warnings.warn(f"{function.__qualname__} gives other values when taped; it runs untaped, and slower", stacklevel=2)
     return eager
 
@@ -169,6 +170,8 @@ class _Replay(nn.Module):
         self._operations: list[_Operation] = []
         changing = set(self._inputs)
         for func, args, kwargs, result in tape.operations:
+            if func is torch.ops.aten.detach.default:
+                continue  # the same place once more: without autograd there is nothing to detach from
             sources = _tensors((args, kwargs))
             if sources and not (_is_view(func) and all(_place(source) not in changing for source in sources)):
                 for source in sources:
