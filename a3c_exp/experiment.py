@@ -178,7 +178,8 @@ def _trainer(
                 own,
                 assembly.cadence,
                 clock,
-                assembly.task.own_values(task.seeds[index]),
+                task.own_values(task.seeds[index]),
+                model.family.max_entropy,
             )
         )
     trainer = Trainer(

@@ -34,8 +34,9 @@ class Stat(IntEnum):
     error_square_sum = 9
     value_sum = 10
     value_square_sum = 11
-    confidence_sum = 12
-    clipped_grad_norm = 13
+    entropy_sum = 12
+    confidence_sum = 13
+    clipped_grad_norm = 14
 
 
 WindowLoss = Callable[..., tuple[Tensor, Tensor]]
@@ -68,10 +69,11 @@ def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> Wi
 
 def figures(terms: LossTerms, target: Tensor, output: PolicyValue, valid: Tensor, family: Distribution) -> Tensor:
     """What is worth knowing of a window, ``[len(Stat)]``; the gradient's norms are filled in once there is a gradient."""
-    value, error = output.value.detach(), target - output.value.detach()
-    # NaN is what a family without probabilities says of its confidence.
-    confidence = family.confidence(output.parameters.detach()).nan_to_num()
-    steps = torch.stack([target, target * target, error, error * error, value, value * value, confidence])
+    parameters, value = output.parameters.detach(), output.value.detach()
+    error = target - value
+    entropy = family.entropy(parameters)
+    confidence = family.confidence(parameters).nan_to_num()  # NaN is what a family without probabilities says
+    steps = torch.stack([target, target * target, error, error * error, value, value * value, entropy, confidence])
     sums = steps.flatten(1) @ valid.flatten()  # all sums over steps by one product
     no_norm = torch.zeros_like(sums[:1])
     reduced = torch.stack([term.detach() for term in terms])
@@ -98,7 +100,7 @@ def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window) -> Po
         # One long batch: layers multiply a matrix faster than they do a stack of small ones.
         shape = window.reward.shape
         output = call(model, weights, window.observation.flatten(0, len(shape) - 1), window.state.new_zeros(0))
-        return PolicyValue(output.parameters.unflatten(0, shape), output.value.view(shape), window.state)
+        return PolicyValue(output.parameters.view(*shape, -1), output.value.view(shape), window.state)
     state, outputs = window.state, []
     time = window.reward.dim() - 1  # the dimension that steps lie along
     for observation, first in zip(window.observation.unbind(time), window.first.unbind(time), strict=True):

@@ -180,7 +180,7 @@ class Track:
         last_steps, last_updates, last_time = self._last_line
         seconds = max(now - last_time, 1e-9)
         self._last_line = (counts.env_steps, counts.updates, now)
-        entropy = tally.mean(Stat.entropy)
+        entropy = tally.per_step(Stat.entropy_sum)
         metrics = Metrics(
             env_step=counts.env_steps,
             update=counts.updates,
@@ -193,6 +193,7 @@ class Track:
             value_loss=tally.mean(Stat.value_loss),
             entropy=entropy,
             entropy_normalised=entropy / self._max_entropy if self._max_entropy else None,
+            max_probability=tally.confidence,
             grad_norm=tally.mean(Stat.grad_norm),
             grad_norm_max=tally.grad_norm_max,
             grad_norm_clipped=tally.mean(Stat.clipped_grad_norm),

@@ -199,6 +199,8 @@ def test_figures_speak_of_valid_steps_only() -> None:
             Stat.value_square_sum: (value**2).sum(),
             Stat.value_loss: (error**2).mean(),
             Stat.entropy: Categorical(logits=output.parameters).entropy().mean().item(),
+            Stat.entropy_sum: Categorical(logits=output.parameters).entropy().sum().item(),
+            Stat.confidence_sum: output.parameters.softmax(-1).amax(-1).sum().item(),
         }
         for stat, number in want.items():
             assert figures[k, stat].item() == pytest.approx(number, rel=1e-4, abs=1e-5), stat.name

@@ -66,6 +66,15 @@ class Tally:
         """Average of a figure over windows; NaN without any."""
         return float(self.sums[stat] / self.windows) if self.windows else float("nan")
 
+    def per_step(self, stat: Stat) -> float:
+        """Average over environment steps of a figure that is a sum over them; NaN without any."""
+        return float(self.sums[stat] / self.sums[Stat.steps]) if self.sums[Stat.steps] else float("nan")
+
+    @property
+    def confidence(self) -> float | None:
+        """Average probability of the policy's most likely action; ``None`` for a policy of densities."""
+        return self.per_step(Stat.confidence_sum) if self.sums[Stat.confidence_sum] else None
+
     @property
     def explained_variance(self) -> float | None:
         """``1 - Var(R - V) / Var(R)`` over all steps: 1 is a perfect critic, 0 is no better than a constant."""
