@@ -1,6 +1,6 @@
 """Measures a3c_exp on this machine.
 
-python -m benchmarks                         speed, memory and start-up
+python -m benchmarks                         speed, memory, start-up, cartpole and solve
 python -m benchmarks speed --repeats 5       one of them
 python -m benchmarks --write-readme          and puts the tables into benchmarks/README.md
 """
@@ -12,12 +12,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, memory, readme, speed, startup
+from benchmarks import cartpole, machine, memory, readme, solve, speed, startup
 from benchmarks.repeats import interleave
 from benchmarks.runs import Runs
 from benchmarks.table import Table, as_text, make_rows, write
 
-BENCHMARKS = {"speed": speed, "memory": memory, "startup": startup}
+BENCHMARKS = {"speed": speed, "memory": memory, "startup": startup, "cartpole": cartpole, "solve": solve}
 OUT = machine.ROOT / "outputs" / "benchmarks"
 
 
@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("benchmark", nargs="?", choices=list(BENCHMARKS), help="one of them; all three without")
+    parser.add_argument("benchmark", nargs="?", choices=list(BENCHMARKS), help="one of them; all without")
     parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats (3); fewer only to try it out")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of one measured stretch of training (20)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for JSON and Markdown (outputs/benchmarks)")

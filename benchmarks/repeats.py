@@ -18,11 +18,13 @@ class Requirement:
     """
 
     of: str  # "value" or "ratio"
-    sense: str  # "at least" or "less than"
+    sense: str  # "at least", "at most" or "less than"
     bound: float
 
     def met(self, number: float) -> bool:
-        return number >= self.bound if self.sense == "at least" else number < self.bound
+        if self.sense == "at least":
+            return number >= self.bound
+        return number <= self.bound if self.sense == "at most" else number < self.bound
 
 
 @dataclass(frozen=True)

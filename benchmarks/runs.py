@@ -15,6 +15,9 @@ WORKERS = 12
 PROBE_STEPS = 50_000
 PROBE_TRIES = 5
 START_ALLOWANCE = 180.0  # seconds that a run may need besides its training
+# The preset's own budgets would end a run on a fast machine before the steps that were asked for.
+PENDULUM = ("env=pendulum", f"workers={WORKERS}", "max_episodes=null")
+CARTPOLE = ("env=cartpole", "truncation=end", "max_updates=null")
 OFFLINE = {"WANDB_MODE": "offline"}  # even where the person is logged in: no network in a measurement
 
 
@@ -38,42 +41,40 @@ class Runs:
         logger: str | None = "none",
         interval: float = 1.0,
         look: Callable[[list[int]], None] | None = None,
+        base: Sequence[str] = PENDULUM,
+        limit: float | None = None,
     ) -> tuple[Path, float]:
         """Train for ``steps`` environment steps; the run directory, and the wall clock at which it was started."""
         directory = self.scratch("run")
-        arguments = [sys.executable, "-m", "a3c_exp", "env=pendulum", f"workers={WORKERS}", f"max_env_steps={steps}"]
-        # The preset's 1000 episodes would end a run on a fast machine before the steps that were asked for.
-        arguments += [
-            "max_episodes=null",
-            *overrides,
+        arguments = [
+            *(sys.executable, "-m", "a3c_exp", *base, f"max_env_steps={steps}", *overrides),
             *([] if logger is None else [f"logger={logger}"]),
             f"hydra.run.dir='{directory}'",
         ]
-        limit = START_ALLOWANCE + 6 * self.seconds
         with running(arguments, self.scratch("output"), OFFLINE) as job:
-            job.wait(limit, interval, look)
+            job.wait(limit or START_ALLOWANCE + 6 * self.seconds, interval, look)
         return directory, job.started_at
 
-    def steps_for(self, overrides: Sequence[str], seconds: float) -> int:
+    def steps_for(self, overrides: Sequence[str], seconds: float, base: Sequence[str] = PENDULUM) -> int:
         """Environment steps that take this variant about ``seconds``; probes once, then goes by the latest run."""
-        key = tuple(overrides)
+        key = (*base, *overrides)
         if key not in self._rates:
-            self._rates[key] = self._probe(overrides)
+            self._rates[key] = self._probe(overrides, base)
         return max(PROBE_STEPS, int(self._rates[key] * seconds))
 
-    def steps_per_second(self, overrides: Sequence[str]) -> float:
-        """Training speed in the steady state. A third of the run is warm-up, so it lasts half as long again."""
-        directory, _ = self.run(overrides, self.steps_for(overrides, 1.5 * self.seconds))
-        rate = steady_rate(read_lines(directory / "metrics.jsonl"))
-        self._rates[tuple(overrides)] = rate
-        return rate
+    def steps_per_second(self, overrides: Sequence[str], base: Sequence[str] = PENDULUM) -> float:
+        """Training speed in the steady state, over all seeds. A third of the run is warm-up, so it lasts half as long again."""
+        directory, _ = self.run(overrides, self.steps_for(overrides, 1.5 * self.seconds, base), base=base)
+        rates = [steady_rate(lines) for lines in all_lines(directory)]
+        self._rates[(*base, *overrides)] = sum(rates) / len(rates)
+        return sum(rates)
 
-    def _probe(self, overrides: Sequence[str]) -> float:
-        """A rough speed, from a run just long enough to have one."""
+    def _probe(self, overrides: Sequence[str], base: Sequence[str]) -> float:
+        """A rough speed of one seed, from a run just long enough to have one."""
         steps, rate = PROBE_STEPS, 0.0
         for _ in range(PROBE_TRIES):
-            directory, _ = self.run(overrides, steps)
-            lines = read_lines(directory / "metrics.jsonl")
+            directory, _ = self.run(overrides, steps, base=base)
+            lines = all_lines(directory)[0]
             if lines and lines[-1]["wall_time"] > 0:
                 try:
                     rate = steady_rate(lines)
@@ -85,6 +86,12 @@ class Runs:
         if rate <= 0:
             raise MeasurementError(f"metrics.jsonl says nothing about speed after {steps // 4:,} steps")
         return rate
+
+
+def all_lines(directory: Path) -> list[list[dict[str, Any]]]:
+    """The metrics of a run, or of each seed of one that trained several."""
+    seeds = sorted(directory.glob("seed=*")) or [directory]
+    return [read_lines(seed / "metrics.jsonl") for seed in seeds]
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,39 @@
+"""Training steps a second on CartPole with 6 workers, against stable-baselines3's A2C."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from benchmarks.processes import running
+from benchmarks.repeats import MeasurementError, Requirement, Variant
+from benchmarks.runs import CARTPOLE, START_ALLOWANCE, Runs
+
+WORKERS = 6
+TITLE = f"cartpole: training steps a second, CartPole, {WORKERS} workers"
+UNIT = "steps/s"
+BASELINE = "stable-baselines3 A2C"
+
+
+def variants(runs: Runs) -> list[Variant]:
+    def ours(name: str, overrides: Sequence[str], requirement: Requirement | None = None) -> Variant:
+        return Variant(name, lambda: runs.steps_per_second(overrides, CARTPOLE), requirement)
+
+    return [
+        Variant(BASELINE, lambda: stable_baselines(runs)),
+        ours("a3c_exp env=cartpole", [], Requirement("ratio", "at least", 4.0)),
+        ours("a3c_exp parallelism=deterministic", ["parallelism=deterministic"]),
+        ours("a3c_exp parallelism=hogwild", ["parallelism=hogwild"]),
+        ours("a3c_exp num_seeds=10", ["num_seeds=10"]),
+    ]
+
+
+def stable_baselines(runs: Runs) -> float:
+    """A command of its own, like a3c_exp; it leaves its warm-up out by itself."""
+    arguments = [sys.executable, "-m", "benchmarks.stable_baselines_a2c", "--workers", str(WORKERS)]
+    arguments += ["--seconds", str(runs.seconds), "--json"]
+    with running(arguments, runs.scratch("output")) as job:
+        job.wait(limit=2 * START_ALLOWANCE + 2 * runs.seconds)
+    for line in reversed(job.output.read_text().splitlines()):
+        if line.startswith("{"):
+            return float(json.loads(line)["steps_per_second"])
+    raise MeasurementError("stable_baselines_a2c printed no result")

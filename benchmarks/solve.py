@@ -1,0 +1,61 @@
+"""Seconds until CartPole is solved, against stable-baselines3's A2C; each repeat is another seed."""
+
+import itertools
+import json
+import sys
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.processes import running
+from benchmarks.repeats import MeasurementError, Requirement, Variant
+from benchmarks.runs import Runs, read_lines
+
+TITLE = "solve: seconds of training until the last 100 training episodes of CartPole average 475"
+UNIT = "s"
+BASELINE = "stable-baselines3 A2C, rl-zoo's settings"
+SOLVED = 475.0
+MAX_STEPS = 500_000  # rl-zoo's budget
+LIMIT = 1800.0
+TUNED = ["env=cartpole", "+experiment=cartpole_tuned"]
+
+
+def variants(runs: Runs) -> list[Variant]:
+    theirs, ours = itertools.count(), itertools.count()
+    return [
+        Variant(BASELINE, lambda: stable_baselines(runs, next(theirs))),
+        Variant("a3c_exp +experiment=cartpole_tuned", lambda: tuned(runs, next(ours)), Requirement("ratio", "at most", 0.5)),
+    ]
+
+
+def tuned(runs: Runs, seed: int) -> float:
+    """From the start of training, by the run's own episode log; without evaluations, of which the other side has none."""
+    directory, _ = runs.run([f"seed={seed}", "evaluation.every_env_steps=null"], MAX_STEPS, base=TUNED, limit=LIMIT)
+    return solved_after(read_lines(directory / "episodes.jsonl"))
+
+
+def solved_after(episodes: Sequence[dict[str, Any]]) -> float:
+    """Seconds at which the mean return of the last 100 episodes first reached 475.
+
+    >>> solved_after([{"return": 500.0, "wall_time": float(i)} for i in range(1, 200)])
+    100.0
+    """
+    last: deque[float] = deque(maxlen=100)
+    for episode in episodes:
+        last.append(episode["return"])
+        if len(last) == 100 and sum(last) >= 100 * SOLVED:
+            return float(episode["wall_time"])
+    raise MeasurementError(f"not solved in {len(episodes)} episodes")
+
+
+def stable_baselines(runs: Runs, seed: int) -> float:
+    arguments = [sys.executable, "-m", "benchmarks.stable_baselines_a2c", "--solve", "--seed", str(seed)]
+    with running([*arguments, "--max-steps", str(MAX_STEPS), "--json"], runs.scratch("output")) as job:
+        job.wait(limit=LIMIT)
+    for line in reversed(job.output.read_text().splitlines()):
+        if line.startswith("{"):
+            found = json.loads(line)
+            if found["seconds"] is None:
+                raise MeasurementError(f"seed {seed} was not solved in {found['trained']:,} steps")
+            return float(found["seconds"])
+    raise MeasurementError("stable_baselines_a2c printed no result")
