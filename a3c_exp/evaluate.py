@@ -2,12 +2,16 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from a3c_exp.core.errors import A3CError, ConfigError, RunDirectoryError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from a3c_exp.core.records import Evaluation
     from a3c_exp.show import Shown
 
@@ -15,8 +19,13 @@ _EXAMPLES = """examples:
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum --episodes 100 --stochastic
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum --checkpoint last --video
+  python -m a3c_exp.evaluate outputs/2026-11-21/15-20-10_cartpole
+      a folder of several seeds (num_seeds=10): each in turn, then their mean; --video shows the first
+  python -m a3c_exp.evaluate outputs/2026-11-21/15-20-10_cartpole/seed=3
 """
 _BATCH = 50
+_MIN_SEEDS = 3
+"""Fewer say nothing about the spread between seeds; the report counts alike."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,28 +48,58 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("run", type=Path, help="a run directory, or the folder of several seeds")
     parser.add_argument("--episodes", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--checkpoint", default="best", help="best (of the run's own evaluations; default), last, or a file")
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the policy's mode")
     parser.add_argument("--seed", type=int, default=1_000_003, help="root of the held-out seeds (default %(default)s)")
     parser.add_argument("--max-episode-steps", type=int, help="time limit (default: the task's own, 200 for Pendulum)")
-    parser.add_argument("--video", action="store_true", help="write an mp4 of the first episode to the run's videos/")
+    parser.add_argument(
+        "--video",
+        action="store_true",
+        help="write an mp4 of the (first seed's) first episode to its videos/",
+    )
     parser.add_argument("--render", action="store_true", help="show the first episode in a window")
     return parser
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """Weights to be judged.
+
+    Attributes:
+        directory: the run directory they come from.
+        seed: that the run trained with.
+        checkpoint: the file.
+        weights: ``[P]``.
+        env_step, update: where training stood.
+    """
+
+    directory: Path
+    seed: int
+    checkpoint: Path
+    weights: "Tensor"
+    env_step: int
+    update: int
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from a3c_exp.resume import saved_config
 
     config = saved_config(arguments.run)
-    if arguments.seed == config.seed:
-        raise ConfigError(f"--seed {arguments.seed} is the seed that the run trained with. Try another number")
+    seeds = _seed_directories(arguments.run) if config.num_seeds > 1 else []
+    configs = [saved_config(directory) for directory in seeds] or [config]
+    if arguments.seed in [config.seed for config in configs]:
+        raise ConfigError(f"--seed {arguments.seed} is a seed that the run trained with. Try another number")
+    if seeds and arguments.checkpoint not in ("best", "last"):
+        raise ConfigError(
+            f"--checkpoint {arguments.checkpoint} is one seed's, but {arguments.run} holds {len(seeds)}. "
+            f"Try --checkpoint last, or name that seed: {seeds[0]}"
+        )
 
     import torch
 
     from a3c_exp.assembly import assemble
-    from a3c_exp.checkpoint import read
     from a3c_exp.evaluation import EvaluationSpec, Evaluator
     from a3c_exp.show import show
 
@@ -68,27 +107,70 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     spec = EvaluationSpec(
         arguments.episodes,
         not arguments.stochastic,
-        arguments.max_episode_steps or config.evaluation.max_episode_steps,
+        arguments.max_episode_steps or configs[0].evaluation.max_episode_steps,
     )
-    task = assemble(config).task
-    path = _checkpoint(arguments.run, arguments.checkpoint)
-    content = read(path)
+    # Seeds differ in nothing else, so the first one's task serves all. All checkpoints before the first episode: one that is
+    # missing should be known at once.
+    task = assemble(configs[0]).task
+    subjects = [
+        _subject(directory, config.seed, arguments.checkpoint)
+        for directory, config in zip(seeds or [arguments.run], configs, strict=True)
+    ]
+    first = subjects[0]
     shown: Shown | None = None
     if arguments.video or arguments.render:
         # Before the numbers: a missing display or encoder should be known at once.
-        shown = show(
-            task, content["weights"], spec, arguments.seed, arguments.run / "videos", arguments.video, arguments.render
-        )
+        shown = show(task, first.weights, spec, arguments.seed, first.directory / "videos", arguments.video, arguments.render)
     envs = task.make_envs(num_envs=min(spec.episodes, _BATCH))
     try:
         model, layout = task.model(envs)
-        if content["weights"].numel() != layout.size:
-            raise RunDirectoryError(f"{path} holds {content['weights'].numel()} weights, but the run's model has {layout.size}")
+        for subject in subjects:
+            if subject.weights.numel() != layout.size:
+                raise RunDirectoryError(
+                    f"{subject.checkpoint} holds {subject.weights.numel()} weights, but the run's model has {layout.size}"
+                )
         evaluator = Evaluator(model, layout, envs, spec, arguments.seed)
-        evaluation = evaluator.evaluate(content["weights"].to(task.device), content["env_steps"], content["updates"], 0.0)
+        evaluations = []
+        for subject in subjects:
+            evaluation = evaluator.evaluate(subject.weights.to(task.device), subject.env_step, subject.update, 0.0)
+            evaluations.append(evaluation)
+            if seeds:
+                _print_seed(subject, evaluation)
     finally:
         envs.close()
-    _print(arguments, path, evaluation, shown)
+    if seeds:
+        _print_seeds(arguments, evaluations, shown)
+    else:
+        _print(arguments, first.checkpoint, evaluations[0], shown)
+
+
+def _seed_directories(run: Path) -> list[Path]:
+    """The run directories inside a folder of several seeds.
+
+    Raises:
+        RunDirectoryError: it lists none, or one that is not there.
+    """
+    from a3c_exp.run_record import load
+
+    content: object = load(run)
+    names = content.get("seeds") if isinstance(content, dict) else None
+    if not isinstance(names, list) or not names:
+        raise RunDirectoryError(f"{run / 'run.json'} lists no seeds, though the run trained several")
+    directories = [run / str(name) for name in names]
+    for directory in directories:
+        if not (directory / ".hydra" / "config.yaml").is_file():
+            raise RunDirectoryError(
+                f"{directory} is missing, though {run / 'run.json'} lists it. Evaluate the seeds that are there one by one"
+            )
+    return directories
+
+
+def _subject(directory: Path, seed: int, which: str) -> _Subject:
+    from a3c_exp.checkpoint import read
+
+    path = _checkpoint(directory, which)
+    content = read(path)
+    return _Subject(directory, seed, path, content["weights"], content["env_steps"], content["updates"])
 
 
 def _checkpoint(run: Path, which: str) -> Path:
@@ -111,10 +193,42 @@ def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", 
         ("median", f"{evaluation.median:.1f}"),
         ("range", f"{evaluation.min:.1f} to {evaluation.max:.1f}"),
     ]
-    if shown is not None:
-        rows.append(("shown", f"one episode of {shown.length} steps, return {shown.return_:.1f}"))
-        if shown.path is not None:
-            rows.append(("video", str(shown.path)))
+    _print_rows([*rows, *_shown_rows(shown)])
+
+
+def _print_seed(subject: _Subject, evaluation: "Evaluation") -> None:
+    """One line as soon as it is known: many seeds take a while."""
+    interval = f"[{evaluation.ci_low:.1f}, {evaluation.ci_high:.1f}]"
+    where = f"{subject.directory.name}/checkpoints/{subject.checkpoint.name} (after {evaluation.env_step:,} environment steps)"
+    print(f"{f'seed {subject.seed}':<14} {evaluation.mean:>9.1f} {interval:<22} {where}", flush=True)
+
+
+def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluation"], shown: "Shown | None") -> None:
+    from a3c_exp.seed_mean import mean_evaluation
+
+    whole = mean_evaluation(evaluations, best=False)
+    kind = "sampled actions" if arguments.stochastic else "deterministic actions"
+    interval = f"{whole.ci_low:.1f} to {whole.ci_high:.1f} (bootstrap over seeds)"
+    means = [evaluation.mean for evaluation in evaluations]
+    rows = [
+        ("seeds", f"{len(evaluations)}, each on the same {evaluations[0].episodes} held-out episodes, {kind}"),
+        ("mean return", f"{whole.mean:.1f}"),
+        ("95 % interval", interval if len(evaluations) >= _MIN_SEEDS else f"none over fewer than {_MIN_SEEDS} seeds"),
+        ("std of seeds", f"{whole.std:.1f}"),
+        ("median seed", f"{whole.median:.1f}"),
+        ("seeds' range", f"{min(means):.1f} to {max(means):.1f}"),
+    ]
+    _print_rows([*rows, *_shown_rows(shown)])
+
+
+def _shown_rows(shown: "Shown | None") -> list[tuple[str, str]]:
+    if shown is None:
+        return []
+    rows = [("shown", f"one episode of {shown.length} steps, return {shown.return_:.1f}")]
+    return rows if shown.path is None else [*rows, ("video", str(shown.path))]
+
+
+def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
     for name, value in rows:
         print(f"{name:<14} {value}")
 

@@ -233,4 +233,5 @@ def _info(config: DictConfig, record: RunRecord, assembly: Assembly, seeds: Sequ
         resumed=len(content["sessions"]) > 1,
         start_env_step=sum(seed.state.env_steps for seed in seeds) // len(seeds),
         start_episode=sum(seed.state.episodes for seed in seeds) // len(seeds),
+        start_update=sum(seed.state.updates for seed in seeds) // len(seeds),
     )

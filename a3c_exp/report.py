@@ -18,6 +18,7 @@ examples:
       runs that differ in these values only count as seeds of the same configuration
 
 The page (index.html) needs neither network nor scripts: send it as it is. Beside it lie runs.csv and figures/*.svg.
+Seeds that trained together (num_seeds=10) are read each as a run of its own.
 Runs that still run, failed or were killed are read as far as they got, and marked. An earlier report is replaced;
 anything else in the way is not."""
 
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="NAME",
-        help="a configuration value that makes no difference, and all below it (seed always is one); repeatable",
+        help="a configuration value that makes no difference, and all below it (seed, num_seeds, name always); repeatable",
     )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without ± or a true minus shows a question mark

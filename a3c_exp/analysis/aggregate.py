@@ -10,12 +10,12 @@ import numpy as np
 
 from a3c_exp.analysis.reading import FloatArray, printable
 from a3c_exp.analysis.runs import Run, natural
-from a3c_exp.analysis.stats import bootstrap_interval
+from a3c_exp.analysis.stats import MIN_SEEDS, bootstrap_interval
 from a3c_exp.core.records import Json
 
-Axis = Literal["episode", "env_step", "wall_time"]
-Table = Literal["episodes", "metrics", "evaluations"]
-MIN_SEEDS = 3  # fewer say nothing about the spread: lines only
+Axis = Literal["episode", "env_step", "wall_time", "lag"]
+Table = Literal["episodes", "metrics", "evaluations", "lags"]
+SAME_EXPERIMENT = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
 _REACH = 0.5  # a run that got less far than this share of the farthest is left out of a band of unfinished ones
 _ABSENT = "(none)"
 _UNREADABLE = "configuration unreadable:"
@@ -84,16 +84,17 @@ class Band:
     seeds: int
 
 
-def compare(runs: Sequence[Run], ignore: Iterable[str] = ("seed",)) -> Comparison:
+def compare(runs: Sequence[Run], ignore: Iterable[str] = ()) -> Comparison:
     """Group ``runs`` by the configuration values that differ between them.
 
     Args:
         runs: at least one.
-        ignore: names of values that make no difference; everything below an ignored name is ignored too.
+        ignore: names of values that make no difference, besides those of ``SAME_EXPERIMENT``; everything below an
+            ignored name is ignored too.
 
     Runs whose configuration cannot be read form groups of their own, by what was typed on the command line.
     """
-    ignored = tuple(ignore)
+    ignored = (*SAME_EXPERIMENT, *ignore)
     known = {run: dict(flatten(run.config, ignored)) for run in runs if run.config}
     names = sorted({name for values in known.values() for name in values}, key=natural)
     varying = [name for name in names if len({values.get(name, _ABSENT) for values in known.values()}) > 1]
@@ -132,7 +133,7 @@ def curve(run: Run, table: Table, quantity: str, axis: Axis) -> Curve | None:
 
     Points are sorted (workers finish out of order) and of several at the same place the last counts.
     """
-    columns = {"episodes": run.episodes, "metrics": run.metrics, "evaluations": run.evaluations}[table]
+    columns = {"episodes": run.episodes, "metrics": run.metrics, "evaluations": run.evaluations}.get(table, {})
     if axis not in columns or quantity not in columns:
         return None
     x, y = columns[axis], columns[quantity]

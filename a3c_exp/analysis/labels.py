@@ -34,6 +34,12 @@ def end_of(curves: Sequence[Curve], text: str, colour: str) -> End:
     return End(farthest, float(np.mean([item.y[-1] for item in curves if item.x[-1] > 0.9 * farthest])), text, colour)
 
 
+def top_of(curve: Curve, text: str, colour: str) -> End:
+    """The highest point of a histogram: its ends lie on the ground, where they tell nothing apart."""
+    at = int(curve.y.argmax())
+    return End(float(curve.x[at]), float(curve.y[at]), text, colour)
+
+
 def label_ends(figure: "Figure", axes: "Axes", ends: Sequence[End]) -> None:
     """Write each label beside the end of its line, pushed apart along the right edge where they would overlap."""
     figure.draw_without_rendering()  # settles the limits

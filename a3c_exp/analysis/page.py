@@ -6,6 +6,7 @@ from html import escape
 from a3c_exp.analysis import svg
 from a3c_exp.analysis.aggregate import Comparison, Configuration
 from a3c_exp.analysis.figures import Drawing
+from a3c_exp.analysis.plots import HEADINGS, Section
 from a3c_exp.analysis.provenance import Origin
 from a3c_exp.analysis.reading import printable
 from a3c_exp.analysis.tables import Cell, Table
@@ -46,14 +47,16 @@ def legend(comparison: Comparison, inks: Inks) -> str:
     return f'<ul class="legend" aria-label="Colours">{title}{"".join(items)}</ul>'
 
 
-def figures(drawings: Sequence[Drawing], section: str) -> str:
-    """The figures of one section, side by side where there is room."""
+def figures(drawings: Sequence[Drawing], section: Section, heading: bool = True) -> str:
+    """The figures of one section, side by side where there is room; nothing without any."""
     items = [
         f"<figure>{item.inline}<figcaption>{safe(item.caption)}</figcaption></figure>"
         for item in drawings
         if item.plot.section == section
     ]
-    return f'<div class="{section}">\n' + "\n".join(items) + "\n</div>" if items else ""
+    size = "large" if any(item.plot.large for item in drawings if item.plot.section == section) else "small"
+    title = f"<h3>{safe(HEADINGS[section])}</h3>\n" if heading else ""
+    return f'{title}<div class="{size}">\n' + "\n".join(items) + "\n</div>" if items else ""
 
 
 def notices(sentences: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ WIDTH = 312.0  # points: on a phone a point is a bit more than a pixel, so 9.5 p
 _LEFT, BOTTOM, TOP = 44.0, 34.0, 26.0
 TEXT_SIZE, CHARACTER = 9.5, 5.6  # points: font size and about the width of one character
 
-AXES = {"episode": "Episodes", "env_step": "Environment steps", "wall_time": "Seconds of training"}
+AXES = {"episode": "Episodes", "env_step": "Environment steps", "wall_time": "Seconds of training", "lag": "Updates"}
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -52,12 +52,12 @@ def paper(plot: Plot, right: float) -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    height = 226.0 if plot.section == "curves" else 158.0
+    height = 226.0 if plot.large else 158.0
     figure = Figure(figsize=(WIDTH / 72, height / 72))
     width = WIDTH - _LEFT - right
     axes = figure.add_axes((_LEFT / WIDTH, BOTTOM / height, width / WIDTH, (height - BOTTOM - TOP) / height))
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=plot.axis == "episode"))
-    axes.yaxis.set_major_locator(MaxNLocator(5 if plot.section == "curves" else 4))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=plot.axis in ("episode", "lag")))
+    axes.yaxis.set_major_locator(MaxNLocator(5 if plot.large else 4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, axes.get_xlim())))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, axes.get_ylim())))
     axes.set_xlabel(AXES[plot.axis], labelpad=2.0)
@@ -69,17 +69,19 @@ def scale(axes: "Axes", plot: Plot, y: FloatArray) -> None:
     """Choose the limits and kind of the axes, given all heights ``y`` that are drawn."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    axes.set_xlim(left=0.0)
+    axes.set_xlim(left=-0.5 if plot.axis == "lag" else 0.0)
     if plot.scale == "log" and y.min() > 0 and y.max() > 30 * y.min():
         axes.set_yscale("log")
         few = y.max() < 1000 * y.min()
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if few else (1.0,), numticks=5))
         axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, axes.get_ylim())))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     elif plot.scale == "zero" and y.min() >= 0:
         axes.set_ylim(0.0, max(float(y.max()) * 1.06, 1e-9))
     elif plot.scale == "unit":
         axes.set_ylim(max(-1.0, float(y.min()) - 0.05), 1.05)
+    elif plot.scale == "share":
+        axes.set_ylim(0.0, 1.05)
 
 
 def compact(value: float, limits: tuple[float, float] = (0.0, 0.0)) -> str:

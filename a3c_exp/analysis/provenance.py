@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from a3c_exp.analysis.aggregate import MIN_SEEDS, Comparison
+from a3c_exp.analysis.aggregate import Comparison
 from a3c_exp.analysis.reading import mapping
 from a3c_exp.analysis.results import Outcome
 from a3c_exp.analysis.runs import Run
+from a3c_exp.analysis.stats import MIN_SEEDS
 
 Origin = tuple[str, tuple[str, ...]]  # what, and the different answers with how many runs gave each
 _SHOWN = 12
@@ -39,6 +40,10 @@ def warnings(comparison: Comparison, outcomes: Sequence[Outcome]) -> list[str]:
         found.append("Some runs were made with uncommitted changes; each has them in its code.diff.")
     if len({_machine(run) for run in runs} - {""}) > 1:
         found.append("The runs were made on different machines: their speeds do not compare.")
+    shared = {run.together for run in runs}
+    if shared != {1}:
+        each = "; configurations differ in how many, so their speeds do not compare" if len(shared) > 1 else ""
+        found.append(f"Seeds that trained together shared one process: the speed of each is its part of it{each}.")
     few = [item.label for item in comparison.configurations if item.seeds < MIN_SEEDS]
     if few:
         where = "" if len(few) == len(comparison.configurations) else f" of {_listed(few)}"

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -80,13 +80,17 @@ def read_yaml(path: Path, problems: list[str], *, required: bool = True) -> Any:
         return None
 
 
-def read_columns(path: Path, names: Iterable[str], problems: list[str], *, required: bool = True) -> Columns:
+def read_columns(
+    path: Path, names: Iterable[str], problems: list[str], *, lists: Iterable[str] = (), required: bool = True
+) -> Columns:
     """The numbers of a ``.jsonl`` file, one array a field.
 
     Args:
         path: the file; one JSON object a line.
         names: fields that are present in the answer even if no line has them (then all NaN).
         problems: gets a note for a missing or empty file and for lines that are no JSON object.
+        lists: fields that hold a list of numbers; each becomes three columns, ``<name>.low``, ``<name>.mean`` and
+            ``<name>.high`` of the list, NaN where it is empty or no list.
         required: whether a missing or empty file is worth a note.
 
     Returns:
@@ -101,9 +105,21 @@ def read_columns(path: Path, names: Iterable[str], problems: list[str], *, requi
     columns = dict.fromkeys(names) | {key: None for key, value in (rows[-1] if rows else {}).items() if _is_number(value)}
     try:  # all at once is twice as quick, and possible where every line has every field
         whole = np.array([itemgetter(*columns)(row) for row in rows], dtype=np.float64)
-        return dict(zip(columns, whole.T, strict=True))
+        found = dict(zip(columns, whole.T, strict=True))
     except (KeyError, TypeError, ValueError, OverflowError):
-        return {name: np.array([number(row.get(name)) for row in rows], dtype=np.float64) for name in columns}
+        found = {name: np.array([number(row.get(name)) for row in rows], dtype=np.float64) for name in columns}
+    for name in lists:
+        found |= _extent(name, [row.get(name) for row in rows])
+    return found
+
+
+def _extent(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
+    """Smallest, mean and largest of each line's list."""
+    known = [[number(item) for item in value] if isinstance(value, list) and value else [math.nan] for value in values]
+    longest = max(map(len, known), default=1)
+    table = np.array([item + item[-1:] * (longest - len(item)) for item in known]).reshape(len(known), longest)
+    sums, lengths = np.array([sum(item) for item in known]), np.array([len(item) for item in known])
+    return {f"{name}.low": table.min(axis=1), f"{name}.mean": sums / lengths, f"{name}.high": table.max(axis=1)}
 
 
 def _rows(lines: list[str], name: str, problems: list[str]) -> list[Json]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from string import Template
 
 from a3c_exp import __version__
-from a3c_exp.analysis import page, provenance, tables
+from a3c_exp.analysis import page, provenance, tables, workers
 from a3c_exp.analysis.aggregate import Comparison, compare
 from a3c_exp.analysis.figures import Drawing, colours, draw
+from a3c_exp.analysis.plots import HEADINGS
 from a3c_exp.analysis.results import Outcome, outcomes
 from a3c_exp.analysis.runs import read_runs
 from a3c_exp.core.errors import RunDirectoryError
@@ -48,11 +49,11 @@ def write_report(paths: Sequence[Path | str], out: Path | str, ignore: Iterable[
 def make_report(paths: Sequence[Path | str], out: Path | str, ignore: Iterable[str] = ()) -> Report:
     """As ``write_report``, with what there is to tell about it.
 
-    ``ignore`` names configuration values that do not make a configuration of their own, besides ``seed``.
+    ``ignore`` names configuration values that do not make a configuration of their own, besides seeds and names.
     """
     out = Path(out)
     check_replaceable(out)
-    comparison = compare(read_runs(paths), ("seed", *ignore))
+    comparison = compare(read_runs(paths), ignore)
     found = outcomes(comparison.configurations)
     inks = colours(comparison, [item.mean(lambda one: one.moving_average) for item in found])
     drawings = draw(comparison, inks)
@@ -83,12 +84,15 @@ def check_replaceable(out: Path) -> None:
 
 def _page(title: str, comparison: Comparison, found: Sequence[Outcome], inks: page.Inks, drawings: Sequence[Drawing]) -> str:
     legend = page.legend(comparison, inks)
-    curves, diagnostics = (page.figures(drawings, section) for section in ("curves", "diagnostics"))
+    curves = page.figures(drawings, "learning", heading=False)
+    diagnostics = "\n".join(filter(None, (page.figures(drawings, name) for name in HEADINGS if name != "learning")))
+    own = workers.own_values(comparison)
     troubles = tables.trouble_table(comparison)
     sections = (
         page.section("summary", "Summary", page.table(tables.summary_table(comparison, found), inks)),
-        page.section("curves", "Learning curves", curves and legend + curves),
+        page.section("learning", HEADINGS["learning"], curves and legend + curves),
         page.section("diagnostics", "Diagnostics", diagnostics and legend + diagnostics),
+        page.section("workers", "What each worker has of its own", page.table(own, inks)) if own.rows else "",
         page.section("troubles", "What did not finish, or misses something", page.table(troubles, inks))
         if troubles.rows
         else "",

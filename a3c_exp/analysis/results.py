@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from a3c_exp.analysis.aggregate import MIN_SEEDS, Configuration
+from a3c_exp.analysis.aggregate import Configuration
 from a3c_exp.analysis.reading import Columns, FloatArray, mapping, number
 from a3c_exp.analysis.runs import Run
-from a3c_exp.analysis.stats import NO_INTERVAL, Interval, bootstrap_interval, mean, std
+from a3c_exp.analysis.stats import MIN_SEEDS, NO_INTERVAL, Interval, bootstrap_interval, mean, std
 
 
 @dataclass(frozen=True)

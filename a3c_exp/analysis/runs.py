@@ -9,7 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from a3c_exp.analysis.reading import Columns, mapping, read_columns, read_json_object, read_yaml, strings
+import numpy as np
+
+from a3c_exp.analysis.reading import Columns, FloatArray, mapping, read_columns, read_json_object, read_yaml, strings
 from a3c_exp.core.errors import RunDirectoryError
 from a3c_exp.core.records import Episode, Evaluation, Json, Metrics, Status
 
@@ -17,6 +19,8 @@ RunStatus = Status | Literal["killed", "unknown"]
 
 RUN_DIRECTORY = "a run directory is a folder with a run.json, made by `python -m a3c_exp ...`"
 _SILENT_AFTER = 3600.0  # seconds without a write after which a run that says `running` is doubted
+_SEED_FOLDER = re.compile(r"seed=[0-9]{1,20}")
+_EACH_WORKER = ("worker_steps_per_second", "worker_updates_per_second")
 _LIVE_FILES = ("episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run.json")
 
 
@@ -34,8 +38,11 @@ class Run:
         run_json: the whole of ``run.json``, or empty.
         summary: ``summary.json``; ``None`` if there is none, or if it is that of an earlier session.
         episodes, metrics, evaluations: the columns of the ``.jsonl`` files by field name, each [lines]; the fields of
-            the records in ``core.records`` are always there, ``return`` under its name in the file.
+            the records in ``core.records`` are always there, ``return`` under its name in the file. Beside them stand
+            ``<field>.low``, ``.mean`` and ``.high`` of what is one number a worker, and ``value.low`` and ``value.high``:
+            the mean of V(s) less and plus its standard deviation.
         problems: what is missing or damaged, one short sentence each.
+        together: how many seeds shared its process, itself included: its speed is but a share of that process's.
     """
 
     path: Path
@@ -50,6 +57,7 @@ class Run:
     metrics: Columns
     evaluations: Columns
     problems: tuple[str, ...] = ()
+    together: int = 1
 
     @property
     def seed(self) -> str:
@@ -68,6 +76,9 @@ class Run:
 
 def find_runs(paths: Iterable[Path | str]) -> list[Path]:
     """All run directories at or below ``paths``, each once, in natural order (``workers=4`` before ``workers=12``).
+
+    A folder of several seeds that trained together stands for the run directories of its seeds; one that is missing is
+    among them all the same, to be missed by whoever reads it.
 
     Raises:
         RunDirectoryError: a path is not a directory, or there is no run directory at or below it.
@@ -108,6 +119,9 @@ def read_run(path: Path) -> Run:
     if not overrides:
         overrides = strings(read_yaml(path / ".hydra" / "overrides.yaml", problems, required=False))
     group = run_json.get("group")
+    metrics = read_columns(path / "metrics.jsonl", _names(Metrics), problems, lists=_EACH_WORKER)
+    place = path.resolve()
+    siblings = seeds_of(place.parent)
     return Run(
         path=path,
         status=status,
@@ -118,10 +132,20 @@ def read_run(path: Path) -> Run:
         run_json=run_json,
         summary=summary,
         episodes=read_columns(path / "episodes.jsonl", _names(Episode), problems),
-        metrics=read_columns(path / "metrics.jsonl", _names(Metrics), problems),
+        metrics={**metrics, **_value_scale(metrics)},
         evaluations=read_columns(path / "evaluations.jsonl", _names(Evaluation), problems, required=evaluated),
         problems=tuple(problems),
+        together=len(siblings) if place in siblings else 1,
     )
+
+
+def seeds_of(path: Path) -> list[Path]:
+    """The run directories inside ``path`` if that is a folder of several seeds, as its ``run.json`` lists them; else none."""
+    if not (path / "run.json").is_file():
+        return []
+    names = strings((read_json_object(path / "run.json", []) or {}).get("seeds"))
+    # Any other name was not written by a run, and may lead anywhere.
+    return [path / name for name in names] if all(map(_SEED_FOLDER.fullmatch, names)) else []
 
 
 def natural(text: str) -> tuple[tuple[int, float, str], ...]:
@@ -134,14 +158,20 @@ def _walk(root: Path) -> Iterable[Path]:
     for directory, below, names in os.walk(root):
         if "run.json" in names:
             below.clear()  # whatever lies inside a run belongs to it
-            yield Path(directory)
+            yield from seeds_of(Path(directory)) or [Path(directory)]
         else:
             below[:] = sorted(name for name in below if not name.startswith("."))
 
 
 def _names(record: type[Episode] | type[Metrics] | type[Evaluation]) -> list[str]:
-    text = ("end", "returns")
-    return [field.name.rstrip("_") for field in fields(record) if field.name not in text]
+    others = ("end", "returns", *_EACH_WORKER)
+    return [field.name.rstrip("_") for field in fields(record) if field.name not in others]
+
+
+def _value_scale(metrics: Columns) -> dict[str, FloatArray]:
+    mean, deviation = metrics["value_mean"], metrics["value_std"]
+    with np.errstate(invalid="ignore"):  # a run that diverged has infinities
+        return {"value.low": mean - deviation, "value.high": mean + deviation}
 
 
 def _status(path: Path, run_json: Json, problems: list[str]) -> RunStatus:

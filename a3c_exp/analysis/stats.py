@@ -16,6 +16,7 @@ from a3c_exp.analysis.reading import FloatArray
 
 Interval = tuple[float, float]
 NO_INTERVAL: Interval = (math.nan, math.nan)
+MIN_SEEDS = 3  # fewer say nothing about the spread between seeds
 _CHUNK = 1 << 20  # numbers resampled at a time: bounds the memory at about 16 MB, whatever is asked
 
 

@@ -21,7 +21,9 @@ class RunInfo:
         config: the full resolved configuration.
         budget: what ends the run, for progress and time left.
         resumed: whether an earlier session of the same run went before.
-        start_env_step, start_episode: where this session begins (0 unless resumed).
+        start_env_step, start_episode, start_update: where this session begins (0 unless resumed).
+
+    Of several seeds that train together, all figures are means over them; ``config["num_seeds"]`` says how many.
     """
 
     directory: Path
@@ -34,6 +36,7 @@ class RunInfo:
     resumed: bool = False
     start_env_step: int = 0
     start_episode: int = 0
+    start_update: int = 0
 
 
 class Logger(Protocol):

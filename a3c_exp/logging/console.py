@@ -1,14 +1,16 @@
 """What a person sees while a run trains: a live view on a terminal, else a plain line now and then. All on stderr."""
 
 import atexit
+import math
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from a3c_exp.core.records import Episode, Evaluation, Json, Metrics, Status
 from a3c_exp.logging.base import QuietLogger, RunInfo
-from a3c_exp.logging.progress import Progress, done, evaluations, figure, percent, plain_line, summary_rows, times
+from a3c_exp.logging.progress import Progress, done, entropy, evaluations, figure, percent, plain_line, summary_rows, times
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -147,6 +149,8 @@ class _View:
         title = Text(run.name, style="bold")
         if run.group:
             title = Text.assemble((f"{run.group} / ", "dim"), title)
+        if self._progress.seeds > 1:
+            title = Text.assemble((f"mean of {self._progress.seeds} seeds · ", "dim"), title)
         title.truncate(max(width - 6, 1), overflow="ellipsis")
         yield Panel(self._content(width - 4), title=title, title_align="left", border_style="dim", width=width)
 
@@ -165,33 +169,51 @@ class _View:
         counts.add_column(no_wrap=True, overflow="ellipsis")
         counts.add_column(justify="right", no_wrap=True, style="dim")
         counts.add_row(" · ".join(done(progress)), times(progress))
-        return Group(head, counts, "", self._figures(width))
+        return Group(head, counts, "", _figures(self._results(), width), _figures(self._diagnostics(), width))
 
-    def _figures(self, width: int) -> "Table":
-        """Names over values, the most telling first; those that find no room stay away."""
-        from rich.table import Table
-
+    def _results(self) -> list[tuple[str, str]]:
         progress, metrics = self._progress, self._progress.last_metrics
         average, speed = progress.moving_average, progress.steps_per_second
-        columns = [
+        return [
             ("moving average", "-" if average is None else figure(average)),
-            ("steps/s", "-" if speed is None else f"{speed:,.0f}"),
+            ("steps/s in all" if progress.seeds > 1 else "steps/s", "-" if speed is None else f"{speed:,.0f}"),
             ("evaluation", evaluations(progress)),
             ("lag (max)", f"{metrics.policy_lag_mean:.1f} ({metrics.policy_lag_max})" if metrics else "-"),
-            ("entropy", figure(metrics.entropy) if metrics else "-"),
-            ("gradient norm", figure(metrics.grad_norm) if metrics else "-"),
         ]
-        table = Table.grid(padding=(0, 3, 0, 0))
-        shown: list[tuple[str, str]] = []
-        for name, value in columns:
-            width -= max(len(name), len(value)) + 3
-            if width < -3 and shown:
-                break
-            shown.append((name, value))
-            table.add_column(no_wrap=True)
-        table.add_row(*(f"[dim]{name}[/dim]" for name, _ in shown))
-        table.add_row(*(f"[bold]{value}[/bold]" for _, value in shown))
-        return table
+
+    def _diagnostics(self) -> list[tuple[str, str]]:
+        metrics = self._progress.last_metrics
+        if metrics is None:
+            return [("entropy", "-")]  # a line that is there from the start does not make the view jump
+        known = [
+            ("max probability", metrics.max_probability),
+            ("explained variance", metrics.explained_variance),
+            ("gradient norm", metrics.grad_norm),
+            ("clipped to", _if_other(metrics.grad_norm_clipped, metrics.grad_norm)),
+        ]
+        return [entropy(metrics), *((name, figure(value)) for name, value in known if value is not None)]
+
+
+def _figures(columns: Sequence[tuple[str, str]], width: int) -> "Table":
+    """Names over values, the most telling first; those that find no room stay away."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 3, 0, 0))
+    shown: list[tuple[str, str]] = []
+    for name, value in columns:
+        width -= max(len(name), len(value)) + 3
+        if width < -3 and shown:
+            break
+        shown.append((name, value))
+        table.add_column(no_wrap=True)
+    table.add_row(*(f"[dim]{name}[/dim]" for name, _ in shown))
+    table.add_row(*(f"[bold]{value}[/bold]" for _, value in shown))
+    return table
+
+
+def _if_other(value: float | None, than: float) -> float | None:
+    """``value``, unless it says the same."""
+    return None if value is None or math.isclose(value, than, rel_tol=1e-3) else value
 
 
 def _summary_table(name: str, rows: list[tuple[str, str]], status: Status) -> "Table":

@@ -14,7 +14,7 @@ class Progress:
         self.run = run
         self.episodes = run.start_episode
         self.env_steps = run.start_env_step
-        self.updates = 0
+        self.updates = run.start_update
         self.moving_average: float | None = None
         self.last_metrics: Metrics | None = None
         self.last_evaluation: Evaluation | None = None
@@ -41,6 +41,12 @@ class Progress:
         self.last_evaluation = evaluation
         if evaluation.best:  # an earlier session may have seen a better one, so the first here need not be the best
             self.best_evaluation = evaluation
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds the figures are means over."""
+        number = self.run.config.get("num_seeds")
+        return number if isinstance(number, int) else 1
 
     @property
     def fraction(self) -> float | None:
@@ -73,13 +79,18 @@ class Progress:
 def plain_line(progress: Progress) -> str:
     """``  12% | episode 120/1000 | 480,000 steps | 15,300 steps/s | moving average -3.21 | ... | 0:03:40 left``"""
     parts = [] if progress.fraction is None else [f"{percent(progress.fraction):>5}"]
-    parts += [done(progress)[0], done(progress)[1]]
+    if progress.seeds > 1:
+        parts.append(f"mean of {progress.seeds} seeds")
+    parts += done(progress)
     if progress.steps_per_second is not None:
-        parts.append(f"{progress.steps_per_second:,.0f} steps/s")
+        parts.append(f"{progress.steps_per_second:,.0f} steps/s{' in all' if progress.seeds > 1 else ''}")
     if progress.moving_average is not None:
         parts.append(f"moving average {figure(progress.moving_average)}")
     if metrics := progress.last_metrics:
-        parts += [f"entropy {figure(metrics.entropy)}", f"lag {metrics.policy_lag_mean:.1f}"]
+        parts.append(" ".join(entropy(metrics)))
+        if metrics.max_probability is not None:
+            parts.append(f"max probability {figure(metrics.max_probability)}")
+        parts.append(f"lag {metrics.policy_lag_mean:.1f}")
     if progress.last_evaluation:
         parts.append(f"eval {evaluations(progress)}")
     return " | ".join([*parts, times(progress)])
@@ -91,7 +102,9 @@ def summary_rows(progress: Progress, status: Status, summary: Json) -> list[tupl
     rows = [("status", f"{status}: {reason}" if reason and reason != status else status)]
     episodes, steps = summary.get("episodes") or progress.episodes, summary.get("env_steps") or progress.env_steps
     seconds = summary.get("wall_time") or progress.elapsed
-    rows.append(("trained", f"{episodes:,} episodes, {steps:,} steps in {clock(seconds)}"))
+    several = summary.get("num_seeds", 1)
+    of_all = f"{several} seeds, together " if several > 1 else ""
+    rows.append(("trained", f"{of_all}{episodes:,} episodes, {steps:,} steps in {clock(seconds)}"))
     if (speed := summary.get("steps_per_second", progress.steps_per_second)) is not None:
         rows.append(("speed", f"{speed:,.0f} steps/s"))
     if (average := summary.get("moving_average", progress.moving_average)) is not None:
@@ -99,23 +112,34 @@ def summary_rows(progress: Progress, status: Status, summary: Json) -> list[tupl
     for key, name in (("evaluation", "evaluation"), ("best_evaluation", "best evaluation")):
         if found := summary.get(key):
             interval = f"[{figure(found['ci_low'])}, {figure(found['ci_high'])}]"
-            rows.append((name, f"{figure(found['mean'])} {interval} over {found['episodes']} episodes"))
+            over = f"{several} seeds" if several > 1 else f"{found['episodes']} episodes"
+            rows.append((name, f"{figure(found['mean'])} {interval} over {over}"))
     if lag := summary.get("policy_lag"):
         rows.append(("policy lag", f"{lag['mean']:.1f}, at most {lag['max']}"))
     return [*rows, ("run directory", str(progress.run.directory))]
 
 
-def done(progress: Progress) -> tuple[str, str]:
-    """``episode 120/1000`` and ``480,000 steps``."""
+def done(progress: Progress) -> list[str]:
+    """``episode 120/1000`` and ``480,000 steps``; ``update 500/10,000`` where updates can end the run."""
 
     def of(count: int, limit: int | None) -> str:
         return f"{count:,}" if limit is None else f"{count:,}/{limit:,}"
 
     budget = progress.run.budget
-    return (
+    counts = [
         f"episode {of(progress.episodes, budget.max_episodes)}",
         f"{of(progress.env_steps, budget.max_env_steps)} steps",
-    )
+    ]
+    if budget.max_updates is not None:
+        counts.append(f"update {of(progress.updates, budget.max_updates)}")
+    return counts
+
+
+def entropy(metrics: Metrics) -> tuple[str, str]:
+    """``("entropy/max", "0.62")`` where there is a maximum to compare with, else ``("entropy", "1.32")``, in nats."""
+    if metrics.entropy_normalised is None:
+        return "entropy", figure(metrics.entropy)
+    return "entropy/max", figure(metrics.entropy_normalised)
 
 
 def evaluations(progress: Progress) -> str:

@@ -29,9 +29,10 @@ class WandbLogger(QuietLogger):
     says which, and how to send it later. wandb runs in a process of its own and begins in the background, so training
     neither waits for it nor fails with it.
 
-    The curves are ``train/*`` (losses, entropy, lag ...), ``episode/*`` and ``eval/*``. Short episodes end by the
-    thousand in a second, which neither W&B nor a reader can take: a row of ``episode/*`` stands for all episodes since
-    the row before (their mean; ``episode/count`` of them), likewise ``train/*``. Evaluations and videos are all sent.
+    The curves are ``train/*`` (losses, entropy, lag ...), ``workers/*`` (each worker's speed), ``episode/*`` and
+    ``eval/*``. Short episodes end by the thousand in a second, which neither W&B nor a reader can take: a row of
+    ``episode/*`` stands for all episodes since the row before (their mean; ``episode/count`` of them), likewise
+    ``train/*`` and ``workers/*``, which share a row. Evaluations and videos are all sent.
     The files of the run directory have every single line.
 
     Args:
@@ -101,9 +102,9 @@ class WandbLogger(QuietLogger):
     def metrics(self, metrics: Metrics) -> None:
         values = metrics.json()
         env_step = values.pop("env_step")
-        for key in ("worker_steps_per_second", "worker_updates_per_second"):
-            each = values.pop(key)
-            values |= {f"{key}/{worker}": value for worker, value in enumerate(each)}
+        for key in ("steps_per_second", "updates_per_second"):
+            each = values.pop(f"worker_{key}")
+            values |= {f"workers/{key}/{worker}": value for worker, value in enumerate(each)}
         last = {key: values.pop(key) for key in ("update", "episode", "wall_time", "moving_average")}
         most = {key: values.pop(key) for key in ("grad_norm_max", "policy_lag_max")}
         self._metrics.add(env_step, values, last, most)
@@ -190,4 +191,6 @@ class _Mean:
         means = {key: sum(values) / len(values) for key, values in self._values.items()}
         row = {**means, **self._last, **self._most, "count": self._count}
         self._values, self._last, self._most, self._count = {}, {}, {}, 0
-        return {"env_step": self._env_step, **{f"{self._prefix}{key}": value for key, value in row.items()}}
+        # A key with a place of its own (workers/...) shares the row: W&B counts, and slows down with, rows.
+        named = {key if "/" in key else f"{self._prefix}{key}": value for key, value in row.items()}
+        return {"env_step": self._env_step, **named}
