@@ -43,8 +43,9 @@ def main() -> None:
 
 def _main(argv: Sequence[str]) -> int:
     remember_command(sys.argv)
-    arguments = get_args_parser().parse_args(list(argv))
+    arguments = get_args_parser().parse_intermixed_args(list(argv))
     overrides: list[str] = arguments.overrides
+    argv = sys.argv[1:] = _overrides_first(argv, overrides)
     only_asks = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
     if only_asks or arguments.experimental_rerun:
         _hydra_main()
@@ -58,6 +59,14 @@ def _main(argv: Sequence[str]) -> int:
     sys.argv[1:] = _with_directory(list(argv), planned, arguments.multirun)
     _sweep.total = len(planned)
     return _run(multirun=arguments.multirun)
+
+
+def _overrides_first(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """The same command as Hydra can read it: its parser gives up where an option stands between two overrides."""
+    options = list(argv)
+    for override in overrides:
+        options.remove(override)
+    return [*overrides, *options]
 
 
 def _check_parts(planned: Sequence[Job]) -> None:

@@ -62,7 +62,12 @@ def _locate(target: str, path: str) -> type:
     try:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever importing somebody's module raises
-        raise ConfigError(f"{path}._target_={target} cannot be imported: {type(error).__name__}: {error}") from error
+        package = target.partition(".")[0]
+        lost = isinstance(error, ModuleNotFoundError) and error.name == package
+        hint = (
+            f". Start `python -m a3c_exp` in the folder that holds {package}, or name that folder in PYTHONPATH" if lost else ""
+        )
+        raise ConfigError(f"{path}._target_={target} cannot be imported: {type(error).__name__}: {error}{hint}") from error
     if not inspect.isclass(found):
         raise ConfigError(f"{path}._target_={target} is not a class")
     return found

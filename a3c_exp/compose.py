@@ -62,12 +62,12 @@ def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -
 
 
 def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
-    extra = [f"hydra.searchpath=[{','.join(f'file://{Path(folder).absolute()}' for folder in search)}]"] if search else []
+    searched = _searching(search)
     try:
-        composed = compose("config", overrides=[*overrides, *extra], return_hydra_config=True)
+        composed = compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
         env = str(composed.hydra.runtime.choices.env)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error, overrides)) from None
+        raise ConfigError(explain(error, overrides, searched)) from None
     with_hydra = composed
     OmegaConf.set_struct(with_hydra, False)
     with_hydra.pop("hydra")
@@ -75,8 +75,17 @@ def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
     try:
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
-        raise ConfigError(explain(error, overrides)) from None
+        raise ConfigError(explain(error, overrides, searched)) from None
     return Job(overrides, with_hydra, env)
+
+
+def _searching(folders: Sequence[str]) -> list[str]:
+    """The override by which Hydra looks into further config folders, whatever characters their names hold."""
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ConfigError(f"--config-dir {folder}: there is no such folder. It holds env/, model/, ... as conf/ does")
+    quoted = ["'file://" + str(Path(folder).absolute()).replace("'", "\\'") + "'" for folder in folders]
+    return [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
 
 
 def _values(override: Override) -> list[str]:
@@ -113,11 +122,16 @@ def _composer() -> Any:
         yield
 
 
-def explain(error: Exception, overrides: Sequence[str]) -> str:
-    """What a person should do about one of Hydra's or OmegaConf's errors, in a line or two."""
+def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] = ()) -> str:
+    """What a person should do about one of Hydra's or OmegaConf's errors, in a line or two.
+
+    Args:
+        overrides: as typed.
+        searched: the override that adds further config folders, so that their keys can be named too.
+    """
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(match.group(1), overrides)
+        return _unknown_key(match.group(1), overrides, searched)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, option = match.groups()
         options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
@@ -125,7 +139,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         hint = f"Did you mean {group}={guess}? " if guess else ""
         return f"{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
     if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
-        return _unknown_key(match.group(1), overrides)
+        return _unknown_key(match.group(1), overrides, searched)
     cause = error.__cause__ if error.__cause__ is not None else error
     if match := re.search(r"full_key: (\S+)", str(cause)):
         return _wrong_type(match.group(1), str(cause).splitlines()[0], overrides)
@@ -135,10 +149,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     return f"{first}" + (f": {str(cause).splitlines()[0]}" if cause is not error and str(cause) else "")
 
 
-def _unknown_key(key: str, overrides: Sequence[str]) -> str:
+def _unknown_key(key: str, overrides: Sequence[str], searched: Sequence[str]) -> str:
     groups = [text for text in overrides if "." not in text.partition("=")[0] and text.partition("=")[0] in _groups()]
     try:
-        known = schema.keys(compose("config", overrides=groups))
+        known = schema.keys(compose("config", overrides=[*groups, *searched]))
     except (HydraException, OmegaConfBaseException):
         known = list(schema.Config.__dataclass_fields__)
     parent = key.rpartition(".")[0]

@@ -1,0 +1,32 @@
+"""Every class that a config group can name, beside the protocol it must keep: mypy checks this file with the package."""
+
+from a3c_examples.airship import Airships
+from a3c_examples.bulk_synchronous import BulkSynchronous
+from a3c_examples.evaluation_table import EvaluationTable
+from a3c_examples.fourier import FourierActorCritic
+from a3c_examples.lion import Lion
+
+from a3c_exp.envs.base import Environments
+from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.logging.base import Logger, QuietLogger
+from a3c_exp.logging.console import ConsoleLogger
+from a3c_exp.logging.jsonl import JsonlLogger
+from a3c_exp.logging.wandb import WandbLogger
+from a3c_exp.models.base import ActorCritic
+from a3c_exp.models.recurrent_mlp import RecurrentMLP
+from a3c_exp.models.separate_mlp import SeparateMLP
+from a3c_exp.models.shared_mlp import SharedMLP
+from a3c_exp.optimizers.adam import Adam
+from a3c_exp.optimizers.base import Optimizer
+from a3c_exp.optimizers.rmsprop import RMSprop
+from a3c_exp.optimizers.sgd import SGD
+from a3c_exp.parallelism.base import Parallelism
+from a3c_exp.parallelism.deterministic import Deterministic
+from a3c_exp.parallelism.hogwild import Hogwild
+from a3c_exp.parallelism.synchronous import Synchronous
+
+ENVIRONMENTS: tuple[type[Environments], ...] = (GymnasiumEnvironments, Airships)
+MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, FourierActorCritic)
+OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
+PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, Synchronous, Deterministic, BulkSynchronous)
+LOGGERS: tuple[type[Logger], ...] = (QuietLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
