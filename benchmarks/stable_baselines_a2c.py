@@ -3,8 +3,8 @@
 python -m benchmarks.stable_baselines_a2c --workers 6 --seconds 20          training steps a second
 python -m benchmarks.stable_baselines_a2c --solve --seed 0                  seconds until the last 100 episodes average 475
 
-A development extra: `pip install -c constraints.txt -e '.[compare]'`. Settings are the library's own defaults, which are also what
-rl-zoo has for this task (hyperparams/a2c.yml: MlpPolicy, ent_coef 0, 8 environments, 5e5 steps).
+A development extra: `pip install -c constraints.txt -e '.[compare]'`. Settings are the library's own defaults, which are also
+what rl-zoo has for this task (hyperparams/a2c.yml: MlpPolicy, ent_coef 0, 8 environments, 5e5 steps).
 """
 
 import argparse
@@ -100,9 +100,7 @@ def main() -> int:
     parser.add_argument("--solve", action="store_true", help="train until the last 100 training episodes average 475")
     parser.add_argument("--max-steps", type=int, default=500_000, help="give up then (rl-zoo's budget, 500000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--threads", type=int, default=1, help="torch's threads (1, which is faster here; 0: torch's own choice)"
-    )
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads (1; 0: torch's own choice)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     arguments = parser.parse_args()
     try:

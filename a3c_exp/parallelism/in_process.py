@@ -111,7 +111,9 @@ class InProcess(ABC):
         if not self._env_processes:
             return task
         from a3c_exp.envs.pool import PooledEnvironments
+        from a3c_exp.parallelism.supervisor import warm_up
 
+        warm_up()  # whoever starts the fork server first decides what it has imported
         return replace(task, make_envs=partial(PooledEnvironments, task.make_envs, processes=self._env_processes))
 
     def _restore_episodes(self, details: Sequence[dict[str, Any]]) -> list[Event]:
