@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -44,3 +46,36 @@ class EpisodeState:
         """Whether an environment that was replayed shows the very same, bit for bit."""
         same_kind = observation.dtype == self.observation.dtype and observation.shape == self.observation.shape
         return same_kind and torch.equal(observation.view(torch.uint8), self.observation.view(torch.uint8))
+
+
+_PIECES = 1000
+
+
+class ActionLog:
+    """The actions of K workers' episodes under way, kept window by window."""
+
+    def __init__(self, workers: int) -> None:
+        self._actions: list[list[NDArray[Any]]] = [[] for _ in range(workers)]
+        self._from = [0] * workers  # the step of this window at which the episode under way began
+
+    def ended(self, worker: int, t: int) -> None:
+        """An episode ended at step t of this window: what comes later belongs to another."""
+        self._actions[worker] = []
+        self._from[worker] = t + 1
+
+    def window(self, action: NDArray[Any], taken: NDArray[np.int64]) -> None:
+        """Take in a window's ``action [K, n, ...]``, of which each worker took the first ``taken [K]``."""
+        block = action.copy()
+        for worker, count in enumerate(taken.tolist()):
+            if count > self._from[worker]:
+                self._actions[worker].append(block[worker, self._from[worker] : count])
+                if len(self._actions[worker]) >= _PIECES:  # an episode that never ends must not become a million little arrays
+                    self._actions[worker] = [np.concatenate(self._actions[worker])]
+            self._from[worker] = 0
+
+    def of(self, worker: int, like: NDArray[Any]) -> NDArray[Any]:
+        """``[length, *action]`` of the episode under way; ``like [K, n, *action]`` says of which kind."""
+        return np.concatenate([like[worker, :0], *self._actions[worker]])
+
+    def restore(self, worker: int, actions: NDArray[Any]) -> None:
+        self._actions[worker] = [actions]

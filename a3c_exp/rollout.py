@@ -13,7 +13,7 @@ from a3c_exp.core.records import EpisodeEnd
 from a3c_exp.core.stacking import stack
 from a3c_exp.core.types import LearnerSpec, Window
 from a3c_exp.envs.base import Environments
-from a3c_exp.episode_state import EpisodeState
+from a3c_exp.episode_state import ActionLog, EpisodeState
 from a3c_exp.learner import call
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat import FlatLayout
@@ -66,9 +66,7 @@ class Rollout:
         self._device = weights.device
         self._rows, self._group = weights.shape[0], k // weights.shape[0]
         assert self._rows * self._group == k, f"{k} workers cannot share {self._rows} sets of weights evenly"
-        self._keep_actions = keep_actions
-        self._actions: list[list[NDArray[Any]]] = [[] for _ in range(k)]  # of each episode under way, window by window
-        self._kept_from = [0] * k  # the step of this window that the episode under way began at
+        self._log = ActionLog(k) if keep_actions else None
         self.noise_shape = (k, n, model.family.noise_size)
 
         self.in_episode = np.zeros(k, np.bool_)
@@ -152,8 +150,8 @@ class Rollout:
             if any_end or t >= steps.quiet_until:
                 self._settle(t, steps, any_end, ended)
 
-        if self._keep_actions:
-            self._remember_actions()
+        if self._log is not None:
+            self._log.window(self._action, self._valid.sum(axis=1, dtype=np.int64))
         np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
         self._reward /= self._spec.reward_scale
         fields = self._fields if self._on_cpu else [field.to(self._device) for field in self._fields]
@@ -228,17 +226,9 @@ class Rollout:
     def _by_worker(self, tensor: Tensor) -> Tensor:
         return tensor if self._group == 1 else tensor.flatten(0, 1)
 
-    def _remember_actions(self) -> None:
-        block = self._action.copy()
-        for k, taken in enumerate(self._valid.sum(axis=1, dtype=np.int64).tolist()):
-            if taken > self._kept_from[k]:
-                self._actions[k].append(block[k, self._kept_from[k] : taken])
-            self._kept_from[k] = 0
-
     def save(self, worker: int) -> EpisodeState:
         """Where a worker stands; only between two windows, and only with ``keep_actions``."""
-        assert self._keep_actions, "a rollout that keeps no actions cannot tell how to come back"
-        none = self._action[worker, :0]
+        assert self._log is not None, "a rollout that keeps no actions cannot tell how to come back"
         return EpisodeState(
             in_episode=bool(self.in_episode[worker]),
             seed=self._seed[worker],
@@ -246,7 +236,7 @@ class Rollout:
             return_=float(self._return[worker]),
             observation=torch.from_numpy(self._envs.observation[worker].copy()),
             memory=self._state[worker].cpu().clone(),
-            actions=torch.from_numpy(np.concatenate([none, *self._actions[worker]])),
+            actions=torch.from_numpy(self._log.of(worker, like=self._action)),
         )
 
     def restore(self, states: Sequence[EpisodeState]) -> list[int]:
@@ -276,7 +266,8 @@ class Rollout:
             self.in_episode[k] = True
             self._seed[k], self._length[k], self._return[k] = state.seed, state.length, state.return_
             self._state[k] = state.memory.to(self._device)
-            self._actions[k] = [state.actions.numpy()] if state.length else []
+            if self._log is not None:
+                self._log.restore(k, state.actions.numpy())
         return astray
 
     def _try_begin(self, k: int) -> bool:
@@ -305,8 +296,8 @@ class Rollout:
 
     def _end(self, k: int, t: int, terminated: bool) -> EndedEpisode:
         self.in_episode[k] = False
-        self._actions[k] = []
-        self._kept_from[k] = t + 1
+        if self._log is not None:
+            self._log.ended(k, t)
         end: EpisodeEnd = "terminated" if terminated else "truncated"
         return EndedEpisode(k, float(self._return[k]), int(self._length[k]), end, self._seed[k])
 
