@@ -3,18 +3,15 @@
 import itertools
 import json
 import sys
-from collections import deque
-from collections.abc import Sequence
-from typing import Any
 
 from benchmarks.processes import running
 from benchmarks.repeats import MeasurementError, Requirement, Variant
 from benchmarks.runs import Runs, read_lines
+from benchmarks.solved import solved_at
 
 TITLE = "solve: seconds of training until the last 100 training episodes of CartPole average 475"
 UNIT = "s"
 BASELINE = "stable-baselines3 A2C, rl-zoo's settings"
-SOLVED = 475.0
 MAX_STEPS = 500_000  # rl-zoo's budget
 LIMIT = 1800.0
 TUNED = ["env=cartpole", "+experiment=cartpole_tuned"]
@@ -31,21 +28,10 @@ def variants(runs: Runs) -> list[Variant]:
 def tuned(runs: Runs, seed: int) -> float:
     """From the start of training, by the run's own episode log; without evaluations, of which the other side has none."""
     directory, _ = runs.run([f"seed={seed}", "evaluation.every_env_steps=null"], MAX_STEPS, base=TUNED, limit=LIMIT)
-    return solved_after(read_lines(directory / "episodes.jsonl"))
-
-
-def solved_after(episodes: Sequence[dict[str, Any]]) -> float:
-    """Seconds at which the mean return of the last 100 episodes first reached 475.
-
-    >>> solved_after([{"return": 500.0, "wall_time": float(i)} for i in range(1, 200)])
-    100.0
-    """
-    last: deque[float] = deque(maxlen=100)
-    for episode in episodes:
-        last.append(episode["return"])
-        if len(last) == 100 and sum(last) >= 100 * SOLVED:
-            return float(episode["wall_time"])
-    raise MeasurementError(f"not solved in {len(episodes)} episodes")
+    at = solved_at(read_lines(directory / "episodes.jsonl"))
+    if at is None:
+        raise MeasurementError(f"seed {seed} was not solved in {MAX_STEPS:,} steps")
+    return float(at["wall_time"])
 
 
 def stable_baselines(runs: Runs, seed: int) -> float:
