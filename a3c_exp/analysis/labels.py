@@ -35,9 +35,9 @@ def end_of(curves: Sequence[Curve], text: str, colour: str) -> End:
 
 
 def top_of(curve: Curve, text: str, colour: str) -> End:
-    """The highest point of a histogram: its ends lie on the ground, where they tell nothing apart."""
+    """The right corner of a histogram's highest step: its ends lie on the ground, where they tell nothing apart."""
     at = int(curve.y.argmax())
-    return End(float(curve.x[at]), float(curve.y[at]), text, colour)
+    return End(float(curve.x[at]) + 0.5, float(curve.y[at]), text, colour)
 
 
 def label_ends(figure: "Figure", axes: "Axes", ends: Sequence[End]) -> None:

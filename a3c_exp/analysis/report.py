@@ -13,7 +13,7 @@ from a3c_exp import __version__
 from a3c_exp.analysis import page, provenance, tables, workers
 from a3c_exp.analysis.aggregate import Comparison, compare
 from a3c_exp.analysis.figures import Drawing, colours, draw
-from a3c_exp.analysis.plots import HEADINGS
+from a3c_exp.analysis.plots import HEADINGS, PLOTS
 from a3c_exp.analysis.results import Outcome, outcomes
 from a3c_exp.analysis.runs import read_runs
 from a3c_exp.core.errors import RunDirectoryError
@@ -145,6 +145,8 @@ def _write(out: Path, html: str, csv: str, drawings: Sequence[Drawing]) -> None:
         _replace(out / "runs.csv", csv)
         for drawing in drawings:
             _replace(folder / f"{drawing.plot.name}.svg", drawing.file)
+        for name in {plot.name for plot in PLOTS} - {drawing.plot.name for drawing in drawings}:
+            (folder / f"{name}.svg").unlink(missing_ok=True)  # an earlier report's, of what these runs do not have
     except OSError as error:
         raise RunDirectoryError(f"{out}: the report cannot be written here: {error.strerror or error}") from error
 

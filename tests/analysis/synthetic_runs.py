@@ -14,6 +14,8 @@ import yaml
 from a3c_exp.core.records import Episode, Evaluation, Metrics
 
 DEAD_PID = 2**22 + 1  # above the kernel's largest process id
+NEW = ("grad_norm_clipped", "value_std", "entropy_normalised", "max_probability", "truncated_share",
+       "worker_steps_per_second", "worker_updates_per_second")  # fmt: skip
 HALF_A_LINE = '{"episode": 999, "worker": 3, "return": -65'
 
 
@@ -30,11 +32,19 @@ def write_run(
     pid: int | None = None,
     host: str | None = None,
     half_written: bool = False,
+    old: bool = False,
+    discrete: bool = False,
+    clipped: bool = False,
+    own: list[dict[str, float]] | None = None,
     config: Mapping[str, Any] | None = None,
     overrides: list[str] | None = None,
     run_json: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a run directory at ``path``. ``running`` writes no summary; ``half_written`` ends episodes mid-line."""
+    """Write a run directory at ``path``.
+
+    ``running`` writes no summary; ``half_written`` ends episodes mid-line; ``old`` leaves out what runs did not always write;
+    ``discrete`` policies have probabilities; ``clipped`` gradients are shorter after than before; ``own`` is each worker's.
+    """
     rng = np.random.default_rng([seed, workers])
     (path / ".hydra").mkdir(parents=True)
     overrides = [f"workers={workers}", f"seed={seed}"] if overrides is None else overrides
@@ -43,10 +53,12 @@ def write_run(
     (path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
     rows = _episodes(rng, episodes, steps, workers)
     curve = [row.moving_average for row in rows]
-    lines = _metrics(rng, rows, workers)
+    lines = [line.json() for line in _metrics(rng, rows, workers, discrete, clipped)]
+    if old:
+        lines = [{name: value for name, value in line.items() if name not in NEW} for line in lines]
     evaluated = _evaluations(rng, rows, evaluations)
     _write_lines(path / "episodes.jsonl", [row.json() for row in rows])
-    _write_lines(path / "metrics.jsonl", [line.json() for line in lines])
+    _write_lines(path / "metrics.jsonl", lines)
     _write_lines(path / "evaluations.jsonl", [line.json() for line in evaluated])
     if half_written:
         with (path / "episodes.jsonl").open("a") as file:
@@ -87,9 +99,24 @@ def write_run(
             "moving_average": curve[-1],
             "evaluation": last,
             "best_evaluation": best,
-            "policy_lag": {"mean": workers - 1.0, "max": 2 * workers, "histogram": [1, 2, 3]},
+            "policy_lag": {"mean": workers - 1.0, "max": 2 * workers, "histogram": [0] * (workers - 1) + [6, 3, 1]},
+            "workers": own or [],
         }
+        if old:
+            del summary["workers"], summary["policy_lag"]
         (path / "summary.json").write_text(json.dumps(summary))
+    return path
+
+
+def write_seeds(path: Path, seeds: int = 3, **more: Any) -> Path:
+    """Write a folder of ``seeds`` that trained together."""
+    folders = [f"seed={seed}" for seed in range(seeds)]
+    for seed, folder in enumerate(folders):
+        write_run(path / folder, seed=seed, config={"num_seeds": 1, "name": None}, **more)
+    (path / ".hydra").mkdir()
+    (path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"seed": 0, "num_seeds": seeds}))
+    (path / "run.json").write_text(json.dumps({"format": 1, "status": "finished", "reason": None, "seeds": folders}))
+    (path / "summary.json").write_text(json.dumps({"status": "finished", "reason": None, "num_seeds": seeds}))
     return path
 
 
@@ -123,10 +150,12 @@ def _episodes(rng: np.random.Generator, number: int, steps: int, workers: int) -
     return rows
 
 
-def _metrics(rng: np.random.Generator, rows: list[Episode], workers: int) -> list[Metrics]:
+def _metrics(rng: np.random.Generator, rows: list[Episode], workers: int, discrete: bool, clipped: bool) -> list[Metrics]:
     lines = []
     for index, row in enumerate(rows[::2]):
         left = math.exp(-index / (len(rows) / 6 + 1))
+        norm = float((30.0 * left + 2.0) * rng.lognormal(0.0, 0.3))
+        speeds = [400.0 + 10.0 * worker for worker in range(workers)]
         lines.append(
             Metrics(
                 env_step=row.env_step,
@@ -139,13 +168,20 @@ def _metrics(rng: np.random.Generator, rows: list[Episode], workers: int) -> lis
                 policy_loss=left,
                 value_loss=float(60.0 * left * rng.lognormal(0.0, 0.35) + 0.3),
                 entropy=1.4 * left + 0.3 + rng.normal(0.0, 0.03),
-                grad_norm=float((30.0 * left + 2.0) * rng.lognormal(0.0, 0.3)),
+                grad_norm=norm,
                 grad_norm_max=100.0,
                 explained_variance=None if index == 0 else 1.0 - 1.6 * left + rng.normal(0.0, 0.05),
                 value_mean=-5.0,
                 policy_lag_mean=workers - 1.0 + rng.normal(0.0, 0.15),
                 policy_lag_max=2 * workers,
                 moving_average=row.moving_average,
+                grad_norm_clipped=min(norm, 4.0) if clipped else norm,
+                value_std=2.0,
+                entropy_normalised=left if discrete else None,
+                max_probability=1.0 - left / 2 if discrete else None,
+                truncated_share=0.05,
+                worker_steps_per_second=speeds,
+                worker_updates_per_second=[speed / 10.0 for speed in speeds],
             )
         )
     return lines

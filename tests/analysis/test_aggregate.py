@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a3c_exp.analysis.aggregate import Curve, align, compare, curve, flatten, mean_band, members, quartile_band
-from a3c_exp.analysis.runs import Run, read_run
-from tests.analysis.synthetic_runs import write_run
+from a3c_exp.analysis.aggregate import Configuration, Curve, align, compare, curve, flatten, mean_band, members, quartile_band
+from a3c_exp.analysis.lags import lag_shares
+from a3c_exp.analysis.runs import Run, read_run, read_runs
+from tests.analysis.synthetic_runs import write_run, write_seeds
 
 
 def a_run(status: str = "finished", **columns: list[float]) -> Run:
@@ -34,6 +35,39 @@ def test_seeds_are_put_together_and_configurations_kept_apart(tmp_path: Path) ->
     assert [item.short for item in comparison.configurations] == ["4", "12"]
     assert [[run.seed for run in item.runs] for item in comparison.configurations] == [["0", "1"], ["0", "1"]]
     assert comparison.configurations[1].values == (("workers", "12"),)
+
+
+def test_seeds_that_trained_together_and_one_that_trained_alone_are_one_configuration(tmp_path: Path) -> None:
+    write_seeds(tmp_path / "many", episodes=3, overrides=["num_seeds=3"])
+    write_run(
+        tmp_path / "alone", seed=9, episodes=3, config={"num_seeds": 1, "name": "mine"}, overrides=["seed=9", "name=mine"]
+    )
+    (configuration,) = compare(read_runs([tmp_path])).configurations
+    assert (configuration.label, configuration.seeds) == ("default configuration", 4)
+
+
+@given(st.lists(st.lists(st.integers(0, 50), max_size=6), min_size=1, max_size=4))
+def test_lag_shares_are_those_of_all_pushes_together(histograms: list[list[int]]) -> None:
+    runs = [
+        Run(Path("run"), "finished", "run", None, {}, (), {}, {"policy_lag": {"histogram": counts}}, {}, {}, {})
+        for counts in histograms
+    ]
+    shares = lag_shares(Configuration("", "", (), tuple(runs)))
+    pushes = [lag for counts in histograms for lag, count in enumerate(counts) for _ in range(count)]
+    if not pushes:
+        assert shares is None
+        return
+    assert shares is not None
+    assert shares.x.tolist() == list(range(-1, max(pushes) + 2))
+    wanted = [pushes.count(int(lag)) / len(pushes) for lag in shares.x]
+    np.testing.assert_allclose(shares.y, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("histogram", [None, "many", [], [1, None], [-1, 2], [1, [2]], [0, 0], [1] * 100_000])
+def test_a_histogram_that_is_none_is_left_out(histogram: object) -> None:
+    summary = {"policy_lag": {"histogram": histogram}}
+    run = Run(Path("run"), "finished", "run", None, {}, (), {}, summary, {}, {}, {})
+    assert lag_shares(Configuration("", "", (), (run,))) is None
 
 
 def test_a_difference_that_no_override_shows_still_counts(tmp_path: Path) -> None:

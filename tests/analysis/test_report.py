@@ -19,9 +19,15 @@ from a3c_exp.analysis.results import outcomes
 from a3c_exp.analysis.runs import read_runs
 from a3c_exp.analysis.svg import OTHER, SERIES
 from a3c_exp.analysis.tables import bracketed, count, duration, plus_minus, rounded, summary_table
+from a3c_exp.analysis.workers import own_values
 from a3c_exp.report import main
-from tests.analysis.synthetic_runs import DEAD_PID, write_run
+from tests.analysis.synthetic_runs import DEAD_PID, write_run, write_seeds
 
+EVERY_RUN_HAS = {
+    "reward_by_episode", "reward_by_step", "reward_by_time", "training_return", "evaluation", "entropy", "value_loss",
+    "explained_variance", "value", "truncated_share", "gradient_norm", "gradient_norm_max", "policy_lag", "policy_lag_max",
+    "policy_lag_histogram", "speed", "worker_steps", "worker_updates",
+}  # fmt: skip
 EVIL = "<script>alert('&')</script>"
 
 
@@ -82,7 +88,7 @@ def test_the_page_is_one_whole_file_that_needs_no_network_and_no_script(report: 
     assert all(link.startswith("#") for link in page.links)
     assert "url(http" not in text and "@import" not in text
     assert len(page.ids) == len(set(page.ids))
-    assert page.tags.count("figure") == 10
+    assert page.tags.count("figure") == len(EVERY_RUN_HAS)
     assert {target[1:] for target in page.links} <= set(page.ids)
 
 
@@ -118,13 +124,63 @@ def test_a_run_that_failed_is_not_averaged_in_silently(sweep: Path) -> None:
 
 def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
     names = sorted(path.name for path in (report.parent / "figures").iterdir())
-    assert len(names) == 10
-    assert {"reward_by_episode.svg", "reward_by_step.svg", "evaluation.svg", "policy_lag.svg"} <= set(names)
+    assert names == sorted(f"{name}.svg" for name in EVERY_RUN_HAS)
     for name in names:
         text = (report.parent / "figures" / name).read_text()
         root = ElementTree.fromstring(text)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert "workers" in text  # the legend that the page has outside
+
+
+def figures_of(folder: Path) -> set[str]:
+    out = write_report([folder], folder.parent / "report").parent
+    return {path.stem for path in (out / "figures").iterdir()}
+
+
+def test_a_figure_that_has_no_numbers_or_repeats_another_is_left_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "discrete" / "a", episodes=8, discrete=True, clipped=True)
+    now = EVERY_RUN_HAS - {"entropy"} | {"entropy_normalised", "max_probability", "gradient_norm_clipped"}
+    assert figures_of(tmp_path / "discrete") == now
+    write_run(tmp_path / "old" / "a", episodes=8, old=True)
+    new = {"truncated_share", "worker_steps", "worker_updates", "policy_lag_histogram"}
+    assert figures_of(tmp_path / "old") == EVERY_RUN_HAS - new
+
+
+def test_an_entropy_without_a_maximum_is_not_lost_beside_one_that_has_it(tmp_path: Path) -> None:
+    write_run(tmp_path / "both" / "a", episodes=8, discrete=True)
+    write_run(tmp_path / "both" / "b", episodes=8, config={"env": {"id": "Other"}})
+    assert {"entropy", "entropy_normalised"} <= figures_of(tmp_path / "both")
+
+
+def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
+    text = report.read_text()
+    assert re.findall("<h3>(.*?)</h3>", text) == ["Policy", "Critic", "Gradients", "Asynchrony", "Speed"]
+    assert all("<figure>" in part for part in text.split("<h3>")[1:])
+
+
+def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path) -> None:
+    folder = write_seeds(tmp_path / "many", episodes=8)
+    text = write_report([folder], folder / "report").read_text()
+    assert "<b>3 runs</b> of <b>1 configuration</b>, 3 seeds: 3 finished." in text
+    assert "shared one process" in text and 'id="troubles"' not in text
+    write_run(tmp_path / "alone", episodes=8, workers=6)
+    comparison = compare(read_runs([tmp_path]))
+    assert any("their speeds do not compare" in one for one in warnings(comparison, outcomes(comparison.configurations)))
+
+
+def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Path) -> None:
+    own = [{"worker": worker, "entropy_coef": 0.01, "lr": 10.0**-worker} for worker in range(3)]
+    write_run(tmp_path / "a", seed=0, episodes=3, own=own)
+    write_run(tmp_path / "b", seed=1, episodes=3, own=own)
+    write_run(tmp_path / "c", seed=2, episodes=3, own=[{**one, "lr": 0.5} for one in own])
+    write_run(tmp_path / "d", seed=3, episodes=3, own=[{"worker": 0, "lr": 0.2}, {"worker": 1, "lr": 0.3}])
+    table = own_values(compare(read_runs([tmp_path])))
+    assert table.columns[1:] == ("seed", "what", "worker 0", "worker 1", "worker 2")
+    assert [[cell.text for cell in row[1:]] for row in table.rows] == [
+        ["0, 1", "learning rate", "1", "0.1", "0.01"],
+        ["3", "learning rate", "0.2", "0.3", "\N{EN DASH}"],
+    ]
+    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report").read_text()
 
 
 def test_the_csv_holds_every_run_in_full(report: Path) -> None:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from a3c_exp.analysis.reading import read_columns
 from a3c_exp.analysis.results import result
 from a3c_exp.analysis.runs import find_runs, natural, read_run
 from a3c_exp.core.errors import RunDirectoryError
-from tests.analysis.synthetic_runs import DEAD_PID, write_run
+from tests.analysis.synthetic_runs import DEAD_PID, NEW, write_run, write_seeds
 
 
 def test_a_finished_run_reads_whole(tmp_path: Path) -> None:
@@ -149,6 +150,62 @@ def test_runs_are_found_at_any_depth_once_and_in_natural_order(tmp_path: Path) -
         "sweep/workers=12",
     ]
     assert find_runs([tmp_path / "day/single"]) == [tmp_path / "day/single"]
+
+
+def test_several_seeds_are_not_one_broken_run(tmp_path: Path) -> None:
+    folder = write_seeds(tmp_path / "sweep" / "many", episodes=3)
+    write_run(tmp_path / "sweep" / "alone", seed=7, episodes=3)
+    inner = [folder / f"seed={seed}" for seed in range(3)]
+    assert find_runs([folder]) == inner
+    assert find_runs([tmp_path]) == [tmp_path / "sweep" / "alone", *inner]
+    assert find_runs([folder / "seed=1", folder]) == inner  # each once
+    runs = [read_run(path) for path in inner]
+    assert [(run.seed, run.status, run.problems, run.together) for run in runs] == [
+        (str(seed), "finished", (), 3) for seed in range(3)
+    ]
+    assert read_run(tmp_path / "sweep" / "alone").together == 1
+
+
+def test_a_seed_that_is_gone_is_missed(tmp_path: Path) -> None:
+    folder = write_seeds(tmp_path / "many", episodes=3)
+    (folder / "seed=1").rename(tmp_path / "elsewhere")
+    runs = [read_run(path) for path in find_runs([folder])]
+    assert [run.status for run in runs] == ["finished", "unknown", "finished"]
+    assert "run.json is missing" in runs[1].problems
+
+
+@pytest.mark.parametrize(
+    "seeds", [["../other"], ["seed=0/../../other"], ["/"], [""], ["seed=\0"], "seed=0", [["seed=0"]], {}, []]
+)
+def test_a_list_of_seeds_leads_nowhere_else(tmp_path: Path, seeds: object) -> None:
+    write_run(tmp_path / "other", episodes=3)
+    path = write_run(tmp_path / "runs" / "a", episodes=3, run_json={"seeds": seeds})
+    assert find_runs([tmp_path / "runs"]) == [path]
+
+
+def test_what_older_runs_did_not_write_is_unknown_and_not_a_problem(tmp_path: Path) -> None:
+    old, new = (read_run(write_run(tmp_path / name, episodes=20, old=name == "old")) for name in ("old", "new"))
+    assert old.problems == new.problems == ()
+    assert old.metrics.keys() == new.metrics.keys()
+    names = [name for name in NEW if not name.startswith("worker_")]
+    unknown = [*names, "value.low", "value.high", *(f"worker_steps_per_second.{word}" for word in ("low", "mean", "high"))]
+    assert all(np.isnan(old.metrics[name]).all() and old.metrics[name].size == 10 for name in unknown)
+    assert np.isfinite(old.metrics["grad_norm"]).all()
+    assert new.metrics["value.low"].tolist() == [-7.0] * 10
+    assert new.metrics["worker_updates_per_second.high"].tolist() == [43.0] * 10
+
+
+@given(st.lists(st.one_of(st.none(), st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), max_size=5)), max_size=8))
+def test_lists_of_any_length_give_their_smallest_mean_and_largest(
+    tmp_path_factory: pytest.TempPathFactory, lists: object
+) -> None:
+    assert isinstance(lists, list)
+    path = tmp_path_factory.getbasetemp() / "lists.jsonl"
+    path.write_text("".join(json.dumps({"x": 1.0, "each": one}) + "\n" for one in lists))
+    columns = read_columns(path, ["x"], [], lists=["each"])
+    for name, reduce in (("low", min), ("mean", lambda items: sum(items) / len(items)), ("high", max)):
+        wanted = [reduce(one) if one and None not in one else math.nan for one in lists]
+        np.testing.assert_allclose(columns[f"each.{name}"], wanted, rtol=1e-9, atol=1e-9)
 
 
 def test_a_wrong_path_is_told_from_an_empty_one(tmp_path: Path) -> None:

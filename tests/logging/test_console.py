@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -85,10 +86,10 @@ def terminal() -> Iterator[Reader]:
     reader.text()
 
 
-def run_info(budget: Budget | None = None, **start: int) -> RunInfo:
+def run_info(budget: Budget | None = None, seeds: int = 1, **start: int) -> RunInfo:
     directory = Path("/outputs/sweep/workers=4")
     budget = budget or Budget(max_episodes=1000)
-    return RunInfo(directory, "workers=4", "sweep", "train", (), {}, budget, resumed=bool(start), **start)
+    return RunInfo(directory, "workers=4", "sweep", "train", (), {"num_seeds": seeds}, budget, resumed=bool(start), **start)
 
 
 def episode(number: int) -> Episode:
@@ -97,6 +98,12 @@ def episode(number: int) -> Episode:
 
 def metrics(env_step: int, episodes: int) -> Metrics:
     return Metrics(env_step, 1, episodes, 1.0, 15300.0, 9.0, 1.0, 1.0, 1.0, 1.32, 4.1, 9.0, None, 1.0, 11.0, 25, None)
+
+
+def every_metric(env_step: int, episodes: int) -> Metrics:
+    """What a run with a discrete policy and clipping says."""
+    more = {"entropy_normalised": 0.62, "max_probability": 0.934, "explained_variance": 0.41, "grad_norm_clipped": 0.5}
+    return replace(metrics(env_step, episodes), **more)
 
 
 def evaluation(mean: float, best: bool) -> Evaluation:
@@ -222,17 +229,48 @@ def test_an_exception_that_passes_leaves_a_terminal_with_its_cursor(terminal: Re
     assert not any(thread.is_alive() for thread in redrawing)
 
 
-def test_a_narrow_terminal_loses_figures_and_not_its_shape(terminal: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "50")
+@pytest.mark.parametrize("columns", [30, 50])
+def test_a_narrow_terminal_loses_figures_and_not_its_shape(
+    terminal: Reader, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
     logger = ConsoleLogger(stream=terminal.stream)
-    logger.start(run_info())
+    logger.start(run_info(Budget(max_updates=100_000), seeds=12))
     train(logger)
+    logger.metrics(every_metric(480_000, 120))
     time.sleep(0.7)
     logger.finish("finished", {})
     frame = visible(terminal.text()).split("╭")[-1].split("╯")[0]
     lines = ("╭" + frame + "╯").splitlines()
-    assert {len(line) for line in lines} == {50}
+    assert {len(line) for line in lines} == {columns}
     assert "-3.21" in frame and "gradient" not in frame
+
+
+def test_a_discrete_policy_shows_how_sure_it_is_and_what_clipping_does(terminal: Reader, pipe: Reader) -> None:
+    for reader in (terminal, pipe):
+        logger = ConsoleLogger(interval=0.0, stream=reader.stream)
+        logger.start(run_info())
+        logger.metrics(every_metric(480_000, 120))
+        logger.finish("interrupted", {})
+    shown, written = visible(terminal.text()), pipe.text()
+    for name in ("entropy/max", "max probability", "explained variance", "gradient norm", "clipped to"):
+        assert name in shown
+    for value in ("0.62", "0.93", "0.41", "4.10", "0.50"):
+        assert value in shown
+    assert "| entropy/max 0.62 | max probability 0.93 | lag 11.0 |" in written
+    assert "1.32" not in shown + written  # nats say nothing where a share is known
+
+
+def test_means_over_seeds_are_not_taken_for_one_run(terminal: Reader, pipe: Reader) -> None:
+    whole = {**SUMMARY, "num_seeds": 3}
+    for reader in (terminal, pipe):
+        logger = ConsoleLogger(interval=0.0, stream=reader.stream)
+        logger.start(run_info(seeds=3))
+        logger.metrics(metrics(480_000, 120))
+        logger.finish("finished", whole)
+        text = visible(reader.text())
+        assert "mean of 3 seeds" in text and "15,300" in text and "steps/s in all" in text
+        assert "3 seeds, together 1,000 episodes" in text and "[-990, -633] over 3 seeds" in text
 
 
 def test_a_dumb_terminal_gets_plain_lines(terminal: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +298,16 @@ def test_the_budget_that_is_nearer_its_end_counts() -> None:
     progress.episode(episode(200))
     assert progress.fraction == 0.8
     assert "episode 200/1,000 | 800,000/1,000,000 steps" in plain_line(progress)
+
+
+def test_a_budget_of_updates_is_progress_too_and_a_resumed_one_does_not_start_at_zero() -> None:
+    progress = Progress(run_info(Budget(max_updates=1000), start_update=400))
+    assert plain_line(progress).startswith("  40% | episode 0 | 0 steps | update 400/1,000")
+    assert progress.left is None
+    progress.metrics(replace(metrics(480_000, 120), update=700))
+    assert progress.fraction == 0.7
+    assert "update 700/1,000" in plain_line(progress)
+    assert "update" not in plain_line(Progress(run_info()))
 
 
 def test_99_percent_is_not_called_done() -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from a3c_exp.core.records import Episode, Evaluation, Metrics
 from a3c_exp.logging.base import QuietLogger, RunInfo
 from a3c_exp.logging.wandb import WandbLogger
 
-CONFIG = {"env": {"id": "Pendulum-v1", "time_limit": None}, "parallelism": {"workers": 4}, "seed": 1}
+OWN = [{"worker": 0, "entropy_coef": 0.01, "lr": 1e-3}, {"worker": 1, "entropy_coef": 0.1, "lr": 1e-4}]
+CONFIG = {"env": {"id": "Pendulum-v1", "time_limit": None}, "parallelism": {"workers": 4}, "seed": 1, "own_values": OWN}
 SUMMARY = {"reason": "budget reached", "episodes": 12, "evaluation": {"mean": -790.0, "ci_low": -900.0}}
 CLOSED_PORT = "http://127.0.0.1:9"
 
@@ -48,7 +50,10 @@ def episode(number: int) -> Episode:
 
 
 def metrics(env_step: int) -> Metrics:
-    return Metrics(env_step, 1, 1, 1.0, 9.0, 9.0, 0.5, 1.0, 1.0, 1.32, 1.0, 4.0, None, 1.0, 3.0, 5, None)
+    one = Metrics(env_step, 1, 1, 1.0, 9.0, 9.0, 0.5, 1.0, 1.0, 1.32, 1.0, 4.0, None, 1.0, 3.0, 5, None)
+    speeds = {"worker_steps_per_second": [30.0, 10.0 + env_step], "worker_updates_per_second": [3.0, 1.0]}
+    new = {"grad_norm_clipped": 0.5, "value_std": 2.0, "entropy_normalised": 0.6, "truncated_share": 0.25}
+    return replace(one, **new, **speeds)
 
 
 def evaluation(env_step: int, mean: float) -> Evaluation:
@@ -142,6 +147,21 @@ def test_the_curves_stand_over_environment_steps(sessions: Sessions) -> None:
     assert history(sessions.first, "eval/mean") == [(1200, -480.0)]
     defined = [record["metric"] for record in sessions.first if record["type"] == "metric"]
     assert [(one["glob_name"], one["step_metric"]) for one in defined] == [("*", "env_step")]
+
+
+def test_each_workers_speed_has_a_place_of_its_own_and_costs_no_row(sessions: Sessions) -> None:
+    rows = [record["history"]["item"] for record in sessions.first if record["type"] == "history"]
+    trained = [row for row in rows if any(key.startswith("train/") for key in row)]
+    assert len(trained) == 6
+    assert [row["workers/steps_per_second/1"] for row in trained] == [10.0 + 200 * n for n in range(1, 7)]
+    assert all(row["workers/updates_per_second/0"] == 3.0 for row in trained)
+    assert not [key for row in rows for key in row if "worker" in key and not key.startswith("workers/")]
+
+
+def test_what_is_known_of_the_new_diagnostics_is_sent_and_nothing_is_made_up(sessions: Sessions) -> None:
+    for key, value in (("grad_norm_clipped", 0.5), ("value_std", 2.0), ("entropy_normalised", 0.6), ("truncated_share", 0.25)):
+        assert history(sessions.first, f"train/{key}") == [(200 * n, value) for n in range(1, 7)]
+    assert history(sessions.first, "train/max_probability") == []
 
 
 def test_configuration_group_and_tags_are_those_of_the_run(sessions: Sessions) -> None:
