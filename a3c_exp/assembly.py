@@ -119,7 +119,7 @@ def exploration(config: DictConfig) -> Exploration:
 
     def spread(key: str) -> Spread | None:
         node = config.per_worker[key]
-        if node is None:
+        if node.kind is SpreadKind.none:
             return None
         return Spread(key, SpreadKind(node.kind), node.low, node.high, tuple(node["values"]))
 

@@ -29,7 +29,7 @@ class Reductions:
 class SpreadConfig:
     """A distribution over workers."""
 
-    kind: SpreadKind = SpreadKind.loguniform
+    kind: SpreadKind = SpreadKind.none
     low: float | None = None
     high: float | None = None
     values: list[float] = field(default_factory=list)
@@ -37,10 +37,10 @@ class SpreadConfig:
 
 @dataclass
 class PerWorker:
-    """What each worker draws its own of; null is the same for all."""
+    """What each worker draws its own of."""
 
-    beta: SpreadConfig | None = None
-    lr: SpreadConfig | None = None
+    beta: SpreadConfig = field(default_factory=SpreadConfig)
+    lr: SpreadConfig = field(default_factory=SpreadConfig)
 
 
 @dataclass

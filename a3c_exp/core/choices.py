@@ -34,8 +34,9 @@ class Truncation(StrEnum):
 
 
 class SpreadKind(StrEnum):
-    """How workers' own values are spread: drawn between two bounds, or listed and dealt out in turn."""
+    """How workers' own values are spread: not at all, drawn between two bounds, or listed and dealt out in turn."""
 
+    none = "none"
     uniform = "uniform"
     loguniform = "loguniform"
     values = "values"

@@ -30,7 +30,7 @@ class Synchronous(InProcess):
         if task.exploration.lr is not None:
             raise ConfigError(
                 "per_worker.lr gives each worker a learning rate of its own, but in parallelism=synchronous all workers make "
-                "one update together. Try per_worker.lr=null, or parallelism=deterministic"
+                "one update together. Try per_worker.lr.kind=none, or parallelism=deterministic"
             )
 
     def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
