@@ -14,7 +14,7 @@ from a3c_exp.core.errors import ConfigError
 from a3c_exp.evaluate import main as evaluate
 from a3c_exp.evaluation import EvaluationSpec, Evaluator
 from a3c_exp.learner import Stat
-from a3c_exp.parallelism.workers import StackedWorkers
+from a3c_exp.parallelism.workers import Member, StackedWorkers
 from tests.command import QUICK, lines, record, run, summary
 
 NESTED = "tests.envs.nested:Nested-v0"
@@ -50,7 +50,7 @@ def config(id: str, *overrides: str) -> DictConfig:
 def test_a_task_acts_learns_and_is_evaluated(id: str, overrides: tuple[str, ...], family: type[Distribution]) -> None:
     """In this process, through the same parts that worker processes are made of."""
     task = assemble(config(id, *overrides)).task
-    workers = StackedWorkers(task, [0, 1], np.zeros(2, np.int64), np.zeros(2, np.int64), lambda: True)
+    workers = StackedWorkers(task, [Member(0, 0), Member(0, 1)], np.zeros(2, np.int64), np.zeros(2, np.int64), lambda _: True)
     model, layout = task.model(workers.envs)
     assert type(model.family) is family
     taken, ended = 0, []
