@@ -117,18 +117,20 @@ def test_several_seeds_of_an_own_parallelism_do_not_touch_each_other() -> None:
     assert beside.env_steps == single.env_steps and torch.equal(beside.weights, single.weights)
 
 
-def test_the_last_episode_of_a_budget_is_lived_once_though_its_round_was_cut(away: Path) -> None:
+def test_the_last_episode_of_a_budget_is_lived_once_though_its_round_was_cut() -> None:
     """Tickets that were reserved, and episodes that ended in windows not pushed yet, go through a checkpoint."""
-    settings = ("max_env_steps=null", "max_episodes=25", "max_episode_steps=12", "anneal=none", "env.gust=0.5")
+    limits = ("max_env_steps=null", "max_episodes=25", "max_episode_steps=12")
+    settings = (*limits, "window_ends_with_episode=true", "anneal=none")  # rounds of 10 and of 2 steps
     whole = composed(*ALL_FIVE, *settings, "max_updates=500")
     parallelism = whole.parallelism
     parallelism.start(whole.task, whole.initial_states)
     parallelism.advance(30.0, [NEVER])
     assert parallelism.counts().episodes == 25 and parallelism.counts().updates < 500
     parallelism.stop()
-    for cut in (13, 31):
+    for cut in (11, 51):
         part = composed(*ALL_FIVE, *settings, f"max_updates={cut}")
         states = trained(part, part.initial_states)
+        assert any(waiting["ended"] for waiting in states[0].details["waiting"]), "the cut falls between two rounds"
         rest = composed(*ALL_FIVE, *settings, "max_updates=500")
         rest.parallelism.start(rest.task, states)
         rest.parallelism.advance(30.0, [NEVER])
