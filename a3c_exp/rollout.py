@@ -86,10 +86,14 @@ class Rollout:
         self._raw_reward = np.zeros((k, n), np.float64)
         self._reward = np.zeros((k, n), np.float32)
         self._next_value = np.zeros((k, n), np.float32)
-        self._valid = np.zeros((k, n), np.float32)
-        self._first = np.zeros((k, n), np.float32)
-        self._terminated = np.zeros((k, n), np.bool_)
-        self._cut = np.zeros((k, n), np.bool_)
+        # What every window begins with zeros in lies together, to be wiped at once.
+        self._marks = np.zeros((2, k, n), np.float32)
+        self._valid, self._first = self._marks
+        self._flags = np.zeros((2, k, n), np.bool_)
+        self._terminated, self._cut = self._flags
+        self._paid = np.zeros((k, n + 1), np.float64)
+        self._noise_seen: NDArray[np.float32] | None = None
+        self._noise_at: Sequence[Tensor] = ()
 
         def act(flat: Tensor, observed: Tensor, state: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
             output = call(model, layout.unflatten(flat), observed, state)
@@ -124,10 +128,12 @@ class Rollout:
             serve several workers, the window's fields are ``[R, G, ...]``.
         """
         envs, n = self._envs, self._spec.n_step
-        for buffer in (self._valid, self._first, self._terminated, self._cut):
-            buffer.fill(0)
+        self._marks.fill(0)
+        self._flags.fill(False)
         state_at_start = self._memory.clone() if self._recurrent else self._no_state
-        noise_at = self._by_row(torch.from_numpy(noise).to(self._device)).unbind(-2)
+        if noise is not self._noise_seen or not self._on_cpu:
+            self._noise_seen = noise
+            self._noise_at = self._by_row(torch.from_numpy(noise).to(self._device)).unbind(-2)
         ended: list[EndedEpisode] = []
         steps = _Steps(allowed, (allowed > 0) & self.in_episode)
         for k in ((allowed > 0) & ~self.in_episode).nonzero()[0].tolist():
@@ -140,7 +146,7 @@ class Rollout:
             self._observation[:, t] = envs.observation
             if self._someone_begins:
                 self._begin_at(t)
-            action, state = self._act(self._latest, self._memory, noise_at[t])
+            action, state = self._act(self._latest, self._memory, self._noise_at[t])
             if self._recurrent:
                 self._keep_state(self._by_worker(state), steps.live)
             actions = action.cpu().numpy().reshape(self._action.shape[:1] + self._action.shape[2:])
@@ -160,23 +166,12 @@ class Rollout:
     def _settle(self, t: int, steps: "_Steps", any_end: bool, ended: list[EndedEpisode]) -> None:
         """Step t ends something for someone: an episode, a window, or a share of the budget."""
         envs, spec, live = self._envs, self._spec, steps.live
-        past = slice(steps.settled, t + 1)
-        self._valid[live, past] = 1.0
-        # One after another, so that a return's last bits do not depend on when others' episodes end.
-        paid = np.column_stack([self._return, self._raw_reward[:, past]])
-        self._return = np.where(live, np.add.accumulate(paid, axis=1)[:, -1], self._return)
-        taken = live * (t + 1 - steps.settled)
-        self._length += taken
-        steps.remaining -= taken
-        steps.settled = t + 1
-
-        ends = np.zeros_like(live)
+        self._account(t, steps)
+        ends = live & (self._length >= self._limit) if self._limit is not None else np.zeros_like(live)
+        terminated = ends & False
         if any_end:
-            ends |= envs.terminated if spec.ignore_truncation else envs.terminated | envs.truncated
-        if self._limit is not None:
-            ends |= self._length >= self._limit
-        ends &= live
-        terminated = envs.terminated & live
+            terminated = envs.terminated & live
+            ends |= terminated if spec.ignore_truncation else (envs.terminated | envs.truncated) & live
         self._terminated[:, t] = terminated if spec.bootstrap_on_truncation else ends
         stops = live & (steps.remaining == 0) if t < spec.n_step - 1 else live
         if spec.window_ends_with_episode:
@@ -187,16 +182,30 @@ class Rollout:
             # V of what followed, before any reset; asking does not advance the recurrent state.
             value = self._value(self._latest, self._memory)[0]
             self._next_value[:, t] = value.cpu().numpy().reshape(-1)
+        steps.live = live & ~stops
         for k in ends.nonzero()[0].tolist():
             ended.append(self._end(k, t, bool(terminated[k])))
             envs.observation[k] = 0.0  # a terminal one may be NaN, and the network may see it while others act
-        envs.terminated[:] = False
-        envs.truncated[:] = False
-        steps.live = live & ~stops
-        for k in (steps.live & ends).nonzero()[0].tolist():
-            steps.live[k] = self._try_begin(k)
-        steps.anyone = bool(steps.live.any())
+            if steps.live[k]:
+                steps.live[k] = self._try_begin(k)
+        if any_end:
+            envs.terminated.fill(False)
+            envs.truncated.fill(False)
         steps.quiet_until = self._quiet_until(steps)
+
+    def _account(self, t: int, steps: "_Steps") -> None:
+        """Bring lengths, returns and shares of the budget up to step t, for those who live."""
+        live, count = steps.live, t + 1 - steps.settled
+        past = slice(steps.settled, t + 1)
+        self._valid[live, past] = 1.0
+        # One after another, so that a return's last bits do not depend on when others' episodes end.
+        paid = self._paid[:, : count + 1]
+        paid[:, 0] = self._return
+        paid[:, 1:] = self._raw_reward[:, past]
+        np.copyto(self._return, np.add.accumulate(paid, axis=1)[:, -1], where=live)
+        np.add(self._length, count, out=self._length, where=live)
+        np.subtract(steps.remaining, count, out=steps.remaining, where=live)
+        steps.settled = t + 1
 
     def _quiet_until(self, steps: "_Steps") -> int:
         """The next step at which, by the counters alone, something ends; until then only environments can end an episode."""

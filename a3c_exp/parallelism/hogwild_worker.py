@@ -113,7 +113,7 @@ class HogwildWorkers:
             own = workers.weights[k]
             lag, self._pulled_at[k] = shared.push_and_pull(done.gradients[k], own, self._pulled_at[k], factor * self._rates[k])
             self._tally.add(figures, lag)
-            self._tally.lived(self._ids[k], int(done.steps[k]), k in cut_short)
+            self._tally.lived([self._ids[k]], [int(done.steps[k])], k in cut_short)
         self._ledger.settle_steps(self._slot, int(done.steps.sum()))
         if done.ended:
             env_step, update = self._ledger.env_steps(), shared.updates()

@@ -25,8 +25,18 @@ class InProcess(ABC):
     Training happens in ``advance`` alone, so the same steps are evaluated and saved in every repetition. A checkpoint holds all
     that is under way: to go on from it is to have never stopped, bit for bit, on the same machine and versions.
 
+    The trainings' replicas make pushes for as long as ``_push_next`` finds one; when none is left for any, ``_allow`` is asked
+    once for each and a round of windows is computed for all that were allowed, then handed to ``_take``.
+
     Args:
         env_processes: processes that step the environments; 0 steps them here, which is faster unless a step takes long.
+
+    Attributes:
+        kind: written into checkpoints, so that no other kind goes on from them.
+        share_weights: one row of ``workers.weights`` a training, which the pushes change, and one gradient of all its windows;
+            or a row and a gradient for each worker, which only pulls change (``replica.weights`` is then apart from them).
+        workers: all trainings' workers, those of replica i from ``i * workers_each`` on.
+        workers_each: N of one training.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -48,23 +58,25 @@ class InProcess(ABC):
 
     @abstractmethod
     def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
-        """Write into ``allowed [N]`` how many steps each worker of a training may take in the round that is about to come."""
+        """Write into ``allowed [N]`` (all 0) how many steps each worker of a training may take in the coming round: what
+        ``replica.reserve`` has granted. A worker whose last window was not pushed yet must be left at 0."""
 
     @abstractmethod
     def _take(self, replica: Replica, done: Round, participants: NDArray[np.int64]) -> None:
-        """Take in what the round brought for a training; ``participants`` are its workers that acted, by number."""
+        """Take in what the round brought for a training; ``participants`` are its workers that acted, by number. Gradients may
+        be kept: every round's are new."""
 
     @abstractmethod
     def _push_next(self, replica: Replica) -> bool:
-        """Make a training's next update; false if a round must come first."""
+        """Make a training's next update by ``replica.push``, once for every window; false if a round must come first."""
 
     @abstractmethod
     def _details(self, replica: Replica) -> dict[str, Any]:
-        """What of a training is under way, for a checkpoint."""
+        """What of a training is under way, in plain values and tensors, for a checkpoint between any two pushes."""
 
     @abstractmethod
     def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
-        """Begin from a checkpoint's details, or from nothing."""
+        """Begin from a checkpoint's details, or from nothing; the replica and the episodes are back in place by then."""
 
     # -- what the trainer calls ------------------------------------------------------------------------------------------
 

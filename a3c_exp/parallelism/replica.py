@@ -130,8 +130,7 @@ class Replica:
             self.steps[worker] = self.tickets[worker] = 0
         self._tally.add(figures, lag)
         cut_short = {episode.worker for episode in pushed.ended if episode.end == "truncated"}
-        for worker, steps in zip(pushed.workers, pushed.steps, strict=True):
-            self._tally.lived(worker, steps, worker in cut_short)
+        self._tally.lived(pushed.workers, pushed.steps, len(cut_short))
         for episode in pushed.ended:
             self._events.append(EpisodeEvent(episode, self.env_steps, self.updates, self.index))
 

@@ -1,5 +1,6 @@
 """Sums over windows, cheap to keep in a worker's loop and small to send: averages are taken by whoever reads them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,12 +33,13 @@ class Tally:
     worker_windows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     worker_steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def lived(self, worker: int, steps: int, truncated: bool) -> None:
-        """Count one window of a worker, whichever update it went into."""
-        if worker >= len(self.worker_windows):
-            self._make_room(worker + 1)
-        self.worker_windows[worker] += 1
-        self.worker_steps[worker] += steps
+    def lived(self, workers: Sequence[int], steps: Sequence[int], truncated: int) -> None:
+        """Count one window of each of these workers, whichever update it went into; in ``truncated`` a time limit struck."""
+        if max(workers) >= len(self.worker_windows):
+            self._make_room(max(workers) + 1)
+        for worker, count in zip(workers, steps, strict=True):
+            self.worker_windows[worker] += 1
+            self.worker_steps[worker] += count
         self.truncated += truncated
 
     def _make_room(self, workers: int) -> None:

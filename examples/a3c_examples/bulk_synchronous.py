@@ -67,7 +67,6 @@ class BulkSynchronous(InProcess):
         return {
             "waiting": [plain_gradient(one) for one in self._waiting[replica.index]],
             "pulled_at": self._pulled_at[replica.index],
-            "reservations": replica.reservations(),
         }
 
     def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
@@ -78,5 +77,4 @@ class BulkSynchronous(InProcess):
             waiting = [gradient_of(one, replica.weights.device) for one in details["waiting"]]
             self._waiting[replica.index] = waiting
             self._pulled_at[replica.index] = details["pulled_at"]
-            replica.restore_reservations(details["reservations"])
             replica.under_way += sum(len(one.ended) for one in waiting)  # ended, but not in the books before their push
