@@ -70,6 +70,7 @@ class Rollout:
         self.noise_shape = (k, n, model.family.noise_size)
 
         self.in_episode = np.zeros(k, np.bool_)
+        self.taken = np.zeros(k, np.int64)
         self._length = np.zeros(k, np.int64)
         self._return = np.zeros(k, np.float64)
         self._seed = [0] * k
@@ -156,8 +157,9 @@ class Rollout:
             if any_end or t >= steps.quiet_until:
                 self._settle(t, steps, any_end, ended)
 
+        self.taken = self._valid.sum(axis=1, dtype=np.int64)
         if self._log is not None:
-            self._log.window(self._action, self._valid.sum(axis=1, dtype=np.int64))
+            self._log.window(self._action, self.taken)
         np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
         self._reward /= self._spec.reward_scale
         fields = self._fields if self._on_cpu else [field.to(self._device) for field in self._fields]

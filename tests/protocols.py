@@ -8,6 +8,7 @@ from a3c_examples.lion import Lion
 
 from a3c_exp.envs.base import Environments
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.pool import PooledEnvironments
 from a3c_exp.logging.base import Logger, QuietLogger
 from a3c_exp.logging.console import ConsoleLogger
 from a3c_exp.logging.jsonl import JsonlLogger
@@ -25,7 +26,7 @@ from a3c_exp.parallelism.deterministic import Deterministic
 from a3c_exp.parallelism.hogwild import Hogwild
 from a3c_exp.parallelism.synchronous import Synchronous
 
-ENVIRONMENTS: tuple[type[Environments], ...] = (GymnasiumEnvironments, Airships)
+ENVIRONMENTS: tuple[type[Environments], ...] = (GymnasiumEnvironments, PooledEnvironments, Airships)
 MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, FourierActorCritic)
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
 PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, Synchronous, Deterministic, BulkSynchronous)

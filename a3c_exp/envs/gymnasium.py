@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import Space
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
@@ -68,12 +69,13 @@ class GymnasiumEnvironments:
                     )
             self.default_max_episode_steps = spec.max_episode_steps or _listed_limit(self.envs[0])
             self.action_space = self.envs[0].action_space
-            self.observation_space, self._encode = observation_encoder(self.envs[0].observation_space)
+            seen, self._encode = observation_encoder(self.envs[0].observation_space)
+            self.observation_space: Space[Any] = seen
             self._decode = action_decoder(self.action_space)
         except BaseException:
             self.close()
             raise
-        self.observation = np.zeros((num_envs, *self.observation_space.shape), np.float32)
+        self.observation = np.zeros((num_envs, *seen.shape), np.float32)
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)

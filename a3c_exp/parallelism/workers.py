@@ -110,11 +110,11 @@ class StackedWorkers:
         with torch.no_grad():
             gradients, figures = self._stacked_gradient(*inputs)
             limit = self._task.learner.max_grad_norm
-            norms = clip_by_norm(gradients, limit)
-            figures[:, Stat.grad_norm] = norms
-            figures[:, Stat.clipped_grad_norm] = norms if limit is None else norms.clamp(max=limit)
-            steps = window.valid.sum(dim=-1).flatten()
-        return Round(gradients, figures.cpu().numpy(), steps.cpu().numpy().astype(np.int64), ended)
+            norms = clip_by_norm(gradients, limit).cpu().numpy()
+        table = figures.cpu().numpy()
+        table[:, Stat.grad_norm] = norms
+        table[:, Stat.clipped_grad_norm] = norms if limit is None else np.minimum(norms, limit)
+        return Round(gradients, table, self.rollout.taken, ended)
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:
         for k in allowed.nonzero()[0].tolist():

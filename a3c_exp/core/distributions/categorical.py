@@ -26,9 +26,9 @@ class Categorical(Distribution):
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """Inverse of the cumulative distribution at a uniform number ``[..., 1]`` in [0, 1)."""
-        cumulative = torch.softmax(parameters, dim=-1).cumsum(dim=-1)
-        # Rounding can leave the last sum below 1 and the noise above it; the clamp keeps the action valid.
-        return (cumulative <= noise).sum(dim=-1).clamp(max=self.n - 1)
+        # The last sum is 1 but for rounding, and the noise below 1: left out, it can make no action of n.
+        cumulative = torch.softmax(parameters, dim=-1)[..., :-1].cumsum(dim=-1)
+        return (cumulative <= noise).sum(dim=-1)
 
     def mode(self, parameters: Tensor) -> Tensor:
         return parameters.argmax(dim=-1)
