@@ -39,7 +39,8 @@ def stack(
             of its own loss in that place.
 
     Returns:
-        A function of the inputs alone that returns a tuple of new tensors ``[K, ...]``.
+        A function of the inputs alone that returns a tuple of new tensors ``[K, ...]``. They may be inference tensors: whoever
+        changes them in place does so under ``torch.inference_mode()``.
     """
     assert weights.is_contiguous(), "stacked weights must be contiguous: views of them are kept"
     eager = _eager(function, weights, stackable, differentiate)
@@ -51,14 +52,22 @@ def stack(
     with warnings.catch_warnings(), torch.no_grad():
         # TorchScript is frozen upstream, but its executor is the only one that needs neither Python nor a C++ compiler.
         warnings.simplefilter("ignore", DeprecationWarning)
-        traced: Stacked = torch.jit.trace(  # type: ignore[no-untyped-call]
+        traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
             replay, examples, check_trace=False
         )
     if _agree(traced, eager, weights, examples):
-        forward: Stacked = traced.forward  # type: ignore[attr-defined]
-        return forward  # past the hooks that a module's call looks for
+        return _without_autograd(traced.forward)  # past the hooks that a module's call looks for
     warnings.warn(f"{function.__qualname__} gives other values when taped; it runs untaped, and slower", stacklevel=2)
     return eager
+
+
+def _without_autograd(forward: Stacked) -> Stacked:
+    def call(*inputs: Tensor) -> tuple[Tensor, ...]:
+        # The tape holds its own derivatives. Inference mode spares each operation what autograd might ask of its result later.
+        with torch.inference_mode():
+            return forward(*inputs)
+
+    return call
 
 
 def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate: bool) -> Stacked:

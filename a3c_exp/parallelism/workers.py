@@ -107,8 +107,8 @@ class StackedWorkers:
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
             self._stacked_gradient = stack(self._loss, self.weights, inputs, self._stackable, differentiate=True)
-        with torch.no_grad():
-            gradients, figures = self._stacked_gradient(*inputs)
+        gradients, figures = self._stacked_gradient(*inputs)
+        with torch.inference_mode():
             limit = self._task.learner.max_grad_norm
             norms = clip_by_norm(gradients, limit).cpu().numpy()
         table = figures.cpu().numpy()
