@@ -9,9 +9,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.blueprint import blueprint
-from a3c_exp.config import check
+from a3c_exp.config import check, spread
 from a3c_exp.core.budget import Budget
-from a3c_exp.core.choices import Anneal, Device, Reduction, SpreadKind, Truncation, ValueLoss
+from a3c_exp.core.choices import Anneal, Device, Reduction, Truncation, ValueLoss
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.loss import LossSpec
 from a3c_exp.core.types import LearnerSpec, TrainingState
@@ -117,13 +117,11 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
 def exploration(config: DictConfig) -> Exploration:
     """What differs between workers and what falls over time."""
 
-    def spread(key: str) -> Spread | None:
-        node = config.per_worker[key]
-        if node is None:
-            return None
-        return Spread(key, SpreadKind(node.kind), node.low, node.high, tuple(node["values"]))
+    def drawn(key: str) -> Spread | None:
+        asked = spread(config, key)
+        return None if asked is None else Spread(key, asked.kind, asked.low, asked.high, tuple(asked.values))
 
-    return Exploration(spread("beta"), spread("lr"), Anneal(config.anneal))
+    return Exploration(drawn("beta"), drawn("lr"), Anneal(config.anneal))
 
 
 def evaluation_spec(config: DictConfig) -> EvaluationSpec:

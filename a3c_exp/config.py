@@ -11,6 +11,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from a3c_exp.core.choices import Anneal, Device, Reduction, SpreadKind, Truncation, ValueLoss
 from a3c_exp.core.errors import ConfigError
@@ -37,10 +38,11 @@ class SpreadConfig:
 
 @dataclass
 class PerWorker:
-    """What each worker draws its own of; null is the same for all."""
+    """What each worker draws its own of, as a ``SpreadConfig``; null is the same for all."""
 
-    beta: SpreadConfig | None = None
-    lr: SpreadConfig | None = None
+    # Untyped, because OmegaConf cannot merge a mapping that was typed on the command line into an optional typed node.
+    beta: Any = None
+    lr: Any = None
 
 
 @dataclass
@@ -181,6 +183,28 @@ def _problems(config: DictConfig) -> Iterator[str]:
         )
     if config.max_episodes is None and config.max_env_steps is None and config.max_updates is None:
         yield "nothing ends this run: max_episodes, max_env_steps and max_updates are all null. Try max_env_steps=1000000"
+
+
+def spread(config: DictConfig, key: str) -> SpreadConfig | None:
+    """What ``per_worker.<key>`` asks for.
+
+    Raises:
+        ConfigError: it is neither null nor a distribution.
+    """
+    node = config.per_worker[key]
+    if node is None:
+        return None
+    try:
+        if not isinstance(node, DictConfig):
+            raise ValidationError(f"{node} is no mapping")
+        typed = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SpreadConfig), node))
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"per_worker.{key} is {node}, but it is null or a distribution: {str(error).splitlines()[0]}. "
+            f"Try 'per_worker.{key}={{kind: loguniform, low: 1e-4, high: 1e-2}}', or kind: uniform, or kind: values"
+        ) from None
+    assert isinstance(typed, SpreadConfig)
+    return typed
 
 
 def nearest(word: str, choices: list[str]) -> str | None:
