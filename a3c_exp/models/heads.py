@@ -9,10 +9,10 @@ import torch
 from gymnasium import Space
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
-from torch.nn import functional
 
 from a3c_exp.core.distributions import Categorical, Distribution, Normal
 from a3c_exp.core.errors import ConfigError
+from a3c_exp.models.pointwise import softplus
 
 
 class HeadKind(StrEnum):
@@ -104,7 +104,7 @@ class GaussianHead(nn.Module):
             mean = torch.tanh(mean)
         if self.kind is MeanKind.scaled:
             mean = self.get_buffer("centre") + self.get_buffer("reach") * mean
-        std = functional.softplus(self.std(features)) + self.min_std
+        std = softplus(self.std(features)) + self.min_std
         return torch.cat([mean, std], dim=-1)
 
 
