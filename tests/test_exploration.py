@@ -27,10 +27,8 @@ def test_values_fill_the_space_between_their_bounds_evenly(kind: SpreadKind, key
     spread = Spread(key, kind, 1e-4, 1e-2)
     drawn = np.array([spread.draw(0, worker) for worker in range(2000)])
     assert drawn.min() >= 1e-4 and drawn.max() <= 1e-2
-    if kind is SpreadKind.uniform:
-        even = (drawn - 1e-4) / (1e-2 - 1e-4)
-    else:
-        even = np.log(drawn / 1e-4) / math.log(100)
+    is_log = kind is SpreadKind.loguniform
+    even = np.log(drawn / 1e-4) / math.log(100) if is_log else (drawn - 1e-4) / (1e-2 - 1e-4)
     steps = np.abs(np.sort(even) - (np.arange(2000) + 0.5) / 2000).max()
     assert steps < 0.05, "Kolmogorov and Smirnov exceed 0.05 once in 10 000"
 

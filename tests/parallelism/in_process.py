@@ -1,4 +1,4 @@
-"""The kinds of parallelism that live in this process, driven through what the trainer calls, one update at a time or to the end."""
+"""The kinds of parallelism that live in this process, driven as the trainer does: an update at a time, or to the end."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,9 +22,17 @@ from a3c_exp.parallelism.tally import Tally
 from a3c_exp.track import NEVER
 from tests.parallelism.pushing import PATIENCE
 
+
+class Loose(SharedMLP):
+    """Workers are not stacked: nothing is taped, so a training of a few updates costs next to nothing."""
+
+    stackable = False
+
+
 MODELS: dict[str, Callable[..., Any]] = {
     "separate": partial(SeparateMLP, actor_hidden=(8,), critic_hidden=(6,), weight_std=None),
     "shared": partial(SharedMLP, hidden=(8,), activation="tanh"),
+    "loose": partial(Loose, hidden=(4,)),
     "gru": partial(RecurrentMLP, hidden=(6,), memory=5, activation="tanh"),
     "lstm": partial(RecurrentMLP, hidden=(6,), memory=5, activation="tanh", cell="lstm"),
 }
