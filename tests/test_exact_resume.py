@@ -193,7 +193,9 @@ def test_a_killed_run_that_is_resumed_was_never_killed(choice: tuple[str, ...], 
 @pytest.mark.parametrize("kind", ["deterministic", "synchronous"])
 def test_a_run_repeats_bit_for_bit_however_slow_its_world(kind: str, tmp_path: Path) -> None:
     command = (*COMMAND, f"parallelism={kind}", "max_updates=null", "max_env_steps=801")
-    variants = {"once": (), "slowly": ("env._target_=tests.test_exact_resume.Sleepy",), "otherwise": ("seed=1",)}
+    variants: dict[str, tuple[str, ...]] = {"once": (), "slowly": ("env._target_=tests.test_exact_resume.Sleepy",)}
+    if kind == "deterministic":
+        variants["otherwise"] = ("seed=1",)
     processes = {}
     for name, more in variants.items():
         (tmp_path / name).mkdir()
@@ -202,5 +204,6 @@ def test_a_run_repeats_bit_for_bit_however_slow_its_world(kind: str, tmp_path: P
         _, err = process.communicate(timeout=100)
         assert process.returncode == 0, err
     same_run(tmp_path / "once" / "here", tmp_path / "slowly" / "here")
-    one, other = (summary(tmp_path / name / "here") for name in ("once", "otherwise"))
-    assert one["weights_digest"] != other["weights_digest"] and one["episodes_digest"] != other["episodes_digest"]
+    if kind == "deterministic":
+        one, other = (summary(tmp_path / name / "here") for name in ("once", "otherwise"))
+        assert one["weights_digest"] != other["weights_digest"] and one["episodes_digest"] != other["episodes_digest"]

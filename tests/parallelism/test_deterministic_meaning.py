@@ -140,13 +140,19 @@ def test_workers_share_the_state_of_any_optimiser(ours: Any, theirs: MakeOptimiz
     asynchronous(tiny_task("shared", optimizer=ours, reward_scale=5.0), CARTPOLE, updates=40, make_optimizer=theirs)
 
 
-@pytest.mark.parametrize("settings", [{}, {"window_ends_with_episode": False}, ALL_AT_ONCE | {"per_worker_lr": False}])
-@pytest.mark.parametrize(("model", "env_id"), [("separate", PENDULUM), ("shared", CARTPOLE), ("lstm", CARTPOLE)])
+@pytest.mark.parametrize(
+    ("model", "env_id", "settings"),
+    [
+        ("separate", PENDULUM, {}),
+        ("separate", PENDULUM, ALL_AT_ONCE),
+        ("shared", CARTPOLE, {"window_ends_with_episode": False}),
+        ("gru", CARTPOLE, ALL_AT_ONCE | {"window_ends_with_episode": False}),
+        ("lstm", CARTPOLE, {"window_ends_with_episode": False}),
+    ],
+)
 def test_synchronous_is_one_update_from_all_windows(model: str, env_id: str, settings: dict[str, Any]) -> None:
-    settings = dict(settings)
-    if not settings.pop("per_worker_lr", True):  # there is one update for all, so there is one rate
-        all_alike = Exploration(settings["exploration"].beta, None, Anneal.linear)
-        settings["exploration"] = all_alike
+    if "exploration" in settings:  # there is one update for all, so there is one rate
+        settings = settings | {"exploration": Exploration(settings["exploration"].beta, None, Anneal.linear)}
     task = tiny_task(model, env_id, **settings)
     naive = NaiveA2C(task, env_id, ADAM)
     for _ in range(12):
