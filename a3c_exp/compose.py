@@ -131,7 +131,8 @@ def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] 
     """
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(match.group(1), overrides, searched)
+        inside = re.search(r"not in '\w+'\n\s*full_key: (\S+)", str(error.__cause__))  # key={wrong: 1}
+        return _unknown_key(inside.group(1) if inside else match.group(1), overrides, searched)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, option = match.groups()
         options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
@@ -164,6 +165,11 @@ def _unknown_key(key: str, overrides: Sequence[str], searched: Sequence[str]) ->
     return f"there is no key {key}. {hint}"
 
 
+def _keys_below(key: str) -> list[str]:
+    known = schema.keys(compose("config"))
+    return [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == key]
+
+
 def _groups() -> list[str]:
     return [folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()]
 
@@ -185,6 +191,8 @@ def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:
         allowed = "true or false"
     elif match := re.search(r"expected one of \[([^\]]+)\]", reason):
         allowed = f"one of {match.group(1)}"
+    elif "is not a subclass of" in reason:
+        return f"{subject}, but it holds keys of its own: {', '.join(_keys_below(key))}. Try {key}.<name>=..."
     elif "not Optional" in reason or "NoneType" in reason or "None" in reason:
         allowed = "never null"
     else:

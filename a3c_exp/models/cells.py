@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from a3c_exp.core.pointwise import sigmoid
+
 
 class Cell(nn.Module):
     """One step of a recurrent layer, with the parameters of torch's cells under their names and in their order.
@@ -55,7 +57,7 @@ class GRUCell(Cell):
         sizes = [2 * self.memory, self.memory]
         seen_rz, seen_n = torch.split(functional.linear(features, self.weight_ih, self.bias_ih), sizes, dim=-1)
         kept_rz, kept_n = torch.split(functional.linear(state, self.weight_hh, self.bias_hh), sizes, dim=-1)
-        r, z = torch.sigmoid(seen_rz + kept_rz).chunk(2, dim=-1)
+        r, z = sigmoid(seen_rz + kept_rz).chunk(2, dim=-1)
         n = torch.tanh(seen_n + r * kept_n)
         return n + z * (state - n)
 
@@ -77,5 +79,5 @@ class LSTMCell(Cell):
         h, c = state.chunk(2, dim=-1)
         seen = functional.linear(features, self.weight_ih, self.bias_ih)
         i, f, g, o = (seen + functional.linear(h, self.weight_hh, self.bias_hh)).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.cat([torch.sigmoid(o) * torch.tanh(c), c], dim=-1)
+        c = sigmoid(f) * c + sigmoid(i) * torch.tanh(g)
+        return torch.cat([sigmoid(o) * torch.tanh(c), c], dim=-1)

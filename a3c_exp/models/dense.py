@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from a3c_exp.core.errors import ConfigError
+from a3c_exp.core.pointwise import elu, silu
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "relu6": functional.relu6,
     "tanh": torch.tanh,
-    "elu": functional.elu,
-    "silu": functional.silu,
+    "elu": elu,
+    "silu": silu,
 }
 
 

@@ -133,10 +133,18 @@ class Deterministic(InProcess):
         # A window that update v will push is computed from the weights of update v - lag: all that exist already can be begun.
         own, newest = self._own_weights(replica), replica.updates
         oldest = newest + 1 - len(lane.history)
+        seen: set[int] = set()
         for ahead in range(self._lags.most + 1):
             worker = lane.turns.at(ahead)
+            if worker in seen or not replica.steps[worker]:
+                # Its window has still to be reserved. Where the budget may not allow it, the turn may pass without an update,
+                # and then nobody knows which updates the turns behind it will make.
+                if not replica.has_room_for(ahead + 1):
+                    return
+                continue
+            seen.add(worker)
             version = max(oldest, newest + ahead - self._lags.of(replica.seed, newest + ahead))
-            if lane.waiting[worker] is None and not allowed[worker] and version <= newest:
+            if lane.waiting[worker] is None and version <= newest:
                 own[worker].copy_(lane.history[version - newest - 1])
                 lane.pulled_at[worker] = version
                 allowed[worker] = replica.steps[worker]

@@ -21,7 +21,7 @@ class Lags:
 
     def __init__(self, lag: int | Sequence[int] | None) -> None:
         bounds = [] if lag is None else [lag, lag] if isinstance(lag, int) else list(lag)
-        if bounds and not (len(bounds) == 2 and 0 <= bounds[0] <= bounds[1] <= _MOST):
+        if lag is not None and not (len(bounds) == 2 and 0 <= bounds[0] <= bounds[1] <= _MOST):
             raise ConfigError(
                 f"parallelism.lag is {lag}, but it is null, a number of updates from 0 to {_MOST}, or two: the smallest and "
                 "the largest. Try parallelism.lag=11 or 'parallelism.lag=[0,22]'"

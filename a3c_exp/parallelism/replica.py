@@ -81,6 +81,12 @@ class Replica:
         steps, tickets = self._free()
         return steps > 0 and (in_episode or tickets > 0)
 
+    def has_room_for(self, windows: int) -> bool:
+        """Whether that many windows more could be reserved for sure, whoever asks for them."""
+        steps, tickets = self._free()
+        most = windows * self._task.learner.n_step
+        return steps >= most and tickets >= most
+
     @property
     def has_all_updates(self) -> bool:
         """Whether the budget allows no further update. What is under way then stays so, uncounted, and goes into the

@@ -4,9 +4,9 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from a3c_exp.core.distributions.base import Distribution
+from a3c_exp.core.pointwise import sigmoid, softplus
 
 
 class Bernoulli(Distribution):
@@ -25,18 +25,18 @@ class Bernoulli(Distribution):
         self.max_entropy = dimensions * math.log(2)
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
-        return (noise < torch.sigmoid(parameters)).to(torch.int64)
+        return (noise < sigmoid(parameters)).to(torch.int64)
 
     def mode(self, parameters: Tensor) -> Tensor:
         return (parameters > 0).to(torch.int64)
 
     def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
         against = (1 - 2 * action) * parameters  # the logit of the other value
-        return -functional.softplus(against).sum(dim=-1)
+        return -softplus(against).sum(dim=-1)
 
     def entropy(self, parameters: Tensor) -> Tensor:
         size = parameters.abs()
-        return (functional.softplus(-size) + size * torch.sigmoid(-size)).sum(dim=-1)
+        return (softplus(-size) + size * sigmoid(-size)).sum(dim=-1)
 
     def confidence(self, parameters: Tensor) -> Tensor:
-        return torch.exp(-functional.softplus(-parameters.abs()).sum(dim=-1))
+        return torch.exp(-softplus(-parameters.abs()).sum(dim=-1))

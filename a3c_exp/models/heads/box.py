@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 from torch import Tensor, nn
-from torch.nn import functional
 
 from a3c_exp.core.distributions import Normal, NormalMixture
 from a3c_exp.core.errors import ConfigError
+from a3c_exp.core.pointwise import softplus
 from a3c_exp.core.spaces import size
 from a3c_exp.models.heads.head import Head
 from a3c_exp.models.heads.spec import MeanKind
@@ -62,7 +62,7 @@ class GaussianHead(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         mean = self.reach(self.mean(features))
-        std = functional.softplus(self.std(features)) + self.min_std
+        std = softplus(self.std(features)) + self.min_std
         return torch.cat([mean, std], dim=-1)
 
 
@@ -79,4 +79,4 @@ class MixtureHead(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         logits, mean, std = self.mixture(features).chunk(3, dim=-1)
-        return torch.cat([logits, self.reach(mean), functional.softplus(std) + self.min_std], dim=-1)
+        return torch.cat([logits, self.reach(mean), softplus(std) + self.min_std], dim=-1)
