@@ -137,8 +137,9 @@ def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] 
         group, option = match.groups()
         options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
         guess = schema.nearest(option, options)
-        hint = f"Did you mean {group}={guess}? " if guess else ""
-        return f"{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
+        plus = "+" if any(text.startswith(f"+{group}=") for text in overrides) else ""
+        hint = f"Did you mean {plus}{group}={guess}? " if guess else ""
+        return f"{plus}{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
     if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
         return _unknown_key(match.group(1), overrides, searched)
     cause = error.__cause__ if error.__cause__ is not None else error
@@ -151,6 +152,9 @@ def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] 
 
 
 def _unknown_key(key: str, overrides: Sequence[str], searched: Sequence[str]) -> str:
+    if key in _groups():
+        options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
+        return f"{key} is laid over a preset, so it takes a plus: +{key}={options[0]}. There are {', '.join(options)}"
     groups = [text for text in overrides if "." not in text.partition("=")[0] and text.partition("=")[0] in _groups()]
     try:
         known = schema.keys(compose("config", overrides=[*groups, *searched]))

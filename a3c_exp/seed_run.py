@@ -16,7 +16,7 @@ from a3c_exp.checkpoint import Checkpoints, digest, load
 from a3c_exp.core.errors import ConfigError, RunDirectoryError
 from a3c_exp.core.records import Evaluation, Status
 from a3c_exp.core.types import TrainingState
-from a3c_exp.logging.jsonl import JsonlLogger, best_before, cut_after, episodes_digest
+from a3c_exp.logging.jsonl import JsonlLogger, cut_after, episodes_digest, evaluations_until
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.run_record import RunRecord, write_json
 from a3c_exp.seed_mean import mean_summary
@@ -105,10 +105,13 @@ def _load(directory: Path, assembly: Assembly) -> tuple[TrainingState, Progress]
                 f"the checkpoint's {what} have shape {tuple(saved)} but the configuration asks for {tuple(ours)}; "
                 "a resumed run keeps its model, optimizer and workers"
             )
+    evaluations = evaluations_until(directory, state.env_steps)
     best = checkpoints.best()
     if state.details and best is not None and best.env_step > state.env_steps:
-        best = best_before(directory, state.env_steps)  # the better one will be lived, and found, again
-    return state, Progress(extra["moving_average"], float(extra["wall_time"] or 0.0), best)
+        # The better one will be lived, and found, again.
+        best = max(evaluations, key=lambda evaluation: evaluation.mean, default=None)
+    evaluated_at = evaluations[-1].env_step if evaluations else None
+    return state, Progress(extra["moving_average"], float(extra["wall_time"] or 0.0), best, evaluated_at)
 
 
 def _refuse_if_spent(directory: Path, assembly: Assembly, states: Sequence[TrainingState]) -> None:

@@ -42,6 +42,7 @@ class Progress:
     moving_average: float | None = None
     wall_time: float = 0.0
     best_evaluation: Evaluation | None = None
+    evaluated_at: int | None = None  # the environment step of the newest evaluation in the log
 
 
 class Clock:
@@ -120,6 +121,8 @@ class Track:
         self.whole_tally = Tally()
         self._last_line = (state.env_steps, state.updates, self._before)
         self._due = {name: _next(state.env_steps, every) for name, every in vars(cadence).items()}
+        if state.env_steps:  # an evaluation that was broken off when the run was stopped is made up for
+            self._due["evaluation"] = _next(progress.evaluated_at or 0, cadence.evaluation)
         self.last_evaluation: Evaluation | None = None
 
     # -- budget and dates ------------------------------------------------------------------------------------------------

@@ -89,7 +89,10 @@ def test_annealing_follows_whichever_budget_is_nearest_its_end() -> None:
         (["per_worker.beta={kind: values, values: [0.1, -1]}"], "per_worker.beta.values is "),
         (["per_worker.lr={kind: values, values: [0.1]}", "parallelism=synchronous"], "per_worker.lr gives each worker"),
         (["per_worker.beta={kind: normal, low: 0, high: 1}"], "per_worker.beta"),
-        (["per_worker.beta={kind: uniform, lo: 0, high: 1}"], "there is no key per_worker.beta.lo. Did you mean per_worker.beta.low?"),
+        (
+            ["per_worker.beta={kind: uniform, lo: 0, high: 1}"],
+            "there is no key per_worker.beta.lo. Did you mean per_worker.beta.low?",
+        ),
         (["per_worker.lr=0.1"], "per_worker.lr is 0.1, but it holds keys of its own: kind, low, high, values"),
         (["per_worker.gamma={kind: uniform, low: 0, high: 1}"], "per_worker.gamma"),
         (["anneal=cosine"], "anneal"),

@@ -118,16 +118,14 @@ def _finite(value: Any) -> Any:
     return _finite(_plain(value))
 
 
-def best_before(directory: Path, env_step: int) -> Evaluation | None:
-    """The best evaluation that a run had seen at ``env_step``, by its own log; ``None`` without one."""
-    best: Evaluation | None = None
+def evaluations_until(directory: Path, env_step: int) -> list[Evaluation]:
+    """The evaluations that a run had made at ``env_step``, by its own log; lines that cannot be read are left out."""
+    found = []
     with suppress(OSError), (directory / EVALUATIONS).open("rb") as file:
         for line in file:
             with suppress(ValueError, TypeError):
-                found = Evaluation(**json.loads(line))
-                if found.env_step <= env_step and (best is None or found.mean > best.mean):
-                    best = found
-    return best
+                found.append(Evaluation(**json.loads(line)))
+    return [evaluation for evaluation in found if evaluation.env_step <= env_step]
 
 
 def episodes_digest(directory: Path) -> str | None:

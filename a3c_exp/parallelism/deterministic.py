@@ -101,15 +101,17 @@ class Deterministic(InProcess):
         replica.under_way += sum(len(one.ended) for one in lane.waiting if one is not None)
         for worker, waiting in enumerate(lane.waiting):
             within = self.in_episode(replica, worker)
-            if waiting is None and replica.steps[worker] and not within and not replica.tickets[worker]:
-                replica.reserve(worker, within)  # its episode could not be brought back; it needs another
+            without_episode = not within and not replica.tickets[worker]  # it could not be brought back
+            if waiting is None and replica.steps[worker] and (without_episode or replica.is_overdrawn):
+                replica.reserve(worker, within)
 
     def _details(self, replica: Replica) -> dict[str, Any]:
         lane = self._lanes[replica.index]
         return {
             "own_weights": self._own_weights(replica).detach().cpu().clone(),
             "pulled_at": list(lane.pulled_at),
-            "waiting": [None if one is None else plain_gradient(one) for one in lane.waiting],
+            # One that is not finite stopped the run. It is not kept, or the run could never go on, at whatever learning rate.
+            "waiting": [plain_gradient(one) if one and np.isfinite(one.figures).all() else None for one in lane.waiting],
             "history": [one.cpu().clone() for one in lane.history],
             "turns": lane.turns.state(),
             "reservations": replica.reservations(),

@@ -140,14 +140,18 @@ class InProcess(ABC):
             self.replicas[k // self.workers_each].lost_episode()
         if not astray:
             return []
-        names = ", ".join(str(k) for k in astray)
+        names = ", ".join(self._name(k) for k in astray)
         return [
             Notice(
-                f"the environments of workers {names} did not come back to the observation they were saved at, though given "
+                f"the environments of {names} did not come back to the observation they were saved at, though given "
                 "the same seed and actions: their episodes are cut and begin anew, so this run goes on differently from "
                 "one that was never stopped"
             )
         ]
+
+    def _name(self, k: int) -> str:
+        seed, worker = self.workers.members[k]
+        return f"worker {worker}" if len(self.replicas) == 1 else f"worker {worker} of seed {seed}"
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         deadline = time.monotonic() + timeout

@@ -73,7 +73,9 @@ class Replica:
         spec = self._task.learner
         begins = int(not in_episode) if spec.window_ends_with_episode else spec.n_step  # so many can begin in one window
         steps, tickets = self._free()
-        self.steps[worker], self.tickets[worker] = min(spec.n_step, steps), min(begins, tickets)
+        # When few are left nobody takes more than a fair share: others wait for their first episode.
+        share = max(1, tickets // self._task.workers)
+        self.steps[worker], self.tickets[worker] = min(spec.n_step, steps), min(begins, tickets, share)
         return True
 
     def could_act(self, in_episode: bool) -> bool:
@@ -103,6 +105,12 @@ class Replica:
         if budget.max_episodes is not None:
             tickets = max(0, budget.max_episodes - self.episodes - self.under_way - int(self.tickets.sum()))
         return steps, tickets
+
+    @property
+    def is_overdrawn(self) -> bool:
+        """Whether more is reserved than there is: a run that was gone on with got a smaller budget."""
+        limit = self._task.budget.max_env_steps
+        return limit is not None and self.env_steps + int(self.steps.sum()) > limit
 
     def take_ticket(self, worker: int) -> bool:
         """Turn a reserved episode into one under way."""
