@@ -165,7 +165,7 @@ def test_workers_that_push_together_have_no_rates_of_their_own() -> None:
     own = Exploration(lr=Spread("lr", SpreadKind.values, values=(0.1, 0.2)))
     with pytest.raises(ConfigError, match=r"per_worker.lr gives each worker a learning rate of its own") as caught:
         Synchronous().check(tiny_task(exploration=own))
-    assert len(str(caught.value).splitlines()) == 1 and "Try per_worker.lr=null" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1 and "Try per_worker.lr.kind=none" in str(caught.value)
     Synchronous().check(tiny_task(exploration=Exploration(beta=Spread("beta", SpreadKind.values, values=(0.1, 0.2)))))
 
 
