@@ -1,12 +1,11 @@
 """Training steps a second on CartPole with 6 workers, against stable-baselines3's A2C."""
 
-import json
 import sys
 from collections.abc import Sequence
 
 from benchmarks.processes import running
-from benchmarks.repeats import MeasurementError, Requirement, Variant
-from benchmarks.runs import CARTPOLE, START_ALLOWANCE, Runs
+from benchmarks.repeats import Requirement, Variant
+from benchmarks.runs import CARTPOLE, START_ALLOWANCE, Runs, last_result
 
 WORKERS = 6
 TITLE = f"cartpole: training steps a second, CartPole, {WORKERS} workers"
@@ -33,7 +32,4 @@ def stable_baselines(runs: Runs) -> float:
     arguments += ["--seconds", str(runs.seconds), "--json"]
     with running(arguments, runs.scratch("output")) as job:
         job.wait(limit=2 * START_ALLOWANCE + 2 * runs.seconds)
-    for line in reversed(job.output.read_text().splitlines()):
-        if line.startswith("{"):
-            return float(json.loads(line)["steps_per_second"])
-    raise MeasurementError("stable_baselines_a2c printed no result")
+    return float(last_result(job.output, "stable_baselines_a2c")["steps_per_second"])

@@ -88,6 +88,15 @@ class Runs:
         return rate
 
 
+def last_result(output: Path, name: str) -> dict[str, Any]:
+    """The last line of JSON that a command printed among other things."""
+    for line in reversed(output.read_text().splitlines()):
+        if line.startswith("{"):
+            found: dict[str, Any] = json.loads(line)
+            return found
+    raise MeasurementError(f"{name} printed no result")
+
+
 def all_lines(directory: Path) -> list[list[dict[str, Any]]]:
     """The metrics of a run, or of each seed of one that trained several."""
     seeds = sorted(directory.glob("seed=*")) or [directory]

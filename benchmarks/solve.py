@@ -1,12 +1,11 @@
 """Seconds until CartPole is solved, against stable-baselines3's A2C; each repeat is another seed."""
 
 import itertools
-import json
 import sys
 
 from benchmarks.processes import running
 from benchmarks.repeats import MeasurementError, Requirement, Variant
-from benchmarks.runs import Runs, read_lines
+from benchmarks.runs import Runs, last_result, read_lines
 from benchmarks.solved import solved_at
 
 TITLE = "solve: seconds of training until the last 100 training episodes of CartPole average 475"
@@ -38,10 +37,7 @@ def stable_baselines(runs: Runs, seed: int) -> float:
     arguments = [sys.executable, "-m", "benchmarks.stable_baselines_a2c", "--solve", "--seed", str(seed)]
     with running([*arguments, "--max-steps", str(MAX_STEPS), "--json"], runs.scratch("output")) as job:
         job.wait(limit=LIMIT)
-    for line in reversed(job.output.read_text().splitlines()):
-        if line.startswith("{"):
-            found = json.loads(line)
-            if found["seconds"] is None:
-                raise MeasurementError(f"seed {seed} was not solved in {found['trained']:,} steps")
-            return float(found["seconds"])
-    raise MeasurementError("stable_baselines_a2c printed no result")
+    found = last_result(job.output, "stable_baselines_a2c")
+    if found["seconds"] is None:
+        raise MeasurementError(f"seed {seed} was not solved in {found['trained']:,} steps")
+    return float(found["seconds"])

@@ -1,12 +1,11 @@
 """Training steps a second on Pendulum with 12 workers, against the textbook."""
 
-import json
 import sys
 from collections.abc import Sequence
 
 from benchmarks.processes import running
-from benchmarks.repeats import MeasurementError, Requirement, Variant
-from benchmarks.runs import START_ALLOWANCE, WORKERS, Runs
+from benchmarks.repeats import Requirement, Variant
+from benchmarks.runs import START_ALLOWANCE, WORKERS, Runs, last_result
 
 TITLE = f"speed: training steps a second, Pendulum, {WORKERS} workers"
 UNIT = "steps/s"
@@ -32,7 +31,4 @@ def textbook(runs: Runs, *options: str) -> float:
     arguments += ["--seconds", str(runs.seconds), "--json", *options]
     with running(arguments, runs.scratch("output")) as job:
         job.wait(limit=2 * START_ALLOWANCE + 2 * runs.seconds)
-    for line in reversed(job.output.read_text().splitlines()):
-        if line.startswith("{"):
-            return float(json.loads(line)["steps_per_second"])
-    raise MeasurementError("textbook_a3c printed no result")
+    return float(last_result(job.output, "textbook_a3c")["steps_per_second"])
