@@ -1,0 +1,30 @@
+"""What is due when, in a run that was stopped and goes on."""
+
+import pytest
+import torch
+
+from a3c_exp.core.budget import Budget
+from a3c_exp.core.types import TrainingState
+from a3c_exp.track import NEVER, Cadence, Clock, Progress, Track
+
+
+def track(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> Track:
+    state = TrainingState.initial(torch.zeros(1), 0, 1)
+    state.env_steps = env_steps
+    cadence = Cadence(metrics=10**9, evaluation=every, checkpoint=None)
+    nothing: list[object] = []
+    return Track(Budget(max_env_steps=10**9), state, Progress(evaluated_at=evaluated_at), None, None, nothing, cadence, Clock())
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "evaluated_at", "due"),
+    [(0, None, 100), (510, 505, 600), (510, 400, 500), (510, None, 100), (500, 500, 600), (90, None, 100)],
+)
+def test_an_evaluation_that_was_broken_off_is_made_up_for(env_steps: int, evaluated_at: int | None, due: int) -> None:
+    """It was due, and the run was stopped in the middle of it: the log of the resumed run must not lack it."""
+    assert track(env_steps, evaluated_at).next_date() == due
+
+
+def test_no_evaluation_is_due_where_none_was_asked_for() -> None:
+    assert track(510, None, every=None).next_date() == 10**9
+    assert not track(510, None, every=None).is_due("evaluation", counts=track(NEVER, None)._start)
