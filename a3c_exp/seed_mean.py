@@ -156,8 +156,9 @@ def mean_summary(status: Status, reason: str | None, summaries: Mapping[str, Jso
         for key in ("episodes", "env_steps", "updates", "steps_per_second"):
             merged[key] = sum(summary[key] for summary in told)
         merged["wall_time"] = max(summary["wall_time"] for summary in told)
-        averages = [summary["moving_average"] for summary in told if summary["moving_average"] is not None]
-        merged["moving_average"] = float(np.mean(averages)) if averages else None
+        for key in ("moving_average", "recent_return"):
+            averages = [summary[key] for summary in told if summary[key] is not None]
+            merged[key] = float(np.mean(averages)) if averages else None
         for key in ("evaluation", "best_evaluation"):
             found = [summary[key] for summary in told if summary[key] is not None]
             if found:

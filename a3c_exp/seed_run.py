@@ -16,7 +16,7 @@ from a3c_exp.checkpoint import Checkpoints, digest, load
 from a3c_exp.core.errors import ConfigError, RunDirectoryError
 from a3c_exp.core.records import Evaluation, Status
 from a3c_exp.core.types import TrainingState
-from a3c_exp.logging.jsonl import JsonlLogger, cut_after, episodes_digest, evaluations_until
+from a3c_exp.logging.jsonl import JsonlLogger, cut_after, episodes_digest, evaluations_until, recent_returns
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.run_record import RunRecord, write_json
 from a3c_exp.seed_mean import mean_summary
@@ -111,7 +111,9 @@ def _load(directory: Path, assembly: Assembly) -> tuple[TrainingState, Progress]
         # The better one will be lived, and found, again.
         best = max(evaluations, key=lambda evaluation: evaluation.mean, default=None)
     evaluated_at = evaluations[-1].env_step if evaluations else None
-    return state, Progress(extra["moving_average"], float(extra["wall_time"] or 0.0), best, evaluated_at)
+    progress = Progress(extra["moving_average"], float(extra["wall_time"] or 0.0), best, evaluated_at)
+    progress.recent_returns.extend(recent_returns(directory, state.episodes, progress.recent_returns.maxlen or 1))
+    return state, progress
 
 
 def _refuse_if_spent(directory: Path, assembly: Assembly, states: Sequence[TrainingState]) -> None:
@@ -178,6 +180,7 @@ def _summary(
         "wall_time": track.wall_time(),
         "steps_per_second": track.steps_per_second(counts),
         "moving_average": track.progress.moving_average,
+        "recent_return": track.progress.recent_return,
         "evaluation": _without_returns(track.last_evaluation),
         "best_evaluation": _without_returns(track.progress.best_evaluation),
         "policy_lag": {"mean": tally.lag_mean, "max": tally.lag_max, "histogram": tally.lag_histogram.tolist()},

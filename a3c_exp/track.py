@@ -1,8 +1,9 @@
 """The results of one training: what is logged, evaluated and saved when, and how far it has come."""
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from a3c_exp.parallelism.base import Counts, EpisodeEvent
 from a3c_exp.parallelism.tally import Tally
 
 NEVER = 2**62
+_RECENT = 100
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class Progress:
     wall_time: float = 0.0
     best_evaluation: Evaluation | None = None
     evaluated_at: int | None = None  # the environment step of the newest evaluation in the log
+    recent_returns: "deque[float]" = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the last 100 training episodes, or of as many as there were."""
+        return sum(self.recent_returns) / len(self.recent_returns) if self.recent_returns else None
 
 
 class Clock:
@@ -149,6 +157,7 @@ class Track:
         ended, old = event.episode, self.progress.moving_average
         mean = ended.return_ / ended.length
         self.progress.moving_average = mean if old is None else 0.99 * old + 0.01 * mean
+        self.progress.recent_returns.append(ended.return_)
         self._episodes += 1
         episode = Episode(
             episode=self._episodes,
@@ -209,6 +218,7 @@ class Track:
             worker_steps_per_second=(tally.worker_steps / seconds).tolist(),
             worker_updates_per_second=(tally.worker_windows / seconds).tolist(),
             moving_average=self.progress.moving_average,
+            recent_return=self.progress.recent_return,
         )
         for logger in self.loggers:
             logger.metrics(metrics)

@@ -49,6 +49,7 @@ class Metrics:
     """Averages over the windows since the last line, as they stand in ``metrics.jsonl``.
 
     Attributes:
+        recent_return: mean return of the last 100 training episodes, or of as many as there were.
         entropy_normalised: entropy over its maximum, 1 for a policy that knows nothing; ``None`` where there is no maximum.
         max_probability: the policy's largest probability, averaged over steps: 1 is full of itself; ``None`` for densities.
         grad_norm, grad_norm_clipped: L2 norm of a pushed gradient before and after clipping.
@@ -75,6 +76,7 @@ class Metrics:
     policy_lag_mean: float
     policy_lag_max: int
     moving_average: float | None
+    recent_return: float | None = None
     grad_norm_clipped: float | None = None
     value_std: float | None = None
     entropy_normalised: float | None = None

@@ -177,6 +177,7 @@ class _View:
         return [
             ("moving average", "-" if average is None else figure(average)),
             ("steps/s in all" if progress.seeds > 1 else "steps/s", "-" if speed is None else f"{speed:,.0f}"),
+            ("return", "-" if metrics is None or metrics.recent_return is None else figure(metrics.recent_return)),
             ("evaluation", evaluations(progress)),
             ("lag (max)", f"{metrics.policy_lag_mean:.1f} ({metrics.policy_lag_max})" if metrics else "-"),
         ]

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -126,6 +127,18 @@ def evaluations_until(directory: Path, env_step: int) -> list[Evaluation]:
             with suppress(ValueError, TypeError):
                 found.append(Evaluation(**json.loads(line)))
     return [evaluation for evaluation in found if evaluation.env_step <= env_step]
+
+
+def recent_returns(directory: Path, episodes: int, count: int) -> list[float]:
+    """The returns of the last ``count`` of a run's first ``episodes`` training episodes, by its own log."""
+    found: deque[float] = deque(maxlen=count)
+    with suppress(OSError), (directory / EPISODES).open("rb") as file:
+        for line in file:
+            with suppress(ValueError, KeyError, TypeError):
+                record = json.loads(line)
+                if record["episode"] <= episodes:
+                    found.append(float(record["return"]))
+    return list(found)
 
 
 def episodes_digest(directory: Path) -> str | None:

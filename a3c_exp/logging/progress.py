@@ -87,6 +87,8 @@ def plain_line(progress: Progress) -> str:
     if progress.moving_average is not None:
         parts.append(f"moving average {figure(progress.moving_average)}")
     if metrics := progress.last_metrics:
+        if metrics.recent_return is not None:
+            parts.append(f"return {figure(metrics.recent_return)}")
         parts.append(" ".join(entropy(metrics)))
         if metrics.max_probability is not None:
             parts.append(f"max probability {figure(metrics.max_probability)}")
@@ -109,6 +111,8 @@ def summary_rows(progress: Progress, status: Status, summary: Json) -> list[tupl
         rows.append(("speed", f"{speed:,.0f} steps/s"))
     if (average := summary.get("moving_average", progress.moving_average)) is not None:
         rows.append(("moving average", f"{figure(average)} reward a step"))
+    if (recent := summary.get("recent_return")) is not None:
+        rows.append(("training return", f"{figure(recent)}, mean of the last 100 episodes"))
     for key, name in (("evaluation", "evaluation"), ("best_evaluation", "best evaluation")):
         if found := summary.get(key):
             interval = f"[{figure(found['ci_low'])}, {figure(found['ci_high'])}]"

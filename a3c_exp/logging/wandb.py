@@ -105,7 +105,7 @@ class WandbLogger(QuietLogger):
         for key in ("steps_per_second", "updates_per_second"):
             each = values.pop(f"worker_{key}")
             values |= {f"workers/{key}/{worker}": value for worker, value in enumerate(each)}
-        last = {key: values.pop(key) for key in ("update", "episode", "wall_time", "moving_average")}
+        last = {key: values.pop(key) for key in ("update", "episode", "wall_time", "moving_average", "recent_return")}
         most = {key: values.pop(key) for key in ("grad_norm_max", "policy_lag_max")}
         self._metrics.add(env_step, values, last, most)
         self._send(self._metrics.row_if_due())
