@@ -58,7 +58,7 @@ class SeedMean:
 
     def _pass_evaluation(self, parts: Sequence[Evaluation]) -> None:
         mean = float(np.mean([part.mean for part in parts]))
-        best = self._best is None or mean > self._best
+        best = self._best is None or mean >= self._best
         self._best = mean if best else self._best
         merged = mean_evaluation(parts, best)
         for logger in self._loggers:

@@ -109,7 +109,7 @@ def _load(directory: Path, assembly: Assembly) -> tuple[TrainingState, Progress]
     best = checkpoints.best()
     if state.details and best is not None and best.env_step > state.env_steps:
         # The better one will be lived, and found, again.
-        best = max(evaluations, key=lambda evaluation: evaluation.mean, default=None)
+        best = max(evaluations, key=lambda one: (one.mean, one.env_step), default=None)
     evaluated_at = evaluations[-1].env_step if evaluations else None
     progress = Progress(extra["moving_average"], float(extra["wall_time"] or 0.0), best, evaluated_at)
     progress.recent_returns.extend(recent_returns(directory, state.episodes, progress.recent_returns.maxlen or 1))

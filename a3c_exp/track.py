@@ -227,7 +227,8 @@ class Track:
         """Judge the weights, and keep them if they are the best so far."""
         evaluation = self._evaluator.evaluate(weights, counts.env_steps, counts.updates, self.wall_time())
         best = self.progress.best_evaluation
-        if best is None or evaluation.mean > best.mean:
+        # Of equals the later: where a task has a ceiling, the first to touch it is seldom the surest.
+        if best is None or evaluation.mean >= best.mean:
             self.progress.best_evaluation = evaluation = replace(evaluation, best=True)
             self._checkpoints.save_best(weights, evaluation)
         self.last_evaluation = evaluation
