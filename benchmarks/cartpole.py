@@ -20,6 +20,7 @@ def variants(runs: Runs) -> list[Variant]:
     return [
         Variant(BASELINE, lambda: stable_baselines(runs)),
         ours("a3c_exp env=cartpole", [], Requirement("ratio", "at least", 4.0)),
+        ours("a3c_exp model=small_mlp", ["model=small_mlp"]),
         ours("a3c_exp parallelism=deterministic", ["parallelism=deterministic"]),
         ours("a3c_exp parallelism=hogwild", ["parallelism=hogwild"]),
         ours("a3c_exp num_seeds=10", ["num_seeds=10"]),
