@@ -77,17 +77,15 @@ def make(workers: int, seed: int, threads: int) -> Any:
 
 def learn(model: Any, max_steps: int, stop: Any, returns: "deque[float] | None" = None) -> int:
     """Train until ``stop(steps)`` says so, asked after each step of all environments; returns the steps taken."""
-    from stable_baselines3.common.callbacks import BaseCallback
 
-    class Watch(BaseCallback):
-        def _on_step(self) -> bool:
-            if returns is not None:
-                for info in self.locals["infos"]:
-                    if "episode" in info:
-                        returns.append(float(info["episode"]["r"]))
-            return not stop(self.num_timesteps)
+    def watch(local: dict[str, Any], _: dict[str, Any]) -> bool:
+        if returns is not None:
+            for info in local["infos"]:
+                if "episode" in info:
+                    returns.append(float(info["episode"]["r"]))
+        return not stop(model.num_timesteps)
 
-    model.learn(max_steps, callback=Watch())
+    model.learn(max_steps, callback=watch)
     return int(model.num_timesteps)
 
 
