@@ -33,6 +33,8 @@ from gymnasium.envs.box2d.car_racing import (
 from numpy.typing import NDArray
 from pygame import gfxdraw
 
+from a3c_exp.envs.car_racing_car import CarOutline
+
 STATUS_BAR = WINDOW_H // 8
 """Height of the status bar; the picture above it is what is drawn of the track."""
 _ABOVE = WINDOW_H - STATUS_BAR
@@ -67,6 +69,7 @@ class Scenery:
         self.ground = [int(c) for c in game.bg_color]
         grass = [int(c) for c in game.grass_color]
         # A tile's array is written into when a wheel touches it: it turns from its own shade to the road's.
+        self.car = CarOutline(game.car)
         self.colors: list[Any] = [grass] * len(_GRASS) + [color for _, color in road]
 
 
@@ -90,17 +93,21 @@ class CarRacingView:
         self._video_pixels = video.view(np.uint8).reshape(VIDEO_H, VIDEO_W, 4)
         self._whole: NDArray[np.uint32] | None = None
 
-    def state_pixels(self, game: CarRacing, scenery: Scenery) -> NDArray[np.uint8]:
-        """``[96, 96, 4]``, RGB and a byte of no meaning; overwritten by the next call."""
+    def state_pixels(self, game: CarRacing, scenery: Scenery, score: float) -> NDArray[np.uint8]:
+        """What ``step`` returns, ``[96, 96, 4]``: RGB and a byte of no meaning; overwritten by the next call.
+
+        Args:
+            score: that the status bar shows.
+        """
         self._draw_above(game, scenery, particles=False)
         smoothscale = pygame.transform.smoothscale
         if _bar_overflows(game):
-            self._finish_whole(game)
+            self._finish_whole(game, score)
             smoothscale(self._upright, (STATE_W, STATE_H), self._small)
         else:
             smoothscale(self._seen, (STATE_W, _ABOVE), self._narrow)
             self._tall[:_ABOVE] = self._narrow_upright
-            self._draw_bar(self._bar, game, _ABOVE)
+            self._draw_bar(self._bar, game, score, _ABOVE)
             smoothscale(self._bar, (STATE_W, STATUS_BAR), self._narrow_bar)
             smoothscale(self._tall_surface, (STATE_W, STATE_H), self._small)
         return self._small_pixels
@@ -108,14 +115,14 @@ class CarRacingView:
     def picture(self, game: CarRacing, scenery: Scenery) -> NDArray[np.uint8]:
         """``[400, 600, 4]`` as ``render_mode="rgb_array"`` gives it, with tyre marks; overwritten by the next call."""
         self._draw_above(game, scenery, particles=True)
-        self._finish_whole(game)
+        self._finish_whole(game, game.reward)
         pygame.transform.smoothscale(self._upright, (VIDEO_W, VIDEO_H), self._video)
         return self._video_pixels
 
-    def _finish_whole(self, game: CarRacing) -> None:
+    def _finish_whole(self, game: CarRacing, score: float) -> None:
         """The screen at its full size."""
         self._upright = pygame.transform.flip(self._canvas, False, True)
-        self._draw_bar(self._upright, game, 0)
+        self._draw_bar(self._upright, game, score, 0)
 
     def _draw_above(self, game: CarRacing, scenery: Scenery, particles: bool) -> None:
         car: Any = game.car
@@ -125,11 +132,16 @@ class CarRacingView:
         x, y = hull.position
         scrolled = pygame.math.Vector2((-x * zoom, -y * zoom)).rotate_rad(angle)
         shift = (WINDOW_W / 2 + scrolled[0], WINDOW_H / 4 + scrolled[1])
-        self._draw_scenery(scenery, zoom, shift, angle)
-        car.draw(self._canvas, zoom, shift, angle, particles)
-
-    def _draw_scenery(self, scenery: Scenery, zoom: float, shift: tuple[float, float], angle: float) -> None:
         c, s = pygame.math.Vector2(1, 0).rotate_rad(angle)  # pygame's own, which are exact at right angles
+        self._draw_scenery(scenery, zoom, shift, c, s)
+        canvas = self._canvas
+        if particles:
+            car.draw(canvas, zoom, shift, angle)
+        else:
+            for polygon, color in scenery.car.polygons(c, s, zoom, shift):
+                pygame.draw.polygon(canvas, color, polygon)
+
+    def _draw_scenery(self, scenery: Scenery, zoom: float, shift: tuple[float, float], c: float, s: float) -> None:
         left, right, low, high = _footprint(zoom, shift, c, s)
         if max(-left, right, -low, high) < PLAYFIELD - 1:
             self._canvas.fill(scenery.ground)
@@ -156,13 +168,13 @@ class CarRacingView:
             outline(canvas, polygon, color)
             fill(canvas, polygon, color)
 
-    def _draw_bar(self, surface: pygame.Surface, game: CarRacing, top: int) -> None:
+    def _draw_bar(self, surface: pygame.Surface, game: CarRacing, score: float, top: int) -> None:
         """The status bar, on a surface whose first row is row ``top`` of the screen."""
         width, height = WINDOW_W, WINDOW_H
         surface.fill(0, (0, _ABOVE - top, width, STATUS_BAR))
         for points, color in _indicators(game):
             pygame.draw.polygon(surface, color, [(int(px), int(py) - top) for px, py in points])
-        number = f"{game.reward:04.0f}"
+        number = f"{score:04.0f}"
         text = self._numbers.get(number)
         if text is None:
             text = self._numbers[number] = self._font.render(number, True, (255, 255, 255), (0, 0, 0))
