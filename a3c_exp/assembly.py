@@ -111,6 +111,7 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
         reward_scale=config.reward_scale,
         window_ends_with_episode=config.window_ends_with_episode,
         ignore_truncation=config.truncation is Truncation.ignore,
+        bptt=config.bptt,
     )
 
 
