@@ -109,6 +109,7 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
         bootstrap_on_truncation=config.bootstrap_on_truncation,
         reward_shift=config.reward_shift,
         reward_scale=config.reward_scale,
+        reward_clip=config.reward_clip,
         window_ends_with_episode=config.window_ends_with_episode,
         ignore_truncation=config.truncation is Truncation.ignore,
     )

@@ -162,6 +162,8 @@ class Rollout:
             self._log.window(self._action, self.taken)
         np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
         self._reward /= self._spec.reward_scale
+        if self._spec.reward_clip is not None:
+            np.clip(self._reward, -self._spec.reward_clip, self._spec.reward_clip, out=self._reward)
         fields = self._fields if self._on_cpu else [field.to(self._device) for field in self._fields]
         return Window._make([*fields, state_at_start]), ended
 
