@@ -65,6 +65,7 @@ def assemble(config: DictConfig) -> Assembly:
         seed=config.seed,
         device=device(config.device),
         num_seeds=config.num_seeds,
+        compile=config.compile,
     )
     parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
     parallelism.check(task)

@@ -104,6 +104,7 @@ class Config:
     seed: int = 0
     num_seeds: int = 1
     device: Device = Device.cpu
+    compile: bool = False
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

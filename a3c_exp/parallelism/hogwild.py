@@ -84,6 +84,11 @@ class Hogwild:
         self._final: tuple[Tensor, Tensor] | None = None
 
     def check(self, task: Task) -> None:
+        if task.compile:
+            raise ConfigError(
+                "compile=true is for kinds that run in one process, which hogwild does not. "
+                "Try compile=false, or parallelism=deterministic"
+            )
         if task.num_seeds > 1:
             raise ConfigError(
                 f"num_seeds={task.num_seeds} trains seeds side by side in one process, which hogwild does not: its workers are "

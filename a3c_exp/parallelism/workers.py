@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.core.compiling import Compiler
 from a3c_exp.core.distributions import draw_noise
 from a3c_exp.core.stacking import Stacked, stack
 from a3c_exp.learner import Stat, clip_by_norm, window_loss
@@ -78,6 +79,7 @@ class StackedWorkers:
         seeds = len({member.seed for member in self.members})
         rows = seeds if share_weights else len(self.members)
         self.weights = self.layout.flatten(model).repeat(rows, 1)
+        self.compiler = Compiler() if task.compile else None
         self.rollout = Rollout(
             model,
             self.layout,
@@ -87,6 +89,7 @@ class StackedWorkers:
             task.max_episode_steps,
             self._begin_episode,
             keep_actions,
+            self.compiler,
         )
         self._loss = window_loss(model, self.layout, task.learner)
         self._own_coefs: tuple[Tensor, ...] = ()
@@ -106,7 +109,9 @@ class StackedWorkers:
         inputs = (*window, *self._own_coefs)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
-            self._stacked_gradient = stack(self._loss, self.weights, inputs, self._stackable, differentiate=True)
+            self._stacked_gradient = stack(
+                self._loss, self.weights, inputs, self._stackable, differentiate=True, compiler=self.compiler
+            )
         gradients, figures = self._stacked_gradient(*inputs)
         with torch.inference_mode():
             limit = self._task.learner.max_grad_norm
