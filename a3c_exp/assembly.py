@@ -113,6 +113,7 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
         reward_clip=config.reward_clip,
         window_ends_with_episode=config.window_ends_with_episode,
         ignore_truncation=config.truncation is Truncation.ignore,
+        bptt=config.bptt,
     )
 
 

@@ -84,6 +84,7 @@ class Config:
     gamma: float = 0.99
     beta: float = 0.01
     n_step: int = 5
+    bptt: int | None = None
     window_ends_with_episode: bool = False
     max_episodes: int | None = None
     max_env_steps: int | None = None
@@ -155,6 +156,7 @@ def _problems(config: DictConfig) -> Iterator[str]:
         yield f"gamma is {config.gamma}, but a discount factor lies in (0, 1]. Try gamma=0.99"
     yield from at_least("workers", 1, 4)
     yield from at_least("n_step", 1, 5)
+    yield from at_least("bptt", 1, 1)
     yield from at_least("max_episodes", 1, 1000)
     yield from at_least("max_env_steps", 1, 1_000_000)
     yield from at_least("max_updates", 1, 100_000)

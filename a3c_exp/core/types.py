@@ -25,6 +25,8 @@ class LearnerSpec:
         reward_shift, reward_scale: the learner sees ``(reward + reward_shift) / reward_scale``; logs keep the raw reward.
         reward_clip: what the learner sees lies within plus and minus this; ``None`` leaves it alone.
         ignore_truncation: environments step on past their time limit; an episode ends only where it terminates.
+        bptt: truncated back-propagation through time: a recurrent state is detached every so many steps of a window, counted
+            from its start; ``None`` lets gradients flow through the whole window, 1 detaches at every step.
         window_ends_with_episode: a window stops at an episode's end (as published for A3C on Pendulum) or rolls through it.
     """
 
@@ -38,6 +40,7 @@ class LearnerSpec:
     reward_clip: float | None = None
     window_ends_with_episode: bool = True
     ignore_truncation: bool = False
+    bptt: int | None = None
 
 
 class Window(NamedTuple):

@@ -37,6 +37,14 @@ class Cell(nn.Module):
 
     def forward(self, features: Tensor, state: Tensor) -> Tensor:
         """The state ``[..., state_size]`` after ``features [..., inputs]``, from the one before."""
+        return self.step(self.seen(features), state)
+
+    def seen(self, features: Tensor) -> Tensor:
+        """``W_ih x + b_ih [..., gates * memory]``: the part that no state enters, so that a window's steps can share it."""
+        return functional.linear(features, self.weight_ih, self.bias_ih)
+
+    def step(self, seen: Tensor, state: Tensor) -> Tensor:
+        """The state ``[..., state_size]`` after what was ``seen [..., gates * memory]``, from the one before."""
         raise NotImplementedError
 
 
@@ -53,9 +61,9 @@ class GRUCell(Cell):
         super().__init__(inputs, memory)
         self.state_size = memory
 
-    def forward(self, features: Tensor, state: Tensor) -> Tensor:
+    def step(self, seen: Tensor, state: Tensor) -> Tensor:
         sizes = [2 * self.memory, self.memory]
-        seen_rz, seen_n = torch.split(functional.linear(features, self.weight_ih, self.bias_ih), sizes, dim=-1)
+        seen_rz, seen_n = torch.split(seen, sizes, dim=-1)
         kept_rz, kept_n = torch.split(functional.linear(state, self.weight_hh, self.bias_hh), sizes, dim=-1)
         r, z = sigmoid(seen_rz + kept_rz).chunk(2, dim=-1)
         n = torch.tanh(seen_n + r * kept_n)
@@ -75,9 +83,8 @@ class LSTMCell(Cell):
         super().__init__(inputs, memory)
         self.state_size = 2 * memory
 
-    def forward(self, features: Tensor, state: Tensor) -> Tensor:
+    def step(self, seen: Tensor, state: Tensor) -> Tensor:
         h, c = state.chunk(2, dim=-1)
-        seen = functional.linear(features, self.weight_ih, self.bias_ih)
         i, f, g, o = (seen + functional.linear(h, self.weight_hh, self.bias_hh)).chunk(4, dim=-1)
         c = sigmoid(f) * c + sigmoid(i) * torch.tanh(g)
         return torch.cat([sigmoid(o) * torch.tanh(c), c], dim=-1)
