@@ -120,10 +120,9 @@ def _graph(program: Program, weights: Tensor) -> fx.GraphModule:
         args, kwargs = operation.given(known)
         node = graph.call_function(operation.func, args, kwargs)
         if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
-            known[operation.results[0]] = node
+            operation.learn(known, node)
         else:
-            for i, place in enumerate(operation.results):
-                known[place] = graph.call_function(getitem, (node, i))
+            operation.learn(known, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
     graph.output(tuple(known[place] for place in program.outputs))
     return fx.GraphModule(root, graph)
 
@@ -151,7 +150,8 @@ def _key(program: Program, weights: Tensor) -> str:
         said.append(f"constant {name(place)} = {value}")
     for operation in program.operations:
         arguments = [repr(leaf) if place is None else name(place) for leaf, place in operation.arguments]
-        said.append(f"{[name(place) for place in operation.results]} = {operation.func}({arguments}, {operation.structure})")
+        results = [place and name(place) for place in operation.results]
+        said.append(f"{results} = {operation.func}({arguments}, {operation.structure})")
     said += [f"output {name(place)}" for place in program.outputs]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 

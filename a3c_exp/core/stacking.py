@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from a3c_exp.core.compiling import Compiler
-from a3c_exp.core.tape import Place, Program, Tape, tensors_in
+from a3c_exp.core.tape import Place, Program, Tape
 
 PerWorker = Callable[..., tuple[Tensor, ...]]
 Stacked = Callable[..., tuple[Tensor, ...]]
@@ -47,7 +47,7 @@ def stack(
     """
     assert weights.is_contiguous(), "stacked weights must be contiguous: views of them are kept"
     eager = _eager(function, weights, stackable, differentiate)
-    if not stackable and weights.shape[0] > 1:
+    if not stackable and (compiler is None or weights.shape[0] > 1):
         return eager
     with Tape() as tape:
         outputs = eager(*examples)
@@ -58,6 +58,8 @@ def stack(
             if _agree(compiled, eager, weights, examples, exactly=False):
                 return _without_autograd(compiled)
             compiler.failures.append(f"{function.__qualname__} gives other values when compiled")
+        if not stackable:
+            return eager
     replay = _Replay(program)
     with warnings.catch_warnings(), torch.no_grad():
         # TorchScript is frozen upstream, but its executor is the only one that needs neither Python nor a C++ compiler.
@@ -156,5 +158,5 @@ class _Replay(nn.Module):
         known.update(zip(self._program.inputs, inputs, strict=True))
         for operation in self._program.operations:
             args, kwargs = operation.given(known)
-            known.update(zip(operation.results, tensors_in(operation.func(*args, **kwargs)), strict=True))
+            operation.learn(known, operation.func(*args, **kwargs))
         return tuple(known[output] for output in self._program.outputs)

@@ -35,12 +35,15 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class Operation(NamedTuple):
-    """One taped operation; tensors stand under their places, since an executor that traces sees other shapes than numbers."""
+    """One taped operation; tensors stand under their places, since an executor that traces sees other shapes than numbers.
+
+    ``results`` has ``None`` for what is no tensor: a gradient that nobody asked for, say.
+    """
 
     func: Any
     arguments: list[tuple[Any, Place | None]]
     structure: Any
-    results: list[Place]
+    results: list[Place | None]
 
     @classmethod
     def of(cls, func: Any, arguments: Any, result: Any) -> "Operation":
@@ -48,7 +51,8 @@ class Operation(NamedTuple):
         placed: list[tuple[Any, Place | None]] = [
             (None, place_of(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves
         ]
-        return cls(func, placed, structure, [place_of(leaf) for leaf in tensors_in(result)])
+        leaves = pytree.tree_leaves(result)
+        return cls(func, placed, structure, [place_of(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves])
 
     def given(self, known: dict[Place, Any]) -> tuple[Any, Any]:
         """Its arguments and keyword arguments, where ``known`` says what stands for each place."""
@@ -56,6 +60,12 @@ class Operation(NamedTuple):
             [leaf if place is None else known[place] for leaf, place in self.arguments], self.structure
         )
         return args, kwargs
+
+    def learn(self, known: dict[Place, Any], result: Any) -> None:
+        """Enter its result into what is known."""
+        for place, leaf in zip(self.results, pytree.tree_leaves(result), strict=True):
+            if place is not None:
+                known[place] = leaf
 
 
 class Program:
