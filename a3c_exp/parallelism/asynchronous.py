@@ -1,4 +1,4 @@
-"""What kinds of parallelism share whose workers live in processes of their own: supervised, on an exact budget, ended in time."""
+"""What kinds of parallelism share whose workers are processes of their own: supervised, on an exact budget, ended in time."""
 
 import os
 import tempfile
@@ -138,7 +138,11 @@ class Asynchronous(ABC):
         self._shares = [part.tolist() for part in np.array_split(np.arange(task.workers), processes)]
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_")
         self._ledger = Ledger.create(
-            len(self._slots()), state.rounds, state.episodes_begun, task.budget, (state.env_steps, state.episodes, state.updates)
+            len(self._slots()),
+            state.rounds,
+            state.episodes_begun,
+            task.budget,
+            (state.env_steps, state.episodes, state.updates),
         )
         target, arguments = self._prepare(task, state, Path(self._folder.name))
         self._supervisor = Supervisor(

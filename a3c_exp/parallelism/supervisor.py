@@ -168,6 +168,5 @@ def too_many(deaths: Sequence[Death], allowed: int, who: str) -> WorkerError:
     last = deaths[-1]
     words = f"\n{last.last_words.rstrip()}" if last.last_words else ""
     return WorkerError(
-        f"{who} {last.cause}; that is death {len(deaths)}, and {allowed} are allowed "
-        f"(parallelism.max_restarts){words}"
+        f"{who} {last.cause}; that is death {len(deaths)}, and {allowed} are allowed (parallelism.max_restarts){words}"
     )

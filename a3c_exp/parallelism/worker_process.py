@@ -137,7 +137,7 @@ class WorkerProcess(Obedient, ABC):
     def _updates(self) -> int:
         """Updates of the shared weights so far."""
 
-    def _between_rounds(self) -> None:  # noqa: B027 - most have nothing to do
+    def _between_rounds(self) -> None:
         """What is to be done before the next round."""
 
     def run(self) -> None:
