@@ -67,6 +67,8 @@ def assemble(config: DictConfig) -> Assembly:
         num_seeds=config.num_seeds,
         compile=config.compile,
     )
+    if task.compile and task.device != "cpu":
+        raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
     parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
     parallelism.check(task)
     evaluation = evaluation_spec(config)

@@ -286,6 +286,16 @@ class Rollout:
                 self._log.restore(k, state.actions.numpy())
         return astray
 
+    def cut(self, k: int) -> EndedEpisode | None:
+        """End worker k's episode between two windows, as a time limit would; ``None`` if it is within none.
+
+        Its last window is bootstrapped already: whatever a window cuts off, it values with V of what follows.
+        """
+        if not self.in_episode[k]:
+            return None
+        self._envs.observation[k] = 0.0
+        return self._end(k, -1, terminated=False)
+
     def _try_begin(self, k: int) -> bool:
         seed = self._begin_episode(k)
         if seed is None:

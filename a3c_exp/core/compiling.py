@@ -45,11 +45,11 @@ class Compiler:
         self.failures: list[str] = []
 
     def compile(self, program: Program, weights: Tensor, examples: Sequence[Tensor]) -> Compiled | None:
-        """The program as a function of its inputs, which reads ``weights`` where they lie; ``None`` if that cannot be had.
+        """The program as a function ``(weights, *inputs) -> outputs``; ``None`` if that cannot be had.
 
         Args:
             program: whose constants may be views of ``weights``.
-            weights: ``[R, P]``, contiguous, which never move.
+            weights: ``[R, P]``, contiguous.
             examples: one input of each kind; every later call must bring the same shapes, strides and types.
         """
         try:
@@ -65,7 +65,7 @@ class Compiler:
         self.programs += 1
 
         def call(*inputs: Tensor) -> Sequence[Tensor]:
-            outputs: Sequence[Tensor] = run([weights, *inputs])
+            outputs: Sequence[Tensor] = run(list(inputs))
             return outputs
 
         return call

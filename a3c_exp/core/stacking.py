@@ -9,6 +9,7 @@ for bit. A function whose control flow depends on data cannot be taped: vmap ref
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,20 +48,13 @@ def stack(
     """
     assert weights.is_contiguous(), "stacked weights must be contiguous: views of them are kept"
     eager = _eager(function, weights, stackable, differentiate)
-    if not stackable and (compiler is None or weights.shape[0] > 1):
-        return eager
-    with Tape() as tape:
-        outputs = eager(*examples)
-    program = Program(tape, examples, outputs)
     if compiler is not None:
-        compiled = compiler.compile(program, weights, examples)
+        compiled = _compiled(function, weights, examples, stackable, differentiate, compiler)
         if compiled is not None:
-            if _agree(compiled, eager, weights, examples, exactly=False):
-                return _without_autograd(compiled)
-            compiler.failures.append(f"{function.__qualname__} gives other values when compiled")
-        if not stackable:
-            return eager
-    replay = _Replay(program)
+            return compiled
+    if not stackable:
+        return eager
+    replay = _Replay(_program(eager, examples))
     with warnings.catch_warnings(), torch.no_grad():
         # TorchScript is frozen upstream, but its executor is the only one that needs neither Python nor a C++ compiler.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -71,6 +65,42 @@ def stack(
         return _without_autograd(traced.forward)  # past the hooks that a module's call looks for
     warnings.warn(f"{function.__qualname__} gives other values when taped; it runs untaped, and slower", stacklevel=2)
     return eager
+
+
+def _program(eager: Stacked, examples: Sequence[Tensor]) -> Program:
+    with Tape() as tape:
+        outputs = eager(*examples)
+    return Program(tape, examples, outputs)
+
+
+def _compiled(
+    function: PerWorker,
+    weights: Tensor,
+    examples: tuple[Tensor, ...],
+    stackable: bool,
+    differentiate: bool,
+    compiler: Compiler,
+) -> Stacked | None:
+    """Machine code for all rows at once, or for one, played for each in turn where they are not stackable."""
+    rows = torch.split(weights, weights.shape[0] if stackable else 1)
+    of_each = [torch.split(example, rows[0].shape[0]) for example in examples]
+    first = tuple(parts[0] for parts in of_each)
+    eager = _eager(function, rows[0], stackable, differentiate)
+    code = compiler.compile(_program(eager, first), rows[0], first)
+    if code is None:
+        return None
+    if not _agree(partial(code, rows[0]), eager, rows[0], first, exactly=False):
+        compiler.failures.append(f"{function.__qualname__} gives other values when compiled")
+        return None
+    if len(rows) == 1:
+        return _without_autograd(partial(code, weights))
+
+    def one_by_one(*inputs: Tensor) -> tuple[Tensor, ...]:
+        of_each = zip(*(torch.split(one, 1) for one in inputs), strict=True)
+        outputs = [code(row, *own) for row, own in zip(rows, of_each, strict=True)]
+        return tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
+
+    return _without_autograd(one_by_one)
 
 
 def _without_autograd(forward: Callable[..., Sequence[Tensor]]) -> Stacked:

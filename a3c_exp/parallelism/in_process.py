@@ -87,8 +87,6 @@ class InProcess(ABC):
                 f"parallelism.env_processes is {self._env_processes}, but there are only {environments} environments. "
                 f"Try parallelism.env_processes={environments}"
             )
-        if task.compile and task.device != "cpu":
-            raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
 
     def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
         for state in states:

@@ -1,6 +1,6 @@
 """K workers of one process, stacked: the part that every kind of parallelism shares."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,6 +57,7 @@ class StackedWorkers:
         take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
         share_weights: one row of weights serves all workers of a training.
         keep_actions: so that ``rollout.save`` can tell where each worker stands.
+        compiler: to use if the task wants one; ``None`` makes a new one.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class StackedWorkers:
         take_ticket: Callable[[int], bool],
         share_weights: bool = False,
         keep_actions: bool = False,
+        compiler: Compiler | None = None,
     ) -> None:
         self.members = list(members)
         self._task = task
@@ -79,7 +81,7 @@ class StackedWorkers:
         seeds = len({member.seed for member in self.members})
         rows = seeds if share_weights else len(self.members)
         self.weights = self.layout.flatten(model).repeat(rows, 1)
-        self.compiler = Compiler() if task.compile else None
+        self.compiler = (compiler or Compiler()) if task.compile else None
         self.rollout = Rollout(
             model,
             self.layout,
@@ -139,3 +141,18 @@ class StackedWorkers:
 
     def close(self) -> None:
         self.envs.close()
+
+
+def compile_ahead(task: Task, sizes: Iterable[int]) -> Compiler:
+    """Live one window with each number of workers, so that machine code lies ready for processes that will host as many:
+    they must show life every few seconds, which nobody can who compiles."""
+    compiler = Compiler()
+    for k in sizes:
+        members = [Member(task.seed, worker) for worker in range(k)]
+        rounds, begun = np.zeros((2, k), np.int64)
+        workers = StackedWorkers(task, members, rounds, begun, lambda _: True, compiler=compiler)
+        try:
+            workers.round(np.full(k, task.learner.n_step))
+        finally:
+            workers.close()
+    return compiler
