@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
-from gymnasium.envs.box2d.car_racing import CarRacing
+from gymnasium.envs.box2d.car_racing import FPS, PLAYFIELD, CarRacing
 from numpy.typing import NDArray
 
+from a3c_exp.envs.car_racing_car import control, push
 from a3c_exp.envs.car_racing_view import CarRacingView, Scenery
 
 
@@ -15,11 +16,17 @@ class CarRacingGame(CarRacing):
     Args:
         view: draws the pictures; may be shared by games of one thread.
         always_draw: ``step`` and ``reset`` return the picture, as gymnasium's do, and not ``None``.
-        options: as for ``CarRacing``.
+        render_mode, domain_randomize: as for ``CarRacing``.
     """
 
-    def __init__(self, view: CarRacingView | None = None, always_draw: bool = True, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self,
+        view: CarRacingView | None = None,
+        always_draw: bool = True,
+        render_mode: str | None = None,
+        domain_randomize: bool = False,
+    ) -> None:
+        super().__init__(render_mode=render_mode, domain_randomize=domain_randomize)
         self._view = view or CarRacingView()
         self._always_draw = always_draw
         self._scenery: Scenery | None = None
@@ -38,9 +45,48 @@ class CarRacingGame(CarRacing):
         observed: tuple[NDArray[np.uint8], dict[str, Any]] = super().reset(seed=seed, options=options)
         return observed
 
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        reward, terminated, info = 0.0, False, {}
+        if action is None:  # asked for by reset
+            self._frame()
+        else:
+            reward, terminated, info = self.advance(*np.asarray(action, np.float64).tolist())
+        self.state = self._render("state_pixels")
+        if self.render_mode == "human":
+            self.render()  # type: ignore[no-untyped-call]
+        return self.state, reward, terminated, False, info
+
+    def advance(self, steering: float, gas: float, brake: float) -> tuple[float, bool, dict[str, Any]]:
+        """One frame without a picture, with the controls held as ``step``'s action has them.
+
+        Returns:
+            Reward, whether the episode terminated, and gymnasium's ``info``.
+        """
+        car: Any = self.car
+        control(car, steering, gas, brake)
+        self._frame()
+        self.reward -= 0.1
+        car.fuel_spent = 0.0
+        step_reward = self.reward - self.prev_reward
+        self.prev_reward = self.reward
+        terminated, info = False, {}
+        if self.tile_visited_count == len(self.track) or self.new_lap:
+            terminated, info = True, {"lap_finished": True}
+        x, y = car.hull.position
+        if abs(x) > PLAYFIELD or abs(y) > PLAYFIELD:
+            terminated, info = True, {"lap_finished": False}
+            step_reward = -100
+        return step_reward, terminated, info
+
+    def _frame(self) -> None:
+        push(self.car, 1.0 / FPS)
+        self.world.Step(1.0 / FPS, 6 * 30, 2 * 30)
+        self.t += 1.0 / FPS
+        self._score = self.reward  # gymnasium draws what step() returns before it takes off the frame's 0.1
+
     def state_pixels(self) -> NDArray[np.uint8]:
         """The picture now, ``[96, 96, 4]``: RGB and a byte of no meaning. Overwritten by the view's next."""
-        return self._view.state_pixels(self, self.scenery)
+        return self._view.state_pixels(self, self.scenery, self._score)
 
     def picture(self) -> NDArray[np.uint8]:
         """The large picture now, ``[400, 600, 4]``, likewise."""

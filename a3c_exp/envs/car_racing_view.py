@@ -13,6 +13,7 @@ rectangle would give them other slopes), and corners go through the same arithme
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,14 @@ from gymnasium.envs.box2d.car_racing import (
 from numpy.typing import NDArray
 from pygame import gfxdraw
 
+from a3c_exp.envs.car_racing_car import CarOutline
+
 STATUS_BAR = WINDOW_H // 8
 """Height of the status bar; the picture above it is what is drawn of the track."""
 _ABOVE = WINDOW_H - STATUS_BAR
-_MARGIN = 2.0
+_MARGIN = 2
 """Pixels around the screen within which a polygon counts as touching it: coordinates are truncated, and edges are smoothed."""
-
+_LOWERED = np.array([0, STATUS_BAR])
 _FIELD = [(PLAYFIELD, PLAYFIELD), (PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, PLAYFIELD)]
 _GRASS = [
     [
@@ -55,19 +58,27 @@ _GRASS = [
 class Scenery:
     """What stays where it is for an episode: the patches of grass and the road, in the order in which they are drawn.
 
+    The game's own tiles are given colours that lie in one array here, so that a tile that changes its shade (when a wheel
+    touches it) changes it here as well.
+
     Args:
         game: after its reset.
     """
 
     def __init__(self, game: CarRacing) -> None:
         road: list[Any] = game.road_poly
-        self.corners = np.array(_GRASS + [[(p[0], p[1]) for p in poly] for poly, _ in road], np.float64)  # [N, 4, 2]
-        self.low = np.ascontiguousarray(self.corners.min(1).T)  # [2, N]
-        self.high = np.ascontiguousarray(self.corners.max(1).T)
+        corners = np.array(_GRASS + [[(p[0], p[1]) for p in poly] for poly, _ in road], np.float64)  # [N, 4, 2]
+        self.corners = np.ascontiguousarray(corners.transpose(2, 1, 0))  # [2, 4, N]
+        self.low, self.high = self.corners.min(1), self.corners.max(1)  # [2, N]
+        self.colors = np.array([game.grass_color] * len(_GRASS) + [color for _, color in road], np.float64)  # [N, 3]
+        tiles = iter(game.road or ())
+        for place, (poly, color) in enumerate(road):
+            if isinstance(color, np.ndarray):  # a border's is a tuple and never changes
+                shade = self.colors[len(_GRASS) + place]
+                next(tiles).color = shade
+                road[place] = (poly, shade)
         self.ground = [int(c) for c in game.bg_color]
-        grass = [int(c) for c in game.grass_color]
-        # A tile's array is written into when a wheel touches it: it turns from its own shade to the road's.
-        self.colors: list[Any] = [grass] * len(_GRASS) + [color for _, color in road]
+        self.car = CarOutline(game.car)
 
 
 class CarRacingView:
@@ -90,17 +101,21 @@ class CarRacingView:
         self._video_pixels = video.view(np.uint8).reshape(VIDEO_H, VIDEO_W, 4)
         self._whole: NDArray[np.uint32] | None = None
 
-    def state_pixels(self, game: CarRacing, scenery: Scenery) -> NDArray[np.uint8]:
-        """``[96, 96, 4]``, RGB and a byte of no meaning; overwritten by the next call."""
+    def state_pixels(self, game: CarRacing, scenery: Scenery, score: float) -> NDArray[np.uint8]:
+        """What ``step`` returns, ``[96, 96, 4]``: RGB and a byte of no meaning; overwritten by the next call.
+
+        Args:
+            score: that the status bar shows.
+        """
         self._draw_above(game, scenery, particles=False)
         smoothscale = pygame.transform.smoothscale
         if _bar_overflows(game):
-            self._finish_whole(game)
+            self._finish_whole(game, score)
             smoothscale(self._upright, (STATE_W, STATE_H), self._small)
         else:
             smoothscale(self._seen, (STATE_W, _ABOVE), self._narrow)
             self._tall[:_ABOVE] = self._narrow_upright
-            self._draw_bar(self._bar, game, _ABOVE)
+            self._draw_bar(self._bar, game, score, _ABOVE)
             smoothscale(self._bar, (STATE_W, STATUS_BAR), self._narrow_bar)
             smoothscale(self._tall_surface, (STATE_W, STATE_H), self._small)
         return self._small_pixels
@@ -108,14 +123,14 @@ class CarRacingView:
     def picture(self, game: CarRacing, scenery: Scenery) -> NDArray[np.uint8]:
         """``[400, 600, 4]`` as ``render_mode="rgb_array"`` gives it, with tyre marks; overwritten by the next call."""
         self._draw_above(game, scenery, particles=True)
-        self._finish_whole(game)
+        self._finish_whole(game, game.reward)
         pygame.transform.smoothscale(self._upright, (VIDEO_W, VIDEO_H), self._video)
         return self._video_pixels
 
-    def _finish_whole(self, game: CarRacing) -> None:
+    def _finish_whole(self, game: CarRacing, score: float) -> None:
         """The screen at its full size."""
         self._upright = pygame.transform.flip(self._canvas, False, True)
-        self._draw_bar(self._upright, game, 0)
+        self._draw_bar(self._upright, game, score, 0)
 
     def _draw_above(self, game: CarRacing, scenery: Scenery, particles: bool) -> None:
         car: Any = game.car
@@ -125,81 +140,95 @@ class CarRacingView:
         x, y = hull.position
         scrolled = pygame.math.Vector2((-x * zoom, -y * zoom)).rotate_rad(angle)
         shift = (WINDOW_W / 2 + scrolled[0], WINDOW_H / 4 + scrolled[1])
-        self._draw_scenery(scenery, zoom, shift, angle)
-        car.draw(self._canvas, zoom, shift, angle, particles)
-
-    def _draw_scenery(self, scenery: Scenery, zoom: float, shift: tuple[float, float], angle: float) -> None:
         c, s = pygame.math.Vector2(1, 0).rotate_rad(angle)  # pygame's own, which are exact at right angles
+        self._draw_scenery(scenery, zoom, shift, c, s)
+        canvas = self._canvas
+        if particles:
+            car.draw(canvas, zoom, shift, angle)
+        else:
+            for polygon, color in scenery.car.polygons(c, s, zoom, shift):
+                pygame.draw.polygon(canvas, color, polygon)
+
+    def _draw_scenery(self, scenery: Scenery, zoom: float, shift: tuple[float, float], c: float, s: float) -> None:
         left, right, low, high = _footprint(zoom, shift, c, s)
         if max(-left, right, -low, high) < PLAYFIELD - 1:
-            self._canvas.fill(scenery.ground)
+            self._seen.fill(scenery.ground)
         else:
-            self._canvas.fill(0)
+            self._seen.fill(0)
             field = [((c * x - s * y) * zoom + shift[0], (s * x + c * y) * zoom + shift[1]) for x, y in _FIELD]
             gfxdraw.aapolygon(self._canvas, field, scenery.ground)
             gfxdraw.filled_polygon(self._canvas, field, scenery.ground)
 
         near = (scenery.low[0] < right) & (scenery.high[0] > left) & (scenery.low[1] < high) & (scenery.high[1] > low)
         places = near.nonzero()[0]
-        corners = scenery.corners[places]
-        x, y = corners[..., 0], corners[..., 1]
-        drawn = np.empty_like(corners)
-        drawn[..., 0] = (c * x - s * y) * zoom + shift[0]
-        drawn[..., 1] = (s * x + c * y) * zoom + shift[1]
-        least, most = drawn.min(1), drawn.max(1)
-        touches = (most[:, 0] >= -_MARGIN) & (least[:, 0] <= WINDOW_W + _MARGIN)
-        touches &= (most[:, 1] >= STATUS_BAR - _MARGIN) & (least[:, 1] <= WINDOW_H + _MARGIN)
-        canvas, colors = self._canvas, scenery.colors
+        x, y = scenery.corners.take(places, axis=2)
+        drawn = np.empty((2, 4, len(places)), np.int64)  # gfxdraw truncates, as this does
+        drawn[0] = (c * x - s * y) * zoom + shift[0]
+        drawn[1] = (s * x + c * y) * zoom + shift[1]
+        (least_x, least_y), (most_x, most_y) = drawn.min(1), drawn.max(1)
+        touches = (most_x >= -_MARGIN) & (least_x <= WINDOW_W + _MARGIN)
+        touches &= (most_y >= STATUS_BAR - _MARGIN) & (least_y <= WINDOW_H + _MARGIN)
+        polygons = drawn[:, :, touches].transpose(2, 1, 0)
+        colors = scenery.colors[places[touches]].astype(np.uint8).tolist()
+        canvas, seen = self._canvas, self._seen
         outline, fill = gfxdraw.aapolygon, gfxdraw.filled_polygon
-        for place, polygon in zip(places[touches].tolist(), drawn[touches].tolist(), strict=True):
-            color = [int(shade) for shade in colors[place]]
+        for polygon, lowered, color in zip(polygons.tolist(), (polygons - _LOWERED).tolist(), colors, strict=True):
             outline(canvas, polygon, color)
-            fill(canvas, polygon, color)
+            fill(seen, lowered, color)
 
-    def _draw_bar(self, surface: pygame.Surface, game: CarRacing, top: int) -> None:
+    def _draw_bar(self, surface: pygame.Surface, game: CarRacing, score: float, top: int) -> None:
         """The status bar, on a surface whose first row is row ``top`` of the screen."""
         width, height = WINDOW_W, WINDOW_H
-        surface.fill(0, (0, _ABOVE - top, width, STATUS_BAR))
-        for points, color in _indicators(game):
-            pygame.draw.polygon(surface, color, [(int(px), int(py) - top) for px, py in points])
-        number = f"{game.reward:04.0f}"
+        surface.fill(0, (0, _ABOVE - top, WINDOW_W, STATUS_BAR))
+        for (x, y, width, height), color in _indicators(game):
+            surface.fill(color, (x, y - top, width, height))
+        number = f"{score:04.0f}"
         text = self._numbers.get(number)
         if text is None:
             text = self._numbers[number] = self._font.render(number, True, (255, 255, 255), (0, 0, 0))
         place = text.get_rect()
-        place.center = (60, int(height - height * 2.5 / 40.0) - top)
+        place.center = (60, int(WINDOW_H - WINDOW_H * 2.5 / 40.0) - top)
         surface.blit(text, place)
 
 
-def _indicators(game: CarRacing) -> list[tuple[list[tuple[float, float]], tuple[int, int, int]]]:
+_Rectangle = tuple[int, int, int, int]
+"""Left, upper, width, height, in pixels of the screen."""
+
+
+def _indicators(game: CarRacing) -> Iterator[tuple[_Rectangle, tuple[int, int, int]]]:
     """The indicators that are long enough to be drawn, with their colours: as in gymnasium's ``_render_indicators``."""
-    s, h, bottom = WINDOW_W / 40.0, WINDOW_H / 40.0, WINDOW_H
     car: Any = game.car
     wheels, hull = car.wheels, car.hull
-
-    def vertical(place: int, value: float) -> list[tuple[float, float]]:
-        end = bottom - (h + h * value)
-        return [(place * s, end), ((place + 1) * s, end), ((place + 1) * s, bottom - h), ((place + 0) * s, bottom - h)]
-
-    def horizontal(place: int, value: float) -> list[tuple[float, float]]:
-        end = (place + value) * s
-        return [(place * s, bottom - 4 * h), (end, bottom - 4 * h), (end, bottom - 2 * h), (place * s, bottom - 2 * h)]
-
-    vx, vy = hull.linearVelocity
+    velocity = hull.linearVelocity
+    vx, vy = velocity.x, velocity.y
     speed = math.sqrt(vx * vx + vy * vy)
-    found = []
-    if abs(speed) > 1e-4:
-        found.append((vertical(5, 0.02 * speed), (255, 255, 255)))
-    for place, wheel, color in zip((7, 8, 9, 10), wheels, ((0, 0, 255), (0, 0, 255), (51, 0, 255), (51, 0, 255)), strict=True):
-        if abs(wheel.omega) > 1e-4:
-            found.append((vertical(place, 0.01 * wheel.omega), color))
+    if speed > 1e-4:
+        yield _vertical(5, 0.02 * speed), (255, 255, 255)
+    for place, wheel, color in zip((7, 8, 9, 10), wheels, _WHEEL_COLORS, strict=True):
+        omega = wheel.omega
+        if abs(omega) > 1e-4:
+            yield _vertical(place, 0.01 * omega), color
     steering = wheels[0].joint.angle
     if abs(steering) > 1e-4:
-        found.append((horizontal(20, -10.0 * steering), (0, 255, 0)))
+        yield _horizontal(20, -10.0 * steering), (0, 255, 0)
     turning = hull.angularVelocity
     if abs(turning) > 1e-4:
-        found.append((horizontal(30, -0.8 * turning), (255, 0, 0)))
-    return found
+        yield _horizontal(30, -0.8 * turning), (255, 0, 0)
+
+
+_WHEEL_COLORS = ((0, 0, 255), (0, 0, 255), (51, 0, 255), (51, 0, 255))
+_UNIT_X, _UNIT_Y = WINDOW_W / 40.0, WINDOW_H / 40.0
+
+
+def _vertical(place: int, value: float) -> _Rectangle:
+    """From the ground line up, or down. A polygon's corners are truncated, and its last row and column belong to it."""
+    end, ground = int(WINDOW_H - (_UNIT_Y + _UNIT_Y * value)), int(WINDOW_H - _UNIT_Y)
+    return int(place * _UNIT_X), min(end, ground), int(_UNIT_X) + 1, abs(end - ground) + 1
+
+
+def _horizontal(place: int, value: float) -> _Rectangle:
+    start, end = int(place * _UNIT_X), int((place + value) * _UNIT_X)
+    return min(start, end), int(WINDOW_H - 4 * _UNIT_Y), abs(end - start) + 1, int(2 * _UNIT_Y) + 1
 
 
 def _bar_overflows(game: CarRacing) -> bool:
