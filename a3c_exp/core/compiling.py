@@ -99,7 +99,7 @@ class Compiler:
             }
             inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))
             torch._inductor.aot_compile(_graph(program, weights), inputs, options=options)
-            os.replace(path, library)
+            path.replace(library)
 
 
 def _graph(program: Program, weights: Tensor) -> fx.GraphModule:

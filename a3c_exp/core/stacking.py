@@ -139,7 +139,7 @@ def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate:
 def _agree(
     other: Callable[..., Sequence[Tensor]], eager: Stacked, weights: Tensor, examples: tuple[Tensor, ...], exactly: bool
 ) -> bool:
-    """Whether both give the same values, bit for bit or to rounding, for other inputs and weights than those that were taped."""
+    """Whether both give the same values, to the bit or to rounding, for other inputs and weights than those that were taped."""
     generator = torch.Generator().manual_seed(0)
     kept = weights.clone()
     weights.add_(0.01 * torch.randn(weights.shape, generator=generator).to(weights.device))
