@@ -99,11 +99,13 @@ class Config:
     max_grad_norm: float | None = None
     reward_shift: float = 0.0
     reward_scale: float = 1.0
+    reward_clip: float | None = None
     anneal: Anneal = Anneal.none
     per_worker: PerWorker = field(default_factory=PerWorker)
     seed: int = 0
     num_seeds: int = 1
     device: Device = Device.cpu
+    compile: bool = False
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -171,6 +173,7 @@ def _problems(config: DictConfig) -> Iterator[str]:
     yield from finite("value_coef", 0, 0.5)
     yield from finite("max_grad_norm", 0, 40, above=True)
     yield from finite("reward_shift", None, 0)
+    yield from finite("reward_clip", 0, 3, above=True)
     if config.reward_scale == 0 or not math.isfinite(config.reward_scale):
         yield (
             f"reward_scale is {config.reward_scale}, but rewards are divided by it: (reward + reward_shift) / reward_scale. "

@@ -7,6 +7,7 @@ from a3c_examples.fourier import FourierActorCritic
 from a3c_examples.lion import Lion
 
 from a3c_exp.envs.base import Environments
+from a3c_exp.envs.car_racing import CarRacingEnvironments
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
 from a3c_exp.logging.base import Logger, QuietLogger
@@ -25,12 +26,13 @@ from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.parallelism.deterministic import Deterministic
 from a3c_exp.parallelism.hogwild import Hogwild
+from a3c_exp.parallelism.parameter_server import ParameterServer
 from a3c_exp.parallelism.synchronous import Synchronous
 
-ENVIRONMENTS: tuple[type[Environments], ...] = (GymnasiumEnvironments, PooledEnvironments, Airships)
+ENVIRONMENTS: tuple[type[Environments], ...] = (GymnasiumEnvironments, PooledEnvironments, CarRacingEnvironments, Airships)
 MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, ConvGRU, FourierActorCritic)
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
-PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, Synchronous, Deterministic, BulkSynchronous)
+PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
 LOGGERS: tuple[type[Logger], ...] = (QuietLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
 
 BESIDE: dict[str, list[str]] = {"model=conv_gru": ["env=gymnasium", "env.id=tests.envs.pictures:Pictures-v0"]}

@@ -44,6 +44,7 @@ def config(*overrides: str):
         ("beta=-1", "beta is -1.0"),
         ("max_grad_norm=0", "max_grad_norm is 0.0"),
         ("reward_scale=0", "rewards are divided by it"),
+        ("reward_clip=0", "reward_clip is 0.0"),
         ("max_episodes=null", "nothing ends this run"),
         ("max_episode_steps=0", "max_episode_steps is 0"),
         ("seed=-1", "seed is -1"),

@@ -281,6 +281,16 @@ def test_rewards_are_shifted_and_scaled_for_the_learner_and_raw_in_the_log() -> 
     assert ended[0].return_ == R(1, 1) + R(1, 2) + R(1, 3)
 
 
+def test_a_reward_is_clipped_after_it_is_scaled_and_raw_in_the_log() -> None:
+    bench = Bench(ends={1: (3, "terminated")}, reward_shift=-R(1, 2), reward_scale=0.5, reward_clip=0.25)
+    window, ended = bench.run()
+    scaled = [(R(1, t) - R(1, 2)) / 0.5 for t in (1, 2, 3)]
+    assert min(scaled) < -0.25
+    assert max(scaled) > 0.25
+    assert window.reward[0, :3].tolist() == [min(max(reward, -0.25), 0.25) for reward in scaled]
+    assert ended[0].return_ == R(1, 1) + R(1, 2) + R(1, 3)
+
+
 def test_what_stands_behind_a_windows_end_is_not_scaled_again_and_again() -> None:
     """Shifted and divided by less than 1 in every window, a stale reward would grow to infinity, and 0 * inf is NaN."""
     ends = dict.fromkeys(range(2, 400), (2, "terminated"))

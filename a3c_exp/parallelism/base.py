@@ -35,6 +35,7 @@ class Task:
         seed: root of all random streams; of the first, where several seeds are trained together.
         num_seeds: S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``.
         exploration: what differs between workers and falls over time.
+        compile: make machine code of acting and learning, where the kind of parallelism can.
         device: where the networks run; the shared weights are always in main memory.
     """
 
@@ -48,6 +49,7 @@ class Task:
     seed: int
     device: str = "cpu"
     num_seeds: int = 1
+    compile: bool = False
     exploration: Exploration = field(default_factory=Exploration)
 
     @property

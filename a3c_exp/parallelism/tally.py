@@ -10,6 +10,8 @@ from a3c_exp.learner import Stat
 
 LAG_BINS = 256
 """Policy lags of 255 and more share the last bin of the histogram."""
+REPORT_SECONDS = 0.25
+"""How often a process reports its sums."""
 
 
 @dataclass

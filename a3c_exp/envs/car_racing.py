@@ -1,0 +1,148 @@
+"""CarRacing-v3 as the CarRacing article drives it: four grey frames, a few actions, brakes on while the frames come in."""
+
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import Space
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from a3c_exp.core.errors import ConfigError
+from a3c_exp.envs.car_racing_actions import BRAKE, CarActions
+from a3c_exp.envs.car_racing_game import CarRacingGame
+from a3c_exp.envs.car_racing_pixels import SIZE, GreyPixels, Preprocessing, Source
+from a3c_exp.envs.car_racing_view import CarRacingView
+
+STACK = 4
+"""Frames in an observation."""
+
+
+class CarRacingEnvironments:
+    """K games of CarRacing-v3, with gymnasium's tracks, physics, rewards and pictures, and less work.
+
+    An observation is the last four pictures, ``[4, 96, 96]`` float32 in [0, 1], the oldest first. A step is an agent's: its
+    action is held for ``frame_skip`` frames, their rewards are added up, and only the last frame is drawn. An episode begins
+    with ``braking_steps`` frames of full brakes, whose rewards are the first step's, so that a return is gymnasium's own.
+
+    Args:
+        num_envs: K.
+        frame_skip: frames a step.
+        source: the picture that is looked at: gymnasium's 96x96 observation, or its 400x600 render as in the article.
+        actions: rows of ``[steering, gas, brake]`` to choose from, ``continuous`` for all of them, ``None`` for the article's.
+        braking_steps: frames of full brakes at the start; the article has 4, which fill the stack. With fewer, the oldest
+            picture stands in for those that are missing.
+        crop: leave the status bar out and stretch the rest.
+        preprocessing: ``numpy``, or ``skimage`` as in the article; the same to within 1e-6.
+        hopeless: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never.
+        domain_randomize: gymnasium's own option: other colours on every track.
+        render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        frame_skip: int = 1,
+        source: Source = "state_pixels",
+        actions: list[list[float]] | Literal["continuous"] | None = None,
+        braking_steps: int = 4,
+        crop: bool = False,
+        preprocessing: Preprocessing = "numpy",
+        hopeless: int | None = None,
+        domain_randomize: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        limits = (("frame_skip", frame_skip, 1), ("braking_steps", braking_steps, 0), ("hopeless", hopeless, 1))
+        for name, value, least in limits:
+            if value is not None and value < least:
+                raise ConfigError(f"env.{name} is {value}, but it is at least {least}. Try env.{name}={max(least, 4)}")
+        limit = gymnasium.spec("CarRacing-v3").max_episode_steps
+        assert limit is not None
+        if braking_steps + frame_skip > limit:
+            raise ConfigError(
+                f"an episode has {limit} frames, which leaves no step after env.braking_steps={braking_steps} "
+                f"with env.frame_skip={frame_skip}"
+            )
+        self.num_envs = num_envs
+        self.default_max_episode_steps: int | None = (limit - braking_steps) // frame_skip
+        self._decode = CarActions(actions)
+        self.action_space: Space[Any] = self._decode.space
+        self.observation_space: Space[Any] = Box(0.0, 1.0, (STACK, SIZE, SIZE), np.float32)
+        self._frame_skip = frame_skip
+        self._braking_steps = braking_steps
+        self._hopeless = hopeless
+        self._large = source == "render"
+        self._grey = GreyPixels(source, crop, preprocessing)
+        self._human = render_mode == "human"
+        view = CarRacingView()
+        self.games = [
+            CarRacingGame(view, always_draw=False, render_mode=render_mode, domain_randomize=domain_randomize)
+            for _ in range(num_envs)
+        ]
+        self.observation = np.zeros((num_envs, STACK, SIZE, SIZE), np.float32)
+        self.reward = np.zeros(num_envs, np.float64)
+        self.terminated = np.zeros(num_envs, np.bool_)
+        self.truncated = np.zeros(num_envs, np.bool_)
+        self._owed = [0.0] * num_envs
+        self._progress = [(0, 0)] * num_envs
+        """Of each episode: tiles visited, and for how many steps no further one."""
+
+    def reset(self, index: int, seed: int) -> None:
+        game = self.games[index]
+        game.reset(seed=seed)
+        frames = self.observation[index]
+        missing = max(1, STACK - self._braking_steps)
+        if missing > 1 or self._braking_steps < STACK:
+            self._draw(game, frames[0])
+            frames[1:missing] = frames[0]
+        owed = 0.0
+        for frame in range(self._braking_steps):
+            owed += game.step(BRAKE)[1]
+            place = STACK - self._braking_steps + frame
+            if place >= 0:
+                self._draw(game, frames[place])
+        self._owed[index] = owed
+        self._progress[index] = (game.tile_visited_count, 0)
+
+    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+        controls = self._decode(action)
+        any_end = False
+        for k in live.nonzero()[0].tolist():
+            game, control = self.games[k], controls[k]
+            reward, self._owed[k] = self._owed[k], 0.0
+            for _ in range(self._frame_skip):
+                _, paid, terminated, _, _ = game.step(control)
+                reward += paid
+                if terminated:
+                    break
+            frames = self.observation[k]
+            frames[:-1] = frames[1:]
+            self._draw(game, frames[-1])
+            truncated = self._hopeless is not None and not terminated and self._is_hopeless(k)
+            self.reward[k] = reward
+            self.terminated[k] = terminated
+            self.truncated[k] = truncated
+            any_end = any_end or terminated or truncated
+        return any_end
+
+    def _draw(self, game: CarRacingGame, out: NDArray[np.float32]) -> None:
+        self._grey(game.picture() if self._large else game.state_pixels(), out)
+
+    def _is_hopeless(self, k: int) -> bool:
+        visited, waited = self._progress[k]
+        now = self.games[k].tile_visited_count
+        self._progress[k] = (now, 0 if now > visited else waited + 1)
+        assert self._hopeless is not None
+        return self._progress[k][1] >= self._hopeless
+
+    def render(self) -> NDArray[np.uint8]:
+        """The picture ``[400, 600, 3]`` of the first game, if made with ``render_mode="rgb_array"``."""
+        assert self.games[0].render_mode == "rgb_array", "made without render_mode='rgb_array'"
+        return np.ascontiguousarray(self.games[0].picture()[..., :3])
+
+    def close(self) -> None:
+        for game in self.games:
+            game.close()  # type: ignore[no-untyped-call]

@@ -1,0 +1,254 @@
+"""The picture of CarRacing-v3, pixel for pixel gymnasium's own, without drawing what nobody sees.
+
+gymnasium draws 1000x800 pixels upside down, turns them over, paints the status bar over the lower eighth, and shrinks all that.
+The same pixels for less, in the order of what it saves:
+
+- Of some 800 polygons about 40 touch the screen above the status bar. All are tested at once, in the plane of the track first.
+- Shrinking makes rows shorter first, each by itself; so rows can be shortened before they are turned over, which is then a
+  tenth of the work, and those under the status bar need not be shortened at all.
+- The font is opened once, and each number is rendered once.
+
+Two things must stay as they are, because they show: lines are clipped at the edge of the whole screen (a smaller clipping
+rectangle would give them other slopes), and corners go through the same arithmetic, in double precision and in the same order.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pygame
+from gymnasium.envs.box2d.car_racing import (
+    GRASS_DIM,
+    PLAYFIELD,
+    SCALE,
+    STATE_H,
+    STATE_W,
+    VIDEO_H,
+    VIDEO_W,
+    WINDOW_H,
+    WINDOW_W,
+    ZOOM,
+    CarRacing,
+)
+from numpy.typing import NDArray
+from pygame import gfxdraw
+
+from a3c_exp.envs.car_racing_car import CarOutline
+
+STATUS_BAR = WINDOW_H // 8
+"""Height of the status bar; the picture above it is what is drawn of the track."""
+_ABOVE = WINDOW_H - STATUS_BAR
+_MARGIN = 2
+"""Pixels around the screen within which a polygon counts as touching it: coordinates are truncated, and edges are smoothed."""
+_LOWERED = np.array([0, STATUS_BAR])
+_FIELD = [(PLAYFIELD, PLAYFIELD), (PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, PLAYFIELD)]
+_GRASS = [
+    [
+        (GRASS_DIM * x + GRASS_DIM, GRASS_DIM * y + 0),
+        (GRASS_DIM * x + 0, GRASS_DIM * y + 0),
+        (GRASS_DIM * x + 0, GRASS_DIM * y + GRASS_DIM),
+        (GRASS_DIM * x + GRASS_DIM, GRASS_DIM * y + GRASS_DIM),
+    ]
+    for x in range(-20, 20, 2)
+    for y in range(-20, 20, 2)
+]
+
+
+class Scenery:
+    """What stays where it is for an episode: the patches of grass and the road, in the order in which they are drawn.
+
+    The game's own tiles are given colours that lie in one array here, so that a tile that changes its shade (when a wheel
+    touches it) changes it here as well.
+
+    Args:
+        game: after its reset.
+    """
+
+    def __init__(self, game: CarRacing) -> None:
+        road: list[Any] = game.road_poly
+        corners = np.array(_GRASS + [[(p[0], p[1]) for p in poly] for poly, _ in road], np.float64)  # [N, 4, 2]
+        self.corners = np.ascontiguousarray(corners.transpose(2, 1, 0))  # [2, 4, N]
+        self.low, self.high = self.corners.min(1), self.corners.max(1)  # [2, N]
+        self.colors = np.array([game.grass_color] * len(_GRASS) + [color for _, color in road], np.float64)  # [N, 3]
+        tiles = iter(game.road or ())
+        for place, (poly, color) in enumerate(road):
+            if isinstance(color, np.ndarray):  # a border's is a tuple and never changes
+                shade = self.colors[len(_GRASS) + place]
+                next(tiles).color = shade
+                road[place] = (poly, shade)
+        self.ground = [int(c) for c in game.bg_color]
+        self.car = CarOutline(game.car)
+
+
+class CarRacingView:
+    """Draws games. One serves any number of them, one after the other; it keeps nothing but room to draw in."""
+
+    def __init__(self) -> None:
+        pygame.font.init()
+        self._font = pygame.font.Font(pygame.font.get_default_font(), 42)
+        self._numbers: dict[str, pygame.Surface] = {}
+        _, self._canvas = _surface(WINDOW_W, WINDOW_H)
+        self._seen = self._canvas.subsurface((0, STATUS_BAR, WINDOW_W, _ABOVE))
+        _, self._bar = _surface(WINDOW_W, STATUS_BAR)
+        narrow, self._narrow = _surface(STATE_W, _ABOVE)
+        self._narrow_upright = narrow[::-1]
+        self._tall, self._tall_surface = _surface(STATE_W, WINDOW_H)
+        self._narrow_bar = self._tall_surface.subsurface((0, _ABOVE, STATE_W, STATUS_BAR))
+        small, self._small = _surface(STATE_W, STATE_H)
+        self._small_pixels = small.view(np.uint8).reshape(STATE_H, STATE_W, 4)
+        video, self._video = _surface(VIDEO_W, VIDEO_H)
+        self._video_pixels = video.view(np.uint8).reshape(VIDEO_H, VIDEO_W, 4)
+        self._whole: NDArray[np.uint32] | None = None
+
+    def state_pixels(self, game: CarRacing, scenery: Scenery, score: float) -> NDArray[np.uint8]:
+        """What ``step`` returns, ``[96, 96, 4]``: RGB and a byte of no meaning; overwritten by the next call.
+
+        Args:
+            score: that the status bar shows.
+        """
+        self._draw_above(game, scenery, particles=False)
+        smoothscale = pygame.transform.smoothscale
+        if _bar_overflows(game):
+            self._finish_whole(game, score)
+            smoothscale(self._upright, (STATE_W, STATE_H), self._small)
+        else:
+            smoothscale(self._seen, (STATE_W, _ABOVE), self._narrow)
+            self._tall[:_ABOVE] = self._narrow_upright
+            self._draw_bar(self._bar, game, score, _ABOVE)
+            smoothscale(self._bar, (STATE_W, STATUS_BAR), self._narrow_bar)
+            smoothscale(self._tall_surface, (STATE_W, STATE_H), self._small)
+        return self._small_pixels
+
+    def picture(self, game: CarRacing, scenery: Scenery) -> NDArray[np.uint8]:
+        """``[400, 600, 4]`` as ``render_mode="rgb_array"`` gives it, with tyre marks; overwritten by the next call."""
+        self._draw_above(game, scenery, particles=True)
+        self._finish_whole(game, game.reward)
+        pygame.transform.smoothscale(self._upright, (VIDEO_W, VIDEO_H), self._video)
+        return self._video_pixels
+
+    def _finish_whole(self, game: CarRacing, score: float) -> None:
+        """The screen at its full size."""
+        self._upright = pygame.transform.flip(self._canvas, False, True)
+        self._draw_bar(self._upright, game, score, 0)
+
+    def _draw_above(self, game: CarRacing, scenery: Scenery, particles: bool) -> None:
+        car: Any = game.car
+        hull = car.hull
+        angle = -hull.angle
+        zoom = 0.1 * SCALE * max(1 - game.t, 0) + ZOOM * SCALE * min(game.t, 1)
+        x, y = hull.position
+        scrolled = pygame.math.Vector2((-x * zoom, -y * zoom)).rotate_rad(angle)
+        shift = (WINDOW_W / 2 + scrolled[0], WINDOW_H / 4 + scrolled[1])
+        c, s = pygame.math.Vector2(1, 0).rotate_rad(angle)  # pygame's own, which are exact at right angles
+        self._draw_scenery(scenery, zoom, shift, c, s)
+        canvas = self._canvas
+        if particles:
+            car.draw(canvas, zoom, shift, angle)
+        else:
+            for polygon, color in scenery.car.polygons(c, s, zoom, shift):
+                pygame.draw.polygon(canvas, color, polygon)
+
+    def _draw_scenery(self, scenery: Scenery, zoom: float, shift: tuple[float, float], c: float, s: float) -> None:
+        left, right, low, high = _footprint(zoom, shift, c, s)
+        if max(-left, right, -low, high) < PLAYFIELD - 1:
+            self._seen.fill(scenery.ground)
+        else:
+            self._seen.fill(0)
+            field = [((c * x - s * y) * zoom + shift[0], (s * x + c * y) * zoom + shift[1]) for x, y in _FIELD]
+            gfxdraw.aapolygon(self._canvas, field, scenery.ground)
+            gfxdraw.filled_polygon(self._canvas, field, scenery.ground)
+
+        near = (scenery.low[0] < right) & (scenery.high[0] > left) & (scenery.low[1] < high) & (scenery.high[1] > low)
+        places = near.nonzero()[0]
+        x, y = scenery.corners.take(places, axis=2)
+        drawn = np.empty((2, 4, len(places)), np.int64)  # gfxdraw truncates, as this does
+        drawn[0] = (c * x - s * y) * zoom + shift[0]
+        drawn[1] = (s * x + c * y) * zoom + shift[1]
+        (least_x, least_y), (most_x, most_y) = drawn.min(1), drawn.max(1)
+        touches = (most_x >= -_MARGIN) & (least_x <= WINDOW_W + _MARGIN)
+        touches &= (most_y >= STATUS_BAR - _MARGIN) & (least_y <= WINDOW_H + _MARGIN)
+        polygons = drawn[:, :, touches].transpose(2, 1, 0)
+        colors = scenery.colors[places[touches]].astype(np.uint8).tolist()
+        canvas, seen = self._canvas, self._seen
+        outline, fill = gfxdraw.aapolygon, gfxdraw.filled_polygon
+        for polygon, lowered, color in zip(polygons.tolist(), (polygons - _LOWERED).tolist(), colors, strict=True):
+            outline(canvas, polygon, color)
+            fill(seen, lowered, color)
+
+    def _draw_bar(self, surface: pygame.Surface, game: CarRacing, score: float, top: int) -> None:
+        """The status bar, on a surface whose first row is row ``top`` of the screen."""
+        width, height = WINDOW_W, WINDOW_H
+        surface.fill(0, (0, _ABOVE - top, WINDOW_W, STATUS_BAR))
+        for (x, y, width, height), color in _indicators(game):
+            surface.fill(color, (x, y - top, width, height))
+        number = f"{score:04.0f}"
+        text = self._numbers.get(number)
+        if text is None:
+            text = self._numbers[number] = self._font.render(number, True, (255, 255, 255), (0, 0, 0))
+        place = text.get_rect()
+        place.center = (60, int(WINDOW_H - WINDOW_H * 2.5 / 40.0) - top)
+        surface.blit(text, place)
+
+
+_Rectangle = tuple[int, int, int, int]
+"""Left, upper, width, height, in pixels of the screen."""
+
+
+def _indicators(game: CarRacing) -> Iterator[tuple[_Rectangle, tuple[int, int, int]]]:
+    """The indicators that are long enough to be drawn, with their colours: as in gymnasium's ``_render_indicators``."""
+    car: Any = game.car
+    wheels, hull = car.wheels, car.hull
+    velocity = hull.linearVelocity
+    vx, vy = velocity.x, velocity.y
+    speed = math.sqrt(vx * vx + vy * vy)
+    if speed > 1e-4:
+        yield _vertical(5, 0.02 * speed), (255, 255, 255)
+    for place, wheel, color in zip((7, 8, 9, 10), wheels, _WHEEL_COLORS, strict=True):
+        omega = wheel.omega
+        if abs(omega) > 1e-4:
+            yield _vertical(place, 0.01 * omega), color
+    steering = wheels[0].joint.angle
+    if abs(steering) > 1e-4:
+        yield _horizontal(20, -10.0 * steering), (0, 255, 0)
+    turning = hull.angularVelocity
+    if abs(turning) > 1e-4:
+        yield _horizontal(30, -0.8 * turning), (255, 0, 0)
+
+
+_WHEEL_COLORS = ((0, 0, 255), (0, 0, 255), (51, 0, 255), (51, 0, 255))
+_UNIT_X, _UNIT_Y = WINDOW_W / 40.0, WINDOW_H / 40.0
+
+
+def _vertical(place: int, value: float) -> _Rectangle:
+    """From the ground line up, or down. A polygon's corners are truncated, and its last row and column belong to it."""
+    end, ground = int(WINDOW_H - (_UNIT_Y + _UNIT_Y * value)), int(WINDOW_H - _UNIT_Y)
+    return int(place * _UNIT_X), min(end, ground), int(_UNIT_X) + 1, abs(end - ground) + 1
+
+
+def _horizontal(place: int, value: float) -> _Rectangle:
+    start, end = int(place * _UNIT_X), int((place + value) * _UNIT_X)
+    return min(start, end), int(WINDOW_H - 4 * _UNIT_Y), abs(end - start) + 1, int(2 * _UNIT_Y) + 1
+
+
+def _bar_overflows(game: CarRacing) -> bool:
+    """Whether a wheel spins so fast that its indicator grows out of the status bar."""
+    car: Any = game.car
+    return any(abs(wheel.omega) > 390 for wheel in car.wheels) or max(map(abs, car.hull.linearVelocity)) > 130
+
+
+def _footprint(zoom: float, shift: tuple[float, float], c: float, s: float) -> tuple[float, float, float, float]:
+    """The rectangle ``(left, right, low, high)`` of the track's plane around what the screen shows above the status bar."""
+    xs, ys = [], []
+    for px in (-_MARGIN, WINDOW_W + _MARGIN):
+        for py in (STATUS_BAR - _MARGIN, WINDOW_H + _MARGIN):
+            u, v = (px - shift[0]) / zoom, (py - shift[1]) / zoom
+            xs.append(c * u + s * v)
+            ys.append(c * v - s * u)
+    return min(xs) - 0.01, max(xs) + 0.01, min(ys) - 0.01, max(ys) + 0.01
+
+
+def _surface(width: int, height: int) -> tuple[NDArray[np.uint32], pygame.Surface]:
+    """A surface and its pixels ``[height, width]``, in the same memory."""
+    pixels = np.zeros((height, width), np.uint32)
+    return pixels, pygame.image.frombuffer(pixels.data, (width, height), "RGBX")
