@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from multiprocessing.connection import Connection
@@ -69,6 +69,7 @@ class _Settled:
     worker: int
     lag: int
     applied: bool
+    downweighted: bool
     steps: int
     cut_short: int
     figures: NDArray[np.float32]
@@ -165,21 +166,24 @@ class MainAgent(Obedient):
         books = draft.books
         updates = self._ledger.base_updates + int(books[Account.updates])
         lag, bound = updates - note[Note.pulled_at], self._staleness.max_lag
-        settled = _Settled(worker, lag, True, note[Note.steps], note[Note.cut_short], self._figures[worker].copy())
+        stale = bound is not None and lag > bound
+        drop = stale and self._staleness.on_stale is OnStale.drop
         books[len(Account) + worker] = note[Note.sent]
         books[Account.env_steps] += note[Note.steps]
-        gradient = self._mailboxes.letters[worker]
-        if bound is not None and lag > bound:
-            if self._staleness.on_stale is OnStale.drop:
-                books[Account.dropped] += 1
-                return replace(settled, applied=False)
-            books[Account.downweighted] += 1
-            # Beside the letter, not in it: if this process dies, its replacement finds the gradient as it was sent.
-            gradient = torch.mul(gradient, bound / lag, out=self._scaled)
-        weights, state = draft.change()
-        self._task.optimizer.step(weights, gradient, state, updates, self._rates[worker] * self._rate_factor(draft))
-        books[Account.updates] += 1
-        return settled
+        if drop:
+            books[Account.dropped] += 1
+        else:
+            gradient = self._mailboxes.letters[worker]
+            if stale:
+                assert bound is not None
+                # Beside the letter, not in it: if this process dies, its replacement finds the gradient as it was sent.
+                gradient = torch.mul(gradient, bound / lag, out=self._scaled)
+                books[Account.downweighted] += 1
+            weights, state = draft.change()
+            self._task.optimizer.step(weights, gradient, state, updates, self._rates[worker] * self._rate_factor(draft))
+            books[Account.updates] += 1
+        figures = self._figures[worker].copy()
+        return _Settled(worker, lag, not drop, stale and not drop, note[Note.steps], note[Note.cut_short], figures)
 
     def _rate_factor(self, draft: Draft) -> float:
         """What learning rates are multiplied by at this point of the budget."""
@@ -194,6 +198,8 @@ class MainAgent(Obedient):
         worker, lag = settled.worker, settled.lag
         if settled.applied:
             self._tally.add(settled.figures, lag)
+        self._tally.dropped += not settled.applied
+        self._tally.downweighted += settled.downweighted
         self._tally.lived([worker], [settled.steps], settled.cut_short)
         after = self._staleness.reset_after_lag
         if after is not None and lag > after:
