@@ -17,7 +17,7 @@ def main() -> None:
         training.until(lambda: bool(hogwild._ledger.table[:, Slot.heartbeat].all()) and hogwild.counts().updates > 50, "work")
         print("working", *training.workers(), flush=True)
         while True:
-            training.hogwild.advance(0.1, [NEVER])
+            training.parallelism.advance(0.1, [NEVER])
 
 
 if __name__ == "__main__":
