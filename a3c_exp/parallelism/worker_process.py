@@ -54,7 +54,7 @@ def inside(run: Callable[[], None], pipe: Connection) -> None:
     torch.set_num_threads(1)
     try:
         run()
-    except (BrokenPipeError, EOFError):
+    except (ConnectionError, EOFError):
         pass  # the main process is gone, and so is everyone who could be told
     except BaseException:
         pipe.send(Crash(traceback.format_exc()))

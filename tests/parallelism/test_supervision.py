@@ -246,7 +246,7 @@ def test_a_worker_that_hears_nothing_is_ended_all_the_same(tmp_path: Path) -> No
 
 def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:
     main = subprocess.Popen(
-        [sys.executable, "-m", "tests.parallelism.endless_run"],
+        [sys.executable, "-m", "tests.parallelism.endless_run", "hogwild"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
