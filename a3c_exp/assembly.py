@@ -65,7 +65,10 @@ def assemble(config: DictConfig) -> Assembly:
         seed=config.seed,
         device=device(config.device),
         num_seeds=config.num_seeds,
+        compile=config.compile,
     )
+    if task.compile and task.device != "cpu":
+        raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
     parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
     parallelism.check(task)
     evaluation = evaluation_spec(config)
@@ -109,8 +112,10 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
         bootstrap_on_truncation=config.bootstrap_on_truncation,
         reward_shift=config.reward_shift,
         reward_scale=config.reward_scale,
+        reward_clip=config.reward_clip,
         window_ends_with_episode=config.window_ends_with_episode,
         ignore_truncation=config.truncation is Truncation.ignore,
+        bptt=config.bptt,
     )
 
 

@@ -84,6 +84,7 @@ class Config:
     gamma: float = 0.99
     beta: float = 0.01
     n_step: int = 5
+    bptt: int | None = None
     window_ends_with_episode: bool = False
     max_episodes: int | None = None
     max_env_steps: int | None = None
@@ -98,11 +99,13 @@ class Config:
     max_grad_norm: float | None = None
     reward_shift: float = 0.0
     reward_scale: float = 1.0
+    reward_clip: float | None = None
     anneal: Anneal = Anneal.none
     per_worker: PerWorker = field(default_factory=PerWorker)
     seed: int = 0
     num_seeds: int = 1
     device: Device = Device.cpu
+    compile: bool = False
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -153,6 +156,7 @@ def _problems(config: DictConfig) -> Iterator[str]:
         yield f"gamma is {config.gamma}, but a discount factor lies in (0, 1]. Try gamma=0.99"
     yield from at_least("workers", 1, 4)
     yield from at_least("n_step", 1, 5)
+    yield from at_least("bptt", 1, 1)
     yield from at_least("max_episodes", 1, 1000)
     yield from at_least("max_env_steps", 1, 1_000_000)
     yield from at_least("max_updates", 1, 100_000)
@@ -169,6 +173,7 @@ def _problems(config: DictConfig) -> Iterator[str]:
     yield from finite("value_coef", 0, 0.5)
     yield from finite("max_grad_norm", 0, 40, above=True)
     yield from finite("reward_shift", None, 0)
+    yield from finite("reward_clip", 0, 3, above=True)
     if config.reward_scale == 0 or not math.isfinite(config.reward_scale):
         yield (
             f"reward_scale is {config.reward_scale}, but rewards are divided by it: (reward + reward_shift) / reward_scale. "

@@ -121,7 +121,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.video or arguments.render:
         # Before the numbers: a missing display or encoder should be known at once.
         shown = show(task, first.weights, spec, arguments.seed, first.directory / "videos", arguments.video, arguments.render)
-    envs = task.make_envs(num_envs=min(spec.episodes, _BATCH))
+    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, _BATCH))
     try:
         model, layout = task.model(envs)
         for subject in subjects:

@@ -5,7 +5,7 @@ from enum import IntEnum
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from a3c_exp.core.distributions import Distribution
@@ -55,7 +55,7 @@ def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> Wi
     def loss(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         window = Window._make(inputs[:fields])
         own_coef = inputs[fields] if len(inputs) > fields else None
-        output = replay(model, layout.unflatten(flat), window)
+        output = replay(model, layout.unflatten(flat), window, spec.bptt)
         # What stands behind a window's end must not reach back through the recursion, whatever it is.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
         target = n_step_returns(reward, window.terminated, window.cut, window.next_value, spec.gamma)
@@ -91,24 +91,31 @@ def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
     return norms
 
 
-def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window) -> PolicyValue:
+def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt: int | None = None) -> PolicyValue:
     """The model's output ``[..., n, *]`` over a window ``[..., n]``, from the recurrent state at its start.
 
-    The state is carried through the window, so that gradients flow back through it, and reset where an episode begins.
+    The state is carried through the window, so that gradients flow back through it (cut every ``bptt`` steps, if a number is
+    given), and reset where an episode begins.
     """
     if model.state_size == 0:
         # One long batch: layers multiply a matrix faster than they do a stack of small ones.
         shape = window.reward.shape
         output = call(model, weights, window.observation.flatten(0, len(shape) - 1), window.state.new_zeros(0))
         return PolicyValue(output.parameters.view(*shape, -1), output.value.view(shape), window.state)
-    state, outputs = window.state, []
-    time = window.reward.dim() - 1  # the dimension that steps lie along
-    for observation, first in zip(window.observation.unbind(time), window.first.unbind(time), strict=True):
-        state = state * (1.0 - first).unsqueeze(-1)
-        output = call(model, weights, observation, state)
-        state = output.state
-        outputs.append(output)
-    return PolicyValue(*(torch.stack(parts, dim=time) for parts in zip(*outputs, strict=True)))
+    prefixed = {f"model.{name}": weight for name, weight in weights.items()}
+    unrolled: PolicyValue = functional_call(_Unrolled(model), prefixed, (window.observation, window.first, window.state, bptt))
+    return unrolled
+
+
+class _Unrolled(nn.Module):
+    """A model whose ``forward`` is its ``unroll``, since ``functional_call`` knows no other method."""
+
+    def __init__(self, model: ActorCritic) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *given: Any) -> PolicyValue:
+        return self.model.unroll(*given)
 
 
 def call(model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, state: Tensor) -> PolicyValue:

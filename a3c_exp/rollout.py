@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.core.compiling import Compiler
 from a3c_exp.core.records import EpisodeEnd
 from a3c_exp.core.stacking import stack
 from a3c_exp.core.types import LearnerSpec, Window
@@ -45,6 +46,7 @@ class Rollout:
         begin_episode: asked with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
             when there is no episode to be had now.
         keep_actions: remember the actions of the episodes under way, so that ``save`` can tell how to come back to them.
+        compiler: makes machine code of acting; ``None`` leaves it alone.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Rollout:
         max_episode_steps: int | None,
         begin_episode: BeginEpisode,
         keep_actions: bool = False,
+        compiler: Compiler | None = None,
     ) -> None:
         k, n = envs.num_envs, spec.n_step
         self._envs = envs
@@ -105,8 +108,8 @@ class Rollout:
 
         latest, state = self._latest, self._memory
         noise = self._by_row(torch.zeros(k, model.family.noise_size, device=self._device))
-        self._act = stack(act, weights, (latest, state, noise), model.stackable)
-        self._value = stack(value, weights, (latest, state), model.stackable)
+        self._act = stack(act, weights, (latest, state, noise), model.stackable, compiler=compiler)
+        self._value = stack(value, weights, (latest, state), model.stackable, compiler=compiler)
         with torch.no_grad():
             sample = self._by_worker(self._act(latest, state, noise)[0])
         self._action = np.zeros((k, n, *sample.shape[1:]), np.int64 if sample.dtype == torch.int64 else np.float32)
@@ -162,6 +165,8 @@ class Rollout:
             self._log.window(self._action, self.taken)
         np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
         self._reward /= self._spec.reward_scale
+        if self._spec.reward_clip is not None:
+            np.clip(self._reward, -self._spec.reward_clip, self._spec.reward_clip, out=self._reward)
         fields = self._fields if self._on_cpu else [field.to(self._device) for field in self._fields]
         return Window._make([*fields, state_at_start]), ended
 
@@ -280,6 +285,16 @@ class Rollout:
             if self._log is not None:
                 self._log.restore(k, state.actions.numpy())
         return astray
+
+    def cut(self, k: int) -> EndedEpisode | None:
+        """End worker k's episode between two windows, as a time limit would; ``None`` if it is within none.
+
+        Its last window is bootstrapped already: whatever a window cuts off, it values with V of what follows.
+        """
+        if not self.in_episode[k]:
+            return None
+        self._envs.observation[k] = 0.0
+        return self._end(k, -1, terminated=False)
 
     def _try_begin(self, k: int) -> bool:
         seed = self._begin_episode(k)

@@ -48,7 +48,7 @@ def show(
     if video:
         require_encoder()
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory and needs no display for that
-    envs = task.make_envs(num_envs=1, render_mode="human" if window else "rgb_array")
+    envs = task.make_evaluation_envs(num_envs=1, render_mode="human" if window else "rgb_array")
     one = EvaluationSpec(1, spec.deterministic, spec.max_episode_steps)
     path = _free_path(folder) if video else None
     try:

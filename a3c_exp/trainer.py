@@ -59,6 +59,8 @@ class Trainer:
             Interrupted: after a checkpoint was saved.
             NonFiniteError, WorkerError: from the parallelism; the last good checkpoint stays.
         """
+        if self._task.compile:
+            self._handle([Notice("compile=true: making machine code, about a minute unless a run like this did so before")])
         self._handle(self._parallelism.start(self._task, self._states))
         self._clock.start()
         try:

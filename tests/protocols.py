@@ -15,6 +15,7 @@ from a3c_exp.logging.console import ConsoleLogger
 from a3c_exp.logging.jsonl import JsonlLogger
 from a3c_exp.logging.wandb import WandbLogger
 from a3c_exp.models.base import ActorCritic
+from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.models.shared_mlp import SharedMLP
@@ -25,10 +26,14 @@ from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.parallelism.deterministic import Deterministic
 from a3c_exp.parallelism.hogwild import Hogwild
+from a3c_exp.parallelism.parameter_server import ParameterServer
 from a3c_exp.parallelism.synchronous import Synchronous
 
 ENVIRONMENTS: tuple[type[Environments], ...] = (GymnasiumEnvironments, PooledEnvironments, CarRacingEnvironments, Airships)
-MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, FourierActorCritic)
+MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, ConvGRU, FourierActorCritic)
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
-PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, Synchronous, Deterministic, BulkSynchronous)
+PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
 LOGGERS: tuple[type[Logger], ...] = (QuietLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
+
+BESIDE: dict[str, list[str]] = {"model=conv_gru": ["env=gymnasium", "env.id=tests.envs.pictures:Pictures-v0"]}
+"""What must stand beside an option that does not fit the default task."""

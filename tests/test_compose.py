@@ -9,6 +9,7 @@ from a3c_exp.compose import CONFIG_DIR, jobs
 from a3c_exp.core.choices import Reduction
 from a3c_exp.core.errors import ConfigError
 from tests.command import ROOT
+from tests.protocols import BESIDE
 
 
 def config(*overrides: str):
@@ -39,9 +40,11 @@ def config(*overrides: str):
         ("gamma=1.0001", "discount factor lies in (0, 1]"),
         ("workers=0", "workers is 0, but it is at least 1"),
         ("n_step=0", "n_step is 0, but it is at least 1"),
+        ("bptt=0", "bptt is 0, but it is at least 1"),
         ("beta=-1", "beta is -1.0"),
         ("max_grad_norm=0", "max_grad_norm is 0.0"),
         ("reward_scale=0", "rewards are divided by it"),
+        ("reward_clip=0", "reward_clip is 0.0"),
         ("max_episodes=null", "nothing ends this run"),
         ("max_episode_steps=0", "max_episode_steps is 0"),
         ("seed=-1", "seed is -1"),
@@ -133,7 +136,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_in_the_tree_can_be_assembled(option: str) -> None:
-    assert assemble(config(option)).task.workers >= 1
+    assert assemble(config(option, *BESIDE.get(option, []))).task.workers >= 1
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG_DIR.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIG_DIR)))

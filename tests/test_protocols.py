@@ -40,7 +40,7 @@ def options(*groups: str) -> list[str]:
 
 
 def assembled(option: str) -> Assembly:
-    (job,) = jobs([option, "workers=3"], multirun=False, search=[str(EXAMPLES)])
+    (job,) = jobs([option, *protocols.BESIDE.get(option, []), "workers=3"], multirun=False, search=[str(EXAMPLES)])
     return assemble(job.config)
 
 

@@ -281,6 +281,16 @@ def test_rewards_are_shifted_and_scaled_for_the_learner_and_raw_in_the_log() -> 
     assert ended[0].return_ == R(1, 1) + R(1, 2) + R(1, 3)
 
 
+def test_a_reward_is_clipped_after_it_is_scaled_and_raw_in_the_log() -> None:
+    bench = Bench(ends={1: (3, "terminated")}, reward_shift=-R(1, 2), reward_scale=0.5, reward_clip=0.25)
+    window, ended = bench.run()
+    scaled = [(R(1, t) - R(1, 2)) / 0.5 for t in (1, 2, 3)]
+    assert min(scaled) < -0.25
+    assert max(scaled) > 0.25
+    assert window.reward[0, :3].tolist() == [min(max(reward, -0.25), 0.25) for reward in scaled]
+    assert ended[0].return_ == R(1, 1) + R(1, 2) + R(1, 3)
+
+
 def test_what_stands_behind_a_windows_end_is_not_scaled_again_and_again() -> None:
     """Shifted and divided by less than 1 in every window, a stale reward would grow to infinity, and 0 * inf is NaN."""
     ends = dict.fromkeys(range(2, 400), (2, "terminated"))
@@ -382,6 +392,27 @@ def test_recurrent_state_begins_anew_with_every_episode() -> None:
     window, _ = bench.run()  # the state of the last episode may stand here, but this step resets it
     assert window.first[0, 0].item() == 1.0
     assert window.next_value[0, 3].item() == 5.0
+
+
+@pytest.mark.parametrize("rolling", [ENDS_WITH_EPISODE, ROLLS_THROUGH], ids=["ends", "rolls"])
+def test_an_episode_that_is_cut_between_windows_was_no_termination_and_leaves_nothing_behind(rolling: dict[str, bool]) -> None:
+    bench = Bench(n=3, seeds=((1, 2), (3, 4)), model=StepCounter(), **rolling)
+    window, ended = bench.run()
+    assert ended == []
+    # What the window cut off, it has valued: the fourth observation is what a time limit would bootstrap with as well.
+    assert window.next_value[:, -1].tolist() == [4.0, 4.0]
+    assert not window.terminated.any()
+
+    cut = bench.rollout.cut(1)
+    assert cut == EndedEpisode(1, R(3, 1) + R(3, 2) + R(3, 3), 3, "truncated", 3)
+    assert bench.rollout.cut(1) is None, "it is within no episode"
+    window, ended = bench.run()
+    assert ended == []
+    assert steps(window, 0) == [(1, 3), (1, 4), (1, 5)], "the other worker's episode goes on"
+    assert steps(window, 1) == [(4, 0), (4, 1), (4, 2)]
+    assert window.first.tolist() == [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    memory = window.state.squeeze(-1) * (1.0 - window.first[:, 0])
+    assert memory.tolist() == [3.0, 0.0], "it remembers the episode before"
 
 
 def test_a_worker_that_sits_out_remembers_what_it_remembered() -> None:

@@ -23,7 +23,10 @@ class LearnerSpec:
         bootstrap_on_truncation: a time limit is not an end: its target is V(final observation). ``False`` treats it as
             terminal, as the code does that the Pendulum report descends from.
         reward_shift, reward_scale: the learner sees ``(reward + reward_shift) / reward_scale``; logs keep the raw reward.
+        reward_clip: what the learner sees lies within plus and minus this; ``None`` leaves it alone.
         ignore_truncation: environments step on past their time limit; an episode ends only where it terminates.
+        bptt: truncated back-propagation through time: a recurrent state is detached every so many steps of a window, counted
+            from its start; ``None`` lets gradients flow through the whole window, 1 detaches at every step.
         window_ends_with_episode: a window stops at an episode's end (as published for A3C on Pendulum) or rolls through it.
     """
 
@@ -34,8 +37,10 @@ class LearnerSpec:
     bootstrap_on_truncation: bool = True
     reward_shift: float = 0.0
     reward_scale: float = 1.0
+    reward_clip: float | None = None
     window_ends_with_episode: bool = True
     ignore_truncation: bool = False
+    bptt: int | None = None
 
 
 class Window(NamedTuple):

@@ -1,8 +1,8 @@
 """CarRacing-v3 as the CarRacing article drives it: four grey frames, a few actions, brakes on while the frames come in."""
 
 import os
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
 
@@ -38,13 +38,17 @@ class CarRacingEnvironments:
             picture stands in for those that are missing.
         crop: leave the status bar out and stretch the rest.
         preprocessing: ``numpy``, or ``skimage`` as in the article; the same to within 1e-6.
-        hopeless: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never.
+        hopeless: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never, and
+            evaluations never do.
         domain_randomize: gymnasium's own option: other colours on every track.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Raises:
         ConfigError: a value is out of its range.
     """
+
+    for_evaluation: ClassVar[Mapping[str, Any]] = {"hopeless": None}
+    """A policy is judged by whole episodes."""
 
     def __init__(
         self,

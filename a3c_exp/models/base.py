@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from a3c_exp.core.distributions import Distribution
@@ -32,3 +33,31 @@ class ActorCritic(nn.Module):
     def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
         """Parameters and value of observations with any leading shape; asking never changes the module."""
         raise NotImplementedError
+
+    def unroll(self, observation: Tensor, first: Tensor, state: Tensor, bptt: int | None = None) -> PolicyValue:
+        """``forward`` along a window's steps, each from the state that the one before left behind.
+
+        A recurrent model that can do part of its work for all steps at once does so in an ``unroll`` of its own; what it says
+        is the same.
+
+        Args:
+            observation: ``[..., n, *observation]``.
+            first: ``[..., n]`` 1 where a step begins an episode, and the state before it is wiped.
+            state: ``[..., state_size]`` at the window's start.
+            bptt: no gradient flows back past every so many steps, counted from the window's start; ``None`` for none cut.
+
+        Returns:
+            What it says of each step, ``[..., n, *]``; the states are those after each step.
+        """
+        time, outputs = first.dim() - 1, []
+        kept = (1.0 - first).unsqueeze(-1).unbind(time)
+        for t, seen in enumerate(observation.unbind(time)):
+            output = self(seen, cut_gradient(state, t, bptt) * kept[t])
+            state = output.state
+            outputs.append(output)
+        return PolicyValue(*(torch.stack(parts, dim=time) for parts in zip(*outputs, strict=True)))
+
+
+def cut_gradient(state: Tensor, t: int, bptt: int | None) -> Tensor:
+    """The state before a window's step t, detached where truncated back-propagation ends."""
+    return state if bptt is None or t % bptt else state.detach()

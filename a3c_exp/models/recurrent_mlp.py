@@ -9,11 +9,11 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from a3c_exp.core.errors import ConfigError
-from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.cells import GRUCell, LSTMCell
 from a3c_exp.models.dense import Dense, Flattened
 from a3c_exp.models.heads import HeadSpec, make_head
 from a3c_exp.models.initialisation import initialise
+from a3c_exp.models.recurrent import Recurrent
 
 
 class CellKind(StrEnum):
@@ -26,7 +26,7 @@ class CellKind(StrEnum):
 CELLS = {CellKind.gru: GRUCell, CellKind.lstm: LSTMCell}
 
 
-class RecurrentMLP(ActorCritic):
+class RecurrentMLP(Recurrent):
     """Dense layers, one recurrent cell, then policy and value on its memory.
 
     Args:
@@ -73,7 +73,6 @@ class RecurrentMLP(ActorCritic):
         self.family = self.policy.family
         initialise(self, self.policy, self.value, weight_std, orthogonal, seed)
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
-        state = self.cell(self.body(self.flat(observation)), state)
-        remembered = state[..., : self.cell.memory]
-        return PolicyValue(self.policy(remembered), self.value(remembered).squeeze(-1), state)
+    def features(self, observation: Tensor) -> Tensor:
+        features: Tensor = self.body(self.flat(observation))
+        return features

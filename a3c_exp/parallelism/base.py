@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -35,6 +36,7 @@ class Task:
         seed: root of all random streams; of the first, where several seeds are trained together.
         num_seeds: S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``.
         exploration: what differs between workers and falls over time.
+        compile: make machine code of acting and learning, where the kind of parallelism can.
         device: where the networks run; the shared weights are always in main memory.
     """
 
@@ -48,12 +50,19 @@ class Task:
     seed: int
     device: str = "cpu"
     num_seeds: int = 1
+    compile: bool = False
     exploration: Exploration = field(default_factory=Exploration)
 
     @property
     def seeds(self) -> range:
         """The root seed of each training."""
         return range(self.seed, self.seed + self.num_seeds)
+
+    @property
+    def make_evaluation_envs(self) -> MakeEnvironments:
+        """``make_envs`` with what the environments' class says of itself in ``for_evaluation``, whatever the run has."""
+        fixed = getattr(getattr(self.make_envs, "func", None), "for_evaluation", None)
+        return partial(self.make_envs, **fixed) if fixed else self.make_envs
 
     def own_values(self, seed: int) -> list[dict[str, float]]:
         """What each worker of a training has of its own, ``{"worker", "entropy_coef", "lr"}``; empty where all are alike."""

@@ -1,39 +1,21 @@
 """A3C as published: processes push to and pull from shared weights, and no process waits for another."""
 
-import os
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from a3c_exp.core.errors import ConfigError, NonFiniteError
 from a3c_exp.core.types import TrainingState
 from a3c_exp.parallelism import hogwild_worker
-from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, Notice, TallyEvent, Task
-from a3c_exp.parallelism.hogwild_worker import Crash, NonFinite, Placement
-from a3c_exp.parallelism.ledger import Command, Ledger, Slot
+from a3c_exp.parallelism.asynchronous import Asynchronous
+from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.ledger import Slot
 from a3c_exp.parallelism.shared_weights import SharedWeights, WeightBlock
-from a3c_exp.parallelism.supervisor import Death, StartMethod, Supervisor, too_many
-
-_STOP_SECONDS = 3.0
-"""How long processes may take to end when told to, before they are killed."""
-_BARRIER_SECONDS = 5.0
-"""How long a live checkpoint waits for all processes to come between two windows."""
+from a3c_exp.parallelism.supervisor import StartMethod
 
 
-class OnDeath(StrEnum):
-    """What the death of a worker process means: a replacement takes over, or the run fails."""
-
-    restart = "restart"
-    fail = "fail"
-
-
-class Hogwild:
+class Hogwild(Asynchronous):
     """Asynchronous processes over shared weights and a shared optimiser (Mnih et al. 2016, with Hogwild! updates).
 
     Args:
@@ -50,6 +32,8 @@ class Hogwild:
         ConfigError: a value is out of its range.
     """
 
+    name = "hogwild"
+
     def __init__(
         self,
         processes: int | None = None,
@@ -60,191 +44,27 @@ class Hogwild:
         lock_timeout: float = 5.0,
         start_method: StartMethod = "forkserver",
     ) -> None:
-        if processes is not None and processes < 1:
-            raise ConfigError(f"parallelism.processes is {processes}, but it is 1 or more, or null for one a core")
-        if on_worker_death not in list(OnDeath):
-            raise ConfigError(
-                f"parallelism.on_worker_death is {on_worker_death}, but it is restart or fail. "
-                "Try parallelism.on_worker_death=restart"
-            )
-        if max_restarts < 0:
-            raise ConfigError(f"parallelism.max_restarts is {max_restarts}, but it is at least 0")
-        for key, seconds in (("worker_timeout", worker_timeout), ("lock_timeout", lock_timeout)):
-            if not seconds > 0:
-                raise ConfigError(f"parallelism.{key} is {seconds} seconds, but it is above 0. Try parallelism.{key}=60")
-        self._processes = processes
+        super().__init__(processes, on_worker_death, max_restarts, worker_timeout, lock_timeout, start_method)
         self._lock = lock
-        self._on_death = OnDeath(on_worker_death)
-        self._max_restarts = max_restarts if self._on_death is OnDeath.restart else 0
-        self._worker_timeout = worker_timeout
-        self._lock_timeout = lock_timeout
-        self._start_method: StartMethod = start_method
-        self._deaths: list[Death] = []
-        self._heard: list[Event] = []
-        self._final: tuple[Tensor, Tensor] | None = None
 
-    def check(self, task: Task) -> None:
-        if task.num_seeds > 1:
-            raise ConfigError(
-                f"num_seeds={task.num_seeds} trains seeds side by side in one process, which hogwild does not: its workers are "
-                f"processes of their own. Try 'seed=range({task.seed},{task.seed + task.num_seeds})' -m, or "
-                "parallelism=deterministic"
-            )
-
-    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
-        (state,) = states
-        if state.details:
-            raise ConfigError("this checkpoint is of another parallelism; a resumed run keeps the one it was started with")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        processes = min(self._processes or cores, task.workers)
-        self._shares = [part.tolist() for part in np.array_split(np.arange(task.workers), processes)]
-        self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_")
-        self._ledger = Ledger.create(
-            processes, state.rounds, state.episodes_begun, task.budget, (state.env_steps, state.episodes, state.updates)
-        )
-        block = WeightBlock.create(
-            state.weights, state.optimizer_state, Path(self._folder.name) / "lock", self._lock, self._lock_timeout
-        )
+    def _prepare(self, task: Task, state: TrainingState, folder: Path) -> tuple[Callable[..., None], Callable[..., Any]]:
+        block = WeightBlock.create(state.weights, state.optimizer_state, folder / "lock", self._lock, self._lock_timeout)
         self._shared = SharedWeights(block, self._ledger, None, task.optimizer)
-
-        # Longer than it takes to notice and kill whoever holds the lock and does nothing, so that only that one dies.
-        patience = self._worker_timeout + self._lock_timeout
-
-        def arguments(index: int) -> tuple[Any, ...]:
-            return task, Placement(index, self._shares[index], patience), block, self._ledger
-
-        self._supervisor = Supervisor(
-            hogwild_worker.main,
-            arguments,
-            self._start_method,
-            self._worker_timeout,
-            heartbeat=lambda index: float(self._ledger.table[index, Slot.heartbeat]) * 1e-9,
-        )
-        try:
-            for index in range(processes):
-                self._supervisor.start(index)
-        except BaseException:
-            self.stop()  # those that did start
-            raise
-        return []
-
-    def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
-        self._listen(timeout)
-        return self._hand_over()
-
-    def listen(self) -> Sequence[Event]:
-        self._listen(0.0)
-        return self._hand_over()
-
-    def _listen(self, timeout: float) -> None:
-        # Kept, not returned: what was counted before an error is still handed over, by ``stop``.
-        for index, message in self._supervisor.listen(timeout):
-            self._heard.extend(self._take(index, message))
-        self._heard.extend(self._bury_the_dead())
-
-    def _hand_over(self) -> list[Event]:
-        heard, self._heard = self._heard, []
-        return heard
-
-    def _take(self, index: int, message: Any) -> Iterator[Event]:
-        match message:
-            case EpisodeEvent():
-                self._ledger.table[index, Slot.tickets_finished] += 1
-                yield message
-            case TallyEvent():
-                yield message
-            case NonFinite():
-                raise NonFiniteError(
-                    f"worker {message.worker} computed a value that is not finite in its window {message.window}: "
-                    f"{', '.join(message.terms)}. It was not applied. Try a lower optimizer.lr, or max_grad_norm=40"
-                )
-            case Crash():
-                self._supervisor.members[index].last_words = message.text
-
-    def _bury_the_dead(self) -> Iterator[Event]:
-        for death, words in self._supervisor.deaths():
-            last_words = death.last_words
-            for message in words:
-                if isinstance(message, Crash):
-                    last_words = message.text
-                else:
-                    yield from self._take(death.index, message)
-            self._deaths.append(Death(death.index, death.cause, last_words))
-            self._ledger.bury(death.index)
-            if len(self._deaths) > self._max_restarts:
-                raise too_many(self._deaths, self._max_restarts)
-            ids = self._shares[death.index]
-            names = f"worker {ids[0]}" if len(ids) == 1 else f"workers {ids[0]} to {ids[-1]}"
-            tail = f"\n{last_words.rstrip()}" if last_words else ""
-            yield Notice(
-                f"worker process {death.index} ({names}) {death.cause}; replaced, {len(self._deaths)} of at most "
-                f"{self._max_restarts} times{tail}"
-            )
-            self._supervisor.start(death.index)
-
-    def counts(self, index: int = 0) -> Counts:
-        return Counts(self._ledger.env_steps(), self._shared.updates(), self._ledger.episodes())
-
-    def first_step_taken(self) -> bool:
-        """Whether any worker has stepped its environment yet."""
-        return bool(self._ledger.table[:, Slot.stepping].any())
-
-    def weights(self, index: int = 0) -> Tensor:
-        return self._read()[0]
+        return hogwild_worker.main, lambda index: (task, self._placement(index), block, self._ledger)
 
     def _read(self) -> tuple[Tensor, Tensor]:
-        return self._final or self._shared.read()
+        return self._shared.read()
 
-    def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
-        if not self._pause():
-            self._heard.append(
-                Notice(f"a worker did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was")
-            )
-        weights, optimizer_state = self._read()
-        counts = self.counts()
-        rounds, episodes_begun = self._ledger.workers.numpy().copy()
-        if self._supervisor.members:
-            self._ledger.tell(Command.run)
-        state = TrainingState(
-            weights, optimizer_state, counts.updates, counts.env_steps, counts.episodes, rounds, episodes_begun
-        )
-        return state, self._hand_over()
+    def _updates(self) -> int:
+        return self._shared.updates()
 
-    def _pause(self) -> bool:
-        """Ask all processes to wait between two windows; whether all do within the limit."""
-        if not self._supervisor.members:
-            return True
-        barrier = self._ledger.raise_barrier()
-        deadline = time.monotonic() + _BARRIER_SECONDS
-        while True:
-            # Listened to meanwhile: a process that waits for room in its pipe would never come to the barrier.
-            self._listen(0.002)
-            if all(self._ledger.table[index, Slot.paused] == barrier for index in self._supervisor.members):
-                self._listen(0.0)
-                return True
-            if time.monotonic() > deadline:
-                return False
-
-    def stop(self) -> Sequence[Event]:
-        self._ledger.tell(Command.stop)
-        messages = self._supervisor.stop(_STOP_SECONDS)
-        for index, message in messages:
-            if not isinstance(message, Crash | NonFinite):
-                self._heard.extend(self._take(index, message))
-        self._final = self._shared.read()
+    def _release(self) -> None:
         self._shared.close()
-        self._folder.cleanup()
-        return self._hand_over()
 
     def figures(self, index: int = 0) -> dict[str, Any]:
         table = self._ledger.table
         pushes = int(table[:, Slot.pushes].sum())
         overlapping = int(table[:, Slot.overlapping].sum())
-        return {
-            "processes": len(self._shares),
-            "lock": self._lock,
-            "restarts": len(self._deaths),
-            "deaths": [f"process {death.index} {death.cause}" for death in self._deaths],
-            # Pushes during which another process was writing too: the most that could have lost an element to a race.
-            "overlapping_pushes": 0.0 if self._lock or not pushes else overlapping / pushes,
-        }
+        # Pushes during which another process was writing too: the most that could have lost an element to a race.
+        overlap = 0.0 if self._lock or not pushes else overlapping / pushes
+        return {**super().figures(index), "lock": self._lock, "overlapping_pushes": overlap}

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -116,7 +116,7 @@ class InProcess(ABC):
         except BaseException:
             self.stop()
             raise
-        self._begun = False
+        self._begun = self._told = False
         return notices
 
     def _with_pool(self, task: Task) -> Task:
@@ -162,7 +162,13 @@ class InProcess(ABC):
                         break
             reached = any(replica.env_steps >= until[replica.index] for replica in self.replicas)
             if reached or time.monotonic() >= deadline or not self._round():
-                return [event for replica in self.replicas for event in replica.hand_over()]
+                return [*self._compiled(), *(event for replica in self.replicas for event in replica.hand_over())]
+
+    def _compiled(self) -> Iterator[Event]:
+        """How compiling went, once that is known."""
+        if self.workers.compiler is not None and self._begun and not self._told:
+            self._told = True
+            yield Notice(self.workers.compiler.told())
 
     def _round(self) -> bool:
         """One window of every worker that can act; false if none can."""
@@ -218,4 +224,8 @@ class InProcess(ABC):
         return [event for replica in self.replicas for event in replica.hand_over()]
 
     def figures(self, index: int = 0) -> dict[str, Any]:
-        return {"env_processes": self._env_processes}
+        compiler = self.workers.compiler
+        return {
+            "env_processes": self._env_processes,
+            "compiled_functions": 0 if compiler is None else compiler.programs,
+        }

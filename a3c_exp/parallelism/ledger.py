@@ -20,6 +20,7 @@ class Command(IntEnum):
     run = 0
     pause = 1
     stop = 2
+    close = 3  # no worker is left: a main agent ends once it has applied what was reported
 
 
 class Slot(IntEnum):
@@ -37,6 +38,8 @@ class Slot(IntEnum):
     overlapping = 9  # lock-free pushes during which another process was writing too [worker]
     paused = 10  # the number of the barrier that it waits at, or last waited at [worker]
     stepping = 11  # 1 once it took its first environment step [worker]
+    updates_reserved = 12  # updates that the windows it is in may make [worker, under the lock]
+    queue_most = 13  # gradients that once waited at the same time [main agent]
 
 
 @dataclass(frozen=True)
@@ -129,18 +132,33 @@ class Ledger:
         self.table[slot, Slot.steps_reserved] = wanted
         return wanted
 
+    def reserve_updates(self, slot: int, wanted: int) -> int:
+        """Take the right to at most ``wanted`` updates, until ``settle_steps``; returns how many. Call under the lock."""
+        if self.budget.max_updates is not None:
+            table = self.table
+            promised = int((table[:, Slot.pushes] + table[:, Slot.updates_reserved]).sum())
+            wanted = max(0, min(wanted, self.budget.max_updates - self.base_updates - promised))
+        self.table[slot, Slot.updates_reserved] = wanted
+        return wanted
+
     def settle_steps(self, slot: int, taken: int) -> None:
-        """Say how many of the reserved steps were taken; the rest goes back."""
+        """Say how many of the reserved steps were taken; the rest goes back, and so do reserved updates."""
         # In this order: between the two lines too much is promised, which others can wait out, never too little.
         self.table[slot, Slot.steps_done] += taken
         self.table[slot, Slot.steps_reserved] = 0
+        self.table[slot, Slot.updates_reserved] = 0
 
-    def bury(self, slot: int) -> int:
-        """Give back what a dead process held, after all it said was received; returns how many episodes that leaves."""
+    def bury(self, slot: int, keep_reserved: bool = False) -> int:
+        """Give back what a dead process held, after all it said was received; returns how many episodes that leaves.
+
+        With ``keep_reserved`` its steps stay reserved: what it reported may not be counted yet, and its replacement, which
+        waits for that, gives them back.
+        """
         row = self.table[slot]
         lost = int(row[Slot.tickets_taken] - row[Slot.tickets_returned] - row[Slot.tickets_finished])
         row[Slot.tickets_returned] += lost
-        row[Slot.steps_reserved] = 0
+        if not keep_reserved:
+            row[Slot.steps_reserved] = row[Slot.updates_reserved] = 0
         row[Slot.push_ended] = row[Slot.push_begun]
         row[Slot.paused] = 0
         return lost

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -131,17 +131,21 @@ class Supervisor:
             self._forget(member)
         return found
 
-    def stop(self, limit: float) -> list[tuple[int, Any]]:
-        """Wait at most ``limit`` seconds for processes that were told to end, then kill; returns their last messages."""
+    def stop(self, limit: float, spare: Collection[int] = ()) -> list[tuple[int, Any]]:
+        """Wait at most ``limit`` seconds for processes that were told to end, then kill; returns their last messages.
+
+        Those with an index in ``spare`` are listened to, but neither waited for nor killed.
+        """
         deadline = time.monotonic() + limit
         messages: list[tuple[int, Any]] = []
-        while time.monotonic() < deadline and any(m.process.exitcode is None for m in self.members.values()):
+        ending = [member for member in self.members.values() if member.index not in spare]
+        while time.monotonic() < deadline and any(member.process.exitcode is None for member in ending):
             messages += self.listen(0.02)
-            for member in self.members.values():
+            for member in ending:
                 member.process.join(0.001)
-        for member in self.members.values():
+        for member in ending:
             member.process.kill()  # all at once, then each is waited for
-        for member in list(self.members.values()):
+        for member in ending:
             _kill(member.process)
             messages += self._drain(member)
             self._forget(member)
@@ -159,11 +163,10 @@ def _kill(process: BaseProcess) -> None:
     process.join(1.0)
 
 
-def too_many(deaths: Sequence[Death], allowed: int) -> WorkerError:
-    """The error for one death more than a run survives."""
+def too_many(deaths: Sequence[Death], allowed: int, who: str) -> WorkerError:
+    """The error for one death more than a run survives; ``who`` names the last."""
     last = deaths[-1]
     words = f"\n{last.last_words.rstrip()}" if last.last_words else ""
     return WorkerError(
-        f"worker process {last.index} {last.cause}; that is death {len(deaths)}, and {allowed} are allowed "
-        f"(parallelism.max_restarts){words}"
+        f"{who} {last.cause}; that is death {len(deaths)}, and {allowed} are allowed (parallelism.max_restarts){words}"
     )

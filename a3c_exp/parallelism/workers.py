@@ -1,6 +1,6 @@
 """K workers of one process, stacked: the part that every kind of parallelism shares."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.core.compiling import Compiler
 from a3c_exp.core.distributions import draw_noise
 from a3c_exp.core.stacking import Stacked, stack
 from a3c_exp.learner import Stat, clip_by_norm, window_loss
@@ -56,6 +57,7 @@ class StackedWorkers:
         take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
         share_weights: one row of weights serves all workers of a training.
         keep_actions: so that ``rollout.save`` can tell where each worker stands.
+        compiler: to use if the task wants one; ``None`` makes a new one.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class StackedWorkers:
         take_ticket: Callable[[int], bool],
         share_weights: bool = False,
         keep_actions: bool = False,
+        compiler: Compiler | None = None,
     ) -> None:
         self.members = list(members)
         self._task = task
@@ -78,6 +81,7 @@ class StackedWorkers:
         seeds = len({member.seed for member in self.members})
         rows = seeds if share_weights else len(self.members)
         self.weights = self.layout.flatten(model).repeat(rows, 1)
+        self.compiler = (compiler or Compiler()) if task.compile else None
         self.rollout = Rollout(
             model,
             self.layout,
@@ -87,6 +91,7 @@ class StackedWorkers:
             task.max_episode_steps,
             self._begin_episode,
             keep_actions,
+            self.compiler,
         )
         self._loss = window_loss(model, self.layout, task.learner)
         self._own_coefs: tuple[Tensor, ...] = ()
@@ -106,7 +111,9 @@ class StackedWorkers:
         inputs = (*window, *self._own_coefs)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
-            self._stacked_gradient = stack(self._loss, self.weights, inputs, self._stackable, differentiate=True)
+            self._stacked_gradient = stack(
+                self._loss, self.weights, inputs, self._stackable, differentiate=True, compiler=self.compiler
+            )
         gradients, figures = self._stacked_gradient(*inputs)
         with torch.inference_mode():
             limit = self._task.learner.max_grad_norm
@@ -134,3 +141,18 @@ class StackedWorkers:
 
     def close(self) -> None:
         self.envs.close()
+
+
+def compile_ahead(task: Task, sizes: Iterable[int]) -> Compiler:
+    """Live one window with each number of workers, so that machine code lies ready for processes that will host as many:
+    they must show life every few seconds, which nobody can who compiles."""
+    compiler = Compiler()
+    for k in sizes:
+        members = [Member(task.seed, worker) for worker in range(k)]
+        rounds, begun = np.zeros((2, k), np.int64)
+        workers = StackedWorkers(task, members, rounds, begun, lambda _: True, compiler=compiler)
+        try:
+            workers.round(np.full(k, task.learner.n_step))
+        finally:
+            workers.close()
+    return compiler

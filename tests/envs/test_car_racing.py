@@ -10,6 +10,8 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from skimage.color import rgb2gray
 
+from a3c_exp.assembly import assemble
+from a3c_exp.compose import jobs
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.envs.car_racing import CarRacingEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
@@ -245,3 +247,14 @@ def test_a_wrong_value_is_named_with_what_is_allowed(options: dict[str, Any], sa
         CarRacingEnvironments(**options)
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_evaluation_does_not_give_up_although_training_does() -> None:
+    (job,) = jobs(["env=car_racing", "env.hopeless=3", "env.frame_skip=4"], multirun=False)
+    task = assemble(job.config).task
+    for make, ends in ((task.make_envs, True), (task.make_evaluation_envs, False)):
+        envs = make(num_envs=1)
+        envs.reset(0, seed=1)
+        brake = np.array([3])
+        assert any(envs.step(brake, np.array([True])) for _ in range(5)) == ends
+        assert envs.default_max_episode_steps == 249  # everything else is as in training

@@ -109,6 +109,8 @@ class NaiveWorker:
                 with torch.no_grad():
                     next_value = float(self.model(self.observation, self.memory).value)
             learned = (reward + self.spec.reward_shift) / self.spec.reward_scale
+            if self.spec.reward_clip is not None:
+                learned = max(-self.spec.reward_clip, min(self.spec.reward_clip, learned))
             steps.append(Step(before, action, learned, terminated, truncated, next_value, first))
             if terminated or truncated:
                 self.ended.append((self.return_, self.length, "terminated" if terminated else "truncated", self.seed))

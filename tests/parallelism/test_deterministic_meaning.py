@@ -30,6 +30,7 @@ ALL_AT_ONCE: dict[str, Any] = {
     "max_grad_norm": 0.5,
     "reward_shift": 0.5,
     "reward_scale": 2.0,
+    "reward_clip": 0.7,
     "gamma": 0.9,
     "loss": LossSpec(0.7, 0.05, ValueLoss.huber, Reduction.sum, Reduction.mean, Reduction.sum),
     "exploration": Exploration(

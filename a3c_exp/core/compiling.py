@@ -1,0 +1,171 @@
+"""A taped program as machine code: torch's Inductor ahead of time, kept on disk from run to run.
+
+A tape that the TorchScript executor walks pays a few microseconds for each small operation. Compiled, neighbouring operations
+become one loop and the walk is C++. The first time costs tens of seconds and needs a C++ compiler; what comes of it is kept
+under a name made of the program itself, the versions and the processor, so that it is found again and never mistaken.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from operator import getitem
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from a3c_exp.core.tape import Place, Program
+
+Compiled = Callable[..., Sequence[Tensor]]
+
+
+class Compiler:
+    """Compiles programs, remembers how that went, and keeps the results in a folder.
+
+    Args:
+        folder: where compiled programs are kept; ``None`` takes ``a3c_exp/compiled`` in the person's cache folder.
+
+    Attributes:
+        seconds: spent compiling so far; 0 where everything was found in the folder.
+        programs: how many run compiled.
+        failures: why others do not, a line each.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        self.folder = folder or Path(home).expanduser() / "a3c_exp" / "compiled"
+        self.seconds = 0.0
+        self.programs = 0
+        self.failures: list[str] = []
+
+    def compile(self, program: Program, weights: Tensor, examples: Sequence[Tensor]) -> Compiled | None:
+        """The program as a function ``(weights, *inputs) -> outputs``; ``None`` if that cannot be had.
+
+        Args:
+            program: whose constants may be views of ``weights``.
+            weights: ``[R, P]``, contiguous.
+            examples: one input of each kind; every later call must bring the same shapes, strides and types.
+        """
+        try:
+            library = self.folder / f"{_key(program, weights)}.so"
+            if not library.exists():
+                began = time.monotonic()
+                self._build(program, weights, examples, library)
+                self.seconds += time.monotonic() - began
+            run = torch._C._aoti.AOTIModelContainerRunnerCpu(str(library), 1).run
+        except Exception as error:  # whatever a compiler, a linker or a full disk has to say: the run goes on without
+            self.failures.append(_first_line(error))
+            return None
+        self.programs += 1
+
+        def call(*inputs: Tensor) -> Sequence[Tensor]:
+            outputs: Sequence[Tensor] = run(list(inputs))
+            return outputs
+
+        return call
+
+    def told(self) -> str:
+        """What a person should know of it, in a sentence."""
+        if self.failures:
+            return f"compile=true: not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
+        if self.seconds:
+            return f"compiled in {self.seconds:.0f} s; kept in {self.folder}, so the next run like this starts at once"
+        return f"compiled before: {self.programs} functions found in {self.folder}"
+
+    def _build(self, program: Program, weights: Tensor, examples: Sequence[Tensor], library: Path) -> None:
+        compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+        if compiler is None:
+            raise RuntimeError("there is no C++ compiler (g++ or clang++) on this machine; install one, or say compile=false")
+        import torch._inductor  # two seconds, and only those who compile pay them
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Beside its last place, so that it gets there whole or not at all, whoever else compiles the same.
+        with (
+            tempfile.TemporaryDirectory(dir=self.folder, prefix="building_") as scratch,
+            warnings.catch_warnings(action="ignore"),
+            torch.no_grad(),
+        ):
+            path = Path(scratch) / "compiled.so"
+            options = {
+                "aot_inductor.output_path": str(path),
+                "cpp.threads": 1,  # a worker keeps to one core
+                "compile_threads": 1,  # no pool of processes that outlives a Ctrl-C
+            }
+            inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))
+            torch._inductor.aot_compile(_graph(program, weights), inputs, options=options)
+            path.replace(library)
+
+
+def _graph(program: Program, weights: Tensor) -> fx.GraphModule:
+    """The program with the weights as its first input."""
+    root, graph = nn.Module(), fx.Graph()
+    flat = graph.placeholder("weights")
+    known: dict[Place, Any] = {place: graph.placeholder(f"input_{i}") for i, place in enumerate(program.inputs)}
+    for place, tensor in program.constants.items():
+        offset = _offset(tensor, weights)
+        if offset is not None:
+            view = (flat, list(tensor.shape), list(tensor.stride()), offset)
+            known[place] = graph.call_function(torch.ops.aten.as_strided.default, view)
+        else:
+            name = f"constant_{len(known)}"
+            root.register_buffer(name, tensor.clone())
+            known[place] = graph.get_attr(name)
+    for operation in program.operations:
+        args, kwargs = operation.given(known)
+        node = graph.call_function(operation.func, args, kwargs)
+        if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
+            operation.learn(known, node)
+        else:
+            operation.learn(known, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
+    graph.output(tuple(known[place] for place in program.outputs))
+    return fx.GraphModule(root, graph)
+
+
+def _offset(tensor: Tensor, weights: Tensor) -> int | None:
+    """At which of the weights' numbers the tensor begins; ``None`` if it lies elsewhere."""
+    if tensor.untyped_storage().data_ptr() != weights.untyped_storage().data_ptr():
+        return None
+    return int(tensor.storage_offset()) - int(weights.storage_offset())
+
+
+def _key(program: Program, weights: Tensor) -> str:
+    """A name for what would be compiled, the same in every process."""
+    numbers: dict[Place, int] = {}
+
+    def name(place: Place) -> str:
+        number = numbers.setdefault(place, len(numbers))
+        return f"%{number}{list(place[1])}{list(place[2])}{place[3]}"
+
+    said = [torch.__version__, _processor(), f"weights {list(weights.shape)}"]
+    said += [f"input {name(place)}" for place in program.inputs]
+    for place, tensor in program.constants.items():
+        offset = _offset(tensor, weights)
+        value = offset if offset is not None else hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
+        said.append(f"constant {name(place)} = {value}")
+    for operation in program.operations:
+        arguments = [repr(leaf) if place is None else name(place) for leaf, place in operation.arguments]
+        results = [place and name(place) for place in operation.results]
+        said.append(f"{results} = {operation.func}({arguments}, {operation.structure})")
+    said += [f"output {name(place)}" for place in program.outputs]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+
+
+def _processor() -> str:
+    """What machine code depends on: the kind of processor with everything it can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        kind = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    except OSError:
+        kind = [platform.processor()]
+    return " ".join([platform.machine(), torch.backends.cpu.get_cpu_capability(), *kind])
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

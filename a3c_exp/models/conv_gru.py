@@ -1,0 +1,157 @@
+"""The CarRacing article's network: convolutions over pictures, a GRU that remembers, policy and value."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from gymnasium import Space
+from gymnasium.spaces import Box
+from torch import Tensor, nn
+
+from a3c_exp.core.errors import ConfigError
+from a3c_exp.models.cells import GRUCell
+from a3c_exp.models.heads import HeadSpec, make_head
+from a3c_exp.models.initialisation import initialise
+from a3c_exp.models.pictures import Norm, NormedConv, NormKind, PReLU
+from a3c_exp.models.recurrent import Recurrent
+
+_BIAS = 0.01
+_PADDING = 1
+
+
+class ConvGRU(Recurrent):
+    """Norm, convolutions with a PReLU each, norm, GRU cell, then policy and value on its memory.
+
+    The defaults are the CarRacing article's: 4 -> 32 channels by a 4x4 kernel, then three times 3x3, all with stride 2 and
+    padding 1, which leaves 32 x 6 x 6 = 1152 features of a 96x96 picture, and a GRU of 256. Its BatchNorm, which at batch size
+    1 is an instance norm in training and something else in evaluation, is replaced by norms without running statistics: what
+    the network says of a picture depends neither on the mode nor on which other pictures are in the batch.
+
+    Args:
+        observation_space: a Box ``[channels, height, width]``.
+        action_space: any.
+        channels, kernels, strides: of the convolutions, one number each.
+        memory: numbers that the cell remembers and shows to policy and value.
+        norm: of the pictures before and of the features behind the convolutions: instance, layer or none.
+        head: the policy's last layer.
+        orthogonal: draw orthogonal weights and zero biases; otherwise as the article does: ``xavier_uniform`` with
+            leaky_relu's gain and biases of 0.01 but for the GRU, whose weights are torch's own and whose biases are 0.
+        seed: of the weights.
+
+    Raises:
+        ConfigError: observations are no pictures or too small for the strides, an unknown norm, sizes below 1, or a head that
+            does not fit the action space.
+    """
+
+    stackable = False
+
+    def __init__(
+        self,
+        observation_space: Space[Any],
+        action_space: Space[Any],
+        channels: Sequence[int] = (32, 32, 32, 32),
+        kernels: Sequence[int] = (4, 3, 3, 3),
+        strides: Sequence[int] = (2, 2, 2, 2),
+        memory: int = 256,
+        norm: str = "instance",
+        head: HeadSpec | None = None,
+        orthogonal: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        _refuse_impossible(channels, kernels, strides, memory, norm)
+        shape = _picture(observation_space)
+        inputs = _features(shape, channels, kernels, strides, NormKind(norm))
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
+            first, *others = (
+                nn.Conv2d(before, after, kernel, stride, _PADDING)
+                for (before, after), kernel, stride in zip(
+                    itertools.pairwise((shape[0], *channels)), kernels, strides, strict=True
+                )
+            )
+            self.convs = nn.ModuleList([NormedConv(Norm(shape[0], NormKind(norm)), first), *others])
+            self.activations = nn.ModuleList(PReLU() for _ in channels)
+            self.norm_out = Norm(channels[-1], NormKind(norm))
+            self.cell = GRUCell(inputs, memory)
+            self.policy = make_head(memory, action_space, head or HeadSpec())
+            self.value = nn.Linear(memory, 1)
+        self.state_size = self.cell.state_size
+        self.family = self.policy.family
+        initialise(self, self.policy, self.value, None, orthogonal, seed)
+        if not orthogonal:
+            self._as_published(seed)
+
+    def features(self, observation: Tensor) -> Tensor:
+        pictures = observation
+        for conv, activation in zip(self.convs, self.activations, strict=True):
+            pictures = activation(conv(pictures))
+        features: Tensor = self.norm_out(pictures).flatten(1)
+        return features
+
+    def _as_published(self, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        gain = nn.init.calculate_gain("leaky_relu")
+        with torch.no_grad():
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    nn.init.xavier_uniform_(layer.weight, gain, generator)
+                    assert layer.bias is not None
+                    layer.bias.fill_(_BIAS)
+            self.cell.bias_ih.zero_()
+            self.cell.bias_hh.zero_()
+
+
+def _picture(space: Space[Any]) -> tuple[int, int, int]:
+    """Channels, height and width of what is observed."""
+    if not isinstance(space, Box) or len(space.shape) != 3:
+        raise ConfigError(
+            f"model=conv_gru reads pictures [channels, height, width], but this task observes {' '.join(str(space).split())}. "
+            "Try model=recurrent_mlp"
+        )
+    channels, height, width = space.shape
+    if width <= 4 < channels:
+        raise ConfigError(
+            f"model=conv_gru reads pictures [channels, height, width], but this task's are {list(space.shape)}, channels last. "
+            "Try env=car_racing, or a wrapper that moves them to the front"
+        )
+    return channels, height, width
+
+
+def _features(
+    picture: tuple[int, int, int], channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], norm: NormKind
+) -> int:
+    """How many numbers the convolutions make of a picture."""
+    sides = list(picture[1:])
+    for kernel, stride in zip(kernels, strides, strict=True):
+        if min(sides) + 2 * _PADDING < kernel:
+            raise ConfigError(
+                f"model.kernels={list(kernels)} and model.strides={list(strides)} leave nothing of pictures of "
+                f"{picture[1]}x{picture[2]}. Try fewer layers, such as 'model.channels=[32,32]' 'model.kernels=[4,3]' "
+                "'model.strides=[2,2]'"
+            )
+        sides = [(side + 2 * _PADDING - kernel) // stride + 1 for side in sides]
+    if norm is NormKind.instance and sides == [1, 1]:
+        raise ConfigError(
+            "model.norm=instance takes each channel's mean away, but the convolutions leave one number a channel of pictures "
+            f"of {picture[1]}x{picture[2]}. Try model.norm=layer"
+        )
+    return channels[-1] * sides[0] * sides[1]
+
+
+def _refuse_impossible(channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], memory: int, norm: str) -> None:
+    for key, numbers in (("channels", channels), ("kernels", kernels), ("strides", strides)):
+        if not numbers or min(numbers) < 1:
+            raise ConfigError(
+                f"model.{key} is {list(numbers)}, but there is at least one convolution, and each number is at least 1. "
+                f"Try 'model.{key}=[{'32,32' if key == 'channels' else '3,3'}]'"
+            )
+    if not len(channels) == len(kernels) == len(strides):
+        raise ConfigError(
+            f"model.channels, model.kernels and model.strides have {len(channels)}, {len(kernels)} and {len(strides)} numbers, "
+            "but each convolution has one of each. Try 'model.channels=[32,32]' 'model.kernels=[4,3]' 'model.strides=[2,2]'"
+        )
+    if memory < 1:
+        raise ConfigError(f"model.memory is {memory}, but it is at least 1. Try model.memory=256")
+    if norm not in list(NormKind):
+        raise ConfigError(f"model.norm is {norm}, but it is one of {', '.join(NormKind)}. Try model.norm=instance")

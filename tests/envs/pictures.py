@@ -1,0 +1,42 @@
+"""A task that observes pictures and costs nothing to step; importing this module registers it as ``Pictures-v0``."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
+
+
+class Pictures(gymnasium.Env[NDArray[np.float32], np.int64]):
+    """Pays 1 for the action that says which of four places of the picture before last was bright, so that it takes a memory."""
+
+    def __init__(self, shape: tuple[int, int, int] = (2, 20, 18), length: int = 20, render_mode: str | None = None) -> None:
+        self.shape, self.length, self.render_mode = tuple(shape), length, render_mode
+        self.observation_space = Box(0.0, 1.0, self.shape, np.float32)
+        self.action_space = Discrete(4)
+        self._places = [0, 0]
+        self._time = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        super().reset(seed=seed)
+        self._time = 0
+        self._places = [0, 0]
+        return self._picture(), {}
+
+    def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        reward = float(action == self._places[-2])
+        self._time += 1
+        return self._picture(), reward, self._time == self.length, False, {}
+
+    def _picture(self) -> NDArray[np.float32]:
+        place = int(self.np_random.integers(4))
+        self._places.append(place)
+        picture = 0.2 * self.np_random.random(self.shape, dtype=np.float32)
+        row, column = divmod(place, 2)
+        height, width = self.shape[1] // 2, self.shape[2] // 2
+        picture[:, row * height : (row + 1) * height, column * width : (column + 1) * width] += 0.7
+        return picture
+
+
+gymnasium.register("Pictures-v0", entry_point=Pictures, max_episode_steps=50)
