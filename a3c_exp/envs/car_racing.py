@@ -1,6 +1,10 @@
 """CarRacing-v3 as the CarRacing article drives it: four grey frames, a few actions, brakes on while the frames come in."""
 
+import os
+from collections.abc import Sequence
 from typing import Any, Literal
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
 
 import gymnasium
 import numpy as np
@@ -95,12 +99,12 @@ class CarRacingEnvironments:
         game.reset(seed=seed)
         frames = self.observation[index]
         missing = max(1, STACK - self._braking_steps)
-        if missing > 1 or self._braking_steps < STACK:
+        if self._braking_steps < STACK:
             self._draw(game, frames[0])
             frames[1:missing] = frames[0]
         owed = 0.0
         for frame in range(self._braking_steps):
-            owed += game.step(BRAKE)[1]
+            owed += self._frame(game, BRAKE)[0]
             place = STACK - self._braking_steps + frame
             if place >= 0:
                 self._draw(game, frames[place])
@@ -108,13 +112,14 @@ class CarRacingEnvironments:
         self._progress[index] = (game.tile_visited_count, 0)
 
     def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        controls = self._decode(action)
+        controls = self._decode(action).tolist()
         any_end = False
         for k in live.nonzero()[0].tolist():
             game, control = self.games[k], controls[k]
             reward, self._owed[k] = self._owed[k], 0.0
+            terminated = False
             for _ in range(self._frame_skip):
-                _, paid, terminated, _, _ = game.step(control)
+                paid, terminated = self._frame(game, control)
                 reward += paid
                 if terminated:
                     break
@@ -127,6 +132,12 @@ class CarRacingEnvironments:
             self.truncated[k] = truncated
             any_end = any_end or terminated or truncated
         return any_end
+
+    def _frame(self, game: CarRacingGame, control: Sequence[float]) -> tuple[float, bool]:
+        reward, terminated, _ = game.advance(*control)
+        if self._human:
+            game.render()  # type: ignore[no-untyped-call]
+        return reward, terminated
 
     def _draw(self, game: CarRacingGame, out: NDArray[np.float32]) -> None:
         self._grey(game.picture() if self._large else game.state_pixels(), out)
