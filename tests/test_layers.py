@@ -36,7 +36,7 @@ LAYERS = [
     {"trainer"},
     {"assembly", "seed_run", "experiment"},
     {"sweep"},
-    {"__main__", "evaluate", "report"},
+    {"__main__", "evaluate", "play", "report"},
 ]
 NEIGHBOURS = {
     ("rollout", "learner"),
