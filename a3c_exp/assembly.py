@@ -18,7 +18,7 @@ from a3c_exp.core.types import LearnerSpec, TrainingState
 from a3c_exp.evaluation import EvaluationSpec, Evaluator
 from a3c_exp.exploration import Exploration, Spread
 from a3c_exp.parallelism.base import Parallelism, Task
-from a3c_exp.show import require_encoder
+from a3c_exp.pictures.film import require_encoder
 from a3c_exp.track import Cadence
 
 

@@ -24,6 +24,7 @@ _EXAMPLES = """examples:
   python -m a3c_exp.evaluate outputs/2026-11-21/15-20-10_cartpole/seed=3
 """
 _BATCH = 50
+_BETWEEN_PICTURES = 50
 _MIN_SEEDS = 3
 """Fewer say nothing about the spread between seeds; the report counts alike."""
 
@@ -59,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write an mp4 of the (first seed's) first episode to its videos/",
     )
+    parser.add_argument("--plain", action="store_true", help="with --video: the task's picture and nothing over it")
+    parser.add_argument(
+        "--saliency",
+        action="store_true",
+        help="with --video: beside the picture what the network sees and where it looks; alone: pictures of that, every "
+        f"{_BETWEEN_PICTURES} steps of the first episode",
+    )
     parser.add_argument("--render", action="store_true", help="show the first episode in a window")
     return parser
 
@@ -69,6 +77,7 @@ class _Subject:
 
     Attributes:
         directory: the run directory they come from.
+        pictures: where videos and pictures of them go.
         seed: that the run trained with.
         checkpoint: the file.
         weights: ``[P]``.
@@ -76,6 +85,7 @@ class _Subject:
     """
 
     directory: Path
+    pictures: Path
     seed: int
     checkpoint: Path
     weights: "Tensor"
@@ -84,6 +94,8 @@ class _Subject:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    if arguments.plain and not arguments.video:
+        raise ConfigError("--plain says what a video leaves out, and none was asked for. Try --video --plain")
     from a3c_exp.resume import saved_config
 
     config = saved_config(arguments.run)
@@ -101,7 +113,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     from a3c_exp.assembly import assemble
     from a3c_exp.evaluation import EvaluationSpec, Evaluator
-    from a3c_exp.show import show
+    from a3c_exp.show import photograph, show
 
     torch.set_num_threads(1)
     spec = EvaluationSpec(
@@ -117,10 +129,26 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         for directory, config in zip(seeds or [arguments.run], configs, strict=True)
     ]
     first = subjects[0]
-    shown: Shown | None = None
+    shown: list[tuple[str, str]] = []
     if arguments.video or arguments.render:
         # Before the numbers: a missing display or encoder should be known at once.
-        shown = show(task, first.weights, spec, arguments.seed, first.directory / "videos", arguments.video, arguments.render)
+        shown = _shown_rows(
+            show(
+                task,
+                first.weights,
+                spec,
+                arguments.seed,
+                first.pictures / "videos",
+                arguments.video,
+                arguments.render,
+                arguments.plain,
+                arguments.saliency,
+            )
+        )
+    elif arguments.saliency:
+        folder = first.pictures / "screenshots"
+        taken = photograph(task, first.weights, spec, arguments.seed, folder, _BETWEEN_PICTURES)
+        shown = [("pictures", f"{len(taken)} in {taken[0].parent}, one every {_BETWEEN_PICTURES} steps")]
     envs = task.make_envs(num_envs=min(spec.episodes, _BATCH))
     try:
         model, layout = task.model(envs)
@@ -170,7 +198,7 @@ def _subject(directory: Path, seed: int, which: str) -> _Subject:
 
     path = _checkpoint(directory, which)
     content = read(path)
-    return _Subject(directory, seed, path, content["weights"], content["env_steps"], content["updates"])
+    return _Subject(directory, directory, seed, path, content["weights"], content["env_steps"], content["updates"])
 
 
 def _checkpoint(run: Path, which: str) -> Path:
@@ -182,7 +210,7 @@ def _checkpoint(run: Path, which: str) -> Path:
     return Checkpoints(best.parent, keep_last=1).latest() if which in ("best", "last") else Path(which)
 
 
-def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", shown: "Shown | None") -> None:
+def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", shown: Sequence[tuple[str, str]]) -> None:
     kind = "sampled actions" if arguments.stochastic else "deterministic actions"
     rows = [
         ("checkpoint", f"{path} (after {evaluation.env_step:,} environment steps)"),
@@ -193,7 +221,7 @@ def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", 
         ("median", f"{evaluation.median:.1f}"),
         ("range", f"{evaluation.min:.1f} to {evaluation.max:.1f}"),
     ]
-    _print_rows([*rows, *_shown_rows(shown)])
+    _print_rows([*rows, *shown])
 
 
 def _print_seed(subject: _Subject, evaluation: "Evaluation") -> None:
@@ -203,7 +231,7 @@ def _print_seed(subject: _Subject, evaluation: "Evaluation") -> None:
     print(f"{f'seed {subject.seed}':<14} {evaluation.mean:>9.1f} {interval:<22} {where}", flush=True)
 
 
-def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluation"], shown: "Shown | None") -> None:
+def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluation"], shown: Sequence[tuple[str, str]]) -> None:
     from a3c_exp.seed_mean import mean_evaluation
 
     whole = mean_evaluation(evaluations, best=False)
@@ -218,14 +246,14 @@ def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluatio
         ("median seed", f"{whole.median:.1f}"),
         ("seeds' range", f"{min(means):.1f} to {max(means):.1f}"),
     ]
-    _print_rows([*rows, *_shown_rows(shown)])
+    _print_rows([*rows, *shown])
 
 
-def _shown_rows(shown: "Shown | None") -> list[tuple[str, str]]:
-    if shown is None:
-        return []
+def _shown_rows(shown: "Shown") -> list[tuple[str, str]]:
     rows = [("shown", f"one episode of {shown.length} steps, return {shown.return_:.1f}")]
-    return rows if shown.path is None else [*rows, ("video", str(shown.path))]
+    if shown.path is None:
+        return rows
+    return [*rows, ("video", str(shown.path)), ("", f"{shown.frames_per_second:g} frames a second")]
 
 
 def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
