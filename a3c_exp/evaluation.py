@@ -19,6 +19,9 @@ from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.optimizers.flat import FlatLayout
 from a3c_exp.seeding import Purpose, env_seed, stream
 
+BATCH = 50
+"""Episodes side by side, at most, where nothing else runs."""
+
 
 @dataclass(frozen=True)
 class EvaluationSpec:
