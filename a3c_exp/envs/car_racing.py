@@ -1,7 +1,8 @@
 """CarRacing-v3 as the CarRacing article drives it: four grey frames, a few actions, brakes on while the frames come in."""
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
@@ -9,6 +10,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets who
 import gymnasium
 import numpy as np
 from gymnasium import Space
+from gymnasium.envs.box2d.car_racing import FPS
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
@@ -125,6 +127,8 @@ class CarRacingEnvironments:
             for _ in range(self._frame_skip):
                 paid, terminated = self._frame(game, control)
                 reward += paid
+                if self.on_frame is not None and k == 0:
+                    self.on_frame()
                 if terminated:
                     break
             frames = self.observation[k]
@@ -157,6 +161,19 @@ class CarRacingEnvironments:
         """The picture ``[400, 600, 3]`` of the first game, if made with ``render_mode="rgb_array"``."""
         assert self.games[0].render_mode == "rgb_array", "made without render_mode='rgb_array'"
         return rgb(self.games[0].picture())
+
+    on_frame: Callable[[], None] | None = None
+    """Called after every frame of the first game, the frames within a step too, for whoever wants to render them all."""
+    frames_per_second = float(FPS)
+
+    @property
+    def action_names(self) -> Sequence[str]:
+        return self._decode.names
+
+    def facts(self) -> dict[str, float]:
+        """The first car's true speed, in the game's own units of length a second."""
+        car: Any = self.games[0].car
+        return {"speed": math.hypot(*car.hull.linearVelocity)}
 
     def close(self) -> None:
         for game in self.games:
