@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.envs.car_racing_actions import BRAKE, CarActions
+from a3c_exp.envs.car_racing_envpool import EnvPoolGame
 from a3c_exp.envs.car_racing_game import CarRacingGame
 from a3c_exp.envs.car_racing_pixels import SIZE, GreyPixels, Preprocessing, Source
 from a3c_exp.envs.car_racing_view import CarRacingView, rgb
@@ -43,14 +44,15 @@ class CarRacingEnvironments:
         hopeless: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never, and
             evaluations never do.
         domain_randomize: gymnasium's own option: other colours on every track.
+        backend: ``gymnasium``, or ``envpool`` for another renderer and other tracks in training (an extra).
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Raises:
         ConfigError: a value is out of its range.
     """
 
-    for_evaluation: ClassVar[Mapping[str, Any]] = {"hopeless": None}
-    """A policy is judged by whole episodes."""
+    for_evaluation: ClassVar[Mapping[str, Any]] = {"hopeless": None, "backend": "gymnasium"}
+    """A policy is judged by whole episodes of gymnasium's own game."""
 
     def __init__(
         self,
@@ -63,8 +65,14 @@ class CarRacingEnvironments:
         preprocessing: Preprocessing = "numpy",
         hopeless: int | None = None,
         domain_randomize: bool = False,
+        backend: Literal["gymnasium", "envpool"] = "gymnasium",
         render_mode: str | None = None,
     ) -> None:
+        if backend == "envpool" and (source == "render" or domain_randomize or render_mode is not None):
+            raise ConfigError(
+                "env.backend=envpool has one small picture, in colours of its own. Leave out env.source=render and "
+                "env.domain_randomize, or try env.backend=gymnasium"
+            )
         limits = (("frame_skip", frame_skip, 1), ("braking_steps", braking_steps, 0), ("hopeless", hopeless, 1))
         for name, value, least in limits:
             if value is not None and value < least:
@@ -86,10 +94,11 @@ class CarRacingEnvironments:
         self._hopeless = hopeless
         self._large = source == "render"
         self._grey = GreyPixels(source, crop, preprocessing)
-        self._human = render_mode == "human"
         view = CarRacingView()
-        self.games = [
-            CarRacingGame(view, always_draw=False, render_mode=render_mode, domain_randomize=domain_randomize)
+        self.games: list[CarRacingGame | EnvPoolGame] = [
+            EnvPoolGame()
+            if backend == "envpool"
+            else CarRacingGame(view, always_draw=False, render_mode=render_mode, domain_randomize=domain_randomize)
             for _ in range(num_envs)
         ]
         self.observation = np.zeros((num_envs, STACK, SIZE, SIZE), np.float32)
@@ -141,14 +150,17 @@ class CarRacingEnvironments:
             any_end = any_end or terminated or truncated
         return any_end
 
-    def _frame(self, game: CarRacingGame, control: Sequence[float]) -> tuple[float, bool]:
+    def _frame(self, game: CarRacingGame | EnvPoolGame, control: Sequence[float]) -> tuple[float, bool]:
         reward, terminated, _ = game.advance(*control)
-        if self._human:
+        if isinstance(game, CarRacingGame) and game.render_mode == "human":
             game.render()  # type: ignore[no-untyped-call]
         return reward, terminated
 
-    def _draw(self, game: CarRacingGame, out: NDArray[np.float32]) -> None:
-        self._grey(game.picture() if self._large else game.state_pixels(), out)
+    def _draw(self, game: CarRacingGame | EnvPoolGame, out: NDArray[np.float32]) -> None:
+        if self._large and isinstance(game, CarRacingGame):
+            self._grey(game.picture(), out)
+        else:
+            self._grey(game.state_pixels(), out)
 
     def _is_hopeless(self, k: int) -> bool:
         visited, waited = self._progress[k]
@@ -159,8 +171,9 @@ class CarRacingEnvironments:
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[400, 600, 3]`` of the first game, if made with ``render_mode="rgb_array"``."""
-        assert self.games[0].render_mode == "rgb_array", "made without render_mode='rgb_array'"
-        return rgb(self.games[0].picture())
+        game = self.games[0]
+        assert isinstance(game, CarRacingGame) and game.render_mode == "rgb_array", "made without render_mode='rgb_array'"
+        return rgb(game.picture())
 
     on_frame: Callable[[], None] | None = None
     """Called after every frame of the first game, the frames within a step too, for whoever wants to render them all."""
@@ -172,9 +185,11 @@ class CarRacingEnvironments:
 
     def facts(self) -> dict[str, float]:
         """The first car's true speed, in the game's own units of length a second."""
-        car: Any = self.games[0].car
+        game = self.games[0]
+        assert isinstance(game, CarRacingGame), "only gymnasium's game is looked at"
+        car: Any = game.car
         return {"speed": math.hypot(*car.hull.linearVelocity)}
 
     def close(self) -> None:
         for game in self.games:
-            game.close()  # type: ignore[no-untyped-call]
+            game.close()
