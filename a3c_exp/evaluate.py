@@ -159,7 +159,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         folder = first.pictures / "screenshots"
         taken = photograph(task, first.weights, spec, arguments.seed, folder, _BETWEEN_PICTURES)
         shown = [("pictures", f"{len(taken)} in {taken[0].parent}, one every {_BETWEEN_PICTURES} steps")]
-    envs = task.make_envs(num_envs=min(spec.episodes, BATCH))
+    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, BATCH))
     try:
         model, layout = task.model(envs)
         for subject in subjects:
@@ -219,11 +219,15 @@ def _given_away(folder: Path, given: "Pretrained") -> _Subject:
 
 def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", shown: Sequence[tuple[str, str]]) -> None:
     kind = "sampled actions" if arguments.stochastic else "deterministic actions"
+    several = evaluation.episodes > 1
+    interval = (
+        f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)" if several else "one episode has none"
+    )
     rows = [
         ("checkpoint", f"{path} (after {evaluation.env_step:,} environment steps)"),
         ("episodes", f"{evaluation.episodes} held-out, {evaluation.mean_length:.0f} steps on average, {kind}"),
         ("mean return", f"{evaluation.mean:.1f}"),
-        ("95 % interval", f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)"),
+        ("95 % interval", interval),
         ("std", f"{evaluation.std:.1f}"),
         ("median", f"{evaluation.median:.1f}"),
         ("range", f"{evaluation.min:.1f} to {evaluation.max:.1f}"),

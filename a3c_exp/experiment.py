@@ -158,7 +158,7 @@ def _trainer(
     together: SeedMean | None,
 ) -> Trainer:
     task = assembly.task
-    envs = task.make_envs(num_envs=min(assembly.evaluation.episodes, _EVALUATION_BATCH))
+    envs = task.make_evaluation_envs(num_envs=min(assembly.evaluation.episodes, _EVALUATION_BATCH))
     model, layout = task.model(envs)
     trainer: Trainer
 

@@ -120,7 +120,7 @@ def _judged(arguments: argparse.Namespace, config: Any, weights: Any, content: A
     torch.set_num_threads(1)
     spec = EvaluationSpec(arguments.episodes, True, config.evaluation.max_episode_steps)
     task = assemble(config).task
-    envs = task.make_envs(num_envs=min(spec.episodes, BATCH))
+    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, BATCH))
     try:
         model, layout = task.model(envs)
         if weights.numel() != layout.size:

@@ -61,7 +61,7 @@ def show(
     if video:
         require_encoder()
         draw_into_memory()
-    envs = task.make_envs(num_envs=1, render_mode="human" if window else "rgb_array")
+    envs = task.make_evaluation_envs(num_envs=1, render_mode="human" if window else "rgb_array")
     one = EvaluationSpec(1, spec.deterministic, spec.max_episode_steps)
     path = _free_path(folder, ".mp4") if video else None
     speed = frames_per_second(envs)
@@ -86,7 +86,7 @@ def photograph(task: Task, weights: Tensor, spec: EvaluationSpec, seed: int, fol
     it looks; ``episode_<n>/step_<step>.png`` below ``folder``, never over old ones.
     """
     draw_into_memory()
-    envs = task.make_envs(num_envs=1, render_mode="rgb_array")
+    envs = task.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
     try:
         model, layout = task.model(envs)
         photographer = Photographer(

@@ -190,9 +190,10 @@ class Track:
 
     def log_metrics(self, counts: Counts) -> None:
         """Write the averages since the last line; nothing, if nothing was learned since."""
-        tally, self._tally = self._tally, Tally()
+        tally = self._tally
         if not tally.windows:
             return
+        self._tally = Tally()
         now = self.wall_time()
         last_steps, last_updates, last_time = self._last_line
         seconds = max(now - last_time, 1e-9)
@@ -220,6 +221,8 @@ class Track:
             policy_lag_mean=tally.lag_mean,
             policy_lag_max=tally.lag_max,
             truncated_share=tally.truncated_share,
+            dropped_share=tally.dropped_share,
+            downweighted_share=tally.downweighted_share,
             worker_steps_per_second=(tally.worker_steps / seconds).tolist(),
             worker_updates_per_second=(tally.worker_windows / seconds).tolist(),
             moving_average=self.progress.moving_average,

@@ -19,11 +19,13 @@ def variants(runs: Runs) -> list[Variant]:
 
     return [
         Variant(BASELINE, lambda: stable_baselines(runs)),
-        ours("a3c_exp env=cartpole", [], Requirement("ratio", "at least", 4.0)),
-        ours("a3c_exp model=small_mlp", ["model=small_mlp"]),
+        ours("a3c_exp env=cartpole", []),
+        ours("a3c_exp compile=true", ["compile=true"], Requirement("ratio", "at least", 4.0)),
+        ours("a3c_exp compile=true model=small_mlp", ["compile=true", "model=small_mlp"]),
         ours("a3c_exp parallelism=deterministic", ["parallelism=deterministic"]),
         ours("a3c_exp parallelism=hogwild", ["parallelism=hogwild"]),
         ours("a3c_exp num_seeds=10", ["num_seeds=10"]),
+        ours("a3c_exp compile=true num_seeds=10", ["compile=true", "num_seeds=10"]),
     ]
 
 

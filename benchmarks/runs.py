@@ -17,6 +17,12 @@ PROBE_TRIES = 5
 START_ALLOWANCE = 180.0  # seconds that a run may need besides its training
 # The preset's own budgets would end a run on a fast machine before the steps that were asked for.
 PENDULUM = ("env=pendulum", f"workers={WORKERS}", "max_episodes=null")
+CAR_RACING = (
+    "env=car_racing",
+    "evaluation.every_env_steps=null",
+    "metrics.every_env_steps=200",
+    "screenshots.every_env_steps=null",
+)
 CARTPOLE = ("env=cartpole", "truncation=end", "max_updates=null", "evaluation.every_env_steps=null")
 OFFLINE = {"WANDB_MODE": "offline"}  # even where the person is logged in: no network in a measurement
 
@@ -55,23 +61,26 @@ class Runs:
             job.wait(limit or START_ALLOWANCE + 6 * self.seconds, interval, look)
         return directory, job.started_at
 
-    def steps_for(self, overrides: Sequence[str], seconds: float, base: Sequence[str] = PENDULUM) -> int:
-        """Environment steps that take this variant about ``seconds``; probes once, then goes by the latest run."""
+    def steps_for(
+        self, overrides: Sequence[str], seconds: float, base: Sequence[str] = PENDULUM, least: int = PROBE_STEPS
+    ) -> int:
+        """Environment steps that take this variant about ``seconds``, at least ``least``; probes once with that many, then goes
+        by the latest run."""
         key = (*base, *overrides)
         if key not in self._rates:
-            self._rates[key] = self._probe(overrides, base)
-        return max(PROBE_STEPS, int(self._rates[key] * seconds))
+            self._rates[key] = self._probe(overrides, base, least)
+        return max(least, int(self._rates[key] * seconds))
 
-    def steps_per_second(self, overrides: Sequence[str], base: Sequence[str] = PENDULUM) -> float:
+    def steps_per_second(self, overrides: Sequence[str], base: Sequence[str] = PENDULUM, least: int = PROBE_STEPS) -> float:
         """Training speed in the steady state, over all seeds. A third of the run is warm-up, so it lasts half as long again."""
-        directory, _ = self.run(overrides, self.steps_for(overrides, 1.5 * self.seconds, base), base=base)
+        directory, _ = self.run(overrides, self.steps_for(overrides, 1.5 * self.seconds, base, least), base=base)
         rates = [steady_rate(lines) for lines in all_lines(directory)]
         self._rates[(*base, *overrides)] = sum(rates) / len(rates)
         return sum(rates)
 
-    def _probe(self, overrides: Sequence[str], base: Sequence[str]) -> float:
+    def _probe(self, overrides: Sequence[str], base: Sequence[str], steps: int) -> float:
         """A rough speed of one seed, from a run just long enough to have one."""
-        steps, rate = PROBE_STEPS, 0.0
+        rate = 0.0
         for _ in range(PROBE_TRIES):
             directory, _ = self.run(overrides, steps, base=base)
             lines = all_lines(directory)[0]

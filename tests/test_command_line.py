@@ -122,9 +122,12 @@ def test_a_value_that_is_not_finite_stops_the_run_with_what_was_seen(tmp_path: P
     assert "worker" in reason and "window" in reason and "loss" in reason
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int, code: int) -> None:
-    process = start(*QUICK, "max_episode_steps=50", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("number", "code", "kind"),
+    [(signal.SIGINT, 130, "hogwild"), (signal.SIGTERM, 143, "hogwild"), (signal.SIGINT, 130, "parameter_server")],
+)
+def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int, code: int, kind: str) -> None:
+    process = start(*QUICK, f"parallelism={kind}", "max_episode_steps=50", cwd=tmp_path)
     where = wait_for_episodes(tmp_path, process)
     began = time.monotonic()
     if number == signal.SIGINT:

@@ -394,6 +394,27 @@ def test_recurrent_state_begins_anew_with_every_episode() -> None:
     assert window.next_value[0, 3].item() == 5.0
 
 
+@pytest.mark.parametrize("rolling", [ENDS_WITH_EPISODE, ROLLS_THROUGH], ids=["ends", "rolls"])
+def test_an_episode_that_is_cut_between_windows_was_no_termination_and_leaves_nothing_behind(rolling: dict[str, bool]) -> None:
+    bench = Bench(n=3, seeds=((1, 2), (3, 4)), model=StepCounter(), **rolling)
+    window, ended = bench.run()
+    assert ended == []
+    # What the window cut off, it has valued: the fourth observation is what a time limit would bootstrap with as well.
+    assert window.next_value[:, -1].tolist() == [4.0, 4.0]
+    assert not window.terminated.any()
+
+    cut = bench.rollout.cut(1)
+    assert cut == EndedEpisode(1, R(3, 1) + R(3, 2) + R(3, 3), 3, "truncated", 3)
+    assert bench.rollout.cut(1) is None, "it is within no episode"
+    window, ended = bench.run()
+    assert ended == []
+    assert steps(window, 0) == [(1, 3), (1, 4), (1, 5)], "the other worker's episode goes on"
+    assert steps(window, 1) == [(4, 0), (4, 1), (4, 2)]
+    assert window.first.tolist() == [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    memory = window.state.squeeze(-1) * (1.0 - window.first[:, 0])
+    assert memory.tolist() == [3.0, 0.0], "it remembers the episode before"
+
+
 def test_a_worker_that_sits_out_remembers_what_it_remembered() -> None:
     bench = Bench(n=3, seeds=[(1,), (2,)], model=StepCounter())
     bench.run(1, 3)

@@ -56,6 +56,7 @@ class Metrics:
         explained_variance: ``1 - Var(R - V) / Var(R)``.
         value_mean, value_std: V(s) over steps.
         truncated_share: share of workers' windows in which a time limit ended an episode.
+        dropped_share, downweighted_share: shares of gradients that were too stale and so not applied, or with less weight.
         worker_steps_per_second, worker_updates_per_second: of each worker, by its number.
     """
 
@@ -82,6 +83,8 @@ class Metrics:
     entropy_normalised: float | None = None
     max_probability: float | None = None
     truncated_share: float | None = None
+    dropped_share: float = 0.0
+    downweighted_share: float = 0.0
     worker_steps_per_second: list[float] = field(default_factory=list)
     worker_updates_per_second: list[float] = field(default_factory=list)
 

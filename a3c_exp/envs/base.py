@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 class Environments(Protocol):
     """K independent environments in one process. They keep no time limit of their own: the rollout counts steps.
 
+    A class whose options make an episode easier to learn from, and not to be judged by, names their values for evaluations in a
+    class attribute ``for_evaluation``, a mapping of constructor arguments.
+
     Attributes:
         num_envs: K.
         observation_space, action_space: of one environment; what it observes is always a float32 Box.

@@ -17,7 +17,7 @@ Actions = Sequence[Sequence[float]] | Literal["continuous"] | None
 
 ARTICLE: Sequence[Sequence[float]] = ((-0.8, 0.0, 0.0), (0.8, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.6))
 """The CarRacing article's: left, right, a little gas, brake."""
-BRAKE = np.array([0.0, 0.0, 1.0])
+BRAKE = (0.0, 0.0, 1.0)
 """What the article does while the frame stack fills."""
 _LOW, _HIGH = np.array([-1, 0, 0], np.float32), np.array([1, 1, 1], np.float32)
 _NAMES = ("steering", "gas", "brake")

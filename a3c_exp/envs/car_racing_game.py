@@ -7,7 +7,7 @@ from gymnasium.envs.box2d.car_racing import FPS, PLAYFIELD, CarRacing
 from numpy.typing import NDArray
 
 from a3c_exp.envs.car_racing_car import control, push
-from a3c_exp.envs.car_racing_view import CarRacingView, Scenery
+from a3c_exp.envs.car_racing_view import CarRacingView, Scenery, rgb
 
 
 class CarRacingGame(CarRacing):
@@ -28,7 +28,7 @@ class CarRacingGame(CarRacing):
     ) -> None:
         super().__init__(render_mode=render_mode, domain_randomize=domain_randomize)
         self._view = view or CarRacingView()
-        self._always_draw = always_draw
+        self.always_draw = always_draw
         self._scenery: Scenery | None = None
 
     @property
@@ -46,7 +46,7 @@ class CarRacingGame(CarRacing):
         return observed
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        reward, terminated, info = 0.0, False, {}
+        reward, terminated, info = 0.0, False, dict[str, Any]()
         if action is None:  # asked for by reset
             self._frame()
         else:
@@ -69,7 +69,7 @@ class CarRacingGame(CarRacing):
         car.fuel_spent = 0.0
         step_reward = self.reward - self.prev_reward
         self.prev_reward = self.reward
-        terminated, info = False, {}
+        terminated, info = False, dict[str, Any]()
         if self.tile_visited_count == len(self.track) or self.new_lap:
             terminated, info = True, {"lap_finished": True}
         x, y = car.hull.position
@@ -97,7 +97,7 @@ class CarRacingGame(CarRacing):
             return super()._render(mode)
         if "t" not in self.__dict__:  # as gymnasium's before the first reset
             return None
-        if mode == "state_pixels" and not self._always_draw:
+        if mode == "state_pixels" and not self.always_draw:
             return None
         pixels = self.picture() if mode == "rgb_array" else self.state_pixels()
-        return pixels[..., :3].copy()
+        return rgb(pixels)

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from a3c_exp.core.pointwise import sigmoid
+from a3c_exp.models.base import cut_gradient
+from a3c_exp.models.gru_steps import GRUSteps
 
 
 class Cell(nn.Module):
@@ -47,6 +49,22 @@ class Cell(nn.Module):
         """The state ``[..., state_size]`` after what was ``seen [..., gates * memory]``, from the one before."""
         raise NotImplementedError
 
+    def unroll(self, seen: Tensor, first: Tensor, state: Tensor, bptt: int | None) -> Tensor:
+        """``step`` along windows: the states ``[..., n, state_size]`` after each of their steps.
+
+        Args:
+            seen: ``[..., n, gates * memory]``.
+            first: ``[..., n]`` 1 where a step begins an episode, and the state before it is wiped.
+            state: ``[..., state_size]`` at the windows' start.
+            bptt: the state is detached before every so many steps; ``None`` for never.
+        """
+        time, states = first.dim() - 1, []
+        kept = (1.0 - first).unsqueeze(-1).unbind(time)
+        for t, seen_now in enumerate(seen.unbind(time)):
+            state = self.step(seen_now, cut_gradient(state, t, bptt) * kept[t])
+            states.append(state)
+        return torch.stack(states, dim=time)
+
 
 class GRUCell(Cell):
     """The equations of ``torch.nn.GRUCell`` (Cho et al. 2014, arXiv:1406.1078): state h.
@@ -68,6 +86,16 @@ class GRUCell(Cell):
         r, z = sigmoid(seen_rz + kept_rz).chunk(2, dim=-1)
         n = torch.tanh(seen_n + r * kept_n)
         return n + z * (state - n)
+
+    def unroll(self, seen: Tensor, first: Tensor, state: Tensor, bptt: int | None) -> Tensor:
+        shape = first.shape
+        by_time = seen.view(-1, shape[-1], seen.shape[-1]).transpose(0, 1)
+        kept = (1.0 - first).view(-1, shape[-1], 1).transpose(0, 1)
+        states, _ = GRUSteps.apply(  # type: ignore[no-untyped-call]
+            by_time, kept, state.reshape(-1, self.memory), self.weight_hh, self.bias_hh, bptt
+        )
+        unrolled: Tensor = states.transpose(0, 1).reshape(*shape, self.memory)
+        return unrolled
 
 
 class LSTMCell(Cell):

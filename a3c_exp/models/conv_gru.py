@@ -2,35 +2,23 @@
 
 import itertools
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any
 
 import torch
 from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
-from torch.nn import functional
 
+from a3c_exp.core.allocator import keep_freed_memory
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.models.cells import GRUCell
 from a3c_exp.models.heads import HeadSpec, make_head
 from a3c_exp.models.initialisation import initialise
+from a3c_exp.models.pictures import Norm, NormedConv, NormKind, PReLU
 from a3c_exp.models.recurrent import Recurrent
 
 _BIAS = 0.01
 _PADDING = 1
-
-
-class NormKind(StrEnum):
-    """How pictures and features are normalised, each picture by itself.
-
-    ``instance``: each channel over its own pixels, which is what the article's BatchNorm does in training, where a batch is one
-    picture. ``layer``: all channels together, so that what a channel says on the whole is kept. ``none``: not at all.
-    """
-
-    instance = "instance"
-    layer = "layer"
-    none = "none"
 
 
 class ConvGRU(Recurrent):
@@ -77,18 +65,19 @@ class ConvGRU(Recurrent):
         shape = _picture(observation_space)
         inputs = _features(shape, channels, kernels, strides, NormKind(norm))
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
-            self.norm_in = Norm(shape[0], NormKind(norm))
-            self.convs = nn.ModuleList(
+            first, *others = (
                 nn.Conv2d(before, after, kernel, stride, _PADDING)
                 for (before, after), kernel, stride in zip(
                     itertools.pairwise((shape[0], *channels)), kernels, strides, strict=True
                 )
             )
-            self.activations = nn.ModuleList(nn.PReLU() for _ in channels)
+            self.convs = nn.ModuleList([NormedConv(Norm(shape[0], NormKind(norm)), first), *others])
+            self.activations = nn.ModuleList(PReLU() for _ in channels)
             self.norm_out = Norm(channels[-1], NormKind(norm))
             self.cell = GRUCell(inputs, memory)
             self.policy = make_head(memory, action_space, head or HeadSpec())
             self.value = nn.Linear(memory, 1)
+        keep_freed_memory()  # here, because every process that uses these weights makes the model first
         self.state_size = self.cell.state_size
         self.family = self.policy.family
         initialise(self, self.policy, self.value, None, orthogonal, seed)
@@ -96,7 +85,7 @@ class ConvGRU(Recurrent):
             self._as_published(seed)
 
     def features(self, observation: Tensor) -> Tensor:
-        pictures = self.norm_in(observation)
+        pictures = observation
         for conv, activation in zip(self.convs, self.activations, strict=True):
             pictures = activation(conv(pictures))
         features: Tensor = self.norm_out(pictures).flatten(1)
@@ -113,22 +102,6 @@ class ConvGRU(Recurrent):
                     layer.bias.fill_(_BIAS)
             self.cell.bias_ih.zero_()
             self.cell.bias_hh.zero_()
-
-
-class Norm(nn.Module):
-    """Each picture's channels to mean 0 and variance 1, then a scale and a shift a channel, as a BatchNorm has them."""
-
-    def __init__(self, channels: int, kind: NormKind) -> None:
-        super().__init__()
-        self.groups = {NormKind.instance: channels, NormKind.layer: 1, NormKind.none: 0}[kind]
-        if self.groups:
-            self.weight = nn.Parameter(torch.ones(channels))
-            self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        if self.groups == 0:
-            return pictures
-        return functional.group_norm(pictures, self.groups, self.weight, self.bias)
 
 
 def _picture(space: Space[Any]) -> tuple[int, int, int]:

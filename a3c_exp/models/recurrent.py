@@ -1,9 +1,8 @@
 """What recurrent models have in common: features of each observation, one cell, then policy and value on its memory."""
 
-import torch
 from torch import Tensor, nn
 
-from a3c_exp.models.base import ActorCritic, PolicyValue, cut_gradient
+from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.cells import Cell
 from a3c_exp.models.heads import Head
 
@@ -33,14 +32,8 @@ class Recurrent(ActorCritic):
         return self._of(self.cell.step(seen.view(*leading, -1), state))
 
     def unroll(self, observation: Tensor, first: Tensor, state: Tensor, bptt: int | None = None) -> PolicyValue:
-        time = first.dim() - 1
-        seen = self.cell.seen(self.features(_one_batch(observation, time + 1)))
-        kept = (1.0 - first).unsqueeze(-1).unbind(time)
-        states = []
-        for t, seen_now in enumerate(seen.view(*first.shape, -1).unbind(time)):
-            state = self.cell.step(seen_now, cut_gradient(state, t, bptt) * kept[t])
-            states.append(state)
-        return self._of(torch.stack(states, dim=time))
+        seen = self.cell.seen(self.features(_one_batch(observation, first.dim())))
+        return self._of(self.cell.unroll(seen.view(*first.shape, -1), first, state, bptt))
 
     def _of(self, state: Tensor) -> PolicyValue:
         remembered = state[..., : self.cell.memory]

@@ -1,47 +1,48 @@
 """A doorbell from one process to another: it says that there is something to see, never what."""
 
 import os
+import select
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 
 
-class Ringer:
-    """The end that rings. A ring is one byte, so that a process killed at any instruction leaves none half sent."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-
-    def ring(self) -> None:
-        """Wake whoever listens; never waits."""
-        with suppress(BlockingIOError):  # full of rings: nobody has listened yet, but will find out all the same
-            os.write(self._pipe.fileno(), b"\0")
-
-
-class Listener:
-    """The end that waits for rings."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-
-    @staticmethod
-    def wait_for(listeners: Sequence["Listener"], or_end_of: Connection, timeout: float) -> None:
-        """Wait for a ring at any of them, the end of a pipe or ``timeout`` seconds, whichever comes first.
-
-        A ring that came before is not lost, and one that is heard may be about something that was seen already.
-        """
-        pipes = [listener._pipe for listener in listeners]
-        for ready in wait([*pipes, or_end_of], timeout):
-            if ready is not or_end_of:
-                assert isinstance(ready, Connection)
-                with suppress(BlockingIOError):
-                    os.read(ready.fileno(), 4096)
-
-
-def bell() -> tuple[Listener, Ringer]:
-    """The two ends. Both may be sent to processes; a replaced process is given its predecessor's."""
+def bell() -> tuple[Connection, Connection]:
+    """The end to listen at and the end to ring. Both may be sent to processes; a replacement is given its predecessor's."""
     listening, ringing = Pipe(duplex=False)
     for pipe in (listening, ringing):
         os.set_blocking(pipe.fileno(), False)
-    return Listener(listening), Ringer(ringing)
+    return listening, ringing
+
+
+def ring(ringing: Connection) -> None:
+    """Wake whoever listens; never waits. One byte: a process that is killed at any instruction leaves no ring half sent."""
+    with suppress(BlockingIOError):  # full of rings: nobody has listened yet, but will find out all the same
+        os.write(ringing.fileno(), b"\0")
+
+
+class Listener:
+    """Waits for rings, and for the end of the pipe to the main process, which is no reason to wait any longer.
+
+    Args:
+        bells: the ends to listen at.
+        pipe: to the main process.
+    """
+
+    def __init__(self, bells: Sequence[Connection], pipe: Connection) -> None:
+        self._bells = {one.fileno() for one in bells}
+        self._kept = list(bells)  # a connection that nobody holds is closed
+        self._poll = select.poll()
+        for number in (*self._bells, pipe.fileno()):
+            self._poll.register(number, select.POLLIN)
+
+    def wait(self, timeout: float) -> None:
+        """Until somebody rings, for at most ``timeout`` seconds.
+
+        A ring that came before is not lost, and one that is heard may be about something that was seen already.
+        """
+        for number, _ in self._poll.poll(timeout * 1000.0):
+            if number in self._bells:
+                with suppress(BlockingIOError):
+                    os.read(number, 4096)

@@ -1,5 +1,6 @@
 """The main agent's weights and books: every update is a transaction that one store commits, so no death leaves half of one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -65,11 +66,44 @@ class Committed:
                 return copy[0], copy[1:], books
 
 
+class Draft:
+    """A transaction under way. Nobody reads what it writes until ``commit``.
+
+    Attributes:
+        books: to be changed in place.
+        weights: ``[P]`` as they stand in this transaction; not to be changed.
+    """
+
+    def __init__(self, copies: Sequence[tuple[Tensor, Tensor, Tensor]], books: NDArray[np.int64], number: NDArray[np.int64]):
+        self._copies = copies
+        self._number = number
+        count = int(number[0])
+        self.books: NDArray[np.int64] = books[(count + 1) % 2]
+        self.books[:] = books[count % 2]
+        self._place = int(self.books[Account.place])
+        self._changes = False
+        self.weights = copies[self._place][1]
+
+    def change(self) -> tuple[Tensor, Tensor]:
+        """Weights ``[P]`` and optimiser state ``[rows, P]``, to be changed in place."""
+        if not self._changes:
+            self._changes = True
+            before, after = self._copies[self._place], self._copies[1 - self._place]
+            after[0].copy_(before[0])
+            self.books[Account.place] = self._place = 1 - self._place
+            self.weights = after[1]
+        return self._copies[self._place][1:]
+
+    def commit(self) -> None:
+        """The one store that makes all of it count."""
+        self._number[0] += 1
+
+
 class Transactions:
     """The main agent's hand on them: the only one that writes. A replacement goes on from what was committed."""
 
     def __init__(self, committed: Committed) -> None:
-        self._memory = committed.memory.unbind(0)
+        self._copies = [(copy, copy[0], copy[1:]) for copy in committed.memory]
         self._books = committed.books.numpy()
         self._number = committed.transactions.numpy()
 
@@ -79,27 +113,6 @@ class Transactions:
         books: NDArray[np.int64] = self._books[self._number[0] % 2]
         return books
 
-    @property
-    def weights(self) -> Tensor:
-        """The weights ``[P]`` that count; a view, to be read only."""
-        weights: Tensor = self._memory[self.books[Account.place]][0]
-        return weights
-
-    def begin(self) -> NDArray[np.int64]:
-        """The other books, equal to those that count; nobody reads them until ``commit``."""
-        now = self.books
-        draft: NDArray[np.int64] = self._books[(self._number[0] + 1) % 2]
-        draft[:] = now
-        return draft
-
-    def other_copy(self, draft: NDArray[np.int64]) -> Tensor:
-        """The other ``[1 + rows, P]``, equal to the one that counts, for a transaction that changes it."""
-        place = int(self.books[Account.place])
-        other = self._memory[1 - place]
-        other.copy_(self._memory[place])
-        draft[Account.place] = 1 - place
-        return other
-
-    def commit(self) -> None:
-        """The one store that makes everything since ``begin`` count."""
-        self._number[0] += 1
+    def begin(self) -> Draft:
+        """The next transaction; one that was begun and not committed never was."""
+        return Draft(self._copies, self._books, self._number)

@@ -31,27 +31,29 @@ class Note(IntEnum):
 
 @dataclass(frozen=True)
 class Mailboxes:
-    """Gradients and weights take turns in the same memory: a worker never has two letters under way, which is what bounds the
-    queue at one a worker, and what makes a worker wait that is faster than the main agent.
+    """A worker never has two letters under way: that bounds the queue at one a worker, and is what makes a worker wait that is
+    faster than the main agent. A letter stays as it was sent until it is answered, so that it can be served twice.
 
     Attributes:
-        letters: ``[N, P]`` float32, shared: a gradient on the way in, weights on the way out.
+        letters: ``[N, P]`` float32, shared: gradients.
+        answers: ``[N, P]`` float32, shared: weights.
         figures: ``[N, len(Stat)]`` float32, shared: what goes with the gradient.
         notes: ``[N, len(Note)]`` int64, shared.
     """
 
     letters: Tensor
+    answers: Tensor
     figures: Tensor
     notes: Tensor
 
     @classmethod
     def create(cls, workers: int, size: int) -> "Mailboxes":
         """Empty ones, for ``size`` weights."""
-        letters, figures = torch.zeros(workers, size), torch.zeros(workers, len(Stat))
+        letters, answers, figures = (torch.zeros(workers, width) for width in (size, size, len(Stat)))
         notes = torch.zeros(workers, len(Note), dtype=torch.int64)
-        for tensor in (letters, figures, notes):
+        for tensor in (letters, answers, figures, notes):
             tensor.share_memory_()  # type: ignore[no-untyped-call]
-        return cls(letters, figures, notes)
+        return cls(letters, answers, figures, notes)
 
     def waiting(self) -> NDArray[np.int64]:
         """The workers whose letters are not answered, in order of arrival."""
@@ -89,10 +91,3 @@ class Mailboxes:
         note[Note.arrived] = time.monotonic_ns()
         # The last store: whoever is killed before it has sent nothing, however much of the letter was written.
         note[Note.sent] += 1
-
-    def answer(self, worker: int, weights: Tensor, update: int) -> None:
-        """Put ``weights [P]`` in, as they stand at ``update``, and give the mailbox back [main agent]."""
-        note = self.notes[worker].numpy()
-        self.letters[worker].copy_(weights)
-        note[Note.answered_at] = update
-        note[Note.answered] = note[Note.sent]

@@ -4,13 +4,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 from multiprocessing.connection import Connection
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from a3c_exp.core.choices import Anneal
 from a3c_exp.parallelism.base import TallyEvent, Task
-from a3c_exp.parallelism.bell import Listener, Ringer
-from a3c_exp.parallelism.committed import Account, Committed, Transactions
+from a3c_exp.parallelism.bell import Listener, ring
+from a3c_exp.parallelism.committed import Account, Committed, Draft, Transactions
 from a3c_exp.parallelism.ledger import Command, Ledger, Slot
 from a3c_exp.parallelism.mailboxes import Mailboxes, Note
 from a3c_exp.parallelism.tally import REPORT_SECONDS, Tally
@@ -50,12 +54,25 @@ def main(
     mailboxes: Mailboxes,
     homes: Sequence[Sequence[int]],
     ledger: Ledger,
-    listeners: Sequence[Listener],
-    ringers: Sequence[Ringer],
+    reported: Sequence[Connection],
+    answered: Sequence[Connection],
     pipe: Connection,
 ) -> None:
     """Entry of the process."""
-    inside(lambda: MainAgent(task, staleness, slot, committed, mailboxes, homes, ledger, listeners, ringers, pipe).run(), pipe)
+    inside(lambda: MainAgent(task, staleness, slot, committed, mailboxes, homes, ledger, reported, answered, pipe).run(), pipe)
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """What became of a gradient, to be told once it counts."""
+
+    worker: int
+    lag: int
+    applied: bool
+    downweighted: bool
+    steps: int
+    cut_short: int
+    figures: NDArray[np.float32]
 
 
 class MainAgent(Obedient):
@@ -69,8 +86,8 @@ class MainAgent(Obedient):
         mailboxes: one a worker.
         homes: the worker numbers of each worker process.
         ledger: shared counts.
-        listeners: a bell of each worker process, which rings when letters are in.
-        ringers: a bell of each worker process, to ring when answers are.
+        reported: a bell of each worker process, which it rings when letters are in.
+        answered: a bell of each worker process, to ring when answers are.
         pipe: to the main process.
     """
 
@@ -83,8 +100,8 @@ class MainAgent(Obedient):
         mailboxes: Mailboxes,
         homes: Sequence[Sequence[int]],
         ledger: Ledger,
-        listeners: Sequence[Listener],
-        ringers: Sequence[Ringer],
+        reported: Sequence[Connection],
+        answered: Sequence[Connection],
         pipe: Connection,
     ) -> None:
         super().__init__(slot, ledger, pipe)
@@ -94,12 +111,11 @@ class MainAgent(Obedient):
         self._mailboxes = mailboxes
         self._notes = mailboxes.notes.numpy()
         self._figures = mailboxes.figures.numpy()
-        self._homes = [(home[0], home[-1] + 1) for home in homes]
         self._home_of = {worker: number for number, home in enumerate(homes) for worker in home}
-        self._listeners = listeners
-        self._ringers = ringers
+        self._listener = Listener(reported, pipe)
+        self._answered = answered
         self._rates = [task.lr(task.seed, worker) for worker in range(task.workers)]
-        self._scaled = torch.empty(0)
+        self._scaled = torch.empty_like(mailboxes.letters[0]) if staleness.max_lag is not None else None
         self._tally = Tally()
         self._tally_due = 0.0
 
@@ -108,69 +124,86 @@ class MainAgent(Obedient):
         self._show_books()  # a predecessor may have died between a commit and this
         while not self._orphaned():
             self._attend()
-            waiting = self._mailboxes.waiting()
-            if len(waiting):
+            waiting = self._mailboxes.waiting().tolist()
+            if waiting:
                 self._row[Slot.queue_most] = max(self._row[Slot.queue_most], len(waiting))
-                for worker in waiting.tolist():
-                    self._serve(worker)
+                for home, letters in groupby(waiting, self._home_of.__getitem__):
+                    self._serve(list(letters))
+                    ring(self._answered[home])
                     if self._ledger.command is Command.pause:
-                        break
+                        break  # the rest waits on
             elif self._ledger.command is Command.close:
                 break
             else:
-                Listener.wait_for(self._listeners, self._pipe, _IDLE_SECONDS)
+                self._listener.wait(_IDLE_SECONDS)
             now = time.monotonic()
             if now >= self._tally_due:
                 self._send_tally(now)
         self._send_tally(time.monotonic())
 
-    def _serve(self, worker: int) -> None:
-        note = self._notes[worker]
-        # One that is settled already was answered by nobody: a predecessor died between the two.
-        if note[Note.gradient] and self._transactions.books[len(Account) + worker] < note[Note.sent]:
-            self._take_in(worker)
-        self._mailboxes.answer(worker, self._transactions.weights, self._updates())
+    def _serve(self, workers: Sequence[int]) -> None:
+        """Settle these workers' letters in this order, in one transaction, and answer each with the weights that come after its
+        own gradient."""
+        notes = [self._notes[worker].tolist() for worker in workers]
+        draft, base = self._transactions.begin(), self._ledger.base_updates
+        settled: list[_Settled] = []
+        for worker, note in zip(workers, notes, strict=True):
+            # A gradient that is settled, but was not answered: a predecessor died between the two.
+            if note[Note.gradient] and draft.books[len(Account) + worker] < note[Note.sent]:
+                settled.append(self._take_in(draft, worker, note))
+            self._mailboxes.answers[worker].copy_(draft.weights)
+            self._notes[worker, Note.answered_at] = base + draft.books[Account.updates]
+        draft.commit()
+        self._show_books()
+        for worker, note in zip(workers, notes, strict=True):
+            self._notes[worker, Note.answered] = note[Note.sent]
         self._row[Slot.heartbeat] = time.monotonic_ns()
-        home = self._home_of[worker]
-        first, last = self._homes[home]
-        if (self._notes[first:last, Note.sent] == self._notes[first:last, Note.answered]).all():
-            self._ringers[home].ring()  # once for all workers of a process: it goes on when all have their weights
+        for one in settled:
+            self._count(one)
 
-    def _take_in(self, worker: int) -> None:
-        """Settle a gradient: a transaction of its own."""
-        note, figures = self._notes[worker], self._figures[worker]
-        updates = self._updates()
-        lag = updates - int(note[Note.pulled_at])
-        bound = self._staleness.max_lag
+    def _take_in(self, draft: Draft, worker: int, note: Sequence[int]) -> "_Settled":
+        """Apply a worker's gradient, or drop it."""
+        books = draft.books
+        updates = self._ledger.base_updates + int(books[Account.updates])
+        lag, bound = updates - note[Note.pulled_at], self._staleness.max_lag
         stale = bound is not None and lag > bound
-        dropped = stale and self._staleness.on_stale is OnStale.drop
-
-        draft = self._transactions.begin()
-        draft[Account.env_steps] += note[Note.steps]
-        draft[len(Account) + worker] = note[Note.sent]
-        if dropped:
-            draft[Account.dropped] += 1
+        drop = stale and self._staleness.on_stale is OnStale.drop
+        books[len(Account) + worker] = note[Note.sent]
+        books[Account.env_steps] += note[Note.steps]
+        if drop:
+            books[Account.dropped] += 1
         else:
             gradient = self._mailboxes.letters[worker]
             if stale:
                 assert bound is not None
-                # Beside the letter, not in it: whoever replaces this process finds the gradient as it was sent.
-                gradient = self._scaled = torch.mul(gradient, bound / lag, out=self._scaled)
-                draft[Account.downweighted] += 1
-            done = self._task.budget.fraction(self._ledger.episodes(), self._ledger.env_steps(), updates)
-            rate = self._rates[worker] * self._task.exploration.factor(done)
-            copy = self._transactions.other_copy(draft)
-            self._task.optimizer.step(copy[0], gradient, copy[1:], updates, rate)
-            draft[Account.updates] += 1
-        self._transactions.commit()
-        self._show_books()
+                # Beside the letter, not in it: if this process dies, its replacement finds the gradient as it was sent.
+                gradient = torch.mul(gradient, bound / lag, out=self._scaled)
+                books[Account.downweighted] += 1
+            weights, state = draft.change()
+            self._task.optimizer.step(weights, gradient, state, updates, self._rates[worker] * self._rate_factor(draft))
+            books[Account.updates] += 1
+        figures = self._figures[worker].copy()
+        return _Settled(worker, lag, not drop, stale and not drop, note[Note.steps], note[Note.cut_short], figures)
 
-        if not dropped:
-            self._tally.add(figures, lag)
-        self._tally.lived([worker], [int(note[Note.steps])], int(note[Note.cut_short]))
+    def _rate_factor(self, draft: Draft) -> float:
+        """What learning rates are multiplied by at this point of the budget."""
+        exploration, ledger, books = self._task.exploration, self._ledger, draft.books
+        if exploration.anneal is Anneal.none:
+            return 1.0
+        env_steps = ledger.base_steps + int(books[Account.env_steps])
+        updates = ledger.base_updates + int(books[Account.updates])
+        return exploration.factor(self._task.budget.fraction(ledger.episodes(), env_steps, updates))
+
+    def _count(self, settled: "_Settled") -> None:
+        worker, lag = settled.worker, settled.lag
+        if settled.applied:
+            self._tally.add(settled.figures, lag)
+        self._tally.dropped += not settled.applied
+        self._tally.downweighted += settled.downweighted
+        self._tally.lived([worker], [settled.steps], settled.cut_short)
         after = self._staleness.reset_after_lag
         if after is not None and lag > after:
-            note[Note.resets_asked] += 1
+            self._notes[worker, Note.resets_asked] += 1
 
     def _show_books(self) -> None:
         """Put into the ledger what budgets are reckoned from; before the answer, which gives reservations back."""

@@ -43,6 +43,7 @@ class ParameterServer(Asynchronous):
     """
 
     name = "parameter_server"
+    pauses = "the main agent"
 
     def __init__(
         self,
@@ -110,10 +111,8 @@ class ParameterServer(Asynchronous):
 
         def arguments(index: int) -> tuple[Any, ...]:
             if index == self._agent:
-                listeners, ringers = [listener for listener, _ in reported], [ringer for _, ringer in answered]
-                return main_agent.main, (
-                    task, self._staleness, index, committed, mailboxes, shares, ledger, listeners, ringers
-                )  # fmt: skip
+                ends = [listening for listening, _ in reported], [ringing for _, ringing in answered]
+                return main_agent.main, (task, self._staleness, index, committed, mailboxes, shares, ledger, *ends)
             bells = reported[index][1], answered[index][0]
             return parameter_server_worker.main, (task, self._placement(index), mailboxes, ledger, folder / "lock", *bells)
 

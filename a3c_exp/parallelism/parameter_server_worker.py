@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.parallelism.base import Task
-from a3c_exp.parallelism.bell import Listener, Ringer
+from a3c_exp.parallelism.bell import Listener, ring
 from a3c_exp.parallelism.ledger import Ledger, Slot
 from a3c_exp.parallelism.lock import OwnedLock
 from a3c_exp.parallelism.mailboxes import Mailboxes, Note
@@ -25,12 +25,12 @@ def main(
     mailboxes: Mailboxes,
     ledger: Ledger,
     lock_path: Path,
-    ringer: Ringer,
-    listener: Listener,
+    reported: Connection,
+    answered: Connection,
     pipe: Connection,
 ) -> None:
     """Entry of the process."""
-    inside(lambda: ReportingWorkers(task, placement, mailboxes, ledger, lock_path, ringer, listener, pipe).run(), pipe)
+    inside(lambda: ReportingWorkers(task, placement, mailboxes, ledger, lock_path, reported, answered, pipe).run(), pipe)
 
 
 class ReportingWorkers(WorkerProcess):
@@ -42,8 +42,8 @@ class ReportingWorkers(WorkerProcess):
         mailboxes: of all workers.
         ledger: shared counts.
         lock_path: of the lock that is held by whoever takes from a budget.
-        ringer: tells the main agent that letters are in.
-        listener: hears from it that answers are.
+        reported: a bell to ring when letters are in.
+        answered: a bell that the main agent rings when answers are.
         pipe: to the main process.
     """
 
@@ -54,8 +54,8 @@ class ReportingWorkers(WorkerProcess):
         mailboxes: Mailboxes,
         ledger: Ledger,
         lock_path: Path,
-        ringer: Ringer,
-        listener: Listener,
+        reported: Connection,
+        answered: Connection,
         pipe: Connection,
     ) -> None:
         owner = ledger.control.numpy()[2:3]
@@ -65,9 +65,9 @@ class ReportingWorkers(WorkerProcess):
         self._mailboxes = mailboxes
         first, last = self._ids[0], self._ids[-1] + 1
         self._notes = mailboxes.notes.numpy()[first:last]
-        self._letters = mailboxes.letters[first:last]
-        self._ringer = ringer
-        self._listener = listener
+        self._answers = mailboxes.answers[first:last]
+        self._reported = reported
+        self._listener = Listener([answered], pipe)
         self._pulled_at = [0] * len(self._ids)
 
     def _begin(self) -> None:
@@ -76,7 +76,7 @@ class ReportingWorkers(WorkerProcess):
         self._notes[:, Note.resets_heard] = self._resets_asked()  # its episodes are gone anyway
         for worker in self._ids:
             self._mailboxes.ask(worker)
-        self._ringer.ring()
+        ring(self._reported)
         self._await_answers()
         self._pull(range(len(self._ids)))
 
@@ -86,13 +86,13 @@ class ReportingWorkers(WorkerProcess):
             self._mailboxes.send(
                 self._ids[k], done.gradients[k], done.figures[k], self._pulled_at[k], int(done.steps[k]), k in cut_short
             )
-        self._ringer.ring()
+        ring(self._reported)
         self._await_answers()
         self._pull(sound)
 
     def _pull(self, workers: Sequence[int]) -> None:
         for k in workers:
-            self._workers.weights[k].copy_(self._letters[k])
+            self._workers.weights[k].copy_(self._answers[k])
             self._pulled_at[k] = int(self._notes[k, Note.answered_at])
 
     def _settle(self, done: Round) -> None:
@@ -105,7 +105,7 @@ class ReportingWorkers(WorkerProcess):
             self._show_life()
             if self._orphaned():
                 raise EOFError
-            Listener.wait_for([self._listener], self._pipe, _WAIT_SECONDS)
+            self._listener.wait(_WAIT_SECONDS)
 
     def _resets_asked(self) -> NDArray[np.int64]:
         """How often each worker was asked so far, by anyone, ``[K]``."""

@@ -24,6 +24,8 @@ class Tally:
         grad_norm_max: the largest gradient norm before clipping.
         truncated: windows in which an episode was ended by a time limit.
         worker_windows, worker_steps: windows and environment steps of each worker by its number; empty until one is counted.
+        dropped, downweighted: gradients that were too stale: not applied (and not among ``windows``), or applied with less
+            weight.
         lag_histogram: ``[LAG_BINS]`` pushes at each policy lag: shared updates between the pull and the push.
     """
 
@@ -32,6 +34,8 @@ class Tally:
     grad_norm_max: float = 0.0
     lag_histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LAG_BINS, np.int64))
     truncated: int = 0
+    dropped: int = 0
+    downweighted: int = 0
     worker_windows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     worker_steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -62,6 +66,8 @@ class Tally:
         self.grad_norm_max = max(self.grad_norm_max, other.grad_norm_max)
         self.lag_histogram += other.lag_histogram
         self.truncated += other.truncated
+        self.dropped += other.dropped
+        self.downweighted += other.downweighted
         self._make_room(len(other.worker_windows))
         self.worker_windows[: len(other.worker_windows)] += other.worker_windows
         self.worker_steps[: len(other.worker_steps)] += other.worker_steps
@@ -104,6 +110,16 @@ class Tally:
     def truncated_share(self) -> float:
         """Share of workers' windows in which a time limit ended an episode."""
         return self.truncated / max(int(self.worker_windows.sum()), 1)
+
+    @property
+    def dropped_share(self) -> float:
+        """Share of gradients that were too stale to be applied."""
+        return self.dropped / max(self.windows + self.dropped, 1)
+
+    @property
+    def downweighted_share(self) -> float:
+        """Share of gradients that were applied with less weight because they were stale."""
+        return self.downweighted / max(self.windows + self.dropped, 1)
 
     @property
     def lag_mean(self) -> float:

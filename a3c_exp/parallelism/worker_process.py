@@ -1,6 +1,7 @@
 """The inside of a worker process: K stacked workers, their share of the budget, and a main process that is obeyed."""
 
 import os
+import select
 import signal
 import time
 import traceback
@@ -53,7 +54,7 @@ def inside(run: Callable[[], None], pipe: Connection) -> None:
     torch.set_num_threads(1)
     try:
         run()
-    except (BrokenPipeError, EOFError):
+    except (ConnectionError, EOFError):
         pass  # the main process is gone, and so is everyone who could be told
     except BaseException:
         pipe.send(Crash(traceback.format_exc()))
@@ -77,6 +78,8 @@ class Obedient:
         self._ledger = ledger
         self._row = ledger.table[slot]
         self._pipe = pipe
+        self._end_of_pipe = select.poll()
+        self._end_of_pipe.register(pipe.fileno(), select.POLLIN)
 
     def _show_life(self) -> None:
         self._row[Slot.heartbeat] = time.monotonic_ns()
@@ -96,7 +99,7 @@ class Obedient:
 
     def _orphaned(self) -> bool:
         # The main process never writes here, so anything to read is the end of the pipe.
-        return self._pipe.poll()
+        return bool(self._end_of_pipe.poll(0))
 
 
 class WorkerProcess(Obedient, ABC):

@@ -93,7 +93,7 @@ class Screenshots:
         self._folder = folder
         self._after = after_steps
         self._between_steps = between_steps
-        self._envs = task.make_envs(num_envs=1, render_mode="rgb_array")
+        self._envs = task.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
         self._model, self._layout = task.model(self._envs)
 
     def take(self, weights: Tensor, env_step: int) -> Path:
@@ -127,7 +127,7 @@ def require_pictures(task: Task) -> None:
         ConfigError: it does not.
     """
     draw_into_memory()
-    envs = task.make_envs(num_envs=1, render_mode="rgb_array")
+    envs = task.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
     try:
         envs.reset(0, task.seed)
         picture = envs.render()

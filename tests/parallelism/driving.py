@@ -14,8 +14,8 @@ from a3c_exp.core.budget import Budget
 from a3c_exp.core.types import LearnerSpec, TrainingState
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.base import Optimizer
+from a3c_exp.parallelism.asynchronous import Asynchronous
 from a3c_exp.parallelism.base import EpisodeEvent, Event, Notice, TallyEvent, Task
-from a3c_exp.parallelism.hogwild import Hogwild
 from a3c_exp.parallelism.tally import Tally
 from a3c_exp.track import NEVER
 from tests.parallelism.faulty import Countdown, Tick
@@ -59,8 +59,8 @@ class Training:
         stop_seconds: how long ``stop`` took.
     """
 
-    def __init__(self, hogwild: Hogwild, task: Task, state: TrainingState | None = None) -> None:
-        self.hogwild = hogwild
+    def __init__(self, parallelism: Asynchronous, task: Task, state: TrainingState | None = None) -> None:
+        self.parallelism = parallelism
         self.task = task
         self.state = state or zeros(task)
         self.events: list[Event] = []
@@ -68,13 +68,13 @@ class Training:
         self.stop_seconds = 0.0
 
     def __enter__(self) -> "Training":
-        self.events += self.hogwild.start(self.task, [self.state])
+        self.events += self.parallelism.start(self.task, [self.state])
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.workers()
         before = time.monotonic()
-        self.events += self.hogwild.stop()
+        self.events += self.parallelism.stop()
         self.stop_seconds = time.monotonic() - before
         assert self.stop_seconds < SLACK, "ending workers has a limit"
         left = sorted(pid for pid in self.pids if alive(pid))
@@ -88,18 +88,16 @@ class Training:
 
     def spent(self) -> bool:
         """Whether the budget is used up."""
-        counts, budget = self.hogwild.counts(), self.task.budget
-        return (budget.max_episodes is not None and counts.episodes >= budget.max_episodes) or (
-            budget.max_env_steps is not None and counts.env_steps >= budget.max_env_steps
-        )
+        counts, budget = self.parallelism.counts(), self.task.budget
+        return budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
 
     def until(self, condition: Callable[[], bool], what: str = "the condition") -> None:
         """Let training go on until then."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            self.events += self.hogwild.advance(0.05, [NEVER])
+            self.events += self.parallelism.advance(0.05, [NEVER])
             self.workers()
-            assert time.monotonic() < deadline, f"{what} did not come; {self.hogwild.counts()}, {self.notices}"
+            assert time.monotonic() < deadline, f"{what} did not come; {self.parallelism.counts()}, {self.notices}"
 
     def finish(self) -> "Training":
         """Let training go on until the budget is spent, and end."""

@@ -44,7 +44,7 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
     training = Training(Hogwild(processes=2), task, state).finish()
 
     # Twenty episodes of twenty steps in windows of five, and not one more or less.
-    counts = training.hogwild.counts()
+    counts = training.parallelism.counts()
     assert (counts.episodes, counts.env_steps, counts.updates) == (20, 400, 80)
     assert len(training.episodes) == 20
     assert {event.episode.length for event in training.episodes} == {20}
@@ -53,7 +53,7 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
     assert training.tally.sums[Stat.steps] == 400
 
     # Every worker plays its own seeds, one after the other, and nobody plays another's.
-    begun = training.hogwild.snapshot()[0].episodes_begun
+    begun = training.parallelism.snapshot()[0].episodes_begun
     assert begun.sum() == 20
     assert begun.min() >= 1
     seeds = {env_seed(7, worker, n): worker for worker in range(5) for n in range(int(begun[worker]))}
@@ -72,7 +72,7 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
     assert {line["torch_threads"] for line in lines} == {1}
     assert {line["threads"] for line in lines} == {1}, "a process has threads that fight over the cores"
 
-    final, _ = training.hogwild.snapshot()
+    final, _ = training.parallelism.snapshot()
     assert torch.isfinite(final.weights).all()
     assert not torch.equal(final.weights, state.weights)
     assert (final.updates, final.env_steps, final.episodes) == (80, 400, 20)
@@ -90,20 +90,20 @@ def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from
         seed=3,
     )
     training = Training(Hogwild(processes=3, lock=True), task, initial(task)).finish()
-    counts = training.hogwild.counts()
+    counts = training.parallelism.counts()
     assert counts.env_steps == 607
     assert training.tally.sums[Stat.steps] == 607
     assert training.tally.windows == counts.updates
     assert len({line["process"] for line in watched(tmp_path)}) == 3
-    figures = training.hogwild.figures()
+    figures = training.parallelism.figures()
     assert (figures["processes"], figures["lock"], figures["deaths"]) == (3, True, [])
     # Both are asked for after the end, when there is no lock any more.
-    state, _ = training.hogwild.snapshot()
-    assert torch.equal(training.hogwild.weights(), state.weights)
+    state, _ = training.parallelism.snapshot()
+    assert torch.equal(training.parallelism.weights(), state.weights)
 
     again = Training(Hogwild(processes=3, lock=True), replace(task, budget=Budget(max_env_steps=700)), state)
     again.finish()
-    after, _ = again.hogwild.snapshot()
+    after, _ = again.parallelism.snapshot()
     assert after.env_steps == 700
     assert again.tally.sums[Stat.steps] == 93, "what earlier sessions did is not done again"
     assert after.updates == state.updates + again.tally.windows
@@ -134,7 +134,7 @@ def test_the_policy_lag_of_workers_in_one_process_is_how_many_others_there_are()
     # At first all pull the same weights; from then on the other three push between a worker's pull and its push.
     assert training.tally.lag_histogram[:5].tolist() == [1, 1, 1, 117, 0]
     assert training.tally.lag_max == 3
-    assert torch.equal(training.hogwild.weights(), torch.full_like(training.state.weights, 120 * Tick.lr))
+    assert torch.equal(training.parallelism.weights(), torch.full_like(training.state.weights, 120 * Tick.lr))
 
 
 @pytest.mark.parametrize("lengths", [(1,), (3, 1, 11)])
@@ -142,16 +142,16 @@ def test_a_budget_of_episodes_is_not_approximate(tmp_path: Path, lengths: tuple[
     budget = Budget(max_episodes=41)
     task = small_task(budget, workers=3, lengths=lengths, gathering=Gathering(tmp_path, 2))
     training = Training(Hogwild(processes=2), task).finish()
-    assert len(training.episodes) == training.hogwild.counts().episodes == 41
+    assert len(training.episodes) == training.parallelism.counts().episodes == 41
     steps = sum(event.episode.length for event in training.episodes)
-    assert training.hogwild.counts().env_steps == steps == training.tally.sums[Stat.steps]
+    assert training.parallelism.counts().env_steps == steps == training.tally.sums[Stat.steps]
 
 
 def test_the_last_steps_of_a_budget_are_not_kept_for_a_worker_that_may_not_play(tmp_path: Path) -> None:
     # Both episodes are begun; worker 0's ends at once and it gets no other; worker 1's outlasts the budget of steps.
     task = small_task(Budget(max_episodes=2, max_env_steps=23), workers=2, lengths=(2, 1000))
     training = Training(Hogwild(processes=1), task).finish()
-    assert training.hogwild.counts().env_steps == 23
+    assert training.parallelism.counts().env_steps == 23
     assert [event.episode.length for event in training.episodes] == [2]
 
 
@@ -161,7 +161,7 @@ def test_a_resumed_run_counts_from_where_it_stood() -> None:
     weights = torch.full((layout.size,), 100 * Tick.lr)
     state = TrainingState(weights, torch.full((1, layout.size), 100.0), 100, 50, 9, np.array([60, 40]), np.array([7, 4]))
     training = Training(Hogwild(processes=1), task, state).finish()
-    after, _ = training.hogwild.snapshot()
+    after, _ = training.parallelism.snapshot()
     assert len(training.episodes) == 3
     assert (after.updates, after.env_steps, after.episodes) == (103, 65, 12)
     assert torch.equal(after.weights, torch.full_like(weights, 103 * Tick.lr))
@@ -196,5 +196,5 @@ def test_a_start_method_that_forks_after_torch_has_run_is_refused() -> None:
 def test_more_processes_than_workers_are_not_started() -> None:
     task = small_task(Budget(max_episodes=2), workers=1)
     training = Training(Hogwild(processes=8), task).finish()
-    assert training.hogwild.figures()["processes"] == 1
+    assert training.parallelism.figures()["processes"] == 1
     assert len(training.pids) == 1

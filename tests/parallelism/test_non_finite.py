@@ -23,11 +23,11 @@ def test_a_reward_that_is_no_number_does_not_reach_the_weights(tmp_path: Path) -
     assert "value_loss" in said
     assert "It was not applied" in said
     assert "optimizer.lr" in said
-    state, _ = training.hogwild.snapshot()
+    state, _ = training.parallelism.snapshot()
     assert state.updates == 2
     assert torch.equal(state.weights, torch.full_like(state.weights, 2 * Tick.lr))
     # Two episodes had ended by then; they were counted, so they must be handed over, error or not.
-    assert training.hogwild.counts().episodes == 2
+    assert training.parallelism.counts().episodes == 2
     assert len([event for event in training.events if isinstance(event, EpisodeEvent)]) == 2
 
 
@@ -37,8 +37,8 @@ def test_the_worker_that_is_named_is_the_one_that_was_hit(tmp_path: Path) -> Non
     training = Training(Hogwild(processes=1, lock=True), task)
     with training, pytest.raises(NonFiniteError, match=r"worker 2 .* in its window 1"):
         training.until(lambda: False)
-    assert training.hogwild.counts().updates == 2, "the other two workers' windows were sound"
-    assert torch.isfinite(training.hogwild.weights()).all()
+    assert training.parallelism.counts().updates == 2, "the other two workers' windows were sound"
+    assert torch.isfinite(training.parallelism.weights()).all()
 
 
 def test_weights_that_overflowed_name_the_terms_that_they_spoil() -> None:
@@ -49,4 +49,4 @@ def test_weights_that_overflowed_name_the_terms_that_they_spoil() -> None:
     training = Training(Hogwild(processes=1), task, state)
     with training, pytest.raises(NonFiniteError, match=r"worker 0 .* window 1: .*(policy_loss|grad_norm)"):
         training.until(lambda: False)
-    assert training.hogwild.counts().updates == 0
+    assert training.parallelism.counts().updates == 0

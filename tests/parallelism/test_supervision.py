@@ -50,12 +50,12 @@ def test_no_kind_of_death_goes_unnoticed_or_costs_an_episode(tmp_path: Path) -> 
     assert all("; replaced, " in text and " of at most 10 times" in text for text in said.values())
 
     # Each of the sixty was played to its end by somebody, and counted once.
-    assert training.hogwild.counts().episodes == 60
+    assert training.parallelism.counts().episodes == 60
     assert len(training.episodes) == 60
     assert len({event.episode.env_seed for event in training.episodes}) == 60
     assert {event.episode.length for event in training.episodes} == {7, 3}
-    assert training.hogwild.figures()["restarts"] == 3
-    assert len(training.hogwild.figures()["deaths"]) == 3
+    assert training.parallelism.figures()["restarts"] == 3
+    assert len(training.parallelism.figures()["deaths"]) == 3
 
 
 def test_what_a_process_said_before_its_death_is_not_lost_with_it(tmp_path: Path) -> None:
@@ -67,10 +67,10 @@ def test_what_a_process_said_before_its_death_is_not_lost_with_it(tmp_path: Path
         deadline = time.monotonic() + PATIENCE
         # It is only looked at, never listened to, as if all that it did had happened between two looks.
         while not training.events:
-            training.events += training.hogwild._bury_the_dead()
+            training.events += training.parallelism._bury_the_dead()
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert len(training.episodes) == training.hogwild.counts().episodes == 3
+        assert len(training.episodes) == training.parallelism.counts().episodes == 3
         assert "the pole snapped" in training.notices[0]
         training.until(training.spent)
     assert len({event.episode.env_seed for event in training.episodes}) == len(training.episodes) == 4
@@ -87,7 +87,7 @@ def test_the_notice_names_the_workers_that_were_hit(tmp_path: Path) -> None:
     training = Training(Hogwild(processes=2), task).finish()
     (notice,) = training.notices
     assert notice.startswith(("worker process 0 (workers 0 to 2) ", "worker process 1 (workers 3 to 4) ")), notice
-    assert training.hogwild.counts().env_steps == 503
+    assert training.parallelism.counts().env_steps == 503
 
 
 @pytest.mark.parametrize("locked", [True, False])
@@ -98,7 +98,7 @@ def test_a_worker_killed_in_the_middle_of_its_push_stops_nobody(tmp_path: Path, 
     assert (tmp_path / "died").exists()
     assert [("SIGKILL" in text) for text in training.notices] == [True]
     assert len(training.episodes) == 50
-    state, _ = training.hogwild.snapshot()
+    state, _ = training.parallelism.snapshot()
     assert torch.isfinite(state.weights).all()
     if locked:
         assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
@@ -124,7 +124,7 @@ def test_workers_that_keep_dying_end_the_run_with_the_cause(tmp_path: Path) -> N
     assert "RuntimeError: the pole snapped" in str(caught.value)
     # Each life ended one episode before its death; what was counted was also said.
     finished = [event for event in training.events if isinstance(event, EpisodeEvent)]
-    assert len(finished) == training.hogwild.counts().episodes == 2
+    assert len(finished) == training.parallelism.counts().episodes == 2
 
 
 def test_a_process_that_stops_with_the_lock_in_its_hand_takes_no_other_with_it(tmp_path: Path) -> None:
@@ -134,16 +134,16 @@ def test_a_process_that_stops_with_the_lock_in_its_hand_takes_no_other_with_it(t
     with training:
         training.until((tmp_path / "stopped").exists)
         # Meanwhile the main process can still evaluate and save: nobody pushes, and the copy in use is whole.
-        weights = training.hogwild.weights()
+        weights = training.parallelism.weights()
         assert torch.equal(weights, torch.full_like(weights, 20 * Tick.lr))
-        state, events = training.hogwild.snapshot()
+        state, events = training.parallelism.snapshot()
         training.events += events
         assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
         training.until(training.spent)
     assert [text for text in training.notices if "LockTimeoutError" in text] == []
     assert any("gave no sign of life for 3 s" in text for text in training.notices)
     assert not alive(int((tmp_path / "stopped").read_text()))
-    state, _ = training.hogwild.snapshot()
+    state, _ = training.parallelism.snapshot()
     assert state.episodes == 50
     assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
 
@@ -152,7 +152,7 @@ def test_processes_that_did_start_do_not_outlive_one_that_could_not() -> None:
     task = replace(small_task(ENDLESS, workers=3), make_envs=PackedOnce(Countdown))
     training = Training(Hogwild(processes=3), task)
     with pytest.raises(OSError, match="no more"):
-        training.hogwild.start(task, [training.state])
+        training.parallelism.start(task, [training.state])
     assert training.workers() == []
 
 
@@ -177,10 +177,10 @@ def test_workers_are_not_blamed_for_the_sleep_of_the_main_process() -> None:
         (pid,) = training.workers()
         os.kill(pid, signal.SIGSTOP)
         time.sleep(2.5)  # everything stands still, this process too
-        training.events += training.hogwild.advance(0.0, [NEVER])
+        training.events += training.parallelism.advance(0.0, [NEVER])
         os.kill(pid, signal.SIGCONT)
-        updates = training.hogwild.counts().updates
-        training.until(lambda: training.hogwild.counts().updates > updates, "more work")
+        updates = training.parallelism.counts().updates
+        training.until(lambda: training.parallelism.counts().updates > updates, "more work")
         assert training.workers() == [pid]
     assert training.notices == []
 
@@ -190,7 +190,7 @@ def test_a_live_checkpoint_is_whole_and_does_not_wait_for_ever() -> None:
 
     def check() -> tuple[int, float]:
         before = time.monotonic()
-        state, events = training.hogwild.snapshot()
+        state, events = training.parallelism.snapshot()
         training.events += events
         assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
         assert torch.equal(state.optimizer_state, torch.full_like(state.optimizer_state, state.updates))
@@ -204,13 +204,13 @@ def test_a_live_checkpoint_is_whole_and_does_not_wait_for_ever() -> None:
             updates, _ = check()
             assert updates >= last
             last = updates
-        training.until(lambda: training.hogwild.counts().updates > last + 20, "work after the checkpoints")
+        training.until(lambda: training.parallelism.counts().updates > last + 20, "work after the checkpoints")
         assert training.notices == []
 
         stopped = training.workers()[0]
         while True:
             os.kill(stopped, signal.SIGSTOP)
-            if training.hogwild._ledger.control[2] != stopped:  # else it holds the lock, which is another test
+            if training.parallelism._ledger.control[2] != stopped:  # else it holds the lock, which is another test
                 break
             os.kill(stopped, signal.SIGCONT)
         _, seconds = check()
@@ -227,13 +227,13 @@ def test_nothing_is_pushed_behind_a_checkpoints_back(locked: bool) -> None:
     with training:
         training.until(lambda: training.tally.windows > 20, "work")
         for _ in range(100):
-            assert training.hogwild._pause()
-            before = training.hogwild.counts()
-            weights = training.hogwild.weights()
+            assert training.parallelism._pause()
+            before = training.parallelism.counts()
+            weights = training.parallelism.weights()
             time.sleep(0.002)
-            assert training.hogwild.counts() == before
-            assert torch.equal(training.hogwild.weights(), weights)
-            training.hogwild.snapshot()
+            assert training.parallelism.counts() == before
+            assert torch.equal(training.parallelism.weights(), weights)
+            training.parallelism.snapshot()
 
 
 def test_a_worker_that_hears_nothing_is_ended_all_the_same(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_worker_that_hears_nothing_is_ended_all_the_same(tmp_path: Path) -> No
 
 def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:
     main = subprocess.Popen(
-        [sys.executable, "-m", "tests.parallelism.endless_run"],
+        [sys.executable, "-m", "tests.parallelism.endless_run", "hogwild"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

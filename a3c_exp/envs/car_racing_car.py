@@ -1,0 +1,188 @@
+"""The car of CarRacing-v3: gymnasium's physics and outlines, the same bits by a shorter way.
+
+What is asked of Box2D is asked once, scalars stay scalars instead of passing through numpy, and all corners are turned at
+once. The arithmetic and its order are those of ``gymnasium.envs.box2d.car_dynamics``: every rounding is the same.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from gymnasium.envs.box2d.car_dynamics import (
+    ENGINE_POWER,
+    FRICTION_LIMIT,
+    SIZE,
+    WHEEL_COLOR,
+    WHEEL_MOMENT_OF_INERTIA,
+    WHEEL_R,
+    WHEEL_W,
+    WHEEL_WHITE,
+)
+from numpy.typing import NDArray
+
+_BRAKE_FORCE = 15
+"""Radians per second."""
+_STIFFNESS = 205000 * SIZE * SIZE
+_GRASS_FRICTION = FRICTION_LIMIT * 0.6
+
+
+def control(car: Any, steering: float, gas: float, brake: float) -> None:
+    """Hold the controls: ``Car.steer``, ``Car.gas`` and ``Car.brake`` with what ``CarRacing.step`` gives them."""
+    gas = min(max(gas, 0.0), 1.0)
+    wheels = car.wheels
+    wheels[0].steer = wheels[1].steer = -steering
+    for wheel in wheels[2:4]:
+        wheel.gas += min(gas - wheel.gas, 0.1)  # rises gradually, stops at once
+    for wheel in wheels:
+        wheel.brake = brake
+
+
+def push(car: Any, dt: float) -> None:
+    """Turn the wheels and push the car for ``dt`` seconds: ``Car.step``."""
+    for w in car.wheels:
+        joint = w.joint
+        off = w.steer - joint.angle
+        joint.motorSpeed = _sign(off) * min(50.0 * abs(off), 3.0)
+
+        tiles = w.tiles
+        grass = not tiles
+        friction_limit = _GRASS_FRICTION
+        for tile in tiles:
+            friction_limit = max(friction_limit, FRICTION_LIMIT * tile.road_friction)
+
+        forward = w.GetWorldVector((0, 1))
+        forward_x, forward_y = forward.x, forward.y
+        side_x, side_y = forward_y, -forward_x  # a right angle further: the same two numbers
+        v = w.linearVelocity
+        vx, vy = v.x, v.y
+        vf = forward_x * vx + forward_y * vy
+        vs = side_x * vx + side_y * vy
+
+        omega = w.omega
+        gas = w.gas
+        omega += dt * ENGINE_POWER * gas / WHEEL_MOMENT_OF_INERTIA / (abs(omega) + 5.0)
+        car.fuel_spent += dt * ENGINE_POWER * gas
+
+        brake = w.brake
+        if brake >= 0.9:
+            omega = 0
+        elif brake > 0:
+            val = min(_BRAKE_FORCE * brake, abs(omega))
+            omega += -_sign(omega) * val
+        w.phase += omega * dt
+
+        f_force = (-vf + omega * w.wheel_rad) * _STIFFNESS
+        p_force = -vs * _STIFFNESS
+        force = math.sqrt(f_force * f_force + p_force * p_force)
+
+        if force > 2.0 * friction_limit:  # a tyre mark
+            particle = w.skid_particle
+            if particle and particle.grass == grass and len(particle.poly) < 30:
+                particle.poly.append((w.position[0], w.position[1]))
+            elif w.skid_start is None:
+                w.skid_start = w.position
+            else:
+                w.skid_particle = car._create_particle(w.skid_start, w.position, grass)
+                w.skid_start = None
+        else:
+            w.skid_start = None
+            w.skid_particle = None
+
+        if force > friction_limit:
+            f_force /= force
+            p_force /= force
+            force = friction_limit
+            f_force *= force
+            p_force *= force
+
+        w.omega = omega - dt * f_force * w.wheel_rad / WHEEL_MOMENT_OF_INERTIA
+        w.ApplyForceToCenter((p_force * side_x + f_force * forward_x, p_force * side_y + f_force * forward_y), True)
+
+
+def _sign(x: float) -> float:
+    return 1.0 if x > 0 else -1.0 if x < 0 else 0.0
+
+
+class CarOutline:
+    """The polygons that make up a car, wheels first, as ``Car.draw`` has them.
+
+    Box2D keeps corners in single precision and turns them with its bodies in single precision; the camera turns the result in
+    double precision.
+
+    Args:
+        car: a new one.
+    """
+
+    def __init__(self, car: Any) -> None:
+        self._bodies = [*car.wheels, car.hull]
+        tyres = [wheel.fixtures[0].shape.vertices for wheel in car.wheels]
+        shapes = [fixture.shape.vertices for fixture in car.hull.fixtures]
+        stripes = [[(0.0, 0.0)] * 4] * 4
+        corners: list[tuple[float, float]] = []
+        bodies: list[int] = []
+        self._parts: list[tuple[slice, list[int]]] = []
+        hull_color = [int(c * 255) for c in car.hull.color]
+        for body, part, color in [
+            *((k, tyre, [int(c * 255) for c in WHEEL_COLOR]) for k, tyre in enumerate(tyres)),
+            *((4, shape, hull_color) for shape in shapes),
+            *((k, stripe, list(WHEEL_WHITE)) for k, stripe in enumerate(stripes)),
+        ]:
+            self._parts.append((slice(len(corners), len(corners) + len(part)), color))
+            corners += part
+            bodies += [body] * len(part)
+        self._x, self._y = np.array(corners, np.float32).T.copy()
+        self._stripe_at = len(corners) - 16
+        half = np.float32(WHEEL_W * SIZE)
+        self._x[self._stripe_at :] = np.tile(np.array([-half, half, half, -half]), 4)
+        self._body = np.array(bodies)
+
+    def polygons(
+        self, c: float, s: float, zoom: float, shift: tuple[float, float]
+    ) -> list[tuple[list[list[float]], list[int]]]:
+        """Corners on the screen and colours, in the order in which they are drawn.
+
+        Args:
+            c, s: cosine and sine of the camera's turn.
+            zoom, shift: what the camera does afterwards.
+        """
+        turned = []
+        for body in self._bodies:
+            transform = body.transform
+            q, p = transform.q, transform.position
+            turned.append((q.c, q.s, p.x, p.y))
+        ends: list[float] = []
+        striped = []
+        for wheel in self._bodies[:4]:
+            stripe = _stripe(wheel.phase)
+            striped.append(stripe is not None)
+            first, last = stripe or (0.0, 0.0)
+            ends += (first, first, last, last)
+        self._y[self._stripe_at :] = ends
+
+        cos, sin, px, py = np.array(turned, np.float32).T[:, self._body]
+        x: NDArray[np.float64] = (cos * self._x - sin * self._y + px).astype(np.float64)
+        y: NDArray[np.float64] = (sin * self._x + cos * self._y + py).astype(np.float64)
+        on_screen = np.empty((len(x), 2))
+        on_screen[:, 0] = (c * x - s * y) * zoom + shift[0]
+        on_screen[:, 1] = (s * x + c * y) * zoom + shift[1]
+        corners = on_screen.tolist()
+        parts = [(corners[place], color) for place, color in self._parts]
+        found = []
+        for k in range(4):
+            found.append(parts[k])
+            if striped[k]:
+                found.append(parts[k - 4])
+        return found + parts[4:-4]
+
+
+def _stripe(phase: float) -> tuple[float, float] | None:
+    """From where to where along its wheel the white stripe is seen; ``None`` while it is below."""
+    s1, s2 = math.sin(phase), math.sin(phase + 1.2)
+    if s1 > 0 and s2 > 0:
+        return None
+    c1, c2 = math.cos(phase), math.cos(phase + 1.2)
+    if s1 > 0:
+        c1 = _sign(c1)
+    if s2 > 0:
+        c2 = _sign(c2)
+    return WHEEL_R * c1 * SIZE, WHEEL_R * c2 * SIZE
