@@ -111,7 +111,10 @@ class GymnasiumEnvironments:
         Raises:
             ConfigError: the task draws none.
         """
-        frame = self.envs[0].render()
+        try:
+            frame: Any = self.envs[0].render()
+        except NotImplementedError:
+            frame = None
         if not isinstance(frame, np.ndarray) or frame.ndim != 3:
             raise ConfigError(f"env.id={self._id} draws no picture that could be shown (render_mode=rgb_array)")
         return frame

@@ -107,17 +107,20 @@ def _draw_bars(card: Card, part: Bars, y: float, width: int, name_width: float) 
 
 
 def _draw_cells(card: Card, part: Cells, y: float, width: int) -> None:
-    chance = part.probabilities[part.taken]
+    said = f"{len(part.taken)} on"
+    if len(part.taken) == 1:
+        (one,) = part.taken
+        said = f"{part.start + one}: {100 * part.probabilities[one]:.0f}%"
     card.text(_PAD, y + _ROW / 2, _cut(part.label or "action", width - 2 * _PAD - 66), _TEXT, DIM)
-    card.text(width - _PAD, y + _ROW / 2, f"{part.start + part.taken}: {100 * chance:.0f}%", _TEXT, anchor="rm")
+    card.text(width - _PAD, y + _ROW / 2, said, _TEXT, anchor="rm")
     y += _ROW
     step = min(_CELL + 2.0, (width - 2 * _PAD) / _CELLS_A_LINE)
-    for i, one in enumerate(part.probabilities):
+    for i, chance in enumerate(part.probabilities):
         x, top = _PAD + step * (i % _CELLS_A_LINE), y + (_CELL + 2) * (i // _CELLS_A_LINE)
-        if i == part.taken:
+        if i in part.taken:
             card.box(x - 1, top - 1, step, _CELL + 2, WARM, 3)
         # The eye sees the square root of a share more evenly than the share.
-        card.box(x, top, step - 2, _CELL, _between(FAINT, COOL, one**0.5), 2)
+        card.box(x, top, step - 2, _CELL, _between(FAINT, COOL, chance**0.5), 2)
 
 
 def _draw_curve(card: Card, part: Curve, y: float, width: int) -> None:

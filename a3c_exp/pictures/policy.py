@@ -44,18 +44,18 @@ class Bars:
 
 @dataclass(frozen=True)
 class Cells:
-    """One of many choices without names, a shade each.
+    """Chances of many choices or switches, without names, a shade each.
 
     Attributes:
         label: which part of the action this is; empty where there is only one.
         probabilities: of each choice.
-        taken: the place of the one that is taken.
+        taken: the places of those that are taken.
         start: what the task calls the first.
     """
 
     label: str
     probabilities: Sequence[float]
-    taken: int
+    taken: frozenset[int]
     start: int = 0
 
 
@@ -131,10 +131,12 @@ def _part(
             if len(rows) == 1:
                 return [_choice(label, rows[0], int(action[0]), _start(space, 0))]
             labels = _numbered(label or "choice", len(rows))
-            return [Cells(labels[i], row, int(action[i]), _start(space, i)) for i, row in enumerate(rows)]
+            return [Cells(labels[i], row, frozenset([int(action[i])]), _start(space, i)) for i, row in enumerate(rows)]
         case Bernoulli():
             on = frozenset(action.nonzero().flatten().tolist())
-            own = names or _numbered("", family.dimensions)
+            if family.dimensions > _MOST_BARS:
+                return [Cells(label or "switches", torch.sigmoid(parameters).tolist(), on)]
+            own = names if names is not None and len(names) == family.dimensions else _numbered("", family.dimensions)
             return [Bars(label, own, torch.sigmoid(parameters).tolist(), on)]
         case Normal():
             mean, std = torch.split(parameters, family.dimensions)
@@ -151,7 +153,7 @@ def _choice(
     label: str, probabilities: Sequence[float], taken: int, start: int, names: Sequence[str] | None = None
 ) -> Bars | Cells:
     if len(probabilities) > _MOST_BARS:
-        return Cells(label, probabilities, taken, start)
+        return Cells(label, probabilities, frozenset([taken]), start)
     if names is None or len(names) != len(probabilities):
         names = [str(start + i) for i in range(len(probabilities))]
     return Bars(label, names, probabilities, frozenset([taken]))

@@ -35,7 +35,7 @@ def saliency(model: ActorCritic, decision: Decision, channel_axis: int | None) -
 
     Averaged over copies of the picture with a little noise (SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825), whose spread
     is a share of the picture's own range. They took the score before the softmax; the log-probability is there for every kind
-    of policy. It is computed in double precision, where it still has a gradient when the policy is all but certain.
+    of policy. Its gradient is taken in double precision, where it has one even if the policy is all but certain.
 
     Args:
         decision: whose observation is a picture ``[*observation]`` and whose recurrent state is held fixed.
@@ -49,8 +49,12 @@ def saliency(model: ActorCritic, decision: Decision, channel_axis: int | None) -
     state = decision.state.expand(_SAMPLES, *decision.state.shape)
     output = call(model, dict(decision.weights), batch, state)
     action = decision.action.expand(_SAMPLES, *decision.action.shape)
-    certainty = model.family.log_prob(output.parameters.double(), action).sum()
-    (of_policy,) = torch.autograd.grad(certainty, batch, retain_graph=True)
+    parameters = output.parameters.detach().double().requires_grad_(True)
+    (by_parameters,) = torch.autograd.grad(model.family.log_prob(parameters, action).sum(), parameters)
+    # To a size that single precision can carry on: only the gradients' relations show.
+    by_parameters = by_parameters / by_parameters.abs().max().clamp(min=1e-300)
+    passed_on = by_parameters.to(output.parameters.dtype)
+    (of_policy,) = torch.autograd.grad(output.parameters, batch, passed_on, retain_graph=True)
     (of_value,) = torch.autograd.grad(output.value.sum(), batch)
     return Saliency(_seen(of_policy, channel_axis), _seen(of_value, channel_axis))
 
