@@ -120,7 +120,7 @@ def test_what_comes_with_the_code_fits_the_code(
     """A change of a model or of an environment would else leave weights behind that nobody can use."""
     given = pretrained.load(folder)
     task = assemble(given.config).task
-    envs = task.make_envs(num_envs=1)
+    envs = task.make_evaluation_envs(num_envs=1)
     _, layout = task.model(envs)
     envs.close()
     assert layout.size == given.weights.numel() == given.provenance["weights"]

@@ -101,8 +101,9 @@ def _draw_bars(card: Card, part: Bars, y: float, width: int, name_width: float) 
         card.text(_PAD, middle, _cut(name, name_width), _TEXT, BRIGHT if taken else DIM)
         left = _PAD + name_width + 8
         card.box(left, middle - 4, _BAR, 8, FAINT, 4)
-        if chance > 0.005:
-            card.box(left, middle - 4, max(8.0, _BAR * chance), 8, WARM if taken else COOL, 4)
+        long = _BAR * chance
+        if long >= 0.5:
+            card.box(left, middle - 4, long, 8, WARM if taken else COOL, min(4.0, long / 2))
         card.text(width - _PAD, middle, f"{100 * chance:.0f}%", _TEXT, BRIGHT if taken else DIM, "rm")
 
 
