@@ -24,7 +24,9 @@ class Film:
         self._sink: Any = None
 
     def add(self, frame: NDArray[np.uint8]) -> None:
-        """Append a frame ``[height, width, 3]``."""
+        """Append a frame ``[height, width, 3]``; its last row or column is doubled where the encoder needs an even number."""
+        odd = [(0, side % 2) for side in frame.shape[:2]]
+        frame = np.pad(frame, [*odd, (0, 0)], mode="edge")
         if self._sink is None:
             import imageio_ffmpeg
 
