@@ -57,7 +57,7 @@ class TensorEnvironments:
         self.state: NDArray[np.float64] = self._step.inputs[0]
         """``[K, state_size]`` of all environments, overwritten in place."""
         self._action = self._step.inputs[1]
-        self._acted = False
+        self._acted = np.zeros(num_envs, np.bool_)
         observed = self._step.outputs[1]
         self.observation = np.zeros(observed.shape, np.float32)
         self.reward = np.zeros(num_envs, np.float64)
@@ -77,9 +77,9 @@ class TensorEnvironments:
         self._reset.play()
         self.state[index] = self._reset.outputs[0][0]
         self.observation[index] = self._reset.outputs[1][0]
-        if index == 0:
-            self._acted = False
-            self._show()
+        self._acted[index] = False
+        if self._window and index == 0:
+            self._draw(0)
 
     def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
         np.copyto(self._action, action.reshape(self._action.shape), "same_kind")
@@ -93,21 +93,26 @@ class TensorEnvironments:
             for array, new, shape in self._news:
                 np.copyto(array, new, where=live.reshape(shape))
             endings = np.count_nonzero(ended & live)
-        if self._drawing is not None and live[0]:
-            self._acted = True
-            self._show()
+        if self._drawing is not None:
+            self._acted |= live
+            if self._window and live[0]:
+                self._draw(0)
         return bool(endings)
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
-        assert self._drawing is not None and not self._window, "made without render_mode='rgb_array'"
-        frame = self._drawing.draw(self.state[0], self._action[0] if self._acted else None)
-        assert frame is not None
-        return frame
+        return self.picture(0)
 
-    def _show(self) -> None:
-        if self._window and self._drawing is not None:
-            self._drawing.draw(self.state[0], self._action[0] if self._acted else None)
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """The same of any environment."""
+        picture = self._draw(index)
+        assert picture is not None, "made without render_mode='rgb_array'"
+        return picture
+
+    def _draw(self, index: int) -> NDArray[np.uint8] | None:
+        if self._drawing is None:
+            return None
+        return self._drawing.draw(self.state[index], self._action[index] if self._acted[index] else None)
 
     def close(self) -> None:
         if self._drawing is not None:

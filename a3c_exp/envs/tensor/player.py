@@ -10,6 +10,7 @@ has its own, which differ in the last bit for one number in several hundred.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from a3c_exp.core.tape import Operation, Place, Program, Tape, tensors_in
 
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
+Call = Callable[[], Any]
 
 _ATEN = torch.ops.aten
 _UFUNCS: dict[Any, Any] = {
@@ -91,8 +92,8 @@ class NumpyPlayer:
 
     def play(self) -> None:
         """Compute the outputs of what the inputs hold now."""
-        for call, arguments in self._calls:
-            call(*arguments)
+        for call in self._calls:
+            call()
 
     def _plan(self, operation: Operation, known: dict[Place, Tensor]) -> list[Call]:
         """Run an operation once; its result becomes the memory that every later run writes into."""
@@ -102,7 +103,7 @@ class NumpyPlayer:
         result = func(*args, **kwargs)
         operation.learn(known, result)
         if func._schema.is_mutable:
-            return [(_in_torch(func, kwargs), args)]
+            return [torch.no_grad()(partial(func, *args, **kwargs))]
         memories = {source.untyped_storage().data_ptr() for source in sources}
         made = tensors_in(result)
         if all(one.untyped_storage().data_ptr() in memories for one in made):
@@ -118,15 +119,7 @@ class NumpyPlayer:
                 for place, new in zip(made, tensors_in(func(*args, **kwargs)), strict=True):
                     place.copy_(new)
 
-        return [(in_torch, ())]
-
-
-def _in_torch(func: Any, kwargs: dict[str, Any]) -> Callable[..., None]:
-    def call(*args: Any) -> None:
-        with torch.no_grad():
-            func(*args, **kwargs)
-
-    return call
+        return [in_torch]
 
 
 def _translated(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> list[Call] | None:
@@ -136,22 +129,22 @@ def _translated(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: 
     if func in (_ATEN.zeros_like.default, _ATEN.ones_like.default, _ATEN.full_like.default):
         return []  # it holds these numbers already, and nobody else writes here
     if func is _ATEN._to_copy.default and set(kwargs) <= {"dtype"}:
-        return [(np.copyto, (out, given[0], "unsafe"))]
+        return [partial(np.copyto, out, given[0], casting="unsafe")]
     if kwargs:
         return None
     if func is _ATEN.clone.default:
-        return [(np.copyto, (out, given[0]))]
+        return [partial(np.copyto, out, given[0])]
     if func is _ATEN.where.self:
         chosen, yes, no = given
-        return [(np.copyto, (out, no)), (np.copyto, (out, yes, "same_kind", chosen))]
+        return [partial(np.copyto, out, no), partial(np.copyto, out, yes, where=chosen)]
     if func is _ATEN.stack.default:
         dim = args[1] if len(args) > 1 else 0
         places = result.unbind(dim)
-        return [(np.copyto, (place.numpy(), part.numpy())) for place, part in zip(places, args[0], strict=True)]
+        return [partial(np.copyto, place.numpy(), part.numpy()) for place, part in zip(places, args[0], strict=True)]
     if func is _ATEN.cat.default:
         dim = args[1] if len(args) > 1 else 0
         slices = torch.split(result, [part.shape[dim] for part in args[0]], dim)
-        return [(np.copyto, (place.numpy(), part.numpy())) for place, part in zip(slices, args[0], strict=True)]
+        return [partial(np.copyto, place.numpy(), part.numpy()) for place, part in zip(slices, args[0], strict=True)]
     if func is _ATEN.clamp.default:
         return _clamped(given, out)
     if func is _ATEN.rsub.Scalar and len(given) == 2:
@@ -168,7 +161,7 @@ def _translated(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: 
     would = ufunc(*given)
     if would.dtype != out.dtype or would.shape != out.shape:
         return None
-    return [(ufunc, (*given, out))]
+    return [partial(ufunc, *given, out=out)]
 
 
 def _clamped(given: Sequence[Any], out: NDArray[Any]) -> list[Call] | None:
@@ -178,7 +171,7 @@ def _clamped(given: Sequence[Any], out: NDArray[Any]) -> list[Call] | None:
     calls: list[Call] = []
     for ufunc, bound in ((np.maximum, low), (np.minimum, high)):
         if bound is not None:
-            calls.append((ufunc, (*_numbers_as_arrays([source, bound]), out)))
+            calls.append(partial(ufunc, *_numbers_as_arrays([source, bound]), out=out))
             source = out
     return calls
 
