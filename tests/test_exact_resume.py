@@ -17,7 +17,7 @@ from gymnasium.spaces import Box, Discrete
 from a3c_exp.checkpoint import Checkpoints, load
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.types import TrainingState
-from a3c_exp.envs.classic import ClassicEnvironments
+from a3c_exp.envs.backends import ClassicEnvironments
 from a3c_exp.parallelism.deterministic import Deterministic
 from a3c_exp.parallelism.synchronous import Synchronous
 from tests.command import lines, record, run, start, summary

@@ -61,6 +61,7 @@ _UFUNCS: dict[Any, Any] = {
     _ATEN.logical_or.default: np.logical_or,
     _ATEN.logical_not.default: np.logical_not,
 }
+_FILLS = (_ATEN.zeros_like.default, _ATEN.ones_like.default, _ATEN.full_like.default)
 
 
 class NumpyPlayer:
@@ -83,6 +84,7 @@ class NumpyPlayer:
             known: dict[Place, Tensor] = dict(program.constants)
             inputs = [example.clone() for example in examples]
             known.update(zip(program.inputs, inputs, strict=True))
+            self._writes = any(operation.func._schema.is_mutable for operation in program.operations)
             self.untranslated: list[str] = []
             self._calls: list[Call] = []
             for operation in program.operations:
@@ -108,6 +110,8 @@ class NumpyPlayer:
         made = tensors_in(result)
         if all(one.untyped_storage().data_ptr() in memories for one in made):
             return []  # views: of memory that does not move either
+        if func in _FILLS and not self._writes:
+            return []  # it holds these numbers already, and nobody else writes here
         if isinstance(result, Tensor):
             calls = _translated(func, args, kwargs, result)
             if calls is not None:
@@ -126,8 +130,6 @@ def _translated(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: 
     """The calls of numpy that write ``func(*args)`` into ``result``'s memory; ``None`` if there are none that mean the same."""
     out = result.numpy()
     given = [one.numpy() if isinstance(one, Tensor) else one for one in args]
-    if func in (_ATEN.zeros_like.default, _ATEN.ones_like.default, _ATEN.full_like.default):
-        return []  # it holds these numbers already, and nobody else writes here
     if func is _ATEN._to_copy.default and set(kwargs) <= {"dtype"}:
         return [partial(np.copyto, out, given[0], casting="unsafe")]
     if kwargs:

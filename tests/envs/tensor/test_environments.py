@@ -17,7 +17,7 @@ from a3c_exp.compose import jobs
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.envs.base import Environments
-from a3c_exp.envs.classic import ClassicEnvironments
+from a3c_exp.envs.backends import ClassicEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
 from a3c_exp.envs.tensor.base import Step, TensorEnvironment
 from a3c_exp.envs.tensor.environments import TensorEnvironments
@@ -58,7 +58,7 @@ def test_who_sits_out_is_left_alone_and_nobody_knows_of_the_others(id: str) -> N
     assert all(one is other for one, other in zip(arrays, now, strict=True)), "arrays are overwritten in place"
 
 
-@pytest.mark.parametrize(("id", "kind"), zip(IDS, ("deterministic", "synchronous"), strict=True))
+@pytest.mark.parametrize(("id", "kind"), list(zip(IDS, KINDS, strict=True)))
 def test_a_whole_training_lives_the_same_episodes_with_either_backend(id: str, kind: str) -> None:
     model, ends = ("separate", True) if id == "Pendulum-v1" else ("shared", False)
     trained: list[Driven] = []

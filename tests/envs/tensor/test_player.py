@@ -22,6 +22,7 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "joined": lambda x, y: torch.cat([x[:, :1], y], dim=-1)[:, 1:] + x.sum(-1, keepdim=True) + torch.cat([x, y])[:5],
     "whole numbers": lambda x, y: x * (y * 10).to(torch.int64) + (y * 10).to(torch.int64) / 4,
     "written in place": lambda x, y: (x * 2).add_(y).mul_(x),
+    "written into zeros": lambda x, y: torch.zeros_like(x).add_(y) + torch.ones_like(x).mul_(x),
     "no translation": lambda x, y: torch.atan2(x, y) + torch.special.ndtri(x.sigmoid()) + x.erf(),
     "a constant": lambda x, y: x * torch.tensor([1.5, -2.0], dtype=torch.float64) + torch.arange(2.0),
     "constants of its shape": lambda x, y: x * 0 + torch.ones_like(x) + torch.zeros_like(y) + torch.full_like(x, 7.0),

@@ -121,7 +121,7 @@ def test_registering_loads_no_torch() -> None:
     """Whoever only lists what there is, or asks for help, must not wait for torch."""
     program = """
 import sys
-import a3c_exp.envs.classic
+import a3c_exp.envs.backends
 assert "torch" not in sys.modules, "the classic tasks load torch, even for gymnasium's code"
 import gymnasium
 import a3c_exp.envs.tensor

@@ -1,4 +1,4 @@
-"""The classic control tasks, by gymnasium's own code or as batched tensors: the same episodes either way."""
+"""Classic control tasks by gymnasium's own code or as batched tensors: the same episodes either way."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
