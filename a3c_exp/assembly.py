@@ -18,7 +18,8 @@ from a3c_exp.core.types import LearnerSpec, TrainingState
 from a3c_exp.evaluation import EvaluationSpec, Evaluator
 from a3c_exp.exploration import Exploration, Spread
 from a3c_exp.parallelism.base import Parallelism, Task
-from a3c_exp.show import require_encoder
+from a3c_exp.pictures.film import require_encoder
+from a3c_exp.pictures.screenshots import require_pictures
 from a3c_exp.track import Cadence
 
 
@@ -32,6 +33,7 @@ class Assembly:
         make_logger: for the logger group's logger.
         evaluation: how weights are judged.
         cadence: how often what happens.
+        screenshot_after: steps of an episode, where screenshots are taken.
         keep_last: how many checkpoints stay.
         initial_states: each seed's weights, before the first update.
     """
@@ -41,6 +43,7 @@ class Assembly:
     make_logger: partial[Any]
     evaluation: EvaluationSpec
     cadence: Cadence
+    screenshot_after: int
     keep_last: int
     initial_states: Sequence[TrainingState]
 
@@ -74,6 +77,8 @@ def assemble(config: DictConfig) -> Assembly:
     evaluation = evaluation_spec(config)
     if config.evaluation.video:
         require_encoder()
+    if config.screenshots.every_env_steps is not None:
+        require_pictures(task)
 
     envs = task.make_envs(num_envs=1)
     try:
@@ -89,7 +94,13 @@ def assemble(config: DictConfig) -> Assembly:
         parallelism=parallelism,
         make_logger=_logger(config),
         evaluation=evaluation,
-        cadence=Cadence(config.metrics.every_env_steps, config.evaluation.every_env_steps, config.checkpoint.every_env_steps),
+        cadence=Cadence(
+            metrics=config.metrics.every_env_steps,
+            evaluation=config.evaluation.every_env_steps,
+            checkpoint=config.checkpoint.every_env_steps,
+            screenshots=config.screenshots.every_env_steps,
+        ),
+        screenshot_after=config.screenshots.after_steps,
         keep_last=config.checkpoint.keep_last,
         initial_states=[TrainingState.initial(one, optimizer.state_rows, config.workers) for one in weights],
     )

@@ -52,7 +52,7 @@ class Checkpoints:
             "details": state.details,
             "extra": dict(extra),
         }
-        _write(path, content)
+        write(path, content)
         for old in self._steps()[: -self._keep_last]:
             old.unlink()
         return path
@@ -61,7 +61,7 @@ class Checkpoints:
         """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far, and that evaluation."""
         path = self._directory / "best.pt"
         content = {"env_steps": evaluation.env_step, "updates": evaluation.update, "evaluation": evaluation.json()}
-        _write(path, {"format": _FORMAT, "weights": weights, **content})
+        write(path, {"format": _FORMAT, "weights": weights, **content})
         return path
 
     def best(self) -> Evaluation | None:
@@ -158,7 +158,22 @@ def digest(content: Any) -> str:
     return hasher.hexdigest()
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def find(folder: Path, which: str) -> Path:
+    """The checkpoint that ``best``, ``last`` or a file's path means in a ``checkpoints/`` folder.
+
+    A run that was never evaluated has no best; its last stands in.
+
+    Raises:
+        RunDirectoryError: there is none.
+    """
+    best = folder / "best.pt"
+    if which == "best" and best.is_file():
+        return best
+    return Checkpoints(folder, keep_last=1).latest() if which in ("best", "last") else Path(which)
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what ``read`` reads, with a checksum, all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

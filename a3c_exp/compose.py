@@ -154,7 +154,9 @@ def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] 
 def _unknown_key(key: str, overrides: Sequence[str], searched: Sequence[str]) -> str:
     if key in _groups():
         options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
-        return f"{key} is laid over a preset, so it takes a plus: +{key}={options[0]}. There are {', '.join(options)}"
+        typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")
+        option = schema.nearest(typed, options) or options[0]
+        return f"{key} is laid over a preset, so it takes a plus: +{key}={option}. There are {', '.join(options)}"
     groups = [text for text in overrides if "." not in text.partition("=")[0] and text.partition("=")[0] in _groups()]
     try:
         known = schema.keys(compose("config", overrides=[*groups, *searched]))

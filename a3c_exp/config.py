@@ -62,6 +62,14 @@ class EvaluationConfig:
 
 
 @dataclass
+class ScreenshotsConfig:
+    """How often a picture is taken of what the policy does, and after how many steps of an episode."""
+
+    every_env_steps: int | None = None
+    after_steps: int = 100
+
+
+@dataclass
 class CheckpointConfig:
     """How often states are saved, and how many stay."""
 
@@ -109,6 +117,7 @@ class Config:
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    screenshots: ScreenshotsConfig = field(default_factory=ScreenshotsConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     name: str | None = None
@@ -167,6 +176,8 @@ def _problems(config: DictConfig) -> Iterator[str]:
     yield from at_least("evaluation.every_env_steps", 1, 100_000)
     yield from at_least("evaluation.episodes", 1, 10)
     yield from at_least("evaluation.max_episode_steps", 1, 200)
+    yield from at_least("screenshots.every_env_steps", 1, 100_000)
+    yield from at_least("screenshots.after_steps", 0, 100)
     yield from at_least("checkpoint.every_env_steps", 1, 200_000)
     yield from at_least("checkpoint.keep_last", 1, 3)
     yield from finite("beta", 0, 0.01)

@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from a3c_exp.core.records import Evaluation
+    from a3c_exp.pretrained import Pretrained
     from a3c_exp.show import Shown
 
 _EXAMPLES = """examples:
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum --episodes 100 --stochastic
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum --checkpoint last --video
+  python -m a3c_exp.evaluate pretrained/car_racing --video
+      weights that came with the code, or from a3c_exp.export; the video goes to outputs/pretrained/car_racing/videos
   python -m a3c_exp.evaluate outputs/2026-11-21/15-20-10_cartpole
       a folder of several seeds (num_seeds=10): each in turn, then their mean; --video shows the first
   python -m a3c_exp.evaluate outputs/2026-11-21/15-20-10_cartpole/seed=3
 """
-_BATCH = 50
+_BETWEEN_PICTURES = 50
 _MIN_SEEDS = 3
 """Fewer say nothing about the spread between seeds; the report counts alike."""
 
@@ -48,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, help="a run directory, or the folder of several seeds")
+    parser.add_argument("run", type=Path, help="a run directory, the folder of several seeds, or exported weights")
     parser.add_argument("--episodes", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--checkpoint", default="best", help="best (of the run's own evaluations; default), last, or a file")
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the policy's mode")
@@ -57,7 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--video",
         action="store_true",
-        help="write an mp4 of the (first seed's) first episode to its videos/",
+        help="write an mp4 of the (first seed's) first episode to videos/, with policy, value and return laid over it",
+    )
+    parser.add_argument("--plain", action="store_true", help="with --video: the task's picture and nothing over it")
+    parser.add_argument(
+        "--saliency",
+        action="store_true",
+        help="with --video: beside the picture what the network sees and where it looks; alone: pictures of that, every "
+        f"{_BETWEEN_PICTURES} steps of the first episode",
     )
     parser.add_argument("--render", action="store_true", help="show the first episode in a window")
     return parser
@@ -69,6 +79,7 @@ class _Subject:
 
     Attributes:
         directory: the run directory they come from.
+        pictures: where videos and pictures of them go.
         seed: that the run trained with.
         checkpoint: the file.
         weights: ``[P]``.
@@ -76,6 +87,7 @@ class _Subject:
     """
 
     directory: Path
+    pictures: Path
     seed: int
     checkpoint: Path
     weights: "Tensor"
@@ -84,13 +96,19 @@ class _Subject:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    if arguments.plain and not arguments.video:
+        raise ConfigError("--plain says what a video leaves out, and none was asked for. Try --video --plain")
+    from a3c_exp import pretrained
     from a3c_exp.resume import saved_config
 
-    config = saved_config(arguments.run)
+    given = pretrained.load(arguments.run) if pretrained.is_pretrained(arguments.run) else None
+    config = saved_config(arguments.run) if given is None else given.config
     seeds = _seed_directories(arguments.run) if config.num_seeds > 1 else []
     configs = [saved_config(directory) for directory in seeds] or [config]
     if arguments.seed in [config.seed for config in configs]:
         raise ConfigError(f"--seed {arguments.seed} is a seed that the run trained with. Try another number")
+    if given is not None and arguments.checkpoint != "best":
+        raise ConfigError(f"{arguments.run} holds one set of weights and no --checkpoint {arguments.checkpoint}. Leave it out")
     if seeds and arguments.checkpoint not in ("best", "last"):
         raise ConfigError(
             f"--checkpoint {arguments.checkpoint} is one seed's, but {arguments.run} holds {len(seeds)}. "
@@ -100,8 +118,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     import torch
 
     from a3c_exp.assembly import assemble
-    from a3c_exp.evaluation import EvaluationSpec, Evaluator
-    from a3c_exp.show import show
+    from a3c_exp.evaluation import BATCH, EvaluationSpec, Evaluator
+    from a3c_exp.show import photograph, show
 
     torch.set_num_threads(1)
     spec = EvaluationSpec(
@@ -112,16 +130,36 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     # Seeds differ in nothing else, so the first one's task serves all. All checkpoints before the first episode: one that is
     # missing should be known at once.
     task = assemble(configs[0]).task
-    subjects = [
-        _subject(directory, config.seed, arguments.checkpoint)
-        for directory, config in zip(seeds or [arguments.run], configs, strict=True)
-    ]
+    subjects = (
+        [_given_away(arguments.run, given)]
+        if given is not None
+        else [
+            _subject(directory, config.seed, arguments.checkpoint)
+            for directory, config in zip(seeds or [arguments.run], configs, strict=True)
+        ]
+    )
     first = subjects[0]
-    shown: Shown | None = None
+    shown: list[tuple[str, str]] = []
     if arguments.video or arguments.render:
         # Before the numbers: a missing display or encoder should be known at once.
-        shown = show(task, first.weights, spec, arguments.seed, first.directory / "videos", arguments.video, arguments.render)
-    envs = task.make_envs(num_envs=min(spec.episodes, _BATCH))
+        shown = _shown_rows(
+            show(
+                task,
+                first.weights,
+                spec,
+                arguments.seed,
+                first.pictures / "videos",
+                arguments.video,
+                arguments.render,
+                arguments.plain,
+                arguments.saliency,
+            )
+        )
+    elif arguments.saliency:
+        folder = first.pictures / "screenshots"
+        taken = photograph(task, first.weights, spec, arguments.seed, folder, _BETWEEN_PICTURES)
+        shown = [("pictures", f"{len(taken)} in {taken[0].parent}, one every {_BETWEEN_PICTURES} steps")]
+    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, BATCH))
     try:
         model, layout = task.model(envs)
         for subject in subjects:
@@ -166,34 +204,35 @@ def _seed_directories(run: Path) -> list[Path]:
 
 
 def _subject(directory: Path, seed: int, which: str) -> _Subject:
-    from a3c_exp.checkpoint import read
+    from a3c_exp.checkpoint import find, read
 
-    path = _checkpoint(directory, which)
+    path = find(directory / "checkpoints", which)
     content = read(path)
-    return _Subject(directory, seed, path, content["weights"], content["env_steps"], content["updates"])
+    return _Subject(directory, directory, seed, path, content["weights"], content["env_steps"], content["updates"])
 
 
-def _checkpoint(run: Path, which: str) -> Path:
-    from a3c_exp.checkpoint import Checkpoints
-
-    best = run / "checkpoints" / "best.pt"
-    if which == "best" and best.is_file():
-        return best
-    return Checkpoints(best.parent, keep_last=1).latest() if which in ("best", "last") else Path(which)
+def _given_away(folder: Path, given: "Pretrained") -> _Subject:
+    # What was given away is not written to uninvited: it may be part of somebody's checkout.
+    pictures = Path("outputs") / "pretrained" / folder.resolve().name
+    return _Subject(folder, pictures, given.config.seed, folder / "weights.pt", given.weights, given.env_step, given.update)
 
 
-def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", shown: "Shown | None") -> None:
+def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", shown: Sequence[tuple[str, str]]) -> None:
     kind = "sampled actions" if arguments.stochastic else "deterministic actions"
+    several = evaluation.episodes > 1
+    interval = (
+        f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)" if several else "one episode has none"
+    )
     rows = [
         ("checkpoint", f"{path} (after {evaluation.env_step:,} environment steps)"),
         ("episodes", f"{evaluation.episodes} held-out, {evaluation.mean_length:.0f} steps on average, {kind}"),
         ("mean return", f"{evaluation.mean:.1f}"),
-        ("95 % interval", f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)"),
+        ("95 % interval", interval),
         ("std", f"{evaluation.std:.1f}"),
         ("median", f"{evaluation.median:.1f}"),
         ("range", f"{evaluation.min:.1f} to {evaluation.max:.1f}"),
     ]
-    _print_rows([*rows, *_shown_rows(shown)])
+    _print_rows([*rows, *shown])
 
 
 def _print_seed(subject: _Subject, evaluation: "Evaluation") -> None:
@@ -203,7 +242,7 @@ def _print_seed(subject: _Subject, evaluation: "Evaluation") -> None:
     print(f"{f'seed {subject.seed}':<14} {evaluation.mean:>9.1f} {interval:<22} {where}", flush=True)
 
 
-def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluation"], shown: "Shown | None") -> None:
+def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluation"], shown: Sequence[tuple[str, str]]) -> None:
     from a3c_exp.seed_mean import mean_evaluation
 
     whole = mean_evaluation(evaluations, best=False)
@@ -218,14 +257,14 @@ def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluatio
         ("median seed", f"{whole.median:.1f}"),
         ("seeds' range", f"{min(means):.1f} to {max(means):.1f}"),
     ]
-    _print_rows([*rows, *_shown_rows(shown)])
+    _print_rows([*rows, *shown])
 
 
-def _shown_rows(shown: "Shown | None") -> list[tuple[str, str]]:
-    if shown is None:
-        return []
+def _shown_rows(shown: "Shown") -> list[tuple[str, str]]:
     rows = [("shown", f"one episode of {shown.length} steps, return {shown.return_:.1f}")]
-    return rows if shown.path is None else [*rows, ("video", str(shown.path))]
+    if shown.path is None:
+        return rows
+    return [*rows, ("video", str(shown.path)), ("", f"{shown.frames_per_second:g} frames a second")]
 
 
 def _print_rows(rows: Sequence[tuple[str, str]]) -> None:

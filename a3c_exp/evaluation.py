@@ -1,7 +1,8 @@
 """Evaluation of weights on environments of their own, with seeds that training never sees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,9 +15,12 @@ from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.records import Evaluation
 from a3c_exp.envs.base import Environments
 from a3c_exp.learner import call
-from a3c_exp.models.base import ActorCritic
+from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.optimizers.flat import FlatLayout
 from a3c_exp.seeding import Purpose, env_seed, stream
+
+BATCH = 50
+"""Episodes side by side, at most, where nothing else runs."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,35 @@ class EvaluationSpec:
             raise ConfigError(f"evaluation.max_episode_steps is {self.max_episode_steps}, but it is at least 1, or null")
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What the network saw and said before one step of the first environment.
+
+    Attributes:
+        observation: ``[*observation]``.
+        state: ``[state_size]``, the recurrent state that it came with.
+        output: what the network said, without a batch axis.
+        action: as the policy gave it, before the environment clips it.
+        weights: of the network, by name.
+    """
+
+    observation: Tensor
+    state: Tensor
+    output: PolicyValue
+    action: Tensor
+    weights: Mapping[str, Tensor]
+
+
+class Spectator(Protocol):
+    """Looks on while the first environment's episodes are lived; changes nothing."""
+
+    def decided(self, decision: Decision) -> None:
+        """The action is known and not yet taken."""
+
+    def stepped(self, reward: float) -> None:
+        """It was taken."""
+
+
 class Evaluator:
     """Lives a fixed set of held-out episodes with given weights, several side by side.
 
@@ -51,6 +84,7 @@ class Evaluator:
         spec: how weights are judged.
         seed: root of the held-out seeds; their stream is another than any worker's.
         between_steps: called before every step; may raise to break off.
+        spectator: sees every step of the first environment.
     """
 
     def __init__(
@@ -61,6 +95,7 @@ class Evaluator:
         spec: EvaluationSpec,
         seed: int,
         between_steps: Callable[[], None] = lambda: None,
+        spectator: Spectator | None = None,
     ) -> None:
         limit = spec.max_episode_steps or envs.default_max_episode_steps
         if limit is None:
@@ -71,6 +106,7 @@ class Evaluator:
         self._model, self._layout, self._envs, self._spec, self._seed = model, layout, envs, spec, seed
         self._limit = limit
         self._between_steps = between_steps
+        self._spectator = spectator
 
     def evaluate(self, weights: Tensor, env_step: int, update: int, wall_time: float) -> Evaluation:
         """Live all episodes with ``weights [P]``; the other numbers say where training stood."""
@@ -116,9 +152,13 @@ class Evaluator:
             with torch.inference_mode():
                 observation = torch.from_numpy(envs.observation).to(weights.device)
                 output = call(self._model, parameters, observation, state)
-                state = output.state
                 action = self._act(output.parameters, noise)
+            if self._spectator is not None and live[0]:
+                self._spectator.decided(_decision(observation, state, output, action, parameters))
+            state = output.state
             ended = envs.step(action.cpu().numpy(), live)
+            if self._spectator is not None and live[0]:
+                self._spectator.stepped(float(envs.reward[0]))
             returns += envs.reward * live
             lengths += live
             live = live & (lengths < self._limit)
@@ -136,3 +176,11 @@ class Evaluator:
         for i, generator in enumerate(noise):
             drawn[i] = draw_noise(family, generator, (), drawn_as=np.float64)
         return family.sample(parameters, torch.from_numpy(drawn).to(parameters.device))
+
+
+def _decision(
+    observation: Tensor, state: Tensor, output: PolicyValue, action: Tensor, weights: Mapping[str, Tensor]
+) -> Decision:
+    """The first environment's, as tensors that gradients may be taken of."""
+    first = PolicyValue(*(part[0].clone() for part in output))
+    return Decision(observation[0].clone(), state[0].clone(), first, action[0].clone(), weights)

@@ -16,6 +16,7 @@ from a3c_exp.core.records import Status
 from a3c_exp.evaluation import Evaluator
 from a3c_exp.logging.base import Logger, RunInfo
 from a3c_exp.logging.console import ConsoleLogger
+from a3c_exp.pictures.screenshots import Screenshots
 from a3c_exp.run_record import RunRecord, command
 from a3c_exp.run_record import load as load_record
 from a3c_exp.seed_mean import SeedMean
@@ -157,12 +158,19 @@ def _trainer(
     together: SeedMean | None,
 ) -> Trainer:
     task = assembly.task
-    envs = task.make_envs(num_envs=min(assembly.evaluation.episodes, _EVALUATION_BATCH))
+    envs = task.make_evaluation_envs(num_envs=min(assembly.evaluation.episodes, _EVALUATION_BATCH))
     model, layout = task.model(envs)
     trainer: Trainer
 
     def between_steps() -> None:
         trainer.between_evaluation_steps()
+
+    def screenshots(seed: SeedRun) -> Screenshots | None:
+        if assembly.cadence.screenshots is None:
+            return None
+        # A seed that trains nothing, as for videos; the same for all, so that seeds can be compared.
+        folder, after = seed.record.directory / "screenshots", assembly.screenshot_after
+        return Screenshots(task, assembly.evaluation.deterministic, task.seeds.stop, folder, after, between_steps)
 
     tracks = []
     for index, seed in enumerate(seeds):
@@ -180,6 +188,7 @@ def _trainer(
                 clock,
                 task.own_values(task.seeds[index]),
                 model.family.max_entropy,
+                screenshots(seed),
             )
         )
     trainer = Trainer(

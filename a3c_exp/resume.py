@@ -22,6 +22,15 @@ def saved_config(directory: Path) -> DictConfig:
     path = directory / ".hydra" / "config.yaml"
     if not path.is_file():
         raise RunDirectoryError(f"{directory} is no run directory: it holds no .hydra/config.yaml")
+    return read_config(path)
+
+
+def read_config(path: Path) -> DictConfig:
+    """A whole configuration, typed.
+
+    Raises:
+        RunDirectoryError: it cannot be read.
+    """
     try:
         loaded = OmegaConf.merge(OmegaConf.structured(schema.Config), OmegaConf.load(path))
     except Exception as error:  # YAML and OmegaConf raise many kinds

@@ -42,15 +42,15 @@ class RunRecord:
             RunDirectoryError: it already holds a run.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        now = _now()
+        created = now()
         content = {
             "format": 1,
             "status": "running",
             "reason": None,
             **fields,
             **_here(),
-            "timings": {"created": now, "started": None, "first_env_step": None, "ended": None, "seconds": None},
-            "sessions": [{"started": now, "ended": None, "status": "running", "command": command(), "from_env_step": 0}],
+            "timings": {"created": created, "started": None, "first_env_step": None, "ended": None, "seconds": None},
+            "sessions": [{"started": created, "ended": None, "status": "running", "command": command(), "from_env_step": 0}],
         }
         try:
             with (directory / "run.json").open("x") as file:
@@ -76,7 +76,7 @@ class RunRecord:
         content.update(status="running", reason=None, **_here())
         content["sessions"].append(
             {
-                "started": _now(),
+                "started": now(),
                 "ended": None,
                 "status": "running",
                 "command": command(),
@@ -91,16 +91,16 @@ class RunRecord:
     def mark(self, timing: str) -> None:
         """Note the time of ``started`` or ``first_env_step``, the first time it happens."""
         if self.content["timings"][timing] is None:
-            self.content["timings"][timing] = _now()
+            self.content["timings"][timing] = now()
             self._write()
 
     def close(self, status: Status, reason: str | None) -> None:
         """Say how the run ended."""
-        now = _now()
+        ended = now()
         timings = self.content["timings"]
-        timings["ended"] = now
+        timings["ended"] = ended
         timings["seconds"] = (timings["seconds"] or 0.0) + time.monotonic() - self._began
-        self.content["sessions"][-1].update(ended=now, status=status)
+        self.content["sessions"][-1].update(ended=ended, status=status)
         self.content.update(status=status, reason=reason)
         self._write()
 
@@ -178,12 +178,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _here() -> dict[str, Any]:
-    commit = _git("rev-parse", "HEAD")
     return {
         "pid": os.getpid(),
         "pid_started": _process_start(os.getpid()),
         "host": socket.gethostname(),
-        "git": {"commit": commit, "dirty": bool(_git("status", "--porcelain"))} if commit else None,
+        "git": own_commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "machine": {
             "system": f"{platform.system()} {platform.release()}",
@@ -194,9 +193,17 @@ def _here() -> dict[str, Any]:
     }
 
 
-def _now() -> str:
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1e6):06d}" + time.strftime("%z")
+def now() -> str:
+    """The time in ISO 8601, with the zone."""
+    seconds = time.time()
+    local = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+    return f"{local}.{int(seconds % 1 * 1e6):06d}" + time.strftime("%z")
+
+
+def own_commit() -> dict[str, Any] | None:
+    """The commit of the code that runs and whether it was changed since; ``None`` where it lies in no repository of its own."""
+    commit = _git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))} if commit else None
 
 
 def _git(*arguments: str) -> str | None:

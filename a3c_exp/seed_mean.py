@@ -75,6 +75,12 @@ class SeedMean:
         for logger in self._loggers:
             logger.video(path, env_step)
 
+    def picture(self, index: int, path: Path, env_step: int) -> None:
+        """Of the first seed alone: there is no mean of pictures."""
+        if index == 0:
+            for logger in self._loggers:
+                logger.picture(path, env_step)
+
     def finish(self, status: Status, summary: Json) -> None:
         """Hand on what only some seeds have said, and end."""
         while left := [queue.popleft() for queue in self._metrics if queue]:
@@ -98,6 +104,9 @@ class _Channel(QuietLogger):
 
     def message(self, text: str) -> None:
         self._mean.message(text)
+
+    def picture(self, path: Path, env_step: int) -> None:
+        self._mean.picture(self._index, path, env_step)
 
 
 def mean_metrics(lines: Sequence[Metrics]) -> Metrics:

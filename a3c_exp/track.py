@@ -17,6 +17,7 @@ from a3c_exp.learner import Stat
 from a3c_exp.logging.base import Logger
 from a3c_exp.parallelism.base import Counts, EpisodeEvent
 from a3c_exp.parallelism.tally import Tally
+from a3c_exp.pictures.screenshots import Screenshots
 
 NEVER = 2**62
 _RECENT = 100
@@ -29,9 +30,10 @@ class Cadence:
     metrics: int = 20_000
     evaluation: int | None = 100_000
     checkpoint: int | None = 200_000
+    screenshots: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("metrics", "evaluation", "checkpoint"):
+        for name in ("metrics", "evaluation", "checkpoint", "screenshots"):
             every = getattr(self, name)
             if every is not None and every < 1:
                 raise ConfigError(f"{name}.every_env_steps is {every}, but it is at least 1. Try {name}.every_env_steps=100000")
@@ -98,6 +100,7 @@ class Track:
         clock: of the session.
         workers: what each worker has of its own: entropy coefficient, learning rate.
         max_entropy: of the policy, in nats; ``None`` where it has none.
+        screenshots: takes them; ``None`` for none.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Track:
         clock: Clock,
         workers: Sequence[Mapping[str, float]] = (),
         max_entropy: float | None = None,
+        screenshots: Screenshots | None = None,
     ) -> None:
         self._budget = budget
         self._start = Counts(state.env_steps, state.updates, state.episodes)
@@ -123,6 +127,7 @@ class Track:
         self._clock = clock
         self.workers = list(workers)
         self._max_entropy = max_entropy
+        self._screenshots = screenshots
         self._before = progress.wall_time
         self._episodes = state.episodes
         self._tally = Tally()
@@ -144,7 +149,7 @@ class Track:
         return min(self._due.values())
 
     def is_due(self, what: str, counts: Counts) -> bool:
-        """Whether it is time for ``metrics``, ``evaluation`` or ``checkpoint``; the next date is set."""
+        """Whether it is time for ``metrics``, ``evaluation``, ``screenshots`` or ``checkpoint``; the next date is set."""
         if counts.env_steps < self._due[what]:
             return False
         self._due[what] = _next(counts.env_steps, getattr(self._cadence, what))
@@ -237,6 +242,18 @@ class Track:
         self.last_evaluation = evaluation
         for logger in self.loggers:
             logger.evaluation(evaluation)
+
+    def take_screenshot(self, weights: Tensor, counts: Counts) -> None:
+        """Keep a picture of what the weights do, if any are wanted."""
+        if self._screenshots is None:
+            return
+        try:
+            path = self._screenshots.take(weights, counts.env_steps)
+        except OSError as error:
+            self.message(f"a screenshot could not be written: {error}")
+            return
+        for logger in self.loggers:
+            logger.picture(path, counts.env_steps)
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint."""

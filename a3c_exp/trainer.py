@@ -85,6 +85,7 @@ class Trainer:
         self._finish()
         for index, track in enumerate(self.tracks):
             track.evaluate(self._parallelism.weights(index), self._parallelism.counts(index))
+            track.take_screenshot(self._parallelism.weights(index), self._parallelism.counts(index))
 
     def _finish(self) -> None:
         """End the workers and keep where they came to."""
@@ -111,6 +112,8 @@ class Trainer:
             track.log_metrics(counts)
         if track.is_due("evaluation", counts):
             track.evaluate(self._parallelism.weights(index), counts)
+        if track.is_due("screenshots", counts):
+            track.take_screenshot(self._parallelism.weights(index), counts)
         if track.is_due("checkpoint", counts):
             self._checkpoint(index, track)
 

@@ -1,6 +1,6 @@
 """Measures a3c_exp on this machine.
 
-python -m benchmarks                         speed, memory, start-up, cartpole, solve and driving
+python -m benchmarks                         speed, memory, start-up, cartpole, solve, car_racing, driving, conv_gru
 python -m benchmarks speed --repeats 5       one of them
 python -m benchmarks --write-readme          and puts the tables into benchmarks/README.md
 """
@@ -12,12 +12,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cartpole, driving, machine, memory, readme, solve, speed, startup
+from benchmarks import car_racing, cartpole, conv_gru, driving, machine, memory, readme, solve, speed, startup
 from benchmarks.repeats import interleave
 from benchmarks.runs import Runs
 from benchmarks.table import Table, as_text, make_rows, write
 
-BENCHMARKS = {"speed": speed, "memory": memory, "startup": startup, "cartpole": cartpole, "solve": solve, "driving": driving}
+BENCHMARKS = {
+    "speed": speed,
+    "memory": memory,
+    "startup": startup,
+    "cartpole": cartpole,
+    "solve": solve,
+    "car_racing": car_racing,
+    "driving": driving,
+    "conv_gru": conv_gru,
+}
 OUT = machine.ROOT / "outputs" / "benchmarks"
 
 

@@ -17,7 +17,12 @@ PROBE_TRIES = 5
 START_ALLOWANCE = 180.0  # seconds that a run may need besides its training
 # The preset's own budgets would end a run on a fast machine before the steps that were asked for.
 PENDULUM = ("env=pendulum", f"workers={WORKERS}", "max_episodes=null")
-CAR_RACING = ("env=car_racing", "evaluation.every_env_steps=null", "metrics.every_env_steps=200")
+CAR_RACING = (
+    "env=car_racing",
+    "evaluation.every_env_steps=null",
+    "metrics.every_env_steps=200",
+    "screenshots.every_env_steps=null",
+)
 CARTPOLE = ("env=cartpole", "truncation=end", "max_updates=null", "evaluation.every_env_steps=null")
 OFFLINE = {"WANDB_MODE": "offline"}  # even where the person is logged in: no network in a measurement
 

@@ -32,11 +32,12 @@ LAYERS = [
     },
     {"rollout", "learner", "compose", "blueprint"},
     {"parallelism", "checkpoint", "evaluation", "resume"},
+    {"pictures", "pretrained"},
     {"seed_mean", "track", "show"},
     {"trainer"},
     {"assembly", "seed_run", "experiment"},
     {"sweep"},
-    {"__main__", "evaluate", "report"},
+    {"__main__", "evaluate", "export", "play", "report"},
 ]
 NEIGHBOURS = {
     ("rollout", "learner"),

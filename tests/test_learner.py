@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 
@@ -16,8 +17,9 @@ from a3c_exp.core.choices import Reduction, ValueLoss
 from a3c_exp.core.loss import LossSpec
 from a3c_exp.core.stacking import stack
 from a3c_exp.core.types import LearnerSpec, Window
-from a3c_exp.learner import Stat, call, clip_by_norm, window_loss
+from a3c_exp.learner import Stat, call, clip_by_norm, replay, window_loss
 from a3c_exp.models.base import ActorCritic
+from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat import FlatLayout
 from tests.models.small_gru import SmallGRU
@@ -83,7 +85,7 @@ def target_of_step(window: Window, k: int, t: int) -> float:
 
 
 def looped_gradient(
-    model: ActorCritic, weights: Tensor, window: Window, k: int, spec: LossSpec, through_time: bool = True
+    model: ActorCritic, weights: Tensor, window: Window, k: int, spec: LossSpec, bptt: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """One worker's gradient and loss from a module of its own, step by step."""
     own = deepcopy(model)
@@ -93,7 +95,9 @@ def looped_gradient(
     for t in range(TAKEN[k]):
         if window.first[k, t]:
             state = torch.zeros_like(state)
-        parameters, value, state = own(window.observation[k, t], state if through_time else state.detach())
+        if bptt is not None and t % bptt == 0:
+            state = state.detach()
+        parameters, value, state = own(window.observation[k, t], state)
         law = Independent(Normal(*parameters.chunk(2)), 1) if parameters.numel() == 4 else Categorical(logits=parameters)
         error = target_of_step(window, k, t) - value
         policy = policy - law.log_prob(window.action[k, t]) * error.detach()
@@ -143,8 +147,48 @@ def test_gradients_flow_back_through_the_window() -> None:
     weights, given = own_weights(layout, model), window(model)
     loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS))
     gradients, _ = stack(loss, weights, (*given, coefs(MEANS)), differentiate=True)(*given, coefs(MEANS))
-    truncated, _ = looped_gradient(model, weights, given, 1, MEANS, through_time=False)
+    truncated, _ = looped_gradient(model, weights, given, 1, MEANS, bptt=1)
     assert (gradients[1] - truncated).abs().max() > 1e-2
+
+
+RECURRENT: dict[str, Callable[[], ActorCritic]] = {
+    "default loop": SmallGRU,
+    "gru": lambda: RecurrentMLP(Box(-1.0, 1.0, (2,)), Discrete(3), hidden=(5,), memory=4, seed=1),
+    "lstm": lambda: RecurrentMLP(Box(-1.0, 1.0, (2,)), Discrete(3), hidden=(), cell="lstm", memory=3, seed=1),
+}
+
+
+@pytest.mark.parametrize("bptt", [1, 2, 4])
+@pytest.mark.parametrize("name", list(RECURRENT))
+def test_truncated_back_propagation_is_a_loop_that_detaches(name: str, bptt: int) -> None:
+    """Counted from the window's start, whoever begins an episode meanwhile; all workers stacked and taped."""
+    model = RECURRENT[name]()
+    layout = FlatLayout.of(model)
+    weights, given = own_weights(layout, model), window(model)
+    loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS, bptt=bptt))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        stacked = stack(loss, weights, (*given, coefs(MEANS)), differentiate=True)
+    for _ in range(2):
+        gradients, _ = stacked(*given, coefs(MEANS))
+        for k in range(K):
+            cut, _ = looped_gradient(model, weights, given, k, MEANS, bptt)
+            np.testing.assert_allclose(gradients[k], cut, rtol=1e-3, atol=1e-5)
+        whole, _ = looped_gradient(model, weights, given, 3, MEANS)
+        assert (gradients[3] - whole).abs().max() > 1e-4, "or nothing was cut"
+        weights.add_(0.05)
+
+
+@pytest.mark.parametrize("name", list(RECURRENT))
+def test_windows_that_share_weights_are_replayed_like_single_ones(name: str) -> None:
+    model = RECURRENT[name]()
+    layout = FlatLayout.of(model)
+    weights, given = layout.unflatten(own_weights(layout, model)[0]), window(model)
+    together = replay(model, weights, given)
+    for k in range(K):
+        alone = replay(model, weights, Window(*(field[k] for field in given)))
+        for one, same in zip(together, alone, strict=True):
+            torch.testing.assert_close(one[k], same, rtol=1e-4, atol=1e-5)
 
 
 def test_nothing_before_an_episode_reaches_what_comes_after_it_began() -> None:

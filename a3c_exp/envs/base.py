@@ -1,5 +1,6 @@
 """What K environments side by side must offer to the rollout."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 class Environments(Protocol):
     """K independent environments in one process. They keep no time limit of their own: the rollout counts steps.
+
+    A class whose options make an episode easier to learn from, and not to be judged by, names their values for evaluations in a
+    class attribute ``for_evaluation``, a mapping of constructor arguments.
 
     Attributes:
         num_envs: K.
@@ -47,3 +51,20 @@ class Environments(Protocol):
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
 
     def close(self) -> None: ...
+
+
+class Watchable(Protocol):
+    """What environments may offer, each part or none, to whoever watches the first of them; nothing else asks for it.
+
+    Attributes:
+        action_names: of a Discrete space's choices, or of a Box's numbers; ``None`` if they have none.
+        frames_per_second: at which its pictures move as fast as the task itself.
+        on_frame: where a step is several frames of the task: called after each of them, so that all can be rendered.
+    """
+
+    action_names: Sequence[str] | None
+    frames_per_second: float
+    on_frame: Callable[[], None] | None
+
+    def facts(self) -> Mapping[str, float]:
+        """What the task itself knows and a picture should say, such as its speed."""

@@ -1,22 +1,25 @@
 """CarRacing-v3 as the CarRacing article drives it: four grey frames, a few actions, brakes on while the frames come in."""
 
+import math
 import os
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
 
 import gymnasium
 import numpy as np
 from gymnasium import Space
+from gymnasium.envs.box2d.car_racing import FPS
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.envs.car_racing_actions import BRAKE, CarActions
+from a3c_exp.envs.car_racing_envpool import EnvPoolGame
 from a3c_exp.envs.car_racing_game import CarRacingGame
 from a3c_exp.envs.car_racing_pixels import SIZE, GreyPixels, Preprocessing, Source
-from a3c_exp.envs.car_racing_view import CarRacingView
+from a3c_exp.envs.car_racing_view import CarRacingView, rgb
 
 STACK = 4
 """Frames in an observation."""
@@ -38,13 +41,18 @@ class CarRacingEnvironments:
             picture stands in for those that are missing.
         crop: leave the status bar out and stretch the rest.
         preprocessing: ``numpy``, or ``skimage`` as in the article; the same to within 1e-6.
-        hopeless: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never.
+        hopeless: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never, and
+            evaluations never do.
         domain_randomize: gymnasium's own option: other colours on every track.
+        backend: ``gymnasium``, or ``envpool`` for another renderer and other tracks in training (an extra).
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Raises:
         ConfigError: a value is out of its range.
     """
+
+    for_evaluation: ClassVar[Mapping[str, Any]] = {"hopeless": None, "backend": "gymnasium"}
+    """A policy is judged by whole episodes of gymnasium's own game."""
 
     def __init__(
         self,
@@ -57,8 +65,14 @@ class CarRacingEnvironments:
         preprocessing: Preprocessing = "numpy",
         hopeless: int | None = None,
         domain_randomize: bool = False,
+        backend: Literal["gymnasium", "envpool"] = "gymnasium",
         render_mode: str | None = None,
     ) -> None:
+        if backend == "envpool" and (source == "render" or domain_randomize or render_mode is not None):
+            raise ConfigError(
+                "env.backend=envpool has one small picture, in colours of its own. Leave out env.source=render and "
+                "env.domain_randomize, or try env.backend=gymnasium"
+            )
         limits = (("frame_skip", frame_skip, 1), ("braking_steps", braking_steps, 0), ("hopeless", hopeless, 1))
         for name, value, least in limits:
             if value is not None and value < least:
@@ -80,10 +94,11 @@ class CarRacingEnvironments:
         self._hopeless = hopeless
         self._large = source == "render"
         self._grey = GreyPixels(source, crop, preprocessing)
-        self._human = render_mode == "human"
         view = CarRacingView()
-        self.games = [
-            CarRacingGame(view, always_draw=False, render_mode=render_mode, domain_randomize=domain_randomize)
+        self.games: list[CarRacingGame | EnvPoolGame] = [
+            EnvPoolGame()
+            if backend == "envpool"
+            else CarRacingGame(view, always_draw=False, render_mode=render_mode, domain_randomize=domain_randomize)
             for _ in range(num_envs)
         ]
         self.observation = np.zeros((num_envs, STACK, SIZE, SIZE), np.float32)
@@ -121,6 +136,8 @@ class CarRacingEnvironments:
             for _ in range(self._frame_skip):
                 paid, terminated = self._frame(game, control)
                 reward += paid
+                if self.on_frame is not None and k == 0:
+                    self.on_frame()
                 if terminated:
                     break
             frames = self.observation[k]
@@ -133,14 +150,17 @@ class CarRacingEnvironments:
             any_end = any_end or terminated or truncated
         return any_end
 
-    def _frame(self, game: CarRacingGame, control: Sequence[float]) -> tuple[float, bool]:
+    def _frame(self, game: CarRacingGame | EnvPoolGame, control: Sequence[float]) -> tuple[float, bool]:
         reward, terminated, _ = game.advance(*control)
-        if self._human:
+        if isinstance(game, CarRacingGame) and game.render_mode == "human":
             game.render()  # type: ignore[no-untyped-call]
         return reward, terminated
 
-    def _draw(self, game: CarRacingGame, out: NDArray[np.float32]) -> None:
-        self._grey(game.picture() if self._large else game.state_pixels(), out)
+    def _draw(self, game: CarRacingGame | EnvPoolGame, out: NDArray[np.float32]) -> None:
+        if self._large and isinstance(game, CarRacingGame):
+            self._grey(game.picture(), out)
+        else:
+            self._grey(game.state_pixels(), out)
 
     def _is_hopeless(self, k: int) -> bool:
         visited, waited = self._progress[k]
@@ -151,9 +171,25 @@ class CarRacingEnvironments:
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[400, 600, 3]`` of the first game, if made with ``render_mode="rgb_array"``."""
-        assert self.games[0].render_mode == "rgb_array", "made without render_mode='rgb_array'"
-        return np.ascontiguousarray(self.games[0].picture()[..., :3])
+        game = self.games[0]
+        assert isinstance(game, CarRacingGame) and game.render_mode == "rgb_array", "made without render_mode='rgb_array'"
+        return rgb(game.picture())
+
+    on_frame: Callable[[], None] | None = None
+    """Called after every frame of the first game, the frames within a step too, for whoever wants to render them all."""
+    frames_per_second = float(FPS)
+
+    @property
+    def action_names(self) -> Sequence[str]:
+        return self._decode.names
+
+    def facts(self) -> dict[str, float]:
+        """The first car's true speed, in the game's own units of length a second."""
+        game = self.games[0]
+        assert isinstance(game, CarRacingGame), "only gymnasium's game is looked at"
+        car: Any = game.car
+        return {"speed": math.hypot(*car.hull.linearVelocity)}
 
     def close(self) -> None:
         for game in self.games:
-            game.close()  # type: ignore[no-untyped-call]
+            game.close()

@@ -49,6 +49,17 @@ class CarActions:
         decoded = np.asarray(self._decode(action))
         return decoded.astype(np.float64) if self._table is None else self._table[decoded]
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the choices, such as ``left 0.8`` or ``gas 0.1``, or of the three numbers."""
+        return _NAMES if self._table is None else [_name(*row) for row in self._table.tolist()]
+
+
+def _name(steering: float, gas: float, brake: float) -> str:
+    side = "left" if steering < 0 else "right"
+    parts = [f"{name} {size:.3g}" for name, size in ((side, abs(steering)), ("gas", gas), ("brake", brake)) if size]
+    return " ".join(parts) or "coast"
+
 
 def _checked(actions: Any) -> NDArray[np.float64]:
     allowed = "It is continuous, null for the article's four, or a list such as [[-0.8,0,0],[0.8,0,0],[0,0.1,0],[0,0,0.6]]"

@@ -7,7 +7,7 @@ from gymnasium.envs.box2d.car_racing import FPS, PLAYFIELD, CarRacing
 from numpy.typing import NDArray
 
 from a3c_exp.envs.car_racing_car import control, push
-from a3c_exp.envs.car_racing_view import CarRacingView, Scenery
+from a3c_exp.envs.car_racing_view import CarRacingView, Scenery, rgb
 
 
 class CarRacingGame(CarRacing):
@@ -100,4 +100,4 @@ class CarRacingGame(CarRacing):
         if mode == "state_pixels" and not self.always_draw:
             return None
         pixels = self.picture() if mode == "rgb_array" else self.state_pixels()
-        return pixels[..., :3].copy()
+        return rgb(pixels)

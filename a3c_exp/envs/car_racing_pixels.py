@@ -33,7 +33,7 @@ class GreyPixels:
         height, width = _SHAPES[source]
         self._rows = height - height // 8 if crop else height
         self._by_skimage = preprocessing == "skimage"
-        self._weights = _GREY.astype(np.float32)
+        self._weights = (_GREY * (1 - 2e-7)).astype(np.float32)  # so that white, rounded, is not above 1
         self._same = (self._rows, width) == (SIZE, SIZE)
         self._places = np.zeros((0, 0), np.int64)
         if not self._same:

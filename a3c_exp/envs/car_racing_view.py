@@ -6,14 +6,12 @@ The same pixels for less, in the order of what it saves:
 - Of some 800 polygons about 40 touch the screen above the status bar. All are tested at once, in the plane of the track first.
 - Shrinking makes rows shorter first, each by itself; so rows can be shortened before they are turned over, which is then a
   tenth of the work, and those under the status bar need not be shortened at all.
-- The font is opened once, and each number is rendered once.
+- The status bar is shortened a line of a kind at a time: ``car_racing_bar``.
 
 Two things must stay as they are, because they show: lines are clipped at the edge of the whole screen (a smaller clipping
 rectangle would give them other slopes), and corners go through the same arithmetic, in double precision and in the same order.
 """
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -34,10 +32,9 @@ from gymnasium.envs.box2d.car_racing import (
 from numpy.typing import NDArray
 from pygame import gfxdraw
 
+from a3c_exp.envs.car_racing_bar import STATUS_BAR, StatusBar, overflows, surface
 from a3c_exp.envs.car_racing_car import CarOutline
 
-STATUS_BAR = WINDOW_H // 8
-"""Height of the status bar; the picture above it is what is drawn of the track."""
 _ABOVE = WINDOW_H - STATUS_BAR
 _MARGIN = 2
 """Pixels around the screen within which a polygon counts as touching it: coordinates are truncated, and edges are smoothed."""
@@ -86,18 +83,18 @@ class _Shrunk:
     """The screen at a smaller size. Rows are shortened first, then turned over, then put together."""
 
     def __init__(self, width: int, height: int) -> None:
-        narrow, self._narrow = _surface(width, _ABOVE)
+        narrow, self._narrow = surface(width, _ABOVE)
         self._upright = narrow[::-1]
-        self._tall, self._tall_surface = _surface(width, WINDOW_H)
-        self._narrow_bar = self._tall_surface.subsurface((0, _ABOVE, width, STATUS_BAR))
-        small, self._small = _surface(width, height)
+        self._tall, self._tall_surface = surface(width, WINDOW_H)
+        self.bar = self._tall[_ABOVE:]
+        """``[100, width]``: the status bar, already shortened, as ``with_bar`` puts it below the rest."""
+        small, self._small = surface(width, height)
         self._pixels = small.view(np.uint8).reshape(height, width, 4)
 
-    def of_parts(self, above: pygame.Surface, bar: pygame.Surface) -> NDArray[np.uint8]:
-        """From what is above the status bar, upside down, and the bar."""
+    def with_bar(self, above: pygame.Surface) -> NDArray[np.uint8]:
+        """From what is above the status bar, upside down."""
         pygame.transform.smoothscale(above, self._narrow.get_size(), self._narrow)
         self._tall[:_ABOVE] = self._upright
-        pygame.transform.smoothscale(bar, self._narrow_bar.get_size(), self._narrow_bar)
         return self.of_whole(self._tall_surface)
 
     def of_whole(self, screen: pygame.Surface) -> NDArray[np.uint8]:
@@ -109,12 +106,9 @@ class CarRacingView:
     """Draws games. One serves any number of them, one after the other; it keeps nothing but room to draw in."""
 
     def __init__(self) -> None:
-        pygame.font.init()
-        self._font = pygame.font.Font(pygame.font.get_default_font(), 42)
-        self._numbers: dict[str, pygame.Surface] = {}
-        _, self._canvas = _surface(WINDOW_W, WINDOW_H)
+        _, self._canvas = surface(WINDOW_W, WINDOW_H)
         self._seen = self._canvas.subsurface((0, STATUS_BAR, WINDOW_W, _ABOVE))
-        _, self._bar = _surface(WINDOW_W, STATUS_BAR)
+        self._bar = StatusBar()
         self._small = _Shrunk(STATE_W, STATE_H)
         self._large: _Shrunk | None = None
 
@@ -135,12 +129,12 @@ class CarRacingView:
         return self._shrunk(self._large, game, game.reward)
 
     def _shrunk(self, size: _Shrunk, game: CarRacing, score: float) -> NDArray[np.uint8]:
-        if _bar_overflows(game):
+        if overflows(game):
             screen = pygame.transform.flip(self._canvas, False, True)
-            self._draw_bar(screen, game, score, 0)
+            self._bar.draw(screen, game, score)
             return size.of_whole(screen)
-        self._draw_bar(self._bar, game, score, _ABOVE)
-        return size.of_parts(self._seen, self._bar)
+        self._bar.draw_shortened(size.bar, game, score)
+        return size.with_bar(self._seen)
 
     def _draw_above(self, game: CarRacing, scenery: Scenery, particles: bool) -> None:
         car: Any = game.car
@@ -186,66 +180,6 @@ class CarRacingView:
             outline(canvas, polygon, color)
             fill(seen, lowered, color)
 
-    def _draw_bar(self, surface: pygame.Surface, game: CarRacing, score: float, top: int) -> None:
-        """The status bar, on a surface whose first row is row ``top`` of the screen."""
-        width, height = WINDOW_W, WINDOW_H
-        surface.fill(0, (0, _ABOVE - top, WINDOW_W, STATUS_BAR))
-        for (x, y, width, height), color in _indicators(game):
-            surface.fill(color, (x, y - top, width, height))
-        number = f"{score:04.0f}"
-        text = self._numbers.get(number)
-        if text is None:
-            text = self._numbers[number] = self._font.render(number, True, (255, 255, 255), (0, 0, 0))
-        place = text.get_rect()
-        place.center = (60, int(WINDOW_H - WINDOW_H * 2.5 / 40.0) - top)
-        surface.blit(text, place)
-
-
-_Rectangle = tuple[int, int, int, int]
-"""Left, upper, width, height, in pixels of the screen."""
-
-
-def _indicators(game: CarRacing) -> Iterator[tuple[_Rectangle, tuple[int, int, int]]]:
-    """The indicators that are long enough to be drawn, with their colours: as in gymnasium's ``_render_indicators``."""
-    car: Any = game.car
-    wheels, hull = car.wheels, car.hull
-    velocity = hull.linearVelocity
-    vx, vy = velocity.x, velocity.y
-    speed = math.sqrt(vx * vx + vy * vy)
-    if speed > 1e-4:
-        yield _vertical(5, 0.02 * speed), (255, 255, 255)
-    for place, wheel, color in zip((7, 8, 9, 10), wheels, _WHEEL_COLORS, strict=True):
-        omega = wheel.omega
-        if abs(omega) > 1e-4:
-            yield _vertical(place, 0.01 * omega), color
-    steering = wheels[0].joint.angle
-    if abs(steering) > 1e-4:
-        yield _horizontal(20, -10.0 * steering), (0, 255, 0)
-    turning = hull.angularVelocity
-    if abs(turning) > 1e-4:
-        yield _horizontal(30, -0.8 * turning), (255, 0, 0)
-
-
-_WHEEL_COLORS = ((0, 0, 255), (0, 0, 255), (51, 0, 255), (51, 0, 255))
-_UNIT_X, _UNIT_Y = WINDOW_W / 40.0, WINDOW_H / 40.0
-
-
-def _vertical(place: int, value: float) -> _Rectangle:
-    """From the ground line up, or down. A polygon's corners are truncated, and its last row and column belong to it."""
-    end, ground = int(WINDOW_H - (_UNIT_Y + _UNIT_Y * value)), int(WINDOW_H - _UNIT_Y)
-    return int(place * _UNIT_X), min(end, ground), int(_UNIT_X) + 1, abs(end - ground) + 1
-
-
-def _horizontal(place: int, value: float) -> _Rectangle:
-    start, end = int(place * _UNIT_X), int((place + value) * _UNIT_X)
-    return min(start, end), int(WINDOW_H - 4 * _UNIT_Y), abs(end - start) + 1, int(2 * _UNIT_Y) + 1
-
-
-def _bar_overflows(game: CarRacing) -> bool:
-    """Whether a wheel spins so fast that its indicator grows out of the status bar."""
-    car: Any = game.car
-    return any(abs(wheel.omega) > 390 for wheel in car.wheels) or max(map(abs, car.hull.linearVelocity)) > 130
-
 
 def _footprint(zoom: float, shift: tuple[float, float], c: float, s: float) -> tuple[float, float, float, float]:
     """The rectangle ``(left, right, low, high)`` of the track's plane around what the screen shows above the status bar."""
@@ -258,7 +192,9 @@ def _footprint(zoom: float, shift: tuple[float, float], c: float, s: float) -> t
     return min(xs) - 0.01, max(xs) + 0.01, min(ys) - 0.01, max(ys) + 0.01
 
 
-def _surface(width: int, height: int) -> tuple[NDArray[np.uint32], pygame.Surface]:
-    """A surface and its pixels ``[height, width]``, in the same memory."""
-    pixels = np.zeros((height, width), np.uint32)
-    return pixels, pygame.image.frombuffer(pixels.data, (width, height), "RGBX")
+def rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``[height, width, 4]`` without the fourth byte, in an array of its own; plane by plane, which is four times as fast."""
+    own = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for plane in range(3):
+        own[..., plane] = pixels[..., plane]
+    return own

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.spaces import unsupported
+from a3c_exp.envs.classic import ACTION_NAMES, SPEED_IN_STATE
 from a3c_exp.envs.spaces import action_decoder, observation_encoder
 from a3c_exp.envs.wrapping import told, wrapping
 
@@ -48,6 +49,7 @@ class GymnasiumEnvironments:
     ) -> None:
         spec = _spec(id)
         self.num_envs = num_envs
+        self._id = id
         wrap = wrapping(wrappers)
         bare = copy(spec)
         bare.max_episode_steps = None
@@ -104,10 +106,32 @@ class GymnasiumEnvironments:
         return any_end
 
     def render(self) -> NDArray[np.uint8]:
-        """The picture ``[height, width, 3]`` of the first environment."""
-        frame = self.envs[0].render()
-        assert isinstance(frame, np.ndarray), "made without render_mode='rgb_array'"
+        """The picture ``[height, width, 3]`` of the first environment.
+
+        Raises:
+            ConfigError: the task draws none.
+        """
+        try:
+            frame: Any = self.envs[0].render()
+        except NotImplementedError:
+            frame = None
+        if not isinstance(frame, np.ndarray) or frame.ndim != 3:
+            raise ConfigError(f"env.id={self._id} draws no picture that could be shown (render_mode=rgb_array)")
         return frame
+
+    @property
+    def action_names(self) -> Sequence[str] | None:
+        return ACTION_NAMES.get(self._id.rpartition(":")[2])
+
+    @property
+    def frames_per_second(self) -> float:
+        return float(self.envs[0].metadata.get("render_fps", 30))
+
+    def facts(self) -> dict[str, float]:
+        """The first environment's speed, if it is one of the tasks whose state is known."""
+        place = SPEED_IN_STATE.get(self._id.rpartition(":")[2])
+        state: Any = getattr(self.envs[0].unwrapped, "state", None)
+        return {} if place is None or state is None else {"speed": abs(float(np.asarray(state)[place]))}
 
     def close(self) -> None:
         for env in self.envs:

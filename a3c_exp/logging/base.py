@@ -59,6 +59,9 @@ class Logger(Protocol):
     def video(self, path: Path, env_step: int) -> None:
         """A video that was made at ``env_step``."""
 
+    def picture(self, path: Path, env_step: int) -> None:
+        """A screenshot that was taken at ``env_step``."""
+
     def finish(self, status: Status, summary: Json) -> None:
         """The run is over for whatever reason; nothing is logged after this."""
 
@@ -82,6 +85,9 @@ class QuietLogger:
         pass
 
     def video(self, path: Path, env_step: int) -> None:
+        pass
+
+    def picture(self, path: Path, env_step: int) -> None:
         pass
 
     def finish(self, status: Status, summary: Json) -> None:

@@ -115,9 +115,14 @@ def summary_rows(progress: Progress, status: Status, summary: Json) -> list[tupl
         rows.append(("training return", f"{figure(recent)}, mean of the last 100 episodes"))
     for key, name in (("evaluation", "evaluation"), ("best_evaluation", "best evaluation")):
         if found := summary.get(key):
-            interval = f"[{figure(found['ci_low'])}, {figure(found['ci_high'])}]"
-            over = f"{several} seeds" if several > 1 else f"{found['episodes']} episodes"
-            rows.append((name, f"{figure(found['mean'])} {interval} over {over}"))
+            count, kind = (several, "seeds") if several > 1 else (found["episodes"], "episodes")
+            # One says nothing of how far others would lie apart.
+            interval = (
+                f" [{figure(found['ci_low'])}, {figure(found['ci_high'])}] over {count} {kind}"
+                if count > 1
+                else ", one episode"
+            )
+            rows.append((name, f"{figure(found['mean'])}{interval}"))
     if lag := summary.get("policy_lag"):
         rows.append(("policy lag", f"{lag['mean']:.1f}, at most {lag['max']}"))
     return [*rows, ("run directory", str(progress.run.directory))]

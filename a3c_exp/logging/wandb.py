@@ -23,7 +23,7 @@ def to_stderr(text: str) -> None:
 
 
 class WandbLogger(QuietLogger):
-    """Shows a run in W&B: curves over environment steps, the configuration, a summary, videos.
+    """Shows a run in W&B: curves over environment steps, the configuration, a summary, videos, screenshots.
 
     Online if the person is logged in and W&B answers in time, else offline, below ``<run directory>/wandb``; one line
     says which, and how to send it later. wandb runs in a process of its own and begins in the background, so training
@@ -32,7 +32,7 @@ class WandbLogger(QuietLogger):
     The curves are ``train/*`` (losses, entropy, lag ...), ``workers/*`` (each worker's speed), ``episode/*`` and
     ``eval/*``. Short episodes end by the thousand in a second, which neither W&B nor a reader can take: a row of
     ``episode/*`` stands for all episodes since the row before (their mean; ``episode/count`` of them), likewise
-    ``train/*`` and ``workers/*``, which share a row. Evaluations and videos are all sent.
+    ``train/*`` and ``workers/*``, which share a row. Evaluations, videos and screenshots are all sent.
     The files of the run directory have every single line.
 
     Args:
@@ -119,6 +119,11 @@ class WandbLogger(QuietLogger):
     def video(self, path: Path, env_step: int) -> None:
         if self._pipe:
             self._pipe.send({"do": "video", "path": str(path.absolute()), "env_step": env_step})
+        self._pass_on_news()
+
+    def picture(self, path: Path, env_step: int) -> None:
+        if self._pipe:
+            self._pipe.send({"do": "picture", "path": str(path.absolute()), "env_step": env_step})
         self._pass_on_news()
 
     def finish(self, status: Status, summary: Json) -> None:

@@ -151,6 +151,8 @@ def _log_all(run: Any, commands: BinaryIO, replies: _Replies) -> tuple[str, Valu
                 return command["status"], command["summary"]
             if command["do"] == "video":
                 run.log({"env_step": command["env_step"], "video": wandb.Video(command["path"])})
+            elif command["do"] == "picture":
+                run.log({"env_step": command["env_step"], "screenshot": wandb.Image(command["path"])})
             else:
                 run.log(command["row"])
         except Exception as error:

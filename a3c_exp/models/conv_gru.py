@@ -9,6 +9,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
+from a3c_exp.core.allocator import keep_freed_memory
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.models.cells import GRUCell
 from a3c_exp.models.heads import HeadSpec, make_head
@@ -76,6 +77,7 @@ class ConvGRU(Recurrent):
             self.cell = GRUCell(inputs, memory)
             self.policy = make_head(memory, action_space, head or HeadSpec())
             self.value = nn.Linear(memory, 1)
+        keep_freed_memory()  # here, because every process that uses these weights makes the model first
         self.state_size = self.cell.state_size
         self.family = self.policy.family
         initialise(self, self.policy, self.value, None, orthogonal, seed)

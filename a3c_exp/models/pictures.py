@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.nn.grad import conv2d_weight
 
 
 class NormKind(StrEnum):
@@ -88,8 +87,9 @@ class NormedConv(nn.Module):
             seen: Tensor = conv(norm(pictures).contiguous(memory_format=torch.channels_last))
             return seen
         plain = functional.group_norm(pictures, norm.groups).contiguous(memory_format=torch.channels_last)
-        seen = _ScaledConv.apply(plain, norm.weight, norm.bias, conv.weight, conv.bias, conv.stride, conv.padding)
-        return seen
+        given = plain, norm.weight, norm.bias, conv.weight, conv.bias, conv.stride, conv.padding
+        scaled: Tensor = _ScaledConv.apply(*given)  # type: ignore[no-untyped-call]
+        return scaled
 
 
 class _ScaledConv(torch.autograd.Function):
@@ -121,13 +121,20 @@ class _ScaledConv(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_seen: Tensor) -> tuple[Tensor | None, ...]:
         plain, scale, shift, kernel = ctx.saved_tensors
-        of_plain = conv2d_weight(plain, kernel.shape, d_seen, ctx.stride, ctx.padding)
+        of_plain = _of_kernel(d_seen, plain, kernel, ctx)
         # Summed over pictures as a matrix: torch adds up pictures whose channels come last twenty times as slowly.
         d_seen = d_seen.contiguous(memory_format=torch.channels_last)
         d_sum = d_seen.permute(0, 2, 3, 1).flatten(1).sum(0).view(1, *d_seen.shape[2:], -1).permute(0, 3, 1, 2)
         ones = plain.new_ones(1, 1, *plain.shape[2:])
-        of_ones = conv2d_weight(ones, (len(kernel), 1, *kernel.shape[2:]), d_sum, ctx.stride, ctx.padding)
+        of_ones = _of_kernel(d_sum, ones, kernel[:, :1], ctx)
         d_kernel = of_plain * scale.view(-1, 1, 1) + of_ones * shift.view(-1, 1, 1)
         d_scale = (kernel * of_plain).sum((0, 2, 3))
         d_shift = (kernel * of_ones).sum((0, 2, 3))
         return None, d_scale, d_shift, d_kernel, d_sum.permute(0, 2, 3, 1).flatten(0, 2).sum(0), None, None
+
+
+def _of_kernel(d_seen: Tensor, pictures: Tensor, kernel: Tensor, ctx: Any) -> Tensor:
+    """The gradient of a kernel of this shape."""
+    shape = (ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1)
+    gradient: Tensor = torch.ops.aten.convolution_backward(d_seen, pictures, kernel, None, *shape, (False, True, False))[1]
+    return gradient

@@ -50,6 +50,8 @@ class Asynchronous(ABC):
     """
 
     name: str
+    pauses = "a worker"
+    """Who must stand still for a checkpoint, as a sentence begins."""
 
     def __init__(
         self,
@@ -244,7 +246,7 @@ class Asynchronous(ABC):
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
         if not self._pause():
             self._heard.append(
-                Notice(f"a worker did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was")
+                Notice(f"{self.pauses} did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was")
             )
         weights, optimizer_state = self._final or self._read()
         counts = self.counts()

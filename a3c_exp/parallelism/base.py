@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -56,6 +57,12 @@ class Task:
     def seeds(self) -> range:
         """The root seed of each training."""
         return range(self.seed, self.seed + self.num_seeds)
+
+    @property
+    def make_evaluation_envs(self) -> MakeEnvironments:
+        """``make_envs`` with what the environments' class says of itself in ``for_evaluation``, whatever the run has."""
+        fixed = getattr(getattr(self.make_envs, "func", None), "for_evaluation", None)
+        return partial(self.make_envs, **fixed) if fixed else self.make_envs
 
     def own_values(self, seed: int) -> list[dict[str, float]]:
         """What each worker of a training has of its own, ``{"worker", "entropy_coef", "lr"}``; empty where all are alike."""

@@ -43,6 +43,7 @@ class ParameterServer(Asynchronous):
     """
 
     name = "parameter_server"
+    pauses = "the main agent"
 
     def __init__(
         self,

@@ -1,6 +1,8 @@
 """CarRacing as an agent sees it, against gymnasium's own stepped frame by frame."""
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,17 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from skimage.color import rgb2gray
 
+from a3c_exp.assembly import assemble
+from a3c_exp.checkpoint import Checkpoints, load
+from a3c_exp.compose import jobs
+from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.envs.car_racing import CarRacingEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
+from a3c_exp.models.conv_gru import ConvGRU
+from a3c_exp.parallelism.synchronous import Synchronous
 from benchmarks.car_racing_drive import controls
+from tests.parallelism.in_process import Driven, same_bits, tiny_task
 
 ARTICLE = np.array([[-0.8, 0, 0], [0.8, 0, 0], [0, 0.1, 0], [0, 0, 0.6]], np.float32)
 BRAKE = np.array([0, 0, 1], np.float32)
@@ -124,6 +133,24 @@ def test_the_same_seed_is_the_same_episode_in_a_world_that_others_drove_in() -> 
         fresh.step(choice, live)
         assert used.reward[0] == fresh.reward[0]
     assert np.array_equal(used.observation, fresh.observation)
+
+
+def test_a_resumed_training_is_the_one_that_was_never_stopped(tmp_path: Path) -> None:
+    """The frame stack comes back with its episode, replayed from the seed; the network's memory with the checkpoint."""
+    make = partial(CarRacingEnvironments, frame_skip=2, braking_steps=3)
+    task = tiny_task(make_envs=make, workers=2, budget=Budget(max_env_steps=28), max_episode_steps=7, n_step=3)
+    task = replace(task, make_model=ConvGRU)
+    whole = Driven(Synchronous(), task).step(4)
+    (state,) = whole.save()
+    assert any(one["in_episode"] and one["length"] > 0 for one in state.details["episodes"])
+    whole.finish().stop()
+    (end,) = whole.save()
+    resumed = Driven(Synchronous(), task, [load(Checkpoints(tmp_path, keep_last=1).save(state, {}))[0]])
+    assert resumed.notices == []
+    resumed.finish().stop()
+    (reached,) = resumed.save()
+    assert same_bits(reached.weights, end.weights)
+    assert not same_bits(state.weights, end.weights)
 
 
 def test_a_hopeless_episode_is_truncated_and_not_terminated() -> None:
@@ -245,3 +272,14 @@ def test_a_wrong_value_is_named_with_what_is_allowed(options: dict[str, Any], sa
         CarRacingEnvironments(**options)
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_evaluation_does_not_give_up_although_training_does() -> None:
+    (job,) = jobs(["env=car_racing", "env.hopeless=3", "env.frame_skip=4"], multirun=False)
+    task = assemble(job.config).task
+    for make, ends in ((task.make_envs, True), (task.make_evaluation_envs, False)):
+        envs = make(num_envs=1)
+        envs.reset(0, seed=1)
+        brake = np.array([3])
+        assert any(envs.step(brake, np.array([True])) for _ in range(5)) == ends
+        assert envs.default_max_episode_steps == 249  # everything else is as in training

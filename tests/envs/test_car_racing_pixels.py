@@ -41,7 +41,7 @@ def test_the_quick_way_is_that_of_scikit_image(source: Source, crop: bool) -> No
     for pixels in pictures(source):
         quick, reference = grey(pixels, source, crop), grey(pixels, source, crop, preprocessing="skimage")
         assert np.abs(quick - reference).max() < 1e-6
-        assert quick.min() >= 0 and quick.max() <= 1 + 1e-6
+        assert quick.min() >= 0 and quick.max() <= 1
         assert quick.std() > 0.05
 
 
@@ -53,6 +53,13 @@ def test_cropped_is_everything_above_the_status_bar_and_nothing_of_it(source: So
     assert np.array_equal(grey(pixels, source, crop=True), grey(below, source, crop=True))
     right = resize(rgb2gray(pixels[:rows, :, :3]), (96, 96), anti_aliasing=False, mode="edge")
     assert np.abs(grey(pixels, source, crop=True) - right).max() < 1e-6
+
+
+@pytest.mark.parametrize("crop", [False, True])
+def test_white_is_not_whiter_than_one(crop: bool) -> None:
+    for source, shape in (("state_pixels", (96, 96, 4)), ("render", (400, 600, 4))):
+        white = grey(np.full(shape, 255, np.uint8), source, crop)
+        assert white.max() <= 1 and white.min() > 1 - 1e-6
 
 
 def test_the_fourth_byte_means_nothing() -> None:

@@ -36,7 +36,7 @@ def test_a_second_episode_in_the_same_game_is_drawn_with_its_own_track() -> None
         assert np.array_equal(mine, picture)
 
 
-@pytest.mark.parametrize("omega", [-900.0, 380.0, 401.0, 2000.0])
+@pytest.mark.parametrize("omega", [-900.0, -350.0, 380.0, 401.0, 2000.0])
 def test_a_wheel_spinning_out_of_the_status_bar_is_drawn_as_gymnasium_does(omega: float) -> None:
     ours, theirs = CarRacingGame(render_mode="rgb_array"), CarRacing(render_mode="rgb_array")
     for game in (ours, theirs):

@@ -96,3 +96,44 @@ def test_vmap_stacks_a_cell_without_falling_back_to_a_loop(kind: tuple[type[Cell
         reference.load_state_dict({name: weight[k] for name, weight in weights.items()})
         want = torchs(reference, features[k : k + 1], state[k : k + 1])[0]
         torch.testing.assert_close(stacked[k], want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("bptt", [None, 1, 2, 3, 9])
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("kind", PAIRS, ids=["gru", "lstm"])
+def test_steps_in_a_row_are_single_steps_and_so_are_their_gradients(
+    kind: tuple[type[Cell], type[nn.Module]], leading: tuple[int, ...], bptt: int | None
+) -> None:
+    """A GRU's gradient along a window is written out by hand; here autograd takes it step by step, in double precision."""
+    cell = pair(kind, 3, 4)[0].double()
+    generator = torch.Generator().manual_seed(7)
+    n = 5
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    seen, begun, mark = (
+        drawn(*leading, n, cell.gates * 4),
+        drawn(*leading, cell.state_size),
+        drawn(*leading, n, cell.state_size),
+    )
+    first = torch.zeros(*leading, n, dtype=torch.float64)
+    first[..., 2] = (torch.arange(first[..., 2].numel()) % 2 == 0).double().view(leading)  # every other window's
+    results = []
+    for by_hand in (True, False):
+        given = seen.clone().requires_grad_(), begun.clone().requires_grad_()
+        if by_hand:
+            states = cell.unroll(given[0], first, given[1], bptt)
+        else:
+            state, steps = given[1], []
+            for t in range(n):
+                if bptt is not None and t % bptt == 0:
+                    state = state.detach()
+                state = cell.step(given[0][..., t, :], torch.where(first[..., t : t + 1] > 0, 0.0, state))
+                steps.append(state)
+            states = torch.stack(steps, dim=len(leading))
+        wanted = [given[0], given[1], cell.weight_hh, cell.bias_hh]
+        results.append([states, *torch.autograd.grad((mark * states).sum(), wanted, materialize_grads=True)])
+    for one, same in zip(*results, strict=True):
+        torch.testing.assert_close(one, same, rtol=1e-9, atol=1e-10)
+    assert (torch.count_nonzero(results[0][2]) == 0) == (bptt is not None), "whether the window's start is reached"
