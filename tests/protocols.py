@@ -8,8 +8,10 @@ from a3c_examples.lion import Lion
 
 from a3c_exp.envs.base import Environments
 from a3c_exp.envs.car_racing import CarRacingEnvironments
+from a3c_exp.envs.backends import ClassicEnvironments
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
+from a3c_exp.envs.tensor.environments import TensorEnvironments
 from a3c_exp.logging.base import Logger, QuietLogger
 from a3c_exp.logging.console import ConsoleLogger
 from a3c_exp.logging.jsonl import JsonlLogger
@@ -29,7 +31,14 @@ from a3c_exp.parallelism.hogwild import Hogwild
 from a3c_exp.parallelism.parameter_server import ParameterServer
 from a3c_exp.parallelism.synchronous import Synchronous
 
-ENVIRONMENTS: tuple[type[Environments], ...] = (GymnasiumEnvironments, PooledEnvironments, CarRacingEnvironments, Airships)
+ENVIRONMENTS: tuple[type[Environments], ...] = (
+    GymnasiumEnvironments,
+    ClassicEnvironments,
+    TensorEnvironments,
+    PooledEnvironments,
+    CarRacingEnvironments,
+    Airships,
+)
 MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, ConvGRU, FourierActorCritic)
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
 PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)

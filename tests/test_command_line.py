@@ -16,7 +16,7 @@ import pytest
 from tests.command import QUICK, ROOT, lines, record, run, session_members, start, summary
 
 PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
-FAILING = ("env._target_=tests.failing.FailingEnvironments", "~env.id", "~env.kwargs")
+FAILING = ("env._target_=tests.failing.FailingEnvironments", "~env.id", "~env.backend", "~env.kwargs")
 
 
 @pytest.fixture(scope="module")

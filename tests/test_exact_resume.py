@@ -17,7 +17,7 @@ from gymnasium.spaces import Box, Discrete
 from a3c_exp.checkpoint import Checkpoints, load
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.types import TrainingState
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.backends import ClassicEnvironments
 from a3c_exp.parallelism.deterministic import Deterministic
 from a3c_exp.parallelism.synchronous import Synchronous
 from tests.command import lines, record, run, start, summary
@@ -53,7 +53,7 @@ class Unrepeatable(gymnasium.Env[Any, Any]):
         return np.frombuffer(os.urandom(2), np.uint8).astype(np.float32) / 255
 
 
-class Sleepy(GymnasiumEnvironments):
+class Sleepy(ClassicEnvironments):
     """Steps that take their time, now more and now less."""
 
     def step(self, action: Any, live: Any) -> bool:

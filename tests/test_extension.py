@@ -193,7 +193,7 @@ def test_a_mistake_with_an_own_part_is_answered_as_with_a_built_in_one(overrides
 
 def test_a_class_or_a_folder_that_is_not_found_says_where_to_stand() -> None:
     with pytest.raises(ConfigError, match=r"folder that holds nobodys_package, or name that folder in PYTHONPATH$"):
-        composed("env._target_=nobodys_package.windy.Environments", "~env.id", "~env.kwargs")
+        composed("env._target_=nobodys_package.windy.Environments", "~env.id", "~env.backend", "~env.kwargs")
     with pytest.raises(ConfigError, match=r"--config-dir nowhere: there is no such folder"):
         jobs(["env=airship"], multirun=False, search=["nowhere"])
 

@@ -1,0 +1,13 @@
+"""Tasks as pure functions of tensors. Importing this registers them with gymnasium as vector environments, without torch."""
+
+import gymnasium
+
+# gymnasium's own class stands for a single one, so that `make` works as well and both can be compared.
+for _id, _single, _limit in (("Pendulum-v1", "pendulum:PendulumEnv", 200), ("CartPole-v1", "cartpole:CartPoleEnv", 500)):
+    if f"a3c_exp/{_id}" not in gymnasium.registry:
+        gymnasium.register(
+            id=f"a3c_exp/{_id}",
+            entry_point=f"gymnasium.envs.classic_control.{_single}",
+            vector_entry_point=f"a3c_exp.envs.tensor.vector:{_single.partition(':')[0]}",
+            max_episode_steps=_limit,
+        )
