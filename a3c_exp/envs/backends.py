@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
-from a3c_exp.envs.base import Environments
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 
 if TYPE_CHECKING:
     from a3c_exp.envs.tensor.base import TensorEnvironment
+    from a3c_exp.envs.tensor.environments import TensorEnvironments
 
 
 class ClassicEnvironments:
@@ -44,7 +44,9 @@ class ClassicEnvironments:
     ) -> None:
         self.tensor: TensorEnvironment | None = None
         if backend == "gymnasium":
-            self._envs: Environments = GymnasiumEnvironments(id, num_envs, kwargs, wrappers, render_mode)
+            self._envs: GymnasiumEnvironments | TensorEnvironments = GymnasiumEnvironments(
+                id, num_envs, kwargs, wrappers, render_mode
+            )
         else:
             for key, value in (("kwargs", kwargs), ("wrappers", wrappers)):
                 if value:
@@ -78,6 +80,18 @@ class ClassicEnvironments:
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
         return self._envs.render()
+
+    @property
+    def action_names(self) -> Sequence[str] | None:
+        return self._envs.action_names
+
+    @property
+    def frames_per_second(self) -> float:
+        return self._envs.frames_per_second
+
+    def facts(self) -> dict[str, float]:
+        """What the task says of the first environment, such as its speed."""
+        return self._envs.facts()
 
     def close(self) -> None:
         self._envs.close()
