@@ -54,11 +54,8 @@ class ClassicEnvironments:
                         f"env.{key} is {value}, which is for gymnasium's own code and not for env.backend={backend}. "
                         f"Try env.backend=gymnasium"
                     )
-            # Here, since torch takes seconds to load and processes of a pool that step gymnasium's code need none of it.
-            from a3c_exp.envs.tensor.environments import TensorEnvironments
-
-            self.tensor = _task(id)
-            self._envs = TensorEnvironments(self.tensor, num_envs, render_mode)
+            self._envs = _in_tensors(id, num_envs, render_mode)
+            self.tensor = self._envs.tensor
         envs = self._envs
         self.num_envs = num_envs
         self.observation_space = envs.observation_space
@@ -97,8 +94,10 @@ class ClassicEnvironments:
         self._envs.close()
 
 
-def _task(id: str) -> "TensorEnvironment":
+def _in_tensors(id: str, num_envs: int, render_mode: str | None) -> "TensorEnvironments":
+    # Here, since torch takes seconds to load and processes of a pool that step gymnasium's code need none of it.
     from a3c_exp.envs.tensor.cartpole import CartPole
+    from a3c_exp.envs.tensor.environments import TensorEnvironments
     from a3c_exp.envs.tensor.pendulum import Pendulum
 
     tasks: dict[str, type[TensorEnvironment]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
@@ -107,4 +106,4 @@ def _task(id: str) -> "TensorEnvironment":
             f"env.id={id} is not written in tensors, only {' and '.join(tasks)} are. Try env.backend=gymnasium, or write it "
             "yourself: docs/tensor-environments.md"
         )
-    return tasks[id]()
+    return TensorEnvironments(tasks[id](), num_envs, render_mode)
