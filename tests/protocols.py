@@ -6,9 +6,9 @@ from a3c_examples.evaluation_table import EvaluationTable
 from a3c_examples.fourier import FourierActorCritic
 from a3c_examples.lion import Lion
 
+from a3c_exp.envs.backends import ClassicEnvironments
 from a3c_exp.envs.base import Environments
 from a3c_exp.envs.car_racing import CarRacingEnvironments
-from a3c_exp.envs.backends import ClassicEnvironments
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
 from a3c_exp.envs.tensor.environments import TensorEnvironments

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
-from a3c_exp.envs.base import Environments
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 
 if TYPE_CHECKING:
     from a3c_exp.envs.tensor.base import TensorEnvironment
+    from a3c_exp.envs.tensor.environments import TensorEnvironments
 
 
 class ClassicEnvironments:
@@ -44,7 +44,9 @@ class ClassicEnvironments:
     ) -> None:
         self.tensor: TensorEnvironment | None = None
         if backend == "gymnasium":
-            self._envs: Environments = GymnasiumEnvironments(id, num_envs, kwargs, wrappers, render_mode)
+            self._envs: GymnasiumEnvironments | TensorEnvironments = GymnasiumEnvironments(
+                id, num_envs, kwargs, wrappers, render_mode
+            )
         else:
             for key, value in (("kwargs", kwargs), ("wrappers", wrappers)):
                 if value:
@@ -52,11 +54,8 @@ class ClassicEnvironments:
                         f"env.{key} is {value}, which is for gymnasium's own code and not for env.backend={backend}. "
                         f"Try env.backend=gymnasium"
                     )
-            # Here, since torch takes seconds to load and processes of a pool that step gymnasium's code need none of it.
-            from a3c_exp.envs.tensor.environments import TensorEnvironments
-
-            self.tensor = _task(id)
-            self._envs = TensorEnvironments(self.tensor, num_envs, render_mode)
+            self._envs = _in_tensors(id, num_envs, render_mode)
+            self.tensor = self._envs.tensor
         envs = self._envs
         self.num_envs = num_envs
         self.observation_space = envs.observation_space
@@ -79,12 +78,26 @@ class ClassicEnvironments:
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
         return self._envs.render()
 
+    @property
+    def action_names(self) -> Sequence[str] | None:
+        return self._envs.action_names
+
+    @property
+    def frames_per_second(self) -> float:
+        return self._envs.frames_per_second
+
+    def facts(self) -> dict[str, float]:
+        """What the task says of the first environment, such as its speed."""
+        return self._envs.facts()
+
     def close(self) -> None:
         self._envs.close()
 
 
-def _task(id: str) -> "TensorEnvironment":
+def _in_tensors(id: str, num_envs: int, render_mode: str | None) -> "TensorEnvironments":
+    # Here, since torch takes seconds to load and processes of a pool that step gymnasium's code need none of it.
     from a3c_exp.envs.tensor.cartpole import CartPole
+    from a3c_exp.envs.tensor.environments import TensorEnvironments
     from a3c_exp.envs.tensor.pendulum import Pendulum
 
     tasks: dict[str, type[TensorEnvironment]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
@@ -93,4 +106,4 @@ def _task(id: str) -> "TensorEnvironment":
             f"env.id={id} is not written in tensors, only {' and '.join(tasks)} are. Try env.backend=gymnasium, or write it "
             "yourself: docs/tensor-environments.md"
         )
-    return tasks[id]()
+    return TensorEnvironments(tasks[id](), num_envs, render_mode)

@@ -35,5 +35,9 @@ class GymnasiumDrawing:
         picture: NDArray[np.uint8] | None = self._drawn.render()
         return picture
 
+    @property
+    def frames_per_second(self) -> float:
+        return float(self._drawn.metadata.get("render_fps", 30))
+
     def close(self) -> None:
         self._drawn.close()

@@ -1,5 +1,6 @@
 """K environments of a task in tensors, side by side in one process, as the rollout takes them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from a3c_exp.core.errors import ConfigError
+from a3c_exp.envs.classic import ACTION_NAMES, SPEED_IN_STATE
 from a3c_exp.envs.tensor.base import TensorEnvironment
 from a3c_exp.envs.tensor.drawing import GymnasiumDrawing
 from a3c_exp.envs.tensor.player import NumpyPlayer
@@ -113,6 +115,19 @@ class TensorEnvironments:
         if self._drawing is None:
             return None
         return self._drawing.draw(self.state[index], self._action[index] if self._acted[index] else None)
+
+    @property
+    def action_names(self) -> Sequence[str] | None:
+        return ACTION_NAMES.get(self.tensor.drawn_as or "")
+
+    @property
+    def frames_per_second(self) -> float:
+        return 30.0 if self._drawing is None else self._drawing.frames_per_second
+
+    def facts(self) -> dict[str, float]:
+        """The first environment's speed, if it is one of the tasks whose state is known."""
+        place = SPEED_IN_STATE.get(self.tensor.drawn_as or "")
+        return {} if place is None else {"speed": abs(float(self.state[0, place]))}
 
     def close(self) -> None:
         if self._drawing is not None:

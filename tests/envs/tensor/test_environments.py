@@ -16,7 +16,6 @@ from a3c_exp.assembly import assemble
 from a3c_exp.compose import jobs
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import ConfigError
-from a3c_exp.envs.base import Environments
 from a3c_exp.envs.backends import ClassicEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
 from a3c_exp.envs.tensor.base import Step, TensorEnvironment
@@ -121,17 +120,17 @@ def test_an_evaluation_sees_the_pictures_that_gymnasium_draws(id: str, monkeypat
         envs = task.make_envs(num_envs=1, render_mode="rgb_array")
         model, layout = task.model(envs)
 
-        def look(envs: Environments = envs, seen: list[Any] = seen) -> None:
-            seen.append(envs.render())
+        def look(envs: Any = envs, seen: list[Any] = seen) -> None:
+            seen.append((envs.render(), envs.facts(), envs.action_names, envs.frames_per_second))
 
         evaluator = Evaluator(model, layout, envs, EvaluationSpec(2, True, 8), 0, between_steps=look)
         evaluations.append(evaluator.evaluate(layout.flatten(model), 0, 0, 0.0))
         envs.close()
     assert evaluations[0].returns == pytest.approx(evaluations[1].returns, abs=1e-8)
-    assert len(pictures["tensor"]) == 16 and pictures["tensor"][0].dtype == np.uint8
-    assert not np.array_equal(pictures["tensor"][0], pictures["tensor"][7])
+    assert len(pictures["tensor"]) == 16 and pictures["tensor"][0][0].dtype == np.uint8
+    assert not np.array_equal(pictures["tensor"][0][0], pictures["tensor"][7][0])
     for one, other in zip(pictures["tensor"], pictures["gymnasium"], strict=True):
-        assert np.array_equal(one, other)
+        assert np.array_equal(one[0], other[0]) and one[1:] == other[1:] and one[1]["speed"] >= 0
 
 
 def test_the_task_itself_is_there_for_a_compiled_round_and_recipes_travel() -> None:

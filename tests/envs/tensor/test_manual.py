@@ -54,8 +54,8 @@ def test_the_files_that_are_named_are_there() -> None:
     assert not [link for link in links if not (ROOT / link).exists()]
 
 
-def test_the_example_trains_from_its_folder_in_a_process_of_its_own(tmp_path: Path) -> None:
-    settings = ("env=mountain_car", "logger=none", "workers=3", "parallelism=hogwild", "parallelism.processes=1")
+def test_the_example_trains_from_its_folder(tmp_path: Path) -> None:
+    settings = ("env=mountain_car", "logger=none", "workers=3", "parallelism=deterministic")
     limits = ("max_env_steps=900", "evaluation.every_env_steps=null", f"hydra.run.dir={tmp_path / 'here'}")
     done = run("--config-dir", "conf", *settings, *limits, cwd=EXAMPLES)
     assert done.returncode == 0, done.stderr
