@@ -14,6 +14,8 @@ from a3c_exp.core.processes import describe_exit, one_thread_each
 
 StartMethod = Literal["forkserver", "spawn"]
 _PRELOAD = ["a3c_exp.parallelism.preload"]
+_START_SECONDS = 60.0
+"""How long a process may take to its first sign of life, unless it has longer anyway: imports on a busy machine are no hang."""
 
 
 def warm_up() -> None:
@@ -55,7 +57,8 @@ class Supervisor:
         target: the process's entry; called with ``arguments(index)`` and the pipe as last argument.
         arguments: what the process with an index is given.
         start_method: forkserver or spawn; never fork.
-        silence: seconds without a heartbeat after which a process counts as dead and is killed.
+        silence: seconds without a heartbeat after which a process counts as dead and is killed; before its first one it has a
+            minute at least.
         heartbeat: the time of a process's last sign of life, in monotonic seconds, 0 before the first.
     """
 
@@ -119,11 +122,12 @@ class Supervisor:
         self._looked = now
         for member in list(self.members.values()):
             if member.process.exitcode is None:
-                last = max(self._heartbeat(member.index), member.started, self._awake)
-                if time.monotonic() - last < self._silence:
+                beat = self._heartbeat(member.index)
+                silence = self._silence if beat > member.started else max(self._silence, _START_SECONDS)
+                if time.monotonic() - max(beat, member.started, self._awake) < silence:
                     continue
                 _kill(member.process)
-                cause = f"gave no sign of life for {self._silence:g} s and was killed"
+                cause = f"gave no sign of life for {silence:g} s and was killed"
             else:
                 cause = describe_exit(member.process.exitcode)
             words = [message for _, message in self._drain(member)]
