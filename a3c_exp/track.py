@@ -191,11 +191,11 @@ class Track:
     def log_metrics(self, counts: Counts) -> None:
         """Write the averages since the last line; nothing, if nothing was learned since."""
         tally = self._tally
-        if not tally.windows:
-            return
+        last_steps, last_updates, last_time = self._last_line
+        if not tally.windows or counts.env_steps == last_steps:
+            return  # what free-running workers tell late belongs to steps that the last line has: it waits for the next
         self._tally = Tally()
         now = self.wall_time()
-        last_steps, last_updates, last_time = self._last_line
         seconds = max(now - last_time, 1e-9)
         self._last_line = (counts.env_steps, counts.updates, now)
         entropy = tally.per_step(Stat.entropy_sum)

@@ -1,11 +1,16 @@
 """What is due when, in a run that was stopped and goes on."""
 
+import numpy as np
 import pytest
 import torch
 
 from a3c_exp.core.budget import Budget
+from a3c_exp.core.records import Metrics
 from a3c_exp.core.types import TrainingState
+from a3c_exp.learner import Stat
+from a3c_exp.logging.base import QuietLogger
 from a3c_exp.parallelism.base import Counts
+from a3c_exp.parallelism.tally import Tally
 from a3c_exp.track import Cadence, Clock, Progress, Track
 
 
@@ -29,3 +34,29 @@ def test_an_evaluation_that_was_broken_off_is_made_up_for(env_steps: int, evalua
 def test_no_evaluation_is_due_where_none_was_asked_for() -> None:
     assert track(510, None, every=None).next_date() == 10**9  # that of the metrics
     assert not track(510, None, every=None).is_due("evaluation", Counts(10**8, 0, 0))
+
+
+class Lines(QuietLogger):
+    """Keeps the metrics it is told."""
+
+    def __init__(self) -> None:
+        self.metrics_told: list[Metrics] = []
+
+    def metrics(self, metrics: Metrics) -> None:
+        self.metrics_told.append(metrics)
+
+
+def test_a_late_word_from_a_worker_makes_no_line_that_says_nobody_moves() -> None:
+    """A checkpoint writes a line, too; what free-running workers tell just before it may belong to steps already written."""
+    one = track(0, None)
+    told = Lines()
+    one.loggers = [told]
+    for env_steps, windows in ((100, 3), (100, 1), (200, 2)):
+        tally = Tally()
+        for _ in range(windows):
+            tally.add(np.ones(len(Stat), np.float32), lag=windows)
+        one.add(tally)
+        one.log_metrics(Counts(env_steps, env_steps // 10, 0))
+    assert [line.env_step for line in told.metrics_told] == [100, 200]
+    assert all(line.steps_per_second > 0 for line in told.metrics_told)
+    assert told.metrics_told[1].policy_lag_mean == (1 * 1 + 2 * 2) / 3  # and nothing that was told is forgotten
