@@ -22,6 +22,8 @@ CAR_RACING = (
     "evaluation.every_env_steps=null",
     "metrics.every_env_steps=200",
     "screenshots.every_env_steps=null",
+    "evaluation.episodes=1",
+    "evaluation.max_episode_steps=10",  # or the evaluation at the end takes longer than what is measured
 )
 CARTPOLE = ("env=cartpole", "truncation=end", "max_updates=null", "evaluation.every_env_steps=null")
 OFFLINE = {"WANDB_MODE": "offline"}  # even where the person is logged in: no network in a measurement
