@@ -72,6 +72,8 @@ class Compiler:
 
     def told(self) -> str:
         """What a person should know of it, in a sentence."""
+        if self.failures and self.programs:
+            return f"compile=true: {self.programs} functions compiled, the others not: {self.failures[0]}"
         if self.failures:
             return f"compile=true: not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
         if self.seconds:
