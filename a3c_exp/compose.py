@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,13 @@ class Job:
         overrides: without sweeps.
         config: composed and checked.
         env: the chosen option of the env group, for directory names.
+        launcher: the values of Hydra's own group hydra/launcher, its class as ``_target_``.
     """
 
     overrides: tuple[str, ...]
     config: DictConfig
     env: str
+    launcher: Mapping[str, Any]
 
 
 def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> list[Job]:
@@ -66,6 +68,7 @@ def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
     try:
         composed = compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
         env = str(composed.hydra.runtime.choices.env)
+        launcher = dict(composed.hydra.launcher)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, overrides, searched)) from None
     with_hydra = composed
@@ -76,7 +79,7 @@ def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error, overrides, searched)) from None
-    return Job(overrides, with_hydra, env)
+    return Job(overrides, with_hydra, env, launcher)
 
 
 def _searching(folders: Sequence[str]) -> list[str]:
