@@ -177,10 +177,11 @@ class _Job:
 
     def _compose(self) -> tuple[HydraContext, DictConfig]:
         """As Hydra's basic launcher does."""
-        context, base, singletons = pickle.loads(self._order.sweep)
-        # Hydra's own way hands over resolvers as well, which no pickle takes; plugins and these calls make them anew. And it
-        # looks for plugins again, which the fork server has done.
+        # First, because looking for plugins runs their modules, and classes in the pickle must be those that come of it. The
+        # fork server has done it already.
         plugins = {Plugins: Plugins.instance()}
+        context, base, singletons = pickle.loads(self._order.sweep)
+        # Hydra's own way hands over resolvers as well, which no pickle takes; plugins and these calls make them anew.
         Singleton.set_state({"instances": {**singletons, **plugins}, "omegaconf_resolvers": BaseContainer._resolvers})
         setup_globals()
         register_resolvers()

@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from a3c_exp.core.errors import ConfigError, RunFailed
+from a3c_exp.core.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.core.processes import describe_exit, usable_cores
 from a3c_exp.launch.board import Board
 from a3c_exp.launch.entry import Entry, Told, names
@@ -167,9 +167,9 @@ class _Crew:
         wait(sources, _TICK)
         for process, entry in list(self._processes.items()):
             ended = process.exitcode is not None  # asked before reading, so that nothing it said is missed
-            self._hear(process, entry)
             for line in process.lines(last=ended):
                 self._board.say(entry, line)
+            self._hear(process, entry)
             if ended:
                 self._bury(process, entry, describe_exit(process.exitcode or 0))
             elif self._is_silent(process):
@@ -216,7 +216,7 @@ class _Crew:
         assert entry.result is not None
         if entry.result.status is JobStatus.FAILED:
             error: Any = entry.result._return_value
-            entry.failed = str(error) or type(error).__name__
+            entry.failed = str(error) if isinstance(error, A3CError) else f"{type(error).__name__}: {error}"
             outcomes.fail(f"failed: {entry.name}: {entry.failed}", error)
         self._board.end(entry)
 

@@ -70,7 +70,7 @@ def test_a_job_that_dies_fails_alone_and_says_how(tmp_path: Path) -> None:
     assert record(raised)["status"] == "failed" and "the pendulum came off" in record(raised)["reason"]
     assert "+env.how=raise +env.fail_at=45 | RuntimeError: the pendulum came off" in ended.stderr
     assert ended.stderr.count("Traceback") == 1
-    assert "failed: +env.how=raise +env.fail_at=45: the pendulum came off" in ended.stderr
+    assert "failed: +env.how=raise +env.fail_at=45: RuntimeError: the pendulum came off" in ended.stderr
 
 
 def test_stopping_a_sweep_stops_every_run_with_a_checkpoint(tmp_path: Path) -> None:
