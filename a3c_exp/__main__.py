@@ -74,7 +74,7 @@ def _overrides_first(argv: Sequence[str], overrides: Sequence[str]) -> list[str]
 
 def _check_parts(planned: Sequence[Job], multirun: bool) -> None:
     """Build every run's parts once, so that what cannot run is refused before anything is started or made."""
-    launcher = planned[0].launcher
+    launcher = planned[0].hydra.launcher
     if multirun and launcher["_target_"] == _LOCAL:
         from a3c_exp.launch.launcher import PRELOAD
         from a3c_exp.launch.settings import check

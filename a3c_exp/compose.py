@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +31,13 @@ class Job:
         overrides: without sweeps.
         config: composed and checked.
         env: the chosen option of the env group, for directory names.
-        launcher: the values of Hydra's own group hydra/launcher, its class as ``_target_``.
+        hydra: Hydra's own settings, for whoever sweeps.
     """
 
     overrides: tuple[str, ...]
     config: DictConfig
     env: str
-    launcher: Mapping[str, Any]
+    hydra: DictConfig
 
 
 def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> list[Job]:
@@ -68,18 +68,17 @@ def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
     try:
         composed = compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
         env = str(composed.hydra.runtime.choices.env)
-        launcher = dict(composed.hydra.launcher)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, overrides, searched)) from None
     with_hydra = composed
     OmegaConf.set_struct(with_hydra, False)
-    with_hydra.pop("hydra")
+    hydra = with_hydra.pop("hydra")
     OmegaConf.set_struct(with_hydra, True)
     try:
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error, overrides, searched)) from None
-    return Job(overrides, with_hydra, env, launcher)
+    return Job(overrides, with_hydra, env, hydra)
 
 
 def _searching(folders: Sequence[str]) -> list[str]:

@@ -170,19 +170,19 @@ def is_alive(content: Mapping[str, Any]) -> bool:
 
 def command() -> str:
     """The command line as the person typed it."""
-    program, *arguments = _typed or sys.argv
+    program, *arguments = typed()
     name = "python -m a3c_exp" if Path(program).name == "__main__.py" else Path(program).name
     return " ".join([name, *(shlex.quote(argument) for argument in arguments)])
+
+
+def typed() -> list[str]:
+    """The program and its arguments as the person typed them."""
+    return list(_typed or sys.argv)
 
 
 def remember_command(argv: Sequence[str]) -> None:
     """Keep what was typed, before directories are added to it for Hydra."""
     _typed[:] = argv
-
-
-def typed_command() -> list[str]:
-    """What ``remember_command`` was given, for another process to remember."""
-    return list(_typed or sys.argv)
 
 
 _typed: list[str] = []

@@ -21,7 +21,7 @@ from a3c_exp.launch.job import Begun, Ended, JobOrder, Ready, Shown, Stopped, pa
 from a3c_exp.launch.outcomes import outcomes
 from a3c_exp.launch.process import JobProcess, start_limit
 from a3c_exp.parallelism.supervisor import warm_up
-from a3c_exp.run_record import close_for, typed_command
+from a3c_exp.run_record import close_for, typed
 from a3c_exp.signals import StopSignals
 
 PRELOAD = ("a3c_exp.launch.preload",)
@@ -98,7 +98,7 @@ def task_name(task: TaskFunction) -> tuple[str, str]:
 def _orders(
     context: HydraContext, task: TaskFunction, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
 ) -> list[JobOrder]:
-    sweep, name, command = pack(context, config), task_name(task), typed_command()
+    sweep, name, command = pack(context, config), task_name(task), typed()
     environment, folder = dict(os.environ), str(Path.cwd())
     return [
         JobOrder(first + index, list(overrides), sweep, name, command, environment, folder)

@@ -139,7 +139,7 @@ class SeedProcesses:
         return self._states[index], self._hand_over()
 
     def stop(self) -> Sequence[Event]:
-        if self._supervisor is None:
+        if self._supervisor is None or self._stopped:
             return []
         for index in list(self._supervisor.members):
             self._say(index, Stop())

@@ -29,6 +29,7 @@ def what_hydra_knew(directory: Path) -> dict[str, Any]:
     for key in ("launcher", "sweep", "run"):
         content.pop(key)
     runtime["choices"].pop("hydra/launcher")
+    content["overrides"].pop("hydra")
     return {**content, "choices": runtime["choices"], "config_sources": runtime["config_sources"]}
 
 
@@ -104,7 +105,8 @@ def test_jobs_that_fill_the_machine_run_one_after_another(tmp_path: Path) -> Non
     tiny = (*ENDLESS, f"workers={cores}", "max_episodes=4", "parallelism=hogwild")
     ended = run(*tiny, "seed=1,2", LOCAL, "-m", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    first, second = (record(next(sweep_of(tmp_path).glob(f"*seed={seed}*")))["timings"] for seed in (1, 2))
+    runs = sorted((record(path.parent) for path in sweep_of(tmp_path).glob("*/run.json")), key=lambda about: about["seed"])
+    first, second = (about["timings"] for about in runs)
     assert datetime.fromisoformat(first["ended"]) <= datetime.fromisoformat(second["created"])
 
 
