@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,20 @@ def _orders(
     ]
 
 
+def free(entries: Iterable[Entry], room: int, by_cores: bool) -> int:
+    """How much of the ``room``, in cores or in jobs, is left beside those that have begun."""
+    return room - sum(_share(entry, room, by_cores) for entry in entries if entry.begun)
+
+
+def may_begin(entry: Entry, entries: Iterable[Entry], room: int, by_cores: bool) -> bool:
+    """Whether there is room for one that is ready; one that wants more than there is at all may have all of it."""
+    return entry.cores > 0 and _share(entry, room, by_cores) <= free(entries, room, by_cores)
+
+
+def _share(entry: Entry, room: int, by_cores: bool) -> int:
+    return min(entry.cores, room) if by_cores else 1
+
+
 class _Crew:
     """The processes of a launch: in their order made ready, begun while there is room, listened to, and ended."""
 
@@ -136,26 +150,20 @@ class _Crew:
 
     def _prepare(self) -> None:
         """Have processes ready for the room there is, and one more, which composes while others train."""
+        room = free(self._processes.values(), self._room, self._by_cores)
         ready = sum(not entry.begun for entry in self._processes.values())
-        while self._waiting and ready < max(1, self._free()):
+        while self._waiting and ready < max(1, room):
             order, entry = self._waiting.pop(0)
             self._processes[JobProcess(order)] = entry
             ready += 1
 
-    def _free(self) -> int:
-        return self._room - sum(self._share(entry) for entry in self._processes.values() if entry.begun)
-
-    def _share(self, entry: Entry) -> int:
-        return min(entry.cores, self._room) if self._by_cores else 1
-
     def _begin(self) -> None:
         for process, entry in self._processes.items():
-            if entry.begun:
-                continue
-            if not entry.cores or self._share(entry) > self._free():
-                return  # in their order: a large one is not passed by for ever
-            self._note_beginning(entry)
-            process.begin()
+            if not entry.begun:
+                if not may_begin(entry, self._processes.values(), self._room, self._by_cores):
+                    return  # in their order: a large one is not passed by for ever
+                self._note_beginning(entry)
+                process.begin()
 
     def _note_beginning(self, entry: Entry) -> None:
         entry.begin()

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import time
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+import pytest
 from omegaconf import OmegaConf
 
+from a3c_exp.launch.entry import Entry
+from a3c_exp.launch.launcher import may_begin
 from tests.command import QUICK, record, run, session_members, start, summary
 
 LOCAL = "hydra/launcher=local"
@@ -22,47 +23,22 @@ def sweep_of(folder: Path) -> Path:
     return sweep
 
 
-def what_hydra_knew(directory: Path) -> dict[str, Any]:
-    """Everything that .hydra/hydra.yaml says of a job but for where it was and who launched it."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(directory / ".hydra" / "hydra.yaml"))["hydra"]
-    runtime = content.pop("runtime")
-    for key in ("launcher", "sweep", "run"):
-        content.pop(key)
-    runtime["choices"].pop("hydra/launcher")
-    content["overrides"].pop("hydra")
-    return {**content, "choices": runtime["choices"], "config_sources": runtime["config_sources"]}
-
-
-def test_a_job_beside_others_is_the_job_alone(tmp_path: Path) -> None:
-    arguments = (*TINY, "seed=3,4", "max_env_steps=200", "+hydra.job.env_set.A3C_SEEN=yes", "-m")
-    found = {}
-    for launcher in ("local", "basic"):
-        folder = tmp_path / launcher
-        folder.mkdir()
-        ended = run(*arguments[:-1], f"hydra/launcher={launcher}", "-m", cwd=folder)
-        assert ended.returncode == 0, ended.stderr
-        assert "2 of 2 runs finished" in ended.stderr and ended.stdout == ""
-        found[launcher] = sorted(sweep_of(folder).glob("*/run.json"))
-    for ours, theirs in zip(found["local"], found["basic"], strict=True):
-        assert ours.parent.name == theirs.parent.name
-        for key in ("weights_digest", "episodes_digest", "env_steps"):
-            assert summary(ours.parent)[key] == summary(theirs.parent)[key]
-        assert what_hydra_knew(ours.parent) == what_hydra_knew(theirs.parent)
-        for key in ("name", "group", "job_type", "overrides", "status", "seed"):
-            here, there = record(ours.parent)[key], record(theirs.parent)[key]
-            assert (here == there) or key == "group"
-        assert record(ours.parent)["command"].endswith("hydra/launcher=local -m")
-    assert len({record(path.parent)["pid"] for path in found["local"]}) == 2
-
-
 def test_a_job_that_dies_fails_alone_and_says_how(tmp_path: Path) -> None:
     failing = ("env._target_=tests.failing.FailingEnvironments", "~env.id", "~env.backend", "~env.kwargs")
-    ended = run(*TINY, *failing, "+env.how=kill,raise", "+env.fail_at=45,0", "max_env_steps=100", LOCAL, "-m", cwd=tmp_path)
+    swept = ("+env.how=kill,raise", "+env.fail_at=45,0", "++hydra.job.env_set.A3C_SEEN=yes")
+    ended = run(*TINY, *failing, *swept, "max_env_steps=100", LOCAL, "-m", cwd=tmp_path)
     assert ended.returncode == 1
     assert "2 of 4 runs finished" in ended.stderr
     sweep = sweep_of(tmp_path)
-    for how in ("kill", "raise"):
-        assert record(next(sweep.glob(f"*fail_at=0,*how={how},*")))["status"] == "finished"
+    for number, how in ((1, "kill"), (3, "raise")):
+        fine = next(sweep.glob(f"*fail_at=0,*how={how},*"))
+        about, hydra = record(fine), OmegaConf.load(fine / ".hydra" / "hydra.yaml").hydra
+        # As with Hydra's own launcher.
+        assert (hydra.job.num, hydra.job.id, hydra.mode) == (number, str(number), "MULTIRUN")
+        assert hydra.job.env_set == {"A3C_SEEN": "yes"} and hydra.runtime.output_dir == str(fine)
+        assert about["overrides"] == list(hydra.overrides.task) and f"+env.how={how}" in about["overrides"]
+        assert (about["status"], about["group"], about["job_type"]) == ("finished", sweep.name, "sweep")
+        assert about["command"].startswith("python -m a3c_exp ") and about["command"].endswith(f"{LOCAL} -m")
     killed, raised = (next(sweep.glob(f"*fail_at=45,*how={how},*")) for how in ("kill", "raise"))
     assert record(killed)["status"] == summary(killed)["status"] == "failed"
     assert "was killed by SIGKILL" in record(killed)["reason"] and record(killed)["sessions"][-1]["status"] == "failed"
@@ -100,14 +76,26 @@ def test_a_launcher_that_is_killed_leaves_no_run_behind(tmp_path: Path) -> None:
         assert record(directory)["status"] == "interrupted" and record(directory)["reason"] == "SIGTERM"
 
 
-def test_jobs_that_fill_the_machine_run_one_after_another(tmp_path: Path) -> None:
-    cores = len(os.sched_getaffinity(0))
-    tiny = (*ENDLESS, f"workers={cores}", "max_episodes=4", "parallelism=hogwild")
-    ended = run(*tiny, "seed=1,2", LOCAL, "-m", cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    runs = sorted((record(path.parent) for path in sweep_of(tmp_path).glob("*/run.json")), key=lambda about: about["seed"])
-    first, second = (about["timings"] for about in runs)
-    assert datetime.fromisoformat(first["ended"]) <= datetime.fromisoformat(second["created"])
+@pytest.mark.parametrize(
+    ("wanted", "room", "by_cores", "begun"),
+    [
+        ([1, 1, 1], 2, True, 2),
+        ([2, 1, 1], 2, True, 1),
+        ([8, 1], 2, True, 1),  # more than there are cores: alone
+        ([1, 2, 1], 2, True, 1),  # the large one is not passed by
+        ([8, 8, 8], 2, False, 2),  # hydra.launcher.jobs=2 counts jobs
+        ([1, 0, 1], 4, True, 1),  # one that is not ready yet keeps its turn
+    ],
+)
+def test_no_more_begin_than_there_are_cores_for(wanted: list[int], room: int, by_cores: bool, begun: int) -> None:
+    entries = [Entry(number, f"workers={number}") for number in range(len(wanted))]
+    for entry, cores in zip(entries, wanted, strict=True):
+        entry.cores = cores
+    for entry in entries:
+        if not may_begin(entry, entries, room, by_cores):
+            break
+        entry.begin()
+    assert [entry.begun for entry in entries] == [number < begun for number in range(len(wanted))]
 
 
 def wait_for_two(folder: Path, process: "subprocess.Popen[str]") -> list[Path]:

@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 
+from a3c_exp.compose import jobs
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import ConfigError, NonFiniteError, WorkerError
 from a3c_exp.core.types import TrainingState
+from a3c_exp.experiment import Identity
+from a3c_exp.experiment import run as train
 from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.base import EpisodeEvent, Event, Task
 from a3c_exp.parallelism.deterministic import Deterministic
 from a3c_exp.parallelism.seed_processes import SeedProcesses
 from a3c_exp.parallelism.synchronous import Synchronous
 from a3c_exp.track import NEVER
-from tests.command import lines, record, run, summary
+from tests.command import lines, record, summary
 from tests.parallelism.in_process import beginnings, same_bits, tiny_task
 from tests.parallelism.pushing import PATIENCE
 
@@ -128,8 +131,9 @@ def test_a_run_in_processes_is_the_run_in_one(tmp_path: Path) -> None:
                "max_updates=null", "max_env_steps=701", "evaluation.every_env_steps=300", "evaluation.episodes=2",
                "parallelism=deterministic", "num_seeds=3", "parallelism.seed_block=2")  # fmt: skip
     for processes in (1, 2):
-        ended = run(*command, f"parallelism.processes={processes}", f"hydra.run.dir={processes}", cwd=tmp_path)
-        assert ended.returncode == 0, ended.stderr
+        overrides = [*command, f"parallelism.processes={processes}"]
+        (job,) = jobs(overrides, multirun=False)
+        train(job.config, Identity(tmp_path / str(processes), "run", None, "cartpole", "deterministic", overrides))
     for seed in range(3):
         one, two = tmp_path / "1" / f"seed={seed}", tmp_path / "2" / f"seed={seed}"
         for key in ("weights_digest", "episodes_digest", "env_steps", "updates"):
