@@ -38,7 +38,7 @@ class BoardView:
             return
         for entry in running:
             if entry.progress:
-                yield RunView(entry.progress, with_group=False)
+                yield RunView(entry.progress, title=entry.name)
             else:
                 yield Text.assemble(("  " + entry.name, "bold"), ("  starting", "dim"))
 

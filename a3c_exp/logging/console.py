@@ -145,15 +145,15 @@ class RunView:
 
     Args:
         progress: of the run.
-        with_group: whether the title names the sweep too.
+        title: ``None`` names the run, and the sweep that it belongs to.
     """
 
     HEIGHT = 9
     """Lines that it takes."""
 
-    def __init__(self, progress: Progress, with_group: bool = True) -> None:
+    def __init__(self, progress: Progress, title: str | None = None) -> None:
         self._progress = progress
-        self._with_group = with_group
+        self._title = title
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.panel import Panel
@@ -161,8 +161,8 @@ class RunView:
 
         run = self._progress.run
         width = min(options.max_width, WIDEST)
-        title = Text(run.name, style="bold")
-        if run.group and self._with_group:
+        title = Text(self._title or run.name, style="bold")
+        if run.group and self._title is None:
             title = Text.assemble((f"{run.group} / ", "dim"), title)
         if self._progress.seeds > 1:
             title = Text.assemble((f"mean of {self._progress.seeds} seeds · ", "dim"), title)
