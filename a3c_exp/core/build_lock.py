@@ -15,25 +15,29 @@ def one_at_a_time(path: Path, limit: float) -> Iterator[int | None]:
     """Held by one process at a time; the kernel takes it back when its holder dies.
 
     Args:
-        path: a file of its own, in a folder that is there. It stays.
+        path: a file of its own, in a folder that is there; removed by who held it. Whoever waited for it meanwhile holds a file
+            without a name, and so may work beside a newcomer: that is why they look once more whether there is work left.
         limit: seconds to wait for whoever holds it; then both go on side by side, which costs time and nothing else.
 
     Yields:
         The process that was waited for, or ``None`` if nobody held it.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    owner, deadline, held = None, time.monotonic() + limit, False
     try:
-        owner, deadline = None, time.monotonic() + limit
         while not _take(file):
             owner = _read(file) or owner or 0
             if time.monotonic() > deadline:
                 break
             time.sleep(_PAUSE)
         else:
+            held = True
             os.ftruncate(file, 0)
             os.pwrite(file, str(os.getpid()).encode(), 0)
         yield owner
     finally:
+        if held:
+            path.unlink(missing_ok=True)
         os.close(file)  # and so gives it back
 
 

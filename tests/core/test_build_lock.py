@@ -30,3 +30,4 @@ def test_the_second_waits_and_knows_for_whom_and_a_dead_holder_holds_nothing(tmp
         pass
     with one_at_a_time(tmp_path / "lock", limit=30.0) as other:
         assert other is None
+    assert list(tmp_path.iterdir()) == [], "nothing is left lying about"
