@@ -76,7 +76,7 @@ class SeedProcesses:
         self._stack.check(task)
 
     def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
-        self._budget = task.budget
+        self._budget, self._first = task.budget, task.seed
         blocks = blocks_of(task, self._size)
         shares = np.array_split(np.arange(len(blocks)), min(self._processes, len(blocks)))
         own = [blocks[part[0] : part[-1] + 1] for part in shares]
@@ -199,12 +199,13 @@ class SeedProcesses:
             if all(seed in self._finals for seed in self._seeds[death.index]):
                 continue  # it was told to end, and has
             seeds = self._seeds[death.index]
-            which = f"seed {seeds.start}" if len(seeds) == 1 else f"seeds {seeds.start} to {seeds.stop - 1}"
+            first, last = self._first + seeds.start, self._first + seeds.stop - 1
+            which = f"seed {first}" if first == last else f"seeds {first} to {last}"
             tail = f"\n{last_words.rstrip()}" if last_words else ""
             self._errors.append(
                 WorkerError(
-                    f"process {death.index}, which trained {which} of this run (from 0), {death.cause}. Go on with resume: "
-                    f"they from their last checkpoint, the others from where they are{tail}"
+                    f"process {death.index}, which trained {which}, {death.cause}. Go on with resume=<run directory>: "
+                    f"what it trained from the last checkpoint, the other seeds from where they are{tail}"
                 )
             )
 
