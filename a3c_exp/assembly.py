@@ -74,6 +74,8 @@ def assemble(config: DictConfig) -> Assembly:
         raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
     parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
     parallelism.check(task)
+    if (arranged := getattr(parallelism, "arranged", None)) is not None:
+        parallelism = arranged(task)
     evaluation = evaluation_spec(config)
     if config.evaluation.video:
         require_encoder()

@@ -31,11 +31,13 @@ class Job:
         overrides: without sweeps.
         config: composed and checked.
         env: the chosen option of the env group, for directory names.
+        hydra: Hydra's own settings, for whoever sweeps.
     """
 
     overrides: tuple[str, ...]
     config: DictConfig
     env: str
+    hydra: DictConfig
 
 
 def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> list[Job]:
@@ -70,13 +72,13 @@ def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
         raise ConfigError(explain(error, overrides, searched)) from None
     with_hydra = composed
     OmegaConf.set_struct(with_hydra, False)
-    with_hydra.pop("hydra")
+    hydra = with_hydra.pop("hydra")
     OmegaConf.set_struct(with_hydra, True)
     try:
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error, overrides, searched)) from None
-    return Job(overrides, with_hydra, env)
+    return Job(overrides, with_hydra, env, hydra)
 
 
 def _searching(folders: Sequence[str]) -> list[str]:

@@ -42,6 +42,11 @@ class EpisodeState:
     def of(cls, plain: dict[str, Any]) -> "EpisodeState":
         return cls(**plain)
 
+    @classmethod
+    def none(cls) -> "EpisodeState":
+        """Of a worker that is within no episode."""
+        return cls(False, 0, 0, 0.0, torch.empty(0), torch.empty(0), torch.empty(0))
+
     def matches(self, observation: Tensor) -> bool:
         """Whether an environment that was replayed shows the very same, bit for bit."""
         same_kind = observation.dtype == self.observation.dtype and observation.shape == self.observation.shape

@@ -15,7 +15,7 @@ from a3c_exp.core.errors import A3CError, RunFailed
 from a3c_exp.core.records import Status
 from a3c_exp.evaluation import Evaluator
 from a3c_exp.logging.base import Logger, RunInfo
-from a3c_exp.logging.console import ConsoleLogger
+from a3c_exp.logging.relay import console
 from a3c_exp.pictures.screenshots import Screenshots
 from a3c_exp.run_record import RunRecord, command
 from a3c_exp.run_record import load as load_record
@@ -223,7 +223,7 @@ def _start_loggers(
         for seed in seeds:
             seed.files.start(_info(seed.config, seed.record, assembly, [seed]))
     everyone: list[Logger] = [seeds[0].files] if len(seeds) == 1 else []
-    for logger in [*everyone, ConsoleLogger(), extra]:
+    for logger in [*everyone, console(), extra]:
         logger.start(_info(config, record, assembly, seeds))
         loggers.append(logger)
 

@@ -36,6 +36,7 @@ LAYERS = [
     {"seed_mean", "track", "show"},
     {"trainer"},
     {"assembly", "seed_run", "experiment"},
+    {"launch"},
     {"sweep"},
     {"__main__", "evaluate", "export", "play", "report"},
 ]

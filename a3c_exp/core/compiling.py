@@ -20,9 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from a3c_exp.core.build_lock import one_at_a_time
 from a3c_exp.core.tape import Place, Program
 
 Compiled = Callable[..., Sequence[Tensor]]
+_WAIT_SECONDS = 300.0
+"""How long a process waits for another that makes the same machine code, before it makes its own."""
 
 
 class Compiler:
@@ -35,6 +38,7 @@ class Compiler:
         seconds: spent compiling so far; 0 where everything was found in the folder.
         programs: how many run compiled.
         failures: why others do not, a line each.
+        waited_for: a process that was making the same at the same time, if one was.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -43,6 +47,7 @@ class Compiler:
         self.seconds = 0.0
         self.programs = 0
         self.failures: list[str] = []
+        self.waited_for: int | None = None
 
     def compile(self, program: Program, weights: Tensor, examples: Sequence[Tensor]) -> Compiled | None:
         """The program as a function ``(weights, *inputs) -> outputs``; ``None`` if that cannot be had.
@@ -55,9 +60,13 @@ class Compiler:
         try:
             library = self.folder / f"{_key(program, weights)}.so"
             if not library.exists():
-                began = time.monotonic()
-                self._build(program, weights, examples, library)
-                self.seconds += time.monotonic() - began
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with one_at_a_time(library.with_suffix(".lock"), _WAIT_SECONDS) as other:
+                    self.waited_for = other or self.waited_for
+                    if not library.exists():
+                        began = time.monotonic()
+                        self._build(program, weights, examples, library)
+                        self.seconds += time.monotonic() - began
             run = torch._C._aoti.AOTIModelContainerRunnerCpu(str(library), 1).run
         except Exception as error:  # whatever a compiler, a linker or a full disk has to say: the run goes on without
             self.failures.append(_first_line(error))
@@ -78,6 +87,8 @@ class Compiler:
             return f"compile=true: not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
         if self.seconds:
             return f"compiled in {self.seconds:.0f} s; kept in {self.folder}, so the next run like this starts at once"
+        if self.waited_for is not None:
+            return f"compiled by process {self.waited_for}, which began just before: {self.programs} functions in {self.folder}"
         return f"compiled before: {self.programs} functions found in {self.folder}"
 
     def _build(self, program: Program, weights: Tensor, examples: Sequence[Tensor], library: Path) -> None:
@@ -86,7 +97,6 @@ class Compiler:
             raise RuntimeError("there is no C++ compiler (g++ or clang++) on this machine; install one, or say compile=false")
         import torch._inductor  # two seconds, and only those who compile pay them
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         # Beside its last place, so that it gets there whole or not at all, whoever else compiles the same.
         with (
             tempfile.TemporaryDirectory(dir=self.folder, prefix="building_") as scratch,

@@ -35,6 +35,8 @@ class Deterministic(InProcess):
         lag: ``None`` lets the schedule decide. A number sets the policy lag of every push: its window is computed from the
             weights as they were that many updates before. Two numbers draw it for each push, evenly from the first to the last.
         env_processes: processes that step the environments; 0 steps them here.
+        processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
+        seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -51,8 +53,10 @@ class Deterministic(InProcess):
         between_windows: float = 0.1,
         lag: int | Sequence[int] | None = None,
         env_processes: int = 0,
+        processes: int | None = None,
+        seed_block: int | None = None,
     ) -> None:
-        super().__init__(env_processes)
+        super().__init__(env_processes, processes, seed_block)
         for key, word, allowed in (("speeds", speeds, get_args(Speeds)), ("order", order, get_args(Order))):
             if word not in allowed:
                 raise ConfigError(

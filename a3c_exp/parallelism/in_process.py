@@ -14,7 +14,7 @@ from torch import Tensor
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.types import TrainingState
 from a3c_exp.episode_state import EpisodeState
-from a3c_exp.parallelism.base import Counts, Event, Notice, Task
+from a3c_exp.parallelism.base import Counts, Event, Notice, Parallelism, Task
 from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.workers import Member, Round, StackedWorkers
 
@@ -30,6 +30,8 @@ class InProcess(ABC):
 
     Args:
         env_processes: processes that step the environments; 0 steps them here, which is faster unless a step takes long.
+        processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
+        seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
 
     Attributes:
         kind: written into checkpoints, so that no other kind goes on from them.
@@ -45,13 +47,23 @@ class InProcess(ABC):
     kind: str
     share_weights: bool
 
-    def __init__(self, env_processes: int = 0) -> None:
+    def __init__(self, env_processes: int = 0, processes: int | None = None, seed_block: int | None = None) -> None:
+        for key, value in (("processes", processes), ("seed_block", seed_block)):
+            if value is not None and value < 1:
+                raise ConfigError(f"parallelism.{key} is {value}, but it is 1 or more, or null. Try parallelism.{key}=2")
+        if env_processes and (processes or 1) > 1:
+            raise ConfigError(
+                f"parallelism.env_processes is {env_processes} and parallelism.processes is {processes}, but environments get "
+                "processes of their own, or seeds do. Try parallelism.env_processes=0"
+            )
         if env_processes < 0:
             raise ConfigError(
                 f"parallelism.env_processes is {env_processes}, but it is 0 (in this process) or a number of processes. "
                 "Try parallelism.env_processes=2"
             )
         self._env_processes = env_processes
+        self._processes = processes or 1
+        self._seed_block = seed_block
         self._stopped = False
 
     # -- the two things that tell one kind from another ------------------------------------------------------------------
@@ -77,6 +89,16 @@ class InProcess(ABC):
     @abstractmethod
     def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
         """Begin from a checkpoint's details, or from nothing; the replica and the episodes are back in place by then."""
+
+    def cores(self, workers: int, num_seeds: int) -> int:
+        """How many cores a run keeps busy: this process computes while those of the environments wait, and the reverse."""
+        return max(min(self._processes, num_seeds), self._env_processes)
+
+    def arranged(self, task: Task) -> Parallelism:
+        """What trains this task: this object, or one that has others like it train a block of seeds each."""
+        from a3c_exp.parallelism.seed_processes import arrange
+
+        return arrange(self, task, self._processes, self._seed_block)
 
     # -- what the trainer calls ------------------------------------------------------------------------------------------
 
@@ -130,8 +152,10 @@ class InProcess(ABC):
 
     def _restore_episodes(self, details: Sequence[dict[str, Any]]) -> list[Event]:
         """Bring all environments back to where they stood."""
-        states = [EpisodeState.of(one) for each in details for one in each.get("episodes", ())]
-        if not states:
+        none = [EpisodeState.none()] * self.workers_each  # of a training that has no checkpoint yet, or nothing to do
+        kept = [[EpisodeState.of(one) for one in each["episodes"]] if each else none for each in details]
+        states = [state for each in kept for state in each]
+        if not any(state.in_episode for state in states):
             return []
         for index, state in enumerate(states):
             self.replicas[index // self.workers_each].under_way += state.in_episode
