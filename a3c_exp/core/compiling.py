@@ -20,7 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from a3c_exp.core.tape import Place, Program
+from a3c_exp.core.tape import Operation, Place, Program
+
+_FEW = 4
+_SMALL = 16
 
 Compiled = Callable[..., Sequence[Tensor]]
 
@@ -120,13 +123,36 @@ def _graph(program: Program, weights: Tensor) -> fx.GraphModule:
             known[place] = graph.get_attr(name)
     for operation in program.operations:
         args, kwargs = operation.given(known)
-        node = graph.call_function(operation.func, args, kwargs)
+        node = _small_product(graph, operation, args) or graph.call_function(operation.func, args, kwargs)
         if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
             operation.learn(known, node)
         else:
             operation.learn(known, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
     graph.output(tuple(known[place] for place in program.outputs))
     return fx.GraphModule(root, graph)
+
+
+def _small_product(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node | None:
+    """A batched product of small matrices, ``[B, m, k] x [B, k, n]``, as sums that melt into their neighbours' loops; ``None``
+    for what a library multiplies faster than that."""
+    if operation.func is not torch.ops.aten.bmm.default:
+        return None
+    (_, m, k), (_, _, n) = (place[1] for _, place in operation.arguments if place is not None)
+    aten, call = torch.ops.aten, graph.call_function
+    left, right = args
+    if k == 1 or (m == 1 and k <= _FEW):
+        terms = [
+            call(aten.mul.Tensor, (call(aten.slice.Tensor, (left, 2, i, i + 1)), call(aten.slice.Tensor, (right, 1, i, i + 1))))
+            for i in range(k)
+        ]
+        total = terms[0]
+        for term in terms[1:]:
+            total = call(aten.add.Tensor, (total, term))
+        return total
+    if n == 1 and m == 1:
+        products = call(aten.mul.Tensor, (left, call(aten.permute.default, (right, [0, 2, 1]))))
+        return call(aten.sum.dim_IntList, (products, [2], True))
+    return None
 
 
 def _offset(tensor: Tensor, weights: Tensor) -> int | None:

@@ -105,6 +105,7 @@ class InProcess(ABC):
             self._take_ticket,
             self.share_weights,
             keep_actions=True,
+            tickets=lambda: np.concatenate([replica.tickets for replica in self.replicas]),
         )
         try:
             for index, state in enumerate(states):
@@ -135,7 +136,7 @@ class InProcess(ABC):
             return []
         for index, state in enumerate(states):
             self.replicas[index // self.workers_each].under_way += state.in_episode
-        astray = self.workers.rollout.restore(states)
+        astray = self.workers.episodes.restore(states)
         for k in astray:
             self.replicas[k // self.workers_each].lost_episode()
         if not astray:
@@ -192,7 +193,7 @@ class InProcess(ABC):
         return self.replicas[k // self.workers_each].take_ticket(k % self.workers_each)
 
     def in_episode(self, replica: Replica, worker: int) -> bool:
-        return bool(self.workers.rollout.in_episode[replica.index * self.workers_each + worker])
+        return bool(self.workers.episodes.in_episode[replica.index * self.workers_each + worker])
 
     def listen(self) -> Sequence[Event]:
         return []
@@ -211,7 +212,7 @@ class InProcess(ABC):
         own = slice(index * n, (index + 1) * n)
         details = {
             "kind": self.kind,
-            "episodes": [self.workers.rollout.save(k).plain() for k in range(own.start, own.stop)],
+            "episodes": [self.workers.episodes.save(k).plain() for k in range(own.start, own.stop)],
             **self._details(replica),
         }
         return replica.state(self.rounds[own], self.episodes_begun[own], details), replica.hand_over()

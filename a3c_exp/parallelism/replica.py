@@ -11,10 +11,10 @@ from torch import Tensor
 
 from a3c_exp.core.errors import NonFiniteError
 from a3c_exp.core.types import TrainingState
+from a3c_exp.episodes import EndedEpisode
 from a3c_exp.learner import Stat
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, TallyEvent, Task
 from a3c_exp.parallelism.tally import Tally
-from a3c_exp.rollout import EndedEpisode
 
 _PLENTY = 2**62
 

@@ -51,7 +51,7 @@ def test_few_episodes_are_shared_out_and_nobody_takes_them_all() -> None:
     driven = Driven(Deterministic(), task)
     driven.kind.advance(0.0, [1])
     driven.kind._round()
-    assert driven.kind.workers.rollout.in_episode.all()
+    assert driven.kind.workers.episodes.in_episode.all()
     assert driven.finish().kind.counts().episodes == 8
 
 
