@@ -76,9 +76,9 @@ class Compiler:
     def told(self) -> str:
         """What a person should know of it, in a sentence."""
         if self.failures and self.programs:
-            return f"compile=true: {self.programs} functions compiled, the others not: {self.failures[0]}"
+            return f"machine code: {self.programs} functions compiled, the others not: {self.failures[0]}"
         if self.failures:
-            return f"compile=true: not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
+            return f"not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
         if self.seconds:
             return f"compiled in {self.seconds:.0f} s; kept in {self.folder}, so the next run like this starts at once"
         return f"compiled before: {self.programs} functions found in {self.folder}"

@@ -67,8 +67,9 @@ class InProcess(ABC):
         be kept: every round's are new."""
 
     @abstractmethod
-    def _push_next(self, replica: Replica) -> bool:
-        """Make a training's next update by ``replica.push``, once for every window; false if a round must come first."""
+    def _push_next(self, replica: Replica, until: int) -> bool:
+        """Make a training's next update, once for every window, or several that follow each other, of which none but the last
+        may bring its environment steps to ``until``; false if a round must come first."""
 
     @abstractmethod
     def _details(self, replica: Replica) -> dict[str, Any]:
@@ -77,6 +78,10 @@ class InProcess(ABC):
     @abstractmethod
     def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
         """Begin from a checkpoint's details, or from nothing; the replica and the episodes are back in place by then."""
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """What whoever derives needs once ``workers`` stand."""
 
     # -- what the trainer calls ------------------------------------------------------------------------------------------
 
@@ -108,6 +113,7 @@ class InProcess(ABC):
             tickets=lambda: np.concatenate([replica.tickets for replica in self.replicas]),
         )
         try:
+            self._prepare()
             for index, state in enumerate(states):
                 weights = self.workers.weights[index] if self.share_weights else state.weights.to(task.device, copy=True)
                 self.replicas.append(Replica(task, index, state, weights))
@@ -159,7 +165,7 @@ class InProcess(ABC):
         while True:
             for replica in self.replicas:
                 while replica.env_steps < until[replica.index] and not replica.has_all_updates:
-                    if not self._push_next(replica):
+                    if not self._push_next(replica, until[replica.index]):
                         break
             reached = any(replica.env_steps >= until[replica.index] for replica in self.replicas)
             if reached or time.monotonic() >= deadline or not self._round():

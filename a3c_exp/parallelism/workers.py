@@ -68,6 +68,7 @@ class StackedWorkers:
     Attributes:
         episodes: the books of their episodes.
         weights: ``[R, P]``.
+        stackable: whether the model is.
         compiler: what it says of itself; ``None`` if nothing is to be compiled.
     """
 
@@ -102,7 +103,7 @@ class StackedWorkers:
         self._fused = self._whole_rounds(model, tickets)
         self._rollout = None if self._fused else self._step_by_step(model)
         self._loss = window_loss(model, self.layout, task.learner)
-        self._stackable = model.stackable
+        self.stackable = model.stackable
         self._stacked_gradient: Stacked | None = None
         self._family = model.family
         k, n = len(self.members), task.learner.n_step
@@ -122,7 +123,7 @@ class StackedWorkers:
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
             self._stacked_gradient = stack(
-                self._loss, self.weights, inputs, self._stackable, differentiate=True, compiler=self.compiler
+                self._loss, self.weights, inputs, self.stackable, differentiate=True, compiler=self.compiler
             )
         gradients, figures = self._stacked_gradient(*inputs)
         with torch.inference_mode():
