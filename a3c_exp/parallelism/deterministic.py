@@ -139,9 +139,7 @@ class Deterministic(InProcess):
         if lane.windows.waiting[coming] or not replica.steps[coming]:
             return  # a push comes first, or there is nothing left to do
         if not self._lags.are_set:
-            for worker in range(self.workers_each):
-                if not lane.windows.waiting[worker]:
-                    allowed[worker] = replica.steps[worker]
+            np.copyto(allowed, replica.steps, where=~lane.windows.waiting)
             return
         # A window that update v will push is computed from the weights of update v - lag: all that exist already can be begun.
         own, newest = self._own_weights(replica), replica.updates
