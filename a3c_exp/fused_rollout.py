@@ -12,7 +12,7 @@ from torch import Tensor
 from a3c_exp.core.compiling import Compiled, Compiler
 from a3c_exp.core.stacking import compiled_for
 from a3c_exp.core.types import LearnerSpec
-from a3c_exp.envs.tensor.environments import TensorEnvironments
+from a3c_exp.envs.tensor.base import InTensors
 from a3c_exp.episodes import EndedEpisode, Episodes
 from a3c_exp.fused_round import Ahead, Before, FusedRound, Now, Page
 from a3c_exp.models.base import ActorCritic
@@ -63,7 +63,7 @@ class FusedRollout:
         model: ActorCritic,
         layout: FlatLayout,
         weights: Tensor,
-        envs: TensorEnvironments,
+        envs: InTensors,
         episodes: Episodes,
         spec: LearnerSpec,
         max_episode_steps: int | None,

@@ -186,10 +186,17 @@ class FusedRound:
         if spec.reward_clip is not None:
             reward = reward.clamp(-spec.reward_clip, spec.reward_clip)
         values = self._next_values(weights, before.live, pages, terminal)
-        fields = before.observation, pages.action, reward, terminal, pages.stops | pages.ends
-        flags = before.live.float(), before.begins.float()
-        first, last = (tuple(one.transpose(0, 1) for one in some) for some in (fields, flags))
-        return Window(*first, values, *last, memory)
+        return Window(
+            before.observation.transpose(0, 1),
+            pages.action.transpose(0, 1),
+            reward.transpose(0, 1),
+            terminal.transpose(0, 1),
+            (pages.stops | pages.ends).transpose(0, 1),
+            values,
+            before.live.float().transpose(0, 1),
+            before.begins.float().transpose(0, 1),
+            memory,
+        )
 
     def _next_values(self, weights: Tensor, live: Tensor, pages: Page, terminal: Tensor) -> Tensor:
         """``[K, n]`` V of what followed each step that cuts a chain without ending it. There are few: the last step taken, and

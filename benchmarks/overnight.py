@@ -4,7 +4,8 @@ import itertools
 import json
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.repeats import MeasurementError, Requirement, Variant
@@ -21,24 +22,16 @@ WHOLE = ("compile=true", "env.backend=tensor", "evaluation.every_env_steps=null"
 
 
 def variants(runs: Runs) -> list[Variant]:
-    seeds = {name: itertools.count() for name in ("deterministic", "hogwild")}
     found = []
-    for parallelism in ("deterministic", "hogwild"):
-        overrides = (f"parallelism={parallelism}", *(("parallelism.processes=2",) if parallelism == "hogwild" else ()), *WHOLE)
-        found.append(
-            Variant(
-                f"the report's 4 million steps, {parallelism}: from the command to the finished run",
-                lambda overrides=overrides: whole_run(runs, overrides),
-                Requirement("value", "less than", 25.0) if parallelism == "hogwild" else None,
-            )
-        )
-        found.append(
-            Variant(
-                f"until the last 100 episodes of 200 steps average {STANDS:.0f}, {parallelism}",
-                lambda overrides=overrides, seed=seeds[parallelism]: until_it_stands(runs, overrides, next(seed)),
-                Requirement("value", "less than", 8.0) if parallelism == "hogwild" else None,
-            )
-        )
+    for name, overrides, promised in (
+        ("deterministic", ("parallelism=deterministic", *WHOLE), False),
+        ("hogwild", ("parallelism=hogwild", "parallelism.processes=2", *WHOLE), True),
+    ):
+        most = (Requirement("value", "less than", 25.0), Requirement("value", "less than", 8.0)) if promised else (None, None)
+        whole = f"the report's 4 million steps, {name}: from the command to the finished run"
+        stands = f"until the last 100 episodes of 200 steps average {STANDS:.0f}, {name}"
+        found.append(Variant(whole, partial(whole_run, runs, overrides), most[0]))
+        found.append(Variant(stands, partial(until_it_stands, runs, overrides, itertools.count()), most[1]))
     return found
 
 
@@ -52,8 +45,9 @@ def whole_run(runs: Runs, overrides: Sequence[str]) -> float:
     return time.time() - started
 
 
-def until_it_stands(runs: Runs, overrides: Sequence[str], seed: int) -> float:
-    """Seconds of training by the run's own episode log."""
+def until_it_stands(runs: Runs, overrides: Sequence[str], seeds: Iterator[int]) -> float:
+    """Seconds of training by the run's own episode log; each repeat is another seed."""
+    seed = next(seeds)
     more = (*overrides, f"seed={seed}", "max_episode_steps=200")
     directory, _ = runs.run(more, MOST, limit=LIMIT)
     at = stands_at(read_lines(directory / "episodes.jsonl"))

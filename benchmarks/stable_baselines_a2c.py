@@ -75,9 +75,9 @@ def make(env: str, workers: int, seed: int, threads: int) -> Any:
     if threads:
         torch.set_num_threads(threads)
     if env == "Pendulum-v1":
-        networks = {"net_arch": {"pi": [200], "vf": [100]}, "activation_fn": torch.nn.ReLU6}
+        networks: Any = {"net_arch": {"pi": [200], "vf": [100]}, "activation_fn": torch.nn.ReLU6}
         envs = make_vec_env(env, n_envs=workers, seed=seed)
-        settings = {
+        settings: Any = {
             "n_steps": 10,
             "gamma": 0.9,
             "ent_coef": 0.005,

@@ -67,14 +67,14 @@ def stack(
     return eager
 
 
-def _program(eager: Stacked, examples: Sequence[Tensor]) -> Program:
+def _program(eager: Compiled, examples: Sequence[Tensor]) -> Program:
     with Tape() as tape:
         outputs = eager(*examples)
     return Program(tape, examples, outputs)
 
 
 def compiled_for(
-    function: Stacked, weights: Tensor, examples: Sequence[Tensor], compiler: Compiler, name: str
+    function: Compiled, weights: Tensor, examples: Sequence[Tensor], compiler: Compiler, name: str
 ) -> Compiled | None:
     """Machine code for a pure function of the inputs that reads ``weights [R, P]``, as a function of ``(weights, *inputs)``.
 
@@ -167,9 +167,7 @@ def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate:
     return call
 
 
-def _agree(
-    other: Callable[..., Sequence[Tensor]], eager: Stacked, weights: Tensor, examples: Sequence[Tensor], exactly: bool
-) -> bool:
+def _agree(other: Compiled, eager: Compiled, weights: Tensor, examples: Sequence[Tensor], exactly: bool) -> bool:
     """Whether both give the same values, to the bit or to rounding, for other inputs and weights than those that were taped."""
     generator = torch.Generator().manual_seed(0)
     kept = weights.clone()

@@ -88,7 +88,7 @@ class FlatLayout:
         pieces = []
         for piece, shape in zip(torch.split(flat, list(self.sizes), dim=1), self.shapes, strict=True):
             if _is_narrow(shape):
-                piece = piece.unflatten(1, shape).transpose(1, 2).flatten(1)
+                piece = piece.reshape(-1, *shape).transpose(1, 2).flatten(1)
             pieces.append(piece)
         into.copy_(torch.cat(pieces, dim=1))
 

@@ -77,15 +77,19 @@ class Deterministic(InProcess):
 
     def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
         self._lanes = [_Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
-        return super().start(task, states)
+        events = super().start(task, states)
+        self._series = self._push_series_of(task)
+        return events
 
-    def _prepare(self) -> None:
-        task, compiler = self.task, self.workers.compiler
+    def _push_series_of(self, task: Task) -> PushSeries | None:
+        """Pushes that follow each other as machine code, where they are many and can be had."""
+        compiler = self.workers.compiler
         # With random speeds few pushes follow each other without a window between them, and a set lag looks at each.
         together = self._speeds == "equal" and not self._lags.are_set and self.workers.stackable
-        if compiler is not None and together and isinstance(task.optimizer, PureOptimizer):
-            series = PushSeries(task.optimizer, task.workers, self.workers.layout.size)
-            self._series = series if series.compile(compiler) else None
+        if compiler is None or not together or not isinstance(task.optimizer, PureOptimizer):
+            return None
+        series = PushSeries(task.optimizer, task.workers, self.workers.layout.size)
+        return series if series.compile(compiler) else None
 
     def _turns(self, seed: int, workers: int) -> Turns:
         if self._speeds == "equal":

@@ -79,10 +79,6 @@ class InProcess(ABC):
     def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
         """Begin from a checkpoint's details, or from nothing; the replica and the episodes are back in place by then."""
 
-    @abstractmethod
-    def _prepare(self) -> None:
-        """What whoever derives needs once ``workers`` stand."""
-
     # -- what the trainer calls ------------------------------------------------------------------------------------------
 
     def check(self, task: Task) -> None:
@@ -113,7 +109,6 @@ class InProcess(ABC):
             tickets=lambda: np.concatenate([replica.tickets for replica in self.replicas]),
         )
         try:
-            self._prepare()
             for index, state in enumerate(states):
                 weights = self.workers.weights[index] if self.share_weights else state.weights.to(task.device, copy=True)
                 self.replicas.append(Replica(task, index, state, weights))

@@ -55,9 +55,6 @@ class Synchronous(InProcess):
         replica.push(pushed, lag=0)
         return True
 
-    def _prepare(self) -> None:
-        pass
-
     def _details(self, replica: Replica) -> dict[str, Any]:
         return {}
 

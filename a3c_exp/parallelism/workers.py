@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from a3c_exp.rollout import Rollout
 from a3c_exp.seeding import Purpose, env_seed, stream
 
 if TYPE_CHECKING:
+    from a3c_exp.envs.tensor.base import InTensors
     from a3c_exp.fused_rollout import FusedRollout
 
 _NOISE_BLOCK = 64
@@ -152,7 +153,7 @@ class StackedWorkers:
             model,
             self.layout,
             self.weights,
-            self.envs,
+            cast("InTensors", self.envs),
             self.episodes,
             task.learner,
             task.max_episode_steps,
