@@ -21,7 +21,7 @@ from a3c_exp.seeding import Purpose, env_seed, stream
 
 if TYPE_CHECKING:
     from a3c_exp.envs.tensor.base import InTensors
-    from a3c_exp.fused_rollout import FusedRollout
+    from a3c_exp.fused.rollout import FusedRollout
 
 _NOISE_BLOCK = 64
 """Rounds of noise drawn at once: making a generator costs more than drawing from it."""
@@ -146,7 +146,7 @@ class StackedWorkers:
             return None
         if not task.learner.window_ends_with_episode and task.budget.max_episodes is not None and tickets is None:
             return None  # episodes begin within the round, and nobody knows beforehand how many may
-        from a3c_exp.fused_rollout import FusedRollout, NextEpisodes
+        from a3c_exp.fused.rollout import FusedRollout, NextEpisodes
 
         at_hand = tickets if task.budget.max_episodes is not None else None
         fused = FusedRollout(

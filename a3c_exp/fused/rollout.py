@@ -14,7 +14,7 @@ from a3c_exp.core.stacking import compiled_for
 from a3c_exp.core.types import LearnerSpec
 from a3c_exp.envs.tensor.base import InTensors
 from a3c_exp.episodes import EndedEpisode, Episodes
-from a3c_exp.fused_round import Ahead, Before, FusedRound, Now, Page
+from a3c_exp.fused.round import Ahead, Before, FusedRound, Now, Page
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat import FlatLayout
 
