@@ -73,7 +73,8 @@ def run(config: DictConfig, identity: Identity) -> float:
         "overrides": list(identity.overrides),
         "seed": config.seed,
     }
-    config.device = assembly.task.device  # what `auto` chose is kept, here and on resume
+    # What `auto` chose is kept, here and on resume.
+    config.device, config.compile = assembly.task.device, assembly.task.compile
     record, seeds = claim_seeds(identity.directory, config, assembly, fields)
     return _session(config, assembly, record, seeds)
 
@@ -198,6 +199,7 @@ def _trainer(
         tracks,
         clock,
         stop.requested,
+        remarks=assembly.remarks,
         on_first_step=partial(record.mark, "first_env_step"),
     )
     return trainer

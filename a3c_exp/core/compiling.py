@@ -21,9 +21,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from a3c_exp.core.build_lock import one_at_a_time
-from a3c_exp.core.tape import Place, Program
+from a3c_exp.core.tape import Operation, Place, Program
 
 Compiled = Callable[..., Sequence[Tensor]]
+_FEW = 4
+"""Inner dimensions up to which a product of a vector is a sum of scaled rows."""
 _WAIT_SECONDS = 300.0
 """How long a process waits for another that makes the same machine code, before it makes its own."""
 
@@ -82,9 +84,9 @@ class Compiler:
     def told(self) -> str:
         """What a person should know of it, in a sentence."""
         if self.failures and self.programs:
-            return f"compile=true: {self.programs} functions compiled, the others not: {self.failures[0]}"
+            return f"machine code: {self.programs} functions compiled, the others not: {self.failures[0]}"
         if self.failures:
-            return f"compile=true: not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
+            return f"not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
         if self.seconds:
             return f"compiled in {self.seconds:.0f} s; kept in {self.folder}, so the next run like this starts at once"
         if self.waited_for is not None:
@@ -130,13 +132,36 @@ def _graph(program: Program, weights: Tensor) -> fx.GraphModule:
             known[place] = graph.get_attr(name)
     for operation in program.operations:
         args, kwargs = operation.given(known)
-        node = graph.call_function(operation.func, args, kwargs)
+        node = _small_product(graph, operation, args) or graph.call_function(operation.func, args, kwargs)
         if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
             operation.learn(known, node)
         else:
             operation.learn(known, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
     graph.output(tuple(known[place] for place in program.outputs))
     return fx.GraphModule(root, graph)
+
+
+def _small_product(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node | None:
+    """A batched product of small matrices, ``[B, m, k] x [B, k, n]``, as sums that melt into their neighbours' loops; ``None``
+    for what a library multiplies faster than that."""
+    if operation.func is not torch.ops.aten.bmm.default:
+        return None
+    (_, m, k), (_, _, n) = (place[1] for _, place in operation.arguments if place is not None)
+    aten, call = torch.ops.aten, graph.call_function
+    left, right = args
+    if k == 1 or (m == 1 and k <= _FEW):
+        terms = [
+            call(aten.mul.Tensor, (call(aten.slice.Tensor, (left, 2, i, i + 1)), call(aten.slice.Tensor, (right, 1, i, i + 1))))
+            for i in range(k)
+        ]
+        total = terms[0]
+        for term in terms[1:]:
+            total = call(aten.add.Tensor, (total, term))
+        return total
+    if n == 1 and m == 1:
+        products = call(aten.mul.Tensor, (left, call(aten.permute.default, (right, [0, 2, 1]))))
+        return call(aten.sum.dim_IntList, (products, [2], True))
+    return None
 
 
 def _offset(tensor: Tensor, weights: Tensor) -> int | None:

@@ -79,8 +79,9 @@ class InProcess(ABC):
         be kept: every round's are new."""
 
     @abstractmethod
-    def _push_next(self, replica: Replica) -> bool:
-        """Make a training's next update by ``replica.push``, once for every window; false if a round must come first."""
+    def _push_next(self, replica: Replica, until: int) -> bool:
+        """Make a training's next update, once for every window, or several that follow each other, of which none but the last
+        may bring its environment steps to ``until``; false if a round must come first."""
 
     @abstractmethod
     def _details(self, replica: Replica) -> dict[str, Any]:
@@ -127,6 +128,7 @@ class InProcess(ABC):
             self._take_ticket,
             self.share_weights,
             keep_actions=True,
+            tickets=lambda: np.concatenate([replica.tickets for replica in self.replicas]),
         )
         try:
             for index, state in enumerate(states):
@@ -159,7 +161,7 @@ class InProcess(ABC):
             return []
         for index, state in enumerate(states):
             self.replicas[index // self.workers_each].under_way += state.in_episode
-        astray = self.workers.rollout.restore(states)
+        astray = self.workers.episodes.restore(states)
         for k in astray:
             self.replicas[k // self.workers_each].lost_episode()
         if not astray:
@@ -182,7 +184,7 @@ class InProcess(ABC):
         while True:
             for replica in self.replicas:
                 while replica.env_steps < until[replica.index] and not replica.has_all_updates:
-                    if not self._push_next(replica):
+                    if not self._push_next(replica, until[replica.index]):
                         break
             reached = any(replica.env_steps >= until[replica.index] for replica in self.replicas)
             if reached or time.monotonic() >= deadline or not self._round():
@@ -216,7 +218,7 @@ class InProcess(ABC):
         return self.replicas[k // self.workers_each].take_ticket(k % self.workers_each)
 
     def in_episode(self, replica: Replica, worker: int) -> bool:
-        return bool(self.workers.rollout.in_episode[replica.index * self.workers_each + worker])
+        return bool(self.workers.episodes.in_episode[replica.index * self.workers_each + worker])
 
     def listen(self) -> Sequence[Event]:
         return []
@@ -235,7 +237,7 @@ class InProcess(ABC):
         own = slice(index * n, (index + 1) * n)
         details = {
             "kind": self.kind,
-            "episodes": [self.workers.rollout.save(k).plain() for k in range(own.start, own.stop)],
+            "episodes": [self.workers.episodes.save(k).plain() for k in range(own.start, own.stop)],
             **self._details(replica),
         }
         return replica.state(self.rounds[own], self.episodes_begun[own], details), replica.hand_over()

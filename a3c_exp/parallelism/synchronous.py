@@ -53,7 +53,7 @@ class Synchronous(InProcess):
             named_by_worker(done.ended, first, self.workers_each),
         )
 
-    def _push_next(self, replica: Replica) -> bool:
+    def _push_next(self, replica: Replica, until: int) -> bool:
         pushed = self._ready.pop(replica.index, None)
         if pushed is None:
             return False
