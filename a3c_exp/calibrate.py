@@ -35,8 +35,8 @@ Takes about fifteen seconds of an otherwise idle machine. Overrides are those of
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one process that hosts ``workers`` of them, stacked: of a rollout and a gradient of all their windows, and of one
-    update, each ``[repeats]``."""
+    """Seconds of one process that hosts ``workers`` of them, stacked: of a rollout and a gradient of all their windows, and
+    of one update, each ``[repeats]``."""
 
     workers: int
     rollout: tuple[float, ...]

@@ -90,7 +90,7 @@ def t_quantile(probability: float, freedom: float) -> float:
     low, high = -2.0, 0.0
     while t_tail(-low, freedom) > probability:
         low *= 2.0
-    for _ in range(80):
+    while high - low > -1e-13 * low:
         middle = (low + high) / 2.0
         low, high = (middle, high) if t_tail(-middle, freedom) < probability else (low, middle)
     return (low + high) / 2.0

@@ -238,7 +238,7 @@ def performance_profile(groups: Sequence[ArrayLike], thresholds: ArrayLike) -> F
 def profile_band(
     groups: Sequence[ArrayLike], thresholds: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[FloatArray, FloatArray]:
-    """Pointwise percentile bootstrap band of ``performance_profile``, resampled within groups: ``low`` and ``high``, ``[T]``."""
+    """Pointwise percentile bootstrap band of ``performance_profile``, resampled within groups: low and high, ``[T]`` each."""
     levels, rng = _flat(thresholds), np.random.default_rng(seed)
     total = np.zeros((resamples, levels.size))
     for group in groups:

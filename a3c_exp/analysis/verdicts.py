@@ -97,8 +97,8 @@ def judge(found: Sequence[Protocol]) -> list[Verdict]:
     """Every conclusion under every protocol that can say something of it, by both measures; the clock where it can be read.
 
     All intervals are those of Yuen's test at the confidence that lets all of them hold at once in 95 cases of 100 (Bonferroni
-    over conclusions, changes, parts, measures and protocols). A verdict asks several things of its interval: is it above nothing,
-    is it below what matters? It may ask them all of an interval that holds, where an adjusted p-value answers one question.
+    over conclusions, changes, parts, measures and protocols). A verdict asks several things of its interval: is it above
+    nothing, is it below what matters? It may ask them all of one that holds, where an adjusted p-value answers one question.
     """
     drafts = [
         (conclusion, protocol, measure, _samples(conclusion, protocol, measure))
