@@ -23,6 +23,9 @@ CONFIG_DIR = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent
 """The config groups: inside the package once installed, beside it in a checkout."""
 
 
+_OF_ABLATIONS = {"arm": "workers_12", "control": "fair"}
+
+
 @dataclass(frozen=True)
 class Job:
     """One run that a command line asks for.
@@ -183,6 +186,8 @@ def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] 
 
 
 def _unknown_key(key: str, overrides: Sequence[str], searched: Sequence[str]) -> str:
+    if key in _OF_ABLATIONS:
+        return f"{key} chooses within an ablation. Try +ablation=worker_count {key}={_OF_ABLATIONS[key]}"
     if key in _groups():
         options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
         typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")

@@ -47,7 +47,7 @@ def effect_picture(verdicts: Sequence[Verdict]) -> Picture | None:
     labels = _row_labels(rows, several=len(conclusion.changes) > 1)
     left = min(150.0, 8.0 + 0.86 * CHARACTER * max(map(len, labels)))
     heads = [part.says for part in conclusion.parts]
-    room = Room(left=left, top=50.0, between=8.0)
+    room = Room(left=left, top=50.0, between=13.0)
     figure, axes = grid(f"{conclusion.number}. {conclusion.title}", heads, height=_ROW * len(rows) + 6.0, room=room)
     for column, part in enumerate(conclusion.parts):
         one = axes[0][column]
@@ -62,7 +62,7 @@ def effect_picture(verdicts: Sequence[Verdict]) -> Picture | None:
         one.set_yticks(
             [-float(height) for height in range(len(rows))], labels if column == 0 else [""] * len(rows), fontsize=SMALL
         )
-        one.set_xticks([-4, -2, 0, 2, 4], ["\N{MINUS SIGN}4", "\N{MINUS SIGN}2", "0", "2", "4"], fontsize=SMALL)
+        one.set_xticks([-4, -1, 1, 4], ["\N{MINUS SIGN}4", "\N{MINUS SIGN}1", "1", "4"], fontsize=SMALL)
         one.grid(False)
     style: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.0}
     legend(figure, [(name, {**style, "color": ink.light}) for name, ink in INKS.items()])

@@ -10,7 +10,7 @@ from a3c_exp.analysis.claims import CONCLUSIONS
 from a3c_exp.analysis.costs import Costs, Prediction, find_costs, predictions
 from a3c_exp.analysis.inference import simultaneous
 from a3c_exp.analysis.panels import Picture, styled
-from a3c_exp.analysis.protocols import Protocol, protocols
+from a3c_exp.analysis.protocols import TITLES, WORDS, Protocol, protocols
 from a3c_exp.analysis.results import result
 from a3c_exp.analysis.runs import Run
 from a3c_exp.analysis.stats import Interval, mean
@@ -62,6 +62,7 @@ def section(runs: Sequence[Run], draw: bool = True) -> Section | None:
     predicted = predictions(costs) if costs is not None else []
     tables = [
         *verdict_tables(verdicts),
+        protocol_table(found),
         finding_table(verdicts),
         clock_table(found),
         prediction_table(predicted),
@@ -119,6 +120,13 @@ def verdict_tables(verdicts: Sequence[Verdict]) -> list[Table]:
             rows.append((head, *(_verdict_cell(cells.get(key)) for key in keys)))
         tables.append(Table(title, ("conclusion", *(titles[key] for key in keys)), 1 + len(keys), tuple(rows)))
     return tables
+
+
+def protocol_table(found: Sequence[Protocol]) -> Table:
+    """What the protocols are that the other tables name."""
+    keys = dict.fromkeys(one.key for one in found)
+    rows = [(Cell(TITLES.get(key, key)), Cell(WORDS.get(key, "A control of its own."))) for key in keys]
+    return Table("Protocols", ("protocol", "what it is"), 2, tuple(rows))
 
 
 def finding_table(verdicts: Sequence[Verdict]) -> Table:
@@ -246,9 +254,30 @@ def _notes(found: Sequence[Protocol], verdicts: Sequence[Verdict], costs: Costs 
                 else f"{one.left_out} runs that did not finish or repeat"
             )
             notes.append(f"{one.ablation.replace('_', ' ')}, {one.title}: left out {what} a seed.")
+    notes += _agreement(verdicts)
+    if any(one.key == "own_limit" and one.ablation == "max_episode_steps" for one in found):
+        notes.append(
+            "Within the environment's own limit the groups of conclusions 1 and 2 are the same training: whatever differs there "
+            "is chance, and shows what chance can do in the other columns."
+        )
     if costs is None and any(one.measure == "clock" for one in verdicts):
         notes.append(
             "No wall times are predicted for other machines: python -m a3c_exp.calibrate --out FOLDER, with the folder of "
             "these runs, measures what that takes."
         )
     return notes
+
+
+def _agreement(verdicts: Sequence[Verdict]) -> list[str]:
+    """Whether real and virtual asynchrony come to the same verdicts."""
+    told: dict[tuple[int, str], dict[str, str]] = {}
+    for one in verdicts:
+        if one.protocol.key in ("published", "hogwild") and one.measure != "clock":
+            told.setdefault((one.conclusion.number, one.measure), {})[one.protocol.key] = one.answer
+    both = [answers for answers in told.values() if len(answers) == 2]
+    if not both:
+        return []
+    same = sum(len(set(answers.values())) == 1 for answers in both)
+    return [
+        f"Real asynchrony (hogwild) comes to the same verdict as virtual time (as published) in {same} of {len(both)} cases."
+    ]

@@ -10,21 +10,39 @@ from a3c_exp.analysis.runs import Run, natural
 
 TITLES = {
     "published": "as published",
-    "bootstrapped": "limit is no end",
+    "bootstrapped": "bootstrapped",
     "equal_steps": "equal steps",
     "equal_updates": "equal updates",
-    "fair": "equal steps, limit is no end",
-    "own_limit": "own 200-step limit",
-    "same_lag": "fair, all at lag 11",
-    "hogwild": "as published, hogwild",
-    "worker_range": "fair, 1 to 32 workers",
-    "staleness": "12 workers, lag of 12, 6, 4",
+    "fair": "fair",
+    "own_limit": "own limit",
+    "same_lag": "fair, same lag",
+    "staleness": "fair, lag alone",
+    "worker_range": "fair, range",
+    "hogwild": "hogwild",
     "pendulum_steps": "Pendulum, equal steps",
     "pendulum_updates": "Pendulum, equal updates",
     "cartpole_steps": "CartPole, equal steps",
     "cartpole_updates": "CartPole, equal updates",
 }
-"""What controls are called on a page, in the order in which they stand there."""
+"""What protocols are called on a page, in the order in which they stand there."""
+
+WORDS = {
+    "published": "The report's protocol: equal episodes, and the time limit counts as an end. Asynchrony in virtual time.",
+    "bootstrapped": "As published, but a time limit is no end: what would have followed is estimated.",
+    "equal_steps": "As published, but every group lives the same number of environment steps.",
+    "equal_updates": "As published, but every group makes the same number of updates.",
+    "fair": "Equal environment steps, and a time limit is no end.",
+    "own_limit": "As published, but no episode is longer than the environment's own 200 steps.",
+    "same_lag": "Fair, and every gradient is 11 updates stale, however many workers there are.",
+    "staleness": "Fair, with 12 workers always, and gradients as stale as those of 12, 6 and 4.",
+    "worker_range": "Fair, the groups of 12, 6 and 4 among one to thirty-two workers.",
+    "hogwild": "As published, in real asynchrony: processes, shared weights, no lock.",
+    "pendulum_steps": "A3C on Pendulum, the same number of environment steps for every window.",
+    "pendulum_updates": "A3C on Pendulum, the same number of updates for every window.",
+    "cartpole_steps": "A2C on CartPole, the same number of environment steps for every window.",
+    "cartpole_updates": "A2C on CartPole, the same number of updates for every window.",
+}
+"""What they are, in a sentence."""
 
 VARIED = {"worker_range": "workers", "staleness": "parallelism.lag", "n_step": "n_step"}
 """The key that tells the groups of a comparison apart, where that is a single one."""
