@@ -257,8 +257,8 @@ def _notes(found: Sequence[Protocol], verdicts: Sequence[Verdict], costs: Costs 
     notes += _agreement(verdicts)
     if any(one.key == "own_limit" and one.ablation == "max_episode_steps" for one in found):
         notes.append(
-            "Within the environment's own limit the groups of conclusions 1 and 2 are the same training: whatever differs there "
-            "is chance, and shows what chance can do in the other columns."
+            "Within the environment's own limit the groups of conclusions 1 and 2 are the same training: whatever differs "
+            "there is chance, and shows what chance can do in the other columns."
         )
     if costs is None and any(one.measure == "clock" for one in verdicts):
         notes.append(
