@@ -5,16 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from a3c_exp.analysis.ablation_curves import lag_picture, report_curves
-from a3c_exp.analysis.ablation_effects import clock_picture, effect_picture, profile_picture, range_picture
+from a3c_exp.analysis.ablation_effects import (
+    clock_picture,
+    effect_picture,
+    ends,
+    profile_picture,
+    range_picture,
+    seed_interval,
+)
 from a3c_exp.analysis.claims import CONCLUSIONS
 from a3c_exp.analysis.costs import Costs, Prediction, find_costs, predictions
 from a3c_exp.analysis.inference import simultaneous
 from a3c_exp.analysis.panels import Picture, styled
-from a3c_exp.analysis.protocols import TITLES, WORDS, Protocol, protocols
+from a3c_exp.analysis.protocols import TITLES, WORDS, Protocol, arm_label, protocols
+from a3c_exp.analysis.reading import FloatArray
 from a3c_exp.analysis.results import result
 from a3c_exp.analysis.runs import Run
-from a3c_exp.analysis.stats import Interval, mean
-from a3c_exp.analysis.tables import MINUS, NONE, Cell, Table, duration, rounded
+from a3c_exp.analysis.stats import Interval, interquartile_mean, mean
+from a3c_exp.analysis.tables import MINUS, NONE, Cell, Table, bracketed, duration, rounded
 from a3c_exp.analysis.verdicts import CONFIDENCE, ENOUGH_SEEDS, Finding, Verdict, judge
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -64,6 +72,7 @@ def section(runs: Sequence[Run], draw: bool = True) -> Section | None:
         *verdict_tables(verdicts),
         protocol_table(found),
         finding_table(verdicts),
+        end_table(found),
         clock_table(found),
         prediction_table(predicted),
     ]
@@ -151,6 +160,20 @@ def finding_table(verdicts: Sequence[Verdict]) -> Table:
     return Table("What the verdicts rest on", columns, 5, tuple(rows))
 
 
+def end_table(found: Sequence[Protocol]) -> Table:
+    """Where every group ends, by the standard evaluation: interquartile means over seeds with their intervals."""
+    rows = []
+    for protocol in found:
+        for arm in protocol.arms:
+            told = ends(protocol, arm)
+            cells = [_mean_cell(values) for values in told]
+            if told[0].size:
+                names = (_SUBJECTS.get(protocol.ablation, protocol.ablation), protocol.title, arm_label(protocol.ablation, arm))
+                rows.append((*map(Cell, names), Cell(str(told[0].size)), *cells))
+    columns = ("comparison", "protocol", "group", "seeds", "evaluation at the end", "on the way")
+    return Table("Where they end", columns, 3, tuple(rows))
+
+
 def clock_table(found: Sequence[Protocol]) -> Table:
     """How long runs took and how stale their gradients were, where every run had a process to itself."""
     rows = []
@@ -163,7 +186,7 @@ def clock_table(found: Sequence[Protocol]) -> Table:
                 rows.append(
                     (
                         Cell(protocol.title),
-                        Cell(arm.rpartition("_")[2] + " " + arm.partition("_")[0]),
+                        Cell(arm_label(protocol.ablation, arm)),
                         Cell(str(len(runs))),
                         Cell(f"{mean([one.episodes for one in done]):,.0f}"),
                         Cell(f"{mean([one.env_steps for one in done]):,.0f}"),
@@ -196,6 +219,21 @@ def prediction_table(predicted: Sequence[Prediction]) -> Table:
 
 
 _MEASURES = {"training": "training", "evaluation": "evaluation", "clock": "clock"}
+
+
+_SUBJECTS = {
+    "max_episode_steps": "episode limit",
+    "worker_count": "workers",
+    "worker_range": "workers, range",
+    "staleness": "staleness",
+    "n_step": "window",
+}
+
+
+def _mean_cell(values: FloatArray) -> Cell:
+    low, high = seed_interval(values)
+    middle = float(interquartile_mean(values)) if values.size else math.nan
+    return Cell(rounded(middle, high - low), bracketed((low, high)))
 
 
 def _verdict_cell(verdict: Verdict | None) -> Cell:

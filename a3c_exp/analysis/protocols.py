@@ -48,6 +48,16 @@ VARIED = {"worker_range": "workers", "staleness": "parallelism.lag", "n_step": "
 """The key that tells the groups of a comparison apart, where that is a single one."""
 
 _AS_LAG = {"11": "workers_12", "5": "workers_6", "3": "workers_4"}  # the mean lag of so many workers is one less than they are
+# Groups that are the same configuration under two names, as the report's first groups are: one need not be run for the other.
+_SAME_RUNS = (
+    ("max_episode_steps", "steps_4000", "worker_count", "workers_12"),
+    ("worker_count", "workers_12", "max_episode_steps", "steps_4000"),
+    ("worker_range", "12", "worker_count", "workers_12"),
+    ("worker_range", "6", "worker_count", "workers_6"),
+    ("worker_range", "4", "worker_count", "workers_4"),
+    ("staleness", "11", "worker_count", "workers_12"),
+)
+_LENDER = {"worker_range": "fair", "staleness": "same_lag"}  # under which control the lender is it
 _NO_MATTER = (*SAME_EXPERIMENT, "compile", "device", "logger", "tags", "env.backend", "ablation", "checkpoint", "metrics")
 
 
@@ -101,6 +111,12 @@ def protocols(runs: Iterable[Run]) -> list[Protocol]:
         if said.get("name"):
             name = str(said["name"])
             groups[name, str(said.get("control"))][_arm(run, name, said.get("arm"))].append(run)
+    for borrower, arm, lender, lent in _SAME_RUNS:
+        for name, control in list(groups):
+            if name == borrower and arm not in groups[name, control]:
+                key = lender, _LENDER.get(borrower, control)
+                if lent in groups.get(key, {}):
+                    groups[name, control][arm] = groups[key][lent]
     found = [_protocol(name, control, arms) for (name, control), arms in groups.items()]
     order = list(TITLES)
     names = ["max_episode_steps", "worker_count", "worker_range", "staleness", "n_step"]
@@ -134,7 +150,7 @@ def _arm(run: Run, ablation: str, said: object) -> str:
 
 def _protocol(ablation: str, control: str, arms: Mapping[str, Sequence[Run]]) -> Protocol:
     kept, left_out, mixed, twice = {}, 0, [], []
-    for name in sorted(arms, key=lambda arm: (-1, ()) if arm.startswith(("workers_", "steps_")) else (0, natural(arm))):
+    for name in sorted(arms, key=_report_order):
         finished = [run for run in arms[name] if run.status == "finished"]
         by_seed = {run.seed: run for run in sorted(finished, key=lambda run: natural(run.seed))}
         kept[name] = tuple(by_seed.values())
@@ -143,7 +159,6 @@ def _protocol(ablation: str, control: str, arms: Mapping[str, Sequence[Run]]) ->
             twice.append(arm_label(ablation, name))
         if len({tuple(flatten(run.config, _NO_MATTER)) for run in finished}) > 1:
             mixed.append(arm_label(ablation, name))
-    kept = dict(sorted(kept.items(), key=lambda item: _report_order(item[0])))
     cautions = []
     if mixed:
         cautions.append(f"Runs of one group differ in more than their seed: {', '.join(mixed)}.")

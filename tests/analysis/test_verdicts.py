@@ -182,6 +182,21 @@ def test_staleness_and_the_range_of_workers_judge_the_third_conclusion(tmp_path:
     assert (4, "staleness", "clock") not in found
 
 
+def test_a_group_that_two_comparisons_share_need_run_only_once(tmp_path: Path) -> None:
+    """The report's first groups are one run under two names."""
+    write_arm(tmp_path / "l", LIMIT, "fair", "steps_4000", GOOD, in_steps=True)
+    for arm in ("workers_6", "workers_4"):
+        write_arm(tmp_path / "w", WORKERS, "fair", arm, BAD, in_steps=True)
+    write_arm(tmp_path / "r", "worker_range", "fair", None, BAD, in_steps=True, config={"workers": 1}, folder="1")
+    write_arm(tmp_path / "p", WORKERS, "published", "workers_4", BAD)
+    found = ruled(tmp_path)
+    assert found[3, "fair", "evaluation"].answer == found[3, "worker_range", "evaluation"].answer == "supported"
+    by_key = {one.key: one for one in protocols(read_runs([tmp_path])) if one.ablation != LIMIT}
+    assert list(by_key["fair"].arms) == ["workers_12", "workers_6", "workers_4"]
+    assert list(by_key["worker_range"].arms) == ["1", "4", "6", "12"]
+    assert list(by_key["published"].arms) == ["workers_4"]  # nothing is borrowed from another control
+
+
 def test_seeds_are_paired_only_where_they_are_the_same(tmp_path: Path) -> None:
     write_arm(tmp_path, LIMIT, "published", "steps_3000", GOOD, steps=3000)
     write_arm(tmp_path, LIMIT, "published", "steps_500", BAD, steps=500)
