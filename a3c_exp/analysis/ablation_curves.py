@@ -76,7 +76,7 @@ def lag_picture(deterministic: Protocol, hogwild: Protocol) -> Picture | None:
     if not arms or not all(found is not None for found in shares.values()):
         return None
     title = f"Policy lag, {_NAMES.get(hogwild.ablation, hogwild.ablation).lower()}"
-    figure, axes = grid(title, [arm_label("", arm) for arm in arms], height=90.0)
+    figure, axes = grid(title, [arm_label("", arm) for arm in arms], height=90.0, room=Room(top=52.0))
     highest = max(float(found.y.max()) for found in shares.values() if found is not None)
     for arm, one in zip(arms, axes[0], strict=True):
         farthest = 1.0

@@ -10,7 +10,7 @@ from a3c_exp.analysis import svg
 from a3c_exp.analysis.ablation_curves import curves_of
 from a3c_exp.analysis.costs import REPORTS_CORES, Costs, seconds
 from a3c_exp.analysis.measures import THRESHOLD, Measure, numbers
-from a3c_exp.analysis.panels import SMALL, Picture, Room, below, grid, legend
+from a3c_exp.analysis.panels import SMALL, Picture, Room, below, ends_inside, grid, legend
 from a3c_exp.analysis.paper import CHARACTER, compact
 from a3c_exp.analysis.protocols import Protocol, arm_label
 from a3c_exp.analysis.reading import FloatArray
@@ -162,15 +162,18 @@ def clock_picture(costs: Costs, episodes: int = 1000, steps: int = 4000) -> Pict
     windows = episodes * steps / costs.n_step
     highest = 0.0
     for one, stacked in zip(axes[0], (False, True), strict=True):
-        for workers, ink in zip((12, 6, 4), svg.SERIES, strict=False):
+        for workers, ink, width in zip(
+            (12, 6, 4), svg.SERIES, (3.4, 2.2, 1.2), strict=False
+        ):  # where they coincide, all are seen
             minutes = np.array([seconds(costs, workers, int(count), windows, stacked) for count in cores]) / 60.0  # [cores, R]
             low, middle, high = np.quantile(minutes, (0.025, 0.5, 0.975), axis=1)
             one.fill_between(cores, low, high, color=ink.light, alpha=0.15, linewidth=0, step="mid")
-            one.step(cores, middle, where="mid", color=ink.light, linewidth=1.5)
+            one.step(cores, middle, where="mid", color=ink.light, linewidth=width)
             highest = max(highest, float(high.max()))
         one.axvline(REPORTS_CORES, color=svg.TEXT.light, linewidth=0.7, linestyle=(0, (1, 3)))
         one.set_xlim(1.0, 16.0)
         one.set_xticks([1, 4, 8, 12, 16], ["1", "4", "8", "12", "16"], fontsize=SMALL)
+        ends_inside(one)
         one.tick_params(axis="y", labelsize=8.0, labelleft=one is axes[0][0])
     for one in axes[0]:
         one.set_ylim(0.0, 1.08 * highest)
