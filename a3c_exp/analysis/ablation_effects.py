@@ -146,8 +146,7 @@ def profile_picture(protocols: Sequence[Protocol]) -> Picture | None:
             one.plot(levels, performance_profile([values], levels), color=ink.light, linewidth=1.6)
         one.set_ylim(0.0, 1.03)
         _sparse(one, first=one is axes[0][0])
-    entries = [(arm_label("", arm), {"color": ink.light}) for arm, ink in zip(shown[0].arms, svg.SERIES, strict=False)]
-    legend(figure, entries)
+    legend(figure, [(arm_label("", arm), {"color": ink.light}) for arm, ink in zip(shown[0].arms, svg.SERIES, strict=False)])
     below(figure, "Evaluation return, mean of the last tenth of a run")
     title = f"Performance profiles, {shown[0].ablation.replace('_', ' ')}"
     caption = "Higher and further right is better; band: pointwise 95 % bootstrap interval over seeds."
