@@ -119,7 +119,7 @@ def ends_inside(axes: "Axes") -> None:
     axes.set_xticks(inside)
     for tick, mark in zip(inside, axes.xaxis.get_major_ticks(len(inside)), strict=True):
         share = (tick - low) / (high - low)
-        mark.label1.set_ha("left" if share < 0.08 else "right" if share > 0.92 else "center")
+        mark.label1.set_horizontalalignment("left" if share < 0.08 else "right" if share > 0.92 else "center")
 
 
 def below(figure: "Figure", text: str) -> None:

@@ -16,7 +16,7 @@ from tests.analysis.synthetic_ablations import Way, write_arm
 from tests.analysis.synthetic_runs import write_run
 
 GOOD, BAD = Way(seconds=100.0), Way(end=-2.9, speed=0.5, seconds=300.0)
-SEEDS = 5
+SEEDS = 8  # of five, times that fall on the same evaluation prove nothing among so many comparisons
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for control in ("published", "fair", "hogwild"):
         for arm, way, steps in (("steps_4000", GOOD, 4000), ("steps_3000", GOOD, 3000), ("steps_500", BAD, 500)):
             more = {"seeds": SEEDS, "in_steps": control == "fair", "stacked": control != "hogwild"}
-            write_arm(root / "limit", "max_episode_steps", control, arm, way, steps=steps, **more)
+            length = 4000 if control == "fair" else steps  # as many steps in all, then
+            write_arm(root / "limit", "max_episode_steps", control, arm, way, steps=length, **more)
         for arm, way in (("workers_12", GOOD), ("workers_6", BAD), ("workers_4", BAD)):
             lag = replace(way, lag=int(arm.rpartition("_")[2]) - 1)
             write_arm(root / "workers", "worker_count", control, arm, lag, **more)
@@ -84,7 +85,8 @@ def test_every_finding_has_a_row_with_its_effect_and_interval(found: Section) ->
     table = next(one for one in found.tables if one.name == "What the verdicts rest on")
     assert len(table.rows) == sum(len(one.findings) for one in found.verdicts)
     ratio = next(row for row in table.rows if row[4].text == "takes longer" and row[-2].text == "supported")
-    assert ratio[5].text.startswith("\N{MULTIPLICATION SIGN}3.0") and ratio[5].note.startswith("[")
+    assert float(ratio[5].text.removeprefix("\N{MULTIPLICATION SIGN}")) == pytest.approx(3.0, rel=0.1)
+    assert ratio[5].note.startswith("[")
     assert ratio[6].text == "100 %" and ratio[7].text == str(SEEDS)
 
 
