@@ -27,18 +27,27 @@ def one(*overrides: str) -> Job:
     return job
 
 
-@pytest.mark.parametrize(
-    ("arm", "workers", "episodes", "steps"),
-    [
-        ("steps_4000", 12, 1000, 4000),
-        ("steps_3000", 12, 1000, 3000),
-        ("steps_500", 12, 1000, 500),
-        ("workers_12", 12, 1000, 4000),
-        ("workers_6", 6, 500, 4000),
-        ("workers_4", 4, 1000, 4000),
-    ],
-)
-def test_the_groups_are_the_reports(arm: str, workers: int, episodes: int, steps: int) -> None:
+GROUPS = {
+    "steps_4000": (12, 1000, 4000),
+    "steps_3000": (12, 1000, 3000),
+    "steps_500": (12, 1000, 500),
+    "workers_12": (12, 1000, 4000),
+    "workers_6": (6, 500, 4000),
+    "workers_4": (4, 1000, 4000),
+}
+"""Workers, episodes and steps of an episode, from the published report's section 4."""
+
+
+def test_the_groups_are_the_reports() -> None:
+    files = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG_DIR / "arm").glob("*.yaml")}
+    assert {name: (one["workers"], one["max_episodes"], one["max_episode_steps"]) for name, one in files.items()} == GROUPS
+    assert all(one["ablation"]["arm"] == name for name, one in files.items())
+    assert swept("max_episode_steps")["arm"] + swept("worker_count")["arm"] == list(GROUPS)
+
+
+@pytest.mark.parametrize("arm", ["steps_500", "workers_6"])
+def test_a_published_group_is_the_reports_preset(arm: str) -> None:
+    workers, episodes, steps = GROUPS[arm]
     ablation = "max_episode_steps" if arm.startswith("steps") else "worker_count"
     config = one(f"+ablation={ablation}", f"arm={arm}", "control=published").config
     assert (config.workers, config.max_episodes, config.max_episode_steps) == (workers, episodes, steps)
