@@ -163,7 +163,8 @@ def _interval(item: Finding) -> str:
 
 def _signed(value: float, interval: Interval) -> str:
     text = rounded(abs(value), interval[1] - interval[0])
-    return f"{'+' if value > 0 else MINUS if value < 0 else ''}{text}"
+    sign = "" if not text.strip("0.") else "+" if value > 0 else MINUS  # what rounds to nothing has none
+    return f"{sign}{text}"
 
 
 def _largest(values: Sequence[float]) -> str:

@@ -41,7 +41,7 @@ class Finding:
         clear: how large the effect has to be to be called clear.
         likely: probability that a run changed that way is, by this quantity, on the side that the conclusion says.
         answer: the verdict.
-        alone: what it would be if nothing else had been compared: where it leans.
+        alone: the same, and where that is undecided, what the effect's own interval would say: where it leans.
         reason: why it is undecided for want of something; empty where numbers decide.
         seeds: of the smaller group.
         paired: whether both groups have the same seeds.
@@ -201,7 +201,8 @@ def _learning(
     horizon = min(one.x[-1] for one in chain(*known))
     told = [[numbers(one, horizon, THRESHOLD[measure]) for one in group] for group in known]
     if part.quantity == "time" and all(sum(one.reached for one in group) < len(group) / 2 for group in told):
-        reason = f"most runs of both groups never reach {THRESHOLD[measure]:g}"
+        level = f"{THRESHOLD[measure]:g}".replace("-", "\N{MINUS SIGN}")
+        reason = f"most runs of both groups never reach {level}"
     groups = [np.array([getattr(one, part.quantity) for one in group], dtype=np.float64) for group in told]
     if part.is_ratio:
         with np.errstate(divide="ignore"):
@@ -244,14 +245,16 @@ def _finding(sample: _Sample, confidence: float) -> Finding:
     tested: Contrast = contrast(after, before)
     effect, expected = tested.difference, sample.part.expected
     together = tested.interval(confidence)
+    interval = difference_interval(after, before, interquartile_mean, paired=sample.paired, resamples=_RESAMPLES)
+    decided = answer(effect, together, sample.clear, expected)
     return replace(
         blank,
         effect=effect,
-        interval=difference_interval(after, before, interquartile_mean, paired=sample.paired, resamples=_RESAMPLES),
+        interval=interval,
         together=together,
         likely=probability_of_improvement(after, before, paired=sample.paired),
-        answer=answer(effect, together, sample.clear, expected),
-        alone=answer(effect, tested.interval(CONFIDENCE), sample.clear, expected),
+        answer=decided,
+        alone=decided if decided != "undecided" else answer(effect, interval, sample.clear, expected),
     )
 
 

@@ -1,5 +1,6 @@
 """Each verdict is reached by data that should reach it, and by no other."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -243,3 +244,17 @@ def test_numbers_of_a_curve_that_can_be_done_by_hand(tmp_path: Path) -> None:
     windows = [np.var(ramp.y[start : start + 10], ddof=1) for start in range(75, 91)]  # of ten, all within the last quarter
     assert told.variability == pytest.approx(math.sqrt(np.mean(windows)))
     assert not numbers(ramp, 40.0, 1.0).reached and numbers(ramp, 40.0, 1.0).time == 40.0
+
+
+def test_evaluations_stand_where_their_episodes_were_lived(tmp_path: Path) -> None:
+    """Twelve workers end twelve episodes at once: an evaluation between two such moments belongs between them."""
+    write_arm(tmp_path, LIMIT, "published", "steps_500", GOOD, seeds=1, steps=500)
+    (path,) = tmp_path.glob("*/seed=0/episodes.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:  # as if fifty were side by side
+        row["env_step"] = 25_000 * math.ceil(row["episode"] / 50)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run,) = read_runs([tmp_path])
+    found = learning_curve(run, "evaluation", "episode")
+    assert found is not None
+    assert found.x == pytest.approx(np.arange(1, 41) * 2.5)
