@@ -67,7 +67,7 @@ def test_each_control_changes_what_it_says_and_can_be_assembled() -> None:
     found = {}
     for job in jobs([f"+ablation={ablation}", f"arm={last}"], multirun=True):
         found[job.config.ablation.control] = job.config
-        assert assemble(job.config).task.num_seeds == 10
+    assert assemble(found["own_limit"]).task.seeds == range(200, 210)
     assert list(found) == swept(ablation)["control"]
     base = found["published"]
     assert found["bootstrapped"].bootstrap_on_truncation and found["bootstrapped"].max_episodes == base.max_episodes
@@ -119,8 +119,9 @@ def test_the_window_is_varied_on_two_tasks_for_equal_steps_and_equal_updates() -
     assert [job.env for job in found.values()] == ["pendulum", "pendulum", "cartpole", "cartpole"]
     for name, job in found.items():
         config = job.config
-        assert assemble(config).task.num_seeds == 10 and config.n_step == 20
+        assert config.num_seeds == 10 and config.n_step == 20
         assert (config.max_env_steps is None) == name.endswith("updates") == (config.max_updates is not None)
+    assert assemble(found["cartpole_updates"].config).task.num_seeds == 10
     assert found["cartpole_steps"].config.parallelism._target_.endswith("Synchronous")
 
 
