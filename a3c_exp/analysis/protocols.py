@@ -49,15 +49,16 @@ VARIED = {"worker_range": "workers", "staleness": "parallelism.lag", "n_step": "
 
 _AS_LAG = {"11": "workers_12", "5": "workers_6", "3": "workers_4"}  # the mean lag of so many workers is one less than they are
 # Groups that are the same configuration under two names, as the report's first groups are: one need not be run for the other.
+# Who borrows, under which control and as what; who lends, under which and as what. None is any control, and the same.
 _SAME_RUNS = (
-    ("max_episode_steps", "steps_4000", "worker_count", "workers_12"),
-    ("worker_count", "workers_12", "max_episode_steps", "steps_4000"),
-    ("worker_range", "12", "worker_count", "workers_12"),
-    ("worker_range", "6", "worker_count", "workers_6"),
-    ("worker_range", "4", "worker_count", "workers_4"),
-    ("staleness", "11", "worker_count", "workers_12"),
+    ("max_episode_steps", None, "steps_4000", "worker_count", None, "workers_12"),
+    ("worker_count", None, "workers_12", "max_episode_steps", None, "steps_4000"),
+    ("worker_count", "same_lag", "workers_12", "staleness", "fair", "11"),
+    ("worker_range", "fair", "12", "worker_count", "fair", "workers_12"),
+    ("worker_range", "fair", "6", "worker_count", "fair", "workers_6"),
+    ("worker_range", "fair", "4", "worker_count", "fair", "workers_4"),
+    ("staleness", "fair", "11", "worker_count", "same_lag", "workers_12"),
 )
-_LENDER = {"worker_range": "fair", "staleness": "same_lag"}  # under which control the lender is it
 _NO_MATTER = (*SAME_EXPERIMENT, "compile", "device", "logger", "tags", "env.backend", "ablation", "checkpoint", "metrics")
 
 
@@ -111,12 +112,12 @@ def protocols(runs: Iterable[Run]) -> list[Protocol]:
         if said.get("name"):
             name = str(said["name"])
             groups[name, str(said.get("control"))][_arm(run, name, said.get("arm"))].append(run)
-    for borrower, arm, lender, lent in _SAME_RUNS:
+    for borrower, only, arm, lender, under, lent in _SAME_RUNS:
         for name, control in list(groups):
-            if name == borrower and arm not in groups[name, control]:
-                key = lender, _LENDER.get(borrower, control)
-                if lent in groups.get(key, {}):
-                    groups[name, control][arm] = groups[key][lent]
+            if name == borrower and only in (control, None) and arm not in groups[name, control]:
+                lending = groups.get((lender, under or control), {})
+                if lent in lending:
+                    groups[name, control][arm] = lending[lent]
     found = [_protocol(name, control, arms) for (name, control), arms in groups.items()]
     order = list(TITLES)
     names = ["max_episode_steps", "worker_count", "worker_range", "staleness", "n_step"]

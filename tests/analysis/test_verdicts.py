@@ -191,11 +191,15 @@ def test_a_group_that_two_comparisons_share_need_run_only_once(tmp_path: Path) -
         write_arm(tmp_path / "w", WORKERS, "fair", arm, BAD, in_steps=True)
     write_arm(tmp_path / "r", "worker_range", "fair", None, BAD, in_steps=True, config={"workers": 1}, folder="1")
     write_arm(tmp_path / "p", WORKERS, "published", "workers_4", BAD)
+    write_arm(tmp_path / "g", WORKERS, "same_lag", "workers_4", BAD, in_steps=True, seeds=2)
+    lag = {"parallelism": {"lag": 11}}
+    write_arm(tmp_path / "s", "staleness", "fair", None, GOOD, in_steps=True, config=lag, folder="11", seeds=2)
     found = ruled(tmp_path)
     assert found[3, "fair", "evaluation"].answer == found[3, "worker_range", "evaluation"].answer == "supported"
     by_key = {one.key: one for one in protocols(read_runs([tmp_path])) if one.ablation != LIMIT}
     assert list(by_key["fair"].arms) == ["workers_12", "workers_6", "workers_4"]
     assert list(by_key["worker_range"].arms) == ["1", "4", "6", "12"]
+    assert list(by_key["same_lag"].arms) == ["workers_12", "workers_4"]
     assert list(by_key["published"].arms) == ["workers_4"]  # nothing is borrowed from another control
 
 
