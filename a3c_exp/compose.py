@@ -23,6 +23,9 @@ CONFIG_DIR = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent
 """The config groups: inside the package once installed, beside it in a checkout."""
 
 
+_OF_ABLATIONS = {"arm": "workers_12", "control": "fair"}
+
+
 @dataclass(frozen=True)
 class Job:
     """One run that a command line asks for.
@@ -30,7 +33,7 @@ class Job:
     Attributes:
         overrides: without sweeps.
         config: composed and checked.
-        env: the chosen option of the env group, for directory names.
+        env: the chosen option of the env group.
         hydra: Hydra's own settings, for whoever sweeps.
     """
 
@@ -38,6 +41,12 @@ class Job:
     config: DictConfig
     env: str
     hydra: DictConfig
+
+    @property
+    def title(self) -> str:
+        """What the directory is named after: the comparison that this run belongs to, or its environment."""
+        name = self.config.ablation.name
+        return f"{name}_ablation" if name else self.env
 
 
 def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> list[Job]:
@@ -57,27 +66,65 @@ def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -
         raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
     found = []
     with _composer():
+        plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
+        whole = _whole(plain, search)
+        parsed = [*_own_sweep(whole, parsed, multirun), *parsed]
         for choice in itertools.product(*(_values(override) for override in parsed)):
-            found.append(_job(choice, search))
+            found.append(_job(choice, whole if whole is not None and choice == plain else _composed(choice, search), search))
     _refuse_twins(found)
     return found
 
 
-def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
+def _whole(plain: tuple[str, ...], search: Sequence[str]) -> DictConfig | None:
+    """The configuration without what was typed to be swept, as far as it may bring a sweep with it; else ``None``."""
+    if not search and not any(text.startswith(("+", "hydra.")) for text in plain):
+        return None  # nothing else can, and composing takes its time
+    try:
+        return _composed(plain, search)
+    except ConfigError:
+        return None  # each run's own composition says what is wrong, or that its sweep mends it
+
+
+def _own_sweep(whole: DictConfig | None, typed: Sequence[Override], multirun: bool) -> list[Override]:
+    """What the configuration itself asks to be swept (``hydra.sweeper.params``, as an ablation does) and nobody typed.
+
+    Raises:
+        ConfigError: there is something to sweep, and the command is for one run.
+    """
+    sweeper = whole.hydra.sweeper if whole is not None else {}
+    if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
+        return []  # another sweeper knows itself what it does with its parameters
+    keys = {override.get_key_element() for override in typed}
+    params = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
+    found = _parse([f"{key}={value}" for key, value in params.items()])
+    if found and not multirun:
+        ablations = [override.input_line for override in typed if override.key_or_group == "ablation"]
+        each = " ".join(_values(override)[0] for override in found)
+        raise ConfigError(
+            f"{ablations[0] if ablations else 'this configuration'} is a sweep over {' and '.join(params)}. "
+            f"Add -m at the end of the command, or choose: {each}"
+        )
+    return found
+
+
+def _composed(overrides: tuple[str, ...], search: Sequence[str]) -> DictConfig:
+    """The configuration with Hydra's own part in it."""
     searched = _searching(search)
     try:
-        composed = compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
-        env = str(composed.hydra.runtime.choices.env)
+        return compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, overrides, searched)) from None
-    with_hydra = composed
+
+
+def _job(overrides: tuple[str, ...], with_hydra: DictConfig, search: Sequence[str]) -> Job:
+    env = str(with_hydra.hydra.runtime.choices.env)
     OmegaConf.set_struct(with_hydra, False)
     hydra = with_hydra.pop("hydra")
     OmegaConf.set_struct(with_hydra, True)
     try:
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
-        raise ConfigError(explain(error, overrides, searched)) from None
+        raise ConfigError(explain(error, overrides, _searching(search))) from None
     return Job(overrides, with_hydra, env, hydra)
 
 
@@ -154,6 +201,8 @@ def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] 
 
 
 def _unknown_key(key: str, overrides: Sequence[str], searched: Sequence[str]) -> str:
+    if key in _OF_ABLATIONS:
+        return f"{key} chooses within an ablation. Try +ablation=worker_count {key}={_OF_ABLATIONS[key]}"
     if key in _groups():
         options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
         typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")

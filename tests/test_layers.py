@@ -40,7 +40,7 @@ LAYERS = [
     {"assembly", "seed_run", "experiment"},
     {"launch"},
     {"sweep"},
-    {"__main__", "evaluate", "export", "play", "report"},
+    {"__main__", "calibrate", "evaluate", "export", "play", "report"},
 ]
 NEIGHBOURS = {
     ("rollout", "learner"),

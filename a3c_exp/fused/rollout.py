@@ -1,5 +1,6 @@
 """K workers in environments written in tensors: acting and learning are machine code, and the books are kept from its pages."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -56,7 +57,12 @@ class FusedRollout:
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
         next_episodes: for windows that roll through episode ends; not used by others.
         own_coefs: each worker's own entropy coefficient, by row, if it has one.
+
+    Attributes:
+        acted_at: the process's own time when the latest round's acting was over.
     """
+
+    acted_at = 0.0
 
     def __init__(
         self,
@@ -172,6 +178,7 @@ class FusedRollout:
             self._turn(self._weights, self._turned)
             for given in self._of_step:
                 self._step(self._turned, *given)
+            self.acted_at = time.process_time()
             gradients, figures = self._learn(self._weights, *self._of_learning)
         self._envs.observation[:] = paper.observation[-1]
         if episodes.someone_begins:

@@ -1,5 +1,6 @@
 """K workers of one process, stacked: the part that every kind of parallelism shares."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -71,6 +72,7 @@ class StackedWorkers:
         weights: ``[R, P]``.
         stackable: whether the model is.
         compiler: what it says of itself; ``None`` if nothing is to be compiled.
+        acting, learning: seconds of this process's own time spent so far on rollouts and on gradients, whoever else is busy.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class StackedWorkers:
         compiler: Compiler | None = None,
         tickets: Callable[[], NDArray[np.int64]] | None = None,
     ) -> None:
+        self.acting = self.learning = 0.0
         self.members = list(members)
         self._task = task
         self._rounds = rounds
@@ -115,11 +118,15 @@ class StackedWorkers:
 
     def round(self, allowed: NDArray[np.int64]) -> Round:
         """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
+        began = time.process_time()
         self._draw_noise(allowed)
         if self._fused is not None:
-            return Round(*self._fused.run(allowed, self._noise))
+            done = Round(*self._fused.run(allowed, self._noise))
+            self._spent(began, self._fused.acted_at)
+            return done
         assert self._rollout is not None
         window, ended = self._rollout.run(allowed, self._noise)
+        acted = time.process_time()
         inputs = (*window, *self._own_coefs)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
@@ -131,7 +138,12 @@ class StackedWorkers:
             limit = self._task.learner.max_grad_norm
             norms = clip_by_norm(gradients, limit)
             table = with_norms(figures, norms, limit).cpu().numpy()
+        self._spent(began, acted)
         return Round(gradients, table, self._rollout.taken, ended)
+
+    def _spent(self, began: float, acted: float) -> None:
+        self.acting += acted - began
+        self.learning += time.process_time() - acted
 
     def _step_by_step(self, model: ActorCritic) -> Rollout:
         task = self._task
