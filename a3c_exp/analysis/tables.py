@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from a3c_exp.analysis.aggregate import Comparison, Configuration
+from a3c_exp.analysis.notation import MINUS, NONE, bracketed, count, duration, plus_minus, rounded
 from a3c_exp.analysis.reading import mapping, printable
 from a3c_exp.analysis.results import Outcome, Result, result
 from a3c_exp.analysis.runs import Run
-from a3c_exp.analysis.stats import Interval
 
-NONE = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
+__all__ = [
+    "MINUS", "NONE", "Cell", "Table", "as_text", "bracketed", "common_parent", "count", "duration", "plus_minus", "rounded",
+    "run_table", "runs_csv", "statuses_in_words", "summary_table", "trouble_table",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,47 +113,6 @@ def as_text(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
 def statuses_in_words(statuses: Mapping[str, int]) -> str:
     """``3 finished, 1 failed``."""
     return ", ".join(f"{number} {status}" for status, number in Counter(statuses).most_common())
-
-
-def count(value: float) -> str:
-    """``4,000,000``; a dash for NaN."""
-    return f"{value:,.0f}".replace("-", MINUS) if math.isfinite(value) else NONE
-
-
-def rounded(value: float, uncertainty: float = math.nan) -> str:
-    """To two digits of its ``uncertainty``, else to four of its own; a dash for NaN."""
-    if not math.isfinite(value):
-        return NONE
-    scale, digits = (uncertainty, 2) if math.isfinite(uncertainty) and uncertainty > 0 else (abs(value), 4)
-    places = max(0, digits - 1 - math.floor(math.log10(scale))) if scale > 0 else 0
-    return f"{value:,.{min(places, 12)}f}".replace("-", MINUS)
-
-
-def plus_minus(value: float, deviation: float) -> str:
-    """``-0.612 ± 0.034``, both to the digits that the deviation warrants; without it for a single seed."""
-    if not math.isfinite(deviation):
-        return rounded(value)
-    return f"{rounded(value, deviation)} ± {rounded(deviation, deviation)}"
-
-
-def bracketed(interval: Interval) -> str:
-    """``[-990, -633]``; empty without an interval."""
-    low, high = interval
-    if not math.isfinite(low + high):
-        return ""
-    return f"[{rounded(low, high - low)}, {rounded(high, high - low)}]"
-
-
-def duration(seconds: float) -> str:
-    """``4 min 20 s``; the two largest units."""
-    if not math.isfinite(seconds):
-        return NONE
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, hours = round(seconds) // 60, round(seconds) // 3600
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes % 60:02d} min" if hours else f"{minutes} min {round(seconds) % 60:02d} s"
 
 
 def _summary_row(item: Outcome) -> tuple[Cell, ...]:
