@@ -34,17 +34,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MARKED = 30  # evaluations up to which each gets a dot
+_DOTS = 216  # an inch: 936 pixels wide, sharp on paper and on any screen
 _LONGEST = 12  # characters up to which a label is written at the end of its line
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn plot: a file of its own (with a legend) and a part of a page (which has one for all)."""
+    """A drawn plot: files of its own (with a legend) and a part of a page (which has one for all).
+
+    Attributes:
+        plot: what it shows.
+        file: an SVG that stands alone.
+        inline: the same as a part of a page.
+        caption: what a reader should know.
+        image: the same as PNG, on white paper; empty where nobody asked for one.
+    """
 
     plot: Plot
     file: str
     inline: str
     caption: str
+    image: bytes = b""
 
 
 def colours(comparison: Comparison, ranking: Sequence[float]) -> dict[Configuration, svg.Ink]:
@@ -144,7 +154,7 @@ def _draw(plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks
     caption = f"{plot.note} {_reading(plot, several)}".rstrip()
     if left_out:
         caption += f" Left out of the bands: {left_out} run{'s' * (left_out > 1)} that did not get as far."
-    return Drawing(plot, svg.standalone(_svg(figure), words), svg.inline(page, plot.name, words), caption)
+    return Drawing(plot, svg.standalone(_svg(figure), words), svg.inline(page, plot.name, words), caption, _png(figure))
 
 
 def _band(plot: Plot, curves: Sequence[Curve]) -> Band | None:
@@ -221,6 +231,12 @@ def _svg(figure: "Figure") -> str:
     target = io.StringIO()
     figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
     return svg.slim(target.getvalue())
+
+
+def _png(figure: "Figure") -> bytes:
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=_DOTS, facecolor="white", metadata={"Software": None})
+    return target.getvalue()
 
 
 def _thin(item: Curve, most: int) -> Curve:

@@ -9,6 +9,7 @@ from a3c_exp.analysis.figures import Drawing
 from a3c_exp.analysis.plots import HEADINGS, Section
 from a3c_exp.analysis.provenance import Origin
 from a3c_exp.analysis.reading import printable
+from a3c_exp.analysis.sections import Section as Part
 from a3c_exp.analysis.tables import Cell, Table
 
 Inks = Mapping[Configuration, svg.Ink]
@@ -57,6 +58,25 @@ def figures(drawings: Sequence[Drawing], section: Section, heading: bool = True)
     size = "large" if any(item.plot.large for item in drawings if item.plot.section == section) else "small"
     title = f"<h3>{safe(HEADINGS[section])}</h3>\n" if heading else ""
     return f'{title}<div class="{size}">\n' + "\n".join(items) + "\n</div>" if items else ""
+
+
+def part(content: Part, inks: Inks) -> str:
+    """A section with something to say of its own: in words, in verdicts, in figures, then what they rest on."""
+    lead = "".join(f'<p class="lead">{safe(text)}</p>' for text in content.lead)
+    items = [f"<figure>{item.inline}<figcaption>{safe(item.caption)}</figcaption></figure>" for item in content.figures]
+    size = "large" if any(item.plot.large for item in content.figures) else "small"
+    drawn = f'<div class="{size}">\n' + "\n".join(items) + "\n</div>" if items else ""
+    verdicts = [table(one, inks) for one in content.verdicts]
+    tables = [f"<h3>{safe(one.name)}</h3>\n{table(one, inks)}" for one in content.tables]
+    return section(content.identity, content.title, "\n".join(filter(None, [lead, *verdicts, drawn, *tables])))
+
+
+def contents(titles: Sequence[tuple[str, str]]) -> str:
+    """Links to the sections, ``(identity, title)`` each; nothing for a few."""
+    if len(titles) < 3:
+        return ""
+    links = "".join(f'<li><a href="#{safe(identity)}">{safe(title)}</a></li>' for identity, title in titles)
+    return f'<nav aria-label="On this page"><ul>{links}</ul></nav>'
 
 
 def notices(sentences: Sequence[str]) -> str:

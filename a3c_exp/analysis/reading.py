@@ -22,7 +22,13 @@ Columns = Mapping[str, FloatArray]  # every column [lines], NaN where a line had
 
 
 def read_columns(
-    path: Path, names: Iterable[str], problems: list[str], *, lists: Iterable[str] = (), required: bool = True
+    path: Path,
+    names: Iterable[str],
+    problems: list[str],
+    *,
+    lists: Iterable[str] = (),
+    words: Iterable[tuple[str, str]] = (),
+    required: bool = True,
 ) -> Columns:
     """The numbers of a ``.jsonl`` file, one array a field.
 
@@ -32,6 +38,7 @@ def read_columns(
         problems: gets a note for a missing or empty file and for lines that are no JSON object.
         lists: fields that hold a list of numbers; each becomes three columns, ``<name>.low``, ``<name>.mean`` and
             ``<name>.high`` of the list, NaN where it is empty or no list.
+        words: ``(field, word)``; each becomes a column ``<field>.<word>``, 1 where the field says that word and 0 elsewhere.
         required: whether a missing or empty file is worth a note.
 
     Returns:
@@ -51,6 +58,8 @@ def read_columns(
         found = {name: np.array([number(row.get(name)) for row in rows], dtype=np.float64) for name in columns}
     for name in lists:
         found |= _extent(name, [row.get(name) for row in rows])
+    for name, word in words:
+        found[f"{name}.{word}"] = np.array([row.get(name) == word for row in rows], dtype=np.float64)
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from a3c_exp.analysis import overconfidence
 from a3c_exp.analysis.finding import find_runs, natural, seeds_of
 from a3c_exp.analysis.reading import Columns, FloatArray, mapping, read_columns, read_json_object, read_yaml, strings
 from a3c_exp.analysis.status import RunStatus, status_of
@@ -31,8 +32,9 @@ class Run:
         summary: ``summary.json``; ``None`` if there is none, or if it is that of an earlier session.
         episodes, metrics, evaluations: the columns of the ``.jsonl`` files by field name, each [lines]; the fields of
             the records in ``core.records`` are always there, ``return`` under its name in the file. Beside them stand
-            ``<field>.low``, ``.mean`` and ``.high`` of what is one number a worker, and ``value.low`` and ``value.high``:
-            the mean of V(s) less and plus its standard deviation.
+            ``<field>.low``, ``.mean`` and ``.high`` of what is one number a worker, ``value.low`` and ``value.high`` (the
+            mean of V(s) less and plus its standard deviation), ``end.terminated``, and what ``overconfidence`` makes of
+            them: ``value.excess`` in metrics and ``sampling.gap`` in evaluations.
         problems: what is missing or damaged, one short sentence each.
         together: how many seeds shared its process, itself included: its speed is but a share of that process's.
     """
@@ -90,6 +92,13 @@ def read_run(path: Path) -> Run:
         overrides = strings(read_yaml(path / ".hydra" / "overrides.yaml", problems, required=False))
     group = run_json.get("group")
     metrics = read_columns(path / "metrics.jsonl", _names(Metrics), problems, lists=_EACH_WORKER)
+    episodes = read_columns(path / "episodes.jsonl", _names(Episode), problems, words=[("end", "terminated")])
+    evaluations = read_columns(path / "evaluations.jsonl", _names(Evaluation), problems, required=evaluated)
+    settings = mapping(config)
+    limit_ends = settings.get("bootstrap_on_truncation") is False
+    ended = np.ones(episodes["episode"].size) if limit_ends else episodes["end.terminated"]
+    excess = {"value.excess": overconfidence.value_excess(metrics, episodes, ended, settings)}
+    gap = {"sampling.gap": overconfidence.sampling_gap(evaluations, episodes, settings)}
     place = path.resolve()
     siblings = seeds_of(place.parent)
     return Run(
@@ -97,13 +106,13 @@ def read_run(path: Path) -> Run:
         status=status,
         name=str(run_json.get("name") or path.resolve().name),
         group=str(group) if group else None,
-        config=mapping(config),
+        config=settings,
         overrides=overrides,
         run_json=run_json,
         summary=summary,
-        episodes=read_columns(path / "episodes.jsonl", _names(Episode), problems),
-        metrics={**metrics, **_value_scale(metrics)},
-        evaluations=read_columns(path / "evaluations.jsonl", _names(Evaluation), problems, required=evaluated),
+        episodes=episodes,
+        metrics={**metrics, **_value_scale(metrics), **excess},
+        evaluations={**evaluations, **gap},
         problems=tuple(problems),
         together=len(siblings) if place in siblings else 1,
     )

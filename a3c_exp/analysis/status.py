@@ -10,7 +10,7 @@ from a3c_exp.analysis.files import mapping
 from a3c_exp.core.records import Json, Status
 
 RunStatus = Status | Literal["killed", "unknown"]
-STATUSES: tuple[RunStatus, ...] = ("finished", "running", "interrupted", "failed", "killed", "unknown")
+STATUSES: tuple[RunStatus, ...] = ("finished", "running", "interrupted", "pruned", "failed", "killed", "unknown")
 
 _SILENT_AFTER = 3600.0  # seconds without a write after which a run that says `running` is doubted
 _LIVE_FILES = ("episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run.json")
@@ -23,7 +23,7 @@ def status_of(path: Path, run_json: Json, problems: list[str]) -> RunStatus:
     now); ``unknown`` that it says nothing that can be read. Of other machines only the age of the files is known.
     """
     said = run_json.get("status")
-    if said in ("finished", "interrupted", "failed"):
+    if said in ("finished", "interrupted", "pruned", "failed"):
         status: RunStatus = said
         return status
     if said != "running":

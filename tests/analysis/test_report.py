@@ -10,12 +10,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from a3c_exp.analysis.aggregate import compare
 from a3c_exp.analysis.figures import colours
 from a3c_exp.analysis.provenance import warnings
 from a3c_exp.analysis.report import MARKER, write_report
-from a3c_exp.analysis.results import outcomes
+from a3c_exp.analysis.results import outcomes, result
 from a3c_exp.analysis.runs import read_runs
 from a3c_exp.analysis.svg import OTHER, SERIES
 from a3c_exp.analysis.tables import bracketed, count, duration, plus_minus, rounded, summary_table
@@ -26,7 +27,7 @@ from tests.analysis.synthetic_runs import DEAD_PID, write_run, write_seeds
 EVERY_RUN_HAS = {
     "reward_by_episode", "reward_by_step", "reward_by_time", "training_return", "evaluation", "entropy", "value_loss",
     "explained_variance", "value", "truncated_share", "gradient_norm", "gradient_norm_max", "policy_lag", "policy_lag_max",
-    "policy_lag_histogram", "speed", "worker_steps", "worker_updates",
+    "policy_lag_histogram", "speed", "worker_steps", "worker_updates", "value_excess", "sampling_gap",
 }  # fmt: skip
 EVIL = "<script>alert('&')</script>"
 
@@ -124,9 +125,13 @@ def test_a_run_that_failed_is_not_averaged_in_silently(sweep: Path) -> None:
 
 def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
     names = sorted(path.name for path in (report.parent / "figures").iterdir())
-    assert names == sorted(f"{name}.svg" for name in EVERY_RUN_HAS)
-    for name in names:
-        text = (report.parent / "figures" / name).read_text()
+    assert names == sorted(f"{name}.{kind}" for name in EVERY_RUN_HAS for kind in ("png", "svg"))
+    for name in EVERY_RUN_HAS:
+        with Image.open(report.parent / "figures" / f"{name}.png") as image:
+            image.load()
+            assert image.width == 936
+            assert image.convert("L").getextrema()[0] < 128  # something is drawn on the white paper
+        text = (report.parent / "figures" / f"{name}.svg").read_text()
         root = ElementTree.fromstring(text)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert "workers" in text  # the legend that the page has outside
@@ -154,7 +159,8 @@ def test_an_entropy_without_a_maximum_is_not_lost_beside_one_that_has_it(tmp_pat
 
 def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
     text = report.read_text()
-    assert re.findall("<h3>(.*?)</h3>", text) == ["Policy", "Critic", "Gradients", "Asynchrony", "Speed"]
+    headings = ["Policy", "Overconfidence", "Critic", "Gradients", "Asynchrony", "Speed"]
+    assert re.findall("<h3>(.*?)</h3>", text) == headings
     assert all("<figure>" in part for part in text.split("<h3>")[1:])
 
 
@@ -193,6 +199,30 @@ def test_the_csv_holds_every_run_in_full(report: Path) -> None:
     assert rows[7]["reason"] == EVIL
 
 
+def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) -> None:
+    tables = {path.stem: list(csv.DictReader(path.open())) for path in (report.parent / "tables").iterdir()}
+    assert tables.keys() == {"summary", "diagnostics", "troubles", "runs"}
+    four = next(row for row in tables["summary"] if row["config.workers"] == "4")
+    finals = [result(run).evaluation.mean for run in read_runs([sweep]) if run.config["workers"] == 4]
+    assert float(four["evaluation_mean"]) == pytest.approx(sum(finals) / 3)
+    assert float(four["evaluation_low"]) < sum(finals) / 3 < float(four["evaluation_high"])
+    assert tables["troubles"][0]["reason"]
+    assert {row["workers"]: row["largest"] for row in tables["diagnostics"]} == {"4": "8", "6": "12", "12": "24"}
+    assert not any("\N{MINUS SIGN}" in text for rows in tables.values() for row in rows for text in row.values())
+
+
+def test_an_earlier_reports_files_do_not_stay_and_a_persons_do(tmp_path: Path) -> None:
+    many = write_run(tmp_path / "many", episodes=8, discrete=True)
+    few = write_run(tmp_path / "few", episodes=8)
+    out = write_report([many], tmp_path / "report").parent
+    (out / "figures" / "mine.svg").write_text("precious")
+    assert (out / "figures" / "max_probability.png").is_file()
+    write_report([few], out)
+    assert not list((out / "figures").glob("max_probability.*"))
+    assert (out / "figures" / "mine.svg").read_text() == "precious"
+    assert not list(out.rglob(".*"))  # nothing half-written
+
+
 def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
     def undated(text: str) -> str:
         return re.sub(r"Made [\d: -]+", "", text)
@@ -202,7 +232,7 @@ def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
 
 
 def test_nothing_that_is_not_a_report_is_overwritten(tmp_path: Path, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("index.html", "runs.csv", "figures"):
+    for name in ("index.html", "runs.csv", "figures", "tables"):
         out = tmp_path / name.replace(".", "_")
         out.mkdir()
         (out / name).write_text("precious")
