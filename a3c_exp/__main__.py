@@ -88,9 +88,10 @@ def _check_parts(planned: Sequence[Job]) -> None:
 def _with_directory(argv: list[str], planned: Sequence[Job], multirun: bool) -> list[str]:
     """The command line with a directory that is this command's own, unless the person named one."""
     key, suffix = ("hydra.sweep.dir", "_sweep") if multirun else ("hydra.run.dir", "")
+    suffix = "" if planned[0].config.ablation.name else suffix  # it has a name of its own
     named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
     if not named:
-        return [f"{key}='{reserve(planned[0].env + suffix)}'", *argv]
+        return [f"{key}='{reserve(planned[0].title + suffix)}'", *argv]
     used = sorted(Path(named[-1].strip("'\"")).glob("*/run.json" if multirun else "run.json"))
     if used:
         raise ConfigError(

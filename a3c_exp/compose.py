@@ -30,12 +30,18 @@ class Job:
     Attributes:
         overrides: without sweeps.
         config: composed and checked.
-        env: the chosen option of the env group, for directory names.
+        env: the chosen option of the env group.
     """
 
     overrides: tuple[str, ...]
     config: DictConfig
     env: str
+
+    @property
+    def title(self) -> str:
+        """What the directory is named after: the comparison that this run belongs to, or its environment."""
+        name = self.config.ablation.name
+        return f"{name}_ablation" if name else self.env
 
 
 def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> list[Job]:
@@ -55,20 +61,45 @@ def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -
         raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
     found = []
     with _composer():
+        plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
+        parsed = [*_own_sweep(plain, parsed, multirun, search), *parsed]
         for choice in itertools.product(*(_values(override) for override in parsed)):
             found.append(_job(choice, search))
     _refuse_twins(found)
     return found
 
 
-def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
+def _own_sweep(plain: tuple[str, ...], typed: Sequence[Override], multirun: bool, search: Sequence[str]) -> list[Override]:
+    """What the composed configuration itself asks to be swept (``hydra.sweeper.params``, as an ablation does) and nobody typed.
+
+    Raises:
+        ConfigError: there is something to sweep, and the command is for one run.
+    """
+    sweeper = _composed(plain, search).hydra.sweeper
+    if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
+        return []  # another sweeper knows itself what it does with its parameters
+    keys = {override.get_key_element() for override in typed}
+    params = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
+    if params and not multirun:
+        what = next((text for text in plain if text.startswith("+ablation=")), "this configuration")
+        each = " ".join(f"{key}={value.split(',')[0]}" for key, value in params.items())
+        raise ConfigError(f"{what} is a sweep over {' and '.join(params)}. Add -m at the end of the command, or choose: {each}")
+    return _parse([f"{key}={value}" for key, value in params.items()])
+
+
+def _composed(overrides: tuple[str, ...], search: Sequence[str]) -> DictConfig:
+    """The configuration with Hydra's own part in it."""
     searched = _searching(search)
     try:
-        composed = compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
-        env = str(composed.hydra.runtime.choices.env)
+        return compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, overrides, searched)) from None
-    with_hydra = composed
+
+
+def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
+    searched = _searching(search)
+    with_hydra = _composed(overrides, search)
+    env = str(with_hydra.hydra.runtime.choices.env)
     OmegaConf.set_struct(with_hydra, False)
     with_hydra.pop("hydra")
     OmegaConf.set_struct(with_hydra, True)

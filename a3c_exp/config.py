@@ -78,6 +78,16 @@ class CheckpointConfig:
 
 
 @dataclass
+class AblationConfig:
+    """Which comparison a run belongs to, as whom, and under which control; all null for a run that belongs to none."""
+
+    name: str | None = None
+    arm: str | None = None
+    control: str | None = None
+    own_seed: int = 0
+
+
+@dataclass
 class Config:
     """Every top-level key. The groups (env, model, optimizer, parallelism, logger) are open: each names a class by ``_target_``
     and is checked against that class's constructor."""
@@ -120,6 +130,7 @@ class Config:
     screenshots: ScreenshotsConfig = field(default_factory=ScreenshotsConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
+    ablation: AblationConfig = field(default_factory=AblationConfig)
     name: str | None = None
     tags: list[str] = field(default_factory=list)
 

@@ -48,7 +48,7 @@ class RunRecord:
             "status": "running",
             "reason": None,
             **fields,
-            **_here(),
+            **here(),
             "timings": {"created": created, "started": None, "first_env_step": None, "ended": None, "seconds": None},
             "sessions": [{"started": created, "ended": None, "status": "running", "command": command(), "from_env_step": 0}],
         }
@@ -73,7 +73,7 @@ class RunRecord:
         content = load(directory)
         if is_alive(content):
             raise RunDirectoryError(f"{directory} is still running as process {content['pid']}; stop that first (Ctrl-C)")
-        content.update(status="running", reason=None, **_here())
+        content.update(status="running", reason=None, **here())
         content["sessions"].append(
             {
                 "started": now(),
@@ -177,7 +177,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise
 
 
-def _here() -> dict[str, Any]:
+def here() -> dict[str, Any]:
+    """Which process, code, versions and machine this is."""
     return {
         "pid": os.getpid(),
         "pid_started": _process_start(os.getpid()),

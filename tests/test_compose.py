@@ -130,7 +130,7 @@ def test_one_reduction_is_all_three_unless_a_term_has_its_own() -> None:
 OPTIONS = [
     f"{path.parent.name}={path.stem}"
     for path in sorted(CONFIG_DIR.glob("*/*.yaml"))
-    if path.parent.name not in ("hydra", "experiment", "ablation", "study")
+    if path.parent.name not in ("hydra", "experiment", "ablation", "arm", "control", "study")
 ]
 
 

@@ -37,7 +37,7 @@ LAYERS = [
     {"trainer"},
     {"assembly", "seed_run", "experiment"},
     {"sweep"},
-    {"__main__", "evaluate", "export", "play", "report", "runs"},
+    {"__main__", "calibrate", "evaluate", "export", "play", "report", "runs"},
 ]
 NEIGHBOURS = {
     ("rollout", "learner"),

@@ -15,6 +15,12 @@ from a3c_exp.analysis.stats import MIN_SEEDS, bootstrap_interval
 
 Axis = Literal["episode", "env_step", "wall_time", "lag"]
 Table = Literal["episodes", "metrics", "evaluations", "lags"]
+_BEFORE = {  # what runs that are older than these keys would have said
+    "ablation.name": "null",
+    "ablation.arm": "null",
+    "ablation.control": "null",
+    "ablation.own_seed": "0",
+}
 _REACH = 0.5  # a run that got less far than this share of the farthest is left out of a band of unfinished ones
 _ABSENT = "(none)"
 _UNREADABLE = "configuration unreadable:"
@@ -94,7 +100,7 @@ def compare(runs: Sequence[Run], ignore: Iterable[str] = ()) -> Comparison:
     Runs whose configuration cannot be read form groups of their own, by what was typed on the command line.
     """
     ignored = (*SAME_EXPERIMENT, *ignore)
-    known = {run: dict(flatten(run.config, ignored)) for run in runs if run.config}
+    known = {run: _BEFORE | dict(flatten(run.config, ignored)) for run in runs if run.config}
     names = sorted({name for values in known.values() for name in values}, key=natural)
     varying = [name for name in names if len({values.get(name, _ABSENT) for values in known.values()}) > 1]
     groups: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)

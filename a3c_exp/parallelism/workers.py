@@ -1,5 +1,6 @@
 """K workers of one process, stacked: the part that every kind of parallelism shares."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -58,6 +59,9 @@ class StackedWorkers:
         share_weights: one row of weights serves all workers of a training.
         keep_actions: so that ``rollout.save`` can tell where each worker stands.
         compiler: to use if the task wants one; ``None`` makes a new one.
+
+    Attributes:
+        acting, learning: seconds spent so far, by the clock, on rollouts and on gradients.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class StackedWorkers:
         keep_actions: bool = False,
         compiler: Compiler | None = None,
     ) -> None:
+        self.acting = self.learning = 0.0
         self.members = list(members)
         self._task = task
         self._rounds = rounds
@@ -106,8 +111,11 @@ class StackedWorkers:
 
     def round(self, allowed: NDArray[np.int64]) -> Round:
         """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
+        began = time.perf_counter()
         self._draw_noise(allowed)
         window, ended = self.rollout.run(allowed, self._noise)
+        acted = time.perf_counter()
+        self.acting += acted - began
         inputs = (*window, *self._own_coefs)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
@@ -121,6 +129,7 @@ class StackedWorkers:
         table = figures.cpu().numpy()
         table[:, Stat.grad_norm] = norms
         table[:, Stat.clipped_grad_norm] = norms if limit is None else np.minimum(norms, limit)
+        self.learning += time.perf_counter() - acted
         return Round(gradients, table, self.rollout.taken, ended)
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:

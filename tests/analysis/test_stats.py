@@ -10,11 +10,17 @@ from hypothesis import strategies as st
 
 from a3c_exp.analysis.stats import (
     bootstrap_interval,
+    difference_interval,
+    improvement_interval,
     interquartile_mean,
     mean,
     median,
+    performance_profile,
+    probability_of_improvement,
+    profile_band,
     std,
     stratified_bootstrap_interval,
+    widened,
 )
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
@@ -122,3 +128,95 @@ def test_a_percentage_is_not_taken_for_a_share() -> None:
         bootstrap_interval([1.0, 2.0], confidence=95)
     with pytest.raises(ValueError, match="resamples"):
         bootstrap_interval([1.0, 2.0], resamples=0)
+
+
+def test_few_seeds_ask_for_more_confidence_and_many_for_none() -> None:
+    for size in (2, 3, 5, 10, 30):
+        tail = scipy.stats.norm.cdf(math.sqrt(size / (size - 1)) * scipy.stats.t.ppf(0.025, size - 1))
+        assert widened(0.95, size) == pytest.approx(1.0 - 2.0 * tail, abs=1e-9)
+    assert widened(0.95, 10) == pytest.approx(0.983, abs=1e-3)
+    assert widened(0.95, 100_000) == pytest.approx(0.95, abs=1e-4)
+
+
+def test_a_difference_is_scipys_but_for_the_widening() -> None:
+    rng = np.random.default_rng(5)
+    ours, theirs = rng.normal(2.0, 1.0, 14), rng.normal(0.0, 3.0, 11)
+
+    def difference(x: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+        return interquartile_mean(x, axis=axis) - interquartile_mean(y, axis=axis)
+
+    low, high = difference_interval(ours, theirs, interquartile_mean)
+    theirs_interval = scipy.stats.bootstrap(
+        (ours, theirs), difference, method="percentile", confidence_level=widened(0.95, 11), n_resamples=10_000, rng=2
+    ).confidence_interval
+    assert np.allclose((low, high), theirs_interval, atol=0.05 * (high - low))
+
+
+def test_pairs_cancel_what_the_seed_does_to_both() -> None:
+    rng = np.random.default_rng(1)
+    seeds = rng.normal(0.0, 10.0, 10)
+    ours, theirs = seeds + 1.0 + rng.normal(0.0, 0.1, 10), seeds + rng.normal(0.0, 0.1, 10)
+    low, high = difference_interval(ours, theirs, paired=True)
+    assert low > 0.8 and high < 1.2
+    low, high = difference_interval(ours, theirs)
+    assert low < 0.0 < high
+    with pytest.raises(ValueError, match="paired"):
+        difference_interval(ours, theirs[:9], paired=True)
+
+
+def test_a_difference_without_numbers_has_no_interval() -> None:
+    for ours, theirs in (([1.0], [1.0, 2.0]), ([1.0, math.nan], [1.0, 2.0])):
+        assert all(math.isnan(edge) for edge in difference_interval(ours, theirs))
+        assert all(math.isnan(edge) for edge in improvement_interval(ours, theirs))
+
+
+@pytest.mark.parametrize("size", [5, 10])
+@pytest.mark.parametrize("kind", ["normal", "lognormal"])
+def test_intervals_of_a_difference_cover_as_often_as_they_say(size: int, kind: str) -> None:
+    """Interquartile means of a handful of seeds, the other group three times as spread; unwidened it is 0.80 to 0.90."""
+    rng = np.random.default_rng(7)
+    number = 300
+    ours, theirs = ([getattr(rng, kind)(size=size) * spread for _ in range(number)] for spread in (1.0, 3.0))
+    truth = 0.0
+    if kind == "lognormal":  # of a skewed distribution the mean of the middle half of so many, found by brute force
+        middle = interquartile_mean(rng.lognormal(size=(40_000, size))).mean()
+        truth = float(middle - 3.0 * middle)
+    intervals = [
+        difference_interval(x, y, interquartile_mean, resamples=800, seed=i)
+        for i, (x, y) in enumerate(zip(ours, theirs, strict=True))
+    ]
+    covered = np.mean([low <= truth <= high for low, high in intervals])
+    assert 0.91 <= covered <= 0.995
+
+
+def test_probability_of_improvement_by_hand_and_by_mann_and_whitney() -> None:
+    assert probability_of_improvement([3.0, 4.0], [1.0, 2.0]) == 1.0
+    assert probability_of_improvement([1.0, 2.0], [1.0, 2.0]) == 0.5
+    assert probability_of_improvement([1.0, 5.0], [2.0, 3.0]) == 0.5
+    assert probability_of_improvement([2.0, 3.0, 4.0], [1.0, 3.0, 5.0], paired=True) == 0.5
+    assert math.isnan(probability_of_improvement([], []))
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(0, 6, 12).astype(float), rng.integers(1, 7, 9).astype(float)
+    assert probability_of_improvement(x, y) == pytest.approx(scipy.stats.mannwhitneyu(x, y).statistic / (12 * 9))
+    low, high = improvement_interval(x, y)
+    assert low < probability_of_improvement(x, y) < high
+    assert improvement_interval([3.0, 4.0], [1.0, 2.0], paired=True) == (1.0, 1.0)
+
+
+def test_a_profile_is_the_share_above_and_counts_every_task_alike() -> None:
+    assert performance_profile([[1.0, 2.0, 3.0, 4.0]], [0.0, 2.0, 2.5, 9.0]).tolist() == [1.0, 0.5, 0.5, 0.0]
+    assert performance_profile([[1.0] * 9, [3.0]], [2.0]).tolist() == [0.5]
+    rng = np.random.default_rng(3)
+    groups, levels = [rng.normal(size=10), rng.normal(1.0, 2.0, 8)], np.linspace(-4, 5, 40)
+    profile = performance_profile(groups, levels)
+    area = np.mean([scipy.stats.ecdf(group).sf.evaluate(levels) for group in groups], axis=0)
+    assert np.allclose(profile, area)
+    low, high = profile_band(groups, levels)
+    assert (low <= profile + 1e-12).all() and (profile <= high + 1e-12).all() and (high - low).max() > 0.2
+    assert (np.diff(profile) <= 0).all()
+
+
+def test_a_bands_width_is_that_of_a_share() -> None:
+    """Half of 40 runs above: a binomial's spread."""
+    low, high = profile_band([np.arange(40.0)], [19.5])
+    assert high[0] - low[0] == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 40), rel=0.1)

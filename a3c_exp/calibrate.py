@@ -1,0 +1,137 @@
+"""``python -m a3c_exp.calibrate``: what a rollout, a gradient and an update cost here, for whoever predicts another machine."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from a3c_exp.assembly import Assembly, assemble
+from a3c_exp.compose import jobs
+from a3c_exp.core.errors import A3CError, ConfigError
+from a3c_exp.parallelism.workers import Member, StackedWorkers
+from a3c_exp.run_record import command, here, remember_command
+
+FILE = "costs.json"
+SIZES = (1, 2, 3, 4, 6, 8, 12)
+"""Workers of one process, stacked; up to as many as the configuration has."""
+_REPEATS = 20
+_WARM_UP = 30
+_SECONDS = 0.05  # of one repeat, at least
+
+_EPILOG = """\
+examples:
+  python -m a3c_exp.calibrate --out outputs/2026-11-22/10-00-00_worker_count_ablation
+      beside the runs of an ablation, so that the report on them predicts wall times for other machines
+  python -m a3c_exp.calibrate env=cartpole workers=6 --out .
+
+Takes about fifteen seconds of an otherwise idle machine. Overrides are those of python -m a3c_exp."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one process that hosts ``workers`` of them, stacked: of a rollout and a gradient of all their windows, and
+    of one update, each ``[repeats]``."""
+
+    workers: int
+    rollout: tuple[float, ...]
+    gradient: tuple[float, ...]
+    update: tuple[float, ...]
+
+
+def measure(assembly: Assembly, workers: int, repeats: int = _REPEATS, seconds: float = _SECONDS) -> Cost:
+    """Live windows of the task with so many stacked workers, and say what each part took.
+
+    Args:
+        assembly: of a configuration; its budget is ignored.
+        workers: how many, stacked in this process.
+        repeats: measurements of each.
+        seconds: how long one measurement lasts, at least.
+    """
+    task = replace(assembly.task, workers=workers, num_seeds=1)
+    members = [Member(task.seed, worker) for worker in range(workers)]
+    rounds, begun = np.zeros((2, workers), np.int64)
+    stacked = StackedWorkers(task, members, rounds, begun, lambda _: True)
+    weights = assembly.initial_states[0].weights.clone()
+    state = torch.zeros_like(assembly.initial_states[0].optimizer_state)
+    allowed = np.full(workers, task.learner.n_step)
+    rollout, gradient, update = [], [], []
+    updates = 0
+    try:
+        for _ in range(_WARM_UP):
+            stacked.round(allowed)
+        for _ in range(repeats):
+            stacked.acting = stacked.learning = pushing = 0.0
+            number, ends = 0, time.perf_counter() + seconds
+            while time.perf_counter() < ends:
+                gradients = stacked.round(allowed).gradients
+                began = time.perf_counter()
+                for k in range(workers):  # as hogwild does: a push, then a pull, worker by worker
+                    task.optimizer.step(weights, gradients[k], state, updates, 0.0)  # a rate of 0: the task stays what it was
+                    stacked.weights[k].copy_(weights)
+                    updates += 1
+                pushing += time.perf_counter() - began
+                number += 1
+            rollout.append(stacked.acting / number)
+            gradient.append(stacked.learning / number)
+            update.append(pushing / (number * workers))
+    finally:
+        stacked.close()
+    return Cost(workers, tuple(rollout), tuple(gradient), tuple(update))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and write ``costs.json``; 0 if it was written, 2 with one line on stderr if it could not be."""
+    remember_command(sys.argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m a3c_exp.calibrate",
+        description="Measure what a rollout, a gradient and an update cost on this machine.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration (default: env=pendulum)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {FILE} goes: a folder of runs")
+    options = parser.parse_intermixed_args(argv)
+    try:
+        _calibrate(options.overrides, options.out)
+    except A3CError as error:
+        print(f"a3c_exp.calibrate: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _calibrate(overrides: Sequence[str], out: Path) -> None:
+    target = out / FILE
+    if not out.is_dir():
+        raise ConfigError(f"{out} is no folder. Name one that holds runs: --out outputs/...")
+    if target.exists():
+        raise ConfigError(f"{target} is there already and is not overwritten. Move it away, or choose another --out")
+    assembly = assemble(jobs(list(overrides), multirun=False)[0].config)
+    torch.set_num_threads(1)
+    task = assembly.task
+    costs = []
+    print(f"{'workers':>9}{'rollout':>12}{'gradient':>12}{'update':>12}   microseconds a window, medians")
+    for workers in [size for size in SIZES if size <= task.workers]:
+        cost = measure(assembly, workers)
+        costs.append(cost)
+        each = [1e6 * float(np.median(values)) for values in (cost.rollout, cost.gradient, cost.update)]
+        print(f"{workers:>9}{each[0] / workers:>12.1f}{each[1] / workers:>12.1f}{each[2]:>12.1f}", flush=True)
+    content = {
+        "format": 1,
+        "command": command().replace("calibrate.py", "python -m a3c_exp.calibrate"),
+        "n_step": task.learner.n_step,
+        "costs": [vars(cost) for cost in costs],
+        **{key: value for key, value in here().items() if key in ("git", "versions", "machine", "host")},
+    }
+    with target.open("x") as file:
+        json.dump(content, file, indent=1)
+    print(f"\ncosts: {target}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
