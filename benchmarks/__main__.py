@@ -1,6 +1,6 @@
 """Measures a3c_exp on this machine.
 
-python -m benchmarks                         speed, memory, start-up, cartpole, solve, car_racing, driving, conv_gru
+python -m benchmarks                         speed, memory, start-up, cartpole, solve, car_racing, driving, conv_gru, reading
 python -m benchmarks speed --repeats 5       one of them
 python -m benchmarks --write-readme          and puts the tables into benchmarks/README.md
 """
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import car_racing, cartpole, conv_gru, driving, machine, memory, readme, solve, speed, startup
+from benchmarks import car_racing, cartpole, conv_gru, driving, machine, memory, reading, readme, solve, speed, startup
 from benchmarks.repeats import interleave
 from benchmarks.runs import Runs
 from benchmarks.table import Table, as_text, make_rows, write
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "car_racing": car_racing,
     "driving": driving,
     "conv_gru": conv_gru,
+    "reading": reading,
 }
 OUT = machine.ROOT / "outputs" / "benchmarks"
 

@@ -26,6 +26,7 @@ from a3c_exp.analysis.paper import AXES, CHARACTER, STYLE, paper, scale
 from a3c_exp.analysis.plots import PLOTS, Plot
 from a3c_exp.analysis.reading import FloatArray
 from a3c_exp.analysis.runs import Run
+from a3c_exp.analysis.sections import DOTS
 from a3c_exp.analysis.stats import MIN_SEEDS
 from a3c_exp.core.errors import A3CError
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MARKED = 30  # evaluations up to which each gets a dot
-_DOTS = 216  # an inch: 936 pixels wide, sharp on paper and on any screen
 _LONGEST = 12  # characters up to which a label is written at the end of its line
 
 
@@ -235,7 +235,7 @@ def _svg(figure: "Figure") -> str:
 
 def _png(figure: "Figure") -> bytes:
     target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=_DOTS, facecolor="white", metadata={"Software": None})
+    figure.savefig(target, format="png", dpi=DOTS, facecolor="white", metadata={"Software": None})
     return target.getvalue()
 
 

@@ -9,7 +9,7 @@ from a3c_exp.analysis.figures import Drawing
 from a3c_exp.analysis.plots import HEADINGS, Section
 from a3c_exp.analysis.provenance import Origin
 from a3c_exp.analysis.reading import printable
-from a3c_exp.analysis.sections import Section as Part
+from a3c_exp.analysis.sections import Placed
 from a3c_exp.analysis.tables import Cell, Table
 
 Inks = Mapping[Configuration, svg.Ink]
@@ -60,15 +60,22 @@ def figures(drawings: Sequence[Drawing], section: Section, heading: bool = True)
     return f'{title}<div class="{size}">\n' + "\n".join(items) + "\n</div>" if items else ""
 
 
-def part(content: Part, inks: Inks) -> str:
-    """A section with something to say of its own: in words, in verdicts, in figures, then what they rest on."""
-    lead = "".join(f'<p class="lead">{safe(text)}</p>' for text in content.lead)
-    items = [f"<figure>{item.inline}<figcaption>{safe(item.caption)}</figcaption></figure>" for item in content.figures]
-    size = "large" if any(item.plot.large for item in content.figures) else "small"
-    drawn = f'<div class="{size}">\n' + "\n".join(items) + "\n</div>" if items else ""
-    verdicts = [table(one, inks) for one in content.verdicts]
-    tables = [f"<h3>{safe(one.name)}</h3>\n{table(one, inks)}" for one in content.tables]
-    return section(content.identity, content.title, "\n".join(filter(None, [lead, *verdicts, drawn, *tables])))
+def part(content: Placed, inks: Inks) -> str:
+    """A section with something to say of its own: words, verdicts, what to doubt, pictures, then what it all rests on."""
+    found = content.section
+    drawn = [f"<figure>{item.inline}<figcaption>{safe(item.caption)}</figcaption></figure>" for item in content.pictures]
+    body = [
+        f'<p class="lead">{safe(found.lead)}</p>' if found.lead else "",
+        *(f"{_heading(one.name)}{table(one, inks)}" for one in content.verdicts),
+        notices(found.notes),
+        f'<div class="large">\n{chr(10).join(drawn)}\n</div>' if drawn else "",
+        *(f"{_heading(one.name)}{table(one, inks)}" for one in content.grounds),
+    ]
+    return section(content.identity, found.title, "\n".join(filter(None, body)))
+
+
+def _heading(name: str) -> str:
+    return "" if name == "Verdicts" else f"<h3>{safe(name)}</h3>\n"
 
 
 def contents(titles: Sequence[tuple[str, str]]) -> str:

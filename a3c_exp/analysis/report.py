@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from a3c_exp import __version__
-from a3c_exp.analysis import page, provenance, report_files, tables, versus, workers
+from a3c_exp.analysis import ablations, page, provenance, report_files, tables, versus, workers
 from a3c_exp.analysis.aggregate import Comparison, compare
 from a3c_exp.analysis.diagnostics import diagnostics_table
 from a3c_exp.analysis.figures import Drawing, colours, draw
@@ -17,7 +17,7 @@ from a3c_exp.analysis.plots import HEADINGS
 from a3c_exp.analysis.report_files import MARKER, check_replaceable
 from a3c_exp.analysis.results import Outcome, outcomes
 from a3c_exp.analysis.runs import Run, read_runs
-from a3c_exp.analysis.sections import Section
+from a3c_exp.analysis.sections import Placed, placed
 
 __all__ = ["MARKER", "Report", "check_replaceable", "make_report", "write_report"]
 
@@ -75,16 +75,15 @@ def make_report(
     content = _Content(_title(paths), comparison, found, inks, drawings, parts, shown)
     csvs = {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, found)}
     report_files.write(out, _page(content, [*written, *csvs]), {**csvs, **written})
-    told = [f"\n{part.title}: {sentence}" for part in parts for sentence in part.lead[:1]]
+    told = [f"\n{part.section.title}: {part.section.lead}" for part in parts]
     return Report(out / "index.html", content.title, comparison, "\n".join([tables.as_text(comparison, found), *told]))
 
 
-def _parts(runs: Sequence[Run], ignored: Sequence[str], against: tuple[str, str] | None) -> list[Section]:
+def _parts(runs: Sequence[Run], ignored: Sequence[str], against: tuple[str, str] | None) -> list[Placed]:
     """The sections that have verdicts, in the order in which they stand on the page."""
-    found: list[Section] = []
-    if against is not None:
-        found.append(versus.section(*versus.sides(against, runs), ignored))
-    return found
+    compared = versus.section(*versus.sides(against, runs), ignored) if against is not None else None
+    found = {"versus": compared, "ablations": ablations.section(runs)}
+    return [placed(identity, section) for identity, section in found.items() if section is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,7 @@ class _Content:
     outcomes: Sequence[Outcome]
     inks: page.Inks
     drawings: Sequence[Drawing]
-    parts: Sequence[Section]
+    parts: Sequence[Placed]
     tables: dict[str, tables.Table]
 
 
@@ -127,7 +126,7 @@ def _page(content: _Content, written: Sequence[str]) -> str:
         ("runs", "Single runs", drawn.get("runs", "")),
         ("origins", "What was run", page.origin_list(provenance.origins(comparison.runs))),
     ]
-    titles = [(part.identity, part.title) for part in content.parts]
+    titles = [(part.identity, part.section.title) for part in content.parts]
     titles += [(identity, title) for identity, title, body in bodies if body.strip()]
     sections = [page.part(part, inks) for part in content.parts]
     sections += [page.section(identity, title, body) for identity, title, body in bodies]

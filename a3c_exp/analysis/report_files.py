@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from a3c_exp.analysis.figures import Drawing
-from a3c_exp.analysis.sections import Section
+from a3c_exp.analysis.sections import Placed
 from a3c_exp.analysis.tables import Table, table_csv
 from a3c_exp.core.errors import RunDirectoryError
 
@@ -18,19 +18,21 @@ _OURS = re.compile(r"(figures|tables)/[\w-]+\.(svg|png|csv)")
 _FOLDERS = ("figures", "tables")
 
 
-def listed(drawings: Sequence[Drawing], parts: Sequence[Section], shown: Sequence[Table]) -> dict[str, str | bytes]:
+def listed(drawings: Sequence[Drawing], parts: Sequence[Placed], shown: Sequence[Table]) -> dict[str, str | bytes]:
     """The content of each file by its name: figures as SVG and PNG, tables as CSV; those of a part carry its name."""
     found: dict[str, str | bytes] = {}
-    for prefix, some in [("", drawings), *((f"{part.identity}_", part.figures) for part in parts)]:
-        for drawing in some:
-            name = f"figures/{prefix}{_plain(drawing.plot.name)}"
-            found[f"{name}.svg"] = drawing.file
-            if drawing.image:
-                found[f"{name}.png"] = drawing.image
-    for prefix, many in [("", shown), *((f"{part.identity}_", [*part.verdicts, *part.tables]) for part in parts)]:
-        for table in many:
-            found[f"tables/{prefix}{_plain(table.name)}.csv"] = table_csv(table)
+    for drawing in drawings:
+        found |= _figure(drawing.plot.name, drawing.file, drawing.image)
+    for part in parts:
+        for picture in part.pictures:
+            found |= _figure(f"{part.identity}_{picture.name}", picture.file, picture.image)
+    for prefix, many in [("", shown), *((f"{part.identity}_", part.section.tables) for part in parts)]:
+        found |= {f"tables/{prefix}{_plain(table.name)}.csv": table_csv(table) for table in many}
     return found
+
+
+def _figure(name: str, file: str, image: bytes) -> dict[str, str | bytes]:
+    return {f"figures/{_plain(name)}.svg": file} | ({f"figures/{_plain(name)}.png": image} if image else {})
 
 
 def manifest(names: Sequence[str]) -> str:

@@ -103,24 +103,22 @@ def section(ours: Side, theirs: Side, ignore: Sequence[str] = ()) -> Part:
     a, b = _told_apart(ours.name, theirs.name)
     columns = (*(("configuration",) if len(pairs) > 1 else ()), "measure", f"A: {a}", f"B: {b}", "seeds", "B less A",
                "B ahead in", "verdict")  # fmt: skip
-    verdicts = Table("A against B", columns, 2 if len(pairs) > 1 else 1, tuple(rows))
+    verdicts = Table("Verdicts", columns, 2 if len(pairs) > 1 else 1, tuple(rows))
     names = tuple((Cell(name), Cell(of_a), Cell(of_b)) for name, of_a, of_b in differing[:_SHOWN])
-    more = f", and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
-    lead = [_lead(rows, len(pairs) > 1)]
-    lead.append(
-        f"A and B differ in {len(differing)} value{'s' * (len(differing) != 1)} of their configuration{more}."
-        if differing
-        else "A and B have the same configuration: what differs between them is chance, the code or the machine."
-    )
+    what = Table("What differs", ("value", "A", "B"), 3, names)
+    return Part(f"{a} against {b}", _lead(rows, len(pairs) > 1), (verdicts,) * bool(rows) + (what,) * bool(names),
+                notes=tuple(_notes(differing, alone)))  # fmt: skip
+
+
+def _notes(differing: Sequence[tuple[str, str, str]], alone: int) -> list[str]:
+    notes = []
+    if not differing:
+        notes.append("A and B have the same configuration: what differs between them is chance, the code or the machine.")
+    if len(differing) > _SHOWN:
+        notes.append(f"A and B differ in {len(differing)} values of their configurations; the table has the first {_SHOWN}.")
     if alone:
-        lead.append(f"Without their like on the other side, and so not compared: {alone} configuration{'s' * (alone > 1)}.")
-    return Part(
-        "versus",
-        f"{a} against {b}",
-        tuple(lead),
-        (verdicts,) if rows else (),
-        tables=(Table("What differs", ("value", "A", "B"), 3, names),) if names else (),
-    )
+        notes.append(f"Without their like on the other side, and so not compared: {alone} configuration{'s' * (alone > 1)}.")
+    return notes
 
 
 def _pairs(together: Comparison, ours: Side, theirs: Side) -> tuple[list[tuple[str, str, str]], list[Pair], int]:

@@ -22,6 +22,7 @@ from a3c_exp.analysis.svg import OTHER, SERIES
 from a3c_exp.analysis.tables import bracketed, count, duration, plus_minus, rounded, summary_table
 from a3c_exp.analysis.workers import own_values
 from a3c_exp.report import main
+from tests.analysis.synthetic_ablations import Way, write_arm
 from tests.analysis.synthetic_runs import DEAD_PID, write_run, write_seeds
 
 EVERY_RUN_HAS = {
@@ -197,6 +198,21 @@ def test_the_csv_holds_every_run_in_full(report: Path) -> None:
     assert rows[5]["status"] == "killed"
     assert float(rows[5]["env_steps"]) == 6000
     assert rows[7]["reason"] == EVIL
+
+
+def test_the_verdicts_of_ablations_stand_first_and_beside_the_page(tmp_path: Path) -> None:
+    for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.9, speed=0.5))):
+        write_arm(tmp_path / "runs", "worker_count", "published", arm, way, seeds=5, episodes=30)
+    index = write_report([tmp_path / "runs"], tmp_path / "report")
+    text = index.read_text()
+    section = text[text.index('<section id="ablations">') : text.index('<section id="summary">')]
+    assert 'class="status supported"' in section
+    assert '<a href="#ablations">' in text
+    names = {path.relative_to(index.parent).as_posix() for path in index.parent.rglob("*.*")}
+    assert {"figures/ablations_worker_count_published.svg", "figures/ablations_worker_count_published.png",
+            "tables/ablations_verdicts_workers.csv", "tables/ablations_what_the_verdicts_rest_on.csv"} <= names  # fmt: skip
+    page = Page(text)
+    assert page.stack == [] and len(page.ids) == len(set(page.ids))
 
 
 def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from a3c_exp.analysis.report import write_report
+from tests.analysis.synthetic_ablations import Way, write_arm
 from tests.analysis.synthetic_runs import DEAD_PID, write_run
 
 BROWSER = next(
@@ -69,6 +70,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         root / "workers=12,seed=3", seed=3, workers=12, status="failed", reason="no room left on the device: " + "x" * 300
     )
     write_run(root / "workers=12,seed=4", seed=4, workers=12, status="running", pid=DEAD_PID, half_written=True)
+    for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.0, speed=0.5))):
+        write_arm(root / "ablation", "worker_count", "published", arm, way, seeds=5, episodes=30)
     return write_report([root], root.parent / "report", against=("workers=4", "workers=12"))
 
 

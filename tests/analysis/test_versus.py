@@ -43,15 +43,16 @@ def compared(a: Path, b: Path) -> Part:
 
 
 def verdicts(part: Part) -> dict[str, str]:
-    return {" ".join(cell.text for cell in row[: part.verdicts[0].words]): row[-1].text for row in part.verdicts[0].rows}
+    table = part.tables[0]
+    return {" ".join(cell.text for cell in row[: table.words]): row[-1].text for row in table.rows}
 
 
 def test_a_real_difference_is_found_and_named(tmp_path: Path) -> None:
     part = compared(side(tmp_path, "a", 8), side(tmp_path, "b", 8, shift=2000.0, config={"optimizer": {"lr": 3e-4}}))
     assert verdicts(part)["last evaluation"] == "B better"
     assert verdicts(part)["moving average at the end"] == "B better"
-    assert "B better by last evaluation" in part.lead[0]
-    assert [[cell.text for cell in row] for row in part.tables[0].rows] == [["optimizer.lr", "0.0001", "0.0003"]]
+    assert "B better by last evaluation" in part.lead
+    assert [[cell.text for cell in row] for row in part.tables[1].rows] == [["optimizer.lr", "0.0001", "0.0003"]]
     turned = compared(tmp_path / "b", tmp_path / "a")
     assert verdicts(turned)["last evaluation"] == "A better"
 
@@ -59,15 +60,15 @@ def test_a_real_difference_is_found_and_named(tmp_path: Path) -> None:
 def test_the_same_again_is_no_difference(tmp_path: Path) -> None:
     part = compared(side(tmp_path, "a", 8), side(tmp_path, "b", 8))
     assert set(verdicts(part).values()) == {"undecided"}
-    assert part.lead[0] == "Nothing that was measured tells A from B beyond chance."
-    assert "the same configuration" in part.lead[1]
+    assert part.lead == "Nothing that was measured tells A from B beyond chance."
+    assert "the same configuration" in part.notes[0]
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(1, "too few seeds"), (4, "too few seeds"), (5, "B better")])
 def test_no_verdict_from_fewer_than_five_seeds(tmp_path: Path, seeds: int, verdict: str) -> None:
     part = compared(side(tmp_path, "a", 5), side(tmp_path, "b", seeds, shift=50_000.0))
     assert verdicts(part)["last evaluation"] == verdict
-    assert ("Too few seeds" in part.lead[0]) == (seeds < 5)
+    assert ("Too few seeds" in part.lead) == (seeds < 5)
 
 
 def test_configurations_are_held_against_their_like(tmp_path: Path) -> None:
@@ -79,8 +80,8 @@ def test_configurations_are_held_against_their_like(tmp_path: Path) -> None:
     found = verdicts(part)
     assert found["workers=4 last evaluation"] == "undecided"
     assert found["workers=6 last evaluation"] == "B better"
-    assert "not compared: 1 configuration." in part.lead[-1]
-    assert [row[0].text for row in part.tables[0].rows] == ["gamma"]
+    assert "not compared: 1 configuration." in part.notes[0]
+    assert [row[0].text for row in part.tables[1].rows] == ["gamma"]
 
 
 def test_sides_that_have_no_like_are_taken_whole(tmp_path: Path) -> None:
@@ -88,8 +89,8 @@ def test_sides_that_have_no_like_are_taken_whole(tmp_path: Path) -> None:
         for workers in counts:
             side(tmp_path / name, f"w{workers}", 3, workers=workers)
     part = compared(tmp_path / "a", tmp_path / "b")
-    assert [[cell.text for cell in row] for row in part.tables[0].rows] == [["workers", "2, 4", "6, 8"]]
-    assert part.verdicts[0].rows[0][3].text == "6, 6"
+    assert [[cell.text for cell in row] for row in part.tables[1].rows] == [["workers", "2, 4", "6, 8"]]
+    assert part.tables[0].rows[0][3].text == "6, 6"
 
 
 def test_a_side_is_a_folder_or_conditions(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_the_verdicts_stand_first_on_the_page_and_beside_it(tmp_path: Path, caps
     assert "B better by last evaluation" in capsys.readouterr().out
     text = (out / "index.html").read_text()
     assert text.index('<section id="versus">') < text.index('<section id="summary">')
-    with (out / "tables" / "versus_a_against_b.csv").open() as file:
+    with (out / "tables" / "versus_verdicts.csv").open() as file:
         rows = {row["measure"]: row for row in csv.DictReader(file)}
     assert rows["last evaluation"]["verdict"] == "B better"
     assert float(rows["last evaluation"]["B less A"]) == pytest.approx(2000.0, rel=0.01)
@@ -134,6 +135,6 @@ def test_infinite_results_of_a_run_that_diverged_take_no_part(tmp_path: Path) ->
     a, b = side(tmp_path, "a", 6), side(tmp_path, "b", 6, shift=2000.0)
     raised(b / "seed=5" / "evaluations.jsonl", float("-inf"))
     part = compared(a, b)
-    row = part.verdicts[0].rows[0]
+    row = part.tables[0].rows[0]
     assert (row[0].text, row[3].text) == ("last evaluation", "6, 5")
     assert np.isfinite(float(row[4].text.replace(",", "")))
