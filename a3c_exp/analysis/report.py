@@ -71,10 +71,10 @@ def make_report(
     parts = _parts(runs, ignored, against)
     drawings = draw(comparison, inks)
     shown = _tables(comparison, found)
-    written = report_files.listed(drawings, parts, list(shown.values()))
     content = _Content(_title(paths), comparison, found, inks, drawings, parts, shown)
-    csvs = {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, found)}
-    report_files.write(out, _page(content, [*written, *csvs]), {**csvs, **written})
+    in_full = {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, found)}
+    written = report_files.listed(drawings, parts, [shown[name] for name in shown if name not in ("runs", "summary")]) | in_full
+    report_files.write(out, _page(content, list(written)), written)
     told = [f"\n{part.section.title}: {part.section.lead}" for part in parts]
     return Report(out / "index.html", content.title, comparison, "\n".join([tables.as_text(comparison, found), *told]))
 

@@ -15,7 +15,6 @@ from a3c_exp.analysis.configs import MISSING, as_text, filled_in, flatten, parse
 from a3c_exp.analysis.entries import RESULTS, Entry, last_object
 from a3c_exp.analysis.results import result
 from a3c_exp.analysis.runs import read_run
-from a3c_exp.core.errors import ConfigError
 from tests.analysis.synthetic_runs import DEAD_PID, write_run, write_seeds
 
 # What YAML makes of words that look like something else, and texts that it has to quote or fold.
@@ -143,7 +142,3 @@ def test_text_of_a_number_does_not_depend_on_its_notation() -> None:
     assert {as_text(value) for value in (1e-4, "1e-4", "0.0001", "1.0e-04")} == {"0.0001"}
     assert [as_text(value) for value in (True, None, [1.0, "2"], "a")] == ["true", "null", "[1, 2]", "a"]
     assert math.isnan(Entry(Path("nowhere")).result("evaluation"))
-    with pytest.raises(ConfigError, match="Did you mean workers"):
-        from a3c_exp.analysis.queries import check_key
-
-        check_key("worker", [])

@@ -217,7 +217,7 @@ def test_the_verdicts_of_ablations_stand_first_and_beside_the_page(tmp_path: Pat
 
 def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) -> None:
     tables = {path.stem: list(csv.DictReader(path.open())) for path in (report.parent / "tables").iterdir()}
-    assert tables.keys() == {"summary", "diagnostics", "troubles", "runs"}
+    assert tables.keys() == {"summary", "diagnostics", "troubles"}
     four = next(row for row in tables["summary"] if row["config.workers"] == "4")
     finals = [result(run).evaluation.mean for run in read_runs([sweep]) if run.config["workers"] == 4]
     assert float(four["evaluation_mean"]) == pytest.approx(sum(finals) / 3)
