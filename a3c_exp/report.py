@@ -62,7 +62,7 @@ def _main(options: argparse.Namespace) -> None:
         check_ready()  # before anything is made: a person who is not logged in should not have to wait to be told
         require_login()
     out: Path = options.out or (directories[0] / "report" if len(directories) == 1 else Path("report"))
-    report = make_report(directories, out, options.ignore, against)
+    report = make_report(directories, out, options.ignore, against, images=not options.no_png)
     print(report.text)
     print(f"\nreport: {report.index}")
     if options.wandb:
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a configuration value that makes no difference, and all below it (seed, num_seeds, name always); repeatable",
     )
+    parser.add_argument("--no-png", action="store_true", help="figures as SVG only, which takes a third less time")
     parser.add_argument(
         "--wandb", action="store_true", help="also make a report in W&B, from the runs that it has (needs a login)"
     )

@@ -29,8 +29,8 @@ _COLUMNS = (
 def diagnostics_table(comparison: Comparison, outcomes: Sequence[Outcome]) -> Table:
     """Means over a configuration's counted runs of each run's last tenth; columns that no run can fill are left out."""
     title = comparison.title or "configuration"
-    rows = [[item, *(_mean(item.counted, quantity, when) for _, quantity, when in _COLUMNS)] for item in outcomes]
-    shown = [i for i in range(len(_COLUMNS)) if any(math.isfinite(row[i + 1]) for row in rows)]
+    rows = [[_mean(item.counted, quantity, when) for _, quantity, when in _COLUMNS] for item in outcomes]
+    shown = [i for i in range(len(_COLUMNS)) if any(math.isfinite(row[i]) for row in rows)]
     names = (title, "policy lag", "largest", *(_COLUMNS[i][0] for i in shown))
     lags = [(item.mean(lambda one: one.policy_lag), _largest(item)) for item in outcomes]
     cells = [
@@ -38,7 +38,7 @@ def diagnostics_table(comparison: Comparison, outcomes: Sequence[Outcome]) -> Ta
             Cell(item.configuration.short, configuration=item.configuration),
             Cell(rounded(lag, 1.0)),
             Cell(count(most)),
-            *(Cell(_written(_COLUMNS[i][1], row[i + 1])) for i in shown),
+            *(Cell(_written(_COLUMNS[i][1], row[i])) for i in shown),
         )
         for item, row, (lag, most) in zip(outcomes, rows, lags, strict=True)
     ]

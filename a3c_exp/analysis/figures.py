@@ -26,7 +26,7 @@ from a3c_exp.analysis.paper import AXES, CHARACTER, STYLE, paper, scale
 from a3c_exp.analysis.plots import PLOTS, Plot
 from a3c_exp.analysis.reading import FloatArray
 from a3c_exp.analysis.runs import Run
-from a3c_exp.analysis.sections import DOTS
+from a3c_exp.analysis.sections import DOTS, QUICKLY
 from a3c_exp.analysis.stats import MIN_SEEDS
 from a3c_exp.core.errors import A3CError
 
@@ -66,8 +66,8 @@ def colours(comparison: Comparison, ranking: Sequence[float]) -> dict[Configurat
     return {item: next(inks) if i in best else svg.OTHER for i, item in enumerate(comparison.configurations)}
 
 
-def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink]) -> list[Drawing]:
-    """All plots for which there are numbers, but for those that only repeat another.
+def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink], images: bool = True) -> list[Drawing]:
+    """All plots for which there are numbers, but for those that only repeat another; as PNG too if ``images``.
 
     Raises:
         A3CError: matplotlib is not installed.
@@ -82,7 +82,7 @@ def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink]) -> list[Dra
         for plot in PLOTS:
             curves = {item: _curves(plot, item) for item in comparison.configurations}
             if any(curves.values()) and not _repeats(plot, comparison):
-                drawings.append(_draw(plot, comparison.title, curves, inks))
+                drawings.append(_draw(plot, comparison.title, curves, inks, images))
     return drawings
 
 
@@ -118,7 +118,9 @@ def _repeats(plot: Plot, comparison: Comparison) -> bool:
     )
 
 
-def _draw(plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks: dict[Configuration, svg.Ink]) -> Drawing:
+def _draw(
+    plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks: dict[Configuration, svg.Ink], images: bool
+) -> Drawing:
     named = [item for item in curves if curves[item] and inks[item] != svg.OTHER] if len(curves) > 1 else []
     longest = max((len(item.short) for item in named), default=0)
     at_ends = 0 < longest <= _LONGEST
@@ -147,14 +149,16 @@ def _draw(plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks
     scale(axes, plot, np.concatenate(heights))
     if at_ends:
         label_ends(figure, axes, ends)
-    page = _svg(figure)
+    page = file = _svg(figure)
     if named:
         add_legend(figure, title, [(item.short, inks[item].light) for item in named])
+        file = _svg(figure)
     words = f"{plot.title} against {AXES[plot.axis].lower()}"
     caption = f"{plot.note} {_reading(plot, several)}".rstrip()
     if left_out:
         caption += f" Left out of the bands: {left_out} run{'s' * (left_out > 1)} that did not get as far."
-    return Drawing(plot, svg.standalone(_svg(figure), words), svg.inline(page, plot.name, words), caption, _png(figure))
+    image = _png(figure) if images else b""
+    return Drawing(plot, svg.standalone(file, words), svg.inline(page, plot.name, words), caption, image)
 
 
 def _band(plot: Plot, curves: Sequence[Curve]) -> Band | None:
@@ -235,7 +239,7 @@ def _svg(figure: "Figure") -> str:
 
 def _png(figure: "Figure") -> bytes:
     target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=DOTS, facecolor="white", metadata={"Software": None})
+    figure.savefig(target, format="png", dpi=DOTS, facecolor="white", metadata={"Software": None}, pil_kwargs=QUICKLY)
     return target.getvalue()
 
 

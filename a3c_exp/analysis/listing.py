@@ -101,7 +101,8 @@ def by_time(entries: Iterable[Entry]) -> list[Entry]:
 
 def by_key(entries: Iterable[Entry], key: str, descending: bool = False) -> list[Entry]:
     """In order of a value, numbers before words; runs without it come last either way."""
-    known, unknown = [], []
+    known: list[Entry] = []
+    unknown: list[Entry] = []
     for entry in entries:
         value = entry.value(key)
         (unknown if value is MISSING or value is None else known).append(entry)

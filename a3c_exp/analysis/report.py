@@ -17,7 +17,7 @@ from a3c_exp.analysis.plots import HEADINGS
 from a3c_exp.analysis.report_files import MARKER, check_replaceable
 from a3c_exp.analysis.results import Outcome, outcomes
 from a3c_exp.analysis.runs import Run, read_runs
-from a3c_exp.analysis.sections import Placed, placed
+from a3c_exp.analysis.sections import Placed, Section, placed
 
 __all__ = ["MARKER", "Report", "check_replaceable", "make_report", "write_report"]
 
@@ -40,7 +40,11 @@ class Report:
 
 
 def write_report(
-    paths: Sequence[Path | str], out: Path | str, ignore: Iterable[str] = (), against: tuple[str, str] | None = None
+    paths: Sequence[Path | str],
+    out: Path | str,
+    ignore: Iterable[str] = (),
+    against: tuple[str, str] | None = None,
+    images: bool = True,
 ) -> Path:
     """Write the report on all runs at or below ``paths`` into ``out``; returns the path of its page.
 
@@ -49,17 +53,22 @@ def write_report(
         out: the report's own folder.
         ignore: names of configuration values that do not make a configuration of their own, besides seeds and names.
         against: two sides to hold against each other, each a folder of runs or conditions, as in ``versus.sides``.
+        images: whether to write the figures as PNG too, a third of the time.
 
     Raises:
         RunDirectoryError: no such directory, no runs there, or ``out`` holds files that are no report.
         ConfigError: a side means no runs.
         A3CError: matplotlib is not installed.
     """
-    return make_report(paths, out, ignore, against).index
+    return make_report(paths, out, ignore, against, images).index
 
 
 def make_report(
-    paths: Sequence[Path | str], out: Path | str, ignore: Iterable[str] = (), against: tuple[str, str] | None = None
+    paths: Sequence[Path | str],
+    out: Path | str,
+    ignore: Iterable[str] = (),
+    against: tuple[str, str] | None = None,
+    images: bool = True,
 ) -> Report:
     """As ``write_report``, with what there is to tell about it."""
     out, ignored = Path(out), tuple(ignore)
@@ -68,8 +77,8 @@ def make_report(
     comparison = compare(runs, ignored)
     found = outcomes(comparison.configurations)
     inks = colours(comparison, [item.mean(lambda one: one.moving_average) for item in found])
-    parts = _parts(runs, ignored, against)
-    drawings = draw(comparison, inks)
+    parts = [placed(identity, section, images) for identity, section in _sections(runs, ignored, against).items()]
+    drawings = draw(comparison, inks, images)
     shown = _tables(comparison, found)
     content = _Content(_title(paths), comparison, found, inks, drawings, parts, shown)
     in_full = {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, found)}
@@ -79,11 +88,13 @@ def make_report(
     return Report(out / "index.html", content.title, comparison, "\n".join([tables.as_text(comparison, found), *told]))
 
 
-def _parts(runs: Sequence[Run], ignored: Sequence[str], against: tuple[str, str] | None) -> list[Placed]:
-    """The sections that have verdicts, in the order in which they stand on the page."""
-    compared = versus.section(*versus.sides(against, runs), ignored) if against is not None else None
-    found = {"versus": compared, "ablations": ablations.section(runs)}
-    return [placed(identity, section) for identity, section in found.items() if section is not None]
+def _sections(runs: Sequence[Run], ignored: Sequence[str], against: tuple[str, str] | None) -> dict[str, Section]:
+    """What has verdicts, by its place on the page, in the order in which it stands there."""
+    found: dict[str, Section | None] = {
+        "versus": versus.section(*versus.sides(against, runs), ignored) if against is not None else None,
+        "ablations": ablations.section(runs),
+    }
+    return {identity: section for identity, section in found.items() if section is not None}
 
 
 @dataclass(frozen=True, eq=False)

@@ -139,7 +139,7 @@ def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
 
 
 def figures_of(folder: Path) -> set[str]:
-    out = write_report([folder], folder.parent / "report").parent
+    out = write_report([folder], folder.parent / "report", images=False).parent
     return {path.stem for path in (out / "figures").iterdir()}
 
 
@@ -167,7 +167,7 @@ def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
 
 def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path) -> None:
     folder = write_seeds(tmp_path / "many", episodes=8)
-    text = write_report([folder], folder / "report").read_text()
+    text = write_report([folder], folder / "report", images=False).read_text()
     assert "<b>3 runs</b> of <b>1 configuration</b>, 3 seeds: 3 finished." in text
     assert "shared one process" in text and 'id="troubles"' not in text
     write_run(tmp_path / "alone", episodes=8, workers=6)
@@ -187,7 +187,7 @@ def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Pa
         ["0, 1", "learning rate", "1", "0.1", "0.01"],
         ["3", "learning rate", "0.2", "0.3", "\N{EN DASH}"],
     ]
-    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report").read_text()
+    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report", images=False).read_text()
 
 
 def test_the_csv_holds_every_run_in_full(report: Path) -> None:
@@ -233,7 +233,7 @@ def test_an_earlier_reports_files_do_not_stay_and_a_persons_do(tmp_path: Path) -
     out = write_report([many], tmp_path / "report").parent
     (out / "figures" / "mine.svg").write_text("precious")
     assert (out / "figures" / "max_probability.png").is_file()
-    write_report([few], out)
+    write_report([few], out, images=False)
     assert not list((out / "figures").glob("max_probability.*"))
     assert (out / "figures" / "mine.svg").read_text() == "precious"
     assert not list(out.rglob(".*"))  # nothing half-written
@@ -275,17 +275,17 @@ def test_the_command_says_where_the_report_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = write_run(tmp_path / "run", episodes=4, evaluations=0, overrides=["note=$x \x1b[31m{y}", "seed=0"])
-    assert main([str(run)]) == 0
+    assert main([str(run), "--no-png"]) == 0
     out = capsys.readouterr().out
     assert f"report: {run / 'report' / 'index.html'}" in out
     assert "1 finished" in out
     assert "\x1b" not in out
     assert re.search(r"  -\d", out)  # a true minus sign would be a question mark on some terminals
     assert "note=$x" in (run / "report" / "index.html").read_text()
-    assert main([str(run)]) == 0  # its own report it replaces
+    assert main([str(run), "--no-png"]) == 0  # its own report it replaces
     monkeypatch.chdir(tmp_path)
     other = write_run(tmp_path / "other", episodes=4, status="running", pid=os.getpid())
-    assert main([str(run), str(other)]) == 0
+    assert main([str(run), str(other), "--no-png"]) == 0
     assert (tmp_path / "report" / "index.html").is_file()
 
 
@@ -293,7 +293,7 @@ def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").touch()
-    text = write_report([tmp_path], tmp_path / "report").read_text()
+    text = write_report([tmp_path], tmp_path / "report", images=False).read_text()
     assert "run.json is empty" in text
     assert "<figure>" not in text
 
