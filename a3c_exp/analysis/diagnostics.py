@@ -16,7 +16,7 @@ _END = 0.1  # the share of a run that its end is
 
 _COLUMNS = (
     ("entropy at first", "entropy", "start"),
-    ("in the end", "entropy", "end"),
+    ("entropy in the end", "entropy", "end"),
     ("largest probability", "max_probability", "end"),
     ("explained variance", "explained_variance", "end"),
     ("value less earned", "value.excess", "end"),

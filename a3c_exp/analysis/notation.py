@@ -25,6 +25,8 @@ def plus_minus(value: float, deviation: float) -> str:
     """``-0.612 ± 0.034``, both to the digits that the deviation warrants; without it for a single seed."""
     if not math.isfinite(deviation):
         return rounded(value)
+    if deviation < 1e-9 * abs(value):  # what is left of equal numbers after adding them up
+        deviation = 0.0
     return f"{rounded(value, deviation)} ± {rounded(deviation, deviation)}"
 
 

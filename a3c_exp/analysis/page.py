@@ -13,6 +13,7 @@ from a3c_exp.analysis.sections import Placed
 from a3c_exp.analysis.tables import Cell, Table
 
 Inks = Mapping[Configuration, svg.Ink]
+_LONG_NOTE = 28  # characters, from which on it may take several lines
 _CLASSES = {ink: f"s{index}" for index, ink in enumerate((*svg.SERIES, svg.OTHER))}
 
 
@@ -120,7 +121,8 @@ def _cell(cell: Cell, index: int, content: Table, inks: Inks) -> str:
     if cell.status:
         body = f'<span class="status {safe(cell.status)}">{body}</span>'
     if cell.note:
-        body += f" <small>{safe(cell.note)}</small>"
+        kind = ' class="long"' if len(cell.note) > _LONG_NOTE else ""
+        body += f" <small{kind}>{safe(cell.note)}</small>"
     if index == 0:
         return f'<th scope="row">{body}</th>'
     return f"<td{_numeric(index, content)}>{body}</td>"

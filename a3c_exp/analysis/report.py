@@ -22,6 +22,9 @@ from a3c_exp.analysis.sections import Placed, Section, placed
 __all__ = ["MARKER", "Report", "check_replaceable", "make_report", "write_report"]
 
 
+_SHORT = {"workers": "Workers", "troubles": "What failed"}  # titles as the list of contents has them
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """A report that was written.
@@ -138,7 +141,7 @@ def _page(content: _Content, written: Sequence[str]) -> str:
         ("origins", "What was run", page.origin_list(provenance.origins(comparison.runs))),
     ]
     titles = [(part.identity, part.section.title) for part in content.parts]
-    titles += [(identity, title) for identity, title, body in bodies if body.strip()]
+    titles += [(identity, _SHORT.get(identity, title)) for identity, title, body in bodies if body.strip()]
     sections = [page.part(part, inks) for part in content.parts]
     sections += [page.section(identity, title, body) for identity, title, body in bodies]
     template = Template(files("a3c_exp.analysis").joinpath("report.html").read_text(encoding="utf-8"))

@@ -327,6 +327,7 @@ def test_numbers_are_rounded_to_what_is_known_of_them() -> None:
     assert plus_minus(2.0, float("nan")) == "2.000"
     assert plus_minus(float("nan"), float("nan")) == rounded(float("inf")) == count(float("nan")) == "\N{EN DASH}"
     assert plus_minus(1.0, 0.0) == "1.000 ± 0"
+    assert plus_minus(22_776.5, 4e-12) == "22,776 ± 0"
     assert bracketed((-990.3, -633.0)) == "[\N{MINUS SIGN}990, \N{MINUS SIGN}633]"
     assert bracketed((float("nan"), 1.0)) == ""
     assert count(4_000_000.0) == "4,000,000"

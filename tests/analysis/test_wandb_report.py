@@ -33,6 +33,7 @@ def test_runs_are_grouped_by_what_differs_or_by_the_ablations_arm(tmp_path: Path
     assert grouping(compare(read_runs([tmp_path / "b"]), ["ablation"])) == ["group", "jobType"]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its own, by the dozen
 def test_the_report_is_built_of_the_figures_panels(tmp_path: Path) -> None:
     pytest.importorskip("wandb_workspaces", reason='wandb-workspaces is not installed: pip install "a3c_exp[report]"')
     for workers, identity in ((4, "abcd1234"), (6, "efgh5678")):
