@@ -22,7 +22,6 @@ SIZES = (1, 2, 3, 4, 6, 8, 12)
 """Workers of one process, stacked; up to as many as the configuration has."""
 _REPEATS = 20
 _WARM_UP = 30
-_SECONDS = 0.05  # of one repeat, at least
 
 _EPILOG = """\
 examples:
@@ -30,7 +29,7 @@ examples:
       beside the runs of an ablation, so that the report on them predicts wall times for other machines
   python -m a3c_exp.calibrate env=cartpole workers=6 --out .
 
-Takes about fifteen seconds of an otherwise idle machine. Overrides are those of python -m a3c_exp."""
+Takes about fifteen seconds of an otherwise idle machine; --seconds for longer. Overrides are those of python -m a3c_exp."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,14 @@ class Cost:
     update: tuple[float, ...]
 
 
-def measure(assembly: Assembly, workers: int, repeats: int = _REPEATS, seconds: float = _SECONDS) -> Cost:
+def measure(assembly: Assembly, workers: int, seconds: float, repeats: int = _REPEATS) -> Cost:
     """Live windows of the task with so many stacked workers, and say what each part took.
 
     Args:
         assembly: of a configuration; its budget is ignored.
         workers: how many, stacked in this process.
-        repeats: measurements of each.
-        seconds: how long one measurement lasts, at least.
+        seconds: how long to measure, all in all.
+        repeats: into how many measurements to cut that.
     """
     task = replace(assembly.task, workers=workers, num_seeds=1)
     members = [Member(task.seed, worker) for worker in range(workers)]
@@ -67,7 +66,7 @@ def measure(assembly: Assembly, workers: int, repeats: int = _REPEATS, seconds: 
             stacked.round(allowed)
         for _ in range(repeats):
             stacked.acting = stacked.learning = pushing = 0.0
-            number, ends = 0, time.perf_counter() + seconds
+            number, ends = 0, time.perf_counter() + seconds / repeats
             while time.perf_counter() < ends:
                 gradients = stacked.round(allowed).gradients
                 began = time.perf_counter()
@@ -96,17 +95,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration (default: env=pendulum)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {FILE} goes: a folder of runs")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, metavar="S", help="to measure each number of workers (default: 1)"
+    )
     options = parser.parse_intermixed_args(argv)
     try:
-        _calibrate(options.overrides, options.out)
+        _calibrate(options.overrides, options.out, options.seconds)
     except A3CError as error:
         print(f"a3c_exp.calibrate: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _calibrate(overrides: Sequence[str], out: Path) -> None:
+def _calibrate(overrides: Sequence[str], out: Path, seconds: float) -> None:
     target = out / FILE
+    if not 0.0 < seconds < 3600.0:
+        raise ConfigError(f"--seconds is {seconds:g}, but it is above 0 and below 3600. Try --seconds 1")
     if not out.is_dir():
         raise ConfigError(f"{out} is no folder. Name one that holds runs: --out outputs/...")
     if target.exists():
@@ -117,7 +121,7 @@ def _calibrate(overrides: Sequence[str], out: Path) -> None:
     costs = []
     print(f"{'workers':>9}{'rollout':>12}{'gradient':>12}{'update':>12}   microseconds a window, medians")
     for workers in [size for size in SIZES if size <= task.workers]:
-        cost = measure(assembly, workers)
+        cost = measure(assembly, workers, seconds)
         costs.append(cost)
         each = [1e6 * float(np.median(values)) for values in (cost.rollout, cost.gradient, cost.update)]
         print(f"{workers:>9}{each[0] / workers:>12.1f}{each[1] / workers:>12.1f}{each[2]:>12.1f}", flush=True)

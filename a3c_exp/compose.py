@@ -23,6 +23,9 @@ CONFIG_DIR = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent
 """The config groups: inside the package once installed, beside it in a checkout."""
 
 
+_OF_ABLATIONS = {"arm": "workers_12", "control": "fair"}
+
+
 @dataclass(frozen=True)
 class Job:
     """One run that a command line asks for.
@@ -61,30 +64,36 @@ def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -
         raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
     found = []
     with _composer():
-        plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
-        parsed = [*_own_sweep(plain, parsed, multirun, search), *parsed]
+        parsed = [*_own_sweep(parsed, multirun, search), *parsed]
         for choice in itertools.product(*(_values(override) for override in parsed)):
             found.append(_job(choice, search))
     _refuse_twins(found)
     return found
 
 
-def _own_sweep(plain: tuple[str, ...], typed: Sequence[Override], multirun: bool, search: Sequence[str]) -> list[Override]:
+def _own_sweep(typed: Sequence[Override], multirun: bool, search: Sequence[str]) -> list[Override]:
     """What the composed configuration itself asks to be swept (``hydra.sweeper.params``, as an ablation does) and nobody typed.
 
     Raises:
         ConfigError: there is something to sweep, and the command is for one run.
     """
-    sweeper = _composed(plain, search).hydra.sweeper
+    plain = tuple(override.input_line or "" for override in typed if not override.is_sweep_override())
+    if not search and not any(text.startswith(("+", "hydra.")) for text in plain):
+        return []  # nothing else can bring a sweep with it, and composing takes its time
+    try:
+        sweeper = _composed(plain, search).hydra.sweeper
+    except ConfigError:
+        return []  # each run's own composition says what is wrong, or that its sweep mends it
     if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
         return []  # another sweeper knows itself what it does with its parameters
     keys = {override.get_key_element() for override in typed}
     params = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
-    if params and not multirun:
+    found = _parse([f"{key}={value}" for key, value in params.items()])
+    if found and not multirun:
         what = next((text for text in plain if text.startswith("+ablation=")), "this configuration")
-        each = " ".join(f"{key}={value.split(',')[0]}" for key, value in params.items())
+        each = " ".join(_values(override)[0] for override in found)
         raise ConfigError(f"{what} is a sweep over {' and '.join(params)}. Add -m at the end of the command, or choose: {each}")
-    return _parse([f"{key}={value}" for key, value in params.items()])
+    return found
 
 
 def _composed(overrides: tuple[str, ...], search: Sequence[str]) -> DictConfig:
@@ -183,6 +192,8 @@ def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] 
 
 
 def _unknown_key(key: str, overrides: Sequence[str], searched: Sequence[str]) -> str:
+    if key in _OF_ABLATIONS:
+        return f"{key} chooses within an ablation. Try +ablation=worker_count {key}={_OF_ABLATIONS[key]}"
     if key in _groups():
         options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
         typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")

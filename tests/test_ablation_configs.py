@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from a3c_exp.analysis.ablations import section
-from a3c_exp.analysis.protocols import TITLES, VARIED, protocols
+from a3c_exp.analysis.protocols import TITLES, VARIED, WORDS, protocols
 from a3c_exp.analysis.runs import read_runs
 from a3c_exp.assembly import assemble
 from a3c_exp.compose import CONFIG_DIR, Job, jobs
@@ -129,7 +129,7 @@ def test_an_ablation_without_m_is_refused_with_what_to_type() -> None:
 
 def test_every_ablation_and_control_has_words_for_a_page() -> None:
     controls = {path.stem for path in (CONFIG_DIR / "control").glob("*.yaml")}
-    assert controls | {"worker_range", "staleness"} == set(TITLES)
+    assert controls | {"worker_range", "staleness"} == set(TITLES) == set(WORDS)
     assert {*VARIED, "max_episode_steps", "worker_count"} == set(ABLATIONS)
     for name in ABLATIONS:
         assert set(swept(name).get("control", [])) <= controls

@@ -26,6 +26,7 @@ def config(*overrides: str):
         ("env=pendulm", "Did you mean env=pendulum?"),
         ("experiment=cartpole_tuned", "it takes a plus: +experiment=cartpole_tuned"),
         ("+experiment=cartpole_tund", "Did you mean +experiment=cartpole_tuned?"),
+        ("arm=workers_4", "Try +ablation=worker_count arm="),
         ("truncation=stop", "truncation is stop, but it is one of end, ignore"),
         ("num_seeds=0", "num_seeds is 0, but it is at least 1"),
         ("max_updates=0", "max_updates is 0, but it is at least 1"),

@@ -9,7 +9,7 @@ from a3c_exp.analysis import svg
 from a3c_exp.analysis.aggregate import Axis, Configuration, Curve, quartile_band
 from a3c_exp.analysis.lags import lag_shares
 from a3c_exp.analysis.measures import THRESHOLD, Measure, learning_curve
-from a3c_exp.analysis.panels import Picture, below, grid, legend
+from a3c_exp.analysis.panels import Picture, Room, below, ends_inside, grid, legend
 from a3c_exp.analysis.paper import AXES, compact
 from a3c_exp.analysis.protocols import Protocol, arm_label
 from a3c_exp.analysis.runs import Run
@@ -33,7 +33,9 @@ def report_curves(protocol: Protocol) -> Picture | None:
     if not any(curves.values()):
         return None
     subject = _NAMES.get(protocol.ablation, protocol.ablation)
-    figure, axes = grid(f"{subject}, {protocol.title}", [arm_label("", arm) for arm in arms], rows=2, height=92.0)
+    figure, axes = grid(
+        f"{subject}, {protocol.title}", [arm_label("", arm) for arm in arms], 2, height=92.0, room=Room(top=46.0)
+    )
     for measure, row in zip(measures, axes, strict=True):
         drawn = [item for arm in arms for item in curves[measure, arm]]
         low, high = _limits(drawn)
@@ -41,8 +43,8 @@ def report_curves(protocol: Protocol) -> Picture | None:
             _draw(one, curves[measure, arm], ink.light)
             one.axhline(THRESHOLD[measure], color=svg.TEXT.light, linewidth=0.6, linestyle=(0, (1, 3)))
             one.set_ylim(low, high)
-            _ticks(one, first=one is row[0])
             one.set_xlim(0.0, max((item.x[-1] for item in curves[measure, arm]), default=1.0))
+            _ticks(one, first=one is row[0], last=row is axes[-1])
         place = row[0].get_position()
         lift = 0.5 if measure == "evaluation" else 1.6  # lines of text above the panels
         figure.text(
@@ -74,7 +76,7 @@ def lag_picture(deterministic: Protocol, hogwild: Protocol) -> Picture | None:
     if not arms or not all(found is not None for found in shares.values()):
         return None
     title = f"Policy lag, {_NAMES.get(hogwild.ablation, hogwild.ablation).lower()}"
-    figure, axes = grid(title, [arm_label("", arm) for arm in arms], height=90.0)
+    figure, axes = grid(title, [arm_label("", arm) for arm in arms], height=90.0, room=Room(top=52.0))
     highest = max(float(found.y.max()) for found in shares.values() if found is not None)
     for arm, one in zip(arms, axes[0], strict=True):
         farthest = 1.0
@@ -113,14 +115,15 @@ def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
     return float(low) - margin, float(high) + margin
 
 
-def _ticks(axes: "Axes", first: bool) -> None:
+def _ticks(axes: "Axes", first: bool, last: bool = True) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(2))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
-    axes.tick_params(labelleft=first, labelsize=8.0)
+    ends_inside(axes)
+    axes.tick_params(labelleft=first, labelbottom=last, labelsize=8.0)
 
 
 def curves_of(runs: Sequence[Run], measure: Measure, axis: Axis) -> list[Curve]:

@@ -10,11 +10,20 @@ from a3c_exp.analysis import svg
 from a3c_exp.analysis.ablation_curves import curves_of
 from a3c_exp.analysis.costs import REPORTS_CORES, Costs, seconds
 from a3c_exp.analysis.measures import THRESHOLD, Measure, numbers
-from a3c_exp.analysis.panels import SMALL, Picture, Room, below, grid, legend
+from a3c_exp.analysis.panels import SMALL, Picture, Room, below, ends_inside, grid, legend
 from a3c_exp.analysis.paper import CHARACTER, compact
 from a3c_exp.analysis.protocols import Protocol, arm_label
 from a3c_exp.analysis.reading import FloatArray
-from a3c_exp.analysis.stats import MIN_SEEDS, bootstrap_interval, interquartile_mean, performance_profile, profile_band, widened
+from a3c_exp.analysis.stats import (
+    MIN_SEEDS,
+    NO_INTERVAL,
+    Interval,
+    bootstrap_interval,
+    interquartile_mean,
+    performance_profile,
+    profile_band,
+    widened,
+)
 from a3c_exp.analysis.verdicts import Answer, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -30,7 +39,12 @@ INKS: dict[Answer, svg.Ink] = {
 
 _REACH = 5.0  # effects are drawn up to five times what is clear
 _ROW = 13.0  # points
-_WORDS = {"worker_range": "Workers", "staleness": "Policy lag", "n_step": "Window"}
+_WORDS = {"worker_range": "Workers", "staleness": "Updates between pull and push", "n_step": "Steps of a window"}
+_HEADINGS = {
+    "worker_range": "One worker to thirty-two",
+    "staleness": "Twelve workers, gradients as stale as told",
+    "n_step": "How much the window matters",
+}
 
 
 def effect_picture(verdicts: Sequence[Verdict]) -> Picture | None:
@@ -47,7 +61,7 @@ def effect_picture(verdicts: Sequence[Verdict]) -> Picture | None:
     labels = _row_labels(rows, several=len(conclusion.changes) > 1)
     left = min(150.0, 8.0 + 0.86 * CHARACTER * max(map(len, labels)))
     heads = [part.says for part in conclusion.parts]
-    room = Room(left=left, top=50.0, between=8.0)
+    room = Room(left=left, top=50.0, between=13.0)
     figure, axes = grid(f"{conclusion.number}. {conclusion.title}", heads, height=_ROW * len(rows) + 6.0, room=room)
     for column, part in enumerate(conclusion.parts):
         one = axes[0][column]
@@ -62,7 +76,7 @@ def effect_picture(verdicts: Sequence[Verdict]) -> Picture | None:
         one.set_yticks(
             [-float(height) for height in range(len(rows))], labels if column == 0 else [""] * len(rows), fontsize=SMALL
         )
-        one.set_xticks([-4, -2, 0, 2, 4], ["\N{MINUS SIGN}4", "\N{MINUS SIGN}2", "0", "2", "4"], fontsize=SMALL)
+        one.set_xticks([-4, -1, 1, 4], ["\N{MINUS SIGN}4", "\N{MINUS SIGN}1", "1", "4"], fontsize=SMALL)
         one.grid(False)
     style: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.0}
     legend(figure, [(name, {**style, "color": ink.light}) for name, ink in INKS.items()])
@@ -83,12 +97,14 @@ def range_picture(protocols: Sequence[Protocol], ablation: str, task: str = "") 
         task: to be told in the title.
     """
     arms = list(dict.fromkeys(arm for protocol in protocols for arm in protocol.arms))
-    told = {(index, arm): _ends(protocol, arm) for index, protocol in enumerate(protocols) for arm in arms}
+    told = {(index, arm): ends(protocol, arm) for index, protocol in enumerate(protocols) for arm in arms}
     if not arms or not any(values.size for pair in told.values() for values in pair):
         return None
     word = _WORDS.get(ablation, ablation)
-    heads = ["End: evaluation, last tenth", "On the way: its mean"]
-    figure, axes = grid(f"{word}{', ' * bool(task)}{task}", heads, height=110.0, room=Room(top=52.0))
+    heads = ["at the end", "on the way"]
+    title = _HEADINGS.get(ablation, ablation.replace("_", " ")) + (f" on {task}" if task else "")
+    several = len(protocols) > 1
+    figure, axes = grid(title, heads, height=110.0, room=Room(top=52.0 if several else 36.0))
     for place, one in enumerate(axes[0]):
         for index, ink in zip(range(len(protocols)), svg.SERIES, strict=False):
             shift = (index - (len(protocols) - 1) / 2) * 0.22
@@ -100,36 +116,37 @@ def range_picture(protocols: Sequence[Protocol], ablation: str, task: str = "") 
     high = max(one.get_ylim()[1] for one in axes[0])
     for one in axes[0]:
         one.set_ylim(low, high)
-    names = [protocol.title.rpartition(", ")[2] if task else protocol.title for protocol in protocols]
-    legend(
-        figure,
-        [(name, {"color": ink.light, "marker": "o", "markersize": 3.5}) for name, ink in zip(names, svg.SERIES, strict=False)],
-    )
+    names = [protocol.title.rpartition(", ")[2] for protocol in protocols]
+    if several:
+        look: dict[str, Any] = {"marker": "o", "markersize": 3.5}
+        legend(figure, [(name, {**look, "color": ink.light}) for name, ink in zip(names, svg.SERIES, strict=False)])
     below(figure, word)
-    caption = "Interquartile mean over seeds with its 95 % bootstrap interval; small dots: single seeds."
-    name = f"range_{ablation}{'_' * bool(task)}{task.lower()}"
-    return Picture(name, f"{word}: end and way{' on ' * bool(task)}{task}", caption, figure)
+    caption = (
+        "Return of the standard evaluation: mean of the last tenth of a run, and of the whole. Interquartile mean over seeds "
+        "with its 95 % bootstrap interval; small dots: single seeds."
+    )
+    name = f"range_{ablation}_{task.lower()}" if task else f"range_{ablation}"
+    return Picture(name, title, caption, figure)
 
 
 def profile_picture(protocols: Sequence[Protocol]) -> Picture | None:
     """Share of seeds that end above each return, for two protocols side by side; ``None`` with too few seeds."""
-    shown = [one for one in protocols if all(_ends(one, arm)[0].size >= MIN_SEEDS for arm in one.arms)][:2]
+    shown = [one for one in protocols if all(ends(one, arm)[0].size >= MIN_SEEDS for arm in one.arms)][:2]
     if not shown:
         return None
-    ends = [{arm: _ends(protocol, arm)[0] for arm in protocol.arms} for protocol in shown]
-    whole = np.concatenate([values for one in ends for values in one.values()])
+    told = [{arm: ends(protocol, arm)[0] for arm in protocol.arms} for protocol in shown]
+    whole = np.concatenate([values for one in told for values in one.values()])
     margin = 0.05 * max(float(np.ptp(whole)), 1e-9)
     levels = np.linspace(whole.min() - margin, whole.max() + margin, 121)
     figure, axes = grid("Seeds that end above each return", [one.title for one in shown], height=100.0, room=Room(top=52.0))
-    for one, groups in zip(axes[0], ends, strict=True):
+    for one, groups in zip(axes[0], told, strict=True):
         for values, ink in zip(groups.values(), svg.SERIES, strict=False):
             low, high = profile_band([values], levels)
             one.fill_between(levels, low, high, color=ink.light, alpha=0.15, linewidth=0)
             one.plot(levels, performance_profile([values], levels), color=ink.light, linewidth=1.6)
         one.set_ylim(0.0, 1.03)
         _sparse(one, first=one is axes[0][0])
-    entries = [(arm_label("", arm), {"color": ink.light}) for arm, ink in zip(shown[0].arms, svg.SERIES, strict=False)]
-    legend(figure, entries)
+    legend(figure, [(arm_label("", arm), {"color": ink.light}) for arm, ink in zip(shown[0].arms, svg.SERIES, strict=False)])
     below(figure, "Evaluation return, mean of the last tenth of a run")
     title = f"Performance profiles, {shown[0].ablation.replace('_', ' ')}"
     caption = "Higher and further right is better; band: pointwise 95 % bootstrap interval over seeds."
@@ -144,15 +161,18 @@ def clock_picture(costs: Costs, episodes: int = 1000, steps: int = 4000) -> Pict
     windows = episodes * steps / costs.n_step
     highest = 0.0
     for one, stacked in zip(axes[0], (False, True), strict=True):
-        for workers, ink in zip((12, 6, 4), svg.SERIES, strict=False):
+        for workers, ink, width in zip(
+            (12, 6, 4), svg.SERIES, (3.4, 2.2, 1.2), strict=False
+        ):  # where they coincide, all are seen
             minutes = np.array([seconds(costs, workers, int(count), windows, stacked) for count in cores]) / 60.0  # [cores, R]
             low, middle, high = np.quantile(minutes, (0.025, 0.5, 0.975), axis=1)
             one.fill_between(cores, low, high, color=ink.light, alpha=0.15, linewidth=0, step="mid")
-            one.step(cores, middle, where="mid", color=ink.light, linewidth=1.5)
+            one.step(cores, middle, where="mid", color=ink.light, linewidth=width)
             highest = max(highest, float(high.max()))
         one.axvline(REPORTS_CORES, color=svg.TEXT.light, linewidth=0.7, linestyle=(0, (1, 3)))
         one.set_xlim(1.0, 16.0)
         one.set_xticks([1, 4, 8, 12, 16], ["1", "4", "8", "12", "16"], fontsize=SMALL)
+        ends_inside(one)
         one.tick_params(axis="y", labelsize=8.0, labelleft=one is axes[0][0])
     for one in axes[0]:
         one.set_ylim(0.0, 1.08 * highest)
@@ -165,7 +185,7 @@ def clock_picture(costs: Costs, episodes: int = 1000, steps: int = 4000) -> Pict
     return Picture("clock_predicted", "Predicted wall time over cores", caption, figure)
 
 
-def _ends(protocol: Protocol, arm: str) -> tuple[FloatArray, FloatArray]:
+def ends(protocol: Protocol, arm: str) -> tuple[FloatArray, FloatArray]:
     """Of each run of a group: its evaluation at the end, and on the way; both ``[runs]``."""
     measure: Measure = "evaluation"
     curves = curves_of(protocol.arms.get(arm, ()), measure, "env_step")
@@ -201,11 +221,20 @@ def _effect(axes: "Axes", height: float, finding: Finding, square: bool) -> None
 def _range(axes: "Axes", groups: Sequence[FloatArray], shift: float, colour: str) -> None:
     centres = [(index + shift, float(interquartile_mean(values))) for index, values in enumerate(groups) if values.size]
     for index, values in enumerate(groups):
-        axes.plot(np.full(values.size, index + shift), values, ".", color=colour, markersize=2.2, alpha=0.35, linestyle="")
+        axes.plot(
+            np.full(values.size, index + shift + 0.13), values, ".", color=colour, markersize=3.0, alpha=0.5, linestyle=""
+        )
         if values.size >= MIN_SEEDS:
-            low, high = bootstrap_interval(values, interquartile_mean, widened(0.95, values.size), resamples=4000)
+            low, high = seed_interval(values)
             axes.plot([index + shift] * 2, [low, high], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot(*zip(*centres, strict=True), color=colour, linewidth=0.9, marker="o", markersize=3.5)
+
+
+def seed_interval(values: FloatArray) -> Interval:
+    """95 % bootstrap interval of an interquartile mean over seeds, widened for few; NaN with fewer than three."""
+    if values.size < MIN_SEEDS:
+        return NO_INTERVAL
+    return bootstrap_interval(values, interquartile_mean, widened(0.95, values.size), resamples=4000)
 
 
 def _sparse(axes: "Axes", first: bool) -> None:

@@ -61,7 +61,7 @@ CONCLUSIONS: Sequence[Conclusion] = (
         "When the episode limit is small, raising it clearly speeds up convergence and improves its end.",
         ("max_episode_steps",),
         (("steps_500", "steps_3000"),),
-        (_SOONER, Part("is better on the way", "area", 1), Part("ends better", "final", 1)),
+        (_SOONER, Part("better on the way", "area", 1), Part("ends better", "final", 1)),
     ),
     Conclusion(
         2,
@@ -70,9 +70,9 @@ CONCLUSIONS: Sequence[Conclusion] = (
         ("max_episode_steps",),
         (("steps_3000", "steps_4000"),),
         (
-            Part("is steadier at the end", "variability", -1),
-            Part("hardly learns sooner", "time", -1, "hardly"),
-            Part("is hardly better on the way", "area", 1, "hardly"),
+            Part("is steadier", "variability", -1),
+            Part("hardly sooner", "time", -1, "hardly"),
+            Part("hardly better", "area", 1, "hardly"),
         ),
     ),
     Conclusion(
@@ -81,7 +81,7 @@ CONCLUSIONS: Sequence[Conclusion] = (
         "Fewer workers make convergence slower and its end worse.",
         ("worker_count", "worker_range", "staleness"),
         (("workers_12", "workers_6"), ("workers_12", "workers_4")),
-        (_LATER, Part("is worse on the way", "area", -1), Part("ends worse", "final", -1)),
+        (_LATER, Part("worse on the way", "area", -1), Part("ends worse", "final", -1)),
     ),
     Conclusion(
         4,
@@ -89,6 +89,6 @@ CONCLUSIONS: Sequence[Conclusion] = (
         "Fewer workers make the same number of episodes take clearly longer.",
         ("worker_count", "worker_range"),
         (("workers_12", "workers_6"), ("workers_12", "workers_4")),
-        (Part("takes longer for an episode", "seconds", 1),),
+        (Part("takes longer", "seconds", 1),),
     ),
 )

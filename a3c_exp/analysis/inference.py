@@ -85,6 +85,8 @@ def t_tail(t: float, freedom: float) -> float:
 
 def t_quantile(probability: float, freedom: float) -> float:
     """The t with ``P(T < t) = probability``, in (0, 1): bisection on ``t_tail``."""
+    if probability == 0.5:
+        return 0.0
     if probability > 0.5:
         return -t_quantile(1.0 - probability, freedom)
     low, high = -2.0, 0.0

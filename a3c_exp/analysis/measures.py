@@ -104,6 +104,6 @@ def _binned(run: Run) -> Curve | None:
     edges = np.linspace(0.0, steps.max(), BINS + 1)
     place = np.clip(np.searchsorted(edges, steps, side="left") - 1, 0, BINS - 1)
     lived = np.bincount(place, lengths, BINS)
-    earned: FloatArray = np.bincount(place, rewards, BINS)
+    earned = np.bincount(place, rewards, BINS)
     full = lived > 0  # long episodes of many workers end together, and leave bins without an end
     return Curve(run, edges[1:][full], earned[full] / lived[full])

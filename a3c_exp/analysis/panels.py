@@ -97,7 +97,7 @@ def grid(
         places = [(room.left + column * (wide + room.between), y) for column in range(len(heads))]
         axes.append([figure.add_axes((x / WIDTH, y / total, wide / WIDTH, height / total)) for x, y in places])
     for head, one in zip(heads, axes[0], strict=True):
-        one.set_title(head, fontsize=SMALL, loc="left", pad=4.0)
+        one.set_title(head, fontsize=SMALL - 0.3, loc="left", pad=4.0)
     figure.text(4.0 / WIDTH, 1.0 - 14.0 / total, title, fontsize=TEXT_SIZE, weight="bold")
     return figure, axes
 
@@ -110,6 +110,16 @@ def legend(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], top:
     figure.legend(handles=handles, ncols=len(handles), loc="upper left", fontsize=SMALL, borderaxespad=0.0, borderpad=0.0,
                   bbox_to_anchor=(4.0 / WIDTH, 1.0 - top / 72 / figure.get_figheight()), handlelength=1.4,
                   handletextpad=0.5, columnspacing=1.2)  # fmt: skip
+
+
+def ends_inside(axes: "Axes") -> None:
+    """Write the first and the last number of the horizontal axis inwards, so that neighbouring panels' do not meet."""
+    low, high = axes.get_xlim()
+    inside = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    axes.set_xticks(inside)
+    for tick, mark in zip(inside, axes.xaxis.get_major_ticks(len(inside)), strict=True):
+        share = (tick - low) / (high - low)
+        mark.label1.set_horizontalalignment("left" if share < 0.08 else "right" if share > 0.92 else "center")
 
 
 def below(figure: "Figure", text: str) -> None:

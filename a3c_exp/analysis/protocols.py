@@ -11,26 +11,54 @@ from a3c_exp.analysis.runs import Run, natural
 
 TITLES = {
     "published": "as published",
-    "bootstrapped": "limit is no end",
+    "bootstrapped": "bootstrapped",
     "equal_steps": "equal steps",
     "equal_updates": "equal updates",
-    "fair": "equal steps, limit is no end",
-    "own_limit": "own 200-step limit",
-    "same_lag": "fair, all at lag 11",
-    "hogwild": "as published, hogwild",
-    "worker_range": "fair, 1 to 32 workers",
-    "staleness": "12 workers, lag of 12, 6, 4",
+    "fair": "fair",
+    "own_limit": "own limit",
+    "same_lag": "fair, same lag",
+    "staleness": "fair, lag alone",
+    "worker_range": "fair, range",
+    "hogwild": "hogwild",
     "pendulum_steps": "Pendulum, equal steps",
     "pendulum_updates": "Pendulum, equal updates",
     "cartpole_steps": "CartPole, equal steps",
     "cartpole_updates": "CartPole, equal updates",
 }
-"""What controls are called on a page, in the order in which they stand there."""
+"""What protocols are called on a page, in the order in which they stand there."""
+
+WORDS = {
+    "published": "The report's protocol: equal episodes, and the time limit counts as an end. Asynchrony in virtual time.",
+    "bootstrapped": "As published, but a time limit is no end: what would have followed is estimated.",
+    "equal_steps": "As published, but every group lives the same number of environment steps.",
+    "equal_updates": "As published, but every group makes the same number of updates.",
+    "fair": "Equal environment steps, and a time limit is no end.",
+    "own_limit": "As published, but no episode is longer than the environment's own 200 steps.",
+    "same_lag": "Fair, and every gradient is 11 updates stale, however many workers there are.",
+    "staleness": "Fair, with 12 workers always, and gradients as stale as those of 12, 6 and 4.",
+    "worker_range": "Fair, the groups of 12, 6 and 4 among one to thirty-two workers.",
+    "hogwild": "As published, in real asynchrony: processes, shared weights, no lock.",
+    "pendulum_steps": "A3C on Pendulum, the same number of environment steps for every window.",
+    "pendulum_updates": "A3C on Pendulum, the same number of updates for every window.",
+    "cartpole_steps": "A2C on CartPole, the same number of environment steps for every window.",
+    "cartpole_updates": "A2C on CartPole, the same number of updates for every window.",
+}
+"""What they are, in a sentence."""
 
 VARIED = {"worker_range": "workers", "staleness": "parallelism.lag", "n_step": "n_step"}
 """The key that tells the groups of a comparison apart, where that is a single one."""
 
 _AS_LAG = {"11": "workers_12", "5": "workers_6", "3": "workers_4"}  # the mean lag of so many workers is one less than they are
+# Groups that are the same configuration under two names, as the report's first groups are: one need not be run for the other.
+_SAME_RUNS = (
+    ("max_episode_steps", "steps_4000", "worker_count", "workers_12"),
+    ("worker_count", "workers_12", "max_episode_steps", "steps_4000"),
+    ("worker_range", "12", "worker_count", "workers_12"),
+    ("worker_range", "6", "worker_count", "workers_6"),
+    ("worker_range", "4", "worker_count", "workers_4"),
+    ("staleness", "11", "worker_count", "workers_12"),
+)
+_LENDER = {"worker_range": "fair", "staleness": "same_lag"}  # under which control the lender is it
 _NO_MATTER = (*SAME_EXPERIMENT, "compile", "device", "logger", "tags", "env.backend", "ablation", "checkpoint", "metrics")
 
 
@@ -84,6 +112,12 @@ def protocols(runs: Iterable[Run]) -> list[Protocol]:
         if said.get("name"):
             name = str(said["name"])
             groups[name, str(said.get("control"))][_arm(run, name, said.get("arm"))].append(run)
+    for borrower, arm, lender, lent in _SAME_RUNS:
+        for name, control in list(groups):
+            if name == borrower and arm not in groups[name, control]:
+                key = lender, _LENDER.get(borrower, control)
+                if lent in groups.get(key, {}):
+                    groups[name, control][arm] = groups[key][lent]
     found = [_protocol(name, control, arms) for (name, control), arms in groups.items()]
     order = list(TITLES)
     names = ["max_episode_steps", "worker_count", "worker_range", "staleness", "n_step"]
@@ -117,7 +151,7 @@ def _arm(run: Run, ablation: str, said: object) -> str:
 
 def _protocol(ablation: str, control: str, arms: Mapping[str, Sequence[Run]]) -> Protocol:
     kept, left_out, mixed, twice = {}, 0, [], []
-    for name in sorted(arms, key=lambda arm: (-1, ()) if arm.startswith(("workers_", "steps_")) else (0, natural(arm))):
+    for name in sorted(arms, key=_report_order):
         finished = [run for run in arms[name] if run.status == "finished"]
         by_seed = {run.seed: run for run in sorted(finished, key=lambda run: natural(run.seed))}
         kept[name] = tuple(by_seed.values())
@@ -126,7 +160,6 @@ def _protocol(ablation: str, control: str, arms: Mapping[str, Sequence[Run]]) ->
             twice.append(arm_label(ablation, name))
         if len({tuple(flatten(run.config, _NO_MATTER)) for run in finished}) > 1:
             mixed.append(arm_label(ablation, name))
-    kept = dict(sorted(kept.items(), key=lambda item: _report_order(item[0])))
     cautions = []
     if mixed:
         cautions.append(f"Runs of one group differ in more than their seed: {', '.join(mixed)}.")

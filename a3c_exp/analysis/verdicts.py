@@ -215,7 +215,7 @@ def _learning(
 def _clock(part: Part, change: str, first: Sequence[Run], second: Sequence[Run], reason: str) -> _Sample:
     groups = [np.array([_seconds(run) for run in runs], dtype=np.float64) for runs in (first, second)]
     if not reason and any(run.together > 1 for run in (*first, *second)):
-        reason = "seeds shared a process, so no run has a time of its own: see control=hogwild"
+        reason = "seeds shared a process: see hogwild"
     if not reason and not all(np.isfinite(group).all() and (group > 0).all() for group in groups):
         reason = "a run does not say how long it took"
     if not reason:

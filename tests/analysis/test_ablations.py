@@ -16,7 +16,7 @@ from tests.analysis.synthetic_ablations import Way, write_arm
 from tests.analysis.synthetic_runs import write_run
 
 GOOD, BAD = Way(seconds=100.0), Way(end=-2.9, speed=0.5, seconds=300.0)
-SEEDS = 5
+SEEDS = 8  # of five, times that fall on the same evaluation prove nothing among so many comparisons
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for control in ("published", "fair", "hogwild"):
         for arm, way, steps in (("steps_4000", GOOD, 4000), ("steps_3000", GOOD, 3000), ("steps_500", BAD, 500)):
             more = {"seeds": SEEDS, "in_steps": control == "fair", "stacked": control != "hogwild"}
-            write_arm(root / "limit", "max_episode_steps", control, arm, way, steps=steps, **more)
+            length = 4000 if control == "fair" else steps  # as many steps in all, then
+            write_arm(root / "limit", "max_episode_steps", control, arm, way, steps=length, **more)
         for arm, way in (("workers_12", GOOD), ("workers_6", BAD), ("workers_4", BAD)):
             lag = replace(way, lag=int(arm.rpartition("_")[2]) - 1)
             write_arm(root / "workers", "worker_count", control, arm, lag, **more)
@@ -62,13 +63,13 @@ def found(root: Path) -> Section:
 
 def test_verdicts_come_first_and_say_what_the_runs_say(found: Section) -> None:
     limit, workers = found.tables[:2]
-    assert limit.columns == ("conclusion", "as published", "equal steps, limit is no end", "as published, hogwild")
+    assert limit.columns == ("conclusion", "as published", "fair", "hogwild")
     cells = {(row[0].text, row[0].note): [cell.text for cell in row[1:]] for row in limit.rows}
     assert cells["1. A short limit: raise it", "by training"] == ["supported"] * 3
     assert cells["1. A short limit: raise it", "by evaluation"] == ["supported"] * 3
     clock = next(row for row in workers.rows if row[0].note == "by clock")
-    told = {name: cell for name, cell in zip(workers.columns[1:], clock[1:], strict=True)}
-    assert told["as published, hogwild"].text == "supported"
+    told = dict(zip(workers.columns[1:], clock[1:], strict=True))
+    assert told["hogwild"].text == "supported"
     assert told["as published"].text == "undecided" and "shared a process" in told["as published"].note
     assert all(cell.status == cell.text.replace(" ", "-") for row in limit.rows for cell in row[1:])
 
@@ -83,8 +84,9 @@ def test_the_lead_says_how_many_comparisons_there_were(found: Section) -> None:
 def test_every_finding_has_a_row_with_its_effect_and_interval(found: Section) -> None:
     table = next(one for one in found.tables if one.name == "What the verdicts rest on")
     assert len(table.rows) == sum(len(one.findings) for one in found.verdicts)
-    ratio = next(row for row in table.rows if row[4].text == "takes longer for an episode" and row[-2].text == "supported")
-    assert ratio[5].text.startswith("\N{MULTIPLICATION SIGN}3.0") and ratio[5].note.startswith("[")
+    ratio = next(row for row in table.rows if row[4].text == "takes longer" and row[-2].text == "supported")
+    assert float(ratio[5].text.removeprefix("\N{MULTIPLICATION SIGN}")) == pytest.approx(3.0, rel=0.1)
+    assert ratio[5].note.startswith("[")
     assert ratio[6].text == "100 %" and ratio[7].text == str(SEEDS)
 
 
@@ -97,8 +99,9 @@ def test_the_prediction_says_on_which_machines_the_fourth_conclusion_would_hold(
 
 def test_the_pictures_are_those_that_have_numbers(found: Section) -> None:
     names = {one.name for one in found.pictures}
+    both, controls = ("max_episode_steps", "worker_count"), ("published", "fair", "hogwild")
     assert names == {
-        *(f"{ablation}_{key}" for ablation in ("max_episode_steps", "worker_count") for key in ("published", "fair", "hogwild")),
+        *(f"{ablation}_{control}" for ablation in both for control in controls),
         "profile_max_episode_steps", "profile_worker_count", "lag_max_episode_steps", "lag_worker_count",
         "effects_1", "effects_2", "effects_3", "effects_4", "range_worker_range", "range_n_step_cartpole", "clock_predicted",
     }  # fmt: skip
