@@ -49,7 +49,9 @@ def prepare(runs: Runs, folder: Path) -> None:
     """Make a real run and lengthen it to what a long one leaves, then the others after it; once."""
     if folder.exists():
         return
-    made, _ = runs.run(["seed=0", "evaluation.every_env_steps=5000", "metrics.every_env_steps=5000"], 40_000, "none")
+    made, _ = runs.run(
+        ["seed=0", "max_episode_steps=200", "evaluation.every_env_steps=5000", "metrics.every_env_steps=5000"], 40_000, "none"
+    )
     for name, number in LINES.items():
         (made / f"long_{name}").write_text(_lengthened(made / name, number))
     config = (made / ".hydra" / "config.yaml").read_text()

@@ -22,8 +22,9 @@ def find_runs(paths: Iterable[Path | str]) -> list[Path]:
     Raises:
         RunDirectoryError: a path is not a directory, or there is no run directory at or below it.
     """
-    found: dict[Path, Path] = {}  # resolved: as it was named first
-    for path in map(Path, paths):
+    found: dict[Path, Path] = {}  # resolved, if it could be there twice: as it was named first
+    places = [Path(path) for path in paths]
+    for path in places:
         if not path.is_dir():
             what = "is a file, not a directory" if path.exists() else "no such directory"
             raise RunDirectoryError(f"{path}: {what}; {RUN_DIRECTORY}")
@@ -31,7 +32,7 @@ def find_runs(paths: Iterable[Path | str]) -> list[Path]:
         if not below:
             raise RunDirectoryError(f"{path}: no runs found here or below; {RUN_DIRECTORY}")
         for directory in below:
-            found.setdefault(directory.resolve(), directory)
+            found.setdefault(directory.resolve() if len(places) > 1 else directory, directory)
     return sorted(found.values(), key=lambda directory: natural(str(directory)))
 
 

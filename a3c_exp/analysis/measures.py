@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 
 from a3c_exp.analysis.aggregate import Axis, Curve, curve
-from a3c_exp.analysis.reading import FloatArray
 from a3c_exp.analysis.runs import Run
 
 Measure = Literal["training", "evaluation"]

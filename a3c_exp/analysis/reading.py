@@ -51,16 +51,28 @@ def read_columns(
     if required and not rows and len(problems) == before:
         problems.append(f"{path.name} is empty")
     columns = dict.fromkeys(names) | {key: None for key, value in (rows[-1] if rows else {}).items() if _is_number(value)}
-    try:  # all at once is twice as quick, and possible where every line has every field
-        whole = np.array([itemgetter(*columns)(row) for row in rows], dtype=np.float64)
-        found = dict(zip(columns, whole.T, strict=True))
-    except (KeyError, TypeError, ValueError, OverflowError):
+    found = _at_once(columns, rows)
+    if found is None:
         found = {name: np.array([number(row.get(name)) for row in rows], dtype=np.float64) for name in columns}
     for name in lists:
         found |= _extent(name, [row.get(name) for row in rows])
     for name, word in words:
         found[f"{name}.{word}"] = np.array([row.get(name) == word for row in rows], dtype=np.float64)
     return found
+
+
+def _at_once(columns: Iterable[str], rows: Sequence[Json]) -> dict[str, FloatArray] | None:
+    """All columns by a single call, which is twice as quick; ``None`` where some line has something else than numbers."""
+    names = list(columns)
+    try:
+        whole = np.array([itemgetter(*names)(row) for row in rows], dtype=np.float64)
+    except KeyError:  # what older runs did not write is missing from every line of theirs
+        lacking = [name for name in names if not any(name in row for row in rows)]
+        rest = _at_once([name for name in names if name not in lacking], rows) if lacking else None
+        return None if rest is None else {**rest, **{name: np.full(len(rows), np.nan) for name in lacking}}
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return dict(zip(names, whole.T, strict=True)) if whole.ndim == 2 else None
 
 
 def _extent(name: str, values: Sequence[object]) -> dict[str, FloatArray]:

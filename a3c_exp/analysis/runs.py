@@ -7,8 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from a3c_exp.analysis import overconfidence
+from a3c_exp.analysis.configs import parse_config
 from a3c_exp.analysis.finding import find_runs, natural, seeds_of
-from a3c_exp.analysis.reading import Columns, FloatArray, mapping, read_columns, read_json_object, read_yaml, strings
+from a3c_exp.analysis.reading import (
+    Columns,
+    FloatArray,
+    mapping,
+    read_columns,
+    read_json_object,
+    read_text,
+    read_yaml,
+    strings,
+)
 from a3c_exp.analysis.status import RunStatus, status_of
 from a3c_exp.core.records import Episode, Evaluation, Json, Metrics
 
@@ -84,7 +94,10 @@ def read_run(path: Path) -> Run:
         problems.append("summary.json is an earlier session's and not used")
         summary = None
     evaluated = summary is None or bool(summary.get("evaluation"))
-    config = read_yaml(path / ".hydra" / "config.yaml", problems)
+    text = read_text(path / ".hydra" / "config.yaml", [])
+    config = parse_config(text) if text.strip() else None
+    if config is None:
+        config = read_yaml(path / ".hydra" / "config.yaml", problems)  # which says what is wrong with it
     if config is not None and not isinstance(config, dict):
         problems.append("config.yaml is damaged: not a mapping")
     overrides = strings(run_json.get("overrides"))

@@ -101,9 +101,9 @@ def section(ours: Side, theirs: Side, ignore: Sequence[str] = ()) -> Part:
     for pair in pairs:
         rows += [row for measure in MEASURES if (row := _row(pair, measure, tests, len(pairs) > 1)) is not None]
     a, b = _told_apart(ours.name, theirs.name)
-    columns = (*(("configuration",) if len(pairs) > 1 else ()), "measure", f"A: {a}", f"B: {b}", "seeds", "B less A",
-               "B ahead in", "verdict")  # fmt: skip
-    verdicts = Table("Verdicts", columns, 2 if len(pairs) > 1 else 1, tuple(rows))
+    columns = (*(("configuration",) if len(pairs) > 1 else ()), "measure", "verdict", f"A: {a}", f"B: {b}", "seeds", "B less A",
+               "B ahead in")  # fmt: skip
+    verdicts = Table("Verdicts", columns, 3 if len(pairs) > 1 else 2, tuple(rows))
     names = tuple((Cell(name), Cell(of_a), Cell(of_b)) for name, of_a, of_b in differing[:_SHOWN])
     what = Table("What differs", ("value", "A", "B"), 3, names)
     return Part(f"{a} against {b}", _lead(rows, len(pairs) > 1), (verdicts,) * bool(rows) + (what,) * bool(names),
@@ -167,8 +167,9 @@ def _row(pair: Pair, measure: Measure, tests: int, several: bool) -> tuple[Cell,
             verdict = f"B {measure.better}" if low > 0 else f"A {measure.better}" if high < 0 else "undecided"
     elif min(ours.size, theirs.size) > 0:
         difference = rounded(float(interquartile_mean(theirs) - interquartile_mean(ours)))
-    cells = (Cell(measure.title), Cell(plus_minus(mean(ours), std(ours))), Cell(plus_minus(mean(theirs), std(theirs))),
-             Cell(f"{ours.size}, {theirs.size}"), Cell(difference, interval), Cell(ahead), _verdict(verdict))  # fmt: skip
+    cells = (Cell(measure.title), _verdict(verdict), Cell(plus_minus(mean(ours), std(ours))),
+             Cell(plus_minus(mean(theirs), std(theirs))), Cell(f"{ours.size}, {theirs.size}"), Cell(difference, interval),
+             Cell(ahead))  # fmt: skip
     return (Cell(pair.label), *cells) if several else cells
 
 
@@ -186,8 +187,9 @@ def _numbers(item: Configuration, measure: Measure) -> FloatArray:
 def _lead(rows: Sequence[tuple[Cell, ...]], several: bool) -> str:
     if not rows:
         return "No run of one side has a number to hold against the other's yet."
-    told = [(row[1 if several else 0].text, row[-1].text, row[0].text) for row in rows if row[-1].status == "clear"]
-    if all(row[-1].text == "too few seeds" for row in rows):
+    at = 1 if several else 0
+    told = [(row[at].text, row[at + 1].text, row[0].text) for row in rows if row[at + 1].status == "clear"]
+    if all(row[at + 1].text == "too few seeds" for row in rows):
         return f"Too few seeds for a verdict: it takes {VERDICT_SEEDS} finished ones on either side."
     if not told:
         return "Nothing that was measured tells A from B beyond chance."

@@ -44,7 +44,8 @@ def compared(a: Path, b: Path) -> Part:
 
 def verdicts(part: Part) -> dict[str, str]:
     table = part.tables[0]
-    return {" ".join(cell.text for cell in row[: table.words]): row[-1].text for row in table.rows}
+    at = table.columns.index("verdict")
+    return {" ".join(cell.text for cell in row[:at]): row[at].text for row in table.rows}
 
 
 def test_a_real_difference_is_found_and_named(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_sides_that_have_no_like_are_taken_whole(tmp_path: Path) -> None:
             side(tmp_path / name, f"w{workers}", 3, workers=workers)
     part = compared(tmp_path / "a", tmp_path / "b")
     assert [[cell.text for cell in row] for row in part.tables[1].rows] == [["workers", "2, 4", "6, 8"]]
-    assert part.tables[0].rows[0][3].text == "6, 6"
+    assert part.tables[0].rows[0][4].text == "6, 6"
 
 
 def test_a_side_is_a_folder_or_conditions(tmp_path: Path) -> None:
@@ -136,5 +137,5 @@ def test_infinite_results_of_a_run_that_diverged_take_no_part(tmp_path: Path) ->
     raised(b / "seed=5" / "evaluations.jsonl", float("-inf"))
     part = compared(a, b)
     row = part.tables[0].rows[0]
-    assert (row[0].text, row[3].text) == ("last evaluation", "6, 5")
-    assert np.isfinite(float(row[4].text.replace(",", "")))
+    assert (row[0].text, row[4].text) == ("last evaluation", "6, 5")
+    assert np.isfinite(float(row[5].text.replace(",", "")))
