@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from a3c_exp.analysis.configs import MISSING
-from a3c_exp.analysis.entries import Entry
+from a3c_exp.analysis.entries import Entry, find_entries
 from a3c_exp.analysis.finding import find_runs, natural
 from a3c_exp.analysis.listing import as_csv, by_key, by_time, listing
 from a3c_exp.analysis.queries import EXAMPLE, Condition, check_key, is_condition, parse, select_runs
@@ -221,7 +221,7 @@ def _all(words: Sequence[str]) -> list[Entry]:
             raise ConfigError(f"{folder}: neither a folder nor a condition; {EXAMPLE}")
     if not folders and not ROOT.is_dir():
         raise ConfigError(f"there is no folder {ROOT} here. Name a folder of runs: {_PROGRAM} DIR")
-    return [Entry(path) for path in find_runs(folders or [ROOT])]
+    return find_entries(folders or [ROOT])
 
 
 def _is_condition(word: str) -> bool:

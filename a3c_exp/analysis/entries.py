@@ -3,13 +3,14 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from a3c_exp.analysis.configs import MISSING, filled_in, flatten, parse_config, select
-from a3c_exp.analysis.files import mapping, number, read_json_object, read_text, strings
+from a3c_exp.analysis.files import mapping, number, parse_object, read_json_object, read_text, strings
+from a3c_exp.analysis.finding import find_records
 from a3c_exp.analysis.status import RunStatus, status_of
 from a3c_exp.core.records import Json
 
@@ -30,16 +31,19 @@ class Entry:
 
     Args:
         path: the directory.
+        record: the text of its ``run.json``, if it is known already; a run that is read while it writes stays as it was then.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, record: str | None = None) -> None:
         self.path = path
         self.problems: list[str] = []
+        self._record = record
 
     @cached_property
     def run_json(self) -> Json:
         """``run.json``; empty if it cannot be read."""
-        return read_json_object(self.path / "run.json", self.problems) or {}
+        known = parse_object(self._record) if self._record else None
+        return known or read_json_object(self.path / "run.json", self.problems) or {}
 
     @cached_property
     def status(self) -> RunStatus:
@@ -154,6 +158,11 @@ class Entry:
                 pairs = (line.strip().partition(": ") for line in match[1].splitlines())
                 return {name: value for name, _, value in pairs}
         return {}
+
+
+def find_entries(paths: Iterable[Path | str]) -> list[Entry]:
+    """An entry for each of ``find_runs``, in the same order. Raises RunDirectoryError as that does."""
+    return [Entry(path, record) for path, record in find_records(paths)]
 
 
 def last_object(path: Path) -> Json:

@@ -22,7 +22,12 @@ def find_runs(paths: Iterable[Path | str]) -> list[Path]:
     Raises:
         RunDirectoryError: a path is not a directory, or there is no run directory at or below it.
     """
-    found: dict[Path, Path] = {}  # resolved, if it could be there twice: as it was named first
+    return [path for path, _ in find_records(paths)]
+
+
+def find_records(paths: Iterable[Path | str]) -> list[tuple[Path, str | None]]:
+    """As ``find_runs``, each with the text of its ``run.json`` where that had to be read anyway."""
+    found: dict[Path, tuple[Path, str | None]] = {}  # resolved, if it could be there twice: as it was named first
     places = [Path(path) for path in paths]
     for path in places:
         if not path.is_dir():
@@ -31,14 +36,17 @@ def find_runs(paths: Iterable[Path | str]) -> list[Path]:
         below = list(_walk(path))
         if not below:
             raise RunDirectoryError(f"{path}: no runs found here or below; {RUN_DIRECTORY}")
-        for directory in below:
-            found.setdefault(directory.resolve() if len(places) > 1 else directory, directory)
-    return sorted(found.values(), key=lambda directory: natural(str(directory)))
+        for directory, text in below:
+            found.setdefault(directory.resolve() if len(places) > 1 else directory, (directory, text))
+    return sorted(found.values(), key=lambda pair: natural(str(pair[0])))
 
 
 def seeds_of(path: Path) -> list[Path]:
     """The run directories inside ``path`` if that is a folder of several seeds, as its ``run.json`` lists them; else none."""
-    text = read_text(path / "run.json", [])
+    return _seeds(path, read_text(path / "run.json", []))
+
+
+def _seeds(path: Path, text: str) -> list[Path]:
     if '"seeds"' not in text:  # most have none, and are not to be parsed for nothing
         return []
     names = strings((parse_object(text) or {}).get("seeds"))
@@ -52,10 +60,13 @@ def natural(text: str) -> tuple[tuple[int, float, str], ...]:
     return tuple((1, float(part), "") if index % 2 else (0, 0.0, part) for index, part in enumerate(parts))
 
 
-def _walk(root: Path) -> Iterable[Path]:
+def _walk(root: Path) -> Iterable[tuple[Path, str | None]]:
     for directory, below, names in os.walk(root):
         if "run.json" in names:
             below.clear()  # whatever lies inside a run belongs to it
-            yield from seeds_of(Path(directory)) or [Path(directory)]
+            path = Path(directory)
+            text = read_text(path / "run.json", [])
+            inside: list[tuple[Path, str | None]] = [(seed, None) for seed in _seeds(path, text)]
+            yield from inside or [(path, text)]
         else:
             below[:] = sorted(name for name in below if not name.startswith("."))
