@@ -34,8 +34,8 @@ Takes about fifteen seconds of an otherwise idle machine; --seconds for longer. 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one process that hosts ``workers`` of them, stacked: of a rollout and a gradient of all their windows, and
-    of one update, each ``[repeats]``."""
+    """Seconds of a core's time for one process that hosts ``workers`` of them, stacked: for a rollout and a gradient of all
+    their windows, and for one update, each ``[repeats]``."""
 
     workers: int
     rollout: tuple[float, ...]
@@ -67,14 +67,14 @@ def measure(assembly: Assembly, workers: int, seconds: float, repeats: int = _RE
         for _ in range(repeats):
             stacked.acting = stacked.learning = pushing = 0.0
             number, ends = 0, time.perf_counter() + seconds / repeats
-            while time.perf_counter() < ends:
+            while not number or time.perf_counter() < ends:
                 gradients = stacked.round(allowed).gradients
-                began = time.perf_counter()
+                began = time.process_time()
                 for k in range(workers):  # as hogwild does: a push, then a pull, worker by worker
                     task.optimizer.step(weights, gradients[k], state, updates, 0.0)  # a rate of 0: the task stays what it was
                     stacked.weights[k].copy_(weights)
                     updates += 1
-                pushing += time.perf_counter() - began
+                pushing += time.process_time() - began
                 number += 1
             rollout.append(stacked.acting / number)
             gradient.append(stacked.learning / number)

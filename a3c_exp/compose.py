@@ -64,35 +64,44 @@ def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -
         raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
     found = []
     with _composer():
-        parsed = [*_own_sweep(parsed, multirun, search), *parsed]
+        plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
+        whole = _whole(plain, search)
+        parsed = [*_own_sweep(whole, parsed, multirun), *parsed]
         for choice in itertools.product(*(_values(override) for override in parsed)):
-            found.append(_job(choice, search))
+            found.append(_job(choice, whole if whole is not None and choice == plain else _composed(choice, search), search))
     _refuse_twins(found)
     return found
 
 
-def _own_sweep(typed: Sequence[Override], multirun: bool, search: Sequence[str]) -> list[Override]:
-    """What the composed configuration itself asks to be swept (``hydra.sweeper.params``, as an ablation does) and nobody typed.
+def _whole(plain: tuple[str, ...], search: Sequence[str]) -> DictConfig | None:
+    """The configuration without what was typed to be swept, as far as it may bring a sweep with it; else ``None``."""
+    if not search and not any(text.startswith(("+", "hydra.")) for text in plain):
+        return None  # nothing else can, and composing takes its time
+    try:
+        return _composed(plain, search)
+    except ConfigError:
+        return None  # each run's own composition says what is wrong, or that its sweep mends it
+
+
+def _own_sweep(whole: DictConfig | None, typed: Sequence[Override], multirun: bool) -> list[Override]:
+    """What the configuration itself asks to be swept (``hydra.sweeper.params``, as an ablation does) and nobody typed.
 
     Raises:
         ConfigError: there is something to sweep, and the command is for one run.
     """
-    plain = tuple(override.input_line or "" for override in typed if not override.is_sweep_override())
-    if not search and not any(text.startswith(("+", "hydra.")) for text in plain):
-        return []  # nothing else can bring a sweep with it, and composing takes its time
-    try:
-        sweeper = _composed(plain, search).hydra.sweeper
-    except ConfigError:
-        return []  # each run's own composition says what is wrong, or that its sweep mends it
+    sweeper = whole.hydra.sweeper if whole is not None else {}
     if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
         return []  # another sweeper knows itself what it does with its parameters
     keys = {override.get_key_element() for override in typed}
     params = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
     found = _parse([f"{key}={value}" for key, value in params.items()])
     if found and not multirun:
-        what = next((text for text in plain if text.startswith("+ablation=")), "this configuration")
+        ablations = [override.input_line for override in typed if override.key_or_group == "ablation"]
         each = " ".join(_values(override)[0] for override in found)
-        raise ConfigError(f"{what} is a sweep over {' and '.join(params)}. Add -m at the end of the command, or choose: {each}")
+        raise ConfigError(
+            f"{ablations[0] if ablations else 'this configuration'} is a sweep over {' and '.join(params)}. "
+            f"Add -m at the end of the command, or choose: {each}"
+        )
     return found
 
 
@@ -105,9 +114,7 @@ def _composed(overrides: tuple[str, ...], search: Sequence[str]) -> DictConfig:
         raise ConfigError(explain(error, overrides, searched)) from None
 
 
-def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
-    searched = _searching(search)
-    with_hydra = _composed(overrides, search)
+def _job(overrides: tuple[str, ...], with_hydra: DictConfig, search: Sequence[str]) -> Job:
     env = str(with_hydra.hydra.runtime.choices.env)
     OmegaConf.set_struct(with_hydra, False)
     with_hydra.pop("hydra")
@@ -115,7 +122,7 @@ def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
     try:
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
-        raise ConfigError(explain(error, overrides, searched)) from None
+        raise ConfigError(explain(error, overrides, _searching(search))) from None
     return Job(overrides, with_hydra, env)
 
 

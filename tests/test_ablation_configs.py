@@ -27,18 +27,27 @@ def one(*overrides: str) -> Job:
     return job
 
 
-@pytest.mark.parametrize(
-    ("arm", "workers", "episodes", "steps"),
-    [
-        ("steps_4000", 12, 1000, 4000),
-        ("steps_3000", 12, 1000, 3000),
-        ("steps_500", 12, 1000, 500),
-        ("workers_12", 12, 1000, 4000),
-        ("workers_6", 6, 500, 4000),
-        ("workers_4", 4, 1000, 4000),
-    ],
-)
-def test_the_groups_are_the_reports(arm: str, workers: int, episodes: int, steps: int) -> None:
+GROUPS = {
+    "steps_4000": (12, 1000, 4000),
+    "steps_3000": (12, 1000, 3000),
+    "steps_500": (12, 1000, 500),
+    "workers_12": (12, 1000, 4000),
+    "workers_6": (6, 500, 4000),
+    "workers_4": (4, 1000, 4000),
+}
+"""Workers, episodes and steps of an episode, from the published report's section 4."""
+
+
+def test_the_groups_are_the_reports() -> None:
+    files = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG_DIR / "arm").glob("*.yaml")}
+    assert {name: (one["workers"], one["max_episodes"], one["max_episode_steps"]) for name, one in files.items()} == GROUPS
+    assert all(one["ablation"]["arm"] == name for name, one in files.items())
+    assert swept("max_episode_steps")["arm"] + swept("worker_count")["arm"] == list(GROUPS)
+
+
+@pytest.mark.parametrize("arm", ["steps_500", "workers_6"])
+def test_a_published_group_is_the_reports_preset(arm: str) -> None:
+    workers, episodes, steps = GROUPS[arm]
     ablation = "max_episode_steps" if arm.startswith("steps") else "worker_count"
     config = one(f"+ablation={ablation}", f"arm={arm}", "control=published").config
     assert (config.workers, config.max_episodes, config.max_episode_steps) == (workers, episodes, steps)
@@ -52,8 +61,8 @@ def test_the_groups_are_the_reports(arm: str, workers: int, episodes: int, steps
     assert config.evaluation.every_env_steps * 40 == episodes * steps  # forty points, however long the run
 
 
-@pytest.mark.parametrize("ablation", ["max_episode_steps", "worker_count"])
-def test_each_control_changes_what_it_says_and_can_be_assembled(ablation: str) -> None:
+def test_each_control_changes_what_it_says_and_can_be_assembled() -> None:
+    ablation = "max_episode_steps"
     first, *_, last = swept(ablation)["arm"]
     found = {}
     for job in jobs([f"+ablation={ablation}", f"arm={last}"], multirun=True):
@@ -94,11 +103,14 @@ def test_the_number_of_workers_and_their_staleness_are_told_apart() -> None:
 
 
 def test_real_asynchrony_is_a_job_a_seed() -> None:
-    found = jobs(["+ablation=worker_count", "control=hogwild", "arm=workers_4"], multirun=True)
-    assert [job.config.seed for job in found] == list(range(10))
-    assert {job.config.num_seeds for job in found} == {1}
-    assert all(job.config.parallelism._target_.endswith("Hogwild") for job in found)
-    assert assemble(found[0].config).task.workers == 4
+    control = yaml.safe_load((CONFIG_DIR / "control" / "hogwild.yaml").read_text())
+    assert control["hydra"]["sweeper"]["params"] == {"seed": "range(10)"}
+    with pytest.raises(ConfigError, match="sweep over seed"):  # so it reaches the sweep
+        jobs(["+ablation=worker_count", "control=hogwild", "arm=workers_4"], multirun=False)
+    config = one("+ablation=worker_count", "control=hogwild", "arm=workers_4", "seed=9").config
+    assert (config.seed, config.num_seeds) == (9, 1)
+    assert config.parallelism._target_.endswith("Hogwild")
+    assert assemble(config).task.workers == 4
 
 
 def test_the_window_is_varied_on_two_tasks_for_equal_steps_and_equal_updates() -> None:

@@ -17,7 +17,7 @@ from a3c_exp.analysis.runs import Run
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_POINTS = 120  # of a line; more only show noise
+_POINTS = 80  # of a line; more only show noise
 _NAMES: dict[str, str] = {"max_episode_steps": "Episode limit", "worker_count": "Workers"}
 _TITLES: dict[Measure, str] = {"training": "Training: mean step reward", "evaluation": "Evaluation: return in 200 steps"}
 

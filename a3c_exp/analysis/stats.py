@@ -8,6 +8,7 @@ profiles are taken.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from statistics import NormalDist
 from typing import Any, Protocol
 
@@ -134,6 +135,7 @@ def stratified_bootstrap_interval(
     return float(low), float(high)
 
 
+@cache
 def widened(confidence: float, size: int) -> float:
     """The confidence to ask of a percentile bootstrap so that intervals over ``size`` values cover as often as they say.
 

@@ -61,7 +61,7 @@ class StackedWorkers:
         compiler: to use if the task wants one; ``None`` makes a new one.
 
     Attributes:
-        acting, learning: seconds spent so far, by the clock, on rollouts and on gradients.
+        acting, learning: seconds of this process's own time spent so far on rollouts and on gradients, whoever else is busy.
     """
 
     def __init__(
@@ -111,10 +111,10 @@ class StackedWorkers:
 
     def round(self, allowed: NDArray[np.int64]) -> Round:
         """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
-        began = time.perf_counter()
+        began = time.process_time()
         self._draw_noise(allowed)
         window, ended = self.rollout.run(allowed, self._noise)
-        acted = time.perf_counter()
+        acted = time.process_time()
         self.acting += acted - began
         inputs = (*window, *self._own_coefs)
         if self._stacked_gradient is None:
@@ -129,7 +129,7 @@ class StackedWorkers:
         table = figures.cpu().numpy()
         table[:, Stat.grad_norm] = norms
         table[:, Stat.clipped_grad_norm] = norms if limit is None else np.minimum(norms, limit)
-        self.learning += time.perf_counter() - acted
+        self.learning += time.process_time() - acted
         return Round(gradients, table, self.rollout.taken, ended)
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:

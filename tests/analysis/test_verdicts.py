@@ -122,7 +122,7 @@ def test_the_more_is_compared_the_more_a_verdict_takes(tmp_path: Path) -> None:
     write_arm(tmp_path / "a", LIMIT, "published", "steps_500", near, steps=500)
     alone = ruled(tmp_path)[1, "published", "evaluation"]
     for index in range(4):
-        workers(tmp_path / f"b{index}", f"other_{index}", GOOD, BAD, BAD, episodes=40)
+        workers(tmp_path / f"b{index}", f"other_{index}", GOOD, BAD, BAD, episodes=25, seeds=5)
     among = ruled(tmp_path)[1, "published", "evaluation"]
     assert among.comparisons > alone.comparisons
     for one, other in zip(alone.findings, among.findings, strict=True):
