@@ -21,6 +21,7 @@ def variants(runs: Runs) -> list[Variant]:
         Variant(BASELINE, lambda: stable_baselines(runs)),
         ours("a3c_exp env=cartpole", []),
         ours("a3c_exp compile=true", ["compile=true"], Requirement("ratio", "at least", 4.0)),
+        ours("a3c_exp compile=true env.backend=tensor", ["compile=true", "env.backend=tensor"]),
         ours("a3c_exp compile=true model=small_mlp", ["compile=true", "model=small_mlp"]),
         ours("a3c_exp parallelism=deterministic", ["parallelism=deterministic"]),
         ours("a3c_exp parallelism=hogwild", ["parallelism=hogwild"]),
