@@ -146,12 +146,11 @@ def _page(content: _Content, written: Sequence[str]) -> str:
     sections += [page.section(identity, title, body) for identity, title, body in bodies]
     template = Template(files("a3c_exp.analysis").joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(
-        marker=MARKER,
-        files=report_files.manifest(written),
+        marker=f"{MARKER}\n{report_files.manifest(written)}",
         title=page.safe(content.title),
         lead=_lead(comparison),
-        notices=page.notices(provenance.warnings(comparison, content.outcomes)),
-        contents=page.contents([*titles, ("method", "How to read this")]),
+        notices=page.notices(provenance.warnings(comparison, content.outcomes))
+        + page.contents([*titles, ("method", "How to read this")]),
         sections="\n".join(filter(None, sections)),
         colour_rules=page.colour_rules(),
         footer=page.safe(f"Made {datetime.now():%Y-%m-%d %H:%M} by a3c_exp {__version__}."),
