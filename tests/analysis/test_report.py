@@ -12,8 +12,10 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
+from a3c_exp.analysis import figures
 from a3c_exp.analysis.aggregate import compare
 from a3c_exp.analysis.figures import colours
+from a3c_exp.analysis.plots import PLOTS
 from a3c_exp.analysis.provenance import warnings
 from a3c_exp.analysis.report import MARKER, write_report
 from a3c_exp.analysis.results import outcomes, result
@@ -79,6 +81,12 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(sweep: Path) -> Path:
     return write_report([sweep], sweep / "report")
+
+
+@pytest.fixture
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of the figures, for tests that are about something else: drawing is nearly all of a report's time."""
+    monkeypatch.setattr(figures, "PLOTS", [plot for plot in PLOTS if plot.name in ("reward_by_step", "max_probability")])
 
 
 def test_the_page_is_one_whole_file_that_needs_no_network_and_no_script(report: Path) -> None:
@@ -165,6 +173,7 @@ def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
     assert all("<figure>" in part for part in text.split("<h3>")[1:])
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path) -> None:
     folder = write_seeds(tmp_path / "many", episodes=8)
     text = write_report([folder], folder / "report", images=False).read_text()
@@ -175,6 +184,7 @@ def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path
     assert any("their speeds do not compare" in one for one in warnings(comparison, outcomes(comparison.configurations)))
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Path) -> None:
     own = [{"worker": worker, "entropy_coef": 0.01, "lr": 10.0**-worker} for worker in range(3)]
     write_run(tmp_path / "a", seed=0, episodes=3, own=own)
@@ -200,6 +210,7 @@ def test_the_csv_holds_every_run_in_full(report: Path) -> None:
     assert rows[7]["reason"] == EVIL
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_the_verdicts_of_ablations_stand_first_and_beside_the_page(tmp_path: Path) -> None:
     for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.9, speed=0.5))):
         write_arm(tmp_path / "runs", "worker_count", "published", arm, way, seeds=5, episodes=30)
@@ -227,6 +238,7 @@ def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) 
     assert not any("\N{MINUS SIGN}" in text for rows in tables.values() for row in rows for text in row.values())
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_an_earlier_reports_files_do_not_stay_and_a_persons_do(tmp_path: Path) -> None:
     many = write_run(tmp_path / "many", episodes=8, discrete=True)
     few = write_run(tmp_path / "few", episodes=8)
@@ -271,6 +283,7 @@ def test_a_typing_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: py
         assert "run directory is a folder with a run.json" in captured.err
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_the_command_says_where_the_report_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -289,6 +302,7 @@ def test_the_command_says_where_the_report_is(
     assert (tmp_path / "report" / "index.html").is_file()
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from a3c_exp.analysis import figures
 from a3c_exp.analysis.report import write_report
 from a3c_exp.analysis.runs import read_runs
 from a3c_exp.analysis.sections import Part
@@ -115,7 +116,10 @@ def test_a_side_is_a_folder_or_conditions(tmp_path: Path) -> None:
             sides(words, runs)
 
 
-def test_the_verdicts_stand_first_on_the_page_and_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verdicts_stand_first_on_the_page_and_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(figures, "PLOTS", figures.PLOTS[:2])  # drawing them all is nearly all of a report's time
     a, b = side(tmp_path, "a", 5), side(tmp_path, "b", 5, shift=2000.0)
     out = tmp_path / "report"
     assert main(["--compare", str(a), str(b), "--out", str(out), "--no-png"]) == 0
