@@ -3,6 +3,7 @@
 # make test     set up, then run the tests     (make test ARGS="-k returns" for some of them)
 # make lint     set up, then ruff and mypy
 # make bench    set up, then the benchmarks    (make bench ARGS="--repeats 5")
+# make sync     set up, then send to Weights & Biases what runs kept offline; needs `wandb login` once
 # make setup    only set up: a virtual environment in .venv with the pinned versions of constraints.txt
 # make clean    remove .venv and caches; never outputs/
 
@@ -13,7 +14,7 @@ STAMP  := $(VENV)/.installed
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clean
+.PHONY: help setup run test lint bench sync clean
 
 help:
 	@sed -n 's/^# \(make\)/  \1/p' Makefile
@@ -39,6 +40,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+sync: $(STAMP)
+	@$(BIN)/python -m a3c_exp.runs sync $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

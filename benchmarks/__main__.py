@@ -20,6 +20,7 @@ from benchmarks import (
     machine,
     memory,
     overnight,
+    reading,
     readme,
     solve,
     speed,
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "car_racing": car_racing,
     "driving": driving,
     "conv_gru": conv_gru,
+    "reading": reading,
 }
 OUT = machine.ROOT / "outputs" / "benchmarks"
 

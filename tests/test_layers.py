@@ -40,7 +40,7 @@ LAYERS = [
     {"assembly", "seed_run", "experiment"},
     {"launch"},
     {"sweep"},
-    {"__main__", "calibrate", "evaluate", "export", "play", "report"},
+    {"__main__", "calibrate", "evaluate", "export", "play", "report", "runs"},
 ]
 NEIGHBOURS = {
     ("rollout", "learner"),
@@ -51,7 +51,18 @@ NEIGHBOURS = {
 FLOOR = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 
 # Whoever asks for help, makes a mistake or reads a finished run must not wait for torch.
-WITHOUT_TORCH = ["analysis", "logging", "config", "compose", "blueprint", "directories", "run_record", "resume", "report"]
+WITHOUT_TORCH = [
+    "analysis",
+    "logging",
+    "config",
+    "compose",
+    "blueprint",
+    "directories",
+    "run_record",
+    "resume",
+    "report",
+    "runs",
+]
 
 
 def part_of(file: Path) -> str:
@@ -109,12 +120,12 @@ def test_the_check_sees_imports_at_all() -> None:
     assert {("rollout", "learner"), ("trainer", "parallelism"), ("models", "core"), ("parallelism", "seeding")} <= seen
 
 
-def test_only_reports_and_the_evaluations_interval_need_analysis() -> None:
+def test_only_readers_of_runs_and_the_evaluations_interval_need_analysis() -> None:
     """The one thing that training may ask of it is its statistics, which are numpy only."""
     others = {
         (importer, ".".join(name))
         for _, _, importer, name in own_imports()
-        if name[0] == "analysis" and importer not in ("analysis", "report")
+        if name[0] == "analysis" and importer not in ("analysis", "report", "runs")
     }
     assert {importer for importer, _ in others} <= {"evaluation", "seed_mean"}
     assert all(name.startswith("analysis.stats.") for _, name in others)

@@ -2,20 +2,19 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from a3c_exp.analysis.configs import SAME_EXPERIMENT, flatten, telling_apart
 from a3c_exp.analysis.reading import FloatArray, printable
 from a3c_exp.analysis.runs import Run, natural
 from a3c_exp.analysis.stats import MIN_SEEDS, bootstrap_interval
-from a3c_exp.core.records import Json
 
 Axis = Literal["episode", "env_step", "wall_time", "lag"]
 Table = Literal["episodes", "metrics", "evaluations", "lags"]
-SAME_EXPERIMENT = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
 _BEFORE = {  # what runs that are older than these keys would have said
     "ablation.name": "null",
     "ablation.arm": "null",
@@ -122,18 +121,6 @@ def compare(runs: Sequence[Run], ignore: Iterable[str] = ()) -> Comparison:
     return Comparison(tuple(varying), title, tuple(sorted(configurations, key=lambda item: natural(item.label))))
 
 
-def flatten(config: Json, ignore: Iterable[str] = (), prefix: str = "") -> Iterator[tuple[str, str]]:
-    """``(dotted name, value as text)`` of every leaf; ``1e-4``, ``0.0001`` and ``"1e-4"`` give the same text."""
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if name in ignore:
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, ignore, f"{name}.")
-        else:
-            yield name, _text(value)
-
-
 def curve(run: Run, table: Table, quantity: str, axis: Axis) -> Curve | None:
     """``quantity`` over ``axis`` from one of the run's tables; ``None`` if it has no finite point.
 
@@ -201,17 +188,6 @@ def mean_band(curves: Sequence[Curve], points: int = 40) -> Band | None:
     return Band(x, y.mean(axis=0), intervals[:, 0], intervals[:, 1], len(enough))
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_text, value)) + "]"
-    try:
-        return f"{float(value):.12g}"
-    except (TypeError, ValueError, OverflowError):
-        return str(value)
-
-
 def _typed(run: Run, ignored: Sequence[str]) -> list[str]:
     """The overrides of a run, those of ignored names left out."""
     return [text for text in run.overrides if text.lstrip("+~").split("=")[0].split("@")[0] not in ignored]
@@ -233,22 +209,8 @@ def _labels(
     one_each = all(len(texts) == 1 for texts in words.values())
     if one_each and all(labels.values()) and len(set(labels.values())) == len(groups):
         return labels
-    chosen = _telling_apart(list(groups))
+    chosen = telling_apart(list(groups))
     return {key: " ".join(f"{name}={value}" for name, value in key if name in chosen) for key in groups}
-
-
-def _telling_apart(keys: Sequence[tuple[tuple[str, str], ...]]) -> set[str]:
-    """Few names whose values suffice to tell all groups apart: greedily, top-level and readable names first."""
-    names = {name for key in keys for name, _ in key}
-    order = sorted(names, key=lambda name: ("_target_" in name, name.count("."), len(name), name))
-    chosen: set[str] = set()
-
-    def parts(candidates: set[str]) -> int:
-        return len({tuple(pair for pair in key if pair[0] in candidates) for key in keys})
-
-    while parts(chosen) < parts(names):
-        chosen.add(max(order, key=lambda name: parts({*chosen, name})))
-    return chosen
 
 
 def _shorten(labels: Sequence[str]) -> tuple[str, list[str]]:

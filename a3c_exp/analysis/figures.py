@@ -26,6 +26,7 @@ from a3c_exp.analysis.paper import AXES, CHARACTER, STYLE, paper, scale
 from a3c_exp.analysis.plots import PLOTS, Plot
 from a3c_exp.analysis.reading import FloatArray
 from a3c_exp.analysis.runs import Run
+from a3c_exp.analysis.sections import DOTS, QUICKLY
 from a3c_exp.analysis.stats import MIN_SEEDS
 from a3c_exp.core.errors import A3CError
 
@@ -39,12 +40,21 @@ _LONGEST = 12  # characters up to which a label is written at the end of its lin
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn plot: a file of its own (with a legend) and a part of a page (which has one for all)."""
+    """A drawn plot: files of its own (with a legend) and a part of a page (which has one for all).
+
+    Attributes:
+        plot: what it shows.
+        file: an SVG that stands alone.
+        inline: the same as a part of a page.
+        caption: what a reader should know.
+        image: the same as PNG, on white paper; empty where nobody asked for one.
+    """
 
     plot: Plot
     file: str
     inline: str
     caption: str
+    image: bytes = b""
 
 
 def colours(comparison: Comparison, ranking: Sequence[float]) -> dict[Configuration, svg.Ink]:
@@ -56,8 +66,8 @@ def colours(comparison: Comparison, ranking: Sequence[float]) -> dict[Configurat
     return {item: next(inks) if i in best else svg.OTHER for i, item in enumerate(comparison.configurations)}
 
 
-def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink]) -> list[Drawing]:
-    """All plots for which there are numbers, but for those that only repeat another.
+def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink], images: bool = True) -> list[Drawing]:
+    """All plots for which there are numbers, but for those that only repeat another; as PNG too if ``images``.
 
     Raises:
         A3CError: matplotlib is not installed.
@@ -72,7 +82,7 @@ def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink]) -> list[Dra
         for plot in PLOTS:
             curves = {item: _curves(plot, item) for item in comparison.configurations}
             if any(curves.values()) and not _repeats(plot, comparison):
-                drawings.append(_draw(plot, comparison.title, curves, inks))
+                drawings.append(_draw(plot, comparison.title, curves, inks, images))
     return drawings
 
 
@@ -108,7 +118,9 @@ def _repeats(plot: Plot, comparison: Comparison) -> bool:
     )
 
 
-def _draw(plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks: dict[Configuration, svg.Ink]) -> Drawing:
+def _draw(
+    plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks: dict[Configuration, svg.Ink], images: bool
+) -> Drawing:
     named = [item for item in curves if curves[item] and inks[item] != svg.OTHER] if len(curves) > 1 else []
     longest = max((len(item.short) for item in named), default=0)
     at_ends = 0 < longest <= _LONGEST
@@ -137,14 +149,16 @@ def _draw(plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks
     scale(axes, plot, np.concatenate(heights))
     if at_ends:
         label_ends(figure, axes, ends)
-    page = _svg(figure)
+    page = file = _svg(figure)
     if named:
         add_legend(figure, title, [(item.short, inks[item].light) for item in named])
+        file = _svg(figure)
     words = f"{plot.title} against {AXES[plot.axis].lower()}"
     caption = f"{plot.note} {_reading(plot, several)}".rstrip()
     if left_out:
         caption += f" Left out of the bands: {left_out} run{'s' * (left_out > 1)} that did not get as far."
-    return Drawing(plot, svg.standalone(_svg(figure), words), svg.inline(page, plot.name, words), caption)
+    image = _png(figure) if images else b""
+    return Drawing(plot, svg.standalone(file, words), svg.inline(page, plot.name, words), caption, image)
 
 
 def _band(plot: Plot, curves: Sequence[Curve]) -> Band | None:
@@ -221,6 +235,12 @@ def _svg(figure: "Figure") -> str:
     target = io.StringIO()
     figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
     return svg.slim(target.getvalue())
+
+
+def _png(figure: "Figure") -> bytes:
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=DOTS, facecolor="white", metadata={"Software": None}, pil_kwargs=QUICKLY)
+    return target.getvalue()
 
 
 def _thin(item: Curve, most: int) -> Curve:

@@ -9,9 +9,11 @@ from a3c_exp.analysis.figures import Drawing
 from a3c_exp.analysis.plots import HEADINGS, Section
 from a3c_exp.analysis.provenance import Origin
 from a3c_exp.analysis.reading import printable
+from a3c_exp.analysis.sections import Placed
 from a3c_exp.analysis.tables import Cell, Table
 
 Inks = Mapping[Configuration, svg.Ink]
+_LONG_NOTE = 28  # characters, from which on it may take several lines
 _CLASSES = {ink: f"s{index}" for index, ink in enumerate((*svg.SERIES, svg.OTHER))}
 
 
@@ -59,6 +61,32 @@ def figures(drawings: Sequence[Drawing], section: Section, heading: bool = True)
     return f'{title}<div class="{size}">\n' + "\n".join(items) + "\n</div>" if items else ""
 
 
+def part(content: Placed, inks: Inks) -> str:
+    """A section with something to say of its own: words, verdicts, what to doubt, pictures, then what it all rests on."""
+    found = content.section
+    drawn = [f"<figure>{item.inline}<figcaption>{safe(item.caption)}</figcaption></figure>" for item in content.pictures]
+    body = [
+        f'<p class="lead">{safe(found.lead)}</p>' if found.lead else "",
+        *(f"{_heading(one.name)}{table(one, inks)}" for one in content.verdicts),
+        notices(found.notes),
+        f'<div class="large">\n{chr(10).join(drawn)}\n</div>' if drawn else "",
+        *(f"{_heading(one.name)}{table(one, inks)}" for one in content.grounds),
+    ]
+    return section(content.identity, found.title, "\n".join(filter(None, body)))
+
+
+def _heading(name: str) -> str:
+    return "" if name == "Verdicts" else f"<h3>{safe(name)}</h3>\n"
+
+
+def contents(titles: Sequence[tuple[str, str]]) -> str:
+    """Links to the sections, ``(identity, title)`` each; nothing for a few."""
+    if len(titles) < 3:
+        return ""
+    links = "".join(f'<li><a href="#{safe(identity)}">{safe(title)}</a></li>' for identity, title in titles)
+    return f'<nav aria-label="On this page"><ul>{links}</ul></nav>'
+
+
 def notices(sentences: Sequence[str]) -> str:
     """Reasons for doubt, as a list; nothing without any."""
     items = "".join(f"<li>{safe(sentence)}</li>" for sentence in sentences)
@@ -93,7 +121,8 @@ def _cell(cell: Cell, index: int, content: Table, inks: Inks) -> str:
     if cell.status:
         body = f'<span class="status {safe(cell.status)}">{body}</span>'
     if cell.note:
-        body += f" <small>{safe(cell.note)}</small>"
+        kind = ' class="long"' if len(cell.note) > _LONG_NOTE else ""
+        body += f" <small{kind}>{safe(cell.note)}</small>"
     if index == 0:
         return f'<th scope="row">{body}</th>'
     return f"<td{_numeric(index, content)}>{body}</td>"

@@ -5,10 +5,11 @@ from typing import Literal
 
 from a3c_exp.analysis.aggregate import Axis, Table
 
-Section = Literal["learning", "policy", "critic", "gradients", "asynchrony", "speed"]
+Section = Literal["learning", "policy", "confidence", "critic", "gradients", "asynchrony", "speed"]
 HEADINGS: dict[Section, str] = {
     "learning": "Learning",
     "policy": "Policy",
+    "confidence": "Overconfidence",
     "critic": "Critic",
     "gradients": "Gradients",
     "asynchrony": "Asynchrony",
@@ -129,8 +130,28 @@ PLOTS = (
         table="metrics",
         quantity="max_probability",
         axis="env_step",
-        section="policy",
+        section="confidence",
         scale="share",
+    ),
+    Plot(
+        name="value_excess",
+        title="Value less what was earned",
+        note="Mean V(s) less the discounted return that training episodes came to, as the learner sees rewards: above 0 the "
+        "critic promises too much.",
+        table="metrics",
+        quantity="value.excess",
+        axis="env_step",
+        section="confidence",
+    ),
+    Plot(
+        name="sampling_gap",
+        title="Evaluation less training return",
+        note="The policy's best guesses against what it tries, where both have the same time limit: below 0 its likeliest "
+        "actions are not its best.",
+        table="evaluations",
+        quantity="sampling.gap",
+        axis="env_step",
+        section="confidence",
     ),
     Plot(
         name="value_loss",

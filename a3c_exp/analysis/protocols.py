@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from a3c_exp.analysis.aggregate import SAME_EXPERIMENT, Axis, flatten
+from a3c_exp.analysis.aggregate import Axis
+from a3c_exp.analysis.configs import SAME_EXPERIMENT, flatten
 from a3c_exp.analysis.reading import mapping
 from a3c_exp.analysis.runs import Run, natural
 

@@ -1,87 +1,34 @@
-"""Reading files that may be half-written, damaged or absent: what can be read is returned, what cannot is said."""
+"""The numbers of run directories as columns, and what reading them shares with ``files``."""
 
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from a3c_exp.analysis.files import mapping, number, parse_object, printable, read_json_object, read_text, read_yaml, strings
 from a3c_exp.core.records import Json
+
+__all__ = [
+    "Columns", "FloatArray", "mapping", "number", "printable", "read_columns", "read_json_object", "read_text", "read_yaml",
+    "strings",
+]  # fmt: skip
 
 FloatArray = NDArray[np.float64]
 Columns = Mapping[str, FloatArray]  # every column [lines], NaN where a line had no such number
 
-_YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 8 times quicker, where there is one
-
-
-def number(value: object) -> float:
-    """``value`` as a float, or NaN if it is not a number (``None``, text, a list ...)."""
-    try:
-        return float(value) if isinstance(value, int | float) else math.nan
-    except OverflowError:  # JSON knows integers of any size
-        return math.nan
-
-
-def mapping(value: object) -> Json:
-    """``value`` if it is a mapping, else an empty one: for fields that may be ``null`` or damaged."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def strings(value: object) -> tuple[str, ...]:
-    """``value`` if it is a list, its items as text; else nothing."""
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
-
-
-def printable(text: str) -> str:
-    """``text`` fit for a terminal, an SVG and a UTF-8 file: whatever cannot be printed becomes �."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def read_text(path: Path, problems: list[str], *, required: bool = True) -> str:
-    """The file's text, undecodable bytes replaced; empty, with a note in ``problems``, if it cannot be had."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        if required:
-            problems.append(f"{path.name} is missing")
-    except OSError as error:
-        problems.append(f"{path.name} cannot be read: {error.strerror or error}")
-    return ""
-
-
-def read_json_object(path: Path, problems: list[str], *, required: bool = True) -> Json | None:
-    """The JSON object in ``path``; ``None``, with a note in ``problems``, if it is missing, empty or damaged."""
-    before = len(problems)
-    text = read_text(path, problems, required=required)
-    if not text.strip():
-        if len(problems) == before and path.exists():
-            problems.append(f"{path.name} is empty")
-        return None
-    value = _parse(text)
-    if value is None:
-        problems.append(f"{path.name} is damaged: not a JSON object")
-    return value
-
-
-def read_yaml(path: Path, problems: list[str], *, required: bool = True) -> Any:
-    """What the YAML file holds, interpolations (``${...}``) as they are written; ``None`` if it cannot be had."""
-    text = read_text(path, problems, required=required)
-    if required and not text.strip() and path.exists():
-        problems.append(f"{path.name} is empty")
-    try:
-        return yaml.load(text, Loader=_YamlLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.append(f"{path.name} is damaged: {str(error).splitlines()[0]}")
-        return None
-
 
 def read_columns(
-    path: Path, names: Iterable[str], problems: list[str], *, lists: Iterable[str] = (), required: bool = True
+    path: Path,
+    names: Iterable[str],
+    problems: list[str],
+    *,
+    lists: Iterable[str] = (),
+    words: Iterable[tuple[str, str]] = (),
+    required: bool = True,
 ) -> Columns:
     """The numbers of a ``.jsonl`` file, one array a field.
 
@@ -91,6 +38,7 @@ def read_columns(
         problems: gets a note for a missing or empty file and for lines that are no JSON object.
         lists: fields that hold a list of numbers; each becomes three columns, ``<name>.low``, ``<name>.mean`` and
             ``<name>.high`` of the list, NaN where it is empty or no list.
+        words: ``(field, word)``; each becomes a column ``<field>.<word>``, 1 where the field says that word and 0 elsewhere.
         required: whether a missing or empty file is worth a note.
 
     Returns:
@@ -103,14 +51,28 @@ def read_columns(
     if required and not rows and len(problems) == before:
         problems.append(f"{path.name} is empty")
     columns = dict.fromkeys(names) | {key: None for key, value in (rows[-1] if rows else {}).items() if _is_number(value)}
-    try:  # all at once is twice as quick, and possible where every line has every field
-        whole = np.array([itemgetter(*columns)(row) for row in rows], dtype=np.float64)
-        found = dict(zip(columns, whole.T, strict=True))
-    except (KeyError, TypeError, ValueError, OverflowError):
+    found = _at_once(columns, rows)
+    if found is None:
         found = {name: np.array([number(row.get(name)) for row in rows], dtype=np.float64) for name in columns}
     for name in lists:
         found |= _extent(name, [row.get(name) for row in rows])
+    for name, word in words:
+        found[f"{name}.{word}"] = np.array([row.get(name) == word for row in rows], dtype=np.float64)
     return found
+
+
+def _at_once(columns: Iterable[str], rows: Sequence[Json]) -> dict[str, FloatArray] | None:
+    """All columns by a single call, which is twice as quick; ``None`` where some line has something else than numbers."""
+    names = list(columns)
+    try:
+        whole = np.array([itemgetter(*names)(row) for row in rows], dtype=np.float64)
+    except KeyError:  # what older runs did not write is missing from every line of theirs
+        lacking = [name for name in names if not any(name in row for row in rows)]
+        rest = _at_once([name for name in names if name not in lacking], rows) if lacking else None
+        return None if rest is None else {**rest, **{name: np.full(len(rows), np.nan) for name in lacking}}
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return dict(zip(names, whole.T, strict=True)) if whole.ndim == 2 else None
 
 
 def _extent(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
@@ -129,7 +91,7 @@ def _rows(lines: list[str], name: str, problems: list[str]) -> list[Json]:
             return list(rows)
     except (ValueError, RecursionError):
         pass
-    parsed = [_parse(line) for line in lines]
+    parsed = [parse_object(line) for line in lines]
     damaged = sum(row is None for row in parsed)
     if damaged and parsed[-1] is None:
         problems.append(f"{name}: the last line is half-written and left out")
@@ -137,14 +99,6 @@ def _rows(lines: list[str], name: str, problems: list[str]) -> list[Json]:
     if damaged:
         problems.append(f"{name}: {damaged} damaged line{'s' * (damaged > 1)} left out")
     return [row for row in parsed if row is not None]
-
-
-def _parse(text: str) -> Json | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _is_number(value: object) -> bool:

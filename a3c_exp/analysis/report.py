@@ -1,6 +1,5 @@
-"""A report on run directories: one self-contained page, its figures as files, and all runs as CSV. No torch here."""
+"""A report on run directories: one self-contained page, its figures as files, its tables as CSV. No torch here."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,15 +9,20 @@ from pathlib import Path
 from string import Template
 
 from a3c_exp import __version__
-from a3c_exp.analysis import page, provenance, tables, workers
+from a3c_exp.analysis import ablations, page, provenance, report_files, tables, versus, workers
 from a3c_exp.analysis.aggregate import Comparison, compare
+from a3c_exp.analysis.diagnostics import diagnostics_table
 from a3c_exp.analysis.figures import Drawing, colours, draw
-from a3c_exp.analysis.plots import HEADINGS, PLOTS
+from a3c_exp.analysis.plots import HEADINGS
+from a3c_exp.analysis.report_files import MARKER, check_replaceable
 from a3c_exp.analysis.results import Outcome, outcomes
-from a3c_exp.analysis.runs import read_runs
-from a3c_exp.core.errors import RunDirectoryError
+from a3c_exp.analysis.runs import Run, read_runs
+from a3c_exp.analysis.sections import Placed, Section, placed
 
-MARKER = "<!-- made by a3c_exp.report; making the report again replaces this folder's index.html, runs.csv and figures -->"
+__all__ = ["MARKER", "Report", "check_replaceable", "make_report", "write_report"]
+
+
+_SHORT = {"workers": "Workers", "troubles": "What failed"}  # titles as the list of contents has them
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,84 +31,126 @@ class Report:
 
     Attributes:
         index: the page.
+        title: its title.
         comparison: the runs it is about.
-        text: the summary table for a terminal.
+        text: the summary table for a terminal, and below it what the sections say first.
     """
 
     index: Path
+    title: str
     comparison: Comparison
     text: str
 
 
-def write_report(paths: Sequence[Path | str], out: Path | str, ignore: Iterable[str] = ()) -> Path:
+def write_report(
+    paths: Sequence[Path | str],
+    out: Path | str,
+    ignore: Iterable[str] = (),
+    against: tuple[str, str] | None = None,
+    images: bool = True,
+) -> Path:
     """Write the report on all runs at or below ``paths`` into ``out``; returns the path of its page.
+
+    Args:
+        paths: run directories, or folders of them.
+        out: the report's own folder.
+        ignore: names of configuration values that do not make a configuration of their own, besides seeds and names.
+        against: two sides to hold against each other, each a folder of runs or conditions, as in ``versus.sides``.
+        images: whether to write the figures as PNG too, a third of the time.
 
     Raises:
         RunDirectoryError: no such directory, no runs there, or ``out`` holds files that are no report.
+        ConfigError: a side means no runs.
         A3CError: matplotlib is not installed.
     """
-    return make_report(paths, out, ignore).index
+    return make_report(paths, out, ignore, against, images).index
 
 
-def make_report(paths: Sequence[Path | str], out: Path | str, ignore: Iterable[str] = ()) -> Report:
-    """As ``write_report``, with what there is to tell about it.
-
-    ``ignore`` names configuration values that do not make a configuration of their own, besides seeds and names.
-    """
-    out = Path(out)
+def make_report(
+    paths: Sequence[Path | str],
+    out: Path | str,
+    ignore: Iterable[str] = (),
+    against: tuple[str, str] | None = None,
+    images: bool = True,
+) -> Report:
+    """As ``write_report``, with what there is to tell about it."""
+    out, ignored = Path(out), tuple(ignore)
     check_replaceable(out)
-    comparison = compare(read_runs(paths), ignore)
+    runs = read_runs(paths)
+    comparison = compare(runs, ignored)
     found = outcomes(comparison.configurations)
     inks = colours(comparison, [item.mean(lambda one: one.moving_average) for item in found])
-    drawings = draw(comparison, inks)
-    html = _page(_title(paths), comparison, found, inks, drawings)
-    _write(out, html, tables.runs_csv(comparison), drawings)
-    return Report(out / "index.html", comparison, tables.as_text(comparison, found))
+    parts = [placed(identity, section, images) for identity, section in _sections(runs, ignored, against).items()]
+    drawings = draw(comparison, inks, images)
+    shown = _tables(comparison, found)
+    content = _Content(_title(paths), comparison, found, inks, drawings, parts, shown)
+    in_full = {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, found)}
+    written = report_files.listed(drawings, parts, [shown[name] for name in shown if name not in ("runs", "summary")]) | in_full
+    report_files.write(out, _page(content, list(written)), written)
+    told = [f"\n{part.section.title}: {part.section.lead}" for part in parts]
+    return Report(out / "index.html", content.title, comparison, "\n".join([tables.as_text(comparison, found), *told]))
 
 
-def check_replaceable(out: Path) -> None:
-    """Refuse to write into a place that holds anything which a report would overwrite and did not make.
-
-    Raises:
-        RunDirectoryError: it does.
-    """
-    if out.exists() and not out.is_dir():
-        raise RunDirectoryError(f"{out}: is a file; name a folder for the report with --out DIR")
-    index = out / "index.html"
-    if index.is_file():
-        with index.open(encoding="utf-8", errors="replace") as file:
-            if MARKER in file.read(1000):
-                return
-    for name in ("index.html", "runs.csv", "figures"):
-        if (out / name).exists():
-            raise RunDirectoryError(
-                f"{out / name}: is there already and was not made by this command; choose another folder: --out DIR"
-            )
+def _sections(runs: Sequence[Run], ignored: Sequence[str], against: tuple[str, str] | None) -> dict[str, Section]:
+    """What has verdicts, by its place on the page, in the order in which it stands there."""
+    found: dict[str, Section | None] = {
+        "versus": versus.section(*versus.sides(against, runs), ignored) if against is not None else None,
+        "ablations": ablations.section(runs),
+    }
+    return {identity: section for identity, section in found.items() if section is not None}
 
 
-def _page(title: str, comparison: Comparison, found: Sequence[Outcome], inks: page.Inks, drawings: Sequence[Drawing]) -> str:
+@dataclass(frozen=True, eq=False)
+class _Content:
+    """All that stands on the page."""
+
+    title: str
+    comparison: Comparison
+    outcomes: Sequence[Outcome]
+    inks: page.Inks
+    drawings: Sequence[Drawing]
+    parts: Sequence[Placed]
+    tables: dict[str, tables.Table]
+
+
+def _tables(comparison: Comparison, found: Sequence[Outcome]) -> dict[str, tables.Table]:
+    """The tables of the page that have rows, by the section that each stands in."""
+    made = {
+        "summary": tables.summary_table(comparison, found),
+        "diagnostics": diagnostics_table(comparison, found),
+        "workers": workers.own_values(comparison),
+        "troubles": tables.trouble_table(comparison),
+        "runs": tables.run_table(comparison),
+    }
+    return {name: table for name, table in made.items() if table.rows}
+
+
+def _page(content: _Content, written: Sequence[str]) -> str:
+    comparison, inks, drawings = content.comparison, content.inks, content.drawings
     legend = page.legend(comparison, inks)
     curves = page.figures(drawings, "learning", heading=False)
-    diagnostics = "\n".join(filter(None, (page.figures(drawings, name) for name in HEADINGS if name != "learning")))
-    own = workers.own_values(comparison)
-    troubles = tables.trouble_table(comparison)
-    sections = (
-        page.section("summary", "Summary", page.table(tables.summary_table(comparison, found), inks)),
-        page.section("learning", HEADINGS["learning"], curves and legend + curves),
-        page.section("diagnostics", "Diagnostics", diagnostics and legend + diagnostics),
-        page.section("workers", "What each worker has of its own", page.table(own, inks)) if own.rows else "",
-        page.section("troubles", "What did not finish, or misses something", page.table(troubles, inks))
-        if troubles.rows
-        else "",
-        page.section("runs", "Single runs", page.table(tables.run_table(comparison), inks)),
-        page.section("origins", "What was run", page.origin_list(provenance.origins(comparison.runs))),
-    )
+    figures = "\n".join(filter(None, (page.figures(drawings, name) for name in HEADINGS if name != "learning")))
+    drawn = {name: page.table(table, inks) for name, table in content.tables.items()}
+    bodies = [
+        ("summary", "Summary", drawn.get("summary", "")),
+        ("learning", HEADINGS["learning"], curves and legend + curves),
+        ("diagnostics", "Diagnostics", figures and f"{drawn.get('diagnostics', '')}\n{legend}{figures}"),
+        ("workers", "What each worker has of its own", drawn.get("workers", "")),
+        ("troubles", "What did not finish, or misses something", drawn.get("troubles", "")),
+        ("runs", "Single runs", drawn.get("runs", "")),
+        ("origins", "What was run", page.origin_list(provenance.origins(comparison.runs))),
+    ]
+    titles = [(part.identity, part.section.title) for part in content.parts]
+    titles += [(identity, _SHORT.get(identity, title)) for identity, title, body in bodies if body.strip()]
+    sections = [page.part(part, inks) for part in content.parts]
+    sections += [page.section(identity, title, body) for identity, title, body in bodies]
     template = Template(files("a3c_exp.analysis").joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(
-        marker=MARKER,
-        title=page.safe(title),
+        marker=f"{MARKER}\n{report_files.manifest(written)}",
+        title=page.safe(content.title),
         lead=_lead(comparison),
-        notices=page.notices(provenance.warnings(comparison, found)),
+        notices=page.notices(provenance.warnings(comparison, content.outcomes))
+        + page.contents([*titles, ("method", "How to read this")]),
         sections="\n".join(filter(None, sections)),
         colour_rules=page.colour_rules(),
         footer=page.safe(f"Made {datetime.now():%Y-%m-%d %H:%M} by a3c_exp {__version__}."),
@@ -134,25 +180,3 @@ def _lead(comparison: Comparison) -> str:
 def _title(paths: Sequence[Path | str]) -> str:
     names = list(dict.fromkeys(Path(path).resolve().name for path in paths))
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _write(out: Path, html: str, csv: str, drawings: Sequence[Drawing]) -> None:
-    """The page first: should the rest fail, the folder is known as a report's and can be written again."""
-    try:
-        folder = out / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(out / "index.html", html)
-        _replace(out / "runs.csv", csv)
-        for drawing in drawings:
-            _replace(folder / f"{drawing.plot.name}.svg", drawing.file)
-        for name in {plot.name for plot in PLOTS} - {drawing.plot.name for drawing in drawings}:
-            (folder / f"{name}.svg").unlink(missing_ok=True)  # an earlier report's, of what these runs do not have
-    except OSError as error:
-        raise RunDirectoryError(f"{out}: the report cannot be written here: {error.strerror or error}") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write ``path`` whole or not at all: someone may be looking at the earlier one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -5,18 +5,21 @@ import io
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from a3c_exp.analysis.aggregate import Comparison, Configuration
+from a3c_exp.analysis.notation import MINUS, NONE, bracketed, count, duration, plus_minus, rounded
 from a3c_exp.analysis.reading import mapping, printable
 from a3c_exp.analysis.results import Outcome, Result, result
 from a3c_exp.analysis.runs import Run
-from a3c_exp.analysis.stats import Interval
 
-NONE = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
+__all__ = [
+    "MINUS", "NONE", "Cell", "Table", "as_text", "bracketed", "common_parent", "count", "duration", "plus_minus", "rounded",
+    "run_table", "runs_csv", "statuses_in_words", "summary_csv", "summary_table", "table_csv", "trouble_table",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +88,38 @@ def common_parent(runs: Sequence[Run]) -> Path:
 def runs_csv(comparison: Comparison) -> str:
     """All runs as CSV, numbers in full and empty where unknown, the differing configuration values as columns."""
     rows = [_csv_row(comparison, item, run) for item in comparison.configurations for run in item.runs]
-    target = io.StringIO()
-    writer = csv.DictWriter(target, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return target.getvalue()
+    return _csv([list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def summary_csv(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
+    """The summary as CSV, numbers in full: mean and standard deviation over seeds, the interval where there is one."""
+    measures = {"moving_average": _moving_average, "evaluation": _evaluation, "best_evaluation": _best}
+    counts = ("episodes", "env_steps", "updates", "steps_per_second", "wall_time", "policy_lag")
+    rows = []
+    for item in outcomes:
+        values = dict(item.configuration.values)
+        row: dict[str, object] = {"configuration": item.configuration.label, "runs": len(item.configuration.runs)}
+        row |= {"seeds": item.configuration.seeds, "statuses": statuses_in_words(item.statuses), "counted": len(item.counted)}
+        for name, of in measures.items():
+            row |= {f"{name}_mean": item.mean(of), f"{name}_std": item.std(of)}
+        row |= {"evaluation_low": item.interval[0], "evaluation_high": item.interval[1], "interval_over": item.interval_over}
+        row |= {name: item.mean(attrgetter(name)) for name in counts}
+        row |= {f"config.{name}": values.get(name, "") for name in comparison.varying}
+        rows.append({name: _plain(value) for name, value in row.items()})
+    return _csv([list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def table_csv(table: Table) -> str:
+    """Any table as CSV, as it stands on the page: rounded, notes in columns of their own, plain signs."""
+    noted = [any(row[index].note for row in table.rows) for index in range(len(table.columns))]
+    names = zip(table.columns, noted, strict=True)
+    head = [text for name, extra in names for text in ([name, f"{name}: note"] if extra else [name])]
+    rows = [
+        [text for cell, extra in zip(row, noted, strict=True) for text in ([cell.text, cell.note] if extra else [cell.text])]
+        for row in table.rows
+    ]
+    signs = [["" if text == NONE else printable(text).replace(MINUS, "-") for text in row] for row in rows]
+    return _csv([head, *signs])
 
 
 def as_text(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
@@ -111,47 +141,6 @@ def as_text(comparison: Comparison, outcomes: Sequence[Outcome]) -> str:
 def statuses_in_words(statuses: Mapping[str, int]) -> str:
     """``3 finished, 1 failed``."""
     return ", ".join(f"{number} {status}" for status, number in Counter(statuses).most_common())
-
-
-def count(value: float) -> str:
-    """``4,000,000``; a dash for NaN."""
-    return f"{value:,.0f}".replace("-", MINUS) if math.isfinite(value) else NONE
-
-
-def rounded(value: float, uncertainty: float = math.nan) -> str:
-    """To two digits of its ``uncertainty``, else to four of its own; a dash for NaN."""
-    if not math.isfinite(value):
-        return NONE
-    scale, digits = (uncertainty, 2) if math.isfinite(uncertainty) and uncertainty > 0 else (abs(value), 4)
-    places = max(0, digits - 1 - math.floor(math.log10(scale))) if scale > 0 else 0
-    return f"{value:,.{min(places, 12)}f}".replace("-", MINUS)
-
-
-def plus_minus(value: float, deviation: float) -> str:
-    """``-0.612 ± 0.034``, both to the digits that the deviation warrants; without it for a single seed."""
-    if not math.isfinite(deviation):
-        return rounded(value)
-    return f"{rounded(value, deviation)} ± {rounded(deviation, deviation)}"
-
-
-def bracketed(interval: Interval) -> str:
-    """``[-990, -633]``; empty without an interval."""
-    low, high = interval
-    if not math.isfinite(low + high):
-        return ""
-    return f"[{rounded(low, high - low)}, {rounded(high, high - low)}]"
-
-
-def duration(seconds: float) -> str:
-    """``4 min 20 s``; the two largest units."""
-    if not math.isfinite(seconds):
-        return NONE
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, hours = round(seconds) // 60, round(seconds) // 3600
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes % 60:02d} min" if hours else f"{minutes} min {round(seconds) % 60:02d} s"
 
 
 def _summary_row(item: Outcome) -> tuple[Cell, ...]:
@@ -207,6 +196,12 @@ def _csv_row(comparison: Comparison, item: Configuration, run: Run) -> dict[str,
     row |= {"command": run.run_json.get("command", ""), "problems": "; ".join(run.problems)}
     row |= {f"config.{name}": values.get(name, "") for name in comparison.varying}
     return {name: _plain(value) for name, value in row.items()}
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    target = io.StringIO()
+    csv.writer(target, lineterminator="\n").writerows(rows)
+    return target.getvalue()
 
 
 def _plain(value: object) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.logging import wandb_groups
 from a3c_exp.logging.base import QuietLogger, RunInfo
 from a3c_exp.logging.wandb_pipe import WandbPipe
 
@@ -72,6 +73,7 @@ class WandbLogger(QuietLogger):
         self._pipe: WandbPipe | None = None
 
     def start(self, run: RunInfo) -> None:
+        place = wandb_groups.place(run)
         hello = {
             "directory": str(run.directory.absolute()),
             "project": self._project,
@@ -79,9 +81,9 @@ class WandbLogger(QuietLogger):
             "mode": self._mode,
             "id": run_id(run.directory),
             "name": run.name,
-            "group": run.group,
-            "job_type": run.job_type,
-            "tags": list(dict.fromkeys((*run.tags, *self._tags))),
+            "group": place.group,
+            "job_type": place.job_type,
+            "tags": list(dict.fromkeys((*place.tags, *self._tags))),
             "config": run.config,
             "argv": sys.argv or ["python"],
             "pid": os.getpid(),

@@ -48,7 +48,7 @@ def write_run(
     rng = np.random.default_rng([seed, workers])
     (path / ".hydra").mkdir(parents=True)
     overrides = [f"workers={workers}", f"seed={seed}"] if overrides is None else overrides
-    whole = {"seed": seed, "workers": workers, "env": {"id": "Pendulum-v1"}, "optimizer": {"lr": 1e-4}}
+    whole = {"seed": seed, "workers": workers, "gamma": 0.9, "env": {"id": "Pendulum-v1"}, "optimizer": {"lr": 1e-4}}
     (path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({**whole, **(config or {})}))
     (path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
     rows = _episodes(rng, episodes, steps, workers)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a3c_exp.analysis.aggregate import Configuration, Curve, align, compare, curve, flatten, mean_band, members, quartile_band
+from a3c_exp.analysis.aggregate import Configuration, Curve, align, compare, curve, mean_band, members, quartile_band
+from a3c_exp.analysis.configs import flatten
 from a3c_exp.analysis.lags import lag_shares
 from a3c_exp.analysis.runs import Run, read_run, read_runs
 from tests.analysis.synthetic_runs import write_run, write_seeds

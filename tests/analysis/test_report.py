@@ -10,23 +10,27 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
+from a3c_exp.analysis import figures
 from a3c_exp.analysis.aggregate import compare
 from a3c_exp.analysis.figures import colours
+from a3c_exp.analysis.plots import PLOTS
 from a3c_exp.analysis.provenance import warnings
 from a3c_exp.analysis.report import MARKER, write_report
-from a3c_exp.analysis.results import outcomes
+from a3c_exp.analysis.results import outcomes, result
 from a3c_exp.analysis.runs import read_runs
 from a3c_exp.analysis.svg import OTHER, SERIES
 from a3c_exp.analysis.tables import bracketed, count, duration, plus_minus, rounded, summary_table
 from a3c_exp.analysis.workers import own_values
 from a3c_exp.report import main
+from tests.analysis.synthetic_ablations import Way, write_arm
 from tests.analysis.synthetic_runs import DEAD_PID, write_run, write_seeds
 
 EVERY_RUN_HAS = {
     "reward_by_episode", "reward_by_step", "reward_by_time", "training_return", "evaluation", "entropy", "value_loss",
     "explained_variance", "value", "truncated_share", "gradient_norm", "gradient_norm_max", "policy_lag", "policy_lag_max",
-    "policy_lag_histogram", "speed", "worker_steps", "worker_updates",
+    "policy_lag_histogram", "speed", "worker_steps", "worker_updates", "value_excess", "sampling_gap",
 }  # fmt: skip
 EVIL = "<script>alert('&')</script>"
 
@@ -79,6 +83,12 @@ def report(sweep: Path) -> Path:
     return write_report([sweep], sweep / "report")
 
 
+@pytest.fixture
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of the figures, for tests that are about something else: drawing is nearly all of a report's time."""
+    monkeypatch.setattr(figures, "PLOTS", [plot for plot in PLOTS if plot.name in ("reward_by_step", "max_probability")])
+
+
 def test_the_page_is_one_whole_file_that_needs_no_network_and_no_script(report: Path) -> None:
     text = report.read_text()
     page = Page(text)
@@ -124,16 +134,20 @@ def test_a_run_that_failed_is_not_averaged_in_silently(sweep: Path) -> None:
 
 def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
     names = sorted(path.name for path in (report.parent / "figures").iterdir())
-    assert names == sorted(f"{name}.svg" for name in EVERY_RUN_HAS)
-    for name in names:
-        text = (report.parent / "figures" / name).read_text()
+    assert names == sorted(f"{name}.{kind}" for name in EVERY_RUN_HAS for kind in ("png", "svg"))
+    for name in EVERY_RUN_HAS:
+        with Image.open(report.parent / "figures" / f"{name}.png") as image:
+            image.load()
+            assert image.width == 936
+            assert image.convert("L").getextrema()[0] < 128  # something is drawn on the white paper
+        text = (report.parent / "figures" / f"{name}.svg").read_text()
         root = ElementTree.fromstring(text)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert "workers" in text  # the legend that the page has outside
 
 
 def figures_of(folder: Path) -> set[str]:
-    out = write_report([folder], folder.parent / "report").parent
+    out = write_report([folder], folder.parent / "report", images=False).parent
     return {path.stem for path in (out / "figures").iterdir()}
 
 
@@ -154,13 +168,15 @@ def test_an_entropy_without_a_maximum_is_not_lost_beside_one_that_has_it(tmp_pat
 
 def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
     text = report.read_text()
-    assert re.findall("<h3>(.*?)</h3>", text) == ["Policy", "Critic", "Gradients", "Asynchrony", "Speed"]
+    headings = ["Policy", "Overconfidence", "Critic", "Gradients", "Asynchrony", "Speed"]
+    assert re.findall("<h3>(.*?)</h3>", text) == headings
     assert all("<figure>" in part for part in text.split("<h3>")[1:])
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path) -> None:
     folder = write_seeds(tmp_path / "many", episodes=8)
-    text = write_report([folder], folder / "report").read_text()
+    text = write_report([folder], folder / "report", images=False).read_text()
     assert "<b>3 runs</b> of <b>1 configuration</b>, 3 seeds: 3 finished." in text
     assert "shared one process" in text and 'id="troubles"' not in text
     write_run(tmp_path / "alone", episodes=8, workers=6)
@@ -168,6 +184,7 @@ def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path
     assert any("their speeds do not compare" in one for one in warnings(comparison, outcomes(comparison.configurations)))
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Path) -> None:
     own = [{"worker": worker, "entropy_coef": 0.01, "lr": 10.0**-worker} for worker in range(3)]
     write_run(tmp_path / "a", seed=0, episodes=3, own=own)
@@ -180,7 +197,7 @@ def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Pa
         ["0, 1", "learning rate", "1", "0.1", "0.01"],
         ["3", "learning rate", "0.2", "0.3", "\N{EN DASH}"],
     ]
-    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report").read_text()
+    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report", images=False).read_text()
 
 
 def test_the_csv_holds_every_run_in_full(report: Path) -> None:
@@ -193,6 +210,47 @@ def test_the_csv_holds_every_run_in_full(report: Path) -> None:
     assert rows[7]["reason"] == EVIL
 
 
+@pytest.mark.usefixtures("few_figures")
+def test_the_verdicts_of_ablations_stand_first_and_beside_the_page(tmp_path: Path) -> None:
+    for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.9, speed=0.5))):
+        write_arm(tmp_path / "runs", "worker_count", "published", arm, way, seeds=5, episodes=30)
+    index = write_report([tmp_path / "runs"], tmp_path / "report")
+    text = index.read_text()
+    section = text[text.index('<section id="ablations">') : text.index('<section id="summary">')]
+    assert 'class="status supported"' in section
+    assert '<a href="#ablations">' in text
+    names = {path.relative_to(index.parent).as_posix() for path in index.parent.rglob("*.*")}
+    assert {"figures/ablations_worker_count_published.svg", "figures/ablations_worker_count_published.png",
+            "tables/ablations_verdicts_workers.csv", "tables/ablations_what_the_verdicts_rest_on.csv"} <= names  # fmt: skip
+    page = Page(text)
+    assert page.stack == [] and len(page.ids) == len(set(page.ids))
+
+
+def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) -> None:
+    tables = {path.stem: list(csv.DictReader(path.open())) for path in (report.parent / "tables").iterdir()}
+    assert tables.keys() == {"summary", "diagnostics", "troubles"}
+    four = next(row for row in tables["summary"] if row["config.workers"] == "4")
+    finals = [result(run).evaluation.mean for run in read_runs([sweep]) if run.config["workers"] == 4]
+    assert float(four["evaluation_mean"]) == pytest.approx(sum(finals) / 3)
+    assert float(four["evaluation_low"]) < sum(finals) / 3 < float(four["evaluation_high"])
+    assert tables["troubles"][0]["reason"]
+    assert {row["workers"]: row["largest"] for row in tables["diagnostics"]} == {"4": "8", "6": "12", "12": "24"}
+    assert not any("\N{MINUS SIGN}" in text for rows in tables.values() for row in rows for text in row.values())
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_an_earlier_reports_files_do_not_stay_and_a_persons_do(tmp_path: Path) -> None:
+    many = write_run(tmp_path / "many", episodes=8, discrete=True)
+    few = write_run(tmp_path / "few", episodes=8)
+    out = write_report([many], tmp_path / "report").parent
+    (out / "figures" / "mine.svg").write_text("precious")
+    assert (out / "figures" / "max_probability.png").is_file()
+    write_report([few], out, images=False)
+    assert not list((out / "figures").glob("max_probability.*"))
+    assert (out / "figures" / "mine.svg").read_text() == "precious"
+    assert not list(out.rglob(".*"))  # nothing half-written
+
+
 def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
     def undated(text: str) -> str:
         return re.sub(r"Made [\d: -]+", "", text)
@@ -202,7 +260,7 @@ def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
 
 
 def test_nothing_that_is_not_a_report_is_overwritten(tmp_path: Path, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("index.html", "runs.csv", "figures"):
+    for name in ("index.html", "runs.csv", "figures", "tables"):
         out = tmp_path / name.replace(".", "_")
         out.mkdir()
         (out / name).write_text("precious")
@@ -225,29 +283,31 @@ def test_a_typing_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: py
         assert "run directory is a folder with a run.json" in captured.err
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_the_command_says_where_the_report_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = write_run(tmp_path / "run", episodes=4, evaluations=0, overrides=["note=$x \x1b[31m{y}", "seed=0"])
-    assert main([str(run)]) == 0
+    assert main([str(run), "--no-png"]) == 0
     out = capsys.readouterr().out
     assert f"report: {run / 'report' / 'index.html'}" in out
     assert "1 finished" in out
     assert "\x1b" not in out
     assert re.search(r"  -\d", out)  # a true minus sign would be a question mark on some terminals
     assert "note=$x" in (run / "report" / "index.html").read_text()
-    assert main([str(run)]) == 0  # its own report it replaces
+    assert main([str(run), "--no-png"]) == 0  # its own report it replaces
     monkeypatch.chdir(tmp_path)
     other = write_run(tmp_path / "other", episodes=4, status="running", pid=os.getpid())
-    assert main([str(run), str(other)]) == 0
+    assert main([str(run), str(other), "--no-png"]) == 0
     assert (tmp_path / "report" / "index.html").is_file()
 
 
+@pytest.mark.usefixtures("few_figures")
 def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").touch()
-    text = write_report([tmp_path], tmp_path / "report").read_text()
+    text = write_report([tmp_path], tmp_path / "report", images=False).read_text()
     assert "run.json is empty" in text
     assert "<figure>" not in text
 
@@ -281,6 +341,7 @@ def test_numbers_are_rounded_to_what_is_known_of_them() -> None:
     assert plus_minus(2.0, float("nan")) == "2.000"
     assert plus_minus(float("nan"), float("nan")) == rounded(float("inf")) == count(float("nan")) == "\N{EN DASH}"
     assert plus_minus(1.0, 0.0) == "1.000 ± 0"
+    assert plus_minus(22_776.5, 4e-12) == "22,776 ± 0"
     assert bracketed((-990.3, -633.0)) == "[\N{MINUS SIGN}990, \N{MINUS SIGN}633]"
     assert bracketed((float("nan"), 1.0)) == ""
     assert count(4_000_000.0) == "4,000,000"

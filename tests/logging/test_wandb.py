@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from a3c_exp.analysis.wandb_report import panels
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.records import Episode, Evaluation, Metrics
@@ -103,7 +104,8 @@ class Sessions:
         before = self._process_state()
         self._train(1, 6, "interrupted", resumed=False)
         short = WandbLogger(row_interval=60.0, say=lambda _: None)
-        short.start(run_info(directory / "short"))
+        arm = {"ablation": {"name": "worker_count", "control": "fair", "arm": "workers_6"}}
+        short.start(replace(run_info(directory / "short"), config={**CONFIG, **arm}))
         self._train(7, 12, "finished", resumed=True)
         for number in range(1, 1001):
             short.episode(episode(number))
@@ -168,8 +170,23 @@ def test_configuration_group_and_tags_are_those_of_the_run(sessions: Sessions) -
     run = next(record["run"] for record in sessions.first if record["type"] == "run")
     config = {key: value for key, value in run["config"]["update"].items() if key != "_wandb"}
     assert config == CONFIG
-    assert (run["project"], run["run_group"], run["job_type"]) == ("a3c_exp", "a_sweep", "sweep")
+    assert (run["project"], run["run_group"], run["job_type"]) == ("a3c_exp", "a_sweep", "workers=4")
     assert (run["display_name"], run["tags"]) == ("workers=4", ["pendulum", "mine"])
+
+
+def test_the_panels_of_a_report_in_wandb_ask_for_what_is_there(sessions: Sessions) -> None:
+    written = {key for record in sessions.first if record["type"] == "history" for key in record["history"]["item"]}
+    asked = {key for panel in panels() for key in (panel.x, panel.y)}
+    unknown_here = {"train/moving_average", "train/explained_variance", "train/max_probability"}  # None in these metrics
+    assert asked - written == unknown_here & asked
+    assert len(asked & written) >= 12
+
+
+def test_an_ablations_runs_are_filed_so_that_the_page_shows_a_curve_an_arm(sessions: Sessions) -> None:
+    run = next(record["run"] for record in sessions.short if record["type"] == "run")
+    assert (run["run_group"], run["job_type"]) == ("worker_count (fair)", "workers_6")
+    assert run["tags"] == ["pendulum", "ablation=worker_count", "control=fair", "arm=workers_6"]
+    assert run["config"]["update"]["ablation"]["arm"] == "workers_6"
 
 
 def test_the_summary_has_the_last_evaluation_and_how_it_ended(sessions: Sessions) -> None:
