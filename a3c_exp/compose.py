@@ -31,11 +31,13 @@ class Job:
         overrides: without sweeps.
         config: composed and checked.
         env: the chosen option of the env group, for directory names.
+        hydra: Hydra's own settings, for whoever sweeps.
     """
 
     overrides: tuple[str, ...]
     config: DictConfig
     env: str
+    hydra: DictConfig
 
 
 def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> list[Job]:
@@ -49,7 +51,7 @@ def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -
     Raises:
         ConfigError: any of them cannot be run; nothing has been started or made.
     """
-    parsed = _parse(overrides)
+    parsed = parse(overrides)
     sweeps = [override for override in parsed if override.is_sweep_override()]
     if sweeps and not multirun:
         raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
@@ -70,13 +72,13 @@ def _job(overrides: tuple[str, ...], search: Sequence[str]) -> Job:
         raise ConfigError(explain(error, overrides, searched)) from None
     with_hydra = composed
     OmegaConf.set_struct(with_hydra, False)
-    with_hydra.pop("hydra")
+    hydra = with_hydra.pop("hydra")
     OmegaConf.set_struct(with_hydra, True)
     try:
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error, overrides, searched)) from None
-    return Job(overrides, with_hydra, env)
+    return Job(overrides, with_hydra, env, hydra)
 
 
 def _searching(folders: Sequence[str]) -> list[str]:
@@ -106,7 +108,12 @@ def _refuse_twins(found: Iterable[Job]) -> None:
         seen.add(same)
 
 
-def _parse(overrides: Sequence[str]) -> list[Override]:
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Overrides as Hydra reads them.
+
+    Raises:
+        ConfigError: one of them is none.
+    """
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
             raise ConfigError(f"{text!r} is no override; an override is key=value. Try python -m a3c_exp --help")

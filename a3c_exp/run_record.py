@@ -144,14 +144,19 @@ def is_alive(content: Mapping[str, Any]) -> bool:
         return False
     except PermissionError:
         pass
-    return content.get("pid_started") in (None, _process_start(pid))
+    return content.get("pid_started") in (None, process_start(pid))
 
 
 def command() -> str:
     """The command line as the person typed it."""
-    program, *arguments = _typed or sys.argv
+    program, *arguments = typed()
     name = "python -m a3c_exp" if Path(program).name == "__main__.py" else Path(program).name
     return " ".join([name, *(shlex.quote(argument) for argument in arguments)])
+
+
+def typed() -> list[str]:
+    """The program and its arguments as the person typed them."""
+    return list(_typed or sys.argv)
 
 
 def remember_command(argv: Sequence[str]) -> None:
@@ -180,7 +185,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def _here() -> dict[str, Any]:
     return {
         "pid": os.getpid(),
-        "pid_started": _process_start(os.getpid()),
+        "pid_started": process_start(os.getpid()),
         "host": socket.gethostname(),
         "git": own_commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
@@ -233,7 +238,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _process_start(pid: int) -> str | None:
+def process_start(pid: int) -> str | None:
     """When a process started, in clock ticks since boot: tells it from a later one with the same number."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

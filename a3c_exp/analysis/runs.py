@@ -176,7 +176,7 @@ def _value_scale(metrics: Columns) -> dict[str, FloatArray]:
 
 def _status(path: Path, run_json: Json, problems: list[str]) -> RunStatus:
     said = run_json.get("status")
-    if said in ("finished", "interrupted", "failed"):
+    if said in ("finished", "interrupted", "pruned", "failed"):
         status: RunStatus = said
         return status
     if said != "running":

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Json = Mapping[str, Any]
-Status = Literal["running", "finished", "interrupted", "failed"]
+Status = Literal["running", "finished", "interrupted", "pruned", "failed"]
 EpisodeEnd = Literal["terminated", "truncated"]
 
 
