@@ -65,6 +65,8 @@ def _main(argv: Sequence[str]) -> int:
         return _run(multirun=True)
     planned = jobs(overrides, arguments.multirun, folders)
     _check_parts(planned)
+    if not arguments.multirun and (study := [text for text in overrides if text.startswith("+study=")]):
+        _say(f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command")
     sys.argv[1:] = _with_directory(list(argv), planned, arguments.multirun)
     _sweep.total = len(planned)
     return _run(multirun=arguments.multirun)

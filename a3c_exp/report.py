@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from a3c_exp.analysis.report import make_report
+from a3c_exp.analysis.study import is_study
+from a3c_exp.analysis.study_report import make_study_report
 from a3c_exp.core.errors import A3CError
 
 _EPILOG = """\
@@ -14,6 +16,8 @@ examples:
       all runs of a sweep; the report goes into that folder, under report/
   python -m a3c_exp.report outputs/2026-11-20 outputs/2026-11-21 --out report
       everything of two days in one comparison
+  python -m a3c_exp.report outputs/studies/pendulum
+      an Optuna study: what was best, how it got there, what mattered
   python -m a3c_exp.report outputs --ignore logger --ignore parallelism.processes
       runs that differ in these values only count as seeds of the same configuration
 
@@ -49,6 +53,10 @@ def main(argv: list[str] | None = None) -> int:
     directories: list[Path] = options.directories
     out: Path = options.out or (directories[0] / "report" if len(directories) == 1 else Path("report"))
     try:
+        if len(directories) == 1 and is_study(directories[0]):
+            study = make_study_report(directories[0], out)
+            print(f"{study.text}\n\nreport: {study.index}")
+            return 0
         report = make_report(directories, out, options.ignore)
     except A3CError as error:
         print(f"a3c_exp.report: {error}", file=sys.stderr)

@@ -21,7 +21,7 @@ CONTRACT = "a3c_exp"
 """User attribute of a study: what all its trials have in common."""
 
 SEEDS, SPREAD, REASON, COMMAND, DIRECTORY = "seeds", "spread", "reason", "command", "directory"
-"""User attributes of a trial: each seed's values, their standard deviation, why it failed or was pruned, its command, folder."""
+"""User attributes of a trial: each seed's values, their standard deviation, why it failed or was pruned, command, folder."""
 
 RETRY_OF, TRY_AGAIN = "retry_of", "try_again"
 """User attributes of a trial: the number of the one that it repeats; that it died of no fault of its own."""

@@ -2,7 +2,7 @@
 
 import os
 import signal
-import sys
+import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,9 +56,11 @@ def _why(ended: JobReturn) -> str:
 
 def _end_with_the_sweeper() -> None:
     """Whoever started this lane holds the other end of its standard input: with them it ends, leaving a checkpoint."""
+    if not stat.S_ISFIFO(os.fstat(0).st_mode):
+        return
 
     def wait() -> Any:
-        while sys.stdin.buffer.raw.read(1024):  # type: ignore[attr-defined]
+        while os.read(0, 1024):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 from omegaconf import DictConfig
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages.journal import JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from a3c_exp.core.errors import ConfigError
@@ -52,7 +52,7 @@ class Ledger:
     def __init__(self, study: optuna.Study, settings: StudySettings, directory: Path) -> None:
         self.study = study
         self._settings = settings
-        self._lock = JournalFileSymlinkLock(str((directory / "claims").absolute()), grace_period=_LOCK_SECONDS)
+        self._lock = JournalFileOpenLock(str((directory / "claims").absolute()), grace_period=_LOCK_SECONDS)
         self._watch = Watch(settings.lease)
 
     def trials(self) -> list[FrozenTrial]:

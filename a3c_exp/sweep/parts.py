@@ -1,10 +1,11 @@
 """Optuna's sampler and pruner, made from their ``_target_``."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 
@@ -13,6 +14,8 @@ from a3c_exp.sweep.settings import StudySettings
 
 _OF_ONE_SEQUENCE = ("QMCSampler", "GridSampler", "BruteForceSampler")
 """Samplers that walk through one sequence, which their seed lays out: all processes must have the same."""
+_OF_THE_DEFAULT = {"n_startup_trials": 5, "n_warmup_steps": 1, "n_min_trials": 3, "seed": 0}
+"""What conf/hydra/sweeper/optuna.yaml gives its own sampler and pruner. Hydra leaves it there when ``_target_`` is changed."""
 
 
 def make_sampler(settings: StudySettings, number: int) -> BaseSampler:
@@ -58,7 +61,9 @@ def prunes(settings: StudySettings) -> bool:
 def _make(key: str, given: Mapping[str, Any]) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        return instantiate(dict(given))
+        taken = inspect.signature(get_class(given["_target_"])).parameters
+        left_over = [key for key, value in _OF_THE_DEFAULT.items() if key not in taken and given.get(key) == value]
+        return instantiate({key: value for key, value in given.items() if key not in left_over})
     except Exception as error:  # a constructor's own
         cause = error.__cause__ or error
         raise ConfigError(f"hydra.sweeper.{key}={given['_target_']} cannot be made: {str(cause).splitlines()[0]}") from None

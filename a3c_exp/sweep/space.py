@@ -163,6 +163,8 @@ def _distribution(override: Override, base: DictConfig | None) -> BaseDistributi
         if isinstance(value, RangeSweep) and not value.shuffle:
             return _range(value, [float(item) for item in override.sweep_iterator(Transformer.identity)], kind)  # type: ignore[arg-type]
         choices = list(override.sweep_iterator(Transformer.encode))
+        if isinstance(value, RangeSweep):
+            choices.sort(key=float)  # type: ignore[arg-type]  # it was shuffled, which means that order tells nothing
         if len(set(map(repr, choices))) < len(choices):
             raise ConfigError("the same choice stands there twice")
         return CategoricalDistribution(choices)  # type: ignore[arg-type]

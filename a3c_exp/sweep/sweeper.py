@@ -118,6 +118,8 @@ class _Sweeper:
         lines = [f"study {self._name} in {self._directory}: {goal}, {settings.n_trials} trials in all"]
         if view.trials:
             lines.append(f"goes on: {view.counts()}")
+        if len(view.ended) >= settings.n_trials:
+            lines.append(f"all its trials are there. For more: study.n_trials={2 * settings.n_trials}")
         if settings.pruner is None:
             return lines
         if len(settings.objectives) > 1:

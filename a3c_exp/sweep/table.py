@@ -100,7 +100,7 @@ class StudyTable:
         counts.add_column(no_wrap=True, overflow="ellipsis")
         counts.add_column(justify="right", no_wrap=True, style="dim")
         goal = ", ".join(f"{objective.direction} {objective.name}" for objective in view.objectives)
-        counts.add_row(view.counts(), goal)
+        counts.add_row(view.counts(), goal if width > 100 else "")
         rows = [*_best_rows(view), *[(trial, "") for trial in view.running], *_ended_rows(view)]
         title = Text.assemble(("study ", "dim"), (view.name, "bold"))
         body = Group(head, counts, "", _trials(rows, width - 4))
@@ -143,7 +143,10 @@ def _trials(rows: Sequence[tuple[FrozenTrial, str]], width: int) -> "Table":
     for trial, mark in rows:
         state = WORDS[trial.state]
         cells = [Text(mark, style="bold"), Text(str(trial.number)), Text(state, style=_COLOURS[state])]
-        cells += [Text(value_of(trial), style="bold" if mark else ""), Text(elapsed(trial), style="dim")]
+        cells += [
+            Text(value_of(trial), style="bold" if mark else "" if trial.state is TrialState.COMPLETE else "dim"),
+            Text(elapsed(trial), style="dim"),
+        ]
         if trial.state is TrialState.FAIL:
             table.add_row(*cells, *(Text("") for _ in shown))
             continue

@@ -90,7 +90,7 @@ def value_of(trial: FrozenTrial) -> str:
     if trial.state is TrialState.COMPLETE:
         figures = [figure(value) for value in trial.values]
         return ", ".join(
-            f"{text} ± {figure(spread[index])}" if index < len(spread) else text for index, text in enumerate(figures)
+            f"{text} ± {_rounded(spread[index])}" if index < len(spread) else text for index, text in enumerate(figures)
         )
     if trial.intermediate_values:
         return figure(trial.intermediate_values[max(trial.intermediate_values)])
@@ -137,6 +137,10 @@ def _seconds(trial: FrozenTrial) -> float:
     if trial.datetime_start is None:
         return 0.0
     return ((trial.datetime_complete or datetime.datetime.now()) - trial.datetime_start).total_seconds()
+
+
+def _rounded(spread: float) -> str:
+    return f"{spread:,.0f}" if spread >= 10 else f"{spread:.2g}"
 
 
 def _short(value: Any) -> str:
