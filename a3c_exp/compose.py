@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -125,8 +126,14 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 @contextmanager
 def _composer() -> Any:
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="a3c_exp"):
-        yield
+    whole = GlobalHydra.instance()
+    running = whole.hydra  # where a sweep composes while it runs
+    whole.clear()
+    try:
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="a3c_exp"):
+            yield
+    finally:
+        whole.hydra = running
 
 
 def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] = ()) -> str:

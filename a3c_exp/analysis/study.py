@@ -1,6 +1,7 @@
 """Reading a study: its trials, and what mattered. Optuna is imported only when one is read."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,8 +240,12 @@ def _importances(study: "Study", index: int) -> Mapping[str, float]:
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     if len(complete) < _LEAST or len({trial.values[index] for trial in complete}) < 2:
         return {}
+    # Told a target, it looks for what makes that small.
+    sign = -1.0 if study.directions[index] is optuna.study.StudyDirection.MAXIMIZE else 1.0
     try:
-        return optuna.importance.get_param_importances(study, target=lambda trial: float(trial.values[index]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return optuna.importance.get_param_importances(study, target=lambda trial: sign * float(trial.values[index]))
     except (ValueError, RuntimeError):  # parameters that only some trials have, or that never varied
         return {}
 

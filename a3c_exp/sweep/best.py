@@ -97,15 +97,15 @@ def best_of(overrides: Sequence[str], name: str, notes: Sequence[str], search: S
     (job,) = jobs(list(overrides), False, search)
     choices = {group: str(job.hydra.runtime.choices[group]) for group in _GROUPS}
     chosen = [f"{group}={choice}" for group, choice in choices.items()]
-    (plain,) = jobs([*chosen, *_budget(job.config)], False, search)
-    changed = _changed(_values(job.config), _values(plain.config))
-    known = dict(_flat(_values(plain.config)))
+    changed = _changed(_values(job.config), plain := _plain(chosen, search))
+    known = dict(_flat(plain))
     values = [f"{'' if _is_there(key, known) else '++'}{key}={_typed(value)}" for key, value in _flat(changed)]
     command = ["python", "-m", "a3c_exp", *chosen, *values]
     head = [
         "# @package _global_",
-        f"# python -m a3c_exp --config-dir FOLDER +experiment={name}        (FOLDER holds experiment/{name}.yaml)",
+        f"# python -m a3c_exp --config-dir FOLDER +experiment={name}",
         *(f"# {note}" for note in notes),
+        f"# As one command: {shlex.join(command)}",
         "defaults:",
         *(f"  - override /{group}: {choice}" for group, choice in choices.items()),
     ]
@@ -124,9 +124,14 @@ def keep_best(directory: Path, name: str, best: Best) -> Path:
     return folder
 
 
-def _budget(config: DictConfig) -> list[str]:
-    """What ends the run: the groups alone may have nothing that does."""
-    return [f"max_env_steps={config.max_env_steps or 1}"]
+def _plain(chosen: Sequence[str], search: Sequence[str]) -> dict[str, Any]:
+    """The values of the chosen groups alone; they may have nothing that ends a run, which is then told apart from what does."""
+    try:
+        (plain,) = jobs(list(chosen), False, search)
+    except ConfigError:
+        (plain,) = jobs([*chosen, "max_updates=1"], False, search)
+        return {**_values(plain.config), "max_updates": None}
+    return _values(plain.config)
 
 
 def _values(config: DictConfig) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def _changed(values: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, A
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             if inner := _changed(value, other):
                 found[key] = inner
-        elif value != other or key == "max_env_steps":
+        elif value != other:
             found[key] = value
     return found
 
