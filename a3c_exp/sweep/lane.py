@@ -2,7 +2,6 @@
 
 import os
 import signal
-import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from a3c_exp.sweep.asking import TRIAL
+from a3c_exp.sweep.asking import TIED, TRIAL
 from a3c_exp.sweep.ledger import open_ledger
 from a3c_exp.sweep.settings import read_settings
 from a3c_exp.sweep.space import read_space
@@ -56,7 +55,7 @@ def _why(ended: JobReturn) -> str:
 
 def _end_with_the_sweeper() -> None:
     """Whoever started this lane holds the other end of its standard input: with them it ends, leaving a checkpoint."""
-    if not stat.S_ISFIFO(os.fstat(0).st_mode):
+    if TIED not in os.environ:
         return
 
     def wait() -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from a3c_exp.run_record import typed
-from a3c_exp.sweep.asking import LANE
+from a3c_exp.sweep.asking import LANE, TIED
 
 _PATIENCE = 20.0
 """Seconds that lanes have to leave a checkpoint when the study is stopped."""
@@ -57,7 +57,7 @@ class Lanes:
                 stdin=subprocess.PIPE,  # with us it ends: a lane ends when its standard input does
                 stdout=log,
                 stderr=log,
-                env={**os.environ, LANE: shlex.join(typed())},
+                env={**os.environ, LANE: shlex.join(typed()), TIED: "1"},
                 process_group=0,  # Ctrl-C comes to us alone, and is handed on once
             )
         self._processes.append(process)

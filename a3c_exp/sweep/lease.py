@@ -55,7 +55,7 @@ class Lease:
                 self._renew(beat)
 
     def _renew(self, beat: int) -> None:
-        lease = {"machine": machine(), "pid": os.getpid(), "started": process_start(os.getpid()), "beat": beat}
+        lease: dict[str, Any] = {"machine": machine(), "pid": os.getpid(), "started": process_start(os.getpid()), "beat": beat}
         self._storage.set_trial_system_attr(self._trial_id, self._key, lease)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from optuna.study import StudyDirection
 
 from a3c_exp.config import nearest
 from a3c_exp.core.errors import ConfigError
@@ -47,8 +48,8 @@ class StudySettings:
     lease: float
 
     @property
-    def directions(self) -> list[str]:
-        return [objective.direction for objective in self.objectives]
+    def directions(self) -> list[StudyDirection]:
+        return [StudyDirection[objective.direction.upper()] for objective in self.objectives]
 
 
 def is_study(hydra: DictConfig) -> bool:
@@ -69,9 +70,9 @@ def read_settings(sweeper: DictConfig, seed: int) -> StudySettings:
     content = OmegaConf.to_container(sweeper, resolve=True)
     assert isinstance(content, dict)
     known = [*_BY_TARGET, "direction", "objective", *StudySettings.__dataclass_fields__]
-    for key in content:
+    for key in map(str, content):
         if key not in known:
-            guess = nearest(str(key), known)
+            guess = nearest(key, known)
             raise ConfigError(f"hydra.sweeper.{key} is no key of a study." + (f" Did you mean {guess}?" if guess else ""))
     rate = content["max_failure_rate"]
     if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate <= 1:
@@ -84,7 +85,9 @@ def read_settings(sweeper: DictConfig, seed: int) -> StudySettings:
         raise ConfigError(f"hydra.sweeper.study_name is {name!r}, but it names a folder too: letters, digits, _ and -")
     storage = content["storage"]
     if storage is not None and not isinstance(storage, str):
-        raise ConfigError("hydra.sweeper.storage is null, journal:FILE or a database's URL such as sqlite:///study.db")
+        raise ConfigError(
+            f"hydra.sweeper.storage is {storage!r}, but it is null, journal:FILE or a database's URL such as sqlite:///study.db"
+        )
     custom = content["custom_search_space"]
     if isinstance(custom, str):
         custom = {"_target_": custom}

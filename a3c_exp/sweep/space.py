@@ -1,11 +1,12 @@
 """What a study may try: the search space, from the words on the command line and in YAML to Optuna's distributions."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep, Transformer
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -112,14 +113,17 @@ def read_space(
 def as_override(value: Any) -> str:
     """A value as it stands behind an override's ``=``.
 
-    >>> as_override(True), as_override(None), as_override(1e-05), as_override("adam")
-    ('true', 'null', '1e-05', 'adam')
+    >>> as_override(True), as_override(None), as_override(1e-05), as_override("adam"), as_override("a,b")
+    ('true', 'null', '1e-05', 'adam', "'a,b'")
     """
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else repr(value)
+    if not isinstance(value, str):
+        return repr(value)
+    plain = value[:1] in ("[", "{", "'", '"') or re.fullmatch(r"[\w./:+-]+", value)
+    return value if plain else QuotedString(value, Quote.single).with_quotes()
 
 
 def describe(distribution: BaseDistribution) -> str:

@@ -29,7 +29,7 @@ def write_study_file(
     The storage stands in it as in the configuration: a password given as ``${oc.env:NAME}`` is not written down.
     """
     storage = sweeper._get_node("storage")
-    typed = None if storage is None else storage._value()  # type: ignore[union-attr]
+    typed = None if storage is None else storage._value()
     sessions = read_study_file(directory).get("sessions", [])
     content = {
         "format": 1,

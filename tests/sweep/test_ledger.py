@@ -90,8 +90,8 @@ def test_a_lease_of_another_machine_lapses_only_when_nobody_renews_it(tmp_path: 
 
 def test_a_trial_that_was_stopped_by_a_person_is_tried_again_and_a_failed_one_is_not(tmp_path: Path) -> None:
     ledger = begin(tmp_path, n_trials=2)
-    for reason, again in (("stopped by Ctrl-C", True), ("the pendulum came off", False)):
-        claim = ledger.claim(space(), BASE)
+    claims = [ledger.claim(space(), BASE) for _ in range(2)]
+    for claim, reason, again in zip(claims, ("stopped by Ctrl-C", "the pendulum came off"), (True, False), strict=True):
         assert claim is not None
         ledger.fail(claim.number, reason, try_again=again)
         claim.lease.__exit__()

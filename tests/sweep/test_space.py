@@ -33,11 +33,12 @@ def test_each_form_means_the_distribution_that_it_says() -> None:
         "beta": FloatDistribution(1e-4, 1e-1, log=True),
         "n_step": IntDistribution(2, 18, step=4),
         "seed": CategoricalDistribution([3, 5]),
-        "optimizer": CategoricalDistribution(["adam", "'my own'"]),
+        "optimizer": CategoricalDistribution(["adam", "my own"]),
         "env.kwargs.wind": CategoricalDistribution([True, False]),
     }
     assert found.fixed == ("env=pendulum",)
-    low = found.probes(BASE)[0]
+    low, high = found.probes(BASE)[:2]
+    assert "optimizer='my own'" in high
     assert {"env=pendulum", "gamma=0.0", "workers=2", "optimizer=adam", "+env.kwargs.wind=true", "n_step=2"} <= set(low)
 
 
@@ -93,7 +94,7 @@ def test_an_empty_or_contradictory_space_is_refused(typed: list[str], said: str)
         ({"lease": 0}, "at least 1 second"),
         ({"seeds": [1, 1]}, "a list of different seeds"),
         ({"study_name": "a/b"}, "it names a folder too"),
-        ({"storage": 5}, "it is null"),
+        ({"storage": 5}, "but it is null"),
         ({"sampler": {"seed": 1, "_target_": None}}, "sampler names nothing"),
         ({"params": {"gamma": [0.8, 0.9]}}, "it is text such as interval"),
     ],

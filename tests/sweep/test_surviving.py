@@ -88,7 +88,7 @@ def test_stopping_a_study_leaves_checkpoints_and_the_command_that_goes_on(night:
     assert stopped
     for trial in stopped:
         where = night / PLACE / f"trial={trial.number}"
-        if where.exists():
+        if (where / "run.json").exists():
             assert record(where)["status"] == "interrupted" and list((where / "checkpoints").glob("step_*.pt"))
 
 
