@@ -35,7 +35,7 @@ def write(directory: Path, objectives: int = 1, trials: int = 24) -> optuna.Stud
     """A study as a sweep leaves it: gamma matters, the others hardly; some pruned, one failed, one dead and tried again."""
     names, ways = ["evaluation.mean", "wall_time"][:objectives], ["maximize", "minimize"][:objectives]
     directory.mkdir(parents=True)
-    chosen = settings(study_name="<b>s", n_trials=trials, objective=names, direction=ways)
+    chosen = settings(study_name="<b>s", n_trials=max(1, trials), objective=names, direction=ways)
     study = optuna.create_study(study_name="<b>s", storage=open_storage(None, directory), directions=ways)
     space = {"gamma": "interval(0.8, 0.999)", "optimizer.lr": "tag(log, interval(0.0001, 0.01))", "workers": "choice(4, 6, 12)"}
     contract = {"objectives": list(zip(names, ways, strict=True)), "space": space, "seeds": []}
