@@ -148,7 +148,7 @@ def _importances(record: StudyRecord, index: int) -> StudyDrawing | None:
     labels = [_shortened(one.name) for one in known]
     room = max(len(label) for label in labels) * 5.2 + 14.0
     height = 20.0 * len(known) + _TOP + 10.0
-    figure, axes = _paper(f"What mattered for {_spoken(name, False)}", None, height=height, left=room, bottom=10.0)
+    figure, axes = _paper(f"Importance for {_spoken(name, False)}", None, height=height, left=room, bottom=10.0)
     shares = [one.importance[index] for one in known]
     axes.barh(labels, shares, color=_COMPLETE, height=0.62)
     for at, share in enumerate(shares):

@@ -61,7 +61,7 @@ class TrialJudge(QuietLogger):
             self._trial.report(value, step=sum(map(len, self._earlier)) + at + 1)
             if self._prunes and self._trial.should_prune():
                 pruner = type(self._trial.study.pruner).__name__
-                self.verdict = f"{pruner} after {at + 1} evaluations: {self._objective.name} is {figure(value)}"
+                self.verdict = f"{pruner} at evaluation {at + 1}: {self._objective.name} is {figure(value)}"
         except UpdateFinishedTrialError:
             self.verdict = "another process took this trial for dead and ended it"
         except Exception as error:  # a storage that is away for a moment is no reason to lose a run

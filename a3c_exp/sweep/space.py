@@ -15,7 +15,7 @@ from a3c_exp.compose import parse
 from a3c_exp.core.errors import ConfigError
 
 Custom = Callable[[DictConfig, optuna.Trial], Mapping[str, Any] | None]
-_DRAWS = 8
+_DRAWS = 5
 """Draws of a Python function that are tried before a study starts."""
 
 

@@ -55,7 +55,7 @@ class StudyTable:
         self._view = view
         over = [trial for trial in view.trials if trial.state.is_finished() and trial.number not in self._over]
         for trial in view.trials:
-            if trial.number not in self._begun and trial.state is not TrialState.WAITING:
+            if trial.number not in self._begun and trial.params and trial.state is not TrialState.WAITING:
                 self._begun.add(trial.number)
                 if self._live is None:
                     self.say(f"trial {trial.number} begins: {params_of(trial)}")

@@ -20,6 +20,7 @@ from a3c_exp.sweep.lease import Lease
 from a3c_exp.sweep.ledger import Ledger, open_ledger
 from a3c_exp.sweep.parts import prunes
 from a3c_exp.sweep.settings import StudySettings, read_settings
+from a3c_exp.sweep.view import WORDS
 
 
 def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity: Identity, number: int) -> float:
@@ -129,7 +130,7 @@ def _keep(directory: Path, ledger: Ledger, number: int) -> None:
     trial = ledger.trials()[number]
     content = {
         "number": number,
-        "state": trial.state.name.lower(),
+        "state": WORDS[trial.state],
         "params": trial.params,
         "values": trial.values,
         "seeds": trial.user_attrs.get(SEEDS),

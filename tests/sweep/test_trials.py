@@ -52,7 +52,7 @@ def test_a_pruned_run_stops_within_one_evaluation_and_says_so(lane: Lane, tmp_pa
     where = tmp_path / "trial=0"
     assert record(where)["status"] == summary(where)["status"] == "pruned"
     assert record(where)["reason"] == trial.user_attrs[REASON]
-    assert "ThresholdPruner after 1 evaluations: evaluation.mean is" in record(where)["reason"]
+    assert "ThresholdPruner at evaluation 1: evaluation.mean is" in record(where)["reason"]
     (evaluation,) = lines(where / "evaluations.jsonl")
     assert evaluation["mean"] == trial.intermediate_values[1] == summary(where)["evaluation"]["mean"]
     assert 100 <= summary(where)["env_steps"] < 200, "it trained on behind the evaluation"
