@@ -23,21 +23,21 @@ def worker(directory: Path, n_trials: int, lease: float = 60.0, die_at: int = 0)
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
 def test_two_processes_do_not_make_one_trial_more_than_was_asked_for(tmp_path: Path, storage: str) -> None:
     chosen = None if storage == "journal" else f"sqlite:///{tmp_path}/study.db"
-    ledger = begin(tmp_path, n_trials=6, storage=chosen)
+    ledger = begin(tmp_path, n_trials=4, storage=chosen)
     if storage == "sqlite":
-        for _ in range(6):
+        for _ in range(4):
             claim = ledger.claim(space(), BASE)
             assert claim is not None
             ledger.complete(claim.number, [1.0])
             claim.lease.__exit__()
         assert ledger.claim(space(), BASE) is None
     else:
-        processes = [worker(tmp_path, 6) for _ in range(2)]
+        processes = [worker(tmp_path, 4) for _ in range(2)]
         assert [process.wait(60) for process in processes] == [0, 0]
     trials = ledger.trials()
-    assert [trial.number for trial in trials] == list(range(6))
+    assert [trial.number for trial in trials] == list(range(4))
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
-    assert len({trial.params["gamma"] for trial in trials}) == 6, "two processes drew the same trial"
+    assert len({trial.params["gamma"] for trial in trials}) == 4, "two processes drew the same trial"
 
 
 def test_a_trial_whose_process_is_gone_is_failed_and_tried_again_once(tmp_path: Path) -> None:
