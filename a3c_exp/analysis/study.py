@@ -79,6 +79,7 @@ class Parameter:
         text: its range as typed.
         log: whether its scale is logarithmic.
         choices: of a categorical one, in order; empty for numbers.
+        low, high: the ends of its range; NaN for choices.
         importance: share of what varied in each objective, in [0, 1]; NaN where it cannot be told.
     """
 
@@ -86,6 +87,8 @@ class Parameter:
     text: str
     log: bool
     choices: tuple[Any, ...]
+    low: float
+    high: float
     importance: tuple[float, ...]
 
 
@@ -226,6 +229,8 @@ def _parameters(study: "Study", content: Json, objectives: int) -> tuple[Paramet
             str(texts.get(name, "chosen by a function")),
             bool(getattr(distribution, "log", False)),
             tuple(distribution.choices) if isinstance(distribution, CategoricalDistribution) else (),
+            number(getattr(distribution, "low", math.nan)),
+            number(getattr(distribution, "high", math.nan)),
             tuple(share.get(name, math.nan) for share in shares),
         )
         for name, distribution in found.items()

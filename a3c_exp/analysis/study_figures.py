@@ -99,7 +99,7 @@ def _history(record: StudyRecord, index: int) -> StudyDrawing | None:
 
 
 def _intermediate(record: StudyRecord) -> StudyDrawing | None:
-    told = [trial for trial in record.of("complete", "pruned", "running") if len(trial.intermediate) > 1]
+    told = [trial for trial in record.of("complete", "pruned", "running") if trial.intermediate]
     if not told:
         return None
     best = {trial.number for trial in record.best}
@@ -204,7 +204,7 @@ def _coordinates(record: StudyRecord) -> StudyDrawing | None:
         axes.plot(range(len(table)), table[:, at], color=colour, alpha=alpha, linewidth=width)
     for at, parameter in enumerate([*shown, None]):
         axes.axvline(at, color=svg.GRID.light, linewidth=0.8, zorder=0)
-        low, high = _limits(parameter, trials, values)
+        low, high = _limits(parameter, values)
         label = _shortened(parameter.name if parameter else name, 18)
         axes.annotate(high, (at, 1.0), (0, 4), textcoords="offset points", ha="center", fontsize=8)
         axes.annotate(low, (at, 0.0), (0, -11), textcoords="offset points", ha="center", fontsize=8)
@@ -265,11 +265,16 @@ def _axis_of(axes: "Axes", parameter: Parameter) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels[round(value)] if 0 <= value < len(labels) else ""))
         axes.set_xlim(-0.5, len(labels) - 0.5)
         axes.autoscale(False, axis="x")
-    elif parameter.log:
+        return
+    if parameter.log:
         axes.set_xscale("log")
+        axes.set_xlim(parameter.low / 1.15, parameter.high * 1.15)
         axes.xaxis.set_major_locator(LogLocator(numticks=6))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        margin = 0.04 * (parameter.high - parameter.low)
+        axes.set_xlim(parameter.low - margin, parameter.high + margin)
 
 
 def _positions(parameter: Parameter, values: Sequence[Any]) -> list[float]:
@@ -281,18 +286,18 @@ def _positions(parameter: Parameter, values: Sequence[Any]) -> list[float]:
 def _scaled(parameter: Parameter, values: Sequence[Any]) -> "np.ndarray[Any, np.dtype[np.float64]]":
     places = np.array(_positions(parameter, values))
     places = np.log(places) if parameter.log else places
-    low, high = (0.0, len(parameter.choices) - 1.0) if parameter.choices else (places.min(), places.max())
+    low, high = (0.0, len(parameter.choices) - 1.0) if parameter.choices else (parameter.low, parameter.high)
+    low, high = (math.log(low), math.log(high)) if parameter.log else (low, high)
     scaled: np.ndarray[Any, np.dtype[np.float64]] = (places - low) / max(high - low, 1e-12)
     return scaled
 
 
-def _limits(parameter: Parameter | None, trials: Sequence[Trial], values: Any) -> tuple[str, str]:
+def _limits(parameter: Parameter | None, values: Any) -> tuple[str, str]:
     if parameter is None:
         return compact(float(values.min())), compact(float(values.max()))
     if parameter.choices:
         return _shortened(str(parameter.choices[0]), 12), _shortened(str(parameter.choices[-1]), 12)
-    tried = [trial.params[parameter.name] for trial in trials]
-    return f"{min(tried):.3g}", f"{max(tried):.3g}"
+    return f"{parameter.low:.3g}", f"{parameter.high:.3g}"
 
 
 def _single(record: StudyRecord, parameter: Parameter) -> bool:

@@ -19,7 +19,7 @@ from a3c_exp.analysis.study import StudyRecord, Trial, commands, read_study
 from a3c_exp.analysis.study_figures import Section, StudyDrawing, draw_study
 from a3c_exp.analysis.tables import NONE, Cell, Table, duration, plus_minus, rounded, statuses_in_words
 from a3c_exp.core.errors import RunDirectoryError
-from a3c_exp.core.study import BEST_FOLDER, journal_path
+from a3c_exp.core.study import AS_COMMAND, BEST_FOLDER, journal_path
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ def _best(record: StudyRecord) -> str:
     folder = record.path / BEST_FOLDER
     for name, text in record.best_files.items():
         command = f"python -m a3c_exp --config-dir {folder} +experiment={name}"
-        lines = "\n".join(page.safe(line) for line in text.splitlines())
+        typed = [line.partition(AS_COMMAND)[2] for line in text.splitlines() if line.startswith(f"# {AS_COMMAND}")]
+        lines = "\n".join(page.safe(line) for line in text.splitlines() if AS_COMMAND not in line)
+        parts += [f"<p>{AS_COMMAND}<code>{page.safe(line)}</code></p>" for line in typed]
         parts.append(f"<p>As an experiment: <code>{page.safe(command)}</code></p>\n<pre>{lines}</pre>")
     return "\n".join(parts)
 

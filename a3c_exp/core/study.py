@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 STUDY_FILE = "study.json"
 JOURNAL_FILE = "study.journal"
 BEST_FOLDER = "best"
+AS_COMMAND = "As one command: "
+"""What stands before the command in the best configuration's file."""
 
 CONTRACT = "a3c_exp"
 """User attribute of a study: what all its trials have in common."""

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 
 from a3c_exp.compose import jobs
 from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.study import BEST_FOLDER, COMMAND
+from a3c_exp.core.study import AS_COMMAND, BEST_FOLDER, COMMAND
 from a3c_exp.sweep.objective import Objective
 from a3c_exp.sweep.view import StudyView, value_of
 
@@ -105,7 +105,7 @@ def best_of(overrides: Sequence[str], name: str, notes: Sequence[str], search: S
         "# @package _global_",
         f"# python -m a3c_exp --config-dir FOLDER +experiment={name}",
         *(f"# {note}" for note in notes),
-        f"# As one command: {shlex.join(command)}",
+        f"# {AS_COMMAND}{shlex.join(command)}",
         "defaults:",
         *(f"  - override /{group}: {choice}" for group, choice in choices.items()),
     ]
