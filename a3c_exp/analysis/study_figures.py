@@ -13,6 +13,7 @@ from a3c_exp.analysis import svg
 from a3c_exp.analysis.paper import STYLE, TEXT_SIZE, WIDTH, compact
 from a3c_exp.analysis.reading import printable
 from a3c_exp.analysis.study import Parameter, StudyRecord, Trial
+from a3c_exp.analysis.study_axes import limits, positions, scaled_positions, shortened, show_axis
 from a3c_exp.core.errors import A3CError
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _importances(record: StudyRecord, index: int) -> StudyDrawing | None:
         return None
     known.sort(key=lambda one: one.importance[index])
     name, _ = record.objectives[index]
-    labels = [_shortened(one.name) for one in known]
+    labels = [shortened(one.name) for one in known]
     room = max(len(label) for label in labels) * 5.2 + 14.0
     height = 20.0 * len(known) + _TOP + 10.0
     figure, axes = _paper(f"Importance for {_spoken(name, False)}", None, height=height, left=room, bottom=10.0)
@@ -166,9 +167,9 @@ def _slice(record: StudyRecord, parameter: Parameter, index: int) -> StudyDrawin
     if len(trials) < 2:
         return None
     name, _ = record.objectives[index]
-    figure, axes = _paper(_shortened(parameter.name, 40), "", height=158.0, room=0.05, bottom=24.0)
-    x = _positions(parameter, [trial.params[parameter.name] for trial in trials])
-    _axis_of(axes, parameter)
+    figure, axes = _paper(shortened(parameter.name, 40), "", height=158.0, room=0.05, bottom=24.0)
+    x = positions(parameter, [trial.params[parameter.name] for trial in trials])
+    show_axis(axes, parameter)
     values = [trial.values[index] for trial in trials]
     axes.plot(x, values, "o", color=_COMPLETE, markersize=3.8, alpha=0.6, markeredgewidth=0)
     best = {trial.number for trial in record.best}
@@ -194,7 +195,7 @@ def _coordinates(record: StudyRecord) -> StudyDrawing | None:
     values = np.array([trial.values[0] for trial in trials])
     way = 1.0 if direction == "maximize" else -1.0
     rank = (way * values).argsort().argsort() / max(1, len(values) - 1)
-    columns = [_scaled(one, [trial.params[one.name] for trial in trials]) for one in shown]
+    columns = [scaled_positions(one, [trial.params[one.name] for trial in trials]) for one in shown]
     columns.append((values - values.min()) / max(float(np.ptp(values)), 1e-12))
     table = np.array(columns)
     for at in rank.argsort():
@@ -204,8 +205,8 @@ def _coordinates(record: StudyRecord) -> StudyDrawing | None:
         axes.plot(range(len(table)), table[:, at], color=colour, alpha=alpha, linewidth=width)
     for at, parameter in enumerate([*shown, None]):
         axes.axvline(at, color=svg.GRID.light, linewidth=0.8, zorder=0)
-        low, high = _limits(parameter, values)
-        label = _shortened(parameter.name if parameter else name, 18)
+        low, high = limits(parameter) if parameter else (compact(float(values.min())), compact(float(values.max())))
+        label = shortened(parameter.name if parameter else name, 18)
         axes.annotate(high, (at, 1.0), (0, 4), textcoords="offset points", ha="center", fontsize=8)
         axes.annotate(low, (at, 0.0), (0, -11), textcoords="offset points", ha="center", fontsize=8)
         axes.annotate(label, (at, 0.0), (0, -24), textcoords="offset points", ha="center", weight="bold", fontsize=8.5)
@@ -256,50 +257,6 @@ def _drawing(figure: "Figure", name: str, section: Section, caption: str, words:
     return StudyDrawing(name, section, wide, svg.standalone(slim, words), svg.inline(slim, name, words), caption)
 
 
-def _axis_of(axes: "Axes", parameter: Parameter) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
-
-    if parameter.choices:
-        labels = [_shortened(str(choice), 12) for choice in parameter.choices]
-        axes.xaxis.set_major_locator(FixedLocator(range(len(labels))))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: labels[round(value)] if 0 <= value < len(labels) else ""))
-        axes.set_xlim(-0.5, len(labels) - 0.5)
-        axes.autoscale(False, axis="x")
-        return
-    if parameter.log:
-        axes.set_xscale("log")
-        axes.set_xlim(parameter.low / 1.15, parameter.high * 1.15)
-        axes.xaxis.set_major_locator(LogLocator(numticks=6))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    else:
-        margin = 0.04 * (parameter.high - parameter.low)
-        axes.set_xlim(parameter.low - margin, parameter.high + margin)
-
-
-def _positions(parameter: Parameter, values: Sequence[Any]) -> list[float]:
-    if parameter.choices:
-        return [float(parameter.choices.index(value)) for value in values]
-    return [float(value) for value in values]
-
-
-def _scaled(parameter: Parameter, values: Sequence[Any]) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    places = np.array(_positions(parameter, values))
-    places = np.log(places) if parameter.log else places
-    low, high = (0.0, len(parameter.choices) - 1.0) if parameter.choices else (parameter.low, parameter.high)
-    low, high = (math.log(low), math.log(high)) if parameter.log else (low, high)
-    scaled: np.ndarray[Any, np.dtype[np.float64]] = (places - low) / max(high - low, 1e-12)
-    return scaled
-
-
-def _limits(parameter: Parameter | None, values: Any) -> tuple[str, str]:
-    if parameter is None:
-        return compact(float(values.min())), compact(float(values.max()))
-    if parameter.choices:
-        return _shortened(str(parameter.choices[0]), 12), _shortened(str(parameter.choices[-1]), 12)
-    return f"{parameter.low:.3g}", f"{parameter.high:.3g}"
-
-
 def _single(record: StudyRecord, parameter: Parameter) -> bool:
     return len({repr(trial.params.get(parameter.name)) for trial in record.of("complete")}) < 2
 
@@ -318,8 +275,3 @@ def _spoken(name: str, begins: bool = True) -> str:
              "wall_time": "seconds of training", "recent_return": "training return"}  # fmt: skip
     words = known.get(name, name.replace("_", " ").replace(".", " "))
     return words[:1].upper() + words[1:] if begins else words
-
-
-def _shortened(name: str, most: int = 26) -> str:
-    text = printable(name)
-    return text if len(text) <= most else "\N{HORIZONTAL ELLIPSIS}" + text[1 - most :]
