@@ -14,7 +14,7 @@ from a3c_exp.sweep.settings import StudySettings
 
 _OF_ONE_SEQUENCE = ("QMCSampler", "GridSampler", "BruteForceSampler")
 """Samplers that walk through one sequence, which their seed lays out: all processes must have the same."""
-_OF_THE_DEFAULT = {"n_startup_trials": 5, "n_warmup_steps": 1, "n_min_trials": 3, "seed": 0}
+_OF_THE_DEFAULT = {"n_startup_trials": 5, "n_warmup_steps": 2, "n_min_trials": 3, "seed": 0}
 """What conf/hydra/sweeper/optuna.yaml gives its own sampler and pruner. Hydra leaves it there when ``_target_`` is changed."""
 
 

@@ -114,6 +114,19 @@ def test_a_sampler_or_pruner_that_cannot_be_made_is_named() -> None:
         make_pruner(settings(pruner={"_target_": "fractions.Fraction"}))
 
 
+def test_another_pruner_takes_its_own_keys_and_not_the_defaults() -> None:
+    from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
+
+    from a3c_exp.sweep.parts import make_pruner
+
+    halving = make_pruner(settings(pruner={"_target_": "optuna.pruners.SuccessiveHalvingPruner", "min_resource": 2}))
+    assert isinstance(halving, SuccessiveHalvingPruner) and halving._min_resource == 2
+    default = make_pruner(settings())
+    assert isinstance(default, MedianPruner) and default._n_warmup_steps == 2
+    for without in ({"pruner": None}, {"objective": "wall_time", "direction": "minimize"}):
+        assert isinstance(make_pruner(settings(**without)), NopPruner)
+
+
 def test_a_study_does_not_go_on_with_trials_that_do_not_compare() -> None:
     kept = {"space": {"gamma": "interval(0.8, 0.9)"}, "config": {"max_env_steps": 1000}, "seeds": []}
     refuse_another("s", "here", kept, kept)
