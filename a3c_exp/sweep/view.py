@@ -90,7 +90,8 @@ def value_of(trial: FrozenTrial) -> str:
     if trial.state is TrialState.COMPLETE:
         figures = [figure(value) for value in trial.values]
         return ", ".join(
-            f"{text} ± {_rounded(spread[index])}" if index < len(spread) else text for index, text in enumerate(figures)
+            f"{text} ± {_rounded(spread[index])}" if index < len(spread) and spread[index] else text
+            for index, text in enumerate(figures)
         )
     if trial.intermediate_values:
         return figure(trial.intermediate_values[max(trial.intermediate_values)])
