@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,15 @@ from hydra.core.hydra_config import HydraConfig
 from a3c_exp.compose import CONFIG_DIR, Job, jobs
 from a3c_exp.core.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.directories import reserve
+from a3c_exp.launch.outcomes import outcomes
 from a3c_exp.run_record import remember_command
 from a3c_exp.sweep.asking import LANE, TRIAL, in_full, may_ask
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+
+_LOCAL = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
 
 
 def main() -> None:
@@ -64,11 +67,11 @@ def _main(argv: Sequence[str]) -> int:
         sys.argv[1:] = [f"hydra.sweep.dir='{directory}'", *argv]
         return _run(multirun=True)
     planned = jobs(overrides, arguments.multirun, folders)
-    _check_parts(planned)
+    _check_parts(planned, arguments.multirun)
     if not arguments.multirun and (study := [text for text in overrides if text.startswith("+study=")]):
         _say(f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command")
     sys.argv[1:] = _with_directory(list(argv), planned, arguments.multirun)
-    _sweep.total = len(planned)
+    outcomes.total = len(planned)
     return _run(multirun=arguments.multirun)
 
 
@@ -88,9 +91,17 @@ def _study_directory(overrides: Sequence[str], folders: Sequence[str]) -> Path |
     return None if planned is None else reserve_directory(planned)
 
 
-def _check_parts(planned: Sequence[Job]) -> None:
+def _check_parts(planned: Sequence[Job], multirun: bool) -> None:
     """Build every run's parts once, so that what cannot run is refused before anything is started or made."""
-    if any(job.config.parallelism.get("start_method") == "forkserver" for job in planned):
+    launcher = planned[0].hydra.launcher
+    if multirun and launcher["_target_"] == _LOCAL:
+        from a3c_exp.launch.launcher import PRELOAD
+        from a3c_exp.launch.settings import check
+        from a3c_exp.parallelism.supervisor import warm_up
+
+        check(launcher["jobs"], launcher["silence"])
+        warm_up((*PRELOAD, "a3c_exp.__main__"))  # what jobs need too
+    elif any(_has_processes(job) for job in planned):
         from a3c_exp.parallelism.supervisor import warm_up
 
         warm_up()  # it imports torch while this process does
@@ -102,6 +113,11 @@ def _check_parts(planned: Sequence[Job]) -> None:
         except ConfigError as error:
             where = f"{' '.join(job.overrides)}: " if len(planned) > 1 else ""
             raise ConfigError(f"{where}{error}") from None
+
+
+def _has_processes(job: Job) -> bool:
+    kind = job.config.parallelism
+    return kind.get("start_method") == "forkserver" or ("seed_block" in kind and (kind.processes or 1) > 1)
 
 
 def _with_directory(argv: list[str], planned: Sequence[Job], multirun: bool) -> list[str]:
@@ -119,29 +135,17 @@ def _with_directory(argv: list[str], planned: Sequence[Job], multirun: bool) -> 
     return argv
 
 
-@dataclass
-class _Sweep:
-    """How the jobs of this command fare, as far as they run in this process."""
-
-    total: int = 1
-    begun: int = 0
-    failures: list[str] = field(default_factory=list)
-
-
-_sweep = _Sweep()
-
-
 def _run(multirun: bool) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands exceptions on instead of printing them
     try:
         _hydra_main()
-    except A3CError:
-        if not (multirun and _sweep.failures):
+    except Exception as error:
+        if not (multirun and outcomes.has_told(error)):
             raise  # in a sweep the failures are listed below instead
-    if multirun and _sweep.total > 1:
-        lines = [f"{_sweep.total - len(_sweep.failures)} of {_sweep.total} runs finished", *_sweep.failures]
+    if multirun and outcomes.total > 1:
+        lines = [f"{outcomes.total - len(outcomes.failures)} of {outcomes.total} runs finished", *outcomes.failures]
         _say("\n".join(lines))
-    return 1 if _sweep.failures else 0
+    return 1 if outcomes.failures else 0
 
 
 def _task(config: "DictConfig") -> float:
@@ -151,9 +155,9 @@ def _task(config: "DictConfig") -> float:
     settings = HydraConfig.get()
     multirun = settings.mode is not None and settings.mode.name == "MULTIRUN"
     directory = Path(settings.runtime.output_dir)
-    _sweep.begun += 1
-    if multirun and _sweep.total > 1:
-        _say(f"run {_sweep.begun} of {_sweep.total}: {settings.job.override_dirname or 'defaults'}")
+    outcomes.begun += 1
+    if multirun and outcomes.total > 1:
+        _say(f"run {outcomes.begun} of {outcomes.total}: {settings.job.override_dirname or 'defaults'}")
     choices: dict[str, Any] = settings.runtime.choices
     identity = Identity(
         directory=directory,
@@ -170,7 +174,7 @@ def _task(config: "DictConfig") -> float:
             return run_trial(config, settings.sweeper, Path(settings.sweep.dir), identity, int(trial))
         return run(config, identity)
     except A3CError as error:
-        _sweep.failures.append(f"failed: {identity.name}: {error}")
+        outcomes.fail(f"failed: {identity.name}: {error}", error)
         raise
 
 

@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.blueprint import blueprint
+from a3c_exp.compile_choice import compiling_pays
 from a3c_exp.config import check
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.choices import Anneal, Device, Reduction, SpreadKind, Truncation, ValueLoss
@@ -36,6 +37,7 @@ class Assembly:
         screenshot_after: steps of an episode, where screenshots are taken.
         keep_last: how many checkpoints stay.
         initial_states: each seed's weights, before the first update.
+        remarks: what was chosen for the person, a sentence each.
     """
 
     task: Task
@@ -46,6 +48,7 @@ class Assembly:
     screenshot_after: int
     keep_last: int
     initial_states: Sequence[TrainingState]
+    remarks: Sequence[str]
 
 
 def assemble(config: DictConfig) -> Assembly:
@@ -68,12 +71,14 @@ def assemble(config: DictConfig) -> Assembly:
         seed=config.seed,
         device=device(config.device),
         num_seeds=config.num_seeds,
-        compile=config.compile,
+        compile=config.compile is True,
     )
     if task.compile and task.device != "cpu":
         raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
     parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
     parallelism.check(task)
+    if (arranged := getattr(parallelism, "arranged", None)) is not None:
+        parallelism = arranged(task)
     evaluation = evaluation_spec(config)
     if config.evaluation.video:
         require_encoder()
@@ -86,6 +91,13 @@ def assemble(config: DictConfig) -> Assembly:
             task = replace(task, max_episode_steps=envs.default_max_episode_steps)
         model, layout = task.model(envs)
         Evaluator(model, layout, envs, evaluation, task.seed)  # refuses what could not be evaluated
+        remarks = []
+        if config.compile == "auto":
+            whole_rounds = model.stackable and getattr(envs, "tensor", None) is not None
+            together = task.workers if getattr(parallelism, "share_weights", False) else 1
+            pays, why = compiling_pays(task, layout.size, whole_rounds, together)
+            task = replace(task, compile=pays)
+            remarks.append(why)
         weights = [layout.flatten(task.model(envs, seed)[0]).cpu() for seed in task.seeds]
     finally:
         envs.close()
@@ -103,6 +115,7 @@ def assemble(config: DictConfig) -> Assembly:
         screenshot_after=config.screenshots.after_steps,
         keep_last=config.checkpoint.keep_last,
         initial_states=[TrainingState.initial(one, optimizer.state_rows, config.workers) for one in weights],
+        remarks=remarks,
     )
 
 

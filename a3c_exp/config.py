@@ -113,7 +113,7 @@ class Config:
     seed: int = 0
     num_seeds: int = 1
     device: Device = Device.cpu
-    compile: bool = False
+    compile: Any = "auto"  # or a truth value
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -185,6 +185,8 @@ def _problems(config: DictConfig) -> Iterator[str]:
     yield from finite("max_grad_norm", 0, 40, above=True)
     yield from finite("reward_shift", None, 0)
     yield from finite("reward_clip", 0, 3, above=True)
+    if not (isinstance(config.compile, bool) or config.compile == "auto"):
+        yield f"compile is {config.compile}, but it is auto, true or false. Try compile=auto"
     if config.reward_scale == 0 or not math.isfinite(config.reward_scale):
         yield (
             f"reward_scale is {config.reward_scale}, but rewards are divided by it: (reward + reward_shift) / reward_scale. "

@@ -13,8 +13,8 @@ from torch import Tensor
 class EpisodeState:
     """One worker between two windows.
 
-    An environment is kept as the seed of its reset and the actions since: whoever replays them comes to the same state, and
-    the observation tells whether that is so.
+    An environment is kept as its own state, if it says what that is, or as the seed of its reset and the actions since: whoever
+    replays them comes to the same state, and the observation tells whether that is so.
 
     Attributes:
         in_episode: whether it is within an episode; if not, the rest means nothing.
@@ -23,7 +23,8 @@ class EpisodeState:
         return_: sum of its rewards so far.
         observation: ``[*observation]`` the latest.
         memory: ``[state]`` of a recurrent model.
-        actions: ``[length, *action]`` since the reset.
+        actions: ``[length, *action]`` since the reset; none where the environment's own state is kept.
+        environment: that state.
     """
 
     in_episode: bool
@@ -33,6 +34,7 @@ class EpisodeState:
     observation: Tensor
     memory: Tensor
     actions: Tensor
+    environment: Tensor | None = None
 
     def plain(self) -> dict[str, Any]:
         """Plain values and tensors, for a checkpoint."""
@@ -41,6 +43,11 @@ class EpisodeState:
     @classmethod
     def of(cls, plain: dict[str, Any]) -> "EpisodeState":
         return cls(**plain)
+
+    @classmethod
+    def none(cls) -> "EpisodeState":
+        """Of a worker that is within no episode."""
+        return cls(False, 0, 0, 0.0, torch.empty(0), torch.empty(0), torch.empty(0))
 
     def matches(self, observation: Tensor) -> bool:
         """Whether an environment that was replayed shows the very same, bit for bit."""
@@ -74,8 +81,8 @@ class ActionLog:
             self._from[worker] = 0
 
     def of(self, worker: int, like: NDArray[Any]) -> NDArray[Any]:
-        """``[length, *action]`` of the episode under way; ``like [K, n, *action]`` says of which kind."""
-        return np.concatenate([like[worker, :0], *self._actions[worker]])
+        """``[length, *action]`` of the episode under way; ``like [K, *action]`` says of which kind."""
+        return np.concatenate([like[:0], *self._actions[worker]])
 
     def restore(self, worker: int, actions: NDArray[Any]) -> None:
         self._actions[worker] = [actions]

@@ -16,7 +16,7 @@ from a3c_exp.core.errors import A3CError, RunFailed
 from a3c_exp.core.records import Status
 from a3c_exp.evaluation import Evaluator
 from a3c_exp.logging.base import Logger, RunInfo
-from a3c_exp.logging.console import ConsoleLogger
+from a3c_exp.logging.relay import console
 from a3c_exp.pictures.screenshots import Screenshots
 from a3c_exp.run_record import RunRecord, command
 from a3c_exp.run_record import load as load_record
@@ -87,7 +87,8 @@ def run(config: DictConfig, identity: Identity, judge: Judge | None = None) -> f
         "overrides": list(identity.overrides),
         "seed": config.seed,
     }
-    config.device = assembly.task.device  # what `auto` chose is kept, here and on resume
+    # What `auto` chose is kept, here and on resume.
+    config.device, config.compile = assembly.task.device, assembly.task.compile
     record, seeds = claim_seeds(identity.directory, config, assembly, fields)
     return _session(config, assembly, record, seeds, judge)
 
@@ -125,7 +126,7 @@ def _session(
             enough = partial(_enough, stop, judge)
             trainer = _trainer(assembly, record, seeds, enough, clock, loggers, together)
             record.mark("started")
-            _start_loggers(config, assembly, record, seeds, judge or ConsoleLogger(), loggers)
+            _start_loggers(config, assembly, record, seeds, judge or console(), loggers)
             trainer.train()
             if config.evaluation.video:
                 _show(assembly, record, loggers)
@@ -227,6 +228,7 @@ def _trainer(
         tracks,
         clock,
         enough,
+        remarks=assembly.remarks,
         on_first_step=partial(record.mark, "first_env_step"),
     )
     return trainer

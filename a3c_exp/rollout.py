@@ -1,7 +1,6 @@
 """Acting: K workers step their environments side by side for up to n steps, each with its own weights."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,27 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.core.compiling import Compiler
-from a3c_exp.core.records import EpisodeEnd
 from a3c_exp.core.stacking import stack
 from a3c_exp.core.types import LearnerSpec, Window
 from a3c_exp.envs.base import Environments
-from a3c_exp.episode_state import ActionLog, EpisodeState
+from a3c_exp.episodes import EndedEpisode, Episodes
 from a3c_exp.learner import call
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat import FlatLayout
-
-BeginEpisode = Callable[[int], int | None]
-
-
-@dataclass(frozen=True)
-class EndedEpisode:
-    """An episode that a worker of this process just finished; rewards are the environment's own."""
-
-    worker: int
-    return_: float
-    length: int
-    end: EpisodeEnd
-    env_seed: int
 
 
 class Rollout:
@@ -41,11 +26,9 @@ class Rollout:
         weights: ``[K, P]`` each worker's own copy, or ``[R, P]`` where each row serves K/R workers that follow each other;
             read in place at every step.
         envs: K environments.
+        episodes: the books of their episodes.
         spec: window length and the treatment of rewards and ends.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
-        begin_episode: asked with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
-            when there is no episode to be had now.
-        keep_actions: remember the actions of the episodes under way, so that ``save`` can tell how to come back to them.
         compiler: makes machine code of acting; ``None`` leaves it alone.
     """
 
@@ -55,32 +38,21 @@ class Rollout:
         layout: FlatLayout,
         weights: Tensor,
         envs: Environments,
+        episodes: Episodes,
         spec: LearnerSpec,
         max_episode_steps: int | None,
-        begin_episode: BeginEpisode,
-        keep_actions: bool = False,
         compiler: Compiler | None = None,
     ) -> None:
         k, n = envs.num_envs, spec.n_step
         self._envs = envs
         self._spec = spec
+        self._episodes = episodes
         self._limit = max_episode_steps
-        self._begin_episode = begin_episode
         self._device = weights.device
         self._rows, self._group = weights.shape[0], k // weights.shape[0]
         assert self._rows * self._group == k, f"{k} workers cannot share {self._rows} sets of weights evenly"
-        self._log = ActionLog(k) if keep_actions else None
-        self.noise_shape = (k, n, model.family.noise_size)
-
-        self.in_episode = np.zeros(k, np.bool_)
         self.taken = np.zeros(k, np.int64)
-        self._length = np.zeros(k, np.int64)
-        self._return = np.zeros(k, np.float64)
-        self._seed = [0] * k
-        self._begins = np.zeros(k, np.bool_)
-        self._someone_begins = False
         self._recurrent = model.state_size > 0
-        self._state = torch.zeros(k, model.state_size, device=self._device)
         self._on_cpu = self._device.type == "cpu"
         self._shared_observation = self._by_row(torch.from_numpy(envs.observation))
         self._no_state = self._by_row(torch.zeros(k, 0, device=self._device))
@@ -110,9 +82,7 @@ class Rollout:
         noise = self._by_row(torch.zeros(k, model.family.noise_size, device=self._device))
         self._act = stack(act, weights, (latest, state, noise), model.stackable, compiler=compiler)
         self._value = stack(value, weights, (latest, state), model.stackable, compiler=compiler)
-        with torch.no_grad():
-            sample = self._by_worker(self._act(latest, state, noise)[0])
-        self._action = np.zeros((k, n, *sample.shape[1:]), np.int64 if sample.dtype == torch.int64 else np.float32)
+        self._action = np.repeat(episodes.no_action[:, None], n, axis=1)
         parts: list[NDArray[Any]] = [
             self._observation, self._action, self._reward, self._terminated,
             self._cut, self._next_value, self._valid, self._first,
@@ -139,16 +109,16 @@ class Rollout:
             self._noise_seen = noise
             self._noise_at = self._by_row(torch.from_numpy(noise).to(self._device)).unbind(-2)
         ended: list[EndedEpisode] = []
-        steps = _Steps(allowed, (allowed > 0) & self.in_episode)
-        for k in ((allowed > 0) & ~self.in_episode).nonzero()[0].tolist():
-            steps.live[k] = self._try_begin(k)
+        steps = _Steps(allowed, (allowed > 0) & self._episodes.in_episode)
+        for k in ((allowed > 0) & ~self._episodes.in_episode).nonzero()[0].tolist():
+            steps.live[k] = self._episodes.begin(k)
         steps.quiet_until = self._quiet_until(steps)
 
         for t in range(n):
             if not steps.anyone:
                 break
             self._observation[:, t] = envs.observation
-            if self._someone_begins:
+            if self._episodes.someone_begins:
                 self._begin_at(t)
             action, state = self._act(self._latest, self._memory, self._noise_at[t])
             if self._recurrent:
@@ -161,8 +131,8 @@ class Rollout:
                 self._settle(t, steps, any_end, ended)
 
         self.taken = self._valid.sum(axis=1, dtype=np.int64)
-        if self._log is not None:
-            self._log.window(self._action, self.taken)
+        if self._episodes.log is not None:
+            self._episodes.log.window(self._action, self.taken)
         np.add(self._raw_reward, self._spec.reward_shift, out=self._reward, casting="same_kind")
         self._reward /= self._spec.reward_scale
         if self._spec.reward_clip is not None:
@@ -174,7 +144,7 @@ class Rollout:
         """Step t ends something for someone: an episode, a window, or a share of the budget."""
         envs, spec, live = self._envs, self._spec, steps.live
         self._account(t, steps)
-        ends = live & (self._length >= self._limit) if self._limit is not None else np.zeros_like(live)
+        ends = live & (self._episodes.length >= self._limit) if self._limit is not None else np.zeros_like(live)
         terminated = ends & False
         if any_end:
             terminated = envs.terminated & live
@@ -191,10 +161,10 @@ class Rollout:
             self._next_value[:, t] = value.cpu().numpy().reshape(-1)
         steps.live = live & ~stops
         for k in ends.nonzero()[0].tolist():
-            ended.append(self._end(k, t, bool(terminated[k])))
+            ended.append(self._episodes.end(k, t, bool(terminated[k])))
             envs.observation[k] = 0.0  # a terminal one may be NaN, and the network may see it while others act
             if steps.live[k]:
-                steps.live[k] = self._try_begin(k)
+                steps.live[k] = self._episodes.begin(k)
         if any_end:
             envs.terminated.fill(False)
             envs.truncated.fill(False)
@@ -202,15 +172,15 @@ class Rollout:
 
     def _account(self, t: int, steps: "_Steps") -> None:
         """Bring lengths, returns and shares of the budget up to step t, for those who live."""
-        live, count = steps.live, t + 1 - steps.settled
+        live, count, episodes = steps.live, t + 1 - steps.settled, self._episodes
         past = slice(steps.settled, t + 1)
         self._valid[live, past] = 1.0
         # One after another, so that a return's last bits do not depend on when others' episodes end.
         paid = self._paid[:, : count + 1]
-        paid[:, 0] = self._return
+        paid[:, 0] = episodes.return_
         paid[:, 1:] = self._raw_reward[:, past]
-        np.copyto(self._return, np.add.accumulate(paid, axis=1)[:, -1], where=live)
-        np.add(self._length, count, out=self._length, where=live)
+        np.copyto(episodes.return_, np.add.accumulate(paid, axis=1)[:, -1], where=live)
+        np.add(episodes.length, count, out=episodes.length, where=live)
         np.subtract(steps.remaining, count, out=steps.remaining, where=live)
         steps.settled = t + 1
 
@@ -222,7 +192,7 @@ class Rollout:
             return steps.settled
         left = steps.remaining[live]
         if self._limit is not None:
-            left = np.minimum(left, self._limit - self._length[live])
+            left = np.minimum(left, self._limit - self._episodes.length[live])
         return min(steps.settled + int(left.min()), self._spec.n_step) - 1
 
     @property
@@ -233,7 +203,7 @@ class Rollout:
     @property
     def _memory(self) -> Tensor:
         """The recurrent state, by row of weights."""
-        return self._by_row(self._state) if self._recurrent else self._no_state
+        return self._by_row(self._episodes.memory) if self._recurrent else self._no_state
 
     def _by_row(self, tensor: Tensor) -> Tensor:
         """``[K, ...]`` as ``[R, G, ...]`` where a row of weights serves G workers."""
@@ -242,90 +212,18 @@ class Rollout:
     def _by_worker(self, tensor: Tensor) -> Tensor:
         return tensor if self._group == 1 else tensor.flatten(0, 1)
 
-    def save(self, worker: int) -> EpisodeState:
-        """Where a worker stands; only between two windows, and only with ``keep_actions``."""
-        assert self._log is not None, "a rollout that keeps no actions cannot tell how to come back"
-        return EpisodeState(
-            in_episode=bool(self.in_episode[worker]),
-            seed=self._seed[worker],
-            length=int(self._length[worker]),
-            return_=float(self._return[worker]),
-            observation=torch.from_numpy(self._envs.observation[worker].copy()),
-            memory=self._state[worker].cpu().clone(),
-            actions=torch.from_numpy(self._log.of(worker, like=self._action)),
-        )
-
-    def restore(self, states: Sequence[EpisodeState]) -> list[int]:
-        """Bring all K workers back to where they stood, by replaying each episode's actions from its seed.
-
-        Returns:
-            The workers whose environment did not come to the observation that was saved: they will begin a new episode.
-        """
-        envs, within = self._envs, [k for k, state in enumerate(states) if state.in_episode]
-        for k in within:
-            envs.reset(k, states[k].seed)
-        lengths = np.array([state.length if state.in_episode else 0 for state in states])
-        actions = np.zeros_like(self._action[:, 0])
-        for t in range(int(lengths.max(initial=0))):
-            live = lengths > t
-            for k in live.nonzero()[0].tolist():
-                actions[k] = states[k].actions[t].numpy()
-            envs.step(actions, live)
-        envs.terminated[:] = False
-        envs.truncated[:] = False
-        astray = [k for k in within if not states[k].matches(torch.from_numpy(envs.observation[k]))]
-        for k in within:
-            if k in astray:
-                envs.observation[k] = 0.0
-                continue
-            state = states[k]
-            self.in_episode[k] = True
-            self._seed[k], self._length[k], self._return[k] = state.seed, state.length, state.return_
-            self._state[k] = state.memory.to(self._device)
-            if self._log is not None:
-                self._log.restore(k, state.actions.numpy())
-        return astray
-
-    def cut(self, k: int) -> EndedEpisode | None:
-        """End worker k's episode between two windows, as a time limit would; ``None`` if it is within none.
-
-        Its last window is bootstrapped already: whatever a window cuts off, it values with V of what follows.
-        """
-        if not self.in_episode[k]:
-            return None
-        self._envs.observation[k] = 0.0
-        return self._end(k, -1, terminated=False)
-
-    def _try_begin(self, k: int) -> bool:
-        seed = self._begin_episode(k)
-        if seed is None:
-            return False
-        self._envs.reset(k, seed)
-        self._seed[k] = seed
-        self._length[k] = 0
-        self._return[k] = 0.0
-        self.in_episode[k] = True
-        self._begins[k] = self._someone_begins = True
-        return True
-
     def _keep_state(self, state: Tensor, live: NDArray[np.bool_]) -> None:
         # A worker that sat this step out remembers what it remembered.
         mask = torch.from_numpy(live).to(self._device).unsqueeze(-1)
-        self._state = torch.where(mask, state, self._state)
+        self._episodes.memory = torch.where(mask, state, self._episodes.memory)
 
     def _begin_at(self, t: int) -> None:
-        self._first[:, t] = self._begins
+        episodes = self._episodes
+        self._first[:, t] = episodes.begins
         if self._recurrent:
-            self._state = self._state * torch.from_numpy(~self._begins).to(self._device).unsqueeze(-1)
-        self._begins[:] = False
-        self._someone_begins = False
-
-    def _end(self, k: int, t: int, terminated: bool) -> EndedEpisode:
-        self.in_episode[k] = False
-        if self._log is not None:
-            self._log.ended(k, t)
-        end: EpisodeEnd = "terminated" if terminated else "truncated"
-        return EndedEpisode(k, float(self._return[k]), int(self._length[k]), end, self._seed[k])
+            episodes.memory = episodes.memory * torch.from_numpy(~episodes.begins).to(self._device).unsqueeze(-1)
+        episodes.begins[:] = False
+        episodes.someone_begins = False
 
 
 class _Steps:

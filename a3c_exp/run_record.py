@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,26 @@ def load(directory: Path) -> dict[str, Any]:
     except ValueError as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from None
     return content
+
+
+def close_for(directory: Path, pid: int, status: Status, reason: str) -> None:
+    """Say how a run ended, and its seeds' runs, in place of its process, which died without a word of its own.
+
+    Args:
+        pid: of that process: a record that is another's, or that says how it ended, stays as it is.
+    """
+    with contextlib.suppress(OSError, RunDirectoryError):
+        content = load(directory)
+        for seed in content.get("seeds") or ():
+            close_for(directory / seed, pid, status, reason)
+        if content["status"] != "running" or content["pid"] != pid:
+            return
+        record = RunRecord(directory, content)
+        began = datetime.fromisoformat(content["sessions"][-1]["started"])
+        record._began -= (datetime.now(began.tzinfo) - began).total_seconds()
+        record.close(status, reason)
+        if not (directory / "summary.json").exists():
+            write_json(directory / "summary.json", {"status": status, "reason": reason})
 
 
 def is_alive(content: Mapping[str, Any]) -> bool:

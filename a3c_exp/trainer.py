@@ -26,6 +26,7 @@ class Trainer:
         clock: of this session; the tracks read it.
         stop_requested: asked at every tick and between evaluation steps.
         on_first_step: called once when the first environment step has been taken.
+        remarks: said at the start.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Trainer:
         clock: Clock,
         stop_requested: Callable[[], bool],
         on_first_step: Callable[[], None] = lambda: None,
+        remarks: Sequence[str] = (),
     ) -> None:
         self._task = task
         self._parallelism = parallelism
@@ -46,6 +48,7 @@ class Trainer:
         self._stop_requested = stop_requested
         self._on_first_step: Callable[[], None] | None = on_first_step
         self._listen_due = 0.0
+        self._remarks = remarks
 
     @property
     def started(self) -> bool:
@@ -59,8 +62,9 @@ class Trainer:
             Interrupted: after a checkpoint was saved.
             NonFiniteError, WorkerError: from the parallelism; the last good checkpoint stays.
         """
+        self._handle([Notice(remark) for remark in self._remarks])
         if self._task.compile:
-            self._handle([Notice("compile=true: making machine code, about a minute unless a run like this did so before")])
+            self._handle([Notice("making machine code: about a minute, unless a run like this did so before")])
         self._handle(self._parallelism.start(self._task, self._states))
         self._clock.start()
         try:

@@ -1,6 +1,6 @@
 """Measures a3c_exp on this machine.
 
-python -m benchmarks                         speed, memory, start-up, cartpole, solve, car_racing, driving, conv_gru
+python -m benchmarks                         all: see below which
 python -m benchmarks speed --repeats 5       one of them
 python -m benchmarks --write-readme          and puts the tables into benchmarks/README.md
 """
@@ -12,13 +12,28 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import car_racing, cartpole, conv_gru, driving, machine, memory, readme, solve, speed, startup
+from benchmarks import (
+    car_racing,
+    cartpole,
+    conv_gru,
+    driving,
+    machine,
+    memory,
+    overnight,
+    readme,
+    solve,
+    speed,
+    startup,
+    throughput,
+)
 from benchmarks.repeats import interleave
 from benchmarks.runs import Runs
 from benchmarks.table import Table, as_text, make_rows, write
 
 BENCHMARKS = {
     "speed": speed,
+    "throughput": throughput,
+    "overnight": overnight,
     "memory": memory,
     "startup": startup,
     "cartpole": cartpole,

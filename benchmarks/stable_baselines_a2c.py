@@ -1,7 +1,8 @@
-"""stable-baselines3's A2C: how fast it trains on CartPole or CarRacing, and how soon it solves CartPole.
+"""stable-baselines3's A2C: how fast it trains on CartPole, Pendulum or CarRacing, and how soon it solves CartPole.
 
 python -m benchmarks.stable_baselines_a2c --workers 6 --seconds 20          training steps a second
 python -m benchmarks.stable_baselines_a2c --env CarRacing-v3 --workers 8    the same from pixels, with its CnnPolicy
+python -m benchmarks.stable_baselines_a2c --env Pendulum-v1 --workers 12    the Pendulum report's networks and settings
 python -m benchmarks.stable_baselines_a2c --solve --seed 0                  seconds until the last 100 episodes average 475
 
 A development extra: `pip install -c constraints.txt -e '.[compare]'`. Settings are the library's own defaults, which are also
@@ -17,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 SOLVED = 475.0
-WARM_UP = {"CartPole-v1": 3_000, "CarRacing-v3": 400}  # steps
+WARM_UP = {"CartPole-v1": 3_000, "Pendulum-v1": 3_000, "CarRacing-v3": 400}  # steps
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,25 @@ def solve(workers: int, max_steps: int, seed: int, threads: int) -> Solved:
 
 
 def make(env: str, workers: int, seed: int, threads: int) -> Any:
-    """rl-zoo's A2C for CartPole-v1; for CarRacing the library's defaults with its network for pictures."""
+    """rl-zoo's A2C for CartPole-v1, the report's networks and settings for Pendulum-v1, its defaults for CarRacing-v3."""
     import torch
     from stable_baselines3 import A2C
     from stable_baselines3.common.env_util import make_vec_env
 
     if threads:
         torch.set_num_threads(threads)
+    if env == "Pendulum-v1":
+        networks: Any = {"net_arch": {"pi": [200], "vf": [100]}, "activation_fn": torch.nn.ReLU6}
+        envs = make_vec_env(env, n_envs=workers, seed=seed)
+        settings: Any = {
+            "n_steps": 10,
+            "gamma": 0.9,
+            "ent_coef": 0.005,
+            "vf_coef": 1.0,
+            "learning_rate": 1e-4,
+            "use_rms_prop": False,
+        }
+        return A2C("MlpPolicy", envs, seed=seed, device="cpu", policy_kwargs=networks, **settings)
     policy = "MlpPolicy" if env == "CartPole-v1" else "CnnPolicy"
     return A2C(policy, make_vec_env(env, n_envs=workers, seed=seed), ent_coef=0.0, seed=seed, device="cpu")
 

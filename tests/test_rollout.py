@@ -15,11 +15,12 @@ from a3c_exp.core.distributions import Categorical, Normal
 from a3c_exp.core.returns import n_step_returns
 from a3c_exp.core.types import LearnerSpec, Window
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.episodes import EndedEpisode, Episodes
 from a3c_exp.learner import replay
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat import FlatLayout
-from a3c_exp.rollout import EndedEpisode, Rollout
+from a3c_exp.rollout import Rollout
 from tests.envs.scripted import End, ScriptedEnvironments, scripted_reward
 from tests.models.small_gru import SmallGRU
 
@@ -81,9 +82,9 @@ class Bench:
         self.weights = self.layout.flatten(self.model).repeat(self.k, 1) if weights is None else weights
         self.asked = [0] * self.k
         self._seeds = [iter(some) for some in seeds]
-        self.rollout = Rollout(
-            self.model, self.layout, self.weights, self.envs, LearnerSpec(n_step=n, **spec), limit, self._begin
-        )
+        self.episodes = Episodes(self.envs, self.model, self._begin)
+        learner = LearnerSpec(n_step=n, **spec)
+        self.rollout = Rollout(self.model, self.layout, self.weights, self.envs, self.episodes, learner, limit)
 
     def _begin(self, k: int) -> int | None:
         self.asked[k] += 1
@@ -92,7 +93,7 @@ class Bench:
     def run(self, *allowed: int, noise: NDArray[np.float32] | None = None) -> tuple[Window, list[EndedEpisode]]:
         """One window; its tensors are copied, since the next one overwrites them."""
         if noise is None:
-            noise = np.full(self.rollout.noise_shape, 0.5, np.float32)
+            noise = np.full((self.k, self.n, self.model.family.noise_size), 0.5, np.float32)
         window, ended = self.rollout.run(np.array(allowed or [self.n] * self.k), noise)
         return Window(*(field.clone() for field in window)), ended
 
@@ -403,9 +404,9 @@ def test_an_episode_that_is_cut_between_windows_was_no_termination_and_leaves_no
     assert window.next_value[:, -1].tolist() == [4.0, 4.0]
     assert not window.terminated.any()
 
-    cut = bench.rollout.cut(1)
+    cut = bench.episodes.cut(1)
     assert cut == EndedEpisode(1, R(3, 1) + R(3, 2) + R(3, 3), 3, "truncated", 3)
-    assert bench.rollout.cut(1) is None, "it is within no episode"
+    assert bench.episodes.cut(1) is None, "it is within no episode"
     window, ended = bench.run()
     assert ended == []
     assert steps(window, 0) == [(1, 3), (1, 4), (1, 5)], "the other worker's episode goes on"
@@ -439,7 +440,7 @@ def test_only_the_environment_sees_the_clip() -> None:
     model = SeparateMLP(envs.observation_space, envs.action_space, actor_hidden=(4,), critic_hidden=(4,))
     layout = FlatLayout.of(model)
     weights = layout.flatten(model).unsqueeze(0)
-    rollout = Rollout(model, layout, weights, envs, LearnerSpec(n_step=3), None, lambda k: 7)
+    rollout = Rollout(model, layout, weights, envs, Episodes(envs, model, lambda k: 7), LearnerSpec(n_step=3), None)
     noise = np.array([[[50.0], [-50.0], [0.1]]], np.float32)
     window, _ = rollout.run(np.array([3]), noise)
 
@@ -463,7 +464,7 @@ def test_several_action_dimensions_keep_their_places() -> None:
     model = SeparateMLP(envs.observation_space, envs.action_space, actor_hidden=(3,), critic_hidden=(3,))
     layout = FlatLayout.of(model)
     weights = layout.flatten(model).repeat(2, 1)
-    rollout = Rollout(model, layout, weights, envs, LearnerSpec(n_step=2), None, lambda k: k)
+    rollout = Rollout(model, layout, weights, envs, Episodes(envs, model, lambda k: k), LearnerSpec(n_step=2), None)
     window, _ = rollout.run(np.array([2, 2]), np.zeros((2, 2, 2), np.float32))
     assert window.action.shape == (2, 2, 2)
     for k in range(2):

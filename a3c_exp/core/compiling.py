@@ -20,9 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from a3c_exp.core.tape import Place, Program
+from a3c_exp.core.build_lock import one_at_a_time
+from a3c_exp.core.tape import Operation, Place, Program
 
 Compiled = Callable[..., Sequence[Tensor]]
+_FEW = 4
+"""Inner dimensions up to which a product of a vector is a sum of scaled rows."""
+_WAIT_SECONDS = 300.0
+"""How long a process waits for another that makes the same machine code, before it makes its own."""
 
 
 class Compiler:
@@ -35,6 +40,7 @@ class Compiler:
         seconds: spent compiling so far; 0 where everything was found in the folder.
         programs: how many run compiled.
         failures: why others do not, a line each.
+        waited_for: a process that was making the same at the same time, if one was.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -43,6 +49,7 @@ class Compiler:
         self.seconds = 0.0
         self.programs = 0
         self.failures: list[str] = []
+        self.waited_for: int | None = None
 
     def compile(self, program: Program, weights: Tensor, examples: Sequence[Tensor]) -> Compiled | None:
         """The program as a function ``(weights, *inputs) -> outputs``; ``None`` if that cannot be had.
@@ -55,9 +62,13 @@ class Compiler:
         try:
             library = self.folder / f"{_key(program, weights)}.so"
             if not library.exists():
-                began = time.monotonic()
-                self._build(program, weights, examples, library)
-                self.seconds += time.monotonic() - began
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with one_at_a_time(library.with_suffix(".lock"), _WAIT_SECONDS) as other:
+                    self.waited_for = other or self.waited_for
+                    if not library.exists():
+                        began = time.monotonic()
+                        self._build(program, weights, examples, library)
+                        self.seconds += time.monotonic() - began
             run = torch._C._aoti.AOTIModelContainerRunnerCpu(str(library), 1).run
         except Exception as error:  # whatever a compiler, a linker or a full disk has to say: the run goes on without
             self.failures.append(_first_line(error))
@@ -73,11 +84,13 @@ class Compiler:
     def told(self) -> str:
         """What a person should know of it, in a sentence."""
         if self.failures and self.programs:
-            return f"compile=true: {self.programs} functions compiled, the others not: {self.failures[0]}"
+            return f"machine code: {self.programs} functions compiled, the others not: {self.failures[0]}"
         if self.failures:
-            return f"compile=true: not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
+            return f"not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
         if self.seconds:
             return f"compiled in {self.seconds:.0f} s; kept in {self.folder}, so the next run like this starts at once"
+        if self.waited_for is not None:
+            return f"compiled by process {self.waited_for}, which began just before: {self.programs} functions in {self.folder}"
         return f"compiled before: {self.programs} functions found in {self.folder}"
 
     def _build(self, program: Program, weights: Tensor, examples: Sequence[Tensor], library: Path) -> None:
@@ -86,7 +99,6 @@ class Compiler:
             raise RuntimeError("there is no C++ compiler (g++ or clang++) on this machine; install one, or say compile=false")
         import torch._inductor  # two seconds, and only those who compile pay them
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         # Beside its last place, so that it gets there whole or not at all, whoever else compiles the same.
         with (
             tempfile.TemporaryDirectory(dir=self.folder, prefix="building_") as scratch,
@@ -120,13 +132,36 @@ def _graph(program: Program, weights: Tensor) -> fx.GraphModule:
             known[place] = graph.get_attr(name)
     for operation in program.operations:
         args, kwargs = operation.given(known)
-        node = graph.call_function(operation.func, args, kwargs)
+        node = _small_product(graph, operation, args) or graph.call_function(operation.func, args, kwargs)
         if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
             operation.learn(known, node)
         else:
             operation.learn(known, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
     graph.output(tuple(known[place] for place in program.outputs))
     return fx.GraphModule(root, graph)
+
+
+def _small_product(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node | None:
+    """A batched product of small matrices, ``[B, m, k] x [B, k, n]``, as sums that melt into their neighbours' loops; ``None``
+    for what a library multiplies faster than that."""
+    if operation.func is not torch.ops.aten.bmm.default:
+        return None
+    (_, m, k), (_, _, n) = (place[1] for _, place in operation.arguments if place is not None)
+    aten, call = torch.ops.aten, graph.call_function
+    left, right = args
+    if k == 1 or (m == 1 and k <= _FEW):
+        terms = [
+            call(aten.mul.Tensor, (call(aten.slice.Tensor, (left, 2, i, i + 1)), call(aten.slice.Tensor, (right, 1, i, i + 1))))
+            for i in range(k)
+        ]
+        total = terms[0]
+        for term in terms[1:]:
+            total = call(aten.add.Tensor, (total, term))
+        return total
+    if n == 1 and m == 1:
+        products = call(aten.mul.Tensor, (left, call(aten.permute.default, (right, [0, 2, 1]))))
+        return call(aten.sum.dim_IntList, (products, [2], True))
+    return None
 
 
 def _offset(tensor: Tensor, weights: Tensor) -> int | None:

@@ -4,6 +4,8 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
+from typing import Any
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -28,3 +30,26 @@ def describe_exit(exitcode: int) -> str:
     if exitcode < 0:
         return f"was killed by {signal.Signals(-exitcode).name}"
     return f"ended with exit code {exitcode}"
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def share_fork_server() -> bool:
+    """Let what this process starts come from the fork server that it came from itself, whose imports are done.
+
+    ``multiprocessing`` says so of its own accord ("usually a child process will just reuse the forkserver started by its
+    parent"), but looks for a server that is its own child, finds none, and starts another.
+
+    Returns:
+        Whether that can be: this process came from a fork server, and one that answers to whoever knows its address. From
+        Python 3.14 on it wants a key that its children are not given; then each process has a server of its own as before.
+    """
+    server: Any = forkserver._forkserver
+    if server._forkserver_alive_fd is None or server._forkserver_address is None or hasattr(server, "_forkserver_authkey"):
+        return False
+    server.ensure_running = resource_tracker.ensure_running
+    forkserver.ensure_running = resource_tracker.ensure_running
+    return True

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from a3c_exp.core.compiling import Compiler
+from a3c_exp.core.compiling import Compiled, Compiler
 from a3c_exp.core.tape import Place, Program, Tape
 
 PerWorker = Callable[..., tuple[Tensor, ...]]
@@ -67,10 +67,27 @@ def stack(
     return eager
 
 
-def _program(eager: Stacked, examples: Sequence[Tensor]) -> Program:
+def _program(eager: Compiled, examples: Sequence[Tensor]) -> Program:
     with Tape() as tape:
         outputs = eager(*examples)
     return Program(tape, examples, outputs)
+
+
+def compiled_for(
+    function: Compiled, weights: Tensor, examples: Sequence[Tensor], compiler: Compiler, name: str
+) -> Compiled | None:
+    """Machine code for a pure function of the inputs that reads ``weights [R, P]``, as a function of ``(weights, *inputs)``.
+
+    ``None``, and the compiler knows why, if that cannot be had or gives other values.
+    """
+    examples = [example.clone() for example in examples]  # which the function may write into
+    code = compiler.compile(_program(function, examples), weights, examples)
+    if code is None:
+        return None
+    if not _agree(partial(code, weights), function, weights, examples, exactly=False):
+        compiler.failures.append(f"{name} gives other values when compiled")
+        return None
+    return code
 
 
 def _compiled(
@@ -85,12 +102,8 @@ def _compiled(
     rows = torch.split(weights, weights.shape[0] if stackable else 1)
     of_each = [torch.split(example, rows[0].shape[0]) for example in examples]
     first = tuple(parts[0] for parts in of_each)
-    eager = _eager(function, rows[0], stackable, differentiate)
-    code = compiler.compile(_program(eager, first), rows[0], first)
+    code = compiled_for(_eager(function, rows[0], stackable, differentiate), rows[0], first, compiler, function.__qualname__)
     if code is None:
-        return None
-    if not _agree(partial(code, rows[0]), eager, rows[0], first, exactly=False):
-        compiler.failures.append(f"{function.__qualname__} gives other values when compiled")
         return None
     if len(rows) == 1:
         return _without_autograd(partial(code, weights))
@@ -112,8 +125,10 @@ def _without_autograd(forward: Callable[..., Sequence[Tensor]]) -> Stacked:
     return call
 
 
-def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate: bool) -> Stacked:
-    def over_workers(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+def over_rows(function: PerWorker, stackable: bool = True) -> Stacked:
+    """``function(flat [P], *inputs)`` as one of ``(weights [R, P], *inputs [R, ...])``, without a tape."""
+
+    def over(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
         if flat.shape[0] == 1:  # one set of weights needs no batched products, which cost more
             outputs = function(flat.squeeze(0), *(one.squeeze(0) for one in inputs))
             return tuple(output.unsqueeze(0) for output in outputs)
@@ -122,23 +137,37 @@ def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate:
         each = [function(flat[k], *(one[k] for one in inputs)) for k in range(flat.shape[0])]
         return tuple(torch.stack(outputs) for outputs in zip(*each, strict=True))
 
-    def call(*inputs: Tensor) -> tuple[Tensor, ...]:
-        if not differentiate:
-            with torch.no_grad():
-                return over_workers(weights, *inputs)
+    return over
+
+
+def gradient_over_rows(function: PerWorker, stackable: bool = True) -> Stacked:
+    """The same, where the first output is a scalar loss: in its place stands each row's gradient ``[R, P]`` of its own loss."""
+    stacked = over_rows(function, stackable)
+
+    def differentiated(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
         with torch.enable_grad():
-            leaf = weights.detach().requires_grad_()
-            loss, *rest = over_workers(leaf, *inputs)
+            leaf = flat.detach().requires_grad_()
+            loss, *rest = stacked(leaf, *inputs)
             # No worker's loss depends on another's weights, so the gradient of the sum holds each worker's own.
             (gradient,) = torch.autograd.grad(loss.sum(), leaf)
         return gradient, *(one.detach() for one in rest)
 
+    return differentiated
+
+
+def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate: bool) -> Stacked:
+    if differentiate:
+        return partial(gradient_over_rows(function, stackable), weights)
+    stacked = over_rows(function, stackable)
+
+    def call(*inputs: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            return stacked(weights, *inputs)
+
     return call
 
 
-def _agree(
-    other: Callable[..., Sequence[Tensor]], eager: Stacked, weights: Tensor, examples: tuple[Tensor, ...], exactly: bool
-) -> bool:
+def _agree(other: Compiled, eager: Compiled, weights: Tensor, examples: Sequence[Tensor], exactly: bool) -> bool:
     """Whether both give the same values, to the bit or to rounding, for other inputs and weights than those that were taped."""
     generator = torch.Generator().manual_seed(0)
     kept = weights.clone()
@@ -150,7 +179,9 @@ def _agree(
         others.append(noise < 0.5 if kind is torch.bool else noise.to(kind) if kind.is_floating_point else _rolled(example))
     try:
         with torch.no_grad():
-            pairs = zip(other(*others), eager(*others), strict=True)
+            # What a function writes into must come out alike, too.
+            mine, theirs = ([one.clone() for one in others] for _ in range(2))
+            pairs = list(zip([*other(*mine), *mine], [*eager(*theirs), *theirs], strict=True))
             if exactly:
                 return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
             return all(_close(a, b) for a, b in pairs)

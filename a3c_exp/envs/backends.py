@@ -79,6 +79,11 @@ class ClassicEnvironments:
         return self._envs.render()
 
     @property
+    def state(self) -> NDArray[np.float64] | None:
+        """``[K, state_size]`` of the tasks in tensors, overwritten in place; gymnasium's do not say."""
+        return None if self.tensor is None else self._envs.state  # type: ignore[union-attr]
+
+    @property
     def action_names(self) -> Sequence[str] | None:
         return self._envs.action_names
 

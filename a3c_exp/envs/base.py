@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 class Environments(Protocol):
     """K independent environments in one process. They keep no time limit of their own: the rollout counts steps.
 
+    A class that has all there is to know of its environments in one array may offer it as ``state [K, ...]``, overwritten in
+    place: whoever writes a row back, and the observation that went with it, goes on from there exactly.
+
     A class whose options make an episode easier to learn from, and not to be judged by, names their values for evaluations in a
     class attribute ``for_evaluation``, a mapping of constructor arguments.
 

@@ -4,7 +4,7 @@ import atexit
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,7 +13,7 @@ from a3c_exp.logging.base import QuietLogger, RunInfo
 from a3c_exp.logging.progress import Progress, done, entropy, evaluations, figure, percent, plain_line, summary_rows, times
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, Group, RenderResult
+    from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
     from rich.live import Live
     from rich.table import Table
 
@@ -45,7 +45,8 @@ class ConsoleLogger(QuietLogger):
         self._next_line = 0.0
         if run.resumed:
             self._write(f"{run.name} goes on from episode {run.start_episode:,}, {run.start_env_step:,} steps")
-        self._live = _live(self._progress, self._stream)
+        progress = self._progress
+        self._live = live(lambda: RunView(progress), self._stream)
         if self._live:
             # An exception that reaches nobody who calls finish() would else leave a terminal without a cursor.
             atexit.register(self._close)
@@ -110,8 +111,13 @@ class ConsoleLogger(QuietLogger):
         return live
 
 
-def _live(progress: Progress, stream: TextIO) -> "Live | None":
-    """A started live view, or ``None`` where there is no terminal, or none that can move its cursor, or no rich."""
+def live(view: "Callable[[], RenderableType]", stream: TextIO) -> "Live | None":
+    """A started live view, or ``None`` where there is no terminal, or none that can move its cursor, or no rich.
+
+    Args:
+        view: makes what is drawn anew at each refresh; called once, and only where there will be a view.
+        stream: where to draw.
+    """
     if not stream.isatty():
         return None
     try:
@@ -122,23 +128,32 @@ def _live(progress: Progress, stream: TextIO) -> "Live | None":
     console = Console(file=stream)
     if not console.is_terminal or console.is_dumb_terminal:
         return None
-    live = Live(
-        _View(progress),
+    started = Live(
+        view(),
         console=console,
         refresh_per_second=DRAWN_PER_SECOND,
         transient=True,
         # rich would move what is printed to stdout over to stderr, even if stdout is piped into something.
         redirect_stdout=sys.stdout.isatty(),
     )
-    live.start(refresh=True)
-    return live
+    started.start(refresh=True)
+    return started
 
 
-class _View:
-    """Drawn anew at each refresh, from whatever the progress is by then."""
+class RunView:
+    """Drawn anew at each refresh, from whatever the progress is by then.
 
-    def __init__(self, progress: Progress) -> None:
+    Args:
+        progress: of the run.
+        title: ``None`` names the run, and the sweep that it belongs to.
+    """
+
+    HEIGHT = 9
+    """Lines that it takes."""
+
+    def __init__(self, progress: Progress, title: str | None = None) -> None:
         self._progress = progress
+        self._title = title
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.panel import Panel
@@ -146,8 +161,8 @@ class _View:
 
         run = self._progress.run
         width = min(options.max_width, WIDEST)
-        title = Text(run.name, style="bold")
-        if run.group:
+        title = Text(self._title or run.name, style="bold")
+        if run.group and self._title is None:
             title = Text.assemble((f"{run.group} / ", "dim"), title)
         if self._progress.seeds > 1:
             title = Text.assemble((f"mean of {self._progress.seeds} seeds · ", "dim"), title)

@@ -53,3 +53,14 @@ class Adam:
             amsgrad=False,
             maximize=False,
         )
+
+    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = state.unbind()
+        step = updates + 1.0
+        rate = (lr / (1.0 - self.beta1**step)).float()
+        root = (1.0 - self.beta2**step).sqrt().float()
+        if self.weight_decay:
+            gradient = gradient + self.weight_decay * weights
+        first = first + (1.0 - self.beta1) * (gradient - first)
+        second = self.beta2 * second + (1.0 - self.beta2) * gradient * gradient
+        return weights - rate * first / (second.sqrt() / root + self.eps), torch.stack([first, second])

@@ -1,6 +1,6 @@
-"""What an optimiser must offer to be shared: pure in-place arithmetic on flat tensors, with no state of its own."""
+"""What an optimiser must offer to be shared: arithmetic on flat tensors, with no state of its own."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -25,4 +25,17 @@ class Optimizer(Protocol):
             state: ``[state_rows, P]``, changed in place; all zeros before the first update.
             updates: how many updates came before this one (for bias corrections).
             lr: the learning rate of this step.
+        """
+
+
+@runtime_checkable
+class PureOptimizer(Optimizer, Protocol):
+    """One that can also say what an update comes to without writing anything, for a compiler to string updates together."""
+
+    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """The new weights ``[P]`` and the new state ``[state_rows, P]``; equal to ``step`` to rounding.
+
+        Args:
+            weights, gradient, state: as ``step`` takes them, left as they are.
+            updates, lr: scalars in float64.
         """

@@ -9,6 +9,9 @@ from torch.nn.parameter import is_lazy
 
 from a3c_exp.core.errors import ConfigError
 
+NARROW = 4
+"""Inputs of a layer up to which it is narrow."""
+
 
 @dataclass(frozen=True)
 class FlatLayout:
@@ -68,6 +71,30 @@ class FlatLayout:
         assert flat.shape == (self.size,), f"expected [{self.size}], got {tuple(flat.shape)}"
         pieces = torch.split(flat, list(self.sizes))
         return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
+
+    def unflatten_turned(self, turned: Tensor) -> dict[str, Tensor]:
+        """The same of ``turned [P]``, in which narrow matrices lie column by column."""
+        pieces = torch.split(turned, list(self.sizes))
+        return {
+            name: piece.view(shape[::-1]).t() if _is_narrow(shape) else piece.view(shape)
+            for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)
+        }
+
+    def turn(self, flat: Tensor, into: Tensor) -> None:
+        """Write ``flat [R, P]`` into another ``[R, P]``, narrow matrices column by column.
+
+        A layer of few inputs, ``[outputs, inputs]``, is multiplied many outputs at a time only if those lie side by side.
+        """
+        pieces = []
+        for piece, shape in zip(torch.split(flat, list(self.sizes), dim=1), self.shapes, strict=True):
+            if _is_narrow(shape):
+                piece = piece.reshape(-1, *shape).transpose(1, 2).flatten(1)
+            pieces.append(piece)
+        into.copy_(torch.cat(pieces, dim=1))
+
+
+def _is_narrow(shape: torch.Size) -> bool:
+    return len(shape) == 2 and 1 < shape[1] <= NARROW < shape[0]
 
 
 def _refuse_other_state(module: nn.Module) -> None:

@@ -87,6 +87,17 @@ class RMSprop:
         else:
             weights.addcdiv_(gradient, scratch, value=-lr)
 
+    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        square = state[0] + (1.0 - self.alpha) * (gradient * gradient - state[0])
+        mean = square
+        if self.initial_square:
+            mean = square + (self.initial_square * self.alpha ** (updates + 1.0)).float()
+        root = (mean + self.eps).sqrt() if self.eps_inside_sqrt else mean.sqrt() + self.eps
+        if not self.momentum:
+            return weights - lr.float() * gradient / root, square.unsqueeze(0)
+        velocity = gradient / root + self.momentum * state[1]
+        return weights - lr.float() * velocity, torch.stack([square, velocity])
+
     def _scratch_like(self, weights: Tensor) -> Tensor:
         # Kept between steps: fresh memory for millions of weights costs page faults at every push.
         if self._scratch.shape != weights.shape or self._scratch.device != weights.device:

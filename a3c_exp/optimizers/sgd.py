@@ -38,3 +38,9 @@ class SGD:
             torch.add(gradient, velocity, alpha=self.momentum, out=velocity)
             gradient = velocity
         weights.add_(gradient, alpha=-lr)
+
+    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.momentum:
+            return weights - lr.float() * gradient, state
+        velocity = gradient + self.momentum * state[0]
+        return weights - lr.float() * velocity, velocity.unsqueeze(0)

@@ -1,6 +1,5 @@
 """What kinds of parallelism share whose workers are processes of their own: supervised, on an exact budget, ended in time."""
 
-import os
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError, NonFiniteError
+from a3c_exp.core.processes import usable_cores
 from a3c_exp.core.types import TrainingState
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, Notice, TallyEvent, Task
 from a3c_exp.parallelism.ledger import Command, Ledger, Slot
@@ -123,6 +123,10 @@ class Asynchronous(ABC):
         self._ledger.tell(Command.stop)
         return self._supervisor.stop(STOP_SECONDS)
 
+    def cores(self, workers: int, num_seeds: int = 1) -> int:
+        """How many processes share the workers, which is how many cores a run keeps busy."""
+        return min(self._processes or usable_cores(), workers)
+
     # -- what the trainer calls ------------------------------------------------------------------------------------------
 
     def check(self, task: Task) -> None:
@@ -137,9 +141,7 @@ class Asynchronous(ABC):
         (state,) = states
         if state.details:
             raise ConfigError("this checkpoint is of another parallelism; a resumed run keeps the one it was started with")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        processes = min(self._processes or cores, task.workers)
-        self._shares = [part.tolist() for part in np.array_split(np.arange(task.workers), processes)]
+        self._shares = [part.tolist() for part in np.array_split(np.arange(task.workers), self.cores(task.workers))]
         notices: list[Event] = []
         if task.compile:
             compiler = compile_ahead(task, sorted({len(share) for share in self._shares}))

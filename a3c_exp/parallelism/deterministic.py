@@ -10,11 +10,14 @@ from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.types import TrainingState
+from a3c_exp.optimizers.base import PureOptimizer
 from a3c_exp.parallelism.base import Event, Task
 from a3c_exp.parallelism.in_process import InProcess
 from a3c_exp.parallelism.lags import Lags
-from a3c_exp.parallelism.replica import Gradient, Replica, gradient_of, named_by_worker, plain_gradient
+from a3c_exp.parallelism.push_series import PushSeries
+from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.turns import EqualTurns, Order, RandomTurns, Speeds, Turns
+from a3c_exp.parallelism.windows import Windows
 from a3c_exp.parallelism.workers import Round
 
 
@@ -35,6 +38,8 @@ class Deterministic(InProcess):
         lag: ``None`` lets the schedule decide. A number sets the policy lag of every push: its window is computed from the
             weights as they were that many updates before. Two numbers draw it for each push, evenly from the first to the last.
         env_processes: processes that step the environments; 0 steps them here.
+        processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
+        seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -51,8 +56,10 @@ class Deterministic(InProcess):
         between_windows: float = 0.1,
         lag: int | Sequence[int] | None = None,
         env_processes: int = 0,
+        processes: int | None = None,
+        seed_block: int | None = None,
     ) -> None:
-        super().__init__(env_processes)
+        super().__init__(env_processes, processes, seed_block)
         for key, word, allowed in (("speeds", speeds, get_args(Speeds)), ("order", order, get_args(Order))):
             if word not in allowed:
                 raise ConfigError(
@@ -70,10 +77,23 @@ class Deterministic(InProcess):
         self._between = between_workers, between_windows
         self._lags = Lags(lag)
         self._lanes: list[_Lane] = []
+        self._series: PushSeries | None = None
 
     def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
         self._lanes = [_Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
-        return super().start(task, states)
+        events = super().start(task, states)
+        self._series = self._push_series_of(task)
+        return events
+
+    def _push_series_of(self, task: Task) -> PushSeries | None:
+        """Pushes that follow each other as machine code, where they are many and can be had."""
+        compiler = self.workers.compiler
+        # With random speeds few pushes follow each other without a window between them, and a set lag looks at each.
+        together = self._speeds == "equal" and not self._lags.are_set and self.workers.stackable
+        if compiler is None or not together or not isinstance(task.optimizer, PureOptimizer):
+            return None
+        series = PushSeries(task.optimizer, task.workers, self.workers.layout.size)
+        return series if series.compile(compiler) else None
 
     def _turns(self, seed: int, workers: int) -> Turns:
         if self._speeds == "equal":
@@ -84,7 +104,7 @@ class Deterministic(InProcess):
         lane = self._lanes[replica.index]
         if details is None:
             self._own_weights(replica).copy_(replica.weights)
-            lane.pulled_at = [replica.updates] * self.workers_each
+            lane.pulled_at[:] = replica.updates
             if self._lags.are_set:
                 lane.history.append(replica.weights.clone())
             for worker in range(self.workers_each):
@@ -92,26 +112,25 @@ class Deterministic(InProcess):
             return
         device = replica.weights.device
         self._own_weights(replica).copy_(details["own_weights"])
-        lane.pulled_at = list(details["pulled_at"])
-        lane.waiting = [None if one is None else gradient_of(one, device) for one in details["waiting"]]
+        lane.pulled_at[:] = details["pulled_at"]
+        lane.windows.restore(details["waiting"], device)
         lane.history = deque(one.to(device) for one in details["history"])
         lane.turns.restore(details["turns"])
         replica.restore_reservations(details["reservations"])
         # Episodes that ended in windows not pushed yet are still under way in the replica's books.
-        replica.under_way += sum(len(one.ended) for one in lane.waiting if one is not None)
-        for worker, waiting in enumerate(lane.waiting):
+        replica.under_way += sum(len(some) for some in lane.windows.ended.values())
+        for worker, waiting in enumerate(lane.windows.waiting.tolist()):
             within = self.in_episode(replica, worker)
             without_episode = not within and not replica.tickets[worker]  # it could not be brought back
-            if waiting is None and replica.steps[worker] and (without_episode or replica.is_overdrawn):
+            if not waiting and replica.steps[worker] and (without_episode or replica.is_overdrawn):
                 replica.reserve(worker, within)
 
     def _details(self, replica: Replica) -> dict[str, Any]:
         lane = self._lanes[replica.index]
         return {
             "own_weights": self._own_weights(replica).detach().cpu().clone(),
-            "pulled_at": list(lane.pulled_at),
-            # One that is not finite stopped the run. It is not kept, or the run could never go on, at whatever learning rate.
-            "waiting": [plain_gradient(one) if one and np.isfinite(one.figures).all() else None for one in lane.waiting],
+            "pulled_at": lane.pulled_at.tolist(),
+            "waiting": lane.windows.plain(),
             "history": [one.cpu().clone() for one in lane.history],
             "turns": lane.turns.state(),
             "reservations": replica.reservations(),
@@ -125,12 +144,10 @@ class Deterministic(InProcess):
     def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
         lane = self._lanes[replica.index]
         coming = lane.turns.at()
-        if lane.waiting[coming] is not None or not replica.steps[coming]:
+        if lane.windows.waiting[coming] or not replica.steps[coming]:
             return  # a push comes first, or there is nothing left to do
         if not self._lags.are_set:
-            for worker in range(self.workers_each):
-                if lane.waiting[worker] is None:
-                    allowed[worker] = replica.steps[worker]
+            np.copyto(allowed, replica.steps, where=~lane.windows.waiting)
             return
         # A window that update v will push is computed from the weights of update v - lag: all that exist already can be begun.
         own, newest = self._own_weights(replica), replica.updates
@@ -146,36 +163,31 @@ class Deterministic(InProcess):
                 continue
             seen.add(worker)
             version = max(oldest, newest + ahead - self._lags.of(replica.seed, newest + ahead))
-            if lane.waiting[worker] is None and version <= newest:
+            if not lane.windows.waiting[worker] and version <= newest:
                 own[worker].copy_(lane.history[version - newest - 1])
                 lane.pulled_at[worker] = version
                 allowed[worker] = replica.steps[worker]
 
     def _anyone(self, replica: Replica, lane: "_Lane") -> bool:
         """Whether any worker has or could have something to do."""
-        if any(one is not None for one in lane.waiting) or replica.steps.any():
+        if lane.windows.waiting.any() or replica.steps.any():
             return True
         return any(replica.could_act(self.in_episode(replica, worker)) for worker in range(self.workers_each))
 
     def _take(self, replica: Replica, done: Round, participants: NDArray[np.int64]) -> None:
-        lane, first = self._lanes[replica.index], replica.index * self.workers_each
-        for worker in participants.tolist():
-            k = first + worker
-            lane.waiting[worker] = Gradient(
-                done.gradients[k],
-                done.figures[k],
-                [worker],
-                [int(done.steps[k])],
-                [one for one in named_by_worker(done.ended, first, self.workers_each) if one.worker == worker],
-            )
+        self._lanes[replica.index].windows.take(done, replica.index * self.workers_each, participants)
 
-    def _push_next(self, replica: Replica) -> bool:
+    def _push_next(self, replica: Replica, until: int) -> bool:
         lane = self._lanes[replica.index]
+        if self._series is not None and replica.has_room_for(2 * self.workers_each):
+            return self._push_all(replica, lane, self._series, until) or self._push_one(replica, lane)
+        return self._push_one(replica, lane)
+
+    def _push_one(self, replica: Replica, lane: "_Lane") -> bool:
         while True:
             worker = lane.turns.at()
-            pushed = lane.waiting[worker]
-            if pushed is not None:
-                self._push(replica, lane, worker, pushed)
+            if lane.windows.waiting[worker]:
+                self._push(replica, lane, worker)
                 return True
             if replica.steps[worker] or replica.reserve(worker, self.in_episode(replica, worker)):
                 return False
@@ -183,18 +195,57 @@ class Deterministic(InProcess):
                 return False
             lane.turns.take()  # nothing is left for this worker, now; others may give something back
 
-    def _push(self, replica: Replica, lane: "_Lane", worker: int, pushed: Gradient) -> None:
-        replica.push(pushed, lag=replica.updates - lane.pulled_at[worker])
+    def _push(self, replica: Replica, lane: "_Lane", worker: int) -> None:
+        lag, order = replica.updates - int(lane.pulled_at[worker]), np.array([worker])
+        if self._series is None:
+            replica.push(lane.windows.pop(worker), lag)
+        else:
+            self._push_series(replica, lane, self._series, order)
         lane.turns.take()
-        lane.waiting[worker] = None
         if self._lags.are_set:
             lane.history.append(replica.weights.clone())
             while len(lane.history) > self._lags.most + 1:
                 lane.history.popleft()
-        else:
+        elif self._series is None:
             self._own_weights(replica)[worker].copy_(replica.weights)
             lane.pulled_at[worker] = replica.updates
         replica.reserve(worker, self.in_episode(replica, worker))
+
+    def _push_all(self, replica: Replica, lane: "_Lane", series: PushSeries, until: int) -> bool:
+        """Push as many of the windows that wait as come next, at once; false if there is none."""
+        order = np.array(lane.turns.coming(series.most))
+        waits = lane.windows.waiting[order]
+        if not waits.all():
+            order = order[: waits.argmin()]
+        # The push that reaches a bound is the last.
+        reached = (replica.env_steps + np.cumsum(lane.windows.steps[order]) >= until).nonzero()[0]
+        if len(reached):
+            order = order[: reached[0] + 1]
+        if self.task.budget.max_updates is not None:
+            order = order[: self.task.budget.max_updates - replica.updates]
+        if not len(order):
+            return False
+        self._push_series(replica, lane, series, order)
+        lane.turns.skip(len(order))
+        first = replica.index * self.workers_each
+        replica.reserve_all(order, self.workers.episodes.in_episode[first + order])
+        return True
+
+    def _push_series(self, replica: Replica, lane: "_Lane", series: PushSeries, order: NDArray[np.int64]) -> None:
+        windows, numbers = lane.windows, replica.updates + np.arange(len(order))
+        lags = numbers - lane.pulled_at[order]
+        replica.push_all(
+            series,
+            order,
+            windows.gradients(),
+            self._own_weights(replica),
+            windows.figures[order],
+            windows.steps[order],
+            windows.ended,
+            lags,
+        )
+        lane.pulled_at[order] = numbers + 1
+        windows.done(order)
 
     def figures(self, index: int = 0) -> dict[str, Any]:
         turns = self._lanes[index].turns
@@ -207,13 +258,13 @@ class _Lane:
 
     Attributes:
         turns: whose window ends next.
-        waiting: ``[N]`` windows that are computed and wait for their turn.
+        windows: those that are computed and wait for their turn.
         pulled_at: ``[N]`` the update that each worker's copy of the weights stands at.
         history: the newest weights and those before them, as many as a set lag reaches back; newest last.
     """
 
     def __init__(self, turns: Turns, workers: int) -> None:
         self.turns = turns
-        self.waiting: list[Gradient | None] = [None] * workers
-        self.pulled_at = [0] * workers
+        self.windows = Windows(workers)
+        self.pulled_at = np.zeros(workers, np.int64)
         self.history: deque[Tensor] = deque()

@@ -14,7 +14,7 @@ from torch import Tensor
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.types import TrainingState
 from a3c_exp.episode_state import EpisodeState
-from a3c_exp.parallelism.base import Counts, Event, Notice, Task
+from a3c_exp.parallelism.base import Counts, Event, Notice, Parallelism, Task
 from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.workers import Member, Round, StackedWorkers
 
@@ -30,6 +30,8 @@ class InProcess(ABC):
 
     Args:
         env_processes: processes that step the environments; 0 steps them here, which is faster unless a step takes long.
+        processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
+        seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
 
     Attributes:
         kind: written into checkpoints, so that no other kind goes on from them.
@@ -45,13 +47,23 @@ class InProcess(ABC):
     kind: str
     share_weights: bool
 
-    def __init__(self, env_processes: int = 0) -> None:
+    def __init__(self, env_processes: int = 0, processes: int | None = None, seed_block: int | None = None) -> None:
+        for key, value in (("processes", processes), ("seed_block", seed_block)):
+            if value is not None and value < 1:
+                raise ConfigError(f"parallelism.{key} is {value}, but it is 1 or more, or null. Try parallelism.{key}=2")
+        if env_processes and (processes or 1) > 1:
+            raise ConfigError(
+                f"parallelism.env_processes is {env_processes} and parallelism.processes is {processes}, but environments get "
+                "processes of their own, or seeds do. Try parallelism.env_processes=0"
+            )
         if env_processes < 0:
             raise ConfigError(
                 f"parallelism.env_processes is {env_processes}, but it is 0 (in this process) or a number of processes. "
                 "Try parallelism.env_processes=2"
             )
         self._env_processes = env_processes
+        self._processes = processes or 1
+        self._seed_block = seed_block
         self._stopped = False
 
     # -- the two things that tell one kind from another ------------------------------------------------------------------
@@ -67,8 +79,9 @@ class InProcess(ABC):
         be kept: every round's are new."""
 
     @abstractmethod
-    def _push_next(self, replica: Replica) -> bool:
-        """Make a training's next update by ``replica.push``, once for every window; false if a round must come first."""
+    def _push_next(self, replica: Replica, until: int) -> bool:
+        """Make a training's next update, once for every window, or several that follow each other, of which none but the last
+        may bring its environment steps to ``until``; false if a round must come first."""
 
     @abstractmethod
     def _details(self, replica: Replica) -> dict[str, Any]:
@@ -77,6 +90,16 @@ class InProcess(ABC):
     @abstractmethod
     def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
         """Begin from a checkpoint's details, or from nothing; the replica and the episodes are back in place by then."""
+
+    def cores(self, workers: int, num_seeds: int) -> int:
+        """How many cores a run keeps busy: this process computes while those of the environments wait, and the reverse."""
+        return max(min(self._processes, num_seeds), self._env_processes)
+
+    def arranged(self, task: Task) -> Parallelism:
+        """What trains this task: this object, or one that has others like it train a block of seeds each."""
+        from a3c_exp.parallelism.seed_processes import arrange
+
+        return arrange(self, task, self._processes, self._seed_block)
 
     # -- what the trainer calls ------------------------------------------------------------------------------------------
 
@@ -105,6 +128,7 @@ class InProcess(ABC):
             self._take_ticket,
             self.share_weights,
             keep_actions=True,
+            tickets=lambda: np.concatenate([replica.tickets for replica in self.replicas]),
         )
         try:
             for index, state in enumerate(states):
@@ -130,12 +154,14 @@ class InProcess(ABC):
 
     def _restore_episodes(self, details: Sequence[dict[str, Any]]) -> list[Event]:
         """Bring all environments back to where they stood."""
-        states = [EpisodeState.of(one) for each in details for one in each.get("episodes", ())]
-        if not states:
+        none = [EpisodeState.none()] * self.workers_each  # of a training that has no checkpoint yet, or nothing to do
+        kept = [[EpisodeState.of(one) for one in each["episodes"]] if each else none for each in details]
+        states = [state for each in kept for state in each]
+        if not any(state.in_episode for state in states):
             return []
         for index, state in enumerate(states):
             self.replicas[index // self.workers_each].under_way += state.in_episode
-        astray = self.workers.rollout.restore(states)
+        astray = self.workers.episodes.restore(states)
         for k in astray:
             self.replicas[k // self.workers_each].lost_episode()
         if not astray:
@@ -158,7 +184,7 @@ class InProcess(ABC):
         while True:
             for replica in self.replicas:
                 while replica.env_steps < until[replica.index] and not replica.has_all_updates:
-                    if not self._push_next(replica):
+                    if not self._push_next(replica, until[replica.index]):
                         break
             reached = any(replica.env_steps >= until[replica.index] for replica in self.replicas)
             if reached or time.monotonic() >= deadline or not self._round():
@@ -192,7 +218,7 @@ class InProcess(ABC):
         return self.replicas[k // self.workers_each].take_ticket(k % self.workers_each)
 
     def in_episode(self, replica: Replica, worker: int) -> bool:
-        return bool(self.workers.rollout.in_episode[replica.index * self.workers_each + worker])
+        return bool(self.workers.episodes.in_episode[replica.index * self.workers_each + worker])
 
     def listen(self) -> Sequence[Event]:
         return []
@@ -211,7 +237,7 @@ class InProcess(ABC):
         own = slice(index * n, (index + 1) * n)
         details = {
             "kind": self.kind,
-            "episodes": [self.workers.rollout.save(k).plain() for k in range(own.start, own.stop)],
+            "episodes": [self.workers.episodes.save(k).plain() for k in range(own.start, own.stop)],
             **self._details(replica),
         }
         return replica.state(self.rounds[own], self.episodes_begun[own], details), replica.hand_over()

@@ -116,7 +116,7 @@ class ReportingWorkers(WorkerProcess):
         """Cut the episodes that someone asked to be cut."""
         asked = self._resets_asked()
         for k in (asked > self._notes[:, Note.resets_heard]).nonzero()[0].tolist():
-            episode = self._workers.rollout.cut(k)
+            episode = self._workers.episodes.cut(k)
             self._notes[k, Note.resets_heard] = asked[k]
             if episode is not None:
                 self._notes[k, Note.resets] += 1

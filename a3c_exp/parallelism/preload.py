@@ -7,6 +7,7 @@ otherwise write into every page and so give each worker its own copy of them.
 import gc
 
 import a3c_exp.envs.gymnasium
+import a3c_exp.parallelism.block_process
 import a3c_exp.parallelism.hogwild_worker
 import a3c_exp.parallelism.main_agent
 import a3c_exp.parallelism.parameter_server_worker  # noqa: F401

@@ -1,6 +1,6 @@
 """One seed's training inside a process: its weights and counters, and what of the budget its workers have in hand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.core.choices import Anneal
 from a3c_exp.core.errors import NonFiniteError
 from a3c_exp.core.types import TrainingState
+from a3c_exp.episodes import EndedEpisode
 from a3c_exp.learner import Stat
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, TallyEvent, Task
+from a3c_exp.parallelism.push_series import PushSeries
 from a3c_exp.parallelism.tally import Tally
-from a3c_exp.rollout import EndedEpisode
 
 _PLENTY = 2**62
 
@@ -57,7 +59,7 @@ class Replica:
         self.optimizer_state = state.optimizer_state.to(weights.device, copy=True)
         self.updates, self.env_steps, self.episodes = state.updates, state.env_steps, state.episodes
         self._task = task
-        self._rates = [task.lr(self.seed, worker) for worker in range(task.workers)]
+        self._rates = np.array([task.lr(self.seed, worker) for worker in range(task.workers)])
         self.steps = np.zeros(task.workers, np.int64)  # reserved by each worker and not yet settled
         self.tickets = np.zeros(task.workers, np.int64)  # episodes that each worker may still begin
         self.under_way = 0  # episodes begun whose end is not settled
@@ -120,6 +122,12 @@ class Replica:
         self.under_way += 1
         return True
 
+    def reserve_all(self, workers: NDArray[np.int64], in_episode: NDArray[np.bool_]) -> None:
+        """``reserve`` for these workers, of whom ``in_episode`` says who is in one, where there is room for all and more."""
+        spec = self._task.learner
+        self.steps[workers] = spec.n_step
+        self.tickets[workers] = ~in_episode if spec.window_ends_with_episode else spec.n_step
+
     def lost_episode(self) -> None:
         """An episode under way will not be lived to its end; its ticket goes back."""
         self.under_way -= 1
@@ -130,28 +138,84 @@ class Replica:
         Raises:
             NonFiniteError: it or its loss is not finite; nothing of it was applied.
         """
-        figures = pushed.figures
-        if not np.isfinite(figures).all():
-            self._refuse(pushed)
-        done = self._task.budget.fraction(self.episodes, self.env_steps, self.updates)
-        rate = self._rates[pushed.workers[0]] * self._task.exploration.factor(done)
+        if not np.isfinite(pushed.figures).all():
+            self._refuse(pushed.figures, pushed.workers)
+        rate = float(self._rates[pushed.workers[0]]) * self._rate_factor(self.episodes, self.env_steps, self.updates)
         self._task.optimizer.step(self.weights, pushed.gradient, self.optimizer_state, self.updates, rate)
+        self._tally.add(pushed.figures, lag)
+        self._settle(pushed.workers, pushed.steps, pushed.ended)
+
+    def push_all(
+        self,
+        series: PushSeries,
+        order: NDArray[np.int64],
+        gradients: Tensor,
+        own: Tensor,
+        figures: NDArray[np.float32],
+        steps: NDArray[np.int64],
+        ended: Mapping[int, Sequence[EndedEpisode]],
+        lags: NDArray[np.int64],
+    ) -> None:
+        """``push`` for several workers, one after another, each of whom pulls at once.
+
+        Args:
+            series: makes the pushes.
+            order: whose comes first, and so on.
+            gradients: ``[N, P]`` of all workers.
+            own: ``[N, P]`` all workers' copies of the weights.
+            figures, steps, lags: ``[len(order), ...]`` of each push.
+            ended: the episodes that ended, by worker.
+
+        Raises:
+            NonFiniteError: one of them is not finite; those before it were applied, nothing of it and of those behind it.
+        """
+        finite = np.isfinite(figures).all(axis=1)
+        if not finite.all():
+            spoilt = int(finite.argmin())
+            if spoilt:
+                self.push_all(series, order[:spoilt], gradients, own, figures[:spoilt], steps[:spoilt], ended, lags[:spoilt])
+            self._refuse(figures[spoilt], [int(order[spoilt])])
+        rates = self._rates[order]
+        if self._task.exploration.anneal is not Anneal.none:
+            lived = self.env_steps + np.cumsum([0, *steps])
+            over = self.episodes + np.cumsum([0, *(len(ended.get(worker, ())) for worker in order.tolist())])
+            rates = rates * [self._rate_factor(int(over[i]), int(lived[i]), self.updates + i) for i in range(len(order))]
+        series.push(self.weights, self.optimizer_state, gradients, own, order, self.updates, rates)
+        self._tally.add_all(figures, lags)
+        if ended:
+            for worker, count in zip(order.tolist(), steps.tolist(), strict=True):
+                self._settle([worker], [count], ended.get(worker, ()))
+            return
+        self.updates += len(order)
+        self.env_steps += int(steps.sum())
+        self.steps[order] = self.tickets[order] = 0
+        self._tally.lived_all(order, steps)
+
+    def _rate_factor(self, episodes: int, env_steps: int, updates: int) -> float:
+        exploration = self._task.exploration
+        return (
+            1.0
+            if exploration.anneal is Anneal.none
+            else exploration.factor(self._task.budget.fraction(episodes, env_steps, updates))
+        )
+
+    def _settle(self, workers: Sequence[int], steps: Sequence[int], ended: Sequence[EndedEpisode]) -> None:
+        """A push was made of these workers' windows."""
         self.updates += 1
-        self.env_steps += sum(pushed.steps)
-        self.episodes += len(pushed.ended)
-        self.under_way -= len(pushed.ended)
-        for worker in pushed.workers:
+        self.env_steps += sum(steps)
+        self.episodes += len(ended)
+        self.under_way -= len(ended)
+        for worker in workers:
             self.steps[worker] = self.tickets[worker] = 0
-        self._tally.add(figures, lag)
-        cut_short = {episode.worker for episode in pushed.ended if episode.end == "truncated"}
-        self._tally.lived(pushed.workers, pushed.steps, len(cut_short))
-        for episode in pushed.ended:
+        cut_short = {episode.worker for episode in ended if episode.end == "truncated"}
+        self._tally.lived(workers, steps, len(cut_short))
+        for episode in ended:
             self._events.append(EpisodeEvent(episode, self.env_steps, self.updates, self.index))
 
-    def _refuse(self, pushed: Gradient) -> None:
-        terms = [Stat(i).name for i in range(Stat.steps) if not np.isfinite(pushed.figures[i])]
-        terms = terms or [Stat(int(i)).name for i in (~np.isfinite(pushed.figures)).nonzero()[0]]
-        who = f"worker {pushed.workers[0]}" if len(pushed.workers) == 1 else "the workers' batch"
+    def _refuse(self, figures: NDArray[np.float32], workers: Sequence[int]) -> None:
+        terms = [Stat(i).name for i in range(Stat.steps) if not np.isfinite(figures[i])]
+        terms = terms or [Stat(int(i)).name for i in (~np.isfinite(figures)).nonzero()[0]]
+        who = f"worker {workers[0]}" if len(workers) == 1 else "the workers' batch"
         seed = f" of seed {self.seed}" if self._task.num_seeds > 1 else ""
         raise NonFiniteError(
             f"{who}{seed} computed a value that is not finite for update {self.updates + 1}: {', '.join(terms)}. "

@@ -18,14 +18,17 @@ _START_SECONDS = 60.0
 """How long a process may take to its first sign of life, unless it has longer anyway: imports on a busy machine are no hang."""
 
 
-def warm_up() -> None:
+def warm_up(also: Sequence[str] = ()) -> None:
     """Start the fork server now: it imports torch once, beside this process, and every worker is then a fork of it.
 
     The server never runs a tensor operation, so nothing is forked after torch has used its threads.
+
+    Args:
+        also: further modules for it to import; of no effect once it runs.
     """
     from multiprocessing import forkserver
 
-    multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOAD)
+    multiprocessing.get_context("forkserver").set_forkserver_preload([*_PRELOAD, *also])
     with one_thread_each():
         forkserver.ensure_running()
 

@@ -16,13 +16,18 @@ class Synchronous(InProcess):
     """Advantage actor-critic with one update for all workers' windows: what OpenAI called A2C, the synchronous A3C.
 
     There is one set of weights a training and nobody acts with older ones: policy lag is 0.
+
+    Args:
+        env_processes: processes that step the environments; 0 steps them here.
+        processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
+        seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
     """
 
     kind = "synchronous"
     share_weights = True
 
-    def __init__(self, env_processes: int = 0) -> None:
-        super().__init__(env_processes)
+    def __init__(self, env_processes: int = 0, processes: int | None = None, seed_block: int | None = None) -> None:
+        super().__init__(env_processes, processes, seed_block)
         self._ready: dict[int, Gradient] = {}
 
     def check(self, task: Task) -> None:
@@ -48,7 +53,7 @@ class Synchronous(InProcess):
             named_by_worker(done.ended, first, self.workers_each),
         )
 
-    def _push_next(self, replica: Replica) -> bool:
+    def _push_next(self, replica: Replica, until: int) -> bool:
         pushed = self._ready.pop(replica.index, None)
         if pushed is None:
             return False

@@ -60,6 +60,21 @@ class Tally:
         self.grad_norm_max = max(self.grad_norm_max, float(figures[Stat.grad_norm]))
         self.lag_histogram[min(lag, LAG_BINS - 1)] += 1
 
+    def add_all(self, figures: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
+        """Count several updates, ``figures [pushes, len(Stat)]`` with ``lags [pushes]``."""
+        self.windows += len(lags)
+        self.sums += figures.sum(axis=0, dtype=np.float64)
+        self.grad_norm_max = max(self.grad_norm_max, float(figures[:, Stat.grad_norm].max()))
+        self.lag_histogram += np.bincount(np.minimum(lags, LAG_BINS - 1), minlength=LAG_BINS)
+
+    def lived_all(self, workers: NDArray[np.int64], steps: NDArray[np.int64]) -> None:
+        """Count one window of each of these workers, in none of which a time limit struck."""
+        most = int(workers.max())
+        if most >= len(self.worker_windows):
+            self._make_room(most + 1)
+        self.worker_windows[workers] += 1
+        self.worker_steps[workers] += steps
+
     def merge(self, other: "Tally") -> None:
         self.windows += other.windows
         self.sums += other.sums

@@ -26,6 +26,12 @@ class Turns(Protocol):
     def take(self) -> int:
         """The worker whose window ends next; time moves on."""
 
+    def coming(self, count: int) -> list[int]:
+        """The workers of the next ``count`` turns."""
+
+    def skip(self, count: int) -> None:
+        """``take`` as often."""
+
     def state(self) -> dict[str, Any]:
         """Where the sequence stands, in plain values, for a checkpoint."""
 
@@ -58,6 +64,17 @@ class EqualTurns:
         worker = self.at()
         self._taken += 1
         return worker
+
+    def coming(self, count: int) -> list[int]:
+        round_, place = divmod(self._taken, self._workers)
+        found: list[int] = []
+        while len(found) < count:
+            found += self._round(round_ if self._order == "shuffled" else 0)[place:]
+            round_, place = round_ + 1, 0
+        return found[:count]
+
+    def skip(self, count: int) -> None:
+        self._taken += count
 
     def state(self) -> dict[str, Any]:
         return {"taken": self._taken}
@@ -102,6 +119,13 @@ class RandomTurns:
     def take(self) -> int:
         self.at()
         return self._next.popleft()
+
+    def coming(self, count: int) -> list[int]:
+        return [self.at(ahead) for ahead in range(count)]
+
+    def skip(self, count: int) -> None:
+        for _ in range(count):
+            self.take()
 
     def state(self) -> dict[str, Any]:
         ends = sorted(self._ends, key=lambda end: end[1])

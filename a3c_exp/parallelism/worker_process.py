@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from a3c_exp.episodes import EndedEpisode
 from a3c_exp.learner import Stat
 from a3c_exp.parallelism.base import EpisodeEvent, Task
 from a3c_exp.parallelism.ledger import Command, Ledger, Slot
 from a3c_exp.parallelism.lock import OwnedLock
 from a3c_exp.parallelism.workers import Member, Round, StackedWorkers
-from a3c_exp.rollout import EndedEpisode
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class WorkerProcess(Obedient, ABC):
             total = self._ledger.reserve_steps(self._slot, windows * n)
         # Workers in an episode come first: one that can get no ticket would sit on the last steps for ever.
         allowed = np.zeros(k, np.int64)
-        for i, worker in enumerate(np.argsort(~self._workers.rollout.in_episode, kind="stable")[:windows]):
+        for i, worker in enumerate(np.argsort(~self._workers.episodes.in_episode, kind="stable")[:windows]):
             allowed[worker] = min(n, max(0, total - i * n))
         return allowed
 
@@ -193,7 +193,7 @@ class WorkerProcess(Obedient, ABC):
         limit = self._task.budget.max_updates
         if limit is not None and self._updates() >= limit:
             return False
-        if self._workers.rollout.in_episode.any() or self._task.budget.max_episodes is None:
+        if self._workers.episodes.in_episode.any() or self._task.budget.max_episodes is None:
             return True
         table = self._ledger.table
         taken = int((table[:, Slot.tickets_taken] - table[:, Slot.tickets_returned]).sum())

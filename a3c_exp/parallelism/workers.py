@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -12,10 +12,16 @@ from torch import Tensor
 from a3c_exp.core.compiling import Compiler
 from a3c_exp.core.distributions import draw_noise
 from a3c_exp.core.stacking import Stacked, stack
-from a3c_exp.learner import Stat, clip_by_norm, window_loss
+from a3c_exp.episodes import EndedEpisode, Episodes
+from a3c_exp.learner import clip_by_norm, window_loss, with_norms
+from a3c_exp.models.base import ActorCritic
 from a3c_exp.parallelism.base import Task
-from a3c_exp.rollout import EndedEpisode, Rollout
+from a3c_exp.rollout import Rollout
 from a3c_exp.seeding import Purpose, env_seed, stream
+
+if TYPE_CHECKING:
+    from a3c_exp.envs.tensor.base import InTensors
+    from a3c_exp.fused.rollout import FusedRollout
 
 _NOISE_BLOCK = 64
 """Rounds of noise drawn at once: making a generator costs more than drawing from it."""
@@ -56,8 +62,15 @@ class StackedWorkers:
         rounds, episodes_begun: ``[K]`` counters of those workers, counted up in place (they may be shared memory).
         take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
         share_weights: one row of weights serves all workers of a training.
-        keep_actions: so that ``rollout.save`` can tell where each worker stands.
+        keep_actions: so that ``episodes.save`` can tell where each worker stands.
         compiler: to use if the task wants one; ``None`` makes a new one.
+        tickets: how many episodes each worker may begin in the coming round, ``[K]``; ``None`` if only ``take_ticket`` knows.
+
+    Attributes:
+        episodes: the books of their episodes.
+        weights: ``[R, P]``.
+        stackable: whether the model is.
+        compiler: what it says of itself; ``None`` if nothing is to be compiled.
     """
 
     def __init__(
@@ -70,6 +83,7 @@ class StackedWorkers:
         share_weights: bool = False,
         keep_actions: bool = False,
         compiler: Compiler | None = None,
+        tickets: Callable[[], NDArray[np.int64]] | None = None,
     ) -> None:
         self.members = list(members)
         self._task = task
@@ -82,62 +96,91 @@ class StackedWorkers:
         rows = seeds if share_weights else len(self.members)
         self.weights = self.layout.flatten(model).repeat(rows, 1)
         self.compiler = (compiler or Compiler()) if task.compile else None
-        self.rollout = Rollout(
-            model,
-            self.layout,
-            self.weights,
-            self.envs,
-            task.learner,
-            task.max_episode_steps,
-            self._begin_episode,
-            keep_actions,
-            self.compiler,
-        )
-        self._loss = window_loss(model, self.layout, task.learner)
+        self.episodes = Episodes(self.envs, model, self._begin_episode, task.device, keep_actions)
         self._own_coefs: tuple[Tensor, ...] = ()
         if task.exploration.beta is not None:
             coefs = torch.tensor([task.entropy_coef(*member) for member in self.members], device=task.device)
             self._own_coefs = (coefs.view(rows, -1) if share_weights and task.workers > 1 else coefs,)
-        self._stackable = model.stackable
+        self._fused = self._whole_rounds(model, tickets)
+        self._rollout = None if self._fused else self._step_by_step(model)
+        self._loss = window_loss(model, self.layout, task.learner)
+        self.stackable = model.stackable
         self._stacked_gradient: Stacked | None = None
         self._family = model.family
-        self._noise = np.zeros(self.rollout.noise_shape, np.float32)
-        self._noise_blocks: list[tuple[int, NDArray[np.float32]]] = [(-1, self._noise[:1])] * len(self.members)
+        k, n = len(self.members), task.learner.n_step
+        self._noise = np.zeros((k, n, model.family.noise_size), np.float32)
+        self._noise_blocks = np.zeros((k, _NOISE_BLOCK, n, model.family.noise_size), np.float32)
+        self._noise_block = np.full(k, -1, np.int64)
+        self._everyone = np.arange(k)
 
     def round(self, allowed: NDArray[np.int64]) -> Round:
         """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
         self._draw_noise(allowed)
-        window, ended = self.rollout.run(allowed, self._noise)
+        if self._fused is not None:
+            return Round(*self._fused.run(allowed, self._noise))
+        assert self._rollout is not None
+        window, ended = self._rollout.run(allowed, self._noise)
         inputs = (*window, *self._own_coefs)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
             self._stacked_gradient = stack(
-                self._loss, self.weights, inputs, self._stackable, differentiate=True, compiler=self.compiler
+                self._loss, self.weights, inputs, self.stackable, differentiate=True, compiler=self.compiler
             )
         gradients, figures = self._stacked_gradient(*inputs)
         with torch.inference_mode():
             limit = self._task.learner.max_grad_norm
-            norms = clip_by_norm(gradients, limit).cpu().numpy()
-        table = figures.cpu().numpy()
-        table[:, Stat.grad_norm] = norms
-        table[:, Stat.clipped_grad_norm] = norms if limit is None else np.minimum(norms, limit)
-        return Round(gradients, table, self.rollout.taken, ended)
+            norms = clip_by_norm(gradients, limit)
+            table = with_norms(figures, norms, limit).cpu().numpy()
+        return Round(gradients, table, self._rollout.taken, ended)
+
+    def _step_by_step(self, model: ActorCritic) -> Rollout:
+        task = self._task
+        return Rollout(
+            model, self.layout, self.weights, self.envs, self.episodes, task.learner, task.max_episode_steps, self.compiler
+        )
+
+    def _whole_rounds(self, model: ActorCritic, tickets: Callable[[], NDArray[np.int64]] | None) -> "FusedRollout | None":
+        """Rounds as one piece of machine code, where environments and model allow it."""
+        task = self._task
+        if self.compiler is None or not model.stackable or getattr(self.envs, "tensor", None) is None:
+            return None
+        if not task.learner.window_ends_with_episode and task.budget.max_episodes is not None and tickets is None:
+            return None  # episodes begin within the round, and nobody knows beforehand how many may
+        from a3c_exp.fused.rollout import FusedRollout, NextEpisodes
+
+        at_hand = tickets if task.budget.max_episodes is not None else None
+        fused = FusedRollout(
+            model,
+            self.layout,
+            self.weights,
+            cast("InTensors", self.envs),
+            self.episodes,
+            task.learner,
+            task.max_episode_steps,
+            NextEpisodes(self._seed_ahead, self._episodes_begun, at_hand),
+            self._own_coefs,
+        )
+        return fused if fused.compile(self.compiler) else None
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:
-        for k in allowed.nonzero()[0].tolist():
-            block, row = divmod(int(self._rounds[k]), _NOISE_BLOCK)
-            if self._noise_blocks[k][0] != block:
-                generator = stream(self.members[k].seed, Purpose.action, self.members[k].worker, block)
-                self._noise_blocks[k] = (block, draw_noise(self._family, generator, (_NOISE_BLOCK, self._noise.shape[1])))
-            self._noise[k] = self._noise_blocks[k][1][row]
-            self._rounds[k] += 1
+        blocks, rows = np.divmod(self._rounds, _NOISE_BLOCK)
+        for k in ((self._noise_block != blocks) & (allowed > 0)).nonzero()[0].tolist():
+            generator = stream(self.members[k].seed, Purpose.action, self.members[k].worker, int(blocks[k]))
+            self._noise_blocks[k] = draw_noise(self._family, generator, self._noise_blocks.shape[1:3])
+            self._noise_block[k] = blocks[k]
+        self._noise[:] = self._noise_blocks[self._everyone, rows]
+        self._rounds += allowed > 0
 
     def _begin_episode(self, k: int) -> int | None:
         if not self._take_ticket(k):
             return None
-        seed = env_seed(self.members[k].seed, self.members[k].worker, int(self._episodes_begun[k]))
+        seed = self._seed_ahead(k, 0)
         self._episodes_begun[k] += 1
         return seed
+
+    def _seed_ahead(self, k: int, j: int) -> int:
+        """The seed of worker k's next episode but j."""
+        return env_seed(self.members[k].seed, self.members[k].worker, int(self._episodes_begun[k]) + j)
 
     def close(self) -> None:
         self.envs.close()

@@ -9,13 +9,17 @@ from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from a3c_exp.sweep.asking import TIED, TRIAL
 from a3c_exp.sweep.ledger import open_ledger
 from a3c_exp.sweep.settings import read_settings
 from a3c_exp.sweep.space import read_space
+
+_LOCAL = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
+_BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 def work(config: DictConfig, context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
@@ -34,7 +38,7 @@ def work(config: DictConfig, context: HydraContext, task: TaskFunction, argument
     settings = read_settings(config.hydra.sweeper, base.seed)
     space = read_space(settings.params, arguments, settings.custom_search_space, base)
     ledger = open_ledger(settings, directory)
-    launcher = Plugins.instance().instantiate_launcher(config=config, hydra_context=context, task_function=task)
+    launcher = _launcher(config, context, task)
     while (claim := ledger.claim(space, base)) is not None:
         own = [f"hydra.sweep.subdir='trial={claim.number}'", f"++hydra.job.env_set.{TRIAL}='{claim.number}'"]
         try:
@@ -45,6 +49,15 @@ def work(config: DictConfig, context: HydraContext, task: TaskFunction, argument
         finally:
             claim.lease.__exit__()
         ledger.fail(claim.number, reason)  # unless the job itself has told how it ended
+
+
+def _launcher(config: DictConfig, context: HydraContext, task: TaskFunction) -> Launcher:
+    """The chosen one, but for ``local``: a lane is a process already, and needs none around it for each trial."""
+    if config.hydra.launcher._target_ == _LOCAL:
+        config = config.copy()
+        with open_dict(config):
+            config.hydra.launcher = {"_target_": _BASIC}
+    return Plugins.instance().instantiate_launcher(config=config, hydra_context=context, task_function=task)
 
 
 def _why(ended: JobReturn) -> str:

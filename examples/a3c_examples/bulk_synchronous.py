@@ -49,7 +49,7 @@ class BulkSynchronous(InProcess):
             for worker in participants.tolist()
         ]
 
-    def _push_next(self, replica: Replica) -> bool:
+    def _push_next(self, replica: Replica, until: int) -> bool:
         waiting = self._waiting[replica.index]
         if not waiting:
             return False

@@ -25,6 +25,7 @@ from a3c_exp.envs import pool
 from a3c_exp.envs.base import Environments
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
+from a3c_exp.episodes import Episodes
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat import FlatLayout
 from a3c_exp.parallelism.supervisor import warm_up
@@ -154,11 +155,11 @@ def test_a_rollout_lives_the_same_windows() -> None:
 
     def windows(envs: Environments) -> tuple[list[bytes], list[Any]]:
         seeds = iter(range(10**6))
-        rollout = Rollout(model, layout, weights, envs, spec, 30, lambda k: next(seeds))
+        rollout = Rollout(model, layout, weights, envs, Episodes(envs, model, lambda k: next(seeds)), spec, 30)
         generator = np.random.default_rng(0)
         lived, episodes = [], []
         for _ in range(40):
-            noise = generator.random(rollout.noise_shape, np.float32)
+            noise = generator.random((3, 6, model.family.noise_size), np.float32)
             window, ended = rollout.run(generator.integers(0, 7, size=3), noise)
             lived += [part.numpy().tobytes() for part in window]
             episodes += ended

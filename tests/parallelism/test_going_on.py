@@ -51,7 +51,7 @@ def test_few_episodes_are_shared_out_and_nobody_takes_them_all() -> None:
     driven = Driven(Deterministic(), task)
     driven.kind.advance(0.0, [1])
     driven.kind._round()
-    assert driven.kind.workers.rollout.in_episode.all()
+    assert driven.kind.workers.episodes.in_episode.all()
     assert driven.finish().kind.counts().episodes == 8
 
 
@@ -66,5 +66,5 @@ def test_an_episode_of_many_windows_is_remembered_whole() -> None:
         else:
             lived += actions[0].tolist()
         log.window(actions, np.array([3, 0]))
-    assert log.of(0, like=actions).tolist() == lived
-    assert log.of(1, like=actions).shape == (0,)
+    assert log.of(0, like=actions[:, 0]).tolist() == lived
+    assert log.of(1, like=actions[:, 0]).shape == (0,)

@@ -1,0 +1,249 @@
+"""K workers in environments written in tensors: acting and learning are machine code, and the books are kept from its pages."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.core.compiling import Compiled, Compiler
+from a3c_exp.core.stacking import compiled_for
+from a3c_exp.core.types import LearnerSpec
+from a3c_exp.envs.tensor.base import InTensors
+from a3c_exp.episodes import EndedEpisode, Episodes
+from a3c_exp.fused.round import Ahead, Before, FusedRound, Now, Page
+from a3c_exp.models.base import ActorCritic
+from a3c_exp.optimizers.flat import FlatLayout
+
+_PLENTY = 2**40
+_Fields = TypeVar("_Fields", Now, Before, Page, Ahead)
+
+
+class Learned(NamedTuple):
+    """A round's gradients ``[R, P]`` and figures ``[R, len(Stat)]``, the steps taken ``[K]``, and the episodes that ended."""
+
+    gradients: Tensor
+    figures: NDArray[np.float32]
+    taken: NDArray[np.int64]
+    ended: list[EndedEpisode]
+
+
+class NextEpisodes(NamedTuple):
+    """What windows that roll through episode ends must know of the episodes to come.
+
+    Attributes:
+        seed: of worker k's next episode but j.
+        begun: ``[K]`` how many each worker has begun, kept by others.
+        at_hand: how many each worker may begin in the coming round, ``[K]``; ``None`` if there is no end of them.
+    """
+
+    seed: Callable[[int, int], int]
+    begun: NDArray[np.int64]
+    at_hand: Callable[[], NDArray[np.int64]] | None
+
+
+class FusedRollout:
+    """Acts and differentiates like ``Rollout`` and the learner, without Python between a step's operations.
+
+    Args:
+        model, layout, weights: as ``Rollout`` takes them.
+        envs: K environments.
+        episodes: the books of their episodes.
+        spec: window length and how experience becomes gradients.
+        max_episode_steps: the time limit, in environment steps; ``None`` for none.
+        next_episodes: for windows that roll through episode ends; not used by others.
+        own_coefs: each worker's own entropy coefficient, by row, if it has one.
+    """
+
+    def __init__(
+        self,
+        model: ActorCritic,
+        layout: FlatLayout,
+        weights: Tensor,
+        envs: InTensors,
+        episodes: Episodes,
+        spec: LearnerSpec,
+        max_episode_steps: int | None,
+        next_episodes: NextEpisodes,
+        own_coefs: tuple[Tensor, ...] = (),
+    ) -> None:
+        k, n = envs.num_envs, spec.n_step
+        self._envs, self._episodes, self._n = envs, episodes, n
+        self._layout, self._weights, self._turned = layout, weights, torch.zeros_like(weights)
+        self._round = FusedRound(model, layout, envs.tensor, spec, max_episode_steps, k, weights.shape[0], own_coefs)
+        self._next = None if spec.window_ends_with_episode or n == 1 else next_episodes
+        self._ahead_of = np.full(k, -n, np.int64)  # the episode that the first of those ahead is
+        self._paid = np.zeros((n + 1, k), np.float64)
+
+        seen, size = envs.observation.shape[1:], envs.state.shape[1]
+        ahead = None
+        if self._next is not None:
+            counts = torch.zeros(k, dtype=torch.int64), torch.full((k,), _PLENTY)
+            ahead = Ahead(torch.zeros(k, n - 1, size, dtype=torch.float64), torch.zeros(k, n - 1, *seen), *counts)
+        remembers = episodes.memory if model.state_size else None
+        remaining = torch.zeros(k, dtype=torch.int64)
+        self._now = Now(torch.from_numpy(envs.state), remaining, torch.from_numpy(episodes.length), remembers, ahead)
+        self._noise = torch.zeros(n, k, model.family.noise_size)
+        no, action = torch.zeros(n + 1, k, dtype=torch.bool), torch.from_numpy(episodes.no_action)
+        self._before = Before(torch.zeros(n + 1, k, *seen), no, no.clone())
+        self._pages = Page(
+            action=action.unsqueeze(0).repeat(n, *(1,) * action.dim()),
+            raw_reward=torch.zeros(n, k, dtype=torch.float64),
+            seen=torch.zeros(n, k, *seen),
+            ends=no[:n].clone(),
+            terminated=no[:n].clone(),
+            stops=no[:n].clone(),
+            memory=None if remembers is None else torch.zeros(n, *remembers.shape),
+        )
+        self._memory_at_start = None if remembers is None else remembers.clone()
+        # What numpy is to look at, and what each call is given, is put together once.
+        self._paper = _Paper(
+            *(one.numpy() for one in self._before), *(one.numpy() for one in (self._pages.raw_reward, *self._pages[3:5]))
+        )
+        self._of_step = [
+            [*_tensors(self._now), self._noise[t]]
+            + [*(one[t] for one in self._before), *(one[t] for one in _tensors(self._pages))]
+            + [one[t + 1] for one in self._before]
+            for t in range(n)
+        ]
+        self._of_learning = _tensors(self._before) + _tensors(self._pages)
+        if self._memory_at_start is not None:
+            self._of_learning.append(self._memory_at_start)
+        self._turn: Compiled = self._uncompiled_turn
+        self._step: Compiled = self._uncompiled_step
+        self._learn: Compiled = self._uncompiled_learn
+
+    def compile(self, compiler: Compiler) -> bool:
+        """Make machine code of it; false if that cannot be had, and then it runs as it is, slowly."""
+        functions = [
+            compiled_for(partial(function, weights), weights, given, compiler, name)
+            for function, weights, given, name in (
+                (self._uncompiled_turn, self._weights, [self._turned], "turning weights"),
+                (self._uncompiled_step, self._turned, self._of_step[0], "a step"),
+                (self._uncompiled_learn, self._weights, self._of_learning, "learning"),
+            )
+        ]
+        turn, step, learn = functions
+        if turn is None or step is None or learn is None:
+            return False
+        self._turn, self._step, self._learn = turn, step, learn
+        return True
+
+    def _uncompiled_turn(self, weights: Tensor, into: Tensor) -> Sequence[Tensor]:
+        self._layout.turn(weights, into)
+        return ()
+
+    def _uncompiled_step(self, weights: Tensor, *given: Tensor) -> Sequence[Tensor]:
+        left = iter(given)
+        now, noise = _filled(self._now, left), next(left)
+        before, page = _filled(self._before, left), _filled(self._pages, left)
+        self._round.step(weights, now, noise, before, page, _filled(self._before, left))
+        return ()
+
+    def _uncompiled_learn(self, weights: Tensor, *given: Tensor) -> Sequence[Tensor]:
+        left = iter(given)
+        return self._round.learn(weights, _filled(self._before, left), _filled(self._pages, left), next(left, None))
+
+    def run(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> Learned:
+        """Act for one window and differentiate.
+
+        Args:
+            allowed: ``[K]`` how many environment steps each worker may take, at most n; 0 leaves it out of this window.
+            noise: ``[K, n, noise]`` drawn beforehand.
+        """
+        episodes, now = self._episodes, self._now
+        may = allowed > 0
+        if not episodes.in_episode.all():
+            for k in (may & ~episodes.in_episode).nonzero()[0].tolist():
+                may[k] = episodes.begin(k)
+        paper = self._paper
+        paper.observation[0], paper.live[0], paper.begins[0] = self._envs.observation, may, episodes.begins
+        now.remaining.numpy()[:] = allowed
+        self._noise.numpy()[:] = noise.swapaxes(0, 1)
+        if self._next is not None:
+            self._look_ahead(self._next)
+        started = episodes.length.copy()
+        if now.memory is not None and self._memory_at_start is not None:
+            self._memory_at_start.copy_(now.memory)
+        with torch.inference_mode():
+            self._turn(self._weights, self._turned)
+            for given in self._of_step:
+                self._step(self._turned, *given)
+            gradients, figures = self._learn(self._weights, *self._of_learning)
+        self._envs.observation[:] = paper.observation[-1]
+        if episodes.someone_begins:
+            episodes.begins[:] = False
+        taken, ended = self._enter_in_books(started)
+        episodes.someone_begins = False
+        return Learned(gradients, figures.numpy(), taken, ended)
+
+    def _enter_in_books(self, started: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[EndedEpisode]]:
+        """Steps taken ``[K]``, and the episodes that ended; ``started [K]``: their lengths before the round."""
+        episodes, paper = self._episodes, self._paper
+        ended: list[EndedEpisode] = []
+        if not paper.ends.any():
+            # One after another, so that a return's last bits do not depend on when others' episodes end.
+            self._paid[0] = episodes.return_
+            self._paid[1:] = paper.raw_reward
+            episodes.return_[:] = np.add.accumulate(self._paid, axis=0)[-1]
+            return episodes.length - started, ended
+        episodes.length[:] = started
+        for t in range(self._n):
+            episodes.return_ += paper.raw_reward[t]
+            episodes.length += paper.live[t]
+            for k in paper.ends[t].nonzero()[0].tolist():
+                ended.append(episodes.end(k, t, bool(paper.terminated[t, k])))
+                if t + 1 < self._n and paper.begins[t + 1, k]:
+                    seed = episodes.enter(k)
+                    assert seed is not None, f"worker {k} began an episode that it had no ticket for"
+        episodes.begins[:] = False
+        return paper.live[:-1].sum(axis=0, dtype=np.int64), ended
+
+    def _look_ahead(self, following: NextEpisodes) -> None:
+        """Where the next episodes of each worker begin, as many as a round could come to."""
+        ahead, env = self._now.ahead, self._envs.tensor
+        assert ahead is not None
+        ahead.begun.zero_()
+        if following.at_hand is not None:
+            ahead.may_begin.numpy()[:] = following.at_hand()
+        for k in (self._ahead_of != following.begun).nonzero()[0].tolist():
+            behind = min(int(following.begun[k] - self._ahead_of[k]), self._n - 1)
+            known = self._n - 1 - behind
+            ahead.state[k, :known] = ahead.state[k, behind:].clone()
+            noise = np.stack([env.draw_noise(following.seed(k, j)) for j in range(known, self._n - 1)])
+            ahead.state[k, known:] = env.reset(torch.from_numpy(noise))
+            ahead.observation[k] = env.observe(ahead.state[k])
+            self._ahead_of[k] = following.begun[k]
+
+
+class _Paper(NamedTuple):
+    """What the books are kept from; ``[n, K, ...]``, and what is known before a step ``[n + 1, K, ...]``."""
+
+    observation: NDArray[np.float32]
+    live: NDArray[np.bool_]
+    begins: NDArray[np.bool_]
+    raw_reward: NDArray[np.float64]
+    ends: NDArray[np.bool_]
+    terminated: NDArray[np.bool_]
+
+
+def _tensors(fields: Now | Before | Page | Ahead) -> list[Tensor]:
+    """All there are, in order."""
+    found: list[Tensor] = []
+    for field in fields:
+        if isinstance(field, Tensor):
+            found.append(field)
+        elif field is not None:
+            found += _tensors(field)
+    return found
+
+
+def _filled(like: _Fields, tensors: Iterator[Tensor]) -> _Fields:
+    """The same kind of fields with these tensors, wherever ``like`` has one."""
+    fields: list[Any] = []
+    for field in like:
+        fields.append(field if field is None else next(tensors) if isinstance(field, Tensor) else _filled(field, tensors))
+    return type(like)(*fields)

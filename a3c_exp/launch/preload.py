@@ -1,0 +1,15 @@
+"""What the fork server imports once for all jobs of a sweep, beside what it imports for their workers.
+
+Imported there and nowhere else; nothing of it runs a tensor operation, so nothing is forked after torch has used its threads.
+"""
+
+import gc
+
+from hydra.core.plugins import Plugins
+
+import a3c_exp.experiment
+import a3c_exp.launch.job  # noqa: F401
+
+Plugins.instance()  # finds and imports everyone's plugins: a third of a second that no job has to spend
+gc.collect()
+gc.freeze()

@@ -1,0 +1,77 @@
+"""What no trainer on this machine can beat: the environment stepped by nobody, and the arithmetic a step cannot do without."""
+
+import time
+from dataclasses import dataclass
+
+import gymnasium
+import torch
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers and how they are used.
+
+    Attributes:
+        layers: (inputs, outputs) of each.
+        workers: how many act side by side.
+        n_step: steps of a window.
+        own_weights: each worker has weights of its own, so that acting multiplies vectors, not matrices.
+    """
+
+    layers: tuple[tuple[int, int], ...]
+    workers: int
+    n_step: int
+    own_weights: bool = False
+
+    @property
+    def flops(self) -> float:
+        """Of one environment step: acting, and the forward and backward pass of learning, 2 + 2 + 4 a weight."""
+        return 8.0 * sum(inputs * outputs for inputs, outputs in self.layers)
+
+
+def environment_alone(env_id: str, seconds: float) -> float:
+    """Steps a second of gymnasium's environment in one process, unwrapped, with actions drawn beforehand."""
+    env = gymnasium.make(env_id).unwrapped
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(1000)]
+    steps, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        env.reset(seed=steps)
+        for action in actions:
+            terminated = env.step(action)[2]
+            steps += 1
+            if terminated:
+                env.reset()
+    return steps / (time.perf_counter() - started)
+
+
+def arithmetic_limit(network: Network, seconds: float) -> float:
+    """Environment steps a second if nothing were done but the network's products, at the rate of this machine's library for
+    products of just these shapes, on one core: neither activations nor losses, environments or optimisers.
+
+    Shared weights multiply all workers' observations in one product while acting and all their windows while learning; each
+    worker's own weights multiply a vector, which is bound by memory.
+    """
+    torch.set_num_threads(1)
+    batch, rows = (network.workers, 1) if network.own_weights else (1, network.workers)
+    per_round = 0.0
+    for inputs, outputs in network.layers:
+        learning = rows * network.n_step
+        shapes = [(rows, inputs, outputs)] * network.n_step  # acting, step by step
+        shapes += [(learning, inputs, outputs), (learning, outputs, inputs), (inputs, learning, outputs)]
+        for shape in sorted(set(shapes)):
+            per_round += shapes.count(shape) * _seconds_of_product(batch, *shape, seconds / 20)
+    return network.workers * network.n_step / per_round
+
+
+def _seconds_of_product(batch: int, m: int, k: int, n: int, seconds: float) -> float:
+    left, right, out = torch.randn(batch, m, k), torch.randn(batch, k, n), torch.empty(batch, m, n)
+    with torch.inference_mode():
+        for _ in range(20):
+            torch.bmm(left, right, out=out)
+        count, started = 0, time.perf_counter()
+        while time.perf_counter() - started < seconds:
+            for _ in range(50):
+                torch.bmm(left, right, out=out)
+            count += 50
+        return (time.perf_counter() - started) / count

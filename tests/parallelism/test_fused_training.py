@@ -1,0 +1,94 @@
+"""Training in whole rounds and series of pushes: the same training, to rounding, and bit for bit the same again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from a3c_exp.core.budget import Budget
+from a3c_exp.core.choices import Anneal
+from a3c_exp.envs.backends import ClassicEnvironments
+from a3c_exp.exploration import Exploration
+from a3c_exp.parallelism import workers
+from a3c_exp.parallelism.base import EpisodeEvent, Task
+from a3c_exp.parallelism.deterministic import Deterministic
+from a3c_exp.parallelism.in_process import InProcess
+from a3c_exp.parallelism.synchronous import Synchronous
+from tests.parallelism.in_process import Driven, tiny_task
+from tests.walker import Walker
+
+KINDS: dict[str, Callable[[], InProcess]] = {
+    "deterministic": Deterministic,
+    "deterministic, fixed order": partial(Deterministic, order="fixed"),
+    "deterministic, random speeds": partial(Deterministic, speeds="lognormal"),
+    "deterministic, a set lag": partial(Deterministic, lag=4),
+    "synchronous": Synchronous,
+}
+
+
+@pytest.fixture(autouse=True)
+def _walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "Compiler", Walker)
+
+
+def fused(budget: Budget, num_seeds: int = 1, **learner: Any) -> Task:
+    make_envs = partial(ClassicEnvironments, "CartPole-v1", backend="tensor")
+    task = tiny_task("shared", budget=budget, make_envs=make_envs, num_seeds=num_seeds, **learner)
+    return replace(task, compile=True)
+
+
+def episodes(driven: Driven, index: int = 0) -> list[tuple[int, int, int, int]]:
+    events = [event for event in driven.events if isinstance(event, EpisodeEvent) and event.index == index]
+    return [(event.episode.worker, event.episode.length, event.env_step, event.update) for event in events]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
+def test_a_fused_training_is_no_other_training(kind: Callable[[], InProcess], rolling: bool) -> None:
+    """Rates that fall, and a budget that ends within a round: all that hangs on the order of pushes."""
+    task = fused(
+        Budget(max_env_steps=515, max_updates=160),
+        window_ends_with_episode=not rolling,
+        exploration=Exploration(anneal=Anneal.linear),
+    )
+    ours = Driven(kind(), task).finish().stop()
+    theirs = Driven(kind(), replace(task, compile=False)).finish().stop()
+    assert ours.kind.workers._fused is not None
+    assert ours.kind.counts() == theirs.kind.counts()
+    assert episodes(ours) == episodes(theirs) != []
+    torch.testing.assert_close(ours.kind.weights(), theirs.kind.weights(), rtol=1e-3, atol=1e-4)
+    assert ours.tally().lag_histogram.tolist() == theirs.tally().lag_histogram.tolist()
+    assert ours.tally().worker_steps.tolist() == theirs.tally().worker_steps.tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_going_on_in_whole_rounds_is_to_have_never_stopped(kind: Callable[[], InProcess]) -> None:
+    """Stopped in the midst of a round, with windows that wait for their push."""
+    task, stops = fused(Budget(max_env_steps=300), window_ends_with_episode=False), (81, 190, 300)
+
+    def on(driven: Driven, stop: int) -> Driven:
+        while driven.kind.counts().env_steps < stop:
+            driven.kind.advance(30.0, [stop])
+        return driven
+
+    # The same halts for both, since evaluations and checkpoints halt there, too: a new process at each of them, or none.
+    whole, parts = Driven(kind(), task), Driven(kind(), task)
+    for stop in stops:
+        on(whole, stop)
+        parts = Driven(kind(), task, on(parts, stop).stop().save())
+    assert torch.equal(whole.kind.weights(), parts.kind.weights())
+    assert whole.kind.counts() == parts.kind.counts()
+    whole.stop()
+    parts.stop()
+
+
+def test_two_seeds_side_by_side_are_each_their_own() -> None:
+    budget = Budget(max_updates=60)
+    both = Driven(Deterministic(), fused(budget, num_seeds=2)).finish().stop()
+    for index in range(2):
+        alone = Driven(Deterministic(), fused(budget, seed=index)).finish().stop()
+        torch.testing.assert_close(both.kind.weights(index), alone.kind.weights(), rtol=1e-4, atol=1e-5)
+        assert episodes(both, index) == episodes(alone)
