@@ -84,7 +84,7 @@ class _Sweeper:
                 self._work(ledger, stop)
             finally:
                 for gone in self._lanes.stop(stop.received or signal.SIGTERM):
-                    self._account(ledger, gone, try_again=stop.requested())
+                    self._account(ledger, gone, try_again=True)  # it was us who stopped them
                 view = self._view(ledger)
                 self._table.show(view)
                 self._table.close()
