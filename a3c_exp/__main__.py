@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that help and mistakes are answered quickly.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from a3c_exp.core.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.directories import reserve
 from a3c_exp.launch.outcomes import outcomes
 from a3c_exp.run_record import remember_command
+from a3c_exp.sweep.asking import LANE, TRIAL, in_full, may_ask
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -45,10 +47,14 @@ def main() -> None:
 
 
 def _main(argv: Sequence[str]) -> int:
-    remember_command(sys.argv)
+    lane = os.environ.get(LANE)
+    remember_command(shlex.split(lane) if lane else sys.argv)
     arguments = get_args_parser().parse_intermixed_args(list(argv))
-    overrides: list[str] = arguments.overrides
-    argv = sys.argv[1:] = _overrides_first(argv, overrides)
+    overrides: list[str] = in_full(arguments.overrides)
+    argv = sys.argv[1:] = _overrides_first(argv, arguments.overrides)
+    if lane:
+        _hydra_main()  # all was checked by the process whose study this is
+        return 0
     only_asks = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
     if only_asks or arguments.experimental_rerun:
         _hydra_main()
@@ -57,8 +63,13 @@ def _main(argv: Sequence[str]) -> int:
     if targets:
         return _resume(Path(targets[-1]), [text for text in overrides if not text.startswith("resume=")], arguments.multirun)
     folders = [arguments.config_dir] if arguments.config_dir else []
+    if arguments.multirun and may_ask(overrides) and (directory := _study_directory(overrides, folders)) is not None:
+        sys.argv[1:] = [f"hydra.sweep.dir='{directory}'", *argv]
+        return _run(multirun=True)
     planned = jobs(overrides, arguments.multirun, folders)
     _check_parts(planned, arguments.multirun)
+    if not arguments.multirun and (study := [text for text in overrides if text.startswith("+study=")]):
+        _say(f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command")
     sys.argv[1:] = _with_directory(list(argv), planned, arguments.multirun)
     outcomes.total = len(planned)
     return _run(multirun=arguments.multirun)
@@ -69,7 +80,15 @@ def _overrides_first(argv: Sequence[str], overrides: Sequence[str]) -> list[str]
     options = list(argv)
     for override in overrides:
         options.remove(override)
-    return [*overrides, *options]
+    return [*in_full(overrides), *options]
+
+
+def _study_directory(overrides: Sequence[str], folders: Sequence[str]) -> Path | None:
+    """Where the study is kept that these overrides ask for, all of it checked; ``None`` if they ask for a plain sweep."""
+    from a3c_exp.sweep.planning import plan, reserve_directory
+
+    planned = plan(overrides, folders)
+    return None if planned is None else reserve_directory(planned)
 
 
 def _check_parts(planned: Sequence[Job], multirun: bool) -> None:
@@ -150,6 +169,10 @@ def _task(config: "DictConfig") -> float:
         overrides=list(settings.overrides.task),
     )
     try:
+        if (trial := os.environ.get(TRIAL)) is not None:
+            from a3c_exp.sweep.trial_job import run_trial
+
+            return run_trial(config, settings.sweeper, Path(settings.sweep.dir), identity, int(trial))
         return run(config, identity)
     except A3CError as error:
         outcomes.fail(f"failed: {identity.name}: {error}", error)

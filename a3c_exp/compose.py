@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -60,7 +61,7 @@ def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -
     Raises:
         ConfigError: any of them cannot be run; nothing has been started or made.
     """
-    parsed = _parse(overrides)
+    parsed = parse(overrides)
     sweeps = [override for override in parsed if override.is_sweep_override()]
     if sweeps and not multirun:
         raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
@@ -155,7 +156,12 @@ def _refuse_twins(found: Iterable[Job]) -> None:
         seen.add(same)
 
 
-def _parse(overrides: Sequence[str]) -> list[Override]:
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Overrides as Hydra reads them.
+
+    Raises:
+        ConfigError: one of them is none.
+    """
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
             raise ConfigError(f"{text!r} is no override; an override is key=value. Try python -m a3c_exp --help")
@@ -167,8 +173,14 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
 
 @contextmanager
 def _composer() -> Any:
-    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="a3c_exp"):
-        yield
+    whole = GlobalHydra.instance()
+    running = whole.hydra  # where a sweep composes while it runs
+    whole.clear()
+    try:
+        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="a3c_exp"):
+            yield
+    finally:
+        whole.hydra = running
 
 
 def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] = ()) -> str:

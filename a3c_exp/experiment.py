@@ -1,10 +1,11 @@
 """One run, from a checked configuration to run directories that say how it ended."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from omegaconf import DictConfig
@@ -51,11 +52,24 @@ class Identity:
     overrides: Sequence[str]
 
 
-def run(config: DictConfig, identity: Identity) -> float:
+class Judge(Logger, Protocol):
+    """Looks on as a logger does, in the console's place, and may have seen enough."""
+
+    @property
+    def verdict(self) -> str | None:
+        """Why the run should end here, as ``pruned``; ``None``: go on. Asked between steps."""
+
+
+def run(config: DictConfig, identity: Identity, judge: Judge | None = None) -> float:
     """Train from the beginning in a directory of its own.
 
+    Args:
+        config: checked.
+        identity: where, and under which name.
+        judge: of a study's trial.
+
     Returns:
-        The objective: the mean return of the final evaluation, over all seeds.
+        The mean return of the final evaluation, over all seeds; of the last one so far, if the judge ended the run.
 
     Raises:
         ConfigError, RunDirectoryError: before anything was started.
@@ -76,7 +90,7 @@ def run(config: DictConfig, identity: Identity) -> float:
     # What `auto` chose is kept, here and on resume.
     config.device, config.compile = assembly.task.device, assembly.task.compile
     record, seeds = claim_seeds(identity.directory, config, assembly, fields)
-    return _session(config, assembly, record, seeds)
+    return _session(config, assembly, record, seeds, judge)
 
 
 def resume(directory: Path, config: DictConfig) -> float:
@@ -96,7 +110,9 @@ def resume(directory: Path, config: DictConfig) -> float:
     return _session(config, assembly, record, seeds)
 
 
-def _session(config: DictConfig, assembly: Assembly, record: RunRecord, seeds: Sequence[SeedRun]) -> float:
+def _session(
+    config: DictConfig, assembly: Assembly, record: RunRecord, seeds: Sequence[SeedRun], judge: Judge | None = None
+) -> float:
     """Train until the end, whatever it is, and say in the run directories which it was."""
     torch.set_num_threads(1)  # the cores belong to the workers
     status: Status = "failed"
@@ -107,18 +123,22 @@ def _session(config: DictConfig, assembly: Assembly, record: RunRecord, seeds: S
     clock = Clock()
     with StopSignals() as stop:
         try:
-            trainer = _trainer(assembly, record, seeds, stop, clock, loggers, together)
+            enough = partial(_enough, stop, judge)
+            trainer = _trainer(assembly, record, seeds, enough, clock, loggers, together)
             record.mark("started")
-            _start_loggers(config, assembly, record, seeds, trainer, loggers)
+            _start_loggers(config, assembly, record, seeds, judge or console(), loggers)
             trainer.train()
             if config.evaluation.video:
                 _show(assembly, record, loggers)
             status = "finished"
-            last = [track.last_evaluation for track in trainer.tracks]
-            return sum(evaluation.mean for evaluation in last if evaluation) / len(last)
+            return _last_return(trainer)
         except Interrupted:
-            status, reason = "interrupted", stop.name
-            raise SystemExit(stop.exit_code) from None
+            if judge is None or stop.requested():
+                status, reason = "interrupted", stop.name
+                raise SystemExit(stop.exit_code) from None
+            assert trainer is not None
+            status, reason = "pruned", judge.verdict
+            return _last_return(trainer)
         except (A3CError, OSError) as error:
             reason = str(error)
             raise RunFailed(f"{record.directory}: {reason}") from error
@@ -132,6 +152,15 @@ def _session(config: DictConfig, assembly: Assembly, record: RunRecord, seeds: S
             else:
                 for logger in reversed(loggers):
                     logger.finish(status, summary)
+
+
+def _enough(stop: StopSignals, judge: Judge | None) -> bool:
+    return stop.requested() or (judge is not None and judge.verdict is not None)
+
+
+def _last_return(trainer: Trainer) -> float:
+    last = [track.last_evaluation for track in trainer.tracks]
+    return sum(evaluation.mean for evaluation in last if evaluation) / len(last)
 
 
 def _show(assembly: Assembly, record: RunRecord, loggers: Sequence[Logger]) -> None:
@@ -153,7 +182,7 @@ def _trainer(
     assembly: Assembly,
     record: RunRecord,
     seeds: Sequence[SeedRun],
-    stop: StopSignals,
+    enough: Callable[[], bool],
     clock: Clock,
     loggers: list[Logger],
     together: SeedMean | None,
@@ -198,7 +227,7 @@ def _trainer(
         [seed.state for seed in seeds],
         tracks,
         clock,
-        stop.requested,
+        enough,
         remarks=assembly.remarks,
         on_first_step=partial(record.mark, "first_env_step"),
     )
@@ -210,7 +239,7 @@ def _start_loggers(
     assembly: Assembly,
     record: RunRecord,
     seeds: Sequence[SeedRun],
-    trainer: Trainer,
+    onlooker: Logger,
     loggers: list[Logger],
 ) -> None:
     """Start them one after another, so that those that run hear what the next has to say."""
@@ -225,7 +254,7 @@ def _start_loggers(
         for seed in seeds:
             seed.files.start(_info(seed.config, seed.record, assembly, [seed]))
     everyone: list[Logger] = [seeds[0].files] if len(seeds) == 1 else []
-    for logger in [*everyone, console(), extra]:
+    for logger in [*everyone, onlooker, extra]:
         logger.start(_info(config, record, assembly, seeds))
         loggers.append(logger)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from a3c_exp.analysis.report import make_report
+from a3c_exp.analysis.study import is_study
+from a3c_exp.analysis.study_report import make_study_report
 from a3c_exp.core.errors import A3CError, ConfigError
 
 _EPILOG = """\
@@ -19,6 +21,8 @@ examples:
       two sides held against each other: what differs, by how much, and whether it can be chance
   python -m a3c_exp.report outputs/2026-11-21 --compare parallelism=hogwild parallelism=deterministic
       the same among runs of one place, told apart by conditions as of python -m a3c_exp.runs
+  python -m a3c_exp.report outputs/studies/pendulum
+      an Optuna study: what was best, how it got there, what mattered
   python -m a3c_exp.report outputs --ignore logger --ignore parallelism.processes
       runs that differ in these values only count as seeds of the same configuration
   python -m a3c_exp.report outputs/2026-11-21 --wandb
@@ -62,6 +66,10 @@ def _main(options: argparse.Namespace) -> None:
         check_ready()  # before anything is made: a person who is not logged in should not have to wait to be told
         require_login()
     out: Path = options.out or (directories[0] / "report" if len(directories) == 1 else Path("report"))
+    if len(directories) == 1 and is_study(directories[0]):
+        study = make_study_report(directories[0], out)
+        print(f"{study.text}\n\nreport: {study.index}")
+        return
     report = make_report(directories, out, options.ignore, against, images=not options.no_png)
     print(report.text)
     print(f"\nreport: {report.index}")

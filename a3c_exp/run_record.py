@@ -165,7 +165,7 @@ def is_alive(content: Mapping[str, Any]) -> bool:
         return False
     except PermissionError:
         pass
-    return content.get("pid_started") in (None, _process_start(pid))
+    return content.get("pid_started") in (None, process_start(pid))
 
 
 def command() -> str:
@@ -207,7 +207,7 @@ def here() -> dict[str, Any]:
     """Which process, code, versions and machine this is."""
     return {
         "pid": os.getpid(),
-        "pid_started": _process_start(os.getpid()),
+        "pid_started": process_start(os.getpid()),
         "host": socket.gethostname(),
         "git": own_commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
@@ -260,7 +260,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _process_start(pid: int) -> str | None:
+def process_start(pid: int) -> str | None:
     """When a process started, in clock ticks since boot: tells it from a later one with the same number."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

@@ -12,6 +12,7 @@ from a3c_exp.envs.car_racing import CarRacingEnvironments
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 from a3c_exp.envs.pool import PooledEnvironments
 from a3c_exp.envs.tensor.environments import TensorEnvironments
+from a3c_exp.experiment import Judge
 from a3c_exp.logging.base import Logger, QuietLogger
 from a3c_exp.logging.console import ConsoleLogger
 from a3c_exp.logging.jsonl import JsonlLogger
@@ -30,6 +31,7 @@ from a3c_exp.parallelism.deterministic import Deterministic
 from a3c_exp.parallelism.hogwild import Hogwild
 from a3c_exp.parallelism.parameter_server import ParameterServer
 from a3c_exp.parallelism.synchronous import Synchronous
+from a3c_exp.sweep.judge import TrialJudge
 
 ENVIRONMENTS: tuple[type[Environments], ...] = (
     GymnasiumEnvironments,
@@ -43,6 +45,7 @@ MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, C
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
 PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
 LOGGERS: tuple[type[Logger], ...] = (QuietLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
+JUDGES: tuple[type[Judge], ...] = (TrialJudge,)
 
 BESIDE: dict[str, list[str]] = {"model=conv_gru": ["env=gymnasium", "env.id=tests.envs.pictures:Pictures-v0"]}
 """What must stand beside an option that does not fit the default task."""

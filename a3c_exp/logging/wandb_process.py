@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 Values = dict[str, Any]
 
-EXIT_CODES = {"finished": 0, "interrupted": 255}  # 255 is what wandb itself reports after Ctrl-C
+EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 255}  # 255 is what wandb itself reports after Ctrl-C
 GRACE = 5.0
 
 
