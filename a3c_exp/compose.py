@@ -97,7 +97,7 @@ def _own_sweep(whole: DictConfig | None, typed: Sequence[Override], multirun: bo
         return []  # another sweeper knows itself what it does with its parameters
     keys = {override.get_key_element() for override in typed}
     params = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
-    found = _parse([f"{key}={value}" for key, value in params.items()])
+    found = parse([f"{key}={value}" for key, value in params.items()])
     if found and not multirun:
         ablations = [override.input_line for override in typed if override.key_or_group == "ablation"]
         each = " ".join(_values(override)[0] for override in found)
