@@ -1,6 +1,8 @@
 """Adam on one flat vector: a push is one fused kernel."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError
@@ -54,11 +56,12 @@ class Adam:
             maximize=False,
         )
 
-    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+    def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([lr / (1.0 - self.beta1 ** (updates + 1)), np.sqrt(1.0 - self.beta2 ** (updates + 1))])
+
+    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         first, second = state.unbind()
-        step = updates + 1.0
-        rate = (lr / (1.0 - self.beta1**step)).float()
-        root = (1.0 - self.beta2**step).sqrt().float()
+        rate, root = coefficients.unbind()
         if self.weight_decay:
             gradient = gradient + self.weight_decay * weights
         first = first + (1.0 - self.beta1) * (gradient - first)

@@ -2,6 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -32,10 +34,14 @@ class Optimizer(Protocol):
 class PureOptimizer(Optimizer, Protocol):
     """One that can also say what an update comes to without writing anything, for a compiler to string updates together."""
 
-    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+    def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``[m, count]``: the numbers of each update that hang on its place and learning rate alone. They are worked out here
+        since a compiler would do so anew for every weight."""
+
+    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
         """The new weights ``[P]`` and the new state ``[state_rows, P]``; equal to ``step`` to rounding.
 
         Args:
             weights, gradient, state: as ``step`` takes them, left as they are.
-            updates, lr: scalars in float64.
+            coefficients: ``[m]`` float32 of this update.
         """

@@ -3,7 +3,9 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError
@@ -87,16 +89,18 @@ class RMSprop:
         else:
             weights.addcdiv_(gradient, scratch, value=-lr)
 
-    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+    def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([lr, self.initial_square * self.alpha ** (updates + 1.0)])
+
+    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        rate, rest = coefficients.unbind()
         square = state[0] + (1.0 - self.alpha) * (gradient * gradient - state[0])
-        mean = square
-        if self.initial_square:
-            mean = square + (self.initial_square * self.alpha ** (updates + 1.0)).float()
+        mean = square + rest
         root = (mean + self.eps).sqrt() if self.eps_inside_sqrt else mean.sqrt() + self.eps
         if not self.momentum:
-            return weights - lr.float() * gradient / root, square.unsqueeze(0)
+            return weights - rate * gradient / root, square.unsqueeze(0)
         velocity = gradient / root + self.momentum * state[1]
-        return weights - lr.float() * velocity, torch.stack([square, velocity])
+        return weights - rate * velocity, torch.stack([square, velocity])
 
     def _scratch_like(self, weights: Tensor) -> Tensor:
         # Kept between steps: fresh memory for millions of weights costs page faults at every push.

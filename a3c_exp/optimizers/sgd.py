@@ -1,6 +1,8 @@
 """Stochastic gradient descent with optional momentum on one flat vector."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError
@@ -39,8 +41,12 @@ class SGD:
             gradient = velocity
         weights.add_(gradient, alpha=-lr)
 
-    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
+    def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
+        return lr[np.newaxis]
+
+    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        (rate,) = coefficients.unbind()
         if not self.momentum:
-            return weights - lr.float() * gradient, state
+            return weights - rate * gradient, state
         velocity = gradient + self.momentum * state[0]
-        return weights - lr.float() * velocity, velocity.unsqueeze(0)
+        return weights - rate * velocity, velocity.unsqueeze(0)

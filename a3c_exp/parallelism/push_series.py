@@ -33,10 +33,10 @@ class PushSeries:
         self._order = np.zeros(c, np.int64)
         self._live = np.zeros(c, np.bool_)
         self._place = np.zeros(workers, np.int64)
-        self._updates = np.zeros(c, np.float64)
-        self._rates = np.zeros(c, np.float64)
+        none = optimizer.coefficients(np.zeros(c, np.int64), np.zeros(c))
+        self._coefficients = np.zeros(none.shape, np.float32)
         self._slots = np.arange(c)
-        numbers = self._order, self._live, self._place, self._updates, self._rates
+        numbers = self._order, self._live, self._place, self._coefficients
         self._numbers = [torch.from_numpy(array) for array in numbers]
         self._run: Compiled = self._uncompiled
 
@@ -76,8 +76,7 @@ class PushSeries:
         self._live[:] = self._slots < count
         self._place.fill(-1)
         self._place[self._order[:count]] = self._slots[:count]
-        self._updates[:] = updates + self._slots
-        self._rates[:count] = rates
+        self._coefficients[:, :count] = self._optimizer.coefficients(updates + self._slots[:count], rates)
         with torch.inference_mode():
             self._run(self._none, weights, state, gradients, own, *self._numbers)
 
@@ -91,13 +90,12 @@ class PushSeries:
         order: Tensor,
         live: Tensor,
         place: Tensor,
-        updates: Tensor,
-        rates: Tensor,
+        coefficients: Tensor,
     ) -> Sequence[Tensor]:
         ordered = gradients.index_select(0, order).unbind()
         now, kept, pulled = weights, state, []
-        for gradient, lives, before, rate in zip(ordered, live.unbind(), updates.unbind(), rates.unbind(), strict=True):
-            new, new_state = self._optimizer.updated(now, gradient, kept, before, rate)
+        for gradient, lives, numbers in zip(ordered, live.unbind(), coefficients.unbind(1), strict=True):
+            new, new_state = self._optimizer.updated(now, gradient, kept, numbers)
             now, kept = torch.where(lives, new, now), torch.where(lives, new_state, kept)
             pulled.append(now)
         pushed = (place >= 0).unsqueeze(1)
