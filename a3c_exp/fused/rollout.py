@@ -78,7 +78,8 @@ class FusedRollout:
     ) -> None:
         k, n = envs.num_envs, spec.n_step
         self._envs, self._episodes, self._n = envs, episodes, n
-        self._layout, self._weights, self._turned = layout, weights, torch.zeros_like(weights)
+        self._layout, self._weights = layout, weights
+        self._turned = [matrix.contiguous() for matrix in layout.turned(weights)]
         self._round = FusedRound(model, layout, envs.tensor, spec, max_episode_steps, k, weights.shape[0], own_coefs)
         self._next = None if spec.window_ends_with_episode or n == 1 else next_episodes
         self._ahead_of = np.full(k, -n, np.int64)  # the episode that the first of those ahead is
@@ -110,7 +111,7 @@ class FusedRollout:
             *(one.numpy() for one in self._before), *(one.numpy() for one in (self._pages.raw_reward, *self._pages[3:5]))
         )
         self._of_step = [
-            [*_tensors(self._now), self._noise[t]]
+            [*self._turned, *_tensors(self._now), self._noise[t]]
             + [*(one[t] for one in self._before), *(one[t] for one in _tensors(self._pages))]
             + [one[t + 1] for one in self._before]
             for t in range(n)
@@ -124,29 +125,31 @@ class FusedRollout:
 
     def compile(self, compiler: Compiler) -> bool:
         """Make machine code of it; false if that cannot be had, and then it runs as it is, slowly."""
-        functions = [
-            compiled_for(partial(function, weights), weights, given, compiler, name)
-            for function, weights, given, name in (
-                (self._uncompiled_turn, self._weights, [self._turned], "turning weights"),
-                (self._uncompiled_step, self._turned, self._of_step[0], "a step"),
-                (self._uncompiled_learn, self._weights, self._of_learning, "learning"),
-            )
+        wanted = [
+            (self._uncompiled_step, self._of_step[0], "a step"),
+            (self._uncompiled_learn, self._of_learning, "learning"),
+            *([(self._uncompiled_turn, self._turned, "turning weights")] if self._turned else []),
         ]
-        turn, step, learn = functions
-        if turn is None or step is None or learn is None:
+        weights = self._weights
+        found = [compiled_for(partial(plain, weights), weights, given, compiler, name) for plain, given, name in wanted]
+        step, learn, *turn = found
+        if step is None or learn is None or None in turn:
             return False
-        self._turn, self._step, self._learn = turn, step, learn
+        self._step, self._learn = step, learn
+        if turn and turn[0] is not None:
+            self._turn = turn[0]
         return True
 
-    def _uncompiled_turn(self, weights: Tensor, into: Tensor) -> Sequence[Tensor]:
-        self._layout.turn(weights, into)
+    def _uncompiled_turn(self, weights: Tensor, *into: Tensor) -> Sequence[Tensor]:
+        for place, matrix in zip(into, self._layout.turned(weights), strict=True):
+            place.copy_(matrix)
         return ()
 
     def _uncompiled_step(self, weights: Tensor, *given: Tensor) -> Sequence[Tensor]:
-        left = iter(given)
+        turned, left = given[: len(self._turned)], iter(given[len(self._turned) :])
         now, noise = _filled(self._now, left), next(left)
         before, page = _filled(self._before, left), _filled(self._pages, left)
-        self._round.step(weights, now, noise, before, page, _filled(self._before, left))
+        self._round.step(weights, turned, now, noise, before, page, _filled(self._before, left))
         return ()
 
     def _uncompiled_learn(self, weights: Tensor, *given: Tensor) -> Sequence[Tensor]:
@@ -175,9 +178,10 @@ class FusedRollout:
         if now.memory is not None and self._memory_at_start is not None:
             self._memory_at_start.copy_(now.memory)
         with torch.inference_mode():
-            self._turn(self._weights, self._turned)
+            if self._turned:
+                self._turn(self._weights, *self._turned)
             for given in self._of_step:
-                self._step(self._turned, *given)
+                self._step(self._weights, *given)
             self.acted_at = time.process_time()
             gradients, figures = self._learn(self._weights, *self._of_learning)
         self._envs.observation[:] = paper.observation[-1]

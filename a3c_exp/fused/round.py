@@ -5,6 +5,7 @@ a compiler to make machine code of. It means the same, to rounding. Steps are wr
 so that one piece of code serves every step of every round.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -114,8 +115,8 @@ class FusedRound:
         self._rows, self._group, self._own_coefs = rows, workers // rows, own_coefs
         self._no_memory = torch.zeros(workers, 0)
 
-        def act(flat: Tensor, observed: Tensor, noise: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-            output = call(model, layout.unflatten_turned(flat), observed, memory)
+        def act(flat: Tensor, observed: Tensor, noise: Tensor, memory: Tensor, *turned: Tensor) -> tuple[Tensor, Tensor]:
+            output = call(model, layout.unflatten_turned(flat, turned), observed, memory)
             return model.family.sample(output.parameters, noise), output.state
 
         def value(flat: Tensor, observed: Tensor, memory: Tensor) -> tuple[Tensor]:
@@ -126,16 +127,19 @@ class FusedRound:
         self._gradient = gradient_over_rows(window_loss(model, layout, spec))
 
     @torch.no_grad()
-    def step(self, weights: Tensor, now: Now, noise: Tensor, before: Before, page: Page, after: Before) -> None:
+    def step(
+        self, weights: Tensor, turned: Sequence[Tensor], now: Now, noise: Tensor, before: Before, page: Page, after: Before
+    ) -> None:
         """Everybody who lives takes a step: ``now`` moves on, ``page`` and ``after`` are written.
 
         Args:
-            weights: ``[R, P]``, turned.
+            weights: ``[R, P]``.
+            turned: their narrow matrices once more, as ``FlatLayout.turned`` has them, but contiguous.
             noise: ``[K, noise]`` of the policy, drawn beforehand.
         """
         env, live = self._env, before.live
         memory = self._no_memory if now.memory is None else now.memory * (~before.begins).unsqueeze(-1)
-        acted = self._act(weights, self._by_row(before.observation), self._by_row(noise), self._by_row(memory))
+        acted = self._act(weights, self._by_row(before.observation), self._by_row(noise), self._by_row(memory), *turned)
         action, remembered = (self._by_worker(one) for one in acted)
         stepped = env.step(now.state, action)
         state = torch.where(live.unsqueeze(-1), stepped.state, now.state)

@@ -1,6 +1,7 @@
 """All weights of a model as one vector of P numbers: a pull is one copy, a push one kernel, a checkpoint one array."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,25 +73,22 @@ class FlatLayout:
         pieces = torch.split(flat, list(self.sizes))
         return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
 
-    def unflatten_turned(self, turned: Tensor) -> dict[str, Tensor]:
-        """The same of ``turned [P]``, in which narrow matrices lie column by column."""
-        pieces = torch.split(turned, list(self.sizes))
-        return {
-            name: piece.view(shape[::-1]).t() if _is_narrow(shape) else piece.view(shape)
-            for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)
-        }
+    def unflatten_turned(self, flat: Tensor, turned: Sequence[Tensor]) -> dict[str, Tensor]:
+        """``unflatten``, with one weight vector's ``turned`` matrices in the places of the narrow ones."""
+        found, left = self.unflatten(flat), iter(turned)
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            if _is_narrow(shape):
+                found[name] = next(left).t()
+        return found
 
-    def turn(self, flat: Tensor, into: Tensor) -> None:
-        """Write ``flat [R, P]`` into another ``[R, P]``, narrow matrices column by column.
+    def turned(self, flat: Tensor) -> list[Tensor]:
+        """The narrow matrices of ``flat [R, P]``, ``[R, inputs, outputs]`` each: views, to be copied by whoever wants them
+        contiguous.
 
         A layer of few inputs, ``[outputs, inputs]``, is multiplied many outputs at a time only if those lie side by side.
         """
-        pieces = []
-        for piece, shape in zip(torch.split(flat, list(self.sizes), dim=1), self.shapes, strict=True):
-            if _is_narrow(shape):
-                piece = piece.reshape(-1, *shape).transpose(1, 2).flatten(1)
-            pieces.append(piece)
-        into.copy_(torch.cat(pieces, dim=1))
+        pieces = zip(torch.split(flat, list(self.sizes), dim=1), self.shapes, strict=True)
+        return [piece.view(-1, *shape).transpose(1, 2) for piece, shape in pieces if _is_narrow(shape)]
 
 
 def _is_narrow(shape: torch.Size) -> bool:
