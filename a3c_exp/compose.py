@@ -76,6 +76,17 @@ def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -
     return found
 
 
+def hydras_own(overrides: Sequence[str], search: Sequence[str] = ()) -> DictConfig | None:
+    """What these overrides without sweeps choose for Hydra itself, sweeper and launcher among it; ``None`` if they do not
+    compose, and ``jobs`` knows why."""
+    with _composer():
+        try:
+            hydra: DictConfig = _composed(tuple(overrides), search).hydra
+        except ConfigError:
+            return None
+    return hydra
+
+
 def _whole(plain: tuple[str, ...], search: Sequence[str]) -> DictConfig | None:
     """The configuration without what was typed to be swept, as far as it may bring a sweep with it; else ``None``."""
     if not search and not any(text.startswith(("+", "hydra.")) for text in plain):
@@ -97,7 +108,7 @@ def _own_sweep(whole: DictConfig | None, typed: Sequence[Override], multirun: bo
         return []  # another sweeper knows itself what it does with its parameters
     keys = {override.get_key_element() for override in typed}
     params = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
-    found = parse([f"{key}={value}" for key, value in params.items()])
+    found: list[Override] = parse([f"{key}={value}" for key, value in params.items()])
     if found and not multirun:
         ablations = [override.input_line for override in typed if override.key_or_group == "ablation"]
         each = " ".join(_values(override)[0] for override in found)

@@ -22,9 +22,10 @@ def variants(runs: Runs) -> list[Variant]:
     return [
         Variant(BASELINE, lambda: stable_baselines(runs, threads=0)),
         Variant(f"{BASELINE}, one thread", lambda: stable_baselines(runs, threads=1)),
-        ours("a3c_exp env=car_racing", [], Requirement("ratio", "at least", 3.0)),
-        ours("a3c_exp parallelism=synchronous", ["parallelism=synchronous", "parallelism.env_processes=2"]),
-        ours("a3c_exp env.frame_skip=4", [], frame_skip=4),
+        ours("a3c_exp env=car_racing compile=false", ["compile=false"]),
+        ours("a3c_exp env=car_racing compile=true", ["compile=true"], Requirement("ratio", "at least", 3.0)),
+        ours("a3c_exp parallelism=synchronous", ["compile=false", "parallelism=synchronous", "parallelism.env_processes=2"]),
+        ours("a3c_exp env.frame_skip=4 compile=true", ["compile=true"], frame_skip=4),
     ]
 
 

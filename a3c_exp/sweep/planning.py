@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from a3c_exp.assembly import assemble
-from a3c_exp.compose import Job, jobs, parse
+from a3c_exp.compose import Job, hydras_own, jobs, parse
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.study import CONTRACT, journal_path, open_storage, without_password
 from a3c_exp.sweep.contract import contract, refuse_another
@@ -50,7 +50,11 @@ def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | No
         ConfigError: the study cannot be run; nothing has been started or made.
     """
     parsed = parse(overrides)
-    (base,) = jobs([override.input_line or "" for override in parsed if not override.is_sweep_override()], False, search)
+    plain = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
+    asked = hydras_own(plain, search)
+    if asked is not None and not is_study(asked):
+        return None
+    (base,) = jobs(plain, False, search)
     if not is_study(base.hydra):
         return None
     for override in parsed:
