@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
+import numpy as np
+
 from a3c_exp.core.choices import Anneal
 from a3c_exp.parallelism.base import TallyEvent, Task
 from a3c_exp.parallelism.ledger import Ledger
@@ -27,6 +29,7 @@ class HogwildWorkers(WorkerProcess):
         self._shared = SharedWeights(block, ledger, placement.slot, task.optimizer)
         super().__init__(task, placement, ledger, self._shared.lock, pipe)
         self._rates = [task.lr(task.seed, worker) for worker in placement.ids]
+        self._numbers = np.array(self._ids)
         self._pulled_at = [0] * len(self._ids)
         self._tally = Tally()
         self._tally_due = 0.0
@@ -39,14 +42,18 @@ class HogwildWorkers(WorkerProcess):
         self._send_tally(time.monotonic())
 
     def _exchange(self, done: Round, sound: Sequence[int]) -> None:
+        if not len(sound):
+            return
         workers, shared = self._workers, self._shared
-        factor = self._rate_factor()
-        cut_short = {episode.worker for episode in done.ended if episode.end == "truncated"}
+        factor, lags = self._rate_factor(), []
         for k in sound:
             own = workers.weights[k]
             lag, self._pulled_at[k] = shared.push_and_pull(done.gradients[k], own, self._pulled_at[k], factor * self._rates[k])
-            self._tally.add(done.figures[k], lag)
-            self._tally.lived([self._ids[k]], [int(done.steps[k])], k in cut_short)
+            lags.append(lag)
+        order = np.array(sound)
+        self._tally.add_all(done.figures[order], np.array(lags))
+        self._tally.lived_all(self._numbers[order], done.steps[order])
+        self._tally.truncated += len({one.worker for one in done.ended if one.end == "truncated"} & set(sound))
 
     def _settle(self, done: Round) -> None:
         self._ledger.settle_steps(self._slot, int(done.steps.sum()))
