@@ -50,7 +50,7 @@ def episodes(driven: Driven, index: int = 0) -> list[tuple[int, int, int, int]]:
 def test_a_fused_training_is_no_other_training(kind: Callable[[], InProcess], rolling: bool) -> None:
     """Rates that fall, and a budget that ends within a round: all that hangs on the order of pushes."""
     task = fused(
-        Budget(max_env_steps=515, max_updates=160),
+        Budget(max_env_steps=335, max_updates=110),
         window_ends_with_episode=not rolling,
         exploration=Exploration(anneal=Anneal.linear),
     )
@@ -67,7 +67,7 @@ def test_a_fused_training_is_no_other_training(kind: Callable[[], InProcess], ro
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_going_on_in_whole_rounds_is_to_have_never_stopped(kind: Callable[[], InProcess]) -> None:
     """Stopped in the midst of a round, with windows that wait for their push."""
-    task, stops = fused(Budget(max_env_steps=300), window_ends_with_episode=False), (81, 190, 300)
+    task, stops = fused(Budget(max_env_steps=200), window_ends_with_episode=False), (61, 130, 200)
 
     def on(driven: Driven, stop: int) -> Driven:
         while driven.kind.counts().env_steps < stop:
@@ -86,7 +86,7 @@ def test_going_on_in_whole_rounds_is_to_have_never_stopped(kind: Callable[[], In
 
 
 def test_two_seeds_side_by_side_are_each_their_own() -> None:
-    budget = Budget(max_updates=60)
+    budget = Budget(max_updates=40)
     both = Driven(Deterministic(), fused(budget, num_seeds=2)).finish().stop()
     for index in range(2):
         alone = Driven(Deterministic(), fused(budget, seed=index)).finish().stop()
