@@ -159,13 +159,7 @@ def is_alive(content: Mapping[str, Any]) -> bool:
     pid = content.get("pid")
     if not isinstance(pid, int) or pid == os.getpid():
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return content.get("pid_started") in (None, process_start(pid))
+    return is_process(pid, content.get("pid_started"))
 
 
 def command() -> str:
@@ -258,6 +252,17 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def is_process(pid: int, started: object) -> bool:
+    """Whether a process of this number is there, and is the one that ``process_start`` said ``started`` of; ``None``: any."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # there is one; it is someone else's
+    return started in (None, process_start(pid))
 
 
 def process_start(pid: int) -> str | None:

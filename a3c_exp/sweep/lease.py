@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from a3c_exp.core.study import LEASE
-from a3c_exp.run_record import process_start
+from a3c_exp.run_record import is_process, process_start
 
 _BEATS = 4
 """Signs of life within the time of a lease."""
@@ -118,13 +118,7 @@ def _is_here(lease: Mapping[str, Any]) -> bool:
     pid = lease.get("pid")
     if lease.get("machine") != machine() or not isinstance(pid, int):
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return lease.get("started") in (None, process_start(pid)) and not _is_zombie(pid)
+    return is_process(pid, lease.get("started")) and not _is_zombie(pid)
 
 
 def _is_zombie(pid: int) -> bool:

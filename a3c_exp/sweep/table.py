@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from optuna.trial import FrozenTrial, TrialState
 
+from a3c_exp.logging.console import live
 from a3c_exp.logging.progress import clock
 from a3c_exp.sweep.view import (
     WORDS,
@@ -48,7 +49,7 @@ class StudyTable:
         self._view = view
         self._over = {trial.number for trial in view.trials if trial.state.is_finished()}
         self._begun = {trial.number for trial in view.trials}
-        self._live = _live(self, self._stream)
+        self._live = live(lambda: self, self._stream)
 
     def show(self, view: StudyView) -> None:
         """Take notice of the study as it is now."""
@@ -167,20 +168,3 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _live(table: StudyTable, stream: TextIO) -> "Live | None":
-    """A started live view, or ``None`` where there is no terminal, or none that can move its cursor, or no rich."""
-    if not stream.isatty():
-        return None
-    try:
-        from rich.console import Console
-        from rich.live import Live
-    except ImportError:
-        return None
-    console = Console(file=stream)
-    if not console.is_terminal or console.is_dumb_terminal:
-        return None
-    live = Live(table, console=console, refresh_per_second=2, transient=True, redirect_stdout=sys.stdout.isatty())
-    live.start(refresh=True)
-    return live
