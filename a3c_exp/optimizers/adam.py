@@ -1,5 +1,7 @@
 """Adam on one flat vector: a push is one fused kernel."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -59,11 +61,13 @@ class Adam:
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack([lr / (1.0 - self.beta1 ** (updates + 1)), np.sqrt(1.0 - self.beta2 ** (updates + 1))])
 
-    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        first, second = state.unbind()
+    def updated(
+        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        first, second = state
         rate, root = coefficients.unbind()
         if self.weight_decay:
             gradient = gradient + self.weight_decay * weights
         first = first + (1.0 - self.beta1) * (gradient - first)
         second = self.beta2 * second + (1.0 - self.beta2) * gradient * gradient
-        return weights - rate * first / (second.sqrt() / root + self.eps), torch.stack([first, second])
+        return weights - rate * first / (second.sqrt() / root + self.eps), (first, second)

@@ -1,5 +1,6 @@
 """What an optimiser must offer to be shared: arithmetic on flat tensors, with no state of its own."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -38,10 +39,13 @@ class PureOptimizer(Optimizer, Protocol):
         """``[m, count]``: the numbers of each update that hang on its place and learning rate alone. They are worked out here
         since a compiler would do so anew for every weight."""
 
-    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        """The new weights ``[P]`` and the new state ``[state_rows, P]``; equal to ``step`` to rounding.
+    def updated(
+        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        """The new weights ``[P]`` and the new state, ``state_rows`` times ``[P]``; equal to ``step`` to rounding.
 
         Args:
-            weights, gradient, state: as ``step`` takes them, left as they are.
+            weights, gradient: as ``step`` takes them, left as they are.
+            state: its rows; apart, so that a compiler keeps them in registers from one update to the next.
             coefficients: ``[m]`` float32 of this update.
         """

@@ -1,6 +1,7 @@
 """Shared RMSprop, the A3C paper's optimiser, on one flat vector."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -92,15 +93,17 @@ class RMSprop:
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack([lr, self.initial_square * self.alpha ** (updates + 1.0)])
 
-    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+    def updated(
+        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    ) -> tuple[Tensor, Sequence[Tensor]]:
         rate, rest = coefficients.unbind()
         square = state[0] + (1.0 - self.alpha) * (gradient * gradient - state[0])
         mean = square + rest
         root = (mean + self.eps).sqrt() if self.eps_inside_sqrt else mean.sqrt() + self.eps
         if not self.momentum:
-            return weights - rate * gradient / root, square.unsqueeze(0)
+            return weights - rate * gradient / root, (square,)
         velocity = gradient / root + self.momentum * state[1]
-        return weights - rate * velocity, torch.stack([square, velocity])
+        return weights - rate * velocity, (square, velocity)
 
     def _scratch_like(self, weights: Tensor) -> Tensor:
         # Kept between steps: fresh memory for millions of weights costs page faults at every push.

@@ -1,5 +1,7 @@
 """Stochastic gradient descent with optional momentum on one flat vector."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -44,9 +46,11 @@ class SGD:
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
         return lr[np.newaxis]
 
-    def updated(self, weights: Tensor, gradient: Tensor, state: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+    def updated(
+        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    ) -> tuple[Tensor, Sequence[Tensor]]:
         (rate,) = coefficients.unbind()
         if not self.momentum:
             return weights - rate * gradient, state
         velocity = gradient + self.momentum * state[0]
-        return weights - rate * velocity, velocity.unsqueeze(0)
+        return weights - rate * velocity, (velocity,)

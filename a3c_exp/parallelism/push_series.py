@@ -15,6 +15,10 @@ from a3c_exp.optimizers.base import PureOptimizer
 _MOST = 16
 """Pushes of one call; a longer series takes several. What is compiled grows with it."""
 
+Call = Sequence[Tensor]
+"""What a call is given beside weights and gradients: order ``[c]``, who of them lives ``[c]``, each worker's place in the order
+``[N]`` (-1 for who is not in it), and the optimiser's coefficients ``[m, c]``."""
+
 
 class PushSeries:
     """Applies workers' gradients in a given order, each to the weights that the one before left behind.
@@ -27,58 +31,58 @@ class PushSeries:
 
     def __init__(self, optimizer: PureOptimizer, workers: int, size: int) -> None:
         self._optimizer = optimizer
-        self.most = c = min(workers, _MOST)
+        self._most = min(workers, _MOST)
         self._size, self._workers = size, workers
         self._none = torch.zeros(1, 1)  # no weights of which views would be kept
-        self._order = np.zeros(c, np.int64)
-        self._live = np.zeros(c, np.bool_)
-        self._place = np.zeros(workers, np.int64)
-        none = optimizer.coefficients(np.zeros(c, np.int64), np.zeros(c))
-        self._coefficients = np.zeros(none.shape, np.float32)
-        self._slots = np.arange(c)
-        numbers = self._order, self._live, self._place, self._coefficients
-        self._numbers = [torch.from_numpy(array) for array in numbers]
         self._run: Compiled = self._uncompiled
 
     def compile(self, compiler: Compiler) -> bool:
         """Make machine code of it; false if that cannot be had."""
         rows, n, p = self._optimizer.state_rows, self._workers, self._size
-        given = [torch.zeros(p), torch.zeros(rows, p), torch.zeros(n, p), torch.zeros(n, p), *self._numbers]
+        one = np.zeros((1, self._most))
+        ((numbers,),) = self.lined_up(one.astype(np.int64), 0, one)
+        given = [torch.zeros(p), torch.zeros(rows, p), torch.zeros(n, p), torch.zeros(n, p), *numbers]
         code = compiled_for(partial(self._uncompiled, self._none), self._none, given, compiler, "pushing")
         if code is None:
             return False
         self._run = code
         return True
 
-    def push(
-        self,
-        weights: Tensor,
-        state: Tensor,
-        gradients: Tensor,
-        own: Tensor,
-        order: NDArray[np.int64],
-        updates: int,
-        rates: NDArray[np.float64],
-    ) -> None:
-        """Push for at most ``most`` workers, in order.
+    def lined_up(self, orders: NDArray[np.int64], updates: int, rates: NDArray[np.float64]) -> Sequence[Sequence[Call]]:
+        """What the calls for several series must be told; for each series, its calls in turn.
+
+        Args:
+            orders: ``[series, count]`` whose gradient comes first, and so on; nobody twice in a series.
+            updates: how many updates came before the first.
+            rates: ``[series, count]`` each push's learning rate.
+        """
+        (series, count), c = orders.shape, self._most
+        calls = -(-count // c)
+        order, live = np.zeros((series, calls * c), np.int64), np.zeros((series, calls * c), np.bool_)
+        order[:, :count], live[:, :count] = orders, True
+        place = np.full((series, calls, self._workers), -1)
+        slots = np.arange(count)
+        place[np.arange(series)[:, np.newaxis], slots // c, orders] = slots % c
+        numbers = self._optimizer.coefficients(updates + np.arange(series * count), rates.ravel())
+        padded = np.zeros((len(numbers), series, calls * c), np.float32)
+        padded[:, :, :count] = numbers.reshape(-1, series, count)
+        by_call = np.ascontiguousarray(padded.reshape(-1, series * calls, c).swapaxes(0, 1))
+        flat = order.reshape(-1, c), live.reshape(-1, c), place.reshape(-1, self._workers), by_call
+        told = list(zip(*(torch.from_numpy(array).unbind() for array in flat), strict=True))
+        return [told[i : i + calls] for i in range(0, len(told), calls)]
+
+    def push(self, weights: Tensor, state: Tensor, gradients: Tensor, own: Tensor, series: Sequence[Call]) -> None:
+        """Push in order. Call in inference mode.
 
         Args:
             weights: ``[P]`` the shared weights, changed in place.
             state: ``[state_rows, P]`` the optimiser's, likewise.
             gradients: ``[N, P]`` each worker's, contiguous.
             own: ``[N, P]`` each worker's copy of the weights: whoever pushed pulls at once.
-            order: whose gradient comes first, and so on; nobody twice.
-            updates: how many updates came before.
-            rates: each push's learning rate.
+            series: one of those lined up.
         """
-        count = len(order)
-        self._order[:count] = order
-        self._live[:] = self._slots < count
-        self._place.fill(-1)
-        self._place[self._order[:count]] = self._slots[:count]
-        self._coefficients[:, :count] = self._optimizer.coefficients(updates + self._slots[:count], rates)
-        with torch.inference_mode():
-            self._run(self._none, weights, state, gradients, own, *self._numbers)
+        for numbers in series:
+            self._run(self._none, weights, state, gradients, own, *numbers)
 
     def _uncompiled(
         self,
@@ -93,14 +97,15 @@ class PushSeries:
         coefficients: Tensor,
     ) -> Sequence[Tensor]:
         ordered = gradients.index_select(0, order).unbind()
-        now, kept, pulled = weights, state, []
+        now, kept, pulled = weights, state.unbind(), []
         for gradient, lives, numbers in zip(ordered, live.unbind(), coefficients.unbind(1), strict=True):
             new, new_state = self._optimizer.updated(now, gradient, kept, numbers)
-            now, kept = torch.where(lives, new, now), torch.where(lives, new_state, kept)
+            now = torch.where(lives, new, now)
+            kept = tuple(torch.where(lives, one, old) for one, old in zip(new_state, kept, strict=True))
             pulled.append(now)
         pushed = (place >= 0).unsqueeze(1)
         own.copy_(torch.where(pushed, torch.stack(pulled).index_select(0, place.clamp(min=0)), own))
         weights.copy_(now)
-        if self._optimizer.state_rows:
-            state.copy_(kept)
+        if kept:
+            state.copy_(torch.stack(kept))
         return ()
