@@ -49,6 +49,9 @@ class NextEpisodes(NamedTuple):
 class FusedRollout:
     """Acts and differentiates like ``Rollout`` and the learner, without Python between a step's operations.
 
+    ``run`` is a round. Where it is known that nobody begins an episode, rounds follow each other without the books being opened
+    and closed between them: ``open``, ``again`` until one brings an end, ``close``.
+
     Args:
         model, layout, weights: as ``Rollout`` takes them.
         envs: K environments.
@@ -83,7 +86,8 @@ class FusedRollout:
         self._round = FusedRound(model, layout, envs.tensor, spec, max_episode_steps, k, weights.shape[0], own_coefs)
         self._next = None if spec.window_ends_with_episode or n == 1 else next_episodes
         self._ahead_of = np.full(k, -n, np.int64)  # the episode that the first of those ahead is
-        self._paid = np.zeros((n + 1, k), np.float64)
+        self._allowed = np.zeros(k, np.int64)
+        self._started = np.zeros(k, np.int64), np.zeros(k, np.float64)  # lengths and returns before the latest round
 
         seen, size = envs.observation.shape[1:], envs.state.shape[1]
         ahead = None
@@ -92,7 +96,8 @@ class FusedRollout:
             ahead = Ahead(torch.zeros(k, n - 1, size, dtype=torch.float64), torch.zeros(k, n - 1, *seen), *counts)
         remembers = episodes.memory if model.state_size else None
         remaining = torch.zeros(k, dtype=torch.int64)
-        self._now = Now(torch.from_numpy(envs.state), remaining, torch.from_numpy(episodes.length), remembers, ahead)
+        length, return_ = torch.from_numpy(episodes.length), torch.from_numpy(episodes.return_)
+        self._now = Now(torch.from_numpy(envs.state), remaining, length, return_, remembers, ahead)
         self._noise = torch.zeros(n, k, model.family.noise_size)
         no, action = torch.zeros(n + 1, k, dtype=torch.bool), torch.from_numpy(episodes.no_action)
         self._before = Before(torch.zeros(n + 1, k, *seen), no, no.clone())
@@ -110,6 +115,7 @@ class FusedRollout:
         self._paper = _Paper(
             *(one.numpy() for one in self._before), *(one.numpy() for one in (self._pages.raw_reward, *self._pages[3:5]))
         )
+        self._remaining, self._drawn = remaining.numpy(), self._noise.numpy()
         self._of_step = [
             [*self._turned, *_tensors(self._now), self._noise[t]]
             + [*(one[t] for one in self._before), *(one[t] for one in _tensors(self._pages))]
@@ -163,46 +169,69 @@ class FusedRollout:
             allowed: ``[K]`` how many environment steps each worker may take, at most n; 0 leaves it out of this window.
             noise: ``[K, n, noise]`` drawn beforehand.
         """
-        episodes, now = self._episodes, self._now
+        self.open(allowed)
+        gradients, figures = self.again(noise.swapaxes(0, 1))
+        return Learned(gradients, figures, *self.close())
+
+    def open(self, allowed: NDArray[np.int64]) -> None:
+        """Begin the episodes that are due, and lay out what the coming rounds must know; ``allowed`` as ``run`` takes it."""
+        episodes = self._episodes
         may = allowed > 0
         if not episodes.in_episode.all():
             for k in (may & ~episodes.in_episode).nonzero()[0].tolist():
                 may[k] = episodes.begin(k)
         paper = self._paper
         paper.observation[0], paper.live[0], paper.begins[0] = self._envs.observation, may, episodes.begins
-        now.remaining.numpy()[:] = allowed
-        self._noise.numpy()[:] = noise.swapaxes(0, 1)
+        np.multiply(allowed, may, out=self._allowed)
         if self._next is not None:
             self._look_ahead(self._next)
-        started = episodes.length.copy()
-        if now.memory is not None and self._memory_at_start is not None:
-            self._memory_at_start.copy_(now.memory)
+
+    def again(self, noise: NDArray[np.float32]) -> tuple[Tensor, NDArray[np.float32]]:
+        """A round as it was opened: its gradients ``[R, P]`` and figures ``[R, len(Stat)]``.
+
+        Args:
+            noise: ``[n, K, noise]``.
+        """
+        now, paper = self._now, self._paper
+        length, return_ = self._started
+        length[:], return_[:] = self._episodes.length, self._episodes.return_
+        self._remaining[:], self._drawn[:] = self._allowed, noise
         with torch.inference_mode():
+            if now.memory is not None and self._memory_at_start is not None:
+                self._memory_at_start.copy_(now.memory)
             if self._turned:
                 self._turn(self._weights, *self._turned)
             for given in self._of_step:
                 self._step(self._weights, *given)
             self.acted_at = time.process_time()
             gradients, figures = self._learn(self._weights, *self._of_learning)
+        paper.observation[0], paper.begins[0] = paper.observation[-1], False
+        return gradients, figures.numpy()
+
+    @property
+    def someone_ended(self) -> bool:
+        """Whether an episode ended in the latest round: it must be the last before ``close``."""
+        return bool(self._paper.ends.any())
+
+    def close(self) -> tuple[NDArray[np.int64], list[EndedEpisode]]:
+        """Enter the latest round in the books; its steps ``[K]``, and the episodes that ended in it."""
+        episodes, paper = self._episodes, self._paper
         self._envs.observation[:] = paper.observation[-1]
         if episodes.someone_begins:
             episodes.begins[:] = False
-        taken, ended = self._enter_in_books(started)
+        found = self._allowed.copy(), list[EndedEpisode]()
+        if paper.ends.any():
+            found = paper.live[:-1].sum(axis=0, dtype=np.int64), self._ends()
         episodes.someone_begins = False
-        return Learned(gradients, figures.numpy(), taken, ended)
+        return found
 
-    def _enter_in_books(self, started: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[EndedEpisode]]:
-        """Steps taken ``[K]``, and the episodes that ended; ``started [K]``: their lengths before the round."""
+    def _ends(self) -> list[EndedEpisode]:
+        """The episodes that ended, with what was begun after them, step by step."""
         episodes, paper = self._episodes, self._paper
         ended: list[EndedEpisode] = []
-        if not paper.ends.any():
-            # One after another, so that a return's last bits do not depend on when others' episodes end.
-            self._paid[0] = episodes.return_
-            self._paid[1:] = paper.raw_reward
-            episodes.return_[:] = np.add.accumulate(self._paid, axis=0)[-1]
-            return episodes.length - started, ended
-        episodes.length[:] = started
+        episodes.length[:], episodes.return_[:] = self._started
         for t in range(self._n):
+            # One after another, so that a return's last bits do not depend on when others' episodes end.
             episodes.return_ += paper.raw_reward[t]
             episodes.length += paper.live[t]
             for k in paper.ends[t].nonzero()[0].tolist():
@@ -211,7 +240,7 @@ class FusedRollout:
                     seed = episodes.enter(k)
                     assert seed is not None, f"worker {k} began an episode that it had no ticket for"
         episodes.begins[:] = False
-        return paper.live[:-1].sum(axis=0, dtype=np.int64), ended
+        return ended
 
     def _look_ahead(self, following: NextEpisodes) -> None:
         """Where the next episodes of each worker begin, as many as a round could come to."""

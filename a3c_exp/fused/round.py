@@ -26,6 +26,7 @@ class Now(NamedTuple):
         state: ``[K, state_size]`` float64 of the environments.
         remaining: ``[K]`` int64 steps that each worker may still take in this round.
         length: ``[K]`` int64 steps of the episodes under way.
+        return_: ``[K]`` float64 what they earned so far.
         memory: ``[K, state]`` of a recurrent model; ``None`` of others.
         ahead: of windows that roll through episode ends; ``None`` of others.
     """
@@ -33,6 +34,7 @@ class Now(NamedTuple):
     state: Tensor
     remaining: Tensor
     length: Tensor
+    return_: Tensor
     memory: Tensor | None
     ahead: "Ahead | None"
 
@@ -162,7 +164,8 @@ class FusedRound:
         paid = torch.where(live, stepped.reward, 0.0)
         _write(page, action, paid, seen, ends, terminated, stops)
         _write(after, observation, live & ~stops & (~ends | again), again)
-        _write(now, state, now.remaining - live.long(), torch.where(ends, 0, length))
+        earned = torch.where(ends, 0.0, now.return_ + paid)
+        _write(now, state, now.remaining - live.long(), torch.where(ends, 0, length), earned)
         if now.memory is not None and page.memory is not None:
             memory = torch.where(live.unsqueeze(-1), remembered, memory)
             page.memory.copy_(memory)

@@ -14,6 +14,7 @@ from a3c_exp.optimizers.base import PureOptimizer
 from a3c_exp.parallelism.base import Event, Task
 from a3c_exp.parallelism.in_process import InProcess
 from a3c_exp.parallelism.lags import Lags
+from a3c_exp.parallelism.lockstep import Lockstep, Training
 from a3c_exp.parallelism.push_series import PushSeries
 from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.turns import EqualTurns, Order, RandomTurns, Speeds, Turns
@@ -78,11 +79,18 @@ class Deterministic(InProcess):
         self._lags = Lags(lag)
         self._lanes: list[_Lane] = []
         self._series: PushSeries | None = None
+        self._lockstep: Lockstep | None = None
 
     def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
         self._lanes = [_Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
         events = super().start(task, states)
         self._series = self._push_series_of(task)
+        if self._series is not None:
+            trainings = [
+                Training(replica, self._own_weights(replica), lane.turns, lane.windows, lane.pulled_at)
+                for replica, lane in zip(self.replicas, self._lanes, strict=True)
+            ]
+            self._lockstep = Lockstep(self.workers, trainings, self._series)
         return events
 
     def _push_series_of(self, task: Task) -> PushSeries | None:
@@ -140,6 +148,14 @@ class Deterministic(InProcess):
         """``[N, P]`` the workers' own copies."""
         first = replica.index * self.workers_each
         return self.workers.weights[first : first + self.workers_each]
+
+    def _act(self, until: Sequence[int], deadline: float) -> bool:
+        if self._lockstep is None or not self._lockstep.run(until, deadline):
+            return super()._act(until, deadline)
+        last = self._lockstep.left_over()
+        if last is not None:
+            self._hand_out(last, np.full(len(last.steps), True))
+        return True
 
     def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
         lane = self._lanes[replica.index]

@@ -187,7 +187,7 @@ class InProcess(ABC):
                     if not self._push_next(replica, until[replica.index]):
                         break
             reached = any(replica.env_steps >= until[replica.index] for replica in self.replicas)
-            if reached or time.monotonic() >= deadline or not self._round():
+            if reached or time.monotonic() >= deadline or not self._act(until, deadline):
                 return [*self._compiled(), *(event for replica in self.replicas for event in replica.hand_over())]
 
     def _compiled(self) -> Iterator[Event]:
@@ -195,6 +195,11 @@ class InProcess(ABC):
         if self.workers.compiler is not None and self._begun and not self._told:
             self._told = True
             yield Notice(self.workers.compiler.told())
+
+    def _act(self, until: Sequence[int], deadline: float) -> bool:
+        """Bring windows to be pushed; false if nobody can act. Whoever can do several rounds at once, pushes included, overrides
+        it: none of those pushes may bring a training's steps to ``until``, and it stops at ``deadline``, on the clock."""
+        return self._round()
 
     def _round(self) -> bool:
         """One window of every worker that can act; false if none can."""
@@ -206,13 +211,17 @@ class InProcess(ABC):
             self._allow(replica, allowed[replica.index * n : (replica.index + 1) * n])
         if not allowed.any():
             return False
-        done = self.workers.round(allowed)
+        self._hand_out(self.workers.round(allowed), allowed > 0)
+        return True
+
+    def _hand_out(self, done: Round, acted: NDArray[np.bool_]) -> None:
+        """Let every training take in what a round brought for its workers, of whom these acted, ``[K]``."""
         self._begun = True
         for replica in self.replicas:
-            acted = allowed[replica.index * n : (replica.index + 1) * n].nonzero()[0]
-            if len(acted):
-                self._take(replica, done, acted)
-        return True
+            first = replica.index * self.workers_each
+            own = acted[first : first + self.workers_each].nonzero()[0]
+            if len(own):
+                self._take(replica, done, own)
 
     def _take_ticket(self, k: int) -> bool:
         return self.replicas[k // self.workers_each].take_ticket(k % self.workers_each)

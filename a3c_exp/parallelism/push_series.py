@@ -48,6 +48,11 @@ class PushSeries:
         self._run = code
         return True
 
+    @property
+    def most(self) -> int:
+        """Pushes that one call makes."""
+        return self._most
+
     def lined_up(self, orders: NDArray[np.int64], updates: int, rates: NDArray[np.float64]) -> Sequence[Sequence[Call]]:
         """What the calls for several series must be told; for each series, its calls in turn.
 

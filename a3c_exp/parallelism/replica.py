@@ -15,7 +15,7 @@ from a3c_exp.core.types import TrainingState
 from a3c_exp.episodes import EndedEpisode
 from a3c_exp.learner import Stat
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, TallyEvent, Task
-from a3c_exp.parallelism.push_series import PushSeries
+from a3c_exp.parallelism.push_series import Call, PushSeries
 from a3c_exp.parallelism.tally import Tally
 
 _PLENTY = 2**62
@@ -180,7 +180,9 @@ class Replica:
             lived = self.env_steps + np.cumsum([0, *steps])
             over = self.episodes + np.cumsum([0, *(len(ended.get(worker, ())) for worker in order.tolist())])
             rates = rates * [self._rate_factor(int(over[i]), int(lived[i]), self.updates + i) for i in range(len(order))]
-        series.push(self.weights, self.optimizer_state, gradients, own, order, self.updates, rates)
+        (calls,) = series.lined_up(order[np.newaxis], self.updates, rates[np.newaxis])
+        with torch.inference_mode():
+            series.push(self.weights, self.optimizer_state, gradients, own, calls)
         self._tally.add_all(figures, lags)
         if ended:
             for worker, count in zip(order.tolist(), steps.tolist(), strict=True):
@@ -190,6 +192,35 @@ class Replica:
         self.env_steps += int(steps.sum())
         self.steps[order] = self.tickets[order] = 0
         self._tally.lived_all(order, steps)
+
+    def whole_rounds(self, until: int) -> int:
+        """How many rounds of full windows of everybody can be pushed before environment steps come to ``until``, or anything
+        but reserving the same again is to be decided."""
+        spec, (steps, tickets) = self._task.learner, self._free()
+        a_round, limit = spec.n_step * len(self.steps), self._task.budget.max_updates
+        usual = 0 if spec.window_ends_with_episode else spec.n_step
+        if (self.steps != spec.n_step).any() or (self.tickets != usual).any() or tickets < 2 * a_round:
+            return 0
+        updates = _PLENTY if limit is None else limit - self.updates
+        return min(steps // a_round - 1, (until - self.env_steps - 1) // a_round, updates // len(self.steps))
+
+    def calls_ahead(self, series: PushSeries, orders: NDArray[np.int64]) -> Sequence[Sequence[Call]]:
+        """What pushing whole rounds takes, ``orders [rounds, N]``, if nothing else happens in them."""
+        rates = self._rates[orders]
+        if self._task.exploration.anneal is not Anneal.none:
+            before = np.arange(orders.size)
+            lived = self.env_steps + before * self._task.learner.n_step
+            done = self._task.budget.fractions(self.episodes, lived, self.updates + before)
+            rates = rates * (1.0 - done).reshape(orders.shape)
+        return series.lined_up(orders, self.updates, rates)
+
+    def settle_rounds(self, figures: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
+        """Whole rounds were pushed: ``figures [rounds, N, len(Stat)]``, ``lags [rounds, N]``."""
+        (rounds, workers), steps = lags.shape, self._task.learner.n_step
+        self.updates += lags.size
+        self.env_steps += lags.size * steps
+        self._tally.add_rounds(figures, lags)
+        self._tally.lived_all(np.arange(workers), np.full(workers, steps), rounds)
 
     def _rate_factor(self, episodes: int, env_steps: int, updates: int) -> float:
         exploration = self._task.exploration

@@ -67,13 +67,22 @@ class Tally:
         self.grad_norm_max = max(self.grad_norm_max, float(figures[:, Stat.grad_norm].max()))
         self.lag_histogram += np.bincount(np.minimum(lags, LAG_BINS - 1), minlength=LAG_BINS)
 
-    def lived_all(self, workers: NDArray[np.int64], steps: NDArray[np.int64]) -> None:
-        """Count one window of each of these workers, in none of which a time limit struck."""
+    def add_rounds(self, figures: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
+        """``add_all`` for round after round, ``figures [rounds, pushes, len(Stat)]`` with ``lags [rounds, pushes]``."""
+        self.windows += lags.size
+        # Rounds are added one by one, so that the sums' last bits do not depend on how many come at a time.
+        for sums in figures.sum(axis=1, dtype=np.float64):
+            self.sums += sums
+        self.grad_norm_max = max(self.grad_norm_max, float(figures[..., Stat.grad_norm].max()))
+        self.lag_histogram += np.bincount(np.minimum(lags.ravel(), LAG_BINS - 1), minlength=LAG_BINS)
+
+    def lived_all(self, workers: NDArray[np.int64], steps: NDArray[np.int64], rounds: int = 1) -> None:
+        """Count one window of each of these workers, in none of which a time limit struck, or as many as there were rounds."""
         most = int(workers.max())
         if most >= len(self.worker_windows):
             self._make_room(most + 1)
-        self.worker_windows[workers] += 1
-        self.worker_steps[workers] += steps
+        self.worker_windows[workers] += rounds
+        self.worker_steps[workers] += rounds * steps
 
     def merge(self, other: "Tally") -> None:
         self.windows += other.windows

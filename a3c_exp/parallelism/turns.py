@@ -15,6 +15,8 @@ Order = Literal["shuffled", "fixed"]
 
 _BLOCK = 256
 """Durations of a worker drawn at once."""
+_ROUNDS = 64
+"""Rounds whose order is drawn at once: making a generator costs more than drawing from it."""
 
 
 class Turns(Protocol):
@@ -32,6 +34,9 @@ class Turns(Protocol):
     def skip(self, count: int) -> None:
         """``take`` as often."""
 
+    def rounds(self, count: int) -> NDArray[np.int64] | None:
+        """``[count, N]`` the next turns, where in each round every worker has one and a round begins now; ``None`` elsewhere."""
+
     def state(self) -> dict[str, Any]:
         """Where the sequence stands, in plain values, for a checkpoint."""
 
@@ -47,18 +52,22 @@ class EqualTurns:
     def __init__(self, seed: int, workers: int, order: Order) -> None:
         self._seed, self._workers, self._order = seed, workers, order
         self._taken = 0
-        self._rounds: dict[int, list[int]] = {}
+        self._blocks: dict[int, NDArray[np.int64]] = {}
 
     def at(self, ahead: int = 0) -> int:
         round_, place = divmod(self._taken + ahead, self._workers)
-        return self._round(round_ if self._order == "shuffled" else 0)[place]
+        return int(self._round(round_)[place])
 
-    def _round(self, number: int) -> list[int]:
-        if number not in self._rounds:
-            if len(self._rounds) > 64:
-                self._rounds.clear()
-            self._rounds[number] = stream(self._seed, Purpose.schedule, 0, number).permutation(self._workers).tolist()
-        return self._rounds[number]
+    def _round(self, number: int) -> NDArray[np.int64]:
+        """``[N]`` the workers of a round in turn."""
+        block, row = divmod(number if self._order == "shuffled" else 0, _ROUNDS)
+        if block not in self._blocks:
+            if len(self._blocks) > 3:
+                self._blocks.clear()
+            each = np.tile(np.arange(self._workers), (_ROUNDS, 1))
+            self._blocks[block] = stream(self._seed, Purpose.schedule, 0, block).permuted(each, axis=1)
+        order: NDArray[np.int64] = self._blocks[block][row]
+        return order
 
     def take(self) -> int:
         worker = self.at()
@@ -69,9 +78,13 @@ class EqualTurns:
         round_, place = divmod(self._taken, self._workers)
         found: list[int] = []
         while len(found) < count:
-            found += self._round(round_ if self._order == "shuffled" else 0)[place:]
+            found += self._round(round_)[place:].tolist()
             round_, place = round_ + 1, 0
         return found[:count]
+
+    def rounds(self, count: int) -> NDArray[np.int64] | None:
+        first, place = divmod(self._taken, self._workers)
+        return None if place else np.stack([self._round(first + i) for i in range(count)])
 
     def skip(self, count: int) -> None:
         self._taken += count
@@ -122,6 +135,9 @@ class RandomTurns:
 
     def coming(self, count: int) -> list[int]:
         return [self.at(ahead) for ahead in range(count)]
+
+    def rounds(self, count: int) -> NDArray[np.int64] | None:
+        return None
 
     def skip(self, count: int) -> None:
         for _ in range(count):

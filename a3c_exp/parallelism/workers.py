@@ -114,6 +114,7 @@ class StackedWorkers:
         self._noise = np.zeros((k, n, model.family.noise_size), np.float32)
         self._noise_blocks = np.zeros((k, _NOISE_BLOCK, n, model.family.noise_size), np.float32)
         self._noise_block = np.full(k, -1, np.int64)
+        self._coming_noise: list[NDArray[np.float32]] = []  # of a stretch, the next round's last
         self._everyone = np.arange(k)
 
     def round(self, allowed: NDArray[np.int64]) -> Round:
@@ -140,6 +141,43 @@ class StackedWorkers:
             table = with_norms(figures, norms, limit).cpu().numpy()
         self._spent(began, acted)
         return Round(gradients, table, self._rollout.taken, ended)
+
+    def open_stretch(self, most: int) -> int:
+        """Get ready for rounds of full windows of everybody, one after another: how many can follow, at most so many.
+
+        0 where rounds are not whole pieces of machine code or somebody begins an episode: then nothing was opened.
+        """
+        fused, episodes = self._fused, self.episodes
+        if fused is None or episodes.someone_begins or not episodes.in_episode.all():
+            return 0
+        n, limit = self._task.learner.n_step, self._task.max_episode_steps
+        if limit is not None:
+            most = min(most, (limit - int(episodes.length.max()) - 1) // n)
+        rows = self._rounds % _NOISE_BLOCK
+        count = min(most, _NOISE_BLOCK - int(rows.max()))
+        if count < 1:
+            return 0
+        self._load_noise(np.full(len(rows), True))
+        drawn = self._noise_blocks[self._everyone[:, np.newaxis], rows[:, np.newaxis] + np.arange(count)]
+        self._coming_noise = list(np.ascontiguousarray(drawn.transpose(1, 2, 0, 3)))
+        self._coming_noise.reverse()
+        fused.open(np.full(len(rows), n))
+        return count
+
+    def stretch_round(self) -> tuple[Tensor, NDArray[np.float32], bool]:
+        """The stretch's next round: gradients and figures as ``Round`` has them, and whether an episode ended in it, which
+        makes it the last."""
+        assert self._fused is not None
+        began = time.process_time()
+        gradients, figures = self._fused.again(self._coming_noise.pop())
+        self._rounds += 1
+        self._spent(began, self._fused.acted_at)
+        return gradients, figures, self._fused.someone_ended
+
+    def close_stretch(self, gradients: Tensor, figures: NDArray[np.float32]) -> Round:
+        """End the stretch with its latest round, of which these are the gradients and figures."""
+        assert self._fused is not None
+        return Round(gradients, figures, *self._fused.close())
 
     def _spent(self, began: float, acted: float) -> None:
         self.acting += acted - began
@@ -175,13 +213,17 @@ class StackedWorkers:
         return fused if fused.compile(self.compiler) else None
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:
-        blocks, rows = np.divmod(self._rounds, _NOISE_BLOCK)
-        for k in ((self._noise_block != blocks) & (allowed > 0)).nonzero()[0].tolist():
+        self._load_noise(allowed > 0)
+        self._noise[:] = self._noise_blocks[self._everyone, self._rounds % _NOISE_BLOCK]
+        self._rounds += allowed > 0
+
+    def _load_noise(self, whose: NDArray[np.bool_]) -> None:
+        """Have these workers' noise of the coming round at hand, and of those behind it in the same block."""
+        blocks = self._rounds // _NOISE_BLOCK
+        for k in ((self._noise_block != blocks) & whose).nonzero()[0].tolist():
             generator = stream(self.members[k].seed, Purpose.action, self.members[k].worker, int(blocks[k]))
             self._noise_blocks[k] = draw_noise(self._family, generator, self._noise_blocks.shape[1:3])
             self._noise_block[k] = blocks[k]
-        self._noise[:] = self._noise_blocks[self._everyone, rows]
-        self._rounds += allowed > 0
 
     def _begin_episode(self, k: int) -> int | None:
         if not self._take_ticket(k):

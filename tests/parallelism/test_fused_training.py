@@ -92,3 +92,39 @@ def test_two_seeds_side_by_side_are_each_their_own() -> None:
         alone = Driven(Deterministic(), fused(budget, seed=index)).finish().stop()
         torch.testing.assert_close(both.kind.weights(index), alone.kind.weights(), rtol=1e-4, atol=1e-5)
         assert episodes(both, index) == episodes(alone)
+
+
+@pytest.mark.parametrize(("rolling", "limit"), [(False, None), (True, 13)], ids=["ends", "rolls, with a time limit"])
+def test_books_kept_afterwards_are_the_same_books(rolling: bool, limit: int | None) -> None:
+    """Several trainings in step, whose episodes end at different times; rates that fall; halts in the midst of a round."""
+    task = fused(
+        Budget(max_env_steps=200),
+        num_seeds=2,
+        n_step=2,
+        window_ends_with_episode=not rolling,
+        exploration=Exploration(anneal=Anneal.linear),
+    )
+    task = replace(task, max_episode_steps=limit)
+    ours, theirs = Driven(Deterministic(), task), Driven(Deterministic(), task)
+    assert ours.kind._lockstep is not None
+    done, run = [], ours.kind._lockstep._rounds
+
+    def counted(*given: Any) -> Any:
+        done.append(len(found := run(*given)))
+        return found
+
+    ours.kind._lockstep._rounds = counted  # type: ignore[method-assign]
+    theirs.kind._lockstep = None
+    for driven in (ours, theirs):
+        for stop in (61, 120):
+            while (steps := [driven.kind.counts(i).env_steps for i in range(2)]) and min(steps) < stop:
+                driven.events += driven.kind.advance(30.0, [stop if one < stop else 2**62 for one in steps])
+        driven.finish().stop()
+    assert sum(done) > 3, "hardly a round was done in step"
+    for index in range(2):
+        assert torch.equal(ours.kind.weights(index), theirs.kind.weights(index))
+        assert ours.kind.counts(index) == theirs.kind.counts(index)
+        assert episodes(ours, index) == episodes(theirs, index) != []
+        mine, others = ours.tally(index), theirs.tally(index)
+        for name in ("sums", "lag_histogram", "worker_windows", "worker_steps"):
+            assert getattr(mine, name).tolist() == getattr(others, name).tolist(), name

@@ -34,7 +34,8 @@ def test_a_series_is_its_pushes_one_by_one(optimizer: Optimizer, walked: bool) -
     for order in ([0, 1, 2, 3, 4], [3, 1], [2], [4, 0, 2, 1, 3], [1, 0]):
         gradients = torch.randn(N, P, generator=generator)
         rates = np.array([optimizer.lr * (1 + 0.1 * i) for i in range(len(order))])
-        series.push(ours[0], ours[1], gradients, ours[2], np.array(order), updates, rates)
+        (calls,) = series.lined_up(np.array([order]), updates, rates[np.newaxis])
+        series.push(ours[0], ours[1], gradients, ours[2], calls)
         for worker, rate in zip(order, rates.tolist(), strict=True):
             optimizer.step(theirs[0], gradients[worker], theirs[1], updates, rate)
             theirs[2][worker] = theirs[0]
@@ -45,10 +46,22 @@ def test_a_series_is_its_pushes_one_by_one(optimizer: Optimizer, walked: bool) -
 
 def test_more_workers_than_one_call_takes_push_in_several() -> None:
     series = PushSeries(SGD(1.0), 40, 2)
-    assert series.most < 40
+    assert series.most < 38
     weights, own = torch.zeros(2), torch.zeros(40, 2)
-    order = np.arange(39, 39 - series.most, -1)
-    series.push(weights, torch.zeros(0, 2), torch.ones(40, 2), own, order, 0, np.ones(series.most))
-    assert weights.tolist() == [-series.most] * 2
-    assert own[39].tolist() == [-1.0, -1.0], "the first to push pulls what its own push left"
-    assert own[0].tolist() == [0.0, 0.0], "who did not push does not pull"
+    order = np.arange(39, 1, -1)
+    (calls,) = series.lined_up(order[np.newaxis], 0, np.ones((1, 38)))
+    assert len(calls) > 1
+    series.push(weights, torch.zeros(0, 2), torch.ones(40, 2), own, calls)
+    assert weights.tolist() == [-38.0] * 2
+    assert own[:, 0].tolist() == [0.0, 0.0, *range(-38, 0)], "each pulls what its own push left, and none who did not push"
+
+
+def test_series_lined_up_together_are_those_lined_up_one_after_another() -> None:
+    """Their places in Adam's bias correction, above all."""
+    series, rates = PushSeries(OPTIMIZERS["adam"], N, P), np.linspace(1e-3, 1e-2, 3 * N).reshape(3, N)  # type: ignore[arg-type]
+    orders = np.stack([np.roll(np.arange(N), i) for i in range(3)])
+    together = series.lined_up(orders, 7, rates)
+    for i, calls in enumerate(together):
+        (alone,) = series.lined_up(orders[i : i + 1], 7 + i * N, rates[i : i + 1])
+        for one, other in zip(calls[0], alone[0], strict=True):
+            assert torch.equal(one, other)
