@@ -1,8 +1,8 @@
-"""Rounds of several trainings in which nothing is to be decided: computed and pushed one after another, the books kept afterwards.
+"""Rounds in which nothing is to be decided: computed and pushed one after another, and the books of them all kept afterwards.
 
-Most rounds are alike: everybody lives a full window, nobody's episode ends, and no bound, evaluation or checkpoint falls due. What
-happens to the books in such a round is known beforehand, and to keep them would take longer than the round. They come out as
-if it had been done, bit for bit.
+Most rounds are alike: everybody lives a full window, nobody's episode ends, and no bound, evaluation or checkpoint falls due.
+What happens to the books in such a round is known beforehand, and to keep them would take longer than the round. They come out
+as if it had been done, bit for bit.
 """
 
 import time

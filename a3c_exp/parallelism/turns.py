@@ -35,7 +35,7 @@ class Turns(Protocol):
         """``take`` as often."""
 
     def rounds(self, count: int) -> NDArray[np.int64] | None:
-        """``[count, N]`` the next turns, where in each round every worker has one and a round begins now; ``None`` elsewhere."""
+        """``[count, N]`` the next turns, where every worker has one a round and a round begins now; ``None`` elsewhere."""
 
     def state(self) -> dict[str, Any]:
         """Where the sequence stands, in plain values, for a checkpoint."""
