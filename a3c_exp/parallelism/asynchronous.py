@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, Notice, TallyE
 from a3c_exp.parallelism.ledger import Command, Ledger, Slot
 from a3c_exp.parallelism.supervisor import Death, StartMethod, Supervisor, too_many
 from a3c_exp.parallelism.worker_process import Crash, NonFinite, Placement
-from a3c_exp.parallelism.workers import compile_ahead
+from a3c_exp.parallelism.workers import StackedWorkers, compile_ahead
 
 STOP_SECONDS = 3.0
 """How long processes may take to end when told to, before they are killed."""
@@ -90,6 +91,10 @@ class Asynchronous(ABC):
     def _prepare(self, task: Task, state: TrainingState, folder: Path) -> tuple[Callable[..., None], Callable[..., Any]]:
         """Make what processes share; returns a process's entry, and what gives its arguments for an index."""
 
+    def _compile(self, task: Task, workers: StackedWorkers) -> None:
+        """Make what machine code a process that hosts these workers needs beside theirs: by default none."""
+        return None
+
     @abstractmethod
     def _read(self) -> tuple[Tensor, Tensor]:
         """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]`` while processes run."""
@@ -144,7 +149,7 @@ class Asynchronous(ABC):
         self._shares = [part.tolist() for part in np.array_split(np.arange(task.workers), self.cores(task.workers))]
         notices: list[Event] = []
         if task.compile:
-            compiler = compile_ahead(task, sorted({len(share) for share in self._shares}))
+            compiler = compile_ahead(task, sorted({len(share) for share in self._shares}), partial(self._compile, task))
             notices.append(Notice(compiler.told()))
             task = replace(task, compile=not compiler.failures)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_")

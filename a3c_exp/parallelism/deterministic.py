@@ -10,7 +10,6 @@ from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.types import TrainingState
-from a3c_exp.optimizers.base import PureOptimizer
 from a3c_exp.parallelism.base import Event, Task
 from a3c_exp.parallelism.in_process import InProcess
 from a3c_exp.parallelism.lags import Lags
@@ -95,13 +94,9 @@ class Deterministic(InProcess):
 
     def _push_series_of(self, task: Task) -> PushSeries | None:
         """Pushes that follow each other as machine code, where they are many and can be had."""
-        compiler = self.workers.compiler
         # With random speeds few pushes follow each other without a window between them, and a set lag looks at each.
-        together = self._speeds == "equal" and not self._lags.are_set and self.workers.stackable
-        if compiler is None or not together or not isinstance(task.optimizer, PureOptimizer):
-            return None
-        series = PushSeries(task.optimizer, task.workers, self.workers.layout.size)
-        return series if series.compile(compiler) else None
+        together = self._speeds == "equal" and not self._lags.are_set
+        return PushSeries.of(self.workers, task.optimizer, task.workers) if together else None
 
     def _turns(self, seed: int, workers: int) -> Turns:
         if self._speeds == "equal":

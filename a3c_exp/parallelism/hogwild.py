@@ -11,8 +11,10 @@ from a3c_exp.parallelism import hogwild_worker
 from a3c_exp.parallelism.asynchronous import Asynchronous
 from a3c_exp.parallelism.base import Task
 from a3c_exp.parallelism.ledger import Slot
+from a3c_exp.parallelism.push_series import PushSeries
 from a3c_exp.parallelism.shared_weights import SharedWeights, WeightBlock
 from a3c_exp.parallelism.supervisor import StartMethod
+from a3c_exp.parallelism.workers import StackedWorkers
 
 
 class Hogwild(Asynchronous):
@@ -51,6 +53,9 @@ class Hogwild(Asynchronous):
         block = WeightBlock.create(state.weights, state.optimizer_state, folder / "lock", self._lock, self._lock_timeout)
         self._shared = SharedWeights(block, self._ledger, None, task.optimizer)
         return hogwild_worker.main, lambda index: (task, self._placement(index), block, self._ledger)
+
+    def _compile(self, task: Task, workers: StackedWorkers) -> None:
+        PushSeries.of(workers, task.optimizer, len(workers.members))
 
     def _read(self) -> tuple[Tensor, Tensor]:
         return self._shared.read()

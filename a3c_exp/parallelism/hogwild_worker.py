@@ -10,6 +10,7 @@ import numpy as np
 from a3c_exp.core.choices import Anneal
 from a3c_exp.parallelism.base import TallyEvent, Task
 from a3c_exp.parallelism.ledger import Ledger
+from a3c_exp.parallelism.push_series import Call, PushSeries
 from a3c_exp.parallelism.shared_weights import SharedWeights, WeightBlock
 from a3c_exp.parallelism.tally import REPORT_SECONDS, Tally
 from a3c_exp.parallelism.worker_process import Placement, WorkerProcess, inside
@@ -28,14 +29,18 @@ class HogwildWorkers(WorkerProcess):
         block = replace(block, timeout=placement.lock_timeout)
         self._shared = SharedWeights(block, ledger, placement.slot, task.optimizer)
         super().__init__(task, placement, ledger, self._shared.lock, pipe)
-        self._rates = [task.lr(task.seed, worker) for worker in placement.ids]
+        self._rates = np.array([task.lr(task.seed, worker) for worker in placement.ids])
         self._numbers = np.array(self._ids)
-        self._pulled_at = [0] * len(self._ids)
+        self._pulled_at = np.zeros(len(self._ids), np.int64)
+        self._series = PushSeries.of(self._workers, task.optimizer, len(self._ids))
+        self._calls: Sequence[Call] = ()
+        if self._series is not None:
+            (self._calls,) = self._series.lined_up(np.arange(len(self._ids))[np.newaxis], 0, self._rates[np.newaxis])
         self._tally = Tally()
         self._tally_due = 0.0
 
     def _begin(self) -> None:
-        self._pulled_at = [self._shared.pull(own) for own in self._workers.weights]
+        self._pulled_at[:] = [self._shared.pull(own) for own in self._workers.weights]
 
     def run(self) -> None:
         super().run()
@@ -44,14 +49,15 @@ class HogwildWorkers(WorkerProcess):
     def _exchange(self, done: Round, sound: Sequence[int]) -> None:
         if not len(sound):
             return
-        workers, shared = self._workers, self._shared
-        factor, lags = self._rate_factor(), []
-        for k in sound:
-            own = workers.weights[k]
-            lag, self._pulled_at[k] = shared.push_and_pull(done.gradients[k], own, self._pulled_at[k], factor * self._rates[k])
-            lags.append(lag)
-        order = np.array(sound)
-        self._tally.add_all(done.figures[order], np.array(lags))
+        shared, own, pulled_at = self._shared, self._workers.weights, self._pulled_at
+        rates, order = self._rate_factor() * self._rates, np.array(sound)
+        if self._series is not None and len(sound) == len(self._ids):
+            lags = shared.push_all_and_pull(self._series, self._calls, done.gradients, own, pulled_at, rates)
+        else:
+            lags = np.zeros(len(sound), np.int64)
+            for i, k in enumerate(sound):
+                lags[i], pulled_at[k] = shared.push_and_pull(done.gradients[k], own[k], int(pulled_at[k]), float(rates[k]))
+        self._tally.add_all(done.figures[order], lags)
         self._tally.lived_all(self._numbers[order], done.steps[order])
         self._tally.truncated += len({one.worker for one in done.ended if one.end == "truncated"} & set(sound))
 

@@ -197,8 +197,8 @@ class InProcess(ABC):
             yield Notice(self.workers.compiler.told())
 
     def _act(self, until: Sequence[int], deadline: float) -> bool:
-        """Bring windows to be pushed; false if nobody can act. Whoever can do several rounds at once, pushes included, overrides
-        it: none of those pushes may bring a training's steps to ``until``, and it stops at ``deadline``, on the clock."""
+        """Bring windows to be pushed; false if nobody can act. Whoever can do several rounds at once, with their pushes,
+        overrides it: none of those pushes may bring a training's steps to ``until``; ``deadline`` is on ``time.monotonic()``."""
         return self._round()
 
     def _round(self) -> bool:

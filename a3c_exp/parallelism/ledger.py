@@ -47,7 +47,8 @@ class Ledger:
     """Named views of two shared int64 tensors.
 
     Attributes:
-        control: ``[4]`` command, version of the weights, owner of the lock (a process id), number of the last barrier.
+        control: ``[4]`` command, updates and copy in use of locked weights, owner of the lock (a process id), number of the
+            last barrier.
         slots: ``[processes, len(Slot)]``.
         workers: ``[2, N]`` each worker's windows begun and episodes begun.
         budget: what may be taken in all.

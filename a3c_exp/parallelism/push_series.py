@@ -10,7 +10,8 @@ from torch import Tensor
 
 from a3c_exp.core.compiling import Compiled, Compiler
 from a3c_exp.core.stacking import compiled_for
-from a3c_exp.optimizers.base import PureOptimizer
+from a3c_exp.optimizers.base import Optimizer, PureOptimizer
+from a3c_exp.parallelism.workers import StackedWorkers
 
 _MOST = 16
 """Pushes of one call; a longer series takes several. What is compiled grows with it."""
@@ -35,6 +36,15 @@ class PushSeries:
         self._size, self._workers = size, workers
         self._none = torch.zeros(1, 1)  # no weights of which views would be kept
         self._run: Compiled = self._uncompiled
+
+    @classmethod
+    def of(cls, workers: StackedWorkers, optimizer: Optimizer, each: int) -> "PushSeries | None":
+        """As machine code for trainings of ``each`` of these workers, all with weights of their own; ``None`` if that cannot be
+        had."""
+        if workers.compiler is None or not workers.stackable or not isinstance(optimizer, PureOptimizer):
+            return None
+        series = cls(optimizer, each, workers.layout.size)
+        return series if series.compile(workers.compiler) else None
 
     def compile(self, compiler: Compiler) -> bool:
         """Make machine code of it; false if that cannot be had."""
@@ -76,6 +86,14 @@ class PushSeries:
         told = list(zip(*(torch.from_numpy(array).unbind() for array in flat), strict=True))
         return [told[i : i + calls] for i in range(0, len(told), calls)]
 
+    def recounted(self, series: Sequence[Call], updates: int, rates: NDArray[np.float64]) -> Sequence[Call]:
+        """The same series in another place, changed in place: ``updates`` before it, and ``rates [count]`` of its pushes."""
+        numbers = self._optimizer.coefficients(updates + np.arange(len(rates)), rates)
+        for i, (*_, coefficients) in enumerate(series):
+            part = numbers[:, i * self._most : (i + 1) * self._most]
+            coefficients.numpy()[:, : part.shape[1]] = part
+        return series
+
     def push(self, weights: Tensor, state: Tensor, gradients: Tensor, own: Tensor, series: Sequence[Call]) -> None:
         """Push in order. Call in inference mode.
 
@@ -111,6 +129,6 @@ class PushSeries:
         pushed = (place >= 0).unsqueeze(1)
         own.copy_(torch.where(pushed, torch.stack(pulled).index_select(0, place.clamp(min=0)), own))
         weights.copy_(now)
-        if kept:
-            state.copy_(torch.stack(kept))
+        for row, last in zip(state.unbind(), kept, strict=True):
+            row.copy_(last)
         return ()

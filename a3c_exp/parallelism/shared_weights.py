@@ -2,16 +2,23 @@
 
 import contextlib
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.core.errors import LockTimeoutError
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.ledger import Ledger, Slot
 from a3c_exp.parallelism.lock import OwnedLock
+from a3c_exp.parallelism.push_series import Call, PushSeries
+
+_Push = Callable[[Tensor, Tensor, int], None]
+"""Writes weights ``[P]`` and optimiser state ``[rows, P]`` in place, before which so many updates were made."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,8 @@ class WeightBlock:
     """What crosses to the processes: the memory, and whether it is guarded.
 
     With a lock there are two copies of weights and optimiser state. A push writes the copy that is not in use and then
-    switches with one store, so a process that is killed in the middle of a push leaves the weights exactly as they were.
+    switches with one store, so a process that is killed in the middle of a push leaves the weights exactly as they were. That
+    store holds which copy is in use, in the lowest bit, and the number of updates, in those above it.
     Without a lock (Recht et al. 2011, arXiv:1106.5730) there is one copy, written in place: two processes that write at the
     same moment can lose single elements of a push, and one that is killed while writing leaves that push half applied, each
     element either with it or without it.
@@ -74,7 +82,7 @@ class SharedWeights:
     def updates(self) -> int:
         """Updates of the shared weights so far, each counted once, also when several processes push at the same time."""
         if self._locked:
-            return self._ledger.base_updates + int(self._control[1])
+            return self._ledger.base_updates + (int(self._control[1]) >> 1)
         return self._ledger.base_updates + int(self._table[:, Slot.pushes].sum())
 
     def pull(self, into: Tensor) -> int:
@@ -83,8 +91,42 @@ class SharedWeights:
             into.copy_(self._memory[0, 0])
             return self.updates()
         with self.lock:
-            into.copy_(self._memory[self._control[1] % 2, 0])
+            into.copy_(self._memory[self._control[1] & 1, 0])
             return self.updates()
+
+    def push_all_and_pull(
+        self,
+        series: PushSeries,
+        calls: Sequence[Call],
+        gradients: Tensor,
+        own: Tensor,
+        pulled_at: NDArray[np.int64],
+        rates: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """Apply the gradients of this process's K workers one after another, each of whom pulls after its own push, in one pass
+        over memory.
+
+        Args:
+            series, calls: that make these pushes, in the workers' order.
+            gradients: ``[K, P]``.
+            own: ``[K, P]`` receive the new weights.
+            pulled_at: ``[K]`` what the last pulls stood at; written over.
+            rates: ``[K]`` learning rates.
+
+        Returns:
+            The policy lags ``[K]``.
+        """
+        count = len(rates)
+
+        def push(weights: Tensor, state: Tensor, before: int) -> None:
+            with torch.inference_mode():
+                series.push(weights, state, gradients, own, series.recounted(calls, before, rates))
+
+        before, _ = self._locked_push(push, count) if self._locked else self._free_push(push, count)
+        numbers = before + np.arange(count)
+        lags: NDArray[np.int64] = numbers - pulled_at
+        pulled_at[:] = numbers + 1
+        return lags
 
     def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float | None = None) -> tuple[int, int]:
         """Apply a gradient ``[P]`` once, then pull.
@@ -98,35 +140,40 @@ class SharedWeights:
         Returns:
             The policy lag of this push, in updates, and the update that ``into`` stands at.
         """
-        push = self._push_locked if self._locked else self._push_free
-        return push(gradient, into, pulled_at, self._optimizer.lr if lr is None else lr)
+        rate = self._optimizer.lr if lr is None else lr
 
-    def _push_locked(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float) -> tuple[int, int]:
+        def push(weights: Tensor, state: Tensor, before: int) -> None:
+            self._optimizer.step(weights, gradient, state, before, rate)
+            into.copy_(weights)
+
+        before, after = self._locked_push(push, 1) if self._locked else self._free_push(push, 1)
+        return before - pulled_at, after
+
+    def _locked_push(self, push: _Push, count: int) -> tuple[int, int]:
+        """Make so many updates; how many there were before and are now."""
         with self.lock:
-            version = int(self._control[1])
-            before = self._ledger.base_updates + version
-            new = self._memory[(version + 1) % 2]
-            new.copy_(self._memory[version % 2])
-            self._optimizer.step(new[0], gradient, new[1:], before, lr)
-            self._control[1] = version + 1  # the one store that makes the push happen
-            self._table[self._slot, Slot.pushes] += 1
-            into.copy_(new[0])
-            return before - pulled_at, before + 1
+            word = int(self._control[1])
+            before, used = self._ledger.base_updates + (word >> 1), word & 1
+            new = self._memory[1 - used]
+            new.copy_(self._memory[used])
+            push(new[0], new[1:], before)
+            self._control[1] = ((word >> 1) + count) << 1 | (1 - used)  # the one store that makes it happen
+            self._table[self._slot, Slot.pushes] += count
+            return before, before + count
 
-    def _push_free(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float) -> tuple[int, int]:
+    def _free_push(self, push: _Push, count: int) -> tuple[int, int]:
         row, begun, ended = self._table[self._slot], self._table[:, Slot.push_begun], self._table[:, Slot.push_ended]
         before = self.updates()
         finished = int(ended.sum())
-        row[Slot.push_begun] += 1
+        row[Slot.push_begun] += count
         started = int(begun.sum())
         copy = self._memory[0]
-        self._optimizer.step(copy[0], gradient, copy[1:], before, lr)
-        alone = started == finished + 1 and int(begun.sum()) == started
-        row[Slot.push_ended] += 1
-        row[Slot.pushes] += 1
-        row[Slot.overlapping] += not alone
-        into.copy_(copy[0])
-        return before - pulled_at, self.updates()
+        push(copy[0], copy[1:], before)
+        alone = started == finished + count and int(begun.sum()) == started
+        row[Slot.push_ended] += count
+        row[Slot.pushes] += count
+        row[Slot.overlapping] += 0 if alone else count
+        return before, self.updates()
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]``."""
@@ -138,9 +185,9 @@ class SharedWeights:
 
     def _copy(self) -> tuple[Tensor, Tensor]:
         while True:
-            version = int(self._control[1])  # stays 0 without a lock
-            copy = self._memory[version % len(self._memory)].clone()
-            if int(self._control[1]) == version:  # else a push may have begun to write over what was being read
+            word = int(self._control[1])  # stays 0 without a lock
+            copy = self._memory[word & 1].clone()
+            if int(self._control[1]) == word:  # else a push may have begun to write over what was being read
                 return copy[0], copy[1:]
 
     def close(self) -> None:

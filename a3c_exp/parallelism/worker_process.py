@@ -158,7 +158,8 @@ class WorkerProcess(Obedient, ABC):
         done = self._workers.round(allowed)
         self._row[Slot.stepping] = 1
         acted = done.steps.nonzero()[0].tolist()
-        spoilt = next((k for k in acted if not np.isfinite(done.figures[k]).all()), None)
+        finite: NDArray[np.bool_] = np.isfinite(done.figures).all(axis=1)
+        spoilt = None if finite.all() else next((k for k in acted if not finite[k]), None)
         self._exchange(done, acted if spoilt is None else acted[: acted.index(spoilt)])
         if spoilt is not None:
             self._report_non_finite(spoilt, done.figures[spoilt])

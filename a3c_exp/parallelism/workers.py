@@ -240,9 +240,9 @@ class StackedWorkers:
         self.envs.close()
 
 
-def compile_ahead(task: Task, sizes: Iterable[int]) -> Compiler:
+def compile_ahead(task: Task, sizes: Iterable[int], beside: Callable[[StackedWorkers], object]) -> Compiler:
     """Live one window with each number of workers, so that machine code lies ready for processes that will host as many:
-    they must show life every few seconds, which nobody can who compiles."""
+    they must show life every few seconds, which nobody can who compiles. What else they need, ``beside`` makes for them."""
     compiler = Compiler()
     for k in sizes:
         members = [Member(task.seed, worker) for worker in range(k)]
@@ -250,6 +250,7 @@ def compile_ahead(task: Task, sizes: Iterable[int]) -> Compiler:
         workers = StackedWorkers(task, members, rounds, begun, lambda _: True, compiler=compiler)
         try:
             workers.round(np.full(k, task.learner.n_step))
+            beside(workers)
         finally:
             workers.close()
     return compiler

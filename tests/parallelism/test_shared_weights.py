@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.ledger import Slot
+from a3c_exp.parallelism.push_series import PushSeries
 from a3c_exp.parallelism.shared_weights import SharedWeights
 from tests.parallelism.pushing import block_for, ended, ledger_for, push_alone, push_together
 
@@ -131,3 +133,34 @@ def test_the_policy_lag_is_not_guessed(tmp_path: Path, locked: bool) -> None:
     assert torch.equal(own, torch.full((P,), 4.0)), "a push is followed by a pull, with the others' pushes in it"
     assert theirs.push_and_pull(one, other, at) == (1, 1005)
     assert ours.updates() == theirs.updates() == 1005
+
+
+@pytest.mark.parametrize("locked", [False, True], ids=["lock free", "locked"])
+def test_pushes_in_one_pass_are_the_same_pushes_one_by_one(locked: bool, tmp_path: Path) -> None:
+    """An even number at once, which must not put the wrong copy in use; others' pushes before, between and behind."""
+    workers, adam, generator = 4, Adam(1e-2, (0.96, 0.999)), torch.Generator().manual_seed(0)
+    gradients, rates = torch.randn(3, workers, P, generator=generator), np.array([1e-2, 2e-2, 3e-3, 1e-2])
+    series = PushSeries(adam, workers, P)
+    (calls,) = series.lined_up(np.arange(workers)[np.newaxis], 0, rates[np.newaxis])
+    found = []
+    for at_once in (True, False):
+        folder = tmp_path / str(at_once)
+        folder.mkdir()
+        block, ledger = block_for(torch.ones(P), torch.zeros(2, P), folder, locked=locked), ledger_for(2)
+        ours, other = (SharedWeights(block, ledger, slot, adam) for slot in range(2))
+        own, elsewhere, lags = torch.zeros(workers, P), torch.zeros(P), []
+        pulled_at = np.array([ours.pull(row) for row in own])
+        for gradient in gradients:
+            other.push_and_pull(gradient[0], elsewhere, 0)
+            if at_once:
+                lags.append(ours.push_all_and_pull(series, calls, gradient, own, pulled_at, rates).tolist())
+                continue
+            lags.append([])
+            for k in range(workers):
+                lag, pulled_at[k] = ours.push_and_pull(gradient[k], own[k], int(pulled_at[k]), rates[k])
+                lags[-1].append(lag)
+        pushes = ledger.table[:, [Slot.pushes, Slot.push_begun, Slot.push_ended, Slot.overlapping]].tolist()
+        found.append((torch.stack([*own, ours.read()[0], *ours.read()[1]]), ours.updates(), lags, pulled_at.tolist(), pushes))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-6)
+    assert found[0][1:] == found[1][1:]
+    assert found[0][1] == 15
