@@ -93,7 +93,7 @@ class Asynchronous(ABC):
 
     def _compile(self, task: Task, workers: StackedWorkers) -> None:
         """Make what machine code a process that hosts these workers needs beside theirs: by default none."""
-        return None
+        return
 
     @abstractmethod
     def _read(self) -> tuple[Tensor, Tensor]:

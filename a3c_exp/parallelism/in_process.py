@@ -198,7 +198,7 @@ class InProcess(ABC):
 
     def _act(self, until: Sequence[int], deadline: float) -> bool:
         """Bring windows to be pushed; false if nobody can act. Whoever can do several rounds at once, with their pushes,
-        overrides it: none of those pushes may bring a training's steps to ``until``; ``deadline`` is on ``time.monotonic()``."""
+        overrides it: none of them may bring a training's steps to ``until``; ``deadline`` is on ``time.monotonic()``."""
         return self._round()
 
     def _round(self) -> bool:
