@@ -4,8 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from a3c_exp.core.choices import Anneal
 from a3c_exp.parallelism.base import TallyEvent, Task
@@ -37,6 +39,7 @@ class HogwildWorkers(WorkerProcess):
         if self._series is not None:
             (self._calls,) = self._series.lined_up(np.arange(len(self._ids))[np.newaxis], 0, self._rates[np.newaxis])
         self._tally = Tally()
+        self._kept: list[tuple[NDArray[Any], ...]] = []  # figures, lags, workers and steps of pushes not in the tally yet
         self._tally_due = 0.0
 
     def _begin(self) -> None:
@@ -45,6 +48,9 @@ class HogwildWorkers(WorkerProcess):
     def run(self) -> None:
         super().run()
         self._send_tally(time.monotonic())
+
+    def _live(self, allowed: NDArray[np.int64]) -> Round:
+        return self._workers.round_unbooked(allowed)
 
     def _exchange(self, done: Round, sound: Sequence[int]) -> None:
         if not len(sound):
@@ -57,9 +63,9 @@ class HogwildWorkers(WorkerProcess):
             lags = np.zeros(len(sound), np.int64)
             for i, k in enumerate(sound):
                 lags[i], pulled_at[k] = shared.push_and_pull(done.gradients[k], own[k], int(pulled_at[k]), float(rates[k]))
-        self._tally.add_all(done.figures[order], lags)
-        self._tally.lived_all(self._numbers[order], done.steps[order])
-        self._tally.truncated += len({one.worker for one in done.ended if one.end == "truncated"} & set(sound))
+        self._kept.append((done.figures[order], lags, self._numbers[order], done.steps[order]))
+        if done.ended:
+            self._tally.truncated += len({one.worker for one in done.ended if one.end == "truncated"} & set(sound))
 
     def _settle(self, done: Round) -> None:
         self._ledger.settle_steps(self._slot, int(done.steps.sum()))
@@ -78,7 +84,16 @@ class HogwildWorkers(WorkerProcess):
         done = self._task.budget.fraction(ledger.episodes(), ledger.env_steps(), self._shared.updates())
         return self._task.exploration.factor(done)
 
+    def _count(self) -> None:
+        """Enter what was kept in the tally: cheaper for many rounds at once."""
+        if self._kept:
+            figures, lags, workers, steps = (np.concatenate(column) for column in zip(*self._kept, strict=True))
+            self._tally.add_all(figures, lags)
+            self._tally.lived_all(workers, steps)
+            self._kept.clear()
+
     def _send_tally(self, now: float) -> None:
+        self._count()
         if self._tally.windows:
             self._pipe.send(TallyEvent(self._tally))
         self._tally = Tally()

@@ -77,12 +77,14 @@ class Tally:
         self.lag_histogram += np.bincount(np.minimum(lags.ravel(), LAG_BINS - 1), minlength=LAG_BINS)
 
     def lived_all(self, workers: NDArray[np.int64], steps: NDArray[np.int64], rounds: int = 1) -> None:
-        """Count one window of each of these workers, in none of which a time limit struck, or as many as there were rounds."""
+        """Count a window of each of these workers, who may be named more than once, in none of which a time limit struck; or as
+        many as there were rounds."""
         most = int(workers.max())
         if most >= len(self.worker_windows):
             self._make_room(most + 1)
-        self.worker_windows[workers] += rounds
-        self.worker_steps[workers] += rounds * steps
+        count = len(self.worker_windows)
+        self.worker_windows += rounds * np.bincount(workers, minlength=count)
+        np.add.at(self.worker_steps, workers, rounds * steps)
 
     def merge(self, other: "Tally") -> None:
         self.windows += other.windows

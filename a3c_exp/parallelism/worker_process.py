@@ -128,6 +128,10 @@ class WorkerProcess(Obedient, ABC):
     def _begin(self) -> None:
         """Bring all rows of ``workers.weights`` to the shared weights, before the first round."""
 
+    def _live(self, allowed: NDArray[np.int64]) -> Round:
+        """A round of windows."""
+        return self._workers.round(allowed)
+
     @abstractmethod
     def _exchange(self, done: Round, sound: Sequence[int]) -> None:
         """Push these workers' gradients in this order, and give each the weights that come after its own push."""
@@ -155,10 +159,10 @@ class WorkerProcess(Obedient, ABC):
             self._round(allowed)
 
     def _round(self, allowed: NDArray[np.int64]) -> None:
-        done = self._workers.round(allowed)
+        done = self._live(allowed)
         self._row[Slot.stepping] = 1
         acted = done.steps.nonzero()[0].tolist()
-        finite: NDArray[np.bool_] = np.isfinite(done.figures).all(axis=1)
+        finite = np.atleast_1d(np.isfinite(done.figures).all(axis=1))
         spoilt = None if finite.all() else next((k for k in acted if not finite[k]), None)
         self._exchange(done, acted if spoilt is None else acted[: acted.index(spoilt)])
         if spoilt is not None:

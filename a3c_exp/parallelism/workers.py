@@ -179,6 +179,21 @@ class StackedWorkers:
         assert self._fused is not None
         return Round(gradients, figures, *self._fused.close())
 
+    def round_unbooked(self, allowed: NDArray[np.int64]) -> Round:
+        """``round``, but the environments' observations and the books are only right after one in which an episode ended or
+        that not everybody lived in full: for whoever looks at them at no other time."""
+        full = bool((allowed == self._task.learner.n_step).all())
+        if not full and self._coming_noise and self._fused is not None:
+            self._coming_noise.clear()
+            self._fused.close()
+        if not full or not (self._coming_noise or self.open_stretch(_NOISE_BLOCK)):
+            return self.round(allowed)
+        gradients, figures, someone_ended = self.stretch_round()
+        if self._coming_noise and not someone_ended:
+            return Round(gradients, figures, allowed, ())
+        self._coming_noise.clear()
+        return self.close_stretch(gradients, figures)
+
     def _spent(self, began: float, acted: float) -> None:
         self.acting += acted - began
         self.learning += time.process_time() - acted
