@@ -23,8 +23,10 @@ from benchmarks.scaling_points import Point, all_series, unique
 from benchmarks.scaling_record import (
     NAME,
     Result,
+    as_markdown,
     as_text,
     carry_over,
+    figure_path,
     keep_aside,
     new_result,
     read,
@@ -36,6 +38,7 @@ from benchmarks.scaling_run import PointRuns
 DOCS = machine.ROOT / "docs"
 PAGE = DOCS / "speed.md"
 ALL = all_series()
+REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -134,16 +137,21 @@ def main(words: Sequence[str]) -> int:
     if not results:
         _say(f"there is no {NAME}.json in {arguments.out}; measure first: python -m benchmarks {NAME}")
         return 2
-    write(results, arguments.out)
-    for result in results.values():
-        print(f"\n{as_text(result)}", flush=True)
+    print(f"\n{as_text(results)}", flush=True)
     try:
-        _draw(results, [arguments.out, *([DOCS / "figures"] if arguments.write_docs else [])])
+        drawn = scaling_figures.draw(results)
     except A3CError as error:
         _say(str(error))
         return 2
+    _put(drawn, arguments.out)
+    write(results, arguments.out)
     if arguments.write_docs:
-        readme.write(arguments.out, [NAME], PAGE)
+        if few := [name for name, result in results.items() if not result.repeats.isdigit() or int(result.repeats) < REPEATS]:
+            _say(f"docs/ is left as it was: fewer than {REPEATS} repeats of {', '.join(few)}; measure those again with --only")
+            return 2
+        _put(drawn, DOCS / "figures")
+        tables = as_markdown(results, {name: f"figures/{figure_path(DOCS, name).name}" for name in drawn})
+        PAGE.write_text(readme.fill(PAGE.read_text(), tables))
     asked = [results[name] for name in arguments.only if name in results]
     return int(any(row.failure for result in asked for row in result.rows))
 
@@ -152,8 +160,7 @@ def _measured(plan: Plan, before: Mapping[str, Result], out: Path, seconds: floa
     """The earlier results with those of the plan's series in their places."""
     environment, command = machine.environment(), machine.command()
     new = {name: new_result(ALL[name], seconds, command, environment) for name in plan.series}
-    results = {name: new.get(name) or before.get(name) for name in ALL}
-    known = {name: result for name, result in results.items() if result is not None}
+    known = {name: (new.get(name) or before[name]) for name in (*ALL, *before) if name in new or name in before}
     if aside := keep_aside(out, [name for name in new if name in before], datetime.now()):
         _say(f"some of it was measured before; that stays in {aside}")
 
@@ -169,11 +176,10 @@ def _measured(plan: Plan, before: Mapping[str, Result], out: Path, seconds: floa
     return known
 
 
-def _draw(results: Mapping[str, Result], folders: Sequence[Path]) -> None:
-    for name, svg in scaling_figures.draw(results).items():
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{NAME}_{name}.svg").write_text(svg)
+def _put(figures: Mapping[str, str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, svg in figures.items():
+        figure_path(folder, name).write_text(svg)
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -181,7 +187,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         prog=f"python -m benchmarks {NAME}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default=",".join(ALL), help=f"series, with commas between: {', '.join(ALL)}; all without")
-    parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats (5); fewer only to try it out")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="interleaved repeats (5); fewer only to try it out")
     parser.add_argument("--seconds", type=float, default=2.5, help="length of the measured part of a run (2.5)")
     parser.add_argument("--minutes", type=float, default=40.0, help="begin no repeat that would last beyond so many (40)")
     parser.add_argument(
@@ -199,8 +205,8 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         parser.error(f"--only {','.join(unknown)} is none of the series {', '.join(ALL)}; such as --only workers,seeds")
     if arguments.repeats < 1 or arguments.seconds <= 0 or arguments.minutes <= 0:
         parser.error("--repeats must be at least 1, --seconds and --minutes more than 0, such as --repeats 5 --seconds 2.5")
-    if arguments.write_docs and not arguments.draw and arguments.repeats < 5:
-        parser.error("--write-docs wants medians of at least 5 repeats; leave --repeats out or raise it")
+    if arguments.write_docs and not arguments.draw and arguments.repeats < REPEATS:
+        parser.error(f"--write-docs wants medians of at least {REPEATS} repeats; leave --repeats out or raise it")
     if arguments.write_docs:
         readme.fill(PAGE.read_text() if PAGE.exists() else "", "")  # before half an hour of measuring: is there a place?
     return arguments

@@ -1,6 +1,7 @@
 """The curves of the scaling benchmark, as SVG in the style of the reports' figures."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def draw(results: Mapping[str, Result]) -> dict[str, str]:
     found = {}
     for name, result in results.items():
         if result.axis and any(row.measured for row in result.rows):
-            found[name] = panels.files(panels.styled(lambda name=name, result=result: _curves(name, result)))[0]
+            found[name] = panels.files(panels.styled(partial(_curves, name, result)))[0]
     pairs = [
         (row.line, result.ratios(row))
         for result in results.values()
@@ -33,7 +34,7 @@ def draw(results: Mapping[str, Result]) -> dict[str, str]:
         if row.against and result.ratios(row)
     ]
     if pairs:
-        found["processes"] = panels.files(panels.styled(lambda: _pairs(pairs)))[0]
+        found["processes"] = panels.files(panels.styled(partial(_pairs, pairs)))[0]
     return found
 
 
@@ -53,7 +54,9 @@ def _curves(name: str, result: Result) -> panels.Picture:
     )
     if entries:
         panels.legend(figure, entries, top=21.0)
+    speed.set_yscale("log")
     for axes, quantity, middle in ((speed, "steps_per_second", median), (memory, "memory_mb", max)):
+        axes.tick_params(labelsize=panels.SMALL)
         for rows, ink in zip(lines.values(), svg.SERIES, strict=False):
             _line(axes, rows, quantity, middle, ink.light)
         _across(axes, [row.x for rows in lines.values() for row in rows if row.x is not None])
@@ -73,13 +76,13 @@ _PROPORTION: dict[str, Any] = {"color": svg.OTHER.light, "linewidth": 1.0, "line
 def _line(axes: "Axes", rows: Sequence[Row], quantity: str, middle: Callable[[list[float]], float], colour: str) -> None:
     """Medians (or maxima) with a band from the least to the most; hollow where not everything was machine code."""
     values = [row.values(quantity) for row in rows]
-    x = [row.x for row in rows]
+    x = [row.x for row in rows if row.x is not None]
     axes.fill_between(x, [min(some) for some in values], [max(some) for some in values], color=colour, alpha=0.17, linewidth=0)
     axes.plot(x, [middle(some) for some in values], color=colour, linewidth=1.9)
-    for row, some in zip(rows, values, strict=True):
+    for row, place, some in zip(rows, x, values, strict=True):
         whole = row.compiled is None or row.compiled.remark is None
         face = colour if whole else "none"
-        axes.plot([row.x], [middle(some)], "o", markersize=3.4, markerfacecolor=face, markeredgecolor=colour, clip_on=False)
+        axes.plot([place], [middle(some)], "o", markersize=3.4, markerfacecolor=face, markeredgecolor=colour, clip_on=False)
 
 
 def _proportion(axes: "Axes", x: Sequence[float], first: float) -> None:
@@ -107,7 +110,7 @@ def _spread(places: Sequence[float]) -> list[float]:
     """Of places on a logarithmic axis the first, the last, and those between that keep apart from each other.
 
     >>> _spread([1, 4, 12, 32, 64, 128, 256])
-    [1, 4, 12, 32, 64, 256]
+    [1, 4, 12, 32, 256]
     """
     if len(places) < 3:
         return list(places)
@@ -122,9 +125,6 @@ def _spread(places: Sequence[float]) -> list[float]:
 def _powers(axes: "Axes") -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    low, high = axes.get_ylim()
-    axes.set_yscale("log")
-    axes.set_ylim(max(low, high / 1e4) if low <= 0 else low * 0.8, high * 1.1)
     low, high = axes.get_ylim()
     subs = (1.0, 2.0, 5.0) if high < 30 * low else (1.0, 3.0) if high < 1000 * low else (1.0,)
     axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
@@ -142,6 +142,8 @@ def _from_zero(axes: "Axes") -> None:
 
 def _pairs(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.Picture:
     """How many times as fast with two processes, or with runs side by side: medians, and from the least to the most."""
+    from matplotlib.ticker import FuncFormatter
+
     room = panels.Room(left=124.0, right=14.0, top=34.0, bottom=34.0)
     title = "Two processes, and runs side by side"
     figure, ((axes,),) = panels.grid(title, ("",), height=24.0 * len(pairs), room=room)
@@ -162,6 +164,8 @@ def _pairs(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.Picture:
     axes.set_xlim(
         min(0.9, *(min(ratios) for _, ratios in pairs)) - 0.05, max(2.1, *(max(ratios) for _, ratios in pairs)) + 0.05
     )
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.tick_params(labelsize=panels.SMALL)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
     for at in (1.0, 2.0):

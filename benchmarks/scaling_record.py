@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -111,33 +112,55 @@ def write(results: Mapping[str, Result], folder: Path) -> None:
     """``scaling.json`` and ``scaling.md``, each whole or as it was."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"benchmark": NAME, "series": [asdict(result) for result in results.values()]}
-    for name, text in ((f"{NAME}.json", json.dumps(content, indent=2) + "\n"), (f"{NAME}.md", as_markdown(results))):
+    tables = as_markdown(results, {name: path.name for name in results if (path := figure_path(folder, name)).exists()})
+    for name, text in ((f"{NAME}.json", json.dumps(content, indent=2) + "\n"), (f"{NAME}.md", tables)):
         new = folder / f"{name}.new"
         new.write_text(text)
         new.replace(folder / name)
 
 
-def as_markdown(results: Mapping[str, Result]) -> str:
-    """A section for each series."""
+def figure_path(folder: Path, name: str) -> Path:
+    """Where the figure of a series lies."""
+    return folder / f"{NAME}_{name}.svg"
+
+
+def as_markdown(results: Mapping[str, Result], figures: Mapping[str, str]) -> str:
+    """A section for each series, with its figure above its table where ``figures`` says where that lies."""
     sections = []
-    for result in results.values():
+    for result, told in zip(results.values(), _told(results), strict=True):
         header, *body = ["| " + " | ".join(line) + " |" for line in cells(result)]
         rule = "|---|" + "---:|" * (header.count(" | "))
-        notes = [f"- {line}" for line in (*remarks(result), *facts(result))]
-        sections.append("\n".join([f"### {NAME}, {result.title}", "", header, rule, *body, "", *notes, ""]))
+        title = result.title[0].upper() + result.title[1:]
+        picture = [f"![{title}]({figures[result.name]})", ""] if result.name in figures else []
+        notes = [f"- {line}" for line in told]
+        sections.append("\n".join([f"### {title}", "", *picture, header, rule, *body, "", *notes, ""]))
     return "\n".join(sections)
 
 
-def as_text(result: Result) -> str:
-    """Columns padded with blanks, for a terminal."""
-    table = cells(result)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))])
-        for line in table
-    ]
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join([f"{NAME}, {result.title}", *lines, *remarks(result), *facts(result)])
+def as_text(results: Mapping[str, Result]) -> str:
+    """The same for a terminal: columns padded with blanks."""
+    sections = []
+    for result, told in zip(results.values(), _told(results), strict=True):
+        table = cells(result)
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(
+                [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+            )
+            for line in table
+        ]
+        sections.append("\n".join([f"{NAME}, {result.title}", lines[0], "-" * len(lines[0]), *lines[1:], *told]))
+    return "\n\n".join(sections)
+
+
+def _told(results: Mapping[str, Result]) -> list[list[str]]:
+    """What stands beneath each table; where several were measured by one command, the last alone says when and on what."""
+    told = []
+    for one, after in pairwise([*results.values(), None]):
+        assert one is not None
+        together = after is not None and (one.command, one.environment) == (after.command, after.environment)
+        told.append([*remarks(one), method(one), *([] if together else place(one.environment, one.command))])
+    return told
 
 
 def cells(result: Result) -> list[list[str]]:
@@ -166,14 +189,14 @@ def remarks(result: Result) -> list[str]:
     return found + [f"{row.label}: {row.compiled.remark}" for row in result.rows if row.compiled and row.compiled.remark]
 
 
-def facts(result: Result) -> list[str]:
-    """Method, command, machine, versions, date and code."""
-    method = f"medians of {result.repeats} interleaved repeats"
+def method(result: Result) -> str:
+    """How often and how long everything was measured, and how its columns come about."""
+    said = f"medians of {result.repeats} interleaved repeats"
     if not _whole_commands(result):
-        method += f" of {result.seconds:g} s"
+        said += f" of {result.seconds:g} s"
     if any(row.against for row in result.rows):
-        method += "; times: against one process or one run at a time, repeat by repeat, then their median"
-    return [f"{method}; warm: machine code was found in the cache", *place(result.environment, result.command)]
+        said += "; times: against one process or one run at a time, repeat by repeat, then their median"
+    return f"{said}; warm: machine code was found in the cache"
 
 
 def carry_over(row: Row, earlier: Result | None) -> None:
