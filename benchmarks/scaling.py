@@ -160,7 +160,7 @@ def _measured(plan: Plan, before: Mapping[str, Result], out: Path, seconds: floa
     """The earlier results with those of the plan's series in their places."""
     environment, command = machine.environment(), machine.command()
     new = {name: new_result(ALL[name], seconds, command, environment) for name in plan.series}
-    known = {name: (new.get(name) or before[name]) for name in (*ALL, *before) if name in new or name in before}
+    names = [name for name in (*ALL, *before) if name in new or name in before]
     if aside := keep_aside(out, [name for name in new if name in before], datetime.now()):
         _say(f"some of it was measured before; that stays in {aside}")
 
@@ -168,12 +168,14 @@ def _measured(plan: Plan, before: Mapping[str, Result], out: Path, seconds: floa
         for name, result in new.items():
             for row in result.rows:
                 carry_over(row, before.get(name))
-        write(known, out)
+        # Until there is something new to show, what was measured before stands in its place.
+        begun = {name for name, result in new.items() if name not in before or any(row.measured for row in result.rows)}
+        write({name: new[name] if name in begun else before[name] for name in names}, out)
 
     with tempfile.TemporaryDirectory(prefix="a3c_benchmarks_", ignore_cleanup_errors=True) as folder:
         _say(f"{NAME}: {', '.join(plan.series)}; {plan.repeats} repeats")
         measure(plan, list(new.values()), PointRuns(Path(folder), seconds, cold), keep, _say)
-    return known
+    return {name: new.get(name) or before[name] for name in names}
 
 
 def _put(figures: Mapping[str, str], folder: Path) -> None:

@@ -216,10 +216,46 @@ def test_twice_as_fast_is_said_of_the_same_repeat() -> None:
 # -- what is kept
 
 
-def test_measuring_one_series_does_not_lose_another(tmp_path: Path) -> None:
+def commanded(monkeypatch: pytest.MonkeyPatch, runs: Scripted, *words: str) -> int:
+    """The command with its runs in place of real ones, and this process's signal handlers as they were."""
+    monkeypatch.setattr(scaling, "PointRuns", lambda *_: runs)
+    monkeypatch.setattr(scaling.signal, "signal", lambda *_: None)
+    return scaling.main(words)
+
+
+def test_measuring_one_series_does_not_lose_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {"workers": filled("workers"), "sweep": filled("sweep")}
     write(before, tmp_path)
     assert read(tmp_path) == before
+    runs = Scripted(lambda point, repeat: 77.0)
+    assert commanded(monkeypatch, runs, "--only", "sweep", "--repeats", "1", "--out", str(tmp_path)) == 0
+    after = read(tmp_path)
+    assert list(after) == ["workers", "sweep"]
+    assert after["workers"] == before["workers"]
+    assert [row.values("steps_per_second") for row in after["sweep"].rows] == [[77.0], [77.0]]
+    (aside,) = tmp_path.glob("scaling.2*.json")
+    assert json.loads(aside.read_text())["series"][1]["rows"][0]["measured"][0]["steps_per_second"] == 1000.0
+
+
+@pytest.mark.parametrize("finished", [0, 2])
+def test_breaking_off_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: int) -> None:
+    before = {"hidden": filled("hidden"), "sweep": filled("sweep")}
+    write(before, tmp_path)
+
+    class BrokenOff(Scripted):
+        def measure(self, point: Point) -> Measured:
+            if sum(not one.startswith("prepare") for one in self.asked) == finished:
+                raise KeyboardInterrupt
+            return super().measure(point)
+
+    assert commanded(monkeypatch, BrokenOff(lambda *_: 77.0), "--only", "hidden", "--out", str(tmp_path)) == 130
+    after = read(tmp_path)
+    assert after["sweep"] == before["sweep"]
+    if finished:
+        assert [len(row.measured) for row in after["hidden"].rows] == [1, 1, 0, 0, 0]
+        assert after["hidden"].repeats == "0 to 1"
+    else:
+        assert after == before
 
 
 def test_what_is_measured_anew_is_kept_aside(tmp_path: Path) -> None:
