@@ -3,6 +3,7 @@
 python -m benchmarks                         all: see below which
 python -m benchmarks speed --repeats 5       one of them
 python -m benchmarks --write-readme          and puts the tables into benchmarks/README.md
+python -m benchmarks scaling --help          how cost grows: a command of its own, not among all
 """
 
 import argparse
@@ -22,6 +23,7 @@ from benchmarks import (
     overnight,
     reading,
     readme,
+    scaling,
     solve,
     speed,
     startup,
@@ -65,6 +67,8 @@ def measure(name: str, runs: Runs, repeats: int, environment: dict[str, Any]) ->
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["scaling"]:  # several quantities of many configurations: it has options and tables of its own
+        return scaling.main(sys.argv[2:])
     arguments = _arguments()
     if arguments.write_readme:
         readme.check()

@@ -108,7 +108,7 @@ class Job:
                 continue
             seconds = time.perf_counter() - self._clock
             if code != 0:
-                raise MeasurementError(f"{self.name} ended with exit code {code}: {self._tail()}")
+                raise MeasurementError(f"{self.name} {_ending(code)}: {self._tail()}")
             self._nothing_left()
             return seconds
 
@@ -122,6 +122,13 @@ class Job:
     def _tail(self) -> str:
         text = " ".join(self.output.read_text(errors="replace").split())
         return f"... {text[-TAIL:]}" if len(text) > TAIL else text or "no output"
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    hint = ", as happens where memory runs out" if -code == signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
 @contextmanager

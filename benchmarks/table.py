@@ -129,13 +129,17 @@ def _failures(table: Table) -> list[str]:
 
 
 def _facts(table: Table) -> list[str]:
-    machine, versions, git = (table.environment.get(key) or {} for key in ("machine", "versions", "git"))
+    return [_method(table), *place(table.environment, table.command)]
+
+
+def place(environment: dict[str, Any], command: str) -> list[str]:
+    """Command, machine, versions, date and code, a line each."""
+    machine, versions, git = (environment.get(key) or {} for key in ("machine", "versions", "git"))
     facts = [
-        _method(table),
-        f"command: {table.command}",
+        f"command: {command}",
         "machine: " + ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None),
         "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
-        f"date: {table.environment.get('date')}",
+        f"date: {environment.get('date')}",
     ]
     if git:
         facts.append(f"code: {git['commit'][:12]}{' with uncommitted changes' if git['dirty'] else ''}")

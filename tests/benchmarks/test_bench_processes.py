@@ -58,6 +58,15 @@ def test_a_failed_command_is_not_a_fast_one(tmp_path: Path) -> None:
         job.wait(limit=30)
 
 
+def test_a_command_that_the_system_killed_is_not_a_riddle(tmp_path: Path) -> None:
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with (
+        pytest.raises(MeasurementError, match="killed by SIGKILL, as happens where memory runs out"),
+        running([sys.executable, "-c", killed], tmp_path / "log") as job,
+    ):
+        job.wait(limit=30)
+
+
 def test_a_hung_command_does_not_hang_the_benchmark(tmp_path: Path) -> None:
     with (
         pytest.raises(MeasurementError, match="longer than"),

@@ -1,0 +1,334 @@
+"""The scaling benchmark loses nothing, charges nobody for what is not theirs, and says what it could not measure."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from a3c_exp.compose import jobs
+from a3c_exp.core.compiling import Compiler
+from benchmarks import scaling, scaling_run
+from benchmarks.repeats import MeasurementError
+from benchmarks.scaling import Plan, measure
+from benchmarks.scaling_figures import draw
+from benchmarks.scaling_points import BASE, Point, all_series
+from benchmarks.scaling_record import Result, as_markdown, as_text, carry_over, keep_aside, new_result, read, write
+from benchmarks.scaling_run import Compilation, Measured, Watch, machine_code, rate_of, stretch
+
+SERIES = all_series()
+WARM = Compilation(None, 500.0, None)
+ENVIRONMENT: dict[str, Any] = {"machine": {"cores": 2}, "versions": {"python": "3"}, "date": "today", "git": None}
+
+
+def lines(*points: tuple[int, float]) -> list[dict[str, float]]:
+    return [{"env_step": step, "wall_time": seconds} for step, seconds in points]
+
+
+def empty(name: str) -> Result:
+    return new_result(SERIES[name], 2.5, "python -m benchmarks scaling", ENVIRONMENT)
+
+
+def filled(name: str, repeats: int = 5, speed: float = 1000.0) -> Result:
+    result = empty(name)
+    for number, row in enumerate(result.rows, start=1):
+        row.compiled = WARM
+        row.measured = [Measured(speed * number + repeat, 400.0 + number, 9.5, 8.0) for repeat in range(repeats)]
+    return result
+
+
+class Scripted:
+    """Says what it is told to, a speed for each repeat; fails where that is an error."""
+
+    def __init__(self, speeds: Callable[[Point, int], float | Exception]) -> None:
+        self.speeds = speeds
+        self.asked: list[str] = []
+
+    def prepare(self, point: Point) -> Compilation:
+        self.asked.append(f"prepare {point.label}")
+        return WARM
+
+    def measure(self, point: Point) -> Measured:
+        repeat = self.asked.count(point.label)
+        self.asked.append(point.label)
+        found = self.speeds(point, repeat)
+        if isinstance(found, Exception):
+            raise found
+        return Measured(found, 400.0, 10.0, 5.0)
+
+
+def run(runs: Scripted, *names: str, repeats: int = 3, minutes: float = 60.0) -> tuple[list[Result], list[str]]:
+    results, said = [empty(name) for name in names], []
+    measure(Plan(names, repeats, minutes), results, runs, lambda: None, said.append)
+    return results, said
+
+
+# -- what is measured
+
+
+def test_nobody_is_charged_for_starting_or_for_waiting_until_the_others_end() -> None:
+    """Slow before the first line; and the last is written when everybody has finished, long after this seed had."""
+    written = lines((100, 50.0), (200, 51.0), (300, 52.0), (400, 53.0), (500, 54.0), (600, 90.0))
+    assert rate_of(*stretch(written)) == 100.0
+
+
+@pytest.mark.parametrize("points", [[], [(1, 1.0)], [(1, 1.0), (2, 2.0)], [(1, 1.0), (2, 1.0), (3, 2.0)]])
+def test_too_little_is_not_a_speed(points: list[tuple[int, float]]) -> None:
+    with pytest.raises(MeasurementError):
+        stretch(lines(*points))
+
+
+def test_a_run_that_went_on_uncompiled_is_not_shown_as_machine_code(tmp_path: Path) -> None:
+    """By the very sentences with which a run says it."""
+    cold, warm, without, partly, waited = (Compiler(tmp_path) for _ in range(5))
+    cold.seconds, cold.programs = 41.2, 4
+    warm.programs = partly.programs = waited.programs = 4
+    waited.waited_for = 17
+    without.failures = partly.failures = ["no compiler"]
+    stamp = "2026-11-22T00:00:00+0000 "
+    assert machine_code(stamp + cold.told()) == (41.0, None)
+    assert machine_code(stamp + warm.told()) == (None, None)
+    assert machine_code(stamp + waited.told()) == (None, None)
+    for compiler in (without, partly):
+        seconds, remark = machine_code(stamp + compiler.told())
+        assert seconds is None
+        assert remark is not None
+        assert "no compiler" in remark
+    assert machine_code("something else")[1] is not None
+
+
+def test_processor_time_is_that_of_the_stretch_and_of_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, now = Watch(), [100.0]
+    spent = {1: 5.0, 2: 0.0}
+    monkeypatch.setattr(scaling_run.time, "time", lambda: now[0])
+    monkeypatch.setattr(scaling_run, "cpu_seconds", lambda pids: {pid: spent[pid] for pid in pids})
+    watch([1, 2])
+    now[0], spent = 102.0, {1: 6.0, 2: 2.0}
+    watch([1, 2])
+    now[0], spent = 104.0, {1: 7.0}
+    watch([1])  # the other has ended: what it spent is not given back
+    assert watch.cpu_between(101.0, 103.0) == pytest.approx(1.5 + 0.5)
+    assert watch.cpu_between(99.0, 103.0) is None
+
+
+def test_a_measurement_does_not_take_the_machines_last_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch()
+    watch([])
+    monkeypatch.setattr(scaling_run, "memory_bytes", lambda: (100, 3))
+    with pytest.raises(MeasurementError, match="of memory were left"):
+        watch([])
+
+
+LAST_OF_LINES = {
+    (series.name, point.line, point.swept and point.label): point for series in SERIES.values() for point in series.points
+}
+
+
+@pytest.mark.parametrize("point", LAST_OF_LINES.values(), ids=lambda point: point.label)
+def test_every_point_is_a_run_that_can_be_started(point: Point) -> None:
+    budget = () if point.swept else ("max_env_steps=100000",)
+    found = list(jobs([*BASE, *point.overrides, *budget], multirun=point.swept))
+    assert len(found) == (4 if point.swept else 1)
+    for job in found:
+        assert job.config.num_seeds == point.seeds
+        assert job.config.workers * job.config.n_step == point.round_steps
+        assert job.config.compile is True
+
+
+def test_a_point_is_compared_with_one_that_is_there() -> None:
+    for series in SERIES.values():
+        labels = [point.label for point in series.points]
+        assert len(set(labels)) == len(labels)
+        assert all(point.against in labels for point in series.points if point.against)
+
+
+# -- how it is measured
+
+
+def test_repeats_are_not_run_in_blocks_and_nothing_is_timed_before_all_is_compiled() -> None:
+    runs = Scripted(lambda point, repeat: 1.0)
+    run(runs, "hidden", repeats=2)
+    labels = [point.label for point in SERIES["hidden"].points]
+    assert runs.asked == [*(f"prepare {label}" for label in labels), *labels, *labels]
+
+
+def test_one_configuration_of_three_series_is_measured_once_and_shown_in_each() -> None:
+    runs = Scripted(lambda point, repeat: 7.0)
+    results, _ = run(runs, "workers", "seeds", "window", repeats=1)
+    assert runs.asked.count("deterministic, 12 workers") == 1
+    shared = [row for result in results for row in result.rows if row.overrides == ("parallelism=deterministic",)]
+    assert len(shared) == 3
+    assert all(row.values("steps_per_second") == [7.0] for row in shared)
+    assert all(len(row.measured) == 1 for result in results for row in result.rows)
+
+
+def test_a_point_that_fails_stops_no_other_and_says_why() -> None:
+    def speeds(point: Point, repeat: int) -> float | Exception:
+        return MeasurementError("it was killed") if point.x == 512 and repeat == 1 else 10.0 + repeat
+
+    (result,), said = run(Scripted(speeds), "hidden")
+    *others, widest = result.rows
+    assert widest.failure == "it was killed"
+    assert widest.values("steps_per_second") == [10.0]
+    assert all(row.values("steps_per_second") == [10.0, 11.0, 12.0] for row in others)
+    assert result.repeats == "3"
+    for text in (as_text({"hidden": result}), as_markdown({"hidden": result}, {})):
+        assert "failed: width 512: it was killed" in text
+    assert any("width 512: failed: it was killed" in line for line in said)
+
+
+def test_ctrl_c_is_not_a_failed_point() -> None:
+    class Interrupted(Scripted):
+        def measure(self, point: Point) -> Measured:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupted(lambda point, repeat: 1.0), "hidden")
+
+
+def test_no_repeat_is_begun_that_would_not_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(scaling.time, "monotonic", lambda: now[0])
+
+    def speeds(point: Point, repeat: int) -> float:
+        now[0] += 12.0  # five points: a minute a repeat
+        return 1.0
+
+    (result,), said = run(Scripted(speeds), "hidden", repeats=5, minutes=3.5)
+    assert result.repeats == "3"
+    assert any("would not fit" in line for line in said)
+    (at_least,), _ = run(Scripted(speeds), "hidden", repeats=5, minutes=0.1)
+    assert at_least.repeats == "1"
+
+
+def test_twice_as_fast_is_said_of_the_same_repeat() -> None:
+    result = filled("processes")
+    one, two = result.rows[:2]
+    one.measured = [Measured(speed, 400.0, 1.0, 5.0) for speed in (10.0, 20.0, 1.0)]
+    two.measured = [Measured(speed, 400.0, 1.0, 5.0) for speed in (50.0, 60.0, 4.0)]
+    assert result.ratios(two) == (5.0, 3.0, 4.0)
+    assert result.ratios(one) == ()
+
+
+# -- what is kept
+
+
+def commanded(monkeypatch: pytest.MonkeyPatch, runs: Scripted, *words: str) -> int:
+    """The command with its runs in place of real ones, and this process's signal handlers as they were."""
+    monkeypatch.setattr(scaling, "PointRuns", lambda *_: runs)
+    monkeypatch.setattr(scaling.signal, "signal", lambda *_: None)
+    return scaling.main(words)
+
+
+def test_measuring_one_series_does_not_lose_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {"workers": filled("workers"), "sweep": filled("sweep")}
+    write(before, tmp_path)
+    assert read(tmp_path) == before
+    runs = Scripted(lambda point, repeat: 77.0)
+    assert commanded(monkeypatch, runs, "--only", "sweep", "--repeats", "1", "--out", str(tmp_path)) == 0
+    after = read(tmp_path)
+    assert list(after) == ["workers", "sweep"]
+    assert after["workers"] == before["workers"]
+    assert [row.values("steps_per_second") for row in after["sweep"].rows] == [[77.0], [77.0]]
+    (aside,) = tmp_path.glob("scaling.2*.json")
+    assert json.loads(aside.read_text())["series"][1]["rows"][0]["measured"][0]["steps_per_second"] == 1000.0
+
+
+@pytest.mark.parametrize("finished", [0, 2])
+def test_breaking_off_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: int) -> None:
+    before = {"hidden": filled("hidden"), "sweep": filled("sweep")}
+    write(before, tmp_path)
+
+    class BrokenOff(Scripted):
+        def measure(self, point: Point) -> Measured:
+            if sum(not one.startswith("prepare") for one in self.asked) == finished:
+                raise KeyboardInterrupt
+            return super().measure(point)
+
+    assert commanded(monkeypatch, BrokenOff(lambda *_: 77.0), "--only", "hidden", "--out", str(tmp_path)) == 130
+    after = read(tmp_path)
+    assert after["sweep"] == before["sweep"]
+    if finished:
+        assert [len(row.measured) for row in after["hidden"].rows] == [1, 1, 0, 0, 0]
+        assert after["hidden"].repeats == "0 to 1"
+    else:
+        assert after == before
+
+
+def test_what_is_measured_anew_is_kept_aside(tmp_path: Path) -> None:
+    write({"hidden": filled("hidden", speed=5.0)}, tmp_path)
+    text = (tmp_path / "scaling.json").read_text()
+    aside = keep_aside(tmp_path, ["hidden"], datetime(2026, 1, 2, 3, 4, 5))
+    assert aside is not None
+    write({"hidden": filled("hidden", speed=6.0)}, tmp_path)
+    assert aside.read_text() == text
+    assert aside != tmp_path / "scaling.json"
+    assert keep_aside(tmp_path, [], datetime(2026, 1, 2, 3, 4, 5)) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"series": 3}', '{"series": [{"name": "workers"}]}', "[]"])
+def test_measurements_that_cannot_be_read_are_not_written_over(tmp_path: Path, content: str) -> None:
+    (tmp_path / "scaling.json").write_text(content)
+    with pytest.raises(SystemExit, match="move it away"):
+        scaling.main(["--out", str(tmp_path)])
+    assert (tmp_path / "scaling.json").read_text() == content
+
+
+def test_how_long_compiling_took_is_not_forgotten_when_it_is_found_in_the_cache() -> None:
+    earlier, later = filled("hidden"), filled("hidden")
+    earlier.rows[0].compiled = Compilation(41.0, 1900.0, None)
+    for row in later.rows:
+        carry_over(row, earlier)
+    assert later.rows[0].compiled == earlier.rows[0].compiled
+    assert later.rows[1].compiled == WARM
+    later.rows[0].compiled = Compilation(None, 500.0, "nothing is machine code: no compiler")
+    carry_over(later.rows[0], earlier)
+    assert later.rows[0].compiled.remark is not None
+
+
+def test_the_documents_are_not_filled_with_a_quick_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write({"sweep": filled("sweep", repeats=4)}, tmp_path)
+    page = scaling.PAGE.read_text()
+    assert scaling.main(["--draw", "--write-docs", "--out", str(tmp_path)]) == 2
+    assert "fewer than 5 repeats of sweep" in capsys.readouterr().err
+    assert scaling.PAGE.read_text() == page
+    with pytest.raises(SystemExit):
+        scaling.main(["--write-docs", "--repeats", "2", "--out", str(tmp_path)])
+
+
+# -- what is shown
+
+
+def test_every_series_is_drawn_whatever_failed(tmp_path: Path) -> None:
+    results = {name: filled(name) for name in SERIES}
+    for result in results.values():
+        result.rows[-1].failure = "out of memory"
+    results["workers"].rows[-1].measured = []
+    results["hidden"].rows[0].compiled = Compilation(None, 500.0, "nothing is machine code: no compiler")
+    write(results, tmp_path)
+    assert scaling.main(["--draw", "--out", str(tmp_path)]) == 1
+    drawn = {path.stem.removeprefix("scaling_"): path.read_text() for path in tmp_path.glob("*.svg")}
+    assert set(drawn) == {"workers", "seeds", "hidden", "window", "processes"}
+    for text in drawn.values():
+        ElementTree.fromstring(text)
+    tables = (tmp_path / "scaling.md").read_text()
+    assert tables.count("![") == len(drawn)
+    assert json.loads((tmp_path / "scaling.json").read_text())["series"][0]["rows"][-1]["failure"] == "out of memory"
+    assert draw({"hidden": empty("hidden")}) == {}
+
+
+def test_a_markdown_row_does_not_lose_a_column() -> None:
+    for name in SERIES:
+        rows = [line for line in as_markdown({name: filled(name)}, {}).splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in rows}) == 1
+
+
+@pytest.mark.parametrize("words", [["--only", "workers,nothing"], ["--repeats", "0"], ["--seconds", "0"], ["--minutes", "-1"]])
+def test_a_wrong_option_is_refused_before_anything_is_measured(words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        scaling.main([*words, "--out", str(tmp_path)])
+    assert caught.value.code == 2
+    assert list(tmp_path.iterdir()) == []
