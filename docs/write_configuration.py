@@ -8,9 +8,10 @@ are those of the schema and of the constructors, bounds are found by trying valu
 import math
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,23 @@ def the_run() -> list[str]:
     return page
 
 
-def group(name: str) -> list[str]:
+def nodes() -> dict[tuple[str, str], DictConfig]:
+    """What each option of each group is composed to, in as few compositions as there can be."""
+    options = {name: [path.stem for path in sorted((CONFIG_DIR / name).glob("*.yaml"))] for name in GROUPS}
+    found = {}
+    for some in zip_longest(*options.values()):
+        chosen = {name: option for name, option in zip(options, some, strict=True) if option is not None}
+        (job,) = jobs([*(f"{name}={option}" for name, option in chosen.items()), "max_env_steps=1000"], multirun=False)
+        found |= {(name, option): job.config[name] for name, option in chosen.items()}
+    return found
+
+
+def group(name: str, nodes: Mapping[tuple[str, str], DictConfig]) -> list[str]:
     """Every option of a config group."""
     page = [f"## {name}=", "", GROUPS[name], ""]
     for path in sorted((CONFIG_DIR / name).glob("*.yaml")):
         page += [f"### {name}={path.stem}", "", _plain(described(path)), ""]
-        (job,) = jobs([f"{name}={path.stem}", "max_env_steps=1000"], multirun=False)
-        node = job.config[name]
+        node = nodes[name, path.stem]
         module, _, cls = node._target_.rpartition(".")
         of = getattr(import_module(module), cls)
         entries = read(path, below="env" if name == "env" else "")
@@ -227,8 +238,9 @@ def page() -> str:
         "",
         *the_run(),
     ]
+    composed = nodes()
     for name in GROUPS:
-        parts += group(name)
+        parts += group(name, composed)
     parts += [*sweeps(), *presets()]
     for name in LAID_OVER:
         parts += laid_over(name)
