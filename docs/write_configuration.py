@@ -108,7 +108,7 @@ def the_run() -> list[str]:
 def nodes() -> dict[tuple[str, str], DictConfig]:
     """What each option of each group is composed to, in as few compositions as there can be."""
     options = {name: [path.stem for path in sorted((CONFIG_DIR / name).glob("*.yaml"))] for name in GROUPS}
-    found = {}
+    found: dict[tuple[str, str], DictConfig] = {}
     for some in zip_longest(*options.values()):
         chosen = {name: option for name, option in zip(options, some, strict=True) if option is not None}
         (job,) = jobs([*(f"{name}={option}" for name, option in chosen.items()), "max_env_steps=1000"], multirun=False)
@@ -208,7 +208,7 @@ def laid_over(name: str) -> list[str]:
     for path in sorted((CONFIG_DIR / name).glob("*.yaml")):
         sets = [f"all of `{one}`:" for one in bases(path)]
         sets += [f"`{key}={option}`" for key, option in chosen(path).items() if key not in ("arm", "control")]
-        tries = []
+        tries: list[str] = []
         for entry in read(path):
             if entry.value is None or entry.key.startswith(("ablation.", "tags", "hydra.job")):
                 continue
