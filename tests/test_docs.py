@@ -26,16 +26,18 @@ IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """The words of every command in a page's blocks, lines that end with a backslash put together, comments left out."""
-    blocks = re.findall(r"(?:^(?: {4}|\t).*\n)+|^```(?:sh|bash|console)?\n.*?^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    for block in blocks:
+    """The folder and the words of every command in a page's blocks and sentences, without comments; lines that end with a
+    backslash are one."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text())
+    for block in re.findall(r"(?:^(?: {4}|\t).*\n)+|^```\w*\n.*?^```$", text, re.MULTILINE | re.DOTALL):
         folder = ROOT
-        for line in re.sub(r"\\\n\s*", " ", block).splitlines():
-            line = line.strip().removeprefix("$ ")
+        for line in map(str.strip, block.splitlines()):
             if line.startswith("cd "):
-                folder = ROOT / line.removeprefix("cd ").strip()
-            if line.startswith(("python -m ", "make ", "a3c-exp ")):
-                yield [str(folder), *shlex.split(line, comments=True)]
+                folder = ROOT / line.removeprefix("cd ")
+            if line.removeprefix("$ ").startswith("python -m "):
+                yield [str(folder), *shlex.split(line.removeprefix("$ "), comments=True)]
+    for span in re.findall(r"`(python -m [^`]*)`", text.replace("\n", " ")):
+        yield [str(ROOT / "examples" if "--config-dir conf" in span else ROOT), *shlex.split(span)]
 
 
 TYPED = [(page, words) for page in PAGES for words in commands(page)]
