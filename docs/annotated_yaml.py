@@ -1,0 +1,104 @@
+"""YAML files with what their comments say of each key."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key of a YAML file.
+
+    Attributes:
+        key: dotted.
+        value: as it is written; ``None`` for a node that has keys of its own.
+        meaning: what its comment says; empty without one.
+        line: where it stands.
+    """
+
+    key: str
+    value: str | None
+    meaning: str
+    line: int
+
+
+def read(path: Path, below: str = "") -> list[Entry]:
+    """Every key of a file in order, with the comment behind it, or else the one right above it.
+
+    Args:
+        path: the file.
+        below: only the keys of this node, named as they are within it.
+    """
+    text = path.read_text()
+    lines = text.splitlines()
+
+    def walk(node: yaml.MappingNode, prefix: str) -> Iterator[Entry]:
+        for name, value in node.value:
+            key, line = prefix + name.value, name.start_mark.line
+            if name.value == "defaults" and not prefix:
+                continue
+            if isinstance(value, yaml.MappingNode) and value.value:
+                yield Entry(key, None, _comment(lines, line), line)
+                yield from walk(value, f"{key}.")
+            else:
+                yield Entry(key, _source(value, text), _comment(lines, line), line)
+
+    found = walk(yaml.compose(text, yaml.SafeLoader), "")
+    prefix = f"{below}." if below else ""
+    return [replace(one, key=one.key.removeprefix(prefix)) for one in found if one.key.startswith(prefix)]
+
+
+def _source(node: yaml.Node, text: str) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    if node.flow_style:
+        return text[node.start_mark.index : node.end_mark.index]
+    return str(yaml.safe_dump(yaml.safe_load(yaml.serialize(node)), default_flow_style=True, width=1000)).strip()
+
+
+def _comment(lines: Sequence[str], line: int) -> str:
+    behind = re.search(r"(?<=\s)#\s?(.*)$", lines[line])
+    if behind:
+        found, column = [behind.group(1)], behind.start()
+        for after in lines[line + 1 :]:
+            if after[:column].strip() or not after[column:].startswith("#"):
+                break
+            found.append(after[column + 1 :].strip())
+        return " ".join(found)
+    indent, above = re.match(r"\s*", lines[line]), []
+    assert indent is not None
+    while line and re.match(rf"{indent.group()}#", lines[line - 1]):
+        line -= 1
+        above.append(lines[line].strip(" #"))
+    return " ".join(reversed(above))
+
+
+def described(path: Path) -> str:
+    """What the comments at the head of a file say of it, but for the command that runs it."""
+    head = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        if "@package" not in line and not line.startswith("# python -m"):
+            head.append(line.strip("# "))
+    return " ".join(head)
+
+
+def chosen(path: Path) -> dict[str, str]:
+    """The options that a file's defaults choose."""
+    found = {}
+    for one in yaml.safe_load(path.read_text()).get("defaults", []):
+        if isinstance(one, dict):
+            for key, value in one.items():
+                name = key.removeprefix("override ").lstrip("/")
+                if not name.startswith("hydra/") or name == "hydra/sweeper":
+                    found[name] = value
+    return found
+
+
+def bases(path: Path) -> list[str]:
+    """The files of its own group that a file adds to."""
+    return [one for one in yaml.safe_load(path.read_text()).get("defaults", []) if isinstance(one, str) and one != "_self_"]
