@@ -17,8 +17,8 @@ _MOST = 16
 """Pushes of one call; a longer series takes several. What is compiled grows with it."""
 
 Call = Sequence[Tensor]
-"""What a call is given beside weights and gradients: order ``[c]``, who of them lives ``[c]``, each worker's place in the order
-``[N]`` (-1 for who is not in it), and the optimiser's coefficients ``[m, c]``."""
+"""What a call is given beside weights and gradients: ``c`` different workers in order, ``[c]``, which of them push, ``[c]``, and the
+optimiser's coefficients ``[m, c]``."""
 
 
 class PushSeries:
@@ -75,14 +75,15 @@ class PushSeries:
         calls = -(-count // c)
         order, live = np.zeros((series, calls * c), np.int64), np.zeros((series, calls * c), np.bool_)
         order[:, :count], live[:, :count] = orders, True
-        place = np.full((series, calls, self._workers), -1)
-        slots = np.arange(count)
-        place[np.arange(series)[:, np.newaxis], slots // c, orders] = slots % c
+        if count < calls * c:
+            everyone, first = np.arange(self._workers), (calls - 1) * c
+            for row in order:
+                row[count:] = np.setdiff1d(everyone, row[first:count])[: calls * c - count]
         numbers = self._optimizer.coefficients(updates + np.arange(series * count), rates.ravel())
         padded = np.zeros((len(numbers), series, calls * c), np.float32)
         padded[:, :, :count] = numbers.reshape(-1, series, count)
         by_call = np.ascontiguousarray(padded.reshape(-1, series * calls, c).swapaxes(0, 1))
-        flat = order.reshape(-1, c), live.reshape(-1, c), place.reshape(-1, self._workers), by_call
+        flat = order.reshape(-1, c), live.reshape(-1, c), by_call
         told = list(zip(*(torch.from_numpy(array).unbind() for array in flat), strict=True))
         return [told[i : i + calls] for i in range(0, len(told), calls)]
 
@@ -116,7 +117,6 @@ class PushSeries:
         own: Tensor,
         order: Tensor,
         live: Tensor,
-        place: Tensor,
         coefficients: Tensor,
     ) -> Sequence[Tensor]:
         ordered = gradients.index_select(0, order).unbind()
@@ -126,9 +126,9 @@ class PushSeries:
             now = torch.where(lives, new, now)
             kept = tuple(torch.where(lives, one, old) for one, old in zip(new_state, kept, strict=True))
             pulled.append(now)
-        pushed = (place >= 0).unsqueeze(1)
-        own.copy_(torch.where(pushed, torch.stack(pulled).index_select(0, place.clamp(min=0)), own))
+        before = own.index_select(0, order)
+        own.index_copy_(0, order, torch.where(live.unsqueeze(1), torch.stack(pulled), before))
         weights.copy_(now)
-        for row, last in zip(state.unbind(), kept, strict=True):
-            row.copy_(last)
+        if kept:
+            state.copy_(torch.stack(kept))
         return ()
