@@ -46,19 +46,22 @@ def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> Wi
     """The function ``(weights [P], *window) -> (loss, figures [len(Stat)])``.
 
     The window is one worker's, ``[n, ...]``, or that of G workers who share these weights, ``[G, n, ...]``. Behind it may stand
-    each worker's own entropy coefficient, ``[]`` or ``[G]``. It is pure, so it can be stacked over workers, differentiated with
-    respect to the flat vector, taped and compiled.
+    each worker's own entropy coefficient, ``[]`` or ``[G]``, and behind that the discount factor, ``[]``: as numbers that are
+    given they are no part of what is compiled. It is pure, so it can be stacked over workers, differentiated with respect to
+    the flat vector, taped and compiled.
     """
 
     fields = len(Window._fields)
 
     def loss(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         window = Window._make(inputs[:fields])
-        own_coef = inputs[fields] if len(inputs) > fields else None
+        beside = inputs[fields:]
+        own_coef = beside[0] if beside else None
+        gamma = beside[1] if len(beside) > 1 else spec.gamma
         output = replay(model, layout.unflatten(flat), window, spec.bptt)
         # What stands behind a window's end must not reach back through the recursion, whatever it is.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
-        target = n_step_returns(reward, window.terminated, window.cut, window.next_value, spec.gamma)
+        target = n_step_returns(reward, window.terminated, window.cut, window.next_value, gamma)
         terms = a3c_loss(
             model.family, output.parameters, output.value, window.action, target, window.valid, spec.loss, own_coef
         )

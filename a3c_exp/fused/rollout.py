@@ -59,7 +59,7 @@ class FusedRollout:
         spec: window length and how experience becomes gradients.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
         next_episodes: for windows that roll through episode ends; not used by others.
-        own_coefs: each worker's own entropy coefficient, by row, if it has one.
+        beside: what the loss takes behind the window, by row.
 
     Attributes:
         acted_at: the process's own time when the latest round's acting was over.
@@ -77,13 +77,13 @@ class FusedRollout:
         spec: LearnerSpec,
         max_episode_steps: int | None,
         next_episodes: NextEpisodes,
-        own_coefs: tuple[Tensor, ...] = (),
+        beside: tuple[Tensor, ...],
     ) -> None:
         k, n = envs.num_envs, spec.n_step
         self._envs, self._episodes, self._n = envs, episodes, n
         self._layout, self._weights = layout, weights
         self._turned = [matrix.contiguous() for matrix in layout.turned(weights)]
-        self._round = FusedRound(model, layout, envs.tensor, spec, max_episode_steps, k, weights.shape[0], own_coefs)
+        self._round = FusedRound(model, layout, envs.tensor, spec, max_episode_steps, k, weights.shape[0])
         self._next = None if spec.window_ends_with_episode or n == 1 else next_episodes
         self._ahead_of = np.full(k, -n, np.int64)  # the episode that the first of those ahead is
         self._allowed = np.zeros(k, np.int64)
@@ -125,6 +125,7 @@ class FusedRollout:
         self._of_learning = _tensors(self._before) + _tensors(self._pages)
         if self._memory_at_start is not None:
             self._of_learning.append(self._memory_at_start)
+        self._of_learning += beside
         self._turn: Compiled = self._uncompiled_turn
         self._step: Compiled = self._uncompiled_step
         self._learn: Compiled = self._uncompiled_learn
@@ -160,7 +161,9 @@ class FusedRollout:
 
     def _uncompiled_learn(self, weights: Tensor, *given: Tensor) -> Sequence[Tensor]:
         left = iter(given)
-        return self._round.learn(weights, _filled(self._before, left), _filled(self._pages, left), next(left, None))
+        before, pages = _filled(self._before, left), _filled(self._pages, left)
+        memory = None if self._memory_at_start is None else next(left)
+        return self._round.learn(weights, before, pages, memory, tuple(left))
 
     def run(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> Learned:
         """Act for one window and differentiate.

@@ -99,7 +99,6 @@ class FusedRound:
         spec: window length and how experience becomes gradients.
         max_episode_steps: the time limit; ``None`` for none.
         workers, rows: K and R.
-        own_coefs: each worker's own entropy coefficient, by row, if it has one.
     """
 
     def __init__(
@@ -111,10 +110,9 @@ class FusedRound:
         max_episode_steps: int | None,
         workers: int,
         rows: int,
-        own_coefs: tuple[Tensor, ...] = (),
     ) -> None:
         self._env, self._spec, self._limit = env, spec, max_episode_steps
-        self._rows, self._group, self._own_coefs = rows, workers // rows, own_coefs
+        self._rows, self._group = rows, workers // rows
         self._no_memory = torch.zeros(workers, 0)
 
         def act(flat: Tensor, observed: Tensor, noise: Tensor, memory: Tensor, *turned: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,17 +170,20 @@ class FusedRound:
             now.memory.copy_(memory)
 
     @torch.no_grad()
-    def learn(self, weights: Tensor, before: Before, pages: Page, memory: Tensor | None) -> tuple[Tensor, Tensor]:
+    def learn(
+        self, weights: Tensor, before: Before, pages: Page, memory: Tensor | None, beside: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Gradients ``[R, P]``, clipped if asked for, and figures ``[R, len(Stat)]`` of a round.
 
         Args:
             weights: ``[R, P]`` that acted.
             before, pages: of all its steps.
             memory: ``[K, state]`` of a recurrent model at the round's start.
+            beside: what the loss takes behind the window, by row.
         """
         before = Before(*(one[: self._spec.n_step] for one in before))
         window = self._window(weights, before, pages, self._no_memory if memory is None else memory)
-        gradients, figures = self._gradient(weights, *(self._by_row(field) for field in window), *self._own_coefs)
+        gradients, figures = self._gradient(weights, *(self._by_row(field) for field in window), *beside)
         norms = clip_by_norm(gradients, self._spec.max_grad_norm)
         return gradients, with_norms(figures, norms, self._spec.max_grad_norm)
 

@@ -17,8 +17,8 @@ _MOST = 16
 """Pushes of one call; a longer series takes several. What is compiled grows with it."""
 
 Call = Sequence[Tensor]
-"""What a call is given beside weights and gradients: ``c`` different workers in order, ``[c]``, which of them push, ``[c]``, and the
-optimiser's coefficients ``[m, c]``."""
+"""What a call is given beside weights and gradients: ``c`` different workers in order ``[c]``, which of them push ``[c]``, and
+the optimiser's coefficients ``[m, c]``."""
 
 
 class PushSeries:

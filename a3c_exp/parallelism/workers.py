@@ -100,10 +100,7 @@ class StackedWorkers:
         self.weights = self.layout.flatten(model).repeat(rows, 1)
         self.compiler = (compiler or Compiler()) if task.compile else None
         self.episodes = Episodes(self.envs, model, self._begin_episode, task.device, keep_actions)
-        self._own_coefs: tuple[Tensor, ...] = ()
-        if task.exploration.beta is not None:
-            coefs = torch.tensor([task.entropy_coef(*member) for member in self.members], device=task.device)
-            self._own_coefs = (coefs.view(rows, -1) if share_weights and task.workers > 1 else coefs,)
+        self._beside = self._beside_windows(rows, share_weights)
         self._fused = self._whole_rounds(model, tickets)
         self._rollout = None if self._fused else self._step_by_step(model)
         self._loss = window_loss(model, self.layout, task.learner)
@@ -117,6 +114,16 @@ class StackedWorkers:
         self._coming_noise: list[NDArray[np.float32]] = []  # of a stretch, the next round's last
         self._everyone = np.arange(k)
 
+    def _beside_windows(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
+        """What the loss takes behind a window, by row: entropy coefficients where workers have their own; with the discount
+        factor where machine code is to serve whichever there are."""
+        task, device = self._task, self._task.device
+        if task.exploration.beta is None and not task.compile:
+            return ()
+        coefs = torch.tensor([task.entropy_coef(*member) for member in self.members], device=device)
+        coefs = coefs.view(rows, -1) if share_weights and task.workers > 1 else coefs
+        return (coefs, torch.full((rows,), task.learner.gamma, device=device)) if task.compile else (coefs,)
+
     def round(self, allowed: NDArray[np.int64]) -> Round:
         """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
         began = time.process_time()
@@ -128,7 +135,7 @@ class StackedWorkers:
         assert self._rollout is not None
         window, ended = self._rollout.run(allowed, self._noise)
         acted = time.process_time()
-        inputs = (*window, *self._own_coefs)
+        inputs = (*window, *self._beside)
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
             self._stacked_gradient = stack(
@@ -223,7 +230,7 @@ class StackedWorkers:
             task.learner,
             task.max_episode_steps,
             NextEpisodes(self._seed_ahead, self._episodes_begun, at_hand),
-            self._own_coefs,
+            self._beside,
         )
         return fused if fused.compile(self.compiler) else None
 

@@ -1,17 +1,23 @@
 """Training in whole rounds and series of pushes: the same training, to rounding, and bit for bit the same again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.choices import Anneal
+from a3c_exp.core.compiling import Compiled
+from a3c_exp.core.compiling import _key as name_of
+from a3c_exp.core.loss import LossSpec
+from a3c_exp.core.tape import Program
 from a3c_exp.envs.backends import ClassicEnvironments
 from a3c_exp.exploration import Exploration
+from a3c_exp.optimizers.adam import Adam
 from a3c_exp.parallelism import workers
 from a3c_exp.parallelism.base import EpisodeEvent, Task
 from a3c_exp.parallelism.deterministic import Deterministic
@@ -128,3 +134,25 @@ def test_books_kept_afterwards_are_the_same_books(rolling: bool, limit: int | No
         mine, others = ours.tally(index), theirs.tally(index)
         for name in ("sums", "lag_histogram", "worker_windows", "worker_steps"):
             assert getattr(mine, name).tolist() == getattr(others, name).tolist(), name
+
+
+def test_what_a_study_tunes_is_no_part_of_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or every trial would compile its own, which takes longer than a trial."""
+    programs: list[set[str]] = []
+
+    class Naming(Walker):
+        def compile(self, program: Program, weights: Tensor, examples: Sequence[Tensor]) -> Compiled | None:
+            programs[-1].add(name_of(program, weights))
+            return super().compile(program, weights, examples)
+
+    monkeypatch.setattr(workers, "Compiler", Naming)
+    for gamma, beta, lr in ((0.9, 0.0, 1e-3), (0.97, 0.02, 1e-2)):
+        for kind in (Deterministic, Synchronous):
+            for make_envs in (partial(ClassicEnvironments, "CartPole-v1", backend="tensor"), None):
+                programs.append(set())
+                loss = LossSpec(entropy_coef=beta)
+                task = tiny_task(
+                    "shared", budget=Budget(max_updates=2), make_envs=make_envs, gamma=gamma, loss=loss, optimizer=Adam(lr)
+                )
+                Driven(kind(), replace(task, compile=True)).finish().stop()
+    assert programs[:4] == programs[4:] and all(programs)
