@@ -18,9 +18,9 @@ from tests.command import record, run, session_members, start, summary
 
 SLOW = (
     "hydra/sweeper=optuna", "env=cartpole", "env._target_=tests.test_exact_resume.Sleepy", "model.hidden=[4]", "workers=2",
-    "logger=none", "truncation=end", "max_episode_steps=20", "max_updates=null", "max_env_steps=4000",
+    "logger=none", "truncation=end", "max_episode_steps=20", "max_updates=null", "max_env_steps=2500",
     "evaluation.every_env_steps=1000", "evaluation.episodes=1", "gamma=interval(0.8,0.99)", "study.study_name=night",
-    "study.n_trials=4", "study.n_jobs=2", "study.pruner=null",
+    "study.n_trials=3", "study.n_jobs=2", "study.pruner=null",
 )  # fmt: skip
 PLACE = Path("outputs/studies/night")
 
@@ -57,7 +57,7 @@ def holder(trial: FrozenTrial) -> int:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of four trials of which one was killed, and all stopped, before it was gone on with to its end."""
+    """A study of three trials of which one was killed, and all stopped, before it was gone on with to its end."""
     folder = tmp_path_factory.mktemp("night")
     process = start(*SLOW, "-m", cwd=folder)
     found = wait_for("two trials at a time", folder, process, lambda found: len(under_way(folder, found)) == 2)
@@ -77,7 +77,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_trial_that_was_killed_is_failed_with_its_reason_and_the_study_goes_on(night: Path) -> None:
     (killed,) = (trial for trial in trials(night) if trial.user_attrs.get(REASON) == "killed by SIGKILL")
     assert killed.state is TrialState.FAIL and TRY_AGAIN not in killed.user_attrs
-    assert sum(trial.state is TrialState.COMPLETE for trial in trials(night)) == 3
+    assert sum(trial.state is TrialState.COMPLETE for trial in trials(night)) == 2
 
 
 def test_stopping_a_study_leaves_checkpoints_and_the_command_that_goes_on(night: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_study_that_goes_on_has_as_many_trials_as_were_asked_for_and_no_direct
     found = trials(night)
     repeated = {trial.user_attrs[RETRY_OF] for trial in found if RETRY_OF in trial.user_attrs}
     assert repeated == {trial.number for trial in found if trial.user_attrs.get(TRY_AGAIN)}
-    assert [trial.number for trial in found] == list(range(4 + len(repeated)))
+    assert [trial.number for trial in found] == list(range(3 + len(repeated)))
     assert all(trial.state.is_finished() for trial in found)
     for trial in found:
         if trial.state is TrialState.COMPLETE:
@@ -118,5 +118,5 @@ def test_the_best_can_be_run_as_an_experiment_without_the_study(night: Path) -> 
 
     best = max((trial for trial in trials(night) if trial.value is not None), key=lambda trial: trial.value or 0.0)
     (job,) = jobs(["+experiment=night"], False, [str(night / PLACE / "best")])
-    assert job.config.gamma == best.params["gamma"] and job.config.max_env_steps == 4000 and job.env == "cartpole"
+    assert job.config.gamma == best.params["gamma"] and job.config.max_env_steps == 2500 and job.env == "cartpole"
     assert job.config.env._target_ == "tests.test_exact_resume.Sleepy" and list(job.config.model.hidden) == [4]
