@@ -79,6 +79,8 @@ class Watch:
         leases = leases_of(trial)
         if leases and all(_is_gone(lease) for lease in leases):
             return True
+        if any(_is_here(lease) for lease in leases):
+            return False  # it may have been stopped for a while (Ctrl-Z), and cannot renew what it holds
         beats = tuple((lease.get("pid"), lease.get("beat")) for lease in leases)
         now = time.monotonic()
         before, since = self._seen.get(trial.number, (None, now))

@@ -88,6 +88,17 @@ def test_a_lease_of_another_machine_lapses_only_when_nobody_renews_it(tmp_path: 
     assert watch.is_dead(ledger.trials()[0])
 
 
+def test_a_process_of_this_machine_that_was_stopped_for_a_while_is_not_taken_for_dead(tmp_path: Path) -> None:
+    ledger = begin(tmp_path, n_trials=1)
+    claim = ledger.claim(space(), BASE)
+    assert claim is not None
+    claim.lease.__exit__()  # nothing renews it any more, and this process lives
+    watch = Watch(seconds=0.05)
+    assert not watch.is_dead(ledger.trials()[0])
+    time.sleep(0.06)
+    assert not watch.is_dead(ledger.trials()[0]) and watch.is_seen_alive(ledger.trials()[0])
+
+
 def test_a_trial_that_was_stopped_by_a_person_is_tried_again_and_a_failed_one_is_not(tmp_path: Path) -> None:
     ledger = begin(tmp_path, n_trials=2)
     claims = [ledger.claim(space(), BASE) for _ in range(2)]
