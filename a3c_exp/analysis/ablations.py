@@ -116,7 +116,7 @@ def _lead(verdicts: Sequence[Verdict]) -> str:
     each = 100 * simultaneous(comparisons, CONFIDENCE)
     return (
         f"A conclusion is supported where all its parts are. {comparisons} comparisons were made, so each verdict rests on an "
-        f"interval that holds with {each:.3g} % confidence, and all of them together with {100 * CONFIDENCE:.0f} %. "
+        f"interval that holds with {each:.2f} % confidence, and all of them together with {100 * CONFIDENCE:.0f} %. "
         f"Where a verdict is undecided for that reason alone, the table says where it leans."
     )
 
