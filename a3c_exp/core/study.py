@@ -86,7 +86,11 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
         return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": timeouts.get(kind, {})})
     except ImportError as error:
         cause = error.__cause__ or error
-        raise ConfigError(f"{shown} needs a driver that is not installed: {cause}. Try pip install psycopg2-binary") from None
+        missing = getattr(cause, "name", None) or "psycopg"
+        package = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}.get(
+            missing, missing
+        )
+        raise ConfigError(f"{shown} needs a driver that is not installed: {cause}. Try pip install {package}") from None
     except Exception as error:  # every database has its own
         cause = error.__cause__ or error
         raise ConfigError(f"{shown} cannot be reached: {_first_line(cause)}") from None

@@ -1,6 +1,7 @@
 """What is wrong with a study is said in one line before a trial starts, and nothing is left behind."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
@@ -78,6 +79,12 @@ def test_a_storage_that_cannot_be_had_is_named_without_its_password(storage: str
         open_storage(storage, Path())
     message = str(caught.value)
     assert said in message and "secret" not in message and len(message.splitlines()) == 1
+
+
+@pytest.mark.skipif(find_spec("psycopg") is not None, reason="this machine has the driver")
+def test_the_driver_that_is_missing_is_the_one_that_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"No module named 'psycopg'\. Try pip install 'psycopg\[binary\]'"):
+        open_storage("postgresql://me@localhost:1/db", Path())
 
 
 def test_the_storage_of_another_study_is_refused() -> None:
