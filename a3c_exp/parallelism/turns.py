@@ -29,7 +29,7 @@ class Turns(Protocol):
         """The worker whose window ends next; time moves on."""
 
     def coming(self, count: int) -> list[int]:
-        """The workers of the next ``count`` turns."""
+        """The workers of the next turns, up to the first that has another: at least one, at most ``count``."""
 
     def skip(self, count: int) -> None:
         """``take`` as often."""
@@ -76,11 +76,8 @@ class EqualTurns:
 
     def coming(self, count: int) -> list[int]:
         round_, place = divmod(self._taken, self._workers)
-        found: list[int] = []
-        while len(found) < count:
-            found += self._round(round_)[place:].tolist()
-            round_, place = round_ + 1, 0
-        return found[:count]
+        found: list[int] = self._round(round_)[place : place + count].tolist()
+        return found
 
     def rounds(self, count: int) -> NDArray[np.int64] | None:
         first, place = divmod(self._taken, self._workers)
@@ -134,7 +131,10 @@ class RandomTurns:
         return self._next.popleft()
 
     def coming(self, count: int) -> list[int]:
-        return [self.at(ahead) for ahead in range(count)]
+        found: list[int] = []
+        while len(found) < count and self.at(len(found)) not in found:
+            found.append(self.at(len(found)))
+        return found
 
     def rounds(self, count: int) -> NDArray[np.int64] | None:
         return None

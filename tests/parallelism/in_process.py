@@ -94,13 +94,17 @@ class Driven:
         counts, budget = self.kind.counts(index), self.task.budget
         return budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
 
-    def finish(self, timeout: float = 0.1) -> "Driven":
-        """Go on until the budget of every seed is spent, as the trainer does; whoever stands still has lost."""
+    def finish(self, timeout: float = 0.1, every: int | None = None) -> "Driven":
+        """Go on until the budget of every seed is spent, as the trainer does; whoever stands still has lost.
+
+        With ``every``, each seed has a date at the multiples of that many environment steps, at which it is looked at.
+        """
         deadline, idle = time.monotonic() + PATIENCE, 0
         while not all(self.spent(index) for index in range(self.task.num_seeds)):
             before = [self.kind.counts(index) for index in range(self.task.num_seeds)]
             began = time.monotonic()
-            self.events += self.kind.advance(timeout, [NEVER] * self.task.num_seeds)
+            dates = [NEVER if every is None else (count.env_steps // every + 1) * every for count in before]
+            self.events += self.kind.advance(timeout, dates)
             stood_still = before == [self.kind.counts(index) for index in range(self.task.num_seeds)]
             idle = idle + 1 if stood_still and time.monotonic() - began < timeout else 0
             assert idle < 3, f"nobody can act, but the budget is not spent: {before}"

@@ -31,6 +31,7 @@ KINDS: dict[str, Callable[[], InProcess]] = {
     "deterministic, fixed order": partial(Deterministic, order="fixed"),
     "deterministic, random speeds": partial(Deterministic, speeds="lognormal"),
     "deterministic, a set lag": partial(Deterministic, lag=4),
+    "deterministic, lags that are drawn": partial(Deterministic, lag=(0, 5)),
     "synchronous": Synchronous,
 }
 
@@ -54,14 +55,14 @@ def episodes(driven: Driven, index: int = 0) -> list[tuple[int, int, int, int]]:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
 def test_a_fused_training_is_no_other_training(kind: Callable[[], InProcess], rolling: bool) -> None:
-    """Rates that fall, and a budget that ends within a round: all that hangs on the order of pushes."""
+    """Rates that fall, dates that cut rounds short, and a budget that ends within one: all that hangs on the order of pushes."""
     task = fused(
         Budget(max_env_steps=335, max_updates=110),
         window_ends_with_episode=not rolling,
         exploration=Exploration(anneal=Anneal.linear),
     )
-    ours = Driven(kind(), task).finish().stop()
-    theirs = Driven(kind(), replace(task, compile=False)).finish().stop()
+    ours = Driven(kind(), task).finish(every=37).stop()
+    theirs = Driven(kind(), replace(task, compile=False)).finish(every=37).stop()
     assert ours.kind.workers._fused is not None
     assert ours.kind.counts() == theirs.kind.counts()
     assert episodes(ours) == episodes(theirs) != []
