@@ -26,6 +26,7 @@ from a3c_exp.core.tape import Operation, Place, Program
 Compiled = Callable[..., Sequence[Tensor]]
 _FEW = 4
 """Inner dimensions up to which a product of a vector is a sum of scaled rows."""
+_VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 _WAIT_SECONDS = 300.0
 """How long a process waits for another that makes the same machine code, before it makes its own."""
 
@@ -132,7 +133,9 @@ def _graph(program: Program, weights: Tensor) -> fx.GraphModule:
             known[place] = graph.get_attr(name)
     for operation in program.operations:
         args, kwargs = operation.given(known)
-        node = _small_product(graph, operation, args) or graph.call_function(operation.func, args, kwargs)
+        # Strides are the compiler's own, so what could be viewed when it was taped may have to be copied.
+        func = torch.ops.aten.reshape.default if operation.func in _VIEWS else operation.func
+        node = _small_product(graph, operation, args) or graph.call_function(func, args, kwargs)
         if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
             operation.learn(known, node)
         else:

@@ -1,14 +1,15 @@
 """Machine code against what was compiled; what happens where it cannot be had."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from a3c_exp.core.compiling import Compiler
-from a3c_exp.core.stacking import stack
+from a3c_exp.core.compiling import Compiler, _graph
+from a3c_exp.core.stacking import _program, stack
 from tests.command import run
 
 K = 3
@@ -71,6 +72,19 @@ def test_another_program_or_constant_is_not_mistaken_for_one_that_was_compiled(t
     once, twice, *others = namer.names
     assert once == twice
     assert len({once, *others}) == 4
+
+
+def test_what_could_be_viewed_when_it_was_taped_may_be_copied() -> None:
+    """Small products are written as sums, whose results lie in memory as what went in does: time first, here."""
+    weights = torch.randn(K, 3)
+
+    def outer(flat: Tensor, x: Tensor) -> tuple[Tensor]:
+        seen = torch.tanh(x).transpose(0, 1)
+        return (torch.bmm(seen, flat.view(K, 1, 3)).view(K * 5, 3).cumsum(0),)
+
+    taped, other = torch.randn(2, 5, K, 1)
+    graph = _graph(_program(partial(outer, weights), [taped]), weights)
+    torch.testing.assert_close(graph(weights, other), outer(weights, other))
 
 
 def test_without_a_compiler_a_run_says_so_in_a_line_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
