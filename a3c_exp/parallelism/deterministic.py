@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -84,7 +85,7 @@ class Deterministic(InProcess):
         self._lanes = [_Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
         events = super().start(task, states)
         self._series = self._push_series_of(task)
-        if self._series is not None:
+        if self._series is not None and not self._lags.are_set:
             trainings = [
                 Training(replica, self._own_weights(replica), lane.turns, lane.windows, lane.pulled_at)
                 for replica, lane in zip(self.replicas, self._lanes, strict=True)
@@ -94,9 +95,8 @@ class Deterministic(InProcess):
 
     def _push_series_of(self, task: Task) -> PushSeries | None:
         """Pushes that follow each other as machine code, where they are many and can be had."""
-        # With random speeds few pushes follow each other without a window between them, and a set lag looks at each.
-        together = self._speeds == "equal" and not self._lags.are_set
-        return PushSeries.of(self.workers, task.optimizer, task.workers) if together else None
+        # With random speeds few pushes follow each other without a window between them.
+        return PushSeries.of(self.workers, task.optimizer, task.workers) if self._speeds == "equal" else None
 
     def _turns(self, seed: int, workers: int) -> Turns:
         if self._speeds == "equal":
@@ -210,16 +210,12 @@ class Deterministic(InProcess):
         lag, order = replica.updates - int(lane.pulled_at[worker]), np.array([worker])
         if self._series is None:
             replica.push(lane.windows.pop(worker), lag)
+            self._own_weights(replica)[worker].copy_(replica.weights)
+            lane.pulled_at[worker] = replica.updates
+            self._remember(replica, lane, order)
         else:
             self._push_series(replica, lane, self._series, order)
         lane.turns.take()
-        if self._lags.are_set:
-            lane.history.append(replica.weights.clone())
-            while len(lane.history) > self._lags.most + 1:
-                lane.history.popleft()
-        elif self._series is None:
-            self._own_weights(replica)[worker].copy_(replica.weights)
-            lane.pulled_at[worker] = replica.updates
         replica.reserve(worker, self.in_episode(replica, worker))
 
     def _push_all(self, replica: Replica, lane: "_Lane", series: PushSeries, until: int) -> bool:
@@ -257,6 +253,15 @@ class Deterministic(InProcess):
         )
         lane.pulled_at[order] = numbers + 1
         windows.done(order)
+        self._remember(replica, lane, order)
+
+    def _remember(self, replica: Replica, lane: "_Lane", order: NDArray[np.int64]) -> None:
+        """Keep the weights that each of these pushes left behind, as its worker pulled them, for as far back as a lag goes."""
+        if not self._lags.are_set:
+            return
+        lane.history.extend(self._own_weights(replica).index_select(0, torch.from_numpy(order)).unbind())
+        while len(lane.history) > self._lags.most + 1:
+            lane.history.popleft()
 
     def figures(self, index: int = 0) -> dict[str, Any]:
         turns = self._lanes[index].turns
