@@ -56,14 +56,15 @@ class HogwildWorkers(WorkerProcess):
         if not len(sound):
             return
         shared, own, pulled_at = self._shared, self._workers.weights, self._pulled_at
-        rates, order = self._rate_factor() * self._rates, np.array(sound)
+        rates = self._rate_factor() * self._rates
         if self._series is not None and len(sound) == len(self._ids):
             lags = shared.push_all_and_pull(self._series, self._calls, done.gradients, own, pulled_at, rates)
+            self._kept.append((done.figures, lags, self._numbers, done.steps))
         else:
-            lags = np.zeros(len(sound), np.int64)
+            lags, order = np.zeros(len(sound), np.int64), np.array(sound)
             for i, k in enumerate(sound):
                 lags[i], pulled_at[k] = shared.push_and_pull(done.gradients[k], own[k], int(pulled_at[k]), float(rates[k]))
-        self._kept.append((done.figures[order], lags, self._numbers[order], done.steps[order]))
+            self._kept.append((done.figures[order], lags, self._numbers[order], done.steps[order]))
         if done.ended:
             self._tally.truncated += len({one.worker for one in done.ended if one.end == "truncated"} & set(sound))
 

@@ -90,7 +90,7 @@ class Ledger:
 
     @property
     def command(self) -> Command:
-        return Command(int(self.control[0]))
+        return Command(int(self.control.numpy()[0]))
 
     def tell(self, command: Command) -> None:
         """Say what all workers are to do next [main]."""
@@ -132,6 +132,29 @@ class Ledger:
             wanted = max(0, min(wanted, self.budget.max_env_steps - self.base_steps - promised))
         self.table[slot, Slot.steps_reserved] = wanted
         return wanted
+
+    def reserve_from_plenty(self, slot: int, steps: int, updates: int, everybody: tuple[int, int]) -> bool:
+        """Both of the next two at once and without the lock, where so much is left that it cannot matter who comes first;
+        false, and nothing is taken, elsewhere.
+
+        Args:
+            steps, updates: wanted.
+            everybody: what all processes together may want at the same time.
+        """
+        table, budget = self.table, self.budget
+        # Written down before the others' are looked at. Whoever does the same meanwhile, and looked too early to see this,
+        # leaves enough for it: from here to the end of the budget is further than all can come in that moment.
+        row = table[slot]
+        row[Slot.steps_reserved], row[Slot.updates_reserved] = steps, updates
+        counts = table.sum(axis=0)
+        done = counts[Slot.steps_done] + counts[Slot.steps_reserved]
+        made = counts[Slot.pushes] + counts[Slot.updates_reserved]
+        plenty = (budget.max_env_steps is None or budget.max_env_steps - self.base_steps - done >= 8 * everybody[0]) and (
+            budget.max_updates is None or budget.max_updates - self.base_updates - made >= 8 * everybody[1]
+        )
+        if not plenty:
+            row[Slot.steps_reserved] = row[Slot.updates_reserved] = 0
+        return bool(plenty)
 
     def reserve_updates(self, slot: int, wanted: int) -> int:
         """Take the right to at most ``wanted`` updates, until ``settle_steps``; returns how many. Call under the lock."""

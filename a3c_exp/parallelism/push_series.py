@@ -15,6 +15,8 @@ from a3c_exp.parallelism.workers import StackedWorkers
 
 _MOST = 16
 """Pushes of one call; a longer series takes several. What is compiled grows with it."""
+_AHEAD = 1024
+"""Updates whose coefficients are computed at once, where learning rates do not change."""
 
 Call = Sequence[Tensor]
 """What a call is given beside weights and gradients: ``c`` different workers in order ``[c]``, which of them push ``[c]``, and
@@ -36,6 +38,8 @@ class PushSeries:
         self._size, self._workers = size, workers
         self._none = torch.zeros(1, 1)  # no weights of which views would be kept
         self._run: Compiled = self._uncompiled
+        self._rate, self._known_from = 0.0, 0  # of coefficients that were computed ahead
+        self._known: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, workers: StackedWorkers, optimizer: Optimizer, each: int) -> "PushSeries | None":
@@ -89,11 +93,26 @@ class PushSeries:
 
     def recounted(self, series: Sequence[Call], updates: int, rates: NDArray[np.float64]) -> Sequence[Call]:
         """The same series in another place, changed in place: ``updates`` before it, and ``rates [count]`` of its pushes."""
-        numbers = self._optimizer.coefficients(updates + np.arange(len(rates)), rates)
+        numbers = self._coefficients(updates, rates)
         for i, (*_, coefficients) in enumerate(series):
             part = numbers[:, i * self._most : (i + 1) * self._most]
             coefficients.numpy()[:, : part.shape[1]] = part
         return series
+
+    def _coefficients(self, updates: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The optimiser's, ``[m, count]``; looked up where all rates are the same and stay so."""
+        count, rate = len(rates), rates[0]
+        steady = bool((rates == rate).all()) and rate == self._rate
+        self._rate = rate
+        if not steady:
+            self._known = None
+            return self._optimizer.coefficients(updates + np.arange(count), rates)
+        if self._known is None or not 0 <= updates - self._known_from <= self._known.shape[1] - count:
+            self._known_from = updates
+            ahead = updates + np.arange(_AHEAD + count)
+            self._known = self._optimizer.coefficients(ahead, np.full(len(ahead), rate))
+        first = updates - self._known_from
+        return self._known[:, first : first + count]
 
     def push(self, weights: Tensor, state: Tensor, gradients: Tensor, own: Tensor, series: Sequence[Call]) -> None:
         """Push in order. Call in inference mode.

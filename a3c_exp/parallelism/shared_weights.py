@@ -67,6 +67,7 @@ class SharedWeights:
         shared = block.memory.is_shared()  # type: ignore[no-untyped-call]
         assert shared, "weights must lie in shared memory, or every process would train alone"
         self._memory = block.memory
+        self._weights, self._state = block.memory[0, 0], block.memory[0, 1:]  # where there is one copy only
         self._locked = block.locked
         self._ledger = ledger
         self._control = ledger.control.numpy()
@@ -122,7 +123,7 @@ class SharedWeights:
             with torch.inference_mode():
                 series.push(weights, state, gradients, own, series.recounted(calls, before, rates))
 
-        before, _ = self._locked_push(push, count) if self._locked else self._free_push(push, count)
+        before = self._locked_push(push, count) if self._locked else self._free_push(push, count)
         numbers = before + np.arange(count)
         lags: NDArray[np.int64] = numbers - pulled_at
         pulled_at[:] = numbers + 1
@@ -146,11 +147,11 @@ class SharedWeights:
             self._optimizer.step(weights, gradient, state, before, rate)
             into.copy_(weights)
 
-        before, after = self._locked_push(push, 1) if self._locked else self._free_push(push, 1)
-        return before - pulled_at, after
+        before = self._locked_push(push, 1) if self._locked else self._free_push(push, 1)
+        return before - pulled_at, before + 1 if self._locked else self.updates()
 
-    def _locked_push(self, push: _Push, count: int) -> tuple[int, int]:
-        """Make so many updates; how many there were before and are now."""
+    def _locked_push(self, push: _Push, count: int) -> int:
+        """Make so many updates; how many there were before."""
         with self.lock:
             word = int(self._control[1])
             before, used = self._ledger.base_updates + (word >> 1), word & 1
@@ -159,21 +160,21 @@ class SharedWeights:
             push(new[0], new[1:], before)
             self._control[1] = ((word >> 1) + count) << 1 | (1 - used)  # the one store that makes it happen
             self._table[self._slot, Slot.pushes] += count
-            return before, before + count
+            return before
 
-    def _free_push(self, push: _Push, count: int) -> tuple[int, int]:
-        row, begun, ended = self._table[self._slot], self._table[:, Slot.push_begun], self._table[:, Slot.push_ended]
-        before = self.updates()
-        finished = int(ended.sum())
+    def _free_push(self, push: _Push, count: int) -> int:
+        row, pushing = self._table[self._slot], self._table[:, Slot.pushes : Slot.push_ended + 1]
+        pushed, _, finished = pushing.sum(axis=0)
+        before = self._ledger.base_updates + int(pushed)
         row[Slot.push_begun] += count
+        begun = self._table[:, Slot.push_begun]
         started = int(begun.sum())
-        copy = self._memory[0]
-        push(copy[0], copy[1:], before)
+        push(self._weights, self._state, before)
         alone = started == finished + count and int(begun.sum()) == started
         row[Slot.push_ended] += count
         row[Slot.pushes] += count
         row[Slot.overlapping] += 0 if alone else count
-        return before, self.updates()
+        return before
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]``."""

@@ -122,6 +122,7 @@ class WorkerProcess(Obedient, ABC):
         members = [Member(task.seed, worker) for worker in placement.ids]
         self._ids = list(placement.ids)
         self._rounds = counters[0, first:last]
+        self._full_windows = np.full(len(self._ids), task.learner.n_step)
         self._workers = StackedWorkers(task, members, self._rounds, counters[1, first:last], lambda _: self._take_ticket())
 
     @abstractmethod
@@ -182,8 +183,9 @@ class WorkerProcess(Obedient, ABC):
         k, n, budget = len(self._ids), self._task.learner.n_step, self._task.budget
         if not self._could_act():
             return np.zeros(k, np.int64)
-        if budget.max_env_steps is None and budget.max_updates is None:
-            return np.full(k, n, np.int64)
+        unlimited = budget.max_env_steps is None and budget.max_updates is None
+        if unlimited or self._ledger.reserve_from_plenty(self._slot, k * n, k, (self._task.workers * n, self._task.workers)):
+            return self._full_windows
         with self._lock:
             windows = self._ledger.reserve_updates(self._slot, k)
             total = self._ledger.reserve_steps(self._slot, windows * n)

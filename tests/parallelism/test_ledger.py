@@ -63,7 +63,8 @@ class Bookkeeping:
 
     def act(self, slot: int, wanted: int, taken: int, ends: bool) -> None:
         """One window of one process, as hogwild has it: reserve, begin an episode, step, settle, report."""
-        self.reserved[slot] = self.ledger.reserve_steps(slot, wanted)
+        from_plenty = self.ledger.reserve_from_plenty(slot, wanted, 1, (wanted, 1))
+        self.reserved[slot] = wanted if from_plenty else self.ledger.reserve_steps(slot, wanted)
         assert 0 <= self.reserved[slot] <= wanted
         if self.playing[slot] == 0 and self.ledger.take_ticket(slot):
             self.playing[slot] = 1
@@ -109,14 +110,14 @@ class Bookkeeping:
 budgets = st.builds(
     Budget,
     max_episodes=st.none() | st.integers(1, 12),
-    max_env_steps=st.none() | st.integers(1, 97),
+    max_env_steps=st.none() | st.integers(1, 97) | st.integers(1, 400),
 ).filter(lambda budget: budget.max_episodes is not None or budget.max_env_steps is not None)
 windows = st.tuples(
     st.integers(0, PROCESSES - 1),
     st.integers(1, 2 * WINDOW),
     st.integers(0, 2 * WINDOW),
     st.booleans(),
-    st.none() | st.integers(1, 40),
+    st.none() | st.integers(1, 60),
 )
 
 
