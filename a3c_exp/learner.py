@@ -83,6 +83,15 @@ def figures(terms: LossTerms, target: Tensor, output: PolicyValue, valid: Tensor
     return torch.cat([reduced, no_norm, valid.sum().unsqueeze(0), sums, no_norm])
 
 
+def clipped(gradients: Tensor, figures: Tensor, max_norm: float | None) -> tuple[Tensor, Tensor]:
+    """Gradients ``[R, P]``, scaled down to an L2 norm of at most ``max_norm``; and ``figures [R, len(Stat)]`` with their
+    norms before and after that in the places kept for them."""
+    norms = clip_by_norm(gradients, max_norm)
+    shortened = norms if max_norm is None else norms.clamp(max=max_norm)
+    before, behind = figures[:, : Stat.grad_norm], figures[:, Stat.grad_norm + 1 : Stat.clipped_grad_norm]
+    return gradients, torch.cat([before, norms.unsqueeze(1), behind, shortened.unsqueeze(1)], dim=1)
+
+
 def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
     """Scale each row's gradient in ``[R, P]`` down to an L2 norm of at most ``max_norm``, in place; returns norms ``[R]``.
 
@@ -92,13 +101,6 @@ def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
     if max_norm is not None:
         gradients.mul_((max_norm / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1))
     return norms
-
-
-def with_norms(figures: Tensor, norms: Tensor, max_norm: float | None) -> Tensor:
-    """``figures [R, len(Stat)]`` with the gradients' norms ``[R]`` in their places."""
-    clipped = norms if max_norm is None else norms.clamp(max=max_norm)
-    before, behind = figures[:, : Stat.grad_norm], figures[:, Stat.grad_norm + 1 : Stat.clipped_grad_norm]
-    return torch.cat([before, norms.unsqueeze(1), behind, clipped.unsqueeze(1)], dim=1)
 
 
 def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt: int | None = None) -> PolicyValue:

@@ -1,6 +1,5 @@
 """Acting: K workers step their environments side by side for up to n steps, each with its own weights."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.acting import Acting
 from a3c_exp.core.compiling import Compiler
-from a3c_exp.core.stacking import stack
+from a3c_exp.core.rows import Rows
 from a3c_exp.core.types import LearnerSpec, Window
 from a3c_exp.envs.base import Environments
 from a3c_exp.episodes import EndedEpisode, Episodes
-from a3c_exp.learner import call
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat import FlatLayout
 
@@ -49,13 +48,12 @@ class Rollout:
         self._episodes = episodes
         self._limit = max_episode_steps
         self._device = weights.device
-        self._rows, self._group = weights.shape[0], k // weights.shape[0]
-        assert self._rows * self._group == k, f"{k} workers cannot share {self._rows} sets of weights evenly"
         self.taken = np.zeros(k, np.int64)
         self._recurrent = model.state_size > 0
         self._on_cpu = self._device.type == "cpu"
-        self._shared_observation = self._by_row(torch.from_numpy(envs.observation))
-        self._no_state = self._by_row(torch.zeros(k, 0, device=self._device))
+        self._by_row = Rows(k, weights.shape[0]).by_row
+        self._no_state = torch.zeros(k, 0, device=self._device)
+        self._acting = Acting(model, layout, weights, envs.observation, episodes.no_action, n, compiler)
 
         observation = envs.observation.shape[1:]
         self._observation = np.zeros((k, n, *observation), np.float32)
@@ -68,20 +66,6 @@ class Rollout:
         self._flags = np.zeros((2, k, n), np.bool_)
         self._terminated, self._cut = self._flags
         self._paid = np.zeros((k, n + 1), np.float64)
-        self._noise_seen: NDArray[np.float32] | None = None
-        self._noise_at: Sequence[Tensor] = ()
-
-        def act(flat: Tensor, observed: Tensor, state: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-            output = call(model, layout.unflatten(flat), observed, state)
-            return model.family.sample(output.parameters, noise), output.state
-
-        def value(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor]:
-            return (call(model, layout.unflatten(flat), observed, state).value,)
-
-        latest, state = self._latest, self._memory
-        noise = self._by_row(torch.zeros(k, model.family.noise_size, device=self._device))
-        self._act = stack(act, weights, (latest, state, noise), model.stackable, compiler=compiler)
-        self._value = stack(value, weights, (latest, state), model.stackable, compiler=compiler)
         self._action = np.repeat(episodes.no_action[:, None], n, axis=1)
         parts: list[NDArray[Any]] = [
             self._observation, self._action, self._reward, self._terminated,
@@ -104,10 +88,8 @@ class Rollout:
         envs, n = self._envs, self._spec.n_step
         self._marks.fill(0)
         self._flags.fill(False)
-        state_at_start = self._memory.clone() if self._recurrent else self._no_state
-        if noise is not self._noise_seen or not self._on_cpu:
-            self._noise_seen = noise
-            self._noise_at = self._by_row(torch.from_numpy(noise).to(self._device)).unbind(-2)
+        state_at_start = self._by_row(self._memory.clone() if self._recurrent else self._no_state)
+        self._acting.begin(noise)
         ended: list[EndedEpisode] = []
         steps = _Steps(allowed, (allowed > 0) & self._episodes.in_episode)
         for k in ((allowed > 0) & ~self._episodes.in_episode).nonzero()[0].tolist():
@@ -117,19 +99,17 @@ class Rollout:
         for t in range(n):
             if not steps.anyone:
                 break
-            self._observation[:, t] = envs.observation
             if self._episodes.someone_begins:
                 self._begin_at(t)
-            action, state = self._act(self._latest, self._memory, self._noise_at[t])
+            actions, state = self._acting.act(t, self._memory)
             if self._recurrent:
-                self._keep_state(self._by_worker(state), steps.live)
-            actions = action.cpu().numpy().reshape(self._action.shape[:1] + self._action.shape[2:])
-            self._action[:, t] = actions
+                self._keep_state(state, steps.live)
             any_end = envs.step(actions, steps.live)
             self._raw_reward[:, t] = envs.reward
             if any_end or t >= steps.quiet_until:
                 self._settle(t, steps, any_end, ended)
 
+        self._acting.write_down(self._observation, self._action)
         self.taken = self._valid.sum(axis=1, dtype=np.int64)
         if self._episodes.log is not None:
             self._episodes.log.window(self._action, self.taken)
@@ -157,8 +137,7 @@ class Rollout:
         self._cut[:, t] = cut
         if (cut & ~self._terminated[:, t]).any():
             # V of what followed, before any reset; asking does not advance the recurrent state.
-            value = self._value(self._latest, self._memory)[0]
-            self._next_value[:, t] = value.cpu().numpy().reshape(-1)
+            self._next_value[:, t] = self._acting.value(self._memory)
         steps.live = live & ~stops
         for k in ends.nonzero()[0].tolist():
             ended.append(self._episodes.end(k, t, bool(terminated[k])))
@@ -196,21 +175,9 @@ class Rollout:
         return min(steps.settled + int(left.min()), self._spec.n_step) - 1
 
     @property
-    def _latest(self) -> Tensor:
-        """The newest observations, by row of weights."""
-        return self._shared_observation if self._on_cpu else self._shared_observation.to(self._device)
-
-    @property
     def _memory(self) -> Tensor:
-        """The recurrent state, by row of weights."""
-        return self._by_row(self._episodes.memory) if self._recurrent else self._no_state
-
-    def _by_row(self, tensor: Tensor) -> Tensor:
-        """``[K, ...]`` as ``[R, G, ...]`` where a row of weights serves G workers."""
-        return tensor if self._group == 1 else tensor.view(self._rows, self._group, *tensor.shape[1:])
-
-    def _by_worker(self, tensor: Tensor) -> Tensor:
-        return tensor if self._group == 1 else tensor.flatten(0, 1)
+        """The recurrent state ``[K, state]``."""
+        return self._episodes.memory if self._recurrent else self._no_state
 
     def _keep_state(self, state: Tensor, live: NDArray[np.bool_]) -> None:
         # A worker that sat this step out remembers what it remembered.

@@ -55,23 +55,23 @@ CASES = {
 
 
 class Side:
-    """One of the two ways, with its counters and its tickets."""
+    """One of the ways, with its counters and its tickets."""
 
-    def __init__(self, case: Case, fused: bool) -> None:
+    def __init__(self, case: Case, compiled: bool, backend: str = "tensor") -> None:
         budget = Budget(max_episodes=None if case.tickets is None else 10**6)
-        make_envs = partial(ClassicEnvironments, case.env, backend="tensor")
+        make_envs = partial(ClassicEnvironments, case.env, backend=backend)
         spec = LearnerSpec(**{"n_step": 5, **case.learner})
         task = Task(make_envs, MODELS[case.model], Adam(1e-2), spec, WORKERS, budget, case.limit, seed=3)
-        task = replace(task, exploration=case.exploration, compile=fused)
+        task = replace(task, exploration=case.exploration, compile=compiled)
         self.case, self.n = case, spec.n_step
         self.tickets = np.full(WORKERS, 10**6)
         self.begun = np.zeros(WORKERS, np.int64)
         members = [Member(3, worker) for worker in range(WORKERS)]
-        walker = Walker() if fused else None
+        walker = Walker() if compiled else None
         self.workers = StackedWorkers(
             task, members, np.zeros(WORKERS, np.int64), self.begun, self._take, case.share, True, walker, lambda: self.tickets
         )
-        assert (self.workers._fused is not None) == fused
+        assert (self.workers._fused is not None) == (compiled and backend == "tensor")
 
     def _take(self, k: int) -> bool:
         self.tickets[k] -= 1
@@ -85,7 +85,17 @@ class Side:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_fused_round_is_no_other_round(case: Case) -> None:
-    ours, theirs = Side(case, fused=True), Side(case, fused=False)
+    agree(Side(case, compiled=True), Side(case, compiled=False))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_acting_and_learning_as_machine_code_is_no_other_round(case: Case) -> None:
+    agree(Side(case, compiled=True, backend="gymnasium"), Side(case, compiled=False, backend="gymnasium"))
+
+
+def agree(ours: Side, theirs: Side) -> None:
+    """Round after round the same episodes, gradients and books."""
+    case = ours.case
     choices = np.random.default_rng(0)
     ends = 0
     for number in range(ROUNDS):
@@ -113,7 +123,8 @@ def test_a_fused_round_is_no_other_round(case: Case) -> None:
         assert ours.begun.tolist() == theirs.begun.tolist()
         ends += len(mine.ended)
         # The next round is no judge of this one's rounding.
-        ours.workers.envs.state[:] = theirs.workers.envs.state
+        if ours.workers._fused is not None:
+            ours.workers.envs.state[:] = theirs.workers.envs.state
         for side in (ours, theirs):
             side.workers.weights.add_(
                 0.01 * torch.sin(torch.arange(side.workers.weights.numel()).view_as(side.workers.weights))
@@ -122,7 +133,7 @@ def test_a_fused_round_is_no_other_round(case: Case) -> None:
 
 
 def test_a_worker_whose_last_ticket_is_gone_rests_within_the_round() -> None:
-    side = Side(replace(CASES["few episodes left"], tickets=1, limit=2), fused=True)
+    side = Side(replace(CASES["few episodes left"], tickets=1, limit=2), compiled=True)
     done = side.round(np.full(WORKERS, side.n))
     assert done.steps.tolist() == [2] * WORKERS, "one episode of two steps, and no other could be begun"
     assert len(done.ended) == WORKERS
@@ -131,13 +142,13 @@ def test_a_worker_whose_last_ticket_is_gone_rests_within_the_round() -> None:
 
 def test_an_episode_is_put_back_as_it_stood() -> None:
     """Machine code may differ from what replays an episode in the last bits: its state is written down, not replayed."""
-    side = Side(CASES["CartPole rolls on"], fused=True)
+    side = Side(CASES["CartPole rolls on"], compiled=True)
     for _ in range(7):
         side.round(np.full(WORKERS, side.n))
     episodes, envs = side.workers.episodes, side.workers.envs
     saved = [episodes.save(k) for k in range(WORKERS)]
     stood = envs.state.copy(), envs.observation.copy(), episodes.length.copy()
-    fresh = Side(CASES["CartPole rolls on"], fused=True)
+    fresh = Side(CASES["CartPole rolls on"], compiled=True)
     assert fresh.workers.episodes.restore(saved) == []
     for now, then in zip(
         (fresh.workers.envs.state, fresh.workers.envs.observation, fresh.workers.episodes.length), stood, strict=True

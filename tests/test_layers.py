@@ -31,7 +31,7 @@ LAYERS = [
         "exploration",
     },
     {"episodes"},
-    {"rollout", "learner", "compose", "blueprint"},
+    {"rollout", "acting", "learner", "compose", "blueprint"},
     {"fused"},
     {"parallelism", "checkpoint", "evaluation", "resume"},
     {"pictures", "pretrained", "compile_choice"},
@@ -43,7 +43,8 @@ LAYERS = [
     {"__main__", "calibrate", "evaluate", "export", "play", "report", "runs"},
 ]
 NEIGHBOURS = {
-    ("rollout", "learner"),
+    ("rollout", "acting"),
+    ("acting", "learner"),
     ("experiment", "assembly"),
     ("experiment", "seed_run"),
     ("seed_run", "assembly"),

@@ -30,6 +30,7 @@ def stack(
     stackable: bool = True,
     differentiate: bool = False,
     compiler: Compiler | None = None,
+    after: PerWorker | None = None,
 ) -> Stacked:
     """``function(flat [P], *inputs) -> tensors`` of one worker, as a function of all workers' inputs ``[K, ...]``.
 
@@ -41,15 +42,16 @@ def stack(
         differentiate: the function's first output is a scalar loss, and the result returns each worker's gradient ``[K, P]``
             of its own loss in that place.
         compiler: makes machine code of it, if it can; values then agree with the others' to rounding, not to the bit.
+        after: what is done with all rows' outputs; each row's results must hang on that row's outputs alone.
 
     Returns:
         A function of the inputs alone that returns a tuple of new tensors ``[K, ...]``. They may be inference tensors: whoever
         changes them in place does so under ``torch.inference_mode()``.
     """
     assert weights.is_contiguous(), "stacked weights must be contiguous: views of them are kept"
-    eager = _eager(function, weights, stackable, differentiate)
+    eager = _eager(function, weights, stackable, differentiate, after)
     if compiler is not None:
-        compiled = _compiled(function, weights, examples, stackable, differentiate, compiler)
+        compiled = _compiled(function, weights, examples, stackable, differentiate, after, compiler)
         if compiled is not None:
             return compiled
     if not stackable:
@@ -96,13 +98,15 @@ def _compiled(
     examples: tuple[Tensor, ...],
     stackable: bool,
     differentiate: bool,
+    after: PerWorker | None,
     compiler: Compiler,
 ) -> Stacked | None:
     """Machine code for all rows at once, or for one, played for each in turn where they are not stackable."""
     rows = torch.split(weights, weights.shape[0] if stackable else 1)
     of_each = [torch.split(example, rows[0].shape[0]) for example in examples]
     first = tuple(parts[0] for parts in of_each)
-    code = compiled_for(_eager(function, rows[0], stackable, differentiate), rows[0], first, compiler, function.__qualname__)
+    eager = _eager(function, rows[0], stackable, differentiate, after)
+    code = compiled_for(eager, rows[0], first, compiler, function.__qualname__)
     if code is None:
         return None
     if len(rows) == 1:
@@ -155,14 +159,13 @@ def gradient_over_rows(function: PerWorker, stackable: bool = True) -> Stacked:
     return differentiated
 
 
-def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate: bool) -> Stacked:
-    if differentiate:
-        return partial(gradient_over_rows(function, stackable), weights)
-    stacked = over_rows(function, stackable)
+def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate: bool, after: PerWorker | None) -> Stacked:
+    stacked = gradient_over_rows(function, stackable) if differentiate else over_rows(function, stackable)
 
     def call(*inputs: Tensor) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            return stacked(weights, *inputs)
+        with torch.no_grad():  # but for what the gradient itself turns on again
+            outputs = stacked(weights, *inputs)
+            return outputs if after is None else after(*outputs)
 
     return call
 

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from a3c_exp.core.rows import Rows
 from a3c_exp.core.stacking import gradient_over_rows, over_rows
 from a3c_exp.core.types import LearnerSpec, Window
 from a3c_exp.envs.tensor.base import TensorEnvironment
-from a3c_exp.learner import call, clip_by_norm, window_loss, with_norms
+from a3c_exp.learner import call, clipped, window_loss
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat import FlatLayout
 
@@ -112,7 +113,8 @@ class FusedRound:
         rows: int,
     ) -> None:
         self._env, self._spec, self._limit = env, spec, max_episode_steps
-        self._rows, self._group = rows, workers // rows
+        grouped = Rows(workers, rows)
+        self._by_row, self._by_worker = grouped.by_row, grouped.by_worker
         self._no_memory = torch.zeros(workers, 0)
 
         def act(flat: Tensor, observed: Tensor, noise: Tensor, memory: Tensor, *turned: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,8 +186,7 @@ class FusedRound:
         before = Before(*(one[: self._spec.n_step] for one in before))
         window = self._window(weights, before, pages, self._no_memory if memory is None else memory)
         gradients, figures = self._gradient(weights, *(self._by_row(field) for field in window), *beside)
-        norms = clip_by_norm(gradients, self._spec.max_grad_norm)
-        return gradients, with_norms(figures, norms, self._spec.max_grad_norm)
+        return clipped(gradients, figures, self._spec.max_grad_norm)
 
     def _window(self, weights: Tensor, before: Before, pages: Page, memory: Tensor) -> Window:
         spec = self._spec
@@ -224,13 +225,6 @@ class FusedRound:
         seen = _taken(pages.seen.transpose(0, 1), index)
         values = self._by_worker(self._value(weights, self._by_row(seen), self._by_row(memory))[0])  # [K, slots]
         return torch.where(place.permute(2, 1, 0), values.unsqueeze(-1), 0.0).sum(1)
-
-    def _by_row(self, tensor: Tensor) -> Tensor:
-        """``[K, ...]`` as ``[R, G, ...]`` where a row of weights serves G workers."""
-        return tensor if self._group == 1 else tensor.reshape(self._rows, self._group, *tensor.shape[1:])
-
-    def _by_worker(self, tensor: Tensor) -> Tensor:
-        return tensor if self._group == 1 else tensor.flatten(0, 1)
 
 
 def _write(places: NamedTuple, *values: Tensor) -> None:

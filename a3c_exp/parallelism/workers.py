@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from a3c_exp.core.compiling import Compiler
 from a3c_exp.core.distributions import draw_noise
 from a3c_exp.core.stacking import Stacked, stack
 from a3c_exp.episodes import EndedEpisode, Episodes
-from a3c_exp.learner import clip_by_norm, window_loss, with_norms
+from a3c_exp.learner import clipped, window_loss
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.parallelism.base import Task
 from a3c_exp.rollout import Rollout
@@ -139,13 +140,16 @@ class StackedWorkers:
         if self._stacked_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
             self._stacked_gradient = stack(
-                self._loss, self.weights, inputs, self.stackable, differentiate=True, compiler=self.compiler
+                self._loss,
+                self.weights,
+                inputs,
+                self.stackable,
+                differentiate=True,
+                compiler=self.compiler,
+                after=partial(clipped, max_norm=self._task.learner.max_grad_norm),
             )
         gradients, figures = self._stacked_gradient(*inputs)
-        with torch.inference_mode():
-            limit = self._task.learner.max_grad_norm
-            norms = clip_by_norm(gradients, limit)
-            table = with_norms(figures, norms, limit).cpu().numpy()
+        table = figures.cpu().numpy()
         self._spent(began, acted)
         return Round(gradients, table, self._rollout.taken, ended)
 
