@@ -24,7 +24,7 @@ def variants(runs: Runs) -> list[Variant]:
         return Variant(name, lambda: runs.steps_per_second(overrides), requirement)
 
     deterministic, two = "parallelism=deterministic", "parallelism.processes=2"
-    one = "parallelism.processes=1"
+    one, ten = "parallelism.processes=1", [deterministic, "num_seeds=10", *WHOLE]
     return [
         Variant(BASELINE, lambda: textbook(runs)),
         Variant("stable-baselines3 A2C, the same networks and settings", lambda: stable_baselines(runs)),
@@ -33,7 +33,8 @@ def variants(runs: Runs) -> list[Variant]:
         ours("a3c_exp hogwild, tensors, one process", [one, *WHOLE]),
         ours("a3c_exp hogwild, tensors, two processes", [two, *WHOLE], 90.0),
         ours("a3c_exp deterministic, tensors", [deterministic, *WHOLE], 60.0),
-        ours("a3c_exp deterministic, tensors, num_seeds=10", [deterministic, "num_seeds=10", *WHOLE], 120.0),
+        ours("a3c_exp deterministic, tensors, num_seeds=10", ten),
+        ours("a3c_exp deterministic, tensors, num_seeds=10, two processes", [two, *ten], 120.0),
         Variant("gymnasium's Pendulum alone, one process", lambda: environment_alone("Pendulum-v1", runs.seconds)),
         Variant("arithmetic limit of the report's networks, one core", lambda: arithmetic_limit(REPORT, runs.seconds)),
     ]

@@ -90,18 +90,15 @@ class GymnasiumEnvironments:
             self._encode(observed, self.observation[index])
 
     def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        actions = self._decode(action)
-        encode = self._encode
+        envs, actions, encode, seen = self.envs, self._decode(action), self._encode, self.observation
         any_end = False
         for k in live.nonzero()[0].tolist():
-            observed, reward, terminated, truncated, _ = self.envs[k].step(actions[k])
+            observed, self.reward[k], terminated, truncated, _ = envs[k].step(actions[k])
             if encode is None:
-                self.observation[k] = observed
+                seen[k] = observed
             else:
-                encode(observed, self.observation[k])
-            self.reward[k] = reward
-            self.terminated[k] = terminated
-            self.truncated[k] = truncated
+                encode(observed, seen[k])
+            self.terminated[k], self.truncated[k] = terminated, truncated
             any_end = any_end or terminated or truncated
         return any_end
 
