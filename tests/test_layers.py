@@ -118,7 +118,7 @@ def test_imports_point_down_only() -> None:
 def test_the_check_sees_imports_at_all() -> None:
     """An empty list of violations is worth nothing if the parser finds no imports."""
     seen = {(importer, name[0]) for _, _, importer, name in own_imports()}
-    assert {("rollout", "learner"), ("trainer", "parallelism"), ("models", "core"), ("parallelism", "seeding")} <= seen
+    assert {("acting", "learner"), ("trainer", "parallelism"), ("models", "core"), ("parallelism", "seeding")} <= seen
 
 
 def test_only_readers_of_runs_and_the_evaluations_interval_need_analysis() -> None:

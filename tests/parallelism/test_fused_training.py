@@ -55,7 +55,7 @@ def episodes(driven: Driven, index: int = 0) -> list[tuple[int, int, int, int]]:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
 def test_a_fused_training_is_no_other_training(kind: Callable[[], InProcess], rolling: bool) -> None:
-    """Rates that fall, dates that cut rounds short, and a budget that ends within one: all that hangs on the order of pushes."""
+    """Rates that fall, dates that cut rounds short, a budget that ends within one: all that hangs on the order of pushes."""
     task = fused(
         Budget(max_env_steps=335, max_updates=110),
         window_ends_with_episode=not rolling,
