@@ -1,6 +1,7 @@
 """Evaluation of weights on environments of their own, with seeds that training never sees."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from a3c_exp.analysis.stats import bootstrap_interval
 from a3c_exp.core.distributions import draw_noise
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.records import Evaluation
+from a3c_exp.core.stacking import Stacked, stack
 from a3c_exp.envs.base import Environments
 from a3c_exp.learner import call
 from a3c_exp.models.base import ActorCritic, PolicyValue
@@ -107,6 +109,13 @@ class Evaluator:
         self._limit = limit
         self._between_steps = between_steps
         self._spectator = spectator
+        self._policy = _Policy(model, layout, spec.deterministic)
+
+    def for_seed(self, seed: int) -> "Evaluator":
+        """One for other held-out seeds, in the same environments."""
+        other = copy(self)
+        other._seed = seed
+        return other
 
     def evaluate(self, weights: Tensor, env_step: int, update: int, wall_time: float) -> Evaluation:
         """Live all episodes with ``weights [P]``; the other numbers say where training stood."""
@@ -146,16 +155,23 @@ class Evaluator:
             envs.reset(i, env_seed(self._seed, 0, first + i, Purpose.evaluation))
         parameters = self._layout.unflatten(weights)
         state = torch.zeros(envs.num_envs, self._model.state_size, device=weights.device)
+        unwatched = self._spectator is None and self._model.stackable and self._model.state_size == 0
+        if unwatched:
+            self._policy.take(weights, torch.from_numpy(envs.observation))
         returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
         while live.any():
             self._between_steps()
-            with torch.inference_mode():
-                observation = torch.from_numpy(envs.observation).to(weights.device)
-                output = call(self._model, parameters, observation, state)
-                action = self._act(output.parameters, noise)
-            if self._spectator is not None and live[0]:
-                self._spectator.decided(_decision(observation, state, output, action, parameters))
-            state = output.state
+            observation = torch.from_numpy(envs.observation).to(weights.device)
+            drawn = self._drawn(noise).to(weights.device)
+            if unwatched:
+                action = self._policy.act(observation, drawn)
+            else:
+                with torch.inference_mode():
+                    output = call(self._model, parameters, observation, state)
+                    action = self._policy.choose(output, drawn)
+                if self._spectator is not None and live[0]:
+                    self._spectator.decided(_decision(observation, state, output, action, parameters))
+                state = output.state
             ended = envs.step(action.cpu().numpy(), live)
             if self._spectator is not None and live[0]:
                 self._spectator.stepped(float(envs.reward[0]))
@@ -168,14 +184,52 @@ class Evaluator:
                 envs.truncated[:] = False
         return returns[:count], lengths[:count]
 
-    def _act(self, parameters: Tensor, noise: Sequence[np.random.Generator]) -> Tensor:
+    def _drawn(self, noise: Sequence[np.random.Generator]) -> Tensor:
+        """``[E, noise]`` of the coming step; zeros that nobody looks at where the policy's mode is taken."""
         family = self._model.family
-        if self._spec.deterministic:
-            return family.mode(parameters)
-        drawn = np.zeros((len(parameters), family.noise_size), np.float32)
-        for i, generator in enumerate(noise):
-            drawn[i] = draw_noise(family, generator, (), drawn_as=np.float64)
-        return family.sample(parameters, torch.from_numpy(drawn).to(parameters.device))
+        drawn = np.zeros((self._envs.num_envs, family.noise_size), np.float32)
+        if not self._spec.deterministic:
+            for i, generator in enumerate(noise):
+                drawn[i] = draw_noise(family, generator, (), drawn_as=np.float64)
+        return torch.from_numpy(drawn)
+
+
+class _Policy:
+    """The network in all environments at once, taped: a small one costs more in Python than in arithmetic.
+
+    Args:
+        model, layout: the network, without a memory where ``take`` and ``act`` are called.
+        deterministic: take the policy's mode instead of a sample.
+    """
+
+    def __init__(self, model: ActorCritic, layout: FlatLayout, deterministic: bool) -> None:
+        self._model, self._layout, self._deterministic = model, layout, deterministic
+        self._weights: Tensor | None = None
+        self._taped: Stacked | None = None
+
+    def choose(self, output: PolicyValue, noise: Tensor) -> Tensor:
+        """The action ``[..., *action]`` that follows from what the network said."""
+        family = self._model.family
+        return family.mode(output.parameters) if self._deterministic else family.sample(output.parameters, noise)
+
+    def take(self, weights: Tensor, observation: Tensor) -> None:
+        """Go on with these ``weights [P]``; ``observation [E, ...]`` is one such as will come."""
+        if self._weights is None:
+            self._weights = torch.empty_like(weights).unsqueeze(0)
+        self._weights.copy_(weights)
+        if self._taped is None:
+            noise = torch.zeros(1, len(observation), self._model.family.noise_size, device=weights.device)
+            examples = (observation.to(weights.device).unsqueeze(0), noise)
+            self._taped = stack(self._act, self._weights, examples, self._model.stackable)
+
+    def _act(self, flat: Tensor, observation: Tensor, noise: Tensor) -> tuple[Tensor]:
+        none = observation.new_zeros(len(observation), 0)
+        return (self.choose(call(self._model, self._layout.unflatten(flat), observation, none), noise),)
+
+    def act(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """The actions ``[E, *action]`` for ``observation [E, ...]``."""
+        assert self._taped is not None, "take weights first"
+        return self._taped(observation.unsqueeze(0), noise.unsqueeze(0))[0].squeeze(0)
 
 
 def _decision(

@@ -202,6 +202,7 @@ def _trainer(
         folder, after = seed.record.directory / "screenshots", assembly.screenshot_after
         return Screenshots(task, assembly.evaluation.deterministic, task.seeds.stop, folder, after, between_steps)
 
+    evaluator = Evaluator(model, layout, envs, assembly.evaluation, task.seed, between_steps)
     tracks = []
     for index, seed in enumerate(seeds):
         # One training logs to everyone; of several each writes its own files, and everyone else is told the mean.
@@ -211,7 +212,7 @@ def _trainer(
                 task.budget,
                 seed.state,
                 seed.progress,
-                Evaluator(model, layout, envs, assembly.evaluation, task.seeds[index], between_steps),
+                evaluator.for_seed(task.seeds[index]),
                 Checkpoints(seed.record.directory / "checkpoints", assembly.keep_last),
                 own,
                 assembly.cadence,

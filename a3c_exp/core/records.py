@@ -1,7 +1,7 @@
 """What a run writes down: one frozen record a line. No torch here, so that readers of run directories stay light."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Json = Mapping[str, Any]
@@ -40,8 +40,7 @@ class Episode:
     env_seed: int
 
     def json(self) -> dict[str, Any]:
-        line = asdict(self)
-        return {("return" if key == "return_" else key): value for key, value in line.items()}
+        return {("return" if key == "return_" else key): value for key, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Metrics:
     worker_updates_per_second: list[float] = field(default_factory=list)
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -116,4 +115,4 @@ class Evaluation:
     best: bool = False
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
