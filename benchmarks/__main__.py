@@ -27,6 +27,7 @@ from benchmarks import (
     solve,
     speed,
     startup,
+    stepping,
     throughput,
 )
 from benchmarks.repeats import interleave
@@ -36,6 +37,7 @@ from benchmarks.table import Table, as_text, make_rows, write
 BENCHMARKS = {
     "speed": speed,
     "throughput": throughput,
+    "stepping": stepping,
     "overnight": overnight,
     "memory": memory,
     "startup": startup,
