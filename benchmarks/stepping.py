@@ -6,7 +6,6 @@ Parts are timed where they run, each without what it calls of the others, so tha
 this one: nobody else trains beside it, and its pushes meet no one.
 """
 
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -172,4 +171,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
