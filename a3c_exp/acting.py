@@ -41,7 +41,7 @@ class Acting:
         compiler: Compiler | None,
     ) -> None:
         k, device, family = len(observed), weights.device, model.family
-        self._weights, self._layout, self._observed = weights, layout, observed
+        self._weights, self._observed = weights, observed
         self._rows = rows = Rows(k, weights.shape[0])
         self._on_cpu = device.type == "cpu"
         self._shared = rows.by_row(torch.from_numpy(observed))
@@ -63,7 +63,8 @@ class Acting:
         self._turned: list[Tensor] = []
         self._code: Compiled | None = None
         if compiler is not None and model.stackable and self._on_cpu:
-            self._turned = [matrix.contiguous() for matrix in layout.turned(weights)]
+            self._narrow = layout.turned(weights)  # views of what never moves
+            self._turned = [matrix.contiguous() for matrix in self._narrow]
             self._given = [
                 [self._shared, self._noise_at[t], rows.by_row(self._seen[t]), rows.by_row(self._done[t]), *self._turned]
                 for t in range(n)
@@ -91,7 +92,7 @@ class Acting:
         if not self._on_cpu:
             self._noise_at = self._noise_by_step()
         if self._code is not None:
-            for place, matrix in zip(self._turned, self._layout.turned(self._weights), strict=True):
+            for place, matrix in zip(self._turned, self._narrow, strict=True):
                 place.copy_(matrix)
 
     def act(self, t: int, memory: Tensor) -> tuple[NDArray[Any], Tensor]:
