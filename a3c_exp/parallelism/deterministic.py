@@ -1,6 +1,5 @@
 """A3C in virtual time: asynchronous, from stale weights, and the same bit for bit whenever it is repeated."""
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -13,7 +12,7 @@ from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.types import TrainingState
 from a3c_exp.parallelism.base import Event, Task
 from a3c_exp.parallelism.in_process import InProcess
-from a3c_exp.parallelism.lags import Lags
+from a3c_exp.parallelism.lags import Lags, PastWeights
 from a3c_exp.parallelism.lockstep import Lockstep, Training
 from a3c_exp.parallelism.push_series import PushSeries
 from a3c_exp.parallelism.replica import Replica
@@ -109,15 +108,16 @@ class Deterministic(InProcess):
             self._own_weights(replica).copy_(replica.weights)
             lane.pulled_at[:] = replica.updates
             if self._lags.are_set:
-                lane.history.append(replica.weights.clone())
+                lane.past = PastWeights(self._lags.most, [replica.weights], replica.updates)
             for worker in range(self.workers_each):
                 replica.reserve(worker, self.in_episode(replica, worker))
             return
-        device = replica.weights.device
+        device, past = replica.weights.device, details["history"]
         self._own_weights(replica).copy_(details["own_weights"])
         lane.pulled_at[:] = details["pulled_at"]
         lane.windows.restore(details["waiting"], device)
-        lane.history = deque(one.to(device) for one in details["history"])
+        if past:
+            lane.past = PastWeights(self._lags.most, [one.to(device) for one in past], replica.updates)
         lane.turns.restore(details["turns"])
         replica.restore_reservations(details["reservations"])
         # Episodes that ended in windows not pushed yet are still under way in the replica's books.
@@ -134,7 +134,7 @@ class Deterministic(InProcess):
             "own_weights": self._own_weights(replica).detach().cpu().clone(),
             "pulled_at": lane.pulled_at.tolist(),
             "waiting": lane.windows.plain(),
-            "history": [one.cpu().clone() for one in lane.history],
+            "history": [] if lane.past is None else lane.past.plain(),
             "turns": lane.turns.state(),
             "reservations": replica.reservations(),
         }
@@ -157,27 +157,41 @@ class Deterministic(InProcess):
         coming = lane.turns.at()
         if lane.windows.waiting[coming] or not replica.steps[coming]:
             return  # a push comes first, or there is nothing left to do
-        if not self._lags.are_set:
+        if lane.past is None:
             np.copyto(allowed, replica.steps, where=~lane.windows.waiting)
-            return
-        # A window that update v will push is computed from the weights of update v - lag: all that exist already can be begun.
-        own, newest = self._own_weights(replica), replica.updates
-        oldest = newest + 1 - len(lane.history)
+        else:
+            order, versions = self._from_the_past(replica, lane, lane.past)
+            self._own_weights(replica).index_copy_(0, torch.from_numpy(order), lane.past.at(versions))
+            lane.pulled_at[order] = versions
+            allowed[order] = replica.steps[order]
+
+    def _from_the_past(self, replica: Replica, lane: "_Lane", past: PastWeights) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Whose windows can begin where lags are set, and from which versions: one that update v will push is computed from the
+        weights of update v - lag, so that all can be begun whose weights exist already."""
+        newest, most = replica.updates, self._lags.most
+        # Mostly: everybody, or as many as the lag has room for.
+        count = min(most + 1, self.workers_each)
+        order = np.array(lane.turns.coming(count))
+        ready = (replica.steps[order] > 0) & ~lane.windows.waiting[order]
+        if len(order) == count and ready.all() and replica.has_room_for(most + 1):
+            versions = newest + np.arange(count) - self._lags.coming(replica.seed, newest, count)
+            exist = versions <= newest
+            return order[exist], np.maximum(versions[exist], past.oldest)
+        found: dict[int, int] = {}
         seen: set[int] = set()
-        for ahead in range(self._lags.most + 1):
+        for ahead in range(most + 1):
             worker = lane.turns.at(ahead)
             if worker in seen or not replica.steps[worker]:
                 # Its window has still to be reserved. Where the budget may not allow it, the turn may pass without an update,
                 # and then nobody knows which updates the turns behind it will make.
                 if not replica.has_room_for(ahead + 1):
-                    return
+                    break
                 continue
             seen.add(worker)
-            version = max(oldest, newest + ahead - self._lags.of(replica.seed, newest + ahead))
+            version = max(past.oldest, newest + ahead - self._lags.of(replica.seed, newest + ahead))
             if not lane.windows.waiting[worker] and version <= newest:
-                own[worker].copy_(lane.history[version - newest - 1])
-                lane.pulled_at[worker] = version
-                allowed[worker] = replica.steps[worker]
+                found[worker] = version
+        return np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
 
     def _anyone(self, replica: Replica, lane: "_Lane") -> bool:
         """Whether any worker has or could have something to do."""
@@ -257,11 +271,8 @@ class Deterministic(InProcess):
 
     def _remember(self, replica: Replica, lane: "_Lane", order: NDArray[np.int64]) -> None:
         """Keep the weights that each of these pushes left behind, as its worker pulled them, for as far back as a lag goes."""
-        if not self._lags.are_set:
-            return
-        lane.history.extend(self._own_weights(replica).index_select(0, torch.from_numpy(order)).unbind())
-        while len(lane.history) > self._lags.most + 1:
-            lane.history.popleft()
+        if lane.past is not None:
+            lane.past.append(self._own_weights(replica).index_select(0, torch.from_numpy(order)))
 
     def figures(self, index: int = 0) -> dict[str, Any]:
         turns = self._lanes[index].turns
@@ -276,11 +287,11 @@ class _Lane:
         turns: whose window ends next.
         windows: those that are computed and wait for their turn.
         pulled_at: ``[N]`` the update that each worker's copy of the weights stands at.
-        history: the newest weights and those before them, as many as a set lag reaches back; newest last.
+        past: the newest weights and those before them, where lags are set.
     """
 
     def __init__(self, turns: Turns, workers: int) -> None:
         self.turns = turns
         self.windows = Windows(workers)
         self.pulled_at = np.zeros(workers, np.int64)
-        self.history: deque[Tensor] = deque()
+        self.past: PastWeights | None = None

@@ -2,6 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.seeding import Purpose, stream
 
@@ -48,3 +53,49 @@ class Lags:
             drawn = stream(seed, Purpose.lag, 0, block).integers(low, high + 1, _BLOCK)
             self._block = seed, block, drawn.tolist()
         return self._block[2][place]
+
+    def coming(self, seed: int, update: int, count: int) -> NDArray[np.int64]:
+        """``[count]`` those of this update and the ones behind it."""
+        low, high = self._bounds
+        return np.full(count, low) if low == high else np.array([self.of(seed, update + ahead) for ahead in range(count)])
+
+
+class PastWeights:
+    """The newest weights and those before them, as far back as a lag goes; a version is the number of the update that made it.
+
+    Args:
+        most: the largest lag.
+        versions: to begin with, the newest last.
+        newest: its number.
+    """
+
+    def __init__(self, most: int, versions: Sequence[Tensor], newest: int) -> None:
+        self._kept, self.newest = most + 1, newest
+        kept = torch.stack(list(versions)[-self._kept :])
+        self._count = len(kept)
+        self._rows = torch.zeros(3 * self._kept + 64, kept.shape[1], device=kept.device)
+        self._rows[: self._count] = kept
+
+    @property
+    def oldest(self) -> int:
+        """The oldest version that is still there."""
+        return self.newest + 1 - min(self._count, self._kept)
+
+    def append(self, versions: Tensor) -> None:
+        """Newer ones, ``[c, P]`` in order."""
+        for some in torch.split(versions, len(self._rows) - self._kept):
+            if self._count + len(some) > len(self._rows):
+                last = self._rows[self._count - self._kept : self._count].clone()
+                self._rows[: self._kept], self._count = last, self._kept
+            self._rows[self._count : self._count + len(some)] = some
+            self._count += len(some)
+        self.newest += len(versions)
+
+    def at(self, versions: NDArray[np.int64]) -> Tensor:
+        """``[c, P]`` of these numbers."""
+        return self._rows.index_select(0, torch.from_numpy(self._count - 1 - (self.newest - versions)))
+
+    def plain(self) -> list[Tensor]:
+        """All that is still there, the newest last, for a checkpoint."""
+        first = self._count - min(self._count, self._kept)
+        return [one.cpu().clone() for one in self._rows[first : self._count]]

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from a3c_exp.core.budget import Budget
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.parallelism.deterministic import Deterministic
-from a3c_exp.parallelism.lags import Lags
+from a3c_exp.parallelism.lags import Lags, PastWeights
 from tests.parallelism.in_process import Driven, tiny_task
 
 
@@ -87,6 +90,23 @@ def test_lags_hang_on_seed_and_update_alone() -> None:
     forwards = [one.of(0, update) for update in range(600)]
     assert [other.of(0, update) for update in reversed(range(600))] == forwards[::-1]
     assert [Lags([0, 9]).of(1, update) for update in range(600)] != forwards
+
+
+@given(most=st.integers(0, 9), first=st.integers(1, 12), news=st.lists(st.integers(1, 90), max_size=12))
+def test_weights_of_the_past_are_those_of_their_update(most: int, first: int, news: list[int]) -> None:
+    """Against a list that forgets nothing; each version's weights are its number."""
+    versions = torch.arange(first + sum(news), dtype=torch.float32).unsqueeze(1).repeat(1, 2)
+    past = PastWeights(most, list(versions[:first]), first - 1)
+    known = first
+    for count in [0, *news]:
+        past.append(versions[known : known + count])
+        known += count
+        oldest = max(0, known - 1 - most)
+        assert (past.newest, past.oldest) == (known - 1, oldest)
+        numbers = np.arange(oldest, known)
+        assert past.at(numbers)[:, 0].tolist() == numbers.tolist()
+        again = PastWeights(most, past.plain(), past.newest)
+        assert again.at(numbers).tolist() == past.at(numbers).tolist()
 
 
 @pytest.mark.parametrize("wrong", [-1, [3, 1], [1, 2, 3], [-1, 4], [], 10_001])
