@@ -1,6 +1,6 @@
 """A3C in virtual time: asynchronous, from stale weights, and the same bit for bit whenever it is repeated."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -204,9 +204,8 @@ class Deterministic(InProcess):
 
     def _push_next(self, replica: Replica, until: int) -> bool:
         lane = self._lanes[replica.index]
-        if self._series is not None and replica.has_room_for(2 * self.workers_each):
-            return self._push_all(replica, lane, self._series, until) or self._push_one(replica, lane)
-        return self._push_one(replica, lane)
+        pushed = self._series is not None and self._push_all(replica, lane, self._series, until)
+        return pushed or self._push_one(replica, lane)
 
     def _push_one(self, replica: Replica, lane: "_Lane") -> bool:
         while True:
@@ -221,19 +220,15 @@ class Deterministic(InProcess):
             lane.turns.take()  # nothing is left for this worker, now; others may give something back
 
     def _push(self, replica: Replica, lane: "_Lane", worker: int) -> None:
-        lag, order = replica.updates - int(lane.pulled_at[worker]), np.array([worker])
-        if self._series is None:
-            replica.push(lane.windows.pop(worker), lag)
-            self._own_weights(replica)[worker].copy_(replica.weights)
-            lane.pulled_at[worker] = replica.updates
-            self._remember(replica, lane, order)
-        else:
-            self._push_series(replica, lane, self._series, order)
+        replica.push(lane.windows.pop(worker), replica.updates - int(lane.pulled_at[worker]))
+        self._own_weights(replica)[worker].copy_(replica.weights)
+        lane.pulled_at[worker] = replica.updates
+        self._remember(replica, lane, np.array([worker]))
         lane.turns.take()
         replica.reserve(worker, self.in_episode(replica, worker))
 
     def _push_all(self, replica: Replica, lane: "_Lane", series: PushSeries, until: int) -> bool:
-        """Push as many of the windows that wait as come next, at once; false if there is none."""
+        """Push as many of the windows that wait as come next, at once; false if the next does not."""
         order = np.array(lane.turns.coming(series.most))
         waits = lane.windows.waiting[order]
         if not waits.all():
@@ -246,13 +241,24 @@ class Deterministic(InProcess):
             order = order[: self.task.budget.max_updates - replica.updates]
         if not len(order):
             return False
-        self._push_series(replica, lane, series, order)
+        if replica.has_room_for(2 * self.workers_each):
+            self._push_series(replica, lane, series, order)
+            first = replica.index * self.workers_each
+            replica.reserve_all(order, self.workers.episodes.in_episode[first + order])
+        else:  # what one may reserve hangs on what those behind it still hold
+            reserve = lambda worker: replica.reserve(worker, self.in_episode(replica, worker))  # noqa: E731
+            self._push_series(replica, lane, series, order, reserve)
         lane.turns.skip(len(order))
-        first = replica.index * self.workers_each
-        replica.reserve_all(order, self.workers.episodes.in_episode[first + order])
         return True
 
-    def _push_series(self, replica: Replica, lane: "_Lane", series: PushSeries, order: NDArray[np.int64]) -> None:
+    def _push_series(
+        self,
+        replica: Replica,
+        lane: "_Lane",
+        series: PushSeries,
+        order: NDArray[np.int64],
+        settled: Callable[[int], object] | None = None,
+    ) -> None:
         windows, numbers = lane.windows, replica.updates + np.arange(len(order))
         lags = numbers - lane.pulled_at[order]
         replica.push_all(
@@ -264,6 +270,7 @@ class Deterministic(InProcess):
             windows.steps[order],
             windows.ended,
             lags,
+            settled,
         )
         lane.pulled_at[order] = numbers + 1
         windows.done(order)

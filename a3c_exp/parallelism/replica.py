@@ -1,6 +1,6 @@
 """One seed's training inside a process: its weights and counters, and what of the budget its workers have in hand."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,8 +88,8 @@ class Replica:
     def has_room_for(self, windows: int) -> bool:
         """Whether that many windows more could be reserved for sure, whoever asks for them."""
         steps, tickets = self._free()
-        most = windows * self._task.learner.n_step
-        return steps >= most and tickets >= most
+        spec = self._task.learner
+        return steps >= windows * spec.n_step and tickets >= windows * (1 if spec.window_ends_with_episode else spec.n_step)
 
     @property
     def has_all_updates(self) -> bool:
@@ -155,6 +155,7 @@ class Replica:
         steps: NDArray[np.int64],
         ended: Mapping[int, Sequence[EndedEpisode]],
         lags: NDArray[np.int64],
+        settled: Callable[[int], object] | None = None,
     ) -> None:
         """``push`` for several workers, one after another, each of whom pulls at once.
 
@@ -165,6 +166,7 @@ class Replica:
             own: ``[N, P]`` all workers' copies of the weights.
             figures, steps, lags: ``[len(order), ...]`` of each push.
             ended: the episodes that ended, by worker.
+            settled: told of each worker once its account is settled, before the next one's is.
 
         Raises:
             NonFiniteError: one of them is not finite; those before it were applied, nothing of it and of those behind it.
@@ -173,7 +175,8 @@ class Replica:
         if not finite.all():
             spoilt = int(finite.argmin())
             if spoilt:
-                self.push_all(series, order[:spoilt], gradients, own, figures[:spoilt], steps[:spoilt], ended, lags[:spoilt])
+                before = figures[:spoilt], steps[:spoilt], ended, lags[:spoilt]
+                self.push_all(series, order[:spoilt], gradients, own, *before, settled)
             self._refuse(figures[spoilt], [int(order[spoilt])])
         rates = self._rates[order]
         if self._task.exploration.anneal is not Anneal.none:
@@ -184,9 +187,11 @@ class Replica:
         with torch.inference_mode():
             series.push(self.weights, self.optimizer_state, gradients, own, calls)
         self._tally.add_all(figures, lags)
-        if ended:
+        if ended or settled is not None:
             for worker, count in zip(order.tolist(), steps.tolist(), strict=True):
                 self._settle([worker], [count], ended.get(worker, ()))
+                if settled is not None:
+                    settled(worker)
             return
         self.updates += len(order)
         self.env_steps += int(steps.sum())
@@ -198,8 +203,9 @@ class Replica:
         but reserving the same again is to be decided."""
         spec, (steps, tickets) = self._task.learner, self._free()
         a_round, limit = spec.n_step * len(self.steps), self._task.budget.max_updates
-        usual = 0 if spec.window_ends_with_episode else spec.n_step
-        if (self.steps != spec.n_step).any() or (self.tickets != usual).any() or tickets < 2 * a_round:
+        # Windows that end with their episode take no ticket where nobody begins one.
+        usual, wanted = (0, 0) if spec.window_ends_with_episode else (spec.n_step, 2 * a_round)
+        if (self.steps != spec.n_step).any() or (self.tickets != usual).any() or tickets < wanted:
             return 0
         updates = _PLENTY if limit is None else limit - self.updates
         return min(steps // a_round - 1, (until - self.env_steps - 1) // a_round, updates // len(self.steps))

@@ -56,11 +56,18 @@ def episodes(driven: Driven, index: int = 0) -> list[tuple[int, int, int, int]]:
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
 def test_a_fused_training_is_no_other_training(kind: Callable[[], InProcess], rolling: bool) -> None:
     """Rates that fall, dates that cut rounds short, a budget that ends within one: all that hangs on the order of pushes."""
-    task = fused(
-        Budget(max_env_steps=335, max_updates=110),
-        window_ends_with_episode=not rolling,
-        exploration=Exploration(anneal=Anneal.linear),
-    )
+    no_other(kind, Budget(max_env_steps=335, max_updates=110), rolling)
+
+
+@pytest.mark.parametrize("kind", ["deterministic", "deterministic, a set lag", "synchronous"])
+@pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
+def test_the_last_episodes_of_a_budget_are_dealt_out_alike(kind: str, rolling: bool) -> None:
+    """Where few are left it matters whose window is settled before the next is reserved."""
+    no_other(KINDS[kind], Budget(max_episodes=31), rolling)
+
+
+def no_other(kind: Callable[[], InProcess], budget: Budget, rolling: bool) -> None:
+    task = fused(budget, window_ends_with_episode=not rolling, exploration=Exploration(anneal=Anneal.linear))
     ours = Driven(kind(), task).finish(every=37).stop()
     theirs = Driven(kind(), replace(task, compile=False)).finish(every=37).stop()
     assert ours.kind.workers._fused is not None
