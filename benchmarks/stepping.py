@@ -58,11 +58,9 @@ class Apart:
         endless = ["max_episodes=null", "max_env_steps=1000000000"]
         (job,) = jobs(["env=pendulum", f"workers={WORKERS}", *endless, *overrides], False)
         assembly = assemble(job.config)
-        # As ClassicEnvironments has them, but within reach.
-        task, state = (
-            replace(assembly.task, make_envs=partial(GymnasiumEnvironments, "Pendulum-v1")),
-            assembly.initial_states[0],
-        )
+        state = assembly.initial_states[0]
+        # The same environments, within reach.
+        task = replace(assembly.task, make_envs=partial(GymnasiumEnvironments, "Pendulum-v1"))
         self._ledger = Ledger.create(PROCESSES, state.rounds, state.episodes_begun, task.budget)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_benchmarks_")
         block = WeightBlock.create(state.weights, state.optimizer_state, Path(self._folder.name) / "lock", False, 5.0)
@@ -125,7 +123,7 @@ class Apart:
 
 
 class Taken:
-    """A setting's parts, measured together when the first of them is asked for in a repeat."""
+    """A setting's parts, all measured when the whole is asked for; that comes first in every repeat."""
 
     def __init__(self, overrides: list[str], seconds: float) -> None:
         self._overrides, self._seconds = overrides, seconds
@@ -133,13 +131,9 @@ class Taken:
         self._found: dict[str, float] = {}
 
     def part(self, name: str) -> float:
-        if name not in self._found:
-            self._apart = self._apart or Apart(self._overrides)
-            self._found = self._apart.measure(self._seconds)
-        return self._found.pop(name)
+        return self._found[name]
 
     def whole(self) -> float:
-        """All parts; they stay to be asked for."""
         self._apart = self._apart or Apart(self._overrides)
         self._found = self._apart.measure(self._seconds)
         return sum(self._found.values())

@@ -246,7 +246,10 @@ class Deterministic(InProcess):
             first = replica.index * self.workers_each
             replica.reserve_all(order, self.workers.episodes.in_episode[first + order])
         else:  # what one may reserve hangs on what those behind it still hold
-            reserve = lambda worker: replica.reserve(worker, self.in_episode(replica, worker))  # noqa: E731
+
+            def reserve(worker: int) -> None:
+                replica.reserve(worker, self.in_episode(replica, worker))
+
             self._push_series(replica, lane, series, order, reserve)
         lane.turns.skip(len(order))
         return True

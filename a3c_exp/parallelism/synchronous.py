@@ -1,14 +1,12 @@
 """A2C: all workers' windows make one batch and one update, and everyone waits for it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.types import TrainingState
-from a3c_exp.parallelism.base import Event, Task
+from a3c_exp.parallelism.base import Task
 from a3c_exp.parallelism.in_process import InProcess
 from a3c_exp.parallelism.replica import Gradient, Replica, named_by_worker
 from a3c_exp.parallelism.workers import Round
@@ -32,10 +30,6 @@ class Synchronous(InProcess):
         super().__init__(env_processes, processes, seed_block)
         self._ready: dict[int, Gradient] = {}
 
-    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
-        self._everyone = np.arange(task.workers)
-        return super().start(task, states)
-
     def check(self, task: Task) -> None:
         super().check(task)
         if task.exploration.lr is not None:
@@ -48,7 +42,7 @@ class Synchronous(InProcess):
         n = self.workers_each
         if replica.has_room_for(2 * n):
             within = self.workers.episodes.in_episode[replica.index * n : (replica.index + 1) * n]
-            replica.reserve_all(self._everyone, within)
+            replica.reserve_all(np.arange(n), within)
             allowed[:] = replica.steps
             return
         for worker in range(n):

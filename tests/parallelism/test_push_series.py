@@ -65,3 +65,21 @@ def test_series_lined_up_together_are_those_lined_up_one_after_another() -> None
         (alone,) = series.lined_up(orders[i : i + 1], 7 + i * N, rates[i : i + 1])
         for one, other in zip(calls[0], alone[0], strict=True):
             assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("optimizer", [OPTIMIZERS["adam"], OPTIMIZERS["sgd"]], ids=["adam", "sgd"])
+def test_a_series_counted_anew_is_the_one_lined_up_there(optimizer: Optimizer) -> None:
+    """Others push meanwhile, so updates jump; coefficients that were looked up ahead are those of their update and rate."""
+    assert isinstance(optimizer, PureOptimizer)
+    kept, fresh = PushSeries(optimizer, N, P), PushSeries(optimizer, N, P)
+    order = np.arange(N)[np.newaxis]
+    (calls,) = kept.lined_up(order, 0, np.full((1, N), 0.5))
+    uneven = np.linspace(0.1, 0.2, N)
+    for updates, rates in (
+        (0, 0.5), (5, 0.5), (400, 0.5), (1024, 0.5), (1025, 0.5), (1026, 0.5), (9000, 0.5), (7, 0.5), (12, 0.25), (17, 0.25),
+        (22, uneven), (27, uneven), (32, 0.25),
+    ):  # fmt: skip
+        each = np.broadcast_to(rates, N)
+        (expected,) = fresh.lined_up(order, updates, each[np.newaxis])
+        for (*_, ours), (*_, theirs) in zip(kept.recounted(calls, updates, each), expected, strict=True):
+            assert torch.equal(ours, theirs), updates
