@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.core.compiling import Compiled, Compiler
+from a3c_exp.core.compiling import Compiled, Compiler, Ready, ready
 from a3c_exp.core.stacking import compiled_for
 from a3c_exp.core.types import LearnerSpec
 from a3c_exp.envs.tensor.base import InTensors
@@ -129,6 +129,7 @@ class FusedRollout:
         self._turn: Compiled = self._uncompiled_turn
         self._step: Compiled = self._uncompiled_step
         self._learn: Compiled = self._uncompiled_learn
+        self._line_up()
 
     def compile(self, compiler: Compiler) -> bool:
         """Make machine code of it; false if that cannot be had, and then it runs as it is, slowly."""
@@ -145,7 +146,15 @@ class FusedRollout:
         self._step, self._learn = step, learn
         if turn and turn[0] is not None:
             self._turn = turn[0]
+        self._line_up()
         return True
+
+    def _line_up(self) -> None:
+        """Put together the calls of a round."""
+        weights = self._weights
+        self._acting: list[Ready] = [ready(self._turn, weights, *self._turned)] if self._turned else []
+        self._acting += [ready(self._step, weights, *given) for given in self._of_step]
+        self._learning = ready(self._learn, weights, *self._of_learning)
 
     def _uncompiled_turn(self, weights: Tensor, *into: Tensor) -> Sequence[Tensor]:
         for place, matrix in zip(into, self._layout.turned(weights), strict=True):
@@ -173,7 +182,8 @@ class FusedRollout:
             noise: ``[K, n, noise]`` drawn beforehand.
         """
         self.open(allowed)
-        gradients, figures = self.again(noise.swapaxes(0, 1))
+        with torch.inference_mode():
+            gradients, figures = self.again(noise.swapaxes(0, 1))
         return Learned(gradients, figures, *self.close())
 
     def open(self, allowed: NDArray[np.int64]) -> None:
@@ -190,7 +200,7 @@ class FusedRollout:
             self._look_ahead(self._next)
 
     def again(self, noise: NDArray[np.float32]) -> tuple[Tensor, NDArray[np.float32]]:
-        """A round as it was opened: its gradients ``[R, P]`` and figures ``[R, len(Stat)]``.
+        """A round as it was opened: its gradients ``[R, P]`` and figures ``[R, len(Stat)]``. Call in inference mode.
 
         Args:
             noise: ``[n, K, noise]``.
@@ -199,22 +209,19 @@ class FusedRollout:
         length, return_ = self._started
         length[:], return_[:] = self._episodes.length, self._episodes.return_
         self._remaining[:], self._drawn[:] = self._allowed, noise
-        with torch.inference_mode():
-            if now.memory is not None and self._memory_at_start is not None:
-                self._memory_at_start.copy_(now.memory)
-            if self._turned:
-                self._turn(self._weights, *self._turned)
-            for given in self._of_step:
-                self._step(self._weights, *given)
-            self.acted_at = time.process_time()
-            gradients, figures = self._learn(self._weights, *self._of_learning)
+        if now.memory is not None and self._memory_at_start is not None:
+            self._memory_at_start.copy_(now.memory)
+        for act in self._acting:
+            act()
+        self.acted_at = time.process_time()
+        gradients, figures = self._learning()
         paper.observation[0], paper.begins[0] = paper.observation[-1], False
         return gradients, figures.numpy()
 
     @property
     def someone_ended(self) -> bool:
         """Whether an episode ended in the latest round: it must be the last before ``close``."""
-        return bool(self._paper.ends.any())
+        return int(np.count_nonzero(self._paper.ends)) > 0  # the quickest way to ask
 
     def close(self) -> tuple[NDArray[np.int64], list[EndedEpisode]]:
         """Enter the latest round in the books; its steps ``[K]``, and the episodes that ended in it."""

@@ -7,7 +7,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from a3c_exp.core.choices import Anneal
 from a3c_exp.parallelism.base import TallyEvent, Task
@@ -17,6 +19,11 @@ from a3c_exp.parallelism.shared_weights import SharedWeights, WeightBlock
 from a3c_exp.parallelism.tally import REPORT_SECONDS, Tally
 from a3c_exp.parallelism.worker_process import Placement, WorkerProcess, inside
 from a3c_exp.parallelism.workers import Round
+
+_AT_ONCE = 16
+"""Rounds of a stretch at most: so many are reserved at once, and a process that dies in one gives back what is left of them."""
+_STRETCH_SECONDS = 0.05
+"""After which a stretch ends early, to show life and to obey."""
 
 
 def main(task: Task, placement: Placement, block: WeightBlock, ledger: Ledger, pipe: Connection) -> None:
@@ -49,18 +56,47 @@ class HogwildWorkers(WorkerProcess):
         super().run()
         self._send_tally(time.monotonic())
 
-    def _live(self, allowed: NDArray[np.int64]) -> Round:
-        return self._workers.round_unbooked(allowed)
+    def _stretch(self) -> bool:
+        series, workers, ledger = self._series, self._workers, self._ledger
+        if series is None:
+            return False
+        updates, all_updates = len(self._ids), _AT_ONCE * self._task.workers
+        steps, all_steps = (self._task.learner.n_step * one for one in (updates, all_updates))
+        if not ledger.reserve_from_plenty(self._slot, _AT_ONCE * steps, _AT_ONCE * updates, (all_steps, all_updates)):
+            return False
+        count = workers.open_stretch(_AT_ONCE)
+        if not count:
+            ledger.settle_steps(self._slot, 0)
+            return False
+        deadline = time.monotonic() + _STRETCH_SECONDS
+        with torch.inference_mode():
+            for _ in range(count):
+                gradients, figures, someone_ended = workers.stretch_round()
+                if someone_ended or not np.isfinite(figures).all():
+                    self._complete(workers.close_stretch(gradients, figures))
+                    return True
+                self._push_all(series, gradients, figures, self._full_windows)
+                ledger.settle_part(self._row, steps, updates)
+                if time.monotonic() >= deadline:
+                    break
+            workers.close_stretch(gradients, figures)
+        self._settle_steps(0)
+        return True
+
+    def _push_all(self, series: PushSeries, gradients: Tensor, figures: NDArray[np.float32], steps: NDArray[np.int64]) -> None:
+        """Everybody pushes and pulls. Call in inference mode."""
+        rates = self._rates_now()
+        lags = self._shared.push_all_and_pull(series, self._calls, gradients, self._workers.weights, self._pulled_at, rates)
+        self._kept.append((figures, lags, self._numbers, steps))
 
     def _exchange(self, done: Round, sound: Sequence[int]) -> None:
         if not len(sound):
             return
-        shared, own, pulled_at = self._shared, self._workers.weights, self._pulled_at
-        rates = self._rate_factor() * self._rates
         if self._series is not None and len(sound) == len(self._ids):
-            lags = shared.push_all_and_pull(self._series, self._calls, done.gradients, own, pulled_at, rates)
-            self._kept.append((done.figures, lags, self._numbers, done.steps))
+            with torch.inference_mode():
+                self._push_all(self._series, done.gradients, done.figures, done.steps)
         else:
+            shared, own, pulled_at, rates = self._shared, self._workers.weights, self._pulled_at, self._rates_now()
             lags, order = np.zeros(len(sound), np.int64), np.array(sound)
             for i, k in enumerate(sound):
                 lags[i], pulled_at[k] = shared.push_and_pull(done.gradients[k], own[k], int(pulled_at[k]), float(rates[k]))
@@ -69,7 +105,10 @@ class HogwildWorkers(WorkerProcess):
             self._tally.truncated += len({one.worker for one in done.ended if one.end == "truncated"} & set(sound))
 
     def _settle(self, done: Round) -> None:
-        self._ledger.settle_steps(self._slot, int(done.steps.sum()))
+        self._settle_steps(int(done.steps.sum()))
+
+    def _settle_steps(self, taken: int) -> None:
+        self._ledger.settle_steps(self._slot, taken)
         now = time.monotonic()
         if now >= self._tally_due:
             self._send_tally(now)
@@ -77,13 +116,13 @@ class HogwildWorkers(WorkerProcess):
     def _updates(self) -> int:
         return self._shared.updates()
 
-    def _rate_factor(self) -> float:
-        """What learning rates are multiplied by at this point of the budget."""
+    def _rates_now(self) -> NDArray[np.float64]:
+        """Each worker's learning rate at this point of the budget; the same array as long as it does not change."""
         if self._task.exploration.anneal is Anneal.none:
-            return 1.0
+            return self._rates
         ledger = self._ledger
         done = self._task.budget.fraction(ledger.episodes(), ledger.env_steps(), self._shared.updates())
-        return self._task.exploration.factor(done)
+        return self._task.exploration.factor(done) * self._rates
 
     def _count(self) -> None:
         """Enter what was kept in the tally: cheaper for many rounds at once."""

@@ -172,6 +172,19 @@ class Ledger:
         self.table[slot, Slot.steps_reserved] = 0
         self.table[slot, Slot.updates_reserved] = 0
 
+    @staticmethod
+    def settle_part(row: NDArray[np.int64], steps: int, updates: int) -> None:
+        """Some of what a slot has reserved was used up, in windows that were pushed; the rest stays reserved.
+
+        Args:
+            row: the slot's, ``[len(Slot)]``.
+            steps, updates: used up.
+        """
+        # In this order, as in ``settle_steps``.
+        row[Slot.steps_done] += steps
+        row[Slot.steps_reserved] -= steps
+        row[Slot.updates_reserved] -= updates
+
     def bury(self, slot: int, keep_reserved: bool = False) -> int:
         """Give back what a dead process held, after all it said was received; returns how many episodes that leaves.
 

@@ -38,7 +38,8 @@ class PushSeries:
         self._size, self._workers = size, workers
         self._none = torch.zeros(1, 1)  # no weights of which views would be kept
         self._run: Compiled = self._uncompiled
-        self._rate, self._known_from = 0.0, 0  # of coefficients that were computed ahead
+        self._rates: NDArray[np.float64] | None = None  # of coefficients that were computed ahead, as long as they stay so
+        self._alike, self._known_from = False, 0
         self._known: NDArray[np.float64] | None = None
 
     @classmethod
@@ -92,7 +93,8 @@ class PushSeries:
         return [told[i : i + calls] for i in range(0, len(told), calls)]
 
     def recounted(self, series: Sequence[Call], updates: int, rates: NDArray[np.float64]) -> Sequence[Call]:
-        """The same series in another place, changed in place: ``updates`` before it, and ``rates [count]`` of its pushes."""
+        """The same series in another place, changed in place: ``updates`` before it, and ``rates [count]`` of its pushes, the
+        same array as long as they do not change."""
         numbers = self._coefficients(updates, rates)
         for i, (*_, coefficients) in enumerate(series):
             part = numbers[:, i * self._most : (i + 1) * self._most]
@@ -101,16 +103,16 @@ class PushSeries:
 
     def _coefficients(self, updates: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """The optimiser's, ``[m, count]``; looked up where all rates are the same and stay so."""
-        count, rate = len(rates), rates[0]
-        steady = bool((rates == rate).all()) and rate == self._rate
-        self._rate = rate
-        if not steady:
-            self._known = None
+        count = len(rates)
+        known_before = rates is self._rates
+        if not known_before:
+            self._rates, self._alike, self._known = rates, bool((rates == rates[0]).all()), None
+        if not (known_before and self._alike):
             return self._optimizer.coefficients(updates + np.arange(count), rates)
         if self._known is None or not 0 <= updates - self._known_from <= self._known.shape[1] - count:
             self._known_from = updates
             ahead = updates + np.arange(_AHEAD + count)
-            self._known = self._optimizer.coefficients(ahead, np.full(len(ahead), rate))
+            self._known = self._optimizer.coefficients(ahead, np.full(len(ahead), rates[0]))
         first = updates - self._known_from
         return self._known[:, first : first + count]
 

@@ -129,10 +129,6 @@ class WorkerProcess(Obedient, ABC):
     def _begin(self) -> None:
         """Bring all rows of ``workers.weights`` to the shared weights, before the first round."""
 
-    def _live(self, allowed: NDArray[np.int64]) -> Round:
-        """A round of windows."""
-        return self._workers.round(allowed)
-
     @abstractmethod
     def _exchange(self, done: Round, sound: Sequence[int]) -> None:
         """Push these workers' gradients in this order, and give each the weights that come after its own push."""
@@ -148,11 +144,17 @@ class WorkerProcess(Obedient, ABC):
     def _between_rounds(self) -> None:
         """What is to be done before the next round."""
 
+    def _stretch(self) -> bool:
+        """Several rounds at once, if there are any of which nothing is to be decided: by default there are none."""
+        return False
+
     def run(self) -> None:
         """Rounds until told to stop."""
         self._begin()
         while self._attend():
             self._between_rounds()
+            if self._stretch():
+                continue
             allowed = self._reserve()
             if not allowed.any():
                 time.sleep(0.002)  # the budget is spoken for; a dead worker's share may still come back
@@ -160,8 +162,12 @@ class WorkerProcess(Obedient, ABC):
             self._round(allowed)
 
     def _round(self, allowed: NDArray[np.int64]) -> None:
-        done = self._live(allowed)
+        done = self._workers.round(allowed)
         self._row[Slot.stepping] = 1
+        self._complete(done)
+
+    def _complete(self, done: Round) -> None:
+        """Exchange what a round brought, and say what happened in it."""
         acted = done.steps.nonzero()[0].tolist()
         finite = np.atleast_1d(np.isfinite(done.figures).all(axis=1))
         spoilt = None if finite.all() else next((k for k in acted if not finite[k]), None)

@@ -177,7 +177,7 @@ class StackedWorkers:
 
     def stretch_round(self) -> tuple[Tensor, NDArray[np.float32], bool]:
         """The stretch's next round: gradients and figures as ``Round`` has them, and whether an episode ended in it, which
-        makes it the last."""
+        makes it the last. Call in inference mode."""
         assert self._fused is not None
         began = time.process_time()
         gradients, figures = self._fused.again(self._coming_noise.pop())
@@ -189,21 +189,6 @@ class StackedWorkers:
         """End the stretch with its latest round, of which these are the gradients and figures."""
         assert self._fused is not None
         return Round(gradients, figures, *self._fused.close())
-
-    def round_unbooked(self, allowed: NDArray[np.int64]) -> Round:
-        """``round``, but the environments' observations and the books are only right after one in which an episode ended or
-        that not everybody lived in full: for whoever looks at them at no other time."""
-        full = bool((allowed == self._task.learner.n_step).all())
-        if not full and self._coming_noise and self._fused is not None:
-            self._coming_noise.clear()
-            self._fused.close()
-        if not full or not (self._coming_noise or self.open_stretch(_NOISE_BLOCK)):
-            return self.round(allowed)
-        gradients, figures, someone_ended = self.stretch_round()
-        if self._coming_noise and not someone_ended:
-            return Round(gradients, figures, allowed, ())
-        self._coming_noise.clear()
-        return self.close_stretch(gradients, figures)
 
     def _spent(self, began: float, acted: float) -> None:
         self.acting += acted - began
