@@ -69,7 +69,11 @@ class Bookkeeping:
         if self.playing[slot] == 0 and self.ledger.take_ticket(slot):
             self.playing[slot] = 1
         steps = min(taken, self.reserved[slot]) if self.playing[slot] else 0
-        self.ledger.settle_steps(slot, steps)
+        part = steps // 2 if from_plenty else 0
+        if part:  # as several windows at once are settled one by one
+            self.ledger.settle_part(self.ledger.table[slot], part, 0)
+            self.reserved[slot] -= part
+        self.ledger.settle_steps(slot, steps - part)
         self.reserved[slot] = 0
         if ends and steps and self.playing[slot]:
             self.receive(slot)
