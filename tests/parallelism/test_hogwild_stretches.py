@@ -35,7 +35,7 @@ def _walked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Compiler", Walker)
     monkeypatch.setattr(
         hogwild_worker, "_AT_ONCE", 4
-    )  # few steps are plenty, and the budgets below have a beginning and an end
+    )  # of few steps there is plenty soon
 
 
 def task(budget: Budget, **learner: Any) -> Task:
@@ -119,7 +119,7 @@ def test_a_stretch_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, roll
     ours = Inside(one, tmp_path).finish()
     with no_stretches():
         theirs = Inside(one, tmp_path).finish()
-    assert ours.stretches > 5
+    assert ours.stretches > 3
     assert torch.equal(ours.shared, theirs.shared)
     ignored = [Slot.heartbeat]
     assert np.delete(ours.ledger.table, ignored, axis=1).tolist() == np.delete(theirs.ledger.table, ignored, axis=1).tolist()
