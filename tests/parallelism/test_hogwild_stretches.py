@@ -33,9 +33,7 @@ WORKERS, WINDOW = 3, 4
 @pytest.fixture(autouse=True)
 def _walked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Compiler", Walker)
-    monkeypatch.setattr(
-        hogwild_worker, "_AT_ONCE", 4
-    )  # of few steps there is plenty soon
+    monkeypatch.setattr(hogwild_worker, "_AT_ONCE", 4)  # of few steps there is plenty soon
 
 
 def task(budget: Budget, **learner: Any) -> Task:
