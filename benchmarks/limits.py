@@ -1,7 +1,10 @@
 """What no trainer on this machine can beat: the environment stepped by nobody, and the arithmetic a step cannot do without."""
 
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 
 import gymnasium
 import torch
@@ -43,6 +46,19 @@ def environment_alone(env_id: str, seconds: float) -> float:
             if terminated:
                 env.reset()
     return steps / (time.perf_counter() - started)
+
+
+def environments_alone(env_id: str, seconds: float, processes: int) -> float:
+    """The same in several processes at once, their steps together: what no trainer of as many processes comes to."""
+    spawning = multiprocessing.get_context("spawn")
+    together = spawning.Barrier(processes)
+    with ProcessPoolExecutor(processes, spawning, _meet, (together,)) as pool:
+        return sum(pool.map(environment_alone, [env_id] * processes, [seconds] * processes))
+
+
+def _meet(together: Barrier) -> None:
+    """Imports take each process its own time; none begins before all are there."""
+    together.wait()
 
 
 def arithmetic_limit(network: Network, seconds: float) -> float:

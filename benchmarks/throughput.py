@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from benchmarks.limits import Network, arithmetic_limit, environment_alone
+from benchmarks.limits import Network, arithmetic_limit, environment_alone, environments_alone
 from benchmarks.processes import running
 from benchmarks.repeats import Requirement, Variant
 from benchmarks.runs import START_ALLOWANCE, WORKERS, Runs, last_result
@@ -36,6 +36,7 @@ def variants(runs: Runs) -> list[Variant]:
         ours("a3c_exp deterministic, tensors, num_seeds=10", ten),
         ours("a3c_exp deterministic, tensors, num_seeds=10, two processes", [two, *ten], 120.0),
         Variant("gymnasium's Pendulum alone, one process", lambda: environment_alone("Pendulum-v1", runs.seconds)),
+        Variant("gymnasium's Pendulum alone, two processes", lambda: environments_alone("Pendulum-v1", runs.seconds, 2)),
         Variant("arithmetic limit of the report's networks, one core", lambda: arithmetic_limit(REPORT, runs.seconds)),
     ]
 
