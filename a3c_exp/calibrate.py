@@ -13,6 +13,7 @@ import torch
 
 from a3c_exp.assembly import Assembly, assemble
 from a3c_exp.compose import jobs
+from a3c_exp.core.arithmetic import compute_on_one_core
 from a3c_exp.core.errors import A3CError, ConfigError
 from a3c_exp.parallelism.workers import Member, StackedWorkers
 from a3c_exp.run_record import command, here, remember_command
@@ -116,7 +117,7 @@ def _calibrate(overrides: Sequence[str], out: Path, seconds: float) -> None:
     if target.exists():
         raise ConfigError(f"{target} is there already and is not overwritten. Move it away, or choose another --out")
     assembly = assemble(jobs(list(overrides), multirun=False)[0].config)
-    torch.set_num_threads(1)
+    compute_on_one_core()
     task = assembly.task
     costs = []
     print(f"{'workers':>9}{'rollout':>12}{'gradient':>12}{'update':>12}   microseconds a window, medians")

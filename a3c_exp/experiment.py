@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from omegaconf import DictConfig
 
 from a3c_exp.assembly import Assembly, assemble, plain
 from a3c_exp.checkpoint import Checkpoints
+from a3c_exp.core.arithmetic import compute_on_one_core
 from a3c_exp.core.errors import A3CError, RunFailed
 from a3c_exp.core.records import Status
 from a3c_exp.evaluation import Evaluator
@@ -114,7 +114,7 @@ def _session(
     config: DictConfig, assembly: Assembly, record: RunRecord, seeds: Sequence[SeedRun], judge: Judge | None = None
 ) -> float:
     """Train until the end, whatever it is, and say in the run directories which it was."""
-    torch.set_num_threads(1)  # the cores belong to the workers
+    compute_on_one_core()
     status: Status = "failed"
     reason: str | None = None
     loggers: list[Logger] = []

@@ -16,10 +16,9 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from a3c_exp.assembly import assemble
 from a3c_exp.compose import jobs
+from a3c_exp.core.arithmetic import compute_on_one_core
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 from a3c_exp.parallelism.hogwild_worker import HogwildWorkers
 from a3c_exp.parallelism.ledger import Ledger
@@ -54,7 +53,7 @@ class Apart:
     """
 
     def __init__(self, overrides: list[str]) -> None:
-        torch.set_num_threads(1)
+        compute_on_one_core()
         endless = ["max_episodes=null", "max_env_steps=1000000000"]
         (job,) = jobs(["env=pendulum", f"workers={WORKERS}", *endless, *overrides], False)
         assembly = assemble(job.config)
