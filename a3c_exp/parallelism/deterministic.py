@@ -13,11 +13,11 @@ from a3c_exp.core.types import TrainingState
 from a3c_exp.parallelism.base import Event, Task
 from a3c_exp.parallelism.in_process import InProcess
 from a3c_exp.parallelism.lags import Lags, PastWeights
+from a3c_exp.parallelism.lane import Lane
 from a3c_exp.parallelism.lockstep import Lockstep, Training
 from a3c_exp.parallelism.push_series import PushSeries
 from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.turns import EqualTurns, Order, RandomTurns, Speeds, Turns
-from a3c_exp.parallelism.windows import Windows
 from a3c_exp.parallelism.workers import Round
 
 
@@ -76,12 +76,12 @@ class Deterministic(InProcess):
         self._order: Order = order
         self._between = between_workers, between_windows
         self._lags = Lags(lag)
-        self._lanes: list[_Lane] = []
+        self._lanes: list[Lane] = []
         self._series: PushSeries | None = None
         self._lockstep: Lockstep | None = None
 
     def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
-        self._lanes = [_Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
+        self._lanes = [Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
         events = super().start(task, states)
         self._series = self._push_series_of(task)
         if self._series is not None and not self._lags.are_set:
@@ -165,7 +165,7 @@ class Deterministic(InProcess):
             lane.pulled_at[order] = versions
             allowed[order] = replica.steps[order]
 
-    def _from_the_past(self, replica: Replica, lane: "_Lane", past: PastWeights) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _from_the_past(self, replica: Replica, lane: Lane, past: PastWeights) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Whose windows can begin where lags are set, and from which versions: one that update v will push is computed from the
         weights of update v - lag, so that all can be begun whose weights exist already."""
         newest, most = replica.updates, self._lags.most
@@ -193,7 +193,7 @@ class Deterministic(InProcess):
                 found[worker] = version
         return np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
 
-    def _anyone(self, replica: Replica, lane: "_Lane") -> bool:
+    def _anyone(self, replica: Replica, lane: Lane) -> bool:
         """Whether any worker has or could have something to do."""
         if lane.windows.waiting.any() or replica.steps.any():
             return True
@@ -207,7 +207,7 @@ class Deterministic(InProcess):
         pushed = self._series is not None and self._push_all(replica, lane, self._series, until)
         return pushed or self._push_one(replica, lane)
 
-    def _push_one(self, replica: Replica, lane: "_Lane") -> bool:
+    def _push_one(self, replica: Replica, lane: Lane) -> bool:
         while True:
             worker = lane.turns.at()
             if lane.windows.waiting[worker]:
@@ -219,7 +219,7 @@ class Deterministic(InProcess):
                 return False
             lane.turns.take()  # nothing is left for this worker, now; others may give something back
 
-    def _push(self, replica: Replica, lane: "_Lane", worker: int) -> None:
+    def _push(self, replica: Replica, lane: Lane, worker: int) -> None:
         replica.push(lane.windows.pop(worker), replica.updates - int(lane.pulled_at[worker]))
         self._own_weights(replica)[worker].copy_(replica.weights)
         lane.pulled_at[worker] = replica.updates
@@ -227,7 +227,7 @@ class Deterministic(InProcess):
         lane.turns.take()
         replica.reserve(worker, self.in_episode(replica, worker))
 
-    def _push_all(self, replica: Replica, lane: "_Lane", series: PushSeries, until: int) -> bool:
+    def _push_all(self, replica: Replica, lane: Lane, series: PushSeries, until: int) -> bool:
         """Push as many of the windows that wait as come next, at once; false if the next does not."""
         order = np.array(lane.turns.coming(series.most))
         waits = lane.windows.waiting[order]
@@ -257,7 +257,7 @@ class Deterministic(InProcess):
     def _push_series(
         self,
         replica: Replica,
-        lane: "_Lane",
+        lane: Lane,
         series: PushSeries,
         order: NDArray[np.int64],
         settled: Callable[[int], object] | None = None,
@@ -279,7 +279,7 @@ class Deterministic(InProcess):
         windows.done(order)
         self._remember(replica, lane, order)
 
-    def _remember(self, replica: Replica, lane: "_Lane", order: NDArray[np.int64]) -> None:
+    def _remember(self, replica: Replica, lane: Lane, order: NDArray[np.int64]) -> None:
         """Keep the weights that each of these pushes left behind, as its worker pulled them, for as far back as a lag goes."""
         if lane.past is not None:
             lane.past.append(self._own_weights(replica).index_select(0, torch.from_numpy(order)))
@@ -288,20 +288,3 @@ class Deterministic(InProcess):
         turns = self._lanes[index].turns
         speeds = {"mean_durations": turns.mean_durations.tolist()} if isinstance(turns, RandomTurns) else {}
         return {**super().figures(index), **speeds}
-
-
-class _Lane:
-    """What one training's workers have under way.
-
-    Attributes:
-        turns: whose window ends next.
-        windows: those that are computed and wait for their turn.
-        pulled_at: ``[N]`` the update that each worker's copy of the weights stands at.
-        past: the newest weights and those before them, where lags are set.
-    """
-
-    def __init__(self, turns: Turns, workers: int) -> None:
-        self.turns = turns
-        self.windows = Windows(workers)
-        self.pulled_at = np.zeros(workers, np.int64)
-        self.past: PastWeights | None = None

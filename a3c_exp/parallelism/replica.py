@@ -1,7 +1,6 @@
 """One seed's training inside a process: its weights and counters, and what of the budget its workers have in hand."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,28 +14,11 @@ from a3c_exp.core.types import TrainingState
 from a3c_exp.episodes import EndedEpisode
 from a3c_exp.learner import Stat
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, TallyEvent, Task
+from a3c_exp.parallelism.gradient import Gradient
 from a3c_exp.parallelism.push_series import Call, PushSeries
 from a3c_exp.parallelism.tally import Tally
 
 _PLENTY = 2**62
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """What one push carries: a worker's window, or the windows of all workers made into one.
-
-    Attributes:
-        gradient: ``[P]``.
-        figures: ``[len(Stat)]``.
-        workers, steps: who lived the windows, and how many environment steps each.
-        ended: the episodes that ended in them; ``worker`` counts within the training.
-    """
-
-    gradient: Tensor
-    figures: NDArray[np.float32]
-    workers: Sequence[int]
-    steps: Sequence[int]
-    ended: Sequence[EndedEpisode]
 
 
 class Replica:
@@ -289,30 +271,3 @@ class Replica:
             episodes_begun.copy(),
             details,
         )
-
-
-def plain_gradient(pushed: Gradient) -> dict[str, Any]:
-    """A gradient that waits for its push, as a checkpoint keeps it."""
-    return {
-        "gradient": pushed.gradient.detach().cpu().clone(),
-        "figures": torch.from_numpy(pushed.figures.copy()),
-        "workers": list(pushed.workers),
-        "steps": list(pushed.steps),
-        "ended": [dict(vars(episode)) for episode in pushed.ended],
-    }
-
-
-def gradient_of(plain: dict[str, Any], device: torch.device) -> Gradient:
-    """The reverse of ``plain_gradient``."""
-    return Gradient(
-        plain["gradient"].to(device),
-        plain["figures"].numpy(),
-        plain["workers"],
-        plain["steps"],
-        [EndedEpisode(**episode) for episode in plain["ended"]],
-    )
-
-
-def named_by_worker(ended: Iterable[EndedEpisode], first: int, count: int) -> list[EndedEpisode]:
-    """Those episodes whose worker is one of ``count`` from ``first`` on, renumbered from 0."""
-    return [replace(one, worker=one.worker - first) for one in ended if first <= one.worker < first + count]

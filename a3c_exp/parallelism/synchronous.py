@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from a3c_exp.core.errors import ConfigError
 from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.gradient import Gradient, named_by_worker
 from a3c_exp.parallelism.in_process import InProcess
-from a3c_exp.parallelism.replica import Gradient, Replica, named_by_worker
+from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.workers import Round
 
 

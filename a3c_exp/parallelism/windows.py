@@ -10,7 +10,7 @@ from torch import Tensor
 
 from a3c_exp.episodes import EndedEpisode
 from a3c_exp.learner import Stat
-from a3c_exp.parallelism.replica import Gradient, gradient_of, named_by_worker, plain_gradient
+from a3c_exp.parallelism.gradient import Gradient, named_by_worker
 from a3c_exp.parallelism.workers import Round
 
 
@@ -87,14 +87,14 @@ class Windows:
         """In plain values and tensors, for a checkpoint. One that is not finite stopped the run. It is not kept, or the run
         could never go on, at whatever learning rate."""
         kept = self.waiting & np.isfinite(self.figures).all(axis=1)
-        return [plain_gradient(self._one(worker)) if kept[worker] else None for worker in range(len(kept))]
+        return [self._one(worker).plain() if kept[worker] else None for worker in range(len(kept))]
 
     def restore(self, plain: Sequence[dict[str, Any] | None], device: torch.device) -> None:
         self._scatter()
         for worker, one in enumerate(plain):
             if one is None:
                 continue
-            gradient = gradient_of(one, device)
+            gradient = Gradient.of(one, device)
             self._rows[worker], self.figures[worker], self.steps[worker] = (
                 gradient.gradient,
                 gradient.figures,

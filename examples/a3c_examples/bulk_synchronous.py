@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from a3c_exp.parallelism.gradient import Gradient, named_by_worker
 from a3c_exp.parallelism.in_process import InProcess
-from a3c_exp.parallelism.replica import Gradient, Replica, gradient_of, named_by_worker, plain_gradient
+from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.workers import Round
 
 
@@ -65,7 +66,7 @@ class BulkSynchronous(InProcess):
 
     def _details(self, replica: Replica) -> dict[str, Any]:
         return {
-            "waiting": [plain_gradient(one) for one in self._waiting[replica.index]],
+            "waiting": [one.plain() for one in self._waiting[replica.index]],
             "pulled_at": self._pulled_at[replica.index],
         }
 
@@ -74,7 +75,7 @@ class BulkSynchronous(InProcess):
         self._pull(replica)
         if details is not None and details["waiting"]:
             # In the middle of a round. Its workers' own weights are not needed again: the next thing they do is pull.
-            waiting = [gradient_of(one, replica.weights.device) for one in details["waiting"]]
+            waiting = [Gradient.of(one, replica.weights.device) for one in details["waiting"]]
             self._waiting[replica.index] = waiting
             self._pulled_at[replica.index] = details["pulled_at"]
             replica.under_way += sum(len(one.ended) for one in waiting)  # ended, but not in the books before their push
