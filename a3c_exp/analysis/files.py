@@ -41,6 +41,13 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def shown(path: Path) -> str:
+    """``path`` as one would type it here, so that a page that is passed on does not name folders of its maker's; whole where it
+    does not lie below the folder that one is in."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
+
+
 def read_text(path: Path, problems: list[str], *, required: bool = True) -> str:
     """The file's text, undecodable bytes replaced; empty, with a note in ``problems``, if it cannot be had."""
     try:

@@ -4,8 +4,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from a3c_exp.analysis.aggregate import Comparison
+from a3c_exp.analysis.files import shown
 from a3c_exp.analysis.reading import mapping
 from a3c_exp.analysis.results import Outcome
 from a3c_exp.analysis.runs import Run
@@ -19,7 +21,7 @@ _UNKNOWN = "no git commit known"
 def origins(runs: Sequence[Run]) -> list[Origin]:
     """Command, code, versions, machine and dates of ``runs``; several answers where they differ."""
     found = [
-        ("Directory", (str(os.path.commonpath([run.path.resolve().parent for run in runs])),)),
+        ("Directory", (shown(Path(os.path.commonpath([run.path.resolve().parent for run in runs]))),)),
         ("Command", _answers(runs, [_text(run.run_json.get("command")) for run in runs])),
         ("Code", _answers(runs, [_code(run) for run in runs])),
         ("Versions", _answers(runs, [_pairs(run.run_json.get("versions")) for run in runs])),

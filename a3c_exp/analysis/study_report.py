@@ -14,6 +14,7 @@ from string import Template
 
 from a3c_exp import __version__
 from a3c_exp.analysis import page
+from a3c_exp.analysis.files import shown
 from a3c_exp.analysis.report import MARKER, check_replaceable
 from a3c_exp.analysis.study import StudyRecord, Trial, commands, read_study
 from a3c_exp.analysis.study_figures import Section, StudyDrawing, draw_study
@@ -194,7 +195,7 @@ def _origins(record: StudyRecord) -> list[tuple[str, tuple[str, ...]]]:
     ended = sorted(trial.ended for trial in record.trials if trial.ended)
     spent = sum(trial.seconds for trial in record.trials if math.isfinite(trial.seconds))
     found = [
-        ("Directory", (str(record.path.resolve()),)),
+        ("Directory", (shown(record.path),)),
         ("Command", commands(record)),
         ("Space", space),
         ("Sampler", (sampler,)),

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -303,6 +304,16 @@ def test_the_command_says_where_the_report_is(
 
 
 @pytest.mark.usefixtures("few_figures")
+def test_a_page_made_beside_its_runs_does_not_name_its_makers_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: Path
+) -> None:
+    copy = shutil.copytree(sweep, tmp_path / "outputs" / "mine", ignore=shutil.ignore_patterns("report"))
+    monkeypatch.chdir(tmp_path)
+    text = write_report([copy], tmp_path / "report", images=False).read_text()
+    assert "outputs/mine" in text
+    assert str(tmp_path) not in text
+
+
 def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
