@@ -13,8 +13,8 @@ from a3c_exp.core.types import TrainingState
 from a3c_exp.parallelism.base import Event, Task
 from a3c_exp.parallelism.in_process import InProcess
 from a3c_exp.parallelism.lags import Lags, PastWeights
-from a3c_exp.parallelism.lane import Lane
-from a3c_exp.parallelism.lockstep import Lockstep, Training
+from a3c_exp.parallelism.lane import Lane, StaleTraining
+from a3c_exp.parallelism.lockstep import Lockstep
 from a3c_exp.parallelism.push_series import PushSeries
 from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.turns import EqualTurns, Order, RandomTurns, Speeds, Turns
@@ -78,7 +78,6 @@ class Deterministic(InProcess):
         self._lags = Lags(lag)
         self._lanes: list[Lane] = []
         self._series: PushSeries | None = None
-        self._lockstep: Lockstep | None = None
 
     def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
         self._lanes = [Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
@@ -86,10 +85,10 @@ class Deterministic(InProcess):
         self._series = self._push_series_of(task)
         if self._series is not None and not self._lags.are_set:
             trainings = [
-                Training(replica, self._own_weights(replica), lane.turns, lane.windows, lane.pulled_at)
+                StaleTraining(replica, self._own_weights(replica), lane)
                 for replica, lane in zip(self.replicas, self._lanes, strict=True)
             ]
-            self._lockstep = Lockstep(self.workers, trainings, self._series)
+            self.lockstep = Lockstep(self.workers, trainings, self._series)
         return events
 
     def _push_series_of(self, task: Task) -> PushSeries | None:
@@ -143,14 +142,6 @@ class Deterministic(InProcess):
         """``[N, P]`` the workers' own copies."""
         first = replica.index * self.workers_each
         return self.workers.weights[first : first + self.workers_each]
-
-    def _act(self, until: Sequence[int], deadline: float) -> bool:
-        if self._lockstep is None or not self._lockstep.run(until, deadline):
-            return super()._act(until, deadline)
-        last = self._lockstep.left_over()
-        if last is not None:
-            self._hand_out(last, np.full(len(last.steps), True))
-        return True
 
     def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
         lane = self._lanes[replica.index]

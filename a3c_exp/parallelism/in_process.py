@@ -15,6 +15,7 @@ from a3c_exp.core.errors import ConfigError
 from a3c_exp.core.types import TrainingState
 from a3c_exp.episode_state import EpisodeState
 from a3c_exp.parallelism.base import Counts, Event, Notice, Parallelism, Task
+from a3c_exp.parallelism.lockstep import Lockstep
 from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.workers import Member, Round, StackedWorkers
 
@@ -65,6 +66,7 @@ class InProcess(ABC):
         self._processes = processes or 1
         self._seed_block = seed_block
         self._stopped = False
+        self.lockstep: Lockstep | None = None
 
     # -- the two things that tell one kind from another ------------------------------------------------------------------
 
@@ -197,9 +199,14 @@ class InProcess(ABC):
             yield Notice(self.workers.compiler.told())
 
     def _act(self, until: Sequence[int], deadline: float) -> bool:
-        """Bring windows to be pushed; false if nobody can act. Whoever can do several rounds at once, with their pushes,
-        overrides it: none of them may bring a training's steps to ``until``; ``deadline`` is on ``time.monotonic()``."""
-        return self._round()
+        """Bring windows to be pushed, or several rounds with their pushes, none of which brings a training's steps to
+        ``until``; false if nobody can act. ``deadline`` is on ``time.monotonic()``."""
+        if self.lockstep is None or not self.lockstep.run(until, deadline):
+            return self._round()
+        last = self.lockstep.left_over()
+        if last is not None:
+            self._hand_out(last, np.full(len(last.steps), True))
+        return True
 
     def _round(self) -> bool:
         """One window of every worker that can act; false if none can."""

@@ -7,7 +7,7 @@ as if it had been done, bit for bit.
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ from torch import Tensor
 
 from a3c_exp.parallelism.push_series import Call, PushSeries
 from a3c_exp.parallelism.replica import Replica
-from a3c_exp.parallelism.turns import Turns
-from a3c_exp.parallelism.windows import Windows
 from a3c_exp.parallelism.workers import Round, StackedWorkers
 
 _MOST = 32
@@ -26,22 +24,28 @@ _PATIENCE = 8
 """Rounds done in the usual way after a stretch that was cut short by its first."""
 
 
-class Training(NamedTuple):
+class Training(Protocol):
     """One of those that keep step.
 
     Attributes:
         replica: its weights and counters.
-        own: ``[N, P]`` its workers' copies of the weights.
-        turns: whose window ends next.
-        windows: those that wait for their push.
-        pulled_at: ``[N]`` the update that each copy stands at.
+        own: ``[c, P]`` what those who push pull into; c is how many pushes a round has.
     """
 
-    replica: Replica
-    own: Tensor
-    turns: Turns
-    windows: Windows
-    pulled_at: NDArray[np.int64]
+    @property
+    def replica(self) -> Replica: ...
+    @property
+    def own(self) -> Tensor: ...
+
+    def whole_rounds(self, until: int) -> int:
+        """How many rounds can follow in which nothing is to be decided, before environment steps come to ``until``."""
+
+    def orders(self, rounds: int) -> NDArray[np.int64] | None:
+        """``[rounds, c]`` who pushes in turn; ``None`` if a round is under way."""
+
+    def settle(self, order: NDArray[np.int64], figures: NDArray[np.float32]) -> None:
+        """Enter rounds that were pushed in the books: ``order [rounds, c]``, ``figures [rounds, c, len(Stat)]`` by row of
+        gradients, not in turn. There may be none."""
 
 
 class Lockstep:
@@ -50,12 +54,12 @@ class Lockstep:
     Args:
         workers: of all trainings, those of each next to each other.
         trainings: in the same order.
-        series: makes the pushes of a round.
+        series: makes the pushes of a training's round.
     """
 
     def __init__(self, workers: StackedWorkers, trainings: Sequence[Training], series: PushSeries) -> None:
         self._workers, self._trainings, self._series = workers, trainings, series
-        self._each = len(trainings[0].pulled_at)
+        self._each = len(trainings[0].own)
         self._length, self._pause = 2, 0
         self._left: Round | None = None
 
@@ -74,7 +78,7 @@ class Lockstep:
             return False
         figures = self._rounds(orders, deadline)
         for one, (training, order) in enumerate(zip(self._trainings, orders, strict=True)):
-            self._settle(training, order[: len(figures)], figures[:, one * self._each : (one + 1) * self._each])
+            training.settle(order[: len(figures)], figures[:, one * self._each : (one + 1) * self._each])
         # What cuts stretches short tends to come again as soon.
         self._length = min(_MOST, max(2, 2 * len(figures)))
         self._pause = 0 if len(figures) else _PATIENCE
@@ -86,16 +90,16 @@ class Lockstep:
         return left
 
     def _orders(self, until: Sequence[int]) -> list[NDArray[np.int64]] | None:
-        """``[rounds, N]`` for each training, whose windows are pushed in turn."""
-        most = min(self._length, *(one.replica.whole_rounds(until[one.replica.index]) for one in self._trainings))
-        if most < 2 or any(one.windows.waiting.any() for one in self._trainings):
+        """``[rounds, c]`` for each training, who pushes in turn."""
+        most = min(self._length, *(one.whole_rounds(until[one.replica.index]) for one in self._trainings))
+        if most < 2:
             return None
-        orders = [one.turns.rounds(most) for one in self._trainings]
+        orders = [one.orders(most) for one in self._trainings]
         count = 0 if any(order is None for order in orders) else self._workers.open_stretch(most)
         return [order[:count] for order in orders if order is not None] if count else None
 
     def _rounds(self, orders: Sequence[NDArray[np.int64]], deadline: float) -> NDArray[np.float32]:
-        """Figures ``[rounds, K, len(Stat)]`` of the rounds that were pushed."""
+        """Figures ``[rounds, R, len(Stat)]`` of the rounds that were pushed."""
         n = self._each
         calls = [one.replica.calls_ahead(self._series, order) for one, order in zip(self._trainings, orders, strict=True)]
         pushed: list[NDArray[np.float32]] = []
@@ -114,22 +118,5 @@ class Lockstep:
         return np.stack(pushed) if pushed else np.zeros((0, *figures.shape), np.float32)
 
     def _push(self, told: Sequence[Sequence[Call]], gradients: Sequence[Tensor]) -> None:
-        for (replica, own, *_), calls, block in zip(self._trainings, told, gradients, strict=True):
-            self._series.push(replica.weights, replica.optimizer_state, block, own, calls)
-
-    def _settle(self, training: Training, order: NDArray[np.int64], figures: NDArray[np.float32]) -> None:
-        """Enter rounds that were pushed, ``order [rounds, N]``, in a training's books."""
-        if not len(order):
-            return
-        replica, pulled_at = training.replica, training.pulled_at
-        numbers = (replica.updates + np.arange(order.size)).reshape(order.shape)
-        # Whoever pushed pulls at once: the update that follows its own.
-        since = np.empty_like(order)
-        rounds = np.arange(len(order))[:, np.newaxis]
-        by_worker = np.empty_like(order)
-        by_worker[rounds, order] = numbers + 1
-        since[0] = pulled_at[order[0]]
-        since[1:] = by_worker[rounds[:-1], order[1:]]
-        replica.settle_rounds(figures[rounds, order], numbers - since)
-        pulled_at[:] = by_worker[-1]
-        training.turns.skip(order.size)
+        for one, calls, block in zip(self._trainings, told, gradients, strict=True):
+            self._series.push(one.replica.weights, one.replica.optimizer_state, block, one.own, calls)

@@ -41,6 +41,7 @@ class PushSeries:
         self._rates: NDArray[np.float64] | None = None  # of coefficients that were computed ahead, as long as they stay so
         self._alike, self._known_from = False, 0
         self._known: NDArray[np.float64] | None = None
+        self._alone: tuple[NDArray[np.float64], Sequence[Call], Tensor] | None = None  # what ``push_one`` makes it from
 
     @classmethod
     def of(cls, workers: StackedWorkers, optimizer: Optimizer, each: int) -> "PushSeries | None":
@@ -128,6 +129,16 @@ class PushSeries:
         """
         for numbers in series:
             self._run(self._none, weights, state, gradients, own, *numbers)
+
+    def push_one(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+        """The push of the only worker there is, called like ``Optimizer.step``; bit for bit what ``push`` makes of it."""
+        if self._alone is None or self._alone[0][0] != lr:
+            rates = np.array([lr])
+            (calls,) = self.lined_up(np.zeros((1, 1), np.int64), updates, rates[np.newaxis])
+            self._alone = rates, calls, torch.zeros(1, self._size)
+        rates, calls, own = self._alone
+        with torch.inference_mode():
+            self.push(weights, state, gradient.unsqueeze(0), own, self.recounted(calls, updates, rates))
 
     def _uncompiled(
         self,

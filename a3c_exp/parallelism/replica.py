@@ -114,8 +114,13 @@ class Replica:
         """An episode under way will not be lived to its end; its ticket goes back."""
         self.under_way -= 1
 
-    def push(self, pushed: Gradient, lag: int) -> None:
-        """Apply a gradient once and settle its account; ``lag``: updates since its weights were pulled.
+    def push(self, pushed: Gradient, lag: int, series: PushSeries | None = None) -> None:
+        """Apply a gradient once and settle its account.
+
+        Args:
+            pushed: the gradient.
+            lag: updates since its weights were pulled.
+            series: makes the push where a training has machine code for it; ``None`` leaves it to the optimiser.
 
         Raises:
             NonFiniteError: it or its loss is not finite; nothing of it was applied.
@@ -123,7 +128,8 @@ class Replica:
         if not np.isfinite(pushed.figures).all():
             self._refuse(pushed.figures, pushed.workers)
         rate = float(self._rates[pushed.workers[0]]) * self._rate_factor(self.episodes, self.env_steps, self.updates)
-        self._task.optimizer.step(self.weights, pushed.gradient, self.optimizer_state, self.updates, rate)
+        step = self._task.optimizer.step if series is None else series.push_one
+        step(self.weights, pushed.gradient, self.optimizer_state, self.updates, rate)
         self._tally.add(pushed.figures, lag)
         self._settle(pushed.workers, pushed.steps, pushed.ended)
 
@@ -193,22 +199,27 @@ class Replica:
         return min(steps // a_round - 1, (until - self.env_steps - 1) // a_round, updates // len(self.steps))
 
     def calls_ahead(self, series: PushSeries, orders: NDArray[np.int64]) -> Sequence[Sequence[Call]]:
-        """What pushing whole rounds takes, ``orders [rounds, N]``, if nothing else happens in them."""
+        """What pushing whole rounds takes, ``orders [rounds, c]`` for c pushes a round, if nothing else happens in them."""
         rates = self._rates[orders]
         if self._task.exploration.anneal is not Anneal.none:
             before = np.arange(orders.size)
-            lived = self.env_steps + before * self._task.learner.n_step
+            lived = self.env_steps + before * self._steps_of_a_push(orders.shape[1])
             done = self._task.budget.fractions(self.episodes, lived, self.updates + before)
             rates = rates * (1.0 - done).reshape(orders.shape)
         return series.lined_up(orders, self.updates, rates)
 
     def settle_rounds(self, figures: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
-        """Whole rounds were pushed: ``figures [rounds, N, len(Stat)]``, ``lags [rounds, N]``."""
-        (rounds, workers), steps = lags.shape, self._task.learner.n_step
+        """Whole rounds were pushed: ``figures [rounds, c, len(Stat)]``, ``lags [rounds, c]`` for c pushes a round."""
+        rounds, pushes = lags.shape
         self.updates += lags.size
-        self.env_steps += lags.size * steps
+        self.env_steps += lags.size * self._steps_of_a_push(pushes)
         self._tally.add_rounds(figures, lags)
-        self._tally.lived_all(np.arange(workers), np.full(workers, steps), rounds)
+        workers = len(self.steps)
+        self._tally.lived_all(np.arange(workers), np.full(workers, self._task.learner.n_step), rounds)
+
+    def _steps_of_a_push(self, pushes: int) -> int:
+        """Where a whole round has so many."""
+        return self._task.learner.n_step * len(self.steps) // pushes
 
     def _rate_factor(self, episodes: int, env_steps: int, updates: int) -> float:
         exploration = self._task.exploration

@@ -1,14 +1,20 @@
 """A2C: all workers' windows make one batch and one update, and everyone waits for it."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from a3c_exp.core.errors import ConfigError
-from a3c_exp.parallelism.base import Task
+from a3c_exp.core.types import TrainingState
+from a3c_exp.parallelism.base import Event, Task
 from a3c_exp.parallelism.gradient import Gradient, named_by_worker
 from a3c_exp.parallelism.in_process import InProcess
+from a3c_exp.parallelism.lockstep import Lockstep
+from a3c_exp.parallelism.push_series import PushSeries
 from a3c_exp.parallelism.replica import Replica
 from a3c_exp.parallelism.workers import Round
 
@@ -30,6 +36,17 @@ class Synchronous(InProcess):
     def __init__(self, env_processes: int = 0, processes: int | None = None, seed_block: int | None = None) -> None:
         super().__init__(env_processes, processes, seed_block)
         self._ready: dict[int, Gradient] = {}
+        self._series: PushSeries | None = None
+
+    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
+        events = super().start(task, states)
+        self._series = PushSeries.of(self.workers, task.optimizer, 1) if self.workers.does_whole_rounds else None
+        if self._series is not None:
+            pulled = torch.zeros(1, self.workers.layout.size)  # by nobody: who pushes has no copy of the weights
+            within = np.split(self.workers.episodes.in_episode, len(self.replicas))
+            trainings = [BatchTraining(replica, pulled, some) for replica, some in zip(self.replicas, within, strict=True)]
+            self.lockstep = Lockstep(self.workers, trainings, self._series)
+        return events
 
     def check(self, task: Task) -> None:
         super().check(task)
@@ -64,7 +81,7 @@ class Synchronous(InProcess):
         pushed = self._ready.pop(replica.index, None)
         if pushed is None:
             return False
-        replica.push(pushed, lag=0)
+        replica.push(pushed, lag=0, series=self._series)
         return True
 
     def _details(self, replica: Replica) -> dict[str, Any]:
@@ -72,3 +89,33 @@ class Synchronous(InProcess):
 
     def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
         pass
+
+
+class BatchTraining(NamedTuple):
+    """A training in lockstep whose workers push together.
+
+    Attributes:
+        replica: its weights and counters.
+        own: ``[1, P]`` that nobody reads.
+        in_episode: ``[N]`` who is within one, as it changes.
+    """
+
+    replica: Replica
+    own: Tensor
+    in_episode: NDArray[np.bool_]
+
+    def whole_rounds(self, until: int) -> int:
+        replica, n = self.replica, len(self.in_episode)
+        # Room for more than is reserved here, which may come to nothing, and then for whoever reserves next.
+        if not replica.has_room_for(4 * n):
+            return 0
+        replica.reserve_all(np.arange(n), self.in_episode)
+        return replica.whole_rounds(until)
+
+    def orders(self, rounds: int) -> NDArray[np.int64] | None:
+        return np.zeros((rounds, 1), np.int64)
+
+    def settle(self, order: NDArray[np.int64], figures: NDArray[np.float32]) -> None:
+        if len(order):
+            self.replica.settle_rounds(figures, np.zeros(order.shape, np.int64))
+        self.replica.steps[:] = self.replica.tickets[:] = 0  # as after any push

@@ -125,6 +125,11 @@ class StackedWorkers:
         coefs = coefs.view(rows, -1) if share_weights and task.workers > 1 else coefs
         return (coefs, torch.full((rows,), task.learner.gamma, device=device)) if task.compile else (coefs,)
 
+    @property
+    def does_whole_rounds(self) -> bool:
+        """Whether a round is machine code from end to end, so that ``open_stretch`` can ever open one."""
+        return self._fused is not None
+
     def round(self, allowed: NDArray[np.int64]) -> Round:
         """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
         began = time.process_time()

@@ -108,8 +108,9 @@ def test_two_seeds_side_by_side_are_each_their_own() -> None:
         assert episodes(both, index) == episodes(alone)
 
 
+@pytest.mark.parametrize("kind", [Deterministic, Synchronous])
 @pytest.mark.parametrize(("rolling", "limit"), [(False, None), (True, 13)], ids=["ends", "rolls, with a time limit"])
-def test_books_kept_afterwards_are_the_same_books(rolling: bool, limit: int | None) -> None:
+def test_books_kept_afterwards_are_the_same_books(kind: Callable[[], InProcess], rolling: bool, limit: int | None) -> None:
     """Several trainings in step, whose episodes end at different times; rates that fall; halts in the midst of a round."""
     task = fused(
         Budget(max_env_steps=200),
@@ -119,16 +120,16 @@ def test_books_kept_afterwards_are_the_same_books(rolling: bool, limit: int | No
         exploration=Exploration(anneal=Anneal.linear),
     )
     task = replace(task, max_episode_steps=limit)
-    ours, theirs = Driven(Deterministic(), task), Driven(Deterministic(), task)
-    assert ours.kind._lockstep is not None
-    done, run = [], ours.kind._lockstep._rounds
+    ours, theirs = Driven(kind(), task), Driven(kind(), task)
+    assert ours.kind.lockstep is not None
+    done, run = [], ours.kind.lockstep._rounds
 
     def counted(*given: Any) -> Any:
         done.append(len(found := run(*given)))
         return found
 
-    ours.kind._lockstep._rounds = counted  # type: ignore[method-assign]
-    theirs.kind._lockstep = None
+    ours.kind.lockstep._rounds = counted  # type: ignore[method-assign]
+    theirs.kind.lockstep = None
     for driven in (ours, theirs):
         for stop in (61, 120):
             while (steps := [driven.kind.counts(i).env_steps for i in range(2)]) and min(steps) < stop:
