@@ -13,7 +13,7 @@ import torch
 
 from a3c_exp.assembly import Assembly, assemble
 from a3c_exp.compose import jobs
-from a3c_exp.core.arithmetic import compute_on_one_core
+from a3c_exp.core.arithmetic import on_one_core
 from a3c_exp.core.errors import A3CError, ConfigError
 from a3c_exp.parallelism.workers import Member, StackedWorkers
 from a3c_exp.run_record import command, here, remember_command
@@ -117,12 +117,12 @@ def _calibrate(overrides: Sequence[str], out: Path, seconds: float) -> None:
     if target.exists():
         raise ConfigError(f"{target} is there already and is not overwritten. Move it away, or choose another --out")
     assembly = assemble(jobs(list(overrides), multirun=False)[0].config)
-    compute_on_one_core()
     task = assembly.task
     costs = []
     print(f"{'workers':>9}{'rollout':>12}{'gradient':>12}{'update':>12}   microseconds a window, medians")
     for workers in [size for size in SIZES if size <= task.workers]:
-        cost = measure(assembly, workers, seconds)
+        with on_one_core():
+            cost = measure(assembly, workers, seconds)
         costs.append(cost)
         each = [1e6 * float(np.median(values)) for values in (cost.rollout, cost.gradient, cost.update)]
         print(f"{workers:>9}{each[0] / workers:>12.1f}{each[1] / workers:>12.1f}{each[2]:>12.1f}", flush=True)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from a3c_exp.assembly import Assembly, assemble, plain
 from a3c_exp.checkpoint import Checkpoints
-from a3c_exp.core.arithmetic import compute_on_one_core
+from a3c_exp.core.arithmetic import on_one_core
 from a3c_exp.core.errors import A3CError, RunFailed
 from a3c_exp.core.records import Status
 from a3c_exp.evaluation import Evaluator
@@ -114,14 +114,13 @@ def _session(
     config: DictConfig, assembly: Assembly, record: RunRecord, seeds: Sequence[SeedRun], judge: Judge | None = None
 ) -> float:
     """Train until the end, whatever it is, and say in the run directories which it was."""
-    compute_on_one_core()
     status: Status = "failed"
     reason: str | None = None
     loggers: list[Logger] = []
     trainer: Trainer | None = None
     together = SeedMean(loggers, len(seeds)) if len(seeds) > 1 else None
     clock = Clock()
-    with StopSignals() as stop:
+    with on_one_core(), StopSignals() as stop:
         try:
             enough = partial(_enough, stop, judge)
             trainer = _trainer(assembly, record, seeds, enough, clock, loggers, together)

@@ -18,7 +18,7 @@ from typing import Any
 
 from a3c_exp.assembly import assemble
 from a3c_exp.compose import jobs
-from a3c_exp.core.arithmetic import compute_on_one_core
+from a3c_exp.core.arithmetic import on_one_core
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
 from a3c_exp.parallelism.hogwild_worker import HogwildWorkers
 from a3c_exp.parallelism.ledger import Ledger
@@ -53,7 +53,6 @@ class Apart:
     """
 
     def __init__(self, overrides: list[str]) -> None:
-        compute_on_one_core()
         endless = ["max_episodes=null", "max_env_steps=1000000000"]
         (job,) = jobs(["env=pendulum", f"workers={WORKERS}", *endless, *overrides], False)
         assembly = assemble(job.config)
@@ -133,8 +132,9 @@ class Taken:
         return self._found[name]
 
     def whole(self) -> float:
-        self._apart = self._apart or Apart(self._overrides)
-        self._found = self._apart.measure(self._seconds)
+        with on_one_core():
+            self._apart = self._apart or Apart(self._overrides)
+            self._found = self._apart.measure(self._seconds)
         return sum(self._found.values())
 
 
@@ -157,7 +157,8 @@ def variants(runs: Runs) -> list[Variant]:
 
 def main() -> None:
     for setting in ("compile=false", "compile=true"):
-        found = Apart([setting]).measure(5.0)
+        with on_one_core():
+            found = Apart([setting]).measure(5.0)
         print(f"{setting}: {sum(found.values()):.1f} µs a step")
         for part, microseconds in found.items():
             print(f"  {microseconds:6.1f}  {PARTS[part]}")

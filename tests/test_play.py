@@ -59,7 +59,7 @@ def test_a_driven_second_is_the_games_own(window: None) -> None:
     pygame.time.set_timer(key(pygame.KEYDOWN, pygame.K_ESCAPE), 900, loops=1)
     (drive,) = play([5])
     frames = round(drive.seconds * 50)
-    assert 3 <= frames <= 60
+    assert 1 <= frames <= 60  # few on a busy machine
     game = CarRacingGame(always_draw=False)
     game.reset(seed=5)
     assert drive.return_ == sum(game.advance(0.0, 1.0, 0.0)[0] for _ in range(frames))

@@ -1,15 +1,27 @@
 """How a process that trains computes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
+_TOO_SMALL = 1e-39  # for a full float32
 
-def compute_on_one_core() -> None:
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
     """One thread, since the cores belong to the workers; and numbers too small for a full float32 count as 0.
 
     The first moment that Adam keeps of a weight that gets no gradient any more, behind a unit that died, shrinks by the same
     factor at every update. Below 1.2e-38 it would stay for ever among numbers with which processors compute tens of times as
     slowly, and that make no difference to any weight. For this thread and its arrays of every kind; a processor that cannot
-    leave them out goes on with them.
+    leave them out goes on with them. Both are as they were afterwards.
     """
+    threads, left_out = torch.get_num_threads(), not torch.tensor(_TOO_SMALL).mul(1.0).item()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(left_out)
+        torch.set_num_threads(threads)

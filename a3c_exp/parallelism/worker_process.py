@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.core.arithmetic import compute_on_one_core
+from a3c_exp.core.arithmetic import on_one_core
 from a3c_exp.episodes import EndedEpisode
 from a3c_exp.learner import Stat
 from a3c_exp.parallelism.base import EpisodeEvent, Task
@@ -51,9 +51,9 @@ def inside(run: Callable[[], None], pipe: Connection) -> None:
     """Run what a process is for. Ends with it, when the main process is gone, or by an error, which is reported first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides what it means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    compute_on_one_core()
     try:
-        run()
+        with on_one_core():
+            run()
     except (ConnectionError, EOFError):
         pass  # the main process is gone, and so is everyone who could be told
     except BaseException:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a3c_exp.analysis.stats import (
@@ -35,6 +35,7 @@ def test_hand_cases() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")  # scipy's own, for nearly equal values
+@settings(deadline=None)
 @given(numbers)
 def test_estimates_are_those_of_scipy(values: list[float]) -> None:
     x = np.array(values)
@@ -80,6 +81,7 @@ def test_three_seeds_give_their_range() -> None:
     assert bootstrap_interval([1.0, 5.0, 2.0]) == (1.0, 5.0)
 
 
+@settings(deadline=None)
 @given(numbers, st.integers(0, 5))
 def test_the_interval_is_ordered_within_the_values_and_repeatable(values: list[float], seed: int) -> None:
     low, high = bootstrap_interval(values, resamples=200, seed=seed)
@@ -88,6 +90,7 @@ def test_the_interval_is_ordered_within_the_values_and_repeatable(values: list[f
     assert bootstrap_interval(values, resamples=200, seed=seed) == (low, high)
 
 
+@settings(deadline=None)
 @given(numbers, st.floats(0.1, 10.0), st.floats(-100.0, 100.0))
 def test_the_interval_moves_with_the_values(values: list[float], scale: float, shift: float) -> None:
     low, high = bootstrap_interval(values, resamples=200)

@@ -1,25 +1,12 @@
 """How a process that trains computes: on one thread, and past numbers that are slow to compute with."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
-from a3c_exp.core.arithmetic import compute_on_one_core
+from a3c_exp.core.arithmetic import on_one_core
 from a3c_exp.optimizers.adam import Adam
 
 SMALLEST = torch.finfo(torch.float32).tiny
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    if not torch.set_flush_denormal(True):
-        pytest.skip("this processor cannot leave them out")
-    torch.set_flush_denormal(False)
-    yield
-    torch.set_flush_denormal(False)
-    torch.set_num_threads(threads)
 
 
 def idle_weight(updates: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,10 +18,34 @@ def idle_weight(updates: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_moment_of_a_weight_that_learns_no_more_does_not_stay_a_slow_number() -> None:
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot leave them out")
+    torch.set_flush_denormal(False)
     plain, moment = idle_weight(900)
     assert 0 < moment.item() < SMALLEST, "the reason for it all"
-    compute_on_one_core()
-    assert torch.get_num_threads() == 1
-    ours, moment = idle_weight(900)
+    with on_one_core():
+        ours, moment = idle_weight(900)
     assert moment.item() == 0
     assert torch.equal(ours, plain), "and no weight is another for it"
+
+
+def test_whoever_trains_from_a_program_of_their_own_computes_as_before_afterwards() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for error in (False, True):
+            try:
+                with on_one_core():
+                    assert torch.get_num_threads() == 1
+                    if error:
+                        raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                assert error
+            assert torch.get_num_threads() == 2
+            assert torch.tensor(SMALLEST).mul(0.5).item() > 0
+        with on_one_core():
+            with on_one_core():
+                pass
+            assert torch.tensor(SMALLEST).mul(0.5).item() == 0 or not torch.set_flush_denormal(True), "and not too soon"
+    finally:
+        torch.set_num_threads(threads)
