@@ -1,8 +1,13 @@
 """Experiments with asynchronous advantage actor-critic (A3C/A2C) reinforcement learning."""
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("a3c_exp")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    __version__ = "0+unknown"
+def __getattr__(name: str) -> str:
+    """``__version__``, found when asked for: finding it takes as long as to read a hundred runs."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("a3c_exp")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0+unknown"

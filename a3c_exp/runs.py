@@ -1,6 +1,7 @@
 """``python -m a3c_exp.runs``: which runs there are, which are alike, which is best, from their files alone."""
 
 import argparse
+import gc
 import io
 import os
 import sys
@@ -256,4 +257,5 @@ def _natural_number(text: str) -> int:
 
 
 if __name__ == "__main__":
+    gc.disable()  # it would look through all that was read, again and again, for cycles that there are none of
     sys.exit(main())

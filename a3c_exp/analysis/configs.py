@@ -11,7 +11,7 @@ from a3c_exp.core.records import Json
 
 SAME_EXPERIMENT = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
 
-_KEY = re.compile(r"^(?=[A-Za-z_][\w-]*:(?: |$))", re.MULTILINE)
+_KEY = re.compile(r"\n(?=[A-Za-z_])")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 _blocks: dict[str, Any] = {}
 
@@ -22,15 +22,14 @@ def parse_config(text: str) -> Any:
     A thousand runs have few different lines between them, so each top-level key's text is parsed once and remembered.
     A text that does not consist of such keys, or whose parts hang together (anchors), is parsed as a whole.
     """
-    head, *parts = _KEY.split(text)
+    whole: dict[str, Any] = {}
     try:
-        if parts and not head.strip():
-            whole: dict[str, Any] = {}
-            for part in parts:
-                if part not in _blocks:
-                    _blocks[part] = yaml.load(part, Loader=YAML_LOADER)
-                whole |= _blocks[part]
-            return whole
+        *ended, last = _KEY.split(text)
+        for part in (*(f"{one}\n" for one in ended), last):
+            if part not in _blocks:
+                _blocks[part] = yaml.load(part, Loader=YAML_LOADER)
+            whole |= _blocks[part]
+        return whole
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         pass
     try:

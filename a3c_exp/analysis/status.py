@@ -1,7 +1,6 @@
 """How a run stands: what it says of itself, and whether the process that said so is still there. No numpy here."""
 
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Literal
@@ -30,6 +29,8 @@ def status_of(path: Path, run_json: Json, problems: list[str]) -> RunStatus:
         if run_json:
             problems.append(f"run.json has no known status: {said!r}")
         return "unknown"
+    import socket  # of most lists no run asks for it, and it takes as long as twenty runs
+
     here = _host(run_json) in (socket.gethostname(), None)
     pid = run_json.get("pid")
     if here and isinstance(pid, int) and not _alive(pid, run_json.get("pid_started")):

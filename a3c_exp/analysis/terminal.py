@@ -5,7 +5,7 @@ import shutil
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from a3c_exp.analysis.files import printable
 
@@ -43,8 +43,7 @@ class Terminal:
         return f"\x1b[{';'.join(_CODES[word] for word in style.split())}m{text}\x1b[0m"
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """A cell: text and its style."""
 
     text: str
@@ -71,8 +70,9 @@ Row = Sequence[Word] | Word  # a single word is a heading across all columns
 
 def sheet(columns: Sequence[Column], rows: Sequence[Row], terminal: Terminal) -> str:
     """A table as text. Where it is wider than the terminal, columns are left out by rank, then the first is shortened."""
-    cells = [[Word(printable(cell.text), cell.style) for cell in row] for row in rows if not isinstance(row, Word)]
-    widths = [max([wide(column.title), *(wide(row[i].text) for row in cells)]) for i, column in enumerate(columns)]
+    cells = [[(printable(text), style) for text, style in row] for row in rows if not isinstance(row, Word)]
+    taken = [[wide(text) for text, _ in row] for row in cells]
+    widths = [max([wide(column.title), *(row[i] for row in taken)]) for i, column in enumerate(columns)]
     shown = list(range(len(columns)))
 
     def needed() -> int:
@@ -84,24 +84,28 @@ def sheet(columns: Sequence[Column], rows: Sequence[Row], terminal: Terminal) ->
     if terminal.width and needed() > terminal.width:
         widths[0] = max(widths[0] - (needed() - terminal.width), 8)
 
-    def line(row: Sequence[Word]) -> str:
+    places = [(i, widths[i], columns[i].right, i == shown[-1]) for i in shown]
+
+    def line(row: Sequence[tuple[str, str]], taken: Sequence[int]) -> str:
         texts = []
-        for i in shown:
-            text = shortened(row[i].text, widths[i])
-            space = " " * (widths[i] - wide(text))
-            last = i == shown[-1] and not columns[i].right
-            painted = terminal.paint(text, row[i].style)
-            texts.append(space + painted if columns[i].right else painted + ("" if last else space))
+        for i, width, right, last in places:
+            text, style = row[i]
+            space = " " * (width - taken[i])
+            if taken[i] > width:
+                text = shortened(text, width)
+                space = " " * (width - wide(text))
+            painted = terminal.paint(text, style)
+            texts.append(space + painted if right else painted if last else painted + space)
         return (" " * _GAP).join(texts).rstrip()
 
-    lines = [line([Word(column.title, "dim") for column in columns])]
-    following = iter(cells)
+    lines = [line([(column.title, "dim") for column in columns], [wide(column.title) for column in columns])]
+    following = zip(cells, taken, strict=True)
     for row in rows:
         if isinstance(row, Word):
             text = printable(row.text)
             lines.append(terminal.paint(shortened(text, terminal.width or wide(text)), row.style))
         else:
-            lines.append(line(next(following)))
+            lines.append(line(*next(following)))
     return "\n".join(lines)
 
 
