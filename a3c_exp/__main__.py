@@ -15,6 +15,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 
 from a3c_exp.compose import CONFIG_DIR, Job, jobs
+from a3c_exp.core.collecting import uncollected
 from a3c_exp.core.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.directories import reserve
 from a3c_exp.launch.outcomes import outcomes
@@ -105,7 +106,8 @@ def _check_parts(planned: Sequence[Job], multirun: bool) -> None:
         from a3c_exp.parallelism.supervisor import warm_up
 
         warm_up()  # it imports torch while this process does
-    from a3c_exp.assembly import assemble
+    with uncollected():
+        from a3c_exp.assembly import assemble
 
     for job in planned:
         try:
@@ -185,7 +187,8 @@ def _resume(directory: Path, overrides: Sequence[str], multirun: bool) -> int:
     from a3c_exp.resume import resumed_config
 
     config = resumed_config(directory, overrides)
-    from a3c_exp.experiment import resume
+    with uncollected():
+        from a3c_exp.experiment import resume
 
     resume(directory, config)
     return 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from a3c_exp.core.collecting import uncollected
 from a3c_exp.core.errors import A3CError, ConfigError, RunDirectoryError
 
 if TYPE_CHECKING:
@@ -115,10 +116,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             f"Try --checkpoint last, or name that seed: {seeds[0]}"
         )
 
-    import torch
+    with uncollected():
+        import torch
 
-    from a3c_exp.assembly import assemble
-    from a3c_exp.evaluation import BATCH, EvaluationSpec, Evaluator
+        from a3c_exp.assembly import assemble
+        from a3c_exp.evaluation import BATCH, EvaluationSpec, Evaluator
     from a3c_exp.show import photograph, show
 
     torch.set_num_threads(1)

@@ -3,13 +3,12 @@
 Imported there and nowhere else; nothing of it runs a tensor operation, so nothing is forked after torch has used its threads.
 """
 
-import gc
+from a3c_exp.core.collecting import uncollected
 
-from hydra.core.plugins import Plugins
+with uncollected():
+    from hydra.core.plugins import Plugins
 
-import a3c_exp.experiment
-import a3c_exp.launch.job  # noqa: F401
+    import a3c_exp.experiment
+    import a3c_exp.launch.job  # noqa: F401
 
-Plugins.instance()  # finds and imports everyone's plugins: a third of a second that no job has to spend
-gc.collect()
-gc.freeze()
+    Plugins.instance()  # finds and imports everyone's plugins: a third of a second that no job has to spend

@@ -4,13 +4,11 @@ Imported there and nowhere else. Freezing takes everything imported so far out o
 otherwise write into every page and so give each worker its own copy of them.
 """
 
-import gc
+from a3c_exp.core.collecting import uncollected
 
-import a3c_exp.envs.gymnasium
-import a3c_exp.parallelism.block_process
-import a3c_exp.parallelism.hogwild_worker
-import a3c_exp.parallelism.main_agent
-import a3c_exp.parallelism.parameter_server_worker  # noqa: F401
-
-gc.collect()
-gc.freeze()
+with uncollected():
+    import a3c_exp.envs.gymnasium
+    import a3c_exp.parallelism.block_process
+    import a3c_exp.parallelism.hogwild_worker
+    import a3c_exp.parallelism.main_agent
+    import a3c_exp.parallelism.parameter_server_worker  # noqa: F401
