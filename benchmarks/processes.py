@@ -15,6 +15,7 @@ from benchmarks.repeats import MeasurementError
 PROC = Path("/proc")
 POLITE = 8.0  # seconds between asking a command to end and killing it
 LINGER = 10.0  # seconds in which helpers (a tracker's upload process) may outlive the command that ended
+UNUSUAL = ("PYTHONDONTWRITEBYTECODE",)  # set in many containers: the program would be compiled anew at each of its starts
 TAIL = 400  # characters of output that are quoted when a command fails
 
 
@@ -77,7 +78,7 @@ class Job:
             self.process = subprocess.Popen(
                 list(arguments),
                 cwd=ROOT,
-                env=os.environ | environment,
+                env={name: value for name, value in os.environ.items() if name not in UNUSUAL} | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -109,7 +109,7 @@ class Lockstep:
                 if someone_ended or not np.isfinite(figures).all():
                     self._left = self._workers.close_stretch(gradients, figures)
                     break
-                self._push(told, torch.split(gradients, n))
+                self._push(told, torch.split(gradients, n) if len(self._trainings) > 1 else (gradients,))
                 pushed.append(figures)
                 if time.monotonic() >= deadline:
                     break
