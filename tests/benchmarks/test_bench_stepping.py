@@ -12,5 +12,5 @@ def test_the_parts_are_the_whole_and_none_is_missing() -> None:
     took = time.perf_counter() - began
     assert list(found) == list(PARTS)
     assert min(found.values()) > 0, "a part was timed within another twice, or not at all"
-    steps = int(apart._ledger.env_steps()) - _ROUNDS_WARM_UP * apart._steps
+    steps = int(apart.training.ledger.env_steps()) - _ROUNDS_WARM_UP * apart.training.steps
     assert sum(found.values()) * 1e-6 * steps <= took
