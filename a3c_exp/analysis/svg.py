@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ TEXT = Ink("#5c636b", "#a3abb4")
 GRID = Ink("#d9dce0", "#32383f")
 _ALL = (*SERIES, OTHER, TEXT, GRID)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, 'DejaVu Sans', sans-serif"
+
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e-\d+)?"
+_LINE = re.compile(rf"M {_NUMBER} {_NUMBER}(?:\s+L {_NUMBER} {_NUMBER}){{12,}}(?:\s+z)?")
+_LINES = re.compile(rf"\s*(?:{_LINE.pattern}\s*)+")
+"""Long lines of straight pieces: those of small signs keep their hundredths."""
 
 
 def dark_rules() -> str:
@@ -65,4 +71,21 @@ def inline(svg: str, name: str, title: str) -> str:
 
 
 def _short_path(path: str) -> str:
+    if _LINES.fullmatch(path):
+        return " ".join(map(_relative, _LINE.findall(path)))
     return re.sub(r"(\.\d\d)\d+", r"\1", path).replace(" \n", " ").replace("\n", " ").strip()
+
+
+def _relative(line: str) -> str:
+    """``M 10 20 L 11.52 19.5 L ...`` to a tenth of a point, each step from where the last one came to: no error adds up."""
+    numbers = [round(10 * float(number)) for number in re.findall(_NUMBER, line)]
+    points = list(zip(numbers[::2], numbers[1::2], strict=True))
+    steps = [(x - before_x, y - before_y) for (before_x, before_y), (x, y) in pairwise(points)]
+    moves = "".join(f"{_tenths(dx, ' ')}{_tenths(dy, ' ')}" for dx, dy in steps if dx or dy) or " 0 0"
+    return f"M{_tenths(points[0][0])}{_tenths(points[0][1], ' ')}l{moves.lstrip()}{'z' * line.rstrip().endswith('z')}"
+
+
+def _tenths(number: int, between: str = "") -> str:
+    """``.5`` for 5, ``-12`` for -120, with what must stand before a number that has no sign to set it apart."""
+    text = f"{abs(number) / 10:g}"
+    return ("-" if number < 0 else between) + (text.removeprefix("0") if 0 < abs(number) < 10 else text)
