@@ -20,7 +20,7 @@ from a3c_exp.parallelism.tally import REPORT_SECONDS, Tally
 from a3c_exp.parallelism.worker_process import Placement, WorkerProcess, inside
 from a3c_exp.parallelism.workers import Round
 
-_AT_ONCE = 16
+_AT_ONCE = 32
 """Rounds of a stretch at most: so many are reserved at once, and a process that dies in one gives back what is left of them."""
 _STRETCH_SECONDS = 0.05
 """After which a stretch ends early, to show life and to obey."""

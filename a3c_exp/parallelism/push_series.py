@@ -41,6 +41,8 @@ class PushSeries:
         self._rates: NDArray[np.float64] | None = None  # of coefficients that were computed ahead, as long as they stay so
         self._alike, self._known_from = False, 0
         self._known: NDArray[np.float64] | None = None
+        self._shown: Sequence[Call] = ()  # the latest series that was recounted, and its coefficients as numpy sees them
+        self._views: list[NDArray[np.float32]] = []
         self._alone: tuple[NDArray[np.float64], Sequence[Call], Tensor] | None = None  # what ``push_one`` makes it from
 
     @classmethod
@@ -97,9 +99,11 @@ class PushSeries:
         """The same series in another place, changed in place: ``updates`` before it, and ``rates [count]`` of its pushes, the
         same array as long as they do not change."""
         numbers = self._coefficients(updates, rates)
-        for i, (*_, coefficients) in enumerate(series):
+        if series is not self._shown:
+            self._shown, self._views = series, [call[-1].numpy() for call in series]
+        for i, view in enumerate(self._views):
             part = numbers[:, i * self._most : (i + 1) * self._most]
-            coefficients.numpy()[:, : part.shape[1]] = part
+            view[:, : part.shape[1]] = part
         return series
 
     def _coefficients(self, updates: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:

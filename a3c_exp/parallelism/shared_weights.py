@@ -76,6 +76,7 @@ class SharedWeights:
         self._slot = slot
         self._pushes, self._begun, self._ended = (self._table[:, which] for which in _PUSHING)
         self._optimizer = optimizer
+        self._behind = np.arange(0)  # how many of this process's pushes come before each
         self.lock = OwnedLock(block.lock_path, self._control[2:3], block.timeout, self._show_life)
 
     def _show_life(self) -> None:
@@ -120,14 +121,16 @@ class SharedWeights:
             The policy lags ``[K]``.
         """
         count = len(rates)
+        if count != len(self._behind):
+            self._behind = np.arange(count)
 
         def push(weights: Tensor, state: Tensor, before: int) -> None:
             series.push(weights, state, gradients, own, series.recounted(calls, before, rates))
 
         before = self._locked_push(push, count) if self._locked else self._free_push(push, count)
-        numbers = before + np.arange(count)
+        numbers = before + self._behind
         lags: NDArray[np.int64] = numbers - pulled_at
-        pulled_at[:] = numbers + 1
+        np.add(numbers, 1, out=pulled_at)
         return lags
 
     def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float | None = None) -> tuple[int, int]:

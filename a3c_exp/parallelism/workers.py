@@ -73,7 +73,8 @@ class StackedWorkers:
         weights: ``[R, P]``.
         stackable: whether the model is.
         compiler: what it says of itself; ``None`` if nothing is to be compiled.
-        acting, learning: seconds of this process's own time spent so far on rollouts and on gradients, whoever else is busy.
+        acting, learning: seconds of this process's own time that ``round`` spent so far on rollouts and on gradients, whoever
+            else is busy.
     """
 
     def __init__(
@@ -184,10 +185,8 @@ class StackedWorkers:
         """The stretch's next round: gradients and figures as ``Round`` has them, and whether an episode ended in it, which
         makes it the last. Call in inference mode."""
         assert self._fused is not None
-        began = time.process_time()
         gradients, figures = self._fused.again(self._coming_noise.pop())
         self._rounds += 1
-        self._spent(began, self._fused.acted_at)
         return gradients, figures, self._fused.someone_ended
 
     def close_stretch(self, gradients: Tensor, figures: NDArray[np.float32]) -> Round:
