@@ -19,9 +19,8 @@ from benchmarks.cartpole import NOTEBOOK
 from benchmarks.limits import Network, arithmetic_limit
 from benchmarks.repeats import Variant
 from benchmarks.runs import CARTPOLE, Runs
-from benchmarks.throughput import REPORT
+from benchmarks.throughput import REPORT, WHOLE
 
-WHOLE = ("compile=true", "env.backend=tensor", "evaluation.every_env_steps=null", "logger=none")
 TITLE = "rounds: microseconds of a core a round in tensor environments, whole rounds of machine code, one process"
 UNIT = "µs"
 BASELINE = None

@@ -22,20 +22,23 @@ def parse_config(text: str) -> Any:
     A thousand runs have few different lines between them, so each top-level key's text is parsed once and remembered.
     A text that does not consist of such keys, or whose parts hang together (anchors), is parsed as a whole.
     """
-    whole: dict[str, Any] = {}
     try:
         *ended, last = _KEY.split(text)
-        for part in (*(f"{one}\n" for one in ended), last):
-            if part not in _blocks:
-                _blocks[part] = yaml.load(part, Loader=YAML_LOADER)
-            whole |= _blocks[part]
-        return whole
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        blocks = [_block(part) for part in (*(f"{one}\n" for one in ended), last)]
+        if all(isinstance(block, dict) for block in blocks):
+            return {key: value for block in blocks for key, value in block.items()}
+    except (yaml.YAMLError, ValueError, RecursionError):
         pass
     try:
         return yaml.load(text, Loader=YAML_LOADER)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
+
+
+def _block(text: str) -> Any:
+    if text not in _blocks:
+        _blocks[text] = yaml.load(text, Loader=YAML_LOADER)
+    return _blocks[text]
 
 
 def filled_in(config: Json, key: str, value: Any) -> Any:

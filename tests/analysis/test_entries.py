@@ -43,7 +43,8 @@ def test_a_configuration_read_in_parts_is_the_one_that_yaml_reads_whole(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "- a\n- b\n", "a: &x 1\nb: *x\n", "a: 1\n---\nb: 2\n", "# words\na: 1\n", "a: 1\na: 2\n", "%", "a: {",
+    ["", "a", "- a\n- b\n", "- ab\n- cd\n", "[]", "a: &x 1\nb: *x\n", "a: 1\n---\nb: 2\n", "# words\na: 1\n",
+     "a: 1\na: 2\n", "%", "a: {",
      "a: |\n  b: 1\n  c\nd: 2\n", "a: 'b\n\n  c: d'\ne: 1\n", "a:\n- b: 1\n- c\n", "a: [1,\n  2]\nb: 3\n",
      "a: 1\n  b: 2\n", "\ta: 1\n", "a: !x 1\n"],
 )  # fmt: skip
