@@ -14,13 +14,13 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 
-from a3c_exp.compose import CONFIG_DIR, Job, jobs
-from a3c_exp.core.collecting import uncollected
-from a3c_exp.core.errors import A3CError, ConfigError, RunFailed
-from a3c_exp.directories import reserve
-from a3c_exp.launch.outcomes import outcomes
-from a3c_exp.run_record import remember_command
-from a3c_exp.sweep.asking import LANE, TRIAL, in_full, may_ask
+from a3c_exp.config.compose import CONFIG_DIR, Job, jobs
+from a3c_exp.runs.record import remember_command
+from a3c_exp.runs.run_directories import reserve
+from a3c_exp.sweep.launcher.exit_status import outcomes
+from a3c_exp.sweep.study.overrides import LANE, TRIAL, in_full, may_ask
+from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
+from a3c_exp.system.gc_settings import uncollected
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -86,7 +86,7 @@ def _overrides_first(argv: Sequence[str], overrides: Sequence[str]) -> list[str]
 
 def _study_directory(overrides: Sequence[str], folders: Sequence[str]) -> Path | None:
     """Where the study is kept that these overrides ask for, all of it checked; ``None`` if they ask for a plain sweep."""
-    from a3c_exp.sweep.planning import plan, reserve_directory
+    from a3c_exp.sweep.study.planning import plan, reserve_directory
 
     planned = plan(overrides, folders)
     return None if planned is None else reserve_directory(planned)
@@ -96,18 +96,18 @@ def _check_parts(planned: Sequence[Job], multirun: bool) -> None:
     """Build every run's parts once, so that what cannot run is refused before anything is started or made."""
     launcher = planned[0].hydra.launcher
     if multirun and launcher["_target_"] == _LOCAL:
-        from a3c_exp.launch.launcher import PRELOAD
-        from a3c_exp.launch.settings import check
-        from a3c_exp.parallelism.supervisor import warm_up
+        from a3c_exp.parallelism.multiprocess.supervisor import warm_up
+        from a3c_exp.sweep.launcher.config import check
+        from a3c_exp.sweep.launcher.local import PRELOAD
 
         check(launcher["jobs"], launcher["silence"])
         warm_up((*PRELOAD, "a3c_exp.__main__"))  # what jobs need too
     elif any(_has_processes(job) for job in planned):
-        from a3c_exp.parallelism.supervisor import warm_up
+        from a3c_exp.parallelism.multiprocess.supervisor import warm_up
 
         warm_up()  # it imports torch while this process does
     with uncollected():
-        from a3c_exp.assembly import assemble
+        from a3c_exp.training.build import assemble
 
     for job in planned:
         try:
@@ -153,7 +153,7 @@ def _run(multirun: bool) -> int:
 
 def _task(config: "DictConfig") -> float:
     """What Hydra calls for each job."""
-    from a3c_exp.experiment import Identity, run
+    from a3c_exp.training.run import Identity, run
 
     settings = HydraConfig.get()
     multirun = settings.mode is not None and settings.mode.name == "MULTIRUN"
@@ -172,7 +172,7 @@ def _task(config: "DictConfig") -> float:
     )
     try:
         if (trial := os.environ.get(TRIAL)) is not None:
-            from a3c_exp.sweep.trial_job import run_trial
+            from a3c_exp.sweep.trials.trial import run_trial
 
             return run_trial(config, settings.sweeper, Path(settings.sweep.dir), identity, int(trial))
         return run(config, identity)
@@ -184,11 +184,11 @@ def _task(config: "DictConfig") -> float:
 def _resume(directory: Path, overrides: Sequence[str], multirun: bool) -> int:
     if multirun:
         raise ConfigError("resume goes on with one run, so it takes no -m")
-    from a3c_exp.resume import resumed_config
+    from a3c_exp.training.resume import resumed_config
 
     config = resumed_config(directory, overrides)
     with uncollected():
-        from a3c_exp.experiment import resume
+        from a3c_exp.training.run import resume
 
     resume(directory, config)
     return 0

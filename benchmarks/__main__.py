@@ -13,27 +13,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import (
+from benchmarks.harness import machine, readme
+from benchmarks.harness.interleaved import interleave
+from benchmarks.harness.table import Table, as_text, make_rows, write
+from benchmarks.harness.training_runs import Runs
+from benchmarks.scaling import cli as scaling
+from benchmarks.suites import (
     car_racing,
     cartpole,
     conv_gru,
     driving,
-    machine,
     memory,
     overnight,
     reading,
-    readme,
     rounds,
-    scaling,
     solve,
     speed,
     startup,
     stepping,
     throughput,
 )
-from benchmarks.repeats import interleave
-from benchmarks.runs import Runs
-from benchmarks.table import Table, as_text, make_rows, write
 
 BENCHMARKS = {
     "speed": speed,

@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from a3c_exp.launch.settings import check
+from a3c_exp.sweep.launcher.config import check
 
 
 @dataclass
@@ -46,7 +46,7 @@ class LocalLauncher(Launcher):
         self._given = (hydra_context, task_function, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from a3c_exp.launch.launcher import launch
+        from a3c_exp.sweep.launcher.local import launch
 
         assert self._given is not None
         results: Sequence[Any] = launch(*self._given, job_overrides, initial_job_idx, self._jobs, self._silence)

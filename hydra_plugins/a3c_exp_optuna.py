@@ -20,7 +20,7 @@ class OptunaSweeper(Sweeper):
         self._given = (hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        from a3c_exp.sweep.sweeper import sweep
+        from a3c_exp.sweep.study.sweeper import sweep
 
         assert self._given is not None
         hydra_context, task_function, config = self._given

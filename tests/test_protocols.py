@@ -13,16 +13,16 @@ import torch
 from omegaconf import OmegaConf
 from torch.func import functional_call
 
-from a3c_exp.assembly import Assembly, assemble
-from a3c_exp.compose import CONFIG_DIR, jobs
-from a3c_exp.core.stacking import stack
+from a3c_exp.compile.vectorize import stack
+from a3c_exp.config.compose import CONFIG_DIR, jobs
 from a3c_exp.envs.base import Environments
-from a3c_exp.logging.base import Logger
+from a3c_exp.loggers.base import Logger
 from a3c_exp.optimizers.base import Optimizer
-from a3c_exp.optimizers.flat import FlatLayout
+from a3c_exp.optimizers.flat_parameters import FlatLayout
 from a3c_exp.parallelism.base import Parallelism
-from tests import protocols
-from tests.command import ROOT
+from a3c_exp.training.build import Assembly, assemble
+from tests.support import protocols
+from tests.support.command import ROOT
 
 EXAMPLES = ROOT / "examples" / "conf"
 GROUPS = {
@@ -79,7 +79,7 @@ def test_no_class_that_an_option_names_is_left_out_of_what_mypy_compares(group: 
         assert isinstance(content, dict) or OmegaConf.is_dict(content)
         target = content.env.get("_target_") if group == "env" else content.get("_target_")
         named |= {target} - {None}  # an option may be another one with other numbers
-    assert named and named <= listed, f"tests/protocols.py lacks {named - listed}"
+    assert named and named <= listed, f"tests/support/protocols.py lacks {named - listed}"
     assert Path(protocols.__file__).relative_to(ROOT).as_posix() in mypy_files()
 
 

@@ -1,0 +1,1 @@
+"""Environments in batches: any gymnasium id, classic control, CarRacing, and environments written in tensors."""

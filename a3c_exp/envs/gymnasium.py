@@ -11,11 +11,11 @@ from gymnasium import Space
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.spaces import unsupported
 from a3c_exp.envs.classic import ACTION_NAMES, SPEED_IN_STATE
-from a3c_exp.envs.spaces import action_decoder, observation_encoder
-from a3c_exp.envs.wrapping import told, wrapping
+from a3c_exp.envs.wrappers import told, wrapping
+from a3c_exp.spaces.codecs import action_decoder, observation_encoder
+from a3c_exp.spaces.flatten import unsupported
+from a3c_exp.system.errors import ConfigError
 
 
 class GymnasiumEnvironments:

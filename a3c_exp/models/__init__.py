@@ -1,0 +1,1 @@
+"""Networks with a policy head and a value head."""

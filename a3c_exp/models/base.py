@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from a3c_exp.core.distributions import Distribution
+from a3c_exp.models.distributions import Distribution
 
 
 class PolicyValue(NamedTuple):

@@ -9,13 +9,13 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
-from a3c_exp.core.allocator import keep_freed_memory
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.models.cells import GRUCell
 from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialisation import initialise
-from a3c_exp.models.pictures import Norm, NormedConv, NormKind, PReLU
+from a3c_exp.models.initialization import initialise
+from a3c_exp.models.layers.cells import GRUCell
+from a3c_exp.models.layers.conv_layers import Norm, NormedConv, NormKind, PReLU
 from a3c_exp.models.recurrent import Recurrent
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.malloc import keep_freed_memory
 
 _BIAS = 0.01
 _PADDING = 1

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic, PolicyValue
-from a3c_exp.models.cells import Cell
 from a3c_exp.models.heads import Head
+from a3c_exp.models.layers.cells import Cell
 
 
 class Recurrent(ActorCritic):

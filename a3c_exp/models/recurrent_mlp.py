@@ -8,12 +8,12 @@ import torch
 from gymnasium import Space
 from torch import Tensor, nn
 
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.models.cells import GRUCell, LSTMCell
-from a3c_exp.models.dense import Dense, Flattened
 from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialisation import initialise
+from a3c_exp.models.initialization import initialise
+from a3c_exp.models.layers.cells import GRUCell, LSTMCell
+from a3c_exp.models.layers.dense import Dense, Flattened
 from a3c_exp.models.recurrent import Recurrent
+from a3c_exp.system.errors import ConfigError
 
 
 class CellKind(StrEnum):

@@ -8,9 +8,9 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic, PolicyValue
-from a3c_exp.models.dense import Dense, Flattened
 from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialisation import initialise
+from a3c_exp.models.initialization import initialise
+from a3c_exp.models.layers.dense import Dense, Flattened
 
 
 class SeparateMLP(ActorCritic):

@@ -1,0 +1,1 @@
+"""Optimizers whose weights and state are flat vectors, which workers can share."""

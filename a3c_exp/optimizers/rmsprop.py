@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.core.errors import ConfigError
+from a3c_exp.system.errors import ConfigError
 
 
 class RMSprop:

@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from a3c_exp.core.budget import Budget
-from a3c_exp.core.types import LearnerSpec, TrainingState
+from a3c_exp.algorithm.episode_tracker import EndedEpisode
+from a3c_exp.algorithm.per_worker import Exploration
+from a3c_exp.algorithm.training_stats import Tally
+from a3c_exp.algorithm.types import LearnerSpec, TrainingState
+from a3c_exp.config.budget import Budget
 from a3c_exp.envs.base import Environments
-from a3c_exp.episodes import EndedEpisode
-from a3c_exp.exploration import Exploration
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.base import Optimizer
-from a3c_exp.optimizers.flat import FlatLayout
-from a3c_exp.parallelism.tally import Tally
+from a3c_exp.optimizers.flat_parameters import FlatLayout
 
 MakeEnvironments = Callable[..., Environments]
 MakeModel = Callable[..., ActorCritic]

@@ -7,7 +7,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from a3c_exp.core.errors import ConfigError
+from a3c_exp.system.errors import ConfigError
 
 _REACH = 2.0  # metres from the mast at which the ship counts as lost; also its top speed in metres a second
 _SECONDS = 0.1  # that one step lasts

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.parallelism.gradient import Gradient, named_by_worker
-from a3c_exp.parallelism.in_process import InProcess
-from a3c_exp.parallelism.replica import Replica
-from a3c_exp.parallelism.workers import Round
+from a3c_exp.parallelism.single_process.base import InProcess
+from a3c_exp.parallelism.single_process.gradient import Gradient, named_by_worker
+from a3c_exp.parallelism.single_process.seed_training import Replica
+from a3c_exp.parallelism.worker_group import Round
 
 
 class BulkSynchronous(InProcess):

@@ -6,9 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.records import Evaluation
-from a3c_exp.logging.base import QuietLogger, RunInfo
+from a3c_exp.loggers.base import QuietLogger, RunInfo
+from a3c_exp.runs.log_records import Evaluation
+from a3c_exp.system.errors import ConfigError
 
 _ALLOWED = [field.name for field in fields(Evaluation) if field.name not in ("env_step", "returns")]
 

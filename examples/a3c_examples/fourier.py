@@ -10,10 +10,10 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
-from a3c_exp.core.errors import ConfigError
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialisation import initialise
+from a3c_exp.models.initialization import initialise
+from a3c_exp.system.errors import ConfigError
 
 _MOST = 10_000
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from a3c_exp.core.errors import ConfigError
+from a3c_exp.system.errors import ConfigError
 
 
 class Lion:

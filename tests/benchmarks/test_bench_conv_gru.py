@@ -5,7 +5,7 @@ from gymnasium.spaces import Discrete
 from torch.utils.flop_counter import FlopCounterMode
 
 from a3c_exp.models.conv_gru import ConvGRU
-from benchmarks.conv_gru import PICTURE, operations
+from benchmarks.suites.conv_gru import PICTURE, operations
 
 TAPS = 2 * 48 * 48 * 32 * 4 * 4
 """What the first norm's scale and shift cost in place of a whole picture's gradient: one kernel over a picture of ones."""

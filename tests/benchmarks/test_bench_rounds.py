@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from a3c_exp.parallelism import workers
-from benchmarks import rounds
-from benchmarks.apart import Stopwatch
-from benchmarks.rounds import PARTS, Apart, Hogwild, Synchronous, settings
-from tests.walker import Walker
+from a3c_exp.parallelism import worker_group as workers
+from benchmarks.harness.profile_parts import Stopwatch
+from benchmarks.suites import rounds
+from benchmarks.suites.rounds import PARTS, Apart, Hogwild, Synchronous, settings
+from tests.support.walker import Walker
 
 
 def test_time_within_a_part_counts_for_the_innermost_alone() -> None:

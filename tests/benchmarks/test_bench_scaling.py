@@ -9,15 +9,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from a3c_exp.compose import jobs
-from a3c_exp.core.compiling import Compiler
-from benchmarks import scaling, scaling_run
-from benchmarks.repeats import MeasurementError
-from benchmarks.scaling import Plan, measure
-from benchmarks.scaling_figures import draw
-from benchmarks.scaling_points import BASE, Point, all_series
-from benchmarks.scaling_record import Result, as_markdown, as_text, carry_over, keep_aside, new_result, read, write
-from benchmarks.scaling_run import Compilation, Measured, Watch, machine_code, rate_of, stretch
+from a3c_exp.compile.compiler import Compiler
+from a3c_exp.config.compose import jobs
+from benchmarks.harness.interleaved import MeasurementError
+from benchmarks.scaling import cli as scaling
+from benchmarks.scaling import run as scaling_run
+from benchmarks.scaling.cli import Plan, measure
+from benchmarks.scaling.figures import draw
+from benchmarks.scaling.points import BASE, Point, all_series
+from benchmarks.scaling.record import Result, as_markdown, as_text, carry_over, keep_aside, new_result, read, write
+from benchmarks.scaling.run import Compilation, Measured, Watch, machine_code, rate_of, stretch
 
 SERIES = all_series()
 WARM = Compilation(None, 500.0, None)

@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.stepping import _ROUNDS_WARM_UP, PARTS, Apart
+from benchmarks.suites.stepping import _ROUNDS_WARM_UP, PARTS, Apart
 
 
 def test_the_parts_are_the_whole_and_none_is_missing() -> None:

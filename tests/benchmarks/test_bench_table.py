@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.readme import BEGIN, END, fill
-from benchmarks.repeats import MeasurementError, Requirement, Series, Variant, interleave
-from benchmarks.table import Table, as_markdown, as_text, make_rows, write
+from benchmarks.harness.interleaved import MeasurementError, Requirement, Series, Variant, interleave
+from benchmarks.harness.readme import BEGIN, END, fill
+from benchmarks.harness.table import Table, as_markdown, as_text, make_rows, write
 
 FIVE_TIMES = Requirement("ratio", "at least", 5.0)
 SMALL = Requirement("value", "less than", 600.0)

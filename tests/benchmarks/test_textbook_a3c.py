@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.textbook_a3c import (
+from benchmarks.baselines.textbook_a3c import (
     BETAS,
     ENTROPY,
     GAMMA,

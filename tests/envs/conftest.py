@@ -8,9 +8,9 @@ from multiprocessing import resource_tracker
 
 import pytest
 
-from a3c_exp.parallelism.supervisor import warm_up
-from tests.envs.pooling import gone
-from tests.parallelism.driving import descendants
+from a3c_exp.parallelism.multiprocess.supervisor import warm_up
+from tests.support.driving import descendants
+from tests.support.pooling import gone
 
 
 @pytest.fixture

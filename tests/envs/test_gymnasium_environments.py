@@ -10,8 +10,8 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, Sequence, Space, Text, Tuple
 from numpy.typing import NDArray
 
-from a3c_exp.core.errors import ConfigError
 from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.system.errors import ConfigError
 
 K = 3
 
@@ -178,7 +178,7 @@ def test_the_same_seed_begins_the_same_episode_in_any_copy() -> None:
         ("", {}, "is not a registered"),
         ("nosuchmodule:Task-v0", {}, "is not a registered.*No module named 'nosuchmodule'"),
         (":Task-v0", {}, "is not a registered"),
-        ("tests.envs.nested:Neted-v0", {}, "is not a registered"),
+        ("tests.support.nested:Neted-v0", {}, "is not a registered"),
         ("Pendulum-v1", {"gravity": 3}, "env.id=Pendulum-v1 could not be made: TypeError"),
     ],
 )
@@ -232,14 +232,14 @@ def test_arguments_reach_the_task() -> None:
 
 
 def test_a_module_with_a_colon_is_imported_for_the_tasks_it_registers() -> None:
-    envs = GymnasiumEnvironments("tests.envs.nested:Nested-v0", 2)
+    envs = GymnasiumEnvironments("tests.support.nested:Nested-v0", 2)
     assert envs.default_max_episode_steps == 50
     assert envs.observation.shape == (2, 4 + 6 + 2 + 5)
     envs.close()
 
 
 def test_nested_observations_are_in_place_after_reset_and_step() -> None:
-    envs = GymnasiumEnvironments("tests.envs.nested:Nested-v0", 2, {"length": 2})
+    envs = GymnasiumEnvironments("tests.support.nested:Nested-v0", 2, {"length": 2})
     array = envs.observation
     envs.reset(0, seed=1)
     envs.reset(1, seed=2)

@@ -8,15 +8,15 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from torch import Tensor, nn
 
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.stacking import stack
-from a3c_exp.core.tape import Tape
-from a3c_exp.core.types import LearnerSpec, Window
-from a3c_exp.learner import call, replay, window_loss
+from a3c_exp.algorithm.types import LearnerSpec, Window
+from a3c_exp.algorithm.window_gradient import call, replay, window_loss
+from a3c_exp.compile.op_trace import Tape
+from a3c_exp.compile.vectorize import stack
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.conv_gru import ConvGRU
-from a3c_exp.models.pictures import Norm, NormedConv, NormKind
-from a3c_exp.optimizers.flat import FlatLayout
+from a3c_exp.models.layers.conv_layers import Norm, NormedConv, NormKind
+from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.system.errors import ConfigError
 
 PUBLISHED, SMALL = Box(0.0, 1.0, (4, 96, 96)), Box(0.0, 1.0, (2, 20, 18))
 N = 5

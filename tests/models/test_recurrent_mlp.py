@@ -10,18 +10,18 @@ from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from a3c_exp.assembly import assemble
-from a3c_exp.compose import jobs
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.loss import LossSpec
-from a3c_exp.core.stacking import stack
-from a3c_exp.core.types import LearnerSpec, Window
-from a3c_exp.learner import Stat, call, replay, window_loss
+from a3c_exp.algorithm.loss import LossSpec
+from a3c_exp.algorithm.types import LearnerSpec, Window
+from a3c_exp.algorithm.window_gradient import Stat, call, replay, window_loss
+from a3c_exp.compile.vectorize import stack
+from a3c_exp.config.compose import jobs
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.shared_mlp import SharedMLP
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.optimizers.flat import FlatLayout
+from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import assemble
 
 K, N = 3, 6
 BOX, CHOICE = Box(-1.0, 1.0, (2,)), Discrete(3)

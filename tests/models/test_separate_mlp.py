@@ -5,10 +5,10 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch.nn import functional
 
-from a3c_exp.core.distributions import Categorical, Normal
-from a3c_exp.core.errors import ConfigError
+from a3c_exp.models.distributions import Categorical, Normal
 from a3c_exp.models.separate_mlp import SeparateMLP
-from a3c_exp.optimizers.flat import FlatLayout
+from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.system.errors import ConfigError
 
 PENDULUM = Box(-8.0, 8.0, (3,)), Box(-2.0, 2.0, (1,))
 NO_STATE = torch.zeros(0)

@@ -7,14 +7,14 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
-from a3c_exp.assembly import assemble
-from a3c_exp.compose import jobs
-from a3c_exp.core.distributions import Categorical, Normal
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.stacking import stack
-from a3c_exp.learner import call
+from a3c_exp.algorithm.window_gradient import call
+from a3c_exp.compile.vectorize import stack
+from a3c_exp.config.compose import jobs
+from a3c_exp.models.distributions import Categorical, Normal
 from a3c_exp.models.shared_mlp import SharedMLP
-from a3c_exp.optimizers.flat import FlatLayout
+from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import assemble
 
 CARTPOLE = Box(-5.0, 5.0, (4,)), Discrete(2)
 NO_STATE = torch.zeros(0)

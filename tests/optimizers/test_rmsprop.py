@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from a3c_exp.optimizers.rmsprop import RMSprop
-from a3c_exp.parallelism.shared_weights import SharedWeights
-from tests.parallelism.pushing import block_for, ended, ledger_for, push_alone, push_together
+from a3c_exp.parallelism.hogwild.shared_parameters import SharedWeights
+from tests.support.pushing import block_for, ended, ledger_for, push_alone, push_together
 
 
 def written_out(optimizer: RMSprop, gradients: Sequence[Sequence[float]], rates: Sequence[float]) -> list[float]:

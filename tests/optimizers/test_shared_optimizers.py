@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from a3c_exp.core.errors import ConfigError
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.optimizers.rmsprop import RMSprop
 from a3c_exp.optimizers.sgd import SGD
+from a3c_exp.system.errors import ConfigError
 
 P, STEPS = 40, 50
 

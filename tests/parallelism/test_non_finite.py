@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from a3c_exp.core.errors import NonFiniteError
 from a3c_exp.parallelism.base import EpisodeEvent
-from a3c_exp.parallelism.hogwild import Hogwild
-from tests.parallelism.driving import ENDLESS, Training, initial, small_task, zeros
-from tests.parallelism.faulty import Faults, Tick
+from a3c_exp.parallelism.hogwild.strategy import Hogwild
+from a3c_exp.system.errors import NonFiniteError
+from tests.support.driving import ENDLESS, Training, initial, small_task, zeros
+from tests.support.faulty import Faults, Tick
 
 
 def test_a_reward_that_is_no_number_does_not_reach_the_weights(tmp_path: Path) -> None:

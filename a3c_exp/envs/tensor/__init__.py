@@ -8,6 +8,6 @@ for _id, _single, _limit in (("Pendulum-v1", "pendulum:PendulumEnv", 200), ("Car
         gymnasium.register(
             id=f"a3c_exp/{_id}",
             entry_point=f"gymnasium.envs.classic_control.{_single}",
-            vector_entry_point=f"a3c_exp.envs.tensor.vector:{_single.partition(':')[0]}",
+            vector_entry_point=f"a3c_exp.envs.tensor.gymnasium_vector:{_single.partition(':')[0]}",
             max_episode_steps=_limit,
         )

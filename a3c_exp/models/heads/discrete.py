@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from a3c_exp.core.distributions import Distribution
-from a3c_exp.models.heads.head import Head
+from a3c_exp.models.distributions import Distribution
+from a3c_exp.models.heads.base import Head
 
 
 class LogitsHead(Head):

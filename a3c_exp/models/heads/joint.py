@@ -8,13 +8,13 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from torch import Tensor, nn
 
-from a3c_exp.core.distributions import Bernoulli, Categorical, Component, Joint, MultiCategorical
-from a3c_exp.core.errors import ConfigError
-from a3c_exp.core.spaces import leaves, size, unsupported
-from a3c_exp.models.heads.box import GaussianHead, MixtureHead
+from a3c_exp.models.distributions import Bernoulli, Categorical, Component, Joint, MultiCategorical
+from a3c_exp.models.heads.base import Head
+from a3c_exp.models.heads.config import HeadKind, HeadSpec
+from a3c_exp.models.heads.continuous import GaussianHead, MixtureHead
 from a3c_exp.models.heads.discrete import LogitsHead
-from a3c_exp.models.heads.head import Head
-from a3c_exp.models.heads.spec import HeadKind, HeadSpec
+from a3c_exp.spaces.flatten import leaves, size, unsupported
+from a3c_exp.system.errors import ConfigError
 
 _FITS: dict[HeadKind, tuple[type[Space[Any]], ...]] = {
     HeadKind.categorical: (Discrete, MultiDiscrete),

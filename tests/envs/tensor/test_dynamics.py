@@ -12,8 +12,8 @@ from torch.func import vmap
 
 from a3c_exp.envs.tensor.autoreset import advance, begin
 from a3c_exp.envs.tensor.base import TensorEnvironment
+from a3c_exp.envs.tensor.batch import TensorEnvironments
 from a3c_exp.envs.tensor.cartpole import CartPole
-from a3c_exp.envs.tensor.environments import TensorEnvironments
 from a3c_exp.envs.tensor.pendulum import Pendulum
 
 TASKS: dict[str, type[TensorEnvironment]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole, "MountainCar-v0": MountainCar}

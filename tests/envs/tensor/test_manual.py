@@ -9,12 +9,12 @@ import torch
 from a3c_examples.mountain_car import MountainCar
 from omegaconf import OmegaConf
 
-from a3c_exp.assembly import assemble
-from a3c_exp.compose import jobs
+from a3c_exp.config.compose import jobs
 from a3c_exp.envs.tensor.autoreset import advance, begin
-from a3c_exp.envs.tensor.environments import TensorEnvironments
-from a3c_exp.envs.tensor.vector import TensorVectorEnv
-from tests.command import ROOT, run, summary
+from a3c_exp.envs.tensor.batch import TensorEnvironments
+from a3c_exp.envs.tensor.gymnasium_vector import TensorVectorEnv
+from a3c_exp.training.build import assemble
+from tests.support.command import ROOT, run, summary
 
 MANUAL = (ROOT / "docs" / "tensor-environments.md").read_text()
 EXAMPLES = ROOT / "examples"

@@ -1,0 +1,86 @@
+"""What differs between workers, so that they explore differently, and what changes while training goes on.
+
+Mnih et al. 2016 (arXiv:1602.01783), section 4: "using different exploration policies in each worker". Section 8 draws learning
+rates from LogUniform(1e-4, 1e-2) and anneals them to zero over training.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from a3c_exp.algorithm.random_streams import Purpose, stream
+from a3c_exp.config.enums import Anneal, SpreadKind
+from a3c_exp.system.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A distribution that each worker's own value is drawn from, once a run.
+
+    Attributes:
+        key: what is drawn, as it stands on the command line.
+        kind: uniform or loguniform between two bounds, or a choice of listed values.
+        low, high: the bounds of the first two.
+        values: what a choice picks from, by worker in turn: worker k takes ``values[k % len(values)]``.
+
+    Raises:
+        ConfigError: bounds or values that make no distribution of numbers of at least 0.
+    """
+
+    key: str
+    kind: SpreadKind
+    low: float | None = None
+    high: float | None = None
+    values: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        where = f"per_worker.{self.key}"
+        if self.kind is SpreadKind.values:
+            if not self.values or not all(math.isfinite(value) and value >= 0 for value in self.values):
+                raise ConfigError(
+                    f"{where}.values is {list(self.values)}, but it lists numbers of at least 0. "
+                    f"Try '{where}={{kind: values, values: [0.001, 0.01]}}'"
+                )
+            return
+        low, high = self.low, self.high
+        least = 0.0 if self.kind is SpreadKind.uniform else math.ulp(0.0)
+        if low is None or high is None or not (least <= low <= high < math.inf):
+            word = "at least" if least == 0 else "above"
+            raise ConfigError(
+                f"{where} goes from low={low} to high={high}, but {self.kind} takes two bounds {word} 0, low <= high. "
+                f"Try '{where}={{kind: {self.kind}, low: 1e-4, high: 1e-2}}'"
+            )
+
+    def draw(self, seed: int, worker: int) -> float:
+        """The value of one worker of one seed; the same whoever else takes part."""
+        if self.kind is SpreadKind.values:
+            return float(self.values[worker % len(self.values)])
+        assert self.low is not None and self.high is not None
+        purpose = {"beta": 0, "lr": 1}[self.key]
+        uniform = stream(seed, Purpose.exploration, worker, purpose).random()
+        if self.kind is SpreadKind.uniform:
+            return self.low + uniform * (self.high - self.low)
+        return math.exp(math.log(self.low) + uniform * (math.log(self.high) - math.log(self.low)))
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Which values are each worker's own, and how learning rates fall.
+
+    Attributes:
+        beta, lr: where each worker draws its own entropy coefficient and its own learning rate; ``None``: all are alike.
+        anneal: of the learning rate: none, or linear to zero over the budget.
+    """
+
+    beta: Spread | None = None
+    lr: Spread | None = None
+    anneal: Anneal = Anneal.none
+
+    def factor(self, fraction: float) -> float:
+        """What rates are multiplied by when ``fraction`` of the budget is used up."""
+        return 1.0 if self.anneal is Anneal.none else max(0.0, 1.0 - fraction)
+
+    @property
+    def differs(self) -> bool:
+        """Whether workers differ at all."""
+        return self.beta is not None or self.lr is not None

@@ -1,0 +1,102 @@
+"""The vocabulary that crosses boundaries: what a window holds, what the learner is told, what ends a run."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.algorithm.loss import LossSpec
+
+
+@dataclass(frozen=True)
+class LearnerSpec:
+    """How experience becomes gradients.
+
+    Attributes:
+        gamma: discount factor in (0, 1].
+        n_step: window length n; at most n steps between two pulls.
+        loss: coefficients and reductions.
+        max_grad_norm: a worker's gradient is scaled down to this L2 norm; ``None`` leaves it alone.
+        bootstrap_on_truncation: a time limit is not an end: its target is V(final observation). ``False`` treats it as
+            terminal, as the code does that the Pendulum report descends from.
+        reward_shift, reward_scale: the learner sees ``(reward + reward_shift) / reward_scale``; logs keep the raw reward.
+        reward_clip: what the learner sees lies within plus and minus this; ``None`` leaves it alone.
+        ignore_truncation: environments step on past their time limit; an episode ends only where it terminates.
+        bptt: truncated back-propagation through time: a recurrent state is detached every so many steps of a window, counted
+            from its start; ``None`` lets gradients flow through the whole window, 1 detaches at every step.
+        window_ends_with_episode: a window stops at an episode's end (as published for A3C on Pendulum) or rolls through it.
+    """
+
+    gamma: float = 0.99
+    n_step: int = 5
+    loss: LossSpec = field(default_factory=LossSpec)
+    max_grad_norm: float | None = None
+    bootstrap_on_truncation: bool = True
+    reward_shift: float = 0.0
+    reward_scale: float = 1.0
+    reward_clip: float | None = None
+    window_ends_with_episode: bool = True
+    ignore_truncation: bool = False
+    bptt: int | None = None
+
+
+class Window(NamedTuple):
+    """What K workers did between two pulls, side by side; worker k's steps are those with ``valid[k] = 1``.
+
+    Workers that share one set of weights can be gathered: then every field has ``[R, G]`` in place of ``[K]``.
+
+    ``observation[k, t]`` led to ``action[k, t]``; ``next_value[k, t]`` is V of the observation that followed, before any
+    reset, under the weights that acted, and is set wherever the chain of rewards is cut without a terminal state.
+    """
+
+    observation: Tensor  # [K, n, *observation]
+    action: Tensor  # [K, n, *action]
+    reward: Tensor  # [K, n], shifted and scaled
+    terminated: Tensor  # [K, n] bool
+    cut: Tensor  # [K, n] bool: terminated, truncated or the window's last valid step
+    next_value: Tensor  # [K, n]
+    valid: Tensor  # [K, n] float, 1 or 0
+    first: Tensor  # [K, n] float, 1 where this step begins an episode (recurrent state is reset before it)
+    state: Tensor  # [K, state] recurrent state at the window's start, detached
+
+
+@dataclass
+class TrainingState:
+    """What training goes on from: shared weights and every counter that a random stream or a budget hangs on.
+
+    Attributes:
+        weights: ``[P]`` float32.
+        optimizer_state: ``[state_rows, P]`` float32.
+        updates: updates of the shared weights so far.
+        env_steps: environment steps taken so far.
+        episodes: training episodes finished so far.
+        rounds: ``[N]`` windows that each worker began: the counter of its action stream.
+        episodes_begun: ``[N]`` episodes that each worker began: the counter of its environment seeds.
+        details: what the parallelism itself needs to go on exactly, in plain containers, numbers and tensors; empty for
+            those whose resume is approximate.
+    """
+
+    weights: Tensor
+    optimizer_state: Tensor
+    updates: int
+    env_steps: int
+    episodes: int
+    rounds: NDArray[np.int64]
+    episodes_begun: NDArray[np.int64]
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def initial(cls, weights: Tensor, state_rows: int, workers: int) -> "TrainingState":
+        """Before the first update."""
+        return cls(
+            weights=weights,
+            optimizer_state=torch.zeros(state_rows, weights.numel()),
+            updates=0,
+            env_steps=0,
+            episodes=0,
+            rounds=np.zeros(workers, np.int64),
+            episodes_begun=np.zeros(workers, np.int64),
+        )

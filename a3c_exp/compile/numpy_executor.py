@@ -1,0 +1,187 @@
+"""A pure function of tensors, played by numpy in memory that never moves.
+
+A batched step of a small task is twenty operations on a few numbers each. What that costs is not arithmetic but dispatch: torch
+takes one to several microseconds for an operation, numpy half of one when it is told where to write. So the function is taped
+once, each operation is translated into the numpy function that does the same, and the list of them is run. Views are made once.
+What has no translation runs in torch, on the same memory.
+
+numpy is also what gymnasium's tasks compute with: its sines and powers are those of the C library, to the last bit, where torch
+has its own, which differ in the last bit for one number in several hundred.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.compile.op_trace import Operation, Place, Program, Tape, tensors_in
+
+Call = Callable[[], Any]
+
+_ATEN = torch.ops.aten
+_UFUNCS: dict[Any, Any] = {
+    _ATEN.add.Tensor: np.add,
+    _ATEN.sub.Tensor: np.subtract,
+    _ATEN.mul.Tensor: np.multiply,
+    _ATEN.div.Tensor: np.true_divide,
+    _ATEN.remainder.Scalar: np.remainder,
+    _ATEN.remainder.Tensor: np.remainder,
+    _ATEN.minimum.default: np.minimum,
+    _ATEN.maximum.default: np.maximum,
+    _ATEN.neg.default: np.negative,
+    _ATEN.abs.default: np.abs,
+    _ATEN.sqrt.default: np.sqrt,
+    _ATEN.sin.default: np.sin,
+    _ATEN.cos.default: np.cos,
+    _ATEN.tan.default: np.tan,
+    _ATEN.exp.default: np.exp,
+    _ATEN.log.default: np.log,
+    _ATEN.tanh.default: np.tanh,
+    _ATEN.floor.default: np.floor,
+    _ATEN.lt.Scalar: np.less,
+    _ATEN.lt.Tensor: np.less,
+    _ATEN.le.Scalar: np.less_equal,
+    _ATEN.le.Tensor: np.less_equal,
+    _ATEN.gt.Scalar: np.greater,
+    _ATEN.gt.Tensor: np.greater,
+    _ATEN.ge.Scalar: np.greater_equal,
+    _ATEN.ge.Tensor: np.greater_equal,
+    _ATEN.eq.Scalar: np.equal,
+    _ATEN.eq.Tensor: np.equal,
+    _ATEN.ne.Scalar: np.not_equal,
+    _ATEN.ne.Tensor: np.not_equal,
+    _ATEN.bitwise_and.Tensor: np.bitwise_and,
+    _ATEN.bitwise_or.Tensor: np.bitwise_or,
+    _ATEN.bitwise_not.default: np.bitwise_not,
+    _ATEN.logical_and.default: np.logical_and,
+    _ATEN.logical_or.default: np.logical_or,
+    _ATEN.logical_not.default: np.logical_not,
+}
+_FILLS = (_ATEN.zeros_like.default, _ATEN.ones_like.default, _ATEN.full_like.default)
+
+
+class NumpyPlayer:
+    """``function`` with its inputs and outputs in arrays that stay where they are: fill ``inputs``, ``play``, read ``outputs``.
+
+    Args:
+        function: pure in its tensors, without random operations or control flow on their values.
+        examples: one input of each kind; all on the CPU. ``inputs`` begin with their numbers.
+
+    Attributes:
+        inputs, outputs: the arrays, in order.
+        untranslated: names of operations that run in torch.
+    """
+
+    def __init__(self, function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> None:
+        with torch.no_grad():
+            with Tape() as tape:
+                outputs = tuple(function(*examples))
+            program = Program(tape, examples, outputs)
+            known: dict[Place, Tensor] = dict(program.constants)
+            inputs = [example.clone() for example in examples]
+            known.update(zip(program.inputs, inputs, strict=True))
+            self._writes = any(operation.func._schema.is_mutable for operation in program.operations)
+            self.untranslated: list[str] = []
+            self._calls: list[Call] = []
+            for operation in program.operations:
+                self._calls += self._plan(operation, known)
+        self.inputs: list[NDArray[Any]] = [one.numpy() for one in inputs]
+        self.outputs: list[NDArray[Any]] = [known[place].numpy() for place in program.outputs]
+
+    def play(self) -> None:
+        """Compute the outputs of what the inputs hold now."""
+        for call in self._calls:
+            call()
+
+    def _plan(self, operation: Operation, known: dict[Place, Tensor]) -> list[Call]:
+        """Run an operation once; its result becomes the memory that every later run writes into."""
+        func = operation.func
+        args, kwargs = operation.given(known)
+        sources = tensors_in((args, kwargs))
+        result = func(*args, **kwargs)
+        operation.learn(known, result)
+        if func._schema.is_mutable:
+            return [torch.no_grad()(partial(func, *args, **kwargs))]
+        memories = {source.untyped_storage().data_ptr() for source in sources}
+        made = tensors_in(result)
+        if all(one.untyped_storage().data_ptr() in memories for one in made):
+            return []  # views: of memory that does not move either
+        if func in _FILLS and not self._writes:
+            return []  # it holds these numbers already, and nobody else writes here
+        if isinstance(result, Tensor):
+            calls = _translated(func, args, kwargs, result)
+            if calls is not None:
+                return calls
+        self.untranslated.append(str(func))
+
+        def in_torch() -> None:
+            with torch.no_grad():
+                for place, new in zip(made, tensors_in(func(*args, **kwargs)), strict=True):
+                    place.copy_(new)
+
+        return [in_torch]
+
+
+def _translated(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> list[Call] | None:
+    """The calls of numpy that write ``func(*args)`` into ``result``'s memory; ``None`` if there are none that mean the same."""
+    out = result.numpy()
+    given = [one.numpy() if isinstance(one, Tensor) else one for one in args]
+    if func is _ATEN._to_copy.default and set(kwargs) <= {"dtype"}:
+        return [partial(np.copyto, out, given[0], casting="unsafe")]
+    if kwargs:
+        return None
+    if func is _ATEN.clone.default:
+        return [partial(np.copyto, out, given[0])]
+    if func is _ATEN.where.self:
+        chosen, yes, no = given
+        return [partial(np.copyto, out, no), partial(np.copyto, out, yes, where=chosen)]
+    if func is _ATEN.stack.default:
+        dim = args[1] if len(args) > 1 else 0
+        places = result.unbind(dim)
+        return [partial(np.copyto, place.numpy(), part.numpy()) for place, part in zip(places, args[0], strict=True)]
+    if func is _ATEN.cat.default:
+        dim = args[1] if len(args) > 1 else 0
+        slices = torch.split(result, [part.shape[dim] for part in args[0]], dim)
+        return [partial(np.copyto, place.numpy(), part.numpy()) for place, part in zip(slices, args[0], strict=True)]
+    if func is _ATEN.clamp.default:
+        return _clamped(given, out)
+    if func is _ATEN.rsub.Scalar and len(given) == 2:
+        func, given = _ATEN.sub.Tensor, given[::-1]
+    ufunc = _UFUNCS.get(func)
+    if func is _ATEN.pow.Tensor_Scalar:
+        # The C library's power in double precision, as in gymnasium's scalar arithmetic; x * x is another number now and then.
+        ufunc, given = (np.float_power, given) if out.dtype == np.float64 else (np.multiply, [given[0], given[0]])
+        if ufunc is np.multiply and args[1] != 2:
+            return None
+    if ufunc is None or len(given) != ufunc.nin:
+        return None
+    given = _numbers_as_arrays(given)
+    would = ufunc(*given)
+    if would.dtype != out.dtype or would.shape != out.shape:
+        return None
+    return [partial(ufunc, *given, out=out)]
+
+
+def _clamped(given: Sequence[Any], out: NDArray[Any]) -> list[Call] | None:
+    source, low, high = [*given, None, None][:3]
+    if source.dtype != out.dtype or source.dtype.kind != "f":
+        return None
+    calls: list[Call] = []
+    for ufunc, bound in ((np.maximum, low), (np.minimum, high)):
+        if bound is not None:
+            calls.append(partial(ufunc, *_numbers_as_arrays([source, bound]), out=out))
+            source = out
+    return calls
+
+
+def _numbers_as_arrays(given: Sequence[Any]) -> list[Any]:
+    """Numbers beside floating-point arrays as arrays of their type, which numpy need not convert at every call."""
+    kinds = {one.dtype for one in given if isinstance(one, np.ndarray)}
+    kind = next(iter(kinds)) if len(kinds) == 1 else None
+    if kind is None or kind.kind != "f":
+        return list(given)
+    return [np.asarray(one, kind) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in given]

@@ -1,0 +1,124 @@
+"""From a config node with a ``_target_`` to a checked, picklable recipe for the object it describes."""
+
+import importlib
+import inspect
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from a3c_exp.config.schema import nearest
+from a3c_exp.system.errors import ConfigError
+
+
+def blueprint(node: DictConfig, path: str, given: Iterable[str] = ()) -> partial[Any]:
+    """The class that ``node._target_`` names with the node's values bound: ``functools.partial(cls, **values)``.
+
+    Nested nodes with a ``_target_`` of their own are built. Constructors take values, never the config.
+
+    Args:
+        node: a group's node.
+        path: where it stands, for messages: ``model`` or ``model.head``.
+        given: arguments that the caller will add and that may therefore not stand in the config.
+
+    Raises:
+        ConfigError: no such class, a key that its constructor does not take, a missing one, or a value of a wrong type.
+    """
+    content = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(content, dict)
+    return _blueprint({str(key): value for key, value in content.items()}, path, given)
+
+
+def _blueprint(content: Mapping[str, Any], path: str, given: Iterable[str]) -> partial[Any]:
+    target = content.get("_target_")
+    if not isinstance(target, str):
+        raise ConfigError(f"{path} names no class: its YAML needs a line such as `_target_: my_package.my_module.MyClass`")
+    cls = _locate(target, path)
+    parameters = inspect.signature(cls).parameters
+    hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        if key == "_target_":
+            continue
+        if not open_ended and (key not in parameters or key in given):
+            names = [name for name in parameters if name not in given]
+            guess = nearest(key, names)
+            hint = f"Did you mean {path}.{guess}? " if guess else ""
+            raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {hint}It takes {', '.join(names) or 'none'}")
+        values[key] = _value(value, f"{path}.{key}", hints.get(key, Any))
+    for name, parameter in parameters.items():
+        missing = parameter.default is parameter.empty and name not in values and name not in given
+        if missing and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise ConfigError(f"{path}.{name} has no value, but {cls.__name__} needs one. Try {path}.{name}=...")
+    return partial(cls, **values)
+
+
+def _locate(target: str, path: str) -> type:
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever importing somebody's module raises
+        package = target.partition(".")[0]
+        lost = isinstance(error, ModuleNotFoundError) and error.name == package
+        hint = (
+            f". Start `python -m a3c_exp` in the folder that holds {package}, or name that folder in PYTHONPATH" if lost else ""
+        )
+        raise ConfigError(f"{path}._target_={target} cannot be imported: {type(error).__name__}: {error}{hint}") from error
+    if not inspect.isclass(found):
+        raise ConfigError(f"{path}._target_={target} is not a class")
+    return found
+
+
+def _value(value: Any, path: str, hint: Any) -> Any:
+    if isinstance(value, dict) and "_target_" in value:
+        return _blueprint(value, path, ())()
+    if not _fits(value, hint):
+        raise ConfigError(f"{path} is {value!r}, but it is {_describe(hint)}")
+    return float(value) if hint is float and isinstance(value, int) else value
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value suits a constructor's type hint; hints that are no plain types suit everything."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, one) for one in arguments)
+    if hint is type(None):
+        return value is None
+    if origin is typing.Literal:
+        return value in arguments
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if origin is tuple:
+        fixed = Ellipsis not in arguments
+        if not isinstance(value, list | tuple) or (fixed and len(value) != len(arguments)):
+            return False
+        return all(_fits(v, a) for v, a in zip(value, arguments if fixed else [arguments[0]] * len(value), strict=True))
+    if origin in (list, Sequence):
+        return isinstance(value, list | tuple) and all(_fits(one, arguments[0]) for one in value)
+    if origin in (dict, Mapping):
+        return isinstance(value, dict)
+    return True
+
+
+def _describe(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_describe(one) for one in arguments)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin is tuple and Ellipsis not in arguments:
+        return f"a list of {len(arguments)}: " + ", ".join(_describe(one) for one in arguments)
+    if origin in (list, Sequence, tuple):
+        return f"a list, each {_describe(arguments[0])}"
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", type(None): "null"}
+    return names.get(hint, getattr(hint, "__name__", str(hint)))

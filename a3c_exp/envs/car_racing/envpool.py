@@ -1,0 +1,63 @@
+"""EnvPool's CarRacing behind the same few methods as our own: another renderer, for training only.
+
+Its pictures have the same scale and colours, but hard edges; its tracks are its own; a seed gives the same episode every time
+(Weng et al. 2022, "EnvPool: A Highly Parallel Reinforcement Learning Environment Execution Engine").
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_exp.system.errors import ConfigError
+
+_NO_LIMIT = 2**30
+"""Frames; the rollout keeps the time limit."""
+
+
+class EnvPoolGame:
+    """One game. A new pool of one is made for each episode, a matter of milliseconds, because seeds are a pool's.
+
+    Attributes:
+        tile_visited_count: frames at which a new tile was reached; a little less than the number of tiles.
+
+    Raises:
+        ConfigError: envpool is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from envpool import make
+        except ImportError as error:
+            raise ConfigError(f"env.backend=envpool needs EnvPool ({error}). Try pip install 'a3c_exp[envpool]'") from error
+        self._make = make
+        self._pool: Any = None
+        self._pixels = np.zeros((96, 96, 4), np.uint8)
+        self.tile_visited_count = 0
+
+    def reset(self, *, seed: int) -> None:
+        """Begin the episode of ``seed``."""
+        # EnvPool's seeds have 31 bits; mixed, so that neighbouring large seeds stay apart.
+        small = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+        self._pool = self._make(
+            "CarRacing-v3", env_type="gymnasium", num_envs=1, num_threads=1, seed=small, max_episode_steps=_NO_LIMIT
+        )
+        self.tile_visited_count = 0
+        self._look(self._pool.reset()[0])
+
+    def advance(self, steering: float, gas: float, brake: float) -> tuple[float, bool, dict[str, Any]]:
+        """One frame: reward, whether the episode terminated, and nothing else to tell."""
+        observed, reward, terminated, _, _ = self._pool.step(np.array([[steering, gas, brake]], np.float32))
+        self._look(observed)
+        self.tile_visited_count += bool(reward[0] > 0)
+        return float(reward[0]), bool(terminated[0]), {}
+
+    def state_pixels(self) -> NDArray[np.uint8]:
+        """``[96, 96, 4]``: RGB and a byte of no meaning."""
+        return self._pixels
+
+    def close(self) -> None:
+        self._pool = None
+
+    def _look(self, observed: NDArray[np.uint8]) -> None:
+        self._pixels[..., :3] = observed[0]

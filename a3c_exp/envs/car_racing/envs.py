@@ -1,0 +1,195 @@
+"""CarRacing-v3 as the CarRacing article drives it: four grey frames, a few actions, brakes on while the frames come in."""
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
+
+import gymnasium
+import numpy as np
+from gymnasium import Space
+from gymnasium.envs.box2d.car_racing import FPS
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from a3c_exp.envs.car_racing.actions import BRAKE, CarActions
+from a3c_exp.envs.car_racing.envpool import EnvPoolGame
+from a3c_exp.envs.car_racing.game import CarRacingGame
+from a3c_exp.envs.car_racing.preprocessing import SIZE, GreyPixels, Preprocessing, Source
+from a3c_exp.envs.car_racing.renderer import CarRacingView, rgb
+from a3c_exp.system.errors import ConfigError
+
+STACK = 4
+"""Frames in an observation."""
+
+
+class CarRacingEnvironments:
+    """K games of CarRacing-v3, with gymnasium's tracks, physics, rewards and pictures, and less work.
+
+    An observation is the last four pictures, ``[4, 96, 96]`` float32 in [0, 1], the oldest first. A step is an agent's: its
+    action is held for ``frame_skip`` frames, their rewards are added up, and only the last frame is drawn. An episode begins
+    with ``braking_steps`` frames of full brakes, whose rewards are the first step's, so that a return is gymnasium's own.
+
+    Args:
+        num_envs: K.
+        frame_skip: frames a step.
+        source: the picture that is looked at: gymnasium's 96x96 observation, or its 400x600 render as in the article.
+        actions: rows of ``[steering, gas, brake]`` to choose from, ``continuous`` for all of them, ``None`` for the article's.
+        braking_steps: frames of full brakes at the start; the article has 4, which fill the stack. With fewer, the oldest
+            picture stands in for those that are missing.
+        crop: leave the status bar out and stretch the rest.
+        preprocessing: ``numpy``, or ``skimage`` as in the article; the same to within 1e-6.
+        hopeless: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never, and
+            evaluations never do.
+        domain_randomize: gymnasium's own option: other colours on every track.
+        backend: ``gymnasium``, or ``envpool`` for another renderer and other tracks in training (an extra).
+        render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    for_evaluation: ClassVar[Mapping[str, Any]] = {"hopeless": None, "backend": "gymnasium"}
+    """A policy is judged by whole episodes of gymnasium's own game."""
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        frame_skip: int = 1,
+        source: Source = "state_pixels",
+        actions: list[list[float]] | Literal["continuous"] | None = None,
+        braking_steps: int = 4,
+        crop: bool = False,
+        preprocessing: Preprocessing = "numpy",
+        hopeless: int | None = None,
+        domain_randomize: bool = False,
+        backend: Literal["gymnasium", "envpool"] = "gymnasium",
+        render_mode: str | None = None,
+    ) -> None:
+        if backend == "envpool" and (source == "render" or domain_randomize or render_mode is not None):
+            raise ConfigError(
+                "env.backend=envpool has one small picture, in colours of its own. Leave out env.source=render and "
+                "env.domain_randomize, or try env.backend=gymnasium"
+            )
+        limits = (("frame_skip", frame_skip, 1), ("braking_steps", braking_steps, 0), ("hopeless", hopeless, 1))
+        for name, value, least in limits:
+            if value is not None and value < least:
+                raise ConfigError(f"env.{name} is {value}, but it is at least {least}. Try env.{name}={max(least, 4)}")
+        limit = gymnasium.spec("CarRacing-v3").max_episode_steps
+        assert limit is not None
+        if braking_steps + frame_skip > limit:
+            raise ConfigError(
+                f"an episode has {limit} frames, which leaves no step after env.braking_steps={braking_steps} "
+                f"with env.frame_skip={frame_skip}"
+            )
+        self.num_envs = num_envs
+        self.default_max_episode_steps: int | None = (limit - braking_steps) // frame_skip
+        self._decode = CarActions(actions)
+        self.action_space: Space[Any] = self._decode.space
+        self.observation_space: Space[Any] = Box(0.0, 1.0, (STACK, SIZE, SIZE), np.float32)
+        self._frame_skip = frame_skip
+        self._braking_steps = braking_steps
+        self._hopeless = hopeless
+        self._large = source == "render"
+        self._grey = GreyPixels(source, crop, preprocessing)
+        view = CarRacingView()
+        self.games: list[CarRacingGame | EnvPoolGame] = [
+            EnvPoolGame()
+            if backend == "envpool"
+            else CarRacingGame(view, always_draw=False, render_mode=render_mode, domain_randomize=domain_randomize)
+            for _ in range(num_envs)
+        ]
+        self.observation = np.zeros((num_envs, STACK, SIZE, SIZE), np.float32)
+        self.reward = np.zeros(num_envs, np.float64)
+        self.terminated = np.zeros(num_envs, np.bool_)
+        self.truncated = np.zeros(num_envs, np.bool_)
+        self._owed = [0.0] * num_envs
+        self._progress = [(0, 0)] * num_envs
+        """Of each episode: tiles visited, and for how many steps no further one."""
+
+    def reset(self, index: int, seed: int) -> None:
+        game = self.games[index]
+        game.reset(seed=seed)
+        frames = self.observation[index]
+        missing = max(1, STACK - self._braking_steps)
+        if self._braking_steps < STACK:
+            self._draw(game, frames[0])
+            frames[1:missing] = frames[0]
+        owed = 0.0
+        for frame in range(self._braking_steps):
+            owed += self._frame(game, BRAKE)[0]
+            place = STACK - self._braking_steps + frame
+            if place >= 0:
+                self._draw(game, frames[place])
+        self._owed[index] = owed
+        self._progress[index] = (game.tile_visited_count, 0)
+
+    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+        controls = self._decode(action).tolist()
+        any_end = False
+        for k in live.nonzero()[0].tolist():
+            game, control = self.games[k], controls[k]
+            reward, self._owed[k] = self._owed[k], 0.0
+            terminated = False
+            for _ in range(self._frame_skip):
+                paid, terminated = self._frame(game, control)
+                reward += paid
+                if self.on_frame is not None and k == 0:
+                    self.on_frame()
+                if terminated:
+                    break
+            frames = self.observation[k]
+            frames[:-1] = frames[1:]
+            self._draw(game, frames[-1])
+            truncated = self._hopeless is not None and not terminated and self._is_hopeless(k)
+            self.reward[k] = reward
+            self.terminated[k] = terminated
+            self.truncated[k] = truncated
+            any_end = any_end or terminated or truncated
+        return any_end
+
+    def _frame(self, game: CarRacingGame | EnvPoolGame, control: Sequence[float]) -> tuple[float, bool]:
+        reward, terminated, _ = game.advance(*control)
+        if isinstance(game, CarRacingGame) and game.render_mode == "human":
+            game.render()  # type: ignore[no-untyped-call]
+        return reward, terminated
+
+    def _draw(self, game: CarRacingGame | EnvPoolGame, out: NDArray[np.float32]) -> None:
+        if self._large and isinstance(game, CarRacingGame):
+            self._grey(game.picture(), out)
+        else:
+            self._grey(game.state_pixels(), out)
+
+    def _is_hopeless(self, k: int) -> bool:
+        visited, waited = self._progress[k]
+        now = self.games[k].tile_visited_count
+        self._progress[k] = (now, 0 if now > visited else waited + 1)
+        assert self._hopeless is not None
+        return self._progress[k][1] >= self._hopeless
+
+    def render(self) -> NDArray[np.uint8]:
+        """The picture ``[400, 600, 3]`` of the first game, if made with ``render_mode="rgb_array"``."""
+        game = self.games[0]
+        assert isinstance(game, CarRacingGame) and game.render_mode == "rgb_array", "made without render_mode='rgb_array'"
+        return rgb(game.picture())
+
+    on_frame: Callable[[], None] | None = None
+    """Called after every frame of the first game, the frames within a step too, for whoever wants to render them all."""
+    frames_per_second = float(FPS)
+
+    @property
+    def action_names(self) -> Sequence[str]:
+        return self._decode.names
+
+    def facts(self) -> dict[str, float]:
+        """The first car's true speed, in the game's own units of length a second."""
+        game = self.games[0]
+        assert isinstance(game, CarRacingGame), "only gymnasium's game is looked at"
+        car: Any = game.car
+        return {"speed": math.hypot(*car.hull.linearVelocity)}
+
+    def close(self) -> None:
+        for game in self.games:
+            game.close()

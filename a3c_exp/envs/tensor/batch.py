@@ -1,0 +1,169 @@
+"""K environments of a task in tensors, side by side in one process, as the rollout takes them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import Space
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import vmap
+
+from a3c_exp.compile.numpy_executor import NumpyPlayer
+from a3c_exp.envs.classic import ACTION_NAMES, SPEED_IN_STATE
+from a3c_exp.envs.tensor.base import TensorEnvironment
+from a3c_exp.envs.tensor.renderer import GymnasiumDrawing
+from a3c_exp.system.errors import ConfigError
+
+
+class TensorEnvironments:
+    """K copies of one task, stepped all at once in float64.
+
+    An episode begins where gymnasium's ``reset(seed=seed)`` would, if the task's ``reset`` means the same by its noise.
+
+    Args:
+        environment: the task; shared, since it has no memory.
+        num_envs: K.
+        render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
+
+    Attributes:
+        tensor: the task.
+
+    Raises:
+        ConfigError: its functions are not what they must be, or it should be drawn and cannot.
+    """
+
+    def __init__(self, environment: TensorEnvironment, num_envs: int = 1, render_mode: str | None = None) -> None:
+        _check(environment)
+        self.tensor = environment
+        self.num_envs = num_envs
+        self.default_max_episode_steps = environment.max_episode_steps
+        self.observation_space: Space[Any] = environment.observation_space
+        self.action_space: Space[Any] = environment.action_space
+        self._drawing = GymnasiumDrawing(environment, render_mode) if render_mode is not None else None
+        self._window = render_mode == "human"
+
+        def step(state: Tensor, action: Tensor) -> tuple[Tensor, ...]:
+            stepped = environment.step(state, action)
+            return stepped.state, environment.observe(stepped.state), stepped.reward, stepped.terminated
+
+        def reset(noise: Tensor) -> tuple[Tensor, ...]:
+            state = environment.reset(noise)
+            return state, environment.observe(state)
+
+        self._step = NumpyPlayer(step, environment.example((num_envs,)))
+        self._reset = NumpyPlayer(reset, (torch.full((1, environment.reset_noise), 0.5, dtype=torch.float64),))
+        # The player's own memory: what it steps next time is what stands there.
+        self.state: NDArray[np.float64] = self._step.inputs[0]
+        """``[K, state_size]`` of all environments, overwritten in place."""
+        self._action = self._step.inputs[1]
+        self._acted = np.zeros(num_envs, np.bool_)
+        observed = self._step.outputs[1]
+        self.observation = np.zeros(observed.shape, np.float32)
+        self.reward = np.zeros(num_envs, np.float64)
+        self.terminated = np.zeros(num_envs, np.bool_)
+        self.truncated = np.zeros(num_envs, np.bool_)
+        arrays: list[NDArray[Any]] = [self.state, self.observation, self.reward, self.terminated]
+        self._news = [
+            (array, new, (num_envs, *(1,) * (array.ndim - 1))) for array, new in zip(arrays, self._step.outputs, strict=True)
+        ]
+
+    def reset(self, index: int, seed: int) -> None:
+        self.begin(index, self.tensor.draw_noise(seed))
+
+    def begin(self, index: int, noise: NDArray[np.float64]) -> None:
+        """Begin a new episode in one environment where ``noise [reset_noise]`` says."""
+        self._reset.inputs[0][0] = noise
+        self._reset.play()
+        self.state[index] = self._reset.outputs[0][0]
+        self.observation[index] = self._reset.outputs[1][0]
+        self._acted[index] = False
+        if self._window and index == 0:
+            self._draw(0)
+
+    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+        np.copyto(self._action, action.reshape(self._action.shape), "same_kind")
+        self._step.play()
+        ended = self._step.outputs[3]
+        if live.all():
+            for array, new, _ in self._news:
+                np.copyto(array, new)
+            endings = np.count_nonzero(ended)
+        else:
+            for array, new, shape in self._news:
+                np.copyto(array, new, where=live.reshape(shape))
+            endings = np.count_nonzero(ended & live)
+        if self._drawing is not None:
+            self._acted |= live
+            if self._window and live[0]:
+                self._draw(0)
+        return bool(endings)
+
+    def render(self) -> NDArray[np.uint8]:
+        """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
+        return self.picture(0)
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """The same of any environment."""
+        picture = self._draw(index)
+        assert picture is not None, "made without render_mode='rgb_array'"
+        return picture
+
+    def _draw(self, index: int) -> NDArray[np.uint8] | None:
+        if self._drawing is None:
+            return None
+        return self._drawing.draw(self.state[index], self._action[index] if self._acted[index] else None)
+
+    @property
+    def action_names(self) -> Sequence[str] | None:
+        return ACTION_NAMES.get(self.tensor.drawn_as or "")
+
+    @property
+    def frames_per_second(self) -> float:
+        return 30.0 if self._drawing is None else self._drawing.frames_per_second
+
+    def facts(self) -> dict[str, float]:
+        """The first environment's speed, if it is one of the tasks whose state is known."""
+        place = SPEED_IN_STATE.get(self.tensor.drawn_as or "")
+        return {} if place is None else {"speed": abs(float(self.state[0, place]))}
+
+    def close(self) -> None:
+        if self._drawing is not None:
+            self._drawing.close()
+
+
+def _check(env: TensorEnvironment) -> None:
+    """That its functions have the right shapes and mean the same for one state as for many, with no value looked at."""
+    name = type(env).__name__
+    if isinstance(env.action_space, Discrete) and env.action_space.start != 0:
+        raise ConfigError(f"{name} has actions from {env.action_space.start} on, but actions of a task in tensors count from 0")
+    noise = torch.linspace(0.1, 0.9, 3 * env.reset_noise, dtype=torch.float64).view(3, env.reset_noise)
+    _, action = env.example((3,))
+    try:
+        with torch.no_grad():
+            state = env.reset(noise)
+            every = state, env.observe(state), *env.step(state, action)
+            alone = vmap(env.reset)(noise), vmap(env.observe)(state), *vmap(env.step)(state, action)
+    except RuntimeError as error:  # what vmap has to say of a branch on values, of randomness, of writing in place
+        first = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"{name} is no pure function of tensors, without control flow on values and random operations: {first}"
+        ) from error
+    state_shape, observed = (3, env.state_size), (3, *env.observation_space.shape)
+    promised = {
+        "reset": (state_shape, torch.float64),
+        "observe": (observed, torch.float32),
+        "step's state": (state_shape, torch.float64),
+        "step's reward": ((3,), torch.float64),
+        "step's terminated": ((3,), torch.bool),
+    }
+    for (what, (shape, dtype)), got, single in zip(promised.items(), every, alone, strict=True):
+        if got.shape != shape or got.dtype != dtype:
+            raise ConfigError(
+                f"{name}: {what} is {list(got.shape)} of {got.dtype} for three states in torch.float64, "
+                f"but it must be {list(shape)} of {dtype}"
+            )
+        if single.shape != shape or not torch.allclose(got.double(), single.double(), equal_nan=True):
+            raise ConfigError(f"{name}: {what} of three states is not that of each of them alone")

@@ -1,0 +1,82 @@
+"""Wrappers that a person lists around every copy of a task."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gymnasium
+
+from a3c_exp.system.errors import ConfigError
+
+Wrap = Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]
+
+
+def wrapping(wrappers: Sequence[Mapping[str, Any] | str]) -> Wrap:
+    """One function that puts all wrappers around an environment, the first one innermost.
+
+    Args:
+        wrappers: each a dotted name, or a mapping with the name under ``_target_`` and the wrapper's arguments beside it.
+
+    Raises:
+        ConfigError: here for a name that cannot be imported or an argument that the wrapper does not take, and from the
+            function for whatever a wrapper itself objects to. The function closes an environment that it could not wrap.
+    """
+    layers = [_layer(entry, f"env.wrappers[{place}]") for place, entry in enumerate(wrappers)]
+
+    def wrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        for layer in layers:
+            try:
+                env = layer(env)
+            except BaseException:
+                env.close()
+                raise
+        return env
+
+    return wrap
+
+
+def _layer(entry: Mapping[str, Any] | str, path: str) -> Wrap:
+    arguments = {"_target_": entry} if isinstance(entry, str) else {str(key): value for key, value in entry.items()}
+    target = arguments.pop("_target_", None)
+    if not isinstance(target, str):
+        raise ConfigError(
+            f"{path} names no wrapper. Try '{path.partition('[')[0]}=[{{_target_: gymnasium.wrappers.TimeLimit, "
+            "max_episode_steps: 500}]'"
+        )
+    cls = _locate(target, path)
+    signature = inspect.signature(cls)
+    try:
+        signature.bind(None, **arguments)
+    except TypeError as error:
+        taken = ", ".join(list(signature.parameters)[1:]) or "no argument"
+        raise ConfigError(f"{path}: {target}: {error}. It takes {taken}") from error
+
+    def layer(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        try:
+            wrapped = cls(env, **arguments)
+        except Exception as error:  # whatever a third party's wrapper raises is the person's to mend
+            raise ConfigError(f"{path}: {target} cannot wrap this task: {told(error)}") from error
+        if not isinstance(wrapped, gymnasium.Env):
+            raise ConfigError(f"{path}: {target} made a {type(wrapped).__name__}, and not an environment")
+        return wrapped
+
+    return layer
+
+
+def _locate(target: str, path: str) -> Callable[..., Any]:
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever importing somebody's module raises
+        hint = f". Try gymnasium.wrappers.{target}" if not module and target in gymnasium.wrappers.__all__ else ""
+        raise ConfigError(f"{path}: {target} cannot be imported: {told(error)}{hint}") from error
+    if not callable(found):
+        raise ConfigError(f"{path}: {target} is a {type(found).__name__}, and not a wrapper")
+    wrapper: Callable[..., Any] = found
+    return wrapper
+
+
+def told(error: BaseException) -> str:
+    """Somebody else's error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,1 @@
+"""``python -m a3c_exp.evaluate``: a policy judged on held-out episodes."""

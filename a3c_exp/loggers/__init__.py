@@ -1,0 +1,1 @@
+"""Where a run's records go: JSON lines on disk, the terminal, Weights & Biases."""

@@ -1,0 +1,247 @@
+"""The local truth: every event of a run as one line of a file in its run directory, whatever else is logged where."""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from a3c_exp.loggers.base import QuietLogger, RunInfo
+from a3c_exp.runs.log_records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.system.errors import RunDirectoryError
+
+EPISODES = "episodes.jsonl"
+METRICS = "metrics.jsonl"
+EVALUATIONS = "evaluations.jsonl"
+MESSAGES = "messages.log"
+
+
+class JsonlLogger(QuietLogger):
+    """Appends to ``episodes.jsonl``, ``metrics.jsonl``, ``evaluations.jsonl`` and ``messages.log``.
+
+    A line is handed to the system whole and at once, with nothing kept back in this process: whoever kills it loses at
+    most the line being written. This is the one logger that raises: without the local truth a run is worth nothing, so
+    a full disk stops it (``RunDirectoryError``), with every earlier line intact.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Lines] = {}
+
+    def start(self, run: RunInfo) -> None:
+        run.directory.mkdir(parents=True, exist_ok=True)
+        for name in (EPISODES, METRICS, EVALUATIONS):
+            if _ends_in_the_middle_of_a_line(run.directory / name):  # it would swallow the first line of this session
+                _cut(run.directory / name, keep=lambda _: True)
+        for name in (EPISODES, METRICS, EVALUATIONS, MESSAGES):
+            self._lines[name] = _Lines(run.directory / name)
+
+    def episode(self, episode: Episode) -> None:
+        self._lines[EPISODES].append(line_of(episode.json()))
+
+    def metrics(self, metrics: Metrics) -> None:
+        self._lines[METRICS].append(line_of(metrics.json()))
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        self._lines[EVALUATIONS].append(line_of(evaluation.json()))
+
+    def message(self, text: str) -> None:
+        if MESSAGES not in self._lines:
+            return
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = f"{stamp} {text.rstrip()}".replace("\n", "\n    ") + "\n"
+        with suppress(RunDirectoryError):  # it may be about the full disk itself, and still reaches the console
+            self._lines[MESSAGES].append(line.encode("utf-8", "replace"))
+
+    def finish(self, status: Status, summary: Json) -> None:
+        for lines in self._lines.values():
+            lines.close()
+        self._lines = {}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How many lines a resume took out of each file."""
+
+    episodes: int
+    metrics: int
+    evaluations: int
+
+
+def cut_after(directory: Path, *, episodes: int, env_step: int) -> Cut:
+    """Move what was written after a checkpoint out of the way of the session that resumes from it.
+
+    Lines beyond the checkpoint's ``episodes`` or ``env_step``, and lines that a kill left half written, go to
+    ``<name>.discarded.jsonl`` beside the file. When it was interrupted, however far it had come, call it again: then
+    each line is in exactly one of the two files.
+    """
+    return Cut(
+        episodes=_cut(directory / EPISODES, keep=lambda line: _number(line, "episode") <= episodes),
+        metrics=_cut(directory / METRICS, keep=lambda line: _number(line, "env_step") <= env_step),
+        evaluations=_cut(directory / EVALUATIONS, keep=lambda line: _number(line, "env_step") <= env_step),
+    )
+
+
+def line_of(record: Json) -> bytes:
+    """One JSON object and a newline. JSON knows no NaN and no infinity: they become ``null``."""
+    try:
+        text = json.dumps(record, allow_nan=False, default=_plain)
+    except ValueError:  # rare, so the usual line pays nothing for it
+        text = json.dumps(_finite(record), allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    """A numpy or torch scalar, an array or a path, as Python's own."""
+    for convert in ("item", "tolist"):
+        if hasattr(value, convert):
+            try:
+                return getattr(value, convert)()
+            except (ValueError, RuntimeError):  # .item() of more than one element
+                continue
+    return str(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    return _finite(_plain(value))
+
+
+def evaluations_until(directory: Path, env_step: int) -> list[Evaluation]:
+    """The evaluations that a run had made at ``env_step``, by its own log; lines that cannot be read are left out."""
+    found = []
+    with suppress(OSError), (directory / EVALUATIONS).open("rb") as file:
+        for line in file:
+            with suppress(ValueError, TypeError):
+                found.append(Evaluation(**json.loads(line)))
+    return [evaluation for evaluation in found if evaluation.env_step <= env_step]
+
+
+def recent_returns(directory: Path, episodes: int, count: int) -> list[float]:
+    """The returns of the last ``count`` of a run's first ``episodes`` training episodes, by its own log."""
+    found: deque[float] = deque(maxlen=count)
+    with suppress(OSError), (directory / EPISODES).open("rb") as file:
+        for line in file:
+            with suppress(ValueError, KeyError, TypeError):
+                record = json.loads(line)
+                if record["episode"] <= episodes:
+                    found.append(float(record["return"]))
+    return list(found)
+
+
+def episodes_digest(directory: Path) -> str | None:
+    """SHA-256 of a run's episode log, but for the wall times in it: equal for runs that lived the same episodes.
+
+    ``None`` if the log cannot be read.
+    """
+    hasher = hashlib.sha256()
+    try:
+        with (directory / EPISODES).open("rb") as file:
+            for line in file:
+                record = json.loads(line)
+                record.pop("wall_time", None)
+                hasher.update(json.dumps(record, sort_keys=True).encode() + b"\n")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return hasher.hexdigest()
+
+
+class _Lines:
+    """A file that only ever grows by whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._size = os.fstat(self._file).st_size
+
+    def append(self, line: bytes) -> None:
+        try:
+            rest = line
+            while rest := rest[os.write(self._file, rest) :]:  # once, but for a disk that takes only what still fits
+                pass
+        except OSError as error:
+            os.ftruncate(self._file, self._size)  # half a line would make the next one unreadable too
+            raise RunDirectoryError(
+                f"cannot write to {self._path}: {error.strerror}. All earlier lines are intact; free some space, "
+                f"then go on from the last checkpoint."
+            ) from error
+        self._size += len(line)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _number(line: Json, key: str) -> float:
+    value = line.get(key)
+    return value if isinstance(value, int | float) else math.inf
+
+
+def _ends_in_the_middle_of_a_line(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:  # no file yet, or an empty one
+        return False
+
+
+def _cut(path: Path, keep: Callable[[Json], bool]) -> int:
+    """Keep the whole lines that ``keep`` says yes to; the rest goes to the discarded file. Returns how many went."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return 0
+    kept: list[bytes] = []
+    discarded: list[bytes] = []
+    for line in content.split(b"\n"):
+        if line:
+            (kept if _is_wanted(line, keep) else discarded).append(line + b"\n")
+    remaining = b"".join(kept)
+    if remaining == content:
+        return 0
+    if discarded:
+        _add(path.with_name(f"{path.stem}.discarded{path.suffix}"), b"".join(discarded))
+    _replace(path, remaining)
+    return len(discarded)
+
+
+def _is_wanted(line: bytes, keep: Callable[[Json], bool]) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:  # half written, or not even text
+        return False
+    return isinstance(record, dict) and keep(record)
+
+
+def _add(path: Path, lines: bytes) -> None:
+    before = path.read_bytes() if path.exists() else b""
+    # A cut that was killed between its two steps has put the lines here and not yet taken them from there.
+    if not before.endswith(lines):
+        _replace(path, before + lines)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """All of it or nothing of it, also after a power cut."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,203 @@
+"""A mirror of the run in Weights & Biases. Works without an account and without a network, and never asks."""
+
+import os
+import secrets
+import string
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from a3c_exp.loggers.base import QuietLogger, RunInfo
+from a3c_exp.loggers.wandb_logger import grouping as wandb_groups
+from a3c_exp.loggers.wandb_logger.client import WandbPipe
+from a3c_exp.runs.log_records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.system.errors import ConfigError
+
+MODES = ("auto", "online", "offline")
+ID_FILE = "wandb_id"
+
+
+def to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class WandbLogger(QuietLogger):
+    """Shows a run in W&B: curves over environment steps, the configuration, a summary, videos, screenshots.
+
+    Online if the person is logged in and W&B answers in time, else offline, below ``<run directory>/wandb``; one line
+    says which, and how to send it later. wandb runs in a process of its own and begins in the background, so training
+    neither waits for it nor fails with it.
+
+    The curves are ``train/*`` (losses, entropy, lag ...), ``workers/*`` (each worker's speed), ``episode/*`` and
+    ``eval/*``. Short episodes end by the thousand in a second, which neither W&B nor a reader can take: a row of
+    ``episode/*`` stands for all episodes since the row before (their mean; ``episode/count`` of them), likewise
+    ``train/*`` and ``workers/*``, which share a row. Evaluations, videos and screenshots are all sent.
+    The files of the run directory have every single line.
+
+    Args:
+        project: the W&B project.
+        entity: the user or team it belongs to; ``None`` for the person's default.
+        mode: ``auto``, ``online`` or ``offline``. ``auto`` heeds ``WANDB_MODE`` and ``wandb offline``, and is online if
+            the person is logged in.
+        init_timeout: seconds that W&B has to answer before the run is kept offline.
+        finish_timeout: seconds that it has to take what is left when the run ends.
+        row_interval: least seconds between two rows of episodes, and of metrics.
+        tags: added to the run's own.
+        say: told what a person should know, a line at a time, in the thread that calls the logger.
+    """
+
+    def __init__(
+        self,
+        project: str = "a3c_exp",
+        entity: str | None = None,
+        mode: str = "auto",
+        init_timeout: float = 15.0,
+        finish_timeout: float = 15.0,
+        row_interval: float = 1.0,
+        tags: Sequence[str] = (),
+        say: Callable[[str], None] = to_stderr,
+    ) -> None:
+        if mode not in MODES:
+            raise ConfigError(f"logger.mode is {mode!r}; it can be {', '.join(MODES)}. Try: logger.mode=auto")
+        self._project = project
+        self._entity = entity
+        self._mode = mode
+        self._init_timeout = float(init_timeout)
+        self._finish_timeout = float(finish_timeout)
+        self._tags = tuple(tags)
+        self._say = say
+        self._episodes = _Mean("episode/", row_interval)
+        self._metrics = _Mean("train/", row_interval)
+        self._pipe: WandbPipe | None = None
+
+    def start(self, run: RunInfo) -> None:
+        place = wandb_groups.place(run)
+        hello = {
+            "directory": str(run.directory.absolute()),
+            "project": self._project,
+            "entity": self._entity,
+            "mode": self._mode,
+            "id": run_id(run.directory),
+            "name": run.name,
+            "group": place.group,
+            "job_type": place.job_type,
+            "tags": list(dict.fromkeys((*place.tags, *self._tags))),
+            "config": run.config,
+            "argv": sys.argv or ["python"],
+            "pid": os.getpid(),
+        }
+        self._pipe = WandbPipe(hello, self._init_timeout, self._finish_timeout)
+
+    def episode(self, episode: Episode) -> None:
+        values = {
+            "return": episode.return_,
+            "length": episode.length,
+            "mean_step_reward": episode.mean_step_reward,
+            "truncated": float(episode.end == "truncated"),
+        }
+        last = {"number": episode.episode, "moving_average": episode.moving_average}
+        self._episodes.add(episode.env_step, values, last)
+        self._send(self._episodes.row_if_due())
+
+    def metrics(self, metrics: Metrics) -> None:
+        values = metrics.json()
+        env_step = values.pop("env_step")
+        for key in ("steps_per_second", "updates_per_second"):
+            each = values.pop(f"worker_{key}")
+            values |= {f"workers/{key}/{worker}": value for worker, value in enumerate(each)}
+        last = {key: values.pop(key) for key in ("update", "episode", "wall_time", "moving_average", "recent_return")}
+        most = {key: values.pop(key) for key in ("grad_norm_max", "policy_lag_max")}
+        self._metrics.add(env_step, values, last, most)
+        self._send(self._metrics.row_if_due())
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        values = evaluation.json()
+        del values["returns"]
+        env_step = values.pop("env_step")
+        self._send({"env_step": env_step, **{f"eval/{key}": float(value) for key, value in values.items()}})
+
+    def video(self, path: Path, env_step: int) -> None:
+        if self._pipe:
+            self._pipe.send({"do": "video", "path": str(path.absolute()), "env_step": env_step})
+        self._pass_on_news()
+
+    def picture(self, path: Path, env_step: int) -> None:
+        if self._pipe:
+            self._pipe.send({"do": "picture", "path": str(path.absolute()), "env_step": env_step})
+        self._pass_on_news()
+
+    def finish(self, status: Status, summary: Json) -> None:
+        if not self._pipe:
+            return
+        self._send(self._episodes.row())
+        self._send(self._metrics.row())
+        self._pipe.send({"do": "finish", "status": status, "summary": dict(summary)})
+        self._pipe.close()
+        self._pass_on_news()
+        self._pipe = None
+
+    def _send(self, row: dict[str, Any] | None) -> None:
+        if row and self._pipe:
+            self._pipe.send_row({key: value for key, value in row.items() if value is not None})
+        self._pass_on_news()
+
+    def _pass_on_news(self) -> None:
+        for news in self._pipe.news() if self._pipe else ():
+            self._say(f"W&B {news}")
+
+
+def run_id(directory: Path) -> str:
+    """The id that a run has in W&B: drawn once and kept beside it, so that a resumed run goes on in the same place."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / ID_FILE
+    try:
+        if found := path.read_text().strip():
+            return found
+    except FileNotFoundError:
+        pass
+    new = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+    path.write_text(new + "\n")
+    return new
+
+
+class _Mean:
+    """Rows that come faster than ``interval`` made into one: their mean, last or largest value."""
+
+    def __init__(self, prefix: str, interval: float) -> None:
+        self._prefix = prefix
+        self._interval = interval
+        self._due = 0.0
+        self._env_step = 0
+        self._values: dict[str, list[float]] = {}
+        self._last: dict[str, Any] = {}
+        self._most: dict[str, float] = {}
+        self._count = 0
+
+    def add(self, env_step: int, mean: Json, last: Json, most: Json | None = None) -> None:
+        self._env_step = max(self._env_step, env_step)
+        self._count += 1
+        for key, value in mean.items():
+            if value is not None:
+                self._values.setdefault(key, []).append(float(value))
+        self._last.update(last)
+        for key, value in (most or {}).items():
+            self._most[key] = max(value, self._most.get(key, value))
+
+    def row_if_due(self) -> dict[str, Any] | None:
+        now = time.monotonic()
+        if now < self._due:
+            return None
+        self._due = now + self._interval
+        return self.row()
+
+    def row(self) -> dict[str, Any] | None:
+        if not self._count:
+            return None
+        means = {key: sum(values) / len(values) for key, values in self._values.items()}
+        row = {**means, **self._last, **self._most, "count": self._count}
+        self._values, self._last, self._most, self._count = {}, {}, {}, 0
+        # A key with a place of its own (workers/...) shares the row: W&B counts, and slows down with, rows.
+        named = {key if "/" in key else f"{self._prefix}{key}": value for key, value in row.items()}
+        return {"env_step": self._env_step, **named}

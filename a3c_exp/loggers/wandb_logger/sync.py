@@ -1,0 +1,59 @@
+"""Sending to Weights & Biases what runs kept offline. Needs a login, and never asks for one."""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from a3c_exp.system.errors import A3CError
+
+_AT_ONCE = 200  # folders a call: a command line has its limits
+
+
+def require_login() -> None:
+    """Pass if the person is logged in, by wandb's own rules.
+
+    Raises:
+        A3CError: wandb is not installed, is switched off, or nobody is logged in; says what to type.
+    """
+    try:
+        from wandb.sdk import wandb_setup
+        from wandb.sdk.lib import wbauth
+    except ImportError:
+        raise A3CError("this needs wandb, which is not installed: pip install wandb") from None
+    settings = wandb_setup.singleton().settings
+    try:
+        login = wbauth.authenticate_session(host=settings.base_url, source="a3c_exp", prompt=False, no_offline=True)
+    except Exception as error:  # a key of the wrong form, two that contradict each other
+        raise A3CError(f"Weights & Biases does not take the key that it found: {str(error).splitlines()[0]}") from None
+    if not login:
+        raise A3CError(
+            "you are not logged in to Weights & Biases, and this needs an account: run `wandb login` once "
+            "(or set WANDB_API_KEY), then type the same again. Nothing was sent"
+        )
+
+
+def unsent(directories: Iterable[Path]) -> list[Path]:
+    """The folders below ``<run directory>/wandb`` that hold what was never sent, oldest first.
+
+    Seeds that trained together have one W&B run, kept in the folder above them.
+    """
+    folders = dict.fromkeys(folder for directory in directories for folder in (directory, directory.resolve().parent))
+    found = {kept.resolve(): kept for folder in folders for kept in (folder / "wandb").glob("offline-run-*")}
+    return sorted(
+        (kept for kept in found.values() if any(kept.glob("*.wandb")) and not is_sent(kept)), key=lambda kept: kept.name
+    )
+
+
+def is_sent(folder: Path) -> bool:
+    """Whether wandb has marked it so."""
+    return any(folder.glob("*.wandb.synced"))
+
+
+def send(folders: Sequence[Path]) -> int:
+    """Send them by ``wandb sync``, which shows how it goes; returns how many got through."""
+    for start in range(0, len(folders), _AT_ONCE):
+        some = folders[start : start + _AT_ONCE]
+        # -P: with the current folder on its path, `import wandb` could find a folder named wandb.
+        subprocess.run([sys.executable, "-P", "-m", "wandb", "sync", *map(str, some)], check=False)
+    return sum(map(is_sent, folders))

@@ -1,0 +1,25 @@
+"""Policies over actions as stateless functions of their parameters, cheap enough for the innermost loop.
+
+A family is one object a model owns. Its functions take the parameters as a plain tensor ``[..., parameters]`` (what a head
+puts out) and noise that was drawn beforehand, so that the same code runs eagerly, under vmap and traced.
+"""
+
+from a3c_exp.models.distributions.base import Distribution, draw_noise
+from a3c_exp.models.distributions.bernoulli import Bernoulli
+from a3c_exp.models.distributions.categorical import Categorical
+from a3c_exp.models.distributions.mixture import NormalMixture
+from a3c_exp.models.distributions.multi_categorical import MultiCategorical
+from a3c_exp.models.distributions.normal import Normal
+from a3c_exp.models.distributions.product import Component, Joint
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Component",
+    "Distribution",
+    "Joint",
+    "MultiCategorical",
+    "Normal",
+    "NormalMixture",
+    "draw_noise",
+]

@@ -1,0 +1,18 @@
+"""What every policy head is."""
+
+from torch import Tensor, nn
+
+from a3c_exp.models.distributions import Distribution
+
+
+class Head(nn.Module):
+    """From features ``[..., features]`` to a family's parameters ``[..., family.parameters_size]``.
+
+    Attributes:
+        family: the distribution whose parameters it computes.
+    """
+
+    family: Distribution
+
+    def forward(self, features: Tensor) -> Tensor:
+        raise NotImplementedError

@@ -1,0 +1,78 @@
+"""How weights are drawn: from the seed alone, whatever was drawn before in this process."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from a3c_exp.models.layers.cells import Cell
+from a3c_exp.system.errors import ConfigError
+
+
+def initialise(
+    model: nn.Module, policy: nn.Module, value: nn.Module, weight_std: float | None, orthogonal: bool, seed: int
+) -> None:
+    """Draw all weights of an actor-critic anew.
+
+    Args:
+        model: the whole.
+        policy, value: its last layers.
+        weight_std: weights from N(0, weight_std) and biases 0; ``None`` keeps each layer's own initialisation.
+        orthogonal: orthogonal weights (Saxe et al. 2014, arXiv:1312.6120) and biases 0, with gains as OpenAI's baselines made
+            them customary: policy .01, value 1, recurrent cells 1, all other layers sqrt 2.
+        seed: of the weights.
+
+    Raises:
+        ConfigError: ``weight_std`` is not above 0, or both ways are asked for.
+    """
+    if weight_std is not None and not 0 < weight_std < math.inf:
+        raise ConfigError(
+            f"model.weight_std is {weight_std}, but it is above 0, or null for torch's own. Try model.weight_std=0.1"
+        )
+    if orthogonal and weight_std is not None:
+        raise ConfigError(
+            f"model.orthogonal=true and model.weight_std={weight_std} are two ways to draw the same weights. "
+            "Try model.orthogonal=true model.weight_std=null"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    if weight_std is not None:
+        _normal(model, weight_std, generator)
+    elif orthogonal:
+        gains = {layer: gain for last, gain in ((policy, 0.01), (value, 1.0)) for layer in last.modules()}
+        _orthogonal(model, gains, generator)
+    else:
+        _own(model, seed)
+
+
+def _normal(model: nn.Module, std: float, generator: torch.Generator) -> None:
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, std, generator=generator)
+            elif _is_bias(name):  # the scales of a norm or a PReLU stay as they are
+                parameter.zero_()
+
+
+def _orthogonal(model: nn.Module, gains: dict[nn.Module, float], generator: torch.Generator) -> None:
+    with torch.no_grad():
+        for layer in model.modules():
+            gain = gains.get(layer, 1.0 if isinstance(layer, Cell) else math.sqrt(2.0))
+            for name, parameter in layer.named_parameters(recurse=False):
+                if parameter.dim() > 1:
+                    nn.init.orthogonal_(parameter, gain, generator)
+                elif _is_bias(name):
+                    parameter.zero_()
+
+
+def _own(model: nn.Module, seed: int) -> None:
+    with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
+        torch.manual_seed(seed)
+        for layer in model.modules():
+            reset: Callable[[], None] | None = getattr(layer, "reset_parameters", None)
+            if reset is not None:
+                reset()
+
+
+def _is_bias(name: str) -> bool:
+    return name.rpartition(".")[2].startswith("bias")  # bias, bias_ih, bias_hh

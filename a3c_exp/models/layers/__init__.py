@@ -1,0 +1,1 @@
+"""Layers that train stacked, one set of weights for each worker."""

@@ -1,0 +1,75 @@
+"""Dense layers over vectors, the body of every MLP here."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from gymnasium import Space
+from torch import Tensor, nn
+from torch.nn import functional
+
+from a3c_exp.compile.stable_ops import elu, silu
+from a3c_exp.system.errors import ConfigError
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "relu6": functional.relu6,
+    "tanh": torch.tanh,
+    "elu": elu,
+    "silu": silu,
+}
+
+
+class Dense(nn.Sequential):
+    """Linear layers, each followed by the activation.
+
+    Args:
+        key: the option that lists the widths, for messages.
+        inputs: numbers that come in.
+        widths: of the layers.
+        activation: one of relu, relu6, tanh, elu, silu.
+
+    Attributes:
+        outputs: numbers that go out; the inputs where there is no layer.
+
+    Raises:
+        ConfigError: a width below 1 or an unknown activation.
+    """
+
+    def __init__(self, key: str, inputs: int, widths: Sequence[int], activation: str) -> None:
+        if activation not in ACTIVATIONS:
+            raise ConfigError(
+                f"model.activation is {activation}, but it is one of {', '.join(ACTIVATIONS)}. Try model.activation=relu"
+            )
+        if any(width < 1 for width in widths):
+            raise ConfigError(f"model.{key} is {list(widths)}, but a layer's width is at least 1. Try 'model.{key}=[100]'")
+        sizes = [inputs, *widths]
+        super().__init__(*(nn.Linear(before, after) for before, after in itertools.pairwise(sizes)))
+        self.outputs = sizes[-1]
+        self.activation = activation
+
+    def forward(self, features: Tensor) -> Tensor:
+        activation = ACTIVATIONS[self.activation]
+        for layer in self:
+            features = activation(layer(features))
+        return features
+
+
+class Flattened(nn.Module):
+    """Observations ``[..., *shape]`` of a Box as vectors ``[..., size]``.
+
+    Attributes:
+        size: numbers in one observation.
+    """
+
+    def __init__(self, space: Space[Any]) -> None:
+        super().__init__()
+        assert space.shape is not None, space
+        self.dimensions = len(space.shape)
+        self.size = int(torch.Size(space.shape).numel())
+
+    def forward(self, observation: Tensor) -> Tensor:
+        if self.dimensions == 0:
+            return observation.unsqueeze(-1)
+        return observation.flatten(-self.dimensions) if self.dimensions > 1 else observation

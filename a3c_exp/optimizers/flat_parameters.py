@@ -1,0 +1,147 @@
+"""All weights of a model as one vector of P numbers: a pull is one copy, a push one kernel, a checkpoint one array."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from a3c_exp.system.errors import ConfigError
+
+NARROW = 4
+"""Inputs of a layer up to which it is narrow."""
+
+
+@dataclass(frozen=True)
+class FlatLayout:
+    """Where each named parameter of a module stands in the flat vector.
+
+    Attributes:
+        names: the parameters' names in order.
+        shapes: their shapes.
+        sizes: how many numbers each has.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[torch.Size, ...]
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, module: nn.Module) -> "FlatLayout":
+        """The layout of a module's parameters; one that several layers share stands in it once.
+
+        Raises:
+            ConfigError: something that the vector could not carry: state beside the parameters, or parameters that are frozen,
+                have no memory of their own or yet, or are not float32.
+        """
+        parameters = dict(module.named_parameters())
+        for name, parameter in parameters.items():
+            _refuse_unfit(name, parameter)
+        _refuse_other_state(module)
+        _refuse_overlaps(parameters)
+        if not parameters:
+            raise ConfigError(f"the model ({type(module).__name__}) has no parameters, so there is nothing to train")
+        return cls(
+            tuple(parameters),
+            tuple(parameter.shape for parameter in parameters.values()),
+            tuple(parameter.numel() for parameter in parameters.values()),
+        )
+
+    @property
+    def size(self) -> int:
+        """P, the length of the flat vector."""
+        return sum(self.sizes)
+
+    def flatten(self, module: nn.Module) -> Tensor:
+        """The module's current weights as a new vector ``[P]``."""
+        # A parameter that came, went or changed since would be trained by nobody and say nothing.
+        now = FlatLayout.of(module)
+        assert now == self, (
+            f"the model has other parameters than its layout: {set(now.names) ^ set(self.names) or 'other shapes'}"
+        )
+        parameters = dict(module.named_parameters())
+        return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
+
+    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
+        """Views of ``flat [P]`` under the parameters' names, for ``torch.func.functional_call``.
+
+        One split, not P slices: differentiating through slices costs several times as much.
+        """
+        assert flat.shape == (self.size,), f"expected [{self.size}], got {tuple(flat.shape)}"
+        pieces = torch.split(flat, list(self.sizes))
+        return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
+
+    def unflatten_turned(self, flat: Tensor, turned: Sequence[Tensor]) -> dict[str, Tensor]:
+        """``unflatten``, with one weight vector's ``turned`` matrices in the places of the narrow ones."""
+        found, left = self.unflatten(flat), iter(turned)
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            if _is_narrow(shape):
+                found[name] = next(left).t()
+        return found
+
+    def turned(self, flat: Tensor) -> list[Tensor]:
+        """The narrow matrices of ``flat [R, P]``, ``[R, inputs, outputs]`` each: views, to be copied by whoever wants them
+        contiguous.
+
+        A layer of few inputs, ``[outputs, inputs]``, is multiplied many outputs at a time only if those lie side by side.
+        """
+        pieces = zip(torch.split(flat, list(self.sizes), dim=1), self.shapes, strict=True)
+        return [piece.view(-1, *shape).transpose(1, 2) for piece, shape in pieces if _is_narrow(shape)]
+
+
+def _is_narrow(shape: torch.Size) -> bool:
+    return len(shape) == 2 and 1 < shape[1] <= NARROW < shape[0]
+
+
+def _refuse_other_state(module: nn.Module) -> None:
+    """A checkpoint is the vector alone, and workers exchange nothing else."""
+    for name, child in module.named_modules():
+        if getattr(child, "track_running_stats", False):
+            raise ConfigError(
+                f"the model's layer {name} ({type(child).__name__}) keeps running statistics, which asynchronous workers "
+                "cannot share. Use a group or instance norm, or track_running_stats=False"
+            )
+    known = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    for name in module.state_dict():
+        if name not in known:
+            raise ConfigError(
+                f"the model keeps {name} beside its parameters: neither workers nor checkpoints share what becomes of it. "
+                "Register a constant with register_buffer(..., persistent=False), and keep no changing state"
+            )
+
+
+def _refuse_unfit(name: str, parameter: nn.Parameter) -> None:
+    if is_lazy(parameter) or parameter.is_meta:
+        raise ConfigError(
+            f"the model's parameter {name} has no values yet (a lazy layer or the meta device). "
+            "Give the layer its input size, e.g. nn.Linear(inputs, outputs) for nn.LazyLinear(outputs)"
+        )
+    if parameter.dtype != torch.float32:
+        raise ConfigError(
+            f"the model's parameter {name} is {str(parameter.dtype).removeprefix('torch.')}, but shared weights are float32. "
+            "Call .float() on its layer"
+        )
+    if not parameter.requires_grad:
+        raise ConfigError(
+            f"the model's parameter {name} is frozen (requires_grad=False), but every shared weight is trained. "
+            "Register a constant with register_buffer(..., persistent=False) instead"
+        )
+
+
+def _refuse_overlaps(parameters: dict[str, nn.Parameter]) -> None:
+    """Two parameters in one memory would be torn apart: the vector would hold, and train, a copy of each."""
+    held = sorted((p.data_ptr(), _end(p), name) for name, p in parameters.items() if p.numel() > 0)
+    for (_, end, name), (begin, _, other) in itertools.pairwise(held):
+        if begin < end:
+            raise ConfigError(
+                f"the model's parameters {name} and {other} are two that share one memory. "
+                "To tie layers, give both the same nn.Parameter: a.weight = b.weight"
+            )
+
+
+def _end(parameter: Tensor) -> int:
+    """The address behind the last of its numbers."""
+    steps = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
+    return parameter.data_ptr() + (steps + 1) * parameter.element_size()

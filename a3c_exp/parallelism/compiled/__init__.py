@@ -1,0 +1,1 @@
+"""Rounds and updates as native code, for environments written in tensors."""

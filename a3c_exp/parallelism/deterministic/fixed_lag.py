@@ -1,0 +1,101 @@
+"""A policy lag that is set, not found: how many updates old the weights are from which each push is computed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.algorithm.random_streams import Purpose, stream
+from a3c_exp.system.errors import ConfigError
+
+_BLOCK = 256
+_MOST = 10_000
+
+
+class Lags:
+    """The lag of every update, a function of the seed and the update's number.
+
+    Args:
+        lag: one for all, two to draw evenly between (both included), or ``None``.
+
+    Raises:
+        ConfigError: none of these.
+    """
+
+    def __init__(self, lag: int | Sequence[int] | None) -> None:
+        bounds = [] if lag is None else [lag, lag] if isinstance(lag, int) else list(lag)
+        if lag is not None and not (len(bounds) == 2 and 0 <= bounds[0] <= bounds[1] <= _MOST):
+            raise ConfigError(
+                f"parallelism.lag is {lag}, but it is null, a number of updates from 0 to {_MOST}, or two: the smallest and "
+                "the largest. Try parallelism.lag=11 or 'parallelism.lag=[0,22]'"
+            )
+        self._bounds = bounds
+        self._block: tuple[int, int, list[int]] = (-1, -1, [])
+
+    @property
+    def are_set(self) -> bool:
+        return bool(self._bounds)
+
+    @property
+    def most(self) -> int:
+        """The largest."""
+        return self._bounds[1]
+
+    def of(self, seed: int, update: int) -> int:
+        """The lag of one update."""
+        low, high = self._bounds
+        if low == high:
+            return low
+        block, place = divmod(update, _BLOCK)
+        if self._block[:2] != (seed, block):
+            drawn = stream(seed, Purpose.lag, 0, block).integers(low, high + 1, _BLOCK)
+            self._block = seed, block, drawn.tolist()
+        return self._block[2][place]
+
+    def coming(self, seed: int, update: int, count: int) -> NDArray[np.int64]:
+        """``[count]`` those of this update and the ones behind it."""
+        low, high = self._bounds
+        return np.full(count, low) if low == high else np.array([self.of(seed, update + ahead) for ahead in range(count)])
+
+
+class PastWeights:
+    """The newest weights and those before them, as far back as a lag goes; a version is the number of the update that made it.
+
+    Args:
+        most: the largest lag.
+        versions: to begin with, the newest last.
+        newest: its number.
+    """
+
+    def __init__(self, most: int, versions: Sequence[Tensor], newest: int) -> None:
+        self._kept, self.newest = most + 1, newest
+        kept = torch.stack(list(versions)[-self._kept :])
+        self._count = len(kept)
+        self._rows = torch.zeros(3 * self._kept + 64, kept.shape[1], device=kept.device)
+        self._rows[: self._count] = kept
+
+    @property
+    def oldest(self) -> int:
+        """The oldest version that is still there."""
+        return self.newest + 1 - min(self._count, self._kept)
+
+    def append(self, versions: Tensor) -> None:
+        """Newer ones, ``[c, P]`` in order."""
+        for some in torch.split(versions, len(self._rows) - self._kept):
+            if self._count + len(some) > len(self._rows):
+                last = self._rows[self._count - self._kept : self._count].clone()
+                self._rows[: self._kept], self._count = last, self._kept
+            self._rows[self._count : self._count + len(some)] = some
+            self._count += len(some)
+        self.newest += len(versions)
+
+    def at(self, versions: NDArray[np.int64]) -> Tensor:
+        """``[c, P]`` of these numbers."""
+        return self._rows.index_select(0, torch.from_numpy(self._count - 1 - (self.newest - versions)))
+
+    def plain(self) -> list[Tensor]:
+        """All that is still there, the newest last, for a checkpoint."""
+        first = self._count - min(self._count, self._kept)
+        return [one.cpu().clone() for one in self._rows[first : self._count]]

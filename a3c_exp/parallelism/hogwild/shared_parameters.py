@@ -1,0 +1,203 @@
+"""The shared weights and the shared optimiser state of hogwild, in one block of shared memory."""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from a3c_exp.optimizers.base import Optimizer
+from a3c_exp.parallelism.compiled.sequential_updates import Call, PushSeries
+from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
+from a3c_exp.parallelism.multiprocess.shared_counters import Ledger, Slot
+from a3c_exp.system.errors import LockTimeoutError
+
+_PUSHING = Slot.pushes, Slot.push_begun, Slot.push_ended
+_Push = Callable[[Tensor, Tensor, int], None]
+"""Writes weights ``[P]`` and optimiser state ``[rows, P]`` in place, before which so many updates were made."""
+
+
+@dataclass(frozen=True)
+class WeightBlock:
+    """What crosses to the processes: the memory, and whether it is guarded.
+
+    With a lock there are two copies of weights and optimiser state. A push writes the copy that is not in use and then
+    switches with one store, so a process that is killed in the middle of a push leaves the weights exactly as they were. That
+    store holds which copy is in use, in the lowest bit, and the number of updates, in those above it.
+    Without a lock (Recht et al. 2011, arXiv:1106.5730) there is one copy, written in place: two processes that write at the
+    same moment can lose single elements of a push, and one that is killed while writing leaves that push half applied, each
+    element either with it or without it.
+
+    Attributes:
+        memory: ``[copies, 1 + state_rows, P]`` float32 in shared memory; row 0 of a copy is the weights.
+        lock_path: the lock's file; it also guards the ledger.
+        locked: whether pushes take the lock.
+        timeout: seconds to wait for the lock.
+    """
+
+    memory: Tensor
+    lock_path: Path
+    locked: bool
+    timeout: float
+
+    @classmethod
+    def create(cls, weights: Tensor, state: Tensor, lock_path: Path, locked: bool, timeout: float) -> "WeightBlock":
+        """Shared memory that starts with these ``weights [P]`` and this optimiser ``state [rows, P]``."""
+        one = torch.cat([weights.unsqueeze(0), state])
+        memory = one.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
+        memory.share_memory_()  # type: ignore[no-untyped-call]
+        return cls(memory, lock_path, locked, timeout)
+
+
+class SharedWeights:
+    """One process's hold on the shared weights.
+
+    Args:
+        block: the memory.
+        ledger: shared counts.
+        slot: this process's row in the ledger, or ``None`` for the main process, which only reads.
+        optimizer: applies gradients.
+    """
+
+    def __init__(self, block: WeightBlock, ledger: Ledger, slot: int | None, optimizer: Optimizer) -> None:
+        shared = block.memory.is_shared()  # type: ignore[no-untyped-call]
+        assert shared, "weights must lie in shared memory, or every process would train alone"
+        self._memory = block.memory
+        self._weights, self._state = block.memory[0, 0], block.memory[0, 1:]  # where there is one copy only
+        self._locked = block.locked
+        self._ledger = ledger
+        self._control = ledger.control.numpy()
+        self._table = ledger.table
+        self._slot = slot
+        self._pushes, self._begun, self._ended = (self._table[:, which] for which in _PUSHING)
+        self._optimizer = optimizer
+        self._behind = np.arange(0)  # how many of this process's pushes come before each
+        self.lock = OwnedLock(block.lock_path, self._control[2:3], block.timeout, self._show_life)
+
+    def _show_life(self) -> None:
+        if self._slot is not None:  # who waits is not dead: who holds the lock and does nothing is
+            self._table[self._slot, Slot.heartbeat] = time.monotonic_ns()
+
+    def updates(self) -> int:
+        """Updates of the shared weights so far, each counted once, also when several processes push at the same time."""
+        if self._locked:
+            return self._ledger.base_updates + (int(self._control[1]) >> 1)
+        return self._ledger.base_updates + _total(self._pushes)
+
+    def pull(self, into: Tensor) -> int:
+        """Copy the shared weights into ``[P]``; returns the update they stand at."""
+        if not self._locked:
+            into.copy_(self._memory[0, 0])
+            return self.updates()
+        with self.lock:
+            into.copy_(self._memory[self._control[1] & 1, 0])
+            return self.updates()
+
+    def push_all_and_pull(
+        self,
+        series: PushSeries,
+        calls: Sequence[Call],
+        gradients: Tensor,
+        own: Tensor,
+        pulled_at: NDArray[np.int64],
+        rates: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """Apply the gradients of this process's K workers one after another, each of whom pulls after its own push, in one pass
+        over memory. Call in inference mode.
+
+        Args:
+            series, calls: that make these pushes, in the workers' order.
+            gradients: ``[K, P]``.
+            own: ``[K, P]`` receive the new weights.
+            pulled_at: ``[K]`` what the last pulls stood at; written over.
+            rates: ``[K]`` learning rates; the same array as long as they do not change.
+
+        Returns:
+            The policy lags ``[K]``.
+        """
+        count = len(rates)
+        if count != len(self._behind):
+            self._behind = np.arange(count)
+
+        def push(weights: Tensor, state: Tensor, before: int) -> None:
+            series.push(weights, state, gradients, own, series.recounted(calls, before, rates))
+
+        before = self._locked_push(push, count) if self._locked else self._free_push(push, count)
+        numbers = before + self._behind
+        lags: NDArray[np.int64] = numbers - pulled_at
+        np.add(numbers, 1, out=pulled_at)
+        return lags
+
+    def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float | None = None) -> tuple[int, int]:
+        """Apply a gradient ``[P]`` once, then pull.
+
+        Args:
+            gradient: computed from the weights that were pulled at update ``pulled_at``.
+            into: ``[P]`` receives the new weights.
+            pulled_at: what the last pull returned.
+            lr: learning rate; ``None`` takes the optimiser's own.
+
+        Returns:
+            The policy lag of this push, in updates, and the update that ``into`` stands at.
+        """
+        rate = self._optimizer.lr if lr is None else lr
+
+        def push(weights: Tensor, state: Tensor, before: int) -> None:
+            self._optimizer.step(weights, gradient, state, before, rate)
+            into.copy_(weights)
+
+        before = self._locked_push(push, 1) if self._locked else self._free_push(push, 1)
+        return before - pulled_at, before + 1 if self._locked else self.updates()
+
+    def _locked_push(self, push: _Push, count: int) -> int:
+        """Make so many updates; how many there were before."""
+        with self.lock:
+            word = int(self._control[1])
+            before, used = self._ledger.base_updates + (word >> 1), word & 1
+            new = self._memory[1 - used]
+            new.copy_(self._memory[used])
+            push(new[0], new[1:], before)
+            self._control[1] = ((word >> 1) + count) << 1 | (1 - used)  # the one store that makes it happen
+            self._table[self._slot, Slot.pushes] += count
+            return before
+
+    def _free_push(self, push: _Push, count: int) -> int:
+        row = self._table[self._slot]
+        finished = _total(self._ended)
+        before = self._ledger.base_updates + _total(self._pushes)
+        row[Slot.push_begun] += count
+        started = _total(self._begun)
+        push(self._weights, self._state, before)
+        alone = started == finished + count and _total(self._begun) == started
+        row[Slot.push_ended] += count
+        row[Slot.pushes] += count
+        row[Slot.overlapping] += 0 if alone else count
+        return before
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]``."""
+        if self._locked:
+            # Who holds a lock beyond its limit is stuck, and then nobody pushes.
+            with contextlib.suppress(LockTimeoutError), self.lock:
+                return self._copy()
+        return self._copy()
+
+    def _copy(self) -> tuple[Tensor, Tensor]:
+        while True:
+            word = int(self._control[1])  # stays 0 without a lock
+            copy = self._memory[word & 1].clone()
+            if int(self._control[1]) == word:  # else a push may have begun to write over what was being read
+                return copy[0], copy[1:]
+
+    def close(self) -> None:
+        self.lock.close()
+
+
+def _total(column: NDArray[np.int64]) -> int:
+    """The sum of a few numbers, quicker than numpy's."""
+    return sum(column.tolist())

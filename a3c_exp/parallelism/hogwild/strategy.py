@@ -1,0 +1,75 @@
+"""A3C as published: processes push to and pull from shared weights, and no process waits for another."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.compiled.sequential_updates import PushSeries
+from a3c_exp.parallelism.hogwild import worker as hogwild_worker
+from a3c_exp.parallelism.hogwild.shared_parameters import SharedWeights, WeightBlock
+from a3c_exp.parallelism.multiprocess.base import Asynchronous
+from a3c_exp.parallelism.multiprocess.shared_counters import Slot
+from a3c_exp.parallelism.multiprocess.supervisor import StartMethod
+from a3c_exp.parallelism.worker_group import StackedWorkers
+
+
+class Hogwild(Asynchronous):
+    """Asynchronous processes over shared weights and a shared optimiser (Mnih et al. 2016, with Hogwild! updates).
+
+    Args:
+        processes: how many; ``None`` takes as many as this machine has cores, never more than workers. With one process a
+            worker it is the literal A3C; otherwise each process hosts its share of the workers, stacked, which take turns.
+        lock: whether a push takes a lock. Without it two processes that write at the same moment can lose single elements.
+        on_worker_death: restart or fail.
+        max_restarts: deaths that a run survives.
+        worker_timeout: seconds without a sign of life after which a worker process counts as dead.
+        lock_timeout: seconds to wait for a lock before saying who holds it; workers wait ``worker_timeout`` longer.
+        start_method: forkserver (imports torch once) or spawn.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    name = "hogwild"
+
+    def __init__(
+        self,
+        processes: int | None = None,
+        lock: bool = False,
+        on_worker_death: str = "restart",
+        max_restarts: int = 10,
+        worker_timeout: float = 60.0,
+        lock_timeout: float = 5.0,
+        start_method: StartMethod = "forkserver",
+    ) -> None:
+        super().__init__(processes, on_worker_death, max_restarts, worker_timeout, lock_timeout, start_method)
+        self._lock = lock
+
+    def _prepare(self, task: Task, state: TrainingState, folder: Path) -> tuple[Callable[..., None], Callable[..., Any]]:
+        block = WeightBlock.create(state.weights, state.optimizer_state, folder / "lock", self._lock, self._lock_timeout)
+        self._shared = SharedWeights(block, self._ledger, None, task.optimizer)
+        return hogwild_worker.main, lambda index: (task, self._placement(index), block, self._ledger)
+
+    def _compile(self, task: Task, workers: StackedWorkers) -> None:
+        PushSeries.of(workers, task.optimizer, len(workers.members))
+
+    def _read(self) -> tuple[Tensor, Tensor]:
+        return self._shared.read()
+
+    def _updates(self) -> int:
+        return self._shared.updates()
+
+    def _release(self) -> None:
+        self._shared.close()
+
+    def figures(self, index: int = 0) -> dict[str, Any]:
+        table = self._ledger.table
+        pushes = int(table[:, Slot.pushes].sum())
+        overlapping = int(table[:, Slot.overlapping].sum())
+        # Pushes during which another process was writing too: the most that could have lost an element to a race.
+        overlap = 0.0 if self._lock or not pushes else overlapping / pushes
+        return {**super().figures(index), "lock": self._lock, "overlapping_pushes": overlap}

@@ -1,0 +1,1 @@
+"""What parallelisms with worker processes share: supervision, shared counters, locks, wake-ups."""

@@ -1,0 +1,14 @@
+"""What the fork server imports once for all workers.
+
+Imported there and nowhere else. Freezing takes everything imported so far out of the garbage collector's rounds, which would
+otherwise write into every page and so give each worker its own copy of them.
+"""
+
+from a3c_exp.system.gc_settings import uncollected
+
+with uncollected():
+    import a3c_exp.envs.gymnasium
+    import a3c_exp.parallelism.hogwild.worker
+    import a3c_exp.parallelism.parameter_server.server
+    import a3c_exp.parallelism.parameter_server.worker
+    import a3c_exp.parallelism.seed_processes.worker_process  # noqa: F401

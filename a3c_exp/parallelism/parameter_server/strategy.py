@@ -1,0 +1,178 @@
+"""A3C with a main agent: workers report gradients, one process applies them as they arrive and answers with new weights."""
+
+from collections.abc import Callable, Collection, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.parallelism.base import Counts, Task
+from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, Asynchronous
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, Slot
+from a3c_exp.parallelism.multiprocess.supervisor import StartMethod
+from a3c_exp.parallelism.multiprocess.wakeup_pipe import bell
+from a3c_exp.parallelism.parameter_server import server as main_agent
+from a3c_exp.parallelism.parameter_server import worker as parameter_server_worker
+from a3c_exp.parallelism.parameter_server.double_buffer import Account, Committed
+from a3c_exp.parallelism.parameter_server.gradient_slots import Mailboxes, Note
+from a3c_exp.parallelism.parameter_server.server import OnStale, Staleness
+from a3c_exp.system.errors import ConfigError
+
+_MOST_PROCESSES = 100
+"""Each bell is a file that the main agent is started with, and the fork server hands over 256 files at most."""
+
+
+class ParameterServer(Asynchronous):
+    """Worker processes that report to a main agent in a process of its own.
+
+    Args:
+        processes: of workers; ``None`` takes as many as this machine has cores, never more than workers.
+        max_lag: gradients with a larger policy lag, in updates, are stale; ``None``: none is.
+        on_stale: drop them, or downweight them: multiply by ``max_lag / lag``.
+        reset_after_lag: a worker whose gradient had a larger policy lag begins a new episode; ``None``: no worker does.
+        on_worker_death: restart or fail.
+        max_restarts: deaths that a run survives, the main agent's included.
+        worker_timeout: seconds without a sign of life after which a process counts as dead.
+        lock_timeout: seconds to wait for the lock on the budget before saying who holds it; workers wait ``worker_timeout``
+            longer.
+        start_method: forkserver (imports torch once) or spawn.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    name = "parameter_server"
+    pauses = "the main agent"
+
+    def __init__(
+        self,
+        processes: int | None = None,
+        max_lag: int | None = None,
+        on_stale: str = "drop",
+        reset_after_lag: int | None = None,
+        on_worker_death: str = "restart",
+        max_restarts: int = 10,
+        worker_timeout: float = 60.0,
+        lock_timeout: float = 5.0,
+        start_method: StartMethod = "forkserver",
+    ) -> None:
+        super().__init__(processes, on_worker_death, max_restarts, worker_timeout, lock_timeout, start_method)
+        if processes is not None and processes > _MOST_PROCESSES:
+            raise ConfigError(
+                f"parallelism.processes is {processes}, but one main agent serves at most {_MOST_PROCESSES}. "
+                "Try parallelism.processes=null, which is one a core; each hosts its share of the workers"
+            )
+        if on_stale not in list(OnStale):
+            raise ConfigError(
+                f"parallelism.on_stale is {on_stale}, but it is drop or downweight. Try parallelism.on_stale=drop"
+            )
+        for key, bound in (("max_lag", max_lag), ("reset_after_lag", reset_after_lag)):
+            if bound is not None and bound < 0:
+                raise ConfigError(
+                    f"parallelism.{key} is {bound}, but it is null, or a number of updates of at least 0. "
+                    f"Try parallelism.{key}=20"
+                )
+        if max_lag == 0 and on_stale == OnStale.downweight:
+            raise ConfigError(
+                "parallelism.max_lag=0 with on_stale=downweight would multiply every stale gradient by 0. "
+                "Try parallelism.on_stale=drop, or parallelism.max_lag=1"
+            )
+        self._staleness = Staleness(max_lag, OnStale(on_stale), reset_after_lag)
+
+    def ask_reset(self, worker: int) -> None:
+        """Ask a worker to begin a new episode before its next window. The episode under way is cut: it counts as truncated.
+
+        A worker that is within no episode, or dies before it hears of it, has nothing to cut.
+
+        Raises:
+            ConfigError: there is no such worker.
+        """
+        workers = len(self._mailboxes.notes)
+        if not 0 <= worker < workers:
+            raise ConfigError(f"worker {worker} cannot be reset: workers are numbered from 0 to {workers - 1}")
+        self._mailboxes.notes.numpy()[worker, Note.resets_asked_here] += 1
+
+    # -- what tells it from other kinds ----------------------------------------------------------------------------------
+
+    @property
+    def _agent(self) -> int:
+        """The main agent's index among processes: behind those of workers."""
+        return len(self._shares)
+
+    def _slots(self) -> Sequence[int]:
+        return [self._agent, *range(len(self._shares))]
+
+    def _prepare(self, task: Task, state: TrainingState, folder: Path) -> tuple[Callable[..., None], Callable[..., Any]]:
+        self._committed = committed = Committed.create(state.weights, state.optimizer_state, task.workers)
+        self._mailboxes = mailboxes = Mailboxes.create(task.workers, state.weights.numel())
+        reported, answered = [bell() for _ in self._shares], [bell() for _ in self._shares]
+        shares, ledger = self._shares, self._ledger
+
+        def arguments(index: int) -> tuple[Any, ...]:
+            if index == self._agent:
+                ends = [listening for listening, _ in reported], [ringing for _, ringing in answered]
+                return main_agent.main, (task, self._staleness, index, committed, mailboxes, shares, ledger, *ends)
+            bells = reported[index][1], answered[index][0]
+            return parameter_server_worker.main, (task, self._placement(index), mailboxes, ledger, folder / "lock", *bells)
+
+        return _run, arguments
+
+    def _read(self) -> tuple[Tensor, Tensor]:
+        # It stands still within milliseconds; while it does, workers go on with their windows.
+        pausing = self._final is None and self._supervisor.members and self._ledger.command is Command.run
+        if pausing:
+            self._pause()
+        weights, state, _ = self._committed.read()
+        if pausing:
+            self._ledger.tell(Command.run)
+        return weights, state
+
+    def _pausing(self) -> Collection[int]:
+        return [index for index in self._supervisor.members if index == self._agent]
+
+    def _updates(self) -> int:
+        return self.counts().updates
+
+    def counts(self, index: int = 0) -> Counts:
+        ledger, books = self._ledger, self._committed.account()
+        return Counts(
+            ledger.base_steps + int(books[Account.env_steps]),
+            ledger.base_updates + int(books[Account.updates]),
+            ledger.episodes(),
+        )
+
+    def _who(self, index: int) -> str:
+        return "the main agent's process" if index == self._agent else super()._who(index)
+
+    def _bury(self, index: int) -> None:
+        self._ledger.bury(index, keep_reserved=True)
+
+    def _end(self) -> list[tuple[int, Any]]:
+        # First those who report; then the main agent, once everything reported is applied.
+        self._ledger.tell(Command.stop)
+        messages = self._supervisor.stop(STOP_SECONDS, spare=[self._agent])
+        self._ledger.tell(Command.close)
+        return messages + self._supervisor.stop(STOP_SECONDS)
+
+    def _release(self) -> None:
+        pass  # shared memory goes when the last who holds it does
+
+    def figures(self, index: int = 0) -> dict[str, Any]:
+        notes, books = self._mailboxes.notes.numpy(), self._committed.account()
+        unsettled = (notes[:, Note.gradient] == 1) & (notes[:, Note.sent] > books[len(Account) :])
+        return {
+            **super().figures(index),
+            "applied": int(books[Account.updates]),
+            "dropped": int(books[Account.dropped]),
+            "downweighted": int(books[Account.downweighted]),
+            # Reported but neither applied nor dropped: none, after an end in order.
+            "left_out": int(unsettled.sum()),
+            "resets": int(notes[:, Note.resets].sum()),
+            "queue_most": int(self._ledger.table[self._agent, Slot.queue_most]),
+        }
+
+
+def _run(entry: Callable[..., None], arguments: tuple[Any, ...], pipe: Connection) -> None:
+    entry(*arguments, pipe)

@@ -1,0 +1,1 @@
+"""The seeds of one training, in blocks over several processes."""

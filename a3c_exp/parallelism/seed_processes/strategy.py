@@ -1,0 +1,250 @@
+"""Blocks of seeds in processes: each trains its own to the dates that it is given; the main process evaluates and saves."""
+
+import pickle
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.parallelism.base import Counts, Event, Notice, Parallelism, Task
+from a3c_exp.parallelism.multiprocess.supervisor import Supervisor
+from a3c_exp.parallelism.multiprocess.worker_process import Crash
+from a3c_exp.parallelism.seed_processes import worker_process as block_process
+from a3c_exp.parallelism.seed_processes.blocks import SeedBlocks, Stack, blocks_of, renumbered
+from a3c_exp.parallelism.seed_processes.worker_process import Answer, Ask, Dates, Failed, Final, Stop, Trained
+from a3c_exp.system.errors import A3CError, WorkerError
+
+SILENCE = 60.0
+"""Seconds without a sign of life after which a process counts as dead."""
+STOP_SECONDS = 20.0
+"""How long processes may take to end their round and say where they stand, before they are killed."""
+
+
+def arrange(stack: Stack, task: Task, processes: int, seed_block: int | None) -> Parallelism:
+    """What trains a task's seeds in these processes and blocks.
+
+    Args:
+        stack: trains as many seeds as it is given, side by side in one process.
+        processes: 1 is this one.
+        seed_block: seeds in a block; ``None`` makes as many blocks as processes.
+    """
+    seeds = task.num_seeds
+    size = seed_block or -(-seeds // min(processes, seeds))
+    if size == seeds:
+        return stack
+    if min(processes, -(-seeds // size)) == 1:
+        return SeedBlocks(stack, size)
+    return SeedProcesses(stack, size, processes)
+
+
+class SeedProcesses:
+    """Several processes, each of which trains whole blocks of seeds.
+
+    No process waits for another, and the main one never for long: a seed that has come to its date waits where it is while the
+    main process evaluates or saves it, and so do those stacked with it; other blocks go on.
+
+    What was heard counts from when it is handed over, so that a trainer never sees counts before what led to them.
+
+    Args:
+        stack: trains one block.
+        size: seeds in a block.
+        processes: how many; never more than there are blocks.
+    """
+
+    def __init__(self, stack: Stack, size: int, processes: int) -> None:
+        self._stack = stack
+        self._size = size
+        self._processes = processes
+        self._seeds: list[range] = []  # of each process
+        self._states: list[TrainingState] = []  # the newest that are known
+        self._counts: list[Counts] = []
+        self._finals: dict[int, Final] = {}
+        self._told: dict[int, Sequence[int]] = {}
+        self._heard: list[tuple[list[Event], dict[int, Counts]]] = []
+        self._answers: dict[int, Answer] = {}
+        self._beats: dict[int, float] = {}
+        self._errors: list[A3CError] = []
+        self._notices: set[str] = set()
+        self._begun = self._stopped = False
+        self._supervisor: Supervisor | None = None
+
+    def check(self, task: Task) -> None:
+        self._stack.check(task)
+
+    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
+        self._budget, self._first = task.budget, task.seed
+        blocks = blocks_of(task, self._size)
+        shares = np.array_split(np.arange(len(blocks)), min(self._processes, len(blocks)))
+        own = [blocks[part[0] : part[-1] + 1] for part in shares]
+        self._seeds = [range(part[0].indices.start, part[-1].indices.stop) for part in own]
+        self._states = list(states)
+        self._counts = [Counts(state.env_steps, state.updates, state.episodes) for state in states]
+        given = [pickle.dumps([states[seed] for seed in seeds]) for seeds in self._seeds]
+        self._supervisor = Supervisor(
+            block_process.main,
+            lambda index: (self._stack, self._size, own[index], given[index]),
+            "forkserver",
+            SILENCE,
+            heartbeat=lambda index: self._beats.get(index, 0.0),
+        )
+        try:
+            for index in range(len(self._seeds)):
+                self._supervisor.start(index)
+        except BaseException:
+            self.stop()  # those that did start
+            raise
+        return [Notice(f"{len(states)} seeds in {len(blocks)} blocks of {self._size}, in {len(self._seeds)} processes")]
+
+    def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
+        for index, seeds in enumerate(self._seeds):
+            dates = [until[seed] for seed in seeds]
+            if self._told.get(index) != dates:
+                self._told[index] = dates
+                self._say(index, Dates(dates))
+        self._listen(timeout)
+        self._raise()
+        return self._hand_over()
+
+    def listen(self) -> Sequence[Event]:
+        self._listen(0.0)
+        self._raise()
+        return self._hand_over()
+
+    def counts(self, index: int = 0) -> Counts:
+        return self._counts[index]
+
+    def first_step_taken(self) -> bool:
+        return self._begun
+
+    def weights(self, index: int = 0) -> Tensor:
+        if index in self._finals:
+            return self._finals[index].weights
+        found = self._ask("weights", index)
+        if found is None and not self._stopped:
+            self._raise()  # older weights must not pass for those of now
+        return self._states[index].weights if found is None else found
+
+    def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
+        if index in self._finals:
+            self._states[index] = self._finals[index].state
+        elif (found := self._ask("snapshot", index)) is not None:
+            state, events = found
+            self._states[index] = state
+            where = Counts(state.env_steps, state.updates, state.episodes)
+            self._hear(self._process_of(index), events, {index: where})
+        return self._states[index], self._hand_over()
+
+    def stop(self) -> Sequence[Event]:
+        if self._supervisor is None or self._stopped:
+            return []
+        for index in list(self._supervisor.members):
+            self._say(index, Stop())
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._supervisor.members and time.monotonic() < deadline and len(self._finals) < len(self._states):
+            self._listen(0.05)
+        for index, message in self._supervisor.stop(max(1.0, deadline - time.monotonic())):
+            self._take(index, message)
+        if len(self._finals) < len(self._states):
+            self._errors.append(WorkerError(f"a process did not end within {STOP_SECONDS:g} s and was killed"))
+        self._stopped = True
+        events = self._hand_over()
+        if len(self._finals) < len(self._states) and all(self._spent(counts) for counts in self._counts):
+            self._raise()  # all was trained, and what came of it is lost: that is no end of a run
+        return events
+
+    def figures(self, index: int = 0) -> dict[str, Any]:
+        own = self._finals[index].figures if index in self._finals else {}
+        return {**own, "processes": len(self._seeds), "seed_block": self._size}
+
+    def _spent(self, counts: Counts) -> bool:
+        return self._budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
+
+    # -- processes -------------------------------------------------------------------------------------------------------
+
+    def _process_of(self, seed: int) -> int:
+        return next(index for index, seeds in enumerate(self._seeds) if seed in seeds)
+
+    def _say(self, index: int, word: Any) -> None:
+        assert self._supervisor is not None
+        member = self._supervisor.members.get(index)
+        if member is not None:
+            with suppress(OSError):  # dead, which its end will show
+                member.pipe.send_bytes(pickle.dumps(word))
+
+    def _ask(self, what: str, seed: int) -> Any:
+        """A process's answer about one of its seeds; ``None`` if it is dead."""
+        assert self._supervisor is not None
+        index = self._process_of(seed)
+        self._answers.pop(index, None)
+        self._say(index, Ask(what, seed - self._seeds[index].start))
+        while index not in self._answers:
+            if index not in self._supervisor.members:
+                return None
+            self._listen(0.05)  # bounded: one that shows no life is killed, and then it is gone
+        return self._answers.pop(index).content
+
+    def _listen(self, timeout: float) -> None:
+        assert self._supervisor is not None
+        for index, message in self._supervisor.listen(timeout):
+            self._take(index, message)
+        for death, words in self._supervisor.deaths():
+            last_words = death.last_words
+            for message in words:
+                self._take(death.index, message)
+                last_words = message.text if isinstance(message, Crash) else last_words
+            if all(seed in self._finals for seed in self._seeds[death.index]):
+                continue  # it was told to end, and has
+            seeds = self._seeds[death.index]
+            first, last = self._first + seeds.start, self._first + seeds.stop - 1
+            which = f"seed {first}" if first == last else f"seeds {first} to {last}"
+            tail = f"\n{last_words.rstrip()}" if last_words else ""
+            self._errors.append(
+                WorkerError(
+                    f"process {death.index}, which trained {which}, {death.cause}. Go on with resume=<run directory>: "
+                    f"what it trained from the last checkpoint, the other seeds from where they are{tail}"
+                )
+            )
+
+    def _take(self, index: int, message: Any) -> None:
+        assert self._supervisor is not None
+        self._beats[index] = time.monotonic()
+        first = self._seeds[index].start
+        match message:
+            case Trained():
+                self._begun |= message.begun
+                self._hear(index, message.events, {first + i: counts for i, counts in enumerate(message.counts)})
+            case Answer():
+                self._answers[index] = message
+            case Failed():
+                self._errors.append(message.error)
+            case Final():
+                self._finals[first + message.index] = message
+                self._hear(index, message.events, {first + message.index: message.counts})
+            case Crash():
+                if index in self._supervisor.members:
+                    self._supervisor.members[index].last_words = message.text
+
+    def _hear(self, index: int, events: Sequence[Event], counts: dict[int, Counts]) -> None:
+        named: list[Event] = []
+        for event in events:
+            if not isinstance(event, Notice):
+                named.append(renumbered(event, self._seeds[index].start))
+            elif event.text not in self._notices:
+                self._notices.add(event.text)
+                named.append(event)
+        self._heard.append((named, counts))
+
+    def _hand_over(self) -> list[Event]:
+        heard, self._heard = self._heard, []
+        for _, counts in heard:
+            for seed, one in counts.items():
+                self._counts[seed] = one
+        return [event for events, _ in heard for event in events]
+
+    def _raise(self) -> None:
+        if self._errors:
+            raise self._errors[0]

@@ -1,0 +1,1 @@
+"""What parallelisms without worker processes share, and synchronous A2C."""

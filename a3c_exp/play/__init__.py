@@ -1,0 +1,1 @@
+"""``python -m a3c_exp.play``: drive the car yourself."""

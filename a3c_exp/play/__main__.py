@@ -1,0 +1,143 @@
+"""``python -m a3c_exp.play env=car_racing``: a person drives, and may see how a trained run does on the same tracks."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from a3c_exp.system.errors import A3CError, ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from a3c_exp.play.keyboard import Drive
+
+_EXAMPLES = """examples:
+  python -m a3c_exp.play env=car_racing
+  python -m a3c_exp.play env=car_racing --tracks 3 --against outputs/2026-11-21/14-03-22_car_racing
+      three tracks, then the run's best weights on the same three
+  python -m a3c_exp.play env=car_racing env.domain_randomize=true --seed 7
+
+keys: left and right steer, up is gas, down brakes; Return goes to the next track, Escape ends
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of the command; returns its exit code: 0, or 2 when what was asked cannot be done."""
+    arguments = _parser().parse_intermixed_args(argv)
+    try:
+        _play(arguments)
+    except A3CError as error:
+        print(f"a3c_exp.play: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m a3c_exp.play",
+        description="Drive CarRacing with the keyboard, on the tracks that evaluate uses. Needs a display.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", help="as for python -m a3c_exp; env=car_racing is what can be played")
+    parser.add_argument("--tracks", type=int, help="end after so many (default: go on until Escape)")
+    parser.add_argument("--seed", type=int, default=1_000_003, help="root of the tracks' seeds (default %(default)s)")
+    parser.add_argument("--against", type=Path, metavar="RUN_DIR", help="then let this run's policy drive the same tracks")
+    return parser
+
+
+def _play(arguments: argparse.Namespace) -> None:
+    from a3c_exp.config.compose import jobs
+
+    if arguments.tracks is not None and arguments.tracks < 1:
+        raise ConfigError(f"--tracks is {arguments.tracks}, but it is at least 1. Try --tracks 3")
+    if arguments.seed < 0:
+        raise ConfigError(f"--seed is {arguments.seed}, but it is at least 0. Try --seed 1")
+    # Everything before the window opens: a mistake should be known before anybody has driven.
+    (job,) = jobs(arguments.overrides, multirun=False)
+    domain_randomize = _playable(job.env, job.config)
+    _require_display()
+    opponent = None if arguments.against is None else _opponent(arguments.against)
+
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
+    from a3c_exp.algorithm.random_streams import Purpose, env_seed
+    from a3c_exp.play.keyboard import play
+
+    # What a person drives is what `python -m a3c_exp.evaluate` asks of a policy.
+    tracks = count() if arguments.tracks is None else range(arguments.tracks)
+    seeds = (env_seed(arguments.seed, 0, track, Purpose.evaluation) for track in tracks)
+    drives: list[Drive] = []
+    for drive in play(seeds, domain_randomize):
+        drives.append(drive)
+        how = "lap finished" if drive.finished else "track ended" if drive.complete else "given up"
+        print(f"track {len(drives)}: {drive.return_:.1f} in {drive.seconds:.1f} s, {how}", flush=True)
+    driven = [track for track, drive in enumerate(drives) if drive.complete]
+    if opponent is None or not driven:
+        return
+    theirs = opponent(arguments.seed, driven[-1] + 1)
+    for track in driven:
+        print(f"track {track + 1}: you {drives[track].return_:.1f}, the run {theirs[track]:.1f}")
+    yours = sum(drives[track].return_ for track in driven) / len(driven)
+    print(f"mean: you {yours:.1f}, the run {sum(theirs[track] for track in driven) / len(driven):.1f}")
+
+
+def _playable(env: str, config: "DictConfig") -> bool:
+    """Whether tracks have colours of their own.
+
+    Raises:
+        ConfigError: another task than CarRacing.
+    """
+    target = str(config.env.get("_target_"))
+    if not target.endswith(".CarRacingEnvironments"):
+        raise ConfigError(f"env={env} cannot be driven with the keyboard. Try python -m a3c_exp.play env=car_racing")
+    return bool(config.env.get("domain_randomize", False))
+
+
+def _require_display() -> None:
+    """A driver that SDL was told to use, such as ``SDL_VIDEODRIVER=dummy``, is taken at its word."""
+    has_one = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
+    if sys.platform.startswith("linux") and not has_one:
+        raise ConfigError("playing needs a display, and this session has none. Try python -m a3c_exp.evaluate RUN_DIR --video")
+
+
+def _opponent(run: Path) -> Callable[[int, int], list[float]]:
+    """The deterministic policy of a run's best weights: its returns on the first so many tracks of a root seed.
+
+    Raises:
+        ConfigError: the run drove something else.
+        RunDirectoryError: it is no run directory, or it has no checkpoint.
+    """
+    import torch
+
+    from a3c_exp.evaluate.evaluator import EvaluationSpec, Evaluator
+    from a3c_exp.training.build import assemble
+    from a3c_exp.training.checkpoint import Checkpoints, read
+    from a3c_exp.training.resume import saved_config
+
+    config = saved_config(run)
+    _playable(f"(of {run})", config)
+    torch.set_num_threads(1)
+    best = run / "checkpoints" / "best.pt"
+    weights = read(best if best.is_file() else Checkpoints(best.parent, keep_last=1).latest())["weights"]
+    task = assemble(config).task
+
+    def returns(seed: int, tracks: int) -> list[float]:
+        envs = task.make_evaluation_envs(num_envs=tracks)
+        try:
+            model, layout = task.model(envs)
+            evaluator = Evaluator(model, layout, envs, EvaluationSpec(tracks), seed)
+            return list(evaluator.evaluate(weights.to(task.device), 0, 0, 0.0).returns)
+        finally:
+            envs.close()
+
+    return returns
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""CarRacing driven from the keyboard."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import gymnasium
+import pygame
+from gymnasium.envs.box2d.car_racing import FPS
+
+from a3c_exp.envs.car_racing.game import CarRacingGame
+from a3c_exp.system.errors import ConfigError
+
+_BRAKE = 0.8
+"""More than 0.9 would block the wheels."""
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One track, as far as it was driven.
+
+    Attributes:
+        return_: gymnasium's score.
+        seconds: of the game's time.
+        complete: it was driven until the lap was done, the car was out of the field, or time was up.
+        finished: the lap was done.
+    """
+
+    return_: float
+    seconds: float
+    complete: bool
+    finished: bool
+
+
+class Wheel:
+    """Arrow keys to steering, gas and brake."""
+
+    def __init__(self) -> None:
+        self._down: set[int] = set()
+
+    def feel(self, event: pygame.event.Event) -> None:
+        """Take note of a key that went down or up."""
+        if event.type == pygame.KEYDOWN:
+            self._down.add(event.key)
+        elif event.type == pygame.KEYUP:
+            self._down.discard(event.key)
+
+    @property
+    def controls(self) -> tuple[float, float, float]:
+        """``(steering, gas, brake)``; left and right together go straight on."""
+        left, right, up, down = (
+            float(key in self._down) for key in (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
+        )
+        return right - left, up, _BRAKE * down
+
+
+def play(seeds: Iterable[int], domain_randomize: bool = False) -> Iterator[Drive]:
+    """Let a person drive in a window, 50 frames a second, one track after the other until they close it or press Escape.
+
+    Args:
+        seeds: of the tracks.
+        domain_randomize: with colours of their own.
+
+    Raises:
+        ConfigError: no window can be opened.
+    """
+    try:
+        pygame.display.init()
+    except pygame.error as error:
+        raise ConfigError(f"playing needs a display, and none could be opened: {error}") from error
+    game = CarRacingGame(always_draw=False, render_mode="human", domain_randomize=domain_randomize)
+    try:
+        for number, seed in enumerate(seeds, 1):
+            drive, goes_on = _drive(game, seed, number)
+            yield drive
+            if not goes_on:
+                return
+    finally:
+        game.close()  # type: ignore[no-untyped-call]
+
+
+def _drive(game: CarRacingGame, seed: int, number: int) -> tuple[Drive, bool]:
+    """One track, and whether the person wants another."""
+    limit = gymnasium.spec("CarRacing-v3").max_episode_steps
+    assert limit is not None
+    game.reset(seed=seed)
+    wheel = Wheel()
+    return_ = 0.0
+    for frame in range(limit):
+        pygame.display.set_caption(f"CarRacing, track {number}: {return_:.1f} after {frame / FPS:.0f} s of {limit / FPS:.0f}")
+        for event in pygame.event.get():
+            key = event.key if event.type == pygame.KEYDOWN else None
+            if event.type == pygame.QUIT or key in (pygame.K_ESCAPE, pygame.K_RETURN):
+                return Drive(return_, frame / FPS, complete=False, finished=False), key == pygame.K_RETURN
+            wheel.feel(event)
+        reward, terminated, info = game.advance(*wheel.controls)
+        game.render()  # type: ignore[no-untyped-call]
+        return_ += reward
+        if terminated:
+            return Drive(return_, (frame + 1) / FPS, complete=True, finished=bool(info["lap_finished"])), True
+    return Drive(return_, limit / FPS, complete=True, finished=False), True

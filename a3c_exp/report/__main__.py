@@ -1,0 +1,115 @@
+"""``python -m a3c_exp.report``: figures, tables and what to doubt, from run directories to one page."""
+
+import argparse
+import io
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from a3c_exp.report.builder import make_report
+from a3c_exp.report.study.page import make_study_report
+from a3c_exp.report.study.reader import is_study
+from a3c_exp.system.errors import A3CError, ConfigError
+
+_EPILOG = """\
+examples:
+  python -m a3c_exp.report outputs/2026-11-21/14-10-05_pendulum_sweep
+      all runs of a sweep; the report goes into that folder, under report/
+  python -m a3c_exp.report outputs/2026-11-20 outputs/2026-11-21 --out report
+      everything of two days in one comparison
+  python -m a3c_exp.report --compare outputs/2026-11-20/one_sweep outputs/2026-11-21/another
+      two sides held against each other: what differs, by how much, and whether it can be chance
+  python -m a3c_exp.report outputs/2026-11-21 --compare parallelism=hogwild parallelism=deterministic
+      the same among runs of one place, told apart by conditions as of python -m a3c_exp.runs
+  python -m a3c_exp.report outputs/studies/pendulum
+      an Optuna study: what was best, how it got there, what mattered
+  python -m a3c_exp.report outputs --ignore logger --ignore parallelism.processes
+      runs that differ in these values only count as seeds of the same configuration
+  python -m a3c_exp.report outputs/2026-11-21 --wandb
+      besides, the figures as a report in Weights & Biases, on the runs that are there (python -m a3c_exp.runs sync sends them)
+
+The page (index.html) needs neither network nor scripts: send it as it is. Beside it lie runs.csv, tables/*.csv, and figures/ as
+SVG and PNG. Seeds that trained together (num_seeds=10) are read each as a run of its own.
+Runs that still run, failed or were killed are read as far as they got, and marked. An earlier report is replaced;
+anything else in the way is not."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose complaints are a line, as all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}. python -m a3c_exp.report --help says what there is")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make a report; 0 if it was made, 2 with one line on stderr if it could not be."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without ± or a true minus shows a question mark
+            stream.reconfigure(errors="replace")
+    try:
+        _main(_parser().parse_args(argv))
+    except A3CError as error:
+        print(f"a3c_exp.report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _main(options: argparse.Namespace) -> None:
+    against: tuple[str, str] | None = tuple(options.compare) if options.compare else None
+    directories: list[Path] = options.directories or [Path(side) for side in against or ()]
+    if not directories:
+        raise ConfigError("which runs? Name run directories or folders of them, such as python -m a3c_exp.report outputs")
+    if options.wandb:
+        from a3c_exp.loggers.wandb_logger.sync import require_login
+        from a3c_exp.report.wandb_report import check_ready
+
+        check_ready()  # before anything is made: a person who is not logged in should not have to wait to be told
+        require_login()
+    out: Path = options.out or (directories[0] / "report" if len(directories) == 1 else Path("report"))
+    if len(directories) == 1 and is_study(directories[0]):
+        study = make_study_report(directories[0], out)
+        print(f"{study.text}\n\nreport: {study.index}")
+        return
+    report = make_report(directories, out, options.ignore, against, images=not options.no_png)
+    print(report.text)
+    print(f"\nreport: {report.index}")
+    if options.wandb:
+        from a3c_exp.report.wandb_report import publish
+
+        print(f"W&B report: {publish(report.comparison, report.title)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m a3c_exp.report",
+        description="Compare runs: verdicts, curves, tables and diagnostics as one self-contained HTML page.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("directories", nargs="*", type=Path, metavar="DIR", help="run directories, or folders of them")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to (default: DIR/report for one directory, else ./report)"
+    )
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="hold two sides against each other, each a folder of runs or conditions in one word ('workers=4 seed<5')",
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a configuration value that makes no difference, and all below it (seed, num_seeds, name always); repeatable",
+    )
+    parser.add_argument("--no-png", action="store_true", help="figures as SVG only, which takes a third less time")
+    parser.add_argument(
+        "--wandb", action="store_true", help="also make a report in W&B, from the runs that it has (needs a login)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Ablations: claims, controlled comparisons, and the verdict on each claim."""

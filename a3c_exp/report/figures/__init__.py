@@ -1,0 +1,1 @@
+"""Curves and panels as SVG and PNG, in one style."""

@@ -1,0 +1,127 @@
+"""Several small axes in one figure that share what they measure, drawn to be read on a phone too."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from a3c_exp.report.figures import svg
+from a3c_exp.report.figures.style import STYLE, TEXT_SIZE, WIDTH
+from a3c_exp.system.errors import A3CError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SMALL = TEXT_SIZE - 1.5
+_GAP = 10.0  # points between panels
+Drawn = TypeVar("Drawn")
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure that was drawn.
+
+    Attributes:
+        name: of its file.
+        title: what it shows, for screen readers and lists.
+        caption: how to read it, a sentence or two.
+        figure: matplotlib's; save it within ``styled``, or take ``files``.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: "Figure"
+
+
+@dataclass(frozen=True)
+class Room:
+    """Points kept free around the panels of a figure."""
+
+    left: float = 40.0
+    right: float = 8.0
+    top: float = 40.0
+    bottom: float = 34.0
+    between: float = _GAP
+
+
+def styled(draw: Callable[[], Drawn]) -> Drawn:
+    """Call ``draw`` in the style of all figures.
+
+    Raises:
+        A3CError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib import style
+    except ImportError as error:
+        raise A3CError('figures need matplotlib, which is not installed: pip install "a3c_exp[report]"') from error
+    with style.context(["default", STYLE]):
+        return draw()
+
+
+def files(picture: Picture) -> tuple[str, str]:
+    """The picture as SVG: a file of its own, and a part of a page."""
+    import io
+
+    target = io.StringIO()
+    styled(lambda: picture.figure.savefig(target, format="svg", transparent=True, metadata={"Date": None}))
+    text = svg.slim(target.getvalue())
+    return svg.standalone(text, picture.title), svg.inline(text, picture.name, picture.title)
+
+
+def grid(
+    title: str, heads: Sequence[str], rows: int = 1, height: float = 100.0, room: Room | None = None
+) -> tuple["Figure", list[list["Axes"]]]:
+    """An empty figure with a bold title and ``rows`` of panels, one column for each of ``heads``.
+
+    Args:
+        title: of the whole.
+        heads: what stands above each column.
+        rows: of panels.
+        height: of a panel, in points.
+        room: around them.
+
+    Returns:
+        The figure, and its axes by row and column.
+    """
+    from matplotlib.figure import Figure
+
+    room = room or Room()
+    down = 24.0  # between rows, for what stands above the next
+    total = room.top + rows * height + (rows - 1) * down + room.bottom
+    figure = Figure(figsize=(WIDTH / 72, total / 72))
+    wide = (WIDTH - room.left - room.right - (len(heads) - 1) * room.between) / len(heads)
+    axes = []
+    for row in range(rows):
+        y = room.bottom + (rows - 1 - row) * (height + down)
+        places = [(room.left + column * (wide + room.between), y) for column in range(len(heads))]
+        axes.append([figure.add_axes((x / WIDTH, y / total, wide / WIDTH, height / total)) for x, y in places])
+    for head, one in zip(heads, axes[0], strict=True):
+        one.set_title(head, fontsize=SMALL - 0.3, loc="left", pad=4.0)
+    figure.text(4.0 / WIDTH, 1.0 - 14.0 / total, title, fontsize=TEXT_SIZE, weight="bold")
+    return figure, axes
+
+
+def legend(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], top: float = 20.0) -> None:
+    """One line of ``(label, line style)`` entries, ``top`` points below the figure's edge."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], label=label, **style) for label, style in entries]
+    figure.legend(handles=handles, ncols=len(handles), loc="upper left", fontsize=SMALL, borderaxespad=0.0, borderpad=0.0,
+                  bbox_to_anchor=(4.0 / WIDTH, 1.0 - top / 72 / figure.get_figheight()), handlelength=1.4,
+                  handletextpad=0.5, columnspacing=1.2)  # fmt: skip
+
+
+def ends_inside(axes: "Axes") -> None:
+    """Write the first and the last number of the horizontal axis inwards, so that neighbouring panels' do not meet."""
+    low, high = axes.get_xlim()
+    inside = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    axes.set_xticks(inside)
+    for tick, mark in zip(inside, axes.xaxis.get_major_ticks(len(inside)), strict=True):
+        share = (tick - low) / (high - low)
+        mark.label1.set_horizontalalignment("left" if share < 0.08 else "right" if share > 0.92 else "center")
+
+
+def below(figure: "Figure", text: str) -> None:
+    """What the panels' common horizontal axis measures."""
+    figure.text(0.5, 5.0 / 72 / figure.get_figheight(), text, ha="center", fontsize=TEXT_SIZE)

@@ -1,0 +1,1 @@
+"""Quantities that the report derives from logged columns."""

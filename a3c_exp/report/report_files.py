@@ -1,0 +1,98 @@
+"""The files of a report: which it consists of, where they may be written, and that none of an earlier one stays behind."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from a3c_exp.report.figures.curve_figures import Drawing
+from a3c_exp.report.sections import Placed
+from a3c_exp.report.tables import Table, table_csv
+from a3c_exp.system.errors import RunDirectoryError
+
+MARKER = (
+    "<!-- made by a3c_exp.report; making the report again replaces this folder's index.html, runs.csv, figures and tables -->"
+)
+_MANIFEST = re.compile(r"<!-- files: ([^>]*) -->")
+_OURS = re.compile(r"(figures|tables)/[\w-]+\.(svg|png|csv)")
+_FOLDERS = ("figures", "tables")
+
+
+def listed(drawings: Sequence[Drawing], parts: Sequence[Placed], shown: Sequence[Table]) -> dict[str, str | bytes]:
+    """The content of each file by its name: figures as SVG and PNG, tables as CSV; those of a part carry its name."""
+    found: dict[str, str | bytes] = {}
+    for drawing in drawings:
+        found |= _figure(drawing.plot.name, drawing.file, drawing.image)
+    for part in parts:
+        for picture in part.pictures:
+            found |= _figure(f"{part.identity}_{picture.name}", picture.file, picture.image)
+    for prefix, many in [("", shown), *((f"{part.identity}_", part.section.tables) for part in parts)]:
+        found |= {f"tables/{prefix}{_plain(table.name)}.csv": table_csv(table) for table in many}
+    return found
+
+
+def _figure(name: str, file: str, image: bytes) -> dict[str, str | bytes]:
+    return {f"figures/{_plain(name)}.svg": file} | ({f"figures/{_plain(name)}.png": image} if image else {})
+
+
+def manifest(names: Sequence[str]) -> str:
+    """A comment for the page that names its files, so that the next report in this place knows what to take away."""
+    return f"<!-- files: {' '.join(sorted(name for name in names if _OURS.fullmatch(name)))} -->"
+
+
+def check_replaceable(out: Path) -> None:
+    """Refuse to write into a place that holds anything which a report would overwrite and did not make.
+
+    Raises:
+        RunDirectoryError: it does.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunDirectoryError(f"{out}: is a file; name a folder for the report with --out DIR")
+    if MARKER in _head(out):
+        return
+    for name in ("index.html", "runs.csv", *_FOLDERS):
+        if (out / name).exists():
+            raise RunDirectoryError(
+                f"{out / name}: is there already and was not made by this command; choose another folder: --out DIR"
+            )
+
+
+def write(out: Path, html: str, content: Mapping[str, str | bytes]) -> None:
+    """The page first: should the rest fail, the folder is known as a report's and can be written again.
+
+    Raises:
+        RunDirectoryError: the place cannot be written.
+    """
+    match = _MANIFEST.search(_head(out))
+    before = {name for name in (match[1].split() if match else ()) if _OURS.fullmatch(name)}
+    try:
+        for folder in _FOLDERS:
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        _replace(out / "index.html", html.encode())
+        for name, data in content.items():
+            _replace(out / name, data.encode() if isinstance(data, str) else data)
+        for name in before - content.keys():
+            (out / name).unlink(missing_ok=True)  # an earlier report's, of what these runs do not have
+    except OSError as error:
+        raise RunDirectoryError(f"{out}: the report cannot be written here: {error.strerror or error}") from error
+
+
+def _head(out: Path) -> str:
+    """The beginning of the page that is there, if any."""
+    try:
+        with (out / "index.html").open(encoding="utf-8", errors="replace") as file:
+            return file.read(20_000)
+    except OSError:
+        return ""
+
+
+def _plain(name: str) -> str:
+    """A file's name from a title: ``what_differs``."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write ``path`` whole or not at all: someone may be looking at the earlier one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    temporary.replace(path)

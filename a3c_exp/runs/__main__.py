@@ -1,0 +1,261 @@
+"""``python -m a3c_exp.runs``: which runs there are, which are alike, which is best, from their files alone."""
+
+import argparse
+import gc
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from a3c_exp.runs.config_values import MISSING
+from a3c_exp.runs.discovery import find_runs, natural
+from a3c_exp.runs.format_table import Terminal
+from a3c_exp.runs.listing import as_csv, by_key, by_time, listing
+from a3c_exp.runs.query import EXAMPLE, Condition, check_key, is_condition, parse, select_runs
+from a3c_exp.runs.run_summary import Entry, find_entries
+from a3c_exp.system.errors import A3CError, ConfigError
+
+ROOT = Path("outputs")
+_PROGRAM = "python -m a3c_exp.runs"
+_EPILOG = """\
+examples:
+  python -m a3c_exp.runs                                          what lies below outputs/, the newest last
+  python -m a3c_exp.runs env=pendulum 'workers>=6' status=finished
+  python -m a3c_exp.runs outputs/2026-11-21 optimizer.lr=1e-4,3e-4 --columns optimizer.lr --sort evaluation
+  python -m a3c_exp.runs best env=pendulum                        the runs that ended best
+  python -m a3c_exp.runs best env=pendulum --over-seeds           the configurations that did, each over its seeds
+  python -m a3c_exp.runs show workers=4,seed=0                    one run, by its folder or a part of its path
+  python -m a3c_exp.runs compare workers=4,seed=0 workers=6,seed=0
+  python -m a3c_exp.runs status=finished --csv > runs.csv         everything about them
+  python -m a3c_exp.runs sync                                     send to W&B what runs kept offline
+
+conditions, all of which must hold:
+  key=value, key!=value    several values, any of which will do: workers=4,6;  * stands for anything: name=*lr*
+  'key>=6' and <, <=, >    for numbers, and for the dates created and ended; in quotes, for the shell takes < and >
+  key~text, key!~text      contains it, in any case
+  A key is a value of the configuration (workers, optimizer.lr, env.id), a config group (env=pendulum, model=conv_gru), a result
+  (evaluation, best, moving_average, env_steps, steps_per_second, policy_lag ...) or a fact (status, name, group, host, commit,
+  created ...): docs/runs.md lists them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 done, 1 no run fits the conditions, 2 with one line on stderr where the command was wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = words.pop(0) if words and words[0] in _COMMANDS else "list"
+    try:
+        code = _COMMANDS[command](_parser(command).parse_intermixed_args(words), Terminal.of(sys.stdout))
+        sys.stdout.flush()
+        return code
+    except A3CError as error:
+        print(f"a3c_exp.runs: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever reads our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
+
+
+def _list(options: argparse.Namespace, terminal: Terminal) -> int:
+    entries, asked = _chosen(options.words, options.columns)
+    if options.sort:
+        check_key(options.sort, entries or _all(options.words))
+        entries = by_key(entries, options.sort, options.reverse)
+        asked.append(options.sort)
+    else:
+        entries = by_time(entries)
+        entries = entries[::-1] if options.reverse else entries
+    return _show_list(entries[-options.last :] if options.last else entries, asked, options, terminal)
+
+
+def _best(options: argparse.Namespace, terminal: Terminal) -> int:
+    entries, asked = _chosen(options.words, options.columns)
+    key: str = options.by
+    check_key(key, entries or _all(options.words))
+    if options.over_seeds:
+        from a3c_exp.runs.ranking import standings, standings_csv, standings_table
+
+        found = standings(entries, key, options.lowest)[: options.last or None]
+        if not found:
+            return _nothing(f"no run that fits has a number {key} yet")
+        print(standings_csv(found, key).rstrip("\n") if options.csv else standings_table(found, key, terminal))
+        return 0
+    ranked = [entry for entry in by_key(entries, key, not options.lowest) if entry.value(key) not in (MISSING, None)]
+    code = _show_list(ranked[: options.last or None], [*asked, key], options, terminal)
+    if len(ranked) > 1 and terminal.width:
+        print(
+            terminal.paint(
+                "\nThe best of many single runs is partly luck; --over-seeds ranks configurations by their mean.", "dim"
+            )
+        )
+    return code
+
+
+def _show(options: argparse.Namespace, terminal: Terminal) -> int:
+    from a3c_exp.runs.details import show, show_csv
+
+    if len(options.words) != 1:
+        raise ConfigError(f"show takes one run, got {len(options.words)}. Try: {_PROGRAM} show RUN, or compare RUN RUN")
+    entry = _one(options.words[0])
+    print(show_csv(entry).rstrip("\n") if options.csv else show(entry, terminal))
+    return 0
+
+
+def _compare(options: argparse.Namespace, terminal: Terminal) -> int:
+    from a3c_exp.runs.details import compare, compare_csv
+
+    if len(options.words) < 2:
+        raise ConfigError(f"compare takes two runs or more, got {len(options.words)}. Try: {_PROGRAM} compare RUN RUN")
+    entries = [_one(word) for word in options.words]
+    print(compare_csv(entries).rstrip("\n") if options.csv else compare(entries, terminal))
+    return 0
+
+
+def _sync(options: argparse.Namespace, terminal: Terminal) -> int:
+    from a3c_exp.loggers.wandb_logger.sync import require_login, send, unsent
+
+    entries, _ = _chosen(options.words, [])
+    running = [entry for entry in entries if entry.status == "running"]
+    folders = unsent(entry.path for entry in entries if entry not in running)
+    if running:
+        print(f"{len(running)} still running, left for later", file=sys.stderr)
+    if not folders:
+        print("nothing to send: no run here keeps anything that W&B does not have")
+        return 0
+    if options.dry_run:
+        print("\n".join(map(str, folders)))
+        return 0
+    require_login()
+    sent = send(folders)
+    print(f"{sent} of {len(folders)} sent" + ("" if sent == len(folders) else "; type the same again to send the rest"))
+    return 0 if sent == len(folders) else 1
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Terminal], int]] = {
+    "list": _list,
+    "best": _best,
+    "show": _show,
+    "compare": _compare,
+    "sync": _sync,
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose complaints are a line, as all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}. {_PROGRAM} --help says what there is")
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=_PROGRAM if command == "list" else f"{_PROGRAM} {command}",
+        usage=f"{_PROGRAM} [list | best | show | compare | sync] [DIR ...] [CONDITION ...] [options]",
+        description="List, filter, compare, rank and export runs, from their files alone.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    runs = command in ("show", "compare")
+    what = "RUN" if runs else "DIR or CONDITION"
+    parser.add_argument(
+        "words", nargs="*", metavar=what, help=f"run directories, or folders of them (default: {ROOT}); conditions"
+    )
+    if command != "sync":
+        parser.add_argument("--csv", action="store_true", help="comma-separated values, numbers in full")
+    if command in ("list", "best"):
+        number = {"list": 0, "best": 10}[command]
+        parser.add_argument("--columns", type=_keys, default=[], metavar="KEY,...", help="further columns")
+        parser.add_argument("-n", "--last", type=_natural_number, default=number, metavar="N", help="only so many (0: all)")
+    if command == "list":
+        parser.add_argument("--sort", metavar="KEY", help="in order of this (default: of time, the newest last)")
+        parser.add_argument("--reverse", action="store_true", help="the other way round")
+    if command == "best":
+        parser.add_argument("--by", default="evaluation", metavar="KEY", help="what decides (default: the last evaluation)")
+        parser.add_argument("--lowest", action="store_true", help="the lowest is the best")
+        parser.add_argument("--over-seeds", action="store_true", help="rank configurations by the mean over their seeds")
+    if command == "sync":
+        parser.add_argument("--dry-run", action="store_true", help="say what would be sent")
+    return parser
+
+
+def _show_list(entries: Sequence[Entry], asked: Sequence[str], options: argparse.Namespace, terminal: Terminal) -> int:
+    if not entries:
+        return _nothing("no run fits these conditions")
+    columns = list(dict.fromkeys(asked))
+    if options.csv:
+        print(as_csv(entries, columns).rstrip("\n"))
+    else:
+        print(listing(entries, terminal, columns, grouped=options.words is not None and not getattr(options, "sort", "by")))
+    return 0
+
+
+def _nothing(why: str) -> int:
+    print(f"a3c_exp.runs: {why}", file=sys.stderr)
+    return 1
+
+
+def _chosen(words: Sequence[str], columns: Sequence[str]) -> tuple[list[Entry], list[str]]:
+    """The runs that are meant, and the keys that were asked for and so are to be seen."""
+    conditions = [parse(word) for word in words if _is_condition(word)]
+    entries = _all(words)
+    for key in columns:
+        check_key(key, entries)
+    asked = [*columns, *(condition.key for condition in conditions if _tells(condition))]
+    return select_runs(entries, conditions), asked
+
+
+def _tells(condition: Condition) -> bool:
+    """Whether runs that fulfil it may differ in its key."""
+    return condition.operator != "=" or len(condition.values) > 1 or "*" in condition.values[0]
+
+
+def _all(words: Sequence[str]) -> list[Entry]:
+    folders = [Path(word) for word in words if not _is_condition(word)]
+    for folder in folders:
+        if not folder.exists() and os.sep not in str(folder):
+            raise ConfigError(f"{folder}: neither a folder nor a condition; {EXAMPLE}")
+    if not folders and not ROOT.is_dir():
+        raise ConfigError(f"there is no folder {ROOT} here. Name a folder of runs: {_PROGRAM} DIR")
+    return find_entries(folders or [ROOT])
+
+
+def _is_condition(word: str) -> bool:
+    return is_condition(word) and not Path(word).is_dir()
+
+
+def _one(word: str) -> Entry:
+    """The run that is meant by its folder, or by a part of its path below outputs/ that no other has."""
+    if Path(word).is_dir():
+        found, where = find_runs([word]), word
+    elif ROOT.is_dir():
+        paths, where = find_runs([ROOT]), f"{ROOT}/*{word}*"
+        found = [path for path in paths if str(path).endswith(os.sep + word)] or [path for path in paths if word in str(path)]
+    else:
+        found, where = [], word
+    if len(found) == 1:
+        return Entry(found[0])
+    if not found:
+        raise ConfigError(f"there is no run {word}. {_PROGRAM} lists those below {ROOT}/; or name its folder")
+    names = ", ".join(sorted(map(str, found), key=natural)[:3])
+    raise ConfigError(f"{where} means {len(found)} runs ({names}{', ...' if len(found) > 3 else ''}); name one of them")
+
+
+def _keys(text: str) -> list[str]:
+    return [key.strip() for key in text.split(",") if key.strip()]
+
+
+def _natural_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs")
+    return int(text)
+
+
+if __name__ == "__main__":
+    gc.disable()  # it would look through all that was read, again and again, for cycles that there are none of
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Configurations as they stand in ``.hydra/config.yaml``: read quickly, filled in, laid flat. No numpy here."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from a3c_exp.runs.log_records import Json
+from a3c_exp.runs.tolerant_io import YAML_LOADER
+
+SAME_EXPERIMENT = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
+
+_KEY = re.compile(r"\n(?=[A-Za-z_])")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
+_blocks: dict[str, Any] = {}
+
+
+def parse_config(text: str) -> Any:
+    """What the YAML ``text`` holds; ``None`` if it cannot be read.
+
+    A thousand runs have few different lines between them, so each top-level key's text is parsed once and remembered.
+    A text that does not consist of such keys, or whose parts hang together (anchors), is parsed as a whole.
+    """
+    try:
+        *ended, last = _KEY.split(text)
+        blocks = [_block(part) for part in (*(f"{one}\n" for one in ended), last)]
+        if all(isinstance(block, dict) for block in blocks):
+            return {key: value for block in blocks for key, value in block.items()}
+    except (yaml.YAMLError, ValueError, RecursionError):
+        pass
+    try:
+        return yaml.load(text, Loader=YAML_LOADER)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def _block(text: str) -> Any:
+    if text not in _blocks:
+        _blocks[text] = yaml.load(text, Loader=YAML_LOADER)
+    return _blocks[text]
+
+
+def filled_in(config: Json, key: str, value: Any) -> Any:
+    """``value``, which stands at ``key``, or what its reference ``${a.b}`` leads to; anything else as it is written."""
+    for _ in range(8):  # a reference to a reference; in circles it stays what it is
+        match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        if match is None or match[1] == key:
+            break
+        found = select(config, match[1])
+        if found is MISSING:
+            break
+        value = found
+    return value
+
+
+class Missing:
+    """The type of ``MISSING``: there is no such key. ``None`` would be a value."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING = Missing()
+
+
+def select(config: Json, key: str) -> Any:
+    """The value at the dotted ``key``, as it is written; ``MISSING`` if there is none."""
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return MISSING
+        value = value[part]
+    return value
+
+
+def flatten(config: Json, ignore: Iterable[str] = (), prefix: str = "") -> Iterator[tuple[str, str]]:
+    """``(dotted name, value as text)`` of every leaf; ``1e-4``, ``0.0001`` and ``"1e-4"`` give the same text."""
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if name in ignore:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, ignore, f"{name}.")
+        else:
+            yield name, as_text(value)
+
+
+def as_text(value: Any) -> str:
+    """A value as text: the same for all ways to write the same number."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_text, value)) + "]"
+    try:
+        return f"{float(value):.12g}"
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
+
+
+def telling_apart(keys: Sequence[tuple[tuple[str, str], ...]], first: Iterable[str] = ()) -> set[str]:
+    """Few names whose values suffice to tell all ``keys`` apart: greedily, those of ``first`` and readable ones before others.
+
+    Args:
+        keys: ``(name, value)`` pairs, the same names in each.
+        first: names that a reader knows, such as those that were typed.
+    """
+    known = set(first)
+    names = {name for key in keys for name, _ in key}
+    order = sorted(names, key=lambda name: (name not in known, "_target_" in name, name.count("."), len(name), name))
+    chosen: set[str] = set()
+
+    def parts(candidates: set[str]) -> int:
+        return len({tuple(pair for pair in key if pair[0] in candidates) for key in keys})
+
+    while parts(chosen) < parts(names):
+        chosen.add(max(order, key=lambda name: parts({*chosen, name})))
+    return chosen

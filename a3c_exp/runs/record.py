@@ -1,0 +1,288 @@
+"""``run.json``: which code, versions, machine, seed and command made a run, and how it ended."""
+
+import contextlib
+import json
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from a3c_exp.runs.log_records import Status
+from a3c_exp.system.errors import RunDirectoryError
+
+_PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "optuna", "wandb")
+_LONGEST_DIFF = 5_000_000
+
+
+class RunRecord:
+    """The record of one run directory, rewritten atomically at every change.
+
+    Args:
+        directory: the run directory.
+        content: what stands in it.
+    """
+
+    def __init__(self, directory: Path, content: dict[str, Any]) -> None:
+        self.directory = directory
+        self.content = content
+        self._began = time.monotonic()
+
+    @classmethod
+    def claim(cls, directory: Path, **fields: Any) -> "RunRecord":
+        """Take a directory for a new run; exactly one process can.
+
+        Raises:
+            RunDirectoryError: it already holds a run.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        created = now()
+        content = {
+            "format": 1,
+            "status": "running",
+            "reason": None,
+            **fields,
+            **here(),
+            "timings": {"created": created, "started": None, "first_env_step": None, "ended": None, "seconds": None},
+            "sessions": [{"started": created, "ended": None, "status": "running", "command": command(), "from_env_step": 0}],
+        }
+        try:
+            with (directory / "run.json").open("x") as file:
+                json.dump(content, file, indent=2)
+        except FileExistsError:
+            raise RunDirectoryError(
+                f"{directory} already holds a run. Go on with it (resume={directory}) or choose another hydra.run.dir"
+            ) from None
+        record = cls(directory, content)
+        record._keep_diff()
+        return record
+
+    @classmethod
+    def reopen(cls, directory: Path, from_env_step: int) -> "RunRecord":
+        """Begin another session of a run that has stopped.
+
+        Raises:
+            RunDirectoryError: there is no run, or it is still running.
+        """
+        content = load(directory)
+        if is_alive(content):
+            raise RunDirectoryError(f"{directory} is still running as process {content['pid']}; stop that first (Ctrl-C)")
+        content.update(status="running", reason=None, **here())
+        content["sessions"].append(
+            {
+                "started": now(),
+                "ended": None,
+                "status": "running",
+                "command": command(),
+                "from_env_step": from_env_step,
+            }
+        )
+        record = cls(directory, content)
+        record._keep_diff()
+        record._write()
+        return record
+
+    def mark(self, timing: str) -> None:
+        """Note the time of ``started`` or ``first_env_step``, the first time it happens."""
+        if self.content["timings"][timing] is None:
+            self.content["timings"][timing] = now()
+            self._write()
+
+    def close(self, status: Status, reason: str | None) -> None:
+        """Say how the run ended."""
+        ended = now()
+        timings = self.content["timings"]
+        timings["ended"] = ended
+        timings["seconds"] = (timings["seconds"] or 0.0) + time.monotonic() - self._began
+        self.content["sessions"][-1].update(ended=ended, status=status)
+        self.content.update(status=status, reason=reason)
+        self._write()
+
+    def _write(self) -> None:
+        write_json(self.directory / "run.json", self.content)
+
+    def _keep_diff(self) -> None:
+        difference = _git("diff", "HEAD")
+        if difference:
+            number = len(self.content["sessions"])
+            name = "code.diff" if number == 1 else f"code.{number}.diff"
+            (self.directory / name).write_text(difference[:_LONGEST_DIFF])
+
+
+def load(directory: Path) -> dict[str, Any]:
+    """The content of a directory's run.json.
+
+    Raises:
+        RunDirectoryError: there is none, or it cannot be read.
+    """
+    path = directory / "run.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise RunDirectoryError(f"{directory} is no run directory: it holds no run.json") from None
+    except ValueError as error:
+        raise RunDirectoryError(f"{path} cannot be read: {error}") from None
+    return content
+
+
+def close_for(directory: Path, pid: int, status: Status, reason: str) -> None:
+    """Say how a run ended, and its seeds' runs, in place of its process, which died without a word of its own.
+
+    Args:
+        pid: of that process: a record that is another's, or that says how it ended, stays as it is.
+    """
+    with contextlib.suppress(OSError, RunDirectoryError):
+        content = load(directory)
+        for seed in content.get("seeds") or ():
+            close_for(directory / seed, pid, status, reason)
+        if content["status"] != "running" or content["pid"] != pid:
+            return
+        record = RunRecord(directory, content)
+        began = datetime.fromisoformat(content["sessions"][-1]["started"])
+        record._began -= (datetime.now(began.tzinfo) - began).total_seconds()
+        record.close(status, reason)
+        if not (directory / "summary.json").exists():
+            write_json(directory / "summary.json", {"status": status, "reason": reason})
+
+
+def is_alive(content: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote this record still runs on this machine."""
+    if content.get("status") != "running" or content.get("host") != socket.gethostname():
+        return False
+    pid = content.get("pid")
+    if not isinstance(pid, int) or pid == os.getpid():
+        return False
+    return is_process(pid, content.get("pid_started"))
+
+
+def command() -> str:
+    """The command line as the person typed it."""
+    program, *arguments = typed()
+    name = "python -m a3c_exp" if Path(program).name == "__main__.py" else Path(program).name
+    return " ".join([name, *(shlex.quote(argument) for argument in arguments)])
+
+
+def typed() -> list[str]:
+    """The program and its arguments as the person typed them."""
+    return list(_typed or sys.argv)
+
+
+def remember_command(argv: Sequence[str]) -> None:
+    """Keep what was typed, before directories are added to it for Hydra."""
+    _typed[:] = argv
+
+
+_typed: list[str] = []
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a file by ``content`` at once, so that readers never see half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("w") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def here() -> dict[str, Any]:
+    """Which process, code, versions and machine this is."""
+    return {
+        "pid": os.getpid(),
+        "pid_started": process_start(os.getpid()),
+        "host": socket.gethostname(),
+        "git": own_commit(),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "machine": {
+            "system": f"{platform.system()} {platform.release()}",
+            "cpu": _cpu(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_gib": _memory(),
+        },
+    }
+
+
+def now() -> str:
+    """The time in ISO 8601, with the zone."""
+    seconds = time.time()
+    local = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+    return f"{local}.{int(seconds % 1 * 1e6):06d}" + time.strftime("%z")
+
+
+def own_commit() -> dict[str, Any] | None:
+    """The commit of the code that runs and whether it was changed since; ``None`` where it lies in no repository of its own."""
+    commit = _git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))} if commit else None
+
+
+def _git(*arguments: str) -> str | None:
+    """Git's answer about the code that runs, or ``None`` where it lies in no repository of its own."""
+    package = Path(__file__).parents[1]
+    if not (package.parent / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", *arguments],
+            cwd=package.parent,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def is_process(pid: int, started: object) -> bool:
+    """Whether a process of this number is there, and is the one that ``process_start`` said ``started`` of; ``None``: any."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # there is one; it is someone else's
+    return started in (None, process_start(pid))
+
+
+def process_start(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot: tells it from a later one with the same number."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError):
+        return None

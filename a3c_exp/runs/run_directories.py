@@ -1,0 +1,49 @@
+"""Names of run directories: made exclusively, short enough for any disk, never used twice."""
+
+import hashlib
+import time
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from a3c_exp.system.errors import ConfigError
+
+_LONGEST = 120
+"""Characters of a folder's name; most systems allow 255 bytes, and tools add suffixes."""
+
+
+def reserve(name: str, root: Path = Path("outputs")) -> Path:
+    """Make ``<root>/<date>/<time>_<name>``, with ``-2``, ``-3`` ... behind it if someone else just made that one."""
+    day = root / time.strftime("%Y-%m-%d")
+    day.mkdir(parents=True, exist_ok=True)
+    base = f"{time.strftime('%H-%M-%S')}_{name}"
+    for number in range(1, 10_000):
+        directory = day / (base if number == 1 else f"{base}-{number}")
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue
+        return directory
+    raise ConfigError(f"{day} already holds ten thousand runs of this second")
+
+
+def short_name(overrides: str) -> str:
+    """A folder's name for a job's overrides: as they are if short, else cut and ended by a hash of the whole.
+
+    >>> short_name("workers=4")
+    'workers=4'
+    >>> len(short_name("a" * 500))
+    120
+    """
+    name = overrides.replace("/", "_") or "defaults"
+    if len(name.encode()) <= _LONGEST:
+        return name
+    mark = hashlib.sha256(overrides.encode()).hexdigest()[:10]
+    return name.encode()[: _LONGEST - 11].decode(errors="ignore") + "~" + mark
+
+
+def register_resolvers() -> None:
+    """Teach OmegaConf the names that conf/config.yaml uses for directories."""
+    OmegaConf.register_new_resolver("short_name", short_name, replace=True)
+    # Only a placeholder, for `--cfg hydra`: the command line reserves the real folder once everything is checked.
+    OmegaConf.register_new_resolver("unique_dir", lambda name: f"outputs/DATE/TIME_{name}", replace=True)

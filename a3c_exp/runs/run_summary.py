@@ -1,0 +1,184 @@
+"""A run directory at a glance: what a list of a thousand runs can say of each. Read only when asked. No numpy here."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from a3c_exp.runs.config_values import MISSING, filled_in, flatten, parse_config, select
+from a3c_exp.runs.discovery import find_records
+from a3c_exp.runs.log_records import Json
+from a3c_exp.runs.status import RunStatus, status_of
+from a3c_exp.runs.tolerant_io import mapping, number, parse_object, read_json_object, read_text, strings
+
+FACTS = ("path", "name", "group", "status", "reason", "command", "host", "commit", "dirty", "created", "ended", "seconds")
+RESULTS = (
+    "episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return", "evaluation",
+    "evaluation_low", "evaluation_high", "evaluation_step", "best", "best_step", "policy_lag", "policy_lag_max",
+)  # fmt: skip
+"""Results by name. ``evaluation`` is the mean return of the last evaluation, ``best`` the highest of all."""
+
+_EVALUATION = {"": "mean", "_low": "ci_low", "_high": "ci_high", "_step": "env_step"}
+_CHOICES = re.compile(r"^    choices:\n((?:      \S.*\n)*)", re.MULTILINE)
+_TAIL = 16_384  # bytes: the last lines of a file, however long it is
+
+
+class Entry:
+    """One run directory, of which only that is read which is asked for.
+
+    Args:
+        path: the directory.
+        record: the text of its ``run.json``, if it is known already; a run that is read while it writes stays as it was then.
+    """
+
+    def __init__(self, path: Path, record: str | None = None) -> None:
+        self.path = path
+        self.problems: list[str] = []
+        self._record = record
+
+    @cached_property
+    def run_json(self) -> Json:
+        """``run.json``; empty if it cannot be read."""
+        known = parse_object(self._record) if self._record else None
+        return known or read_json_object(self.path / "run.json", self.problems) or {}
+
+    @cached_property
+    def status(self) -> RunStatus:
+        """As in ``Run``."""
+        return status_of(self.path, self.run_json, self.problems)
+
+    @cached_property
+    def summary(self) -> Json:
+        """``summary.json``; empty without one, or if it is an earlier session's."""
+        if self.status in ("running", "killed"):
+            return {}
+        return read_json_object(self.path / "summary.json", self.problems, required=False) or {}
+
+    @cached_property
+    def config(self) -> Json:
+        """``.hydra/config.yaml`` as written; empty if it cannot be read."""
+        text = read_text(self.path / ".hydra" / "config.yaml", self.problems)
+        return mapping(parse_config(text)) if text else {}
+
+    @cached_property
+    def overrides(self) -> tuple[str, ...]:
+        """What was typed."""
+        return strings(self.run_json.get("overrides"))
+
+    @cached_property
+    def name(self) -> str:
+        """As in ``run.json``, else the folder's."""
+        return str(self.run_json.get("name") or self.path.resolve().name)
+
+    @property
+    def seed(self) -> Any:
+        """As the configuration has it, else ``run.json``; ``MISSING`` without one."""
+        return self.run_json.get("seed", self.config.get("seed", MISSING))
+
+    def value(self, key: str) -> Any:
+        """What ``key`` is in this run, ``MISSING`` if nothing; ``None`` where it says so.
+
+        ``key`` is one of ``FACTS`` or ``RESULTS``, a key of the configuration, the name of a config group (then the option
+        that was chosen), a dotted key of ``run.json`` or ``summary.json``, in this order.
+        """
+        if key in FACTS:
+            return self._fact(key)
+        if key in RESULTS:
+            found = self.result(key)
+            return MISSING if math.isnan(found) else found
+        if key == "seed":
+            return self.seed
+        value = filled_in(self.config, key, select(self.config, key))
+        if isinstance(value, Mapping):
+            return self._option(key, value)
+        for source in (self.run_json, self.summary):
+            if value is MISSING:
+                value = select(source, key)
+        return value
+
+    def result(self, key: str) -> float:
+        """One of ``RESULTS``; NaN where the run does not say. A run without a summary says it in its last lines."""
+        for name, prefix in (("evaluation", "evaluation"), ("best_evaluation", "best")):
+            if key.removeprefix(prefix) in _EVALUATION and key.startswith(prefix):
+                field = _EVALUATION[key.removeprefix(prefix)]
+                return number(mapping(self._ended.get(name)).get(field))
+        if key.startswith("policy_lag"):
+            lag = mapping(self._ended.get("policy_lag"))
+            return number(lag.get("max" if key == "policy_lag_max" else "mean"))
+        return number(self._ended.get(key))
+
+    def leaves(self) -> Iterator[tuple[str, str]]:
+        """``(dotted name, value as text)`` of every configuration value, references filled in."""
+        for name, text in flatten(self.config):
+            yield from flatten({name: filled_in(self.config, name, text)}) if text.startswith("${") else ((name, text),)
+
+    @cached_property
+    def _ended(self) -> Json:
+        """The summary, or what stands for it while there is none."""
+        if self.summary or self.status == "unknown":
+            return self.summary
+        lines = {name: last_object(self.path / f"{name}.jsonl") for name in ("episodes", "metrics", "evaluations")}
+        newest = max((lines["episodes"], lines["metrics"]), key=lambda line: number(line.get("env_step", -1)))
+        steps, seconds = number(newest.get("env_step")), number(newest.get("wall_time"))
+        found = {key: lines["metrics"].get(key) for key in ("recent_return",)}
+        found |= {"episodes": lines["episodes"].get("episode"), "moving_average": lines["episodes"].get("moving_average")}
+        found |= {"env_steps": newest.get("env_step"), "updates": newest.get("update"), "wall_time": newest.get("wall_time")}
+        found |= {"steps_per_second": steps / seconds if seconds > 0 else None, "evaluation": lines["evaluations"]}
+        lag = {"mean": lines["metrics"].get("policy_lag_mean"), "max": lines["metrics"].get("policy_lag_max")}
+        return found | {"policy_lag": lag}
+
+    def _fact(self, key: str) -> Any:
+        git, timings = mapping(self.run_json.get("git")), mapping(self.run_json.get("timings"))
+        if key in ("path", "name", "status"):
+            return str(getattr(self, key))
+        if key in ("commit", "dirty"):
+            return git.get(key, MISSING)
+        if key in ("created", "ended", "seconds"):
+            return timings.get(key, timings.get("started", MISSING) if key == "created" else MISSING)
+        return self.run_json.get(key, MISSING)
+
+    def _option(self, group: str, section: Json) -> Any:
+        """Which option of a config group this is: ``pendulum`` of ``env``; ``MISSING`` if that is not known."""
+        said = self.run_json.get(group)
+        if isinstance(said, str):
+            return said
+        if isinstance(section.get("name"), str):
+            return section["name"]
+        return self._choices.get(group, MISSING)
+
+    @cached_property
+    def _choices(self) -> Mapping[str, str]:
+        """What Hydra chose of each group; of a seed that trained with others it stands one folder up."""
+        for folder in (self.path, self.path.resolve().parent):
+            match = _CHOICES.search(read_text(folder / ".hydra" / "hydra.yaml", [], required=False))
+            if match:
+                pairs = (line.strip().partition(": ") for line in match[1].splitlines())
+                return {name: value for name, _, value in pairs}
+        return {}
+
+
+def find_entries(paths: Iterable[Path | str]) -> list[Entry]:
+    """An entry for each of ``find_runs``, in the same order. Raises RunDirectoryError as that does."""
+    return [Entry(path, record) for path, record in find_records(paths)]
+
+
+def last_object(path: Path) -> Json:
+    """The last whole line of a ``.jsonl`` file, a half-written one behind it left out; empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return {}
+    for line in reversed(lines if size <= _TAIL else lines[1:]):
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}

@@ -1,0 +1,76 @@
+"""How a run stands: what it says of itself, and whether the process that said so is still there. No numpy here."""
+
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+from a3c_exp.runs.log_records import Json, Status
+from a3c_exp.runs.tolerant_io import mapping
+
+RunStatus = Status | Literal["killed", "unknown"]
+STATUSES: tuple[RunStatus, ...] = ("finished", "running", "interrupted", "pruned", "failed", "killed", "unknown")
+
+_SILENT_AFTER = 3600.0  # seconds without a write after which a run that says `running` is doubted
+_LIVE_FILES = ("episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run.json")
+
+
+def status_of(path: Path, run_json: Json, problems: list[str]) -> RunStatus:
+    """The status of the run at ``path`` that wrote ``run_json``; doubts about it go to ``problems``.
+
+    ``killed`` says that it calls itself running but its process, on this machine, is gone (or another one has its number
+    now); ``unknown`` that it says nothing that can be read. Of other machines only the age of the files is known.
+    """
+    said = run_json.get("status")
+    if said in ("finished", "interrupted", "pruned", "failed"):
+        status: RunStatus = said
+        return status
+    if said != "running":
+        if run_json:
+            problems.append(f"run.json has no known status: {said!r}")
+        return "unknown"
+    import socket  # of most lists no run asks for it, and it takes as long as twenty runs
+
+    here = _host(run_json) in (socket.gethostname(), None)
+    pid = run_json.get("pid")
+    if here and isinstance(pid, int) and not _alive(pid, run_json.get("pid_started")):
+        return "killed"
+    silent = time.time() - max((_modified(path / name) for name in _LIVE_FILES), default=0.0)
+    if silent > _SILENT_AFTER:
+        where = "" if here else f" on {_host(run_json)}"
+        problems.append(f"says it is running{where}, but wrote nothing for {silent / 3600:.1f} h: was it killed?")
+    return "running"
+
+
+def _host(run_json: Json) -> str | None:
+    host = run_json.get("host") or mapping(run_json.get("machine")).get("host")
+    return str(host) if host else None
+
+
+def _alive(pid: int, started: object) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        pass  # there is such a process; it is someone else's
+    except (OSError, OverflowError):
+        return False
+    state, begun = _process(pid)
+    return state != "Z" and (started is None or begun is None or started == begun)
+
+
+def _process(pid: int) -> tuple[str | None, str | None]:
+    """Its state, and when it started in clock ticks since boot, where the system tells."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0], fields[19]
+    except (OSError, IndexError):
+        return None, None
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,134 @@
+"""A study as it is kept: which words stand in it beside Optuna's own, and how its storage is opened.
+
+Whoever tunes writes them, whoever reports reads them. Optuna is imported only when a storage is opened.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from a3c_exp.system.errors import ConfigError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+STUDY_FILE = "study.json"
+JOURNAL_FILE = "study.journal"
+BEST_FOLDER = "best"
+AS_COMMAND = "As one command: "
+"""What stands before the command in the best configuration's file."""
+
+CONTRACT = "a3c_exp"
+"""User attribute of a study: what all its trials have in common."""
+
+SEEDS, SPREAD, REASON, COMMAND, DIRECTORY = "seeds", "spread", "reason", "command", "directory"
+"""User attributes of a trial: each seed's values, their standard deviation, why it failed or was pruned, command, folder."""
+
+RETRY_OF, TRY_AGAIN = "retry_of", "try_again"
+"""User attributes of a trial: the number of the one that it repeats; that it died of no fault of its own."""
+
+LEASE = "a3c_exp:lease"
+"""System attribute of a running trial: who works on it, and a number that changes as long as someone does."""
+
+_CONNECT_SECONDS = 10
+_LOCK_SECONDS = 15
+_URL = re.compile(r"^(\w+(?:\+\w+)?)://")
+
+
+def without_password(storage: str) -> str:
+    """A storage's address as it may be shown.
+
+    >>> without_password("postgresql://me:secret@host/db")
+    'postgresql://me:***@host/db'
+    """
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", storage)
+
+
+def journal_path(storage: str | None, directory: Path) -> Path | None:
+    """The journal file that a study is kept in; ``None`` if it is kept in a database."""
+    if storage is None:
+        return directory / JOURNAL_FILE
+    return Path(storage.removeprefix("journal:")) if storage.startswith("journal:") else None
+
+
+def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
+    """Open a study's storage.
+
+    Args:
+        storage: ``None`` for a journal file in the study's directory, ``journal:FILE``, or an SQLAlchemy URL.
+        directory: of the study.
+
+    Raises:
+        ConfigError: it cannot be reached, or is none.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path = journal_path(storage, directory)
+    if path is not None:
+        return _journal(path)
+    assert storage is not None
+    match = _URL.match(storage)
+    shown = f"hydra.sweeper.storage={without_password(storage)}"
+    if match is None:
+        raise ConfigError(
+            f"{shown} is no storage. It is null (a journal file in the study's directory), journal:FILE, or a database's URL "
+            "such as sqlite:///study.db or postgresql://user:password@host/name"
+        )
+    kind = match.group(1).partition("+")[0]
+    timeouts: dict[str, dict[str, Any]] = {
+        "sqlite": {"timeout": 60},
+        "postgresql": {"connect_timeout": _CONNECT_SECONDS},
+        "mysql": {"connect_timeout": _CONNECT_SECONDS},
+    }
+    try:
+        return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": timeouts.get(kind, {})})
+    except ImportError as error:
+        cause = error.__cause__ or error
+        missing = getattr(cause, "name", None) or "psycopg"
+        package = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}.get(
+            missing, missing
+        )
+        raise ConfigError(f"{shown} needs a driver that is not installed: {cause}. Try pip install {package}") from None
+    except Exception as error:  # every database has its own
+        cause = error.__cause__ or error
+        raise ConfigError(f"{shown} cannot be reached: {_first_line(cause)}") from None
+
+
+def _journal(path: Path) -> "BaseStorage":
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+    class MendingLock(JournalFileSymlinkLock):
+        """Whoever may write first takes away half a line that a killed writer left: the next one would make it unreadable."""
+
+        def acquire(self) -> bool:
+            taken = super().acquire()
+            _cut_half_line(path)
+            return taken
+
+    try:
+        backend = JournalFileBackend(str(path), MendingLock(str(path.absolute()), grace_period=_LOCK_SECONDS))
+        return JournalStorage(backend)
+    except OSError as error:
+        raise ConfigError(f"the study's journal {path} cannot be opened: {error.strerror or error}") from None
+    except Exception as error:  # whatever reading a file of another kind raises
+        raise ConfigError(f"{path} is no study's journal: {_first_line(error)}") from None
+
+
+def _cut_half_line(path: Path) -> None:
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return
+        file.seek(size - 1)
+        if file.read(1) == b"\n":
+            return
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,162 @@
+"""From a policy's action to what a gymnasium task takes, and from what it observes to what a network takes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import Space
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from numpy.typing import NDArray
+
+from a3c_exp.spaces.flatten import leaves, size
+
+Decode = Callable[[NDArray[Any]], Sequence[Any] | NDArray[Any]]
+"""Actions of K policies ``[K, ...]``, to what each of K environments is stepped with."""
+
+Encode = Callable[[Any, NDArray[np.float32]], None]
+"""Writes one observation into a float32 array of the encoded shape."""
+
+
+def action_decoder(space: Space[Any]) -> Decode:
+    """How actions become elements of ``space``; what is sampled beyond a Box is clipped here, and in no other place.
+
+    Discrete actions count from the space's ``start``. A Box of whole numbers takes the nearest one. The vector of a Tuple or
+    Dict is taken apart in the order of ``core.spaces.leaves``. The array that comes in is never written to.
+    """
+    if not isinstance(space, Tuple | Dict):
+        decode = _leaf_decoder(space)
+        if isinstance(space, Box) and space.shape == ():  # a row of such an array is a number, and a Box holds arrays
+            return lambda action: [np.asarray(one) for one in decode(action)]
+        return decode
+
+    parts: list[tuple[slice, Callable[[NDArray[Any]], NDArray[Any]]]] = []
+    begin = 0
+    for _, leaf in leaves(space):
+        end = begin + size(leaf)
+        parts.append((slice(begin, end), _leaf_decoder(leaf)))
+        begin = end
+
+    def decode_parts(action: NDArray[Any]) -> list[Any]:
+        columns = [decode(action[:, place]) for place, decode in parts]
+        return [_nested(space, iter([column[k, ...] for column in columns])) for k in range(len(action))]
+
+    return decode_parts
+
+
+def _nested(space: Space[Any], values: Iterator[Any]) -> Any:
+    if isinstance(space, Tuple):
+        return tuple(_nested(one, values) for one in space.spaces)
+    if isinstance(space, Dict):
+        return {key: _nested(one, values) for key, one in space.spaces.items()}
+    value = next(values)
+    return value[()] if isinstance(space, Discrete) else value
+
+
+def _leaf_decoder(space: Space[Any]) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """``[K, ...]`` of a simple space's numbers to ``[K, *space.shape]`` of the space's own kind."""
+    assert space.shape is not None, space
+    shape, dtype = space.shape, space.dtype
+    if isinstance(space, Box):
+        low, high = space.low, space.high
+        whole = dtype is not None and dtype.kind in "iub"
+
+        def decode_box(action: NDArray[Any]) -> NDArray[Any]:
+            clipped: NDArray[Any] = np.minimum(np.maximum(action.reshape(-1, *shape), low), high)
+            return np.rint(clipped).astype(dtype) if whole else clipped.astype(dtype, copy=False)
+
+        return decode_box
+    if isinstance(space, MultiBinary):
+        return lambda action: action.reshape(-1, *shape).astype(dtype)
+    assert isinstance(space, Discrete | MultiDiscrete), space
+    start = np.asarray(space.start, np.int64)
+    if not start.any():
+        return lambda action: action.reshape(-1, *shape).astype(dtype, copy=False)
+    return lambda action: (action.reshape(-1, *shape).astype(np.int64, copy=False) + start).astype(dtype, copy=False)
+
+
+def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
+    """The float32 Box that a network sees instead of ``space``, and how an observation is written into it.
+
+    A Box keeps its shape, and needs no function at all (``None``: numpy converts as it assigns), but for bytes: a uint8 Box
+    from 0 to 255, which is what images are, is divided by 255. Discrete and MultiDiscrete become one-hot vectors, MultiBinary a
+    vector of 0 and 1. A Tuple or Dict becomes one vector of all its parts, in the order of ``core.spaces.leaves``.
+    """
+    if isinstance(space, Box):
+        if _is_bytes(space):
+            return Box(0.0, 1.0, space.shape, np.float32), _write_bytes
+        return (space if space.dtype == np.float32 else _float_box(space.low, space.high)), None
+
+    low, high = [], []
+    parts: list[tuple[tuple[Any, ...], slice, Encode]] = []
+    begin = 0
+    for keys, leaf in _places(space):
+        encoded, encode = _leaf_encoder(leaf)
+        low.append(encoded.low.reshape(-1))
+        high.append(encoded.high.reshape(-1))
+        end = begin + low[-1].size
+        parts.append((keys, slice(begin, end), encode))
+        begin = end
+    box = _float_box(np.concatenate(low), np.concatenate(high))
+    if not isinstance(space, Tuple | Dict):
+        return box, parts[0][2]
+
+    def encode_parts(observed: Any, out: NDArray[np.float32]) -> None:
+        for keys, place, encode in parts:
+            value = observed
+            for key in keys:
+                value = value[key]
+            encode(value, out[place])
+
+    return box, encode_parts
+
+
+def _places(space: Space[Any], keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Space[Any]]]:
+    """Every leaf with the keys that lead to its value in an observation."""
+    if isinstance(space, Dict):
+        for key, one in space.spaces.items():
+            yield from _places(one, (*keys, key))
+    elif isinstance(space, Tuple):
+        for place, one in enumerate(space.spaces):
+            yield from _places(one, (*keys, place))
+    else:
+        yield keys, space
+
+
+def _leaf_encoder(space: Space[Any]) -> tuple[Box, Encode]:
+    """The vector that stands for a simple space, and how a value is written into it."""
+    if isinstance(space, Box):
+        box, encode = observation_encoder(space)
+        return box, _write_bytes_flat if encode is not None else _write_flat
+    if isinstance(space, MultiBinary):
+        return Box(0.0, 1.0, (size(space),), np.float32), _write_flat
+    assert isinstance(space, Discrete | MultiDiscrete), space
+    counts = np.atleast_1d(space.n if isinstance(space, Discrete) else space.nvec).reshape(-1).astype(np.int64)
+    # The i-th choice's ones begin where those of the choices before it end.
+    places = np.cumsum(counts) - counts - np.asarray(space.start, np.int64).reshape(-1)
+
+    def write_one_hot(value: Any, out: NDArray[np.float32]) -> None:
+        out.fill(0.0)
+        out[places + np.asarray(value, np.int64).reshape(-1)] = 1.0
+
+    return Box(0.0, 1.0, (int(counts.sum()),), np.float32), write_one_hot
+
+
+def _write_flat(value: Any, out: NDArray[np.float32]) -> None:
+    out[:] = np.asarray(value).reshape(-1)
+
+
+def _write_bytes(value: Any, out: NDArray[np.float32]) -> None:
+    np.divide(value, np.float32(255), out=out)
+
+
+def _write_bytes_flat(value: Any, out: NDArray[np.float32]) -> None:
+    np.divide(np.asarray(value).reshape(-1), np.float32(255), out=out)
+
+
+def _is_bytes(space: Box) -> bool:
+    return space.dtype == np.uint8 and bool((space.low == 0).all() and (space.high == 255).all())
+
+
+def _float_box(low: NDArray[Any], high: NDArray[Any]) -> Box:
+    with np.errstate(over="ignore"):  # the largest double is no bound in single precision
+        return Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Estimates, intervals and tests; used by training, evaluation and the report."""

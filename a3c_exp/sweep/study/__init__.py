@@ -1,0 +1,1 @@
+"""An Optuna study: its search space, its plan, its directory, its live table."""

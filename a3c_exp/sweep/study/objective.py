@@ -1,0 +1,78 @@
+"""What a study tries to make large or small: a quantity of the run's summary."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from a3c_exp.config.schema import nearest
+from a3c_exp.runs.log_records import Evaluation
+from a3c_exp.system.errors import ConfigError, NonFiniteError
+
+_COUNTS = ("episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return")
+_OF_EVALUATION = tuple(field.name for field in fields(Evaluation) if field.name not in ("deterministic", "returns", "best"))
+NAMES = (
+    *(f"evaluation.{name}" for name in _OF_EVALUATION),
+    *(f"best_evaluation.{name}" for name in _OF_EVALUATION),
+    *_COUNTS,
+    "policy_lag.mean",
+    "policy_lag.max",
+)
+"""Every quantity that each run's summary has; ``parallelism.<figure>`` are those of one kind of parallelism."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One quantity and where it should go.
+
+    Attributes:
+        name: dotted, as in ``summary.json``.
+        direction: ``maximize`` or ``minimize``.
+    """
+
+    name: str
+    direction: str
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("maximize", "minimize"):
+            raise ConfigError(f"hydra.sweeper.direction is {self.direction!r}, but it is maximize or minimize")
+        if self.name not in NAMES and not self.name.startswith("parallelism."):
+            guess = nearest(self.name, list(NAMES))
+            hint = f"Did you mean {guess}?" if guess else f"There are {', '.join(NAMES)}"
+            raise ConfigError(f"hydra.sweeper.objective is {self.name}, which no run's summary has. {hint}")
+
+    def of(self, summary: Mapping[str, Any]) -> float:
+        """Its value in a finished run's summary.
+
+        Raises:
+            ConfigError: the summary does not have it.
+            NonFiniteError: it is not a finite number.
+        """
+        value: Any = summary
+        for part in self.name.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ConfigError(f"the run's summary has no number {self.name}, which hydra.sweeper.objective asks for")
+        if not math.isfinite(value):
+            raise NonFiniteError(f"{self.name} is {value}, so this trial has no value")
+        return float(value)
+
+    @property
+    def seen_while_training(self) -> bool:
+        """Whether an evaluation in the middle of a run tells how it stands, so that the run can be pruned."""
+        return self.name.partition(".")[0] in ("evaluation", "best_evaluation")
+
+    def at(self, evaluation: Evaluation, before: float | None) -> float:
+        """Its value at an evaluation in the middle of a run.
+
+        Args:
+            evaluation: the newest.
+            before: what this said of the one before; what is best so far stays so.
+        """
+        value = float(getattr(evaluation, self.name.partition(".")[2]))
+        if self.name.startswith("best_") and not evaluation.best and before is not None:
+            return before
+        return value
+
+    def better(self, value: float, than: float) -> bool:
+        return value > than if self.direction == "maximize" else value < than

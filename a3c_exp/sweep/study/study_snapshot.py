@@ -1,0 +1,153 @@
+"""A study at one moment, in figures and in words."""
+
+import datetime
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from a3c_exp.loggers.progress import clock, figure
+from a3c_exp.runs.study_storage import REASON, RETRY_OF, SPREAD
+from a3c_exp.sweep.study.objective import Objective
+from a3c_exp.sweep.trials.trial_queue import counted
+
+WORDS = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
+         TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study at one moment.
+
+    Attributes:
+        name: of the study.
+        objectives: what it tries to make large or small.
+        total: trials in all.
+        n_jobs: trials side by side, in this session.
+        trials: all there are, by number.
+        before: numbers of those that had ended when this session began.
+    """
+
+    name: str
+    objectives: Sequence[Objective]
+    total: int
+    n_jobs: int
+    trials: Sequence[FrozenTrial]
+    before: Set[int]
+
+    @property
+    def ended(self) -> list[FrozenTrial]:
+        """Trials that are over, those that are tried again left out; the one that ended last comes last."""
+        repeated = {trial.user_attrs.get(RETRY_OF) for trial in self.trials}
+        over = [trial for trial in self.trials if trial.state.is_finished() and trial.number not in repeated]
+        return sorted(over, key=lambda trial: (trial.datetime_complete or datetime.datetime.min, trial.number))
+
+    @property
+    def running(self) -> list[FrozenTrial]:
+        return [trial for trial in self.trials if trial.state is TrialState.RUNNING]
+
+    @property
+    def best(self) -> list[FrozenTrial]:
+        """The best complete trial; of several objectives, all trials that none beats in everything. Empty without any."""
+        complete = [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
+        if len(self.objectives) == 1 and complete:
+            way = -1 if self.objectives[0].direction == "minimize" else 1
+            return [max(complete, key=lambda trial: way * (trial.value or 0.0))]
+        return [trial for trial in complete if not any(self._dominates(other, trial) for other in complete)]
+
+    @property
+    def left(self) -> float | None:
+        """Seconds, judged by how long this session's trials took; ``None`` before any has ended."""
+        lengths = [_seconds(trial) for trial in self.ended if trial.number not in self.before]
+        if not lengths:
+            return None
+        mean = sum(lengths) / len(lengths)
+        to_come = max(0, self.total - counted(self.trials))
+        waiting = sum(trial.state is TrialState.WAITING for trial in self.trials)
+        under_way = sum(max(0.0, mean - _seconds(trial)) for trial in self.running)
+        return (mean * (to_come + waiting) + under_way) / self.n_jobs
+
+    def counts(self) -> str:
+        """``12 of 60 trials: 7 complete, 4 pruned, 1 failed; 2 running``"""
+        ended = self.ended
+        states = [
+            f"{sum(trial.state is state for trial in ended)} {WORDS[state]}"
+            for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+            if any(trial.state is state for trial in ended)
+        ]
+        text = f"{len(ended)} of {self.total} trials" + (f": {', '.join(states)}" if states else "")
+        return text + (f"; {len(self.running)} running" if self.running else "")
+
+    def _dominates(self, one: FrozenTrial, other: FrozenTrial) -> bool:
+        pairs = list(zip(self.objectives, one.values, other.values, strict=True))
+        return all(a == b or objective.better(a, b) for objective, a, b in pairs) and any(a != b for _, a, b in pairs)
+
+
+def value_of(trial: FrozenTrial) -> str:
+    """A trial's value with its spread over seeds; of a running or pruned one the last that was reported."""
+    spread = trial.user_attrs.get(SPREAD) or []
+    if trial.state is TrialState.COMPLETE:
+        figures = [figure(value) for value in trial.values]
+        return ", ".join(
+            f"{text} ± {_rounded(spread[index])}" if index < len(spread) and spread[index] else text
+            for index, text in enumerate(figures)
+        )
+    if trial.intermediate_values:
+        return figure(trial.intermediate_values[max(trial.intermediate_values)])
+    return "-"
+
+
+def params_of(trial: FrozenTrial) -> str:
+    """``gamma=0.93 n_step=10``"""
+    return " ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
+
+
+def elapsed(trial: FrozenTrial) -> str:
+    """``0:01:31``"""
+    return clock(_seconds(trial))
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    return str(trial.user_attrs.get(REASON, ""))
+
+
+def ended_line(view: StudyView, trial: FrozenTrial) -> str:
+    """A line for a trial that has just ended."""
+    parts = [f"trial {trial.number} {WORDS[trial.state]}: "]
+    if trial.state is TrialState.FAIL:
+        parts.append(reason_of(trial) or "no reason known")
+    else:
+        parts.append(f"{value_of(trial)} in {elapsed(trial)}, {params_of(trial)}")
+    return "".join(parts)
+
+
+def state_line(view: StudyView) -> str:
+    """A line for the study as it stands."""
+    parts = [view.counts()]
+    if (best := view.best) and len(view.objectives) == 1:
+        parts.append(f"best {value_of(best[0])} (trial {best[0].number})")
+    elif best:
+        parts.append(f"{len(best)} that none beats in everything")
+    if (left := view.left) is not None and (view.running or left > 0):
+        parts.append(f"{clock(left)} left")
+    return " | ".join(parts)
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    if trial.datetime_start is None:
+        return 0.0
+    return ((trial.datetime_complete or datetime.datetime.now()) - trial.datetime_start).total_seconds()
+
+
+def _rounded(spread: float) -> str:
+    return f"{spread:,.0f}" if spread >= 10 else f"{spread:.2g}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def params_by_name(trials: Sequence[FrozenTrial]) -> Mapping[str, None]:
+    """The names of all parameters, in the order in which they come."""
+    return dict.fromkeys(name for trial in trials for name in trial.params)

@@ -1,0 +1,71 @@
+"""What a study sees of a running trial: each evaluation is reported as it comes, and a hopeless run is told to stop."""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+
+from a3c_exp.loggers.base import QuietLogger, RunInfo
+from a3c_exp.loggers.progress import figure
+from a3c_exp.runs.log_records import Evaluation, Json, Status
+from a3c_exp.sweep.study.objective import Objective
+
+
+class TrialJudge(QuietLogger):
+    """Reports a run's evaluations to its trial and asks whether they are worth going on.
+
+    Of several seeds that train side by side it hears the mean. Of seeds that train one after another, each evaluation is
+    reported as the mean with those of the earlier seeds at the same point of their training, so that later seeds only
+    make the figure surer.
+
+    Args:
+        trial: of the study.
+        objective: what is reported; ``None`` reports nothing, as with several objectives.
+        prunes: whether to ask.
+        earlier: what the seeds before had at each evaluation.
+
+    Attributes:
+        verdict: why the run should stop; ``None``: go on.
+        curve: the objective at each evaluation of this run.
+        status, summary: of the run, once it is over.
+    """
+
+    def __init__(
+        self, trial: optuna.Trial, objective: Objective | None, prunes: bool, earlier: Sequence[Sequence[float]] = ()
+    ) -> None:
+        self._trial = trial
+        self._objective = objective
+        self._prunes = prunes
+        self._earlier = earlier
+        self.verdict: str | None = None
+        self.curve: list[float] = []
+        self.status: Status = "running"
+        self.summary: Mapping[str, Any] = {}
+
+    def start(self, run: RunInfo) -> None:
+        self.status = "running"
+
+    def evaluation(self, evaluation: Evaluation) -> None:
+        if self._objective is None:
+            return
+        self.curve.append(self._objective.at(evaluation, self.curve[-1] if self.curve else None))
+        at = len(self.curve) - 1
+        known = [curve[min(at, len(curve) - 1)] for curve in self._earlier if curve]
+        value = sum([*known, self.curve[-1]]) / (len(known) + 1)
+        if not math.isfinite(value):
+            return
+        try:
+            self._trial.report(value, step=sum(map(len, self._earlier)) + at + 1)
+            if self._prunes and self._trial.should_prune():
+                pruner = type(self._trial.study.pruner).__name__
+                self.verdict = f"{pruner} at evaluation {at + 1}: {self._objective.name} is {figure(value)}"
+        except UpdateFinishedTrialError:
+            self.verdict = "another process took this trial for dead and ended it"
+        except Exception as error:  # a storage that is away for a moment is no reason to lose a run
+            print(f"evaluation {at + 1} could not be reported to the study: {error}", file=sys.stderr, flush=True)
+
+    def finish(self, status: Status, summary: Json) -> None:
+        self.status, self.summary = status, summary

@@ -1,0 +1,201 @@
+"""The study's books: which trials there are, which may begin, and how each ended. Exactly as many as were asked for."""
+
+import contextlib
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from omegaconf import DictConfig
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages.journal import JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from a3c_exp.runs.study_storage import COMMAND, DIRECTORY, REASON, RETRY_OF, TRY_AGAIN, open_storage
+from a3c_exp.sweep.study.config import StudySettings
+from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
+from a3c_exp.sweep.study.search_space import Space
+from a3c_exp.sweep.trials.heartbeat import Lease, Watch, leases_of, machine
+from a3c_exp.system.errors import ConfigError
+
+_LOCK_SECONDS = 30
+_TELL_SECONDS = 60.0
+GONE = "its process is gone: killed, or the power went"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this process may run.
+
+    Attributes:
+        number: of the trial.
+        overrides: its own and those that all trials share.
+        lease: to be entered while it runs.
+    """
+
+    number: int
+    overrides: list[str]
+    lease: Lease
+
+
+class Ledger:
+    """One study's trials, shared by every process that works on it.
+
+    Args:
+        study: with its pruner.
+        settings: of the study.
+        directory: of the study; processes take turns by a lock in it.
+    """
+
+    def __init__(self, study: optuna.Study, settings: StudySettings, directory: Path) -> None:
+        self.study = study
+        self._settings = settings
+        self._lock = JournalFileOpenLock(str((directory / "claims").absolute()), grace_period=_LOCK_SECONDS)
+        self._watch = Watch(settings.lease)
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials, by number."""
+        return self.study.get_trials(deepcopy=False)
+
+    def claim(self, space: Space, base: DictConfig) -> Claim | None:
+        """Begin a trial, unless all that were asked for have been begun.
+
+        Args:
+            space: to draw from.
+            base: the configuration that a custom function is shown.
+
+        Raises:
+            ConfigError: a custom function failed.
+        """
+        with self._exclusively():
+            self._settle()
+            trials = self.trials()
+            waiting = any(trial.state is TrialState.WAITING for trial in trials)
+            if not waiting and counted(trials) >= self._settings.n_trials:
+                return None
+            self.study.sampler = make_sampler(self._settings, len(trials))
+            trial = self.study.ask()
+            lease = Lease(self.study._storage, trial._trial_id, "lane", self._settings.lease)
+            lease.__enter__()  # within the lock: nobody may take it for dead before it has begun
+        try:
+            overrides = space.draw(trial, base)
+        except Exception as error:  # a person's own function
+            lease.__exit__()
+            reason = f"custom_search_space failed: {type(error).__name__}: {error}"
+            self.fail(trial.number, reason)
+            raise ConfigError(f"hydra.sweeper.{reason}") from None
+        trial.set_user_attr(COMMAND, shlex.join(["python", "-m", "a3c_exp", *overrides]))
+        trial.set_user_attr(DIRECTORY, f"trial={trial.number}")
+        return Claim(trial.number, overrides, lease)
+
+    def settle(self) -> None:
+        """Mark trials as failed whose process is gone, and see that each is tried again once."""
+        with self._exclusively():
+            self._settle()
+
+    def complete(self, number: int, values: Sequence[float]) -> None:
+        self._tell(number, TrialState.COMPLETE, values)
+
+    def prune(self, number: int, reason: str) -> None:
+        self._note(number, REASON, reason)
+        self._tell(number, TrialState.PRUNED)
+
+    def fail(self, number: int, reason: str, try_again: bool = False) -> None:
+        """Record a failure; nothing, if the trial has ended already.
+
+        Args:
+            number: of the trial.
+            reason: for a person.
+            try_again: it was no fault of the trial's: it is repeated, unless it is a repetition itself.
+        """
+        trial = self.trials()[number]
+        if trial.state.is_finished():
+            return
+        self._note(number, REASON, reason)
+        if try_again and RETRY_OF not in trial.user_attrs:
+            self._note(number, TRY_AGAIN, True)
+        self._tell(number, TrialState.FAIL)
+
+    def held_by(self, pid: int) -> list[FrozenTrial]:
+        """The running trials that a process of this machine has a lease on."""
+        running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
+        return [
+            trial
+            for trial in running
+            if any(lease.get("pid") == pid and lease.get("machine") == machine() for lease in leases_of(trial))
+        ]
+
+    def left(self) -> int:
+        """Trials that were asked for and that nobody has begun."""
+        trials = self.trials()
+        waiting = sum(trial.state is TrialState.WAITING for trial in trials)
+        return max(0, self._settings.n_trials - counted(trials)) + waiting
+
+    def unclear(self) -> bool:
+        """Whether a running trial may yet turn out to be dead, so that it is to be tried again."""
+        running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
+        return any(not self._watch.is_seen_alive(trial) for trial in running)
+
+    def _settle(self) -> None:
+        for trial in self.trials():
+            if trial.state is TrialState.RUNNING and self._watch.is_dead(trial):
+                self.fail(trial.number, GONE, try_again=True)
+        trials = self.trials()
+        repeated = _repeated(trials)
+        for trial in trials:
+            if trial.user_attrs.get(TRY_AGAIN) and trial.state is TrialState.FAIL and trial.number not in repeated:
+                self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
+
+    def _note(self, number: int, key: str, value: object) -> None:
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.study._storage.set_trial_user_attr(self.trials()[number]._trial_id, key, value)
+
+    def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
+        """Tell the storage, for a while if it does not listen: an hour's work is in it."""
+        deadline = time.monotonic() + _TELL_SECONDS
+        while True:
+            try:
+                self.study.tell(number, values, state, skip_if_finished=True)
+                return
+            except UpdateFinishedTrialError:
+                return
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1.0)
+
+    @contextlib.contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        self._lock.acquire()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(RuntimeError):  # someone waited too long and took it away
+                self._lock.release()
+
+
+def open_ledger(settings: StudySettings, directory: Path) -> Ledger:
+    """The books of a study that was begun.
+
+    Raises:
+        ConfigError: its storage cannot be had, or does not know the study.
+    """
+    name = settings.study_name or directory.name
+    storage = open_storage(settings.storage, directory)
+    try:
+        study = optuna.load_study(study_name=name, storage=storage, pruner=make_pruner(settings))
+    except KeyError:
+        raise ConfigError(f"the storage of {directory} knows no study {name}") from None
+    return Ledger(study, settings, directory)
+
+
+def counted(trials: Sequence[FrozenTrial]) -> int:
+    """How many of the trials that were asked for have been begun: one that is tried again counts once."""
+    repeated = _repeated(trials)
+    return sum(trial.number not in repeated for trial in trials)
+
+
+def _repeated(trials: Sequence[FrozenTrial]) -> set[int]:
+    return {trial.user_attrs[RETRY_OF] for trial in trials if RETRY_OF in trial.user_attrs}

@@ -1,0 +1,79 @@
+"""A lane: a process that runs one trial after another, through any of Hydra's launchers, until none is left."""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from a3c_exp.sweep.study.config import read_settings
+from a3c_exp.sweep.study.overrides import TIED, TRIAL
+from a3c_exp.sweep.study.search_space import read_space
+from a3c_exp.sweep.trials.trial_queue import open_ledger
+
+_LOCAL = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
+_BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
+
+def work(config: DictConfig, context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
+    """Run trials until none is left.
+
+    Args:
+        config: composed for the sweep, ``hydra`` included.
+        context, task: for the launcher.
+        arguments: the overrides that were typed, but Hydra's own.
+    """
+    _end_with_the_sweeper()
+    directory = Path(str(config.hydra.sweep.dir))
+    base = config.copy()
+    OmegaConf.set_struct(base, False)
+    base.pop("hydra")
+    settings = read_settings(config.hydra.sweeper, base.seed)
+    space = read_space(settings.params, arguments, settings.custom_search_space, base)
+    ledger = open_ledger(settings, directory)
+    launcher = _launcher(config, context, task)
+    while (claim := ledger.claim(space, base)) is not None:
+        own = [f"hydra.sweep.subdir='trial={claim.number}'", f"++hydra.job.env_set.{TRIAL}='{claim.number}'"]
+        try:
+            (ended,) = launcher.launch([[*claim.overrides, *own]], initial_job_idx=claim.number)
+            reason = _why(ended)
+        except Exception as error:  # how launchers say that a job's process died
+            reason = f"{type(error).__name__}: {error}"
+        finally:
+            claim.lease.__exit__()
+        ledger.fail(claim.number, reason)  # unless the job itself has told how it ended
+
+
+def _launcher(config: DictConfig, context: HydraContext, task: TaskFunction) -> Launcher:
+    """The chosen one, but for ``local``: a lane is a process already, and needs none around it for each trial."""
+    if config.hydra.launcher._target_ == _LOCAL:
+        config = config.copy()
+        with open_dict(config):
+            config.hydra.launcher = {"_target_": _BASIC}
+    return Plugins.instance().instantiate_launcher(config=config, hydra_context=context, task_function=task)
+
+
+def _why(ended: JobReturn) -> str:
+    if ended.status == JobStatus.FAILED:
+        return f"{type(ended._return_value).__name__}: {ended._return_value}"
+    return "its job ended without a word to the study"
+
+
+def _end_with_the_sweeper() -> None:
+    """Whoever started this lane holds the other end of its standard input: with them it ends, leaving a checkpoint."""
+    if TIED not in os.environ:
+        return
+
+    def wait() -> Any:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="sweeper's end", daemon=True).start()

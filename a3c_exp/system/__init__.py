@@ -1,0 +1,1 @@
+"""The operating system and the process: errors, signals, threads, memory, number formats."""

@@ -1,0 +1,191 @@
+"""From a composed configuration to the parts of a run, with every impossible combination refused on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from a3c_exp.algorithm.loss import LossSpec
+from a3c_exp.algorithm.per_worker import Exploration, Spread
+from a3c_exp.algorithm.types import LearnerSpec, TrainingState
+from a3c_exp.config.budget import Budget
+from a3c_exp.config.enums import Anneal, Device, Reduction, SpreadKind, Truncation, ValueLoss
+from a3c_exp.config.instantiate import blueprint
+from a3c_exp.config.schema import check
+from a3c_exp.evaluate.evaluator import EvaluationSpec, Evaluator
+from a3c_exp.parallelism.base import Parallelism, Task
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.compile_auto import compiling_pays
+from a3c_exp.training.run_tracker import Cadence
+from a3c_exp.visualize.screenshots import require_pictures
+from a3c_exp.visualize.video import require_encoder
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts of one run, built but not started: no process, no directory.
+
+    Attributes:
+        task: what workers need.
+        parallelism: how they run.
+        make_logger: for the logger group's logger.
+        evaluation: how weights are judged.
+        cadence: how often what happens.
+        screenshot_after: steps of an episode, where screenshots are taken.
+        keep_last: how many checkpoints stay.
+        initial_states: each seed's weights, before the first update.
+        remarks: what was chosen for the person, a sentence each.
+    """
+
+    task: Task
+    parallelism: Parallelism
+    make_logger: partial[Any]
+    evaluation: EvaluationSpec
+    cadence: Cadence
+    screenshot_after: int
+    keep_last: int
+    initial_states: Sequence[TrainingState]
+    remarks: Sequence[str]
+
+
+def assemble(config: DictConfig) -> Assembly:
+    """Build every part once.
+
+    Raises:
+        ConfigError: a value or a combination that cannot be run.
+    """
+    check(config)
+    optimizer = blueprint(config.optimizer, "optimizer")()
+    task = Task(
+        make_envs=blueprint(config.env, "env", given=("num_envs", "render_mode")),
+        make_model=blueprint(config.model, "model", given=("observation_space", "action_space", "seed")),
+        optimizer=optimizer,
+        learner=learner_spec(config),
+        exploration=exploration(config),
+        workers=config.workers,
+        budget=Budget(config.max_episodes, config.max_env_steps, config.max_updates),
+        max_episode_steps=config.max_episode_steps,
+        seed=config.seed,
+        device=device(config.device),
+        num_seeds=config.num_seeds,
+        compile=config.compile is True,
+    )
+    if task.compile and task.device != "cpu":
+        raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
+    parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
+    parallelism.check(task)
+    if (arranged := getattr(parallelism, "arranged", None)) is not None:
+        parallelism = arranged(task)
+    evaluation = evaluation_spec(config)
+    if config.evaluation.video:
+        require_encoder()
+    if config.screenshots.every_env_steps is not None:
+        require_pictures(task)
+
+    envs = task.make_envs(num_envs=1)
+    try:
+        if task.max_episode_steps is None and not task.learner.ignore_truncation:
+            task = replace(task, max_episode_steps=envs.default_max_episode_steps)
+        model, layout = task.model(envs)
+        Evaluator(model, layout, envs, evaluation, task.seed)  # refuses what could not be evaluated
+        remarks = []
+        if config.compile == "auto":
+            whole_rounds = model.stackable and getattr(envs, "tensor", None) is not None
+            together = task.workers if getattr(parallelism, "share_weights", False) else 1
+            pays, why = compiling_pays(task, layout.size, whole_rounds, together)
+            task = replace(task, compile=pays)
+            remarks.append(why)
+        weights = [layout.flatten(task.model(envs, seed)[0]).cpu() for seed in task.seeds]
+    finally:
+        envs.close()
+    return Assembly(
+        task=task,
+        parallelism=parallelism,
+        make_logger=_logger(config),
+        evaluation=evaluation,
+        cadence=Cadence(
+            metrics=config.metrics.every_env_steps,
+            evaluation=config.evaluation.every_env_steps,
+            checkpoint=config.checkpoint.every_env_steps,
+            screenshots=config.screenshots.every_env_steps,
+        ),
+        screenshot_after=config.screenshots.after_steps,
+        keep_last=config.checkpoint.keep_last,
+        initial_states=[TrainingState.initial(one, optimizer.state_rows, config.workers) for one in weights],
+        remarks=remarks,
+    )
+
+
+def learner_spec(config: DictConfig) -> LearnerSpec:
+    """The learning half of the configuration."""
+    return LearnerSpec(
+        gamma=config.gamma,
+        n_step=config.n_step,
+        loss=LossSpec(
+            value_coef=config.value_coef,
+            entropy_coef=config.beta,
+            value_loss=ValueLoss(config.value_loss),
+            policy_reduction=Reduction(config.reductions.policy),
+            value_reduction=Reduction(config.reductions.value),
+            entropy_reduction=Reduction(config.reductions.entropy),
+        ),
+        max_grad_norm=config.max_grad_norm,
+        bootstrap_on_truncation=config.bootstrap_on_truncation,
+        reward_shift=config.reward_shift,
+        reward_scale=config.reward_scale,
+        reward_clip=config.reward_clip,
+        window_ends_with_episode=config.window_ends_with_episode,
+        ignore_truncation=config.truncation is Truncation.ignore,
+        bptt=config.bptt,
+    )
+
+
+def exploration(config: DictConfig) -> Exploration:
+    """What differs between workers and what falls over time."""
+
+    def spread(key: str) -> Spread | None:
+        node = config.per_worker[key]
+        if node.kind is SpreadKind.none:
+            return None
+        return Spread(key, SpreadKind(node.kind), node.low, node.high, tuple(node["values"]))
+
+    return Exploration(spread("beta"), spread("lr"), Anneal(config.anneal))
+
+
+def evaluation_spec(config: DictConfig) -> EvaluationSpec:
+    """How the run judges its weights while it trains."""
+    return EvaluationSpec(config.evaluation.episodes, config.evaluation.deterministic, config.evaluation.max_episode_steps)
+
+
+def device(wanted: Device) -> str:
+    """The name torch knows the device by.
+
+    Raises:
+        ConfigError: this machine has no such device.
+    """
+    present = ["cpu"]
+    if torch.backends.mps.is_available():
+        present.insert(0, "mps")
+    if torch.cuda.is_available():
+        present.insert(0, "cuda")
+    if wanted is Device.auto:
+        return present[0]
+    if wanted.value not in present:
+        raise ConfigError(f"device={wanted.value}, but this machine has only {', '.join(sorted(present))}. Try device=auto")
+    return wanted.value
+
+
+def _logger(config: DictConfig) -> partial[Any]:
+    make = blueprint(config.logger, "logger", given=("say",))
+    make()  # its constructor checks its values; starting is another matter
+    return make
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain, resolved containers, for loggers and files."""
+    container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

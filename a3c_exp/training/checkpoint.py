@@ -1,0 +1,188 @@
+"""Checkpoints: written atomically, verified when read, and loadable without running anybody's code."""
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.runs.log_records import Evaluation
+from a3c_exp.system.errors import RunDirectoryError
+
+_FORMAT = 1
+_NAME = re.compile(r"step_(\d+)\.pt")
+
+
+class Checkpoints:
+    """The ``checkpoints/`` folder of one run: ``step_<env steps>.pt`` (the last few) and ``best.pt``.
+
+    Args:
+        directory: the folder; made when first written to.
+        keep_last: how many ``step_*.pt`` files stay. Only files that this object wrote or found by that name are ever removed.
+    """
+
+    def __init__(self, directory: Path, keep_last: int) -> None:
+        self._directory = directory
+        self._keep_last = keep_last
+
+    def save(self, state: TrainingState, extra: Mapping[str, float | int | None]) -> Path:
+        """Write a checkpoint of everything training goes on from.
+
+        Args:
+            state: of the shared weights and counters.
+            extra: numbers of the trainer's own, such as the moving average and the wall time so far.
+        """
+        path = self._directory / f"step_{state.env_steps}.pt"
+        content = {
+            "format": _FORMAT,
+            "weights": state.weights,
+            "optimizer_state": state.optimizer_state,
+            "rounds": torch.from_numpy(state.rounds.copy()),
+            "episodes_begun": torch.from_numpy(state.episodes_begun.copy()),
+            "updates": state.updates,
+            "env_steps": state.env_steps,
+            "episodes": state.episodes,
+            "details": state.details,
+            "extra": dict(extra),
+        }
+        write(path, content)
+        for old in self._steps()[: -self._keep_last]:
+            old.unlink()
+        return path
+
+    def save_best(self, weights: Tensor, evaluation: Evaluation) -> Path:
+        """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far, and that evaluation."""
+        path = self._directory / "best.pt"
+        content = {"env_steps": evaluation.env_step, "updates": evaluation.update, "evaluation": evaluation.json()}
+        write(path, {"format": _FORMAT, "weights": weights, **content})
+        return path
+
+    def best(self) -> Evaluation | None:
+        """The evaluation that ``best.pt`` was saved for, or ``None`` without one."""
+        path = self._directory / "best.pt"
+        return Evaluation(**read(path)["evaluation"]) if path.is_file() else None
+
+    def exist(self) -> bool:
+        """Whether there is any ``step_*.pt``."""
+        return bool(self._steps())
+
+    def latest(self) -> Path:
+        """The newest ``step_*.pt`` that is whole; damaged ones are passed over.
+
+        Raises:
+            RunDirectoryError: there is none.
+        """
+        problems = []
+        for path in reversed(self._steps()):
+            try:
+                read(path)
+            except RunDirectoryError as error:
+                problems.append(str(error))
+            else:
+                return path
+        detail = f" ({'; '.join(problems)})" if problems else ""
+        raise RunDirectoryError(f"{self._directory} holds no checkpoint to go on from{detail}")
+
+    def _steps(self) -> list[Path]:
+        found = [path for path in self._directory.glob("step_*.pt") if _NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(path.stem.removeprefix("step_")))
+
+
+def load(path: Path) -> tuple[TrainingState, dict[str, float | int | None]]:
+    """Read a ``step_*.pt`` back.
+
+    Raises:
+        RunDirectoryError: it is missing, damaged, or not a checkpoint to go on from.
+    """
+    content = read(path)
+    if "optimizer_state" not in content:
+        raise RunDirectoryError(f"{path} holds weights alone and cannot be gone on from; take a step_*.pt")
+    state = TrainingState(
+        weights=content["weights"],
+        optimizer_state=content["optimizer_state"],
+        updates=content["updates"],
+        env_steps=content["env_steps"],
+        episodes=content["episodes"],
+        rounds=content["rounds"].numpy().astype(np.int64),
+        episodes_begun=content["episodes_begun"].numpy().astype(np.int64),
+        details=content.get("details", {}),
+    )
+    return state, content["extra"]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of any checkpoint, its checksum verified.
+
+    Raises:
+        RunDirectoryError: it is missing or damaged.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise RunDirectoryError(f"there is no checkpoint {path}") from None
+    except Exception as error:  # torch raises a dozen kinds for a file that is not whole
+        raise RunDirectoryError(f"the checkpoint {path} is damaged: {str(error).splitlines()[0]}") from None
+    checksum = content.pop("sha256", None)
+    if checksum != digest(content):
+        raise RunDirectoryError(f"the checkpoint {path} is damaged: its checksum does not match its content")
+    return content
+
+
+def digest(content: Any) -> str:
+    """SHA-256 over tensors and plain values, in a fixed order: equal content, equal digest, whatever the file looks like."""
+    hasher = hashlib.sha256()
+
+    def feed(value: Any) -> None:
+        if isinstance(value, Tensor):
+            hasher.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            hasher.update(value.detach().contiguous().numpy().tobytes())
+        elif isinstance(value, Mapping):
+            for key in sorted(value):
+                hasher.update(key.encode())
+                feed(value[key])
+        elif isinstance(value, list | tuple):
+            hasher.update(f"[{len(value)}".encode())
+            for one in value:
+                feed(one)
+        else:
+            hasher.update(repr(value).encode())
+
+    feed(content)
+    return hasher.hexdigest()
+
+
+def find(folder: Path, which: str) -> Path:
+    """The checkpoint that ``best``, ``last`` or a file's path means in a ``checkpoints/`` folder.
+
+    A run that was never evaluated has no best; its last stands in.
+
+    Raises:
+        RunDirectoryError: there is none.
+    """
+    best = folder / "best.pt"
+    if which == "best" and best.is_file():
+        return best
+    return Checkpoints(folder, keep_last=1).latest() if which in ("best", "last") else Path(which)
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what ``read`` reads, with a checksum, all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            torch.save({**content, "sha256": digest(content)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:  # a full disk must not leave half a file where a whole one was expected
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

@@ -1,0 +1,142 @@
+"""``python -m a3c_exp.training.measure_costs``: what a rollout, a gradient and an update cost here, for whoever predicts another machine."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from a3c_exp.config.compose import jobs
+from a3c_exp.parallelism.worker_group import Member, StackedWorkers
+from a3c_exp.runs.record import command, here, remember_command
+from a3c_exp.system.errors import A3CError, ConfigError
+from a3c_exp.system.torch_settings import on_one_core
+from a3c_exp.training.build import Assembly, assemble
+
+FILE = "costs.json"
+SIZES = (1, 2, 3, 4, 6, 8, 12)
+"""Workers of one process, stacked; up to as many as the configuration has."""
+_REPEATS = 20
+_WARM_UP = 30
+
+_EPILOG = """\
+examples:
+  python -m a3c_exp.training.measure_costs --out outputs/2026-11-22/10-00-00_worker_count_ablation
+      beside the runs of an ablation, so that the report on them predicts wall times for other machines
+  python -m a3c_exp.training.measure_costs env=cartpole workers=6 --out .
+
+Takes about fifteen seconds of an otherwise idle machine; --seconds for longer. Overrides are those of python -m a3c_exp."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a core's time for one process that hosts ``workers`` of them, stacked: for a rollout and a gradient of all
+    their windows, and for one update, each ``[repeats]``."""
+
+    workers: int
+    rollout: tuple[float, ...]
+    gradient: tuple[float, ...]
+    update: tuple[float, ...]
+
+
+def measure(assembly: Assembly, workers: int, seconds: float, repeats: int = _REPEATS) -> Cost:
+    """Live windows of the task with so many stacked workers, and say what each part took.
+
+    Args:
+        assembly: of a configuration; its budget is ignored.
+        workers: how many, stacked in this process.
+        seconds: how long to measure, all in all.
+        repeats: into how many measurements to cut that.
+    """
+    task = replace(assembly.task, workers=workers, num_seeds=1)
+    members = [Member(task.seed, worker) for worker in range(workers)]
+    rounds, begun = np.zeros((2, workers), np.int64)
+    stacked = StackedWorkers(task, members, rounds, begun, lambda _: True)
+    weights = assembly.initial_states[0].weights.clone()
+    state = torch.zeros_like(assembly.initial_states[0].optimizer_state)
+    allowed = np.full(workers, task.learner.n_step)
+    rollout, gradient, update = [], [], []
+    updates = 0
+    try:
+        for _ in range(_WARM_UP):
+            stacked.round(allowed)
+        for _ in range(repeats):
+            stacked.acting = stacked.learning = pushing = 0.0
+            number, ends = 0, time.perf_counter() + seconds / repeats
+            while not number or time.perf_counter() < ends:
+                gradients = stacked.round(allowed).gradients
+                began = time.process_time()
+                for k in range(workers):  # as hogwild does: a push, then a pull, worker by worker
+                    task.optimizer.step(weights, gradients[k], state, updates, 0.0)  # a rate of 0: the task stays what it was
+                    stacked.weights[k].copy_(weights)
+                    updates += 1
+                pushing += time.process_time() - began
+                number += 1
+            rollout.append(stacked.acting / number)
+            gradient.append(stacked.learning / number)
+            update.append(pushing / (number * workers))
+    finally:
+        stacked.close()
+    return Cost(workers, tuple(rollout), tuple(gradient), tuple(update))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and write ``costs.json``; 0 if it was written, 2 with one line on stderr if it could not be."""
+    remember_command(sys.argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m a3c_exp.training.measure_costs",
+        description="Measure what a rollout, a gradient and an update cost on this machine.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration (default: env=pendulum)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {FILE} goes: a folder of runs")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, metavar="S", help="to measure each number of workers (default: 1)"
+    )
+    options = parser.parse_intermixed_args(argv)
+    try:
+        _calibrate(options.overrides, options.out, options.seconds)
+    except A3CError as error:
+        print(f"a3c_exp.training.measure_costs: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _calibrate(overrides: Sequence[str], out: Path, seconds: float) -> None:
+    target = out / FILE
+    if not 0.0 < seconds < 3600.0:
+        raise ConfigError(f"--seconds is {seconds:g}, but it is above 0 and below 3600. Try --seconds 1")
+    if not out.is_dir():
+        raise ConfigError(f"{out} is no folder. Name one that holds runs: --out outputs/...")
+    if target.exists():
+        raise ConfigError(f"{target} is there already and is not overwritten. Move it away, or choose another --out")
+    assembly = assemble(jobs(list(overrides), multirun=False)[0].config)
+    task = assembly.task
+    costs = []
+    print(f"{'workers':>9}{'rollout':>12}{'gradient':>12}{'update':>12}   microseconds a window, medians")
+    for workers in [size for size in SIZES if size <= task.workers]:
+        with on_one_core():
+            cost = measure(assembly, workers, seconds)
+        costs.append(cost)
+        each = [1e6 * float(np.median(values)) for values in (cost.rollout, cost.gradient, cost.update)]
+        print(f"{workers:>9}{each[0] / workers:>12.1f}{each[1] / workers:>12.1f}{each[2]:>12.1f}", flush=True)
+    content = {
+        "format": 1,
+        "command": command().replace("calibrate.py", "python -m a3c_exp.training.measure_costs"),
+        "n_step": task.learner.n_step,
+        "costs": [vars(cost) for cost in costs],
+        **{key: value for key, value in here().items() if key in ("git", "versions", "machine", "host")},
+    }
+    with target.open("x") as file:
+        json.dump(content, file, indent=1)
+    print(f"\ncosts: {target}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

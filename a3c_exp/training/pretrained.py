@@ -1,0 +1,122 @@
+"""Weights to give away: a small folder with a configuration, one run's best weights, and where they come from.
+
+config.yaml        the run's whole configuration
+weights.pt         the weights, perhaps in half precision, with a checksum
+provenance.json    which run, command, commit, versions, machine and date, and how good they are
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from a3c_exp.runs.record import write_json
+from a3c_exp.system.errors import ConfigError, RunDirectoryError
+from a3c_exp.training.checkpoint import read, write
+from a3c_exp.training.resume import read_config
+
+CONFIG, WEIGHTS, PROVENANCE = "config.yaml", "weights.pt", "provenance.json"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What such a folder holds.
+
+    Attributes:
+        config: of the run, with ``device=cpu``.
+        weights: ``[P]`` float32, whatever they are kept in.
+        env_step, update: where training stood.
+        provenance: the story of the weights.
+    """
+
+    config: DictConfig
+    weights: Tensor
+    env_step: int
+    update: int
+    provenance: Mapping[str, Any]
+
+
+def is_pretrained(folder: Path) -> bool:
+    """Whether this is such a folder, and no run directory."""
+    return (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
+
+
+def load(folder: Path) -> Pretrained:
+    """Read a folder back.
+
+    Raises:
+        RunDirectoryError: part of it is missing or damaged.
+    """
+    content = read(folder / WEIGHTS)
+    try:
+        provenance = json.loads((folder / PROVENANCE).read_text())
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{folder / PROVENANCE} cannot be read: {error}") from None
+    config = read_config(folder / CONFIG)
+    return Pretrained(config, content["weights"].float(), content["env_steps"], content["updates"], provenance)
+
+
+def as_kept(weights: Tensor, half: bool) -> Tensor:
+    """The weights ``[P]`` as a file keeps them.
+
+    Raises:
+        ConfigError: half precision cannot hold them.
+    """
+    if not half:
+        return weights.float()
+    kept = weights.half()
+    if not kept.isfinite().all():
+        largest = float(weights.abs().max())
+        raise ConfigError(f"half precision ends at 65504, and the largest weight is {largest:g}. Leave out --half")
+    return kept
+
+
+def save(folder: Path, config: DictConfig, kept: Tensor, env_step: int, update: int, provenance: Mapping[str, Any]) -> None:
+    """Make a folder, all of it or nothing.
+
+    Args:
+        folder: that does not exist yet.
+        kept: ``[P]``, from ``as_kept``.
+
+    Raises:
+        ConfigError: the folder exists.
+    """
+    refuse_existing(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        unfinished.mkdir()
+        own = config.copy()
+        own.device = "cpu"  # whoever loads it may have no other
+        OmegaConf.save(own, unfinished / CONFIG)
+        write(unfinished / WEIGHTS, {"weights": kept, "env_steps": env_step, "updates": update})
+        write_json(unfinished / PROVENANCE, provenance)
+        unfinished.rename(folder)
+    except FileExistsError:
+        refuse_existing(folder)
+        raise
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(unfinished)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Nothing is ever written over.
+
+    Raises:
+        ConfigError: the folder exists.
+    """
+    if folder.exists():
+        raise ConfigError(f"{folder} exists, and nothing is written over. Try another name, or remove it first")
+
+
+def weights_error(weights: Tensor, kept: Tensor) -> float:
+    """The largest change of any weight by keeping it so."""
+    return float((weights - kept.float()).abs().max()) if weights.numel() else 0.0

@@ -1,0 +1,70 @@
+"""The configuration of a run that is gone on with: what it was, and what the command line changes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from a3c_exp.config import schema
+from a3c_exp.config.compose import explain
+from a3c_exp.system.errors import ConfigError, RunDirectoryError
+
+
+def saved_config(directory: Path) -> DictConfig:
+    """The configuration that a run was started with, typed and checked.
+
+    Raises:
+        RunDirectoryError: there is none, or it cannot be read.
+    """
+    path = directory / ".hydra" / "config.yaml"
+    if not path.is_file():
+        raise RunDirectoryError(f"{directory} is no run directory: it holds no .hydra/config.yaml")
+    return read_config(path)
+
+
+def read_config(path: Path) -> DictConfig:
+    """A whole configuration, typed.
+
+    Raises:
+        RunDirectoryError: it cannot be read.
+    """
+    try:
+        loaded = OmegaConf.merge(OmegaConf.structured(schema.Config), OmegaConf.load(path))
+    except Exception as error:  # YAML and OmegaConf raise many kinds
+        raise RunDirectoryError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    assert isinstance(loaded, DictConfig)
+    OmegaConf.set_struct(loaded, True)
+    return loaded
+
+
+def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
+    """A run's configuration with plain ``key=value`` overrides applied, such as a larger ``max_episodes``.
+
+    Raises:
+        ConfigError: an override that no run can change in the middle, or a value that is wrong.
+    """
+    config = saved_config(directory)
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        for override in parsed:
+            if override.is_sweep_override() or override.is_add() or override.is_delete():
+                raise ConfigError(f"{override.input_line}: a resumed run takes plain key=value overrides only")
+            key = override.key_or_group
+            if isinstance(OmegaConf.select(config, key), DictConfig):
+                raise ConfigError(
+                    f"{override.input_line}: a resumed run keeps its {key}. Change single values: {key}.<name>=..."
+                )
+            if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
+                guess = schema.nearest(key, schema.keys(config))
+                raise ConfigError(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else ""))
+            OmegaConf.update(config, key, override.value())
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, overrides)) from None
+    schema.check(config)
+    return config
+
+
+_ABSENT = object()

@@ -1,0 +1,283 @@
+"""The results of one training: what is logged, evaluated and saved when, and how far it has come."""
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from a3c_exp.algorithm.training_stats import Tally
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.config.budget import Budget
+from a3c_exp.evaluate.evaluator import Evaluator
+from a3c_exp.loggers.base import Logger
+from a3c_exp.parallelism.base import Counts, EpisodeEvent
+from a3c_exp.runs.log_records import Episode, Evaluation, Metrics
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.checkpoint import Checkpoints
+from a3c_exp.visualize.screenshots import Screenshots
+
+NEVER = 2**62
+_RECENT = 100
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often things happen, in environment steps; ``None`` is never (but for the end, where everything happens)."""
+
+    metrics: int = 20_000
+    evaluation: int | None = 100_000
+    checkpoint: int | None = 200_000
+    screenshots: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("metrics", "evaluation", "checkpoint", "screenshots"):
+            every = getattr(self, name)
+            if every is not None and every < 1:
+                raise ConfigError(f"{name}.every_env_steps is {every}, but it is at least 1. Try {name}.every_env_steps=100000")
+
+
+@dataclass
+class Progress:
+    """What must be remembered from session to session beside the weights."""
+
+    moving_average: float | None = None
+    wall_time: float = 0.0
+    best_evaluation: Evaluation | None = None
+    evaluated_at: int | None = None  # the environment step of the newest evaluation in the log
+    recent_returns: "deque[float]" = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    @property
+    def recent_return(self) -> float | None:
+        """Mean return of the last 100 training episodes, or of as many as there were."""
+        return sum(self.recent_returns) / len(self.recent_returns) if self.recent_returns else None
+
+
+class Clock:
+    """Seconds of training: run from the start, and stand still once training has ended."""
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._stepping: float | None = None
+        self._ended: float | None = None
+
+    def start(self) -> None:
+        self._started = time.monotonic()
+
+    def first_step(self) -> None:
+        self._stepping = time.monotonic()
+
+    def end(self) -> None:
+        self._ended = time.monotonic()
+
+    @property
+    def started(self) -> bool:
+        return self._started is not None
+
+    def seconds(self) -> float:
+        """Since the start of this session."""
+        return 0.0 if self._started is None else (self._ended or time.monotonic()) - self._started
+
+    def stepping_seconds(self) -> float:
+        """Since the first environment step of this session."""
+        since = self._stepping or self._started
+        return 0.0 if since is None else (self._ended or time.monotonic()) - since
+
+
+class Track:
+    """One training's results.
+
+    Args:
+        budget: what ends it.
+        state: where this session begins.
+        progress: from earlier sessions.
+        evaluator: judges the shared weights.
+        checkpoints: where states go.
+        loggers: where results go.
+        cadence: how often.
+        clock: of the session.
+        workers: what each worker has of its own: entropy coefficient, learning rate.
+        max_entropy: of the policy, in nats; ``None`` where it has none.
+        screenshots: takes them; ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        state: TrainingState,
+        progress: Progress,
+        evaluator: Evaluator,
+        checkpoints: Checkpoints,
+        loggers: Sequence[Logger],
+        cadence: Cadence,
+        clock: Clock,
+        workers: Sequence[Mapping[str, float]] = (),
+        max_entropy: float | None = None,
+        screenshots: Screenshots | None = None,
+    ) -> None:
+        self._budget = budget
+        self._start = Counts(state.env_steps, state.updates, state.episodes)
+        self.progress = progress
+        self._evaluator = evaluator
+        self._checkpoints = checkpoints
+        self.loggers = loggers
+        self._cadence = cadence
+        self._clock = clock
+        self.workers = list(workers)
+        self._max_entropy = max_entropy
+        self._screenshots = screenshots
+        self._before = progress.wall_time
+        self._episodes = state.episodes
+        self._tally = Tally()
+        self.whole_tally = Tally()
+        self._last_line = (state.env_steps, state.updates, self._before)
+        self._due = {name: _next(state.env_steps, every) for name, every in vars(cadence).items()}
+        if state.env_steps:  # an evaluation that was broken off when the run was stopped is made up for
+            self._due["evaluation"] = _next(progress.evaluated_at or 0, cadence.evaluation)
+        self.last_evaluation: Evaluation | None = None
+
+    # -- budget and dates ------------------------------------------------------------------------------------------------
+
+    def spent(self, counts: Counts) -> bool:
+        """Whether the budget is used up."""
+        return self._budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
+
+    def next_date(self) -> int:
+        """The environment step at which something is due."""
+        return min(self._due.values())
+
+    def is_due(self, what: str, counts: Counts) -> bool:
+        """Whether it is time for ``metrics``, ``evaluation``, ``screenshots`` or ``checkpoint``; the next date is set."""
+        if counts.env_steps < self._due[what]:
+            return False
+        self._due[what] = _next(counts.env_steps, getattr(self._cadence, what))
+        return True
+
+    # -- what happened ---------------------------------------------------------------------------------------------------
+
+    def episode(self, event: EpisodeEvent) -> None:
+        """Log a finished episode, and carry the report's curve on."""
+        ended, old = event.episode, self.progress.moving_average
+        mean = ended.return_ / ended.length
+        self.progress.moving_average = mean if old is None else 0.99 * old + 0.01 * mean
+        self.progress.recent_returns.append(ended.return_)
+        self._episodes += 1
+        episode = Episode(
+            episode=self._episodes,
+            worker=ended.worker,
+            return_=ended.return_,
+            length=ended.length,
+            mean_step_reward=mean,
+            moving_average=self.progress.moving_average,
+            env_step=event.env_step,
+            update=event.update,
+            wall_time=self.wall_time(),
+            end=ended.end,
+            env_seed=ended.env_seed,
+        )
+        for logger in self.loggers:
+            logger.episode(episode)
+
+    def add(self, tally: Tally) -> None:
+        self._tally.merge(tally)
+        self.whole_tally.merge(tally)
+
+    def message(self, text: str) -> None:
+        for logger in self.loggers:
+            logger.message(text)
+
+    def log_metrics(self, counts: Counts) -> None:
+        """Write the averages since the last line; nothing, if nothing was learned since."""
+        tally = self._tally
+        last_steps, last_updates, last_time = self._last_line
+        if not tally.windows or counts.env_steps == last_steps:
+            return  # what free-running workers tell late belongs to steps that the last line has: it waits for the next
+        self._tally = Tally()
+        now = self.wall_time()
+        seconds = max(now - last_time, 1e-9)
+        self._last_line = (counts.env_steps, counts.updates, now)
+        entropy = tally.per_step(Stat.entropy_sum)
+        metrics = Metrics(
+            env_step=counts.env_steps,
+            update=counts.updates,
+            episode=self._episodes,
+            wall_time=now,
+            steps_per_second=(counts.env_steps - last_steps) / seconds,
+            updates_per_second=(counts.updates - last_updates) / seconds,
+            loss=tally.mean(Stat.loss),
+            policy_loss=tally.mean(Stat.policy_loss),
+            value_loss=tally.mean(Stat.value_loss),
+            entropy=entropy,
+            entropy_normalised=entropy / self._max_entropy if self._max_entropy else None,
+            max_probability=tally.confidence,
+            grad_norm=tally.mean(Stat.grad_norm),
+            grad_norm_max=tally.grad_norm_max,
+            grad_norm_clipped=tally.mean(Stat.clipped_grad_norm),
+            explained_variance=tally.explained_variance,
+            value_mean=tally.value_mean,
+            value_std=tally.value_std,
+            policy_lag_mean=tally.lag_mean,
+            policy_lag_max=tally.lag_max,
+            truncated_share=tally.truncated_share,
+            dropped_share=tally.dropped_share,
+            downweighted_share=tally.downweighted_share,
+            worker_steps_per_second=(tally.worker_steps / seconds).tolist(),
+            worker_updates_per_second=(tally.worker_windows / seconds).tolist(),
+            moving_average=self.progress.moving_average,
+            recent_return=self.progress.recent_return,
+        )
+        for logger in self.loggers:
+            logger.metrics(metrics)
+
+    def evaluate(self, weights: Tensor, counts: Counts) -> None:
+        """Judge the weights, and keep them if they are the best so far."""
+        evaluation = self._evaluator.evaluate(weights, counts.env_steps, counts.updates, self.wall_time())
+        best = self.progress.best_evaluation
+        # Of equals the later: where a task has a ceiling, the first to touch it is seldom the surest.
+        if best is None or evaluation.mean >= best.mean:
+            self.progress.best_evaluation = evaluation = replace(evaluation, best=True)
+            self._checkpoints.save_best(weights, evaluation)
+        self.last_evaluation = evaluation
+        for logger in self.loggers:
+            logger.evaluation(evaluation)
+
+    def take_screenshot(self, weights: Tensor, counts: Counts) -> None:
+        """Keep a picture of what the weights do, if any are wanted."""
+        if self._screenshots is None:
+            return
+        try:
+            path = self._screenshots.take(weights, counts.env_steps)
+        except OSError as error:
+            self.message(f"a screenshot could not be written: {error}")
+            return
+        for logger in self.loggers:
+            logger.picture(path, counts.env_steps)
+
+    def save(self, state: TrainingState) -> None:
+        """Write a checkpoint."""
+        if not state.weights.isfinite().all():
+            self.message("the weights are not finite and were not saved; the checkpoint before stays")
+            return
+        self.progress.wall_time = self.wall_time()
+        extra = {"moving_average": self.progress.moving_average, "wall_time": self.progress.wall_time}
+        self._checkpoints.save(state, extra)
+
+    def has_checkpoint(self) -> bool:
+        return self._checkpoints.exist()
+
+    # -- speed -----------------------------------------------------------------------------------------------------------
+
+    def wall_time(self) -> float:
+        """Seconds of training so far, earlier sessions included."""
+        return self._before + self._clock.seconds()
+
+    def steps_per_second(self, counts: Counts) -> float:
+        """Environment steps a second over this session's training, from the first step's time on."""
+        return (counts.env_steps - self._start.env_steps) / max(self._clock.stepping_seconds(), 1e-9)
+
+
+def _next(env_steps: int, every: int | None) -> int:
+    """The next multiple of ``every`` after ``env_steps``; never, if it is ``None``."""
+    return (env_steps // every + 1) * every if every else NEVER

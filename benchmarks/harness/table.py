@@ -1,0 +1,159 @@
+"""From series of numbers to a table: medians, pairwise ratios, verdicts; as text, as Markdown, as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.harness.interleaved import Requirement, Series, figure
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant. ``ratios`` are its values over the baseline's of the same repeat, ``ratio`` is the median of those.
+
+    ``verdict`` is ``met``, ``NOT met``, ``failed`` or, where nothing was promised, empty.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    median: float | None
+    ratios: tuple[float, ...]
+    ratio: float | None
+    required: str
+    verdict: str
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A benchmark's result with all that is needed to place it and to measure it again."""
+
+    benchmark: str
+    title: str
+    unit: str
+    baseline: str | None
+    repeats: int
+    seconds: float
+    command: str
+    environment: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    @property
+    def good(self) -> bool:
+        """Everything was measured and every requirement met."""
+        return all(row.verdict in ("met", "") for row in self.rows)
+
+
+def make_rows(series: Sequence[Series], unit: str, baseline: str | None) -> tuple[Row, ...]:
+    """Rows in the order of the series; ratios wherever the baseline has a value of the same repeat."""
+    base = next((one.values for one in series if one.name == baseline), [])
+    return tuple(_row(one, unit, [] if one.name == baseline else base) for one in series)
+
+
+def pairwise_ratios(values: Sequence[float], base: Sequence[float]) -> tuple[float, ...]:
+    """``values[i] / base[i]``, for as many repeats as both have.
+
+    >>> pairwise_ratios([10.0, 30.0], [2.0, 3.0, 4.0])
+    (5.0, 10.0)
+    """
+    return tuple(value / other for value, other in zip(values, base, strict=False))
+
+
+def _row(one: Series, unit: str, base: Sequence[float]) -> Row:
+    ratios = pairwise_ratios(one.values, base)
+    middle = median(one.values) if one.values else None
+    ratio = median(ratios) if ratios else None
+    verdict, required = "", ""
+    if one.requirement is not None:
+        required = _required(one.requirement, unit)
+        number = middle if one.requirement.of == "value" else ratio
+        # A requirement on a ratio has no answer without the baseline, and no answer is not a pass.
+        verdict = "failed" if number is None else "met" if one.requirement.met(number) else "NOT met"
+    if one.failure is not None:
+        verdict = "failed"
+    return Row(one.name, tuple(one.values), middle, ratios, ratio, required, verdict, one.failure)
+
+
+def _required(requirement: Requirement, unit: str) -> str:
+    return f"{requirement.sense} {requirement.bound:g}{'x' if requirement.of == 'ratio' else ' ' + unit}"
+
+
+def as_text(table: Table) -> str:
+    """Columns padded with blanks, for a terminal."""
+    cells = _cells(table)
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join([table.title, *lines, *_failures(table), *_facts(table)])
+
+
+def as_markdown(table: Table) -> str:
+    """The same, as a section of a README."""
+    header, *body = ["| " + " | ".join(line) + " |" for line in _cells(table)]
+    rule = "|" + "|".join(["---", *["---:"] * (len(_cells(table)[0]) - 1)]) + "|"
+    facts = [f"- {line}" for line in (*_failures(table), *_facts(table))]
+    return "\n".join([f"### {table.title}", "", header, rule, *body, "", *facts, ""])
+
+
+def write(table: Table, folder: Path) -> None:
+    """``<benchmark>.json`` and ``<benchmark>.md``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{table.benchmark}.json").write_text(json.dumps(asdict(table), indent=2) + "\n")
+    (folder / f"{table.benchmark}.md").write_text(as_markdown(table))
+
+
+def _cells(table: Table) -> list[list[str]]:
+    header = ["variant", table.unit, "min-max"]
+    if table.baseline:
+        header += [f"times {table.baseline}", "min-max"]
+    lines = [[*header, "required", "verdict"]]
+    for row in table.rows:
+        line = [row.name, _optional(row.median), _range(row.values)]
+        if table.baseline:
+            line += [_optional(row.ratio), _range(row.ratios)]
+        lines.append([*line, row.required, row.verdict])
+    return lines
+
+
+def _failures(table: Table) -> list[str]:
+    return [f"failed: {row.name}: {row.failure}" for row in table.rows if row.failure]
+
+
+def _facts(table: Table) -> list[str]:
+    return [_method(table), *place(table.environment, table.command)]
+
+
+def place(environment: dict[str, Any], command: str) -> list[str]:
+    """Command, machine, versions, date and code, a line each."""
+    machine, versions, git = (environment.get(key) or {} for key in ("machine", "versions", "git"))
+    facts = [
+        f"command: {command}",
+        "machine: " + ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None),
+        "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+        f"date: {environment.get('date')}",
+    ]
+    if git:
+        facts.append(f"code: {git['commit'][:12]}{' with uncommitted changes' if git['dirty'] else ''}")
+    return facts
+
+
+def _method(table: Table) -> str:
+    text = f"medians of {table.repeats} interleaved repeats of {table.seconds:g} s"
+    return text + ("; ratios are taken repeat by repeat, then their median" if table.baseline else "")
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{figure(min(values))}-{figure(max(values))}" if values else "-"
+
+
+def _optional(value: float | None) -> str:
+    return "-" if value is None else figure(value)

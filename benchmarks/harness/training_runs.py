@@ -1,0 +1,150 @@
+"""Runs of a3c_exp as a person starts them, from the command line, and what their run directories say."""
+
+import itertools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.interleaved import MeasurementError
+from benchmarks.harness.process_tree import running
+
+WORKERS = 12
+PROBE_STEPS = 50_000
+PROBE_TRIES = 5
+START_ALLOWANCE = 180.0  # seconds that a run may need besides its training
+# The preset's own budgets would end a run on a fast machine before the steps that were asked for.
+PENDULUM = ("env=pendulum", f"workers={WORKERS}", "max_episodes=null")
+CAR_RACING = (
+    "env=car_racing",
+    "evaluation.every_env_steps=null",
+    "metrics.every_env_steps=200",
+    "screenshots.every_env_steps=null",
+    "evaluation.episodes=1",
+    "evaluation.max_episode_steps=10",  # or the evaluation at the end takes longer than what is measured
+)
+CARTPOLE = ("env=cartpole", "truncation=end", "max_updates=null", "evaluation.every_env_steps=null")
+OFFLINE = {"WANDB_MODE": "offline"}  # even where the person is logged in: no network in a measurement
+
+
+class Runs:
+    """Starts runs below a temporary folder and remembers how fast each variant is, to size the next run."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder = folder
+        self.seconds = seconds
+        self._rates: dict[tuple[str, ...], float] = {}
+        self._numbers = itertools.count()
+
+    def scratch(self, name: str) -> Path:
+        """A path that nobody has used yet."""
+        return self.folder / f"{name}_{next(self._numbers)}"
+
+    def run(
+        self,
+        overrides: Sequence[str],
+        steps: int,
+        logger: str | None = "none",
+        interval: float = 1.0,
+        look: Callable[[list[int]], None] | None = None,
+        base: Sequence[str] = PENDULUM,
+        limit: float | None = None,
+    ) -> tuple[Path, float]:
+        """Train for ``steps`` environment steps; the run directory, and the wall clock at which it was started."""
+        directory = self.scratch("run")
+        arguments = [
+            *(sys.executable, "-m", "a3c_exp", *base, f"max_env_steps={steps}", *overrides),
+            *([] if logger is None else [f"logger={logger}"]),
+            f"hydra.run.dir='{directory}'",
+        ]
+        with running(arguments, self.scratch("output"), OFFLINE) as job:
+            job.wait(limit or START_ALLOWANCE + 6 * self.seconds, interval, look)
+        return directory, job.started_at
+
+    def steps_for(
+        self, overrides: Sequence[str], seconds: float, base: Sequence[str] = PENDULUM, least: int = PROBE_STEPS
+    ) -> int:
+        """Environment steps that take this variant about ``seconds``, at least ``least``; probes once with that many, then goes
+        by the latest run."""
+        key = (*base, *overrides)
+        if key not in self._rates:
+            self._rates[key] = self._probe(overrides, base, least)
+        return max(least, int(self._rates[key] * seconds))
+
+    def steps_per_second(self, overrides: Sequence[str], base: Sequence[str] = PENDULUM, least: int = PROBE_STEPS) -> float:
+        """Training speed in the steady state, over all seeds. A third of the run is warm-up, so it lasts half as long again."""
+        directory, _ = self.run(overrides, self.steps_for(overrides, 1.5 * self.seconds, base, least), base=base)
+        rates = [steady_rate(lines) for lines in all_lines(directory)]
+        self._rates[(*base, *overrides)] = sum(rates) / len(rates)
+        return sum(rates)
+
+    def _probe(self, overrides: Sequence[str], base: Sequence[str], steps: int) -> float:
+        """A rough speed of one seed, from a run just long enough to have one."""
+        rate = 0.0
+        for _ in range(PROBE_TRIES):
+            directory, _ = self.run(overrides, steps, base=base)
+            lines = all_lines(directory)[0]
+            if lines and lines[-1]["wall_time"] > 0:
+                try:
+                    rate = steady_rate(lines)
+                except MeasurementError:
+                    rate = lines[-1]["env_step"] / lines[-1]["wall_time"]
+                if lines[-1]["wall_time"] >= min(3.0, self.seconds / 2):
+                    break
+            steps *= 4
+        if rate <= 0:
+            raise MeasurementError(f"metrics.jsonl says nothing about speed after {steps // 4:,} steps")
+        return rate
+
+
+def last_result(output: Path, name: str) -> dict[str, Any]:
+    """The last line of JSON that a command printed among other things."""
+    for line in reversed(output.read_text().splitlines()):
+        if line.startswith("{"):
+            found: dict[str, Any] = json.loads(line)
+            return found
+    raise MeasurementError(f"{name} printed no result")
+
+
+def all_lines(directory: Path) -> list[list[dict[str, Any]]]:
+    """The metrics of a run, or of each seed of one that trained several."""
+    seeds = sorted(directory.glob("seed=*")) or [directory]
+    return [read_lines(seed / "metrics.jsonl") for seed in seeds]
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The records of a JSON lines file, in order."""
+    try:
+        return [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise MeasurementError(f"the run directory has no readable {file.name}: {error.strerror}") from error
+
+
+def steady_rate(lines: Sequence[dict[str, Any]]) -> float:
+    """Environment steps a second between the first line behind a third of the run and the last line.
+
+    >>> points = [(0, 9.0), (10, 19.0), (30, 20.0)]
+    >>> steady_rate([{"env_step": step, "wall_time": seconds} for step, seconds in points])
+    20.0
+    """
+    kept = [line for line in lines if 3 * line["env_step"] >= lines[-1]["env_step"]]
+    if len(kept) < 2:
+        raise MeasurementError(f"metrics.jsonl has {len(lines)} lines, {len(kept)} of them after the warm-up; 2 are needed")
+    steps, seconds = kept[-1]["env_step"] - kept[0]["env_step"], kept[-1]["wall_time"] - kept[0]["wall_time"]
+    if seconds <= 0:
+        raise MeasurementError("metrics.jsonl's wall_time stands still")
+    return float(steps / seconds)
+
+
+def first_step_at(directory: Path) -> float:
+    """The moment of the first environment step, in seconds since 1970."""
+    try:
+        timings = json.loads((directory / "run.json").read_text())["timings"]
+        # A time without a zone is local time, which is what timestamp() takes it for.
+        return datetime.fromisoformat(timings["first_env_step"]).timestamp()
+    except OSError as error:
+        raise MeasurementError(f"the run directory has no readable run.json: {error.strerror}") from error
+    except (KeyError, TypeError) as error:
+        raise MeasurementError("run.json has no timings.first_env_step") from error

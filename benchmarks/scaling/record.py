@@ -1,0 +1,244 @@
+"""What the scaling benchmark has measured so far: series by series in one JSON file, and as tables."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.harness.interleaved import figure
+from benchmarks.harness.table import pairwise_ratios, place
+from benchmarks.scaling.points import Point, Series
+from benchmarks.scaling.run import Compilation, Measured
+
+NAME = "scaling"
+
+
+@dataclass
+class Row:
+    """A point and its numbers in the order of repeats.
+
+    Attributes:
+        compiled: of the first pass; its seconds are an earlier one's where the code was found in the cache this time.
+        failure: why there are no numbers, or no more.
+        measured: one of each repeat that went well.
+    """
+
+    label: str
+    overrides: tuple[str, ...]
+    line: str = ""
+    x: float | None = None
+    against: str | None = None
+    compiled: Compilation | None = None
+    failure: str | None = None
+    measured: list[Measured] = field(default_factory=list)
+
+    def values(self, quantity: str) -> list[float]:
+        """Of one of ``Measured``'s quantities, those that are known."""
+        found = (getattr(one, quantity) for one in self.measured)
+        return [value for value in found if value is not None]
+
+
+@dataclass
+class Result:
+    """A series as it was measured, with all that is needed to place it and to measure it again."""
+
+    name: str
+    title: str
+    axis: str
+    seconds: float
+    command: str
+    environment: dict[str, Any]
+    rows: list[Row]
+
+    @property
+    def repeats(self) -> str:
+        """How many there were, of the rows that did not fail: ``5``, or ``2 to 3`` where the last was broken off."""
+        counts = [len(row.measured) for row in self.rows if not row.failure] or [0]
+        return f"{max(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+    def ratios(self, row: Row) -> tuple[float, ...]:
+        """Its speed over that of the row it is compared with, repeat by repeat."""
+        other = next((one for one in self.rows if one.label == row.against), None)
+        if other is None:
+            return ()
+        return pairwise_ratios(row.values("steps_per_second"), other.values("steps_per_second"))
+
+
+def new_result(series: Series, seconds: float, command: str, environment: dict[str, Any]) -> Result:
+    """Of a series of which nothing is measured yet."""
+    rows = [Row(point.label, point.overrides, point.line, point.x, point.against) for point in series.points]
+    return Result(series.name, series.title, series.axis, seconds, command, environment, rows)
+
+
+def rows_of(point: Point, results: Sequence[Result]) -> list[Row]:
+    """All rows that a point's numbers belong to."""
+    return [row for result in results for row in result.rows if row.overrides == point.overrides]
+
+
+def read(folder: Path) -> dict[str, Result]:
+    """What earlier commands measured, by series.
+
+    Raises:
+        SystemExit: the file is there and cannot be read, so that it would be lost by writing.
+    """
+    path = folder / f"{NAME}.json"
+    if not path.exists():
+        return {}
+    try:
+        return {each["name"]: _result(each) for each in json.loads(path.read_text())["series"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SystemExit(
+            f"{path} holds earlier measurements but cannot be read ({type(error).__name__}: {error}); move it away first, "
+            "or take another folder with --out"
+        ) from None
+
+
+def keep_aside(folder: Path, replaced: Sequence[str], now: datetime) -> Path | None:
+    """Copy the file before series in it are measured anew; where to, or ``None`` if nothing is replaced."""
+    path = folder / f"{NAME}.json"
+    if not replaced:
+        return None
+    aside = folder / f"{NAME}.{now:%Y-%m-%d_%H-%M-%S}.json"
+    with aside.open("x") as file:
+        file.write(path.read_text())
+    return aside
+
+
+def write(results: Mapping[str, Result], folder: Path) -> None:
+    """``scaling.json`` and ``scaling.md``, each whole or as it was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"benchmark": NAME, "series": [asdict(result) for result in results.values()]}
+    tables = as_markdown(results, {name: path.name for name in results if (path := figure_path(folder, name)).exists()})
+    for name, text in ((f"{NAME}.json", json.dumps(content, indent=2) + "\n"), (f"{NAME}.md", tables)):
+        new = folder / f"{name}.new"
+        new.write_text(text)
+        new.replace(folder / name)
+
+
+def figure_path(folder: Path, name: str) -> Path:
+    """Where the figure of a series lies."""
+    return folder / f"{NAME}_{name}.svg"
+
+
+def as_markdown(results: Mapping[str, Result], figures: Mapping[str, str]) -> str:
+    """A section for each series, with its figure above its table where ``figures`` says where that lies."""
+    sections = []
+    for result, told in zip(results.values(), _told(results), strict=True):
+        header, *body = ["| " + " | ".join(line) + " |" for line in cells(result)]
+        rule = "|---|" + "---:|" * (header.count(" | "))
+        title = result.title[0].upper() + result.title[1:]
+        picture = [f"![{title}]({figures[result.name]})", ""] if result.name in figures else []
+        notes = [f"- {line}" for line in told]
+        sections.append("\n".join([f"### {title}", "", *picture, header, rule, *body, "", *notes, ""]))
+    return "\n".join(sections)
+
+
+def as_text(results: Mapping[str, Result]) -> str:
+    """The same for a terminal: columns padded with blanks."""
+    sections = []
+    for result, told in zip(results.values(), _told(results), strict=True):
+        table = cells(result)
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(
+                [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+            )
+            for line in table
+        ]
+        sections.append("\n".join([f"{NAME}, {result.title}", lines[0], "-" * len(lines[0]), *lines[1:], *told]))
+    return "\n\n".join(sections)
+
+
+def _told(results: Mapping[str, Result]) -> list[list[str]]:
+    """What stands beneath each table; where several were measured by one command, the last alone says when and on what."""
+    told = []
+    for one, after in pairwise([*results.values(), None]):
+        assert one is not None
+        together = after is not None and (one.command, one.environment) == (after.command, after.environment)
+        told.append([*remarks(one), method(one), *([] if together else place(one.environment, one.command))])
+    return told
+
+
+def cells(result: Result) -> list[list[str]]:
+    """A header and a line a row."""
+    compared = any(row.against for row in result.rows)
+    whole = _whole_commands(result)
+    header = ["configuration", "steps/s", "min-max"]
+    header += ["times", "min-max"] if compared else []
+    header += ["seconds"] if whole else ["µs of CPU a step"]
+    lines = [[*header, "MB at most", "compiled in"]]
+    for row in result.rows:
+        speeds = row.values("steps_per_second")
+        line = [row.label, _median(speeds), _range(speeds)]
+        if compared:
+            ratios = result.ratios(row)
+            line += [_median(ratios), _range(ratios)]
+        line.append(_median(row.values("seconds" if whole else "cpu_microseconds")))
+        memory = row.values("memory_mb")
+        lines.append([*line, figure(max(memory)) if memory else "-", _compiled(row)])
+    return lines
+
+
+def remarks(result: Result) -> list[str]:
+    """What a reader of the numbers must know of single rows."""
+    found = [f"failed: {row.label}: {row.failure}" for row in result.rows if row.failure]
+    return found + [f"{row.label}: {row.compiled.remark}" for row in result.rows if row.compiled and row.compiled.remark]
+
+
+def method(result: Result) -> str:
+    """How often and how long everything was measured, and how its columns come about."""
+    said = f"medians of {result.repeats} interleaved repeats"
+    if not _whole_commands(result):
+        said += f" of {result.seconds:g} s"
+    if any(row.against for row in result.rows):
+        said += "; times: against one process or one run at a time, repeat by repeat, then their median"
+    return f"{said}; warm: machine code was found in the cache"
+
+
+def carry_over(row: Row, earlier: Result | None) -> None:
+    """Where code was found in the cache, what making it once took is known from an earlier measurement, if it said so."""
+    if earlier is None or row.compiled is None or row.compiled.seconds is not None or row.compiled.remark:
+        return
+    before = next((one.compiled for one in earlier.rows if one.overrides == row.overrides), None)
+    if before is not None and before.seconds is not None:
+        row.compiled = before
+
+
+def _result(read: dict[str, Any]) -> Result:
+    rows = []
+    for each in read.pop("rows"):
+        compiled, measured = each.pop("compiled"), each.pop("measured")
+        rows.append(
+            Row(
+                **{**each, "overrides": tuple(each["overrides"])},
+                compiled=None if compiled is None else Compilation(**compiled),
+                measured=[Measured(**one) for one in measured],
+            )
+        )
+    return Result(**read, rows=rows)
+
+
+def _whole_commands(result: Result) -> bool:
+    return any("hydra/launcher=" in override for row in result.rows for override in row.overrides)
+
+
+def _compiled(row: Row) -> str:
+    if row.compiled is None:
+        return "-"
+    if row.compiled.remark:
+        return "not all"
+    if row.compiled.seconds is None:
+        return "warm"
+    return f"{row.compiled.seconds:.0f} s, {row.compiled.peak_mb:,.0f} MB"
+
+
+def _median(values: Sequence[float]) -> str:
+    return figure(median(values)) if values else "-"
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{figure(min(values))}-{figure(max(values))}" if values else "-"

@@ -1,0 +1,130 @@
+"""Frames a second of CarRacing-v3, gymnasium's own against ours: the same drives, the same pictures, resets included.
+
+Everybody replays the drives that one driver recorded, so all see the same road, and nobody is charged for driving.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from itertools import cycle
+from typing import TypeVar
+
+import numpy as np
+from gymnasium.envs.box2d.car_racing import CarRacing
+from numpy.typing import NDArray
+
+from a3c_exp.envs.car_racing.envs import CarRacingEnvironments
+from a3c_exp.envs.car_racing.game import CarRacingGame
+from a3c_exp.envs.car_racing.preprocessing import Source, by_skimage
+from benchmarks.car_racing.drive import controls
+from benchmarks.harness.interleaved import Requirement, Variant
+from benchmarks.harness.training_runs import Runs
+
+TITLE = "car_racing: frames a second of one CarRacing-v3, resets included"
+UNIT = "frames/s"
+BASELINE = "gymnasium"
+_SEEDS = range(4)
+_FRAMES = 996
+_SKIP = 4
+"""Frames for which the recording driver held its controls, so that the drives are possible with this frame_skip as well."""
+
+Game = TypeVar("Game", bound=CarRacing)
+Live = Callable[[int, NDArray[np.float32]], Iterator[int]]
+"""Lives one recorded episode, ``seed`` and ``[frames, 3]``, and says after each step how many frames it was."""
+
+
+def variants(runs: Runs) -> list[Variant]:
+    def measured(name: str, live: Live, requirement: Requirement | None = None) -> Variant:
+        return Variant(name, lambda: frames_per_second(live, runs.seconds), requirement)
+
+    return [
+        measured(BASELINE, _gymnasium),
+        measured("a3c_exp, every picture", _ours, Requirement("ratio", "at least", 3.5)),
+        measured(f"a3c_exp, every {_SKIP}th picture", _ours_skipping, Requirement("ratio", "at least", 10.0)),
+        measured("a3c_exp, grey and stacked, frame_skip=1", _environments(1)),
+        measured(f"a3c_exp, grey and stacked, frame_skip={_SKIP}", _environments(_SKIP)),
+        measured("gymnasium render, grey and shrunk by scikit-image (the article's)", _article),
+        measured("a3c_exp source=render", _environments(1, source="render")),
+    ]
+
+
+def frames_per_second(live: Live, seconds: float) -> float:
+    """Wall time of whole steps and resets; the first 100 frames, which load and warm what can be, are left out."""
+    frames, started, warm = 0, time.perf_counter(), False
+    for seed in cycle(_SEEDS):
+        for lived in live(seed, recorded(seed)):
+            frames += lived
+            now = time.perf_counter()
+            if not warm and frames >= 100:
+                frames, started, warm = 0, now, True
+            elif warm and now - started >= seconds:
+                return frames / (now - started)
+    raise AssertionError("seeds never end")
+
+
+@cache
+def recorded(seed: int) -> NDArray[np.float32]:
+    """The controls of a drive round the track, ``[996, 3]``, four frames each."""
+    game = CarRacingGame(always_draw=False)
+    game.reset(seed=seed)
+    held = []
+    for frame in range(_FRAMES):
+        if frame % _SKIP == 0:
+            action = controls(game, cruise=45.0).astype(np.float32)
+        held.append(action)
+        if game.advance(*action.tolist())[1]:
+            break
+    return np.array(held)
+
+
+def _gymnasium(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+    game = _game(CarRacing)
+    game.reset(seed=seed)
+    for action in drive:
+        game.step(action)
+        yield 1
+
+
+def _ours(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+    game = _game(CarRacingGame)
+    game.reset(seed=seed)
+    for action in drive:
+        game.step(action)
+        yield 1
+
+
+def _ours_skipping(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+    game = _game(CarRacingGame)
+    game.reset(seed=seed)
+    for action in drive[: len(drive) // _SKIP * _SKIP : _SKIP]:
+        for _ in range(_SKIP - 1):
+            game.advance(*action.tolist())
+        game.step(action)
+        yield _SKIP
+
+
+def _article(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+    game = _game(CarRacing)
+    game.reset(seed=seed)
+    for action in drive:
+        game.step(action)
+        by_skimage(game.render())
+        yield 1
+
+
+@cache
+def _game(kind: type[Game]) -> Game:
+    return kind(render_mode="rgb_array")
+
+
+def _environments(frame_skip: int, source: Source = "state_pixels") -> Live:
+    make = cache(partial(CarRacingEnvironments, 1, frame_skip, source, "continuous", braking_steps=0))
+
+    def live(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+        envs, everyone = make(), np.array([True])
+        envs.reset(0, seed)
+        for action in drive[: len(drive) // frame_skip * frame_skip : frame_skip]:
+            envs.step(action[None], everyone)
+            yield frame_skip
+
+    return live

@@ -1,0 +1,248 @@
+"""The CarRacing network's time: windows forward and backward with Adam's step, and acting; beside how it is usually written.
+
+python -m benchmarks.suites.conv_gru "a3c_exp, 10 steps"       one variant by itself: milliseconds of one core a step of experience
+
+Each is measured in a process of its own, on one torch thread, and in processor time: whoever else uses the machine makes it
+slower by way of caches and memory only. The arithmetic limit is the floating point operations that cannot be spared, at the
+rate at which this core multiplies large matrices.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch import Tensor, nn
+
+from a3c_exp.algorithm.loss import LossSpec
+from a3c_exp.algorithm.types import LearnerSpec, Window
+from a3c_exp.algorithm.window_gradient import call, clip_by_norm, window_loss
+from a3c_exp.compile.compiler import Compiler
+from a3c_exp.compile.vectorize import stack
+from a3c_exp.models.conv_gru import ConvGRU
+from a3c_exp.optimizers.adam import Adam
+from a3c_exp.optimizers.flat_parameters import FlatLayout
+from benchmarks.harness.interleaved import MeasurementError, Variant
+from benchmarks.harness.process_tree import running
+from benchmarks.harness.training_runs import START_ALLOWANCE, Runs, last_result
+
+TITLE = "conv_gru: milliseconds of one core a step of experience, the CarRacing article's network"
+UNIT = "ms"
+BASELINE = "as usually written, 10 steps"
+PICTURE = Box(0.0, 1.0, (4, 96, 96))
+COMPILING = 600.0  # seconds that making machine code may take, once
+WARM_UP = 3
+
+Run = Callable[[], None]
+
+
+class UsuallyWritten(nn.Module):
+    """The article's listing as a module: a picture at a time, BatchNorm in training mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.BatchNorm2d(4), nn.BatchNorm2d(32)
+        self.convs = nn.ModuleList([nn.Conv2d(4, 32, 4, 2, 1), *(nn.Conv2d(32, 32, 3, 2, 1) for _ in range(3))])
+        self.prelus = nn.ModuleList(nn.PReLU() for _ in range(4))
+        self.gru = nn.GRUCell(1152, 256)
+        self.policy, self.value = nn.Linear(256, 4), nn.Linear(256, 1)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        data: Tensor = self.norm1(pictures)
+        for conv, prelu in zip(self.convs, self.prelus, strict=True):
+            data = prelu(conv(data))
+        flat: Tensor = self.norm2(data).flatten(1)
+        return flat
+
+    def forward(self, features: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        h = self.gru(features, h)
+        return self.policy(h), self.value(h), h
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is run, and how many steps of experience it is."""
+
+    run: Run
+    steps: int
+
+
+def usual(n: int, channels_last: bool = False) -> Measured:
+    """A window of n steps; with ``channels_last``, convolutions batched over it and Adam fused: torch's free switches."""
+    model = UsuallyWritten()
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=channels_last or None)
+    pictures, action, target = torch.rand(n, *PICTURE.shape), torch.randint(0, 4, (n,)), torch.randn(n)
+
+    def run() -> None:
+        h, outputs = torch.zeros(1, 256), []
+        if channels_last:
+            features = model.features(pictures.contiguous(memory_format=torch.channels_last)).unsqueeze(1)
+        for t in range(n):
+            policy, value, h = model(features[t] if channels_last else model.features(pictures[t : t + 1]), h)
+            outputs.append((policy, value))
+        logits, value = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        law = torch.distributions.Categorical(logits=logits)
+        error = target - value.squeeze(-1)
+        log_prob = law.log_prob(action)  # type: ignore[no-untyped-call]
+        entropy = law.entropy()  # type: ignore[no-untyped-call]
+        loss = -(log_prob * error.detach()).mean() + 0.5 * error.square().mean() - 0.01 * entropy.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 40.0)
+        optimizer.step()
+
+    return Measured(run, n)
+
+
+def window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int | None = None) -> Measured:
+    """What a3c_exp does with windows of n steps that share weights: gradient, clip, Adam's step, pull."""
+    model = ConvGRU(PICTURE, Discrete(4))
+    layout = FlatLayout.of(model)
+    shared, state, adam = layout.flatten(model), torch.zeros(2, layout.size), Adam(1e-4)
+    weights = shared.unsqueeze(0).clone()
+    shape = (1, n) if windows == 1 else (1, windows, n)
+    nothing, last = torch.zeros(shape), torch.zeros(shape)
+    last[..., -1] = 1.0
+    given = Window(
+        torch.rand(*shape, *PICTURE.shape), torch.randint(0, 4, shape), torch.randn(shape), nothing.bool(), last.bool(),
+        torch.randn(shape), torch.ones(shape), nothing.clone(), torch.randn(*shape[:-1], 256),
+    )  # fmt: skip
+    spec = LearnerSpec(n_step=n, loss=LossSpec(0.5, 0.01), bptt=bptt)
+    loss = window_loss(model, layout, spec)
+    gradient = stack(loss, weights, tuple(given), model.stackable, differentiate=True, compiler=compiler)
+    if compiler is not None and compiler.failures:
+        raise MeasurementError(compiler.told())
+
+    def run() -> None:
+        gradients, _ = gradient(*given)
+        with torch.inference_mode():
+            clip_by_norm(gradients, 40.0)
+        adam.step(shared, gradients[0], state, 1, adam.lr)
+        weights.copy_(shared)
+
+    return Measured(run, n * windows)
+
+
+def acting(batch: int, compiler: Compiler | None = None) -> Measured:
+    """One step of ``batch`` workers that share weights."""
+    model = ConvGRU(PICTURE, Discrete(4))
+    layout = FlatLayout.of(model)
+    weights = layout.flatten(model).unsqueeze(0)
+    shape = (1,) if batch == 1 else (1, batch)
+    given = torch.rand(*shape, *PICTURE.shape), torch.zeros(*shape, 256)
+
+    def act(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor, ...]:
+        return tuple(call(model, layout.unflatten(flat), observed, state))
+
+    stacked = stack(act, weights, given, model.stackable, compiler=compiler)
+    if compiler is not None and compiler.failures:
+        raise MeasurementError(compiler.told())
+
+    def run() -> None:
+        stacked(*given)
+
+    return Measured(run, batch)
+
+
+def operations(learning: bool) -> int:
+    """Floating point operations a step that nobody can spare: each product forwards and, in learning, twice backwards; the
+    gradient of the picture itself is nobody's business.
+
+    >>> operations(learning=False) / 1e6  # doctest: +ELLIPSIS
+    25.5...
+    """
+    convs = [(48, 4 * 4 * 4), (24, 9 * 32), (12, 9 * 32), (6, 9 * 32)]
+    first, *others = [side * side * 32 * inputs for side, inputs in convs]
+    dense = 1152 * 768 + 256 * 768 + 256 * 5
+    if not learning:
+        return 2 * (first + sum(others) + dense)
+    return 2 * (2 * first + 3 * sum(others) + 3 * dense)
+
+
+def limit(learning: bool) -> float:
+    """Milliseconds a step of ``operations`` at the rate of a product of two 1024x1024 matrices."""
+    size = 1024
+    one, other = torch.randn(2, size, size).unbind()
+    fastest = min(_timed(lambda: torch.mm(one, other)) for _ in range(20))
+    return operations(learning) * fastest / (2 * size**3)
+
+
+def measure(what: Measured, seconds: float) -> float:
+    """Milliseconds of processor time a step: the median over as many runs as fit into the time."""
+    for _ in range(WARM_UP):
+        what.run()
+    times: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or len(times) < 5:
+        times.append(_timed(what.run))
+    return median(times) / what.steps
+
+
+def _timed(run: Callable[[], object]) -> float:
+    began = time.process_time()
+    run()
+    return 1e3 * (time.process_time() - began)
+
+
+def _compiled(make: Callable[..., Measured], *arguments: int) -> Measured:
+    return make(*arguments, compiler=Compiler())
+
+
+WINDOWS: dict[str, Callable[[], Measured]] = {
+    BASELINE: partial(usual, 10),
+    "as usually written, 15 steps": partial(usual, 15),
+    "batched, channels_last, fused Adam, 10 steps": partial(usual, 10, True),
+    "a3c_exp, 10 steps": partial(window, 10),
+    "a3c_exp, 15 steps": partial(window, 15),
+    "a3c_exp bptt=1, 15 steps": partial(window, 15, bptt=1),
+    "a3c_exp, 8 windows of 15 steps": partial(window, 15, 8),
+    "a3c_exp compile=true, 10 steps": partial(_compiled, window, 10),
+    "a3c_exp compile=true, 8 windows of 15 steps": partial(_compiled, window, 15, 8),
+    "a3c_exp acts, 1 worker": partial(acting, 1),
+    "a3c_exp acts, 8 workers": partial(acting, 8),
+    "a3c_exp compile=true acts, 1 worker": partial(_compiled, acting, 1),
+    "a3c_exp compile=true acts, 8 workers": partial(_compiled, acting, 8),
+}
+LIMITS = {"arithmetic limit of a window": True, "arithmetic limit of acting": False}
+
+
+def variants(runs: Runs) -> list[Variant]:
+    def variant(name: str) -> Variant:
+        def apart() -> float:
+            arguments = [sys.executable, "-m", "benchmarks.suites.conv_gru", name, "--seconds", str(runs.seconds), "--json"]
+            with running(arguments, runs.scratch("output")) as job:
+                job.wait(limit=2 * START_ALLOWANCE + 4 * runs.seconds + COMPILING)
+            return float(last_result(job.output, "conv_gru")["ms"])
+
+        return Variant(name, apart)
+
+    return [variant(name) for name in (*WINDOWS, *LIMITS)]
+
+
+def main() -> int:
+    """Entry of the command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.suites.conv_gru", description=__doc__)
+    parser.add_argument("variant", choices=[*WINDOWS, *LIMITS])
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure (5)")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    if arguments.variant in LIMITS:
+        found = limit(LIMITS[arguments.variant])
+    else:
+        found = measure(WINDOWS[arguments.variant](), arguments.seconds)
+    print(json.dumps({"ms": found}) if arguments.json else f"{found:.3g} ms a step")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

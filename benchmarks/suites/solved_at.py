@@ -1,0 +1,60 @@
+"""When runs solved CartPole: environment steps and seconds until the mean return of the last 100 training episodes reached 475.
+
+python -m benchmarks.suites.solved_at outputs/2026-11-21/12-00-00_cartpole       a run, or a folder with several seeds
+
+Returns count up to 500 a piece, so that a preset that steps past CartPole's limit is judged by the same measure.
+"""
+
+import argparse
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.harness.training_runs import read_lines
+
+SOLVED = 475.0
+MOST = 500.0  # the task's own longest episode
+
+
+def solved_at(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The episode with which the mean of the last 100 first reached 475, or ``None``.
+
+    >>> episodes = [{"return": 500.0, "wall_time": float(i), "env_step": 500 * i} for i in range(1, 200)]
+    >>> solved_at(episodes)["wall_time"], solved_at(episodes[:99])
+    (100.0, None)
+    """
+    last: deque[float] = deque(maxlen=100)
+    for episode in episodes:
+        last.append(min(episode["return"], MOST))
+        if len(last) == 100 and sum(last) >= 100 * SOLVED:
+            return episode
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.suites.solved_at", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", type=Path, nargs="+", help="a run directory, or one with seed=... directories inside")
+    arguments = parser.parse_args()
+    runs = [one for run in arguments.run for one in sorted(run.glob("seed=*"), key=_number) or [run]]
+    found = []
+    for run in runs:
+        episodes = read_lines(run / "episodes.jsonl")
+        at = solved_at(episodes)
+        if at is None:
+            print(f"{run.name}: not solved in {len(episodes):,} episodes")
+            continue
+        found.append(at)
+        print(f"{run.name}: after {at['env_step']:,} steps, {at['wall_time']:.1f} s, {at['episode']:,} episodes")
+    if found:
+        steps, seconds = median(at["env_step"] for at in found), median(at["wall_time"] for at in found)
+        print(f"solved {len(found)} of {len(runs)}; median {steps:,.0f} steps, {seconds:.1f} s")
+
+
+def _number(path: Path) -> int:
+    return int(path.name.removeprefix("seed="))
+
+
+if __name__ == "__main__":
+    main()

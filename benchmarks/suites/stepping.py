@@ -1,0 +1,95 @@
+"""Where each microsecond of a step goes in plain gymnasium environments: one process of hogwild, taken apart while it trains.
+
+python -m benchmarks.suites.stepping              every part, once: a quick look
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.system.torch_settings import on_one_core
+from benchmarks.harness.interleaved import Variant
+from benchmarks.harness.profile_parts import HogwildProcess, Stopwatch, Taken
+from benchmarks.harness.training_runs import Runs
+from benchmarks.suites.speed import textbook
+
+WORKERS, PROCESSES = 12, 2
+HERE = WORKERS // PROCESSES
+TITLE = f"stepping: microseconds of a core an environment step, gymnasium's Pendulum, one process of {HERE} workers"
+UNIT = "µs"
+BASELINE = "textbook_a3c, all of it"
+PARTS = {
+    "environment": "the environment itself",
+    "around it": "our loop around it: actions in, observations and rewards out",
+    "network": "acting: the network, the policy's sample, what was seen and done",
+    "window": "the window's books: lengths, returns, limits, rewards",
+    "learning": "learning: returns, loss, gradient, norms",
+    "pushing": "pushing and pulling",
+    "rest": "the rest: noise, budget, tally, commands",
+}
+_ROUNDS_WARM_UP = 50
+
+
+class Apart:
+    """One process of workers whose parts are timed.
+
+    Args:
+        overrides: of the configuration.
+    """
+
+    def __init__(self, overrides: list[str]) -> None:
+        # The same environments, within reach.
+        reachable = {"make_envs": partial(GymnasiumEnvironments, "Pendulum-v1")}
+        self.training = HogwildProcess(["env=pendulum", f"workers={WORKERS}", *overrides], PROCESSES, lambda _: reachable)
+        self.training.live(_ROUNDS_WARM_UP)  # which also makes the machine code
+        self._watch = Stopwatch()
+        self._take_apart()
+
+    def _take_apart(self) -> None:
+        watch, process = self._watch, self.training.process
+        workers: Any = process._workers
+        rollout: Any = workers._rollout
+        for env in workers.envs.envs:
+            watch.put_on(env.unwrapped, "step", "environment")
+        watch.put_on(workers.envs, "step", "around it")
+        for name in ("begin", "act", "value", "write_down"):
+            watch.put_on(rollout._acting, name, "network")
+        watch.put_on(rollout, "run", "window")
+        watch.put_on(workers, "_stacked_gradient", "learning")
+        watch.put_on(process, "_exchange", "pushing")
+
+    def measure(self, seconds: float) -> dict[str, float]:
+        """Microseconds a step of each part, over so many seconds."""
+        self._watch.clear()
+        rounds, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            rounds += self.training.live(20)
+        whole, found = time.perf_counter() - began, self._watch.spent
+        spent = {**found, "rest": whole - sum(found.values())}
+        return {part: 1e6 * spent[part] / (rounds * self.training.steps) for part in PARTS}
+
+
+def variants(runs: Runs) -> list[Variant]:
+    def of(setting: str) -> list[Variant]:
+        return Taken(lambda: Apart([setting]), runs.seconds / 4).variants(f"a3c_exp {setting}", PARTS)
+
+    return [
+        # Two cores are busy, and the steps of both are counted.
+        Variant(BASELINE, lambda: 1e6 * PROCESSES / textbook(runs)),
+        *of("compile=false"),
+        *of("compile=true"),
+    ]
+
+
+def main() -> None:
+    for setting in ("compile=false", "compile=true"):
+        with on_one_core():
+            found = Apart([setting]).measure(5.0)
+        print(f"{setting}: {sum(found.values()):.1f} µs a step")
+        for part, microseconds in found.items():
+            print(f"  {microseconds:6.1f}  {PARTS[part]}")
+
+
+if __name__ == "__main__":
+    main()

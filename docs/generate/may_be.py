@@ -1,0 +1,94 @@
+"""What a key of the configuration may be, in words, as the program itself answers."""
+
+import bisect
+import enum
+import math
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from a3c_exp.system.errors import ConfigError
+
+Accepts = Callable[[Any], bool]
+_BOUNDS, _FAR = (0, 1, 10), 10**9
+"""Where numbers may end that are not whole, and what no bound is as large as."""
+
+
+def may_be(hint: Any, accepts: Accepts) -> str:
+    """A type hint in words, numbers with the bounds that ``accepts`` has."""
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(may_be(one, accepts) for one in inside)
+    if hint is type(None):
+        return "null"
+    if hint is bool:
+        return "true or false"
+    if hint in (int, float):
+        return ("whole number" if hint is int else "number") + _bounds(accepts, whole=hint is int)
+    if hint is str:
+        return "text"
+    if hint is Any:
+        return ""
+    if origin is typing.Literal or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
+        return ", ".join(f"`{one}`" for one in (inside or [one.value for one in hint]))
+    if origin is tuple and Ellipsis not in inside:
+        return f"list of {len(inside)} numbers"
+    if origin in (list, tuple, Sequence):
+        kinds = {int: "whole numbers", float: "numbers", str: "words"}
+        return f"list of {kinds.get(inside[0], 'lists' if typing.get_origin(inside[0]) is list else 'names')}"
+    return "mapping"
+
+
+def _bounds(accepts: Accepts, whole: bool) -> str:
+    """Between which numbers values are accepted."""
+    found, step = [], 1 if whole else 1e-6
+    lowest = next((bound for bound in _BOUNDS if accepts(bound) or accepts(bound + step)), 0)
+    lowest += int(whole and not accepts(lowest))
+    if not accepts(-1):
+        found.append(f"≥ {lowest}" if accepts(lowest) else f"> {lowest}")
+    elif not accepts(0):
+        found.append("≠ 0")
+    if not accepts(_FAR):
+        highest = next((bound for bound in _BOUNDS if bound > lowest and not accepts(bound + step)), _FAR)
+        if whole:
+            highest = bisect.bisect(range(_FAR), False, lo=lowest, key=lambda value: not accepts(value)) - 1
+        found.append(f"≤ {highest}" if accepts(highest) else f"< {highest}")
+    return "".join(f"{',' if i else ''} {bound}" for i, bound in enumerate(found))
+
+
+def tried(values: DictConfig, check: Callable[[], Any], largest: float = math.inf) -> Callable[[str], Accepts]:
+    """For each key of ``values`` what tells whether ``check`` lets a value pass; above ``largest`` all are taken to."""
+
+    def of(key: str) -> Accepts:
+        def accepts(value: Any) -> bool:
+            if value > largest:
+                return True
+            before = OmegaConf.select(values, key)
+            try:
+                OmegaConf.update(values, key, value)
+                check()
+            except (ConfigError, OmegaConfBaseException):
+                return False
+            finally:
+                OmegaConf.update(values, key, before)
+            return True
+
+        return accepts
+
+    return of
+
+
+def hint_of(of: type, key: str) -> Any:
+    """The hint of a dotted key of a dataclass or a constructor."""
+    name, _, rest = key.partition(".")
+    hints = typing.get_type_hints(of if is_dataclass(of) else of.__init__)  # type: ignore[misc]
+    found = hints.get(name)
+    if not rest:
+        return found
+    classes = [one for one in (found, *typing.get_args(found)) if is_dataclass(one)]
+    return hint_of(classes[0], rest) if classes else None  # type: ignore[arg-type]

@@ -1,0 +1,116 @@
+"""Each worker's own values are drawn from what was asked for, whoever else takes part, and rates fall to zero."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from a3c_exp.algorithm.per_worker import Exploration, Spread
+from a3c_exp.config.budget import Budget
+from a3c_exp.config.compose import jobs
+from a3c_exp.config.enums import Anneal, SpreadKind
+from a3c_exp.optimizers.sgd import SGD
+from a3c_exp.parallelism.deterministic.strategy import Deterministic
+from a3c_exp.parallelism.single_process.synchronous import Synchronous
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import assemble
+from tests.support.command import run, summary
+from tests.support.single_process import Driven, tiny_task
+
+
+@pytest.mark.parametrize("key", ["beta", "lr"])
+@pytest.mark.parametrize("kind", [SpreadKind.uniform, SpreadKind.loguniform])
+def test_values_fill_the_space_between_their_bounds_evenly(kind: SpreadKind, key: str) -> None:
+    spread = Spread(key, kind, 1e-4, 1e-2)
+    drawn = np.array([spread.draw(0, worker) for worker in range(2000)])
+    assert drawn.min() >= 1e-4 and drawn.max() <= 1e-2
+    is_log = kind is SpreadKind.loguniform
+    even = np.log(drawn / 1e-4) / math.log(100) if is_log else (drawn - 1e-4) / (1e-2 - 1e-4)
+    steps = np.abs(np.sort(even) - (np.arange(2000) + 0.5) / 2000).max()
+    assert steps < 0.05, "Kolmogorov and Smirnov exceed 0.05 once in 10 000"
+
+
+def test_values_that_are_listed_are_dealt_in_turn() -> None:
+    spread = Spread("beta", SpreadKind.values, values=(0.1, 0.0, 0.3))
+    assert [spread.draw(seed, worker) for seed in (0, 7) for worker in range(4)] == [0.1, 0.0, 0.3, 0.1] * 2
+
+
+def test_a_rate_and_a_coefficient_are_independent_of_each_other() -> None:
+    beta, lr = (Spread(key, SpreadKind.uniform, 0.0, 1.0) for key in ("beta", "lr"))
+    drawn = np.array([(beta.draw(0, worker), lr.draw(0, worker)) for worker in range(500)])
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.2
+
+
+def test_a_workers_values_are_its_own_whoever_else_takes_part() -> None:
+    both = Exploration(Spread("beta", SpreadKind.loguniform, 1e-3, 1.0), Spread("lr", SpreadKind.uniform, 0.0, 0.1))
+    few, many = tiny_task(workers=2, exploration=both), tiny_task(workers=7, exploration=both, num_seeds=3)
+    assert many.own_values(0)[:2] == few.own_values(0)
+    assert many.own_values(1) == tiny_task(workers=7, exploration=both, seed=1).own_values(1)
+    assert many.own_values(1) != many.own_values(0)
+    only_beta = Exploration(beta=both.beta)
+    of_beta = tiny_task(workers=2, exploration=only_beta).own_values(0)
+    assert [one["entropy_coef"] for one in of_beta] == [one["entropy_coef"] for one in few.own_values(0)]
+    assert [one["lr"] for one in of_beta] == [1e-2, 1e-2], "the optimiser's own"
+    assert tiny_task(workers=2).own_values(0) == []
+
+
+@pytest.mark.parametrize("kind", [Deterministic, Synchronous])
+def test_a_rate_that_is_annealed_falls_linearly_to_zero(kind: Any) -> None:
+    """With a gradient that is always the same size a step's length is its rate: clipped to 1, plain SGD."""
+    budget = Budget(max_updates=40)
+    settings: dict[str, Any] = {"optimizer": SGD(lr=0.01), "max_grad_norm": 1e-3, "budget": budget, "reward_shift": 1.0}
+    driven = Driven(kind(), tiny_task(exploration=Exploration(anneal=Anneal.linear), **settings)).step(40).stop()
+    moved = [float((after - before).norm()) for before, after in zip(driven.weights, driven.weights[1:], strict=False)]
+    assert driven.spent()
+    expected = [0.01 * 1e-3 * (1 - update / 40) for update in range(40)]
+    assert moved == pytest.approx(expected, rel=2e-2, abs=2e-8)
+
+
+def test_annealing_follows_whichever_budget_is_nearest_its_end() -> None:
+    exploration = Exploration(anneal=Anneal.linear)
+    budget = Budget(max_episodes=10, max_env_steps=1000)
+    assert exploration.factor(budget.fraction(episodes=2, env_steps=700, updates=9)) == pytest.approx(0.3)
+    assert exploration.factor(budget.fraction(episodes=9, env_steps=700, updates=9)) == pytest.approx(0.1)
+    assert exploration.factor(budget.fraction(episodes=10, env_steps=700, updates=9)) == 0.0
+    assert Exploration().factor(1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["per_worker.beta={kind: loguniform, low: 0, high: 1}"], "per_worker.beta goes from low=0.0 to high=1.0"),
+        (["per_worker.beta={kind: uniform, low: 2, high: 1}"], "per_worker.beta goes from low=2.0 to high=1.0"),
+        (["per_worker.lr={kind: loguniform, low: 1e-4}"], "per_worker.lr goes from low=0.0001 to high=None"),
+        (["per_worker.lr={kind: uniform, low: 0, high: inf}"], "per_worker.lr goes from low=0.0 to high=inf"),
+        (["per_worker.lr={kind: values, values: []}"], "per_worker.lr.values is "),
+        (["per_worker.beta={kind: values, values: [0.1, -1]}"], "per_worker.beta.values is "),
+        (["per_worker.lr={kind: values, values: [0.1]}", "parallelism=synchronous"], "per_worker.lr gives each worker"),
+        (["per_worker.beta={kind: normal, low: 0, high: 1}"], "per_worker.beta"),
+        (
+            ["per_worker.beta={kind: uniform, lo: 0, high: 1}"],
+            "there is no key per_worker.beta.lo. Did you mean per_worker.beta.low?",
+        ),
+        (["per_worker.lr=0.1"], "per_worker.lr is 0.1, but it holds keys of its own: kind, low, high, values"),
+        (["per_worker.gamma={kind: uniform, low: 0, high: 1}"], "per_worker.gamma"),
+        (["anneal=cosine"], "anneal"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        (job,) = jobs([*overrides, "logger=none"], multirun=False)
+        assemble(job.config)
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, str(caught.value)
+
+
+def test_a_run_says_what_each_worker_had_of_its_own(tmp_path: Path) -> None:
+    small = ("env=cartpole", "model.hidden=[4]", "parallelism=deterministic", "workers=3", "logger=none", "max_updates=30")
+    own = "per_worker.beta={kind: values, values: [0.0, 0.01]}", "per_worker.lr={kind: loguniform, low: 1e-4, high: 1e-2}"
+    ended = run(*small, *own, "anneal=linear", "evaluation.episodes=1", "hydra.run.dir=here", "seed=3", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    spread = Spread("lr", SpreadKind.loguniform, 1e-4, 1e-2)
+    expected = [{"worker": k, "entropy_coef": (0.0, 0.01, 0.0)[k], "lr": spread.draw(3, k)} for k in range(3)]
+    assert summary(tmp_path / "here")["workers"] == json.loads(json.dumps(expected))

@@ -1,0 +1,231 @@
+"""K workers at once against the same workers one by one, and the tape against what was taped."""
+
+import warnings
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete, Space
+from torch import Tensor
+from torch.func import vmap
+
+from a3c_exp.algorithm.window_gradient import call
+from a3c_exp.compile.vectorize import PerWorker, stack
+from a3c_exp.models.base import ActorCritic
+from a3c_exp.models.separate_mlp import SeparateMLP
+from a3c_exp.optimizers.flat_parameters import FlatLayout
+from tests.support.small_gru import SmallGRU
+
+K = 4
+CALLS = 5  # the executor optimises after a few calls; what it then gives must be the same
+
+
+def mlp(space: Space) -> SeparateMLP:
+    return SeparateMLP(Box(-1.0, 1.0, (2,)), space, actor_hidden=(5,), critic_hidden=(3,), seed=1)
+
+
+MODELS: dict[str, Callable[[], ActorCritic]] = {
+    "normal": lambda: mlp(Box(-2.0, 2.0, (2,))),
+    "categorical": lambda: mlp(Discrete(3)),
+    "recurrent": SmallGRU,
+}
+
+
+def acting(model: ActorCritic, layout: FlatLayout) -> PerWorker:
+    def act(flat: Tensor, observation: Tensor, state: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        output = call(model, layout.unflatten(flat), observation, state)
+        return model.family.sample(output.parameters, noise), output.value
+
+    return act
+
+
+def scoring(model: ActorCritic, layout: FlatLayout) -> PerWorker:
+    def score(flat: Tensor, observation: Tensor, state: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        output = call(model, layout.unflatten(flat), observation, state)
+        loss = (output.value**2).sum() + (output.state * 0.3).sum() - model.family.entropy(output.parameters).sum()
+        return loss, output.parameters.detach() + noise.mean()
+
+    return score
+
+
+def inputs(model: ActorCritic, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(K, 2, generator=generator),
+        torch.randn(K, model.state_size, generator=generator),
+        torch.rand(K, model.family.noise_size, generator=generator),
+    )
+
+
+def own_weights(layout: FlatLayout, model: ActorCritic, seed: int) -> Tensor:
+    """``[K, P]``, another set for each worker."""
+    return layout.flatten(model) + 0.3 * torch.randn(K, layout.size, generator=torch.Generator().manual_seed(seed))
+
+
+def one_by_one(function: PerWorker, weights: Tensor, given: tuple[Tensor, ...], differentiate: bool) -> list[Tensor]:
+    rows = []
+    for k in range(weights.shape[0]):
+        flat = weights[k].clone().requires_grad_(differentiate)
+        first, *rest = function(flat, *(one[k] for one in given))
+        if differentiate:
+            (first,) = torch.autograd.grad(first, flat)
+        rows.append((first.detach(), *rest))
+    return [torch.stack(column) for column in zip(*rows, strict=True)]
+
+
+def untaped(function: PerWorker, weights: Tensor, given: tuple[Tensor, ...], differentiate: bool) -> list[Tensor]:
+    """Plain vmap over the workers, in plain autograd."""
+    leaf = weights.clone().requires_grad_(differentiate)
+    first, *rest = vmap(function)(leaf, *given)
+    if differentiate:
+        (first,) = torch.autograd.grad(first.sum(), leaf)
+    return [one.detach() for one in (first, *rest)]
+
+
+@pytest.fixture
+def no_fallback() -> Iterator[None]:
+    """A tape that is not used would make these tests pass for the wrong reason."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        yield
+
+
+@pytest.mark.usefixtures("no_fallback")
+@pytest.mark.parametrize("differentiate", [False, True], ids=["forward", "gradient"])
+@pytest.mark.parametrize("name", list(MODELS))
+def test_stacked_is_worker_by_worker_and_taped_is_untaped_to_the_bit(name: str, differentiate: bool) -> None:
+    model = MODELS[name]()
+    layout = FlatLayout.of(model)
+    weights = own_weights(layout, model, seed=2)
+    before = weights.clone()
+    function = (scoring if differentiate else acting)(model, layout)
+    stacked = stack(function, weights, inputs(model, seed=3), differentiate=differentiate)
+    assert torch.equal(weights, before)  # proving the tape disturbs nothing
+
+    for step in range(CALLS):
+        given = inputs(model, seed=10 + step)
+        with torch.no_grad():
+            got = stacked(*given)
+        for one, plain in zip(got, untaped(function, weights, given, differentiate), strict=True):
+            assert torch.equal(one, plain)
+            assert not one.requires_grad
+        for one, plain in zip(got, one_by_one(function, weights, given, differentiate), strict=True):
+            assert torch.allclose(one, plain, rtol=1e-4, atol=1e-6)
+        weights.copy_(own_weights(layout, model, seed=20 + step))  # a pull: in place
+
+
+@pytest.mark.parametrize("differentiate", [False, True], ids=["forward", "gradient"])
+@pytest.mark.parametrize("name", ["normal", "recurrent"])
+def test_the_loop_for_models_that_do_not_stack_agrees(name: str, differentiate: bool) -> None:
+    model = MODELS[name]()
+    layout = FlatLayout.of(model)
+    weights = own_weights(layout, model, seed=4)
+    function = (scoring if differentiate else acting)(model, layout)
+    looped = stack(function, weights, inputs(model, seed=5), stackable=False, differentiate=differentiate)
+    for step in range(2):
+        given = inputs(model, seed=30 + step)
+        for one, plain in zip(looped(*given), one_by_one(function, weights, given, differentiate), strict=True):
+            assert torch.equal(one, plain)
+            assert not one.requires_grad
+        weights.mul_(0.5)
+
+
+@pytest.mark.usefixtures("no_fallback")
+def test_results_are_new_tensors_and_do_not_change_behind_the_back() -> None:
+    weights, ones = torch.ones(K, 3), torch.ones(K, 3)
+    stacked = stack(lambda flat, x: (flat * x, x + 1), weights, (ones,))
+    first, second = stacked(ones)
+    stacked(5 * ones)
+    weights.fill_(9.0)
+    assert torch.equal(first, ones)
+    assert torch.equal(second, 2 * ones)
+
+
+@pytest.mark.usefixtures("no_fallback")
+def test_each_gradient_is_of_its_own_workers_loss_alone() -> None:
+    weights = torch.arange(K * 2, dtype=torch.float32).reshape(K, 2)
+    scale = torch.tensor([1.0, 10.0, 100.0, 1000.0])
+    stacked = stack(lambda flat, x: ((flat**2).sum() * x,), weights, (torch.ones(K),), differentiate=True)
+    assert torch.equal(stacked(scale)[0], 2 * weights * scale.unsqueeze(-1))
+
+
+# Functions that a tape would get wrong. Each must be refused, or run untaped with a warning; never be silently wrong.
+
+_calls = 0
+
+
+def counts_its_calls(flat: Tensor, x: Tensor) -> tuple[Tensor]:
+    global _calls
+    _calls += 1
+    return (flat * (x if _calls % 2 else -x),)
+
+
+def escaped(batched: Tensor) -> float:
+    """A number out of all workers' values, past the guard of vmap; it hangs on their order too."""
+    values = torch._C._functorch.get_unwrapped(batched).flatten()
+    return sum(place * float(value) for place, value in enumerate(values, start=1))
+
+
+def bakes_in_a_number_from_its_input(flat: Tensor, x: Tensor) -> tuple[Tensor]:
+    return (flat * escaped(x),)
+
+
+def bakes_in_a_number_from_its_weights(flat: Tensor, x: Tensor) -> tuple[Tensor]:
+    return (x * escaped(flat),)
+
+
+def mixes_up_an_input_given_twice(flat: Tensor, x: Tensor, same: Tensor) -> tuple[Tensor]:
+    return (flat * x - same,)
+
+
+@pytest.mark.parametrize(
+    ("function", "examples"),
+    [
+        (bakes_in_a_number_from_its_input, (torch.ones(K, 3),)),
+        (bakes_in_a_number_from_its_input, (torch.tensor([[0], [1], [2], [3]]),)),
+        (bakes_in_a_number_from_its_input, (torch.eye(K, 3, dtype=torch.bool),)),
+        (bakes_in_a_number_from_its_weights, (torch.ones(K, 3),)),
+        (mixes_up_an_input_given_twice, (torch.ones(K, 3),) * 2),
+    ],
+    ids=["float input", "integer input", "bool input", "weights", "one input twice"],
+)
+def test_a_wrong_tape_is_thrown_away_with_a_warning(function: PerWorker, examples: tuple[Tensor, ...]) -> None:
+    weights = torch.rand(K, 3, generator=torch.Generator().manual_seed(6))
+    before = weights.clone()
+    with pytest.warns(UserWarning, match="untaped"):
+        stacked = stack(function, weights, examples)
+    assert torch.equal(weights, before)
+    for step in range(2):
+        given = tuple(one.roll(step + 1, dims=0) for one in examples)
+        assert torch.equal(stacked(*given)[0], vmap(function)(weights, *given)[0])
+        weights.add_(1.0)
+
+
+def test_a_function_that_remembers_is_found_out() -> None:
+    with pytest.warns(UserWarning, match="counts_its_calls gives other values when taped"):
+        stack(counts_its_calls, torch.ones(K, 3), (torch.ones(K, 3),))
+
+
+def draws(flat: Tensor, x: Tensor) -> tuple[Tensor]:
+    return (flat * x + torch.rand(3),)
+
+
+def asks_for_an_item(flat: Tensor, x: Tensor) -> tuple[Tensor]:
+    return (flat * x.sum().item(),)
+
+
+def branches_on_data(flat: Tensor, x: Tensor) -> tuple[Tensor]:
+    return (flat if x.sum() > 0 else -flat,)
+
+
+@pytest.mark.parametrize("function", [draws, asks_for_an_item, branches_on_data])
+def test_what_cannot_be_stacked_is_refused(function: PerWorker) -> None:
+    weights = torch.ones(K, 3)
+    with pytest.raises(RuntimeError, match="vmap"):
+        stack(function, weights, (torch.ones(K, 3),))
+    assert torch.equal(weights, torch.ones(K, 3))
+
+
+def test_weights_whose_views_could_not_be_kept_are_refused() -> None:
+    with pytest.raises(AssertionError, match="contiguous"):
+        stack(lambda flat, x: (flat * x,), torch.ones(3, K).T, (torch.ones(K, 3),))

@@ -1,0 +1,162 @@
+"""What a command line means, and what is refused before anything is started or made."""
+
+from pathlib import Path
+
+import pytest
+
+from a3c_exp.config.compose import CONFIG_DIR, jobs
+from a3c_exp.config.enums import Reduction
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import assemble, learner_spec
+from tests.support.command import ROOT
+from tests.support.protocols import BESIDE
+
+
+def config(*overrides: str):
+    (job,) = jobs(overrides, multirun=False)
+    return job.config
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("gama=0.9", "Did you mean gamma?"),
+        ("env.idd=x", "Did you mean env.id?"),
+        ("model.hed.kind=auto", "Did you mean model.head.kind?"),
+        ("env=pendulm", "Did you mean env=pendulum?"),
+        ("experiment=cartpole_tuned", "it takes a plus: +experiment=cartpole_tuned"),
+        ("+experiment=cartpole_tund", "Did you mean +experiment=cartpole_tuned?"),
+        ("arm=workers_4", "Try +ablation=worker_count arm="),
+        ("truncation=stop", "truncation is stop, but it is one of end, ignore"),
+        ("num_seeds=0", "num_seeds is 0, but it is at least 1"),
+        ("max_updates=0", "max_updates is 0, but it is at least 1"),
+        ("+unheard_of=1", "there is no key unheard_of"),
+        ("workers=abc", "workers is abc, but it is a whole number"),
+        ("workers=1e3", "Try workers=1000"),
+        ("workers=null", "workers is null, but it is never null"),
+        ("gamma=true", "gamma is true, but it is a number"),
+        ("reduction=median", "reduction is median, but it is one of mean, sum"),
+        ("bootstrap_on_truncation=perhaps", "true or false"),
+        ("gamma=0", "discount factor lies in (0, 1]"),
+        ("gamma=1.0001", "discount factor lies in (0, 1]"),
+        ("workers=0", "workers is 0, but it is at least 1"),
+        ("n_step=0", "n_step is 0, but it is at least 1"),
+        ("bptt=0", "bptt is 0, but it is at least 1"),
+        ("beta=-1", "beta is -1.0"),
+        ("max_grad_norm=0", "max_grad_norm is 0.0"),
+        ("reward_scale=0", "rewards are divided by it"),
+        ("reward_clip=0", "reward_clip is 0.0"),
+        ("max_episodes=null", "nothing ends this run"),
+        ("max_episode_steps=0", "max_episode_steps is 0"),
+        ("seed=-1", "seed is -1"),
+        ("workers=4,6", "Add -m"),
+        ("workers", "no override"),
+        ("workers=[1", "cannot be read"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(override)
+    message = str(caught.value)
+    assert said in message
+    assert len(message.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["optimizer.lr=-1"], "learning rate is above 0"),
+        (["optimizer.lr=fast"], "optimizer.lr is 'fast', but it is a number"),
+        (["optimizer.betas=[0.9]"], "a list of 2"),
+        (["+optimizer.momentum=0.9"], "optimizer.momentum is not a key of Adam"),
+        (["model.head.kind=categorical"], "Try model.head.kind=gaussian"),
+        (["env=gymnasium", "model.head.kind=gaussian"], "Try model.head.kind=categorical"),
+        (["env.id=NoSuchTask-v0"], "not a registered gymnasium task"),
+        (["+env.kwargs.wings=2"], "could not be made"),
+        (["parallelism.processes=0"], "parallelism.processes is 0"),
+        (["parallelism.on_worker_death=shrug"], "restart or fail"),
+        (["parallelism.start_method=fork"], "one of forkserver, spawn"),
+        (["parallelism._target_=no.such.Class"], "cannot be imported"),
+        (["device=cuda"], "Try device=auto"),
+    ],
+)
+def test_an_impossible_part_or_pair_is_refused_when_assembled(overrides: list[str], said: str) -> None:
+    import torch
+
+    if overrides == ["device=cuda"] and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device, so asking for it is no mistake")
+    with pytest.raises(ConfigError) as caught:
+        assemble(config(*overrides))
+    assert said in str(caught.value)
+
+
+def test_one_wrong_value_refuses_the_whole_sweep() -> None:
+    with pytest.raises(ConfigError, match="workers is 0"):
+        jobs(["workers=4,0,6", "gamma=0.9"], multirun=True)
+
+
+def test_a_sweep_is_every_combination_once() -> None:
+    found = jobs(["workers=4,6", "seed=range(3)", "gamma=0.9"], multirun=True)
+    assert sorted((job.config.workers, job.config.seed) for job in found) == [(w, s) for w in (4, 6) for s in range(3)]
+    with pytest.raises(ConfigError, match="same run twice"):
+        jobs(["workers=4,4"], multirun=True)
+    with pytest.raises(ConfigError, match="interval"):
+        jobs(["gamma=interval(0.8,0.9)"], multirun=True)
+
+
+def test_env_pendulum_alone_is_the_reports_preset() -> None:
+    preset = config("env=pendulum")
+    assert (preset.gamma, preset.beta, preset.n_step, preset.workers) == (0.9, 0.005, 10, 12)
+    assert (preset.max_episodes, preset.max_episode_steps) == (1000, 4000)
+    assert (preset.value_coef, preset.max_grad_norm, preset.window_ends_with_episode) == (1.0, None, True)
+    assert preset.optimizer.lr == 1e-4 and list(preset.optimizer.betas) == [0.96, 0.999]
+    assert list(preset.model.actor_hidden) == [200] and list(preset.model.critic_hidden) == [100]
+    assert preset.parallelism._target_.endswith("Hogwild")
+    assert preset.model.head.mean == "auto"  # scaled: Pendulum's torque is bounded
+
+
+def test_the_command_line_wins_over_a_preset() -> None:
+    changed = config("env=pendulum", "gamma=0.95", "optimizer=sgd", "optimizer.lr=0.1", "model.head.mean=tanh")
+    assert changed.gamma == 0.95 and changed.optimizer.lr == 0.1 and "betas" not in changed.optimizer
+    assert changed.model.head.mean == "tanh" and changed.n_step == 10
+
+
+def test_one_reduction_is_all_three_unless_a_term_has_its_own() -> None:
+    every = learner_spec(config("reduction=sum")).loss
+    assert {every.policy_reduction, every.value_reduction, every.entropy_reduction} == {Reduction.sum}
+    one = learner_spec(config("reductions.entropy=sum")).loss
+    assert (one.policy_reduction, one.entropy_reduction) == (Reduction.mean, Reduction.sum)
+
+
+OPTIONS = [
+    f"{path.parent.name}={path.stem}"
+    for path in sorted(CONFIG_DIR.glob("*/*.yaml"))
+    if path.parent.name not in ("hydra", "experiment", "ablation", "arm", "control", "study")
+]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_in_the_tree_can_be_assembled(option: str) -> None:
+    assert assemble(config(option, *BESIDE.get(option, []))).task.workers >= 1
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG_DIR.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIG_DIR)))
+def test_every_yaml_begins_with_the_command_that_uses_it(path: Path) -> None:
+    head = [line for line in path.read_text().splitlines()[:2] if "@package" not in line]
+    assert head[0].startswith("# python -m a3c_exp"), f"{path} begins with {head[0]!r}"
+
+
+def test_the_configs_of_a_checkout_are_the_ones_beside_the_package() -> None:
+    assert ROOT / "conf" == CONFIG_DIR
+
+
+def test_a_persons_own_config_folder_adds_options(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "own.yaml").write_text(
+        "# @package _global_\nenv:\n  _target_: tests.support.failing.FailingEnvironments\n  fail_at: 0\nmax_env_steps: 77\n"
+    )
+    (job,) = jobs(["env=own", "env.fail_at=5"], multirun=False, search=[str(tmp_path)])
+    assert job.env == "own" and job.config.max_env_steps == 77
+    assert assemble(job.config).task.make_envs.keywords == {"fail_at": 5}
+    with pytest.raises(ConfigError, match="fail_at"):
+        assemble(jobs(["env=own", "env.fail_at=soon"], multirun=False, search=[str(tmp_path)])[0].config)

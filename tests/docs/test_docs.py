@@ -1,0 +1,172 @@
+"""README.md and docs/: what they say can be typed, opened and found, and the page of keys has all of them."""
+
+import importlib
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import write_configuration
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import Override
+
+from a3c_exp.config import schema
+from a3c_exp.config.compose import CONFIG_DIR, hydras_own, jobs, parse
+from a3c_exp.sweep.study.overrides import in_full
+from tests.support.command import ROOT
+from tests.test_layers import LAYERS
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The folder and the words of every command in a page's blocks and sentences, without comments; lines that end with a
+    backslash are one."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text())
+    for block in re.findall(r"(?:^(?: {4}|\t).*\n)+|^```\w*\n.*?^```$", text, re.MULTILINE | re.DOTALL):
+        folder = ROOT
+        for line in map(str.strip, block.splitlines()):
+            if line.startswith("cd "):
+                folder = ROOT / line.removeprefix("cd ")
+            if line.removeprefix("$ ").startswith("python -m "):
+                yield [str(folder), *shlex.split(line.removeprefix("$ "), comments=True)]
+    for span in re.findall(r"`(python -m [^`]*)`", text.replace("\n", " ")):
+        yield [str(ROOT / "examples" if "--config-dir conf" in span else ROOT), *shlex.split(span)]
+
+
+TYPED = [(page, words) for page in PAGES for words in commands(page)]
+RUNS = {
+    (folder, *words[2:]): page
+    for page, (folder, *words) in TYPED
+    if words[:3] == ["python", "-m", "a3c_exp"] and not any(word.startswith(("resume=", "key=", "<")) for word in words)
+}
+
+
+def test_the_page_of_keys_is_what_conf_and_the_code_say() -> None:
+    written = write_configuration.PAGE.read_text()
+    assert written == write_configuration.page(), "docs/configuration.md is old: python docs/generate/write_configuration.py"
+
+
+def test_no_key_is_missing_on_the_page_of_keys() -> None:
+    """Of every option, as the program composes it, whatever the page is made of."""
+    page, groups = write_configuration.PAGE.read_text(), write_configuration.GROUPS
+    options = {group: [path.stem for path in sorted((CONFIG_DIR / group).glob("*.yaml"))] for group in groups}
+    assert {path.parent.name for path in CONFIG_DIR.glob("*/*.yaml")} == {*groups, *write_configuration.LAID_OVER}
+    for some in zip_longest(*options.values()):  # all options in as few compositions as there can be
+        chosen = [f"{group}={option}" for group, option in zip(options, some, strict=True) if option is not None]
+        assert not [choice for choice in chosen if f"### {choice}\n" not in page]
+        (job,) = jobs([*chosen, "max_env_steps=1000"], multirun=False)
+        keys = schema.keys(job.config)
+        leaves = [key for key in keys if key not in groups and not any(other.startswith(f"{key}.") for other in keys)]
+        assert not [key for key in leaves if f"| `{key}` |" not in page], chosen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text())):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        there = (page.parent / unquote(file)).resolve() if file else page
+        assert there.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(there), f"{page.name} links to {target}, and {there.name} has no such heading"
+
+
+def prose(text: str) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```$|^(?: {4}|\t).*$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_check_sees_commands_at_all() -> None:
+    assert len(RUNS) > 60 and {page for page, _ in TYPED} > {ROOT / "README.md", ROOT / "docs" / "reproducing.md"}
+
+
+def test_every_run_that_a_page_shows_can_be_composed() -> None:
+    """Keys and options that were renamed would stay in the docs for ever."""
+    groups = {path.name for path in CONFIG_DIR.iterdir() if path.is_dir()}
+    alike: dict[tuple[str, ...], list[tuple[str, list[str]]]] = defaultdict(list)
+    for (folder, _, *words), page in RUNS.items():
+        arguments = get_args_parser().parse_intermixed_args(words)
+        overrides = [one_value(override) for override in parse(in_full(arguments.overrides))]
+        choices = [one for one in overrides if "/" in one.partition("=")[0] or one.lstrip("+").partition("=")[0] in groups]
+        search = str(Path(folder) / arguments.config_dir) if arguments.config_dir else ""
+        if not search or Path(search).is_dir():  # else it is what a study will have made
+            alike[(search, *choices)].append((page.name, overrides))
+    wrong = []
+    for (
+        search,
+        *choices,
+    ), commands in alike.items():  # those with the same options at once, and one by one to find the culprit
+        values = [one for _, overrides in commands for one in overrides if one not in choices]
+        if hydras_own([*choices, *values], [search] if search else []) is None:
+            wrong += [
+                f"{page}: {' '.join(overrides)}"
+                for page, overrides in commands
+                if hydras_own(overrides, [search][: bool(search)]) is None
+            ]
+    assert not wrong, "\n".join(wrong)
+
+
+def one_value(override: Override) -> str:
+    """An override that sets the first of the values that a sweep would try, or the end of their interval."""
+    if not override.is_sweep_override():
+        return override.input_line or ""
+    value = next(override.sweep_string_iterator()) if override.is_discrete_sweep() else "1"
+    return f"{override.get_key_element()}={value}"
+
+
+def test_every_other_command_that_a_page_shows_has_the_options_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = set()
+    for page, (_, *words) in TYPED:
+        if words[0] != "python" or not words[2].startswith("a3c_exp."):
+            continue
+        module, arguments = importlib.import_module(words[2] if words[2].count(".") > 1 else f"{words[2]}.__main__"), words[3:]
+        seen.add(words[2])
+        options = {option for word in arguments if word.startswith("--") for option in [word.partition("=")[0]]}
+        with pytest.raises(SystemExit):
+            module.main(
+                [*(arguments[:1] if words[2].endswith("runs") and arguments and arguments[0].isalpha() else []), "--help"]
+            )
+        shown = capsys.readouterr().out
+        assert not [option for option in options if option not in shown], f"{page.name}: {' '.join(words)}"
+    assert seen >= {f"a3c_exp.{name}" for name in ("evaluate", "export", "report", "runs", "play", "training.measure_costs")}
+
+
+def test_every_guard_that_a_page_names_stands_where_it_says() -> None:
+    guards = [(page, *guard) for page in PAGES for guard in re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", page.read_text())]
+    assert len(guards) > 60
+    wrong = [f"{page.name}: {name}" for page, name, file in guards if f"def {name}(" not in (page.parent / file).read_text()]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_page_names_a_test_that_is_gone() -> None:
+    files = list(ROOT.glob("tests/**/test_*.py"))
+    known = {file.stem for file in files} | {
+        name for file in files for name in re.findall(r"def (test_\w+)\(", file.read_text())
+    }
+    named = {(page.name, name) for page in PAGES for name in re.findall(r"\btest_\w+", page.read_text())}
+    assert not [f"{page}: {name}" for page, name in named if name not in known]
+
+
+def test_the_house_on_the_page_is_the_house_that_stands() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    missing = [part for layer in LAYERS for part in layer if not re.search(rf"`{part}(/|\.py)?`", page)]
+    assert not missing, f"docs/architecture.md does not say where {missing} stand"
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "make test" in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("exec make test")

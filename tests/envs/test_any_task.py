@@ -1,0 +1,120 @@
+"""``env=gymnasium env.id=...``: any task trains, whatever it observes and however it is acted in."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig
+
+from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.config.compose import jobs
+from a3c_exp.evaluate.__main__ import main as evaluate
+from a3c_exp.evaluate.evaluator import EvaluationSpec, Evaluator
+from a3c_exp.models.distributions import Categorical, Distribution, Joint, Normal, NormalMixture
+from a3c_exp.parallelism.worker_group import Member, StackedWorkers
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import assemble
+from tests.support.command import QUICK, lines, record, run, summary
+
+NESTED = "tests.support.nested:Nested-v0"
+CONTINUOUS = "env.kwargs={continuous:true}"
+MIXTURE = ("model.head.kind=mixture", "model.head.components=2")
+WRAPPED = (
+    "env.wrappers=[gymnasium.wrappers.FlattenObservation,"
+    "{_target_:gymnasium.wrappers.RescaleAction,min_action:-3.0,max_action:3.0},"
+    "{_target_:gymnasium.wrappers.TimeLimit,max_episode_steps:25}]"
+)
+
+
+def config(id: str, *overrides: str) -> DictConfig:
+    (job,) = jobs(["env=gymnasium", f"env.id={id}", *QUICK, "n_step=10", *overrides], multirun=False)
+    return job.config
+
+
+@pytest.mark.parametrize(
+    ("id", "overrides", "family"),
+    [
+        ("Acrobot-v1", (), Categorical),
+        ("MountainCarContinuous-v0", (), Normal),
+        ("MountainCarContinuous-v0", MIXTURE, NormalMixture),
+        ("LunarLander-v3", (), Categorical),
+        ("LunarLander-v3", (CONTINUOUS,), Normal),
+        ("FrozenLake-v1", (), Categorical),  # observes a Discrete space
+        ("Blackjack-v1", ("evaluation.max_episode_steps=30",), Categorical),  # observes a Tuple
+        ("Pendulum-v1", (WRAPPED,), Normal),
+        (NESTED, (), Joint),
+        (NESTED, MIXTURE, Joint),
+    ],
+)
+def test_a_task_acts_learns_and_is_evaluated(id: str, overrides: tuple[str, ...], family: type[Distribution]) -> None:
+    """In this process, through the same parts that worker processes are made of."""
+    task = assemble(config(id, *overrides)).task
+    workers = StackedWorkers(task, [Member(0, 0), Member(0, 1)], np.zeros(2, np.int64), np.zeros(2, np.int64), lambda _: True)
+    model, layout = task.model(workers.envs)
+    assert type(model.family) is family
+    taken, ended = 0, []
+    while taken < 300:
+        done = workers.round(np.full(2, 10, np.int64))
+        assert done.gradients.isfinite().all() and (done.gradients != 0).any(dim=1).all()
+        assert np.isfinite(done.figures).all()
+        assert (done.figures[:, Stat.entropy] != 0).all()
+        workers.weights.sub_(1e-3 * done.gradients)
+        taken += int(done.steps.sum())
+        ended += done.ended
+    assert ended or task.max_episode_steps is None or task.max_episode_steps > 100
+    if WRAPPED in overrides:
+        assert {episode.length for episode in ended} == {25}
+        assert {episode.end for episode in ended} == {"truncated"}
+    for deterministic in (True, False):
+        judge = Evaluator(model, layout, workers.envs, EvaluationSpec(2, deterministic, 30), task.seed)
+        assert np.isfinite(judge.evaluate(workers.weights[0], 0, 0, 0.0).returns).all()
+    workers.close()
+
+
+def test_a_task_with_nested_spaces_trains_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    budget = ("max_env_steps=400", "n_step=5", "evaluation.episodes=2", "parallelism.processes=1")
+    wrapper = "env.wrappers=[{_target_:gymnasium.wrappers.TimeLimit,max_episode_steps:7}]"
+    ended = run("env=gymnasium", f"env.id={NESTED}", wrapper, *QUICK, *budget, *MIXTURE, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (found,) = tmp_path.glob("outputs/*/*/run.json")
+    assert record(found.parent)["status"] == "finished"
+    assert summary(found.parent)["env_steps"] == 400
+    episodes = lines(found.parent / "episodes.jsonl")
+    assert len(episodes) >= 50 and {episode["length"] for episode in episodes} == {7}
+    assert evaluate([str(found.parent), "--episodes", "2", "--checkpoint", "last"]) == 0
+    assert "7 steps on average" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["env.wrappers=[gymnasium.wrappers.TimeLimt]"], "env.wrappers[0]: gymnasium.wrappers.TimeLimt cannot be imported"),
+        (["env.wrappers=[{_target_:gymnasium.wrappers.TimeLimit,steps:3}]"], "It takes max_episode_steps"),
+        (["env.wrappers=gymnasium.wrappers.ClipReward"], "env.wrappers is 'gymnasium.wrappers.ClipReward', but it is a list"),
+        (["env.kwargs={wings:2}"], "could not be made"),
+        (["env.id=tests.no_such_module:Task-v0"], "No module named 'tests.no_such_module'"),
+        (["model.head.kind=mixture"], "needs a Box action space"),
+        (["model.head.components=0"], "at least 1"),
+    ],
+)
+def test_a_mistake_about_a_task_is_one_line(overrides: list[str], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        assemble(config("CartPole-v1", *overrides))
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_auto_is_what_scaled_was_on_the_published_task() -> None:
+    """The preset's network is the report's whether the mean says auto or scaled: not one initial weight and output differs."""
+    import torch
+
+    outputs: list[Any] = []
+    for mean in ("auto", "scaled"):
+        (job,) = jobs(["env=pendulum", f"model.head.mean={mean}"], multirun=False)
+        task = assemble(job.config).task
+        envs = task.make_envs(num_envs=1)
+        model, layout = task.model(envs)
+        with torch.no_grad():
+            outputs.append((layout.flatten(model), model(torch.tensor([[0.3, -0.9, 4.0]]), torch.zeros(1, 0)).parameters))
+        envs.close()
+    assert torch.equal(outputs[0][0], outputs[1][0]) and torch.equal(outputs[0][1], outputs[1][1])

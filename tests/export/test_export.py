@@ -1,0 +1,134 @@
+"""Weights that are given away: what they are said to be worth is what they are worth, and nothing is written over."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from a3c_exp.evaluate import __main__ as evaluate
+from a3c_exp.export import __main__ as export
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training import pretrained
+from a3c_exp.training.build import assemble
+from a3c_exp.training.checkpoint import read
+from tests.support.command import ROOT
+from tests.support.trained import trained
+
+GIVEN_AWAY = sorted(path.parent for path in (ROOT / "pretrained").glob("*/weights.pt"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="module")
+def half(run: Path) -> Path:
+    folder = run.parent / "given" / "half"
+    assert export.main([str(run), "--out", str(folder), "--half", "--episodes", "9"]) == 0
+    return folder
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
+    assert evaluate.main([*arguments]) == 0, capsys.readouterr().err
+    return {line[:14].strip(): line[15:] for line in capsys.readouterr().out.splitlines()}
+
+
+def test_what_it_is_worth_is_measured_on_the_weights_as_they_are_kept(
+    run: Path, half: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = json.loads((half / "provenance.json").read_text())
+    best = read(run / "checkpoints" / "best.pt")["weights"]
+    kept = pretrained.load(half).weights
+    assert torch.equal(kept, best.half().float()) and not torch.equal(kept, best)
+    assert said["precision"] == "float16" and said["largest_rounding"] == float((kept - best).abs().max()) > 0
+    assert told(capsys, str(half), "--episodes", "9")["mean return"] == f"{said['evaluation']['mean']:.1f}"
+
+
+def test_in_single_precision_they_are_the_runs_own(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "given"
+    assert export.main([str(run), "--out", str(folder), "--checkpoint", "last", "--episodes", "1"]) == 0
+    assert torch.equal(pretrained.load(folder).weights, read(run / "checkpoints" / "step_400.pt")["weights"])
+    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "provenance.json", "weights.pt"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_story_says_which_run_made_them(run: Path, half: Path) -> None:
+    said, record = json.loads((half / "provenance.json").read_text()), json.loads((run / "run.json").read_text())
+    assert said["trained"]["command"] == record["command"] and said["trained"]["git"] == record["git"]
+    assert said["trained"]["seed"] == 4 and said["trained"]["machine"] == record["machine"]
+    assert said["checkpoint"] == "best.pt" and said["env_steps"] == read(run / "checkpoints" / "best.pt")["env_steps"]
+    assert said["exported"]["command"].startswith("python -m a3c_exp.export ") and "--half" in said["exported"]["command"]
+    assert record["host"] not in (half / "provenance.json").read_text()
+
+
+def test_a_look_at_them_writes_nothing_beside_them(
+    half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in half.rglob("*")}
+    monkeypatch.chdir(tmp_path)
+    shown = told(capsys, str(half), "--episodes", "1", "--video")
+    assert Path(shown["video"]) == Path("outputs/pretrained/half/videos/episode_1.mp4")
+    assert (tmp_path / shown["video"]).read_bytes()[4:8] == b"ftyp"
+    assert (
+        "in outputs/pretrained/half/screenshots/episode_1,"
+        in told(capsys, str(half), "--episodes", "1", "--saliency")["pictures"]
+    )
+    assert {path: path.stat().st_mtime_ns for path in half.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["{run}", "--out", "{half}"], "exists, and nothing is written over"),
+        (["{half}", "--out", "{new}"], "is no run directory"),
+        (["{run}", "--out", "{new}", "--seed", "4"], "is the seed that the run trained with"),
+        (["{run}", "--out", "{new}", "--checkpoint", "gone.pt"], "there is no checkpoint gone.pt"),
+        (["{run}", "--out", "{new}", "--episodes", "0"], "at least 1"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(
+    run: Path, half: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], what: str
+) -> None:
+    places = {"run": run, "half": half, "new": tmp_path / "new"}
+    assert export.main([argument.format(**places) for argument in arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and what in said.err
+    assert not any(tmp_path.iterdir())
+
+
+def test_weights_beyond_half_precision_are_not_turned_into_infinity() -> None:
+    with pytest.raises(ConfigError, match="Leave out --half"):
+        pretrained.as_kept(torch.tensor([1.0, 7e4]), half=True)
+
+
+def test_a_damaged_folder_is_not_evaluated(half: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = shutil.copytree(half, tmp_path / "copy")
+    content = torch.load(copy / "weights.pt", weights_only=True)
+    content["weights"][0] += 1
+    torch.save(content, copy / "weights.pt")
+    assert evaluate.main([str(copy)]) == 2
+    assert "checksum" in capsys.readouterr().err
+    assert evaluate.main([str(half), "--checkpoint", "last"]) == 2
+    assert "one set of weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", GIVEN_AWAY, ids=lambda folder: folder.name)
+def test_what_comes_with_the_code_fits_the_code(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A change of a model or of an environment would else leave weights behind that nobody can use."""
+    given = pretrained.load(folder)
+    task = assemble(given.config).task
+    envs = task.make_evaluation_envs(num_envs=1)
+    _, layout = task.model(envs)
+    envs.close()
+    assert layout.size == given.weights.numel() == given.provenance["weights"]
+    assert not any(part.startswith("/") for part in json.dumps(given.provenance).replace('"', " ").split())
+    if (envs.default_max_episode_steps or 1000) <= 200 and len(envs.observation_space.shape or ()) == 1:
+        monkeypatch.chdir(tmp_path)
+        low, high = (float(given.provenance["evaluation"][key]) for key in ("min", "max"))
+        lived = float(told(capsys, str(folder), "--episodes", "2")["mean return"])
+        assert low - 0.1 <= lived <= high + 0.1  # two of the episodes that those are the worst and the best of

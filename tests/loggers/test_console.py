@@ -1,0 +1,339 @@
+import os
+import pty
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from a3c_exp.config.budget import Budget
+from a3c_exp.loggers.base import RunInfo
+from a3c_exp.loggers.console import ConsoleLogger
+from a3c_exp.loggers.progress import Progress, figure, plain_line
+from a3c_exp.runs.log_records import Episode, Evaluation, Metrics
+
+SUMMARY = {
+    "reason": "budget reached",
+    "episodes": 1000,
+    "env_steps": 4_000_000,
+    "wall_time": 260.1,
+    "steps_per_second": 15380.0,
+    "moving_average": -0.61,
+    "evaluation": {"mean": -812.0, "ci_low": -990.3, "ci_high": -633.0, "episodes": 10},
+    "best_evaluation": None,
+    "policy_lag": {"mean": 11.0, "max": 25},
+}
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+
+
+class Reader:
+    """Collects what is written to a real pipe or to a real pseudo-terminal."""
+
+    def __init__(self, terminal: bool) -> None:
+        near, far = pty.openpty() if terminal else os.pipe()
+        self.stream: TextIO = os.fdopen(far, "w")
+        self._near = near
+        self._raw = b""
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                some = os.read(self._near, 65536)
+            except OSError:  # how a pseudo-terminal says that it was closed
+                return
+            if not some:
+                return
+            self._raw += some
+
+    def text(self) -> str:
+        """All of it, after the writer has closed."""
+        if not self.stream.closed:
+            self.stream.close()
+        self._thread.join(5.0)
+        return self._raw.decode()
+
+    def so_far(self) -> str:
+        return self._raw.decode(errors="replace")
+
+
+@pytest.fixture(autouse=True)
+def ordinary_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setenv("LINES", "40")
+
+
+@pytest.fixture
+def pipe() -> Iterator[Reader]:
+    reader = Reader(terminal=False)
+    yield reader
+    reader.text()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Reader]:
+    reader = Reader(terminal=True)
+    yield reader
+    reader.text()
+
+
+def run_info(budget: Budget | None = None, seeds: int = 1, **start: int) -> RunInfo:
+    directory = Path("/outputs/sweep/workers=4")
+    budget = budget or Budget(max_episodes=1000)
+    return RunInfo(directory, "workers=4", "sweep", "train", (), {"num_seeds": seeds}, budget, resumed=bool(start), **start)
+
+
+def episode(number: int) -> Episode:
+    return Episode(number, 0, -640.0, 4000, -3.3, -3.2149, 4000 * number, 400, 1.0, "truncated", 7)
+
+
+def metrics(env_step: int, episodes: int) -> Metrics:
+    return Metrics(env_step, 1, episodes, 1.0, 15300.0, 9.0, 1.0, 1.0, 1.0, 1.32, 4.1, 9.0, None, 1.0, 11.0, 25, None)
+
+
+def every_metric(env_step: int, episodes: int) -> Metrics:
+    """What a run with a discrete policy and clipping says."""
+    more = {"entropy_normalised": 0.62, "max_probability": 0.934, "explained_variance": 0.41, "grad_norm_clipped": 0.5}
+    return replace(metrics(env_step, episodes), **more)
+
+
+def evaluation(mean: float, best: bool) -> Evaluation:
+    return Evaluation(480_000, 1, 1.0, 10, True, mean, 1.0, mean, mean, mean, mean, mean, 200.0, [], best)
+
+
+def train(logger: ConsoleLogger) -> None:
+    logger.episode(episode(100))
+    logger.evaluation(evaluation(-790.0, best=True))
+    logger.evaluation(evaluation(-812.0, best=False))
+    logger.episode(episode(120))
+    logger.metrics(metrics(480_000, 120))
+
+
+def visible(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_a_pipe_gets_plain_lines_with_every_figure(pipe: Reader) -> None:
+    logger = ConsoleLogger(interval=0.0, stream=pipe.stream)
+    logger.start(run_info())
+    time.sleep(0.05)
+    train(logger)
+    logger.message("worker 3 was started again")
+    logger.finish("finished", SUMMARY)
+    text = pipe.text()
+    assert "\x1b" not in text and "\r" not in text
+    assert re.search(
+        r"^  12% \| episode 120/1,000 \| 480,000 steps \| 15,300 steps/s \| moving average -3.21 \| entropy 1.32 "
+        r"\| lag 11.0 \| eval -812 \(best -790\) \| 0:00:0\d, 0:00:\d\d left$",
+        text,
+        re.MULTILINE,
+    )
+    assert "worker 3 was started again\n" in text
+    last = text[text.index("\nworkers=4\n") :]
+    assert "finished: budget reached" in last and "1,000 episodes, 4,000,000 steps in 0:04:20" in last
+    assert "-812 [-990, -633] over 10 episodes" in last and "11.0, at most 25" in last
+    assert text.rstrip().endswith("/outputs/sweep/workers=4")
+
+
+def test_a_log_file_is_not_flooded_and_yet_says_something_at_once(pipe: Reader) -> None:
+    logger = ConsoleLogger(interval=1000.0, stream=pipe.stream)
+    logger.start(run_info())
+    for number in range(1, 500):
+        logger.episode(episode(number))
+    logger.finish("interrupted", {})
+    assert pipe.text().count("% | episode") == 1
+
+
+def test_a_run_that_failed_before_its_first_step_still_has_a_last_word(pipe: Reader) -> None:
+    logger = ConsoleLogger(stream=pipe.stream)
+    logger.start(run_info())
+    logger.finish("failed", {"reason": "NaN in the loss of worker 2"})
+    assert "failed: NaN in the loss of worker 2" in pipe.text()
+
+
+def test_a_reader_that_went_away_does_not_stop_training() -> None:
+    near, far = os.pipe()
+    stream = os.fdopen(far, "w")
+    os.close(near)
+    logger = ConsoleLogger(interval=0.0, stream=stream)
+    logger.start(run_info())
+    train(logger)
+    logger.finish("finished", SUMMARY)
+    with pytest.raises(BrokenPipeError):
+        stream.close()
+
+
+def test_a_terminal_gets_a_calm_view_and_ends_with_the_summary(terminal: Reader) -> None:
+    logger = ConsoleLogger(stream=terminal.stream)
+    logger.start(run_info())
+    train(logger)
+    time.sleep(1.6)
+    logger.finish("finished", SUMMARY)
+    text = terminal.text()
+    frames = text.count("╭")
+    assert 2 <= frames <= 8  # never more than four a second, whatever happens
+    assert "episode 120/1,000 · 480,000 steps" in visible(text)
+    for value in ("12%", "-3.21", "15,300", "1.32", "11.0 (25)", "4.10", "-812 (best -790)", "left"):
+        assert value in visible(text)
+    after = text[text.rindex(SHOW_CURSOR) :]
+    assert "╭" not in after and "finished: budget reached" in after and "/outputs/sweep/workers=4" in after
+
+
+def test_messages_scroll_above_the_view_and_are_not_taken_for_markup(terminal: Reader) -> None:
+    logger = ConsoleLogger(stream=terminal.stream)
+    logger.start(run_info())
+    logger.message("checkpoint [red] kept")
+    print("a warning of some library", file=sys.stderr)
+    logger.finish("finished", SUMMARY)
+    lines = [line.rstrip() for line in visible(terminal.text()).splitlines()]
+    assert "checkpoint [red] kept" in lines
+    assert "a warning of some library" in lines
+    at = lines.index("checkpoint [red] kept")
+    assert any(line.startswith("╭") for line in lines[at + 1 :])
+
+
+def test_what_goes_to_a_piped_stdout_stays_there(terminal: Reader, capfd: pytest.CaptureFixture[str]) -> None:
+    logger = ConsoleLogger(stream=terminal.stream)
+    logger.start(run_info())
+    print("a result for the next program")
+    logger.finish("finished", SUMMARY)
+    assert "a result" not in terminal.text()
+    assert "a result for the next program" in capfd.readouterr().out
+
+
+def test_an_exception_that_passes_leaves_a_terminal_with_its_cursor(terminal: Reader) -> None:
+    logger, before = ConsoleLogger(stream=terminal.stream), (sys.stdout, sys.stderr)
+    with pytest.raises(ZeroDivisionError):
+        try:
+            logger.start(run_info())
+            raise ZeroDivisionError
+        finally:
+            logger.finish("failed", {"reason": "ZeroDivisionError"})
+    assert (sys.stdout, sys.stderr) == before
+    text = terminal.text()
+    assert text.rindex(SHOW_CURSOR) > text.rindex(HIDE_CURSOR)
+    assert "failed: ZeroDivisionError" in text
+    # Told to stop, the thread that redraws ends at its next tick; nobody waits for it.
+    redrawing = [thread for thread in threading.enumerate() if "Refresh" in type(thread).__name__]
+    for thread in redrawing:
+        thread.join(timeout=30.0)
+    assert not any(thread.is_alive() for thread in redrawing)
+
+
+@pytest.mark.parametrize("columns", [30, 50])
+def test_a_narrow_terminal_loses_figures_and_not_its_shape(
+    terminal: Reader, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    logger = ConsoleLogger(stream=terminal.stream)
+    logger.start(run_info(Budget(max_updates=100_000), seeds=12))
+    train(logger)
+    logger.metrics(every_metric(480_000, 120))
+    time.sleep(0.7)
+    logger.finish("finished", {})
+    frame = visible(terminal.text()).split("╭")[-1].split("╯")[0]
+    lines = ("╭" + frame + "╯").splitlines()
+    assert {len(line) for line in lines} == {columns}
+    assert "-3.21" in frame and "gradient" not in frame
+
+
+def test_a_discrete_policy_shows_how_sure_it_is_and_what_clipping_does(terminal: Reader, pipe: Reader) -> None:
+    for reader in (terminal, pipe):
+        logger = ConsoleLogger(interval=0.0, stream=reader.stream)
+        logger.start(run_info())
+        logger.metrics(every_metric(480_000, 120))
+        logger.finish("interrupted", {})
+    shown, written = visible(terminal.text()), pipe.text()
+    for name in ("entropy/max", "max probability", "explained variance", "gradient norm", "clipped to"):
+        assert name in shown
+    for value in ("0.62", "0.93", "0.41", "4.10", "0.50"):
+        assert value in shown
+    assert "| entropy/max 0.62 | max probability 0.93 | lag 11.0 |" in written
+    assert "1.32" not in shown + written  # nats say nothing where a share is known
+
+
+def test_means_over_seeds_are_not_taken_for_one_run(terminal: Reader, pipe: Reader) -> None:
+    whole = {**SUMMARY, "num_seeds": 3}
+    for reader in (terminal, pipe):
+        logger = ConsoleLogger(interval=0.0, stream=reader.stream)
+        logger.start(run_info(seeds=3))
+        logger.metrics(metrics(480_000, 120))
+        logger.finish("finished", whole)
+        text = visible(reader.text())
+        assert "mean of 3 seeds" in text and "15,300" in text and "steps/s in all" in text
+        assert "3 seeds, together 1,000 episodes" in text and "[-990, -633] over 3 seeds" in text
+
+
+def test_a_dumb_terminal_gets_plain_lines(terminal: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    logger = ConsoleLogger(interval=0.0, stream=terminal.stream)
+    logger.start(run_info())
+    train(logger)
+    logger.finish("finished", SUMMARY)
+    assert "\x1b" not in terminal.text()
+
+
+def test_a_resumed_run_neither_starts_at_zero_nor_counts_the_earlier_session_as_its_own_speed() -> None:
+    progress = Progress(run_info(start_episode=500, start_env_step=2_000_000))
+    assert progress.fraction == 0.5 and progress.left is None
+    assert plain_line(progress).startswith("  50% | episode 500/1,000 | 2,000,000 steps")
+    time.sleep(0.1)
+    progress.episode(episode(750))  # half of what this session has to do
+    assert progress.fraction == 0.75
+    left = progress.left
+    assert left is not None and 0.1 <= left <= progress.elapsed
+
+
+def test_the_budget_that_is_nearer_its_end_counts() -> None:
+    progress = Progress(run_info(Budget(max_episodes=1000, max_env_steps=1_000_000)))
+    progress.episode(episode(200))
+    assert progress.fraction == 0.8
+    assert "episode 200/1,000 | 800,000/1,000,000 steps" in plain_line(progress)
+
+
+def test_a_budget_of_updates_is_progress_too_and_a_resumed_one_does_not_start_at_zero() -> None:
+    progress = Progress(run_info(Budget(max_updates=1000), start_update=400))
+    assert plain_line(progress).startswith("  40% | episode 0 | 0 steps | update 400/1,000")
+    assert progress.left is None
+    progress.metrics(replace(metrics(480_000, 120), update=700))
+    assert progress.fraction == 0.7
+    assert "update 700/1,000" in plain_line(progress)
+    assert "update" not in plain_line(Progress(run_info()))
+
+
+def test_99_percent_is_not_called_done() -> None:
+    progress = Progress(run_info())
+    progress.episode(episode(999))
+    assert plain_line(progress).startswith("  99%")
+
+
+def test_a_run_without_a_budget_has_no_percentage() -> None:
+    progress = Progress(run_info(Budget()))
+    progress.episode(episode(5))
+    assert plain_line(progress).startswith("episode 5 | 20,000 steps")
+
+
+def test_a_best_of_an_earlier_session_is_not_replaced_by_a_worse_one() -> None:
+    progress = Progress(run_info(start_episode=500, start_env_step=2_000_000))
+    progress.evaluation(evaluation(-900.0, best=False))
+    assert "best" not in plain_line(progress)
+
+
+def test_figures_keep_the_digits_that_matter() -> None:
+    assert [figure(value) for value in (-3.2149, -812.4, 1234567.0, 0.00012, 0.0)] == [
+        "-3.21",
+        "-812",
+        "1,234,567",
+        "0.00012",
+        "0.00",
+    ]
+    assert figure(float("nan")) == "nan"

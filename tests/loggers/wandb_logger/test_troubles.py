@@ -1,0 +1,203 @@
+"""Neither a slow, hung or dead wandb nor a missing network disturbs a run."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from a3c_exp.loggers.base import QuietLogger
+from a3c_exp.loggers.wandb_logger.logger import WandbLogger
+from a3c_exp.system.errors import ConfigError
+from tests.support.offline_wandb import (
+    CLOSED_PORT,
+    SUMMARY,
+    episode,
+    evaluation,
+    history,
+    nothing_left_after,
+    records,
+    relatives,
+    run_info,
+    summary,
+    wait_for_process,
+)
+
+pytestmark = pytest.mark.usefixtures("nobody_logged_in")
+
+
+def test_a_key_without_a_network_is_offline_within_the_limit_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.setenv("WANDB_BASE_URL", CLOSED_PORT)
+    said: list[str] = []
+    logger = WandbLogger(init_timeout=1.0, finish_timeout=5.0, say=said.append)
+    began = time.monotonic()
+    logger.start(run_info(tmp_path))
+    logger.episode(episode(1))
+    logger.finish("finished", SUMMARY)
+    assert time.monotonic() - began < 30.0  # left to itself wandb takes 100; alone on a machine this takes 4
+    (told,) = said
+    assert "keeps this run offline (could not go online: " in told and "connection refused" in told
+    assert "\n" not in told
+    (kept,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    assert b"episode/return" in kept.read_bytes()
+    assert nothing_left_after(0.0)
+
+
+def test_a_hung_wandb_does_not_hang_the_run(tmp_path: Path) -> None:
+    said: list[str] = []
+    logger = WandbLogger(mode="offline", init_timeout=15.0, finish_timeout=0.5, say=said.append)
+    logger.start(run_info(tmp_path))
+    (process,) = wait_for_process()
+    while not said:
+        time.sleep(0.1)
+        logger.episode(episode(1))
+    os.kill(process, signal.SIGSTOP)
+    for number in range(2000):  # more than a pipe holds
+        logger.evaluation(evaluation(number, -1.0))
+    began = time.monotonic()
+    logger.finish("finished", SUMMARY)
+    assert time.monotonic() - began < 10.0
+    assert said[1].startswith("W&B did not take everything in 0.5 s; to send it later: wandb sync ")
+    assert nothing_left_after(5.0)
+
+
+def test_an_upload_that_hangs_does_not_hang_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    said: list[str] = []
+    with slow_service() as address:
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        logger = WandbLogger(init_timeout=15.0, finish_timeout=0.5, say=said.append)
+        logger.start(run_info(tmp_path))
+        logger.episode(episode(1))
+        while not said:
+            time.sleep(0.1)
+            logger.video(tmp_path / "none.mp4", 1)
+        began = time.monotonic()
+        logger.finish("finished", SUMMARY)
+        assert time.monotonic() - began < 10.0
+    (folder,) = (tmp_path / "wandb").glob("run-*")
+    assert said[0] == f"W&B {address}/someone/a3c_exp/runs/{(tmp_path / 'wandb_id').read_text().strip()}"
+    assert "W&B could not take something: FileNotFoundError: " in said[1]  # there is no such video
+    assert said[-1].startswith("W&B did not take everything") and said[-1].endswith(f": wandb sync {folder}")
+    assert nothing_left_after(5.0)
+
+
+def test_a_dead_wandb_is_said_once_and_training_goes_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    logger = WandbLogger(mode="offline", row_interval=0.0, say=said.append)
+    logger.start(run_info(tmp_path))
+    (process,) = wait_for_process()
+    os.kill(process, signal.SIGKILL)
+    deadline = time.monotonic() + 10.0
+    while not said and time.monotonic() < deadline:
+        logger.episode(episode(1))
+        time.sleep(0.05)
+    logger.finish("finished", SUMMARY)
+    assert said == ["W&B is off from here, the run goes on without it: its process ended"]
+    assert nothing_left_after(5.0)
+
+
+def test_a_killed_run_leaves_no_process_and_is_not_shown_as_running(tmp_path: Path) -> None:
+    program = f"""
+import tempfile, time
+from a3c_exp.loggers.wandb_logger.client import WandbPipe
+tempfile.tempdir = {tempfile.gettempdir()!r}
+hello = dict(directory={str(tmp_path)!r}, project="p", entity=None, mode="offline", id="abcdefgh", name="n", group=None,
+             job_type="train", tags=[], config={{}}, argv=["train.py"], pid=1)
+pipe = WandbPipe(hello, 15.0, 15.0)
+pipe.send_row({{"env_step": 200, "episode/return": -10.0}})
+while not pipe.news():
+    time.sleep(0.1)
+print("ready", flush=True)
+time.sleep(60)
+"""
+    run = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert run.stdout and run.stdout.readline() == "ready\n"
+    assert len(relatives()) >= 2
+    run.kill()
+    run.wait()
+    assert nothing_left_after(5.0)
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    (found,) = records(folder)
+    assert summary(found)["status"] == "killed" and found[-1]["exit"]["exit_code"] == 1
+    assert history(found, "episode/return") == [(200, -10.0)]
+
+
+def test_wandb_mode_disabled_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    said: list[str] = []
+    logger = WandbLogger(say=said.append)
+    logger.start(run_info(tmp_path))
+    logger.finish("finished", SUMMARY)
+    assert len(said) == 1 and "WANDB_MODE" in said[0]
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_a_mode_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match="'onlin'; it can be auto, online, offline"):
+        WandbLogger(mode="onlin")
+
+
+@pytest.mark.parametrize("name", ["none", "wandb"])
+def test_the_configuration_files_name_only_what_exists(name: str) -> None:
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    path = Path(__file__).parents[3] / "conf" / "logger" / f"{name}.yaml"
+    assert path.read_text().startswith(f"# python -m a3c_exp logger={name}\n")
+    assert isinstance(instantiate(OmegaConf.load(path)), QuietLogger)
+
+
+@contextmanager
+def slow_service() -> Iterator[str]:
+    """A service in place of W&B's that lets a run begin and then never takes anything it is sent."""
+    over = threading.Event()
+    model = {"id": "m", "name": "a3c_exp", "entity": {"id": "e", "name": "someone"}}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path != "/graphql":
+                over.wait(30.0)
+                return
+            query = json.loads(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body)
+            bucket = {"id": "b", "name": query["variables"].get("name"), "displayName": "d", "project": model}
+            answers = {
+                "RunResumeStatus": {"model": {**model, "bucket": None}},
+                "UpsertBucket": {"upsertBucket": {"bucket": bucket, "inserted": True}},
+            }
+            if query["operationName"] not in answers:
+                over.wait(30.0)
+                return
+            answer = json.dumps({"data": answers[query["operationName"]]}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,165 @@
+"""What a run kept by wandb offline holds, read back with its own reader."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from a3c_exp.loggers.wandb_logger.logger import WandbLogger
+from a3c_exp.report.wandb_report import panels
+from tests.support.offline_wandb import (
+    CONFIG,
+    SUMMARY,
+    episode,
+    evaluation,
+    history,
+    metrics,
+    records,
+    relatives,
+    run_info,
+    scratch,
+    summary,
+)
+
+pytestmark = pytest.mark.usefixtures("nobody_logged_in")
+
+
+class Sessions:
+    """One offline run that was interrupted and resumed, one of many short episodes, and what there was around them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "resumed"
+        self.said: list[str] = []
+        before = self._process_state()
+        self._train(1, 6, "interrupted", resumed=False)
+        short = WandbLogger(row_interval=60.0, say=lambda _: None)
+        arm = {"ablation": {"name": "worker_count", "control": "fair", "arm": "workers_6"}}
+        short.start(replace(run_info(directory / "short"), config={**CONFIG, **arm}))
+        self._train(7, 12, "finished", resumed=True)
+        for number in range(1, 1001):
+            short.episode(episode(number))
+        short.finish("finished", SUMMARY)
+        self.left = relatives(), scratch()
+        self.untouched = before == self._process_state()
+        self.threads = [thread.name for thread in threading.enumerate() if "wandb" in thread.name]
+        self.folders = sorted((self.directory / "wandb").glob("offline-run-*"))
+        (short_folder,) = (directory / "short" / "wandb").glob("offline-run-*")
+        self.first, self.second, self.short = records(*self.folders, short_folder)
+
+    def _train(self, first: int, last: int, status: Any, resumed: bool) -> None:
+        logger = WandbLogger(tags=["mine"], row_interval=0.0, say=self.said.append)
+        began = time.monotonic()
+        logger.start(run_info(self.directory, resumed=resumed))
+        for number in range(first, last + 1):
+            logger.episode(episode(number))
+            logger.metrics(metrics(200 * number))
+        logger.evaluation(evaluation(200 * last, -80.0 * last))
+        video = self.directory / "videos" / "step_1.mp4"
+        video.parent.mkdir(exist_ok=True)
+        video.write_bytes(b"not really a film")
+        logger.video(video, 200 * last)
+        self.seconds_of_training = time.monotonic() - began
+        logger.finish(status, SUMMARY)
+
+    @staticmethod
+    def _process_state() -> list[Any]:
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
+        return [*handlers, sys.exit, sys.excepthook, "wandb" in sys.modules, dict(os.environ)]
+
+
+@pytest.fixture(scope="module")
+def sessions(nobody_logged_in: None, tmp_path_factory: pytest.TempPathFactory) -> Sessions:
+    return Sessions(tmp_path_factory.mktemp("run"))
+
+
+def test_the_curves_stand_over_environment_steps(sessions: Sessions) -> None:
+    assert history(sessions.first, "episode/return") == [(200 * n, -10.0 * n) for n in range(1, 7)]
+    assert history(sessions.first, "train/entropy") == [(200 * n, 1.32) for n in range(1, 7)]
+    assert history(sessions.first, "eval/mean") == [(1200, -480.0)]
+    defined = [record["metric"] for record in sessions.first if record["type"] == "metric"]
+    assert [(one["glob_name"], one["step_metric"]) for one in defined] == [("*", "env_step")]
+
+
+def test_each_workers_speed_has_a_place_of_its_own_and_costs_no_row(sessions: Sessions) -> None:
+    rows = [record["history"]["item"] for record in sessions.first if record["type"] == "history"]
+    trained = [row for row in rows if any(key.startswith("train/") for key in row)]
+    assert len(trained) == 6
+    assert [row["workers/steps_per_second/1"] for row in trained] == [10.0 + 200 * n for n in range(1, 7)]
+    assert all(row["workers/updates_per_second/0"] == 3.0 for row in trained)
+    assert not [key for row in rows for key in row if "worker" in key and not key.startswith("workers/")]
+
+
+def test_what_is_known_of_the_new_diagnostics_is_sent_and_nothing_is_made_up(sessions: Sessions) -> None:
+    for key, value in (("grad_norm_clipped", 0.5), ("value_std", 2.0), ("entropy_normalised", 0.6), ("truncated_share", 0.25)):
+        assert history(sessions.first, f"train/{key}") == [(200 * n, value) for n in range(1, 7)]
+    assert history(sessions.first, "train/max_probability") == []
+
+
+def test_configuration_group_and_tags_are_those_of_the_run(sessions: Sessions) -> None:
+    run = next(record["run"] for record in sessions.first if record["type"] == "run")
+    config = {key: value for key, value in run["config"]["update"].items() if key != "_wandb"}
+    assert config == CONFIG
+    assert (run["project"], run["run_group"], run["job_type"]) == ("a3c_exp", "a_sweep", "workers=4")
+    assert (run["display_name"], run["tags"]) == ("workers=4", ["pendulum", "mine"])
+
+
+def test_the_panels_of_a_report_in_wandb_ask_for_what_is_there(sessions: Sessions) -> None:
+    written = {key for record in sessions.first if record["type"] == "history" for key in record["history"]["item"]}
+    asked = {key for panel in panels() for key in (panel.x, panel.y)}
+    unknown_here = {"train/moving_average", "train/explained_variance", "train/max_probability"}  # None in these metrics
+    assert asked - written == unknown_here & asked
+    assert len(asked & written) >= 12
+
+
+def test_an_ablations_runs_are_filed_so_that_the_page_shows_a_curve_an_arm(sessions: Sessions) -> None:
+    run = next(record["run"] for record in sessions.short if record["type"] == "run")
+    assert (run["run_group"], run["job_type"]) == ("worker_count (fair)", "workers_6")
+    assert run["tags"] == ["pendulum", "ablation=worker_count", "control=fair", "arm=workers_6"]
+    assert run["config"]["update"]["ablation"]["arm"] == "workers_6"
+
+
+def test_the_summary_has_the_last_evaluation_and_how_it_ended(sessions: Sessions) -> None:
+    last = summary(sessions.second)
+    assert last["evaluation"] == {"mean": -790.0, "ci_low": -900.0}
+    assert (last["status"], last["episodes"], last["eval/mean"]) == ("finished", 12, -960.0)
+    exits = [record["exit"].get("exit_code", 0) for found in (sessions.first, sessions.second) for record in found[-1:]]
+    assert exits == [255, 0]  # interrupted, finished
+
+
+def test_a_video_is_kept_with_the_run(sessions: Sessions) -> None:
+    assert history(sessions.first, "video._type") == [(1200, "video-file")]
+    (copy,) = (sessions.folders[0] / "files" / "media" / "videos").iterdir()
+    assert copy.read_bytes() == b"not really a film"
+
+
+def test_a_resume_goes_on_under_the_same_id_at_its_own_environment_steps(sessions: Sessions) -> None:
+    ids = [
+        next(record["run"]["run_id"] for record in found if record["type"] == "run")
+        for found in (sessions.first, sessions.second)
+    ]
+    assert ids == [(sessions.directory / "wandb_id").read_text().strip()] * 2
+    assert [step for step, _ in history(sessions.second, "episode/return")] == [200 * n for n in range(7, 13)]
+
+
+def test_nobody_is_asked_and_everybody_is_told_how_to_send_it(sessions: Sessions) -> None:
+    assert len(sessions.said) == 2
+    for said, folder in zip(sessions.said, sessions.folders, strict=True):
+        assert said == f"W&B keeps this run offline (not logged in); to send it later: wandb sync {folder}"
+
+
+def test_a_thousand_short_episodes_are_few_rows_and_none_is_forgotten(sessions: Sessions) -> None:
+    assert history(sessions.short, "episode/count") == [(200, 1), (200_000, 999)]
+    assert history(sessions.short, "episode/return") == [(200, -10.0), (200_000, -10.0 * 501)]  # the mean of 2 to 1000
+    assert history(sessions.short, "episode/number")[-1] == (200_000, 1000)
+
+
+def test_training_neither_waits_for_wandb_nor_lives_with_it(sessions: Sessions) -> None:
+    assert sessions.seconds_of_training < 0.9  # importing wandb and its beginning take two at the least
+    assert sessions.untouched  # signals, sys.exit, excepthook, environment, and not even imported
+    assert sessions.left == ([], []) and sessions.threads == []

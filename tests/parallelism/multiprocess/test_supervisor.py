@@ -1,0 +1,272 @@
+"""No death of a worker process goes unnoticed, none stops the run that allows it, and none leaves a process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from a3c_exp.config.budget import Budget
+from a3c_exp.parallelism.base import EpisodeEvent
+from a3c_exp.parallelism.hogwild.strategy import Hogwild
+from a3c_exp.system.errors import WorkerError
+from a3c_exp.training.run_tracker import NEVER
+from tests.support.driving import ENDLESS, Training, alive, descendants, small_task
+from tests.support.faulty import Countdown, Deadly, Faults, Gathering, PackedOnce, Tick
+from tests.support.pushing import PATIENCE, SLACK
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_no_kind_of_death_goes_unnoticed_or_costs_an_episode(tmp_path: Path) -> None:
+    faults = Faults(("kill", "exit", "raise"), tmp_path, at_step=17)
+    task = small_task(Budget(max_episodes=60), workers=5, lengths=(7, 3), faults=faults, gathering=Gathering(tmp_path, 3))
+    training = Training(Hogwild(processes=3), task)
+    noticed: dict[str, float] = {}
+    with training:
+
+        def spent() -> bool:
+            for text in training.notices:
+                noticed.setdefault(text, time.monotonic())
+            return training.spent()
+
+        training.until(spent, "the end of the budget")
+
+    said = {
+        cause: next(text for text in training.notices if cause in text)
+        for cause in ("was killed by SIGKILL", "ended with exit code 3", "ended with exit code 1")
+    }
+    assert len(training.notices) == 3
+    assert "RuntimeError: the pole snapped" in said["ended with exit code 1"], "the traceback is lost"
+    assert "in meet" in said["ended with exit code 1"]
+    for number, text in enumerate(said.values()):
+        assert noticed[text] - faults.struck(number)["time"] < SLACK, text
+        assert not alive(faults.struck(number)["pid"])
+    assert all("; replaced, " in text and " of at most 10 times" in text for text in said.values())
+
+    # Each of the sixty was played to its end by somebody, and counted once.
+    assert training.parallelism.counts().episodes == 60
+    assert len(training.episodes) == 60
+    assert len({event.episode.env_seed for event in training.episodes}) == 60
+    assert {event.episode.length for event in training.episodes} == {7, 3}
+    assert training.parallelism.figures()["restarts"] == 3
+    assert len(training.parallelism.figures()["deaths"]) == 3
+
+
+def test_what_a_process_said_before_its_death_is_not_lost_with_it(tmp_path: Path) -> None:
+    """Its pipe is read to the end before what it held goes back, or the episode that it finished would be played again."""
+    faults = Faults(("raise",), tmp_path, at_step=17)
+    task = small_task(Budget(max_episodes=4), workers=1, lengths=(5,), faults=faults)
+    training = Training(Hogwild(processes=1), task)
+    with training:
+        deadline = time.monotonic() + PATIENCE
+        # It is only looked at, never listened to, as if all that it did had happened between two looks.
+        while not training.events:
+            training.events += training.parallelism._bury_the_dead()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert len(training.episodes) == training.parallelism.counts().episodes == 3
+        assert "the pole snapped" in training.notices[0]
+        training.until(training.spent)
+    assert len({event.episode.env_seed for event in training.episodes}) == len(training.episodes) == 4
+
+
+def test_the_notice_names_the_workers_that_were_hit(tmp_path: Path) -> None:
+    task = small_task(
+        Budget(max_env_steps=503),
+        workers=5,
+        faults=Faults(("kill",), tmp_path),
+        gathering=Gathering(tmp_path, 2),
+        lengths=(9,),
+    )
+    training = Training(Hogwild(processes=2), task).finish()
+    (notice,) = training.notices
+    assert notice.startswith(("worker process 0 (workers 0 to 2) ", "worker process 1 (workers 3 to 4) ")), notice
+    assert training.parallelism.counts().env_steps == 503
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_worker_killed_in_the_middle_of_its_push_stops_nobody(tmp_path: Path, locked: bool) -> None:
+    deadly = Deadly(Tick(), tmp_path / "died", at_update=20, point="half_written")
+    task = small_task(Budget(max_episodes=50), workers=2, lengths=(5,), optimizer=deadly, gathering=Gathering(tmp_path, 2))
+    training = Training(Hogwild(processes=2, lock=locked), task).finish()
+    assert (tmp_path / "died").exists()
+    assert [("SIGKILL" in text) for text in training.notices] == [True]
+    assert len(training.episodes) == 50
+    state, _ = training.parallelism.snapshot()
+    assert torch.isfinite(state.weights).all()
+    if locked:
+        assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
+        assert torch.equal(state.optimizer_state, torch.full_like(state.optimizer_state, state.updates))
+    else:
+        assert state.weights.max() <= (state.updates + 1) * Tick.lr, "at most the torn push is there without being counted"
+
+
+def test_a_run_that_is_to_fail_on_a_death_fails(tmp_path: Path) -> None:
+    task = small_task(ENDLESS, workers=2, faults=Faults(("kill",), tmp_path))
+    training = Training(Hogwild(processes=2, on_worker_death="fail"), task)
+    with training, pytest.raises(WorkerError, match="was killed by SIGKILL; that is death 1, and 0 are allowed"):
+        training.until(lambda: False)
+
+
+def test_workers_that_keep_dying_end_the_run_with_the_cause(tmp_path: Path) -> None:
+    faults = Faults(("raise",) * 9, tmp_path, at_step=10)
+    task = small_task(ENDLESS, workers=1, faults=faults, lengths=(5,))
+    training = Training(Hogwild(processes=1, max_restarts=1), task)
+    with training, pytest.raises(WorkerError) as caught:
+        training.until(lambda: False)
+    assert "that is death 2, and 1 are allowed (parallelism.max_restarts)" in str(caught.value)
+    assert "RuntimeError: the pole snapped" in str(caught.value)
+    # Each life ended one episode before its death; what was counted was also said.
+    finished = [event for event in training.events if isinstance(event, EpisodeEvent)]
+    assert len(finished) == training.parallelism.counts().episodes == 2
+
+
+def test_a_process_that_stops_with_the_lock_in_its_hand_takes_no_other_with_it(tmp_path: Path) -> None:
+    deadly = Deadly(Tick(), tmp_path / "stopped", 20, "half_written", signal.SIGSTOP)
+    task = small_task(Budget(max_episodes=50), workers=3, lengths=(5,), optimizer=deadly, gathering=Gathering(tmp_path, 3))
+    training = Training(Hogwild(processes=3, lock=True, worker_timeout=3.0, lock_timeout=0.5), task)
+    with training:
+        training.until((tmp_path / "stopped").exists)
+        # Meanwhile the main process can still evaluate and save: nobody pushes, and the copy in use is whole.
+        weights = training.parallelism.weights()
+        assert torch.equal(weights, torch.full_like(weights, 20 * Tick.lr))
+        state, events = training.parallelism.snapshot()
+        training.events += events
+        assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
+        training.until(training.spent)
+    assert [text for text in training.notices if "LockTimeoutError" in text] == []
+    assert any("gave no sign of life for 3 s" in text for text in training.notices)
+    assert not alive(int((tmp_path / "stopped").read_text()))
+    state, _ = training.parallelism.snapshot()
+    assert state.episodes == 50
+    assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
+
+
+def test_processes_that_did_start_do_not_outlive_one_that_could_not() -> None:
+    task = replace(small_task(ENDLESS, workers=3), make_envs=PackedOnce(Countdown))
+    training = Training(Hogwild(processes=3), task)
+    with pytest.raises(OSError, match="no more"):
+        training.parallelism.start(task, [training.state])
+    assert training.workers() == []
+
+
+def test_a_stopped_process_is_not_waited_for(tmp_path: Path) -> None:
+    faults = Faults(("stop",), tmp_path)
+    task = small_task(Budget(max_episodes=40), workers=2, faults=faults, gathering=Gathering(tmp_path, 2))
+    training = Training(Hogwild(processes=2, worker_timeout=3.0), task)
+    with training:
+        training.until(lambda: any("gave no sign of life for 3 s" in text for text in training.notices), "the notice")
+        assert time.monotonic() - faults.struck(0)["time"] < SLACK
+        training.until(training.spent)
+    assert not alive(faults.struck(0)["pid"])
+    assert len(training.episodes) == 40
+
+
+def test_workers_are_not_blamed_for_the_sleep_of_the_main_process() -> None:
+    """After Ctrl-Z and fg nobody has shown life for a long time, and nobody is dead."""
+    task = small_task(ENDLESS, workers=1)
+    training = Training(Hogwild(processes=1, worker_timeout=2.0), task)
+    with training:
+        training.until(lambda: training.tally.windows > 0, "work")
+        (pid,) = training.workers()
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(2.5)  # everything stands still, this process too
+        training.events += training.parallelism.advance(0.0, [NEVER])
+        os.kill(pid, signal.SIGCONT)
+        updates = training.parallelism.counts().updates
+        training.until(lambda: training.parallelism.counts().updates > updates, "more work")
+        assert training.workers() == [pid]
+    assert training.notices == []
+
+
+def test_a_live_checkpoint_is_whole_and_does_not_wait_for_ever() -> None:
+    training = Training(Hogwild(processes=2, lock=True), small_task(ENDLESS, workers=4))
+
+    def check() -> tuple[int, float]:
+        before = time.monotonic()
+        state, events = training.parallelism.snapshot()
+        training.events += events
+        assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
+        assert torch.equal(state.optimizer_state, torch.full_like(state.optimizer_state, state.updates))
+        assert state.episodes == len(training.episodes), "the state and what was logged do not stand at the same place"
+        return state.updates, time.monotonic() - before
+
+    with training:
+        training.until(lambda: training.tally.windows > 20, "work")
+        last = 0
+        for _ in range(20):
+            updates, _ = check()
+            assert updates >= last
+            last = updates
+        training.until(lambda: training.parallelism.counts().updates > last + 20, "work after the checkpoints")
+        assert training.notices == []
+
+        stopped = training.workers()[0]
+        while True:
+            os.kill(stopped, signal.SIGSTOP)
+            if training.parallelism._ledger.control[2] != stopped:  # else it holds the lock, which is another test
+                break
+            os.kill(stopped, signal.SIGCONT)
+        _, seconds = check()
+        assert seconds < SLACK
+        assert training.notices == ["a worker did not reach the checkpoint's barrier within 5 s; saved as it was"]
+    assert not alive(stopped), "a stopped process does not hear that it should end"
+    check()
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_nothing_is_pushed_behind_a_checkpoints_back(locked: bool) -> None:
+    """The barrier holds while the state is read, also for a process that was just leaving the last barrier."""
+    training = Training(Hogwild(processes=2, lock=locked), small_task(ENDLESS, workers=2))
+    with training:
+        training.until(lambda: training.tally.windows > 20, "work")
+        for _ in range(100):
+            assert training.parallelism._pause()
+            before = training.parallelism.counts()
+            weights = training.parallelism.weights()
+            time.sleep(0.002)
+            assert training.parallelism.counts() == before
+            assert torch.equal(training.parallelism.weights(), weights)
+            training.parallelism.snapshot()
+
+
+def test_a_worker_that_hears_nothing_is_ended_all_the_same(tmp_path: Path) -> None:
+    faults = Faults(("ignore",), tmp_path)
+    training = Training(Hogwild(processes=2), small_task(ENDLESS, workers=2, faults=faults))
+    with training:
+        training.until(lambda: (tmp_path / "fault_0").exists(), "the fault")
+    assert not alive(faults.struck(0)["pid"])
+
+
+def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:
+    main = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.endless_run", "hogwild"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with main:
+        try:
+            assert main.stdout is not None
+            first = main.stdout.readline().split()
+            assert first[:1] == ["working"], "it did not start"
+            started = {int(pid) for pid in first[1:]}
+            family = descendants(main.pid)
+            assert len(started) == 2
+            assert started <= family
+        finally:
+            main.kill()
+            killed = time.monotonic()
+    while any(alive(pid) for pid in family) and time.monotonic() - killed < SLACK:
+        time.sleep(0.05)
+    left = [pid for pid in family if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, "workers, or the server that forks them, live on"

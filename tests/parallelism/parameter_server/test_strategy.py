@@ -1,0 +1,363 @@
+"""Whole trainings with a main agent, in real processes: exact budgets, nothing lost at the end, resets, deaths, checkpoints."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from a3c_exp.algorithm.random_streams import env_seed
+from a3c_exp.algorithm.types import LearnerSpec, TrainingState
+from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.config.budget import Budget
+from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.models.recurrent_mlp import RecurrentMLP
+from a3c_exp.models.separate_mlp import SeparateMLP
+from a3c_exp.optimizers.adam import Adam
+from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.hogwild.strategy import Hogwild
+from a3c_exp.parallelism.multiprocess.shared_counters import Slot
+from a3c_exp.parallelism.parameter_server.gradient_slots import Note
+from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
+from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
+from tests.support.driving import ENDLESS, Training, alive, descendants, initial, small_task
+from tests.support.faulty import Deadly, Faults, Gathering, Tick
+from tests.support.pushing import SLACK
+
+ROOT = Path(__file__).parents[3]
+
+
+def ticked(state: TrainingState) -> bool:
+    """Whether weights and optimiser state say of themselves that they had as many updates as were counted."""
+    weights = torch.full_like(state.weights, state.updates * Tick.lr)
+    return torch.equal(state.weights, weights) and bool((state.optimizer_state == state.updates).all())
+
+
+def agent_of(training: Training) -> int:
+    """The main agent's process id."""
+    parallelism = training.parallelism
+    assert isinstance(parallelism, ParameterServer)
+    return int(parallelism._supervisor.members[parallelism._agent].process.pid or 0)
+
+
+@pytest.mark.parametrize(
+    ("id", "model", "limit"),
+    [("Pendulum-v1", SeparateMLP, 20), ("CartPole-v1", partial(RecurrentMLP, hidden=(16,), memory=16), None)],
+    ids=["continuous", "recurrent"],
+)
+def test_any_task_and_model_is_trained_within_its_budget(id: str, model: Any, limit: int | None) -> None:
+    task = Task(
+        partial(GymnasiumEnvironments, id), model, Adam(1e-3), LearnerSpec(n_step=5), 3, Budget(max_env_steps=607), limit, 3
+    )
+    state = initial(task)
+    training = Training(ParameterServer(processes=2), task, state).finish()
+    final, _ = training.parallelism.snapshot()
+    assert final.env_steps == 607
+    assert training.tally.sums[Stat.steps] == 607, "steps that were learned from"
+    assert training.tally.windows == final.updates > 120
+    assert torch.isfinite(final.weights).all()
+    assert not torch.equal(final.weights, state.weights)
+    assert final.optimizer_state.any()
+    figures = training.parallelism.figures()
+    assert (figures["processes"], figures["applied"]) == (2, final.updates)
+    assert [figures[key] for key in ("dropped", "downweighted", "left_out", "resets", "restarts")] == [0] * 5
+    assert 1 <= figures["queue_most"] <= 3
+
+    again = Training(ParameterServer(processes=1), replace(task, budget=Budget(max_env_steps=700)), final).finish()
+    after, _ = again.parallelism.snapshot()
+    assert after.env_steps == 700
+    assert again.tally.sums[Stat.steps] == 93, "what earlier sessions did is not done again"
+    assert after.updates == final.updates + again.tally.windows
+    assert again.tally.lag_max <= 2, "updates of an earlier session are no lag"
+    seeds = [event.episode.env_seed for event in training.episodes + again.episodes]
+    assert len(set(seeds)) == len(seeds), "a resumed worker played an episode again"
+
+
+@pytest.mark.parametrize("lengths", [(1,), (3, 1, 11)])
+def test_a_budget_of_episodes_is_exact(tmp_path: Path, lengths: tuple[int, ...]) -> None:
+    task = small_task(Budget(max_episodes=41), workers=3, lengths=lengths, gathering=Gathering(tmp_path, 2))
+    training = Training(ParameterServer(processes=2), task).finish()
+    assert len(training.episodes) == training.parallelism.counts().episodes == 41
+    steps = sum(event.episode.length for event in training.episodes)
+    assert training.parallelism.counts().env_steps == steps == training.tally.sums[Stat.steps]
+
+
+@pytest.mark.parametrize("kind", [ParameterServer, Hogwild])
+def test_a_budget_of_updates_is_exact_and_every_window_within_it_is_learned_from(tmp_path: Path, kind: Any) -> None:
+    task = small_task(Budget(max_updates=37), workers=5, lengths=(5,), gathering=Gathering(tmp_path, 2))
+    training = Training(kind(processes=2), task).finish()
+    final, _ = training.parallelism.snapshot()
+    assert (final.updates, final.env_steps, len(training.episodes)) == (37, 185, 37)
+    assert kind is Hogwild or ticked(final)
+
+
+def test_the_policy_lag_is_how_many_others_were_applied_between_an_answer_and_the_next_report() -> None:
+    task = small_task(Budget(max_env_steps=4 * 5 * 30), workers=4, lengths=(5,))
+    training = Training(ParameterServer(processes=1), task).finish()
+    assert training.tally.lag_histogram[:5].tolist() == [1, 1, 1, 117, 0]
+    assert ticked(training.parallelism.snapshot()[0])
+
+
+def test_dropped_gradients_are_no_updates_but_their_steps_count() -> None:
+    task = small_task(Budget(max_env_steps=4 * 5 * 30), workers=4, lengths=(5,))
+    training = Training(ParameterServer(processes=1, max_lag=2), task).finish()
+    # Of each round's four gradients one comes last and too late.
+    final, _ = training.parallelism.snapshot()
+    figures = training.parallelism.figures()
+    assert (final.env_steps, final.updates, figures["applied"], figures["dropped"]) == (600, 90, 90, 30)
+    assert ticked(final)
+    tally = training.tally
+    assert (tally.windows, tally.dropped, tally.lag_max) == (90, 30, 2)
+    assert tally.dropped_share == 0.25
+    assert len(training.episodes) == 120
+
+
+def test_downweighted_gradients_are_updates_of_their_own() -> None:
+    task = small_task(Budget(max_updates=100), workers=4, lengths=(5,))
+    training = Training(ParameterServer(processes=1, max_lag=2, on_stale="downweight"), task).finish()
+    figures = training.parallelism.figures()
+    # All but the last worker's first, and the first three workers' first, have a lag of 3.
+    assert (figures["applied"], figures["dropped"], figures["downweighted"]) == (100, 0, 97)
+    assert training.tally.downweighted == 97
+
+
+def test_everything_reported_before_the_end_is_applied() -> None:
+    training = Training(ParameterServer(processes=2), small_task(ENDLESS, workers=6, lengths=(5,)))
+    with training:
+        training.until(lambda: training.parallelism.counts().updates > 30, "work")
+    final, _ = training.parallelism.snapshot()
+    assert training.parallelism.figures()["left_out"] == 0
+    assert ticked(final)
+    assert final.env_steps == 5 * final.updates == training.tally.sums[Stat.steps]
+    # Each window was one episode, and not one of them was left behind in a mailbox or a pipe.
+    assert len(training.episodes) == final.updates == int(final.rounds.sum())
+
+
+def test_a_live_checkpoint_stands_between_two_updates() -> None:
+    training = Training(ParameterServer(processes=2), small_task(ENDLESS, workers=4, lengths=(5,)))
+    with training:
+        training.until(lambda: training.tally.windows > 20, "work")
+        last = 0
+        for _ in range(20):
+            state, events = training.parallelism.snapshot()
+            training.events += events
+            assert ticked(state)
+            assert state.env_steps == 5 * state.updates, "the counters are not of the same moment as the weights"
+            assert state.episodes == len(training.episodes), "the log and the state do not stand at the same place"
+            assert state.updates >= last
+            last = state.updates
+            weights = training.parallelism.weights()
+            assert torch.equal(weights, weights[0].expand_as(weights)), "half an update"
+        training.until(lambda: training.parallelism.counts().updates > last + 20, "work after the checkpoints")
+        assert training.notices == []
+
+
+def test_an_episode_that_is_asked_to_end_is_truncated_and_counted() -> None:
+    server = ParameterServer(processes=2)
+    training = Training(server, small_task(ENDLESS, workers=4, lengths=(10**9,)))
+    with training:
+        training.until(lambda: server.counts().updates > 40, "work")
+        with pytest.raises(ConfigError, match="numbered from 0 to 3"):
+            server.ask_reset(4)
+        server.ask_reset(2)
+        training.until(lambda: len(training.episodes) == 1, "the cut")
+        updates = server.counts().updates
+        training.until(lambda: server.counts().updates > updates + 20, "work after the cut")
+    (event,) = training.episodes
+    assert (event.episode.worker, event.episode.end, event.episode.env_seed) == (2, "truncated", env_seed(0, 2, 0))
+    assert event.episode.length % 5 == 0, "it is cut between two windows"
+    assert event.episode.return_ == event.episode.length > 0
+    final, _ = server.snapshot()
+    assert final.episodes_begun.tolist() == [1, 1, 2, 1]
+    assert final.episodes == 1
+    assert server.figures()["resets"] == 1
+
+
+def test_workers_whose_policy_is_too_old_begin_anew() -> None:
+    server = ParameterServer(processes=1, reset_after_lag=2)
+    training = Training(server, small_task(ENDLESS, workers=4, lengths=(10**9,)))
+    with training:
+        training.until(lambda: len(training.episodes) > 20, "resets")
+    # In one process the steady lag is 3, which is too much for everyone, always.
+    assert {event.episode.length for event in training.episodes} == {5, 10}
+    assert {event.episode.end for event in training.episodes} == {"truncated"}
+    assert server.figures()["resets"] == len(training.episodes)
+
+
+def test_no_kind_of_death_loses_an_episode_a_step_or_an_update(tmp_path: Path) -> None:
+    faults = Faults(("kill", "exit", "raise", "kill", "kill"), tmp_path, at_step=17)
+    gathering = Gathering(tmp_path, 3)
+    task = small_task(Budget(max_episodes=90), workers=5, lengths=(5,), faults=faults, gathering=gathering)
+    training = Training(ParameterServer(processes=3), task).finish()
+    assert len(training.notices) == 5
+    assert sum("was killed by SIGKILL" in text for text in training.notices) == 3
+    assert any("RuntimeError: the pole snapped" in text for text in training.notices), "the traceback is lost"
+    final, _ = training.parallelism.snapshot()
+    assert ticked(final)
+    assert final.episodes == len({event.episode.env_seed for event in training.episodes}) == 90
+    assert final.env_steps == 5 * final.updates == training.tally.sums[Stat.steps]
+    figures = training.parallelism.figures()
+    assert (figures["restarts"], figures["left_out"]) == (5, 0)
+
+
+def test_workers_killed_again_and_again_from_outside_neither_tear_nor_overspend() -> None:
+    """Whenever it comes: while acting, while writing, between a report and its answer, between an answer and what follows."""
+    task = small_task(Budget(max_env_steps=5000), workers=4, lengths=(5,), seconds=0.0001)
+    training = Training(ParameterServer(processes=2, max_restarts=20), task)
+    with training:
+        training.until(lambda: training.parallelism.counts().updates > 20, "work")
+        for kill in range(4):
+            agent = agent_of(training)
+            victims = [pid for pid in training.workers() if pid != agent]
+            os.kill(victims[kill % len(victims)], signal.SIGKILL)
+            deaths = kill + 1
+            training.until(lambda deaths=deaths: len(training.notices) == deaths, "the notice")
+            reached = training.parallelism.counts().updates + 10
+            training.until(lambda reached=reached: training.spent() or training.parallelism.counts().updates > reached, "work")
+        training.until(training.spent, "the end of the budget")
+    final, _ = training.parallelism.snapshot()
+    assert ticked(final)
+    assert final.env_steps == 5000, "what a dead worker had reserved was spent twice, or not at all"
+    assert training.tally.sums[Stat.steps] == 5000
+    assert training.parallelism.figures()["left_out"] == 0
+
+
+def test_what_a_dead_worker_reported_is_neither_forgotten_nor_promised_to_another() -> None:
+    """Its letter waits while it dies: until it is settled its replacement must not act, or the budget would be overdrawn."""
+    server = ParameterServer(processes=1)
+    training = Training(server, small_task(Budget(max_env_steps=400), workers=1, lengths=(5,), seconds=0.001))
+    with training:
+        training.until(lambda: server.counts().updates > 5, "work")
+        agent, note = agent_of(training), server._mailboxes.notes.numpy()[0]
+        os.kill(agent, signal.SIGSTOP)
+        training.until(lambda: note[Note.sent] != note[Note.answered], "a report")
+        row, sent, rounds = server._ledger.table[0], int(note[Note.sent]), int(server._ledger.workers[0, 0])
+        (worker,) = (pid for pid in training.workers() if pid != agent)
+        os.kill(worker, signal.SIGKILL)
+        training.until(lambda: len(training.notices) == 1, "the notice")
+        died = int(row[Slot.heartbeat])
+        training.until(lambda: int(row[Slot.heartbeat]) > died, "the replacement's first sign of life")
+        assert (row[Slot.steps_reserved], note[Note.sent], server._ledger.workers[0, 0]) == (5, sent, rounds)
+        os.kill(agent, signal.SIGCONT)
+        training.until(training.spent, "the end of the budget")
+    final, _ = server.snapshot()
+    assert ticked(final)
+    assert (final.env_steps, final.updates, int(final.rounds[0])) == (400, 80, 80), "a window was lived twice or lost"
+    assert server.figures()["left_out"] == 0
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_death_of_the_main_agent_in_the_middle_of_an_update_costs_nothing(tmp_path: Path, ending: signal.Signals) -> None:
+    deadly = Deadly(Tick(), tmp_path / "died", 50, "half_written", ending)
+    task = small_task(Budget(max_episodes=200), workers=4, lengths=(5,), optimizer=deadly)
+    training = Training(ParameterServer(processes=2, worker_timeout=3.0), task)
+    with training:
+        if ending is signal.SIGSTOP:
+            training.until((tmp_path / "died").exists)
+            weights = training.parallelism.weights()  # nobody commits meanwhile, and what counts is whole
+            assert torch.equal(weights, torch.full_like(weights, 50 * Tick.lr))
+        training.until(training.spent, "the end of the budget")
+    notice = next(text for text in training.notices if text.startswith("the main agent's process "))
+    assert ("was killed by SIGKILL" if ending is signal.SIGKILL else "gave no sign of life for 3 s") in notice
+    final, _ = training.parallelism.snapshot()
+    assert ticked(final)
+    assert (final.updates, final.env_steps, final.episodes) == (200, 1000, 200)
+
+
+def test_a_main_agent_that_keeps_dying_ends_the_run_with_the_cause(tmp_path: Path) -> None:
+    task = small_task(ENDLESS, workers=2, optimizer=Broken())
+    training = Training(ParameterServer(processes=1, max_restarts=1), task)
+    with training, pytest.raises(WorkerError) as caught:
+        training.until(lambda: False)
+    assert "the main agent's process ended with exit code 1; that is death 2, and 1 are allowed" in str(caught.value)
+    assert "ZeroDivisionError" in str(caught.value)
+    final, _ = training.parallelism.snapshot()
+    assert (final.updates, final.env_steps) == (0, 0)
+    assert training.parallelism.figures()["left_out"] == 2, "what could not be applied is said"
+
+
+class Broken(Tick):
+    """An optimiser that cannot."""
+
+    def step(self, weights: torch.Tensor, gradient: torch.Tensor, state: torch.Tensor, updates: int, lr: float) -> None:
+        raise ZeroDivisionError("the step broke")
+
+
+def test_a_value_that_is_not_finite_does_not_reach_the_main_agent(tmp_path: Path) -> None:
+    faults = Faults(("nan",), tmp_path, at_step=6)
+    task = small_task(ENDLESS, workers=3, lengths=(50,), faults=faults)
+    training = Training(ParameterServer(processes=1), task)
+    with training, pytest.raises(NonFiniteError, match=r"worker 2 .* in its window 1"):
+        training.until(lambda: False)
+    final, _ = training.parallelism.snapshot()
+    assert final.updates == 2, "the other two workers' windows were sound"
+    assert ticked(final)
+
+
+def test_workers_and_main_agent_do_not_outlive_a_main_process_that_was_killed() -> None:
+    command = [sys.executable, "-m", "tests.support.endless_run", "parameter_server"]
+    main = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with main:
+        try:
+            assert main.stdout is not None
+            first = main.stdout.readline().split()
+            assert first[:1] == ["working"], "it did not start"
+            started = {int(pid) for pid in first[1:]}
+            family = descendants(main.pid)
+            assert len(started) == 3
+            assert started <= family
+        finally:
+            main.kill()
+            killed = time.monotonic()
+    while any(alive(pid) for pid in family) and time.monotonic() - killed < SLACK:
+        time.sleep(0.05)
+    left = [pid for pid in family if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, "workers, the main agent or the server that forks them live on"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"processes": 0}, "parallelism.processes is 0"),
+        ({"processes": 101}, "serves at most 100"),
+        ({"max_lag": -1}, "parallelism.max_lag is -1"),
+        ({"reset_after_lag": -3}, "parallelism.reset_after_lag is -3"),
+        ({"on_stale": "keep"}, "it is drop or downweight"),
+        ({"max_lag": 0, "on_stale": "downweight"}, "would multiply every stale gradient by 0"),
+        ({"on_worker_death": "ignore"}, "Try parallelism.on_worker_death=restart"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        ParameterServer(**arguments)
+
+
+def test_seeds_side_by_side_are_refused_by_name() -> None:
+    task = replace(small_task(ENDLESS, workers=1), num_seeds=2)
+    with pytest.raises(ConfigError, match="which parameter_server does not"):
+        ParameterServer().check(task)
+
+
+def test_counters_of_an_earlier_session_are_gone_on_from() -> None:
+    task = small_task(Budget(max_episodes=12), workers=2, lengths=(5,))
+    _, layout = task.model(task.make_envs(num_envs=1))
+    weights = torch.full((layout.size,), 100 * Tick.lr)
+    state = TrainingState(weights, torch.full((1, layout.size), 100.0), 100, 50, 9, np.array([60, 40]), np.array([7, 4]))
+    training = Training(ParameterServer(processes=1), task, state).finish()
+    after, _ = training.parallelism.snapshot()
+    assert (after.updates, after.env_steps, after.episodes) == (103, 65, 12)
+    assert ticked(after)
+    assert training.parallelism.figures()["applied"] == 3, "of this session"
+    assert training.tally.lag_max <= 1
+    played = {event.episode.env_seed for event in training.episodes}
+    assert played < {env_seed(0, 0, 7), env_seed(0, 0, 8), env_seed(0, 1, 4), env_seed(0, 1, 5)}

@@ -1,0 +1,144 @@
+"""It makes no difference in which process a block of seeds is trained, nor how full the block is."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.config.budget import Budget
+from a3c_exp.config.compose import jobs
+from a3c_exp.optimizers.sgd import SGD
+from a3c_exp.parallelism.base import EpisodeEvent, Event, Task
+from a3c_exp.parallelism.deterministic.strategy import Deterministic
+from a3c_exp.parallelism.seed_processes.strategy import SeedProcesses
+from a3c_exp.parallelism.single_process.synchronous import Synchronous
+from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
+from a3c_exp.training.run import Identity
+from a3c_exp.training.run import run as train
+from a3c_exp.training.run_tracker import NEVER
+from tests.support.command import lines, record, summary
+from tests.support.pushing import PATIENCE
+from tests.support.single_process import beginnings, same_bits, tiny_task
+
+STEPS = 150
+task_of: Callable[..., Task] = partial(tiny_task, "shared", budget=Budget(max_env_steps=STEPS), seed=5)
+
+
+class Trained:
+    """A training of several seeds from its beginning, or from ``states``, to its end."""
+
+    def __init__(self, kind: Any, task: Task, states: Sequence[TrainingState] | None = None) -> None:
+        self.kind, self.task = kind.arranged(task), task
+        self.events: list[Event] = list(self.kind.start(task, states or beginnings(task)))
+
+    def until(self, steps: int = NEVER) -> "Trained":
+        """Go on until every seed stands at these steps or has spent its budget."""
+        deadline = time.monotonic() + PATIENCE
+        aim = min(steps, STEPS)
+        while any(self.kind.counts(seed).env_steps < aim for seed in range(self.task.num_seeds)):
+            assert time.monotonic() < deadline
+            self.events += self.kind.advance(0.1, [steps] * self.task.num_seeds)
+        return self
+
+    def end(self) -> list[TrainingState]:
+        self.events += self.kind.stop()
+        return self.save()
+
+    def save(self) -> list[TrainingState]:
+        found = []
+        for seed in range(self.task.num_seeds):
+            state, events = self.kind.snapshot(seed)
+            self.events += events
+            found.append(state)
+        return found
+
+    def episodes(self, seed: int) -> list[Any]:
+        return [event.episode for event in self.events if isinstance(event, EpisodeEvent) and event.index == seed]
+
+
+def assert_same(ours: Sequence[TrainingState], theirs: Sequence[TrainingState]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.env_steps == other.env_steps and one.updates == other.updates and one.episodes == other.episodes
+        assert same_bits(one.weights, other.weights) and same_bits(one.optimizer_state, other.optimizer_state)
+        assert str(one.details) == str(other.details)
+
+
+@pytest.mark.parametrize("kind", [partial(Deterministic, lag=(0, 3)), Synchronous])
+def test_a_block_is_the_same_wherever_it_is_trained_and_whoever_is_beside_it(kind: Any) -> None:
+    here = Trained(kind(seed_block=2), task_of(num_seeds=3)).until()
+    there = Trained(kind(seed_block=2, processes=2), task_of(num_seeds=3)).until()
+    assert isinstance(there.kind, SeedProcesses)
+    ours, theirs = here.end(), there.end()
+    assert_same(ours, theirs)
+    for seed in range(3):
+        assert here.episodes(seed) == there.episodes(seed) != []
+        assert here.kind.counts(seed) == there.kind.counts(seed) and here.kind.counts(seed).env_steps == STEPS
+        assert same_bits(there.kind.weights(seed), ours[seed].weights)
+    assert here.kind.figures(2)["seed_block"] == there.kind.figures(2)["seed_block"] == 2
+    assert (here.kind.figures()["processes"], there.kind.figures()["processes"]) == (1, 2)
+
+    full = Trained(kind(seed_block=2), task_of(num_seeds=4)).until()
+    assert_same(full.end()[:3], ours)
+
+
+def test_a_process_that_is_killed_ends_the_run_and_costs_no_bit() -> None:
+    task = task_of(num_seeds=3)
+    whole = Trained(Deterministic(seed_block=1, processes=3), task).until().end()
+
+    broken = Trained(Deterministic(seed_block=1, processes=3), task).until(50)
+    saved = broken.save()
+    assert all(50 <= state.env_steps < STEPS for state in saved), "each seed waits at its date"
+    os.kill(broken.kind._supervisor.members[1].process.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match=r"process 1, which trained seed 6, was killed by SIGKILL"):
+        broken.until()
+    left = broken.end()
+    assert not broken.kind._supervisor.members, "nobody is left"
+    assert left[1] is saved[1], "what it had come to is gone; its last checkpoint is not"
+    assert_same(Trained(Deterministic(seed_block=1, processes=2), task, left).until().end(), whole)
+
+
+def test_a_seed_that_had_no_checkpoint_yet_begins_beside_one_that_had() -> None:
+    task = task_of(num_seeds=2)
+    whole = Trained(Deterministic(), task).until().end()
+    half = Trained(Deterministic(), task).until(50)
+    mixed = [beginnings(task)[0], half.end()[1]]
+    assert_same(Trained(Deterministic(), task, mixed).until().end(), whole)
+
+
+def test_an_error_in_a_process_is_the_runs_own() -> None:
+    task = task_of(num_seeds=2, optimizer=SGD(lr=1e30), max_episode_steps=None)
+    broken = Trained(Deterministic(processes=2), task)
+    with pytest.raises(NonFiniteError, match="not finite"):
+        broken.until()
+    assert all(state.weights.isfinite().all() for state in broken.end()), "nothing of it was applied"
+
+
+def test_processes_for_seeds_and_for_environments_at_once_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"Try parallelism\.env_processes=0"):
+        Deterministic(env_processes=2, processes=2)
+    with pytest.raises(ConfigError, match=r"parallelism\.seed_block is 0"):
+        Synchronous(seed_block=0)
+
+
+def test_a_run_in_processes_is_the_run_in_one(tmp_path: Path) -> None:
+    command = ("env=cartpole", "model.hidden=[6]", "workers=2", "logger=none", "truncation=end", "max_episode_steps=30",
+               "max_updates=null", "max_env_steps=701", "evaluation.every_env_steps=300", "evaluation.episodes=2",
+               "parallelism=deterministic", "num_seeds=3", "parallelism.seed_block=2")  # fmt: skip
+    for processes in (1, 2):
+        overrides = [*command, f"parallelism.processes={processes}"]
+        (job,) = jobs(overrides, multirun=False)
+        train(job.config, Identity(tmp_path / str(processes), "run", None, "cartpole", "deterministic", overrides))
+    for seed in range(3):
+        one, two = tmp_path / "1" / f"seed={seed}", tmp_path / "2" / f"seed={seed}"
+        for key in ("weights_digest", "episodes_digest", "env_steps", "updates"):
+            assert summary(one)[key] == summary(two)[key]
+        judged = [[(each["env_step"], each["returns"]) for each in lines(where / "evaluations.jsonl")] for where in (one, two)]
+        assert judged[0] == judged[1] and len(judged[0]) == 3
+    assert record(tmp_path / "2")["status"] == "finished"
+    assert summary(tmp_path / "2" / "seed=2")["parallelism"]["processes"] == 2

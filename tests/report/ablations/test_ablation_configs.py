@@ -1,0 +1,172 @@
+"""The ablations as configurations: groups, controls and seeds are those that the report had, or that it lacked."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from a3c_exp.config.compose import CONFIG_DIR, Job, jobs
+from a3c_exp.report.ablations.comparisons import TITLES, VARIED, WORDS, protocols
+from a3c_exp.report.ablations.section import section
+from a3c_exp.report.run_reader import read_runs
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import assemble
+from tests.support.command import record, run
+
+ABLATIONS = sorted(path.stem for path in (CONFIG_DIR / "ablation").glob("*.yaml"))
+
+
+def swept(name: str) -> dict[str, list[str]]:
+    """What an ablation sweeps by itself."""
+    params = yaml.safe_load((CONFIG_DIR / "ablation" / f"{name}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    return {key: value.split(",") for key, value in params.items()}
+
+
+def one(*overrides: str) -> Job:
+    (job,) = jobs(overrides, multirun=True)
+    return job
+
+
+GROUPS = {
+    "steps_4000": (12, 1000, 4000),
+    "steps_3000": (12, 1000, 3000),
+    "steps_500": (12, 1000, 500),
+    "workers_12": (12, 1000, 4000),
+    "workers_6": (6, 500, 4000),
+    "workers_4": (4, 1000, 4000),
+}
+"""Workers, episodes and steps of an episode, from the published report's section 4."""
+
+
+def test_the_groups_are_the_reports() -> None:
+    files = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG_DIR / "arm").glob("*.yaml")}
+    assert {name: (one["workers"], one["max_episodes"], one["max_episode_steps"]) for name, one in files.items()} == GROUPS
+    assert all(one["ablation"]["arm"] == name for name, one in files.items())
+    assert swept("max_episode_steps")["arm"] + swept("worker_count")["arm"] == list(GROUPS)
+
+
+@pytest.mark.parametrize("arm", ["steps_500", "workers_6"])
+def test_a_published_group_is_the_reports_preset(arm: str) -> None:
+    workers, episodes, steps = GROUPS[arm]
+    ablation = "max_episode_steps" if arm.startswith("steps") else "worker_count"
+    config = one(f"+ablation={ablation}", f"arm={arm}", "control=published").config
+    assert (config.workers, config.max_episodes, config.max_episode_steps) == (workers, episodes, steps)
+    assert (config.gamma, config.beta, config.n_step, config.optimizer.lr) == (0.9, 0.005, 10, 1e-4)
+    assert list(config.optimizer.betas) == [0.96, 0.999]
+    assert not config.bootstrap_on_truncation and config.num_seeds == 10
+    assert config.parallelism._target_.endswith("Deterministic")
+    assert dict(config.ablation) | {"own_seed": 0} == {
+        "name": ablation, "arm": arm, "control": "published", "own_seed": 0,
+    }  # fmt: skip
+    assert config.evaluation.every_env_steps * 40 == episodes * steps  # forty points, however long the run
+
+
+def test_each_control_changes_what_it_says_and_can_be_assembled() -> None:
+    ablation = "max_episode_steps"
+    first, *_, last = swept(ablation)["arm"]
+    found = {}
+    for job in jobs([f"+ablation={ablation}", f"arm={last}"], multirun=True):
+        found[job.config.ablation.control] = job.config
+    assert assemble(found["own_limit"]).task.seeds == range(200, 210)
+    assert list(found) == swept(ablation)["control"]
+    base = found["published"]
+    assert found["bootstrapped"].bootstrap_on_truncation and found["bootstrapped"].max_episodes == base.max_episodes
+    for name, bootstraps in (("equal_steps", False), ("fair", True)):
+        assert found[name].max_env_steps == 4_000_000 and found[name].max_episodes is None
+        assert found[name].bootstrap_on_truncation is bootstraps
+        assert found[name].max_episode_steps == base.max_episode_steps
+    assert found["own_limit"].max_episode_steps == 200
+    other = one(f"+ablation={ablation}", f"arm={first}", "control=own_limit").config
+    assert (
+        abs(other.seed - found["own_limit"].seed) >= 10
+    )  # no seed in common, or groups that are the same would be the same runs
+    assert base.seed == found["fair"].seed == 0
+
+
+def test_equal_updates_are_equal_steps_where_windows_divide_episodes() -> None:
+    """Why it is not in the default sweep of the report's two comparisons."""
+    updates = one("+ablation=worker_count", "arm=workers_6", "control=equal_updates").config
+    steps = one("+ablation=worker_count", "arm=workers_6", "control=equal_steps").config
+    assert updates.max_updates * updates.n_step == steps.max_env_steps
+    assert updates.max_env_steps is None and updates.max_episodes is None
+    for arm in swept("max_episode_steps")["arm"]:
+        assert int(arm.removeprefix("steps_")) % updates.n_step == 0
+
+
+def test_the_number_of_workers_and_their_staleness_are_told_apart() -> None:
+    assert one("+ablation=worker_count", "arm=workers_4", "control=same_lag").config.parallelism.lag == 11
+    config = one("+ablation=staleness", "parallelism.lag=3").config
+    assert config.workers == 12 and config.max_env_steps == 4_000_000 and config.bootstrap_on_truncation
+    assert set(swept("staleness")["parallelism.lag"]) >= {"3", "5", "11"}  # of 4, 6 and 12 workers
+    assert swept("worker_range")["workers"] == ["1", "2", "4", "6", "8", "12", "16", "32"]
+    assert one("+ablation=worker_range", "workers=32").config.max_env_steps == 4_000_000
+
+
+def test_real_asynchrony_is_a_job_a_seed() -> None:
+    control = yaml.safe_load((CONFIG_DIR / "control" / "hogwild.yaml").read_text())
+    assert control["hydra"]["sweeper"]["params"] == {"seed": "range(10)"}
+    with pytest.raises(ConfigError, match="sweep over seed"):  # so it reaches the sweep
+        jobs(["+ablation=worker_count", "control=hogwild", "arm=workers_4"], multirun=False)
+    config = one("+ablation=worker_count", "control=hogwild", "arm=workers_4", "seed=9").config
+    assert (config.seed, config.num_seeds) == (9, 1)
+    assert config.parallelism._target_.endswith("Hogwild")
+    assert assemble(config).task.workers == 4
+
+
+def test_the_window_is_varied_on_two_tasks_for_equal_steps_and_equal_updates() -> None:
+    assert swept("n_step")["n_step"] == ["1", "5", "10", "15", "20", "50"]
+    found = {job.config.ablation.control: job for job in jobs(["+ablation=n_step", "n_step=20"], multirun=True)}
+    assert [job.env for job in found.values()] == ["pendulum", "pendulum", "cartpole", "cartpole"]
+    for name, job in found.items():
+        config = job.config
+        assert config.num_seeds == 10 and config.n_step == 20
+        assert (config.max_env_steps is None) == name.endswith("updates") == (config.max_updates is not None)
+    assert assemble(found["cartpole_updates"].config).task.num_seeds == 10
+    assert found["cartpole_steps"].config.parallelism._target_.endswith("Synchronous")
+
+
+def test_what_is_typed_wins_over_groups_and_controls() -> None:
+    job = one("+ablation=worker_count", "arm=workers_4", "control=fair", "workers=3", "max_env_steps=99", "env.backend=tensor")
+    assert (job.config.workers, job.config.max_env_steps, job.config.env.backend) == (3, 99, "tensor")
+    assert job.title == "worker_count_ablation"
+
+
+def test_an_ablation_without_m_is_refused_with_what_to_type() -> None:
+    with pytest.raises(ConfigError, match=r"sweep over control and arm. Add -m .* control=published arm=workers_12"):
+        jobs(["+ablation=worker_count"], multirun=False)
+    with pytest.raises(ConfigError, match=r"sweep over control\. Add -m"):
+        jobs(["+ablation=worker_count", "arm=workers_4"], multirun=False)
+    (job,) = jobs(["+ablation=worker_count", "arm=workers_4", "control=fair"], multirun=False)
+    assert job.config.workers == 4
+
+
+def test_every_ablation_and_control_has_words_for_a_page() -> None:
+    controls = {path.stem for path in (CONFIG_DIR / "control").glob("*.yaml")}
+    assert controls | {"worker_range", "staleness"} == set(TITLES) == set(WORDS)
+    assert {*VARIED, "max_episode_steps", "worker_count"} == set(ABLATIONS)
+    for name in ABLATIONS:
+        assert set(swept(name).get("control", [])) <= controls
+
+
+def test_the_command_runs_the_whole_sweep_and_analysis_finds_it(tmp_path: Path) -> None:
+    """Hydra's own sweep and the jobs that were checked before it are the same."""
+    small = ("workers=1", "num_seeds=2", "max_episodes=2", "model.actor_hidden=[8]", "model.critic_hidden=[8]", "logger=none")
+    done = run(
+        "+ablation=max_episode_steps", "control=own_limit", *small, "evaluation.episodes=1", "evaluation.every_env_steps=200",
+        "-m", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (sweep,) = (tmp_path / "outputs").glob("*/*")
+    assert sweep.name.endswith("_max_episode_steps_ablation")
+    folders = sorted(path.name for path in sweep.iterdir() if path.is_dir())
+    assert len(folders) == 3 and all("arm=" in name and "control=own_limit" in name for name in folders)
+    assert record(sweep / folders[0])["group"] == sweep.name
+    runs = read_runs([sweep])
+    (protocol,) = protocols(runs)
+    assert (protocol.ablation, protocol.control, protocol.axis) == ("max_episode_steps", "own_limit", "episode")
+    assert list(protocol.arms) == ["steps_4000", "steps_3000", "steps_500"]
+    seeds = [run.seed for runs in protocol.arms.values() for run in runs]
+    assert seeds == ["0", "1", "100", "101", "200", "201"]
+    found = section(runs, draw=False)
+    assert found is not None and {one.answer for one in found.verdicts} == {"undecided"}
+    assert "at least 5 finished seeds" in found.lead

@@ -1,0 +1,264 @@
+"""Each verdict is reached by data that should reach it, and by no other."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from a3c_exp.report.ablations.comparisons import protocols
+from a3c_exp.report.ablations.verdicts import ENOUGH_SEEDS, answer, combined
+from a3c_exp.report.quantities.curve_metrics import learning_curve, numbers
+from a3c_exp.report.run_reader import read_runs
+from tests.support.synthetic_ablations import Way, ruled, write_arm
+
+LIMIT, WORKERS = "max_episode_steps", "worker_count"
+GOOD = Way(end=-0.3, speed=0.08)
+BAD = Way(end=-2.9, speed=0.5)
+
+
+def limits(root: Path, control: str, long: Way, middle: Way, short: Way, **more: object) -> None:
+    for arm, way, steps in (("steps_4000", long, 4000), ("steps_3000", middle, 3000), ("steps_500", short, 500)):
+        write_arm(root, LIMIT, control, arm, way, steps=steps, **more)  # type: ignore[arg-type]
+
+
+def workers(root: Path, control: str, twelve: Way, six: Way, four: Way, **more: object) -> None:
+    for arm, way in (("workers_12", twelve), ("workers_6", six), ("workers_4", four)):
+        write_arm(root, WORKERS, control, arm, way, **more)  # type: ignore[arg-type]
+
+
+def test_each_answer_is_given_where_its_definition_says() -> None:
+    assert answer(1.0, (0.2, 1.8), 0.5) == "supported"
+    assert answer(0.4, (0.2, 0.8), 0.5) == "undecided"  # surely more than nothing, and perhaps not clear
+    assert answer(0.2, (0.1, 0.3), 0.5) == "not supported"  # surely more than nothing, and surely not clear
+    assert answer(-0.1, (-0.3, 0.1), 0.5) == "not supported"
+    assert answer(-1.0, (-1.8, -0.2), 0.5) == "reversed"
+    assert answer(-0.2, (-0.3, -0.1), 0.5) == "not supported"
+    assert answer(0.1, (-0.9, 1.1), 0.5) == "undecided"
+    assert answer(0.1, (-0.2, 0.4), 0.5, "hardly") == "supported"
+    assert answer(1.0, (0.2, 1.8), 0.5, "hardly") == "not supported"
+    assert answer(-1.0, (-1.8, -0.2), 0.5, "hardly") == "reversed"
+    assert answer(0.1, (-0.2, 0.6), 0.5, "hardly") == "undecided"
+    for expected in ("clear", "hardly"):
+        assert answer(math.nan, (math.nan, math.nan), 0.5, expected) == "undecided"  # type: ignore[arg-type]
+        assert answer(1.0, (-math.inf, math.inf), 0.5, expected) == "undecided"  # type: ignore[arg-type]
+
+
+def test_a_whole_is_no_better_than_its_parts() -> None:
+    assert combined(["supported", "supported"]) == "supported"
+    assert combined(["reversed", "reversed"]) == "reversed"
+    assert combined(["supported", "undecided"]) == "undecided"
+    assert combined(["supported", "reversed"]) == "not supported"
+    assert combined(["not supported", "undecided"]) == "not supported"
+
+
+def test_a_world_like_the_reports_supports_its_conclusions(tmp_path: Path) -> None:
+    limits(tmp_path / "a", "published", replace(GOOD, noise=0.02), replace(GOOD, noise=0.1), BAD)
+    workers(tmp_path / "b", "published", GOOD, BAD, replace(BAD, end=-3.5))
+    found = ruled(tmp_path)
+    for number in (1, 2, 3):
+        for measure in ("training", "evaluation"):
+            verdict = found[number, "published", measure]
+            assert verdict.answer == "supported", (number, measure, verdict.findings)
+            assert verdict.seeds == 10
+
+
+def test_a_world_upside_down_reverses_them(tmp_path: Path) -> None:
+    limits(tmp_path / "a", "fair", GOOD, BAD, GOOD, in_steps=True)
+    workers(tmp_path / "b", "fair", BAD, GOOD, GOOD, in_steps=True)
+    found = ruled(tmp_path)
+    for measure in ("training", "evaluation"):
+        assert found[1, "fair", measure].answer == "reversed"
+        assert found[3, "fair", measure].answer == "reversed"
+        assert found[2, "fair", measure].answer == "not supported"  # from 3000 to 4000 is anything but hardly faster
+
+
+def test_the_same_runs_under_other_seeds_support_nothing(tmp_path: Path) -> None:
+    """The control `own_limit`: what differs is chance, and chance must not be called an effect."""
+    for index, arm in enumerate(("steps_4000", "steps_3000", "steps_500")):
+        write_arm(tmp_path, LIMIT, "own_limit", arm, GOOD, first_seed=100 * index, steps=200)
+    found = ruled(tmp_path)
+    for measure in ("training", "evaluation"):
+        first = found[1, "own_limit", measure]
+        assert first.answer == "not supported"
+        assert not any(finding.paired for finding in first.findings)
+        assert {item.answer for item in found[2, "own_limit", measure].findings if item.part.expected == "hardly"} == {
+            "supported"
+        }
+
+
+def test_a_difference_that_seeds_drown_is_undecided(tmp_path: Path) -> None:
+    wild = Way(end=-1.5, speed=0.3, spread=1.2)
+    workers(tmp_path, "published", wild, replace(wild, end=-1.9), replace(wild, end=-2.1))
+    found = ruled(tmp_path)
+    assert found[3, "published", "training"].answer == "undecided"
+    ends = [item for item in found[3, "published", "training"].findings if item.part.quantity == "final"]
+    assert all(item.answer == "undecided" and not item.reason for item in ends)
+
+
+def test_four_seeds_get_no_verdict_however_large_the_effect(tmp_path: Path) -> None:
+    workers(tmp_path / "few", "published", GOOD, BAD, BAD, seeds=ENOUGH_SEEDS - 1)
+    found = ruled(tmp_path / "few")
+    verdict = found[3, "published", "evaluation"]
+    assert verdict.answer == "undecided" and "4 of 5 seeds" in verdict.reason and verdict.comparisons == 0
+    workers(tmp_path / "enough", "published", GOOD, BAD, BAD, seeds=ENOUGH_SEEDS)
+    enough = ruled(tmp_path / "enough")[3, "published", "evaluation"]
+    assert not enough.reason and {item.answer for item in enough.findings if item.part.quantity == "final"} == {"supported"}
+
+
+def test_a_run_that_failed_is_no_seed(tmp_path: Path) -> None:
+    workers(tmp_path, "published", GOOD, BAD, BAD, seeds=4)
+    write_arm(tmp_path / "more", WORKERS, "published", "workers_4", BAD, first_seed=4, seeds=3, status="failed")
+    (protocol,) = protocols(read_runs([tmp_path]))
+    assert len(protocol.arm("workers_4")) == 4 and protocol.left_out == 3
+    assert ruled(tmp_path)[3, "published", "training"].answer == "undecided"
+
+
+def test_the_more_is_compared_the_more_a_verdict_takes(tmp_path: Path) -> None:
+    unsure = Way(end=-1.0, speed=0.2, spread=0.45)
+    near = replace(unsure, end=-1.9)
+    write_arm(tmp_path / "a", LIMIT, "published", "steps_3000", unsure, steps=3000)
+    write_arm(tmp_path / "a", LIMIT, "published", "steps_500", near, steps=500)
+    alone = ruled(tmp_path)[1, "published", "evaluation"]
+    for index in range(4):
+        workers(tmp_path / f"b{index}", f"other_{index}", GOOD, BAD, BAD, episodes=25, seeds=5)
+    among = ruled(tmp_path)[1, "published", "evaluation"]
+    assert among.comparisons > alone.comparisons
+    for one, other in zip(alone.findings, among.findings, strict=True):
+        assert one.effect == other.effect and one.interval == other.interval and one.alone == other.alone
+        assert other.together[0] < one.together[0] and other.together[1] > one.together[1]
+    ends = [next(item for item in verdict.findings if item.part.quantity == "final") for verdict in (alone, among)]
+    assert [item.answer for item in ends] == ["supported", "undecided"] and ends[1].alone == "supported"
+
+
+def test_a_threshold_that_nobody_reaches_says_nothing_of_speed(tmp_path: Path) -> None:
+    slow = Way(end=-4.0, speed=0.3)
+    workers(tmp_path, "published", slow, slow, slow)
+    finding = next(item for item in ruled(tmp_path)[3, "published", "training"].findings if item.part.quantity == "time")
+    assert finding.answer == "undecided" and "never reach" in finding.reason
+
+
+def test_half_the_episodes_are_compared_with_the_first_half(tmp_path: Path) -> None:
+    """Six workers had 500 episodes, twelve 1000: episode by episode as fast, they must not look slower for having stopped."""
+    write_arm(tmp_path, WORKERS, "published", "workers_12", replace(GOOD, speed=0.1), episodes=100)
+    write_arm(tmp_path, WORKERS, "published", "workers_6", replace(GOOD, speed=0.2), episodes=50)
+    write_arm(tmp_path, WORKERS, "published", "workers_4", replace(GOOD, speed=0.1), episodes=100)
+    findings = ruled(tmp_path)[3, "published", "training"].findings
+    halved = [item for item in findings if item.change == "12 to 6 workers" and item.part.quantity in ("time", "area")]
+    assert all(item.answer == "not supported" for item in halved), halved
+
+
+def test_stacked_seeds_have_no_wall_time_of_their_own(tmp_path: Path) -> None:
+    workers(tmp_path / "a", "published", GOOD, replace(GOOD, seconds=200.0), replace(GOOD, seconds=300.0))
+    workers(tmp_path / "b", "hogwild", GOOD, replace(GOOD, seconds=200.0), replace(GOOD, seconds=300.0), stacked=False)
+    found = ruled(tmp_path)
+    assert found[4, "published", "clock"].answer == "undecided"
+    assert "shared a process" in found[4, "published", "clock"].reason
+    real = found[4, "hogwild", "clock"]
+    assert real.answer == "supported"
+    assert math.exp(real.findings[1].effect) == pytest.approx(3.0, rel=0.05)
+
+
+def test_time_is_counted_for_the_same_number_of_episodes(tmp_path: Path) -> None:
+    """Half the episodes in half the time is no faster."""
+    for arm, episodes, seconds in (("workers_12", 100, 100.0), ("workers_6", 50, 50.0), ("workers_4", 100, 100.0)):
+        way = replace(GOOD, seconds=seconds)
+        write_arm(tmp_path, WORKERS, "hogwild", arm, way, episodes=episodes, stacked=False)
+    assert ruled(tmp_path)[4, "hogwild", "clock"].answer == "not supported"
+
+
+def test_staleness_and_the_range_of_workers_judge_the_third_conclusion(tmp_path: Path) -> None:
+    for lag, way in ((11, GOOD), (5, GOOD), (3, GOOD), (0, BAD)):
+        write_arm(
+            tmp_path / "s", "staleness", "fair", None, way, in_steps=True, config={"parallelism": {"lag": lag}}, folder=f"{lag}"
+        )
+    for count, way in ((12, GOOD), (6, BAD), (4, BAD), (1, BAD)):
+        write_arm(
+            tmp_path / "w", "worker_range", "fair", None, way, in_steps=True, config={"workers": count}, folder=f"{count}"
+        )
+    found = ruled(tmp_path)
+    assert found[3, "staleness", "evaluation"].answer == "not supported"
+    assert found[3, "worker_range", "evaluation"].answer == "supported"
+    assert (4, "staleness", "clock") not in found
+
+
+def test_a_group_that_two_comparisons_share_need_run_only_once(tmp_path: Path) -> None:
+    """The report's first groups are one run under two names."""
+    write_arm(tmp_path / "l", LIMIT, "fair", "steps_4000", GOOD, in_steps=True)
+    for arm in ("workers_6", "workers_4"):
+        write_arm(tmp_path / "w", WORKERS, "fair", arm, BAD, in_steps=True)
+    write_arm(tmp_path / "r", "worker_range", "fair", None, BAD, in_steps=True, config={"workers": 1}, folder="1")
+    write_arm(tmp_path / "p", WORKERS, "published", "workers_4", BAD)
+    write_arm(tmp_path / "g", WORKERS, "same_lag", "workers_4", BAD, in_steps=True, seeds=2)
+    lag = {"parallelism": {"lag": 11}}
+    write_arm(tmp_path / "s", "staleness", "fair", None, GOOD, in_steps=True, config=lag, folder="11", seeds=2)
+    found = ruled(tmp_path)
+    assert found[3, "fair", "evaluation"].answer == found[3, "worker_range", "evaluation"].answer == "supported"
+    by_key = {one.key: one for one in protocols(read_runs([tmp_path])) if one.ablation != LIMIT}
+    assert list(by_key["fair"].arms) == ["workers_12", "workers_6", "workers_4"]
+    assert list(by_key["worker_range"].arms) == ["1", "4", "6", "12"]
+    assert list(by_key["same_lag"].arms) == ["workers_12", "workers_4"]
+    assert list(by_key["published"].arms) == ["workers_4"]  # nothing is borrowed from another control
+
+
+def test_seeds_are_paired_only_where_they_are_the_same(tmp_path: Path) -> None:
+    write_arm(tmp_path, LIMIT, "published", "steps_3000", GOOD, steps=3000)
+    write_arm(tmp_path, LIMIT, "published", "steps_500", BAD, steps=500)
+    assert all(item.paired for item in ruled(tmp_path)[1, "published", "training"].findings)
+
+
+def test_runs_of_one_group_that_differ_are_noticed(tmp_path: Path) -> None:
+    write_arm(tmp_path / "a", WORKERS, "published", "workers_4", GOOD, seeds=3)
+    write_arm(tmp_path / "b", WORKERS, "published", "workers_4", GOOD, seeds=4, first_seed=2, config={"gamma": 0.5})
+    (protocol,) = protocols(read_runs([tmp_path]))
+    assert len(protocol.arm("workers_4")) == 6 and protocol.left_out == 1
+    assert any("differ in more than their seed: 4 workers" in text for text in protocol.cautions)
+    assert any("more than once" in text for text in protocol.cautions)
+
+
+def test_a_curve_in_steps_does_not_depend_on_how_long_episodes_are(tmp_path: Path) -> None:
+    """A moving average over episodes looks back eight times as far where they are eight times as long."""
+    calm = Way(end=-1.0, speed=0.2, spread=0.0, noise=0.0)
+    for steps, episodes in ((4000, 100), (500, 800)):
+        write_arm(
+            tmp_path / str(steps), LIMIT, "fair", f"steps_{steps}", calm, seeds=1, steps=steps, episodes=episodes, in_steps=True
+        )
+    told = []
+    for steps in (4000, 500):
+        (run,) = read_runs([tmp_path / str(steps)])
+        found = learning_curve(run, "training", "env_step")
+        assert found is not None
+        told.append(numbers(found, 400_000.0, -2.0))
+    assert told[0].area == pytest.approx(told[1].area, abs=0.06)
+    assert told[0].final == pytest.approx(told[1].final, abs=0.02)
+    assert told[0].time == pytest.approx(told[1].time, abs=10_000.0)
+
+
+def test_numbers_of_a_curve_that_can_be_done_by_hand(tmp_path: Path) -> None:
+    write_arm(tmp_path, LIMIT, "published", "steps_500", GOOD, seeds=1)
+    (run,) = read_runs([tmp_path])
+    found = learning_curve(run, "training", "episode")
+    assert found is not None
+    ramp = replace(found, x=np.arange(1.0, 101.0), y=np.where(np.arange(100) % 2, 1.0, -1.0) * 0.5 + np.arange(100) / 100)
+    told = numbers(ramp, 100.0, 1.0)
+    assert told.time == 52.0 and told.reached  # the first of the upper points, index 51, is 0.5 + 0.51
+    assert told.final == pytest.approx(np.mean(ramp.y[90:]))
+    windows = [np.var(ramp.y[start : start + 10], ddof=1) for start in range(75, 91)]  # of ten, all within the last quarter
+    assert told.variability == pytest.approx(math.sqrt(np.mean(windows)))
+    assert not numbers(ramp, 40.0, 1.0).reached and numbers(ramp, 40.0, 1.0).time == 40.0
+
+
+def test_evaluations_stand_where_their_episodes_were_lived(tmp_path: Path) -> None:
+    """Twelve workers end twelve episodes at once: an evaluation between two such moments belongs between them."""
+    write_arm(tmp_path, LIMIT, "published", "steps_500", GOOD, seeds=1, steps=500)
+    (path,) = tmp_path.glob("*/seed=0/episodes.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:  # as if fifty were side by side
+        row["env_step"] = 25_000 * math.ceil(row["episode"] / 50)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run,) = read_runs([tmp_path])
+    found = learning_curve(run, "evaluation", "episode")
+    assert found is not None
+    assert found.x == pytest.approx(np.arange(1, 41) * 2.5)

@@ -1,0 +1,145 @@
+"""``--compare A B`` says what differs, judges only where seeds allow it, and calls no chance a difference."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from a3c_exp.report.__main__ import main
+from a3c_exp.report.builder import write_report
+from a3c_exp.report.compare import Side, section, sides
+from a3c_exp.report.figures import curve_figures as figures
+from a3c_exp.report.run_reader import read_runs
+from a3c_exp.report.sections import Part
+from a3c_exp.system.errors import ConfigError
+from tests.support.synthetic_runs import write_run
+
+
+def side(root: Path, name: str, seeds: int, shift: float = 0.0, **more: Any) -> Path:
+    """Runs whose every reward is ``shift`` higher than those of the same seed elsewhere."""
+    for seed in range(seeds):
+        path = write_run(root / name / f"seed={seed}", seed=seed, episodes=12, **more)
+        for file in ("episodes.jsonl", "evaluations.jsonl", "summary.json"):
+            raised(path / file, shift)
+    return root / name
+
+
+def raised(path: Path, shift: float) -> None:
+    import json
+
+    rows = []
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        for one in (row, row.get("evaluation") or {}, row.get("best_evaluation") or {}):
+            one.update({key: one[key] + shift for key in ("mean", "ci_low", "ci_high", "moving_average") if key in one})
+        rows.append(json.dumps(row))
+    path.write_text("".join(row + "\n" for row in rows))
+
+
+def compared(a: Path, b: Path) -> Part:
+    runs = read_runs([a, b])
+    return section(*sides((str(a), str(b)), runs))
+
+
+def verdicts(part: Part) -> dict[str, str]:
+    table = part.tables[0]
+    at = table.columns.index("verdict")
+    return {" ".join(cell.text for cell in row[:at]): row[at].text for row in table.rows}
+
+
+def test_a_real_difference_is_found_and_named(tmp_path: Path) -> None:
+    part = compared(side(tmp_path, "a", 8), side(tmp_path, "b", 8, shift=2000.0, config={"optimizer": {"lr": 3e-4}}))
+    assert verdicts(part)["last evaluation"] == "B better"
+    assert verdicts(part)["moving average at the end"] == "B better"
+    assert "B better by last evaluation" in part.lead
+    assert [[cell.text for cell in row] for row in part.tables[1].rows] == [["optimizer.lr", "0.0001", "0.0003"]]
+    turned = compared(tmp_path / "b", tmp_path / "a")
+    assert verdicts(turned)["last evaluation"] == "A better"
+
+
+def test_the_same_again_is_no_difference(tmp_path: Path) -> None:
+    part = compared(side(tmp_path, "a", 8), side(tmp_path, "b", 8))
+    assert set(verdicts(part).values()) == {"undecided"}
+    assert part.lead == "Nothing that was measured tells A from B beyond chance."
+    assert "the same configuration" in part.notes[0]
+
+
+@pytest.mark.parametrize(("seeds", "verdict"), [(1, "too few seeds"), (4, "too few seeds"), (5, "B better")])
+def test_no_verdict_from_fewer_than_five_seeds(tmp_path: Path, seeds: int, verdict: str) -> None:
+    part = compared(side(tmp_path, "a", 5), side(tmp_path, "b", seeds, shift=50_000.0))
+    assert verdicts(part)["last evaluation"] == verdict
+    assert ("Too few seeds" in part.lead) == (seeds < 5)
+
+
+def test_configurations_are_held_against_their_like(tmp_path: Path) -> None:
+    for workers in (4, 6):
+        side(tmp_path / "a", f"w{workers}", 5, workers=workers)
+        side(tmp_path / "b", f"w{workers}", 5, shift=3000.0 * (workers == 6), workers=workers, config={"gamma": 0.99})
+    side(tmp_path / "b", "w12", 2, workers=12, config={"gamma": 0.99})
+    part = compared(tmp_path / "a", tmp_path / "b")
+    found = verdicts(part)
+    assert found["workers=4 last evaluation"] == "undecided"
+    assert found["workers=6 last evaluation"] == "B better"
+    assert "not compared: 1 configuration." in part.notes[0]
+    assert [row[0].text for row in part.tables[1].rows] == ["gamma"]
+
+
+def test_sides_that_have_no_like_are_taken_whole(tmp_path: Path) -> None:
+    for name, counts in (("a", (2, 4)), ("b", (6, 8))):
+        for workers in counts:
+            side(tmp_path / name, f"w{workers}", 3, workers=workers)
+    part = compared(tmp_path / "a", tmp_path / "b")
+    assert [[cell.text for cell in row] for row in part.tables[1].rows] == [["workers", "2, 4", "6, 8"]]
+    assert part.tables[0].rows[0][4].text == "6, 6"
+
+
+def test_a_side_is_a_folder_or_conditions(tmp_path: Path) -> None:
+    side(tmp_path, "a", 2, workers=4)
+    side(tmp_path, "b", 2, workers=6)
+    runs = read_runs([tmp_path])
+    ours, theirs = sides(("workers=4 seed=1", "workers>=6"), runs)
+    assert [run.path.relative_to(tmp_path).as_posix() for run in (*ours.runs, *theirs.runs)] == [
+        "a/seed=1",
+        "b/seed=0",
+        "b/seed=1",
+    ]
+    assert isinstance(ours, Side)
+    for words, hint in (
+        ((str(tmp_path / "a"), "workers=4"), "both mean 2 of the same runs"),
+        (("workers=4", "workers=5"), "means none of the 4 runs"),
+        (("workers=4", "nowhere/at/all"), "neither a folder of runs nor a condition"),
+        (("workers=4", "wokers=5"), "Did you mean workers?"),
+    ):
+        with pytest.raises(ConfigError, match=hint.replace("?", r"\?")):
+            sides(words, runs)
+
+
+def test_the_verdicts_stand_first_on_the_page_and_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(figures, "PLOTS", figures.PLOTS[:2])  # drawing them all is nearly all of a report's time
+    a, b = side(tmp_path, "a", 5), side(tmp_path, "b", 5, shift=2000.0)
+    out = tmp_path / "report"
+    assert main(["--compare", str(a), str(b), "--out", str(out), "--no-png"]) == 0
+    assert "B better by last evaluation" in capsys.readouterr().out
+    text = (out / "index.html").read_text()
+    assert text.index('<section id="versus">') < text.index('<section id="summary">')
+    with (out / "tables" / "versus_verdicts.csv").open() as file:
+        rows = {row["measure"]: row for row in csv.DictReader(file)}
+    assert rows["last evaluation"]["verdict"] == "B better"
+    assert float(rows["last evaluation"]["B less A"].replace(",", "")) == pytest.approx(2000.0, rel=0.01)
+    write_report([a], out, images=False)
+    assert not list((out / "tables").glob("versus*"))
+    assert main([str(a), "--compare", str(a), str(b), "--out", str(out)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_infinite_results_of_a_run_that_diverged_take_no_part(tmp_path: Path) -> None:
+    a, b = side(tmp_path, "a", 6), side(tmp_path, "b", 6, shift=2000.0)
+    raised(b / "seed=5" / "evaluations.jsonl", float("-inf"))
+    part = compared(a, b)
+    row = part.tables[0].rows[0]
+    assert (row[0].text, row[4].text) == ("last evaluation", "6, 5")
+    assert np.isfinite(float(row[5].text.replace(",", "")))

@@ -1,0 +1,361 @@
+"""The report shows what the files say, escapes it, needs nothing else, and overwrites nothing that is not its own."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from a3c_exp.report.__main__ import main
+from a3c_exp.report.aggregate import compare
+from a3c_exp.report.builder import MARKER, write_report
+from a3c_exp.report.figures import curve_figures as figures
+from a3c_exp.report.figures.curve_figures import colours
+from a3c_exp.report.figures.plot_specs import PLOTS
+from a3c_exp.report.figures.svg import OTHER, SERIES
+from a3c_exp.report.provenance import warnings
+from a3c_exp.report.quantities.worker_hyperparameters import own_values
+from a3c_exp.report.run_reader import read_runs
+from a3c_exp.report.run_results import outcomes, result
+from a3c_exp.report.tables import bracketed, count, duration, plus_minus, rounded, summary_table
+from tests.support.synthetic_ablations import Way, write_arm
+from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
+
+EVERY_RUN_HAS = {
+    "reward_by_episode", "reward_by_step", "reward_by_time", "training_return", "evaluation", "entropy", "value_loss",
+    "explained_variance", "value", "truncated_share", "gradient_norm", "gradient_norm_max", "policy_lag", "policy_lag_max",
+    "policy_lag_histogram", "speed", "worker_steps", "worker_updates", "value_excess", "sampling_gap",
+}  # fmt: skip
+EVIL = "<script>alert('&')</script>"
+
+
+class Page(HTMLParser):
+    """Tags and ids of a page, and whether every tag that was opened was closed."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "hr", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.stack: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href")]
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.stack.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two configurations of three seeds and one of two, with a failed, a killed and an odd run among them."""
+    root = tmp_path_factory.mktemp("runs") / "sweep & co"
+    for seed in range(3):
+        write_run(root / f"workers=4,seed={seed}", workers=4, seed=seed)
+    for seed in range(2):
+        write_run(root / f"workers=6,seed={seed}", workers=6, seed=seed)
+    write_run(root / "workers=6,seed=2", workers=6, seed=2, status="running", pid=DEAD_PID, episodes=30, half_written=True)
+    write_run(root / "workers=12,seed=0", workers=12, seed=0, run_json={"command": EVIL, "host": EVIL})
+    write_run(root / "workers=12,seed=1", workers=12, seed=1, status="failed", reason=EVIL, episodes=5, evaluations=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def report(sweep: Path) -> Path:
+    return write_report([sweep], sweep / "report")
+
+
+@pytest.fixture
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of the figures, for tests that are about something else: drawing is nearly all of a report's time."""
+    monkeypatch.setattr(figures, "PLOTS", [plot for plot in PLOTS if plot.name in ("reward_by_step", "max_probability")])
+
+
+def test_the_page_is_one_whole_file_that_needs_no_network_and_no_script(report: Path) -> None:
+    text = report.read_text()
+    page = Page(text)
+    assert page.stack == []
+    assert MARKER in text
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+    assert all(link.startswith("#") for link in page.links)
+    assert "url(http" not in text and "@import" not in text
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.count("figure") == len(EVERY_RUN_HAS)
+    assert {target[1:] for target in page.links} <= set(page.ids)
+
+
+def test_what_files_say_is_shown_and_never_obeyed(report: Path) -> None:
+    text = report.read_text()
+    assert EVIL not in text
+    assert text.count("&lt;script&gt;") >= 3  # the command, the machine and the reason
+    assert "<h1>sweep &amp; co</h1>" in text
+
+
+def test_the_page_names_what_failed_and_why(report: Path) -> None:
+    text = report.read_text()
+    troubles = text[text.index('id="troubles"') : text.index('id="runs"')]
+    assert troubles.count("<tr>") == 3  # the head, the killed one and the failed one
+    assert "its process is gone" in troubles
+    assert "30 episodes, 6,000 steps" in troubles
+    assert "the last line is half-written" in troubles
+
+
+def test_a_run_that_failed_is_not_averaged_in_silently(sweep: Path) -> None:
+    comparison = compare(read_runs([sweep]))
+    found = outcomes(comparison.configurations)
+    twelve = found[2]
+    assert [run.seed for run in twelve.counted] == ["0"]
+    assert twelve.interval_over == "episodes"
+    assert found[0].interval_over == "seeds"
+    row = summary_table(comparison, found).rows[2]
+    assert row[1].text == "1 finished, 1 failed"
+    assert row[1].note == "(means over 1)"
+    assert any("left out of the means" in sentence for sentence in warnings(comparison, found))
+    assert any("Fewer than 3 seeds of workers=12" in sentence for sentence in warnings(comparison, found))
+
+
+def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
+    names = sorted(path.name for path in (report.parent / "figures").iterdir())
+    assert names == sorted(f"{name}.{kind}" for name in EVERY_RUN_HAS for kind in ("png", "svg"))
+    for name in EVERY_RUN_HAS:
+        with Image.open(report.parent / "figures" / f"{name}.png") as image:
+            image.load()
+            assert image.width == 936
+            assert image.convert("L").getextrema()[0] < 128  # something is drawn on the white paper
+        text = (report.parent / "figures" / f"{name}.svg").read_text()
+        root = ElementTree.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "workers" in text  # the legend that the page has outside
+
+
+def figures_of(folder: Path) -> set[str]:
+    out = write_report([folder], folder.parent / "report", images=False).parent
+    return {path.stem for path in (out / "figures").iterdir()}
+
+
+def test_a_figure_that_has_no_numbers_or_repeats_another_is_left_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "discrete" / "a", episodes=8, discrete=True, clipped=True)
+    now = EVERY_RUN_HAS - {"entropy"} | {"entropy_normalised", "max_probability", "gradient_norm_clipped"}
+    assert figures_of(tmp_path / "discrete") == now
+    write_run(tmp_path / "old" / "a", episodes=8, old=True)
+    new = {"truncated_share", "worker_steps", "worker_updates", "policy_lag_histogram"}
+    assert figures_of(tmp_path / "old") == EVERY_RUN_HAS - new
+
+
+def test_an_entropy_without_a_maximum_is_not_lost_beside_one_that_has_it(tmp_path: Path) -> None:
+    write_run(tmp_path / "both" / "a", episodes=8, discrete=True)
+    write_run(tmp_path / "both" / "b", episodes=8, config={"env": {"id": "Other"}})
+    assert {"entropy", "entropy_normalised"} <= figures_of(tmp_path / "both")
+
+
+def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
+    text = report.read_text()
+    headings = ["Policy", "Overconfidence", "Critic", "Gradients", "Asynchrony", "Speed"]
+    assert re.findall("<h3>(.*?)</h3>", text) == headings
+    assert all("<figure>" in part for part in text.split("<h3>")[1:])
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path) -> None:
+    folder = write_seeds(tmp_path / "many", episodes=8)
+    text = write_report([folder], folder / "report", images=False).read_text()
+    assert "<b>3 runs</b> of <b>1 configuration</b>, 3 seeds: 3 finished." in text
+    assert "shared one process" in text and 'id="troubles"' not in text
+    write_run(tmp_path / "alone", episodes=8, workers=6)
+    comparison = compare(read_runs([tmp_path]))
+    assert any("their speeds do not compare" in one for one in warnings(comparison, outcomes(comparison.configurations)))
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Path) -> None:
+    own = [{"worker": worker, "entropy_coef": 0.01, "lr": 10.0**-worker} for worker in range(3)]
+    write_run(tmp_path / "a", seed=0, episodes=3, own=own)
+    write_run(tmp_path / "b", seed=1, episodes=3, own=own)
+    write_run(tmp_path / "c", seed=2, episodes=3, own=[{**one, "lr": 0.5} for one in own])
+    write_run(tmp_path / "d", seed=3, episodes=3, own=[{"worker": 0, "lr": 0.2}, {"worker": 1, "lr": 0.3}])
+    table = own_values(compare(read_runs([tmp_path])))
+    assert table.columns[1:] == ("seed", "what", "worker 0", "worker 1", "worker 2")
+    assert [[cell.text for cell in row[1:]] for row in table.rows] == [
+        ["0, 1", "learning rate", "1", "0.1", "0.01"],
+        ["3", "learning rate", "0.2", "0.3", "\N{EN DASH}"],
+    ]
+    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report", images=False).read_text()
+
+
+def test_the_csv_holds_every_run_in_full(report: Path) -> None:
+    with (report.parent / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed"] for row in rows] == ["0", "1", "2", "0", "1", "2", "0", "1"]
+    assert [row["config.workers"] for row in rows] == ["4"] * 3 + ["6"] * 3 + ["12"] * 2
+    assert rows[5]["status"] == "killed"
+    assert float(rows[5]["env_steps"]) == 6000
+    assert rows[7]["reason"] == EVIL
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_the_verdicts_of_ablations_stand_first_and_beside_the_page(tmp_path: Path) -> None:
+    for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.9, speed=0.5))):
+        write_arm(tmp_path / "runs", "worker_count", "published", arm, way, seeds=5, episodes=30)
+    index = write_report([tmp_path / "runs"], tmp_path / "report")
+    text = index.read_text()
+    section = text[text.index('<section id="ablations">') : text.index('<section id="summary">')]
+    assert 'class="status supported"' in section
+    assert '<a href="#ablations">' in text
+    names = {path.relative_to(index.parent).as_posix() for path in index.parent.rglob("*.*")}
+    assert {"figures/ablations_worker_count_published.svg", "figures/ablations_worker_count_published.png",
+            "tables/ablations_verdicts_workers.csv", "tables/ablations_what_the_verdicts_rest_on.csv"} <= names  # fmt: skip
+    page = Page(text)
+    assert page.stack == [] and len(page.ids) == len(set(page.ids))
+
+
+def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) -> None:
+    tables = {path.stem: list(csv.DictReader(path.open())) for path in (report.parent / "tables").iterdir()}
+    assert tables.keys() == {"summary", "diagnostics", "troubles"}
+    four = next(row for row in tables["summary"] if row["config.workers"] == "4")
+    finals = [result(run).evaluation.mean for run in read_runs([sweep]) if run.config["workers"] == 4]
+    assert float(four["evaluation_mean"]) == pytest.approx(sum(finals) / 3)
+    assert float(four["evaluation_low"]) < sum(finals) / 3 < float(four["evaluation_high"])
+    assert tables["troubles"][0]["reason"]
+    assert {row["workers"]: row["largest"] for row in tables["diagnostics"]} == {"4": "8", "6": "12", "12": "24"}
+    assert not any("\N{MINUS SIGN}" in text for rows in tables.values() for row in rows for text in row.values())
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_an_earlier_reports_files_do_not_stay_and_a_persons_do(tmp_path: Path) -> None:
+    many = write_run(tmp_path / "many", episodes=8, discrete=True)
+    few = write_run(tmp_path / "few", episodes=8)
+    out = write_report([many], tmp_path / "report").parent
+    (out / "figures" / "mine.svg").write_text("precious")
+    assert (out / "figures" / "max_probability.png").is_file()
+    write_report([few], out, images=False)
+    assert not list((out / "figures").glob("max_probability.*"))
+    assert (out / "figures" / "mine.svg").read_text() == "precious"
+    assert not list(out.rglob(".*"))  # nothing half-written
+
+
+def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
+    def undated(text: str) -> str:
+        return re.sub(r"Made [\d: -]+", "", text)
+
+    before = undated(report.read_text())
+    assert undated(write_report([sweep], report.parent).read_text()) == before
+
+
+def test_nothing_that_is_not_a_report_is_overwritten(tmp_path: Path, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("index.html", "runs.csv", "figures", "tables"):
+        out = tmp_path / name.replace(".", "_")
+        out.mkdir()
+        (out / name).write_text("precious")
+        assert main([str(sweep), "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "--out DIR" in error
+        assert [path.name for path in out.iterdir()] == [name]
+        assert (out / name).read_text() == "precious"
+
+
+def test_a_typing_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    for path, what in ((tmp_path / "typo", "no such directory"), (tmp_path / "empty", "no runs found")):
+        assert main([str(path)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert what in captured.err
+        assert "run directory is a folder with a run.json" in captured.err
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_the_command_says_where_the_report_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", episodes=4, evaluations=0, overrides=["note=$x \x1b[31m{y}", "seed=0"])
+    assert main([str(run), "--no-png"]) == 0
+    out = capsys.readouterr().out
+    assert f"report: {run / 'report' / 'index.html'}" in out
+    assert "1 finished" in out
+    assert "\x1b" not in out
+    assert re.search(r"  -\d", out)  # a true minus sign would be a question mark on some terminals
+    assert "note=$x" in (run / "report" / "index.html").read_text()
+    assert main([str(run), "--no-png"]) == 0  # its own report it replaces
+    monkeypatch.chdir(tmp_path)
+    other = write_run(tmp_path / "other", episodes=4, status="running", pid=os.getpid())
+    assert main([str(run), str(other), "--no-png"]) == 0
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_a_page_made_beside_its_runs_does_not_name_its_makers_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: Path
+) -> None:
+    copy = shutil.copytree(sweep, tmp_path / "outputs" / "mine", ignore=shutil.ignore_patterns("report"))
+    monkeypatch.chdir(tmp_path)
+    text = write_report([copy], tmp_path / "report", images=False).read_text()
+    assert "outputs/mine" in text
+    assert str(tmp_path) not in text
+
+
+def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").touch()
+    text = write_report([tmp_path], tmp_path / "report", images=False).read_text()
+    assert "run.json is empty" in text
+    assert "<figure>" not in text
+
+
+def test_reading_and_reporting_import_neither_torch_nor_matplotlib_beforehand() -> None:
+    code = "import a3c_exp.report.builder, sys; sys.exit(len({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", episodes=4)
+    code = f"import sys; sys.modules['matplotlib'] = None; from a3c_exp.report import main; sys.exit(main([{str(run)!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "a3c_exp[report]"' in done.stderr
+    assert not (run / "report").exists()
+
+
+def test_more_configurations_than_colours_leaves_the_best_coloured(tmp_path: Path) -> None:
+    for workers in range(1, len(SERIES) + 3):
+        write_run(tmp_path / str(workers), workers=workers, episodes=3)
+    comparison = compare(read_runs([tmp_path]))
+    inks = colours(comparison, [float("nan"), *map(float, range(len(SERIES) + 1))])
+    assert [inks[item] for item in comparison.configurations] == [OTHER, OTHER, *SERIES]
+
+
+def test_numbers_are_rounded_to_what_is_known_of_them() -> None:
+    assert plus_minus(-0.61234, 0.0341) == "\N{MINUS SIGN}0.612 ± 0.034"
+    assert plus_minus(-812.3, 123.4) == "\N{MINUS SIGN}812 ± 123"
+    assert plus_minus(2.0, float("nan")) == "2.000"
+    assert plus_minus(float("nan"), float("nan")) == rounded(float("inf")) == count(float("nan")) == "\N{EN DASH}"
+    assert plus_minus(1.0, 0.0) == "1.000 ± 0"
+    assert plus_minus(22_776.5, 4e-12) == "22,776 ± 0"
+    assert bracketed((-990.3, -633.0)) == "[\N{MINUS SIGN}990, \N{MINUS SIGN}633]"
+    assert bracketed((float("nan"), 1.0)) == ""
+    assert count(4_000_000.0) == "4,000,000"
+    assert [duration(s) for s in (59.94, 59.96, 260.0, 3600.0, 200_000.0)] == [
+        "59.9 s", "1 min 00 s", "4 min 20 s", "1 h 00 min", "2 d 7 h",
+    ]  # fmt: skip

@@ -1,0 +1,127 @@
+"""The page in a real browser: it fits a phone and a desk, follows the dark, asks for nothing, and prints."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from a3c_exp.report.builder import write_report
+from tests.support.synthetic_ablations import Way, write_arm
+from tests.support.synthetic_runs import DEAD_PID, write_run
+
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))), ""
+)
+pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium or Chrome on this machine's path")
+
+# Asked inside the page: how wide it is, what it loaded, its colours, and texts of figures that are cut off or too small.
+PROBE = """<script>
+addEventListener('load', () => {
+  const style = getComputedStyle(document.body), box = element => element.getBoundingClientRect();
+  const figures = [...document.querySelectorAll('figure svg')];
+  const within = kind => figures.flatMap(svg => [...svg.querySelectorAll(kind)].map(element => [svg, element]));
+  const isCut = (of, at) =>
+    at.left < of.left - 4 || at.right > of.right + 4 || at.top < of.top - 4 || at.bottom > of.bottom + 4;
+  parent.postMessage({
+    wide: innerWidth,
+    needed: document.documentElement.scrollWidth,
+    paper: style.backgroundColor,
+    ink: style.color,
+    figures: figures.map(svg => [box(svg).width, box(svg).height]),
+    cut: within('text').filter(([svg, text]) => isCut(box(svg), box(text))).map(([_, text]) => text.textContent),
+    small: within('text').filter(([_, text]) => box(text).height < 9).length,
+    lines: [...new Set(within('path').map(([_, path]) => getComputedStyle(path).stroke))],
+    loaded: performance.getEntriesByType('resource').map(entry => entry.name),
+  }, '*');
+});
+</script>"""
+HARNESS = """<!DOCTYPE html>
+<iframe src="probe.html" width="390" height="800" style="border: 0"></iframe>
+<iframe src="probe.html" width="1280" height="900" style="border: 0"></iframe>
+<script>
+const told = [];
+addEventListener('message', event => {
+  told.push(event.data);
+  if (told.length < 2) return;
+  const out = document.createElement('pre');
+  out.id = 'told';
+  out.textContent = JSON.stringify(told);
+  document.body.append(out);
+});
+</script>"""
+QUIETLY = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"),
+    *("--disable-component-update", "--disable-extensions", "--proxy-server=127.0.0.1:9", "--hide-scrollbars"),
+)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("browser") / "sweep"
+    for workers in (4, 12):
+        for seed in range(3):
+            write_run(root / f"workers={workers},seed={seed}", workers=workers, seed=seed, episodes=20)
+    write_run(
+        root / "workers=12,seed=3", seed=3, workers=12, status="failed", reason="no room left on the device: " + "x" * 300
+    )
+    write_run(root / "workers=12,seed=4", seed=4, workers=12, status="running", pid=DEAD_PID, half_written=True)
+    for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.0, speed=0.5))):
+        write_arm(root / "ablation", "worker_count", "published", arm, way, seeds=5, episodes=30)
+    return write_report([root], root.parent / "report", against=("workers=4", "workers=12"), images=False)
+
+
+def browse(place: Path, *arguments: str) -> str:
+    """What the browser prints when it is started without a window, a network or a profile of anybody's."""
+    command = [BROWSER, *QUIETLY, f"--user-data-dir={place / 'profile'}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, cwd=place)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def told(report: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What the page says of itself on a dark screen as wide as a phone, and on one as wide as a desk."""
+    place = tmp_path_factory.mktemp("probe")
+    (place / "probe.html").write_text(report.read_text().replace("</body>", f"{PROBE}</body>"))
+    (place / "harness.html").write_text(HARNESS)
+    address = (place / "harness.html").as_uri()
+    dom = browse(place, "--blink-settings=preferredColorScheme=0", "--virtual-time-budget=20000", "--dump-dom", address)
+    match = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
+    assert match, "the page did not answer"
+    found: list[dict[str, Any]] = json.loads(html.unescape(match[1]))
+    return sorted(found, key=lambda one: one["wide"])
+
+
+def test_the_page_is_never_wider_than_the_screen(told: list[dict[str, Any]]) -> None:
+    assert [one["wide"] for one in told] == [390, 1280]
+    assert all(one["needed"] <= one["wide"] for one in told)
+
+
+def test_every_figure_is_drawn_whole_and_readable(told: list[dict[str, Any]]) -> None:
+    phone, desk = told
+    assert len(phone["figures"]) == len(desk["figures"]) >= 18
+    assert all(width >= 280 and height >= 130 for one in told for width, height in one["figures"])
+    assert phone["cut"] == desk["cut"] == []
+    assert phone["small"] == desk["small"] == 0  # texts lower than 9 pixels
+
+
+def test_nothing_is_loaded_from_anywhere(told: list[dict[str, Any]]) -> None:
+    assert [one["loaded"] for one in told] == [[], []]
+
+
+def test_a_dark_screen_gets_light_lines_on_dark_paper(told: list[dict[str, Any]]) -> None:
+    for one in told:
+        assert sum(map(int, re.findall(r"\d+", one["paper"]))) < 120 < 600 < sum(map(int, re.findall(r"\d+", one["ink"])))
+        assert "rgb(61, 151, 255)" in one["lines"]  # the first colour as a dark screen shows it
+        assert "rgb(11, 92, 196)" not in one["lines"]
+
+
+def test_the_page_prints(report: Path, tmp_path: Path) -> None:
+    browse(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'page.pdf'}", report.as_uri())
+    content = (tmp_path / "page.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 14

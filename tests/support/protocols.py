@@ -1,0 +1,51 @@
+"""Every class that a config group can name, beside the protocol it must keep: mypy checks this file with the package."""
+
+from a3c_examples.airship import Airships
+from a3c_examples.bulk_synchronous import BulkSynchronous
+from a3c_examples.evaluation_table import EvaluationTable
+from a3c_examples.fourier import FourierActorCritic
+from a3c_examples.lion import Lion
+
+from a3c_exp.envs.base import Environments
+from a3c_exp.envs.car_racing.envs import CarRacingEnvironments
+from a3c_exp.envs.classic_control import ClassicEnvironments
+from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.process_pool.envs import PooledEnvironments
+from a3c_exp.envs.tensor.batch import TensorEnvironments
+from a3c_exp.loggers.base import Logger, QuietLogger
+from a3c_exp.loggers.console import ConsoleLogger
+from a3c_exp.loggers.jsonl import JsonlLogger
+from a3c_exp.loggers.wandb_logger.logger import WandbLogger
+from a3c_exp.models.base import ActorCritic
+from a3c_exp.models.conv_gru import ConvGRU
+from a3c_exp.models.recurrent_mlp import RecurrentMLP
+from a3c_exp.models.separate_mlp import SeparateMLP
+from a3c_exp.models.shared_mlp import SharedMLP
+from a3c_exp.optimizers.adam import Adam
+from a3c_exp.optimizers.base import Optimizer
+from a3c_exp.optimizers.rmsprop import RMSprop
+from a3c_exp.optimizers.sgd import SGD
+from a3c_exp.parallelism.base import Parallelism
+from a3c_exp.parallelism.deterministic.strategy import Deterministic
+from a3c_exp.parallelism.hogwild.strategy import Hogwild
+from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
+from a3c_exp.parallelism.single_process.synchronous import Synchronous
+from a3c_exp.sweep.trials.pruning_callback import TrialJudge
+from a3c_exp.training.run import Judge
+
+ENVIRONMENTS: tuple[type[Environments], ...] = (
+    GymnasiumEnvironments,
+    ClassicEnvironments,
+    TensorEnvironments,
+    PooledEnvironments,
+    CarRacingEnvironments,
+    Airships,
+)
+MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, ConvGRU, FourierActorCritic)
+OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
+PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
+LOGGERS: tuple[type[Logger], ...] = (QuietLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
+JUDGES: tuple[type[Judge], ...] = (TrialJudge,)
+
+BESIDE: dict[str, list[str]] = {"model=conv_gru": ["env=gymnasium", "env.id=tests.support.pictures:Pictures-v0"]}
+"""What must stand beside an option that does not fit the default task."""

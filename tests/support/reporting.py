@@ -1,0 +1,178 @@
+"""A main agent and processes that do nothing but report gradients to it, as the parameter server's workers do between windows.
+
+Every gradient is one number in all its elements, so that a torn one shows by itself; the number says whose it is and which.
+"""
+
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from a3c_exp.algorithm.types import LearnerSpec
+from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.config.budget import Budget
+from a3c_exp.optimizers.base import Optimizer
+from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, Ledger
+from a3c_exp.parallelism.multiprocess.wakeup_pipe import Listener, bell, ring
+from a3c_exp.parallelism.parameter_server import server as main_agent
+from a3c_exp.parallelism.parameter_server.double_buffer import Committed
+from a3c_exp.parallelism.parameter_server.gradient_slots import Mailboxes, Note
+from a3c_exp.parallelism.parameter_server.server import MainAgent, Staleness
+from a3c_exp.system.process_setup import one_thread_each
+from tests.support.pushing import PATIENCE, context, ended
+
+FIGURES = np.zeros(len(Stat), np.float32)
+
+
+def value(worker: int, number: int) -> float:
+    """What the elements of a worker's gradient with this number are; exact in float32, also sums of thousands of them."""
+    return float(number * 16 + worker)
+
+
+class Sum:
+    """Adds each gradient to all weights."""
+
+    lr = 1.0
+    state_rows = 0
+
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+        weights.add_(gradient, alpha=lr)
+
+
+@dataclass(frozen=True)
+class Diary:
+    """Adds each gradient to all weights, and writes down what came, in order; a torn gradient ends the main agent.
+
+    Attributes:
+        file: receives one int64 an update: the gradient's number.
+    """
+
+    file: Path
+    lr: float = 1.0
+    state_rows: int = 1
+
+    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+        low, high = gradient.aminmax()
+        assert low == high, f"a torn gradient, from {low} to {high}, was applied"
+        weights.add_(gradient, alpha=lr)
+        state.add_(1.0)
+        with self.file.open("ab") as file:
+            file.write(int(low).to_bytes(8, "little"))
+
+    def read(self) -> list[tuple[int, int]]:
+        """``(worker, number)`` of every update so far, in order."""
+        if not self.file.exists():
+            return []
+        return [(entry % 16, entry // 16) for entry in np.fromfile(self.file, np.int64).tolist()]
+
+
+class Office:
+    """What a main agent and those who report to it share, and the processes of both.
+
+    Args:
+        shares: the worker numbers of each reporting process.
+        size: P.
+        optimizer: the main agent's.
+        staleness: what it does about old gradients.
+    """
+
+    def __init__(
+        self, shares: Sequence[Sequence[int]], size: int, optimizer: Optimizer, staleness: Staleness | None = None
+    ) -> None:
+        workers = sum(map(len, shares))
+        zeros = np.zeros(workers, np.int64)
+        self.shares = shares
+        self.task = Task(_nothing, _nothing, optimizer, LearnerSpec(), workers, Budget(), None, 0)
+        self.ledger = Ledger.create(len(shares) + 1, zeros, zeros, Budget())
+        self.committed = Committed.create(torch.zeros(size), torch.zeros(optimizer.state_rows, size), workers)
+        self.mailboxes = Mailboxes.create(workers, size)
+        self.reported, self.answered = [bell() for _ in shares], [bell() for _ in shares]
+        self.staleness = staleness or Staleness()
+        self.pipes: list[Connection] = []
+
+    def _agent_arguments(self) -> tuple[Any, ...]:
+        ours, theirs = Pipe()
+        self.pipes += [ours, theirs]
+        return (
+            self.task,
+            self.staleness,
+            len(self.shares),
+            self.committed,
+            self.mailboxes,
+            self.shares,
+            self.ledger,
+            [listening for listening, _ in self.reported],
+            [ringing for _, ringing in self.answered],
+            theirs,
+        )
+
+    def agent(self) -> MainAgent:
+        """A main agent in this process."""
+        return MainAgent(*self._agent_arguments())
+
+    def start_agent(self) -> BaseProcess:
+        """A main agent in a process of its own, which ends once ``close`` was said and all letters are answered."""
+        return _started(main_agent.main, *self._agent_arguments())
+
+    def start(self, share: int, times: int, dies_after: float = 0.0) -> BaseProcess:
+        """A process that reports ``times`` gradients for each of its workers, all at once and then waiting for the answers.
+
+        With ``dies_after`` it is killed so many seconds after it began to write the last.
+        """
+        bells = self.reported[share][1], self.answered[share][0]
+        return _started(report, self.mailboxes, list(self.shares[share]), times, dies_after, *bells)
+
+    def close(self, agent: BaseProcess) -> None:
+        """Have the main agent end, and see that it does so in order."""
+        self.ledger.tell(Command.close)
+        ring(self.reported[0][1])
+        assert ended(agent) == 0
+
+
+def _nothing(**given: Any) -> Any:
+    raise AssertionError("nobody steps an environment here")
+
+
+def _started(target: Any, *arguments: Any) -> BaseProcess:
+    process: BaseProcess = context().Process(target=target, args=arguments, daemon=True)
+    with one_thread_each():
+        process.start()
+    return process
+
+
+def report(
+    mailboxes: Mailboxes, workers: list[int], times: int, dies_after: float, reported: Connection, answered: Connection
+) -> None:
+    """Process: wait for answers to what a predecessor sent, then go on behind its last letter."""
+    torch.set_num_threads(1)
+    never, _kept = Pipe()
+    listener = Listener([answered], never)
+    notes, gradient = mailboxes.notes.numpy(), torch.empty_like(mailboxes.letters[0])
+
+    def await_answers() -> None:
+        ring(reported)
+        deadline = time.monotonic() + PATIENCE
+        while (notes[workers, Note.sent] != notes[workers, Note.answered]).any():
+            listener.wait(0.05)
+            assert time.monotonic() < deadline, "no answer"
+
+    await_answers()
+    for round in range(times):
+        for worker in workers:
+            assert (mailboxes.answers[worker] == mailboxes.answers[worker, 0]).all(), "an answer is torn"
+            number, pulled_at = int(notes[worker, Note.sent]) + 1, int(notes[worker, Note.answered_at])
+            gradient.fill_(value(worker, number))
+            if dies_after and round == times - 1:
+                signal.setitimer(signal.ITIMER_REAL, dies_after)  # the kernel's own, at whatever instruction that is
+            mailboxes.send(worker, gradient, FIGURES, pulled_at, 1, False)
+        await_answers()

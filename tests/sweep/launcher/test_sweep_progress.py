@@ -1,0 +1,135 @@
+"""What several runs at once look like: one view on a terminal, a line for each event anywhere else."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from a3c_exp.loggers.forwarding import Relay
+from a3c_exp.sweep.launcher.job_state import Entry, names
+from a3c_exp.sweep.launcher.sweep_progress import Board
+from tests.loggers.test_console import (
+    HIDE_CURSOR,
+    SHOW_CURSOR,
+    SUMMARY,
+    Reader,
+    episode,
+    evaluation,
+    metrics,
+    run_info,
+    visible,
+)
+
+SWEEP = Path("outputs/2026-11-21/14-10-05_pendulum_sweep")
+
+
+@pytest.fixture
+def readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[bool, Reader]]:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setenv("LINES", "50")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    both = {terminal: Reader(terminal) for terminal in (False, True)}
+    yield both
+    for reader in both.values():
+        reader.text()
+
+
+def sweep(reader: Reader) -> str:
+    """Two jobs side by side, of which one fails; all that was written."""
+    board = Board(SWEEP, total=3, interval=0.0, stream=reader.stream)
+    entries = [Entry(number, f"workers={number + 4}") for number in range(2)]
+    for entry in entries:
+        board.begin(entry)
+        board.show(entry, "start", replace(run_info(), name=entry.name))
+    board.show(entries[0], "episode", episode(120))
+    board.show(entries[0], "metrics", metrics(480_000, 120))
+    board.show(entries[0], "evaluation", evaluation(-812.0, best=True))
+    board.show(entries[1], "message", "worker 3 was started again\nof its own accord")
+    board.draw()
+    time.sleep(0.7 if reader.stream.isatty() else 0.0)  # at least one drawing
+    board.show(entries[0], "finish", "finished", {**SUMMARY, "reason": None})
+    board.end(entries[0])
+    entries[1].failed = "its process was killed by SIGKILL"
+    board.end(entries[1])
+    board.close()
+    return reader.text()
+
+
+def test_a_log_says_of_every_line_which_run_it_is_about(readers: dict[bool, Reader]) -> None:
+    text = sweep(readers[False])
+    assert "\x1b" not in text and "\r" not in text
+    lines = text.splitlines()
+    assert lines[:2] == ["a3c_exp: run 1 of 3: workers=4", "a3c_exp: run 2 of 3: workers=5"]
+    assert all(re.match(r"workers=[45] \| ", line) for line in lines[2:])
+    assert any(line.startswith("workers=4 | 12% | episode 120/1,000 | 480,000 steps | 15,300 steps/s") for line in lines)
+    assert "workers=5 | of its own accord" in lines
+    assert "workers=5 | failed: its process was killed by SIGKILL" in lines
+    finished = next(line for line in lines if line.startswith("workers=4 | finished: "))
+    assert "4,000,000 steps" in finished and "-812 [-990, -633]" in finished and finished.endswith("/workers=4")
+
+
+def test_a_terminal_shows_all_runs_in_one_view_and_gets_its_cursor_back(readers: dict[bool, Reader]) -> None:
+    raw = sweep(readers[True])
+    text = visible(raw)
+    assert raw.count(HIDE_CURSOR) == raw.count(SHOW_CURSOR) == 1, "one view, not one a run"
+    assert "14-10-05_pendulum_sweep" in text and "0 of 3 done · 2 running" in text
+    assert "episode 120/1,000 · 480,000 steps" in text
+    assert "workers=5  worker 3 was started again" in text
+    assert "✓ workers=4" in text and "✗ workers=5  its process was killed by SIGKILL" in text
+
+
+def test_many_runs_on_a_small_terminal_have_a_line_each(readers: dict[bool, Reader], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINES", "20")
+    board = Board(SWEEP, total=12, stream=readers[True].stream)
+    for number in range(8):
+        entry = Entry(number, f"workers={number}")
+        board.begin(entry)
+        if number < 7:
+            board.show(entry, "start", replace(run_info(), name=entry.name))
+            board.show(entry, "episode", episode(120))
+    time.sleep(0.7)
+    board.close()
+    text = visible(readers[True].text())
+    last = text[text.rindex("0 of 12 done") :]
+    for number in range(7):
+        assert re.search(rf"workers={number} .*12%.*mean -3.21", last), last
+    assert re.search(r"workers=7 +starting", last)
+
+
+def test_what_all_jobs_share_is_no_name() -> None:
+    jobs = [["env=pendulum", f"workers={workers}", "++hydra.job.env_set.A3C_TRIAL=3"] for workers in (4, 6)]
+    assert names(jobs) == ["workers=4", "workers=6"]
+    assert names([["seed=1"]]) == ["seed=1"] and names([[]]) == ["defaults"]
+
+
+def test_a_relay_tells_the_newest_and_drops_no_evaluation_and_no_message() -> None:
+    told: list[tuple[str, object]] = []
+    relay = Relay(lambda method, *arguments: told.append((method, arguments[0])), interval=1000.0)
+    relay.start(run_info())
+    for number in range(1, 500):
+        relay.episode(episode(number))
+    relay.metrics(metrics(480_000, 120))
+    relay.evaluation(evaluation(-812.0, best=True))
+    relay.message("a word")
+    relay.episode(episode(500))
+    relay.finish("finished", SUMMARY)
+    assert [method for method, _ in told] == [
+        "start", "episode", "episode", "metrics", "evaluation", "message", "episode", "finish",
+    ]  # fmt: skip
+    numbers = [one.episode for method, one in told if method == "episode"]  # type: ignore[attr-defined]
+    assert numbers == [1, 499, 500]
+
+
+def test_a_run_whose_launcher_is_gone_goes_on_to_its_end() -> None:
+    def broken(*_: object) -> None:
+        raise BrokenPipeError
+
+    relay = Relay(broken)
+    relay.start(run_info())
+    relay.episode(episode(1))
+    relay.finish("finished", SUMMARY)

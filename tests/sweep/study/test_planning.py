@@ -1,0 +1,126 @@
+"""What is wrong with a study is said in one line before a trial starts, and nothing is left behind."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import optuna
+import pytest
+
+from a3c_exp.__main__ import main
+from a3c_exp.config.compose import CONFIG_DIR, jobs
+from a3c_exp.runs.study_storage import open_storage
+from a3c_exp.sweep.study.config import is_study, read_settings
+from a3c_exp.sweep.study.overrides import in_full, may_ask
+from a3c_exp.sweep.study.planning import StudyPlan, plan
+from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
+from a3c_exp.sweep.study.search_space import read_space
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import assemble
+
+OPTUNA = ("hydra/sweeper=optuna", "model.actor_hidden=[4]", "model.critic_hidden=[4]", "workers=1")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def planned(*overrides: str) -> StudyPlan:
+    found = plan(in_full([*OPTUNA, *overrides]))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((CONFIG_DIR / "study").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_in_the_tree_can_be_run(path: Path) -> None:
+    (base,) = jobs([f"+study={path.stem}"], False)
+    assert is_study(base.hydra)
+    settings = read_settings(base.hydra.sweeper, base.config.seed)
+    assert settings.study_name == path.stem and make_sampler(settings, 0) and make_pruner(settings)
+    space = read_space(settings.params, [f"+study={path.stem}"], None, base.config)
+    assert {"gamma", "beta", "n_step", "workers", "optimizer.lr"} <= set(space.distributions)
+    (job,) = jobs(space.probes(base.config)[-1], False)
+    assert assemble(job.config).task.workers == max(space.distributions["workers"].choices)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["gama=interval(0.8,0.9)"], "Did you mean gamma?"),
+        (["gamma=interval(0.9,1.2)"], "gamma is 1.2, but a discount factor lies in (0, 1]"),
+        (["parallelism.processes=choice(1,0)"], "the search space holds what cannot be run, parallelism.processes=0"),
+        (["seed=choice(1,2)", "study.seeds=3"], "seed is searched and hydra.sweeper.seeds gives it"),
+        (["hydra.sweeper.n_trials=1,2"], "cannot be searched: a study tries keys of the run"),
+        (["study.custom_search_space=tests.support.spaces.empty"], "suggested nothing"),
+        (["study.custom_search_space=tests.support.spaces.broken"], "RuntimeError: this space has a hole"),
+        (["study.custom_search_space=tests.support.spaces.gone"], "cannot be imported"),
+        (["gamma=interval(0.8,0.9)", "study.storage=journal:nowhere/a.log"], "there is no folder nowhere"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_one_line(overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        planned(*overrides)
+    message = str(caught.value)
+    assert said in message and len(message.splitlines()) == 1, message
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("somewhere", "storage=somewhere is no storage"),
+        ("sqlite:////nowhere/at/all.db", "cannot be reached"),
+        ("postgresql://me:secret@localhost:1/db", "postgresql://me:***@localhost:1/db"),
+    ],
+)
+def test_a_storage_that_cannot_be_had_is_named_without_its_password(storage: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_storage(storage, Path())
+    message = str(caught.value)
+    assert said in message and "secret" not in message and len(message.splitlines()) == 1
+
+
+@pytest.mark.skipif(find_spec("psycopg") is not None, reason="this machine has the driver")
+def test_the_driver_that_is_missing_is_the_one_that_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"No module named 'psycopg'\. Try pip install 'psycopg\[binary\]'"):
+        open_storage("postgresql://me@localhost:1/db", Path())
+
+
+def test_the_storage_of_another_study_is_refused() -> None:
+    searched = ("gamma=interval(0.8,0.9)", "study.storage=sqlite:///study.db", "study.study_name=s")
+    optuna.create_study(storage="sqlite:///study.db", study_name="s")
+    with pytest.raises(ConfigError, match="a study s that a3c_exp did not make"):
+        planned(*searched)
+    place = Path("outputs/studies/s")
+    (place / "trial=0").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"trial=0 belongs to a study that .* does not know"):
+        planned("gamma=interval(0.8,0.9)", "study.study_name=s")
+    (place / "study.json").write_text('{"study_name": "t"}')
+    with pytest.raises(ConfigError, match=r"is the directory of study t, not of s.*study.study_name=t"):
+        planned("gamma=interval(0.8,0.9)", "study.study_name=s")
+    Path("a.journal").write_text("not a journal\nat all\n")
+    with pytest.raises(ConfigError, match="is no study's journal"):
+        planned("gamma=interval(0.8,0.9)", "study.study_name=u", "study.storage=journal:a.journal")
+
+
+def test_one_choice_may_open_others() -> None:
+    target = "{_target_: tests.support.spaces.adam_or_sgd, most: 0.5}"
+    found = planned(f"study.custom_search_space={target}", "optimizer.lr=tag(log,interval(1e-4,1e-2))")
+    assert found.contract["custom_search_space"]["most"] == 0.5 and list(found.contract["space"]) == ["optimizer.lr"]
+
+
+def test_a_plain_sweep_is_none_of_optunas_business() -> None:
+    assert may_ask(["+study=pendulum"]) and may_ask(["hydra/sweeper=optuna"]) and not may_ask(["workers=4,6"])
+    assert plan(["+experiment=cartpole_tuned", "workers=4,6"]) is None
+
+
+def test_a_mistake_on_the_command_line_ends_with_exit_code_2_and_nothing_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["a3c_exp", *OPTUNA, "gamma=interval(0.8,0.9)", "study.n_trials=0", "-m"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and line.startswith("a3c_exp: hydra.sweeper.n_trials is 0")
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,239 @@
+"""The command as a person types it: exit codes, messages, directories, signals, resuming. Real processes throughout."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import QUICK, ROOT, lines, record, run, session_members, start, summary
+
+PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
+FAILING = ("env._target_=tests.support.failing.FailingEnvironments", "~env.id", "~env.backend", "~env.kwargs")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where one small run was made, with the default directory."""
+    folder = tmp_path_factory.mktemp("finished")
+    ended = run(*QUICK, "max_env_steps=2_003", "max_episode_steps=100", "metrics.every_env_steps=500", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+def directory(folder: Path) -> Path:
+    (found,) = folder.glob("outputs/*/*/run.json")
+    return found.parent
+
+
+def test_a_mistake_is_one_line_exit_code_2_and_no_directory(tmp_path: Path) -> None:
+    for wrong in (["gama=0.9"], ["model.head.kind=categorical"], ["workers=2,0", "-m"], ["resume=nowhere"]):
+        ended = run(*wrong, cwd=tmp_path)
+        assert ended.returncode == 2, ended.stderr
+        assert ended.stderr.startswith("a3c_exp: ") and len(ended.stderr.splitlines()) <= 3
+        assert "Traceback" not in ended.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_directory_holds_what_is_promised(finished: Path) -> None:
+    where = directory(finished)
+    assert where.name.endswith("_pendulum") and where.parent.parent.name == "outputs"
+    for name in (".hydra/config.yaml", ".hydra/overrides.yaml", "episodes.jsonl", "metrics.jsonl", "evaluations.jsonl"):
+        assert (where / name).is_file(), name
+    about = record(where)
+    assert about["status"] == "finished" and about["seed"] == 0
+    assert about["command"].startswith("python -m a3c_exp workers=2 ") and "hydra.run.dir" not in about["command"]
+    assert {"torch", "numpy", "gymnasium", "a3c_exp"} <= set(about["versions"]) and about["machine"]["cores"] >= 1
+    if (ROOT / ".git").exists():
+        assert about["git"]["commit"]
+    assert about["timings"]["first_env_step"] and about["timings"]["seconds"] > 0
+
+
+def test_a_budget_of_steps_is_kept_to_the_step(finished: Path) -> None:
+    assert summary(directory(finished))["env_steps"] == 2_003
+    assert lines(directory(finished) / "metrics.jsonl")[-1]["env_step"] == 2_003
+
+
+def test_the_curve_is_the_reports_own(finished: Path) -> None:
+    episodes = lines(directory(finished) / "episodes.jsonl")
+    assert [episode["episode"] for episode in episodes] == list(range(1, len(episodes) + 1))
+    average = episodes[0]["mean_step_reward"]
+    for episode in episodes:
+        assert episode["mean_step_reward"] == pytest.approx(episode["return"] / episode["length"])
+        if episode["episode"] > 1:
+            average = 0.99 * average + 0.01 * episode["mean_step_reward"]
+        assert episode["moving_average"] == pytest.approx(average)
+    assert len({episode["env_seed"] for episode in episodes}) == len(episodes)
+
+
+def test_evaluate_judges_the_weights_and_writes_a_video(finished: Path) -> None:
+    where = directory(finished)
+    ended = run(str(where), "--episodes", "3", "--video", module="a3c_exp.evaluate", cwd=finished)
+    assert ended.returncode == 0, ended.stderr
+    assert "mean return" in ended.stdout and "95 % interval" in ended.stdout
+    video = where / "videos" / "episode_1.mp4"
+    assert video.read_bytes()[4:8] == b"ftyp" and video.stat().st_size > 10_000
+
+
+def test_evaluate_says_what_it_cannot_do(finished: Path, tmp_path: Path) -> None:
+    ended = run(str(tmp_path), module="a3c_exp.evaluate", cwd=finished)
+    assert ended.returncode == 2 and "no run directory" in ended.stderr and "Traceback" not in ended.stderr
+    ended = run(str(directory(finished)), "--checkpoint", "gone.pt", module="a3c_exp.evaluate", cwd=finished)
+    assert ended.returncode == 2 and "no checkpoint" in ended.stderr
+
+
+def test_the_report_reads_what_a_run_writes(finished: Path) -> None:
+    ended = run(str(directory(finished)), "--out", "page", module="a3c_exp.report", cwd=finished)
+    assert ended.returncode == 0, ended.stderr
+    page = (finished / "page" / "index.html").read_text()
+    assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_run_that_fails_does_not_take_the_sweep_with_it(tmp_path: Path) -> None:
+    ended = run(
+        *QUICK,
+        *FAILING,
+        "+env.fail_at=0,40",
+        "parallelism.on_worker_death=fail",
+        "max_env_steps=1000",
+        "evaluation.max_episode_steps=20",
+        "-m",
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 1
+    assert "1 of 2 runs finished" in ended.stderr and "the pendulum came off" in ended.stderr
+    (sweep,) = tmp_path.glob("outputs/*/*_pendulum_sweep")
+    fine, failed = (next(sweep.glob(f"*fail_at={step},*")) for step in (0, 40))
+    assert record(fine)["status"] == "finished" and record(fine)["group"] == sweep.name
+    assert record(failed)["status"] == "failed" and "pendulum came off" in record(failed)["reason"]
+
+
+def test_a_value_that_is_not_finite_stops_the_run_with_what_was_seen(tmp_path: Path) -> None:
+    ended = run(*QUICK, *FAILING, "+env.fail_at=105", "+env.how=not_finite", "max_env_steps=50_000", cwd=tmp_path)
+    assert ended.returncode == 1
+    reason = record(directory(tmp_path))["reason"]
+    assert "worker" in reason and "window" in reason and "loss" in reason
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "kind"),
+    [(signal.SIGINT, 130, "hogwild"), (signal.SIGTERM, 143, "hogwild"), (signal.SIGINT, 130, "parameter_server")],
+)
+def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int, code: int, kind: str) -> None:
+    process = start(*QUICK, f"parallelism={kind}", "max_episode_steps=50", cwd=tmp_path)
+    where = wait_for_episodes(tmp_path, process)
+    began = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: the whole group gets it
+    else:
+        process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    assert time.monotonic() - began < 20  # promised: 5 s; the slack is for a crowded machine
+    about = record(where)
+    assert about["status"] == "interrupted" and summary(where)["status"] == "interrupted"
+    assert list((where / "checkpoints").glob("step_*.pt"))
+    deadline = time.monotonic() + 10
+    while session_members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert session_members(process.pid) == []
+
+
+def test_a_killed_run_is_resumed_with_nothing_repeated_and_nothing_lost(tmp_path: Path) -> None:
+    often = ("checkpoint.every_env_steps=2000", "metrics.every_env_steps=500")
+    process = start(*QUICK, "max_episode_steps=50", *often, cwd=tmp_path)
+    where = wait_for_episodes(tmp_path, process, checkpoint=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    before = lines_that_are_whole(where / "episodes.jsonl")
+    latest = max(int(path.stem.removeprefix("step_")) for path in (where / "checkpoints").glob("step_*.pt"))
+
+    limit = before[-1]["env_step"] + 4_000
+    ended = run(f"resume={where}", f"max_env_steps={limit}", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    after = lines(where / "episodes.jsonl")
+    discarded = lines(where / "episodes.discarded.jsonl") if (where / "episodes.discarded.jsonl").exists() else []
+    kept = len(before) - len(discarded)
+    assert before == after[:kept] + discarded, "every line of the first session stands in exactly one file"
+    assert [episode["episode"] for episode in after] == list(range(1, len(after) + 1))
+    assert all(later["wall_time"] >= sooner["wall_time"] for sooner, later in pairwise(after))
+    assert len({episode["env_seed"] for episode in after}) == len(after), "no episode is lived twice"
+    assert summary(where)["env_steps"] == limit
+    about = record(where)
+    assert about["status"] == "finished" and [s["from_env_step"] for s in about["sessions"]] == [0, latest]
+
+    again = run(f"resume={where}", cwd=tmp_path)
+    assert again.returncode == 2 and "has spent its budget" in again.stderr
+
+
+def test_an_existing_run_is_never_overwritten(finished: Path) -> None:
+    where = directory(finished)
+    before = {path: path.read_bytes() for path in where.rglob("*") if path.is_file()}
+    ended = run(*QUICK, f"hydra.run.dir={where}", cwd=finished)
+    assert ended.returncode == 2 and "already holds a run" in ended.stderr
+    assert {path: path.read_bytes() for path in where.rglob("*") if path.is_file()} == before
+
+
+def test_help_names_the_groups_and_the_knobs(tmp_path: Path) -> None:
+    ended = run("--help", cwd=tmp_path)
+    assert ended.returncode == 0
+    for word in ("EXAMPLES", "workers=4,6,12 -m", "parallelism: ", "max_env_steps", "reward_shift", "a3c_exp.evaluate"):
+        assert word in ended.stdout
+
+
+def test_an_installed_wheel_finds_its_configs_and_its_plugin(tmp_path: Path) -> None:
+    wheels, site = tmp_path / "wheels", tmp_path / "site"
+    built = subprocess.run(
+        [*PIP_WHEEL, "-w", str(wheels), str(copy_of_sources(tmp_path))],
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = wheels.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(site)
+    assert not (site / "conf").exists() and not (site / "hydra_plugins" / "__init__.py").exists()
+    assert (site / "hydra_plugins" / "a3c_exp_schema.py").is_file()
+    # PYTHONPATH goes before everything that is installed, so the wheel's own files are the ones that answer.
+    asked = subprocess.run(
+        [sys.executable, "-m", "a3c_exp", "--cfg", "job", "workers=3"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert "workers: 3" in asked.stdout and "id: Pendulum-v1" in asked.stdout
+
+
+def copy_of_sources(folder: Path) -> Path:
+    """The files that a wheel is made of, so that building leaves no trace in the checkout."""
+    sources = folder / "sources"
+    for name in ("a3c_exp", "conf", "hydra_plugins"):
+        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, sources / name)
+    return sources
+
+
+def wait_for_episodes(folder: Path, process: "subprocess.Popen[str]", checkpoint: bool = False) -> Path:
+    """Until the run in ``folder`` has logged some episodes, and saved a checkpoint if asked for."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        for found in folder.glob("outputs/*/*/episodes.jsonl"):
+            saved = not checkpoint or list(found.parent.glob("checkpoints/step_*.pt"))
+            if len(found.read_bytes().splitlines()) > 10 and saved:
+                return found.parent
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(f"no episodes within a minute: {process.communicate()}")
+
+
+def lines_that_are_whole(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]

@@ -1,0 +1,209 @@
+"""A run that was killed and gone on with is the run that was never stopped, bit for bit; and a repetition is the run itself."""
+
+import os
+import re
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.config.budget import Budget
+from a3c_exp.envs.classic_control import ClassicEnvironments
+from a3c_exp.parallelism.deterministic.strategy import Deterministic
+from a3c_exp.parallelism.single_process.synchronous import Synchronous
+from a3c_exp.training.checkpoint import Checkpoints, load
+from tests.support.command import lines, record, run, start, summary
+from tests.support.single_process import Driven, same_bits, tiny_task
+
+KINDS: dict[str, Any] = {
+    "synchronous": Synchronous,
+    "deterministic": Deterministic,
+    "lagging": partial(Deterministic, lag=(0, 5)),
+    "lognormal": partial(Deterministic, speeds="lognormal"),
+}
+COMMAND = (
+    "env=cartpole", "model.hidden=[8]", "workers=3", "logger=none", "truncation=end", "max_episode_steps=30",
+    "evaluation.every_env_steps=400", "evaluation.episodes=2", "metrics.every_env_steps=300", "hydra.run.dir=here",
+)  # fmt: skip
+
+
+class Unrepeatable(gymnasium.Env[Any, Any]):
+    """Observes luck that no seed governs."""
+
+    observation_space = Box(-1, 1, (2,))
+    action_space = Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self.steps = 0
+        return self._observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return self._observe(), 1.0, self.steps == 9, False, {}
+
+    def _observe(self) -> Any:
+        return np.frombuffer(os.urandom(2), np.uint8).astype(np.float32) / 255
+
+
+class Sleepy(ClassicEnvironments):
+    """Steps that take their time, now more and now less."""
+
+    def step(self, action: Any, live: Any) -> bool:
+        time.sleep(0.004 * (int.from_bytes(os.urandom(1)) / 255))
+        return super().step(action, live)
+
+
+gymnasium.register("Unrepeatable-v0", Unrepeatable)
+
+
+def through_a_file(state: TrainingState, folder: Path) -> TrainingState:
+    """As a new process would read it."""
+    return load(Checkpoints(folder, keep_last=99).save(state, {}))[0]
+
+
+@pytest.mark.parametrize("kind", ["synchronous", "deterministic", "lagging", "lognormal"])
+@pytest.mark.parametrize(
+    ("model", "env_id", "ends_with_episode"),
+    [("separate", "Pendulum-v1", True), ("shared", "CartPole-v1", False), ("gru", "CartPole-v1", False)],
+)
+def test_what_a_checkpoint_holds_is_all_there_is(
+    model: str, env_id: str, ends_with_episode: bool, kind: str, tmp_path: Path
+) -> None:
+    task = tiny_task(model, env_id, budget=Budget(max_env_steps=110), window_ends_with_episode=ends_with_episode)
+    whole, saved, before = Driven(KINDS[kind](), task), [], []
+    for updates in (1, 6):
+        saved += whole.step(updates).save()
+        before.append(len(whole.episodes()))
+    whole.finish().stop()
+    (end,) = whole.save()
+    for state, lived in zip(saved, before, strict=True):
+        resumed = Driven(KINDS[kind](), task, [through_a_file(state, tmp_path)])
+        assert resumed.notices == []
+        (again,) = resumed.save()
+        assert torch.equal(again.weights, state.weights), "looking is not training"
+        resumed.finish().stop()
+        (reached,) = resumed.save()
+        assert same_bits(reached.weights, end.weights) and same_bits(reached.optimizer_state, end.optimizer_state)
+        assert resumed.episodes() == whole.episodes()[lived:]
+        assert reached.rounds.tolist() == end.rounds.tolist()
+        assert reached.episodes_begun.tolist() == end.episodes_begun.tolist()
+        assert str(reached.details) == str(end.details)
+
+
+@pytest.mark.parametrize("ends_with_episode", [True, False])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_an_episode_that_cannot_be_replayed_begins_anew_and_the_budget_stays(
+    kind: str, ends_with_episode: bool, tmp_path: Path
+) -> None:
+    for budget in (Budget(max_episodes=8), Budget(max_env_steps=101)):
+        task = tiny_task(
+            "loose",
+            "Unrepeatable-v0",
+            budget=budget,
+            max_episode_steps=None,
+            window_ends_with_episode=ends_with_episode,
+        )
+        for updates in (1, 3, 6):
+            first = Driven(KINDS[kind](), task).step(updates)
+            if first.stop().spent():
+                continue
+            (state,) = first.save()
+            within = [k for k, one in enumerate(state.details["episodes"]) if one["in_episode"]]
+            resumed = Driven(KINDS[kind](), task, [through_a_file(state, tmp_path / f"{updates}")])
+            assert len(resumed.notices) == bool(within)
+            for notice in resumed.notices:
+                names = re.findall(r"worker (\d+)", notice)
+                assert names == [str(k) for k in within]
+            resumed.finish().stop()
+            resumed.save()
+            counts = resumed.kind.counts()
+            assert counts.env_steps == budget.max_env_steps or counts.episodes == budget.max_episodes
+            assert len(first.episodes()) + len(resumed.episodes()) == counts.episodes
+            assert all(event.episode.length == 9 for event in first.episodes() + resumed.episodes())
+
+
+def killed_at_a_checkpoint(*command: str, cwd: Path, number: int) -> Path:
+    """Start the command, kill it as soon as that many periodic checkpoints are there; returns the newest."""
+    process = start(*command, cwd=cwd)
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            found = sorted((int(path.stem.removeprefix("step_")), path) for path in cwd.glob("here/**/checkpoints/step_*.pt"))
+            if len([steps for steps, _ in found if steps > 0]) >= number:
+                break
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "no checkpoint came"
+            time.sleep(0.005)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return found[-1][1]
+
+
+def same_run(one: Path, other: Path) -> None:
+    """Everything that is not about time."""
+    first, second = summary(one), summary(other)
+    for key in ("weights_digest", "episodes_digest", "episodes", "env_steps", "updates", "moving_average", "best_evaluation"):
+        mine, theirs = first[key], second[key]
+        if isinstance(mine, dict):
+            mine, theirs = ({k: v for k, v in each.items() if k != "wall_time"} for each in (mine, theirs))
+        assert mine == theirs, key
+    for name in ("evaluations.jsonl", "episodes.jsonl"):
+        mine, theirs = (
+            [{k: v for k, v in line.items() if k != "wall_time"} for line in lines(where / name)] for where in (one, other)
+        )
+        assert mine == theirs, name
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        ("parallelism=deterministic", "model=recurrent_mlp", "model.hidden=[8]", "model.memory=6", "parallelism.lag=[0,5]"),
+        ("parallelism=synchronous", "seed=4"),
+    ],
+    ids=["deterministic-gru-lag", "synchronous"],
+)
+def test_a_killed_run_that_is_resumed_was_never_killed(choice: tuple[str, ...], tmp_path: Path) -> None:
+    command = (*(one for one in COMMAND if "model=recurrent_mlp" not in choice or "hidden" not in one), *choice)
+    # Slow enough to be killed in the middle on any machine; that time passes makes no difference.
+    slow = "env._target_=tests.training.test_exact_resume.Sleepy"
+    command = (*command, slow, "max_updates=null", "max_env_steps=1501", "checkpoint.every_env_steps=500")
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir(), whole.mkdir()
+    undisturbed = start(*command, cwd=whole)
+    newest = killed_at_a_checkpoint(*command, cwd=killed, number=2)
+    assert record(killed / "here")["status"] == "running" and load(newest)[0].env_steps < 1501
+    resumed = run("resume=here", cwd=killed)
+    assert resumed.returncode == 0, resumed.stderr
+    _, err = undisturbed.communicate(timeout=100)
+    assert undisturbed.returncode == 0, err
+    assert summary(killed / "here")["env_steps"] == 1501
+    assert len(record(killed / "here")["sessions"]) == 2
+    same_run(killed / "here", whole / "here")
+
+
+@pytest.mark.parametrize("kind", ["deterministic", "synchronous"])
+def test_a_run_repeats_bit_for_bit_however_slow_its_world(kind: str, tmp_path: Path) -> None:
+    command = (*COMMAND, f"parallelism={kind}", "max_updates=null", "max_env_steps=801")
+    variants: dict[str, tuple[str, ...]] = {"once": (), "slowly": ("env._target_=tests.training.test_exact_resume.Sleepy",)}
+    if kind == "deterministic":
+        variants["otherwise"] = ("seed=1",)
+    processes = {}
+    for name, more in variants.items():
+        (tmp_path / name).mkdir()
+        processes[name] = start(*command, *more, cwd=tmp_path / name)
+    for process in processes.values():
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 0, err
+    same_run(tmp_path / "once" / "here", tmp_path / "slowly" / "here")
+    if kind == "deterministic":
+        one, other = (summary(tmp_path / name / "here") for name in ("once", "otherwise"))
+        assert one["weights_digest"] != other["weights_digest"] and one["episodes_digest"] != other["episodes_digest"]

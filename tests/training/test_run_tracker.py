@@ -1,0 +1,62 @@
+"""What is due when, in a run that was stopped and goes on."""
+
+import numpy as np
+import pytest
+import torch
+
+from a3c_exp.algorithm.training_stats import Tally
+from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.config.budget import Budget
+from a3c_exp.loggers.base import QuietLogger
+from a3c_exp.parallelism.base import Counts
+from a3c_exp.runs.log_records import Metrics
+from a3c_exp.training.run_tracker import Cadence, Clock, Progress, Track
+
+
+def track(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> Track:
+    state = TrainingState.initial(torch.zeros(1), 0, 1)
+    state.env_steps = env_steps
+    cadence = Cadence(metrics=10**9, evaluation=every, checkpoint=None)
+    nothing: list[object] = []
+    return Track(Budget(max_env_steps=10**9), state, Progress(evaluated_at=evaluated_at), None, None, nothing, cadence, Clock())
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "evaluated_at", "due"),
+    [(0, None, 100), (510, 505, 600), (510, 400, 500), (510, None, 100), (500, 500, 600), (90, None, 100)],
+)
+def test_an_evaluation_that_was_broken_off_is_made_up_for(env_steps: int, evaluated_at: int | None, due: int) -> None:
+    """It was due, and the run was stopped in the middle of it: the log of the resumed run must not lack it."""
+    assert track(env_steps, evaluated_at).next_date() == due
+
+
+def test_no_evaluation_is_due_where_none_was_asked_for() -> None:
+    assert track(510, None, every=None).next_date() == 10**9  # that of the metrics
+    assert not track(510, None, every=None).is_due("evaluation", Counts(10**8, 0, 0))
+
+
+class Lines(QuietLogger):
+    """Keeps the metrics it is told."""
+
+    def __init__(self) -> None:
+        self.metrics_told: list[Metrics] = []
+
+    def metrics(self, metrics: Metrics) -> None:
+        self.metrics_told.append(metrics)
+
+
+def test_a_late_word_from_a_worker_makes_no_line_that_says_nobody_moves() -> None:
+    """A checkpoint writes a line, too; what free-running workers tell just before it may belong to steps already written."""
+    one = track(0, None)
+    told = Lines()
+    one.loggers = [told]
+    for env_steps, windows in ((100, 3), (100, 1), (200, 2)):
+        tally = Tally()
+        for _ in range(windows):
+            tally.add(np.ones(len(Stat), np.float32), lag=windows)
+        one.add(tally)
+        one.log_metrics(Counts(env_steps, env_steps // 10, 0))
+    assert [line.env_step for line in told.metrics_told] == [100, 200]
+    assert all(line.steps_per_second > 0 for line in told.metrics_told)
+    assert told.metrics_told[1].policy_lag_mean == (1 * 1 + 2 * 2) / 3  # and nothing that was told is forgotten
