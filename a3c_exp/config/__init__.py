@@ -1,1 +1,1 @@
-"""What a run is made of: the typed schema of every key, composing it with Hydra, and the errors that say what to type instead."""
+"""What a run consists of: the schema of every key, composition with Hydra, and errors that say what to type instead."""

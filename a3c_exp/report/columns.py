@@ -7,17 +7,16 @@ from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from a3c_exp.runs.log_records import Json
 from a3c_exp.runs.tolerant_io import mapping, number, parse_object, printable, read_json_object, read_text, read_yaml, strings
+from a3c_exp.stats.significance import FloatArray
 
 __all__ = [
     "Columns", "FloatArray", "mapping", "number", "printable", "read_columns", "read_json_object", "read_text", "read_yaml",
     "strings",
 ]  # fmt: skip
 
-FloatArray = NDArray[np.float64]
 Columns = Mapping[str, FloatArray]  # every column [lines], NaN where a line had no such number
 
 

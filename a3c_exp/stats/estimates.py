@@ -15,8 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from a3c_exp.report.columns import FloatArray
-from a3c_exp.stats.significance import t_quantile
+from a3c_exp.stats.significance import FloatArray, t_quantile
 
 Interval = tuple[float, float]
 NO_INTERVAL: Interval = (math.nan, math.nan)

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from a3c_exp.report.columns import FloatArray
+FloatArray = NDArray[np.float64]
 
 TRIM = 0.25  # dropped at either end: what is left is the interquartile mean
 _TINY = 1e-300

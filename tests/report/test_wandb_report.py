@@ -60,7 +60,7 @@ def test_without_a_login_one_line_says_how_and_nothing_is_made(tmp_path: Path, m
         pytest.importorskip("wandb_workspaces", reason='wandb-workspaces is not installed: pip install "a3c_exp[report]"')
     run = write_run(tmp_path / "run", episodes=3)
     hide = "sys.modules['wandb_workspaces'] = None; " if missing else ""
-    code = f"import sys; {hide}from a3c_exp.report import main; sys.exit(main([{str(run)!r}, '--wandb']))"
+    code = f"import sys; {hide}from a3c_exp.report.__main__ import main; sys.exit(main([{str(run)!r}, '--wandb']))"
     variables = {key: value for key, value in environment().items() if not key.startswith("WANDB_")}
     variables |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
     command = [sys.executable, "-c", code]

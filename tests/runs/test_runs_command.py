@@ -268,7 +268,7 @@ def test_a_reused_process_number_is_not_taken_for_the_run(tmp_path: Path) -> Non
 
 def test_a_list_is_quick_because_it_loads_nothing_heavy() -> None:
     heavy = "{'torch', 'numpy', 'hydra', 'wandb', 'pandas'}"
-    code = f"import sys, a3c_exp.runs; a3c_exp.runs.__main__.main([]); sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
+    code = f"import sys; from a3c_exp.runs.__main__ import main; main([]); sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment(), check=False, timeout=60, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

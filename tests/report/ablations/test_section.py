@@ -141,7 +141,7 @@ def test_one_group_alone_makes_no_verdict_and_no_error(tmp_path: Path) -> None:
     assert told is not None
     assert {one.answer for one in told.verdicts} == {"undecided"} and "No verdict yet" in told.lead
     assert any("1 run that did not finish" in note for note in told.notes)
-    assert any("calibrate" in note for note in told.notes)
+    assert any("measure_costs" in note for note in told.notes)
     assert all(math.isnan(item.effect) for one in told.verdicts for item in one.findings)
 
 
