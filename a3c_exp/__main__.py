@@ -14,19 +14,19 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 
-from a3c_exp.config.compose import CONFIG_DIR, Job, jobs
-from a3c_exp.runs.record import remember_command
-from a3c_exp.runs.run_directories import reserve
+from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
+from a3c_exp.runs.record import record_command_line
+from a3c_exp.runs.run_directories import create_run_directory
 from a3c_exp.sweep.launcher.exit_status import outcomes
-from a3c_exp.sweep.study.overrides import LANE, TRIAL, in_full, may_ask
+from a3c_exp.sweep.study.overrides import TRIAL_NUMBER_VARIABLE, TRIAL_WORKER_VARIABLE, expand_overrides, may_be_study
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
-from a3c_exp.system.gc_settings import uncollected
+from a3c_exp.system.gc_settings import gc_frozen
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-_LOCAL = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
+_LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
 
 
 def main() -> None:
@@ -35,10 +35,10 @@ def main() -> None:
     try:
         sys.exit(_main(sys.argv[1:]))
     except RunFailed as error:
-        _say(str(error))
+        _print_message(str(error))
         sys.exit(1)
     except A3CError as error:  # raised before anything was started
-        _say(str(error))
+        _print_message(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -48,10 +48,10 @@ def main() -> None:
 
 
 def _main(argv: Sequence[str]) -> int:
-    lane = os.environ.get(LANE)
-    remember_command(shlex.split(lane) if lane else sys.argv)
+    lane = os.environ.get(TRIAL_WORKER_VARIABLE)
+    record_command_line(shlex.split(lane) if lane else sys.argv)
     arguments = get_args_parser().parse_intermixed_args(list(argv))
-    overrides: list[str] = in_full(arguments.overrides)
+    overrides: list[str] = expand_overrides(arguments.overrides)
     argv = sys.argv[1:] = _overrides_first(argv, arguments.overrides)
     if lane:
         _hydra_main()  # all was checked by the process whose study this is
@@ -64,13 +64,15 @@ def _main(argv: Sequence[str]) -> int:
     if targets:
         return _resume(Path(targets[-1]), [text for text in overrides if not text.startswith("resume=")], arguments.multirun)
     folders = [arguments.config_dir] if arguments.config_dir else []
-    if arguments.multirun and may_ask(overrides) and (directory := _study_directory(overrides, folders)) is not None:
+    if arguments.multirun and may_be_study(overrides) and (directory := _study_directory(overrides, folders)) is not None:
         sys.argv[1:] = [f"hydra.sweep.dir='{directory}'", *argv]
         return _run(multirun=True)
-    planned = jobs(overrides, arguments.multirun, folders)
-    _check_parts(planned, arguments.multirun)
+    planned = compose_jobs(overrides, arguments.multirun, folders)
+    _check_components(planned, arguments.multirun)
     if not arguments.multirun and (study := [text for text in overrides if text.startswith("+study=")]):
-        _say(f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command")
+        _print_message(
+            f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command"
+        )
     sys.argv[1:] = _with_directory(list(argv), planned, arguments.multirun)
     outcomes.total = len(planned)
     return _run(multirun=arguments.multirun)
@@ -81,54 +83,54 @@ def _overrides_first(argv: Sequence[str], overrides: Sequence[str]) -> list[str]
     options = list(argv)
     for override in overrides:
         options.remove(override)
-    return [*in_full(overrides), *options]
+    return [*expand_overrides(overrides), *options]
 
 
 def _study_directory(overrides: Sequence[str], folders: Sequence[str]) -> Path | None:
     """Where the study is kept that these overrides ask for, all of it checked; ``None`` if they ask for a plain sweep."""
-    from a3c_exp.sweep.study.planning import plan, reserve_directory
+    from a3c_exp.sweep.study.planning import create_study_directory, plan
 
     planned = plan(overrides, folders)
-    return None if planned is None else reserve_directory(planned)
+    return None if planned is None else create_study_directory(planned)
 
 
-def _check_parts(planned: Sequence[Job], multirun: bool) -> None:
+def _check_components(jobs: Sequence[ComposedJob], multirun: bool) -> None:
     """Build every run's parts once, so that what cannot run is refused before anything is started or made."""
-    launcher = planned[0].hydra.launcher
-    if multirun and launcher["_target_"] == _LOCAL:
-        from a3c_exp.parallelism.multiprocess.supervisor import warm_up
-        from a3c_exp.sweep.launcher.config import check
+    launcher = jobs[0].hydra.launcher
+    if multirun and launcher["_target_"] == _LOCAL_LAUNCHER:
+        from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
+        from a3c_exp.sweep.launcher.config import check_launcher_config
         from a3c_exp.sweep.launcher.local import PRELOAD
 
-        check(launcher["jobs"], launcher["silence"])
-        warm_up((*PRELOAD, "a3c_exp.__main__"))  # what jobs need too
-    elif any(_has_processes(job) for job in planned):
-        from a3c_exp.parallelism.multiprocess.supervisor import warm_up
+        check_launcher_config(launcher["n_jobs"], launcher["heartbeat_timeout"])
+        start_fork_server((*PRELOAD, "a3c_exp.__main__"))  # what jobs need too
+    elif any(_uses_processes(job) for job in jobs):
+        from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
-        warm_up()  # it imports torch while this process does
-    with uncollected():
-        from a3c_exp.training.build import assemble
+        start_fork_server()  # it imports torch while this process does
+    with gc_frozen():
+        from a3c_exp.training.build import build_run
 
-    for job in planned:
+    for job in jobs:
         try:
-            assemble(job.config)
+            build_run(job.config)
         except ConfigError as error:
-            where = f"{' '.join(job.overrides)}: " if len(planned) > 1 else ""
+            where = f"{' '.join(job.overrides)}: " if len(jobs) > 1 else ""
             raise ConfigError(f"{where}{error}") from None
 
 
-def _has_processes(job: Job) -> bool:
+def _uses_processes(job: ComposedJob) -> bool:
     kind = job.config.parallelism
     return kind.get("start_method") == "forkserver" or ("seed_block" in kind and (kind.processes or 1) > 1)
 
 
-def _with_directory(argv: list[str], planned: Sequence[Job], multirun: bool) -> list[str]:
+def _with_directory(argv: list[str], jobs: Sequence[ComposedJob], multirun: bool) -> list[str]:
     """The command line with a directory that is this command's own, unless the person named one."""
     key, suffix = ("hydra.sweep.dir", "_sweep") if multirun else ("hydra.run.dir", "")
-    suffix = "" if planned[0].config.ablation.name else suffix  # it has a name of its own
+    suffix = "" if jobs[0].config.ablation.name else suffix  # it has a name of its own
     named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
     if not named:
-        return [f"{key}='{reserve(planned[0].title + suffix)}'", *argv]
+        return [f"{key}='{create_run_directory(jobs[0].title + suffix)}'", *argv]
     used = sorted(Path(named[-1].strip("'\"")).glob("*/run.json" if multirun else "run.json"))
     if used:
         raise ConfigError(
@@ -143,26 +145,26 @@ def _run(multirun: bool) -> int:
     try:
         _hydra_main()
     except Exception as error:
-        if not (multirun and outcomes.has_told(error)):
+        if not (multirun and outcomes.was_reported(error)):
             raise  # in a sweep the failures are listed below instead
     if multirun and outcomes.total > 1:
         lines = [f"{outcomes.total - len(outcomes.failures)} of {outcomes.total} runs finished", *outcomes.failures]
-        _say("\n".join(lines))
+        _print_message("\n".join(lines))
     return 1 if outcomes.failures else 0
 
 
-def _task(config: "DictConfig") -> float:
+def _task_function(config: "DictConfig") -> float:
     """What Hydra calls for each job."""
-    from a3c_exp.training.run import Identity, run
+    from a3c_exp.training.run import RunIdentity, run
 
     settings = HydraConfig.get()
     multirun = settings.mode is not None and settings.mode.name == "MULTIRUN"
     directory = Path(settings.runtime.output_dir)
-    outcomes.begun += 1
+    outcomes.num_started += 1
     if multirun and outcomes.total > 1:
-        _say(f"run {outcomes.begun} of {outcomes.total}: {settings.job.override_dirname or 'defaults'}")
+        _print_message(f"run {outcomes.num_started} of {outcomes.total}: {settings.job.override_dirname or 'defaults'}")
     choices: dict[str, Any] = settings.runtime.choices
-    identity = Identity(
+    identity = RunIdentity(
         directory=directory,
         name=config.name or (directory.name if multirun else f"{directory.parent.name}_{directory.name}"),
         group=Path(settings.sweep.dir).name if multirun else None,
@@ -171,13 +173,13 @@ def _task(config: "DictConfig") -> float:
         overrides=list(settings.overrides.task),
     )
     try:
-        if (trial := os.environ.get(TRIAL)) is not None:
+        if (trial := os.environ.get(TRIAL_NUMBER_VARIABLE)) is not None:
             from a3c_exp.sweep.trials.trial import run_trial
 
             return run_trial(config, settings.sweeper, Path(settings.sweep.dir), identity, int(trial))
         return run(config, identity)
     except A3CError as error:
-        outcomes.fail(f"failed: {identity.name}: {error}", error)
+        outcomes.add_failure(f"failed: {identity.name}: {error}", error)
         raise
 
 
@@ -187,7 +189,7 @@ def _resume(directory: Path, overrides: Sequence[str], multirun: bool) -> int:
     from a3c_exp.training.resume import resumed_config
 
     config = resumed_config(directory, overrides)
-    with uncollected():
+    with gc_frozen():
         from a3c_exp.training.run import resume
 
     resume(directory, config)
@@ -195,11 +197,11 @@ def _resume(directory: Path, overrides: Sequence[str], multirun: bool) -> int:
 
 
 def _hydra_main() -> Any:
-    return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_task)()
+    return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_task_function)()
 
 
-def _say(text: str) -> None:
-    print(f"a3c_exp: {text}", file=sys.stderr, flush=True)
+def _print_message(message: str) -> None:
+    print(f"a3c_exp: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from a3c_exp.sweep.launcher.config import check
+from a3c_exp.sweep.launcher.config import check_launcher_config
 
 
 @dataclass
@@ -18,8 +18,8 @@ class LocalLauncherConf:
     """Keys of hydra.launcher."""
 
     _target_: str = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
-    jobs: int | None = None  # at a time; null: as many as find cores
-    silence: float = 120.0  # seconds without a sign of life after which a job counts as dead
+    n_jobs: int | None = None  # at a time; null: as many as find cores
+    heartbeat_timeout: float = 120.0  # seconds without a sign of life after which a job counts as dead
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConf, provider="a3c_exp")
@@ -29,25 +29,27 @@ class LocalLauncher(Launcher):
     """Runs jobs in processes on this machine; what it does stands in a3c_exp/launch/.
 
     Args:
-        jobs: how many at a time; ``None`` counts each with the cores that it keeps busy and fills the machine.
-        silence: seconds without a sign of life after which a job's process counts as dead and is killed.
+        n_jobs: how many at a time; ``None`` counts each with the cores that it keeps busy and fills the machine.
+        heartbeat_timeout: seconds without a sign of life after which a job's process counts as dead and is killed.
 
     Raises:
         ConfigError: a value is out of its range.
     """
 
-    def __init__(self, jobs: int | None = None, silence: float = 120.0) -> None:
-        check(jobs, silence)
-        self._jobs = jobs
-        self._silence = silence
-        self._given: tuple[HydraContext, TaskFunction, DictConfig] | None = None
+    def __init__(self, n_jobs: int | None = None, heartbeat_timeout: float = 120.0) -> None:
+        check_launcher_config(n_jobs, heartbeat_timeout)
+        self._n_jobs = n_jobs
+        self._heartbeat_timeout = heartbeat_timeout
+        self._setup_arguments: tuple[HydraContext, TaskFunction, DictConfig] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self._given = (hydra_context, task_function, config)
+        self._setup_arguments = (hydra_context, task_function, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from a3c_exp.sweep.launcher.local import launch
 
-        assert self._given is not None
-        results: Sequence[Any] = launch(*self._given, job_overrides, initial_job_idx, self._jobs, self._silence)
+        assert self._setup_arguments is not None
+        results: Sequence[Any] = launch(
+            *self._setup_arguments, job_overrides, initial_job_idx, self._n_jobs, self._heartbeat_timeout
+        )
         return results

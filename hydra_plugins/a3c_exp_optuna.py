@@ -14,14 +14,14 @@ class OptunaSweeper(Sweeper):
     """Runs a study's trials; its settings are read from ``hydra.sweeper`` (conf/hydra/sweeper/optuna.yaml)."""
 
     def __init__(self, **settings: Any) -> None:
-        self._given: tuple[HydraContext, TaskFunction, DictConfig] | None = None
+        self._setup_arguments: tuple[HydraContext, TaskFunction, DictConfig] | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self._given = (hydra_context, task_function, config)
+        self._setup_arguments = (hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> Any:
         from a3c_exp.sweep.study.sweeper import sweep
 
-        assert self._given is not None
-        hydra_context, task_function, config = self._given
+        assert self._setup_arguments is not None
+        hydra_context, task_function, config = self._setup_arguments
         return sweep(config, hydra_context, task_function, arguments)

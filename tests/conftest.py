@@ -10,6 +10,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.fixture(scope="session", autouse=True)
 def fork_server() -> None:
     """As in a run: whoever starts the fork server first decides what it has imported, and most of its children want torch."""
-    from a3c_exp.parallelism.multiprocess.supervisor import warm_up
+    from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
-    warm_up()
+    start_fork_server()

@@ -13,14 +13,14 @@ import torch
 from omegaconf import OmegaConf
 from torch.func import functional_call
 
-from a3c_exp.compile.vectorize import stack
-from a3c_exp.config.compose import CONFIG_DIR, jobs
-from a3c_exp.envs.base import Environments
+from a3c_exp.compile.vectorize import vectorize
+from a3c_exp.config.compose import CONFIG_DIR, compose_jobs
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.loggers.base import Logger
 from a3c_exp.optimizers.base import Optimizer
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.parallelism.base import Parallelism
-from a3c_exp.training.build import Assembly, assemble
+from a3c_exp.training.build import RunComponents, build_run
 from tests.support import protocols
 from tests.support.command import ROOT
 
@@ -39,9 +39,9 @@ def options(*groups: str) -> list[str]:
     return [f"{path.parent.name}={path.stem}" for path in paths]
 
 
-def assembled(option: str) -> Assembly:
-    (job,) = jobs([option, *protocols.BESIDE.get(option, []), "workers=3"], multirun=False, search=[str(EXAMPLES)])
-    return assemble(job.config)
+def assembled(option: str) -> RunComponents:
+    (job,) = compose_jobs([option, *protocols.BESIDE.get(option, []), "workers=3"], multirun=False, config_dirs=[str(EXAMPLES)])
+    return build_run(job.config)
 
 
 def attributes(protocol: type) -> list[str]:
@@ -63,7 +63,7 @@ def assert_keeps(protocol: type, part: Any) -> None:
 
 
 def test_the_check_sees_something_at_all() -> None:
-    assert {"reset", "step", "render", "close"} == set(methods(Environments))
+    assert {"reset", "step", "render", "close"} == set(methods(EnvBatch))
     assert {"check", "start", "advance", "snapshot", "stop"} < set(methods(Parallelism))
     assert set(attributes(Optimizer)) == {"lr", "state_rows"}
     with pytest.raises(AssertionError, match="has no lr"):
@@ -98,9 +98,9 @@ def test_parallelisms_and_loggers_take_what_they_are_called_with(option: str) ->
 @pytest.mark.parametrize("option", options("env"))
 def test_an_environments_luck_is_its_seeds_and_nobody_elses(option: str) -> None:
     """Exact resume replays a seed's actions, and evaluation lives the same episodes side by side in other numbers."""
-    make = pickle.loads(pickle.dumps(assembled(option).task.make_envs))
+    make = pickle.loads(pickle.dumps(assembled(option).setup.make_envs))
     alone, crowd = make(num_envs=1), make(num_envs=3)
-    assert_keeps(Environments, crowd)
+    assert_keeps(EnvBatch, crowd)
     space = crowd.observation_space
     arrays = crowd.observation, crowd.reward, crowd.terminated, crowd.truncated
     assert [array.dtype for array in arrays] == [np.float32, np.float64, np.bool_, np.bool_]
@@ -132,7 +132,7 @@ def test_an_environments_luck_is_its_seeds_and_nobody_elses(option: str) -> None
 
 @pytest.mark.parametrize("option", options("env"))
 def test_only_the_environment_clips_an_action(option: str) -> None:
-    envs = assembled(option).task.make_envs(num_envs=2)
+    envs = assembled(option).setup.make_envs(num_envs=2)
     if not hasattr(envs.action_space, "high"):
         pytest.skip("no bounds to clip to")
     high = np.stack([envs.action_space.high] * 2)
@@ -148,26 +148,26 @@ def test_only_the_environment_clips_an_action(option: str) -> None:
 
 @pytest.mark.parametrize("option", options("model"))
 def test_a_model_is_a_pure_function_of_its_weights_its_observation_and_its_state(option: str) -> None:
-    task = assembled(option).task
+    task = assembled(option).setup
     envs = task.make_envs(num_envs=3)
     generator = torch.random.get_rng_state()
     model, again, other = (task.make_model(envs.observation_space, envs.action_space, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), generator), "weights are drawn from the seed, not from torch's generator"
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights = torch.stack([layout.flatten(one) for one in (model, again, other)])
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
     observation = torch.from_numpy(np.stack([envs.observation_space.sample() for _ in range(3)])).float().clamp(-3, 3)
-    state = torch.randn(3, model.state_size, generator=torch.Generator().manual_seed(0))
+    state = torch.randn(3, model.hidden_state_size, generator=torch.Generator().manual_seed(0))
 
     def forward(flat: torch.Tensor, seen: torch.Tensor, memory: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(functional_call(model, layout.unflatten(flat), (seen, memory)))
 
     # Stacked over three workers, one by one, and in two leading dimensions: the same three functions.
-    stacked = stack(forward, weights, (observation, state), model.stackable)(observation, state)
+    stacked = vectorize(forward, weights, (observation, state), model.stackable)(observation, state)
     alone = [forward(weights[k], observation[k], state[k]) for k in range(3)]
     shared = forward(weights[0], observation.unsqueeze(0).expand(2, *observation.shape), state.expand(2, *state.shape))
-    sizes = (model.family.parameters_size,), (), (model.state_size,)
+    sizes = (model.distribution.parameters_size,), (), (model.hidden_state_size,)
     for part, size in enumerate(sizes):
         assert stacked[part].shape == (3, *size)
         assert shared[part].shape == (2, 3, *size)
@@ -178,7 +178,7 @@ def test_a_model_is_a_pure_function_of_its_weights_its_observation_and_its_state
 
 @pytest.mark.parametrize("option", options("optimizer"))
 def test_an_optimizer_is_arithmetic_in_memory_that_others_own(option: str) -> None:
-    optimizer = assembled(option).task.optimizer
+    optimizer = assembled(option).setup.optimizer
     assert_keeps(Optimizer, optimizer)
     elsewhere = pickle.loads(pickle.dumps(optimizer))
     generator = torch.Generator().manual_seed(0)

@@ -22,9 +22,9 @@ class EpisodeState:
         length: environment steps of the episode so far.
         return_: sum of its rewards so far.
         observation: ``[*observation]`` the latest.
-        memory: ``[state]`` of a recurrent model.
+        hidden_state: ``[state]`` of a recurrent model.
         actions: ``[length, *action]`` since the reset; none where the environment's own state is kept.
-        environment: that state.
+        env_state: that state.
     """
 
     in_episode: bool
@@ -32,20 +32,20 @@ class EpisodeState:
     length: int
     return_: float
     observation: Tensor
-    memory: Tensor
+    hidden_state: Tensor
     actions: Tensor
-    environment: Tensor | None = None
+    env_state: Tensor | None = None
 
-    def plain(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Plain values and tensors, for a checkpoint."""
         return dict(vars(self))
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> "EpisodeState":
-        return cls(**plain)
+    def from_state_dict(cls, state_dict: dict[str, Any]) -> "EpisodeState":
+        return cls(**state_dict)
 
     @classmethod
-    def none(cls) -> "EpisodeState":
+    def not_started(cls) -> "EpisodeState":
         """Of a worker that is within no episode."""
         return cls(False, 0, 0, 0.0, torch.empty(0), torch.empty(0), torch.empty(0))
 
@@ -55,7 +55,7 @@ class EpisodeState:
         return same_kind and torch.equal(observation.view(torch.uint8), self.observation.view(torch.uint8))
 
 
-_PIECES = 1000
+_MAX_CHUNKS = 1000
 
 
 class ActionLog:
@@ -63,26 +63,28 @@ class ActionLog:
 
     def __init__(self, workers: int) -> None:
         self._actions: list[list[NDArray[Any]]] = [[] for _ in range(workers)]
-        self._from = [0] * workers  # the step of this window at which the episode under way began
+        self._first_step = [0] * workers  # the step of this window at which the episode under way began
 
-    def ended(self, worker: int, t: int) -> None:
+    def end_episode(self, worker: int, t: int) -> None:
         """An episode ended at step t of this window: what comes later belongs to another."""
         self._actions[worker] = []
-        self._from[worker] = t + 1
+        self._first_step[worker] = t + 1
 
-    def window(self, action: NDArray[Any], taken: NDArray[np.int64]) -> None:
-        """Take in a window's ``action [K, n, ...]``, of which each worker took the first ``taken [K]``."""
+    def add_window(self, action: NDArray[Any], steps: NDArray[np.int64]) -> None:
+        """Take in a window's ``action [K, n, ...]``, of which each worker took the first ``steps [K]``."""
         block = action.copy()
-        for worker, count in enumerate(taken.tolist()):
-            if count > self._from[worker]:
-                self._actions[worker].append(block[worker, self._from[worker] : count])
-                if len(self._actions[worker]) >= _PIECES:  # an episode that never ends must not become a million little arrays
+        for worker, count in enumerate(steps.tolist()):
+            if count > self._first_step[worker]:
+                self._actions[worker].append(block[worker, self._first_step[worker] : count])
+                if (
+                    len(self._actions[worker]) >= _MAX_CHUNKS
+                ):  # an episode that never ends must not become a million little arrays
                     self._actions[worker] = [np.concatenate(self._actions[worker])]
-            self._from[worker] = 0
+            self._first_step[worker] = 0
 
-    def of(self, worker: int, like: NDArray[Any]) -> NDArray[Any]:
+    def episode_actions(self, worker: int, like: NDArray[Any]) -> NDArray[Any]:
         """``[length, *action]`` of the episode under way; ``like [K, *action]`` says of which kind."""
         return np.concatenate([like[:0], *self._actions[worker]])
 
-    def restore(self, worker: int, actions: NDArray[Any]) -> None:
+    def set_episode_actions(self, worker: int, actions: NDArray[Any]) -> None:
         self._actions[worker] = [actions]

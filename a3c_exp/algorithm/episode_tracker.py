@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from a3c_exp.algorithm.episode_state import ActionLog, EpisodeState
-from a3c_exp.envs.base import Environments
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.runs.log_records import EpisodeEnd
 
-BeginEpisode = Callable[[int], int | None]
+NextEnvSeed = Callable[[int], int | None]
 
 
 @dataclass(frozen=True)
@@ -26,78 +26,78 @@ class EndedEpisode:
     env_seed: int
 
 
-class Episodes:
+class EpisodeTracker:
     """K episodes, in the books.
 
     Args:
         envs: K environments.
         model: whose recurrent state, if it has any, goes with the episodes, and whose actions are kept.
-        begin_episode: asked with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
+        next_env_seed: asked with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
             when there is no episode to be had now.
         device: where the recurrent state lies.
-        keep_actions: remember the actions of the episodes under way, so that ``save`` can tell how to come back to them.
+        record_actions: remember the actions of the episodes under way, so that ``episode_state`` can tell how to come back to them.
 
     Attributes:
         in_episode: ``[K]`` who is within one.
         length, return_: ``[K]`` steps and rewards so far.
-        memory: ``[K, state]`` of a recurrent model.
-        no_action: ``[K, *action]`` zeros of the kind that actions are.
-        begins: ``[K]`` whose next step is the first of an episode.
-        log: the actions, if they are kept.
+        hidden_state: ``[K, state]`` of a recurrent model.
+        zero_action: ``[K, *action]`` zeros of the kind that actions are.
+        episode_starts: ``[K]`` whose next step is the first of an episode.
+        action_log: the actions, if they are kept.
     """
 
     def __init__(
         self,
-        envs: Environments,
+        envs: EnvBatch,
         model: ActorCritic,
-        begin_episode: BeginEpisode,
+        next_env_seed: NextEnvSeed,
         device: torch.device | str = "cpu",
-        keep_actions: bool = False,
+        record_actions: bool = False,
     ) -> None:
-        k, family = envs.num_envs, model.family
+        k, family = envs.num_envs, model.distribution
         action = family.sample(torch.zeros(family.parameters_size), torch.zeros(family.noise_size))
         self._envs = envs
-        self._begin_episode = begin_episode
+        self._next_env_seed = next_env_seed
         self.in_episode = np.zeros(k, np.bool_)
         self.length = np.zeros(k, np.int64)
         self.return_ = np.zeros(k, np.float64)
-        self.begins = np.zeros(k, np.bool_)
-        self.someone_begins = False
-        self.memory = torch.zeros(k, model.state_size, device=device)
-        self.no_action = np.zeros((k, *action.shape), np.int64 if action.dtype == torch.int64 else np.float32)
+        self.episode_starts = np.zeros(k, np.bool_)
+        self.any_episode_start = False
+        self.hidden_state = torch.zeros(k, model.hidden_state_size, device=device)
+        self.zero_action = np.zeros((k, *action.shape), np.int64 if action.dtype == torch.int64 else np.float32)
         # What can be written down and put back needs no replay.
-        self._states: NDArray[np.float64] | None = getattr(envs, "state", None)
-        self.log = ActionLog(k) if keep_actions and self._states is None else None
-        self._seed = [0] * k
+        self._env_states: NDArray[np.float64] | None = getattr(envs, "state", None)
+        self.action_log = ActionLog(k) if record_actions and self._env_states is None else None
+        self._env_seeds = [0] * k
 
     def begin(self, k: int) -> bool:
         """Reset worker k's environment for a new episode; false if there is none to be had now."""
-        seed = self.enter(k)
+        seed = self.start(k)
         if seed is None:
             return False
         self._envs.reset(k, seed)
         return True
 
-    def enter(self, k: int) -> int | None:
+    def start(self, k: int) -> int | None:
         """Enter a new episode of worker k in the books; the seed that its environment is to be reset with, or ``None``."""
-        seed = self._begin_episode(k)
+        seed = self._next_env_seed(k)
         if seed is not None:
-            self._seed[k] = seed
+            self._env_seeds[k] = seed
             self.length[k] = 0
             self.return_[k] = 0.0
             self.in_episode[k] = True
-            self.begins[k] = self.someone_begins = True
+            self.episode_starts[k] = self.any_episode_start = True
         return seed
 
     def end(self, k: int, t: int, terminated: bool) -> EndedEpisode:
         """Worker k's episode ended with step t of this window."""
         self.in_episode[k] = False
-        if self.log is not None:
-            self.log.ended(k, t)
+        if self.action_log is not None:
+            self.action_log.end_episode(k, t)
         end: EpisodeEnd = "terminated" if terminated else "truncated"
-        return EndedEpisode(k, float(self.return_[k]), int(self.length[k]), end, self._seed[k])
+        return EndedEpisode(k, float(self.return_[k]), int(self.length[k]), end, self._env_seeds[k])
 
-    def cut(self, k: int) -> EndedEpisode | None:
+    def truncate(self, k: int) -> EndedEpisode | None:
         """End worker k's episode between two windows, as a time limit would; ``None`` if it is within none.
 
         Its last window is bootstrapped already: whatever a window cuts off, it values with V of what follows.
@@ -107,21 +107,25 @@ class Episodes:
         self._envs.observation[k] = 0.0
         return self.end(k, -1, terminated=False)
 
-    def save(self, k: int) -> EpisodeState:
+    def episode_state(self, k: int) -> EpisodeState:
         """Where a worker stands; only between two windows, and only with ``keep_actions``."""
-        assert self.log is not None or self._states is not None, "episodes whose actions are not kept cannot be come back to"
+        assert self.action_log is not None or self._env_states is not None, (
+            "episodes whose actions are not kept cannot be come back to"
+        )
         return EpisodeState(
             in_episode=bool(self.in_episode[k]),
-            seed=self._seed[k],
+            seed=self._env_seeds[k],
             length=int(self.length[k]),
             return_=float(self.return_[k]),
             observation=torch.from_numpy(self._envs.observation[k].copy()),
-            memory=self.memory[k].cpu().clone(),
-            actions=torch.from_numpy(self.no_action[:0] if self.log is None else self.log.of(k, like=self.no_action)),
-            environment=None if self._states is None else torch.from_numpy(self._states[k].copy()),
+            hidden_state=self.hidden_state[k].cpu().clone(),
+            actions=torch.from_numpy(
+                self.zero_action[:0] if self.action_log is None else self.action_log.episode_actions(k, like=self.zero_action)
+            ),
+            env_state=None if self._env_states is None else torch.from_numpy(self._env_states[k].copy()),
         )
 
-    def restore(self, states: Sequence[EpisodeState]) -> list[int]:
+    def load_episode_states(self, states: Sequence[EpisodeState]) -> list[int]:
         """Bring all K workers back to where they stood: by the environments' states, or by replaying each episode's actions
         from its seed.
 
@@ -131,9 +135,9 @@ class Episodes:
         envs, within = self._envs, [k for k, state in enumerate(states) if state.in_episode]
         for k in within:
             envs.reset(k, states[k].seed)
-        replayed = [state.in_episode and state.environment is None for state in states]
+        replayed = [state.in_episode and state.env_state is None for state in states]
         lengths = np.array([state.length if again else 0 for state, again in zip(states, replayed, strict=True)])
-        actions = self.no_action.copy()
+        actions = self.zero_action.copy()
         for t in range(int(lengths.max(initial=0))):
             live = lengths > t
             for k in live.nonzero()[0].tolist():
@@ -142,9 +146,9 @@ class Episodes:
         envs.terminated[:] = False
         envs.truncated[:] = False
         for k in within:
-            environment = states[k].environment
-            if environment is not None and self._states is not None:
-                self._states[k] = environment.numpy()
+            environment = states[k].env_state
+            if environment is not None and self._env_states is not None:
+                self._env_states[k] = environment.numpy()
                 envs.observation[k] = states[k].observation.numpy()
         astray = [k for k in within if not states[k].matches(torch.from_numpy(envs.observation[k]))]
         for k in within:
@@ -153,8 +157,8 @@ class Episodes:
                 continue
             state = states[k]
             self.in_episode[k] = True
-            self._seed[k], self.length[k], self.return_[k] = state.seed, state.length, state.return_
-            self.memory[k] = state.memory.to(self.memory.device)
-            if self.log is not None:
-                self.log.restore(k, state.actions.numpy())
+            self._env_seeds[k], self.length[k], self.return_[k] = state.seed, state.length, state.return_
+            self.hidden_state[k] = state.hidden_state.to(self.hidden_state.device)
+            if self.action_log is not None:
+                self.action_log.set_episode_actions(k, state.actions.numpy())
         return astray

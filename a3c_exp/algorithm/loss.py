@@ -13,7 +13,7 @@ from a3c_exp.models.distributions import Distribution
 
 
 @dataclass(frozen=True)
-class LossSpec:
+class LossConfig:
     """The loss ``policy + value_coef * value - entropy_coef * entropy``, each term reduced over the window's valid steps.
 
     Attributes:
@@ -42,50 +42,50 @@ class LossTerms(NamedTuple):
 
 
 def a3c_loss(
-    family: Distribution,
+    distribution: Distribution,
     parameters: Tensor,
     value: Tensor,
     action: Tensor,
     target: Tensor,
     valid: Tensor,
-    spec: LossSpec,
+    config: LossConfig,
     entropy_coef: Tensor | None = None,
 ) -> LossTerms:
     """Loss of one worker's window, or of a batch of windows that make one update: Mnih et al. 2016 (arXiv:1602.01783),
     section 4 and Algorithm S3. Shapes are ``[n]`` or, for a batch of G windows, ``[G, n]``.
 
     Args:
-        family: the policy's distribution.
+        distribution: the policy's distribution.
         parameters: ``[..., n, family.parameters_size]`` what the policy head put out.
         value: ``[..., n]`` V(s_t), with gradient.
         action: ``[..., n, *action]`` the sampled actions, unclipped.
         target: ``[..., n]`` n-step returns, without gradient.
         valid: ``[..., n]`` 1.0 for steps that were taken, 0.0 behind the window's end.
-        spec: coefficients and reductions.
-        entropy_coef: ``[...]`` each window's own coefficient in place of ``spec.entropy_coef``.
+        config: coefficients and reductions.
+        entropy_coef: ``[...]`` each window's own coefficient in place of ``config.entropy_coef``.
     """
     assert value.shape == target.shape == valid.shape, (value.shape, target.shape, valid.shape)
-    log_prob = family.log_prob(parameters, action)  # [n]
-    entropy = family.entropy(parameters)  # [n]
+    log_prob = distribution.log_prob(parameters, action)  # [n]
+    entropy = distribution.entropy(parameters)  # [n]
     assert log_prob.shape == entropy.shape == value.shape, (log_prob.shape, entropy.shape, value.shape)
 
     # Behind a window's end a target may be NaN, and so would be the gradient: reduce() makes it 0, and 0 * NaN is NaN.
     target = torch.where(valid > 0, target, 0.0)
     policy_term = -log_prob * advantage(target, value)
-    if spec.value_loss is ValueLoss.mse:
+    if config.value_loss is ValueLoss.mse:
         error = target - value
         value_term = error * error
     else:
         value_term = functional.smooth_l1_loss(value, target, reduction="none")
 
-    policy = reduce(policy_term, valid, spec.policy_reduction)
-    value_ = reduce(value_term, valid, spec.value_reduction)
-    entropy_ = reduce(entropy, valid, spec.entropy_reduction)
-    total = policy + spec.value_coef * value_
+    policy = reduce(policy_term, valid, config.policy_reduction)
+    value_ = reduce(value_term, valid, config.value_reduction)
+    entropy_ = reduce(entropy, valid, config.entropy_reduction)
+    total = policy + config.value_coef * value_
     if entropy_coef is not None:
-        total = total - reduce(entropy_coef.unsqueeze(-1) * entropy, valid, spec.entropy_reduction)
-    elif spec.entropy_coef:  # without a bonus nothing need flow back through the entropy
-        total = total - spec.entropy_coef * entropy_
+        total = total - reduce(entropy_coef.unsqueeze(-1) * entropy, valid, config.entropy_reduction)
+    elif config.entropy_coef:  # without a bonus nothing need flow back through the entropy
+        total = total - config.entropy_coef * entropy_
     return LossTerms(total, policy, value_, entropy_)
 
 

@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from a3c_exp.algorithm.random_streams import Purpose, stream
-from a3c_exp.config.enums import Anneal, SpreadKind
+from a3c_exp.algorithm.random_streams import StreamPurpose, random_stream
+from a3c_exp.config.enums import HyperparameterRangeKind, LRSchedule
 from a3c_exp.system.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Spread:
+class HyperparameterRange:
     """A distribution that each worker's own value is drawn from, once a run.
 
     Attributes:
@@ -28,14 +28,14 @@ class Spread:
     """
 
     key: str
-    kind: SpreadKind
+    kind: HyperparameterRangeKind
     low: float | None = None
     high: float | None = None
     values: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         where = f"per_worker.{self.key}"
-        if self.kind is SpreadKind.values:
+        if self.kind is HyperparameterRangeKind.values:
             if not self.values or not all(math.isfinite(value) and value >= 0 for value in self.values):
                 raise ConfigError(
                     f"{where}.values is {list(self.values)}, but it lists numbers of at least 0. "
@@ -43,7 +43,7 @@ class Spread:
                 )
             return
         low, high = self.low, self.high
-        least = 0.0 if self.kind is SpreadKind.uniform else math.ulp(0.0)
+        least = 0.0 if self.kind is HyperparameterRangeKind.uniform else math.ulp(0.0)
         if low is None or high is None or not (least <= low <= high < math.inf):
             word = "at least" if least == 0 else "above"
             raise ConfigError(
@@ -53,34 +53,34 @@ class Spread:
 
     def draw(self, seed: int, worker: int) -> float:
         """The value of one worker of one seed; the same whoever else takes part."""
-        if self.kind is SpreadKind.values:
+        if self.kind is HyperparameterRangeKind.values:
             return float(self.values[worker % len(self.values)])
         assert self.low is not None and self.high is not None
         purpose = {"beta": 0, "lr": 1}[self.key]
-        uniform = stream(seed, Purpose.exploration, worker, purpose).random()
-        if self.kind is SpreadKind.uniform:
+        uniform = random_stream(seed, StreamPurpose.per_worker, worker, purpose).random()
+        if self.kind is HyperparameterRangeKind.uniform:
             return self.low + uniform * (self.high - self.low)
         return math.exp(math.log(self.low) + uniform * (math.log(self.high) - math.log(self.low)))
 
 
 @dataclass(frozen=True)
-class Exploration:
+class PerWorkerHyperparameters:
     """Which values are each worker's own, and how learning rates fall.
 
     Attributes:
         beta, lr: where each worker draws its own entropy coefficient and its own learning rate; ``None``: all are alike.
-        anneal: of the learning rate: none, or linear to zero over the budget.
+        lr_schedule: of the learning rate: none, or linear to zero over the budget.
     """
 
-    beta: Spread | None = None
-    lr: Spread | None = None
-    anneal: Anneal = Anneal.none
+    beta: HyperparameterRange | None = None
+    lr: HyperparameterRange | None = None
+    lr_schedule: LRSchedule = LRSchedule.none
 
-    def factor(self, fraction: float) -> float:
+    def lr_factor(self, fraction: float) -> float:
         """What rates are multiplied by when ``fraction`` of the budget is used up."""
-        return 1.0 if self.anneal is Anneal.none else max(0.0, 1.0 - fraction)
+        return 1.0 if self.lr_schedule is LRSchedule.none else max(0.0, 1.0 - fraction)
 
     @property
-    def differs(self) -> bool:
+    def workers_differ(self) -> bool:
         """Whether workers differ at all."""
         return self.beta is not None or self.lr is not None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Purpose(IntEnum):
+class StreamPurpose(IntEnum):
     """What a stream is for. The numbers are part of every run's reproducibility: never reuse or reorder them."""
 
     network = 0
@@ -21,16 +21,16 @@ class Purpose(IntEnum):
     evaluation = 3
     evaluation_action = 4
     schedule = 5
-    exploration = 6
+    per_worker = 6
     lag = 7
 
 
 @cache
-def _key(seed: int, purpose: Purpose, worker: int) -> NDArray[np.uint64]:
+def _philox_key(seed: int, purpose: StreamPurpose, worker: int) -> NDArray[np.uint64]:
     return np.random.SeedSequence(seed, spawn_key=(purpose, worker)).generate_state(2, np.uint64).astype(np.uint64)
 
 
-def stream(seed: int, purpose: Purpose, worker: int = 0, counter: int = 0) -> np.random.Generator:
+def random_stream(seed: int, purpose: StreamPurpose, worker: int = 0, counter: int = 0) -> np.random.Generator:
     """The generator of one purpose of one worker at one count (a round, an episode, an evaluation).
 
     >>> a, b = stream(0, Purpose.action, worker=3, counter=7), stream(0, Purpose.action, worker=3, counter=7)
@@ -38,9 +38,9 @@ def stream(seed: int, purpose: Purpose, worker: int = 0, counter: int = 0) -> np
     True
     """
     # The count fills the counter's upper half, so that streams of neighbouring counts are 2^128 draws apart.
-    return np.random.Generator(np.random.Philox(key=_key(seed, purpose, worker), counter=[0, 0, counter, 0]))
+    return np.random.Generator(np.random.Philox(key=_philox_key(seed, purpose, worker), counter=[0, 0, counter, 0]))
 
 
-def env_seed(seed: int, worker: int, episode: int, purpose: Purpose = Purpose.environment) -> int:
+def env_seed(seed: int, worker: int, episode: int, purpose: StreamPurpose = StreamPurpose.environment) -> int:
     """The seed that a worker's environment is reset with at its ``episode``-th episode: an integer in [0, 2^53)."""
-    return int(stream(seed, purpose, worker, episode).integers(2**53))
+    return int(random_stream(seed, purpose, worker, episode).integers(2**53))

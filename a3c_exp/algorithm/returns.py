@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 
-def n_step_returns(reward: Tensor, terminated: Tensor, cut: Tensor, next_value: Tensor, gamma: float | Tensor) -> Tensor:
+def n_step_returns(
+    reward: Tensor, terminated: Tensor, trajectory_end: Tensor, next_value: Tensor, gamma: float | Tensor
+) -> Tensor:
     """The target of every step of a window: Mnih et al. 2016 (arXiv:1602.01783), Algorithm S3.
 
     With ``V(s_{t+1})`` the value of the observation that followed step t, *before* any reset::
@@ -16,8 +18,8 @@ def n_step_returns(reward: Tensor, terminated: Tensor, cut: Tensor, next_value: 
     Args:
         reward: ``[..., n]`` rewards as the learner sees them (shifted and scaled).
         terminated: ``[..., n]`` bool; the state after this step is terminal, so its value is zero by definition.
-        cut: ``[..., n]`` bool; later rewards do not belong to this step. Always true at the window's last valid step.
-        next_value: ``[..., n]`` ``V(s_{t+1})``; read only where ``cut`` and not ``terminated``.
+        trajectory_end: ``[..., n]`` bool; later rewards do not belong to this step. Always true at the window's last valid step.
+        next_value: ``[..., n]`` ``V(s_{t+1})``; read only where ``trajectory_end`` and not ``terminated``.
         gamma: discount factor in (0, 1]; a number or ``[]``.
 
     Returns:
@@ -27,17 +29,17 @@ def n_step_returns(reward: Tensor, terminated: Tensor, cut: Tensor, next_value: 
     ...                torch.tensor([0.0, 10.0]), 0.5)
     tensor([4., 6.])
     """
-    assert reward.shape == terminated.shape == cut.shape == next_value.shape, (
-        f"shapes differ: {reward.shape}, {terminated.shape}, {cut.shape}, {next_value.shape}"
+    assert reward.shape == terminated.shape == trajectory_end.shape == next_value.shape, (
+        f"shapes differ: {reward.shape}, {terminated.shape}, {trajectory_end.shape}, {next_value.shape}"
     )
     # R_t = (r_t + gamma V_t) + (gamma or 0) R_{t+1}: what does not depend on R is computed for all steps at once, and one
     # fused operation a step is left. This runs in every window of every worker.
-    bootstrap = torch.where(cut & ~terminated, next_value, 0.0)
+    bootstrap = torch.where(trajectory_end & ~terminated, next_value, 0.0)
     if isinstance(gamma, Tensor):
         own = torch.addcmul(reward, bootstrap, gamma).unbind(-1)
     else:
         own = torch.add(reward, bootstrap, alpha=gamma).unbind(-1)
-    carried = ((~(cut | terminated)).to(reward.dtype) * gamma).unbind(-1)
+    carried = ((~(trajectory_end | terminated)).to(reward.dtype) * gamma).unbind(-1)
     target = own[-1]  # nothing follows the last step
     targets = [target]
     for t in reversed(range(reward.shape[-1] - 1)):

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.algorithm.loss import LossSpec
+from a3c_exp.algorithm.loss import LossConfig
 
 
 @dataclass(frozen=True)
-class LearnerSpec:
+class LearnerConfig:
     """How experience becomes gradients.
 
     Attributes:
@@ -32,7 +32,7 @@ class LearnerSpec:
 
     gamma: float = 0.99
     n_step: int = 5
-    loss: LossSpec = field(default_factory=LossSpec)
+    loss: LossConfig = field(default_factory=LossConfig)
     max_grad_norm: float | None = None
     bootstrap_on_truncation: bool = True
     reward_shift: float = 0.0
@@ -56,11 +56,11 @@ class Window(NamedTuple):
     action: Tensor  # [K, n, *action]
     reward: Tensor  # [K, n], shifted and scaled
     terminated: Tensor  # [K, n] bool
-    cut: Tensor  # [K, n] bool: terminated, truncated or the window's last valid step
+    trajectory_end: Tensor  # [K, n] bool: terminated, truncated or the window's last valid step
     next_value: Tensor  # [K, n]
     valid: Tensor  # [K, n] float, 1 or 0
-    first: Tensor  # [K, n] float, 1 where this step begins an episode (recurrent state is reset before it)
-    state: Tensor  # [K, state] recurrent state at the window's start, detached
+    episode_start: Tensor  # [K, n] float, 1 where this step begins an episode (recurrent state is reset before it)
+    hidden_state: Tensor  # [K, state] recurrent state at the window's start, detached
 
 
 @dataclass
@@ -75,7 +75,7 @@ class TrainingState:
         episodes: training episodes finished so far.
         rounds: ``[N]`` windows that each worker began: the counter of its action stream.
         episodes_begun: ``[N]`` episodes that each worker began: the counter of its environment seeds.
-        details: what the parallelism itself needs to go on exactly, in plain containers, numbers and tensors; empty for
+        parallelism_state: what the parallelism itself needs to go on exactly, in plain containers, numbers and tensors; empty for
             those whose resume is approximate.
     """
 
@@ -86,7 +86,7 @@ class TrainingState:
     episodes: int
     rounds: NDArray[np.int64]
     episodes_begun: NDArray[np.int64]
-    details: dict[str, Any] = field(default_factory=dict)
+    parallelism_state: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def initial(cls, weights: Tensor, state_rows: int, workers: int) -> "TrainingState":

@@ -10,16 +10,16 @@ from torch.func import functional_call
 
 from a3c_exp.algorithm.loss import LossTerms, a3c_loss
 from a3c_exp.algorithm.returns import n_step_returns
-from a3c_exp.algorithm.types import LearnerSpec, Window
+from a3c_exp.algorithm.types import LearnerConfig, Window
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.distributions import Distribution
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
 
-class Stat(IntEnum):
+class WindowStat(IntEnum):
     """What stands where in the figures that come with each gradient. Sums run over the window's valid steps.
 
-    ``confidence_sum`` adds up the probability of the policy's most likely action; it is 0 for families that have none.
+    ``max_probability_sum`` adds up the probability of the policy's most likely action; it is 0 for families that have none.
     """
 
     loss = 0
@@ -35,14 +35,14 @@ class Stat(IntEnum):
     value_sum = 10
     value_square_sum = 11
     entropy_sum = 12
-    confidence_sum = 13
+    max_probability_sum = 13
     clipped_grad_norm = 14
 
 
 WindowLoss = Callable[..., tuple[Tensor, Tensor]]
 
 
-def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> WindowLoss:
+def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConfig) -> WindowLoss:
     """The function ``(weights [P], *window) -> (loss, figures [len(Stat)])``.
 
     The window is one worker's, ``[n, ...]``, or that of G workers who share these weights, ``[G, n, ...]``. Behind it may stand
@@ -57,25 +57,25 @@ def window_loss(model: ActorCritic, layout: FlatLayout, spec: LearnerSpec) -> Wi
         window = Window._make(inputs[:fields])
         beside = inputs[fields:]
         own_coef = beside[0] if beside else None
-        gamma = beside[1] if len(beside) > 1 else spec.gamma
-        output = replay(model, layout.unflatten(flat), window, spec.bptt)
+        gamma = beside[1] if len(beside) > 1 else config.gamma
+        output = replay(model, layout.unflatten(flat), window, config.bptt)
         # What stands behind a window's end must not reach back through the recursion, whatever it is.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
-        target = n_step_returns(reward, window.terminated, window.cut, window.next_value, gamma)
+        target = n_step_returns(reward, window.terminated, window.trajectory_end, window.next_value, gamma)
         terms = a3c_loss(
-            model.family, output.parameters, output.value, window.action, target, window.valid, spec.loss, own_coef
+            model.distribution, output.parameters, output.value, window.action, target, window.valid, config.loss, own_coef
         )
-        return terms.total, figures(terms, target, output, window.valid, model.family)
+        return terms.total, window_stats(terms, target, output, window.valid, model.distribution)
 
     return loss
 
 
-def figures(terms: LossTerms, target: Tensor, output: PolicyValue, valid: Tensor, family: Distribution) -> Tensor:
+def window_stats(terms: LossTerms, target: Tensor, output: PolicyValue, valid: Tensor, distribution: Distribution) -> Tensor:
     """What is worth knowing of a window, ``[len(Stat)]``; the gradient's norms are filled in once there is a gradient."""
     parameters, value = output.parameters.detach(), output.value.detach()
     error = target - value
-    entropy = family.entropy(parameters)
-    confidence = family.confidence(parameters).nan_to_num()  # NaN is what a family without probabilities says
+    entropy = distribution.entropy(parameters)
+    confidence = distribution.max_probability(parameters).nan_to_num()  # NaN is what a family without probabilities says
     steps = torch.stack([target, target * target, error, error * error, value, value * value, entropy, confidence])
     sums = steps.flatten(1) @ valid.flatten()  # all sums over steps by one product
     no_norm = torch.zeros_like(sums[:1])
@@ -83,12 +83,12 @@ def figures(terms: LossTerms, target: Tensor, output: PolicyValue, valid: Tensor
     return torch.cat([reduced, no_norm, valid.sum().unsqueeze(0), sums, no_norm])
 
 
-def clipped(gradients: Tensor, figures: Tensor, max_norm: float | None) -> tuple[Tensor, Tensor]:
-    """Gradients ``[R, P]``, scaled down to an L2 norm of at most ``max_norm``; and ``figures [R, len(Stat)]`` with their
+def clip_gradients(gradients: Tensor, stats: Tensor, max_norm: float | None) -> tuple[Tensor, Tensor]:
+    """Gradients ``[R, P]``, scaled down to an L2 norm of at most ``max_norm``; and ``window_stats [R, len(Stat)]`` with their
     norms before and after that in the places kept for them."""
     norms = clip_by_norm(gradients, max_norm)
     shortened = norms if max_norm is None else norms.clamp(max=max_norm)
-    before, behind = figures[:, : Stat.grad_norm], figures[:, Stat.grad_norm + 1 : Stat.clipped_grad_norm]
+    before, behind = stats[:, : WindowStat.grad_norm], stats[:, WindowStat.grad_norm + 1 : WindowStat.clipped_grad_norm]
     return gradients, torch.cat([before, norms.unsqueeze(1), behind, shortened.unsqueeze(1)], dim=1)
 
 
@@ -109,30 +109,36 @@ def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt:
     The state is carried through the window, so that gradients flow back through it (cut every ``bptt`` steps, if a number is
     given), and reset where an episode begins.
     """
-    if model.state_size == 0:
+    if model.hidden_state_size == 0:
         # One long batch: layers multiply a matrix faster than they do a stack of small ones.
         shape = window.reward.shape
-        output = call(model, weights, window.observation.flatten(0, len(shape) - 1), window.state.new_zeros(0))
-        return PolicyValue(output.parameters.view(*shape, -1), output.value.view(shape), window.state)
+        output = functional_forward(
+            model, weights, window.observation.flatten(0, len(shape) - 1), window.hidden_state.new_zeros(0)
+        )
+        return PolicyValue(output.parameters.view(*shape, -1), output.value.view(shape), window.hidden_state)
     prefixed = {f"model.{name}": weight for name, weight in weights.items()}
-    unrolled: PolicyValue = functional_call(_Unrolled(model), prefixed, (window.observation, window.first, window.state, bptt))
+    unrolled: PolicyValue = functional_call(
+        _UnrollModule(model), prefixed, (window.observation, window.episode_start, window.hidden_state, bptt)
+    )
     return unrolled
 
 
-class _Unrolled(nn.Module):
+class _UnrollModule(nn.Module):
     """A model whose ``forward`` is its ``unroll``, since ``functional_call`` knows no other method."""
 
     def __init__(self, model: ActorCritic) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, *given: Any) -> PolicyValue:
-        return self.model.unroll(*given)
+    def forward(self, *inputs: Any) -> PolicyValue:
+        return self.model.unroll(*inputs)
 
 
-def call(model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, state: Tensor) -> PolicyValue:
+def functional_forward(
+    model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, hidden_state: Tensor
+) -> PolicyValue:
     """The model with other weights than its own."""
-    output: Any = functional_call(model, weights, (observation, state))
+    output: Any = functional_call(model, weights, (observation, hidden_state))
     assert isinstance(output, PolicyValue), (
         f"{type(model).__name__}.forward must return PolicyValue, not {type(output).__name__}"
     )

@@ -21,23 +21,23 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from a3c_exp.compile.op_trace import Operation, Place, Program
-from a3c_exp.system.build_lock import one_at_a_time
+from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
+from a3c_exp.system.build_lock import build_lock
 
-Compiled = Callable[..., Sequence[Tensor]]
-Ready = Callable[[], Sequence[Tensor]]
-_FEW = 4
+TensorFunction = Callable[..., Sequence[Tensor]]
+BoundFunction = Callable[[], Sequence[Tensor]]
+_MAX_UNROLLED_INNER_DIM = 4
 """Inner dimensions up to which a product of a vector is a sum of scaled rows."""
-_OPTIONS = {
+_INDUCTOR_OPTIONS = {
     "cpp.threads": 1,  # a worker keeps to one core
     "memory_planning": True,  # one block for all that lies between, not a malloc for each: a tenth of a small function's time
 }
-_VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
-_WAIT_SECONDS = 300.0
+_VIEW_OPS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
+_BUILD_LOCK_TIMEOUT = 300.0
 """How long a process waits for another that makes the same machine code, before it makes its own."""
 
 
-class MachineCode:
+class CompiledFunction:
     """A compiled function ``(weights, *inputs) -> outputs``."""
 
     def __init__(self, run: Callable[[list[Tensor]], Sequence[Tensor]]) -> None:
@@ -46,14 +46,14 @@ class MachineCode:
     def __call__(self, *inputs: Tensor) -> Sequence[Tensor]:
         return self._run(list(inputs))
 
-    def given(self, *inputs: Tensor) -> Ready:
+    def bind(self, *inputs: Tensor) -> BoundFunction:
         """What calls it with the same memory every time, at the least cost."""
         return partial(self._run, list(inputs))
 
 
-def ready(function: Compiled, *inputs: Tensor) -> Ready:
+def bind(function: TensorFunction, *inputs: Tensor) -> BoundFunction:
     """``function`` with the same memory at every call, compiled or not."""
-    return function.given(*inputs) if isinstance(function, MachineCode) else partial(function, *inputs)
+    return function.bind(*inputs) if isinstance(function, CompiledFunction) else partial(function, *inputs)
 
 
 class Compiler:
@@ -63,58 +63,58 @@ class Compiler:
         folder: where compiled programs are kept; ``None`` takes ``a3c_exp/compiled`` in the person's cache folder.
 
     Attributes:
-        seconds: spent compiling so far; 0 where everything was found in the folder.
-        programs: how many run compiled.
+        compile_seconds: spent compiling so far; 0 where everything was found in the folder.
+        num_compiled: how many run compiled.
         failures: why others do not, a line each.
-        waited_for: a process that was making the same at the same time, if one was.
+        waited_for_pid: a process that was making the same at the same time, if one was.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         self.folder = folder or Path(home).expanduser() / "a3c_exp" / "compiled"
-        self.seconds = 0.0
-        self.programs = 0
+        self.compile_seconds = 0.0
+        self.num_compiled = 0
         self.failures: list[str] = []
-        self.waited_for: int | None = None
+        self.waited_for_pid: int | None = None
 
-    def compile(self, program: Program, weights: Tensor, examples: Sequence[Tensor]) -> Compiled | None:
+    def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:
         """The program as a function ``(weights, *inputs) -> outputs``; ``None`` if that cannot be had.
 
         Args:
-            program: whose constants may be views of ``weights``.
+            op_graph: whose constants may be views of ``weights``.
             weights: ``[R, P]``, contiguous.
             examples: one input of each kind; every later call must bring the same shapes, strides and types.
         """
         try:
-            library = self.folder / f"{_key(program, weights)}.so"
+            library = self.folder / f"{_cache_key(op_graph, weights)}.so"
             if not library.exists():
                 self.folder.mkdir(parents=True, exist_ok=True)
-                with one_at_a_time(library.with_suffix(".lock"), _WAIT_SECONDS) as other:
-                    self.waited_for = other or self.waited_for
+                with build_lock(library.with_suffix(".lock"), _BUILD_LOCK_TIMEOUT) as other:
+                    self.waited_for_pid = other or self.waited_for_pid
                     if not library.exists():
                         began = time.monotonic()
-                        self._build(program, weights, examples, library)
-                        self.seconds += time.monotonic() - began
+                        self._build(op_graph, weights, examples, library)
+                        self.compile_seconds += time.monotonic() - began
             run = torch._C._aoti.AOTIModelContainerRunnerCpu(str(library), 1).run
         except Exception as error:  # whatever a compiler, a linker or a full disk has to say: the run goes on without
             self.failures.append(_first_line(error))
             return None
-        self.programs += 1
-        return MachineCode(run)
+        self.num_compiled += 1
+        return CompiledFunction(run)
 
-    def told(self) -> str:
+    def status_text(self) -> str:
         """What a person should know of it, in a sentence."""
-        if self.failures and self.programs:
-            return f"machine code: {self.programs} functions compiled, the others not: {self.failures[0]}"
+        if self.failures and self.num_compiled:
+            return f"machine code: {self.num_compiled} functions compiled, the others not: {self.failures[0]}"
         if self.failures:
             return f"not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
-        if self.seconds:
-            return f"compiled in {self.seconds:.0f} s; kept in {self.folder}, so the next run like this starts at once"
-        if self.waited_for is not None:
-            return f"compiled by process {self.waited_for}, which began just before: {self.programs} functions in {self.folder}"
-        return f"compiled before: {self.programs} functions found in {self.folder}"
+        if self.compile_seconds:
+            return f"compiled in {self.compile_seconds:.0f} s; kept in {self.folder}, so the next run like this starts at once"
+        if self.waited_for_pid is not None:
+            return f"compiled by process {self.waited_for_pid}, which began just before: {self.num_compiled} functions in {self.folder}"
+        return f"compiled before: {self.num_compiled} functions found in {self.folder}"
 
-    def _build(self, program: Program, weights: Tensor, examples: Sequence[Tensor], library: Path) -> None:
+    def _build(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor], library: Path) -> None:
         compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
         if compiler is None:
             raise RuntimeError("there is no C++ compiler (g++ or clang++) on this machine; install one, or say compile=false")
@@ -128,22 +128,22 @@ class Compiler:
         ):
             path = Path(scratch) / "compiled.so"
             options = {
-                **_OPTIONS,
+                **_INDUCTOR_OPTIONS,
                 "aot_inductor.output_path": str(path),
                 "compile_threads": 1,  # no pool of processes that outlives a Ctrl-C
             }
             inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))
-            torch._inductor.aot_compile(_graph(program, weights), inputs, options=options)
+            torch._inductor.aot_compile(_to_fx_graph(op_graph, weights), inputs, options=options)
             path.replace(library)
 
 
-def _graph(program: Program, weights: Tensor) -> fx.GraphModule:
+def _to_fx_graph(op_graph: OpGraph, weights: Tensor) -> fx.GraphModule:
     """The program with the weights as its first input."""
     root, graph = nn.Module(), fx.Graph()
     flat = graph.placeholder("weights")
-    known: dict[Place, Any] = {place: graph.placeholder(f"input_{i}") for i, place in enumerate(program.inputs)}
-    for place, tensor in program.constants.items():
-        offset = _offset(tensor, weights)
+    known: dict[TensorKey, Any] = {place: graph.placeholder(f"input_{i}") for i, place in enumerate(op_graph.inputs)}
+    for place, tensor in op_graph.constants.items():
+        offset = _weight_offset(tensor, weights)
         if offset is not None:
             view = (flat, list(tensor.shape), list(tensor.stride()), offset)
             known[place] = graph.call_function(torch.ops.aten.as_strided.default, view)
@@ -151,20 +151,20 @@ def _graph(program: Program, weights: Tensor) -> fx.GraphModule:
             name = f"constant_{len(known)}"
             root.register_buffer(name, tensor.clone())
             known[place] = graph.get_attr(name)
-    for operation in program.operations:
-        args, kwargs = operation.given(known)
+    for operation in op_graph.operations:
+        args, kwargs = operation.resolve_inputs(known)
         # Strides are the compiler's own, so what could be viewed when it was taped may have to be copied.
-        func = torch.ops.aten.reshape.default if operation.func in _VIEWS else operation.func
-        node = _small_product(graph, operation, args) or graph.call_function(func, args, kwargs)
+        func = torch.ops.aten.reshape.default if operation.func in _VIEW_OPS else operation.func
+        node = _expand_small_matmul(graph, operation, args) or graph.call_function(func, args, kwargs)
         if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
-            operation.learn(known, node)
+            operation.store_output(known, node)
         else:
-            operation.learn(known, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
-    graph.output(tuple(known[place] for place in program.outputs))
+            operation.store_output(known, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
+    graph.output(tuple(known[place] for place in op_graph.outputs))
     return fx.GraphModule(root, graph)
 
 
-def _small_product(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node | None:
+def _expand_small_matmul(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node | None:
     """A batched product of small matrices, ``[B, m, k] x [B, k, n]``, as sums that melt into their neighbours' loops; ``None``
     for what a library multiplies faster than that."""
     if operation.func is not torch.ops.aten.bmm.default:
@@ -172,7 +172,7 @@ def _small_product(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node 
     (_, m, k), (_, _, n) = (place[1] for _, place in operation.arguments if place is not None)
     aten, call = torch.ops.aten, graph.call_function
     left, right = args
-    if k == 1 or (m == 1 and k <= _FEW):
+    if k == 1 or (m == 1 and k <= _MAX_UNROLLED_INNER_DIM):
         terms = [
             call(aten.mul.Tensor, (call(aten.slice.Tensor, (left, 2, i, i + 1)), call(aten.slice.Tensor, (right, 1, i, i + 1))))
             for i in range(k)
@@ -187,36 +187,36 @@ def _small_product(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node 
     return None
 
 
-def _offset(tensor: Tensor, weights: Tensor) -> int | None:
+def _weight_offset(tensor: Tensor, weights: Tensor) -> int | None:
     """At which of the weights' numbers the tensor begins; ``None`` if it lies elsewhere."""
     if tensor.untyped_storage().data_ptr() != weights.untyped_storage().data_ptr():
         return None
     return int(tensor.storage_offset()) - int(weights.storage_offset())
 
 
-def _key(program: Program, weights: Tensor) -> str:
+def _cache_key(op_graph: OpGraph, weights: Tensor) -> str:
     """A name for what would be compiled, the same in every process."""
-    numbers: dict[Place, int] = {}
+    numbers: dict[TensorKey, int] = {}
 
-    def name(place: Place) -> str:
+    def name(place: TensorKey) -> str:
         number = numbers.setdefault(place, len(numbers))
         return f"%{number}{list(place[1])}{list(place[2])}{place[3]}"
 
-    said = [torch.__version__, _processor(), repr(_OPTIONS), f"weights {list(weights.shape)}"]
-    said += [f"input {name(place)}" for place in program.inputs]
-    for place, tensor in program.constants.items():
-        offset = _offset(tensor, weights)
+    said = [torch.__version__, _cpu_description(), repr(_INDUCTOR_OPTIONS), f"weights {list(weights.shape)}"]
+    said += [f"input {name(place)}" for place in op_graph.inputs]
+    for place, tensor in op_graph.constants.items():
+        offset = _weight_offset(tensor, weights)
         value = offset if offset is not None else hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
         said.append(f"constant {name(place)} = {value}")
-    for operation in program.operations:
+    for operation in op_graph.operations:
         arguments = [repr(leaf) if place is None else name(place) for leaf, place in operation.arguments]
         results = [place and name(place) for place in operation.results]
-        said.append(f"{results} = {operation.func}({arguments}, {operation.structure})")
-    said += [f"output {name(place)}" for place in program.outputs]
+        said.append(f"{results} = {operation.func}({arguments}, {operation.treespec})")
+    said += [f"output {name(place)}" for place in op_graph.outputs]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
-def _processor() -> str:
+def _cpu_description() -> str:
     """What machine code depends on: the kind of processor with everything it can do."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

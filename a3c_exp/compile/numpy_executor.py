@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.compile.op_trace import Operation, Place, Program, Tape, tensors_in
+from a3c_exp.compile.op_trace import Operation, OpGraph, OpRecorder, TensorKey, tensors_in
 
-Call = Callable[[], Any]
+NumpyCall = Callable[[], Any]
 
 _ATEN = torch.ops.aten
 _UFUNCS: dict[Any, Any] = {
@@ -61,11 +61,11 @@ _UFUNCS: dict[Any, Any] = {
     _ATEN.logical_or.default: np.logical_or,
     _ATEN.logical_not.default: np.logical_not,
 }
-_FILLS = (_ATEN.zeros_like.default, _ATEN.ones_like.default, _ATEN.full_like.default)
+_FILL_OPS = (_ATEN.zeros_like.default, _ATEN.ones_like.default, _ATEN.full_like.default)
 
 
-class NumpyPlayer:
-    """``function`` with its inputs and outputs in arrays that stay where they are: fill ``inputs``, ``play``, read ``outputs``.
+class NumpyExecutor:
+    """``function`` with its inputs and outputs in arrays that stay where they are: fill ``inputs``, ``run``, read ``outputs``.
 
     Args:
         function: pure in its tensors, without random operations or control flow on their values.
@@ -78,42 +78,42 @@ class NumpyPlayer:
 
     def __init__(self, function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> None:
         with torch.no_grad():
-            with Tape() as tape:
+            with OpRecorder() as tape:
                 outputs = tuple(function(*examples))
-            program = Program(tape, examples, outputs)
-            known: dict[Place, Tensor] = dict(program.constants)
+            program = OpGraph(tape, examples, outputs)
+            known: dict[TensorKey, Tensor] = dict(program.constants)
             inputs = [example.clone() for example in examples]
             known.update(zip(program.inputs, inputs, strict=True))
-            self._writes = any(operation.func._schema.is_mutable for operation in program.operations)
+            self._has_mutating_ops = any(operation.func._schema.is_mutable for operation in program.operations)
             self.untranslated: list[str] = []
-            self._calls: list[Call] = []
+            self._calls: list[NumpyCall] = []
             for operation in program.operations:
-                self._calls += self._plan(operation, known)
+                self._calls += self._translate(operation, known)
         self.inputs: list[NDArray[Any]] = [one.numpy() for one in inputs]
         self.outputs: list[NDArray[Any]] = [known[place].numpy() for place in program.outputs]
 
-    def play(self) -> None:
+    def run(self) -> None:
         """Compute the outputs of what the inputs hold now."""
         for call in self._calls:
             call()
 
-    def _plan(self, operation: Operation, known: dict[Place, Tensor]) -> list[Call]:
+    def _translate(self, operation: Operation, values: dict[TensorKey, Tensor]) -> list[NumpyCall]:
         """Run an operation once; its result becomes the memory that every later run writes into."""
         func = operation.func
-        args, kwargs = operation.given(known)
+        args, kwargs = operation.resolve_inputs(values)
         sources = tensors_in((args, kwargs))
         result = func(*args, **kwargs)
-        operation.learn(known, result)
+        operation.store_output(values, result)
         if func._schema.is_mutable:
             return [torch.no_grad()(partial(func, *args, **kwargs))]
         memories = {source.untyped_storage().data_ptr() for source in sources}
         made = tensors_in(result)
         if all(one.untyped_storage().data_ptr() in memories for one in made):
             return []  # views: of memory that does not move either
-        if func in _FILLS and not self._writes:
+        if func in _FILL_OPS and not self._has_mutating_ops:
             return []  # it holds these numbers already, and nobody else writes here
         if isinstance(result, Tensor):
-            calls = _translated(func, args, kwargs, result)
+            calls = _numpy_calls(func, args, kwargs, result)
             if calls is not None:
                 return calls
         self.untranslated.append(str(func))
@@ -126,7 +126,7 @@ class NumpyPlayer:
         return [in_torch]
 
 
-def _translated(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> list[Call] | None:
+def _numpy_calls(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> list[NumpyCall] | None:
     """The calls of numpy that write ``func(*args)`` into ``result``'s memory; ``None`` if there are none that mean the same."""
     out = result.numpy()
     given = [one.numpy() if isinstance(one, Tensor) else one for one in args]
@@ -148,7 +148,7 @@ def _translated(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: 
         slices = torch.split(result, [part.shape[dim] for part in args[0]], dim)
         return [partial(np.copyto, place.numpy(), part.numpy()) for place, part in zip(slices, args[0], strict=True)]
     if func is _ATEN.clamp.default:
-        return _clamped(given, out)
+        return _clamp_calls(given, out)
     if func is _ATEN.rsub.Scalar and len(given) == 2:
         func, given = _ATEN.sub.Tensor, given[::-1]
     ufunc = _UFUNCS.get(func)
@@ -166,11 +166,11 @@ def _translated(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: 
     return [partial(ufunc, *given, out=out)]
 
 
-def _clamped(given: Sequence[Any], out: NDArray[Any]) -> list[Call] | None:
-    source, low, high = [*given, None, None][:3]
+def _clamp_calls(inputs: Sequence[Any], out: NDArray[Any]) -> list[NumpyCall] | None:
+    source, low, high = [*inputs, None, None][:3]
     if source.dtype != out.dtype or source.dtype.kind != "f":
         return None
-    calls: list[Call] = []
+    calls: list[NumpyCall] = []
     for ufunc, bound in ((np.maximum, low), (np.minimum, high)):
         if bound is not None:
             calls.append(partial(ufunc, *_numbers_as_arrays([source, bound]), out=out))
@@ -178,10 +178,10 @@ def _clamped(given: Sequence[Any], out: NDArray[Any]) -> list[Call] | None:
     return calls
 
 
-def _numbers_as_arrays(given: Sequence[Any]) -> list[Any]:
+def _numbers_as_arrays(inputs: Sequence[Any]) -> list[Any]:
     """Numbers beside floating-point arrays as arrays of their type, which numpy need not convert at every call."""
-    kinds = {one.dtype for one in given if isinstance(one, np.ndarray)}
+    kinds = {one.dtype for one in inputs if isinstance(one, np.ndarray)}
     kind = next(iter(kinds)) if len(kinds) == 1 else None
     if kind is None or kind.kind != "f":
-        return list(given)
-    return [np.asarray(one, kind) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in given]
+        return list(inputs)
+    return [np.asarray(one, kind) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in inputs]

@@ -8,16 +8,16 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-Place = tuple[int, torch.Size, tuple[int, ...], torch.dtype]
+TensorKey = tuple[int, torch.Size, tuple[int, ...], torch.dtype]
 """A tensor is known by the memory it lies in, not by identity: autograd hands saved tensors back under new identities. A tape
 keeps all of them alive, so no memory serves twice."""
 
 
-def place_of(tensor: Tensor) -> Place:
+def tensor_key(tensor: Tensor) -> TensorKey:
     return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
-class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every operation on plain tensors, in order, with the very tensors that went in and came out."""
 
     def __init__(self) -> None:
@@ -41,34 +41,34 @@ class Operation(NamedTuple):
     """
 
     func: Any
-    arguments: list[tuple[Any, Place | None]]
-    structure: Any
-    results: list[Place | None]
+    arguments: list[tuple[Any, TensorKey | None]]
+    treespec: Any
+    results: list[TensorKey | None]
 
     @classmethod
-    def of(cls, func: Any, arguments: Any, result: Any) -> "Operation":
+    def from_call(cls, func: Any, arguments: Any, result: Any) -> "Operation":
         leaves, structure = pytree.tree_flatten(arguments)
-        placed: list[tuple[Any, Place | None]] = [
-            (None, place_of(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves
+        placed: list[tuple[Any, TensorKey | None]] = [
+            (None, tensor_key(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves
         ]
         leaves = pytree.tree_leaves(result)
-        return cls(func, placed, structure, [place_of(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves])
+        return cls(func, placed, structure, [tensor_key(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves])
 
-    def given(self, known: dict[Place, Any]) -> tuple[Any, Any]:
-        """Its arguments and keyword arguments, where ``known`` says what stands for each place."""
+    def resolve_inputs(self, values: dict[TensorKey, Any]) -> tuple[Any, Any]:
+        """Its arguments and keyword arguments, where ``values`` says what stands for each place."""
         args, kwargs = pytree.tree_unflatten(
-            [leaf if place is None else known[place] for leaf, place in self.arguments], self.structure
+            [leaf if place is None else values[place] for leaf, place in self.arguments], self.treespec
         )
         return args, kwargs
 
-    def learn(self, known: dict[Place, Any], result: Any) -> None:
+    def store_output(self, values: dict[TensorKey, Any], result: Any) -> None:
         """Enter its result into what is known."""
         for place, leaf in zip(self.results, pytree.tree_leaves(result), strict=True):
             if place is not None:
-                known[place] = leaf
+                values[place] = leaf
 
 
-class Program:
+class OpGraph:
     """A tape as a function of its inputs: what does not depend on them is a constant.
 
     A view of memory that never moves is a constant too, though the numbers in that memory may change between two calls.
@@ -79,27 +79,27 @@ class Program:
         operations: in order.
     """
 
-    def __init__(self, tape: Tape, examples: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        self._tape = tape  # keeps every place alive
-        self.inputs = [place_of(example) for example in examples]
-        self.outputs = [place_of(output) for output in outputs]
-        self.constants: dict[Place, Tensor] = {}
+    def __init__(self, recorder: OpRecorder, examples: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        self._recorder = recorder  # keeps every place alive
+        self.inputs = [tensor_key(example) for example in examples]
+        self.outputs = [tensor_key(output) for output in outputs]
+        self.constants: dict[TensorKey, Tensor] = {}
         self.operations: list[Operation] = []
         changing = set(self.inputs)
-        for func, args, kwargs, result in tape.operations:
+        for func, args, kwargs, result in recorder.operations:
             if func is torch.ops.aten.detach.default:
                 continue  # the same place once more: without autograd there is nothing to detach from
             sources = tensors_in((args, kwargs))
-            if sources and not (_is_view(func) and all(place_of(source) not in changing for source in sources)):
+            if sources and not (_is_view(func) and all(tensor_key(source) not in changing for source in sources)):
                 for source in sources:
-                    self._keep_unless(changing, source)
-                changing.update(place_of(leaf) for leaf in tensors_in(result))
-                self.operations.append(Operation.of(func, (args, kwargs), result))
+                    self._add_constant_unless(changing, source)
+                changing.update(tensor_key(leaf) for leaf in tensors_in(result))
+                self.operations.append(Operation.from_call(func, (args, kwargs), result))
         for output in outputs:
-            self._keep_unless(changing, output)
+            self._add_constant_unless(changing, output)
 
-    def _keep_unless(self, changing: "set[Place]", tensor: Tensor) -> None:
-        place = place_of(tensor)
+    def _add_constant_unless(self, changing: "set[TensorKey]", tensor: Tensor) -> None:
+        place = tensor_key(tensor)
         if place not in changing:
             self.constants.setdefault(place, tensor.detach())
 

@@ -16,22 +16,22 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
-from a3c_exp.compile.compiler import Compiled, Compiler
-from a3c_exp.compile.op_trace import Place, Program, Tape
+from a3c_exp.compile.compiler import Compiler, TensorFunction
+from a3c_exp.compile.op_trace import OpGraph, OpRecorder, TensorKey
 
-PerWorker = Callable[..., tuple[Tensor, ...]]
-Stacked = Callable[..., tuple[Tensor, ...]]
+PerWorkerFunction = Callable[..., tuple[Tensor, ...]]
+VectorizedFunction = Callable[..., tuple[Tensor, ...]]
 
 
-def stack(
-    function: PerWorker,
+def vectorize(
+    function: PerWorkerFunction,
     weights: Tensor,
     examples: tuple[Tensor, ...],
     stackable: bool = True,
     differentiate: bool = False,
     compiler: Compiler | None = None,
-    after: PerWorker | None = None,
-) -> Stacked:
+    output_transform: PerWorkerFunction | None = None,
+) -> VectorizedFunction:
     """``function(flat [P], *inputs) -> tensors`` of one worker, as a function of all workers' inputs ``[K, ...]``.
 
     Args:
@@ -42,71 +42,71 @@ def stack(
         differentiate: the function's first output is a scalar loss, and the result returns each worker's gradient ``[K, P]``
             of its own loss in that place.
         compiler: makes machine code of it, if it can; values then agree with the others' to rounding, not to the bit.
-        after: what is done with all rows' outputs; each row's results must hang on that row's outputs alone.
+        output_transform: what is done with all rows' outputs; each row's results must hang on that row's outputs alone.
 
     Returns:
         A function of the inputs alone that returns a tuple of new tensors ``[K, ...]``. They may be inference tensors: whoever
         changes them in place does so under ``torch.inference_mode()``.
     """
     assert weights.is_contiguous(), "stacked weights must be contiguous: views of them are kept"
-    eager = _eager(function, weights, stackable, differentiate, after)
+    eager = _make_eager(function, weights, stackable, differentiate, output_transform)
     if compiler is not None:
-        compiled = _compiled(function, weights, examples, stackable, differentiate, after, compiler)
+        compiled = _compile_vectorized(function, weights, examples, stackable, differentiate, output_transform, compiler)
         if compiled is not None:
             return compiled
     if not stackable:
         return eager
-    replay = _Replay(_program(eager, examples))
+    replay = ReplayModule(_record_op_graph(eager, examples))
     with warnings.catch_warnings(), torch.no_grad():
         # TorchScript is frozen upstream, but its executor is the only one that needs neither Python nor a C++ compiler.
         warnings.simplefilter("ignore", DeprecationWarning)
         traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
             replay, examples, check_trace=False
         )
-    if _agree(traced, eager, weights, examples, exactly=True):
+    if outputs_match(traced, eager, weights, examples, exact=True):
         return _without_autograd(traced.forward)  # past the hooks that a module's call looks for
     warnings.warn(f"{function.__qualname__} gives other values when taped; it runs untaped, and slower", stacklevel=2)
     return eager
 
 
-def _program(eager: Compiled, examples: Sequence[Tensor]) -> Program:
-    with Tape() as tape:
+def _record_op_graph(eager: TensorFunction, examples: Sequence[Tensor]) -> OpGraph:
+    with OpRecorder() as tape:
         outputs = eager(*examples)
-    return Program(tape, examples, outputs)
+    return OpGraph(tape, examples, outputs)
 
 
-def compiled_for(
-    function: Compiled, weights: Tensor, examples: Sequence[Tensor], compiler: Compiler, name: str
-) -> Compiled | None:
+def compile_checked(
+    function: TensorFunction, weights: Tensor, examples: Sequence[Tensor], compiler: Compiler, name: str
+) -> TensorFunction | None:
     """Machine code for a pure function of the inputs that reads ``weights [R, P]``, as a function of ``(weights, *inputs)``.
 
     ``None``, and the compiler knows why, if that cannot be had or gives other values.
     """
     examples = [example.clone() for example in examples]  # which the function may write into
-    code = compiler.compile(_program(function, examples), weights, examples)
+    code = compiler.compile(_record_op_graph(function, examples), weights, examples)
     if code is None:
         return None
-    if not _agree(partial(code, weights), function, weights, examples, exactly=False):
+    if not outputs_match(partial(code, weights), function, weights, examples, exact=False):
         compiler.failures.append(f"{name} gives other values when compiled")
         return None
     return code
 
 
-def _compiled(
-    function: PerWorker,
+def _compile_vectorized(
+    function: PerWorkerFunction,
     weights: Tensor,
     examples: tuple[Tensor, ...],
     stackable: bool,
     differentiate: bool,
-    after: PerWorker | None,
+    output_transform: PerWorkerFunction | None,
     compiler: Compiler,
-) -> Stacked | None:
+) -> VectorizedFunction | None:
     """Machine code for all rows at once, or for one, played for each in turn where they are not stackable."""
     rows = torch.split(weights, weights.shape[0] if stackable else 1)
     of_each = [torch.split(example, rows[0].shape[0]) for example in examples]
     first = tuple(parts[0] for parts in of_each)
-    eager = _eager(function, rows[0], stackable, differentiate, after)
-    code = compiled_for(eager, rows[0], first, compiler, function.__qualname__)
+    eager = _make_eager(function, rows[0], stackable, differentiate, output_transform)
+    code = compile_checked(eager, rows[0], first, compiler, function.__qualname__)
     if code is None:
         return None
     if len(rows) == 1:
@@ -120,7 +120,7 @@ def _compiled(
     return _without_autograd(one_by_one)
 
 
-def _without_autograd(forward: Callable[..., Sequence[Tensor]]) -> Stacked:
+def _without_autograd(forward: Callable[..., Sequence[Tensor]]) -> VectorizedFunction:
     def call(*inputs: Tensor) -> tuple[Tensor, ...]:
         # The tape holds its own derivatives. Inference mode spares each operation what autograd might ask of its result later.
         with torch.inference_mode():
@@ -129,7 +129,7 @@ def _without_autograd(forward: Callable[..., Sequence[Tensor]]) -> Stacked:
     return call
 
 
-def over_rows(function: PerWorker, stackable: bool = True) -> Stacked:
+def vmap_rows(function: PerWorkerFunction, stackable: bool = True) -> VectorizedFunction:
     """``function(flat [P], *inputs)`` as one of ``(weights [R, P], *inputs [R, ...])``, without a tape."""
 
     def over(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -144,9 +144,9 @@ def over_rows(function: PerWorker, stackable: bool = True) -> Stacked:
     return over
 
 
-def gradient_over_rows(function: PerWorker, stackable: bool = True) -> Stacked:
+def vmap_rows_with_gradient(function: PerWorkerFunction, stackable: bool = True) -> VectorizedFunction:
     """The same, where the first output is a scalar loss: in its place stands each row's gradient ``[R, P]`` of its own loss."""
-    stacked = over_rows(function, stackable)
+    stacked = vmap_rows(function, stackable)
 
     def differentiated(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
         with torch.enable_grad():
@@ -159,18 +159,26 @@ def gradient_over_rows(function: PerWorker, stackable: bool = True) -> Stacked:
     return differentiated
 
 
-def _eager(function: PerWorker, weights: Tensor, stackable: bool, differentiate: bool, after: PerWorker | None) -> Stacked:
-    stacked = gradient_over_rows(function, stackable) if differentiate else over_rows(function, stackable)
+def _make_eager(
+    function: PerWorkerFunction,
+    weights: Tensor,
+    stackable: bool,
+    differentiate: bool,
+    output_transform: PerWorkerFunction | None,
+) -> VectorizedFunction:
+    stacked = vmap_rows_with_gradient(function, stackable) if differentiate else vmap_rows(function, stackable)
 
     def call(*inputs: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():  # but for what the gradient itself turns on again
             outputs = stacked(weights, *inputs)
-            return outputs if after is None else after(*outputs)
+            return outputs if output_transform is None else output_transform(*outputs)
 
     return call
 
 
-def _agree(other: Compiled, eager: Compiled, weights: Tensor, examples: Sequence[Tensor], exactly: bool) -> bool:
+def outputs_match(
+    candidate: TensorFunction, reference: TensorFunction, weights: Tensor, examples: Sequence[Tensor], exact: bool
+) -> bool:
     """Whether both give the same values, to the bit or to rounding, for other inputs and weights than those that were taped."""
     generator = torch.Generator().manual_seed(0)
     kept = weights.clone()
@@ -179,20 +187,22 @@ def _agree(other: Compiled, eager: Compiled, weights: Tensor, examples: Sequence
     for example in examples:
         noise = torch.rand(example.shape, generator=generator).to(example.device)
         kind = example.dtype
-        others.append(noise < 0.5 if kind is torch.bool else noise.to(kind) if kind.is_floating_point else _rolled(example))
+        others.append(
+            noise < 0.5 if kind is torch.bool else noise.to(kind) if kind.is_floating_point else _roll_integers(example)
+        )
     try:
         with torch.no_grad():
             # What a function writes into must come out alike, too.
             mine, theirs = ([one.clone() for one in others] for _ in range(2))
-            pairs = list(zip([*other(*mine), *mine], [*eager(*theirs), *theirs], strict=True))
-            if exactly:
+            pairs = list(zip([*candidate(*mine), *mine], [*reference(*theirs), *theirs], strict=True))
+            if exact:
                 return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
-            return all(_close(a, b) for a, b in pairs)
+            return all(_allclose(a, b) for a, b in pairs)
     finally:
         weights.copy_(kept)
 
 
-def _close(ours: Tensor, theirs: Tensor) -> bool:
+def _allclose(ours: Tensor, theirs: Tensor) -> bool:
     """Equal to rounding, measured against the largest number, as sums over many pictures are; of whole numbers, which may be
     choices, nearly all."""
     if not ours.dtype.is_floating_point:
@@ -201,27 +211,27 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
     return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=1e-4, atol=1e-4 * max(scale, 1e-6))
 
 
-def _rolled(example: Tensor) -> Tensor:
+def _roll_integers(example: Tensor) -> Tensor:
     """The whole numbers of somebody else; each column keeps its own, since they may be indices into things of other sizes."""
     return example.roll(1) if example.dim() < 3 else example.flatten(0, 1).roll(1, 0).view_as(example)
 
 
-class _Replay(nn.Module):
+class ReplayModule(nn.Module):
     """Plays a program for other inputs. Its constants are buffers of this module, not literals, so that no executor may compute
     with their values in advance."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, op_graph: OpGraph) -> None:
         super().__init__()
-        self._program = program
-        self._constants: dict[Place, str] = {}
-        for place, tensor in program.constants.items():
+        self._op_graph = op_graph
+        self._constants: dict[TensorKey, str] = {}
+        for place, tensor in op_graph.constants.items():
             self._constants[place] = f"constant_{len(self._constants)}"
             self.register_buffer(self._constants[place], tensor, persistent=False)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         known = {place: getattr(self, name) for place, name in self._constants.items()}
-        known.update(zip(self._program.inputs, inputs, strict=True))
-        for operation in self._program.operations:
-            args, kwargs = operation.given(known)
-            operation.learn(known, operation.func(*args, **kwargs))
-        return tuple(known[output] for output in self._program.outputs)
+        known.update(zip(self._op_graph.inputs, inputs, strict=True))
+        for operation in self._op_graph.operations:
+            args, kwargs = operation.resolve_inputs(known)
+            operation.store_output(known, operation.func(*args, **kwargs))
+        return tuple(known[output] for output in self._op_graph.outputs)

@@ -19,16 +19,16 @@ from omegaconf.errors import OmegaConfBaseException
 from a3c_exp.config import schema
 from a3c_exp.system.errors import ConfigError
 
-_INSTALLED = Path(__file__).parents[1] / "conf"
-CONFIG_DIR = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "conf"
+_INSTALLED_CONFIG_DIR = Path(__file__).parents[1] / "conf"
+CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(__file__).parents[2] / "conf"
 """The config groups: inside the package once installed, beside it in a checkout."""
 
 
-_OF_ABLATIONS = {"arm": "workers_12", "control": "fair"}
+_ABLATION_EXAMPLES = {"arm": "workers_12", "control": "fair"}
 
 
 @dataclass(frozen=True)
-class Job:
+class ComposedJob:
     """One run that a command line asks for.
 
     Attributes:
@@ -50,68 +50,74 @@ class Job:
         return f"{name}_ablation" if name else self.env
 
 
-def jobs(overrides: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> list[Job]:
+def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence[str] = ()) -> list[ComposedJob]:
     """Every run that these overrides mean, each composed and its values checked.
 
     Args:
         overrides: as typed, sweeps included.
         multirun: whether ``-m`` was given.
-        search: further config folders (``--config-dir``).
+        config_dirs: further config folders (``--config-dir``).
 
     Raises:
         ConfigError: any of them cannot be run; nothing has been started or made.
     """
-    parsed = parse(overrides)
+    parsed = parse_overrides(overrides)
     sweeps = [override for override in parsed if override.is_sweep_override()]
     if sweeps and not multirun:
         raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
     found = []
-    with _composer():
+    with _hydra_initialized():
         plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
-        whole = _whole(plain, search)
-        parsed = [*_own_sweep(whole, parsed, multirun), *parsed]
-        for choice in itertools.product(*(_values(override) for override in parsed)):
-            found.append(_job(choice, whole if whole is not None and choice == plain else _composed(choice, search), search))
-    _refuse_twins(found)
+        whole = _compose_without_sweeps(plain, config_dirs)
+        parsed = [*_sweep_from_config(whole, parsed, multirun), *parsed]
+        for choice in itertools.product(*(_sweep_values(override) for override in parsed)):
+            found.append(
+                _checked_job(
+                    choice,
+                    whole if whole is not None and choice == plain else _compose_with_hydra(choice, config_dirs),
+                    config_dirs,
+                )
+            )
+    _reject_duplicates(found)
     return found
 
 
-def hydras_own(overrides: Sequence[str], search: Sequence[str] = ()) -> DictConfig | None:
+def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> DictConfig | None:
     """What these overrides without sweeps choose for Hydra itself, sweeper and launcher among it; ``None`` if they do not
-    compose, and ``jobs`` knows why."""
-    with _composer():
+    compose, and ``compose_jobs`` knows why."""
+    with _hydra_initialized():
         try:
-            hydra: DictConfig = _composed(tuple(overrides), search).hydra
+            hydra: DictConfig = _compose_with_hydra(tuple(overrides), config_dirs).hydra
         except ConfigError:
             return None
     return hydra
 
 
-def _whole(plain: tuple[str, ...], search: Sequence[str]) -> DictConfig | None:
+def _compose_without_sweeps(overrides: tuple[str, ...], config_dirs: Sequence[str]) -> DictConfig | None:
     """The configuration without what was typed to be swept, as far as it may bring a sweep with it; else ``None``."""
-    if not search and not any(text.startswith(("+", "hydra.")) for text in plain):
+    if not config_dirs and not any(text.startswith(("+", "hydra.")) for text in overrides):
         return None  # nothing else can, and composing takes its time
     try:
-        return _composed(plain, search)
+        return _compose_with_hydra(overrides, config_dirs)
     except ConfigError:
         return None  # each run's own composition says what is wrong, or that its sweep mends it
 
 
-def _own_sweep(whole: DictConfig | None, typed: Sequence[Override], multirun: bool) -> list[Override]:
+def _sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[Override], multirun: bool) -> list[Override]:
     """What the configuration itself asks to be swept (``hydra.sweeper.params``, as an ablation does) and nobody typed.
 
     Raises:
         ConfigError: there is something to sweep, and the command is for one run.
     """
-    sweeper = whole.hydra.sweeper if whole is not None else {}
+    sweeper = composed.hydra.sweeper if composed is not None else {}
     if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
         return []  # another sweeper knows itself what it does with its parameters
-    keys = {override.get_key_element() for override in typed}
+    keys = {override.get_key_element() for override in parsed_overrides}
     params = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
-    found: list[Override] = parse([f"{key}={value}" for key, value in params.items()])
+    found: list[Override] = parse_overrides([f"{key}={value}" for key, value in params.items()])
     if found and not multirun:
-        ablations = [override.input_line for override in typed if override.key_or_group == "ablation"]
-        each = " ".join(_values(override)[0] for override in found)
+        ablations = [override.input_line for override in parsed_overrides if override.key_or_group == "ablation"]
+        each = " ".join(_sweep_values(override)[0] for override in found)
         raise ConfigError(
             f"{ablations[0] if ablations else 'this configuration'} is a sweep over {' and '.join(params)}. "
             f"Add -m at the end of the command, or choose: {each}"
@@ -119,16 +125,16 @@ def _own_sweep(whole: DictConfig | None, typed: Sequence[Override], multirun: bo
     return found
 
 
-def _composed(overrides: tuple[str, ...], search: Sequence[str]) -> DictConfig:
+def _compose_with_hydra(overrides: tuple[str, ...], config_dirs: Sequence[str]) -> DictConfig:
     """The configuration with Hydra's own part in it."""
-    searched = _searching(search)
+    searched = _searchpath_overrides(config_dirs)
     try:
         return compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error, overrides, searched)) from None
+        raise ConfigError(explain_error(error, overrides, searched)) from None
 
 
-def _job(overrides: tuple[str, ...], with_hydra: DictConfig, search: Sequence[str]) -> Job:
+def _checked_job(overrides: tuple[str, ...], with_hydra: DictConfig, config_dirs: Sequence[str]) -> ComposedJob:
     env = str(with_hydra.hydra.runtime.choices.env)
     OmegaConf.set_struct(with_hydra, False)
     hydra = with_hydra.pop("hydra")
@@ -136,20 +142,20 @@ def _job(overrides: tuple[str, ...], with_hydra: DictConfig, search: Sequence[st
     try:
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
-        raise ConfigError(explain(error, overrides, _searching(search))) from None
-    return Job(overrides, with_hydra, env, hydra)
+        raise ConfigError(explain_error(error, overrides, _searchpath_overrides(config_dirs))) from None
+    return ComposedJob(overrides, with_hydra, env, hydra)
 
 
-def _searching(folders: Sequence[str]) -> list[str]:
+def _searchpath_overrides(config_dirs: Sequence[str]) -> list[str]:
     """The override by which Hydra looks into further config folders, whatever characters their names hold."""
-    for folder in folders:
+    for folder in config_dirs:
         if not Path(folder).is_dir():
             raise ConfigError(f"--config-dir {folder}: there is no such folder. It holds env/, model/, ... as conf/ does")
-    quoted = ["'file://" + str(Path(folder).absolute()).replace("'", "\\'") + "'" for folder in folders]
+    quoted = ["'file://" + str(Path(folder).absolute()).replace("'", "\\'") + "'" for folder in config_dirs]
     return [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
 
 
-def _values(override: Override) -> list[str]:
+def _sweep_values(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [override.input_line or ""]
     key = override.get_key_element()
@@ -158,16 +164,16 @@ def _values(override: Override) -> list[str]:
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-def _refuse_twins(found: Iterable[Job]) -> None:
+def _reject_duplicates(jobs: Iterable[ComposedJob]) -> None:
     seen: set[tuple[str, ...]] = set()
-    for job in found:
+    for job in jobs:
         same = tuple(sorted(job.overrides))
         if same in seen:
             raise ConfigError(f"this sweep asks for the same run twice: {' '.join(job.overrides)}. Give each value once")
         seen.add(same)
 
 
-def parse(overrides: Sequence[str]) -> list[Override]:
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Overrides as Hydra reads them.
 
     Raises:
@@ -179,11 +185,11 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise ConfigError(explain(error, overrides)) from None
+        raise ConfigError(explain_error(error, overrides)) from None
 
 
 @contextmanager
-def _composer() -> Any:
+def _hydra_initialized() -> Any:
     whole = GlobalHydra.instance()
     running = whole.hydra  # where a sweep composes while it runs
     whole.clear()
@@ -194,26 +200,26 @@ def _composer() -> Any:
         whole.hydra = running
 
 
-def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] = ()) -> str:
+def explain_error(error: Exception, overrides: Sequence[str], searchpath_overrides: Sequence[str] = ()) -> str:
     """What a person should do about one of Hydra's or OmegaConf's errors, in a line or two.
 
     Args:
         overrides: as typed.
-        searched: the override that adds further config folders, so that their keys can be named too.
+        searchpath_overrides: the override that adds further config folders, so that their keys can be named too.
     """
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
         inside = re.search(r"not in '\w+'\n\s*full_key: (\S+)", str(error.__cause__))  # key={wrong: 1}
-        return _unknown_key(inside.group(1) if inside else match.group(1), overrides, searched)
+        return _unknown_key(inside.group(1) if inside else match.group(1), overrides, searchpath_overrides)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, option = match.groups()
         options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
-        guess = schema.nearest(option, options)
+        guess = schema.closest_match(option, options)
         plus = "+" if any(text.startswith(f"+{group}=") for text in overrides) else ""
         hint = f"Did you mean {plus}{group}={guess}? " if guess else ""
         return f"{plus}{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
     if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
-        return _unknown_key(match.group(1), overrides, searched)
+        return _unknown_key(match.group(1), overrides, searchpath_overrides)
     cause = error.__cause__ if error.__cause__ is not None else error
     if match := re.search(r"full_key: (\S+)", str(cause)):
         return _wrong_type(match.group(1), str(cause).splitlines()[0], overrides)
@@ -223,34 +229,34 @@ def explain(error: Exception, overrides: Sequence[str], searched: Sequence[str] 
     return f"{first}" + (f": {str(cause).splitlines()[0]}" if cause is not error and str(cause) else "")
 
 
-def _unknown_key(key: str, overrides: Sequence[str], searched: Sequence[str]) -> str:
-    if key in _OF_ABLATIONS:
-        return f"{key} chooses within an ablation. Try +ablation=worker_count {key}={_OF_ABLATIONS[key]}"
-    if key in _groups():
+def _unknown_key(key: str, overrides: Sequence[str], searchpath_overrides: Sequence[str]) -> str:
+    if key in _ABLATION_EXAMPLES:
+        return f"{key} chooses within an ablation. Try +ablation=worker_count {key}={_ABLATION_EXAMPLES[key]}"
+    if key in _config_groups():
         options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
         typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")
-        option = schema.nearest(typed, options) or options[0]
+        option = schema.closest_match(typed, options) or options[0]
         return f"{key} is laid over a preset, so it takes a plus: +{key}={option}. There are {', '.join(options)}"
-    groups = [text for text in overrides if "." not in text.partition("=")[0] and text.partition("=")[0] in _groups()]
+    groups = [text for text in overrides if "." not in text.partition("=")[0] and text.partition("=")[0] in _config_groups()]
     try:
-        known = schema.keys(compose("config", overrides=[*groups, *searched]))
+        known = schema.keys(compose("config", overrides=[*groups, *searchpath_overrides]))
     except (HydraException, OmegaConfBaseException):
         known = list(schema.Config.__dataclass_fields__)
     parent = key.rpartition(".")[0]
     siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == parent]
-    guess = schema.nearest(key, known)
-    if guess is None and (close := schema.nearest(key.rpartition(".")[2], siblings)):
+    guess = schema.closest_match(key, known)
+    if guess is None and (close := schema.closest_match(key.rpartition(".")[2], siblings)):
         guess = f"{parent}.{close}" if parent else close
     hint = f"Did you mean {guess}?" if guess else "python -m a3c_exp --help lists them all"
     return f"there is no key {key}. {hint}"
 
 
-def _keys_below(key: str) -> list[str]:
+def _child_keys(key: str) -> list[str]:
     known = schema.keys(compose("config"))
     return [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == key]
 
 
-def _groups() -> list[str]:
+def _config_groups() -> list[str]:
     return [folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()]
 
 
@@ -272,7 +278,7 @@ def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:
     elif match := re.search(r"expected one of \[([^\]]+)\]", reason):
         allowed = f"one of {match.group(1)}"
     elif "is not a subclass of" in reason:
-        return f"{subject}, but it holds keys of its own: {', '.join(_keys_below(key))}. Try {key}.<name>=..."
+        return f"{subject}, but it holds keys of its own: {', '.join(_child_keys(key))}. Try {key}.<name>=..."
     elif "not Optional" in reason or "NoneType" in reason or "None" in reason:
         allowed = "never null"
     else:

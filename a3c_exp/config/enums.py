@@ -33,7 +33,7 @@ class Truncation(StrEnum):
     ignore = "ignore"
 
 
-class SpreadKind(StrEnum):
+class HyperparameterRangeKind(StrEnum):
     """How workers' own values are spread: not at all, drawn between two bounds, or listed and dealt out in turn."""
 
     none = "none"
@@ -42,7 +42,7 @@ class SpreadKind(StrEnum):
     values = "values"
 
 
-class Anneal(StrEnum):
+class LRSchedule(StrEnum):
     """What becomes of the learning rate over the budget."""
 
     none = "none"

@@ -10,11 +10,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from a3c_exp.config.schema import nearest
+from a3c_exp.config.schema import closest_match
 from a3c_exp.system.errors import ConfigError
 
 
-def blueprint(node: DictConfig, path: str, given: Iterable[str] = ()) -> partial[Any]:
+def checked_partial(node: DictConfig, path: str, caller_arguments: Iterable[str] = ()) -> partial[Any]:
     """The class that ``node._target_`` names with the node's values bound: ``functools.partial(cls, **values)``.
 
     Nested nodes with a ``_target_`` of their own are built. Constructors take values, never the config.
@@ -22,17 +22,17 @@ def blueprint(node: DictConfig, path: str, given: Iterable[str] = ()) -> partial
     Args:
         node: a group's node.
         path: where it stands, for messages: ``model`` or ``model.head``.
-        given: arguments that the caller will add and that may therefore not stand in the config.
+        caller_arguments: arguments that the caller will add and that may therefore not stand in the config.
 
     Raises:
         ConfigError: no such class, a key that its constructor does not take, a missing one, or a value of a wrong type.
     """
     content = OmegaConf.to_container(node, resolve=True)
     assert isinstance(content, dict)
-    return _blueprint({str(key): value for key, value in content.items()}, path, given)
+    return _checked_partial({str(key): value for key, value in content.items()}, path, caller_arguments)
 
 
-def _blueprint(content: Mapping[str, Any], path: str, given: Iterable[str]) -> partial[Any]:
+def _checked_partial(content: Mapping[str, Any], path: str, caller_arguments: Iterable[str]) -> partial[Any]:
     target = content.get("_target_")
     if not isinstance(target, str):
         raise ConfigError(f"{path} names no class: its YAML needs a line such as `_target_: my_package.my_module.MyClass`")
@@ -44,14 +44,14 @@ def _blueprint(content: Mapping[str, Any], path: str, given: Iterable[str]) -> p
     for key, value in content.items():
         if key == "_target_":
             continue
-        if not open_ended and (key not in parameters or key in given):
-            names = [name for name in parameters if name not in given]
-            guess = nearest(key, names)
+        if not open_ended and (key not in parameters or key in caller_arguments):
+            names = [name for name in parameters if name not in caller_arguments]
+            guess = closest_match(key, names)
             hint = f"Did you mean {path}.{guess}? " if guess else ""
             raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {hint}It takes {', '.join(names) or 'none'}")
-        values[key] = _value(value, f"{path}.{key}", hints.get(key, Any))
+        values[key] = _checked_value(value, f"{path}.{key}", hints.get(key, Any))
     for name, parameter in parameters.items():
-        missing = parameter.default is parameter.empty and name not in values and name not in given
+        missing = parameter.default is parameter.empty and name not in values and name not in caller_arguments
         if missing and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ConfigError(f"{path}.{name} has no value, but {cls.__name__} needs one. Try {path}.{name}=...")
     return partial(cls, **values)
@@ -73,19 +73,19 @@ def _locate(target: str, path: str) -> type:
     return found
 
 
-def _value(value: Any, path: str, hint: Any) -> Any:
+def _checked_value(value: Any, path: str, hint: Any) -> Any:
     if isinstance(value, dict) and "_target_" in value:
-        return _blueprint(value, path, ())()
-    if not _fits(value, hint):
-        raise ConfigError(f"{path} is {value!r}, but it is {_describe(hint)}")
+        return _checked_partial(value, path, ())()
+    if not _matches_type(value, hint):
+        raise ConfigError(f"{path} is {value!r}, but it is {_describe_type(hint)}")
     return float(value) if hint is float and isinstance(value, int) else value
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _matches_type(value: Any, hint: Any) -> bool:
     """Whether a plain value suits a constructor's type hint; hints that are no plain types suit everything."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, one) for one in arguments)
+        return any(_matches_type(value, one) for one in arguments)
     if hint is type(None):
         return value is None
     if origin is typing.Literal:
@@ -102,23 +102,23 @@ def _fits(value: Any, hint: Any) -> bool:
         fixed = Ellipsis not in arguments
         if not isinstance(value, list | tuple) or (fixed and len(value) != len(arguments)):
             return False
-        return all(_fits(v, a) for v, a in zip(value, arguments if fixed else [arguments[0]] * len(value), strict=True))
+        return all(_matches_type(v, a) for v, a in zip(value, arguments if fixed else [arguments[0]] * len(value), strict=True))
     if origin in (list, Sequence):
-        return isinstance(value, list | tuple) and all(_fits(one, arguments[0]) for one in value)
+        return isinstance(value, list | tuple) and all(_matches_type(one, arguments[0]) for one in value)
     if origin in (dict, Mapping):
         return isinstance(value, dict)
     return True
 
 
-def _describe(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe(one) for one in arguments)
+        return " or ".join(_describe_type(one) for one in arguments)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin is tuple and Ellipsis not in arguments:
-        return f"a list of {len(arguments)}: " + ", ".join(_describe(one) for one in arguments)
+        return f"a list of {len(arguments)}: " + ", ".join(_describe_type(one) for one in arguments)
     if origin in (list, Sequence, tuple):
-        return f"a list, each {_describe(arguments[0])}"
+        return f"a list, each {_describe_type(arguments[0])}"
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", type(None): "null"}
     return names.get(hint, getattr(hint, "__name__", str(hint)))

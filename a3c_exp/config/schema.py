@@ -12,12 +12,12 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from a3c_exp.config.enums import Anneal, Device, Reduction, SpreadKind, Truncation, ValueLoss
+from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
 from a3c_exp.system.errors import ConfigError
 
 
 @dataclass
-class Reductions:
+class ReductionsConfig:
     """Each loss term's own reduction."""
 
     policy: Reduction = Reduction.mean
@@ -26,21 +26,21 @@ class Reductions:
 
 
 @dataclass
-class SpreadConfig:
+class HyperparameterRangeConfig:
     """A distribution over workers."""
 
-    kind: SpreadKind = SpreadKind.none
+    kind: HyperparameterRangeKind = HyperparameterRangeKind.none
     low: float | None = None
     high: float | None = None
     values: list[float] = field(default_factory=list)
 
 
 @dataclass
-class PerWorker:
+class PerWorkerConfig:
     """What each worker draws its own of."""
 
-    beta: SpreadConfig = field(default_factory=SpreadConfig)
-    lr: SpreadConfig = field(default_factory=SpreadConfig)
+    beta: HyperparameterRangeConfig = field(default_factory=HyperparameterRangeConfig)
+    lr: HyperparameterRangeConfig = field(default_factory=HyperparameterRangeConfig)
 
 
 @dataclass
@@ -113,13 +113,13 @@ class Config:
     value_coef: float = 0.5
     value_loss: ValueLoss = ValueLoss.mse
     reduction: Reduction = Reduction.mean
-    reductions: Reductions = field(default_factory=Reductions)
+    reductions: ReductionsConfig = field(default_factory=ReductionsConfig)
     max_grad_norm: float | None = None
     reward_shift: float = 0.0
     reward_scale: float = 1.0
     reward_clip: float | None = None
-    anneal: Anneal = Anneal.none
-    per_worker: PerWorker = field(default_factory=PerWorker)
+    lr_schedule: LRSchedule = LRSchedule.none
+    per_worker: PerWorkerConfig = field(default_factory=PerWorkerConfig)
     seed: int = 0
     num_seeds: int = 1
     device: Device = Device.cpu
@@ -155,7 +155,7 @@ def _problems(config: DictConfig) -> Iterator[str]:
     known = list(Config.__dataclass_fields__)
     for key in config:
         if key not in known:
-            guess = nearest(str(key), known)
+            guess = closest_match(str(key), known)
             yield f"there is no key {key!s}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(known)}")
 
     def at_least(key: str, least: int, example: int) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _problems(config: DictConfig) -> Iterator[str]:
         yield "nothing ends this run: max_episodes, max_env_steps and max_updates are all null. Try max_env_steps=1000000"
 
 
-def nearest(word: str, choices: list[str]) -> str | None:
+def closest_match(word: str, choices: list[str]) -> str | None:
     """The choice that ``word`` was most likely meant to be, or ``None``."""
     lowered = {choice.lower(): choice for choice in choices}
     found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)

@@ -8,7 +8,7 @@ from gymnasium import Space
 from numpy.typing import NDArray
 
 
-class Environments(Protocol):
+class EnvBatch(Protocol):
     """K independent environments in one process. They keep no time limit of their own: the rollout counts steps.
 
     A class that has all there is to know of its environments in one array may offer it as ``state [K, ...]``, overwritten in
@@ -38,13 +38,13 @@ class Environments(Protocol):
     def reset(self, index: int, seed: int) -> None:
         """Begin a new episode in one environment; ``observation[index]`` is its first."""
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        """One step of every environment that is ``live [K]``; the others are left alone.
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
+        """One step of every environment that is ``active [K]``; the others are left alone.
 
         Args:
             action: ``[K, ...]`` as the policy sampled it, int64 or float32; that of a Tuple or Dict is one vector, in the order
                 of ``core.spaces.leaves``. Clipped here to the action space's bounds, and nowhere else.
-            live: ``[K]`` which environments step.
+            active: ``[K]`` which environments step.
 
         Returns:
             Whether any live environment terminated or was truncated by itself.
@@ -56,7 +56,7 @@ class Environments(Protocol):
     def close(self) -> None: ...
 
 
-class Watchable(Protocol):
+class RenderMetadata(Protocol):
     """What environments may offer, each part or none, to whoever watches the first of them; nothing else asks for it.
 
     Attributes:
@@ -69,5 +69,5 @@ class Watchable(Protocol):
     frames_per_second: float
     on_frame: Callable[[], None] | None
 
-    def facts(self) -> Mapping[str, float]:
+    def info(self) -> Mapping[str, float]:
         """What the task itself knows and a picture should say, such as its speed."""

@@ -12,7 +12,7 @@ ACTION_NAMES: Mapping[str, Sequence[str]] = {
 }
 """Of the choices of a Discrete action space, or of the numbers of a Box."""
 
-SPEED_IN_STATE: Mapping[str, int] = {
+SPEED_STATE_INDEX: Mapping[str, int] = {
     "CartPole-v1": 1,
     "MountainCar-v0": 1,
     "MountainCarContinuous-v0": 1,

@@ -6,31 +6,31 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.errors import ConfigError
 
 if TYPE_CHECKING:
-    from a3c_exp.envs.tensor.base import TensorEnvironment
-    from a3c_exp.envs.tensor.batch import TensorEnvironments
+    from a3c_exp.envs.tensor.base import TensorEnv
+    from a3c_exp.envs.tensor.batch import TensorEnvBatch
 
 
-class ClassicEnvironments:
+class ClassicControlEnvs:
     """K copies of one task, stepped one after another by gymnasium or all at once in tensors.
 
-    Both give the same observations, rewards and flags for the same seeds and actions; ``tensor`` is many times faster.
+    Both give the same observations, rewards and flags for the same seeds and actions; ``tensor_env`` is many times faster.
 
     Args:
         id: a registered gymnasium id; Pendulum-v1 or CartPole-v1 for ``backend="tensor"``.
         num_envs: K.
-        backend: ``gymnasium`` or ``tensor``.
-        kwargs, wrappers: as ``GymnasiumEnvironments`` takes them; for gymnasium's code only.
+        backend: ``gymnasium`` or ``tensor_env``.
+        kwargs, wrappers: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Attributes:
-        tensor: the task as pure functions of tensors; ``None`` with ``backend="gymnasium"``.
+        tensor_env: the task as pure functions of tensors; ``None`` with ``backend="gymnasium"``.
 
     Raises:
-        ConfigError: no such task in tensors, wrappers or arguments for one, or whatever ``GymnasiumEnvironments`` refuses.
+        ConfigError: no such task in tensors, wrappers or arguments for one, or whatever ``GymnasiumEnvs`` refuses.
     """
 
     def __init__(
@@ -42,11 +42,9 @@ class ClassicEnvironments:
         wrappers: Sequence[Mapping[str, Any] | str] = (),
         render_mode: str | None = None,
     ) -> None:
-        self.tensor: TensorEnvironment | None = None
+        self.tensor_env: TensorEnv | None = None
         if backend == "gymnasium":
-            self._envs: GymnasiumEnvironments | TensorEnvironments = GymnasiumEnvironments(
-                id, num_envs, kwargs, wrappers, render_mode
-            )
+            self._envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(id, num_envs, kwargs, wrappers, render_mode)
         else:
             for key, value in (("kwargs", kwargs), ("wrappers", wrappers)):
                 if value:
@@ -54,8 +52,8 @@ class ClassicEnvironments:
                         f"env.{key} is {value}, which is for gymnasium's own code and not for env.backend={backend}. "
                         f"Try env.backend=gymnasium"
                     )
-            self._envs = _in_tensors(id, num_envs, render_mode)
-            self.tensor = self._envs.tensor
+            self._envs = _make_tensor_envs(id, num_envs, render_mode)
+            self.tensor_env = self._envs.tensor_env
         envs = self._envs
         self.num_envs = num_envs
         self.observation_space = envs.observation_space
@@ -71,17 +69,17 @@ class ClassicEnvironments:
     def reset(self, index: int, seed: int) -> None:
         self._envs.reset(index, seed)
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        return self._step(action, live)
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
+        return self._step(action, active)
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
         return self._envs.render()
 
     @property
-    def state(self) -> NDArray[np.float64] | None:
+    def env_state(self) -> NDArray[np.float64] | None:
         """``[K, state_size]`` of the tasks in tensors, overwritten in place; gymnasium's do not say."""
-        return None if self.tensor is None else self._envs.state  # type: ignore[union-attr]
+        return None if self.tensor_env is None else self._envs.env_state  # type: ignore[union-attr]
 
     @property
     def action_names(self) -> Sequence[str] | None:
@@ -91,24 +89,24 @@ class ClassicEnvironments:
     def frames_per_second(self) -> float:
         return self._envs.frames_per_second
 
-    def facts(self) -> dict[str, float]:
+    def info(self) -> dict[str, float]:
         """What the task says of the first environment, such as its speed."""
-        return self._envs.facts()
+        return self._envs.info()
 
     def close(self) -> None:
         self._envs.close()
 
 
-def _in_tensors(id: str, num_envs: int, render_mode: str | None) -> "TensorEnvironments":
+def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "TensorEnvBatch":
     # Here, since torch takes seconds to load and processes of a pool that step gymnasium's code need none of it.
-    from a3c_exp.envs.tensor.batch import TensorEnvironments
+    from a3c_exp.envs.tensor.batch import TensorEnvBatch
     from a3c_exp.envs.tensor.cartpole import CartPole
     from a3c_exp.envs.tensor.pendulum import Pendulum
 
-    tasks: dict[str, type[TensorEnvironment]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
+    tasks: dict[str, type[TensorEnv]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
     if id not in tasks:
         raise ConfigError(
             f"env.id={id} is not written in tensors, only {' and '.join(tasks)} are. Try env.backend=gymnasium, or write it "
             "yourself: docs/tensor-environments.md"
         )
-    return TensorEnvironments(tasks[id](), num_envs, render_mode)
+    return TensorEnvBatch(tasks[id](), num_envs, render_mode)

@@ -11,14 +11,14 @@ from gymnasium import Space
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from a3c_exp.envs.classic import ACTION_NAMES, SPEED_IN_STATE
-from a3c_exp.envs.wrappers import told, wrapping
+from a3c_exp.envs.classic import ACTION_NAMES, SPEED_STATE_INDEX
+from a3c_exp.envs.wrappers import compose_wrappers, describe_error
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
-from a3c_exp.spaces.flatten import unsupported
+from a3c_exp.spaces.flatten import describe_unsupported
 from a3c_exp.system.errors import ConfigError
 
 
-class GymnasiumEnvironments:
+class GymnasiumEnvs:
     """K copies of one registered gymnasium environment, stepped in a plain loop.
 
     The task's own time limit is taken off (the rollout keeps the one that the run asks for) and so are the wrappers that only
@@ -50,7 +50,7 @@ class GymnasiumEnvironments:
         spec = _spec(id)
         self.num_envs = num_envs
         self._id = id
-        wrap = wrapping(wrappers)
+        wrap = compose_wrappers(wrappers)
         bare = copy(spec)
         bare.max_episode_steps = None
         bare.order_enforce = False
@@ -63,13 +63,13 @@ class GymnasiumEnvironments:
             for _ in range(num_envs):
                 self.envs.append(wrap(_make(id, bare, arguments)))
             for does, space in (("observes", self.envs[0].observation_space), ("acts in", self.envs[0].action_space)):
-                strange = unsupported(space)
+                strange = describe_unsupported(space)
                 if strange is not None:
                     raise ConfigError(
                         f"env.id={id} {does} {strange}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
                         "Tuple or Dict of these; a wrapper (env.wrappers) can turn other spaces into one of them"
                     )
-            self.default_max_episode_steps = spec.max_episode_steps or _listed_limit(self.envs[0])
+            self.default_max_episode_steps = spec.max_episode_steps or _wrapper_time_limit(self.envs[0])
             self.action_space = self.envs[0].action_space
             seen, self._encode = observation_encoder(self.envs[0].observation_space)
             self.observation_space: Space[Any] = seen
@@ -89,10 +89,10 @@ class GymnasiumEnvironments:
         else:
             self._encode(observed, self.observation[index])
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         envs, actions, encode, seen = self.envs, self._decode(action), self._encode, self.observation
         any_end = False
-        for k in live.nonzero()[0].tolist():
+        for k in active.nonzero()[0].tolist():
             observed, self.reward[k], terminated, truncated, _ = envs[k].step(actions[k])
             if encode is None:
                 seen[k] = observed
@@ -124,9 +124,9 @@ class GymnasiumEnvironments:
     def frames_per_second(self) -> float:
         return float(self.envs[0].metadata.get("render_fps", 30))
 
-    def facts(self) -> dict[str, float]:
+    def info(self) -> dict[str, float]:
         """The first environment's speed, if it is one of the tasks whose state is known."""
-        place = SPEED_IN_STATE.get(self._id.rpartition(":")[2])
+        place = SPEED_STATE_INDEX.get(self._id.rpartition(":")[2])
         state: Any = getattr(self.envs[0].unwrapped, "state", None)
         return {} if place is None or state is None else {"speed": abs(float(np.asarray(state)[place]))}
 
@@ -142,22 +142,22 @@ def _spec(id: str) -> EnvSpec:
             importlib.import_module(module)
         except Exception as error:  # whatever importing somebody's module raises
             raise ConfigError(
-                f"env.id={id} is not a registered gymnasium task: importing {module or 'nothing'} failed: {told(error)}"
+                f"env.id={id} is not a registered gymnasium task: importing {module or 'nothing'} failed: {describe_error(error)}"
             ) from error
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
-        raise ConfigError(f"env.id={id} is not a registered gymnasium task: {told(error)}") from error
+        raise ConfigError(f"env.id={id} is not a registered gymnasium task: {describe_error(error)}") from error
 
 
 def _make(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
         return gymnasium.make(spec, **arguments)
     except Exception as error:  # whatever a third party's constructor raises is the person's to mend
-        raise ConfigError(f"env.id={id} could not be made: {told(error)}") from error
+        raise ConfigError(f"env.id={id} could not be made: {describe_error(error)}") from error
 
 
-def _listed_limit(env: gymnasium.Env[Any, Any]) -> int | None:
+def _wrapper_time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
     """The time limit of a TimeLimit among the wrappers, for a task that declares none itself."""
     while isinstance(env, gymnasium.Wrapper):
         if isinstance(env, gymnasium.wrappers.TimeLimit):

@@ -9,10 +9,10 @@ import gymnasium
 
 from a3c_exp.system.errors import ConfigError
 
-Wrap = Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]
+WrapFunction = Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]
 
 
-def wrapping(wrappers: Sequence[Mapping[str, Any] | str]) -> Wrap:
+def compose_wrappers(wrappers: Sequence[Mapping[str, Any] | str]) -> WrapFunction:
     """One function that puts all wrappers around an environment, the first one innermost.
 
     Args:
@@ -22,7 +22,7 @@ def wrapping(wrappers: Sequence[Mapping[str, Any] | str]) -> Wrap:
         ConfigError: here for a name that cannot be imported or an argument that the wrapper does not take, and from the
             function for whatever a wrapper itself objects to. The function closes an environment that it could not wrap.
     """
-    layers = [_layer(entry, f"env.wrappers[{place}]") for place, entry in enumerate(wrappers)]
+    layers = [_make_wrapper(entry, f"env.wrappers[{place}]") for place, entry in enumerate(wrappers)]
 
     def wrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
         for layer in layers:
@@ -36,7 +36,7 @@ def wrapping(wrappers: Sequence[Mapping[str, Any] | str]) -> Wrap:
     return wrap
 
 
-def _layer(entry: Mapping[str, Any] | str, path: str) -> Wrap:
+def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
     arguments = {"_target_": entry} if isinstance(entry, str) else {str(key): value for key, value in entry.items()}
     target = arguments.pop("_target_", None)
     if not isinstance(target, str):
@@ -56,7 +56,7 @@ def _layer(entry: Mapping[str, Any] | str, path: str) -> Wrap:
         try:
             wrapped = cls(env, **arguments)
         except Exception as error:  # whatever a third party's wrapper raises is the person's to mend
-            raise ConfigError(f"{path}: {target} cannot wrap this task: {told(error)}") from error
+            raise ConfigError(f"{path}: {target} cannot wrap this task: {describe_error(error)}") from error
         if not isinstance(wrapped, gymnasium.Env):
             raise ConfigError(f"{path}: {target} made a {type(wrapped).__name__}, and not an environment")
         return wrapped
@@ -70,13 +70,13 @@ def _locate(target: str, path: str) -> Callable[..., Any]:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever importing somebody's module raises
         hint = f". Try gymnasium.wrappers.{target}" if not module and target in gymnasium.wrappers.__all__ else ""
-        raise ConfigError(f"{path}: {target} cannot be imported: {told(error)}{hint}") from error
+        raise ConfigError(f"{path}: {target} cannot be imported: {describe_error(error)}{hint}") from error
     if not callable(found):
         raise ConfigError(f"{path}: {target} is a {type(found).__name__}, and not a wrapper")
     wrapper: Callable[..., Any] = found
     return wrapper
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Somebody else's error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

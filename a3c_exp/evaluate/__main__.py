@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from a3c_exp.system.errors import A3CError, ConfigError, RunDirectoryError
-from a3c_exp.system.gc_settings import uncollected
+from a3c_exp.system.gc_settings import gc_frozen
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from a3c_exp.runs.log_records import Evaluation
+    from a3c_exp.runs.log_records import EvaluationRecord
     from a3c_exp.training.pretrained import Pretrained
-    from a3c_exp.visualize.render_episode import Shown
+    from a3c_exp.visualize.render_episode import RenderedEpisode
 
 _EXAMPLES = """examples:
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum
@@ -27,7 +27,7 @@ _EXAMPLES = """examples:
       a folder of several seeds (num_seeds=10): each in turn, then their mean; --video shows the first
   python -m a3c_exp.evaluate outputs/2026-11-21/15-20-10_cartpole/seed=3
 """
-_BETWEEN_PICTURES = 50
+_SCREENSHOT_INTERVAL = 50
 _MIN_SEEDS = 3
 """Fewer say nothing about the spread between seeds; the report counts alike."""
 
@@ -68,19 +68,19 @@ def _parser() -> argparse.ArgumentParser:
         "--saliency",
         action="store_true",
         help="with --video: beside the picture what the network sees and where it looks; alone: pictures of that, every "
-        f"{_BETWEEN_PICTURES} steps of the first episode",
+        f"{_SCREENSHOT_INTERVAL} steps of the first episode",
     )
     parser.add_argument("--render", action="store_true", help="show the first episode in a window")
     return parser
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _Candidate:
     """Weights to be judged.
 
     Attributes:
         directory: the run directory they come from.
-        pictures: where videos and pictures of them go.
+        output_directory: where videos and pictures of them go.
         seed: that the run trained with.
         checkpoint: the file.
         weights: ``[P]``.
@@ -88,7 +88,7 @@ class _Subject:
     """
 
     directory: Path
-    pictures: Path
+    output_directory: Path
     seed: int
     checkpoint: Path
     weights: "Tensor"
@@ -116,27 +116,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             f"Try --checkpoint last, or name that seed: {seeds[0]}"
         )
 
-    with uncollected():
+    with gc_frozen():
         import torch
 
-        from a3c_exp.evaluate.evaluator import BATCH, EvaluationSpec, Evaluator
-        from a3c_exp.training.build import assemble
-    from a3c_exp.visualize.render_episode import photograph, show
+        from a3c_exp.evaluate.evaluator import MAX_PARALLEL_EPISODES, Evaluator, EvaluatorConfig
+        from a3c_exp.training.build import build_run
+    from a3c_exp.visualize.render_episode import render_episode, save_frames
 
     torch.set_num_threads(1)
-    spec = EvaluationSpec(
+    spec = EvaluatorConfig(
         arguments.episodes,
         not arguments.stochastic,
         arguments.max_episode_steps or configs[0].evaluation.max_episode_steps,
     )
     # Seeds differ in nothing else, so the first one's task serves all. All checkpoints before the first episode: one that is
     # missing should be known at once.
-    task = assemble(configs[0]).task
+    task = build_run(configs[0]).setup
     subjects = (
-        [_given_away(arguments.run, given)]
+        [_load_pretrained_weights(arguments.run, given)]
         if given is not None
         else [
-            _subject(directory, config.seed, arguments.checkpoint)
+            _load_run_weights(directory, config.seed, arguments.checkpoint)
             for directory, config in zip(seeds or [arguments.run], configs, strict=True)
         ]
     )
@@ -144,13 +144,13 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     shown: list[tuple[str, str]] = []
     if arguments.video or arguments.render:
         # Before the numbers: a missing display or encoder should be known at once.
-        shown = _shown_rows(
-            show(
+        shown = _rendered_episode_rows(
+            render_episode(
                 task,
                 first.weights,
                 spec,
                 arguments.seed,
-                first.pictures / "videos",
+                first.output_directory / "videos",
                 arguments.video,
                 arguments.render,
                 arguments.plain,
@@ -158,10 +158,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             )
         )
     elif arguments.saliency:
-        folder = first.pictures / "screenshots"
-        taken = photograph(task, first.weights, spec, arguments.seed, folder, _BETWEEN_PICTURES)
-        shown = [("pictures", f"{len(taken)} in {taken[0].parent}, one every {_BETWEEN_PICTURES} steps")]
-    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, BATCH))
+        folder = first.output_directory / "screenshots"
+        taken = save_frames(task, first.weights, spec, arguments.seed, folder, _SCREENSHOT_INTERVAL)
+        shown = [("pictures", f"{len(taken)} in {taken[0].parent}, one every {_SCREENSHOT_INTERVAL} steps")]
+    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, MAX_PARALLEL_EPISODES))
     try:
         model, layout = task.model(envs)
         for subject in subjects:
@@ -205,21 +205,31 @@ def _seed_directories(run: Path) -> list[Path]:
     return directories
 
 
-def _subject(directory: Path, seed: int, which: str) -> _Subject:
+def _load_run_weights(directory: Path, seed: int, checkpoint_name: str) -> _Candidate:
     from a3c_exp.training.checkpoint import find, read
 
-    path = find(directory / "checkpoints", which)
+    path = find(directory / "checkpoints", checkpoint_name)
     content = read(path)
-    return _Subject(directory, directory, seed, path, content["weights"], content["env_steps"], content["updates"])
+    return _Candidate(directory, directory, seed, path, content["weights"], content["env_steps"], content["updates"])
 
 
-def _given_away(folder: Path, given: "Pretrained") -> _Subject:
+def _load_pretrained_weights(folder: Path, pretrained: "Pretrained") -> _Candidate:
     # What was given away is not written to uninvited: it may be part of somebody's checkout.
     pictures = Path("outputs") / "pretrained" / folder.resolve().name
-    return _Subject(folder, pictures, given.config.seed, folder / "weights.pt", given.weights, given.env_step, given.update)
+    return _Candidate(
+        folder,
+        pictures,
+        pretrained.config.seed,
+        folder / "weights.pt",
+        pretrained.weights,
+        pretrained.env_step,
+        pretrained.update,
+    )
 
 
-def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", shown: Sequence[tuple[str, str]]) -> None:
+def _print(
+    arguments: argparse.Namespace, path: Path, evaluation: "EvaluationRecord", extra_rows: Sequence[tuple[str, str]]
+) -> None:
     kind = "sampled actions" if arguments.stochastic else "deterministic actions"
     several = evaluation.episodes > 1
     interval = (
@@ -234,17 +244,21 @@ def _print(arguments: argparse.Namespace, path: Path, evaluation: "Evaluation", 
         ("median", f"{evaluation.median:.1f}"),
         ("range", f"{evaluation.min:.1f} to {evaluation.max:.1f}"),
     ]
-    _print_rows([*rows, *shown])
+    _print_rows([*rows, *extra_rows])
 
 
-def _print_seed(subject: _Subject, evaluation: "Evaluation") -> None:
+def _print_seed(candidate: _Candidate, evaluation: "EvaluationRecord") -> None:
     """One line as soon as it is known: many seeds take a while."""
     interval = f"[{evaluation.ci_low:.1f}, {evaluation.ci_high:.1f}]"
-    where = f"{subject.directory.name}/checkpoints/{subject.checkpoint.name} (after {evaluation.env_step:,} environment steps)"
-    print(f"{f'seed {subject.seed}':<14} {evaluation.mean:>9.1f} {interval:<22} {where}", flush=True)
+    where = (
+        f"{candidate.directory.name}/checkpoints/{candidate.checkpoint.name} (after {evaluation.env_step:,} environment steps)"
+    )
+    print(f"{f'seed {candidate.seed}':<14} {evaluation.mean:>9.1f} {interval:<22} {where}", flush=True)
 
 
-def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluation"], shown: Sequence[tuple[str, str]]) -> None:
+def _print_seeds(
+    arguments: argparse.Namespace, evaluations: Sequence["EvaluationRecord"], extra_rows: Sequence[tuple[str, str]]
+) -> None:
     from a3c_exp.loggers.seed_average import mean_evaluation
 
     whole = mean_evaluation(evaluations, best=False)
@@ -259,14 +273,14 @@ def _print_seeds(arguments: argparse.Namespace, evaluations: Sequence["Evaluatio
         ("median seed", f"{whole.median:.1f}"),
         ("seeds' range", f"{min(means):.1f} to {max(means):.1f}"),
     ]
-    _print_rows([*rows, *shown])
+    _print_rows([*rows, *extra_rows])
 
 
-def _shown_rows(shown: "Shown") -> list[tuple[str, str]]:
-    rows = [("shown", f"one episode of {shown.length} steps, return {shown.return_:.1f}")]
-    if shown.path is None:
+def _rendered_episode_rows(rendered: "RenderedEpisode") -> list[tuple[str, str]]:
+    rows = [("shown", f"one episode of {rendered.length} steps, return {rendered.return_:.1f}")]
+    if rendered.path is None:
         return rows
-    return [*rows, ("video", str(shown.path)), ("", f"{shown.frames_per_second:g} frames a second")]
+    return [*rows, ("video", str(rendered.path)), ("", f"{rendered.frames_per_second:g} frames a second")]
 
 
 def _print_rows(rows: Sequence[tuple[str, str]]) -> None:

@@ -17,10 +17,10 @@ then
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of the command; returns its exit code: 0, or 2 when what was asked cannot be done."""
-    from a3c_exp.runs.record import remember_command
+    from a3c_exp.runs.record import record_command_line
 
     typed = sys.argv[1:] if argv is None else argv
-    remember_command(["python -m a3c_exp.export", *typed])
+    record_command_line(["python -m a3c_exp.export", *typed])
     arguments = _parser().parse_args(argv)
     try:
         _export(arguments)
@@ -53,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from a3c_exp.runs.record import command, load, now, own_commit
+    from a3c_exp.runs.record import command, git_commit, load, now
     from a3c_exp.training import pretrained
     from a3c_exp.training.checkpoint import find, read
     from a3c_exp.training.resume import saved_config
 
-    pretrained.refuse_existing(arguments.out)
+    pretrained.reject_existing(arguments.out)
     config = saved_config(arguments.run)
     record = load(arguments.run)
     if config.num_seeds > 1:
@@ -69,9 +69,9 @@ def _export(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--seed {arguments.seed} is the seed that the run trained with. Try another number")
     path = find(arguments.run / "checkpoints", arguments.checkpoint)
     content = read(path)
-    kept = pretrained.as_kept(content["weights"], arguments.half)
+    kept = pretrained.to_stored_precision(content["weights"], arguments.half)
 
-    evaluation = _judged(arguments, config, kept.float(), content)
+    evaluation = _evaluate(arguments, config, kept.float(), content)
     own = content.get("evaluation", {})
     provenance: dict[str, Any] = {
         "format": 1,
@@ -81,8 +81,8 @@ def _export(arguments: argparse.Namespace) -> None:
         "updates": content["updates"],
         "precision": str(kept.dtype).removeprefix("torch."),
         "weights": kept.numel(),
-        "largest_rounding": pretrained.weights_error(content["weights"], kept),
-        "evaluation": {**_figures(evaluation), "seed": arguments.seed, "of": "the weights as kept here"},
+        "largest_rounding": pretrained.max_rounding_error(content["weights"], kept),
+        "evaluation": {**_evaluation_summary(evaluation), "seed": arguments.seed, "of": "the weights as kept here"},
         "own_evaluation": {key: own[key] for key in ("mean", "std", "episodes", "env_step") if key in own} or None,
         "trained": {
             "command": record["command"],
@@ -94,7 +94,7 @@ def _export(arguments: argparse.Namespace) -> None:
             "versions": record["versions"],
             "machine": record["machine"],
         },
-        "exported": {"command": command(), "date": now(), "git": own_commit()},
+        "exported": {"command": command(), "date": now(), "git": git_commit()},
     }
     pretrained.save(arguments.out, config, kept, content["env_steps"], content["updates"], provenance)
     size = sum(file.stat().st_size for file in arguments.out.iterdir())
@@ -110,17 +110,17 @@ def _export(arguments: argparse.Namespace) -> None:
         print(f"{name:<14} {value}")
 
 
-def _judged(arguments: argparse.Namespace, config: Any, weights: Any, content: Any) -> Any:
+def _evaluate(arguments: argparse.Namespace, config: Any, weights: Any, content: Any) -> Any:
     import torch
 
-    from a3c_exp.evaluate.evaluator import BATCH, EvaluationSpec, Evaluator
+    from a3c_exp.evaluate.evaluator import MAX_PARALLEL_EPISODES, Evaluator, EvaluatorConfig
     from a3c_exp.system.errors import RunDirectoryError
-    from a3c_exp.training.build import assemble
+    from a3c_exp.training.build import build_run
 
     torch.set_num_threads(1)
-    spec = EvaluationSpec(arguments.episodes, True, config.evaluation.max_episode_steps)
-    task = assemble(config).task
-    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, BATCH))
+    spec = EvaluatorConfig(arguments.episodes, True, config.evaluation.max_episode_steps)
+    task = build_run(config).setup
+    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, MAX_PARALLEL_EPISODES))
     try:
         model, layout = task.model(envs)
         if weights.numel() != layout.size:
@@ -131,7 +131,7 @@ def _judged(arguments: argparse.Namespace, config: Any, weights: Any, content: A
         envs.close()
 
 
-def _figures(evaluation: Any) -> dict[str, Any]:
+def _evaluation_summary(evaluation: Any) -> dict[str, Any]:
     keys = ("episodes", "deterministic", "mean", "std", "median", "ci_low", "ci_high", "min", "max", "mean_length")
     return {key: getattr(evaluation, key) for key in keys}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from a3c_exp.config.budget import Budget
-from a3c_exp.runs.log_records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RunInfo:
     group: str | None
     job_type: str
     tags: tuple[str, ...]
-    config: Json
+    config: JsonObject
     budget: Budget
     resumed: bool = False
     start_env_step: int = 0
@@ -47,11 +47,11 @@ class Logger(Protocol):
 
     def start(self, run: RunInfo) -> None: ...
 
-    def episode(self, episode: Episode) -> None: ...
+    def episode(self, episode: EpisodeRecord) -> None: ...
 
-    def metrics(self, metrics: Metrics) -> None: ...
+    def metrics(self, metrics: MetricsRecord) -> None: ...
 
-    def evaluation(self, evaluation: Evaluation) -> None: ...
+    def evaluation(self, evaluation: EvaluationRecord) -> None: ...
 
     def message(self, text: str) -> None:
         """Something a person should read: a dead worker, a fallback, an interruption."""
@@ -59,26 +59,26 @@ class Logger(Protocol):
     def video(self, path: Path, env_step: int) -> None:
         """A video that was made at ``env_step``."""
 
-    def picture(self, path: Path, env_step: int) -> None:
+    def screenshot(self, path: Path, env_step: int) -> None:
         """A screenshot that was taken at ``env_step``."""
 
-    def finish(self, status: Status, summary: Json) -> None:
+    def finish(self, status: Status, summary: JsonObject) -> None:
         """The run is over for whatever reason; nothing is logged after this."""
 
 
-class QuietLogger:
+class NullLogger:
     """Takes everything and keeps nothing: ``logger=none``, and the base of loggers that care for a few events only."""
 
     def start(self, run: RunInfo) -> None:
         pass
 
-    def episode(self, episode: Episode) -> None:
+    def episode(self, episode: EpisodeRecord) -> None:
         pass
 
-    def metrics(self, metrics: Metrics) -> None:
+    def metrics(self, metrics: MetricsRecord) -> None:
         pass
 
-    def evaluation(self, evaluation: Evaluation) -> None:
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
         pass
 
     def message(self, text: str) -> None:
@@ -87,8 +87,8 @@ class QuietLogger:
     def video(self, path: Path, env_step: int) -> None:
         pass
 
-    def picture(self, path: Path, env_step: int) -> None:
+    def screenshot(self, path: Path, env_step: int) -> None:
         pass
 
-    def finish(self, status: Status, summary: Json) -> None:
+    def finish(self, status: Status, summary: JsonObject) -> None:
         pass

@@ -8,20 +8,30 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from a3c_exp.loggers.base import QuietLogger, RunInfo
-from a3c_exp.loggers.progress import Progress, done, entropy, evaluations, figure, percent, plain_line, summary_rows, times
-from a3c_exp.runs.log_records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.loggers.base import NullLogger, RunInfo
+from a3c_exp.loggers.progress import (
+    RunProgress,
+    format_counts,
+    format_entropy,
+    format_evaluations,
+    format_number,
+    format_percent,
+    format_times,
+    progress_line,
+    summary_rows,
+)
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
     from rich.live import Live
     from rich.table import Table
 
-DRAWN_PER_SECOND = 2  # each drawing costs some milliseconds of the process that also trains
-WIDEST = 100
+REFRESH_PER_SECOND = 2  # each drawing costs some milliseconds of the process that also trains
+MAX_WIDTH = 100
 
 
-class ConsoleLogger(QuietLogger):
+class ConsoleLogger(NullLogger):
     """Shows progress, speed and the figures that tell whether training works.
 
     On a terminal, with ``rich`` installed, that is one panel that stays at the bottom while messages scroll by above
@@ -35,33 +45,33 @@ class ConsoleLogger(QuietLogger):
 
     def __init__(self, interval: float = 10.0, stream: TextIO | None = None) -> None:
         self._interval = interval
-        self._given_stream = stream
-        self._progress: Progress | None = None
+        self._stream_override = stream
+        self._progress: RunProgress | None = None
         self._live: Live | None = None
-        self._next_line = 0.0
+        self._next_line_time = 0.0
 
     def start(self, run: RunInfo) -> None:
-        self._progress = Progress(run)
-        self._next_line = 0.0
+        self._progress = RunProgress(run)
+        self._next_line_time = 0.0
         if run.resumed:
             self._write(f"{run.name} goes on from episode {run.start_episode:,}, {run.start_env_step:,} steps")
         progress = self._progress
-        self._live = live(lambda: RunView(progress), self._stream)
+        self._live = start_live_view(lambda: RunView(progress), self._stream)
         if self._live:
             # An exception that reaches nobody who calls finish() would else leave a terminal without a cursor.
             atexit.register(self._close)
 
-    def episode(self, episode: Episode) -> None:
+    def episode(self, episode: EpisodeRecord) -> None:
         if self._progress:
             self._progress.episode(episode)
             self._write_line_if_due(self._progress)
 
-    def metrics(self, metrics: Metrics) -> None:
+    def metrics(self, metrics: MetricsRecord) -> None:
         if self._progress:
             self._progress.metrics(metrics)
             self._write_line_if_due(self._progress)
 
-    def evaluation(self, evaluation: Evaluation) -> None:
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
         if self._progress:
             self._progress.evaluation(evaluation)
             self._write_line_if_due(self._progress)
@@ -73,7 +83,7 @@ class ConsoleLogger(QuietLogger):
         else:
             self._write(text)
 
-    def finish(self, status: Status, summary: Json) -> None:
+    def finish(self, status: Status, summary: JsonObject) -> None:
         """Close the view and say how it went: the last word, also when an exception passes by."""
         was_live = self._close()
         progress, self._progress = self._progress, None
@@ -89,13 +99,13 @@ class ConsoleLogger(QuietLogger):
 
     @property
     def _stream(self) -> TextIO:
-        return self._given_stream or sys.stderr
+        return self._stream_override or sys.stderr
 
-    def _write_line_if_due(self, progress: Progress) -> None:
+    def _write_line_if_due(self, progress: RunProgress) -> None:
         now = time.monotonic()
-        if self._live is None and now >= self._next_line:
-            self._next_line = now + self._interval
-            self._write(plain_line(progress))
+        if self._live is None and now >= self._next_line_time:
+            self._next_line_time = now + self._interval
+            self._write(progress_line(progress))
 
     def _write(self, text: str) -> None:
         # A reader that went away (a closed pipe or terminal) is no reason to stop: the run directory has it all.
@@ -111,11 +121,11 @@ class ConsoleLogger(QuietLogger):
         return live
 
 
-def live(view: "Callable[[], RenderableType]", stream: TextIO) -> "Live | None":
+def start_live_view(make_view: "Callable[[], RenderableType]", stream: TextIO) -> "Live | None":
     """A started live view, or ``None`` where there is no terminal, or none that can move its cursor, or no rich.
 
     Args:
-        view: makes what is drawn anew at each refresh; called once, and only where there will be a view.
+        make_view: makes what is drawn anew at each refresh; called once, and only where there will be a view.
         stream: where to draw.
     """
     if not stream.isatty():
@@ -129,9 +139,9 @@ def live(view: "Callable[[], RenderableType]", stream: TextIO) -> "Live | None":
     if not console.is_terminal or console.is_dumb_terminal:
         return None
     started = Live(
-        view(),
+        make_view(),
         console=console,
-        refresh_per_second=DRAWN_PER_SECOND,
+        refresh_per_second=REFRESH_PER_SECOND,
         transient=True,
         # rich would move what is printed to stdout over to stderr, even if stdout is piped into something.
         redirect_stdout=sys.stdout.isatty(),
@@ -151,7 +161,7 @@ class RunView:
     HEIGHT = 9
     """Lines that it takes."""
 
-    def __init__(self, progress: Progress, title: str | None = None) -> None:
+    def __init__(self, progress: RunProgress, title: str | None = None) -> None:
         self._progress = progress
         self._title = title
 
@@ -160,12 +170,12 @@ class RunView:
         from rich.text import Text
 
         run = self._progress.run
-        width = min(options.max_width, WIDEST)
+        width = min(options.max_width, MAX_WIDTH)
         title = Text(self._title or run.name, style="bold")
         if run.group and self._title is None:
             title = Text.assemble((f"{run.group} / ", "dim"), title)
-        if self._progress.seeds > 1:
-            title = Text.assemble((f"mean of {self._progress.seeds} seeds · ", "dim"), title)
+        if self._progress.num_seeds > 1:
+            title = Text.assemble((f"mean of {self._progress.num_seeds} seeds · ", "dim"), title)
         title.truncate(max(width - 6, 1), overflow="ellipsis")
         yield Panel(self._content(width - 4), title=title, title_align="left", border_style="dim", width=width)
 
@@ -179,21 +189,21 @@ class RunView:
         head.add_column(ratio=1)
         head.add_column(justify="right", no_wrap=True)
         if progress.fraction is not None:
-            head.add_row(ProgressBar(total=1.0, completed=progress.fraction), percent(progress.fraction))
+            head.add_row(ProgressBar(total=1.0, completed=progress.fraction), format_percent(progress.fraction))
         counts = Table.grid(expand=True)
         counts.add_column(no_wrap=True, overflow="ellipsis")
         counts.add_column(justify="right", no_wrap=True, style="dim")
-        counts.add_row(" · ".join(done(progress)), times(progress))
-        return Group(head, counts, "", _figures(self._results(), width), _figures(self._diagnostics(), width))
+        counts.add_row(" · ".join(format_counts(progress)), format_times(progress))
+        return Group(head, counts, "", _metrics_table(self._results(), width), _metrics_table(self._diagnostics(), width))
 
     def _results(self) -> list[tuple[str, str]]:
         progress, metrics = self._progress, self._progress.last_metrics
         average, speed = progress.moving_average, progress.steps_per_second
         return [
-            ("moving average", "-" if average is None else figure(average)),
-            ("steps/s in all" if progress.seeds > 1 else "steps/s", "-" if speed is None else f"{speed:,.0f}"),
-            ("return", "-" if metrics is None or metrics.recent_return is None else figure(metrics.recent_return)),
-            ("evaluation", evaluations(progress)),
+            ("moving average", "-" if average is None else format_number(average)),
+            ("steps/s in all" if progress.num_seeds > 1 else "steps/s", "-" if speed is None else f"{speed:,.0f}"),
+            ("return", "-" if metrics is None or metrics.recent_return is None else format_number(metrics.recent_return)),
+            ("evaluation", format_evaluations(progress)),
             ("lag (max)", f"{metrics.policy_lag_mean:.1f} ({metrics.policy_lag_max})" if metrics else "-"),
         ]
 
@@ -205,12 +215,12 @@ class RunView:
             ("max probability", metrics.max_probability),
             ("explained variance", metrics.explained_variance),
             ("gradient norm", metrics.grad_norm),
-            ("clipped to", _if_other(metrics.grad_norm_clipped, metrics.grad_norm)),
+            ("clipped to", _unless_close(metrics.grad_norm_clipped, metrics.grad_norm)),
         ]
-        return [entropy(metrics), *((name, figure(value)) for name, value in known if value is not None)]
+        return [format_entropy(metrics), *((name, format_number(value)) for name, value in known if value is not None)]
 
 
-def _figures(columns: Sequence[tuple[str, str]], width: int) -> "Table":
+def _metrics_table(columns: Sequence[tuple[str, str]], width: int) -> "Table":
     """Names over values, the most telling first; those that find no room stay away."""
     from rich.table import Table
 
@@ -227,9 +237,9 @@ def _figures(columns: Sequence[tuple[str, str]], width: int) -> "Table":
     return table
 
 
-def _if_other(value: float | None, than: float) -> float | None:
+def _unless_close(value: float | None, reference: float) -> float | None:
     """``value``, unless it says the same."""
-    return None if value is None or math.isclose(value, than, rel_tol=1e-3) else value
+    return None if value is None or math.isclose(value, reference, rel_tol=1e-3) else value
 
 
 def _summary_table(name: str, rows: list[tuple[str, str]], status: Status) -> "Table":

@@ -5,26 +5,26 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from a3c_exp.loggers.base import Logger, QuietLogger, RunInfo
-from a3c_exp.loggers.console import DRAWN_PER_SECOND, ConsoleLogger
-from a3c_exp.runs.log_records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.loggers.base import Logger, NullLogger, RunInfo
+from a3c_exp.loggers.console import REFRESH_PER_SECOND, ConsoleLogger
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 
 Send = Callable[..., None]
-_relay: Send | None = None
+_forwarding_send: Send | None = None
 
 
-def relay_to(send: Send) -> None:
+def forward_to(send: Send) -> None:
     """From now on this process's runs are shown elsewhere: ``send`` is given a ``Logger`` method's name and its arguments."""
-    global _relay
-    _relay = send
+    global _forwarding_send
+    _forwarding_send = send
 
 
-def console() -> Logger:
-    """What shows a run to a person: on this process's standard error, or through ``relay_to``."""
-    return ConsoleLogger() if _relay is None else Relay(_relay)
+def make_console_logger() -> Logger:
+    """What shows a run to a person: on this process's standard error, or through ``forward_to``."""
+    return ConsoleLogger() if _forwarding_send is None else ForwardingLogger(_forwarding_send)
 
 
-class Relay(QuietLogger):
+class ForwardingLogger(NullLogger):
     """Hands on what a console shows, no more often than a console draws.
 
     Episodes end by the thousand in a second, and only the newest is ever seen: between two drawings of it, and of the
@@ -35,44 +35,44 @@ class Relay(QuietLogger):
         interval: seconds between two drawings.
     """
 
-    def __init__(self, send: Send, interval: float = 1 / DRAWN_PER_SECOND) -> None:
+    def __init__(self, send: Send, interval: float = 1 / REFRESH_PER_SECOND) -> None:
         self._send = send
         self._interval = interval
-        self._due = 0.0
-        self._newest: dict[str, Any] = {}
+        self._next_send_time = 0.0
+        self._latest: dict[str, Any] = {}
 
     def start(self, run: RunInfo) -> None:
-        self._say("start", run)
+        self._forward("start", run)
 
-    def episode(self, episode: Episode) -> None:
-        self._newest["episode"] = episode
-        self._pass_if_due()
+    def episode(self, episode: EpisodeRecord) -> None:
+        self._latest["episode"] = episode
+        self._flush_if_due()
 
-    def metrics(self, metrics: Metrics) -> None:
-        self._newest["metrics"] = metrics
-        self._pass_if_due()
+    def metrics(self, metrics: MetricsRecord) -> None:
+        self._latest["metrics"] = metrics
+        self._flush_if_due()
 
-    def evaluation(self, evaluation: Evaluation) -> None:
-        self._pass()
-        self._say("evaluation", evaluation)
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
+        self._flush()
+        self._forward("evaluation", evaluation)
 
     def message(self, text: str) -> None:
-        self._say("message", text)
+        self._forward("message", text)
 
-    def finish(self, status: Status, summary: Json) -> None:
-        self._pass()
-        self._say("finish", status, dict(summary))
+    def finish(self, status: Status, summary: JsonObject) -> None:
+        self._flush()
+        self._forward("finish", status, dict(summary))
 
-    def _pass_if_due(self) -> None:
-        if time.monotonic() >= self._due:
-            self._pass()
+    def _flush_if_due(self) -> None:
+        if time.monotonic() >= self._next_send_time:
+            self._flush()
 
-    def _pass(self) -> None:
-        self._due = time.monotonic() + self._interval
-        newest, self._newest = self._newest, {}
+    def _flush(self) -> None:
+        self._next_send_time = time.monotonic() + self._interval
+        newest, self._latest = self._latest, {}
         for method, value in newest.items():
-            self._say(method, value)
+            self._forward(method, value)
 
-    def _say(self, method: str, *arguments: Any) -> None:
+    def _forward(self, method: str, *arguments: Any) -> None:
         with suppress(OSError):  # whoever showed us is gone; the run directory has it all
             self._send(method, *arguments)

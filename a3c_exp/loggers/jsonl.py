@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.loggers.base import QuietLogger, RunInfo
-from a3c_exp.runs.log_records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.loggers.base import NullLogger, RunInfo
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.system.errors import RunDirectoryError
 
 EPISODES = "episodes.jsonl"
@@ -22,7 +22,7 @@ EVALUATIONS = "evaluations.jsonl"
 MESSAGES = "messages.log"
 
 
-class JsonlLogger(QuietLogger):
+class JsonlLogger(NullLogger):
     """Appends to ``episodes.jsonl``, ``metrics.jsonl``, ``evaluations.jsonl`` and ``messages.log``.
 
     A line is handed to the system whole and at once, with nothing kept back in this process: whoever kills it loses at
@@ -31,41 +31,41 @@ class JsonlLogger(QuietLogger):
     """
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Lines] = {}
+        self._writers: dict[str, _LineWriter] = {}
 
     def start(self, run: RunInfo) -> None:
         run.directory.mkdir(parents=True, exist_ok=True)
         for name in (EPISODES, METRICS, EVALUATIONS):
-            if _ends_in_the_middle_of_a_line(run.directory / name):  # it would swallow the first line of this session
-                _cut(run.directory / name, keep=lambda _: True)
+            if _has_partial_last_line(run.directory / name):  # it would swallow the first line of this session
+                _discard_lines(run.directory / name, keep=lambda _: True)
         for name in (EPISODES, METRICS, EVALUATIONS, MESSAGES):
-            self._lines[name] = _Lines(run.directory / name)
+            self._writers[name] = _LineWriter(run.directory / name)
 
-    def episode(self, episode: Episode) -> None:
-        self._lines[EPISODES].append(line_of(episode.json()))
+    def episode(self, episode: EpisodeRecord) -> None:
+        self._writers[EPISODES].append(json_line(episode.to_dict()))
 
-    def metrics(self, metrics: Metrics) -> None:
-        self._lines[METRICS].append(line_of(metrics.json()))
+    def metrics(self, metrics: MetricsRecord) -> None:
+        self._writers[METRICS].append(json_line(metrics.to_dict()))
 
-    def evaluation(self, evaluation: Evaluation) -> None:
-        self._lines[EVALUATIONS].append(line_of(evaluation.json()))
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
+        self._writers[EVALUATIONS].append(json_line(evaluation.to_dict()))
 
     def message(self, text: str) -> None:
-        if MESSAGES not in self._lines:
+        if MESSAGES not in self._writers:
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = f"{stamp} {text.rstrip()}".replace("\n", "\n    ") + "\n"
         with suppress(RunDirectoryError):  # it may be about the full disk itself, and still reaches the console
-            self._lines[MESSAGES].append(line.encode("utf-8", "replace"))
+            self._writers[MESSAGES].append(line.encode("utf-8", "replace"))
 
-    def finish(self, status: Status, summary: Json) -> None:
-        for lines in self._lines.values():
+    def finish(self, status: Status, summary: JsonObject) -> None:
+        for lines in self._writers.values():
             lines.close()
-        self._lines = {}
+        self._writers = {}
 
 
 @dataclass(frozen=True)
-class Cut:
+class DiscardedLines:
     """How many lines a resume took out of each file."""
 
     episodes: int
@@ -73,30 +73,30 @@ class Cut:
     evaluations: int
 
 
-def cut_after(directory: Path, *, episodes: int, env_step: int) -> Cut:
+def truncate_after(directory: Path, *, episodes: int, env_step: int) -> DiscardedLines:
     """Move what was written after a checkpoint out of the way of the session that resumes from it.
 
     Lines beyond the checkpoint's ``episodes`` or ``env_step``, and lines that a kill left half written, go to
     ``<name>.discarded.jsonl`` beside the file. When it was interrupted, however far it had come, call it again: then
     each line is in exactly one of the two files.
     """
-    return Cut(
-        episodes=_cut(directory / EPISODES, keep=lambda line: _number(line, "episode") <= episodes),
-        metrics=_cut(directory / METRICS, keep=lambda line: _number(line, "env_step") <= env_step),
-        evaluations=_cut(directory / EVALUATIONS, keep=lambda line: _number(line, "env_step") <= env_step),
+    return DiscardedLines(
+        episodes=_discard_lines(directory / EPISODES, keep=lambda line: _number_or_inf(line, "episode") <= episodes),
+        metrics=_discard_lines(directory / METRICS, keep=lambda line: _number_or_inf(line, "env_step") <= env_step),
+        evaluations=_discard_lines(directory / EVALUATIONS, keep=lambda line: _number_or_inf(line, "env_step") <= env_step),
     )
 
 
-def line_of(record: Json) -> bytes:
+def json_line(record: JsonObject) -> bytes:
     """One JSON object and a newline. JSON knows no NaN and no infinity: they become ``null``."""
     try:
-        text = json.dumps(record, allow_nan=False, default=_plain)
+        text = json.dumps(record, allow_nan=False, default=_to_builtin)
     except ValueError:  # rare, so the usual line pays nothing for it
-        text = json.dumps(_finite(record), allow_nan=False)
+        text = json.dumps(_nan_to_none(record), allow_nan=False)
     return text.encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def _to_builtin(value: Any) -> Any:
     """A numpy or torch scalar, an array or a path, as Python's own."""
     for convert in ("item", "tolist"):
         if hasattr(value, convert):
@@ -107,25 +107,25 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _finite(value: Any) -> Any:
+def _nan_to_none(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _nan_to_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_nan_to_none(item) for item in value]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
         return value
-    return _finite(_plain(value))
+    return _nan_to_none(_to_builtin(value))
 
 
-def evaluations_until(directory: Path, env_step: int) -> list[Evaluation]:
+def evaluations_until(directory: Path, env_step: int) -> list[EvaluationRecord]:
     """The evaluations that a run had made at ``env_step``, by its own log; lines that cannot be read are left out."""
     found = []
     with suppress(OSError), (directory / EVALUATIONS).open("rb") as file:
         for line in file:
             with suppress(ValueError, TypeError):
-                found.append(Evaluation(**json.loads(line)))
+                found.append(EvaluationRecord(**json.loads(line)))
     return [evaluation for evaluation in found if evaluation.env_step <= env_step]
 
 
@@ -158,7 +158,7 @@ def episodes_digest(directory: Path) -> str | None:
     return hasher.hexdigest()
 
 
-class _Lines:
+class _LineWriter:
     """A file that only ever grows by whole lines."""
 
     def __init__(self, path: Path) -> None:
@@ -183,12 +183,12 @@ class _Lines:
         os.close(self._file)
 
 
-def _number(line: Json, key: str) -> float:
+def _number_or_inf(line: JsonObject, key: str) -> float:
     value = line.get(key)
     return value if isinstance(value, int | float) else math.inf
 
 
-def _ends_in_the_middle_of_a_line(path: Path) -> bool:
+def _has_partial_last_line(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
@@ -197,7 +197,7 @@ def _ends_in_the_middle_of_a_line(path: Path) -> bool:
         return False
 
 
-def _cut(path: Path, keep: Callable[[Json], bool]) -> int:
+def _discard_lines(path: Path, keep: Callable[[JsonObject], bool]) -> int:
     """Keep the whole lines that ``keep`` says yes to; the rest goes to the discarded file. Returns how many went."""
     try:
         content = path.read_bytes()
@@ -207,17 +207,17 @@ def _cut(path: Path, keep: Callable[[Json], bool]) -> int:
     discarded: list[bytes] = []
     for line in content.split(b"\n"):
         if line:
-            (kept if _is_wanted(line, keep) else discarded).append(line + b"\n")
+            (kept if _should_keep(line, keep) else discarded).append(line + b"\n")
     remaining = b"".join(kept)
     if remaining == content:
         return 0
     if discarded:
-        _add(path.with_name(f"{path.stem}.discarded{path.suffix}"), b"".join(discarded))
-    _replace(path, remaining)
+        _append_once(path.with_name(f"{path.stem}.discarded{path.suffix}"), b"".join(discarded))
+    _write_atomically(path, remaining)
     return len(discarded)
 
 
-def _is_wanted(line: bytes, keep: Callable[[Json], bool]) -> bool:
+def _should_keep(line: bytes, keep: Callable[[JsonObject], bool]) -> bool:
     try:
         record = json.loads(line)
     except ValueError:  # half written, or not even text
@@ -225,14 +225,14 @@ def _is_wanted(line: bytes, keep: Callable[[Json], bool]) -> bool:
     return isinstance(record, dict) and keep(record)
 
 
-def _add(path: Path, lines: bytes) -> None:
+def _append_once(path: Path, lines: bytes) -> None:
     before = path.read_bytes() if path.exists() else b""
     # A cut that was killed between its two steps has put the lines here and not yet taken them from there.
     if not before.endswith(lines):
-        _replace(path, before + lines)
+        _write_atomically(path, before + lines)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _write_atomically(path: Path, content: bytes) -> None:
     """All of it or nothing of it, also after a power cut."""
     new = path.with_name(f"{path.name}.new")
     with new.open("wb") as file:

@@ -8,59 +8,59 @@ from typing import Any
 
 import numpy as np
 
-from a3c_exp.loggers.base import Logger, QuietLogger, RunInfo
-from a3c_exp.runs.log_records import Evaluation, Json, Metrics, Status
+from a3c_exp.loggers.base import Logger, NullLogger, RunInfo
+from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.stats.estimates import bootstrap_interval
 
-_SUMMED = ("steps_per_second", "updates_per_second")
-_LARGEST = ("grad_norm_max", "policy_lag_max", "wall_time")
+_SUMMED_METRICS = ("steps_per_second", "updates_per_second")
+_MAX_METRICS = ("grad_norm_max", "policy_lag_max", "wall_time")
 
 
-class SeedMean:
+class SeedAverageLogger:
     """Gathers what S seeds log and hands the mean on, as soon as every seed has said its part.
 
     Episodes are not handed on: those of different seeds make no curve.
 
     Args:
         loggers: who hears the mean.
-        seeds: S.
+        num_seeds: S.
     """
 
-    def __init__(self, loggers: Sequence[Logger], seeds: int) -> None:
+    def __init__(self, loggers: Sequence[Logger], num_seeds: int) -> None:
         self._loggers = loggers
-        self._metrics: list[deque[Metrics]] = [deque() for _ in range(seeds)]
-        self._evaluations: list[deque[Evaluation]] = [deque() for _ in range(seeds)]
+        self._metrics: list[deque[MetricsRecord]] = [deque() for _ in range(num_seeds)]
+        self._evaluations: list[deque[EvaluationRecord]] = [deque() for _ in range(num_seeds)]
         self._best: float | None = None
         self._last_message = ""
 
-    def channel(self, index: int) -> Logger:
+    def logger_for_seed(self, index: int) -> Logger:
         """Where one seed logs to."""
-        return _Channel(self, index)
+        return _SeedLogger(self, index)
 
     def start(self, run: RunInfo) -> None:
         for logger in self._loggers:
             logger.start(run)
 
-    def metrics(self, index: int, metrics: Metrics) -> None:
+    def metrics(self, index: int, metrics: MetricsRecord) -> None:
         self._metrics[index].append(metrics)
         if all(self._metrics):
-            self._pass_metrics([queue.popleft() for queue in self._metrics])
+            self._forward_metrics([queue.popleft() for queue in self._metrics])
 
-    def _pass_metrics(self, lines: Sequence[Metrics]) -> None:
+    def _forward_metrics(self, lines: Sequence[MetricsRecord]) -> None:
         merged = mean_metrics(lines)
         for logger in self._loggers:
             logger.metrics(merged)
 
-    def evaluation(self, index: int, evaluation: Evaluation) -> None:
+    def evaluation(self, index: int, evaluation: EvaluationRecord) -> None:
         self._evaluations[index].append(evaluation)
         if all(self._evaluations):
-            self._pass_evaluation([queue.popleft() for queue in self._evaluations])
+            self._forward_evaluation([queue.popleft() for queue in self._evaluations])
 
-    def _pass_evaluation(self, parts: Sequence[Evaluation]) -> None:
-        mean = float(np.mean([part.mean for part in parts]))
+    def _forward_evaluation(self, evaluations: Sequence[EvaluationRecord]) -> None:
+        mean = float(np.mean([part.mean for part in evaluations]))
         best = self._best is None or mean >= self._best
         self._best = mean if best else self._best
-        merged = mean_evaluation(parts, best)
+        merged = mean_evaluation(evaluations, best)
         for logger in self._loggers:
             logger.evaluation(merged)
 
@@ -75,86 +75,86 @@ class SeedMean:
         for logger in self._loggers:
             logger.video(path, env_step)
 
-    def picture(self, index: int, path: Path, env_step: int) -> None:
+    def screenshot(self, index: int, path: Path, env_step: int) -> None:
         """Of the first seed alone: there is no mean of pictures."""
         if index == 0:
             for logger in self._loggers:
-                logger.picture(path, env_step)
+                logger.screenshot(path, env_step)
 
-    def finish(self, status: Status, summary: Json) -> None:
+    def finish(self, status: Status, summary: JsonObject) -> None:
         """Hand on what only some seeds have said, and end."""
         while left := [queue.popleft() for queue in self._metrics if queue]:
-            self._pass_metrics(left)
+            self._forward_metrics(left)
         while rest := [queue.popleft() for queue in self._evaluations if queue]:
-            self._pass_evaluation(rest)
+            self._forward_evaluation(rest)
         for logger in reversed(self._loggers):
             logger.finish(status, summary)
 
 
-class _Channel(QuietLogger):
-    def __init__(self, mean: SeedMean, index: int) -> None:
-        self._mean = mean
+class _SeedLogger(NullLogger):
+    def __init__(self, average: SeedAverageLogger, index: int) -> None:
+        self._average = average
         self._index = index
 
-    def metrics(self, metrics: Metrics) -> None:
-        self._mean.metrics(self._index, metrics)
+    def metrics(self, metrics: MetricsRecord) -> None:
+        self._average.metrics(self._index, metrics)
 
-    def evaluation(self, evaluation: Evaluation) -> None:
-        self._mean.evaluation(self._index, evaluation)
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
+        self._average.evaluation(self._index, evaluation)
 
     def message(self, text: str) -> None:
-        self._mean.message(text)
+        self._average.message(text)
 
-    def picture(self, path: Path, env_step: int) -> None:
-        self._mean.picture(self._index, path, env_step)
+    def screenshot(self, path: Path, env_step: int) -> None:
+        self._average.screenshot(self._index, path, env_step)
 
 
-def mean_metrics(lines: Sequence[Metrics]) -> Metrics:
+def mean_metrics(lines: Sequence[MetricsRecord]) -> MetricsRecord:
     """One line for several seeds: means, but the speed of all together and the largest of what is a maximum."""
     merged: dict[str, Any] = {}
-    for field in fields(Metrics):
+    for field in fields(MetricsRecord):
         values = [value for line in lines if (value := getattr(line, field.name)) is not None]
         if not values:
             merged[field.name] = None
         elif isinstance(values[0], list):
             same = len({len(value) for value in values}) == 1
             merged[field.name] = np.mean(values, axis=0).tolist() if same else []
-        elif field.name in _SUMMED:
+        elif field.name in _SUMMED_METRICS:
             merged[field.name] = float(np.sum(values))
-        elif field.name in _LARGEST:
+        elif field.name in _MAX_METRICS:
             merged[field.name] = max(values)
         elif all(isinstance(value, int) for value in values):
             merged[field.name] = round(float(np.mean(values)))
         else:
             merged[field.name] = float(np.mean(values))
-    return Metrics(**merged)
+    return MetricsRecord(**merged)
 
 
-def mean_evaluation(parts: Sequence[Evaluation], best: bool) -> Evaluation:
+def mean_evaluation(evaluations: Sequence[EvaluationRecord], best: bool) -> EvaluationRecord:
     """One evaluation for several seeds: the mean of their means, with an interval that resamples seeds, not episodes."""
-    returns = [value for part in parts for value in part.returns]
-    means = np.array([part.mean for part in parts])
+    returns = [value for part in evaluations for value in part.returns]
+    means = np.array([part.mean for part in evaluations])
     low, high = bootstrap_interval(means)
-    return Evaluation(
-        env_step=round(float(np.mean([part.env_step for part in parts]))),
-        update=round(float(np.mean([part.update for part in parts]))),
-        wall_time=max(part.wall_time for part in parts),
-        episodes=sum(part.episodes for part in parts),
-        deterministic=parts[0].deterministic,
+    return EvaluationRecord(
+        env_step=round(float(np.mean([part.env_step for part in evaluations]))),
+        update=round(float(np.mean([part.update for part in evaluations]))),
+        wall_time=max(part.wall_time for part in evaluations),
+        episodes=sum(part.episodes for part in evaluations),
+        deterministic=evaluations[0].deterministic,
         mean=float(means.mean()),
         std=float(np.std(means, ddof=1)) if len(means) > 1 else 0.0,
         median=float(np.median(means)),
         ci_low=low,
         ci_high=high,
-        min=min(part.min for part in parts),
-        max=max(part.max for part in parts),
-        mean_length=float(np.mean([part.mean_length for part in parts])),
+        min=min(part.min for part in evaluations),
+        max=max(part.max for part in evaluations),
+        mean_length=float(np.mean([part.mean_length for part in evaluations])),
         returns=returns,
         best=best,
     )
 
 
-def mean_summary(status: Status, reason: str | None, summaries: Mapping[str, Json]) -> dict[str, Any]:
+def mean_summary(status: Status, reason: str | None, summaries: Mapping[str, JsonObject]) -> dict[str, Any]:
     """The summary of all seeds together, each seed's own below its name.
 
     Counts, and the speed, are sums over seeds; ``evaluation`` holds the mean of the seeds' means and its spread over seeds.
@@ -171,8 +171,8 @@ def mean_summary(status: Status, reason: str | None, summaries: Mapping[str, Jso
         for key in ("evaluation", "best_evaluation"):
             found = [summary[key] for summary in told if summary[key] is not None]
             if found:
-                evaluation = mean_evaluation([Evaluation(**{**one, "returns": []}) for one in found], best=False)
-                merged[key] = {name: value for name, value in evaluation.json().items() if name != "returns"}
+                evaluation = mean_evaluation([EvaluationRecord(**{**one, "returns": []}) for one in found], best=False)
+                merged[key] = {name: value for name, value in evaluation.to_dict().items() if name != "returns"}
             else:
                 merged[key] = None
     merged["seeds"] = dict(summaries)

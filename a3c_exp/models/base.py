@@ -13,28 +13,28 @@ class PolicyValue(NamedTuple):
 
     parameters: Tensor  # [..., family.parameters_size]
     value: Tensor  # [...], no trailing 1: a [n, 1] value against a [n] target broadcasts to nonsense
-    state: Tensor  # [..., state_size], the recurrent state after this observation
+    hidden_state: Tensor  # [..., state_size], the recurrent state after this observation
 
 
 class ActorCritic(nn.Module):
     """An actor and a critic in one module, written for one worker's weights; stacking is not its business.
 
     Attributes:
-        family: the distribution over actions whose parameters it computes.
-        state_size: numbers of recurrent state; 0 for feed-forward models.
+        distribution: the distribution over actions whose parameters it computes.
+        hidden_state_size: numbers of recurrent state; 0 for feed-forward models.
         stackable: whether K copies of its weights run faster stacked than one by one (small dense layers do, convolutions
             do not).
     """
 
-    family: Distribution
-    state_size: int = 0
+    distribution: Distribution
+    hidden_state_size: int = 0
     stackable: bool = True
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
         """Parameters and value of observations with any leading shape; asking never changes the module."""
         raise NotImplementedError
 
-    def unroll(self, observation: Tensor, first: Tensor, state: Tensor, bptt: int | None = None) -> PolicyValue:
+    def unroll(self, observation: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None = None) -> PolicyValue:
         """``forward`` along a window's steps, each from the state that the one before left behind.
 
         A recurrent model that can do part of its work for all steps at once does so in an ``unroll`` of its own; what it says
@@ -42,22 +42,22 @@ class ActorCritic(nn.Module):
 
         Args:
             observation: ``[..., n, *observation]``.
-            first: ``[..., n]`` 1 where a step begins an episode, and the state before it is wiped.
-            state: ``[..., state_size]`` at the window's start.
+            episode_start: ``[..., n]`` 1 where a step begins an episode, and the state before it is wiped.
+            hidden_state: ``[..., state_size]`` at the window's start.
             bptt: no gradient flows back past every so many steps, counted from the window's start; ``None`` for none cut.
 
         Returns:
             What it says of each step, ``[..., n, *]``; the states are those after each step.
         """
-        time, outputs = first.dim() - 1, []
-        kept = (1.0 - first).unsqueeze(-1).unbind(time)
+        time, outputs = episode_start.dim() - 1, []
+        kept = (1.0 - episode_start).unsqueeze(-1).unbind(time)
         for t, seen in enumerate(observation.unbind(time)):
-            output = self(seen, cut_gradient(state, t, bptt) * kept[t])
-            state = output.state
+            output = self(seen, detach_hidden_state(hidden_state, t, bptt) * kept[t])
+            hidden_state = output.state
             outputs.append(output)
         return PolicyValue(*(torch.stack(parts, dim=time) for parts in zip(*outputs, strict=True)))
 
 
-def cut_gradient(state: Tensor, t: int, bptt: int | None) -> Tensor:
+def detach_hidden_state(hidden_state: Tensor, t: int, bptt: int | None) -> Tensor:
     """The state before a window's step t, detached where truncated back-propagation ends."""
-    return state if bptt is None or t % bptt else state.detach()
+    return hidden_state if bptt is None or t % bptt else hidden_state.detach()

@@ -9,15 +9,15 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
-from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialization import initialise
+from a3c_exp.models.heads import HeadConfig, make_head
+from a3c_exp.models.initialization import initialize
 from a3c_exp.models.layers.cells import GRUCell
 from a3c_exp.models.layers.conv_layers import Norm, NormedConv, NormKind, PReLU
 from a3c_exp.models.recurrent import Recurrent
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.malloc import keep_freed_memory
+from a3c_exp.system.malloc import disable_malloc_trim
 
-_BIAS = 0.01
+_INITIAL_BIAS = 0.01
 _PADDING = 1
 
 
@@ -33,7 +33,7 @@ class ConvGRU(Recurrent):
         observation_space: a Box ``[channels, height, width]``.
         action_space: any.
         channels, kernels, strides: of the convolutions, one number each.
-        memory: numbers that the cell remembers and shows to policy and value.
+        hidden_size: numbers that the cell remembers and shows to policy and value.
         norm: of the pictures before and of the features behind the convolutions: instance, layer or none.
         head: the policy's last layer.
         orthogonal: draw orthogonal weights and zero biases; otherwise as the article does: ``xavier_uniform`` with
@@ -54,16 +54,16 @@ class ConvGRU(Recurrent):
         channels: Sequence[int] = (32, 32, 32, 32),
         kernels: Sequence[int] = (4, 3, 3, 3),
         strides: Sequence[int] = (2, 2, 2, 2),
-        memory: int = 256,
+        hidden_size: int = 256,
         norm: str = "instance",
-        head: HeadSpec | None = None,
+        head: HeadConfig | None = None,
         orthogonal: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _refuse_impossible(channels, kernels, strides, memory, norm)
-        shape = _picture(observation_space)
-        inputs = _features(shape, channels, kernels, strides, NormKind(norm))
+        _reject_invalid_arguments(channels, kernels, strides, hidden_size, norm)
+        shape = _image_shape(observation_space)
+        inputs = _num_features(shape, channels, kernels, strides, NormKind(norm))
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
             first, *others = (
                 nn.Conv2d(before, after, kernel, stride, _PADDING)
@@ -74,15 +74,15 @@ class ConvGRU(Recurrent):
             self.convs = nn.ModuleList([NormedConv(Norm(shape[0], NormKind(norm)), first), *others])
             self.activations = nn.ModuleList(PReLU() for _ in channels)
             self.norm_out = Norm(channels[-1], NormKind(norm))
-            self.cell = GRUCell(inputs, memory)
-            self.policy = make_head(memory, action_space, head or HeadSpec())
-            self.value = nn.Linear(memory, 1)
-        keep_freed_memory()  # here, because every process that uses these weights makes the model first
-        self.state_size = self.cell.state_size
-        self.family = self.policy.family
-        initialise(self, self.policy, self.value, None, orthogonal, seed)
+            self.cell = GRUCell(inputs, hidden_size)
+            self.policy = make_head(hidden_size, action_space, head or HeadConfig())
+            self.value = nn.Linear(hidden_size, 1)
+        disable_malloc_trim()  # here, because every process that uses these weights makes the model first
+        self.hidden_state_size = self.cell.hidden_state_size
+        self.distribution = self.policy.distribution
+        initialize(self, self.policy, self.value, None, orthogonal, seed)
         if not orthogonal:
-            self._as_published(seed)
+            self._init_as_published(seed)
 
     def features(self, observation: Tensor) -> Tensor:
         pictures = observation
@@ -91,7 +91,7 @@ class ConvGRU(Recurrent):
         features: Tensor = self.norm_out(pictures).flatten(1)
         return features
 
-    def _as_published(self, seed: int) -> None:
+    def _init_as_published(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         gain = nn.init.calculate_gain("leaky_relu")
         with torch.no_grad():
@@ -99,12 +99,12 @@ class ConvGRU(Recurrent):
                 if isinstance(layer, nn.Conv2d | nn.Linear):
                     nn.init.xavier_uniform_(layer.weight, gain, generator)
                     assert layer.bias is not None
-                    layer.bias.fill_(_BIAS)
+                    layer.bias.fill_(_INITIAL_BIAS)
             self.cell.bias_ih.zero_()
             self.cell.bias_hh.zero_()
 
 
-def _picture(space: Space[Any]) -> tuple[int, int, int]:
+def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
     """Channels, height and width of what is observed."""
     if not isinstance(space, Box) or len(space.shape) != 3:
         raise ConfigError(
@@ -120,28 +120,30 @@ def _picture(space: Space[Any]) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _features(
-    picture: tuple[int, int, int], channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], norm: NormKind
+def _num_features(
+    image_shape: tuple[int, int, int], channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], norm: NormKind
 ) -> int:
     """How many numbers the convolutions make of a picture."""
-    sides = list(picture[1:])
+    sides = list(image_shape[1:])
     for kernel, stride in zip(kernels, strides, strict=True):
         if min(sides) + 2 * _PADDING < kernel:
             raise ConfigError(
                 f"model.kernels={list(kernels)} and model.strides={list(strides)} leave nothing of pictures of "
-                f"{picture[1]}x{picture[2]}. Try fewer layers, such as 'model.channels=[32,32]' 'model.kernels=[4,3]' "
+                f"{image_shape[1]}x{image_shape[2]}. Try fewer layers, such as 'model.channels=[32,32]' 'model.kernels=[4,3]' "
                 "'model.strides=[2,2]'"
             )
         sides = [(side + 2 * _PADDING - kernel) // stride + 1 for side in sides]
     if norm is NormKind.instance and sides == [1, 1]:
         raise ConfigError(
             "model.norm=instance takes each channel's mean away, but the convolutions leave one number a channel of pictures "
-            f"of {picture[1]}x{picture[2]}. Try model.norm=layer"
+            f"of {image_shape[1]}x{image_shape[2]}. Try model.norm=layer"
         )
     return channels[-1] * sides[0] * sides[1]
 
 
-def _refuse_impossible(channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], memory: int, norm: str) -> None:
+def _reject_invalid_arguments(
+    channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], hidden_size: int, norm: str
+) -> None:
     for key, numbers in (("channels", channels), ("kernels", kernels), ("strides", strides)):
         if not numbers or min(numbers) < 1:
             raise ConfigError(
@@ -153,7 +155,7 @@ def _refuse_impossible(channels: Sequence[int], kernels: Sequence[int], strides:
             f"model.channels, model.kernels and model.strides have {len(channels)}, {len(kernels)} and {len(strides)} numbers, "
             "but each convolution has one of each. Try 'model.channels=[32,32]' 'model.kernels=[4,3]' 'model.strides=[2,2]'"
         )
-    if memory < 1:
-        raise ConfigError(f"model.memory is {memory}, but it is at least 1. Try model.memory=256")
+    if hidden_size < 1:
+        raise ConfigError(f"model.hidden_size is {hidden_size}, but it is at least 1. Try model.hidden_size=256")
     if norm not in list(NormKind):
         raise ConfigError(f"model.norm is {norm}, but it is one of {', '.join(NormKind)}. Try model.norm=instance")

@@ -10,7 +10,7 @@ from a3c_exp.models.layers.cells import Cell
 from a3c_exp.system.errors import ConfigError
 
 
-def initialise(
+def initialize(
     model: nn.Module, policy: nn.Module, value: nn.Module, weight_std: float | None, orthogonal: bool, seed: int
 ) -> None:
     """Draw all weights of an actor-critic anew.
@@ -42,7 +42,7 @@ def initialise(
         gains = {layer: gain for last, gain in ((policy, 0.01), (value, 1.0)) for layer in last.modules()}
         _orthogonal(model, gains, generator)
     else:
-        _own(model, seed)
+        _torch_default(model, seed)
 
 
 def _normal(model: nn.Module, std: float, generator: torch.Generator) -> None:
@@ -65,7 +65,7 @@ def _orthogonal(model: nn.Module, gains: dict[nn.Module, float], generator: torc
                     parameter.zero_()
 
 
-def _own(model: nn.Module, seed: int) -> None:
+def _torch_default(model: nn.Module, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
         torch.manual_seed(seed)
         for layer in model.modules():

@@ -26,20 +26,20 @@ class Recurrent(ActorCritic):
         """What the cell is shown of observations with one leading dimension, ``[B, *observation] -> [B, inputs]``."""
         raise NotImplementedError
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
-        leading = state.shape[:-1]
-        seen = self.cell.seen(self.features(_one_batch(observation, len(leading))))
-        return self._of(self.cell.step(seen.view(*leading, -1), state))
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
+        leading = hidden_state.shape[:-1]
+        seen = self.cell.input_projection(self.features(_flatten_leading_dims(observation, len(leading))))
+        return self._policy_value(self.cell.step(seen.view(*leading, -1), hidden_state))
 
-    def unroll(self, observation: Tensor, first: Tensor, state: Tensor, bptt: int | None = None) -> PolicyValue:
-        seen = self.cell.seen(self.features(_one_batch(observation, first.dim())))
-        return self._of(self.cell.unroll(seen.view(*first.shape, -1), first, state, bptt))
+    def unroll(self, observation: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None = None) -> PolicyValue:
+        seen = self.cell.input_projection(self.features(_flatten_leading_dims(observation, episode_start.dim())))
+        return self._policy_value(self.cell.unroll(seen.view(*episode_start.shape, -1), episode_start, hidden_state, bptt))
 
-    def _of(self, state: Tensor) -> PolicyValue:
-        remembered = state[..., : self.cell.memory]
-        return PolicyValue(self.policy(remembered), self.value(remembered).squeeze(-1), state)
+    def _policy_value(self, hidden_state: Tensor) -> PolicyValue:
+        remembered = hidden_state[..., : self.cell.hidden_size]
+        return PolicyValue(self.policy(remembered), self.value(remembered).squeeze(-1), hidden_state)
 
 
-def _one_batch(observation: Tensor, leading: int) -> Tensor:
+def _flatten_leading_dims(observation: Tensor, leading: int) -> Tensor:
     """``[..., *observation]`` as ``[B, *observation]``."""
     return observation.flatten(0, leading - 1) if leading else observation.unsqueeze(0)

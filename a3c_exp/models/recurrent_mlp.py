@@ -8,10 +8,10 @@ import torch
 from gymnasium import Space
 from torch import Tensor, nn
 
-from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialization import initialise
+from a3c_exp.models.heads import HeadConfig, make_head
+from a3c_exp.models.initialization import initialize
 from a3c_exp.models.layers.cells import GRUCell, LSTMCell
-from a3c_exp.models.layers.dense import Dense, Flattened
+from a3c_exp.models.layers.dense import Dense, FlattenObservation
 from a3c_exp.models.recurrent import Recurrent
 from a3c_exp.system.errors import ConfigError
 
@@ -33,7 +33,7 @@ class RecurrentMLP(Recurrent):
         observation_space, action_space: of one environment.
         hidden: widths of the layers before the cell; none shows it the observation itself.
         cell: gru or lstm.
-        memory: numbers that the cell remembers and shows to policy and value.
+        hidden_size: numbers that the cell remembers and shows to policy and value.
         activation: of the layers before the cell: one of relu, relu6, tanh, elu, silu.
         head: the policy's last layer.
         weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialisation.
@@ -51,9 +51,9 @@ class RecurrentMLP(Recurrent):
         action_space: Space[Any],
         hidden: Sequence[int] = (128,),
         cell: str = "gru",
-        memory: int = 128,
+        hidden_size: int = 128,
         activation: str = "relu",
-        head: HeadSpec | None = None,
+        head: HeadConfig | None = None,
         weight_std: float | None = None,
         orthogonal: bool = False,
         seed: int = 0,
@@ -61,18 +61,18 @@ class RecurrentMLP(Recurrent):
         super().__init__()
         if cell not in list(CellKind):
             raise ConfigError(f"model.cell is {cell}, but it is one of {', '.join(CellKind)}. Try model.cell=gru")
-        if memory < 1:
-            raise ConfigError(f"model.memory is {memory}, but it is at least 1. Try model.memory=128")
-        self.flat = Flattened(observation_space)
+        if hidden_size < 1:
+            raise ConfigError(f"model.hidden_size is {hidden_size}, but it is at least 1. Try model.hidden_size=128")
+        self.flatten = FlattenObservation(observation_space)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
-            self.body = Dense("hidden", self.flat.size, hidden, activation)
-            self.cell = CELLS[CellKind(cell)](self.body.outputs, memory)
-            self.policy = make_head(memory, action_space, head or HeadSpec())
-            self.value = nn.Linear(memory, 1)
-        self.state_size = self.cell.state_size
-        self.family = self.policy.family
-        initialise(self, self.policy, self.value, weight_std, orthogonal, seed)
+            self.body = Dense("hidden", self.flatten.size, hidden, activation)
+            self.cell = CELLS[CellKind(cell)](self.body.out_features, hidden_size)
+            self.policy = make_head(hidden_size, action_space, head or HeadConfig())
+            self.value = nn.Linear(hidden_size, 1)
+        self.hidden_state_size = self.cell.hidden_state_size
+        self.distribution = self.policy.distribution
+        initialize(self, self.policy, self.value, weight_std, orthogonal, seed)
 
     def features(self, observation: Tensor) -> Tensor:
-        features: Tensor = self.body(self.flat(observation))
+        features: Tensor = self.body(self.flatten(observation))
         return features

@@ -8,9 +8,9 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic, PolicyValue
-from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialization import initialise
-from a3c_exp.models.layers.dense import Dense, Flattened
+from a3c_exp.models.heads import HeadConfig, make_head
+from a3c_exp.models.initialization import initialize
+from a3c_exp.models.layers.dense import Dense, FlattenObservation
 
 
 class SeparateMLP(ActorCritic):
@@ -37,21 +37,21 @@ class SeparateMLP(ActorCritic):
         actor_hidden: Sequence[int] = (200,),
         critic_hidden: Sequence[int] = (100,),
         activation: str = "relu6",
-        head: HeadSpec | None = None,
+        head: HeadConfig | None = None,
         weight_std: float | None = 0.1,
         orthogonal: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.flat = Flattened(observation_space)
+        self.flatten = FlattenObservation(observation_space)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
-            self.actor = Dense("actor_hidden", self.flat.size, actor_hidden, activation)
-            self.critic = Dense("critic_hidden", self.flat.size, critic_hidden, activation)
-            self.policy = make_head(self.actor.outputs, action_space, head or HeadSpec())
-            self.value = nn.Linear(self.critic.outputs, 1)
-        self.family = self.policy.family
-        initialise(self, self.policy, self.value, weight_std, orthogonal, seed)
+            self.actor = Dense("actor_hidden", self.flatten.size, actor_hidden, activation)
+            self.critic = Dense("critic_hidden", self.flatten.size, critic_hidden, activation)
+            self.policy = make_head(self.actor.out_features, action_space, head or HeadConfig())
+            self.value = nn.Linear(self.critic.out_features, 1)
+        self.distribution = self.policy.distribution
+        initialize(self, self.policy, self.value, weight_std, orthogonal, seed)
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
-        flat = self.flat(observation)
-        return PolicyValue(self.policy(self.actor(flat)), self.value(self.critic(flat)).squeeze(-1), state)
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
+        flat = self.flatten(observation)
+        return PolicyValue(self.policy(self.actor(flat)), self.value(self.critic(flat)).squeeze(-1), hidden_state)

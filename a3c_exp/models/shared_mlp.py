@@ -8,9 +8,9 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic, PolicyValue
-from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialization import initialise
-from a3c_exp.models.layers.dense import Dense, Flattened
+from a3c_exp.models.heads import HeadConfig, make_head
+from a3c_exp.models.initialization import initialize
+from a3c_exp.models.layers.dense import Dense, FlattenObservation
 
 
 class SharedMLP(ActorCritic):
@@ -36,20 +36,20 @@ class SharedMLP(ActorCritic):
         action_space: Space[Any],
         hidden: Sequence[int] = (128, 128),
         activation: str = "relu",
-        head: HeadSpec | None = None,
+        head: HeadConfig | None = None,
         weight_std: float | None = None,
         orthogonal: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.flat = Flattened(observation_space)
+        self.flatten = FlattenObservation(observation_space)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
-            self.body = Dense("hidden", self.flat.size, hidden, activation)
-            self.policy = make_head(self.body.outputs, action_space, head or HeadSpec())
-            self.value = nn.Linear(self.body.outputs, 1)
-        self.family = self.policy.family
-        initialise(self, self.policy, self.value, weight_std, orthogonal, seed)
+            self.body = Dense("hidden", self.flatten.size, hidden, activation)
+            self.policy = make_head(self.body.out_features, action_space, head or HeadConfig())
+            self.value = nn.Linear(self.body.out_features, 1)
+        self.distribution = self.policy.distribution
+        initialize(self, self.policy, self.value, weight_std, orthogonal, seed)
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
-        features = self.body(self.flat(observation))
-        return PolicyValue(self.policy(features), self.value(features).squeeze(-1), state)
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
+        features = self.body(self.flatten(observation))
+        return PolicyValue(self.policy(features), self.value(features).squeeze(-1), hidden_state)

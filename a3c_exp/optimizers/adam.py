@@ -40,13 +40,13 @@ class Adam:
         self.eps = eps
         self.weight_decay = weight_decay
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         # The kernel behind torch.optim.Adam(fused=True): one pass over memory, which also keeps hogwild's races short.
         torch._fused_adam_(
             [weights],
             [gradient],
-            [state[0]],
-            [state[1]],
+            [optimizer_state[0]],
+            [optimizer_state[1]],
             [],
             [torch.tensor(float(updates + 1), device=weights.device)],
             lr=lr,
@@ -61,10 +61,10 @@ class Adam:
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack([lr / (1.0 - self.beta1 ** (updates + 1)), np.sqrt(1.0 - self.beta2 ** (updates + 1))])
 
-    def updated(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    def functional_step(
+        self, weights: Tensor, gradient: Tensor, optimizer_state: Sequence[Tensor], coefficients: Tensor
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        first, second = state
+        first, second = optimizer_state
         rate, root = coefficients.unbind()
         if self.weight_decay:
             gradient = gradient + self.weight_decay * weights

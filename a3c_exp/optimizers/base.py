@@ -19,33 +19,33 @@ class Optimizer(Protocol):
     lr: float
     state_rows: int
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         """Apply one gradient.
 
         Args:
             weights: ``[P]`` float32, changed in place.
             gradient: ``[P]``, left as it is.
-            state: ``[state_rows, P]``, changed in place; all zeros before the first update.
+            optimizer_state: ``[state_rows, P]``, changed in place; all zeros before the first update.
             updates: how many updates came before this one (for bias corrections).
             lr: the learning rate of this step.
         """
 
 
 @runtime_checkable
-class PureOptimizer(Optimizer, Protocol):
+class FunctionalOptimizer(Optimizer, Protocol):
     """One that can also say what an update comes to without writing anything, for a compiler to string updates together."""
 
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
         """``[m, count]``: the numbers of each update that hang on its place and learning rate alone. They are worked out here
         since a compiler would do so anew for every weight."""
 
-    def updated(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    def functional_step(
+        self, weights: Tensor, gradient: Tensor, optimizer_state: Sequence[Tensor], coefficients: Tensor
     ) -> tuple[Tensor, Sequence[Tensor]]:
         """The new weights ``[P]`` and the new state, ``state_rows`` times ``[P]``; equal to ``step`` to rounding.
 
         Args:
             weights, gradient: as ``step`` takes them, left as they are.
-            state: its rows; apart, so that a compiler keeps them in registers from one update to the next.
+            optimizer_state: its rows; apart, so that a compiler keeps them in registers from one update to the next.
             coefficients: ``[m]`` float32 of this update.
         """

@@ -10,12 +10,12 @@ from torch.nn.parameter import is_lazy
 
 from a3c_exp.system.errors import ConfigError
 
-NARROW = 4
+SMALL_FAN_IN = 4
 """Inputs of a layer up to which it is narrow."""
 
 
 @dataclass(frozen=True)
-class FlatLayout:
+class ParameterLayout:
     """Where each named parameter of a module stands in the flat vector.
 
     Attributes:
@@ -29,7 +29,7 @@ class FlatLayout:
     sizes: tuple[int, ...]
 
     @classmethod
-    def of(cls, module: nn.Module) -> "FlatLayout":
+    def from_module(cls, module: nn.Module) -> "ParameterLayout":
         """The layout of a module's parameters; one that several layers share stands in it once.
 
         Raises:
@@ -38,9 +38,9 @@ class FlatLayout:
         """
         parameters = dict(module.named_parameters())
         for name, parameter in parameters.items():
-            _refuse_unfit(name, parameter)
-        _refuse_other_state(module)
-        _refuse_overlaps(parameters)
+            _reject_unsupported(name, parameter)
+        _reject_extra_state(module)
+        _reject_overlaps(parameters)
         if not parameters:
             raise ConfigError(f"the model ({type(module).__name__}) has no parameters, so there is nothing to train")
         return cls(
@@ -57,7 +57,7 @@ class FlatLayout:
     def flatten(self, module: nn.Module) -> Tensor:
         """The module's current weights as a new vector ``[P]``."""
         # A parameter that came, went or changed since would be trained by nobody and say nothing.
-        now = FlatLayout.of(module)
+        now = ParameterLayout.from_module(module)
         assert now == self, (
             f"the model has other parameters than its layout: {set(now.names) ^ set(self.names) or 'other shapes'}"
         )
@@ -73,29 +73,29 @@ class FlatLayout:
         pieces = torch.split(flat, list(self.sizes))
         return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
 
-    def unflatten_turned(self, flat: Tensor, turned: Sequence[Tensor]) -> dict[str, Tensor]:
-        """``unflatten``, with one weight vector's ``turned`` matrices in the places of the narrow ones."""
-        found, left = self.unflatten(flat), iter(turned)
+    def unflatten_transposed(self, flat: Tensor, transposed: Sequence[Tensor]) -> dict[str, Tensor]:
+        """``unflatten``, with one weight vector's ``transposed`` matrices in the places of the narrow ones."""
+        found, left = self.unflatten(flat), iter(transposed)
         for name, shape in zip(self.names, self.shapes, strict=True):
-            if _is_narrow(shape):
+            if _has_small_fan_in(shape):
                 found[name] = next(left).t()
         return found
 
-    def turned(self, flat: Tensor) -> list[Tensor]:
+    def transposed(self, flat: Tensor) -> list[Tensor]:
         """The narrow matrices of ``flat [R, P]``, ``[R, inputs, outputs]`` each: views, to be copied by whoever wants them
         contiguous.
 
         A layer of few inputs, ``[outputs, inputs]``, is multiplied many outputs at a time only if those lie side by side.
         """
         pieces = zip(torch.split(flat, list(self.sizes), dim=1), self.shapes, strict=True)
-        return [piece.view(-1, *shape).transpose(1, 2) for piece, shape in pieces if _is_narrow(shape)]
+        return [piece.view(-1, *shape).transpose(1, 2) for piece, shape in pieces if _has_small_fan_in(shape)]
 
 
-def _is_narrow(shape: torch.Size) -> bool:
-    return len(shape) == 2 and 1 < shape[1] <= NARROW < shape[0]
+def _has_small_fan_in(shape: torch.Size) -> bool:
+    return len(shape) == 2 and 1 < shape[1] <= SMALL_FAN_IN < shape[0]
 
 
-def _refuse_other_state(module: nn.Module) -> None:
+def _reject_extra_state(module: nn.Module) -> None:
     """A checkpoint is the vector alone, and workers exchange nothing else."""
     for name, child in module.named_modules():
         if getattr(child, "track_running_stats", False):
@@ -112,7 +112,7 @@ def _refuse_other_state(module: nn.Module) -> None:
             )
 
 
-def _refuse_unfit(name: str, parameter: nn.Parameter) -> None:
+def _reject_unsupported(name: str, parameter: nn.Parameter) -> None:
     if is_lazy(parameter) or parameter.is_meta:
         raise ConfigError(
             f"the model's parameter {name} has no values yet (a lazy layer or the meta device). "
@@ -130,9 +130,9 @@ def _refuse_unfit(name: str, parameter: nn.Parameter) -> None:
         )
 
 
-def _refuse_overlaps(parameters: dict[str, nn.Parameter]) -> None:
+def _reject_overlaps(parameters: dict[str, nn.Parameter]) -> None:
     """Two parameters in one memory would be torn apart: the vector would hold, and train, a copy of each."""
-    held = sorted((p.data_ptr(), _end(p), name) for name, p in parameters.items() if p.numel() > 0)
+    held = sorted((p.data_ptr(), _end_address(p), name) for name, p in parameters.items() if p.numel() > 0)
     for (_, end, name), (begin, _, other) in itertools.pairwise(held):
         if begin < end:
             raise ConfigError(
@@ -141,7 +141,7 @@ def _refuse_overlaps(parameters: dict[str, nn.Parameter]) -> None:
             )
 
 
-def _end(parameter: Tensor) -> int:
+def _end_address(parameter: Tensor) -> int:
     """The address behind the last of its numbers."""
     steps = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
     return parameter.data_ptr() + (steps + 1) * parameter.element_size()

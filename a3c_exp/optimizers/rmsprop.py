@@ -68,8 +68,8 @@ class RMSprop:
         self.state_rows = 2 if momentum else 1
         self._scratch = torch.empty(0)
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
-        square = state[0]
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
+        square = optimizer_state[0]
         rest = self.initial_square * self.alpha ** (updates + 1)
         scratch = self._scratch_like(weights)
         torch.mul(gradient, gradient, out=scratch)
@@ -83,7 +83,7 @@ class RMSprop:
         else:
             torch.sqrt(square, out=scratch).add_(self.eps)
         if self.momentum:
-            velocity = state[1]
+            velocity = optimizer_state[1]
             torch.div(gradient, scratch, out=scratch)
             torch.add(scratch, velocity, alpha=self.momentum, out=velocity)
             weights.add_(velocity, alpha=-lr)
@@ -93,16 +93,16 @@ class RMSprop:
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack([lr, self.initial_square * self.alpha ** (updates + 1.0)])
 
-    def updated(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    def functional_step(
+        self, weights: Tensor, gradient: Tensor, optimizer_state: Sequence[Tensor], coefficients: Tensor
     ) -> tuple[Tensor, Sequence[Tensor]]:
         rate, rest = coefficients.unbind()
-        square = state[0] + (1.0 - self.alpha) * (gradient * gradient - state[0])
+        square = optimizer_state[0] + (1.0 - self.alpha) * (gradient * gradient - optimizer_state[0])
         mean = square + rest
         root = (mean + self.eps).sqrt() if self.eps_inside_sqrt else mean.sqrt() + self.eps
         if not self.momentum:
             return weights - rate * gradient / root, (square,)
-        velocity = gradient / root + self.momentum * state[1]
+        velocity = gradient / root + self.momentum * optimizer_state[1]
         return weights - rate * velocity, (square, velocity)
 
     def _scratch_like(self, weights: Tensor) -> Tensor:

@@ -35,9 +35,9 @@ class SGD:
         self.momentum = momentum
         self.state_rows = 1 if momentum else 0
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         if self.momentum:
-            velocity = state[0]
+            velocity = optimizer_state[0]
             # One pass: a velocity that was decayed but not yet added to must never lie in shared memory.
             torch.add(gradient, velocity, alpha=self.momentum, out=velocity)
             gradient = velocity
@@ -46,11 +46,11 @@ class SGD:
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
         return lr[np.newaxis]
 
-    def updated(
-        self, weights: Tensor, gradient: Tensor, state: Sequence[Tensor], coefficients: Tensor
+    def functional_step(
+        self, weights: Tensor, gradient: Tensor, optimizer_state: Sequence[Tensor], coefficients: Tensor
     ) -> tuple[Tensor, Sequence[Tensor]]:
         (rate,) = coefficients.unbind()
         if not self.momentum:
-            return weights - rate * gradient, state
-        velocity = gradient + self.momentum * state[0]
+            return weights - rate * gradient, optimizer_state
+        velocity = gradient + self.momentum * optimizer_state[0]
         return weights - rate * velocity, (velocity,)

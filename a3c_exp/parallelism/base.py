@@ -8,21 +8,21 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
-from a3c_exp.algorithm.per_worker import Exploration
-from a3c_exp.algorithm.training_stats import Tally
-from a3c_exp.algorithm.types import LearnerSpec, TrainingState
+from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
+from a3c_exp.algorithm.training_stats import TrainingStats
+from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.envs.base import Environments
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.base import Optimizer
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
-MakeEnvironments = Callable[..., Environments]
+MakeEnvironments = Callable[..., EnvBatch]
 MakeModel = Callable[..., ActorCritic]
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingSetup:
     """Everything that workers need, picklable, the same for every kind of parallelism.
 
     Attributes:
@@ -35,7 +35,7 @@ class Task:
         max_episode_steps: the time limit in environment steps, or ``None`` for none.
         seed: root of all random streams; of the first, where several seeds are trained together.
         num_seeds: S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``.
-        exploration: what differs between workers and falls over time.
+        per_worker: what differs between workers and falls over time.
         compile: make machine code of acting and learning, where the kind of parallelism can.
         device: where the networks run; the shared weights are always in main memory.
     """
@@ -43,7 +43,7 @@ class Task:
     make_envs: MakeEnvironments
     make_model: MakeModel
     optimizer: Optimizer
-    learner: LearnerSpec
+    learner: LearnerConfig
     workers: int
     budget: Budget
     max_episode_steps: int | None
@@ -51,7 +51,7 @@ class Task:
     device: str = "cpu"
     num_seeds: int = 1
     compile: bool = False
-    exploration: Exploration = field(default_factory=Exploration)
+    per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
 
     @property
     def seeds(self) -> range:
@@ -64,9 +64,9 @@ class Task:
         fixed = getattr(getattr(self.make_envs, "func", None), "for_evaluation", None)
         return partial(self.make_envs, **fixed) if fixed else self.make_envs
 
-    def own_values(self, seed: int) -> list[dict[str, float]]:
+    def worker_hyperparameters(self, seed: int) -> list[dict[str, float]]:
         """What each worker of a training has of its own, ``{"worker", "entropy_coef", "lr"}``; empty where all are alike."""
-        if not self.exploration.differs:
+        if not self.per_worker.workers_differ:
             return []
         return [
             {"worker": worker, "entropy_coef": self.entropy_coef(seed, worker), "lr": self.lr(seed, worker)}
@@ -75,18 +75,18 @@ class Task:
 
     def entropy_coef(self, seed: int, worker: int) -> float:
         """A worker's entropy coefficient, in the training with this seed."""
-        own = self.exploration.beta
+        own = self.per_worker.beta
         return self.learner.loss.entropy_coef if own is None else own.draw(seed, worker)
 
     def lr(self, seed: int, worker: int) -> float:
         """A worker's learning rate before it is annealed."""
-        own = self.exploration.lr
+        own = self.per_worker.lr
         return self.optimizer.lr if own is None else own.draw(seed, worker)
 
-    def model(self, envs: Environments, seed: int | None = None) -> tuple[ActorCritic, FlatLayout]:
+    def model(self, envs: EnvBatch, seed: int | None = None) -> tuple[ActorCritic, ParameterLayout]:
         """The network for these environments' spaces, with its seeded initial weights, and its layout."""
         model = self.make_model(envs.observation_space, envs.action_space, seed=self.seed if seed is None else seed)
-        return model.to(self.device), FlatLayout.of(model)
+        return model.to(self.device), ParameterLayout.from_module(model)
 
 
 @dataclass(frozen=True)
@@ -100,21 +100,21 @@ class EpisodeEvent:
 
 
 @dataclass(frozen=True)
-class TallyEvent:
+class StatsEvent:
     """Sums over windows that were pushed since the last such event."""
 
-    tally: Tally
+    stats: TrainingStats
     index: int = 0
 
 
 @dataclass(frozen=True)
-class Notice:
+class MessageEvent:
     """Something that a person should read."""
 
     text: str
 
 
-Event = EpisodeEvent | TallyEvent | Notice
+Event = EpisodeEvent | StatsEvent | MessageEvent
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,14 @@ class Parallelism(Protocol):
     Several trainings that differ by their seed alone may run side by side; ``index`` says which is meant.
     """
 
-    def check(self, task: Task) -> None:
+    def check(self, setup: TrainingSetup) -> None:
         """Refuse a task that this kind cannot run, before anything is started.
 
         Raises:
             ConfigError: says what it cannot do and what to type instead.
         """
 
-    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
+    def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         """Begin training from a state for each seed. Returns as soon as workers are on their way, with what there is to say.
 
         Raises:
@@ -180,5 +180,5 @@ class Parallelism(Protocol):
     def stop(self) -> Sequence[Event]:
         """End all workers, with a limit; leaves no process behind. Returns what they still had to say."""
 
-    def figures(self, index: int = 0) -> dict[str, Any]:
+    def summary(self, index: int = 0) -> dict[str, Any]:
         """What this kind of parallelism has to say about itself, for the summary."""

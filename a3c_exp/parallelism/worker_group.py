@@ -11,25 +11,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.algorithm.episode_tracker import EndedEpisode, Episodes
-from a3c_exp.algorithm.random_streams import Purpose, env_seed, stream
+from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
+from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed, random_stream
 from a3c_exp.algorithm.rollout import Rollout
-from a3c_exp.algorithm.window_gradient import clipped, window_loss
+from a3c_exp.algorithm.window_gradient import clip_gradients, window_loss
 from a3c_exp.compile.compiler import Compiler
-from a3c_exp.compile.vectorize import Stacked, stack
+from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.distributions import draw_noise
-from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.base import TrainingSetup
 
 if TYPE_CHECKING:
-    from a3c_exp.envs.tensor.base import InTensors
+    from a3c_exp.envs.tensor.base import HasTensorEnv
     from a3c_exp.parallelism.compiled.fused_rollout import FusedRollout
 
 _NOISE_BLOCK = 64
 """Rounds of noise drawn at once: making a generator costs more than drawing from it."""
 
 
-class Member(NamedTuple):
+class WorkerId(NamedTuple):
     """One worker among those of a process: its random streams hang on these two, not on who is stacked with it."""
 
     seed: int  # root seed of the training it belongs to
@@ -37,30 +37,30 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Round:
+class RoundResult:
     """One window of each worker: what it learned, and from how many steps.
 
     Attributes:
         gradients: ``[R, P]``, clipped if asked for; one a row of weights.
-        figures: ``[R, len(Stat)]``.
+        window_stats: ``[R, len(Stat)]``.
         steps: ``[K]`` environment steps taken; 0 for a worker that sat out. A row whose workers all sat out has a gradient that
             means nothing.
         ended: the episodes that ended.
     """
 
     gradients: Tensor
-    figures: NDArray[np.float32]
+    window_stats: NDArray[np.float32]
     steps: NDArray[np.int64]
     ended: Sequence[EndedEpisode]
 
 
-class StackedWorkers:
+class WorkerGroup:
     """K logical workers with their environments, noise and weights ``[R, P]``: R = K, each worker's own stale copy, or one row
     for all workers of a training.
 
     Args:
-        task: what to train.
-        members: the workers, those of a training next to each other.
+        setup: what to train.
+        worker_ids: the workers, those of a training next to each other.
         rounds, episodes_begun: ``[K]`` counters of those workers, counted up in place (they may be shared memory).
         take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
         share_weights: one row of weights serves all workers of a training.
@@ -73,14 +73,14 @@ class StackedWorkers:
         weights: ``[R, P]``.
         stackable: whether the model is.
         compiler: what it says of itself; ``None`` if nothing is to be compiled.
-        acting, learning: seconds of this process's own time that ``round`` spent so far on rollouts and on gradients, whoever
+        acting_seconds, learning_seconds: seconds of this process's own time that ``round`` spent so far on rollouts and on gradients, whoever
             else is busy.
     """
 
     def __init__(
         self,
-        task: Task,
-        members: Sequence[Member],
+        setup: TrainingSetup,
+        worker_ids: Sequence[WorkerId],
         rounds: NDArray[np.int64],
         episodes_begun: NDArray[np.int64],
         take_ticket: Callable[[int], bool],
@@ -89,124 +89,124 @@ class StackedWorkers:
         compiler: Compiler | None = None,
         tickets: Callable[[], NDArray[np.int64]] | None = None,
     ) -> None:
-        self.acting = self.learning = 0.0
-        self.members = list(members)
-        self._task = task
+        self.acting_seconds = self.learning_seconds = 0.0
+        self.worker_ids = list(worker_ids)
+        self._setup = setup
         self._rounds = rounds
         self._episodes_begun = episodes_begun
         self._take_ticket = take_ticket
-        self.envs = task.make_envs(num_envs=len(self.members))
-        model, self.layout = task.model(self.envs)
-        seeds = len({member.seed for member in self.members})
-        rows = seeds if share_weights else len(self.members)
+        self.envs = setup.make_envs(num_envs=len(self.worker_ids))
+        model, self.layout = setup.model(self.envs)
+        seeds = len({member.seed for member in self.worker_ids})
+        rows = seeds if share_weights else len(self.worker_ids)
         self.weights = self.layout.flatten(model).repeat(rows, 1)
-        self.compiler = (compiler or Compiler()) if task.compile else None
-        self.episodes = Episodes(self.envs, model, self._begin_episode, task.device, keep_actions)
-        self._beside = self._beside_windows(rows, share_weights)
-        self._fused = self._whole_rounds(model, tickets)
-        self._rollout = None if self._fused else self._step_by_step(model)
-        self._loss = window_loss(model, self.layout, task.learner)
+        self.compiler = (compiler or Compiler()) if setup.compile else None
+        self.episodes = EpisodeTracker(self.envs, model, self._begin_episode, setup.device, keep_actions)
+        self._extra_inputs = self._loss_inputs(rows, share_weights)
+        self._fused_rollout = self._make_fused_rollout(model, tickets)
+        self._rollout = None if self._fused_rollout else self._make_rollout(model)
+        self._loss = window_loss(model, self.layout, setup.learner)
         self.stackable = model.stackable
-        self._stacked_gradient: Stacked | None = None
-        self._family = model.family
-        k, n = len(self.members), task.learner.n_step
-        self._noise = np.zeros((k, n, model.family.noise_size), np.float32)
-        self._noise_blocks = np.zeros((k, _NOISE_BLOCK, n, model.family.noise_size), np.float32)
+        self._vectorized_gradient: VectorizedFunction | None = None
+        self._distribution = model.distribution
+        k, n = len(self.worker_ids), setup.learner.n_step
+        self._noise = np.zeros((k, n, model.distribution.noise_size), np.float32)
+        self._noise_blocks = np.zeros((k, _NOISE_BLOCK, n, model.distribution.noise_size), np.float32)
         self._noise_block = np.full(k, -1, np.int64)
-        self._coming_noise: list[NDArray[np.float32]] = []  # of a stretch, the next round's last
-        self._everyone = np.arange(k)
+        self._upcoming_noise: list[NDArray[np.float32]] = []  # of a stretch, the next round's last
+        self._all_indices = np.arange(k)
 
-    def _beside_windows(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
+    def _loss_inputs(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
         """What the loss takes behind a window, by row: entropy coefficients where workers have their own; with the discount
         factor where machine code is to serve whichever there are."""
-        task, device = self._task, self._task.device
-        if task.exploration.beta is None and not task.compile:
+        task, device = self._setup, self._setup.device
+        if task.per_worker.beta is None and not task.compile:
             return ()
-        coefs = torch.tensor([task.entropy_coef(*member) for member in self.members], device=device)
+        coefs = torch.tensor([task.entropy_coef(*member) for member in self.worker_ids], device=device)
         coefs = coefs.view(rows, -1) if share_weights and task.workers > 1 else coefs
         return (coefs, torch.full((rows,), task.learner.gamma, device=device)) if task.compile else (coefs,)
 
     @property
-    def does_whole_rounds(self) -> bool:
-        """Whether a round is machine code from end to end, so that ``open_stretch`` can ever open one."""
-        return self._fused is not None
+    def has_fused_rounds(self) -> bool:
+        """Whether a round is machine code from end to end, so that ``begin_burst`` can ever open one."""
+        return self._fused_rollout is not None
 
-    def round(self, allowed: NDArray[np.int64]) -> Round:
+    def round(self, allowed: NDArray[np.int64]) -> RoundResult:
         """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
         began = time.process_time()
         self._draw_noise(allowed)
-        if self._fused is not None:
-            done = Round(*self._fused.run(allowed, self._noise))
-            self._spent(began, self._fused.acted_at)
+        if self._fused_rollout is not None:
+            done = RoundResult(*self._fused_rollout.run(allowed, self._noise))
+            self._add_time(began, self._fused_rollout.acted_at)
             return done
         assert self._rollout is not None
         window, ended = self._rollout.run(allowed, self._noise)
         acted = time.process_time()
-        inputs = (*window, *self._beside)
-        if self._stacked_gradient is None:
+        inputs = (*window, *self._extra_inputs)
+        if self._vectorized_gradient is None:
             # Traced at the first window, so that the first environment step does not wait for it.
-            self._stacked_gradient = stack(
+            self._vectorized_gradient = vectorize(
                 self._loss,
                 self.weights,
                 inputs,
                 self.stackable,
                 differentiate=True,
                 compiler=self.compiler,
-                after=partial(clipped, max_norm=self._task.learner.max_grad_norm),
+                output_transform=partial(clip_gradients, max_norm=self._setup.learner.max_grad_norm),
             )
-        gradients, figures = self._stacked_gradient(*inputs)
+        gradients, figures = self._vectorized_gradient(*inputs)
         table = figures.cpu().numpy()
-        self._spent(began, acted)
-        return Round(gradients, table, self._rollout.taken, ended)
+        self._add_time(began, acted)
+        return RoundResult(gradients, table, self._rollout.steps_taken, ended)
 
-    def open_stretch(self, most: int) -> int:
+    def begin_burst(self, max_rounds: int) -> int:
         """Get ready for rounds of full windows of everybody, one after another: how many can follow, at most so many.
 
         0 where rounds are not whole pieces of machine code or somebody begins an episode: then nothing was opened.
         """
-        fused, episodes = self._fused, self.episodes
-        if fused is None or episodes.someone_begins or not episodes.in_episode.all():
+        fused, episodes = self._fused_rollout, self.episodes
+        if fused is None or episodes.any_episode_start or not episodes.in_episode.all():
             return 0
-        n, limit = self._task.learner.n_step, self._task.max_episode_steps
+        n, limit = self._setup.learner.n_step, self._setup.max_episode_steps
         if limit is not None:
-            most = min(most, (limit - int(episodes.length.max()) - 1) // n)
+            max_rounds = min(max_rounds, (limit - int(episodes.length.max()) - 1) // n)
         rows = self._rounds % _NOISE_BLOCK
-        count = min(most, _NOISE_BLOCK - int(rows.max()))
+        count = min(max_rounds, _NOISE_BLOCK - int(rows.max()))
         if count < 1:
             return 0
         self._load_noise(np.full(len(rows), True))
-        drawn = self._noise_blocks[self._everyone[:, np.newaxis], rows[:, np.newaxis] + np.arange(count)]
-        self._coming_noise = list(np.ascontiguousarray(drawn.transpose(1, 2, 0, 3)))
-        self._coming_noise.reverse()
-        fused.open(np.full(len(rows), n))
+        drawn = self._noise_blocks[self._all_indices[:, np.newaxis], rows[:, np.newaxis] + np.arange(count)]
+        self._upcoming_noise = list(np.ascontiguousarray(drawn.transpose(1, 2, 0, 3)))
+        self._upcoming_noise.reverse()
+        fused.begin(np.full(len(rows), n))
         return count
 
-    def stretch_round(self) -> tuple[Tensor, NDArray[np.float32], bool]:
-        """The stretch's next round: gradients and figures as ``Round`` has them, and whether an episode ended in it, which
+    def burst_round(self) -> tuple[Tensor, NDArray[np.float32], bool]:
+        """The stretch's next round: gradients and figures as ``RoundResult`` has them, and whether an episode ended in it, which
         makes it the last. Call in inference mode."""
-        assert self._fused is not None
-        gradients, figures = self._fused.again(self._coming_noise.pop())
+        assert self._fused_rollout is not None
+        gradients, figures = self._fused_rollout.step_round(self._upcoming_noise.pop())
         self._rounds += 1
-        return gradients, figures, self._fused.someone_ended
+        return gradients, figures, self._fused_rollout.any_episode_ended
 
-    def close_stretch(self, gradients: Tensor, figures: NDArray[np.float32]) -> Round:
+    def end_burst(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult:
         """End the stretch with its latest round, of which these are the gradients and figures."""
-        assert self._fused is not None
-        return Round(gradients, figures, *self._fused.close())
+        assert self._fused_rollout is not None
+        return RoundResult(gradients, window_stats, *self._fused_rollout.end())
 
-    def _spent(self, began: float, acted: float) -> None:
-        self.acting += acted - began
-        self.learning += time.process_time() - acted
+    def _add_time(self, began: float, acted: float) -> None:
+        self.acting_seconds += acted - began
+        self.learning_seconds += time.process_time() - acted
 
-    def _step_by_step(self, model: ActorCritic) -> Rollout:
-        task = self._task
+    def _make_rollout(self, model: ActorCritic) -> Rollout:
+        task = self._setup
         return Rollout(
             model, self.layout, self.weights, self.envs, self.episodes, task.learner, task.max_episode_steps, self.compiler
         )
 
-    def _whole_rounds(self, model: ActorCritic, tickets: Callable[[], NDArray[np.int64]] | None) -> "FusedRollout | None":
+    def _make_fused_rollout(self, model: ActorCritic, tickets: Callable[[], NDArray[np.int64]] | None) -> "FusedRollout | None":
         """Rounds as one piece of machine code, where environments and model allow it."""
-        task = self._task
+        task = self._setup
         if self.compiler is None or not model.stackable or getattr(self.envs, "tensor", None) is None:
             return None
         if not task.learner.window_ends_with_episode and task.budget.max_episodes is not None and tickets is None:
@@ -218,54 +218,54 @@ class StackedWorkers:
             model,
             self.layout,
             self.weights,
-            cast("InTensors", self.envs),
+            cast("HasTensorEnv", self.envs),
             self.episodes,
             task.learner,
             task.max_episode_steps,
-            NextEpisodes(self._seed_ahead, self._episodes_begun, at_hand),
-            self._beside,
+            NextEpisodes(self._upcoming_seed, self._episodes_begun, at_hand),
+            self._extra_inputs,
         )
         return fused if fused.compile(self.compiler) else None
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:
         self._load_noise(allowed > 0)
-        self._noise[:] = self._noise_blocks[self._everyone, self._rounds % _NOISE_BLOCK]
+        self._noise[:] = self._noise_blocks[self._all_indices, self._rounds % _NOISE_BLOCK]
         self._rounds += allowed > 0
 
-    def _load_noise(self, whose: NDArray[np.bool_]) -> None:
+    def _load_noise(self, needed: NDArray[np.bool_]) -> None:
         """Have these workers' noise of the coming round at hand, and of those behind it in the same block."""
         blocks = self._rounds // _NOISE_BLOCK
-        for k in ((self._noise_block != blocks) & whose).nonzero()[0].tolist():
-            generator = stream(self.members[k].seed, Purpose.action, self.members[k].worker, int(blocks[k]))
-            self._noise_blocks[k] = draw_noise(self._family, generator, self._noise_blocks.shape[1:3])
+        for k in ((self._noise_block != blocks) & needed).nonzero()[0].tolist():
+            generator = random_stream(self.worker_ids[k].seed, StreamPurpose.action, self.worker_ids[k].worker, int(blocks[k]))
+            self._noise_blocks[k] = draw_noise(self._distribution, generator, self._noise_blocks.shape[1:3])
             self._noise_block[k] = blocks[k]
 
     def _begin_episode(self, k: int) -> int | None:
         if not self._take_ticket(k):
             return None
-        seed = self._seed_ahead(k, 0)
+        seed = self._upcoming_seed(k, 0)
         self._episodes_begun[k] += 1
         return seed
 
-    def _seed_ahead(self, k: int, j: int) -> int:
+    def _upcoming_seed(self, k: int, j: int) -> int:
         """The seed of worker k's next episode but j."""
-        return env_seed(self.members[k].seed, self.members[k].worker, int(self._episodes_begun[k]) + j)
+        return env_seed(self.worker_ids[k].seed, self.worker_ids[k].worker, int(self._episodes_begun[k]) + j)
 
     def close(self) -> None:
         self.envs.close()
 
 
-def compile_ahead(task: Task, sizes: Iterable[int], beside: Callable[[StackedWorkers], object]) -> Compiler:
+def compile_ahead(setup: TrainingSetup, sizes: Iterable[int], compile_more: Callable[[WorkerGroup], object]) -> Compiler:
     """Live one window with each number of workers, so that machine code lies ready for processes that will host as many:
-    they must show life every few seconds, which nobody can who compiles. What else they need, ``beside`` makes for them."""
+    they must show life every few seconds, which nobody can who compiles. What else they need, ``compile_more`` makes for them."""
     compiler = Compiler()
     for k in sizes:
-        members = [Member(task.seed, worker) for worker in range(k)]
+        members = [WorkerId(setup.seed, worker) for worker in range(k)]
         rounds, begun = np.zeros((2, k), np.int64)
-        workers = StackedWorkers(task, members, rounds, begun, lambda _: True, compiler=compiler)
+        workers = WorkerGroup(setup, members, rounds, begun, lambda _: True, compiler=compiler)
         try:
-            workers.round(np.full(k, task.learner.n_step))
-            beside(workers)
+            workers.round(np.full(k, setup.learner.n_step))
+            compile_more(workers)
         finally:
             workers.close()
     return compiler

@@ -13,7 +13,7 @@ from a3c_exp.system.errors import A3CError, ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from a3c_exp.play.keyboard import Drive
+    from a3c_exp.play.keyboard import DriveResult
 
 _EXAMPLES = """examples:
   python -m a3c_exp.play env=car_racing
@@ -53,26 +53,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _play(arguments: argparse.Namespace) -> None:
-    from a3c_exp.config.compose import jobs
+    from a3c_exp.config.compose import compose_jobs
 
     if arguments.tracks is not None and arguments.tracks < 1:
         raise ConfigError(f"--tracks is {arguments.tracks}, but it is at least 1. Try --tracks 3")
     if arguments.seed < 0:
         raise ConfigError(f"--seed is {arguments.seed}, but it is at least 0. Try --seed 1")
     # Everything before the window opens: a mistake should be known before anybody has driven.
-    (job,) = jobs(arguments.overrides, multirun=False)
-    domain_randomize = _playable(job.env, job.config)
+    (job,) = compose_jobs(arguments.overrides, multirun=False)
+    domain_randomize = _check_car_racing(job.env, job.config)
     _require_display()
     opponent = None if arguments.against is None else _opponent(arguments.against)
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
-    from a3c_exp.algorithm.random_streams import Purpose, env_seed
+    from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed
     from a3c_exp.play.keyboard import play
 
     # What a person drives is what `python -m a3c_exp.evaluate` asks of a policy.
     tracks = count() if arguments.tracks is None else range(arguments.tracks)
-    seeds = (env_seed(arguments.seed, 0, track, Purpose.evaluation) for track in tracks)
-    drives: list[Drive] = []
+    seeds = (env_seed(arguments.seed, 0, track, StreamPurpose.evaluation) for track in tracks)
+    drives: list[DriveResult] = []
     for drive in play(seeds, domain_randomize):
         drives.append(drive)
         how = "lap finished" if drive.finished else "track ended" if drive.complete else "given up"
@@ -87,7 +87,7 @@ def _play(arguments: argparse.Namespace) -> None:
     print(f"mean: you {yours:.1f}, the run {sum(theirs[track] for track in driven) / len(driven):.1f}")
 
 
-def _playable(env: str, config: "DictConfig") -> bool:
+def _check_car_racing(env: str, config: "DictConfig") -> bool:
     """Whether tracks have colours of their own.
 
     Raises:
@@ -115,23 +115,23 @@ def _opponent(run: Path) -> Callable[[int, int], list[float]]:
     """
     import torch
 
-    from a3c_exp.evaluate.evaluator import EvaluationSpec, Evaluator
-    from a3c_exp.training.build import assemble
+    from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
+    from a3c_exp.training.build import build_run
     from a3c_exp.training.checkpoint import Checkpoints, read
     from a3c_exp.training.resume import saved_config
 
     config = saved_config(run)
-    _playable(f"(of {run})", config)
+    _check_car_racing(f"(of {run})", config)
     torch.set_num_threads(1)
     best = run / "checkpoints" / "best.pt"
     weights = read(best if best.is_file() else Checkpoints(best.parent, keep_last=1).latest())["weights"]
-    task = assemble(config).task
+    task = build_run(config).setup
 
     def returns(seed: int, tracks: int) -> list[float]:
         envs = task.make_evaluation_envs(num_envs=tracks)
         try:
             model, layout = task.model(envs)
-            evaluator = Evaluator(model, layout, envs, EvaluationSpec(tracks), seed)
+            evaluator = Evaluator(model, layout, envs, EvaluatorConfig(tracks), seed)
             return list(evaluator.evaluate(weights.to(task.device), 0, 0, 0.0).returns)
         finally:
             envs.close()

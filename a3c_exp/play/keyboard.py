@@ -10,12 +10,12 @@ from gymnasium.envs.box2d.car_racing import FPS
 from a3c_exp.envs.car_racing.game import CarRacingGame
 from a3c_exp.system.errors import ConfigError
 
-_BRAKE = 0.8
+_BRAKE_STRENGTH = 0.8
 """More than 0.9 would block the wheels."""
 
 
 @dataclass(frozen=True)
-class Drive:
+class DriveResult:
     """One track, as far as it was driven.
 
     Attributes:
@@ -31,29 +31,29 @@ class Drive:
     finished: bool
 
 
-class Wheel:
+class KeyboardControls:
     """Arrow keys to steering, gas and brake."""
 
     def __init__(self) -> None:
-        self._down: set[int] = set()
+        self._pressed_keys: set[int] = set()
 
-    def feel(self, event: pygame.event.Event) -> None:
+    def handle_event(self, event: pygame.event.Event) -> None:
         """Take note of a key that went down or up."""
         if event.type == pygame.KEYDOWN:
-            self._down.add(event.key)
+            self._pressed_keys.add(event.key)
         elif event.type == pygame.KEYUP:
-            self._down.discard(event.key)
+            self._pressed_keys.discard(event.key)
 
     @property
     def controls(self) -> tuple[float, float, float]:
         """``(steering, gas, brake)``; left and right together go straight on."""
         left, right, up, down = (
-            float(key in self._down) for key in (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
+            float(key in self._pressed_keys) for key in (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
         )
-        return right - left, up, _BRAKE * down
+        return right - left, up, _BRAKE_STRENGTH * down
 
 
-def play(seeds: Iterable[int], domain_randomize: bool = False) -> Iterator[Drive]:
+def play(seeds: Iterable[int], domain_randomize: bool = False) -> Iterator[DriveResult]:
     """Let a person drive in a window, 50 frames a second, one track after the other until they close it or press Escape.
 
     Args:
@@ -78,23 +78,23 @@ def play(seeds: Iterable[int], domain_randomize: bool = False) -> Iterator[Drive
         game.close()  # type: ignore[no-untyped-call]
 
 
-def _drive(game: CarRacingGame, seed: int, number: int) -> tuple[Drive, bool]:
+def _drive(game: CarRacingGame, seed: int, number: int) -> tuple[DriveResult, bool]:
     """One track, and whether the person wants another."""
     limit = gymnasium.spec("CarRacing-v3").max_episode_steps
     assert limit is not None
     game.reset(seed=seed)
-    wheel = Wheel()
+    wheel = KeyboardControls()
     return_ = 0.0
     for frame in range(limit):
         pygame.display.set_caption(f"CarRacing, track {number}: {return_:.1f} after {frame / FPS:.0f} s of {limit / FPS:.0f}")
         for event in pygame.event.get():
             key = event.key if event.type == pygame.KEYDOWN else None
             if event.type == pygame.QUIT or key in (pygame.K_ESCAPE, pygame.K_RETURN):
-                return Drive(return_, frame / FPS, complete=False, finished=False), key == pygame.K_RETURN
-            wheel.feel(event)
+                return DriveResult(return_, frame / FPS, complete=False, finished=False), key == pygame.K_RETURN
+            wheel.handle_event(event)
         reward, terminated, info = game.advance(*wheel.controls)
         game.render()  # type: ignore[no-untyped-call]
         return_ += reward
         if terminated:
-            return Drive(return_, (frame + 1) / FPS, complete=True, finished=bool(info["lap_finished"])), True
-    return Drive(return_, limit / FPS, complete=True, finished=False), True
+            return DriveResult(return_, (frame + 1) / FPS, complete=True, finished=bool(info["lap_finished"])), True
+    return DriveResult(return_, limit / FPS, complete=True, finished=False), True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from a3c_exp.runs.log_records import Json
+from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.tolerant_io import mapping, number, parse_object, printable, read_json_object, read_text, read_yaml, strings
 from a3c_exp.stats.significance import FloatArray
 
@@ -60,7 +60,7 @@ def read_columns(
     return found
 
 
-def _at_once(columns: Iterable[str], rows: Sequence[Json]) -> dict[str, FloatArray] | None:
+def _at_once(columns: Iterable[str], rows: Sequence[JsonObject]) -> dict[str, FloatArray] | None:
     """All columns by a single call, which is twice as quick; ``None`` where some line has something else than numbers."""
     names = list(columns)
     try:
@@ -83,7 +83,7 @@ def _extent(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
     return {f"{name}.low": table.min(axis=1), f"{name}.mean": sums / lengths, f"{name}.high": table.max(axis=1)}
 
 
-def _rows(lines: list[str], name: str, problems: list[str]) -> list[Json]:
+def _rows(lines: list[str], name: str, problems: list[str]) -> list[JsonObject]:
     try:  # one call for a whole file is a third quicker than one a line, and nearly every file is whole
         rows = json.loads("[" + ",".join(lines) + "]")
         if len(rows) == len(lines) and all(isinstance(row, dict) for row in rows):

@@ -19,7 +19,7 @@ from a3c_exp.report.columns import (
 from a3c_exp.report.quantities import value_bias as overconfidence
 from a3c_exp.runs.config_values import parse_config
 from a3c_exp.runs.discovery import find_runs, natural, seeds_of
-from a3c_exp.runs.log_records import Episode, Evaluation, Json, Metrics
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord
 from a3c_exp.runs.status import RunStatus, status_of
 
 __all__ = ["Run", "RunStatus", "find_runs", "natural", "read_run", "read_runs", "seeds_of"]
@@ -53,10 +53,10 @@ class Run:
     status: RunStatus
     name: str
     group: str | None
-    config: Json
+    config: JsonObject
     overrides: tuple[str, ...]
-    run_json: Json
-    summary: Json | None
+    run_json: JsonObject
+    summary: JsonObject | None
     episodes: Columns
     metrics: Columns
     evaluations: Columns
@@ -104,9 +104,9 @@ def read_run(path: Path) -> Run:
     if not overrides:
         overrides = strings(read_yaml(path / ".hydra" / "overrides.yaml", problems, required=False))
     group = run_json.get("group")
-    metrics = read_columns(path / "metrics.jsonl", _names(Metrics), problems, lists=_EACH_WORKER)
-    episodes = read_columns(path / "episodes.jsonl", _names(Episode), problems, words=[("end", "terminated")])
-    evaluations = read_columns(path / "evaluations.jsonl", _names(Evaluation), problems, required=evaluated)
+    metrics = read_columns(path / "metrics.jsonl", _names(MetricsRecord), problems, lists=_EACH_WORKER)
+    episodes = read_columns(path / "episodes.jsonl", _names(EpisodeRecord), problems, words=[("end", "terminated")])
+    evaluations = read_columns(path / "evaluations.jsonl", _names(EvaluationRecord), problems, required=evaluated)
     settings = mapping(config)
     limit_ends = settings.get("bootstrap_on_truncation") is False
     ended = np.ones(episodes["episode"].size) if limit_ends else episodes["end.terminated"]
@@ -131,7 +131,7 @@ def read_run(path: Path) -> Run:
     )
 
 
-def _names(record: type[Episode] | type[Metrics] | type[Evaluation]) -> list[str]:
+def _names(record: type[EpisodeRecord] | type[MetricsRecord] | type[EvaluationRecord]) -> list[str]:
     others = ("end", "returns", *_EACH_WORKER)
     return [field.name.rstrip("_") for field in fields(record) if field.name not in others]
 

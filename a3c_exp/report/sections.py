@@ -14,7 +14,7 @@ QUICKLY = {"compress_level": 3}  # of PNG files: a third of the time, a tenth la
 
 
 class Section(Protocol):
-    """What the report asks of a part; ``Part`` is one, ``ablations.Section`` another.
+    """What the report asks of a part; ``PolicyPlot`` is one, ``ablations.Section`` another.
 
     Attributes:
         title: its heading.

@@ -62,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace, terminal: Terminal) -> int:
-    entries, asked = _chosen(options.words, options.columns)
+    entries, asked = _select_summaries(options.words, options.columns)
     if options.sort:
-        check_key(options.sort, entries or _all(options.words))
+        check_key(options.sort, entries or _load_summaries(options.words))
         entries = by_key(entries, options.sort, options.reverse)
         asked.append(options.sort)
     else:
@@ -74,15 +74,15 @@ def _list(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _best(options: argparse.Namespace, terminal: Terminal) -> int:
-    entries, asked = _chosen(options.words, options.columns)
+    entries, asked = _select_summaries(options.words, options.columns)
     key: str = options.by
-    check_key(key, entries or _all(options.words))
+    check_key(key, entries or _load_summaries(options.words))
     if options.over_seeds:
         from a3c_exp.runs.ranking import standings, standings_csv, standings_table
 
         found = standings(entries, key, options.lowest)[: options.last or None]
         if not found:
-            return _nothing(f"no run that fits has a number {key} yet")
+            return _print_nothing_found(f"no run that fits has a number {key} yet")
         print(standings_csv(found, key).rstrip("\n") if options.csv else standings_table(found, key, terminal))
         return 0
     ranked = [entry for entry in by_key(entries, key, not options.lowest) if entry.value(key) not in (MISSING, None)]
@@ -101,7 +101,7 @@ def _show(options: argparse.Namespace, terminal: Terminal) -> int:
 
     if len(options.words) != 1:
         raise ConfigError(f"show takes one run, got {len(options.words)}. Try: {_PROGRAM} show RUN, or compare RUN RUN")
-    entry = _one(options.words[0])
+    entry = _find_summary(options.words[0])
     print(show_csv(entry).rstrip("\n") if options.csv else show(entry, terminal))
     return 0
 
@@ -111,7 +111,7 @@ def _compare(options: argparse.Namespace, terminal: Terminal) -> int:
 
     if len(options.words) < 2:
         raise ConfigError(f"compare takes two runs or more, got {len(options.words)}. Try: {_PROGRAM} compare RUN RUN")
-    entries = [_one(word) for word in options.words]
+    entries = [_find_summary(word) for word in options.words]
     print(compare_csv(entries).rstrip("\n") if options.csv else compare(entries, terminal))
     return 0
 
@@ -119,7 +119,7 @@ def _compare(options: argparse.Namespace, terminal: Terminal) -> int:
 def _sync(options: argparse.Namespace, terminal: Terminal) -> int:
     from a3c_exp.loggers.wandb_logger.sync import require_login, send, unsent
 
-    entries, _ = _chosen(options.words, [])
+    entries, _ = _select_summaries(options.words, [])
     running = [entry for entry in entries if entry.status == "running"]
     folders = unsent(entry.path for entry in entries if entry not in running)
     if running:
@@ -171,7 +171,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     if command in ("list", "best"):
         number = {"list": 0, "best": 10}[command]
         parser.add_argument("--columns", type=_keys, default=[], metavar="KEY,...", help="further columns")
-        parser.add_argument("-n", "--last", type=_natural_number, default=number, metavar="N", help="only so many (0: all)")
+        parser.add_argument("-n", "--last", type=_non_negative_int, default=number, metavar="N", help="only so many (0: all)")
     if command == "list":
         parser.add_argument("--sort", metavar="KEY", help="in order of this (default: of time, the newest last)")
         parser.add_argument("--reverse", action="store_true", help="the other way round")
@@ -184,38 +184,40 @@ def _parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _show_list(entries: Sequence[Entry], asked: Sequence[str], options: argparse.Namespace, terminal: Terminal) -> int:
-    if not entries:
-        return _nothing("no run fits these conditions")
-    columns = list(dict.fromkeys(asked))
+def _show_list(
+    summaries: Sequence[Entry], requested_keys: Sequence[str], options: argparse.Namespace, terminal: Terminal
+) -> int:
+    if not summaries:
+        return _print_nothing_found("no run fits these conditions")
+    columns = list(dict.fromkeys(requested_keys))
     if options.csv:
-        print(as_csv(entries, columns).rstrip("\n"))
+        print(as_csv(summaries, columns).rstrip("\n"))
     else:
-        print(listing(entries, terminal, columns, grouped=options.words is not None and not getattr(options, "sort", "by")))
+        print(listing(summaries, terminal, columns, grouped=options.words is not None and not getattr(options, "sort", "by")))
     return 0
 
 
-def _nothing(why: str) -> int:
-    print(f"a3c_exp.runs: {why}", file=sys.stderr)
+def _print_nothing_found(reason: str) -> int:
+    print(f"a3c_exp.runs: {reason}", file=sys.stderr)
     return 1
 
 
-def _chosen(words: Sequence[str], columns: Sequence[str]) -> tuple[list[Entry], list[str]]:
+def _select_summaries(words: Sequence[str], columns: Sequence[str]) -> tuple[list[Entry], list[str]]:
     """The runs that are meant, and the keys that were asked for and so are to be seen."""
     conditions = [parse(word) for word in words if _is_condition(word)]
-    entries = _all(words)
+    entries = _load_summaries(words)
     for key in columns:
         check_key(key, entries)
-    asked = [*columns, *(condition.key for condition in conditions if _tells(condition))]
+    asked = [*columns, *(condition.key for condition in conditions if _distinguishes_runs(condition))]
     return select_runs(entries, conditions), asked
 
 
-def _tells(condition: Condition) -> bool:
+def _distinguishes_runs(condition: Condition) -> bool:
     """Whether runs that fulfil it may differ in its key."""
     return condition.operator != "=" or len(condition.values) > 1 or "*" in condition.values[0]
 
 
-def _all(words: Sequence[str]) -> list[Entry]:
+def _load_summaries(words: Sequence[str]) -> list[Entry]:
     folders = [Path(word) for word in words if not _is_condition(word)]
     for folder in folders:
         if not folder.exists() and os.sep not in str(folder):
@@ -229,7 +231,7 @@ def _is_condition(word: str) -> bool:
     return is_condition(word) and not Path(word).is_dir()
 
 
-def _one(word: str) -> Entry:
+def _find_summary(word: str) -> Entry:
     """The run that is meant by its folder, or by a part of its path below outputs/ that no other has."""
     if Path(word).is_dir():
         found, where = find_runs([word]), word
@@ -250,7 +252,7 @@ def _keys(text: str) -> list[str]:
     return [key.strip() for key in text.split(",") if key.strip()]
 
 
-def _natural_number(text: str) -> int:
+def _non_negative_int(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of runs")
     return int(text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from a3c_exp.runs.log_records import Json
+from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.tolerant_io import YAML_LOADER
 
 SAME_EXPERIMENT = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
@@ -41,7 +41,7 @@ def _block(text: str) -> Any:
     return _blocks[text]
 
 
-def filled_in(config: Json, key: str, value: Any) -> Any:
+def filled_in(config: JsonObject, key: str, value: Any) -> Any:
     """``value``, which stands at ``key``, or what its reference ``${a.b}`` leads to; anything else as it is written."""
     for _ in range(8):  # a reference to a reference; in circles it stays what it is
         match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
@@ -64,7 +64,7 @@ class Missing:
 MISSING = Missing()
 
 
-def select(config: Json, key: str) -> Any:
+def select(config: JsonObject, key: str) -> Any:
     """The value at the dotted ``key``, as it is written; ``MISSING`` if there is none."""
     value: Any = config
     for part in key.split("."):
@@ -74,7 +74,7 @@ def select(config: Json, key: str) -> Any:
     return value
 
 
-def flatten(config: Json, ignore: Iterable[str] = (), prefix: str = "") -> Iterator[tuple[str, str]]:
+def flatten(config: JsonObject, ignore: Iterable[str] = (), prefix: str = "") -> Iterator[tuple[str, str]]:
     """``(dotted name, value as text)`` of every leaf; ``1e-4``, ``0.0001`` and ``"1e-4"`` give the same text."""
     for key, value in config.items():
         name = f"{prefix}{key}"

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Json = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 Status = Literal["running", "finished", "interrupted", "pruned", "failed"]
 EpisodeEnd = Literal["terminated", "truncated"]
 
 
 @dataclass(frozen=True)
-class Episode:
+class EpisodeRecord:
     """One finished training episode, as it stands in ``episodes.jsonl``.
 
     Attributes:
@@ -39,17 +39,17 @@ class Episode:
     end: EpisodeEnd
     env_seed: int
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {("return" if key == "return_" else key): value for key, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
-class Metrics:
+class MetricsRecord:
     """Averages over the windows since the last line, as they stand in ``metrics.jsonl``.
 
     Attributes:
         recent_return: mean return of the last 100 training episodes, or of as many as there were.
-        entropy_normalised: entropy over its maximum, 1 for a policy that knows nothing; ``None`` where there is no maximum.
+        entropy_normalized: entropy over its maximum, 1 for a policy that knows nothing; ``None`` where there is no maximum.
         max_probability: the policy's largest probability, averaged over steps: 1 is full of itself; ``None`` for densities.
         grad_norm, grad_norm_clipped: L2 norm of a pushed gradient before and after clipping.
         explained_variance: ``1 - Var(R - V) / Var(R)``.
@@ -79,7 +79,7 @@ class Metrics:
     recent_return: float | None = None
     grad_norm_clipped: float | None = None
     value_std: float | None = None
-    entropy_normalised: float | None = None
+    entropy_normalized: float | None = None
     max_probability: float | None = None
     truncated_share: float | None = None
     dropped_share: float = 0.0
@@ -87,12 +87,12 @@ class Metrics:
     worker_steps_per_second: list[float] = field(default_factory=list)
     worker_updates_per_second: list[float] = field(default_factory=list)
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return dict(vars(self))
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationRecord:
     """One evaluation of the shared weights on held-out seeds, as it stands in ``evaluations.jsonl``.
 
     ``ci_low`` and ``ci_high`` bound the mean return: a percentile bootstrap's 95 % interval over episodes.
@@ -114,5 +114,5 @@ class Evaluation:
     returns: list[float] = field(default_factory=list)
     best: bool = False
 
-    def json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return dict(vars(self))

@@ -19,7 +19,7 @@ from a3c_exp.runs.log_records import Status
 from a3c_exp.system.errors import RunDirectoryError
 
 _PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "optuna", "wandb")
-_LONGEST_DIFF = 5_000_000
+_MAX_DIFF_LENGTH = 5_000_000
 
 
 class RunRecord:
@@ -33,10 +33,10 @@ class RunRecord:
     def __init__(self, directory: Path, content: dict[str, Any]) -> None:
         self.directory = directory
         self.content = content
-        self._began = time.monotonic()
+        self._start_time = time.monotonic()
 
     @classmethod
-    def claim(cls, directory: Path, **fields: Any) -> "RunRecord":
+    def create(cls, directory: Path, **fields: Any) -> "RunRecord":
         """Take a directory for a new run; exactly one process can.
 
         Raises:
@@ -49,7 +49,7 @@ class RunRecord:
             "status": "running",
             "reason": None,
             **fields,
-            **here(),
+            **environment_info(),
             "timings": {"created": created, "started": None, "first_env_step": None, "ended": None, "seconds": None},
             "sessions": [{"started": created, "ended": None, "status": "running", "command": command(), "from_env_step": 0}],
         }
@@ -61,7 +61,7 @@ class RunRecord:
                 f"{directory} already holds a run. Go on with it (resume={directory}) or choose another hydra.run.dir"
             ) from None
         record = cls(directory, content)
-        record._keep_diff()
+        record._save_diff()
         return record
 
     @classmethod
@@ -74,7 +74,7 @@ class RunRecord:
         content = load(directory)
         if is_alive(content):
             raise RunDirectoryError(f"{directory} is still running as process {content['pid']}; stop that first (Ctrl-C)")
-        content.update(status="running", reason=None, **here())
+        content.update(status="running", reason=None, **environment_info())
         content["sessions"].append(
             {
                 "started": now(),
@@ -85,7 +85,7 @@ class RunRecord:
             }
         )
         record = cls(directory, content)
-        record._keep_diff()
+        record._save_diff()
         record._write()
         return record
 
@@ -100,7 +100,7 @@ class RunRecord:
         ended = now()
         timings = self.content["timings"]
         timings["ended"] = ended
-        timings["seconds"] = (timings["seconds"] or 0.0) + time.monotonic() - self._began
+        timings["seconds"] = (timings["seconds"] or 0.0) + time.monotonic() - self._start_time
         self.content["sessions"][-1].update(ended=ended, status=status)
         self.content.update(status=status, reason=reason)
         self._write()
@@ -108,12 +108,12 @@ class RunRecord:
     def _write(self) -> None:
         write_json(self.directory / "run.json", self.content)
 
-    def _keep_diff(self) -> None:
+    def _save_diff(self) -> None:
         difference = _git("diff", "HEAD")
         if difference:
             number = len(self.content["sessions"])
             name = "code.diff" if number == 1 else f"code.{number}.diff"
-            (self.directory / name).write_text(difference[:_LONGEST_DIFF])
+            (self.directory / name).write_text(difference[:_MAX_DIFF_LENGTH])
 
 
 def load(directory: Path) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def load(directory: Path) -> dict[str, Any]:
     return content
 
 
-def close_for(directory: Path, pid: int, status: Status, reason: str) -> None:
+def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> None:
     """Say how a run ended, and its seeds' runs, in place of its process, which died without a word of its own.
 
     Args:
@@ -141,12 +141,12 @@ def close_for(directory: Path, pid: int, status: Status, reason: str) -> None:
     with contextlib.suppress(OSError, RunDirectoryError):
         content = load(directory)
         for seed in content.get("seeds") or ():
-            close_for(directory / seed, pid, status, reason)
+            mark_dead_run(directory / seed, pid, status, reason)
         if content["status"] != "running" or content["pid"] != pid:
             return
         record = RunRecord(directory, content)
         began = datetime.fromisoformat(content["sessions"][-1]["started"])
-        record._began -= (datetime.now(began.tzinfo) - began).total_seconds()
+        record._start_time -= (datetime.now(began.tzinfo) - began).total_seconds()
         record.close(status, reason)
         if not (directory / "summary.json").exists():
             write_json(directory / "summary.json", {"status": status, "reason": reason})
@@ -159,27 +159,27 @@ def is_alive(content: Mapping[str, Any]) -> bool:
     pid = content.get("pid")
     if not isinstance(pid, int) or pid == os.getpid():
         return False
-    return is_process(pid, content.get("pid_started"))
+    return is_same_process(pid, content.get("pid_started"))
 
 
 def command() -> str:
     """The command line as the person typed it."""
-    program, *arguments = typed()
+    program, *arguments = command_line()
     name = "python -m a3c_exp" if Path(program).name == "__main__.py" else Path(program).name
     return " ".join([name, *(shlex.quote(argument) for argument in arguments)])
 
 
-def typed() -> list[str]:
+def command_line() -> list[str]:
     """The program and its arguments as the person typed them."""
-    return list(_typed or sys.argv)
+    return list(_command_line or sys.argv)
 
 
-def remember_command(argv: Sequence[str]) -> None:
+def record_command_line(argv: Sequence[str]) -> None:
     """Keep what was typed, before directories are added to it for Hydra."""
-    _typed[:] = argv
+    _command_line[:] = argv
 
 
-_typed: list[str] = []
+_command_line: list[str] = []
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -197,19 +197,19 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise
 
 
-def here() -> dict[str, Any]:
+def environment_info() -> dict[str, Any]:
     """Which process, code, versions and machine this is."""
     return {
         "pid": os.getpid(),
-        "pid_started": process_start(os.getpid()),
+        "pid_started": process_start_time(os.getpid()),
         "host": socket.gethostname(),
-        "git": own_commit(),
+        "git": git_commit(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "machine": {
             "system": f"{platform.system()} {platform.release()}",
-            "cpu": _cpu(),
+            "cpu": _cpu_model(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_gib": _memory(),
+            "memory_gib": _memory_gib(),
         },
     }
 
@@ -221,7 +221,7 @@ def now() -> str:
     return f"{local}.{int(seconds % 1 * 1e6):06d}" + time.strftime("%z")
 
 
-def own_commit() -> dict[str, Any] | None:
+def git_commit() -> dict[str, Any] | None:
     """The commit of the code that runs and whether it was changed since; ``None`` where it lies in no repository of its own."""
     commit = _git("rev-parse", "HEAD")
     return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))} if commit else None
@@ -254,18 +254,18 @@ def _version(package: str) -> str | None:
         return None
 
 
-def is_process(pid: int, started: object) -> bool:
-    """Whether a process of this number is there, and is the one that ``process_start`` said ``started`` of; ``None``: any."""
+def is_same_process(pid: int, started: object) -> bool:
+    """Whether a process of this number is there, and is the one that ``process_start_time`` said ``started`` of; ``None``: any."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass  # there is one; it is someone else's
-    return started in (None, process_start(pid))
+    return started in (None, process_start_time(pid))
 
 
-def process_start(pid: int) -> str | None:
+def process_start_time(pid: int) -> str | None:
     """When a process started, in clock ticks since boot: tells it from a later one with the same number."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -273,7 +273,7 @@ def process_start(pid: int) -> str | None:
         return None
 
 
-def _cpu() -> str:
+def _cpu_model() -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -281,7 +281,7 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _memory() -> float | None:
+def _memory_gib() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     except (ValueError, OSError):

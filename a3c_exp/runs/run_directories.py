@@ -8,11 +8,11 @@ from omegaconf import OmegaConf
 
 from a3c_exp.system.errors import ConfigError
 
-_LONGEST = 120
+_MAX_NAME_LENGTH = 120
 """Characters of a folder's name; most systems allow 255 bytes, and tools add suffixes."""
 
 
-def reserve(name: str, root: Path = Path("outputs")) -> Path:
+def create_run_directory(name: str, root: Path = Path("outputs")) -> Path:
     """Make ``<root>/<date>/<time>_<name>``, with ``-2``, ``-3`` ... behind it if someone else just made that one."""
     day = root / time.strftime("%Y-%m-%d")
     day.mkdir(parents=True, exist_ok=True)
@@ -36,10 +36,10 @@ def short_name(overrides: str) -> str:
     120
     """
     name = overrides.replace("/", "_") or "defaults"
-    if len(name.encode()) <= _LONGEST:
+    if len(name.encode()) <= _MAX_NAME_LENGTH:
         return name
     mark = hashlib.sha256(overrides.encode()).hexdigest()[:10]
-    return name.encode()[: _LONGEST - 11].decode(errors="ignore") + "~" + mark
+    return name.encode()[: _MAX_NAME_LENGTH - 11].decode(errors="ignore") + "~" + mark
 
 
 def register_resolvers() -> None:

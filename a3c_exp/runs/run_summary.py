@@ -10,7 +10,7 @@ from typing import Any
 
 from a3c_exp.runs.config_values import MISSING, filled_in, flatten, parse_config, select
 from a3c_exp.runs.discovery import find_records
-from a3c_exp.runs.log_records import Json
+from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.status import RunStatus, status_of
 from a3c_exp.runs.tolerant_io import mapping, number, parse_object, read_json_object, read_text, strings
 
@@ -40,7 +40,7 @@ class Entry:
         self._record = record
 
     @cached_property
-    def run_json(self) -> Json:
+    def run_json(self) -> JsonObject:
         """``run.json``; empty if it cannot be read."""
         known = parse_object(self._record) if self._record else None
         return known or read_json_object(self.path / "run.json", self.problems) or {}
@@ -51,14 +51,14 @@ class Entry:
         return status_of(self.path, self.run_json, self.problems)
 
     @cached_property
-    def summary(self) -> Json:
+    def summary(self) -> JsonObject:
         """``summary.json``; empty without one, or if it is an earlier session's."""
         if self.status in ("running", "killed"):
             return {}
         return read_json_object(self.path / "summary.json", self.problems, required=False) or {}
 
     @cached_property
-    def config(self) -> Json:
+    def config(self) -> JsonObject:
         """``.hydra/config.yaml`` as written; empty if it cannot be read."""
         text = read_text(self.path / ".hydra" / "config.yaml", self.problems)
         return mapping(parse_config(text)) if text else {}
@@ -116,7 +116,7 @@ class Entry:
             yield from flatten({name: filled_in(self.config, name, text)}) if text.startswith("${") else ((name, text),)
 
     @cached_property
-    def _ended(self) -> Json:
+    def _ended(self) -> JsonObject:
         """The summary, or what stands for it while there is none."""
         if self.summary or self.status == "unknown":
             return self.summary
@@ -140,7 +140,7 @@ class Entry:
             return timings.get(key, timings.get("started", MISSING) if key == "created" else MISSING)
         return self.run_json.get(key, MISSING)
 
-    def _option(self, group: str, section: Json) -> Any:
+    def _option(self, group: str, section: JsonObject) -> Any:
         """Which option of a config group this is: ``pendulum`` of ``env``; ``MISSING`` if that is not known."""
         said = self.run_json.get(group)
         if isinstance(said, str):
@@ -165,7 +165,7 @@ def find_entries(paths: Iterable[Path | str]) -> list[Entry]:
     return [Entry(path, record) for path, record in find_records(paths)]
 
 
-def last_object(path: Path) -> Json:
+def last_object(path: Path) -> JsonObject:
     """The last whole line of a ``.jsonl`` file, a half-written one behind it left out; empty if there is none."""
     try:
         with path.open("rb") as file:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from a3c_exp.runs.log_records import Json, Status
+from a3c_exp.runs.log_records import JsonObject, Status
 from a3c_exp.runs.tolerant_io import mapping
 
 RunStatus = Status | Literal["killed", "unknown"]
@@ -15,7 +15,7 @@ _SILENT_AFTER = 3600.0  # seconds without a write after which a run that says `r
 _LIVE_FILES = ("episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run.json")
 
 
-def status_of(path: Path, run_json: Json, problems: list[str]) -> RunStatus:
+def status_of(path: Path, run_json: JsonObject, problems: list[str]) -> RunStatus:
     """The status of the run at ``path`` that wrote ``run_json``; doubts about it go to ``problems``.
 
     ``killed`` says that it calls itself running but its process, on this machine, is gone (or another one has its number
@@ -42,7 +42,7 @@ def status_of(path: Path, run_json: Json, problems: list[str]) -> RunStatus:
     return "running"
 
 
-def _host(run_json: Json) -> str | None:
+def _host(run_json: JsonObject) -> str | None:
     host = run_json.get("host") or mapping(run_json.get("machine")).get("host")
     return str(host) if host else None
 

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 STUDY_FILE = "study.json"
 JOURNAL_FILE = "study.journal"
 BEST_FOLDER = "best"
-AS_COMMAND = "As one command: "
+COMMAND_PREFIX = "As one command: "
 """What stands before the command in the best configuration's file."""
 
-CONTRACT = "a3c_exp"
+STUDY_SIGNATURE = "a3c_exp"
 """User attribute of a study: what all its trials have in common."""
 
-SEEDS, SPREAD, REASON, COMMAND, DIRECTORY = "seeds", "spread", "reason", "command", "directory"
+SEEDS, SEED_STD, REASON, COMMAND, DIRECTORY = "seeds", "spread", "reason", "command", "directory"
 """User attributes of a trial: each seed's values, their standard deviation, why it failed or was pruned, command, folder."""
 
-RETRY_OF, TRY_AGAIN = "retry_of", "try_again"
+RETRY_OF, RETRYABLE = "retry_of", "try_again"
 """User attributes of a trial: the number of the one that it repeats; that it died of no fault of its own."""
 
-LEASE = "a3c_exp:lease"
+HEARTBEAT = "a3c_exp:heartbeat"
 """System attribute of a running trial: who works on it, and a number that changes as long as someone does."""
 
 _CONNECT_SECONDS = 10
@@ -67,7 +67,7 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path = journal_path(storage, directory)
     if path is not None:
-        return _journal(path)
+        return _open_journal(path)
     assert storage is not None
     match = _URL.match(storage)
     shown = f"hydra.sweeper.storage={without_password(storage)}"
@@ -96,7 +96,7 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
         raise ConfigError(f"{shown} cannot be reached: {_first_line(cause)}") from None
 
 
-def _journal(path: Path) -> "BaseStorage":
+def _open_journal(path: Path) -> "BaseStorage":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
@@ -105,7 +105,7 @@ def _journal(path: Path) -> "BaseStorage":
 
         def acquire(self) -> bool:
             taken = super().acquire()
-            _cut_half_line(path)
+            _truncate_partial_line(path)
             return taken
 
     try:
@@ -117,7 +117,7 @@ def _journal(path: Path) -> "BaseStorage":
         raise ConfigError(f"{path} is no study's journal: {_first_line(error)}") from None
 
 
-def _cut_half_line(path: Path) -> None:
+def _truncate_partial_line(path: Path) -> None:
     with path.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)
         if size == 0:

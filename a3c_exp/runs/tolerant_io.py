@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from a3c_exp.runs.log_records import Json
+from a3c_exp.runs.log_records import JsonObject
 
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 8 times quicker, where there is one
 
@@ -24,7 +24,7 @@ def number(value: object) -> float:
         return math.nan
 
 
-def mapping(value: object) -> Json:
+def mapping(value: object) -> JsonObject:
     """``value`` if it is a mapping, else an empty one: for fields that may be ``null`` or damaged."""
     return value if isinstance(value, Mapping) else {}
 
@@ -61,7 +61,7 @@ def read_text(path: Path, problems: list[str], *, required: bool = True) -> str:
     return ""
 
 
-def read_json_object(path: Path, problems: list[str], *, required: bool = True) -> Json | None:
+def read_json_object(path: Path, problems: list[str], *, required: bool = True) -> JsonObject | None:
     """The JSON object in ``path``; ``None``, with a note in ``problems``, if it is missing, empty or damaged."""
     before = len(problems)
     text = read_text(path, problems, required=required)
@@ -87,7 +87,7 @@ def read_yaml(path: Path, problems: list[str], *, required: bool = True) -> Any:
         return None
 
 
-def parse_object(text: str) -> Json | None:
+def parse_object(text: str) -> JsonObject | None:
     """The JSON object that ``text`` is; ``None`` if it is none."""
     try:
         value = json.loads(text)

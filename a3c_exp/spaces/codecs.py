@@ -8,7 +8,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from numpy.typing import NDArray
 
-from a3c_exp.spaces.flatten import leaves, size
+from a3c_exp.spaces.flatten import leaf_size, leaf_spaces
 
 Decode = Callable[[NDArray[Any]], Sequence[Any] | NDArray[Any]]
 """Actions of K policies ``[K, ...]``, to what each of K environments is stepped with."""
@@ -31,23 +31,23 @@ def action_decoder(space: Space[Any]) -> Decode:
 
     parts: list[tuple[slice, Callable[[NDArray[Any]], NDArray[Any]]]] = []
     begin = 0
-    for _, leaf in leaves(space):
-        end = begin + size(leaf)
+    for _, leaf in leaf_spaces(space):
+        end = begin + leaf_size(leaf)
         parts.append((slice(begin, end), _leaf_decoder(leaf)))
         begin = end
 
     def decode_parts(action: NDArray[Any]) -> list[Any]:
         columns = [decode(action[:, place]) for place, decode in parts]
-        return [_nested(space, iter([column[k, ...] for column in columns])) for k in range(len(action))]
+        return [_unflatten(space, iter([column[k, ...] for column in columns])) for k in range(len(action))]
 
     return decode_parts
 
 
-def _nested(space: Space[Any], values: Iterator[Any]) -> Any:
+def _unflatten(space: Space[Any], values: Iterator[Any]) -> Any:
     if isinstance(space, Tuple):
-        return tuple(_nested(one, values) for one in space.spaces)
+        return tuple(_unflatten(one, values) for one in space.spaces)
     if isinstance(space, Dict):
-        return {key: _nested(one, values) for key, one in space.spaces.items()}
+        return {key: _unflatten(one, values) for key, one in space.spaces.items()}
     value = next(values)
     return value[()] if isinstance(space, Discrete) else value
 
@@ -89,7 +89,7 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
     low, high = [], []
     parts: list[tuple[tuple[Any, ...], slice, Encode]] = []
     begin = 0
-    for keys, leaf in _places(space):
+    for keys, leaf in _leaf_paths(space):
         encoded, encode = _leaf_encoder(leaf)
         low.append(encoded.low.reshape(-1))
         high.append(encoded.high.reshape(-1))
@@ -110,14 +110,14 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
     return box, encode_parts
 
 
-def _places(space: Space[Any], keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Space[Any]]]:
+def _leaf_paths(space: Space[Any], keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Space[Any]]]:
     """Every leaf with the keys that lead to its value in an observation."""
     if isinstance(space, Dict):
         for key, one in space.spaces.items():
-            yield from _places(one, (*keys, key))
+            yield from _leaf_paths(one, (*keys, key))
     elif isinstance(space, Tuple):
         for place, one in enumerate(space.spaces):
-            yield from _places(one, (*keys, place))
+            yield from _leaf_paths(one, (*keys, place))
     else:
         yield keys, space
 
@@ -128,7 +128,7 @@ def _leaf_encoder(space: Space[Any]) -> tuple[Box, Encode]:
         box, encode = observation_encoder(space)
         return box, _write_bytes_flat if encode is not None else _write_flat
     if isinstance(space, MultiBinary):
-        return Box(0.0, 1.0, (size(space),), np.float32), _write_flat
+        return Box(0.0, 1.0, (leaf_size(space),), np.float32), _write_flat
     assert isinstance(space, Discrete | MultiDiscrete), space
     counts = np.atleast_1d(space.n if isinstance(space, Discrete) else space.nvec).reshape(-1).astype(np.int64)
     # The i-th choice's ones begin where those of the choices before it end.

@@ -9,10 +9,10 @@ import numpy as np
 from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
-SIMPLE = (Box, Discrete, MultiDiscrete, MultiBinary)
+FUNDAMENTAL_SPACES = (Box, Discrete, MultiDiscrete, MultiBinary)
 
 
-def leaves(space: Space[Any], path: str = "") -> list[tuple[str, Space[Any]]]:
+def leaf_spaces(space: Space[Any], path: str = "") -> list[tuple[str, Space[Any]]]:
     """The spaces within a nested Tuple or Dict, in order, each with its path for messages; a simple space is its own leaf.
 
     >>> [path for path, _ in leaves(Dict(arm=Tuple([Discrete(2), Box(0, 1)]), jump=Discrete(2)))]
@@ -24,26 +24,26 @@ def leaves(space: Space[Any], path: str = "") -> list[tuple[str, Space[Any]]]:
         inner = [(str(place), one) for place, one in enumerate(space.spaces)]
     else:
         return [(path, space)]
-    return [leaf for key, one in inner for leaf in leaves(one, f"{path}.{key}" if path else key)]
+    return [leaf for key, one in inner for leaf in leaf_spaces(one, f"{path}.{key}" if path else key)]
 
 
-def unsupported(space: Space[Any]) -> str | None:
+def describe_unsupported(space: Space[Any]) -> str | None:
     """What of a space no part of this program can take, in words; ``None`` if all of it can be taken."""
-    found = leaves(space)
+    found = leaf_spaces(space)
     if not found:
         return f"an empty {type(space).__name__} space"
     for path, leaf in found:
         at = f" (under {path})" if path else ""
-        if not isinstance(leaf, SIMPLE):
+        if not isinstance(leaf, FUNDAMENTAL_SPACES):
             return f"a {type(leaf).__name__} space{at}"
         if isinstance(leaf, Box) and leaf.dtype.kind not in "fiub":
             return f"a Box of {leaf.dtype} numbers{at}"
-        if size(leaf) == 0:
+        if leaf_size(leaf) == 0:
             return f"a {type(leaf).__name__} space without any number in it{at}"
     return None
 
 
-def size(leaf: Space[Any]) -> int:
+def leaf_size(leaf: Space[Any]) -> int:
     """How many numbers an element of a simple space is: 1 for Discrete, its shape's product otherwise."""
     assert leaf.shape is not None, leaf
     return int(np.prod(leaf.shape, dtype=np.int64))

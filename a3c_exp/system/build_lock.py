@@ -7,29 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PAUSE = 0.1
+_POLL_SECONDS = 0.1
 
 
 @contextmanager
-def one_at_a_time(path: Path, limit: float) -> Iterator[int | None]:
+def build_lock(path: Path, timeout: float) -> Iterator[int | None]:
     """Held by one process at a time; the kernel takes it back when its holder dies.
 
     Args:
         path: a file of its own, in a folder that is there; removed by who held it. Whoever waited for it meanwhile holds a file
             without a name, and so may work beside a newcomer: that is why they look once more whether there is work left.
-        limit: seconds to wait for whoever holds it; then both go on side by side, which costs time and nothing else.
+        timeout: seconds to wait for whoever holds it; then both go on side by side, which costs time and nothing else.
 
     Yields:
         The process that was waited for, or ``None`` if nobody held it.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    owner, deadline, held = None, time.monotonic() + limit, False
+    owner, deadline, held = None, time.monotonic() + timeout, False
     try:
-        while not _take(file):
-            owner = _read(file) or owner or 0
+        while not _try_acquire(file):
+            owner = _read_owner(file) or owner or 0
             if time.monotonic() > deadline:
                 break
-            time.sleep(_PAUSE)
+            time.sleep(_POLL_SECONDS)
         else:
             held = True
             os.ftruncate(file, 0)
@@ -41,7 +41,7 @@ def one_at_a_time(path: Path, limit: float) -> Iterator[int | None]:
         os.close(file)  # and so gives it back
 
 
-def _take(file: int) -> bool:
+def _try_acquire(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -49,7 +49,7 @@ def _take(file: int) -> bool:
     return True
 
 
-def _read(file: int) -> int | None:
+def _read_owner(file: int) -> int | None:
     with suppress(ValueError):
         return int(os.pread(file, 32, 0))
     return None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_frozen() -> Iterator[None]:
     """Import something large inside: nothing is collected meanwhile, and what was imported by then is never looked at again.
 
     Nothing of it is garbage. Torch alone makes half a million objects; to look through them again and again takes an eighth

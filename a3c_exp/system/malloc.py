@@ -3,13 +3,13 @@
 import ctypes
 from functools import cache
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of <malloc.h>
-_PICTURES = 32 * 2**20  # bytes; the most that every glibc takes for the second
-_ALL = 2**30
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
+_MMAP_THRESHOLD_BYTES = 32 * 2**20  # bytes; the most that every glibc takes for the second
+_TRIM_THRESHOLD_BYTES = 2**30
 
 
 @cache
-def keep_freed_memory() -> bool:
+def disable_malloc_trim() -> bool:
     """Have the C library keep what is freed, for this process; whether it could be told.
 
     A batch of pictures makes tensors of megabytes that live for milliseconds. glibc gives such memory back to the system and
@@ -20,4 +20,4 @@ def keep_freed_memory() -> bool:
         tell = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    return all([tell(_MMAP_THRESHOLD, _PICTURES), tell(_TRIM_THRESHOLD, _ALL)])
+    return all([tell(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES), tell(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)])

@@ -11,7 +11,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
+def single_thread_environment() -> Iterator[None]:
     """What is started inside reads these variables before it loads a numeric library: one thread a process."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))

@@ -17,14 +17,14 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._before: dict[int, Any] = {}
+        self._previous_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
-        self._before = {number: signal.signal(number, self._note) for number in _HANDLED}
+        self._previous_handlers = {number: signal.signal(number, self._on_signal) for number in _HANDLED}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
     def requested(self) -> bool:
@@ -40,7 +40,7 @@ class StopSignals:
     def name(self) -> str:
         return "Ctrl-C" if self.received == signal.SIGINT else signal.Signals(self.received or signal.SIGTERM).name
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             # Workers are daemons and watch their pipe, so they do not outlive this.
             os._exit(self.exit_code)

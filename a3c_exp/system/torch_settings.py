@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import torch
 
-_TOO_SMALL = 1e-39  # for a full float32
+_SUBNORMAL = 1e-39  # for a full float32
 
 
 @contextmanager
-def on_one_core() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """One thread, since the cores belong to the workers; and numbers too small for a full float32 count as 0.
 
     The first moment that Adam keeps of a weight that gets no gradient any more, behind a unit that died, shrinks by the same
@@ -17,7 +17,7 @@ def on_one_core() -> Iterator[None]:
     slowly, and that make no difference to any weight. For this thread and its arrays of every kind; a processor that cannot
     leave them out goes on with them. Both are as they were afterwards.
     """
-    threads, left_out = torch.get_num_threads(), not torch.tensor(_TOO_SMALL).mul(1.0).item()
+    threads, left_out = torch.get_num_threads(), not torch.tensor(_SUBNORMAL).mul(1.0).item()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     try:

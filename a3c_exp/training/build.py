@@ -8,82 +8,82 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from a3c_exp.algorithm.loss import LossSpec
-from a3c_exp.algorithm.per_worker import Exploration, Spread
-from a3c_exp.algorithm.types import LearnerSpec, TrainingState
+from a3c_exp.algorithm.loss import LossConfig
+from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
+from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import Anneal, Device, Reduction, SpreadKind, Truncation, ValueLoss
-from a3c_exp.config.instantiate import blueprint
+from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
+from a3c_exp.config.instantiate import checked_partial
 from a3c_exp.config.schema import check
-from a3c_exp.evaluate.evaluator import EvaluationSpec, Evaluator
-from a3c_exp.parallelism.base import Parallelism, Task
+from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
+from a3c_exp.parallelism.base import Parallelism, TrainingSetup
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.compile_auto import compiling_pays
-from a3c_exp.training.run_tracker import Cadence
-from a3c_exp.visualize.screenshots import require_pictures
-from a3c_exp.visualize.video import require_encoder
+from a3c_exp.training.compile_auto import should_compile
+from a3c_exp.training.run_tracker import Intervals
+from a3c_exp.visualize.screenshots import require_rendering
+from a3c_exp.visualize.video import require_video_encoder
 
 
 @dataclass(frozen=True)
-class Assembly:
+class RunComponents:
     """The parts of one run, built but not started: no process, no directory.
 
     Attributes:
-        task: what workers need.
+        setup: what workers need.
         parallelism: how they run.
         make_logger: for the logger group's logger.
-        evaluation: how weights are judged.
-        cadence: how often what happens.
-        screenshot_after: steps of an episode, where screenshots are taken.
+        evaluator_config: how weights are judged.
+        intervals: how often what happens.
+        screenshot_after_steps: steps of an episode, where screenshots are taken.
         keep_last: how many checkpoints stay.
         initial_states: each seed's weights, before the first update.
-        remarks: what was chosen for the person, a sentence each.
+        notices: what was chosen for the person, a sentence each.
     """
 
-    task: Task
+    setup: TrainingSetup
     parallelism: Parallelism
     make_logger: partial[Any]
-    evaluation: EvaluationSpec
-    cadence: Cadence
-    screenshot_after: int
+    evaluator_config: EvaluatorConfig
+    intervals: Intervals
+    screenshot_after_steps: int
     keep_last: int
     initial_states: Sequence[TrainingState]
-    remarks: Sequence[str]
+    notices: Sequence[str]
 
 
-def assemble(config: DictConfig) -> Assembly:
+def build_run(config: DictConfig) -> RunComponents:
     """Build every part once.
 
     Raises:
         ConfigError: a value or a combination that cannot be run.
     """
     check(config)
-    optimizer = blueprint(config.optimizer, "optimizer")()
-    task = Task(
-        make_envs=blueprint(config.env, "env", given=("num_envs", "render_mode")),
-        make_model=blueprint(config.model, "model", given=("observation_space", "action_space", "seed")),
+    optimizer = checked_partial(config.optimizer, "optimizer")()
+    task = TrainingSetup(
+        make_envs=checked_partial(config.env, "env", caller_arguments=("num_envs", "render_mode")),
+        make_model=checked_partial(config.model, "model", caller_arguments=("observation_space", "action_space", "seed")),
         optimizer=optimizer,
-        learner=learner_spec(config),
-        exploration=exploration(config),
+        learner=learner_config(config),
+        per_worker=per_worker_hyperparameters(config),
         workers=config.workers,
         budget=Budget(config.max_episodes, config.max_env_steps, config.max_updates),
         max_episode_steps=config.max_episode_steps,
         seed=config.seed,
-        device=device(config.device),
+        device=resolve_device(config.device),
         num_seeds=config.num_seeds,
         compile=config.compile is True,
     )
     if task.compile and task.device != "cpu":
         raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
-    parallelism: Parallelism = blueprint(config.parallelism, "parallelism")()
+    parallelism: Parallelism = checked_partial(config.parallelism, "parallelism")()
     parallelism.check(task)
     if (arranged := getattr(parallelism, "arranged", None)) is not None:
         parallelism = arranged(task)
-    evaluation = evaluation_spec(config)
+    evaluation = evaluator_config(config)
     if config.evaluation.video:
-        require_encoder()
+        require_video_encoder()
     if config.screenshots.every_env_steps is not None:
-        require_pictures(task)
+        require_rendering(task)
 
     envs = task.make_envs(num_envs=1)
     try:
@@ -95,36 +95,36 @@ def assemble(config: DictConfig) -> Assembly:
         if config.compile == "auto":
             whole_rounds = model.stackable and getattr(envs, "tensor", None) is not None
             together = task.workers if getattr(parallelism, "share_weights", False) else 1
-            pays, why = compiling_pays(task, layout.size, whole_rounds, together)
+            pays, why = should_compile(task, layout.size, whole_rounds, together)
             task = replace(task, compile=pays)
             remarks.append(why)
         weights = [layout.flatten(task.model(envs, seed)[0]).cpu() for seed in task.seeds]
     finally:
         envs.close()
-    return Assembly(
-        task=task,
+    return RunComponents(
+        setup=task,
         parallelism=parallelism,
-        make_logger=_logger(config),
-        evaluation=evaluation,
-        cadence=Cadence(
+        make_logger=_logger_factory(config),
+        evaluator_config=evaluation,
+        intervals=Intervals(
             metrics=config.metrics.every_env_steps,
             evaluation=config.evaluation.every_env_steps,
             checkpoint=config.checkpoint.every_env_steps,
             screenshots=config.screenshots.every_env_steps,
         ),
-        screenshot_after=config.screenshots.after_steps,
+        screenshot_after_steps=config.screenshots.after_steps,
         keep_last=config.checkpoint.keep_last,
         initial_states=[TrainingState.initial(one, optimizer.state_rows, config.workers) for one in weights],
-        remarks=remarks,
+        notices=remarks,
     )
 
 
-def learner_spec(config: DictConfig) -> LearnerSpec:
+def learner_config(config: DictConfig) -> LearnerConfig:
     """The learning half of the configuration."""
-    return LearnerSpec(
+    return LearnerConfig(
         gamma=config.gamma,
         n_step=config.n_step,
-        loss=LossSpec(
+        loss=LossConfig(
             value_coef=config.value_coef,
             entropy_coef=config.beta,
             value_loss=ValueLoss(config.value_loss),
@@ -143,24 +143,24 @@ def learner_spec(config: DictConfig) -> LearnerSpec:
     )
 
 
-def exploration(config: DictConfig) -> Exploration:
+def per_worker_hyperparameters(config: DictConfig) -> PerWorkerHyperparameters:
     """What differs between workers and what falls over time."""
 
-    def spread(key: str) -> Spread | None:
+    def spread(key: str) -> HyperparameterRange | None:
         node = config.per_worker[key]
-        if node.kind is SpreadKind.none:
+        if node.kind is HyperparameterRangeKind.none:
             return None
-        return Spread(key, SpreadKind(node.kind), node.low, node.high, tuple(node["values"]))
+        return HyperparameterRange(key, HyperparameterRangeKind(node.kind), node.low, node.high, tuple(node["values"]))
 
-    return Exploration(spread("beta"), spread("lr"), Anneal(config.anneal))
+    return PerWorkerHyperparameters(spread("beta"), spread("lr"), LRSchedule(config.lr_schedule))
 
 
-def evaluation_spec(config: DictConfig) -> EvaluationSpec:
+def evaluator_config(config: DictConfig) -> EvaluatorConfig:
     """How the run judges its weights while it trains."""
-    return EvaluationSpec(config.evaluation.episodes, config.evaluation.deterministic, config.evaluation.max_episode_steps)
+    return EvaluatorConfig(config.evaluation.episodes, config.evaluation.deterministic, config.evaluation.max_episode_steps)
 
 
-def device(wanted: Device) -> str:
+def resolve_device(requested: Device) -> str:
     """The name torch knows the device by.
 
     Raises:
@@ -171,20 +171,20 @@ def device(wanted: Device) -> str:
         present.insert(0, "mps")
     if torch.cuda.is_available():
         present.insert(0, "cuda")
-    if wanted is Device.auto:
+    if requested is Device.auto:
         return present[0]
-    if wanted.value not in present:
-        raise ConfigError(f"device={wanted.value}, but this machine has only {', '.join(sorted(present))}. Try device=auto")
-    return wanted.value
+    if requested.value not in present:
+        raise ConfigError(f"device={requested.value}, but this machine has only {', '.join(sorted(present))}. Try device=auto")
+    return requested.value
 
 
-def _logger(config: DictConfig) -> partial[Any]:
-    make = blueprint(config.logger, "logger", given=("say",))
+def _logger_factory(config: DictConfig) -> partial[Any]:
+    make = checked_partial(config.logger, "logger", caller_arguments=("on_message",))
     make()  # its constructor checks its values; starting is another matter
     return make
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def config_to_dict(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain, resolved containers, for loggers and files."""
     container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     assert isinstance(container, dict)

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.runs.log_records import Evaluation
+from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.system.errors import RunDirectoryError
 
 _FORMAT = 1
-_NAME = re.compile(r"step_(\d+)\.pt")
+_STEP_FILE_NAME = re.compile(r"step_(\d+)\.pt")
 
 
 class Checkpoints:
@@ -49,7 +49,7 @@ class Checkpoints:
             "updates": state.updates,
             "env_steps": state.env_steps,
             "episodes": state.episodes,
-            "details": state.details,
+            "parallelism_state": state.parallelism_state,
             "extra": dict(extra),
         }
         write(path, content)
@@ -57,19 +57,19 @@ class Checkpoints:
             old.unlink()
         return path
 
-    def save_best(self, weights: Tensor, evaluation: Evaluation) -> Path:
+    def save_best(self, weights: Tensor, evaluation: EvaluationRecord) -> Path:
         """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far, and that evaluation."""
         path = self._directory / "best.pt"
-        content = {"env_steps": evaluation.env_step, "updates": evaluation.update, "evaluation": evaluation.json()}
+        content = {"env_steps": evaluation.env_step, "updates": evaluation.update, "evaluation": evaluation.to_dict()}
         write(path, {"format": _FORMAT, "weights": weights, **content})
         return path
 
-    def best(self) -> Evaluation | None:
+    def best(self) -> EvaluationRecord | None:
         """The evaluation that ``best.pt`` was saved for, or ``None`` without one."""
         path = self._directory / "best.pt"
-        return Evaluation(**read(path)["evaluation"]) if path.is_file() else None
+        return EvaluationRecord(**read(path)["evaluation"]) if path.is_file() else None
 
-    def exist(self) -> bool:
+    def has_any(self) -> bool:
         """Whether there is any ``step_*.pt``."""
         return bool(self._steps())
 
@@ -91,7 +91,7 @@ class Checkpoints:
         raise RunDirectoryError(f"{self._directory} holds no checkpoint to go on from{detail}")
 
     def _steps(self) -> list[Path]:
-        found = [path for path in self._directory.glob("step_*.pt") if _NAME.fullmatch(path.name)]
+        found = [path for path in self._directory.glob("step_*.pt") if _STEP_FILE_NAME.fullmatch(path.name)]
         return sorted(found, key=lambda path: int(path.stem.removeprefix("step_")))
 
 
@@ -112,7 +112,7 @@ def load(path: Path) -> tuple[TrainingState, dict[str, float | int | None]]:
         episodes=content["episodes"],
         rounds=content["rounds"].numpy().astype(np.int64),
         episodes_begun=content["episodes_begun"].numpy().astype(np.int64),
-        details=content.get("details", {}),
+        parallelism_state=content["parallelism_state"],
     )
     return state, content["extra"]
 
@@ -158,7 +158,7 @@ def digest(content: Any) -> str:
     return hasher.hexdigest()
 
 
-def find(folder: Path, which: str) -> Path:
+def find(folder: Path, name: str) -> Path:
     """The checkpoint that ``best``, ``last`` or a file's path means in a ``checkpoints/`` folder.
 
     A run that was never evaluated has no best; its last stands in.
@@ -167,9 +167,9 @@ def find(folder: Path, which: str) -> Path:
         RunDirectoryError: there is none.
     """
     best = folder / "best.pt"
-    if which == "best" and best.is_file():
+    if name == "best" and best.is_file():
         return best
-    return Checkpoints(folder, keep_last=1).latest() if which in ("best", "last") else Path(which)
+    return Checkpoints(folder, keep_last=1).latest() if name in ("best", "last") else Path(name)
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from a3c_exp.config.compose import jobs
-from a3c_exp.parallelism.worker_group import Member, StackedWorkers
-from a3c_exp.runs.record import command, here, remember_command
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
+from a3c_exp.runs.record import command, environment_info, record_command_line
 from a3c_exp.system.errors import A3CError, ConfigError
-from a3c_exp.system.torch_settings import on_one_core
-from a3c_exp.training.build import Assembly, assemble
+from a3c_exp.system.torch_settings import single_threaded
+from a3c_exp.training.build import RunComponents, build_run
 
-FILE = "costs.json"
-SIZES = (1, 2, 3, 4, 6, 8, 12)
+COSTS_FILE = "costs.json"
+WORKER_COUNTS = (1, 2, 3, 4, 6, 8, 12)
 """Workers of one process, stacked; up to as many as the configuration has."""
-_REPEATS = 20
-_WARM_UP = 30
+_NUM_REPEATS = 20
+_WARM_UP_ROUNDS = 30
 
 _EPILOG = """\
 examples:
@@ -34,7 +34,7 @@ Takes about fifteen seconds of an otherwise idle machine; --seconds for longer. 
 
 
 @dataclass(frozen=True)
-class Cost:
+class StepCosts:
     """Seconds of a core's time for one process that hosts ``workers`` of them, stacked: for a rollout and a gradient of all
     their windows, and for one update, each ``[repeats]``."""
 
@@ -44,29 +44,29 @@ class Cost:
     update: tuple[float, ...]
 
 
-def measure(assembly: Assembly, workers: int, seconds: float, repeats: int = _REPEATS) -> Cost:
+def measure(components: RunComponents, workers: int, seconds: float, repeats: int = _NUM_REPEATS) -> StepCosts:
     """Live windows of the task with so many stacked workers, and say what each part took.
 
     Args:
-        assembly: of a configuration; its budget is ignored.
+        components: of a configuration; its budget is ignored.
         workers: how many, stacked in this process.
         seconds: how long to measure, all in all.
         repeats: into how many measurements to cut that.
     """
-    task = replace(assembly.task, workers=workers, num_seeds=1)
-    members = [Member(task.seed, worker) for worker in range(workers)]
+    task = replace(components.setup, workers=workers, num_seeds=1)
+    members = [WorkerId(task.seed, worker) for worker in range(workers)]
     rounds, begun = np.zeros((2, workers), np.int64)
-    stacked = StackedWorkers(task, members, rounds, begun, lambda _: True)
-    weights = assembly.initial_states[0].weights.clone()
-    state = torch.zeros_like(assembly.initial_states[0].optimizer_state)
+    stacked = WorkerGroup(task, members, rounds, begun, lambda _: True)
+    weights = components.initial_states[0].weights.clone()
+    state = torch.zeros_like(components.initial_states[0].optimizer_state)
     allowed = np.full(workers, task.learner.n_step)
     rollout, gradient, update = [], [], []
     updates = 0
     try:
-        for _ in range(_WARM_UP):
+        for _ in range(_WARM_UP_ROUNDS):
             stacked.round(allowed)
         for _ in range(repeats):
-            stacked.acting = stacked.learning = pushing = 0.0
+            stacked.acting_seconds = stacked.learning_seconds = pushing = 0.0
             number, ends = 0, time.perf_counter() + seconds / repeats
             while not number or time.perf_counter() < ends:
                 gradients = stacked.round(allowed).gradients
@@ -77,17 +77,17 @@ def measure(assembly: Assembly, workers: int, seconds: float, repeats: int = _RE
                     updates += 1
                 pushing += time.process_time() - began
                 number += 1
-            rollout.append(stacked.acting / number)
-            gradient.append(stacked.learning / number)
+            rollout.append(stacked.acting_seconds / number)
+            gradient.append(stacked.learning_seconds / number)
             update.append(pushing / (number * workers))
     finally:
         stacked.close()
-    return Cost(workers, tuple(rollout), tuple(gradient), tuple(update))
+    return StepCosts(workers, tuple(rollout), tuple(gradient), tuple(update))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write ``costs.json``; 0 if it was written, 2 with one line on stderr if it could not be."""
-    remember_command(sys.argv)
+    record_command_line(sys.argv)
     parser = argparse.ArgumentParser(
         prog="python -m a3c_exp.training.measure_costs",
         description="Measure what a rollout, a gradient and an update cost on this machine.",
@@ -95,33 +95,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration (default: env=pendulum)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {FILE} goes: a folder of runs")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {COSTS_FILE} goes: a folder of runs")
     parser.add_argument(
         "--seconds", type=float, default=1.0, metavar="S", help="to measure each number of workers (default: 1)"
     )
     options = parser.parse_intermixed_args(argv)
     try:
-        _calibrate(options.overrides, options.out, options.seconds)
+        _measure_and_write(options.overrides, options.out, options.seconds)
     except A3CError as error:
         print(f"a3c_exp.training.measure_costs: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _calibrate(overrides: Sequence[str], out: Path, seconds: float) -> None:
-    target = out / FILE
+def _measure_and_write(overrides: Sequence[str], out: Path, seconds: float) -> None:
+    target = out / COSTS_FILE
     if not 0.0 < seconds < 3600.0:
         raise ConfigError(f"--seconds is {seconds:g}, but it is above 0 and below 3600. Try --seconds 1")
     if not out.is_dir():
         raise ConfigError(f"{out} is no folder. Name one that holds runs: --out outputs/...")
     if target.exists():
         raise ConfigError(f"{target} is there already and is not overwritten. Move it away, or choose another --out")
-    assembly = assemble(jobs(list(overrides), multirun=False)[0].config)
-    task = assembly.task
+    assembly = build_run(compose_jobs(list(overrides), multirun=False)[0].config)
+    task = assembly.setup
     costs = []
     print(f"{'workers':>9}{'rollout':>12}{'gradient':>12}{'update':>12}   microseconds a window, medians")
-    for workers in [size for size in SIZES if size <= task.workers]:
-        with on_one_core():
+    for workers in [size for size in WORKER_COUNTS if size <= task.workers]:
+        with single_threaded():
             cost = measure(assembly, workers, seconds)
         costs.append(cost)
         each = [1e6 * float(np.median(values)) for values in (cost.rollout, cost.gradient, cost.update)]
@@ -131,7 +131,7 @@ def _calibrate(overrides: Sequence[str], out: Path, seconds: float) -> None:
         "command": command().replace("calibrate.py", "python -m a3c_exp.training.measure_costs"),
         "n_step": task.learner.n_step,
         "costs": [vars(cost) for cost in costs],
-        **{key: value for key, value in here().items() if key in ("git", "versions", "machine", "host")},
+        **{key: value for key, value in environment_info().items() if key in ("git", "versions", "machine", "host")},
     }
     with target.open("x") as file:
         json.dump(content, file, indent=1)

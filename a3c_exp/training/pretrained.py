@@ -22,7 +22,7 @@ from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.checkpoint import read, write
 from a3c_exp.training.resume import read_config
 
-CONFIG, WEIGHTS, PROVENANCE = "config.yaml", "weights.pt", "provenance.json"
+CONFIG_FILE, WEIGHTS_FILE, PROVENANCE_FILE = "config.yaml", "weights.pt", "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Pretrained:
 
 def is_pretrained(folder: Path) -> bool:
     """Whether this is such a folder, and no run directory."""
-    return (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file()
+    return (folder / WEIGHTS_FILE).is_file() and (folder / CONFIG_FILE).is_file()
 
 
 def load(folder: Path) -> Pretrained:
@@ -54,16 +54,16 @@ def load(folder: Path) -> Pretrained:
     Raises:
         RunDirectoryError: part of it is missing or damaged.
     """
-    content = read(folder / WEIGHTS)
+    content = read(folder / WEIGHTS_FILE)
     try:
-        provenance = json.loads((folder / PROVENANCE).read_text())
+        provenance = json.loads((folder / PROVENANCE_FILE).read_text())
     except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"{folder / PROVENANCE} cannot be read: {error}") from None
-    config = read_config(folder / CONFIG)
+        raise RunDirectoryError(f"{folder / PROVENANCE_FILE} cannot be read: {error}") from None
+    config = read_config(folder / CONFIG_FILE)
     return Pretrained(config, content["weights"].float(), content["env_steps"], content["updates"], provenance)
 
 
-def as_kept(weights: Tensor, half: bool) -> Tensor:
+def to_stored_precision(weights: Tensor, half: bool) -> Tensor:
     """The weights ``[P]`` as a file keeps them.
 
     Raises:
@@ -78,36 +78,38 @@ def as_kept(weights: Tensor, half: bool) -> Tensor:
     return kept
 
 
-def save(folder: Path, config: DictConfig, kept: Tensor, env_step: int, update: int, provenance: Mapping[str, Any]) -> None:
+def save(
+    folder: Path, config: DictConfig, stored_weights: Tensor, env_step: int, update: int, provenance: Mapping[str, Any]
+) -> None:
     """Make a folder, all of it or nothing.
 
     Args:
         folder: that does not exist yet.
-        kept: ``[P]``, from ``as_kept``.
+        stored_weights: ``[P]``, from ``to_stored_precision``.
 
     Raises:
         ConfigError: the folder exists.
     """
-    refuse_existing(folder)
+    reject_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         unfinished.mkdir()
         own = config.copy()
         own.device = "cpu"  # whoever loads it may have no other
-        OmegaConf.save(own, unfinished / CONFIG)
-        write(unfinished / WEIGHTS, {"weights": kept, "env_steps": env_step, "updates": update})
-        write_json(unfinished / PROVENANCE, provenance)
+        OmegaConf.save(own, unfinished / CONFIG_FILE)
+        write(unfinished / WEIGHTS_FILE, {"weights": stored_weights, "env_steps": env_step, "updates": update})
+        write_json(unfinished / PROVENANCE_FILE, provenance)
         unfinished.rename(folder)
     except FileExistsError:
-        refuse_existing(folder)
+        reject_existing(folder)
         raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(unfinished)
 
 
-def refuse_existing(folder: Path) -> None:
+def reject_existing(folder: Path) -> None:
     """Nothing is ever written over.
 
     Raises:
@@ -117,6 +119,6 @@ def refuse_existing(folder: Path) -> None:
         raise ConfigError(f"{folder} exists, and nothing is written over. Try another name, or remove it first")
 
 
-def weights_error(weights: Tensor, kept: Tensor) -> float:
+def max_rounding_error(weights: Tensor, stored_weights: Tensor) -> float:
     """The largest change of any weight by keeping it so."""
-    return float((weights - kept.float()).abs().max()) if weights.numel() else 0.0
+    return float((weights - stored_weights.float()).abs().max()) if weights.numel() else 0.0

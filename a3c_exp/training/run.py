@@ -11,28 +11,28 @@ from omegaconf import DictConfig
 
 from a3c_exp.evaluate.evaluator import Evaluator
 from a3c_exp.loggers.base import Logger, RunInfo
-from a3c_exp.loggers.forwarding import console
-from a3c_exp.loggers.seed_average import SeedMean
+from a3c_exp.loggers.forwarding import make_console_logger
+from a3c_exp.loggers.seed_average import SeedAverageLogger
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.record import RunRecord, command
 from a3c_exp.runs.record import load as load_record
 from a3c_exp.system.errors import A3CError, RunFailed
 from a3c_exp.system.signals import StopSignals
-from a3c_exp.system.torch_settings import on_one_core
-from a3c_exp.training.build import Assembly, assemble, plain
+from a3c_exp.system.torch_settings import single_threaded
+from a3c_exp.training.build import RunComponents, build_run, config_to_dict
 from a3c_exp.training.checkpoint import Checkpoints
-from a3c_exp.training.run_tracker import Clock, Track
-from a3c_exp.training.seed_runs import SeedRun, claim_seeds, close_all, keep_config, reopen_seeds
+from a3c_exp.training.run_tracker import Clock, RunTracker
+from a3c_exp.training.seed_runs import SeedRun, close_seed_runs, create_seed_runs, reopen_seed_runs, save_config
 from a3c_exp.training.trainer import Interrupted, Trainer
-from a3c_exp.visualize.render_episode import show
+from a3c_exp.visualize.render_episode import render_episode
 from a3c_exp.visualize.screenshots import Screenshots
 
-_EVALUATION_BATCH = 25
+_MAX_PARALLEL_EPISODES = 25
 """Evaluation episodes that run side by side, at most."""
 
 
 @dataclass(frozen=True)
-class Identity:
+class RunIdentity:
     """What tells a run from others.
 
     Attributes:
@@ -52,21 +52,21 @@ class Identity:
     overrides: Sequence[str]
 
 
-class Judge(Logger, Protocol):
+class StopCallback(Logger, Protocol):
     """Looks on as a logger does, in the console's place, and may have seen enough."""
 
     @property
-    def verdict(self) -> str | None:
+    def stop_reason(self) -> str | None:
         """Why the run should end here, as ``pruned``; ``None``: go on. Asked between steps."""
 
 
-def run(config: DictConfig, identity: Identity, judge: Judge | None = None) -> float:
+def run(config: DictConfig, identity: RunIdentity, stop_callback: StopCallback | None = None) -> float:
     """Train from the beginning in a directory of its own.
 
     Args:
         config: checked.
         identity: where, and under which name.
-        judge: of a study's trial.
+        stop_callback: of a study's trial.
 
     Returns:
         The mean return of the final evaluation, over all seeds; of the last one so far, if the judge ended the run.
@@ -76,7 +76,7 @@ def run(config: DictConfig, identity: Identity, judge: Judge | None = None) -> f
         RunFailed: the run ended early by its own fault.
         SystemExit: someone stopped it; 130 after Ctrl-C, 143 after SIGTERM.
     """
-    assembly = assemble(config)
+    assembly = build_run(config)
     fields = {
         "name": identity.name,
         "group": identity.group,
@@ -88,9 +88,9 @@ def run(config: DictConfig, identity: Identity, judge: Judge | None = None) -> f
         "seed": config.seed,
     }
     # What `auto` chose is kept, here and on resume.
-    config.device, config.compile = assembly.task.device, assembly.task.compile
-    record, seeds = claim_seeds(identity.directory, config, assembly, fields)
-    return _session(config, assembly, record, seeds, judge)
+    config.device, config.compile = assembly.setup.device, assembly.setup.compile
+    record, seeds = create_seed_runs(identity.directory, config, assembly, fields)
+    return _train_until_stopped(config, assembly, record, seeds, stop_callback)
 
 
 def resume(directory: Path, config: DictConfig) -> float:
@@ -103,40 +103,44 @@ def resume(directory: Path, config: DictConfig) -> float:
     Raises:
         RunDirectoryError: it is no run, it still runs, or it has no checkpoint that fits the configuration.
     """
-    assembly = assemble(config)
+    assembly = build_run(config)
     load_record(directory)
-    record, seeds = reopen_seeds(directory, config, assembly)
-    keep_config(directory, config)
-    return _session(config, assembly, record, seeds)
+    record, seeds = reopen_seed_runs(directory, config, assembly)
+    save_config(directory, config)
+    return _train_until_stopped(config, assembly, record, seeds)
 
 
-def _session(
-    config: DictConfig, assembly: Assembly, record: RunRecord, seeds: Sequence[SeedRun], judge: Judge | None = None
+def _train_until_stopped(
+    config: DictConfig,
+    components: RunComponents,
+    record: RunRecord,
+    seed_runs: Sequence[SeedRun],
+    stop_callback: StopCallback | None = None,
 ) -> float:
     """Train until the end, whatever it is, and say in the run directories which it was."""
     status: Status = "failed"
     reason: str | None = None
     loggers: list[Logger] = []
     trainer: Trainer | None = None
-    together = SeedMean(loggers, len(seeds)) if len(seeds) > 1 else None
+    together = SeedAverageLogger(loggers, len(seed_runs)) if len(seed_runs) > 1 else None
     clock = Clock()
-    with on_one_core(), StopSignals() as stop:
+    with single_threaded(), StopSignals() as stop:
         try:
-            enough = partial(_enough, stop, judge)
-            trainer = _trainer(assembly, record, seeds, enough, clock, loggers, together)
+            enough = partial(_should_stop, stop, stop_callback)
+            trainer = _build_trainer(components, record, seed_runs, enough, clock, loggers, together)
             record.mark("started")
-            _start_loggers(config, assembly, record, seeds, judge or console(), loggers)
+            _start_loggers(config, components, record, seed_runs, stop_callback or make_console_logger(), loggers)
             trainer.train()
             if config.evaluation.video:
-                _show(assembly, record, loggers)
+                _record_video(components, record, loggers)
             status = "finished"
             return _last_return(trainer)
         except Interrupted:
-            if judge is None or stop.requested():
+            if stop_callback is None or stop.requested():
                 status, reason = "interrupted", stop.name
                 raise SystemExit(stop.exit_code) from None
             assert trainer is not None
-            status, reason = "pruned", judge.verdict
+            status, reason = "pruned", stop_callback.stop_reason
             return _last_return(trainer)
         except (A3CError, OSError) as error:
             reason = str(error)
@@ -145,7 +149,7 @@ def _session(
             reason = f"{type(error).__name__}: {error}"
             raise
         finally:
-            summary = close_all(record, seeds, status, reason, trainer, assembly.parallelism)
+            summary = close_seed_runs(record, seed_runs, status, reason, trainer, components.parallelism)
             if together is not None:
                 together.finish(status, summary)
             else:
@@ -153,21 +157,23 @@ def _session(
                     logger.finish(status, summary)
 
 
-def _enough(stop: StopSignals, judge: Judge | None) -> bool:
-    return stop.requested() or (judge is not None and judge.verdict is not None)
+def _should_stop(stop: StopSignals, stop_callback: StopCallback | None) -> bool:
+    return stop.requested() or (stop_callback is not None and stop_callback.stop_reason is not None)
 
 
 def _last_return(trainer: Trainer) -> float:
-    last = [track.last_evaluation for track in trainer.tracks]
+    last = [track.last_evaluation for track in trainer.trackers]
     return sum(evaluation.mean for evaluation in last if evaluation) / len(last)
 
 
-def _show(assembly: Assembly, record: RunRecord, loggers: Sequence[Logger]) -> None:
-    task, parallelism = assembly.task, assembly.parallelism
+def _record_video(components: RunComponents, record: RunRecord, loggers: Sequence[Logger]) -> None:
+    task, parallelism = components.setup, components.parallelism
     try:
         # A seed that trains nothing: the episode that is shown is none of those that picked the best weights.
         seed = task.seeds.stop
-        shown = show(task, parallelism.weights(0), assembly.evaluation, seed, record.directory / "videos", video=True)
+        shown = render_episode(
+            task, parallelism.weights(0), components.evaluator_config, seed, record.directory / "videos", video=True
+        )
     except OSError as error:
         for logger in loggers:
             logger.message(f"the video could not be written: {error}")
@@ -177,17 +183,17 @@ def _show(assembly: Assembly, record: RunRecord, loggers: Sequence[Logger]) -> N
         logger.video(shown.path, parallelism.counts(0).env_steps)
 
 
-def _trainer(
-    assembly: Assembly,
+def _build_trainer(
+    components: RunComponents,
     record: RunRecord,
-    seeds: Sequence[SeedRun],
-    enough: Callable[[], bool],
+    seed_runs: Sequence[SeedRun],
+    should_stop: Callable[[], bool],
     clock: Clock,
     loggers: list[Logger],
-    together: SeedMean | None,
+    seed_average: SeedAverageLogger | None,
 ) -> Trainer:
-    task = assembly.task
-    envs = task.make_evaluation_envs(num_envs=min(assembly.evaluation.episodes, _EVALUATION_BATCH))
+    task = components.setup
+    envs = task.make_evaluation_envs(num_envs=min(components.evaluator_config.episodes, _MAX_PARALLEL_EPISODES))
     model, layout = task.model(envs)
     trainer: Trainer
 
@@ -195,40 +201,40 @@ def _trainer(
         trainer.between_evaluation_steps()
 
     def screenshots(seed: SeedRun) -> Screenshots | None:
-        if assembly.cadence.screenshots is None:
+        if components.intervals.screenshots is None:
             return None
         # A seed that trains nothing, as for videos; the same for all, so that seeds can be compared.
-        folder, after = seed.record.directory / "screenshots", assembly.screenshot_after
-        return Screenshots(task, assembly.evaluation.deterministic, task.seeds.stop, folder, after, between_steps)
+        folder, after = seed.record.directory / "screenshots", components.screenshot_after_steps
+        return Screenshots(task, components.evaluator_config.deterministic, task.seeds.stop, folder, after, between_steps)
 
-    evaluator = Evaluator(model, layout, envs, assembly.evaluation, task.seed, between_steps)
+    evaluator = Evaluator(model, layout, envs, components.evaluator_config, task.seed, between_steps)
     tracks = []
-    for index, seed in enumerate(seeds):
+    for index, seed in enumerate(seed_runs):
         # One training logs to everyone; of several each writes its own files, and everyone else is told the mean.
-        own = loggers if together is None else [seed.files, together.channel(index)]
+        own = loggers if seed_average is None else [seed.jsonl_logger, seed_average.logger_for_seed(index)]
         tracks.append(
-            Track(
+            RunTracker(
                 task.budget,
                 seed.state,
-                seed.progress,
+                seed.tracker_state,
                 evaluator.for_seed(task.seeds[index]),
-                Checkpoints(seed.record.directory / "checkpoints", assembly.keep_last),
+                Checkpoints(seed.record.directory / "checkpoints", components.keep_last),
                 own,
-                assembly.cadence,
+                components.intervals,
                 clock,
-                task.own_values(task.seeds[index]),
-                model.family.max_entropy,
+                task.worker_hyperparameters(task.seeds[index]),
+                model.distribution.max_entropy,
                 screenshots(seed),
             )
         )
     trainer = Trainer(
         task,
-        assembly.parallelism,
-        [seed.state for seed in seeds],
+        components.parallelism,
+        [seed.state for seed in seed_runs],
         tracks,
         clock,
-        enough,
-        remarks=assembly.remarks,
+        should_stop,
+        notices=components.notices,
         on_first_step=partial(record.mark, "first_env_step"),
     )
     return trainer
@@ -236,10 +242,10 @@ def _trainer(
 
 def _start_loggers(
     config: DictConfig,
-    assembly: Assembly,
+    components: RunComponents,
     record: RunRecord,
-    seeds: Sequence[SeedRun],
-    onlooker: Logger,
+    seed_runs: Sequence[SeedRun],
+    console_logger: Logger,
     loggers: list[Logger],
 ) -> None:
     """Start them one after another, so that those that run hear what the next has to say."""
@@ -248,30 +254,30 @@ def _start_loggers(
         for logger in loggers:
             logger.message(text)
 
-    make = assembly.make_logger
-    extra: Logger = make(say=say) if "say" in inspect.signature(make.func).parameters else make()
-    if len(seeds) > 1:
-        for seed in seeds:
-            seed.files.start(_info(seed.config, seed.record, assembly, [seed]))
-    everyone: list[Logger] = [seeds[0].files] if len(seeds) == 1 else []
-    for logger in [*everyone, onlooker, extra]:
-        logger.start(_info(config, record, assembly, seeds))
+    make = components.make_logger
+    extra: Logger = make(on_message=say) if "on_message" in inspect.signature(make.func).parameters else make()
+    if len(seed_runs) > 1:
+        for seed in seed_runs:
+            seed.jsonl_logger.start(_run_info(seed.config, seed.record, components, [seed]))
+    everyone: list[Logger] = [seed_runs[0].jsonl_logger] if len(seed_runs) == 1 else []
+    for logger in [*everyone, console_logger, extra]:
+        logger.start(_run_info(config, record, components, seed_runs))
         loggers.append(logger)
 
 
-def _info(config: DictConfig, record: RunRecord, assembly: Assembly, seeds: Sequence[SeedRun]) -> RunInfo:
+def _run_info(config: DictConfig, record: RunRecord, components: RunComponents, seed_runs: Sequence[SeedRun]) -> RunInfo:
     content = record.content
-    tags = dict.fromkeys([content["env"], content["parallelism"], f"workers={assembly.task.workers}", *config.tags])
+    tags = dict.fromkeys([content["env"], content["parallelism"], f"workers={components.setup.workers}", *config.tags])
     return RunInfo(
         directory=record.directory,
         name=content["name"],
         group=content["group"],
         job_type=content["job_type"],
         tags=tuple(tags),
-        config=plain(config) | {"own_values": assembly.task.own_values(content["seed"])},
-        budget=assembly.task.budget,
+        config=config_to_dict(config) | {"worker_hyperparameters": components.setup.worker_hyperparameters(content["seed"])},
+        budget=components.setup.budget,
         resumed=len(content["sessions"]) > 1,
-        start_env_step=sum(seed.state.env_steps for seed in seeds) // len(seeds),
-        start_episode=sum(seed.state.episodes for seed in seeds) // len(seeds),
-        start_update=sum(seed.state.updates for seed in seeds) // len(seeds),
+        start_env_step=sum(seed.state.env_steps for seed in seed_runs) // len(seed_runs),
+        start_episode=sum(seed.state.episodes for seed in seed_runs) // len(seed_runs),
+        start_update=sum(seed.state.updates for seed in seed_runs) // len(seed_runs),
     )

@@ -7,24 +7,24 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from a3c_exp.algorithm.training_stats import Tally
+from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.algorithm.window_gradient import WindowStat
 from a3c_exp.config.budget import Budget
 from a3c_exp.evaluate.evaluator import Evaluator
 from a3c_exp.loggers.base import Logger
 from a3c_exp.parallelism.base import Counts, EpisodeEvent
-from a3c_exp.runs.log_records import Episode, Evaluation, Metrics
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.checkpoint import Checkpoints
 from a3c_exp.visualize.screenshots import Screenshots
 
-NEVER = 2**62
-_RECENT = 100
+NEVER_DUE = 2**62
+_NUM_RECENT_EPISODES = 100
 
 
 @dataclass(frozen=True)
-class Cadence:
+class Intervals:
     """How often things happen, in environment steps; ``None`` is never (but for the end, where everything happens)."""
 
     metrics: int = 20_000
@@ -40,14 +40,14 @@ class Cadence:
 
 
 @dataclass
-class Progress:
+class TrackerState:
     """What must be remembered from session to session beside the weights."""
 
     moving_average: float | None = None
     wall_time: float = 0.0
-    best_evaluation: Evaluation | None = None
-    evaluated_at: int | None = None  # the environment step of the newest evaluation in the log
-    recent_returns: "deque[float]" = field(default_factory=lambda: deque(maxlen=_RECENT))
+    best_evaluation: EvaluationRecord | None = None
+    last_evaluation_step: int | None = None  # the environment step of the newest evaluation in the log
+    recent_returns: "deque[float]" = field(default_factory=lambda: deque(maxlen=_NUM_RECENT_EPISODES))
 
     @property
     def recent_return(self) -> float | None:
@@ -59,46 +59,46 @@ class Clock:
     """Seconds of training: run from the start, and stand still once training has ended."""
 
     def __init__(self) -> None:
-        self._started: float | None = None
-        self._stepping: float | None = None
-        self._ended: float | None = None
+        self._start_time: float | None = None
+        self._first_step_time: float | None = None
+        self._end_time: float | None = None
 
     def start(self) -> None:
-        self._started = time.monotonic()
+        self._start_time = time.monotonic()
 
-    def first_step(self) -> None:
-        self._stepping = time.monotonic()
+    def mark_first_step(self) -> None:
+        self._first_step_time = time.monotonic()
 
     def end(self) -> None:
-        self._ended = time.monotonic()
+        self._end_time = time.monotonic()
 
     @property
     def started(self) -> bool:
-        return self._started is not None
+        return self._start_time is not None
 
     def seconds(self) -> float:
         """Since the start of this session."""
-        return 0.0 if self._started is None else (self._ended or time.monotonic()) - self._started
+        return 0.0 if self._start_time is None else (self._end_time or time.monotonic()) - self._start_time
 
-    def stepping_seconds(self) -> float:
+    def seconds_since_first_step(self) -> float:
         """Since the first environment step of this session."""
-        since = self._stepping or self._started
-        return 0.0 if since is None else (self._ended or time.monotonic()) - since
+        since = self._first_step_time or self._start_time
+        return 0.0 if since is None else (self._end_time or time.monotonic()) - since
 
 
-class Track:
+class RunTracker:
     """One training's results.
 
     Args:
         budget: what ends it.
         state: where this session begins.
-        progress: from earlier sessions.
+        tracker_state: from earlier sessions.
         evaluator: judges the shared weights.
         checkpoints: where states go.
         loggers: where results go.
-        cadence: how often.
+        intervals: how often.
         clock: of the session.
-        workers: what each worker has of its own: entropy coefficient, learning rate.
+        worker_hyperparameters: what each worker has of its own: entropy coefficient, learning rate.
         max_entropy: of the policy, in nats; ``None`` where it has none.
         screenshots: takes them; ``None`` for none.
     """
@@ -107,70 +107,70 @@ class Track:
         self,
         budget: Budget,
         state: TrainingState,
-        progress: Progress,
+        tracker_state: TrackerState,
         evaluator: Evaluator,
         checkpoints: Checkpoints,
         loggers: Sequence[Logger],
-        cadence: Cadence,
+        intervals: Intervals,
         clock: Clock,
-        workers: Sequence[Mapping[str, float]] = (),
+        worker_hyperparameters: Sequence[Mapping[str, float]] = (),
         max_entropy: float | None = None,
         screenshots: Screenshots | None = None,
     ) -> None:
         self._budget = budget
-        self._start = Counts(state.env_steps, state.updates, state.episodes)
-        self.progress = progress
+        self._start_counts = Counts(state.env_steps, state.updates, state.episodes)
+        self.tracker_state = tracker_state
         self._evaluator = evaluator
         self._checkpoints = checkpoints
         self.loggers = loggers
-        self._cadence = cadence
+        self._intervals = intervals
         self._clock = clock
-        self.workers = list(workers)
+        self.worker_hyperparameters = list(worker_hyperparameters)
         self._max_entropy = max_entropy
         self._screenshots = screenshots
-        self._before = progress.wall_time
+        self._earlier_wall_time = tracker_state.wall_time
         self._episodes = state.episodes
-        self._tally = Tally()
-        self.whole_tally = Tally()
-        self._last_line = (state.env_steps, state.updates, self._before)
-        self._due = {name: _next(state.env_steps, every) for name, every in vars(cadence).items()}
+        self._stats = TrainingStats()
+        self.total_stats = TrainingStats()
+        self._last_logged = (state.env_steps, state.updates, self._earlier_wall_time)
+        self._due_steps = {name: _next_due_step(state.env_steps, every) for name, every in vars(intervals).items()}
         if state.env_steps:  # an evaluation that was broken off when the run was stopped is made up for
-            self._due["evaluation"] = _next(progress.evaluated_at or 0, cadence.evaluation)
-        self.last_evaluation: Evaluation | None = None
+            self._due_steps["evaluation"] = _next_due_step(tracker_state.last_evaluation_step or 0, intervals.evaluation)
+        self.last_evaluation: EvaluationRecord | None = None
 
     # -- budget and dates ------------------------------------------------------------------------------------------------
 
-    def spent(self, counts: Counts) -> bool:
+    def budget_exhausted(self, counts: Counts) -> bool:
         """Whether the budget is used up."""
         return self._budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
 
-    def next_date(self) -> int:
+    def next_due_step(self) -> int:
         """The environment step at which something is due."""
-        return min(self._due.values())
+        return min(self._due_steps.values())
 
-    def is_due(self, what: str, counts: Counts) -> bool:
+    def is_due(self, name: str, counts: Counts) -> bool:
         """Whether it is time for ``metrics``, ``evaluation``, ``screenshots`` or ``checkpoint``; the next date is set."""
-        if counts.env_steps < self._due[what]:
+        if counts.env_steps < self._due_steps[name]:
             return False
-        self._due[what] = _next(counts.env_steps, getattr(self._cadence, what))
+        self._due_steps[name] = _next_due_step(counts.env_steps, getattr(self._intervals, name))
         return True
 
     # -- what happened ---------------------------------------------------------------------------------------------------
 
     def episode(self, event: EpisodeEvent) -> None:
         """Log a finished episode, and carry the report's curve on."""
-        ended, old = event.episode, self.progress.moving_average
+        ended, old = event.episode, self.tracker_state.moving_average
         mean = ended.return_ / ended.length
-        self.progress.moving_average = mean if old is None else 0.99 * old + 0.01 * mean
-        self.progress.recent_returns.append(ended.return_)
+        self.tracker_state.moving_average = mean if old is None else 0.99 * old + 0.01 * mean
+        self.tracker_state.recent_returns.append(ended.return_)
         self._episodes += 1
-        episode = Episode(
+        episode = EpisodeRecord(
             episode=self._episodes,
             worker=ended.worker,
             return_=ended.return_,
             length=ended.length,
             mean_step_reward=mean,
-            moving_average=self.progress.moving_average,
+            moving_average=self.tracker_state.moving_average,
             env_step=event.env_step,
             update=event.update,
             wall_time=self.wall_time(),
@@ -180,9 +180,9 @@ class Track:
         for logger in self.loggers:
             logger.episode(episode)
 
-    def add(self, tally: Tally) -> None:
-        self._tally.merge(tally)
-        self.whole_tally.merge(tally)
+    def add_stats(self, stats: TrainingStats) -> None:
+        self._stats.merge(stats)
+        self.total_stats.merge(stats)
 
     def message(self, text: str) -> None:
         for logger in self.loggers:
@@ -190,31 +190,31 @@ class Track:
 
     def log_metrics(self, counts: Counts) -> None:
         """Write the averages since the last line; nothing, if nothing was learned since."""
-        tally = self._tally
-        last_steps, last_updates, last_time = self._last_line
+        tally = self._stats
+        last_steps, last_updates, last_time = self._last_logged
         if not tally.windows or counts.env_steps == last_steps:
             return  # what free-running workers tell late belongs to steps that the last line has: it waits for the next
-        self._tally = Tally()
+        self._stats = TrainingStats()
         now = self.wall_time()
         seconds = max(now - last_time, 1e-9)
-        self._last_line = (counts.env_steps, counts.updates, now)
-        entropy = tally.per_step(Stat.entropy_sum)
-        metrics = Metrics(
+        self._last_logged = (counts.env_steps, counts.updates, now)
+        entropy = tally.per_step(WindowStat.entropy_sum)
+        metrics = MetricsRecord(
             env_step=counts.env_steps,
             update=counts.updates,
             episode=self._episodes,
             wall_time=now,
             steps_per_second=(counts.env_steps - last_steps) / seconds,
             updates_per_second=(counts.updates - last_updates) / seconds,
-            loss=tally.mean(Stat.loss),
-            policy_loss=tally.mean(Stat.policy_loss),
-            value_loss=tally.mean(Stat.value_loss),
+            loss=tally.mean(WindowStat.loss),
+            policy_loss=tally.mean(WindowStat.policy_loss),
+            value_loss=tally.mean(WindowStat.value_loss),
             entropy=entropy,
-            entropy_normalised=entropy / self._max_entropy if self._max_entropy else None,
-            max_probability=tally.confidence,
-            grad_norm=tally.mean(Stat.grad_norm),
+            entropy_normalized=entropy / self._max_entropy if self._max_entropy else None,
+            max_probability=tally.max_probability,
+            grad_norm=tally.mean(WindowStat.grad_norm),
             grad_norm_max=tally.grad_norm_max,
-            grad_norm_clipped=tally.mean(Stat.clipped_grad_norm),
+            grad_norm_clipped=tally.mean(WindowStat.clipped_grad_norm),
             explained_variance=tally.explained_variance,
             value_mean=tally.value_mean,
             value_std=tally.value_std,
@@ -225,8 +225,8 @@ class Track:
             downweighted_share=tally.downweighted_share,
             worker_steps_per_second=(tally.worker_steps / seconds).tolist(),
             worker_updates_per_second=(tally.worker_windows / seconds).tolist(),
-            moving_average=self.progress.moving_average,
-            recent_return=self.progress.recent_return,
+            moving_average=self.tracker_state.moving_average,
+            recent_return=self.tracker_state.recent_return,
         )
         for logger in self.loggers:
             logger.metrics(metrics)
@@ -234,10 +234,10 @@ class Track:
     def evaluate(self, weights: Tensor, counts: Counts) -> None:
         """Judge the weights, and keep them if they are the best so far."""
         evaluation = self._evaluator.evaluate(weights, counts.env_steps, counts.updates, self.wall_time())
-        best = self.progress.best_evaluation
+        best = self.tracker_state.best_evaluation
         # Of equals the later: where a task has a ceiling, the first to touch it is seldom the surest.
         if best is None or evaluation.mean >= best.mean:
-            self.progress.best_evaluation = evaluation = replace(evaluation, best=True)
+            self.tracker_state.best_evaluation = evaluation = replace(evaluation, best=True)
             self._checkpoints.save_best(weights, evaluation)
         self.last_evaluation = evaluation
         for logger in self.loggers:
@@ -253,31 +253,31 @@ class Track:
             self.message(f"a screenshot could not be written: {error}")
             return
         for logger in self.loggers:
-            logger.picture(path, counts.env_steps)
+            logger.screenshot(path, counts.env_steps)
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint."""
         if not state.weights.isfinite().all():
             self.message("the weights are not finite and were not saved; the checkpoint before stays")
             return
-        self.progress.wall_time = self.wall_time()
-        extra = {"moving_average": self.progress.moving_average, "wall_time": self.progress.wall_time}
+        self.tracker_state.wall_time = self.wall_time()
+        extra = {"moving_average": self.tracker_state.moving_average, "wall_time": self.tracker_state.wall_time}
         self._checkpoints.save(state, extra)
 
     def has_checkpoint(self) -> bool:
-        return self._checkpoints.exist()
+        return self._checkpoints.has_any()
 
     # -- speed -----------------------------------------------------------------------------------------------------------
 
     def wall_time(self) -> float:
         """Seconds of training so far, earlier sessions included."""
-        return self._before + self._clock.seconds()
+        return self._earlier_wall_time + self._clock.seconds()
 
     def steps_per_second(self, counts: Counts) -> float:
         """Environment steps a second over this session's training, from the first step's time on."""
-        return (counts.env_steps - self._start.env_steps) / max(self._clock.stepping_seconds(), 1e-9)
+        return (counts.env_steps - self._start_counts.env_steps) / max(self._clock.seconds_since_first_step(), 1e-9)
 
 
-def _next(env_steps: int, every: int | None) -> int:
+def _next_due_step(env_steps: int, every: int | None) -> int:
     """The next multiple of ``every`` after ``env_steps``; never, if it is ``None``."""
-    return (env_steps // every + 1) * every if every else NEVER
+    return (env_steps // every + 1) * every if every else NEVER_DUE

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import EpisodeEvent, Event, Notice, Parallelism, TallyEvent, Task
-from a3c_exp.training.run_tracker import NEVER, Clock, Track
+from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
+from a3c_exp.training.run_tracker import NEVER_DUE, Clock, RunTracker
 
-_TICK = 0.1
+_POLL_SECONDS = 0.1
 """Seconds that the loop lets pass at most before it looks at signals, deaths and what is due."""
 
 
@@ -20,35 +20,35 @@ class Trainer:
     """Runs one parallelism on one task until the budget is spent or someone asks to stop.
 
     Args:
-        task, parallelism: what is trained and how.
+        setup, parallelism: what is trained and how.
         states: from where, one for each seed.
-        tracks: each seed's results.
+        trackers: each seed's results.
         clock: of this session; the tracks read it.
         stop_requested: asked at every tick and between evaluation steps.
         on_first_step: called once when the first environment step has been taken.
-        remarks: said at the start.
+        notices: said at the start.
     """
 
     def __init__(
         self,
-        task: Task,
+        setup: TrainingSetup,
         parallelism: Parallelism,
         states: Sequence[TrainingState],
-        tracks: Sequence[Track],
+        trackers: Sequence[RunTracker],
         clock: Clock,
         stop_requested: Callable[[], bool],
         on_first_step: Callable[[], None] = lambda: None,
-        remarks: Sequence[str] = (),
+        notices: Sequence[str] = (),
     ) -> None:
-        self._task = task
+        self._setup = setup
         self._parallelism = parallelism
         self._states = states
-        self.tracks = tracks
+        self.trackers = trackers
         self._clock = clock
         self._stop_requested = stop_requested
         self._on_first_step: Callable[[], None] | None = on_first_step
-        self._listen_due = 0.0
-        self._remarks = remarks
+        self._next_listen_time = 0.0
+        self._notices = notices
 
     @property
     def started(self) -> bool:
@@ -62,22 +62,22 @@ class Trainer:
             Interrupted: after a checkpoint was saved.
             NonFiniteError, WorkerError: from the parallelism; the last good checkpoint stays.
         """
-        self._handle([Notice(remark) for remark in self._remarks])
-        if self._task.compile:
-            self._handle([Notice("making machine code: about a minute, unless a run like this did so before")])
-        self._handle(self._parallelism.start(self._task, self._states))
+        self._handle([MessageEvent(remark) for remark in self._notices])
+        if self._setup.compile:
+            self._handle([MessageEvent("making machine code: about a minute, unless a run like this did so before")])
+        self._handle(self._parallelism.start(self._setup, self._states))
         self._clock.start()
         try:
-            for track, state in zip(self.tracks, self._states, strict=True):
+            for track, state in zip(self.trackers, self._states, strict=True):
                 if not track.has_checkpoint():
                     track.save(state)  # so that there is always something to go on from
-            while not self._all_spent():
+            while not self._all_budgets_exhausted():
                 if self._stop_requested():
                     raise Interrupted
-                self._handle(self._parallelism.advance(_TICK, self._dates()))
+                self._handle(self._parallelism.advance(_POLL_SECONDS, self._due_steps()))
                 self._mark_first_step()
-                for index, track in enumerate(self.tracks):
-                    self._do_what_is_due(index, track)
+                for index, track in enumerate(self.trackers):
+                    self._run_due_callbacks(index, track)
         except Interrupted:
             self._finish()
             raise
@@ -87,7 +87,7 @@ class Trainer:
                 self._finish()
             raise
         self._finish()
-        for index, track in enumerate(self.tracks):
+        for index, track in enumerate(self.trackers):
             track.evaluate(self._parallelism.weights(index), self._parallelism.counts(index))
             track.take_screenshot(self._parallelism.weights(index), self._parallelism.counts(index))
 
@@ -95,41 +95,41 @@ class Trainer:
         """End the workers and keep where they came to."""
         self._handle(self._parallelism.stop())
         self._clock.end()
-        for index, track in enumerate(self.tracks):
-            self._checkpoint(index, track)
+        for index, track in enumerate(self.trackers):
+            self._save_checkpoint(index, track)
 
-    def _all_spent(self) -> bool:
-        return all(track.spent(self._parallelism.counts(index)) for index, track in enumerate(self.tracks))
+    def _all_budgets_exhausted(self) -> bool:
+        return all(track.budget_exhausted(self._parallelism.counts(index)) for index, track in enumerate(self.trackers))
 
-    def _dates(self) -> list[int]:
+    def _due_steps(self) -> list[int]:
         """For each seed the step at which it must wait for us; one that has spent its budget keeps nobody waiting."""
         return [
-            NEVER if track.spent(self._parallelism.counts(index)) else track.next_date()
-            for index, track in enumerate(self.tracks)
+            NEVER_DUE if track.budget_exhausted(self._parallelism.counts(index)) else track.next_due_step()
+            for index, track in enumerate(self.trackers)
         ]
 
-    def _do_what_is_due(self, index: int, track: Track) -> None:
+    def _run_due_callbacks(self, index: int, tracker: RunTracker) -> None:
         counts = self._parallelism.counts(index)
-        if track.spent(counts):
+        if tracker.budget_exhausted(counts):
             return  # at the end everything is written once more anyway
-        if track.is_due("metrics", counts):
-            track.log_metrics(counts)
-        if track.is_due("evaluation", counts):
-            track.evaluate(self._parallelism.weights(index), counts)
-        if track.is_due("screenshots", counts):
-            track.take_screenshot(self._parallelism.weights(index), counts)
-        if track.is_due("checkpoint", counts):
-            self._checkpoint(index, track)
+        if tracker.is_due("metrics", counts):
+            tracker.log_metrics(counts)
+        if tracker.is_due("evaluation", counts):
+            tracker.evaluate(self._parallelism.weights(index), counts)
+        if tracker.is_due("screenshots", counts):
+            tracker.take_screenshot(self._parallelism.weights(index), counts)
+        if tracker.is_due("checkpoint", counts):
+            self._save_checkpoint(index, tracker)
 
     def _handle(self, events: Iterable[Event]) -> None:
         for event in events:
             match event:
                 case EpisodeEvent():
-                    self.tracks[event.index].episode(event)
-                case TallyEvent():
-                    self.tracks[event.index].add(event.tally)
-                case Notice():
-                    for track in self.tracks:
+                    self.trackers[event.index].episode(event)
+                case StatsEvent():
+                    self.trackers[event.index].add_stats(event.stats)
+                case MessageEvent():
+                    for track in self.trackers:
                         track.message(event.text)
 
     def between_evaluation_steps(self) -> None:
@@ -137,18 +137,18 @@ class Trainer:
         if self._stop_requested():
             raise Interrupted
         now = time.monotonic()
-        if now >= self._listen_due and not self._all_spent():
-            self._listen_due = now + _TICK
+        if now >= self._next_listen_time and not self._all_budgets_exhausted():
+            self._next_listen_time = now + _POLL_SECONDS
             self._handle(self._parallelism.listen())
 
-    def _checkpoint(self, index: int, track: Track) -> None:
+    def _save_checkpoint(self, index: int, tracker: RunTracker) -> None:
         state, events = self._parallelism.snapshot(index)
         self._handle(events)  # before saving, so that the counters here stand where the state does
-        track.log_metrics(self._parallelism.counts(index))  # so that whoever goes on from here begins a line of its own
-        track.save(state)
+        tracker.log_metrics(self._parallelism.counts(index))  # so that whoever goes on from here begins a line of its own
+        tracker.save(state)
 
     def _mark_first_step(self) -> None:
         if self._on_first_step is not None and self._parallelism.first_step_taken():
-            self._clock.first_step()
+            self._clock.mark_first_step()
             self._on_first_step()
             self._on_first_step = None

@@ -3,6 +3,6 @@
 import os
 
 
-def draw_into_memory() -> None:
+def use_headless_display() -> None:
     """Let pygame draw into memory: pictures that nobody sees on a display need none."""
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

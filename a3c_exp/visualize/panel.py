@@ -5,22 +5,22 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-Colour = tuple[int, int, int, int]
+Color = tuple[int, int, int, int]
 
-GLASS: Colour = (13, 16, 26, 218)
-BRIGHT: Colour = (240, 243, 250, 255)
-DIM: Colour = (172, 181, 200, 255)
-FAINT: Colour = (58, 64, 82, 226)
-SHADE: Colour = (52, 84, 132, 232)
+PANEL_COLOR: Color = (13, 16, 26, 218)
+TEXT_COLOR: Color = (240, 243, 250, 255)
+LABEL_COLOR: Color = (172, 181, 200, 255)
+AXIS_COLOR: Color = (58, 64, 82, 226)
+AREA_COLOR: Color = (52, 84, 132, 232)
 """Under a curve. Both are what a thin white or blue would make of the glass: shapes replace what they cover."""
-WARM: Colour = (255, 183, 77, 255)
+ACTION_COLOR: Color = (255, 183, 77, 255)
 """What the policy does."""
-COOL: Colour = (104, 160, 236, 255)
+PROBABILITY_COLOR: Color = (104, 160, 236, 255)
 """What it might do."""
-MINT: Colour = (110, 231, 183, 255)
+VALUE_COLOR: Color = (110, 231, 183, 255)
 """The value."""
 
-_FINE = 3
+_SUPERSAMPLING = 3
 """Shapes are drawn so many times larger and shrunk, which smooths their edges. Text is smooth already."""
 
 
@@ -35,7 +35,7 @@ def text_width(text: str, size: int) -> float:
     return font(size).getlength(text)
 
 
-class Card:
+class OverlayPanel:
     """Collects shapes and text in its own pixels, ``scale`` of the picture's each.
 
     Args:
@@ -43,42 +43,42 @@ class Card:
         scale: whole number of picture pixels to one of the card's.
     """
 
-    def __init__(self, width: int, height: int, scale: int = 1, fill: Colour = GLASS, radius: float = 9) -> None:
+    def __init__(self, width: int, height: int, scale: int = 1, fill: Color = PANEL_COLOR, radius: float = 9) -> None:
         self._size = (width * scale, height * scale)
         self._scale = scale
-        self._shapes = Image.new("RGBA", (self._size[0] * _FINE, self._size[1] * _FINE), (*fill[:3], 0))
+        self._shapes = Image.new("RGBA", (self._size[0] * _SUPERSAMPLING, self._size[1] * _SUPERSAMPLING), (*fill[:3], 0))
         self._draw = ImageDraw.Draw(self._shapes)
-        self._texts: list[tuple[tuple[float, float], str, int, Colour, str]] = []
+        self._texts: list[tuple[tuple[float, float], str, int, Color, str]] = []
         self.box(0, 0, width, height, fill, radius)
 
-    def box(self, x: float, y: float, width: float, height: float, fill: Colour, radius: float = 0) -> None:
+    def box(self, x: float, y: float, width: float, height: float, fill: Color, radius: float = 0) -> None:
         """A filled rectangle with round corners."""
-        f = self._scale * _FINE
+        f = self._scale * _SUPERSAMPLING
         corners = (x * f, y * f, (x + width) * f - 1, (y + height) * f - 1)
         if corners[2] >= corners[0] and corners[3] >= corners[1]:
             self._draw.rounded_rectangle(corners, radius * f, fill=fill)
 
-    def line(self, points: Sequence[tuple[float, float]], fill: Colour, width: float = 1.5) -> None:
-        f = self._scale * _FINE
+    def line(self, points: Sequence[tuple[float, float]], fill: Color, width: float = 1.5) -> None:
+        f = self._scale * _SUPERSAMPLING
         scaled = [(x * f, y * f) for x, y in points]
         if len(scaled) > 1:
             self._draw.line(scaled, fill=fill, width=max(1, round(width * f)), joint="curve")
 
-    def area(self, points: Sequence[tuple[float, float]], fill: Colour) -> None:
+    def area(self, points: Sequence[tuple[float, float]], fill: Color) -> None:
         """A filled polygon."""
-        f = self._scale * _FINE
+        f = self._scale * _SUPERSAMPLING
         self._draw.polygon([(x * f, y * f) for x, y in points], fill=fill)
 
-    def dot(self, x: float, y: float, radius: float, fill: Colour) -> None:
-        f = self._scale * _FINE
+    def dot(self, x: float, y: float, radius: float, fill: Color) -> None:
+        f = self._scale * _SUPERSAMPLING
         self._draw.ellipse(((x - radius) * f, (y - radius) * f, (x + radius) * f, (y + radius) * f), fill=fill)
 
-    def text(self, x: float, y: float, text: str, size: int = 12, fill: Colour = BRIGHT, anchor: str = "lm") -> None:
+    def text(self, x: float, y: float, text: str, size: int = 12, fill: Color = TEXT_COLOR, anchor: str = "lm") -> None:
         """``anchor`` as Pillow has it: left, middle or right, then top, middle or baseline."""
         self._texts.append(((x * self._scale, y * self._scale), text, size * self._scale, fill, anchor))
 
     def image(self) -> Image.Image:
-        image = self._shapes.reduce(_FINE)
+        image = self._shapes.reduce(_SUPERSAMPLING)
         draw = ImageDraw.Draw(image)
         for place, text, size, fill, anchor in self._texts:
             draw.text(place, text, font=font(size), fill=fill, anchor=anchor)

@@ -8,56 +8,61 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from a3c_exp.envs.base import Environments
-from a3c_exp.evaluate.evaluator import Decision, EvaluationSpec, Evaluator
-from a3c_exp.parallelism.base import Task
+from a3c_exp.envs.base import EnvBatch
+from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig, PolicyStep
+from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.visualize.episode_info import Story
-from a3c_exp.visualize.frame import Figure
-from a3c_exp.visualize.headless import draw_into_memory
+from a3c_exp.visualize.episode_info import EpisodeHistory
+from a3c_exp.visualize.frame import FrameComposer
+from a3c_exp.visualize.headless import use_headless_display
 
 
-class Photographer:
+class FrameSaver:
     """A spectator that takes a figure of some moments of an episode.
 
     Args:
         envs: rendered.
-        story: of the episode.
-        figure: draws.
+        history: of the episode.
+        compose_frame: draws.
         folder: where ``<name>.png`` files go; made when the first is taken.
-        name: of the picture of a step, or ``None`` for no picture of it.
+        frame_name: of the picture of a step, or ``None`` for no picture of it.
     """
 
     def __init__(
-        self, envs: Environments, story: Story, figure: Figure, folder: Path, name: Callable[[int], str | None]
+        self,
+        envs: EnvBatch,
+        history: EpisodeHistory,
+        compose_frame: FrameComposer,
+        folder: Path,
+        frame_name: Callable[[int], str | None],
     ) -> None:
         self._envs = envs
-        self._story = story
-        self._figure = figure
+        self._history = history
+        self._compose_frame = compose_frame
         self._folder = folder
-        self._name = name
-        self._decision: Decision | None = None
+        self._frame_name = frame_name
+        self._policy_step: PolicyStep | None = None
         self._step = 0
-        self.taken: list[Path] = []
+        self.paths: list[Path] = []
 
-    def decided(self, decision: Decision) -> None:
-        self._decision = decision
-        self._story.decided(decision)
-        name = self._name(self._step)
+    def before_step(self, policy_step: PolicyStep) -> None:
+        self._policy_step = policy_step
+        self._history.before_step(policy_step)
+        name = self._frame_name(self._step)
         if name is not None:
-            self.take(name)
+            self.save_frame(name)
 
-    def stepped(self, reward: float) -> None:
+    def after_step(self, reward: float) -> None:
         self._step += 1
-        self._story.stepped(reward)
+        self._history.after_step(reward)
 
-    def take(self, name: str) -> None:
+    def save_frame(self, name: str) -> None:
         """What can be seen now, with the latest decision beside it."""
-        assert self._decision is not None, "nothing was decided yet"
+        assert self._policy_step is not None, "nothing was decided yet"
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{name}.png"
-        save(self._figure(self._envs.render(), self._story.glance(), self._decision), path)
-        self.taken.append(path)
+        save_png(self._compose_frame(self._envs.render(), self._history.frame_info(), self._policy_step), path)
+        self.paths.append(path)
 
 
 class Screenshots:
@@ -66,7 +71,7 @@ class Screenshots:
     They are taken in an environment of their own, so that training does not change by it.
 
     Args:
-        task: what is trained.
+        setup: what is trained.
         deterministic: take the policy's mode instead of a sample.
         seed: root of the episode's own seeds.
         folder: where ``step_<env steps>.png`` files go.
@@ -79,22 +84,22 @@ class Screenshots:
 
     def __init__(
         self,
-        task: Task,
+        setup: TrainingSetup,
         deterministic: bool,
         seed: int,
         folder: Path,
         after_steps: int,
         between_steps: Callable[[], None] = lambda: None,
     ) -> None:
-        draw_into_memory()
-        self._task = task
-        self._spec = EvaluationSpec(1, deterministic, after_steps + 1)
+        use_headless_display()
+        self._setup = setup
+        self._spec = EvaluatorConfig(1, deterministic, after_steps + 1)
         self._seed = seed
         self._folder = folder
-        self._after = after_steps
+        self._after_steps = after_steps
         self._between_steps = between_steps
-        self._envs = task.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
-        self._model, self._layout = task.model(self._envs)
+        self._envs = setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
+        self._model, self._layout = setup.model(self._envs)
 
     def take(self, weights: Tensor, env_step: int) -> Path:
         """A picture of ``weights [P]``, which training had at ``env_step``.
@@ -103,33 +108,33 @@ class Screenshots:
             OSError: it could not be written.
         """
         name = f"step_{env_step}"
-        photographer = Photographer(
+        photographer = FrameSaver(
             self._envs,
-            Story(self._envs, self._model.family),
-            Figure(self._model),
+            EpisodeHistory(self._envs, self._model.distribution),
+            FrameComposer(self._model),
             self._folder,
-            lambda step: name if step == self._after else None,
+            lambda step: name if step == self._after_steps else None,
         )
         evaluator = Evaluator(self._model, self._layout, self._envs, self._spec, self._seed, self._between_steps, photographer)
-        evaluator.evaluate(weights.to(self._task.device), env_step, 0, 0.0)
-        if not photographer.taken:
-            photographer.take(name)
-        return photographer.taken[-1]
+        evaluator.evaluate(weights.to(self._setup.device), env_step, 0, 0.0)
+        if not photographer.paths:
+            photographer.save_frame(name)
+        return photographer.paths[-1]
 
     def close(self) -> None:
         self._envs.close()
 
 
-def require_pictures(task: Task) -> None:
+def require_rendering(setup: TrainingSetup) -> None:
     """Refuse to promise pictures of a task that draws none.
 
     Raises:
         ConfigError: it does not.
     """
-    draw_into_memory()
-    envs = task.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
+    use_headless_display()
+    envs = setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
     try:
-        envs.reset(0, task.seed)
+        envs.reset(0, setup.seed)
         picture = envs.render()
         if picture.ndim != 3 or picture.shape[2] < 3:
             raise ConfigError(
@@ -139,11 +144,11 @@ def require_pictures(task: Task) -> None:
         envs.close()
 
 
-def save(figure: NDArray[np.uint8], path: Path) -> None:
+def save_png(image: NDArray[np.uint8], path: Path) -> None:
     """Write a PNG, all of it or nothing."""
     unfinished = path.with_name(f".{path.name}.part")
     try:
-        Image.fromarray(figure).save(unfinished, format="png", optimize=True)
+        Image.fromarray(image).save(unfinished, format="png", optimize=True)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -10,14 +10,14 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.config.compose import jobs
-from a3c_exp.parallelism.base import Task
-from a3c_exp.parallelism.hogwild.shared_parameters import WeightBlock
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer
 from a3c_exp.parallelism.hogwild.worker import HogwildWorkers
-from a3c_exp.parallelism.multiprocess.shared_counters import Ledger
-from a3c_exp.parallelism.multiprocess.worker_process import Placement
-from a3c_exp.system.torch_settings import on_one_core
-from a3c_exp.training.build import assemble
+from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters
+from a3c_exp.parallelism.multiprocess.worker_process import WorkerAssignment
+from a3c_exp.system.torch_settings import single_threaded
+from a3c_exp.training.build import build_run
 from benchmarks.harness.interleaved import Variant
 
 ENDLESS = ("max_episodes=null", "max_updates=null", "max_env_steps=1000000000")
@@ -67,28 +67,28 @@ class HogwildProcess:
     """
 
     def __init__(
-        self, overrides: Sequence[str], processes: int, change: Callable[[Task], dict[str, Any]] | None = None
+        self, overrides: Sequence[str], processes: int, change: Callable[[TrainingSetup], dict[str, Any]] | None = None
     ) -> None:
-        (job,) = jobs([*overrides, *ENDLESS], False)
-        assembly = assemble(job.config)
+        (job,) = compose_jobs([*overrides, *ENDLESS], False)
+        assembly = build_run(job.config)
         state = assembly.initial_states[0]
-        task = assembly.task if change is None else replace(assembly.task, **change(assembly.task))
-        self.ledger = Ledger.create(processes, state.rounds, state.episodes_begun, task.budget)
+        task = assembly.setup if change is None else replace(assembly.setup, **change(assembly.setup))
+        self.ledger = SharedCounters.create(processes, state.rounds, state.episodes_begun, task.budget)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_benchmarks_")
-        block = WeightBlock.create(state.weights, state.optimizer_state, Path(self._folder.name) / "lock", False, 5.0)
+        block = SharedBuffer.create(state.weights, state.optimizer_state, Path(self._folder.name) / "lock", False, 5.0)
         self._heard, pipe = Pipe(duplex=False)
         here = range(task.workers // processes)
-        self.process = HogwildWorkers(task, Placement(0, here, 5.0), block, self.ledger, pipe)
+        self.process = HogwildWorkers(task, WorkerAssignment(0, here, 5.0), block, self.ledger, pipe)
         self.steps = len(here) * task.learner.n_step  # of a round
-        self.process._begin()
+        self.process._pull_initial_weights()
 
     def live(self, rounds: int) -> int:
         """At least so many rounds, as ``WorkerProcess.run`` does them; how many there were."""
         process, before = self.process, self.ledger.env_steps()
         while (done := (self.ledger.env_steps() - before) // self.steps) < rounds:
-            process._attend()
+            process._poll_commands()
             process._between_rounds()
-            if not process._stretch():
+            if not process._run_burst():
                 process._round(process._reserve())
             while self._heard.poll():
                 self._heard.recv()
@@ -112,7 +112,7 @@ class Taken:
         return self._found[name]
 
     def whole(self) -> float:
-        with on_one_core():
+        with single_threaded():
             self._apart = self._apart or self._make()
             self._found = self._apart.measure(self._seconds)
         return sum(self._found.values())

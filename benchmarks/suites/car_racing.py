@@ -13,9 +13,9 @@ import numpy as np
 from gymnasium.envs.box2d.car_racing import CarRacing
 from numpy.typing import NDArray
 
-from a3c_exp.envs.car_racing.envs import CarRacingEnvironments
+from a3c_exp.envs.car_racing.envs import CarRacingEnvs
 from a3c_exp.envs.car_racing.game import CarRacingGame
-from a3c_exp.envs.car_racing.preprocessing import Source, by_skimage
+from a3c_exp.envs.car_racing.preprocessing import FrameSource, preprocess_with_skimage
 from benchmarks.car_racing.drive import controls
 from benchmarks.harness.interleaved import Requirement, Variant
 from benchmarks.harness.training_runs import Runs
@@ -108,7 +108,7 @@ def _article(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
     game.reset(seed=seed)
     for action in drive:
         game.step(action)
-        by_skimage(game.render())
+        preprocess_with_skimage(game.render())
         yield 1
 
 
@@ -117,8 +117,8 @@ def _game(kind: type[Game]) -> Game:
     return kind(render_mode="rgb_array")
 
 
-def _environments(frame_skip: int, source: Source = "state_pixels") -> Live:
-    make = cache(partial(CarRacingEnvironments, 1, frame_skip, source, "continuous", braking_steps=0))
+def _environments(frame_skip: int, source: FrameSource = "state_pixels") -> Live:
+    make = cache(partial(CarRacingEnvs, 1, frame_skip, source, "continuous", braking_steps=0))
 
     def live(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
         envs, everyone = make(), np.array([True])

@@ -20,14 +20,14 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
-from a3c_exp.algorithm.loss import LossSpec
-from a3c_exp.algorithm.types import LearnerSpec, Window
-from a3c_exp.algorithm.window_gradient import call, clip_by_norm, window_loss
+from a3c_exp.algorithm.loss import LossConfig
+from a3c_exp.algorithm.types import LearnerConfig, Window
+from a3c_exp.algorithm.window_gradient import clip_by_norm, functional_forward, window_loss
 from a3c_exp.compile.compiler import Compiler
-from a3c_exp.compile.vectorize import stack
+from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from benchmarks.harness.interleaved import MeasurementError, Variant
 from benchmarks.harness.process_tree import running
 from benchmarks.harness.training_runs import START_ALLOWANCE, Runs, last_result
@@ -105,7 +105,7 @@ def usual(n: int, channels_last: bool = False) -> Measured:
 def window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int | None = None) -> Measured:
     """What a3c_exp does with windows of n steps that share weights: gradient, clip, Adam's step, pull."""
     model = ConvGRU(PICTURE, Discrete(4))
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     shared, state, adam = layout.flatten(model), torch.zeros(2, layout.size), Adam(1e-4)
     weights = shared.unsqueeze(0).clone()
     shape = (1, n) if windows == 1 else (1, windows, n)
@@ -115,11 +115,11 @@ def window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int
         torch.rand(*shape, *PICTURE.shape), torch.randint(0, 4, shape), torch.randn(shape), nothing.bool(), last.bool(),
         torch.randn(shape), torch.ones(shape), nothing.clone(), torch.randn(*shape[:-1], 256),
     )  # fmt: skip
-    spec = LearnerSpec(n_step=n, loss=LossSpec(0.5, 0.01), bptt=bptt)
+    spec = LearnerConfig(n_step=n, loss=LossConfig(0.5, 0.01), bptt=bptt)
     loss = window_loss(model, layout, spec)
-    gradient = stack(loss, weights, tuple(given), model.stackable, differentiate=True, compiler=compiler)
+    gradient = vectorize(loss, weights, tuple(given), model.stackable, differentiate=True, compiler=compiler)
     if compiler is not None and compiler.failures:
-        raise MeasurementError(compiler.told())
+        raise MeasurementError(compiler.status_text())
 
     def run() -> None:
         gradients, _ = gradient(*given)
@@ -134,17 +134,17 @@ def window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int
 def acting(batch: int, compiler: Compiler | None = None) -> Measured:
     """One step of ``batch`` workers that share weights."""
     model = ConvGRU(PICTURE, Discrete(4))
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights = layout.flatten(model).unsqueeze(0)
     shape = (1,) if batch == 1 else (1, batch)
     given = torch.rand(*shape, *PICTURE.shape), torch.zeros(*shape, 256)
 
     def act(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor, ...]:
-        return tuple(call(model, layout.unflatten(flat), observed, state))
+        return tuple(functional_forward(model, layout.unflatten(flat), observed, state))
 
-    stacked = stack(act, weights, given, model.stackable, compiler=compiler)
+    stacked = vectorize(act, weights, given, model.stackable, compiler=compiler)
     if compiler is not None and compiler.failures:
-        raise MeasurementError(compiler.told())
+        raise MeasurementError(compiler.status_text())
 
     def run() -> None:
         stacked(*given)

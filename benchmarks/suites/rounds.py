@@ -11,9 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from a3c_exp.config.compose import jobs
-from a3c_exp.system.torch_settings import on_one_core
-from a3c_exp.training.build import assemble
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.system.torch_settings import single_threaded
+from a3c_exp.training.build import build_run
 from benchmarks.harness.interleaved import Variant
 from benchmarks.harness.profile_parts import ENDLESS, HogwildProcess, Stopwatch, Taken
 from benchmarks.harness.training_runs import CARTPOLE, Runs
@@ -56,11 +56,11 @@ class Synchronous:
     """CartPole's six workers, as ``cartpole`` measures them."""
 
     def __init__(self) -> None:
-        (job,) = jobs([*CARTPOLE, *WHOLE, *ENDLESS], False)
-        assembly = assemble(job.config)
+        (job,) = compose_jobs([*CARTPOLE, *WHOLE, *ENDLESS], False)
+        assembly = build_run(job.config)
         self._parallelism: Any = assembly.parallelism
-        self._parallelism.start(assembly.task, assembly.initial_states)
-        self.steps = assembly.task.workers * assembly.task.learner.n_step
+        self._parallelism.start(assembly.setup, assembly.initial_states)
+        self.steps = assembly.setup.workers * assembly.setup.learner.n_step
 
     def live(self, seconds: float) -> None:
         self._parallelism.advance(seconds, [_NO_BOUND])
@@ -124,7 +124,7 @@ def _products(network: Network, seconds: float) -> float:
 
 def main() -> None:
     for name, (make, network) in settings().items():
-        with on_one_core():
+        with single_threaded():
             found = Apart(make).measure(5.0)
         print(f"{name}: {sum(found.values()):.0f} µs a round, the network's products alone {_products(network, 2.0):.0f}")
         for part, microseconds in found.items():

@@ -7,8 +7,8 @@ import time
 from functools import partial
 from typing import Any
 
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
-from a3c_exp.system.torch_settings import on_one_core
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
+from a3c_exp.system.torch_settings import single_threaded
 from benchmarks.harness.interleaved import Variant
 from benchmarks.harness.profile_parts import HogwildProcess, Stopwatch, Taken
 from benchmarks.harness.training_runs import Runs
@@ -40,7 +40,7 @@ class Apart:
 
     def __init__(self, overrides: list[str]) -> None:
         # The same environments, within reach.
-        reachable = {"make_envs": partial(GymnasiumEnvironments, "Pendulum-v1")}
+        reachable = {"make_envs": partial(GymnasiumEnvs, "Pendulum-v1")}
         self.training = HogwildProcess(["env=pendulum", f"workers={WORKERS}", *overrides], PROCESSES, lambda _: reachable)
         self.training.live(_ROUNDS_WARM_UP)  # which also makes the machine code
         self._watch = Stopwatch()
@@ -48,7 +48,7 @@ class Apart:
 
     def _take_apart(self) -> None:
         watch, process = self._watch, self.training.process
-        workers: Any = process._workers
+        workers: Any = process._worker_group
         rollout: Any = workers._rollout
         for env in workers.envs.envs:
             watch.put_on(env.unwrapped, "step", "environment")
@@ -84,7 +84,7 @@ def variants(runs: Runs) -> list[Variant]:
 
 def main() -> None:
     for setting in ("compile=false", "compile=true"):
-        with on_one_core():
+        with single_threaded():
             found = Apart([setting]).measure(5.0)
         print(f"{setting}: {sum(found.values()):.1f} µs a step")
         for part, microseconds in found.items():

@@ -9,49 +9,49 @@ import yaml
 
 
 @dataclass(frozen=True)
-class Entry:
+class YamlKey:
     """A key of a YAML file.
 
     Attributes:
         key: dotted.
         value: as it is written; ``None`` for a node that has keys of its own.
-        meaning: what its comment says; empty without one.
+        description: what its comment says; empty without one.
         line: where it stands.
     """
 
     key: str
     value: str | None
-    meaning: str
+    description: str
     line: int
 
 
-def read(path: Path, below: str = "") -> list[Entry]:
+def read_keys(path: Path, section: str = "") -> list[YamlKey]:
     """Every key of a file in order, with the comment behind it, or else the one right above it.
 
     Args:
         path: the file.
-        below: only the keys of this node, named as they are within it.
+        section: only the keys of this node, named as they are within it.
     """
     text = path.read_text()
     lines = text.splitlines()
 
-    def walk(node: yaml.MappingNode, prefix: str) -> Iterator[Entry]:
+    def walk(node: yaml.MappingNode, prefix: str) -> Iterator[YamlKey]:
         for name, value in node.value:
             key, line = prefix + name.value, name.start_mark.line
             if name.value == "defaults" and not prefix:
                 continue
             if isinstance(value, yaml.MappingNode) and value.value:
-                yield Entry(key, None, _comment(lines, line), line)
+                yield YamlKey(key, None, _comment(lines, line), line)
                 yield from walk(value, f"{key}.")
             else:
-                yield Entry(key, _source(value, text), _comment(lines, line), line)
+                yield YamlKey(key, _source_text(value, text), _comment(lines, line), line)
 
     found = walk(yaml.compose(text, yaml.SafeLoader), "")
-    prefix = f"{below}." if below else ""
+    prefix = f"{section}." if section else ""
     return [replace(one, key=one.key.removeprefix(prefix)) for one in found if one.key.startswith(prefix)]
 
 
-def _source(node: yaml.Node, text: str) -> str:
+def _source_text(node: yaml.Node, text: str) -> str:
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     if node.flow_style:
@@ -76,7 +76,7 @@ def _comment(lines: Sequence[str], line: int) -> str:
     return " ".join(reversed(above))
 
 
-def described(path: Path) -> str:
+def file_description(path: Path) -> str:
     """What the comments at the head of a file say of it, but for the command that runs it."""
     head = []
     for line in path.read_text().splitlines():
@@ -87,7 +87,7 @@ def described(path: Path) -> str:
     return " ".join(head)
 
 
-def chosen(path: Path) -> dict[str, str]:
+def default_choices(path: Path) -> dict[str, str]:
     """The options that a file's defaults choose."""
     found = {}
     for one in yaml.safe_load(path.read_text()).get("defaults", []):
@@ -99,6 +99,6 @@ def chosen(path: Path) -> dict[str, str]:
     return found
 
 
-def bases(path: Path) -> list[str]:
+def base_options(path: Path) -> list[str]:
     """The files of its own group that a file adds to."""
     return [one for one in yaml.safe_load(path.read_text()).get("defaults", []) if isinstance(one, str) and one != "_self_"]

@@ -14,16 +14,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.system.errors import ConfigError
 
-Accepts = Callable[[Any], bool]
-_BOUNDS, _FAR = (0, 1, 10), 10**9
+ValueCheck = Callable[[Any], bool]
+_CANDIDATE_BOUNDS, _LARGEST_PROBE = (0, 1, 10), 10**9
 """Where numbers may end that are not whole, and what no bound is as large as."""
 
 
-def may_be(hint: Any, accepts: Accepts) -> str:
+def allowed_values(hint: Any, accepts: ValueCheck) -> str:
     """A type hint in words, numbers with the bounds that ``accepts`` has."""
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(may_be(one, accepts) for one in inside)
+        return " or ".join(allowed_values(one, accepts) for one in inside)
     if hint is type(None):
         return "null"
     if hint is bool:
@@ -44,29 +44,29 @@ def may_be(hint: Any, accepts: Accepts) -> str:
     return "mapping"
 
 
-def _bounds(accepts: Accepts, whole: bool) -> str:
+def _bounds(accepts: ValueCheck, whole: bool) -> str:
     """Between which numbers values are accepted."""
     found, step = [], 1 if whole else 1e-6
-    lowest = next((bound for bound in _BOUNDS if accepts(bound) or accepts(bound + step)), 0)
+    lowest = next((bound for bound in _CANDIDATE_BOUNDS if accepts(bound) or accepts(bound + step)), 0)
     lowest += int(whole and not accepts(lowest))
     if not accepts(-1):
         found.append(f"≥ {lowest}" if accepts(lowest) else f"> {lowest}")
     elif not accepts(0):
         found.append("≠ 0")
-    if not accepts(_FAR):
-        highest = next((bound for bound in _BOUNDS if bound > lowest and not accepts(bound + step)), _FAR)
+    if not accepts(_LARGEST_PROBE):
+        highest = next((bound for bound in _CANDIDATE_BOUNDS if bound > lowest and not accepts(bound + step)), _LARGEST_PROBE)
         if whole:
-            highest = bisect.bisect(range(_FAR), False, lo=lowest, key=lambda value: not accepts(value)) - 1
+            highest = bisect.bisect(range(_LARGEST_PROBE), False, lo=lowest, key=lambda value: not accepts(value)) - 1
         found.append(f"≤ {highest}" if accepts(highest) else f"< {highest}")
     return "".join(f"{',' if i else ''} {bound}" for i, bound in enumerate(found))
 
 
-def tried(values: DictConfig, check: Callable[[], Any], largest: float = math.inf) -> Callable[[str], Accepts]:
-    """For each key of ``values`` what tells whether ``check`` lets a value pass; above ``largest`` all are taken to."""
+def value_checks(values: DictConfig, check: Callable[[], Any], max_probe: float = math.inf) -> Callable[[str], ValueCheck]:
+    """For each key of ``values`` what tells whether ``check`` lets a value pass; above ``max_probe`` all are taken to."""
 
-    def of(key: str) -> Accepts:
+    def of(key: str) -> ValueCheck:
         def accepts(value: Any) -> bool:
-            if value > largest:
+            if value > max_probe:
                 return True
             before = OmegaConf.select(values, key)
             try:
@@ -83,12 +83,12 @@ def tried(values: DictConfig, check: Callable[[], Any], largest: float = math.in
     return of
 
 
-def hint_of(of: type, key: str) -> Any:
+def type_hint(owner: type, key: str) -> Any:
     """The hint of a dotted key of a dataclass or a constructor."""
     name, _, rest = key.partition(".")
-    hints = typing.get_type_hints(of if is_dataclass(of) else of.__init__)  # type: ignore[misc]
+    hints = typing.get_type_hints(owner if is_dataclass(owner) else owner.__init__)  # type: ignore[misc]
     found = hints.get(name)
     if not rest:
         return found
     classes = [one for one in (found, *typing.get_args(found)) if is_dataclass(one)]
-    return hint_of(classes[0], rest) if classes else None  # type: ignore[arg-type]
+    return type_hint(classes[0], rest) if classes else None  # type: ignore[arg-type]

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from annotated_yaml import Entry, bases, chosen, described, read
+from annotated_yaml import YamlKey, base_options, default_choices, file_description, read_keys
 from gymnasium.spaces import Box
-from may_be import Accepts, hint_of, may_be, tried
+from may_be import ValueCheck, allowed_values, type_hint, value_checks
 from omegaconf import DictConfig
 
 from a3c_exp.config import schema
-from a3c_exp.config.compose import CONFIG_DIR, hydras_own, jobs
-from a3c_exp.config.instantiate import blueprint
-from a3c_exp.sweep.launcher.config import check as check_launcher
+from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config
+from a3c_exp.config.instantiate import checked_partial
+from a3c_exp.sweep.launcher.config import check_launcher_config as check_launcher
 from a3c_exp.sweep.study.config import StudySettings, read_settings
 
 PAGE = Path(__file__).parents[1] / "configuration.md"
@@ -35,28 +35,32 @@ GROUPS = {
     "parallelism": "Where workers live, and in which order they update.",
     "logger": "Where results go beside the run directory.",
 }
-LAID_OVER = {
+OVERLAY_GROUPS = {
     "experiment": "`+experiment=NAME`: published and tuned settings laid over a preset.",
     "ablation": "`+ablation=NAME -m`: the comparisons of [ablations](ablations.md).",
     "arm": "`arm=NAME`: the groups of an ablation.",
     "control": "`control=NAME`: the protocols that its groups may follow.",
     "study": "`+study=NAME -m`: the Optuna studies of [tuning](tuning.md).",
 }
-_GIVEN = {"env": ("num_envs", "render_mode"), "model": ("observation_space", "action_space", "seed"), "logger": ("say",)}
+_CALLER_ARGUMENTS = {
+    "env": ("num_envs", "render_mode"),
+    "model": ("observation_space", "action_space", "seed"),
+    "logger": ("say",),
+}
 """What the program itself gives to a group's class."""
-_PICTURES = {"observation_space": Box(0, 1, (4, 24, 24)), "action_space": Box(-1, 1, (1,), np.float32), "seed": 0}
-_TRIED = "hydra.sweeper.params."
-_LAUNCHER = {
-    "jobs": "runs at a time; null: as many as find cores",
-    "silence": "seconds without a sign of life after which a run's process counts as dead and is killed",
+_MODEL_ARGUMENTS = {"observation_space": Box(0, 1, (4, 24, 24)), "action_space": Box(-1, 1, (1,), np.float32), "seed": 0}
+_SWEEP_PREFIX = "hydra.sweeper.params."
+_LAUNCHER_KEYS = {
+    "n_jobs": "runs at a time; null: as many as find cores",
+    "heartbeat_timeout": "seconds without a sign of life after which a run's process counts as dead and is killed",
 }
 
 
 def table(
-    entries: Sequence[Entry],
+    entries: Sequence[YamlKey],
     prefix: str = "",
     hint: Callable[[str], Any] = lambda _: Any,
-    accepts: Callable[[str], Accepts] = lambda _: lambda _: True,
+    accepts: Callable[[str], ValueCheck] = lambda _: lambda _: True,
 ) -> list[str]:
     """The rows of a file's keys.
 
@@ -68,97 +72,110 @@ def table(
     """
     rows = ["| key | default | may be | what it is |", "|---|---|---|---|"]
     for entry in entries:
-        key, meaning = f"{prefix}{entry.key}", _plain(entry.meaning)
+        key, meaning = f"{prefix}{entry.key}", _escape_markdown(entry.description)
         if entry.key.startswith("_"):
             continue  # which class it is, is what the option's name says
         if entry.value is None:
             rows += [f"| **`{key}`** | | | *{meaning}* |"] if meaning else []
         elif meaning:
-            rows.append(f"| `{key}` | {_code(entry.value)} | {may_be(hint(entry.key), accepts(entry.key))} | {meaning} |")
+            rows.append(
+                f"| `{key}` | {_inline_code(entry.value)} | {allowed_values(hint(entry.key), accepts(entry.key))} | {meaning} |"
+            )
         elif not entry.key.endswith("_target_"):
             raise SystemExit(f"{key} has no comment in conf/ that says what it is; write one behind it")
     return rows
 
 
-def _plain(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """Text that Markdown leaves as it is, but for pages that it names: they become links."""
     escaped = re.sub(r"([|<>*_$\[\]])", r"\\\1", text)
     return re.sub(r"docs/(\S+)\.md", lambda page: f"[{page[1]}]({page[1].replace(chr(92), '')}.md)", escaped)
 
 
-def _code(value: str) -> str:
+def _inline_code(value: str) -> str:
     return f"`{value}`".replace("|", "\\|")
 
 
-def the_run() -> list[str]:
+def run_section() -> list[str]:
     """Keys of config.yaml, under its own headings."""
     path = CONFIG_DIR / "config.yaml"
-    lines, entries = path.read_text().splitlines(), read(path)
-    (job,) = jobs(["max_env_steps=1000"], multirun=False)
-    accepts = tried(job.config, lambda: schema.check(job.config))
+    lines, entries = path.read_text().splitlines(), read_keys(path)
+    (job,) = compose_jobs(["max_env_steps=1000"], multirun=False)
+    accepts = value_checks(job.config, lambda: schema.check(job.config))
     starts = [i for i, line in enumerate(lines) if line.startswith("# ") and not lines[i - 1].strip()]
     page = ["## The run", ""]
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         own = [one for one in entries if start < one.line < end and not one.key.startswith("hydra")]
         heading = lines[start].strip("# ")
-        page += [f"### {heading[0].upper()}{heading[1:]}", "", *table(own, "", partial(hint_of, schema.Config), accepts), ""]
+        page += [f"### {heading[0].upper()}{heading[1:]}", "", *table(own, "", partial(type_hint, schema.Config), accepts), ""]
     return page
 
 
-def nodes() -> dict[tuple[str, str], DictConfig]:
+def compose_options() -> dict[tuple[str, str], DictConfig]:
     """What each option of each group is composed to, in as few compositions as there can be."""
     options = {name: [path.stem for path in sorted((CONFIG_DIR / name).glob("*.yaml"))] for name in GROUPS}
     found: dict[tuple[str, str], DictConfig] = {}
     for some in zip_longest(*options.values()):
         chosen = {name: option for name, option in zip(options, some, strict=True) if option is not None}
-        (job,) = jobs([*(f"{name}={option}" for name, option in chosen.items()), "max_env_steps=1000"], multirun=False)
+        (job,) = compose_jobs([*(f"{name}={option}" for name, option in chosen.items()), "max_env_steps=1000"], multirun=False)
         found |= {(name, option): job.config[name] for name, option in chosen.items()}
     return found
 
 
-def group(name: str, nodes: Mapping[tuple[str, str], DictConfig]) -> list[str]:
+def group_section(name: str, composed_options: Mapping[tuple[str, str], DictConfig]) -> list[str]:
     """Every option of a config group."""
     page = [f"## {name}=", "", GROUPS[name], ""]
     for path in sorted((CONFIG_DIR / name).glob("*.yaml")):
-        page += [f"### {name}={path.stem}", "", _plain(described(path)), ""]
-        node = nodes[name, path.stem]
+        page += [f"### {name}={path.stem}", "", _escape_markdown(file_description(path)), ""]
+        node = composed_options[name, path.stem]
         module, _, cls = node._target_.rpartition(".")
         of = getattr(import_module(module), cls)
-        entries = read(path, below="env" if name == "env" else "")
-        if bases(path):
+        entries = read_keys(path, section="env" if name == "env" else "")
+        if base_options(path):
             values = [f"`{name}.{one.key}={one.value}`" for one in entries]
-            page += [f"The keys of `{name}={bases(path)[0]}`, with other defaults: {', '.join(values)}.", ""]
+            page += [f"The keys of `{name}={base_options(path)[0]}`, with other defaults: {', '.join(values)}.", ""]
         elif len(node) > 1:
             largest = 10 if name == "model" else math.inf  # a network of any size is made when it is asked for
-            page += [*table(entries, f"{name}.", partial(hint_of, of), tried(node, partial(_make, name, node), largest)), ""]
-            more = [one for one in typing.get_type_hints(of.__init__) if one not in {*node, *_GIVEN.get(name, ()), "return"}]
+            page += [
+                *table(
+                    entries, f"{name}.", partial(type_hint, of), value_checks(node, partial(_build_option, name, node), largest)
+                ),
+                "",
+            ]
+            more = [
+                one
+                for one in typing.get_type_hints(of.__init__)
+                if one not in {*node, *_CALLER_ARGUMENTS.get(name, ()), "return"}
+            ]
             page += [f"`+{name}.{one}=...` is what other options have under that name." for one in more] + [""] * bool(more)
     return page
 
 
-def _make(name: str, node: DictConfig) -> None:
+def _build_option(name: str, node: DictConfig) -> None:
     """Build what a group's node describes."""
-    make = blueprint(node, name, _GIVEN.get(name, ()))
+    make = checked_partial(node, name, _CALLER_ARGUMENTS.get(name, ()))
     if name == "env":
         make(num_envs=1).close()
     else:
-        make(**_PICTURES if name == "model" else {})
+        make(**_MODEL_ARGUMENTS if name == "model" else {})
 
 
-def sweeps() -> list[str]:
+def hydra_section() -> list[str]:
     """Hydra's own keys that matter here."""
-    hydra = hydras_own(["hydra/sweeper=optuna"])
+    hydra = hydra_config(["hydra/sweeper=optuna"])
     assert hydra is not None
     launcher, sweeper = hydra.launcher, hydra.sweeper
-    assert {*launcher} == {"_target_", *_LAUNCHER}, f"the launcher has other keys: {[*launcher]}"
-    local = [Entry(key, "null" if launcher[key] is None else str(launcher[key]), said, 0) for key, said in _LAUNCHER.items()]
+    assert {*launcher} == {"_target_", *_LAUNCHER_KEYS}, f"the launcher has other keys: {[*launcher]}"
+    local = [
+        YamlKey(key, "null" if launcher[key] is None else str(launcher[key]), said, 0) for key, said in _LAUNCHER_KEYS.items()
+    ]
     kinds = typing.get_type_hints(StudySettings)
     numbers = {key: kinds[key] for key in ("n_trials", "n_jobs", "max_failure_rate", "lease")}
     optuna = CONFIG_DIR / "hydra" / "sweeper" / "optuna.yaml"
     return [
         "## hydra: directories, sweeps, studies",
         "",
-        *table([one for one in read(CONFIG_DIR / "config.yaml") if one.key.startswith("hydra.") and one.meaning]),
+        *table([one for one in read_keys(CONFIG_DIR / "config.yaml") if one.key.startswith("hydra.") and one.description]),
         "",
         "### hydra/launcher=local",
         "",
@@ -167,53 +184,58 @@ def sweeps() -> list[str]:
         *table(
             local,
             "hydra.launcher.",
-            {"jobs": int | None, "silence": float}.__getitem__,
-            tried(launcher, lambda: check_launcher(launcher.jobs, launcher.silence)),
+            {"n_jobs": int | None, "heartbeat_timeout": float}.__getitem__,
+            value_checks(launcher, lambda: check_launcher(launcher.n_jobs, launcher.heartbeat_timeout)),
         ),
         "",
         "### hydra/sweeper=optuna",
         "",
-        _plain(described(optuna)),
+        _escape_markdown(file_description(optuna)),
         "",
         *table(
-            read(optuna),
+            read_keys(optuna),
             "hydra.sweeper.",
             lambda key: numbers.get(key, Any),
-            tried(sweeper, lambda: read_settings(sweeper, 0)),
+            value_checks(sweeper, lambda: read_settings(sweeper, 0)),
         ),
         "",
     ]
 
 
-def presets() -> list[str]:
+def presets_section() -> list[str]:
     """What each option of env sets besides its own keys, side by side."""
     paths = [CONFIG_DIR / "env" / f"{name}.yaml" for name in ("pendulum", "cartpole", "car_racing", "gymnasium")]
-    default = chosen(CONFIG_DIR / "config.yaml") | {one.key: one.value for one in read(CONFIG_DIR / "config.yaml")}
+    default = default_choices(CONFIG_DIR / "config.yaml") | {
+        one.key: one.value for one in read_keys(CONFIG_DIR / "config.yaml")
+    }
     sets = [
-        chosen(path) | {one.key: one.value for one in read(path) if one.value is not None and not one.key.startswith("env.")}
+        default_choices(path)
+        | {one.key: one.value for one in read_keys(path) if one.value is not None and not one.key.startswith("env.")}
         for path in paths
     ]
     used = dict.fromkeys(key for one in sets for key in one)
     rows = [f"| | default | {' | '.join(f'`env={path.stem}`' for path in paths)} |", "|---|---|" + "---|" * len(paths)]
     for key in sorted(used, key=lambda key: list(default).index(key) if key in default else 3.5):
-        first = _code(str(default[key])) if key in default else "the optimiser's own"
-        cells = [_code(str(one[key])) if key in one else "" for one in sets]
+        first = _inline_code(str(default[key])) if key in default else "the optimiser's own"
+        cells = [_inline_code(str(one[key])) if key in one else "" for one in sets]
         rows.append(f"| `{key}` | {first} | {' | '.join(cells)} |")
     return ["## Presets", "", "What a preset sets beside `env`; where a cell is empty the default stands.", "", *rows, ""]
 
 
-def laid_over(name: str) -> list[str]:
+def overlay_section(name: str) -> list[str]:
     """A table of files that set what other groups and config.yaml have."""
-    page = [f"## {name}", "", LAID_OVER[name], "", "| name | what it is | sets | tries |", "|---|---|---|---|"]
+    page = [f"## {name}", "", OVERLAY_GROUPS[name], "", "| name | what it is | sets | tries |", "|---|---|---|---|"]
     for path in sorted((CONFIG_DIR / name).glob("*.yaml")):
-        sets = [f"all of `{one}`:" for one in bases(path)]
-        sets += [f"`{key}={option}`" for key, option in chosen(path).items() if key not in ("arm", "control")]
+        sets = [f"all of `{one}`:" for one in base_options(path)]
+        sets += [f"`{key}={option}`" for key, option in default_choices(path).items() if key not in ("arm", "control")]
         tries: list[str] = []
-        for entry in read(path):
+        for entry in read_keys(path):
             if entry.value is None or entry.key.startswith(("ablation.", "tags", "hydra.job")):
                 continue
-            (tries if entry.key.startswith(_TRIED) else sets).append(_code(f"{entry.key.removeprefix(_TRIED)}={entry.value}"))
-        page.append(f"| `{path.stem}` | {_plain(described(path))} | {' '.join(sets)} | {' '.join(tries)} |")
+            (tries if entry.key.startswith(_SWEEP_PREFIX) else sets).append(
+                _inline_code(f"{entry.key.removeprefix(_SWEEP_PREFIX)}={entry.value}")
+            )
+        page.append(f"| `{path.stem}` | {_escape_markdown(file_description(path))} | {' '.join(sets)} | {' '.join(tries)} |")
     return [*page, ""]
 
 
@@ -236,14 +258,14 @@ def page() -> str:
         "[logger](#logger) · [hydra](#hydra-directories-sweeps-studies) · [presets](#presets) ·",
         "[experiment](#experiment) · [ablation](#ablation) · [arm](#arm) · [control](#control) · [study](#study)",
         "",
-        *the_run(),
+        *run_section(),
     ]
-    composed = nodes()
+    composed = compose_options()
     for name in GROUPS:
-        parts += group(name, composed)
-    parts += [*sweeps(), *presets()]
-    for name in LAID_OVER:
-        parts += laid_over(name)
+        parts += group_section(name, composed)
+    parts += [*hydra_section(), *presets_section()]
+    for name in OVERLAY_GROUPS:
+        parts += overlay_section(name)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts).rstrip()) + "\n"
 
 

@@ -59,24 +59,24 @@ class Airships:
         self._age[index] = 0
         self.observation[index] = self._state[index]
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         thrust = np.clip(action.reshape(self.num_envs), -1.0, 1.0)
         position, speed, wind = self._state.T
         speed = speed + _SECONDS * (thrust + wind)
         position = position + _SECONDS * speed
-        wind = _CALM * wind + self._gust * self._draw(live)
+        wind = _CALM * wind + self._gust * self._draw(active)
         after = np.clip(np.stack([position, speed, wind], axis=1), -_REACH, _REACH)
-        self._state[live] = self.observation[live] = after[live]
-        self.reward[live] = np.maximum(0.0, 1.0 - np.abs(position[live]))
-        self.terminated[live] = np.abs(position[live]) >= _REACH
-        return bool(self.terminated[live].any())
+        self._state[active] = self.observation[active] = after[active]
+        self.reward[active] = np.maximum(0.0, 1.0 - np.abs(position[active]))
+        self.terminated[active] = np.abs(position[active]) >= _REACH
+        return bool(self.terminated[active].any())
 
-    def _draw(self, live: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _draw(self, active: NDArray[np.bool_]) -> NDArray[np.float64]:
         """``[K]`` the next number of each live ship's own stream."""
         column = self._age % _BLOCK
-        for k in (live & (column == 0)).nonzero()[0].tolist():
+        for k in (active & (column == 0)).nonzero()[0].tolist():
             self._noise[k] = self._random[k].standard_normal(_BLOCK)
-        self._age += live
+        self._age += active
         return self._noise[np.arange(self.num_envs), column]
 
     def render(self) -> NDArray[np.uint8]:

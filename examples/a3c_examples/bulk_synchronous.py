@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.parallelism.single_process.base import InProcess
-from a3c_exp.parallelism.single_process.gradient import Gradient, named_by_worker
-from a3c_exp.parallelism.single_process.seed_training import Replica
-from a3c_exp.parallelism.worker_group import Round
+from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
+from a3c_exp.parallelism.single_process.gradient import WorkerGradient, episodes_of_workers
+from a3c_exp.parallelism.single_process.seed_training import SeedTraining
+from a3c_exp.parallelism.worker_group import RoundResult
 
 
-class BulkSynchronous(InProcess):
+class BulkSynchronous(SingleProcessStrategy):
     """N windows from the same weights, N updates one after another, then a barrier at which everyone pulls (Valiant 1990).
 
     Like A3C it makes one update a window, and like A2C nobody acts while others push. The i-th push of a round is i updates
@@ -26,56 +26,58 @@ class BulkSynchronous(InProcess):
 
     def __init__(self, env_processes: int = 0) -> None:
         super().__init__(env_processes)
-        self._waiting: dict[int, list[Gradient]] = {}
+        self._pending: dict[int, list[WorkerGradient]] = {}
         self._pulled_at: dict[int, int] = {}
 
-    def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
-        if self._waiting[replica.index]:
+    def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
+        if self._pending[training.index]:
             return
-        for worker in range(self.workers_each):
-            if replica.reserve(worker, self.in_episode(replica, worker)):
-                allowed[worker] = replica.steps[worker]
+        for worker in range(self.workers_per_training):
+            if training.reserve(worker, self.in_episode(training, worker)):
+                allowed[worker] = training.reserved_steps[worker]
 
-    def _take(self, replica: Replica, done: Round, participants: NDArray[np.int64]) -> None:
-        first = replica.index * self.workers_each
-        ended = named_by_worker(done.ended, first, self.workers_each)
-        self._waiting[replica.index] = [
-            Gradient(
-                done.gradients[first + worker],
-                done.figures[first + worker],
+    def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
+        first = training.index * self.workers_per_training
+        ended = episodes_of_workers(result.ended, first, self.workers_per_training)
+        self._pending[training.index] = [
+            WorkerGradient(
+                result.gradients[first + worker],
+                result.window_stats[first + worker],
                 [worker],
-                [int(done.steps[first + worker])],
+                [int(result.steps[first + worker])],
                 [episode for episode in ended if episode.worker == worker],
             )
             for worker in participants.tolist()
         ]
 
-    def _push_next(self, replica: Replica, until: int) -> bool:
-        waiting = self._waiting[replica.index]
+    def next_update(self, training: SeedTraining, until: int) -> bool:
+        waiting = self._pending[training.index]
         if not waiting:
             return False
-        replica.push(waiting.pop(0), lag=replica.updates - self._pulled_at[replica.index])
+        training.push(waiting.pop(0), lag=training.updates - self._pulled_at[training.index])
         if not waiting:
-            self._pull(replica)
+            self._pull(training)
         return True
 
-    def _pull(self, replica: Replica) -> None:
-        first = replica.index * self.workers_each
-        self.workers.weights[first : first + self.workers_each] = replica.weights
-        self._pulled_at[replica.index] = replica.updates
+    def _pull(self, training: SeedTraining) -> None:
+        first = training.index * self.workers_per_training
+        self.worker_group.weights[first : first + self.workers_per_training] = training.weights
+        self._pulled_at[training.index] = training.updates
 
-    def _details(self, replica: Replica) -> dict[str, Any]:
+    def state_dict(self, training: SeedTraining) -> dict[str, Any]:
         return {
-            "waiting": [one.plain() for one in self._waiting[replica.index]],
-            "pulled_at": self._pulled_at[replica.index],
+            "pending_gradients": [one.state_dict() for one in self._pending[training.index]],
+            "pulled_at": self._pulled_at[training.index],
         }
 
-    def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
-        self._waiting[replica.index] = []
-        self._pull(replica)
-        if details is not None and details["waiting"]:
+    def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
+        self._pending[training.index] = []
+        self._pull(training)
+        if state_dict is not None and state_dict["pending_gradients"]:
             # In the middle of a round. Its workers' own weights are not needed again: the next thing they do is pull.
-            waiting = [Gradient.of(one, replica.weights.device) for one in details["waiting"]]
-            self._waiting[replica.index] = waiting
-            self._pulled_at[replica.index] = details["pulled_at"]
-            replica.under_way += sum(len(one.ended) for one in waiting)  # ended, but not in the books before their push
+            waiting = [WorkerGradient.from_state_dict(one, training.weights.device) for one in state_dict["pending_gradients"]]
+            self._pending[training.index] = waiting
+            self._pulled_at[training.index] = state_dict["pulled_at"]
+            training.episodes_in_progress += sum(
+                len(one.ended) for one in waiting
+            )  # ended, but not in the books before their push

@@ -11,8 +11,8 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic, PolicyValue
-from a3c_exp.models.heads import HeadSpec, make_head
-from a3c_exp.models.initialization import initialise
+from a3c_exp.models.heads import HeadConfig, make_head
+from a3c_exp.models.initialization import initialize
 from a3c_exp.system.errors import ConfigError
 
 _MOST = 10_000
@@ -51,11 +51,11 @@ class FourierActorCritic(ActorCritic):
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("waves", math.pi * frequencies / (high - low), persistent=False)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
-            self.policy = make_head(count, action_space, HeadSpec())
+            self.policy = make_head(count, action_space, HeadConfig())
             self.value = nn.Linear(count, 1)
-        self.family = self.policy.family
-        initialise(self, self.policy, self.value, weight_std, orthogonal=False, seed=seed)
+        self.distribution = self.policy.distribution
+        initialize(self, self.policy, self.value, weight_std, orthogonal=False, seed=seed)
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
         features = torch.cos((observation - self.get_buffer("low")) @ self.get_buffer("waves").T)
-        return PolicyValue(self.policy(features), self.value(features).squeeze(-1), state)
+        return PolicyValue(self.policy(features), self.value(features).squeeze(-1), hidden_state)

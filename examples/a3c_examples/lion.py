@@ -36,8 +36,8 @@ class Lion:
         self.beta1, self.beta2 = betas
         self.weight_decay = weight_decay
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
-        momentum = state[0]
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
+        momentum = optimizer_state[0]
         direction = torch.lerp(gradient, momentum, self.beta1).sign_()
         if self.weight_decay:
             direction.add_(weights, alpha=self.weight_decay)

@@ -5,10 +5,10 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
-from a3c_exp.envs.tensor.base import Step, TensorEnvironment
+from a3c_exp.envs.tensor.base import Step, TensorEnv
 
 
-class MountainCar(TensorEnvironment):
+class MountainCar(TensorEnv):
     """gymnasium's ``MountainCarEnv`` (Moore 1990). The state is ``[position, velocity]``; every step costs 1.
 
     Args:
@@ -18,7 +18,7 @@ class MountainCar(TensorEnvironment):
     state_size = 2
     reset_noise = 1
     max_episode_steps = 200
-    drawn_as = "MountainCar-v0"
+    render_env_id = "MountainCar-v0"
 
     def __init__(self, power: float = 0.001) -> None:
         self.observation_space = Box(np.array([-1.2, -0.07], np.float32), np.array([0.6, 0.07], np.float32))

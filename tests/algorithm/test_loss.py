@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from a3c_exp.algorithm.loss import LossSpec, LossTerms, a3c_loss, reduce
+from a3c_exp.algorithm.loss import LossConfig, LossTerms, a3c_loss, reduce
 from a3c_exp.config.enums import Reduction, ValueLoss
 from a3c_exp.models.distributions import Categorical, Distribution, Normal
 
@@ -50,7 +50,7 @@ def entropy_of_step(family: Distribution, parameters: Tensor) -> Tensor:
 
 
 def looped(
-    family: Distribution, parameters: Tensor, value: Tensor, action: Tensor, target: Tensor, steps: int, spec: LossSpec
+    family: Distribution, parameters: Tensor, value: Tensor, action: Tensor, target: Tensor, steps: int, spec: LossConfig
 ) -> LossTerms:
     """The same loss, step by step over the first ``steps`` steps, as a textbook would write it."""
     policy, squared, entropy = (torch.zeros((), dtype=torch.float64) for _ in range(3))
@@ -75,7 +75,7 @@ def test_loss_and_gradients_are_those_of_a_plain_loop(family: Distribution, valu
     """Under every combination of reductions: each term has its own."""
     steps = int(valid.sum())
     for reductions in itertools.product(Reduction, repeat=3):
-        spec = LossSpec(0.7, 0.3, value_loss, *reductions)
+        spec = LossConfig(0.7, 0.3, value_loss, *reductions)
         parameters, value, action, target = window(family)
         got = a3c_loss(family, parameters, value, action, target, valid, spec)
         want = looped(family, parameters, value, action, target, steps, spec)
@@ -85,14 +85,14 @@ def test_loss_and_gradients_are_those_of_a_plain_loop(family: Distribution, valu
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
-def terms(spec: LossSpec, valid: Tensor = ALL_VALID) -> LossTerms:
+def terms(spec: LossConfig, valid: Tensor = ALL_VALID) -> LossTerms:
     return a3c_loss(Categorical(3), *window(Categorical(3)), valid, spec)
 
 
 @pytest.mark.parametrize("term", ["policy", "value", "entropy"])
 def test_each_term_is_reduced_by_its_own_setting_alone(term: str) -> None:
-    mean = terms(LossSpec(), LAST_TWO_MASKED)._asdict()
-    one_summed = terms(LossSpec(**{f"{term}_reduction": Reduction.sum}), LAST_TWO_MASKED)._asdict()
+    mean = terms(LossConfig(), LAST_TWO_MASKED)._asdict()
+    one_summed = terms(LossConfig(**{f"{term}_reduction": Reduction.sum}), LAST_TWO_MASKED)._asdict()
     for name in ("policy", "value", "entropy"):  # a mean over 4 valid steps, not over the window's 6
         factor = 4.0 if name == term else 1.0
         assert one_summed[name].item() == pytest.approx(factor * mean[name].item(), rel=1e-12)
@@ -100,23 +100,23 @@ def test_each_term_is_reduced_by_its_own_setting_alone(term: str) -> None:
 
 def test_huber_is_that_of_torch() -> None:
     _, value, _, target = window(Categorical(3))
-    assert terms(LossSpec(value_loss=ValueLoss.huber)).value.item() == functional.huber_loss(value, target).item()
+    assert terms(LossConfig(value_loss=ValueLoss.huber)).value.item() == functional.huber_loss(value, target).item()
 
 
 def test_squared_error_has_no_factor_of_one_half() -> None:
     _, value, _, target = window(Categorical(3))
-    assert terms(LossSpec()).value.item() == pytest.approx(functional.mse_loss(value, target).item(), rel=1e-12)
+    assert terms(LossConfig()).value.item() == pytest.approx(functional.mse_loss(value, target).item(), rel=1e-12)
 
 
 def test_entropy_is_subtracted_from_the_loss() -> None:
     """A step down the loss must make the policy less sure, not more."""
     family = Categorical(3)
-    without, with_bonus = (terms(LossSpec(entropy_coef=beta)).total.item() for beta in (0.0, 2.0))
-    assert with_bonus == pytest.approx(without - 2.0 * terms(LossSpec()).entropy.item(), rel=1e-12)
+    without, with_bonus = (terms(LossConfig(entropy_coef=beta)).total.item() for beta in (0.0, 2.0))
+    assert with_bonus == pytest.approx(without - 2.0 * terms(LossConfig()).entropy.item(), rel=1e-12)
 
     logits = torch.tensor([[2.0, 0.0, -1.0]], requires_grad=True)
     nothing = torch.zeros(1)  # no advantage: only the bonus pulls
-    loss = a3c_loss(family, logits, nothing, torch.tensor([0]), nothing, torch.ones(1), LossSpec(entropy_coef=1.0))
+    loss = a3c_loss(family, logits, nothing, torch.tensor([0]), nothing, torch.ones(1), LossConfig(entropy_coef=1.0))
     (gradient,) = torch.autograd.grad(loss.total, logits)
     assert family.entropy(logits - 0.1 * gradient).item() > family.entropy(logits).item()
 
@@ -124,7 +124,7 @@ def test_entropy_is_subtracted_from_the_loss() -> None:
 def test_a_good_action_becomes_more_likely() -> None:
     logits = torch.zeros(1, 3, requires_grad=True)
     action, target, value = torch.tensor([2]), torch.tensor([5.0]), torch.tensor([1.0])
-    loss = a3c_loss(Categorical(3), logits, value, action, target, torch.ones(1), LossSpec())
+    loss = a3c_loss(Categorical(3), logits, value, action, target, torch.ones(1), LossConfig())
     (gradient,) = torch.autograd.grad(loss.total, logits)
     assert (logits - 0.1 * gradient).argmax().item() == 2
 
@@ -132,7 +132,7 @@ def test_a_good_action_becomes_more_likely() -> None:
 @pytest.mark.parametrize("family", [Categorical(3), Normal(2)], ids=lambda family: type(family).__name__)
 def test_the_policy_term_never_trains_the_critic_nor_the_value_term_the_actor(family: Distribution) -> None:
     parameters, value, action, target = window(family)
-    got = a3c_loss(family, parameters, value, action, target, ALL_VALID, LossSpec())
+    got = a3c_loss(family, parameters, value, action, target, ALL_VALID, LossConfig())
     assert torch.autograd.grad(got.policy, value, retain_graph=True, allow_unused=True) == (None,)
     assert torch.autograd.grad(got.value, parameters, retain_graph=True, allow_unused=True) == (None,)
     assert torch.autograd.grad(got.entropy, value, retain_graph=True, allow_unused=True) == (None,)
@@ -145,7 +145,7 @@ def masked(family: Distribution, where: str, rubbish: float, value_loss: ValueLo
     with torch.no_grad():
         places = {"parameters": parameters, "value": value, "action": action, "target": target}
         places[where][4:] = rubbish
-    got = a3c_loss(family, parameters, value, action, target, LAST_TWO_MASKED, LossSpec(0.5, 0.1, value_loss))
+    got = a3c_loss(family, parameters, value, action, target, LAST_TWO_MASKED, LossConfig(0.5, 0.1, value_loss))
     return got, *torch.autograd.grad(got.total, (parameters, value))
 
 
@@ -173,7 +173,7 @@ def test_the_log_probability_is_that_of_the_unclipped_sample() -> None:
     zero, one = torch.zeros(1), torch.ones(1)
 
     def policy(action: float) -> float:
-        return a3c_loss(Normal(1), parameters, zero, torch.tensor([[action]]), one, one, LossSpec()).policy.item()
+        return a3c_loss(Normal(1), parameters, zero, torch.tensor([[action]]), one, one, LossConfig()).policy.item()
 
     assert policy(7.0) == pytest.approx(0.5 * 49 + 0.5 * math.log(2 * math.pi), rel=1e-6)
     assert policy(7.0) > policy(2.0)
@@ -185,4 +185,4 @@ def test_a_trailing_dimension_of_one_is_refused_and_not_broadcast(which: str) ->
     fields = {"value": value, "target": target, "valid": ALL_VALID}
     fields[which] = fields[which].unsqueeze(-1)
     with pytest.raises(AssertionError):
-        a3c_loss(Categorical(3), parameters, fields["value"], action, fields["target"], fields["valid"], LossSpec())
+        a3c_loss(Categorical(3), parameters, fields["value"], action, fields["target"], fields["valid"], LossConfig())

@@ -8,53 +8,56 @@ from typing import Any
 import numpy as np
 import pytest
 
-from a3c_exp.algorithm.per_worker import Exploration, Spread
+from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.compose import jobs
-from a3c_exp.config.enums import Anneal, SpreadKind
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.config.enums import HyperparameterRangeKind, LRSchedule
 from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 from tests.support.command import run, summary
 from tests.support.single_process import Driven, tiny_task
 
 
 @pytest.mark.parametrize("key", ["beta", "lr"])
-@pytest.mark.parametrize("kind", [SpreadKind.uniform, SpreadKind.loguniform])
-def test_values_fill_the_space_between_their_bounds_evenly(kind: SpreadKind, key: str) -> None:
-    spread = Spread(key, kind, 1e-4, 1e-2)
+@pytest.mark.parametrize("kind", [HyperparameterRangeKind.uniform, HyperparameterRangeKind.loguniform])
+def test_values_fill_the_space_between_their_bounds_evenly(kind: HyperparameterRangeKind, key: str) -> None:
+    spread = HyperparameterRange(key, kind, 1e-4, 1e-2)
     drawn = np.array([spread.draw(0, worker) for worker in range(2000)])
     assert drawn.min() >= 1e-4 and drawn.max() <= 1e-2
-    is_log = kind is SpreadKind.loguniform
+    is_log = kind is HyperparameterRangeKind.loguniform
     even = np.log(drawn / 1e-4) / math.log(100) if is_log else (drawn - 1e-4) / (1e-2 - 1e-4)
     steps = np.abs(np.sort(even) - (np.arange(2000) + 0.5) / 2000).max()
     assert steps < 0.05, "Kolmogorov and Smirnov exceed 0.05 once in 10 000"
 
 
 def test_values_that_are_listed_are_dealt_in_turn() -> None:
-    spread = Spread("beta", SpreadKind.values, values=(0.1, 0.0, 0.3))
+    spread = HyperparameterRange("beta", HyperparameterRangeKind.values, values=(0.1, 0.0, 0.3))
     assert [spread.draw(seed, worker) for seed in (0, 7) for worker in range(4)] == [0.1, 0.0, 0.3, 0.1] * 2
 
 
 def test_a_rate_and_a_coefficient_are_independent_of_each_other() -> None:
-    beta, lr = (Spread(key, SpreadKind.uniform, 0.0, 1.0) for key in ("beta", "lr"))
+    beta, lr = (HyperparameterRange(key, HyperparameterRangeKind.uniform, 0.0, 1.0) for key in ("beta", "lr"))
     drawn = np.array([(beta.draw(0, worker), lr.draw(0, worker)) for worker in range(500)])
     assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.2
 
 
 def test_a_workers_values_are_its_own_whoever_else_takes_part() -> None:
-    both = Exploration(Spread("beta", SpreadKind.loguniform, 1e-3, 1.0), Spread("lr", SpreadKind.uniform, 0.0, 0.1))
+    both = PerWorkerHyperparameters(
+        HyperparameterRange("beta", HyperparameterRangeKind.loguniform, 1e-3, 1.0),
+        HyperparameterRange("lr", HyperparameterRangeKind.uniform, 0.0, 0.1),
+    )
     few, many = tiny_task(workers=2, exploration=both), tiny_task(workers=7, exploration=both, num_seeds=3)
-    assert many.own_values(0)[:2] == few.own_values(0)
-    assert many.own_values(1) == tiny_task(workers=7, exploration=both, seed=1).own_values(1)
-    assert many.own_values(1) != many.own_values(0)
-    only_beta = Exploration(beta=both.beta)
-    of_beta = tiny_task(workers=2, exploration=only_beta).own_values(0)
-    assert [one["entropy_coef"] for one in of_beta] == [one["entropy_coef"] for one in few.own_values(0)]
+    assert many.worker_hyperparameters(0)[:2] == few.worker_hyperparameters(0)
+    assert many.worker_hyperparameters(1) == tiny_task(workers=7, exploration=both, seed=1).worker_hyperparameters(1)
+    assert many.worker_hyperparameters(1) != many.worker_hyperparameters(0)
+    only_beta = PerWorkerHyperparameters(beta=both.beta)
+    of_beta = tiny_task(workers=2, exploration=only_beta).worker_hyperparameters(0)
+    assert [one["entropy_coef"] for one in of_beta] == [one["entropy_coef"] for one in few.worker_hyperparameters(0)]
     assert [one["lr"] for one in of_beta] == [1e-2, 1e-2], "the optimiser's own"
-    assert tiny_task(workers=2).own_values(0) == []
+    assert tiny_task(workers=2).worker_hyperparameters(0) == []
 
 
 @pytest.mark.parametrize("kind", [Deterministic, Synchronous])
@@ -62,7 +65,11 @@ def test_a_rate_that_is_annealed_falls_linearly_to_zero(kind: Any) -> None:
     """With a gradient that is always the same size a step's length is its rate: clipped to 1, plain SGD."""
     budget = Budget(max_updates=40)
     settings: dict[str, Any] = {"optimizer": SGD(lr=0.01), "max_grad_norm": 1e-3, "budget": budget, "reward_shift": 1.0}
-    driven = Driven(kind(), tiny_task(exploration=Exploration(anneal=Anneal.linear), **settings)).step(40).stop()
+    driven = (
+        Driven(kind(), tiny_task(exploration=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear), **settings))
+        .step(40)
+        .stop()
+    )
     moved = [float((after - before).norm()) for before, after in zip(driven.weights, driven.weights[1:], strict=False)]
     assert driven.spent()
     expected = [0.01 * 1e-3 * (1 - update / 40) for update in range(40)]
@@ -70,12 +77,12 @@ def test_a_rate_that_is_annealed_falls_linearly_to_zero(kind: Any) -> None:
 
 
 def test_annealing_follows_whichever_budget_is_nearest_its_end() -> None:
-    exploration = Exploration(anneal=Anneal.linear)
+    exploration = PerWorkerHyperparameters(lr_schedule=LRSchedule.linear)
     budget = Budget(max_episodes=10, max_env_steps=1000)
-    assert exploration.factor(budget.fraction(episodes=2, env_steps=700, updates=9)) == pytest.approx(0.3)
-    assert exploration.factor(budget.fraction(episodes=9, env_steps=700, updates=9)) == pytest.approx(0.1)
-    assert exploration.factor(budget.fraction(episodes=10, env_steps=700, updates=9)) == 0.0
-    assert Exploration().factor(1.0) == 1.0
+    assert exploration.lr_factor(budget.fraction(episodes=2, env_steps=700, updates=9)) == pytest.approx(0.3)
+    assert exploration.lr_factor(budget.fraction(episodes=9, env_steps=700, updates=9)) == pytest.approx(0.1)
+    assert exploration.lr_factor(budget.fraction(episodes=10, env_steps=700, updates=9)) == 0.0
+    assert PerWorkerHyperparameters().lr_factor(1.0) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -95,13 +102,13 @@ def test_annealing_follows_whichever_budget_is_nearest_its_end() -> None:
         ),
         (["per_worker.lr=0.1"], "per_worker.lr is 0.1, but it holds keys of its own: kind, low, high, values"),
         (["per_worker.gamma={kind: uniform, low: 0, high: 1}"], "per_worker.gamma"),
-        (["anneal=cosine"], "anneal"),
+        (["lr_schedule=cosine"], "lr_schedule"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        (job,) = jobs([*overrides, "logger=none"], multirun=False)
-        assemble(job.config)
+        (job,) = compose_jobs([*overrides, "logger=none"], multirun=False)
+        build_run(job.config)
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
@@ -109,8 +116,8 @@ def test_what_makes_no_sense_is_refused_in_one_line(overrides: list[str], said: 
 def test_a_run_says_what_each_worker_had_of_its_own(tmp_path: Path) -> None:
     small = ("env=cartpole", "model.hidden=[4]", "parallelism=deterministic", "workers=3", "logger=none", "max_updates=30")
     own = "per_worker.beta={kind: values, values: [0.0, 0.01]}", "per_worker.lr={kind: loguniform, low: 1e-4, high: 1e-2}"
-    ended = run(*small, *own, "anneal=linear", "evaluation.episodes=1", "hydra.run.dir=here", "seed=3", cwd=tmp_path)
+    ended = run(*small, *own, "lr_schedule=linear", "evaluation.episodes=1", "hydra.run.dir=here", "seed=3", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    spread = Spread("lr", SpreadKind.loguniform, 1e-4, 1e-2)
+    spread = HyperparameterRange("lr", HyperparameterRangeKind.loguniform, 1e-4, 1e-2)
     expected = [{"worker": k, "entropy_coef": (0.0, 0.01, 0.0)[k], "lr": spread.draw(3, k)} for k in range(3)]
     assert summary(tmp_path / "here")["workers"] == json.loads(json.dumps(expected))

@@ -62,11 +62,11 @@ def test_a_window_that_ends_with_the_episode_takes_no_step_of_the_next() -> None
     window, _ = bench.run()
     assert steps(window) == [(1, 0), (1, 1)]
     assert window.valid.tolist() == [[1, 1, 0, 0]]
-    assert window.cut.tolist() == [[False, True, False, False]]
+    assert window.trajectory_end.tolist() == [[False, True, False, False]]
     assert bench.envs.resets == [[1]]
     window, _ = bench.run()
     assert steps(window) == [(2, 0), (2, 1), (2, 2), (2, 3)]
-    assert window.first.tolist() == [[1, 0, 0, 0]]
+    assert window.episode_start.tolist() == [[1, 0, 0, 0]]
 
 
 def test_rewards_of_the_next_episode_do_not_leak_into_the_one_before() -> None:
@@ -74,7 +74,7 @@ def test_rewards_of_the_next_episode_do_not_leak_into_the_one_before() -> None:
     bench = Bench(n=6, ends={1: (2, "terminated"), 2: (3, "truncated")}, window_ends_with_episode=False)
     window, ended = bench.run()
     assert steps(window) == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (3, 0)]
-    assert window.first.tolist() == [[1, 0, 1, 0, 0, 1]]
+    assert window.episode_start.tolist() == [[1, 0, 1, 0, 0, 1]]
     assert targets(window) == [
         paid(R(1, 1), R(1, 2)),
         paid(R(1, 2)),
@@ -93,7 +93,7 @@ def test_an_episode_goes_on_in_the_next_window() -> None:
     second, ended = bench.run()
     assert steps(first) + steps(second) == [(1, t) for t in range(5)]
     assert targets(first)[0] == paid(R(1, 1), R(1, 2), R(1, 3), beyond=value_of(1, 3))
-    assert second.first.sum() == 0
+    assert second.episode_start.sum() == 0
     assert ended == [EndedEpisode(0, sum(R(1, t) for t in range(1, 6)), 5, "terminated", 1)]
 
 
@@ -132,7 +132,7 @@ def test_the_allowed_steps_are_never_exceeded(rolling: dict[str, bool]) -> None:
 def test_the_chain_is_cut_at_the_last_allowed_step() -> None:
     bench = Bench(n=4)
     window, _ = bench.run(2)
-    assert window.cut.tolist() == [[False, True, False, False]]
+    assert window.trajectory_end.tolist() == [[False, True, False, False]]
     assert targets(window) == [
         paid(R(1, 1), R(1, 2), beyond=value_of(1, 2)),
         paid(R(1, 2), beyond=value_of(1, 2)),
@@ -162,7 +162,7 @@ def test_a_worker_without_an_episode_idles_and_asks_again(rolling: dict[str, boo
     for _ in range(2 if rolling is ENDS_WITH_EPISODE else 1):
         window, ended = bench.run()
         assert window.valid.tolist() == [[0, 0, 0, 0], [1, 1, 1, 1]]
-        assert not window.cut[0].any()
+        assert not window.trajectory_end[0].any()
         assert ended == []
     window, ended = bench.run()
     assert steps(window, 0) == [(5, 0), (5, 1), (5, 2)]
@@ -203,7 +203,7 @@ def test_what_stands_behind_a_windows_end_is_not_scaled_again_and_again() -> Non
     for _ in range(200):
         window, _ = bench.run()
     assert window.reward.abs().max() < 1e5
-    returns = n_step_returns(window.reward, window.terminated, window.cut, window.next_value, GAMMA)
+    returns = n_step_returns(window.reward, window.terminated, window.trajectory_end, window.next_value, GAMMA)
     assert torch.isfinite(returns).all()
 
 

@@ -13,15 +13,15 @@ from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Normal
 
-from a3c_exp.algorithm.loss import LossSpec
-from a3c_exp.algorithm.types import LearnerSpec, Window
-from a3c_exp.algorithm.window_gradient import Stat, call, clip_by_norm, replay, window_loss
-from a3c_exp.compile.vectorize import stack
+from a3c_exp.algorithm.loss import LossConfig
+from a3c_exp.algorithm.types import LearnerConfig, Window
+from a3c_exp.algorithm.window_gradient import WindowStat, clip_by_norm, functional_forward, replay, window_loss
+from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.config.enums import Reduction, ValueLoss
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from tests.support.small_gru import SmallGRU
 
 K, N, GAMMA = 4, 6, 0.9
@@ -40,7 +40,7 @@ MODELS: dict[str, Callable[[], ActorCritic]] = {
 }
 
 
-def own_weights(layout: FlatLayout, model: ActorCritic) -> Tensor:
+def own_weights(layout: ParameterLayout, model: ActorCritic) -> Tensor:
     """``[K, P]``, another set for each worker."""
     return layout.flatten(model) + 0.3 * torch.randn(K, layout.size, generator=torch.Generator().manual_seed(2))
 
@@ -57,17 +57,17 @@ def window(model: ActorCritic) -> Window:
     cut[0, 3] = first[0, 4] = 1
     first[1, 0] = 1
     terminated[3, 4] = 1
-    discrete = model.family.max_entropy is not None
+    discrete = model.distribution.max_entropy is not None
     return Window(
         observation=torch.randn(K, N, 2, generator=generator),
         action=torch.randint(0, 3, (K, N), generator=generator) if discrete else 2 * torch.randn(K, N, 2, generator=generator),
         reward=torch.randn(K, N, generator=generator),
         terminated=terminated.bool(),
-        cut=cut.bool(),
+        trajectory_end=cut.bool(),
         next_value=torch.randn(K, N, generator=generator),
         valid=valid,
-        first=first,
-        state=torch.randn(K, model.state_size, generator=generator),
+        episode_start=first,
+        hidden_state=torch.randn(K, model.hidden_state_size, generator=generator),
     )
 
 
@@ -79,21 +79,21 @@ def target_of_step(window: Window, k: int, t: int) -> float:
         discount *= GAMMA
         if window.terminated[k, s]:
             return total
-        if window.cut[k, s]:
+        if window.trajectory_end[k, s]:
             return total + discount * float(window.next_value[k, s])
     raise AssertionError("a chain must end inside its window")
 
 
 def looped_gradient(
-    model: ActorCritic, weights: Tensor, window: Window, k: int, spec: LossSpec, bptt: int | None = None
+    model: ActorCritic, weights: Tensor, window: Window, k: int, spec: LossConfig, bptt: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """One worker's gradient and loss from a module of its own, step by step."""
     own = deepcopy(model)
     nn.utils.vector_to_parameters(weights[k].clone(), own.parameters())
-    state = window.state[k].clone()
+    state = window.hidden_state[k].clone()
     policy, squared, entropy = (torch.zeros(()) for _ in range(3))
     for t in range(TAKEN[k]):
-        if window.first[k, t]:
+        if window.episode_start[k, t]:
             state = torch.zeros_like(state)
         if bptt is not None and t % bptt == 0:
             state = state.detach()
@@ -113,48 +113,48 @@ def looped_gradient(
     return torch.cat([gradient.reshape(-1) for gradient in gradients]), loss.detach()
 
 
-def coefs(spec: LossSpec) -> Tensor:
+def coefs(spec: LossConfig) -> Tensor:
     """``[K]`` each worker's own entropy coefficient, so that a mix-up shows."""
     return spec.entropy_coef * torch.tensor([1.0, 3.0, 0.0, 2.0])
 
 
-MEANS = LossSpec(value_coef=0.7, entropy_coef=0.1)
-SUMS = LossSpec(0.5, 0.01, ValueLoss.huber, Reduction.sum, Reduction.sum, Reduction.sum)
+MEANS = LossConfig(value_coef=0.7, entropy_coef=0.1)
+SUMS = LossConfig(0.5, 0.01, ValueLoss.huber, Reduction.sum, Reduction.sum, Reduction.sum)
 
 
 @pytest.mark.parametrize("spec", [MEANS, SUMS], ids=["means", "sums"])
 @pytest.mark.parametrize("name", list(MODELS))
-def test_stacked_gradients_are_those_of_plain_modules_in_plain_loops(name: str, spec: LossSpec) -> None:
+def test_stacked_gradients_are_those_of_plain_modules_in_plain_loops(name: str, spec: LossConfig) -> None:
     model = MODELS[name]()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights, given = own_weights(layout, model), window(model)
-    loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=spec))
-    stacked = stack(loss, weights, (*given, coefs(spec)), model.stackable, differentiate=True)
+    loss = window_loss(model, layout, LearnerConfig(gamma=GAMMA, n_step=N, loss=spec))
+    stacked = vectorize(loss, weights, (*given, coefs(spec)), model.stackable, differentiate=True)
     for _ in range(2):
         gradients, figures = stacked(*given, coefs(spec))
         assert gradients.shape == (K, layout.size)
         for k in range(K):
             gradient, total = looped_gradient(model, weights, given, k, spec)
             np.testing.assert_allclose(gradients[k], gradient, rtol=1e-3, atol=1e-5)
-            assert figures[k, Stat.loss].item() == pytest.approx(total.item(), rel=1e-4, abs=1e-5)
+            assert figures[k, WindowStat.loss].item() == pytest.approx(total.item(), rel=1e-4, abs=1e-5)
         weights.add_(0.05)  # a pull of other weights, into the same memory
 
 
 def test_gradients_flow_back_through_the_window() -> None:
     """The loop is exact only with backpropagation through time: without it, it must differ, or the test above is blind."""
     model = SmallGRU()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights, given = own_weights(layout, model), window(model)
-    loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS))
-    gradients, _ = stack(loss, weights, (*given, coefs(MEANS)), differentiate=True)(*given, coefs(MEANS))
+    loss = window_loss(model, layout, LearnerConfig(gamma=GAMMA, n_step=N, loss=MEANS))
+    gradients, _ = vectorize(loss, weights, (*given, coefs(MEANS)), differentiate=True)(*given, coefs(MEANS))
     truncated, _ = looped_gradient(model, weights, given, 1, MEANS, bptt=1)
     assert (gradients[1] - truncated).abs().max() > 1e-2
 
 
 RECURRENT: dict[str, Callable[[], ActorCritic]] = {
     "default loop": SmallGRU,
-    "gru": lambda: RecurrentMLP(Box(-1.0, 1.0, (2,)), Discrete(3), hidden=(5,), memory=4, seed=1),
-    "lstm": lambda: RecurrentMLP(Box(-1.0, 1.0, (2,)), Discrete(3), hidden=(), cell="lstm", memory=3, seed=1),
+    "gru": lambda: RecurrentMLP(Box(-1.0, 1.0, (2,)), Discrete(3), hidden=(5,), hidden_size=4, seed=1),
+    "lstm": lambda: RecurrentMLP(Box(-1.0, 1.0, (2,)), Discrete(3), hidden=(), cell="lstm", hidden_size=3, seed=1),
 }
 
 
@@ -163,12 +163,12 @@ RECURRENT: dict[str, Callable[[], ActorCritic]] = {
 def test_truncated_back_propagation_is_a_loop_that_detaches(name: str, bptt: int) -> None:
     """Counted from the window's start, whoever begins an episode meanwhile; all workers stacked and taped."""
     model = RECURRENT[name]()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights, given = own_weights(layout, model), window(model)
-    loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS, bptt=bptt))
+    loss = window_loss(model, layout, LearnerConfig(gamma=GAMMA, n_step=N, loss=MEANS, bptt=bptt))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        stacked = stack(loss, weights, (*given, coefs(MEANS)), differentiate=True)
+        stacked = vectorize(loss, weights, (*given, coefs(MEANS)), differentiate=True)
     for _ in range(2):
         gradients, _ = stacked(*given, coefs(MEANS))
         for k in range(K):
@@ -182,7 +182,7 @@ def test_truncated_back_propagation_is_a_loop_that_detaches(name: str, bptt: int
 @pytest.mark.parametrize("name", list(RECURRENT))
 def test_windows_that_share_weights_are_replayed_like_single_ones(name: str) -> None:
     model = RECURRENT[name]()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights, given = layout.unflatten(own_weights(layout, model)[0]), window(model)
     together = replay(model, weights, given)
     for k in range(K):
@@ -194,15 +194,15 @@ def test_windows_that_share_weights_are_replayed_like_single_ones(name: str) -> 
 def test_nothing_before_an_episode_reaches_what_comes_after_it_began() -> None:
     """Worker 0's steps 2 and 3 are an episode of their own: other observations and states before it change nothing there."""
     model = SmallGRU()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     given = window(model)
     only = torch.zeros(K, N)
     only[0, 2:4] = 1
     given = given._replace(valid=only)
-    other = given._replace(observation=given.observation.clone(), state=given.state + 1.0)
+    other = given._replace(observation=given.observation.clone(), state=given.hidden_state + 1.0)
     other.observation[0, :2] += 1.0
-    loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS))
-    stacked = stack(loss, own_weights(layout, model), (*given, coefs(MEANS)), differentiate=True)
+    loss = window_loss(model, layout, LearnerConfig(gamma=GAMMA, n_step=N, loss=MEANS))
+    stacked = vectorize(loss, own_weights(layout, model), (*given, coefs(MEANS)), differentiate=True)
     for one, same in zip(stacked(*given, coefs(MEANS)), stacked(*other, coefs(MEANS)), strict=True):
         assert torch.equal(one[0], same[0])
 
@@ -210,10 +210,10 @@ def test_nothing_before_an_episode_reaches_what_comes_after_it_began() -> None:
 @pytest.mark.parametrize("name", ["normal", "categorical", "recurrent"])
 def test_what_stands_behind_a_windows_end_trains_nobody(name: str) -> None:
     model = MODELS[name]()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     clean = window(model)
-    loss = window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS))
-    stacked = stack(loss, own_weights(layout, model), (*clean, coefs(MEANS)), differentiate=True)
+    loss = window_loss(model, layout, LearnerConfig(gamma=GAMMA, n_step=N, loss=MEANS))
+    stacked = vectorize(loss, own_weights(layout, model), (*clean, coefs(MEANS)), differentiate=True)
     for field, rubbish in itertools.product(("reward", "next_value"), (math.nan, math.inf, 1e30)):
         dirty = clean._replace(**{field: torch.where(clean.valid > 0, getattr(clean, field), rubbish)})
         for one, same in zip(stacked(*dirty, coefs(MEANS)), stacked(*clean, coefs(MEANS)), strict=True):
@@ -223,33 +223,39 @@ def test_what_stands_behind_a_windows_end_trains_nobody(name: str) -> None:
 
 def test_figures_speak_of_valid_steps_only() -> None:
     model = MODELS["categorical"]()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights, given = own_weights(layout, model), window(model)
-    _, figures = stack(
-        window_loss(model, layout, LearnerSpec(gamma=GAMMA, n_step=N, loss=MEANS)), weights, (*given, coefs(MEANS))
+    _, figures = vectorize(
+        window_loss(model, layout, LearnerConfig(gamma=GAMMA, n_step=N, loss=MEANS)), weights, (*given, coefs(MEANS))
     )(*given, coefs(MEANS))
     for k in range(K):
         target = np.array([target_of_step(given, k, t) for t in range(TAKEN[k])])
-        output = call(model, layout.unflatten(weights[k]), given.observation[k, : TAKEN[k]], given.state[k])
+        output = functional_forward(
+            model, layout.unflatten(weights[k]), given.observation[k, : TAKEN[k]], given.hidden_state[k]
+        )
         value = output.value.detach().numpy()
         error = target - value
         want = {
-            Stat.steps: TAKEN[k],
-            Stat.target_sum: target.sum(),
-            Stat.target_square_sum: (target**2).sum(),
-            Stat.error_sum: error.sum(),
-            Stat.error_square_sum: (error**2).sum(),
-            Stat.value_sum: value.sum(),
-            Stat.value_square_sum: (value**2).sum(),
-            Stat.value_loss: (error**2).mean(),
-            Stat.entropy: Categorical(logits=output.parameters).entropy().mean().item(),
-            Stat.entropy_sum: Categorical(logits=output.parameters).entropy().sum().item(),
-            Stat.confidence_sum: output.parameters.softmax(-1).amax(-1).sum().item(),
+            WindowStat.steps: TAKEN[k],
+            WindowStat.target_sum: target.sum(),
+            WindowStat.target_square_sum: (target**2).sum(),
+            WindowStat.error_sum: error.sum(),
+            WindowStat.error_square_sum: (error**2).sum(),
+            WindowStat.value_sum: value.sum(),
+            WindowStat.value_square_sum: (value**2).sum(),
+            WindowStat.value_loss: (error**2).mean(),
+            WindowStat.entropy: Categorical(logits=output.parameters).entropy().mean().item(),
+            WindowStat.entropy_sum: Categorical(logits=output.parameters).entropy().sum().item(),
+            WindowStat.max_probability_sum: output.parameters.softmax(-1).amax(-1).sum().item(),
         }
         for stat, number in want.items():
             assert figures[k, stat].item() == pytest.approx(number, rel=1e-4, abs=1e-5), stat.name
-        parts = figures[k, Stat.policy_loss] + 0.7 * figures[k, Stat.value_loss] - coefs(MEANS)[k] * figures[k, Stat.entropy]
-        assert figures[k, Stat.loss].item() == pytest.approx(parts.item(), rel=1e-5, abs=1e-6)
+        parts = (
+            figures[k, WindowStat.policy_loss]
+            + 0.7 * figures[k, WindowStat.value_loss]
+            - coefs(MEANS)[k] * figures[k, WindowStat.entropy]
+        )
+        assert figures[k, WindowStat.loss].item() == pytest.approx(parts.item(), rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 3.0, 1e6])
@@ -275,9 +281,9 @@ def test_without_a_limit_gradients_are_left_alone() -> None:
 
 def test_a_model_that_returns_a_bare_tuple_is_refused_by_name() -> None:
     class Sloppy(SmallGRU):
-        def forward(self, observation: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-            output = super().forward(observation, state)
+        def forward(self, observation: Tensor, hidden_state: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+            output = super().forward(observation, hidden_state)
             return output.parameters, output.value
 
     with pytest.raises(AssertionError, match=r"Sloppy\.forward must return PolicyValue, not tuple"):
-        call(Sloppy(), dict(Sloppy().named_parameters()), torch.zeros(2), torch.zeros(4))
+        functional_forward(Sloppy(), dict(Sloppy().named_parameters()), torch.zeros(2), torch.zeros(4))

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from a3c_exp.compile.compiler import Compiler
-from a3c_exp.config.compose import jobs
+from a3c_exp.config.compose import compose_jobs
 from benchmarks.harness.interleaved import MeasurementError
 from benchmarks.scaling import cli as scaling
 from benchmarks.scaling import run as scaling_run
@@ -85,16 +85,16 @@ def test_too_little_is_not_a_speed(points: list[tuple[int, float]]) -> None:
 def test_a_run_that_went_on_uncompiled_is_not_shown_as_machine_code(tmp_path: Path) -> None:
     """By the very sentences with which a run says it."""
     cold, warm, without, partly, waited = (Compiler(tmp_path) for _ in range(5))
-    cold.seconds, cold.programs = 41.2, 4
-    warm.programs = partly.programs = waited.programs = 4
-    waited.waited_for = 17
+    cold.compile_seconds, cold.num_compiled = 41.2, 4
+    warm.num_compiled = partly.num_compiled = waited.num_compiled = 4
+    waited.waited_for_pid = 17
     without.failures = partly.failures = ["no compiler"]
     stamp = "2026-11-22T00:00:00+0000 "
-    assert machine_code(stamp + cold.told()) == (41.0, None)
-    assert machine_code(stamp + warm.told()) == (None, None)
-    assert machine_code(stamp + waited.told()) == (None, None)
+    assert machine_code(stamp + cold.status_text()) == (41.0, None)
+    assert machine_code(stamp + warm.status_text()) == (None, None)
+    assert machine_code(stamp + waited.status_text()) == (None, None)
     for compiler in (without, partly):
-        seconds, remark = machine_code(stamp + compiler.told())
+        seconds, remark = machine_code(stamp + compiler.status_text())
         assert seconds is None
         assert remark is not None
         assert "no compiler" in remark
@@ -131,7 +131,7 @@ LAST_OF_LINES = {
 @pytest.mark.parametrize("point", LAST_OF_LINES.values(), ids=lambda point: point.label)
 def test_every_point_is_a_run_that_can_be_started(point: Point) -> None:
     budget = () if point.swept else ("max_env_steps=100000",)
-    found = list(jobs([*BASE, *point.overrides, *budget], multirun=point.swept))
+    found = list(compose_jobs([*BASE, *point.overrides, *budget], multirun=point.swept))
     assert len(found) == (4 if point.swept else 1)
     for job in found:
         assert job.config.num_seeds == point.seeds

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from a3c_exp.compile.compiler import Compiler, _graph
-from a3c_exp.compile.vectorize import _program, stack
+from a3c_exp.compile.compiler import Compiler, _to_fx_graph
+from a3c_exp.compile.vectorize import _record_op_graph, vectorize
 from tests.support.command import run
 
 K = 3
@@ -33,17 +33,17 @@ def inputs(seed: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("stackable", [True, False], ids=["stacked", "one by one"])
 def test_machine_code_says_what_was_compiled_and_is_found_again(stackable: bool, tmp_path: Path) -> None:
     weights = torch.randn(K, 10, generator=torch.Generator().manual_seed(1))
-    plain = stack(bent_line, weights, inputs(0), stackable=False, differentiate=True)
+    plain = vectorize(bent_line, weights, inputs(0), stackable=False, differentiate=True)
     first, again = Compiler(tmp_path), Compiler(tmp_path)
     for compiler in (first, again):
-        compiled = stack(bent_line, weights, inputs(0), stackable, differentiate=True, compiler=compiler)
-        assert (compiler.programs, compiler.failures) == (1, [])
+        compiled = vectorize(bent_line, weights, inputs(0), stackable, differentiate=True, compiler=compiler)
+        assert (compiler.num_compiled, compiler.failures) == (1, [])
         for seed in range(1, 4):
             for ours, theirs in zip(compiled(*inputs(seed)), plain(*inputs(seed)), strict=True):
                 torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
             weights.mul_(-0.7)  # a pull: in place
-    assert first.seconds > 0
-    assert again.seconds == 0
+    assert first.compile_seconds > 0
+    assert again.compile_seconds == 0
     assert [path.suffix for path in tmp_path.iterdir()] == [".so"]  # and nothing half-done beside it
 
 
@@ -53,22 +53,22 @@ def test_another_program_or_constant_is_not_mistaken_for_one_that_was_compiled(t
     weights = torch.ones(1, 2)
 
     def scaled(by: float) -> None:
-        stack(lambda flat, x: (flat * x * torch.tensor(by),), weights, (torch.ones(1, 2),), compiler=namer)
+        vectorize(lambda flat, x: (flat * x * torch.tensor(by),), weights, (torch.ones(1, 2),), compiler=namer)
 
     class Namer(Compiler):
         def __init__(self) -> None:
             super().__init__(tmp_path)
             self.names: list[str] = []
 
-        def _build(self, program: object, weights: Tensor, examples: object, library: Path) -> None:
+        def _build(self, op_graph: object, weights: Tensor, examples: object, library: Path) -> None:
             self.names.append(library.name)
             raise RuntimeError("only the name was wanted")
 
     namer = Namer()
     for by in (2.0, 2.0, 3.0):
         scaled(by)
-    stack(lambda flat, x: (flat * x + torch.tensor(2.0),), weights, (torch.ones(1, 2),), compiler=namer)
-    stack(lambda flat, x: (flat * x * torch.tensor(2.0),), weights, (torch.ones(1, 1),), compiler=namer)
+    vectorize(lambda flat, x: (flat * x + torch.tensor(2.0),), weights, (torch.ones(1, 2),), compiler=namer)
+    vectorize(lambda flat, x: (flat * x * torch.tensor(2.0),), weights, (torch.ones(1, 1),), compiler=namer)
     once, twice, *others = namer.names
     assert once == twice
     assert len({once, *others}) == 4
@@ -83,7 +83,7 @@ def test_what_could_be_viewed_when_it_was_taped_may_be_copied() -> None:
         return (torch.bmm(seen, flat.view(K, 1, 3)).view(K * 5, 3).cumsum(0),)
 
     taped, other = torch.randn(2, 5, K, 1)
-    graph = _graph(_program(partial(outer, weights), [taped]), weights)
+    graph = _to_fx_graph(_record_op_graph(partial(outer, weights), [taped]), weights)
     torch.testing.assert_close(graph(weights, other), outer(weights, other))
 
 
@@ -106,11 +106,11 @@ def test_a_spoilt_library_is_not_run(tmp_path: Path) -> None:
         return (flat * x * 2,)
 
     class Spoiler(Compiler):
-        def _build(self, program: object, weights: Tensor, examples: object, library: Path) -> None:
+        def _build(self, op_graph: object, weights: Tensor, examples: object, library: Path) -> None:
             library.write_bytes(b"no library")
 
     compiler = Spoiler(tmp_path)
-    stacked = stack(doubled, weights, (torch.ones(1, 2),), compiler=compiler)
+    stacked = vectorize(doubled, weights, (torch.ones(1, 2),), compiler=compiler)
     assert stacked(torch.ones(1, 2))[0].tolist() == [[2.0, 2.0]]
-    assert compiler.programs == 0
+    assert compiler.num_compiled == 0
     assert len(compiler.failures) == 1

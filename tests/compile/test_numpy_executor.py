@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from a3c_exp.compile.numpy_executor import NumpyPlayer
+from a3c_exp.compile.numpy_executor import NumpyExecutor
 
 FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "arithmetic": lambda x, y: (2.0 * x + y / 3.0 - 1.0) * (4.0 - x) / (y * y + 1),
@@ -34,12 +34,12 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def test_what_is_played_is_what_was_written(name: str, dtype: torch.dtype) -> None:
     function = FUNCTIONS[name]
     generator = torch.Generator().manual_seed(0)
-    player = NumpyPlayer(lambda x, y: (function(x, y),), [torch.zeros(5, 2, dtype=dtype) for _ in range(2)])
+    player = NumpyExecutor(lambda x, y: (function(x, y),), [torch.zeros(5, 2, dtype=dtype) for _ in range(2)])
     for _ in range(3):  # what an earlier play has left behind must not matter
         x, y = (torch.randn(5, 2, dtype=dtype, generator=generator) for _ in range(2))
         y[0] = x[0]
         player.inputs[0][:], player.inputs[1][:] = x.numpy(), y.numpy()
-        player.play()
+        player.run()
         expected = function(x, y)
         assert player.outputs[0].dtype == expected.numpy().dtype
         rounding = 1e-13 if dtype is torch.float64 else 1e-5
@@ -52,17 +52,17 @@ def test_not_a_number_stays_not_a_number() -> None:
     def function(x: Tensor) -> tuple[Tensor, ...]:
         return x.clamp(-1.0, 1.0), torch.maximum(x, torch.zeros_like(x)), x < 0, torch.where(x > 0, x, 2 * x)
 
-    player = NumpyPlayer(function, [torch.zeros(3)])
+    player = NumpyExecutor(function, [torch.zeros(3)])
     player.inputs[0][:] = [np.nan, np.inf, -np.inf]
-    player.play()
+    player.run()
     for ours, theirs in zip(player.outputs, function(torch.tensor([np.nan, np.inf, -np.inf])), strict=True):
         np.testing.assert_array_equal(ours, theirs.numpy())
 
 
 def test_nothing_is_played_before_it_is_told_and_memory_never_moves() -> None:
-    player = NumpyPlayer(lambda x: (x + 1, x[:1]), [torch.zeros(2)])
+    player = NumpyExecutor(lambda x: (x + 1, x[:1]), [torch.zeros(2)])
     one, view = player.outputs
     player.inputs[0][:] = 5.0
     assert one.tolist() == [1.0, 1.0] and view.tolist() == [5.0], "a view needs no playing"
-    player.play()
+    player.run()
     assert one.tolist() == [6.0, 6.0] and player.outputs[0] is one

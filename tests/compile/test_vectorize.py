@@ -9,11 +9,11 @@ from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor
 from torch.func import vmap
 
-from a3c_exp.algorithm.window_gradient import call
-from a3c_exp.compile.vectorize import PerWorker, stack
+from a3c_exp.algorithm.window_gradient import functional_forward
+from a3c_exp.compile.vectorize import PerWorkerFunction, vectorize
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.separate_mlp import SeparateMLP
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from tests.support.small_gru import SmallGRU
 
 K = 4
@@ -31,18 +31,18 @@ MODELS: dict[str, Callable[[], ActorCritic]] = {
 }
 
 
-def acting(model: ActorCritic, layout: FlatLayout) -> PerWorker:
+def acting(model: ActorCritic, layout: ParameterLayout) -> PerWorkerFunction:
     def act(flat: Tensor, observation: Tensor, state: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        output = call(model, layout.unflatten(flat), observation, state)
-        return model.family.sample(output.parameters, noise), output.value
+        output = functional_forward(model, layout.unflatten(flat), observation, state)
+        return model.distribution.sample(output.parameters, noise), output.value
 
     return act
 
 
-def scoring(model: ActorCritic, layout: FlatLayout) -> PerWorker:
+def scoring(model: ActorCritic, layout: ParameterLayout) -> PerWorkerFunction:
     def score(flat: Tensor, observation: Tensor, state: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        output = call(model, layout.unflatten(flat), observation, state)
-        loss = (output.value**2).sum() + (output.state * 0.3).sum() - model.family.entropy(output.parameters).sum()
+        output = functional_forward(model, layout.unflatten(flat), observation, state)
+        loss = (output.value**2).sum() + (output.hidden_state * 0.3).sum() - model.distribution.entropy(output.parameters).sum()
         return loss, output.parameters.detach() + noise.mean()
 
     return score
@@ -52,17 +52,17 @@ def inputs(model: ActorCritic, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return (
         torch.randn(K, 2, generator=generator),
-        torch.randn(K, model.state_size, generator=generator),
-        torch.rand(K, model.family.noise_size, generator=generator),
+        torch.randn(K, model.hidden_state_size, generator=generator),
+        torch.rand(K, model.distribution.noise_size, generator=generator),
     )
 
 
-def own_weights(layout: FlatLayout, model: ActorCritic, seed: int) -> Tensor:
+def own_weights(layout: ParameterLayout, model: ActorCritic, seed: int) -> Tensor:
     """``[K, P]``, another set for each worker."""
     return layout.flatten(model) + 0.3 * torch.randn(K, layout.size, generator=torch.Generator().manual_seed(seed))
 
 
-def one_by_one(function: PerWorker, weights: Tensor, given: tuple[Tensor, ...], differentiate: bool) -> list[Tensor]:
+def one_by_one(function: PerWorkerFunction, weights: Tensor, given: tuple[Tensor, ...], differentiate: bool) -> list[Tensor]:
     rows = []
     for k in range(weights.shape[0]):
         flat = weights[k].clone().requires_grad_(differentiate)
@@ -73,7 +73,7 @@ def one_by_one(function: PerWorker, weights: Tensor, given: tuple[Tensor, ...], 
     return [torch.stack(column) for column in zip(*rows, strict=True)]
 
 
-def untaped(function: PerWorker, weights: Tensor, given: tuple[Tensor, ...], differentiate: bool) -> list[Tensor]:
+def untaped(function: PerWorkerFunction, weights: Tensor, given: tuple[Tensor, ...], differentiate: bool) -> list[Tensor]:
     """Plain vmap over the workers, in plain autograd."""
     leaf = weights.clone().requires_grad_(differentiate)
     first, *rest = vmap(function)(leaf, *given)
@@ -95,11 +95,11 @@ def no_fallback() -> Iterator[None]:
 @pytest.mark.parametrize("name", list(MODELS))
 def test_stacked_is_worker_by_worker_and_taped_is_untaped_to_the_bit(name: str, differentiate: bool) -> None:
     model = MODELS[name]()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights = own_weights(layout, model, seed=2)
     before = weights.clone()
     function = (scoring if differentiate else acting)(model, layout)
-    stacked = stack(function, weights, inputs(model, seed=3), differentiate=differentiate)
+    stacked = vectorize(function, weights, inputs(model, seed=3), differentiate=differentiate)
     assert torch.equal(weights, before)  # proving the tape disturbs nothing
 
     for step in range(CALLS):
@@ -118,10 +118,10 @@ def test_stacked_is_worker_by_worker_and_taped_is_untaped_to_the_bit(name: str, 
 @pytest.mark.parametrize("name", ["normal", "recurrent"])
 def test_the_loop_for_models_that_do_not_stack_agrees(name: str, differentiate: bool) -> None:
     model = MODELS[name]()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights = own_weights(layout, model, seed=4)
     function = (scoring if differentiate else acting)(model, layout)
-    looped = stack(function, weights, inputs(model, seed=5), stackable=False, differentiate=differentiate)
+    looped = vectorize(function, weights, inputs(model, seed=5), stackable=False, differentiate=differentiate)
     for step in range(2):
         given = inputs(model, seed=30 + step)
         for one, plain in zip(looped(*given), one_by_one(function, weights, given, differentiate), strict=True):
@@ -133,7 +133,7 @@ def test_the_loop_for_models_that_do_not_stack_agrees(name: str, differentiate: 
 @pytest.mark.usefixtures("no_fallback")
 def test_results_are_new_tensors_and_do_not_change_behind_the_back() -> None:
     weights, ones = torch.ones(K, 3), torch.ones(K, 3)
-    stacked = stack(lambda flat, x: (flat * x, x + 1), weights, (ones,))
+    stacked = vectorize(lambda flat, x: (flat * x, x + 1), weights, (ones,))
     first, second = stacked(ones)
     stacked(5 * ones)
     weights.fill_(9.0)
@@ -145,7 +145,7 @@ def test_results_are_new_tensors_and_do_not_change_behind_the_back() -> None:
 def test_each_gradient_is_of_its_own_workers_loss_alone() -> None:
     weights = torch.arange(K * 2, dtype=torch.float32).reshape(K, 2)
     scale = torch.tensor([1.0, 10.0, 100.0, 1000.0])
-    stacked = stack(lambda flat, x: ((flat**2).sum() * x,), weights, (torch.ones(K),), differentiate=True)
+    stacked = vectorize(lambda flat, x: ((flat**2).sum() * x,), weights, (torch.ones(K),), differentiate=True)
     assert torch.equal(stacked(scale)[0], 2 * weights * scale.unsqueeze(-1))
 
 
@@ -189,11 +189,11 @@ def mixes_up_an_input_given_twice(flat: Tensor, x: Tensor, same: Tensor) -> tupl
     ],
     ids=["float input", "integer input", "bool input", "weights", "one input twice"],
 )
-def test_a_wrong_tape_is_thrown_away_with_a_warning(function: PerWorker, examples: tuple[Tensor, ...]) -> None:
+def test_a_wrong_tape_is_thrown_away_with_a_warning(function: PerWorkerFunction, examples: tuple[Tensor, ...]) -> None:
     weights = torch.rand(K, 3, generator=torch.Generator().manual_seed(6))
     before = weights.clone()
     with pytest.warns(UserWarning, match="untaped"):
-        stacked = stack(function, weights, examples)
+        stacked = vectorize(function, weights, examples)
     assert torch.equal(weights, before)
     for step in range(2):
         given = tuple(one.roll(step + 1, dims=0) for one in examples)
@@ -203,7 +203,7 @@ def test_a_wrong_tape_is_thrown_away_with_a_warning(function: PerWorker, example
 
 def test_a_function_that_remembers_is_found_out() -> None:
     with pytest.warns(UserWarning, match="counts_its_calls gives other values when taped"):
-        stack(counts_its_calls, torch.ones(K, 3), (torch.ones(K, 3),))
+        vectorize(counts_its_calls, torch.ones(K, 3), (torch.ones(K, 3),))
 
 
 def draws(flat: Tensor, x: Tensor) -> tuple[Tensor]:
@@ -219,13 +219,13 @@ def branches_on_data(flat: Tensor, x: Tensor) -> tuple[Tensor]:
 
 
 @pytest.mark.parametrize("function", [draws, asks_for_an_item, branches_on_data])
-def test_what_cannot_be_stacked_is_refused(function: PerWorker) -> None:
+def test_what_cannot_be_stacked_is_refused(function: PerWorkerFunction) -> None:
     weights = torch.ones(K, 3)
     with pytest.raises(RuntimeError, match="vmap"):
-        stack(function, weights, (torch.ones(K, 3),))
+        vectorize(function, weights, (torch.ones(K, 3),))
     assert torch.equal(weights, torch.ones(K, 3))
 
 
 def test_weights_whose_views_could_not_be_kept_are_refused() -> None:
     with pytest.raises(AssertionError, match="contiguous"):
-        stack(lambda flat, x: (flat * x,), torch.ones(3, K).T, (torch.ones(K, 3),))
+        vectorize(lambda flat, x: (flat * x,), torch.ones(3, K).T, (torch.ones(K, 3),))

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from a3c_exp.config.compose import CONFIG_DIR, jobs
+from a3c_exp.config.compose import CONFIG_DIR, compose_jobs
 from a3c_exp.config.enums import Reduction
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble, learner_spec
+from a3c_exp.training.build import build_run, learner_config
 from tests.support.command import ROOT
 from tests.support.protocols import BESIDE
 
 
 def config(*overrides: str):
-    (job,) = jobs(overrides, multirun=False)
+    (job,) = compose_jobs(overrides, multirun=False)
     return job.config
 
 
@@ -86,22 +86,22 @@ def test_an_impossible_part_or_pair_is_refused_when_assembled(overrides: list[st
     if overrides == ["device=cuda"] and torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device, so asking for it is no mistake")
     with pytest.raises(ConfigError) as caught:
-        assemble(config(*overrides))
+        build_run(config(*overrides))
     assert said in str(caught.value)
 
 
 def test_one_wrong_value_refuses_the_whole_sweep() -> None:
     with pytest.raises(ConfigError, match="workers is 0"):
-        jobs(["workers=4,0,6", "gamma=0.9"], multirun=True)
+        compose_jobs(["workers=4,0,6", "gamma=0.9"], multirun=True)
 
 
 def test_a_sweep_is_every_combination_once() -> None:
-    found = jobs(["workers=4,6", "seed=range(3)", "gamma=0.9"], multirun=True)
+    found = compose_jobs(["workers=4,6", "seed=range(3)", "gamma=0.9"], multirun=True)
     assert sorted((job.config.workers, job.config.seed) for job in found) == [(w, s) for w in (4, 6) for s in range(3)]
     with pytest.raises(ConfigError, match="same run twice"):
-        jobs(["workers=4,4"], multirun=True)
+        compose_jobs(["workers=4,4"], multirun=True)
     with pytest.raises(ConfigError, match="interval"):
-        jobs(["gamma=interval(0.8,0.9)"], multirun=True)
+        compose_jobs(["gamma=interval(0.8,0.9)"], multirun=True)
 
 
 def test_env_pendulum_alone_is_the_reports_preset() -> None:
@@ -122,9 +122,9 @@ def test_the_command_line_wins_over_a_preset() -> None:
 
 
 def test_one_reduction_is_all_three_unless_a_term_has_its_own() -> None:
-    every = learner_spec(config("reduction=sum")).loss
+    every = learner_config(config("reduction=sum")).loss
     assert {every.policy_reduction, every.value_reduction, every.entropy_reduction} == {Reduction.sum}
-    one = learner_spec(config("reductions.entropy=sum")).loss
+    one = learner_config(config("reductions.entropy=sum")).loss
     assert (one.policy_reduction, one.entropy_reduction) == (Reduction.mean, Reduction.sum)
 
 
@@ -137,7 +137,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_in_the_tree_can_be_assembled(option: str) -> None:
-    assert assemble(config(option, *BESIDE.get(option, []))).task.workers >= 1
+    assert build_run(config(option, *BESIDE.get(option, []))).setup.workers >= 1
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG_DIR.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIG_DIR)))
@@ -155,8 +155,8 @@ def test_a_persons_own_config_folder_adds_options(tmp_path: Path) -> None:
     (tmp_path / "env" / "own.yaml").write_text(
         "# @package _global_\nenv:\n  _target_: tests.support.failing.FailingEnvironments\n  fail_at: 0\nmax_env_steps: 77\n"
     )
-    (job,) = jobs(["env=own", "env.fail_at=5"], multirun=False, search=[str(tmp_path)])
+    (job,) = compose_jobs(["env=own", "env.fail_at=5"], multirun=False, config_dirs=[str(tmp_path)])
     assert job.env == "own" and job.config.max_env_steps == 77
-    assert assemble(job.config).task.make_envs.keywords == {"fail_at": 5}
+    assert build_run(job.config).setup.make_envs.keywords == {"fail_at": 5}
     with pytest.raises(ConfigError, match="fail_at"):
-        assemble(jobs(["env=own", "env.fail_at=soon"], multirun=False, search=[str(tmp_path)])[0].config)
+        build_run(compose_jobs(["env=own", "env.fail_at=soon"], multirun=False, config_dirs=[str(tmp_path)])[0].config)

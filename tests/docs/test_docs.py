@@ -16,8 +16,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 
 from a3c_exp.config import schema
-from a3c_exp.config.compose import CONFIG_DIR, hydras_own, jobs, parse
-from a3c_exp.sweep.study.overrides import in_full
+from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config, parse_overrides
+from a3c_exp.sweep.study.overrides import expand_overrides
 from tests.support.command import ROOT
 from tests.test_layers import LAYERS
 
@@ -61,7 +61,7 @@ def test_no_key_is_missing_on_the_page_of_keys() -> None:
     for some in zip_longest(*options.values()):  # all options in as few compositions as there can be
         chosen = [f"{group}={option}" for group, option in zip(options, some, strict=True) if option is not None]
         assert not [choice for choice in chosen if f"### {choice}\n" not in page]
-        (job,) = jobs([*chosen, "max_env_steps=1000"], multirun=False)
+        (job,) = compose_jobs([*chosen, "max_env_steps=1000"], multirun=False)
         keys = schema.keys(job.config)
         leaves = [key for key in keys if key not in groups and not any(other.startswith(f"{key}.") for other in keys)]
         assert not [key for key in leaves if f"| `{key}` |" not in page], chosen
@@ -100,7 +100,7 @@ def test_every_run_that_a_page_shows_can_be_composed() -> None:
     alike: dict[tuple[str, ...], list[tuple[str, list[str]]]] = defaultdict(list)
     for (folder, _, *words), page in RUNS.items():
         arguments = get_args_parser().parse_intermixed_args(words)
-        overrides = [one_value(override) for override in parse(in_full(arguments.overrides))]
+        overrides = [one_value(override) for override in parse_overrides(expand_overrides(arguments.overrides))]
         choices = [one for one in overrides if "/" in one.partition("=")[0] or one.lstrip("+").partition("=")[0] in groups]
         search = str(Path(folder) / arguments.config_dir) if arguments.config_dir else ""
         if not search or Path(search).is_dir():  # else it is what a study will have made
@@ -111,11 +111,11 @@ def test_every_run_that_a_page_shows_can_be_composed() -> None:
         *choices,
     ), commands in alike.items():  # those with the same options at once, and one by one to find the culprit
         values = [one for _, overrides in commands for one in overrides if one not in choices]
-        if hydras_own([*choices, *values], [search] if search else []) is None:
+        if hydra_config([*choices, *values], [search] if search else []) is None:
             wrong += [
                 f"{page}: {' '.join(overrides)}"
                 for page, overrides in commands
-                if hydras_own(overrides, [search][: bool(search)]) is None
+                if hydra_config(overrides, [search][: bool(search)]) is None
             ]
     assert not wrong, "\n".join(wrong)
 

@@ -8,7 +8,7 @@ from multiprocessing import resource_tracker
 
 import pytest
 
-from a3c_exp.parallelism.multiprocess.supervisor import warm_up
+from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 from tests.support.driving import descendants
 from tests.support.pooling import gone
 
@@ -20,7 +20,7 @@ def nothing_left() -> Iterator[None]:
     def give_up(number: int, frame: object) -> None:
         raise TimeoutError("this test hung")
 
-    warm_up()  # as hogwild wants it: this server serves all tests that come after
+    start_fork_server()  # as hogwild wants it: this server serves all tests that come after
     resource_tracker.ensure_running()
     had = descendants(os.getpid())
     before = signal.signal(signal.SIGALRM, give_up)

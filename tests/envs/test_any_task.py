@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
-from a3c_exp.algorithm.window_gradient import Stat
-from a3c_exp.config.compose import jobs
+from a3c_exp.algorithm.window_gradient import WindowStat
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.evaluate.__main__ import main as evaluate
-from a3c_exp.evaluate.evaluator import EvaluationSpec, Evaluator
-from a3c_exp.models.distributions import Categorical, Distribution, Joint, Normal, NormalMixture
-from a3c_exp.parallelism.worker_group import Member, StackedWorkers
+from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
+from a3c_exp.models.distributions import Categorical, Distribution, Normal, NormalMixture, ProductDistribution
+from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 from tests.support.command import QUICK, lines, record, run, summary
 
 NESTED = "tests.support.nested:Nested-v0"
@@ -28,7 +28,7 @@ WRAPPED = (
 
 
 def config(id: str, *overrides: str) -> DictConfig:
-    (job,) = jobs(["env=gymnasium", f"env.id={id}", *QUICK, "n_step=10", *overrides], multirun=False)
+    (job,) = compose_jobs(["env=gymnasium", f"env.id={id}", *QUICK, "n_step=10", *overrides], multirun=False)
     return job.config
 
 
@@ -43,22 +43,22 @@ def config(id: str, *overrides: str) -> DictConfig:
         ("FrozenLake-v1", (), Categorical),  # observes a Discrete space
         ("Blackjack-v1", ("evaluation.max_episode_steps=30",), Categorical),  # observes a Tuple
         ("Pendulum-v1", (WRAPPED,), Normal),
-        (NESTED, (), Joint),
-        (NESTED, MIXTURE, Joint),
+        (NESTED, (), ProductDistribution),
+        (NESTED, MIXTURE, ProductDistribution),
     ],
 )
 def test_a_task_acts_learns_and_is_evaluated(id: str, overrides: tuple[str, ...], family: type[Distribution]) -> None:
     """In this process, through the same parts that worker processes are made of."""
-    task = assemble(config(id, *overrides)).task
-    workers = StackedWorkers(task, [Member(0, 0), Member(0, 1)], np.zeros(2, np.int64), np.zeros(2, np.int64), lambda _: True)
+    task = build_run(config(id, *overrides)).setup
+    workers = WorkerGroup(task, [WorkerId(0, 0), WorkerId(0, 1)], np.zeros(2, np.int64), np.zeros(2, np.int64), lambda _: True)
     model, layout = task.model(workers.envs)
-    assert type(model.family) is family
+    assert type(model.distribution) is family
     taken, ended = 0, []
     while taken < 300:
         done = workers.round(np.full(2, 10, np.int64))
         assert done.gradients.isfinite().all() and (done.gradients != 0).any(dim=1).all()
-        assert np.isfinite(done.figures).all()
-        assert (done.figures[:, Stat.entropy] != 0).all()
+        assert np.isfinite(done.window_stats).all()
+        assert (done.window_stats[:, WindowStat.entropy] != 0).all()
         workers.weights.sub_(1e-3 * done.gradients)
         taken += int(done.steps.sum())
         ended += done.ended
@@ -67,7 +67,7 @@ def test_a_task_acts_learns_and_is_evaluated(id: str, overrides: tuple[str, ...]
         assert {episode.length for episode in ended} == {25}
         assert {episode.end for episode in ended} == {"truncated"}
     for deterministic in (True, False):
-        judge = Evaluator(model, layout, workers.envs, EvaluationSpec(2, deterministic, 30), task.seed)
+        judge = Evaluator(model, layout, workers.envs, EvaluatorConfig(2, deterministic, 30), task.seed)
         assert np.isfinite(judge.evaluate(workers.weights[0], 0, 0, 0.0).returns).all()
     workers.close()
 
@@ -100,7 +100,7 @@ def test_a_task_with_nested_spaces_trains_by_the_command_line(tmp_path: Path, ca
 )
 def test_a_mistake_about_a_task_is_one_line(overrides: list[str], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        assemble(config("CartPole-v1", *overrides))
+        build_run(config("CartPole-v1", *overrides))
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -110,8 +110,8 @@ def test_auto_is_what_scaled_was_on_the_published_task() -> None:
 
     outputs: list[Any] = []
     for mean in ("auto", "scaled"):
-        (job,) = jobs(["env=pendulum", f"model.head.mean={mean}"], multirun=False)
-        task = assemble(job.config).task
+        (job,) = compose_jobs(["env=pendulum", f"model.head.mean={mean}"], multirun=False)
+        task = build_run(job.config).setup
         envs = task.make_envs(num_envs=1)
         model, layout = task.model(envs)
         with torch.no_grad():

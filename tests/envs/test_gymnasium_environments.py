@@ -10,7 +10,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, Sequence, Space, Text, Tuple
 from numpy.typing import NDArray
 
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.errors import ConfigError
 
 K = 3
@@ -27,7 +27,7 @@ def some_actions(env: gymnasium.Env, steps: int) -> NDArray[Any]:
 @pytest.mark.parametrize("id", ["Pendulum-v1", "CartPole-v1"])
 def test_every_step_is_that_of_gymnasium(id: str) -> None:
     """With resets at ends; the three copies must not share a thing."""
-    ours, theirs = GymnasiumEnvironments(id, K), [gymnasium.make(id).unwrapped for _ in range(K)]
+    ours, theirs = GymnasiumEnvs(id, K), [gymnasium.make(id).unwrapped for _ in range(K)]
     assert ours.observation_space == theirs[0].observation_space
     assert ours.action_space == theirs[0].action_space
     for k in range(K):
@@ -59,7 +59,7 @@ def test_every_step_is_that_of_gymnasium(id: str) -> None:
 
 def test_arrays_are_overwritten_in_place() -> None:
     """The rollout keeps views of them."""
-    envs = GymnasiumEnvironments("CartPole-v1", 2)
+    envs = GymnasiumEnvs("CartPole-v1", 2)
     arrays = envs.observation, envs.reward, envs.terminated, envs.truncated
     envs.reset(0, 1)
     envs.reset(1, 2)
@@ -70,7 +70,7 @@ def test_arrays_are_overwritten_in_place() -> None:
 
 
 def test_pendulums_own_limit_of_200_steps_is_off() -> None:
-    envs = GymnasiumEnvironments("Pendulum-v1")
+    envs = GymnasiumEnvs("Pendulum-v1")
     assert envs.default_max_episode_steps == 200
     envs.reset(0, seed=1)
     assert not any(envs.step(np.zeros((1, 1), np.float32), np.array([True])) for _ in range(450))
@@ -79,7 +79,7 @@ def test_pendulums_own_limit_of_200_steps_is_off() -> None:
 
 
 def test_cartpoles_own_limit_of_500_steps_is_off() -> None:
-    envs = GymnasiumEnvironments("CartPole-v1")
+    envs = GymnasiumEnvs("CartPole-v1")
     assert envs.default_max_episode_steps == 500
     envs.reset(0, seed=1)
     inner = envs.envs[0].unwrapped
@@ -123,7 +123,7 @@ def registered(id: str, **settings: Any) -> Iterator[None]:
 
 def stepped(action_space: Space[Any], action: NDArray[Any]) -> Any:
     with registered("Noting-v0"):
-        envs = GymnasiumEnvironments("Noting-v0", 1, {"action_space": action_space})
+        envs = GymnasiumEnvs("Noting-v0", 1, {"action_space": action_space})
     envs.reset(0, seed=1)
     kept = action.copy()
     envs.step(action, np.array([True]))
@@ -152,7 +152,7 @@ def test_discrete_actions_begin_where_their_space_begins() -> None:
 
 def test_a_truncation_that_is_the_tasks_own_stays() -> None:
     with registered("Noting-v0", max_episode_steps=2):
-        envs = GymnasiumEnvironments("Noting-v0", 1, {"action_space": Discrete(2), "ends": 3})
+        envs = GymnasiumEnvs("Noting-v0", 1, {"action_space": Discrete(2), "ends": 3})
     envs.reset(0, seed=1)
     assert [envs.step(np.array([0]), np.array([True])) for _ in range(3)] == [False, False, True]
     assert envs.truncated.tolist() == [True]
@@ -160,7 +160,7 @@ def test_a_truncation_that_is_the_tasks_own_stays() -> None:
 
 
 def test_the_same_seed_begins_the_same_episode_in_any_copy() -> None:
-    envs = GymnasiumEnvironments("Pendulum-v1", 2)
+    envs = GymnasiumEnvs("Pendulum-v1", 2)
     envs.reset(0, seed=4)
     envs.reset(1, seed=4)
     assert np.array_equal(envs.observation[0], envs.observation[1])
@@ -184,7 +184,7 @@ def test_the_same_seed_begins_the_same_episode_in_any_copy() -> None:
 )
 def test_what_cannot_be_made_is_refused_in_one_line(id: str, kwargs: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        GymnasiumEnvironments(id, 1, kwargs)
+        GymnasiumEnvs(id, 1, kwargs)
     assert "\n" not in str(caught.value)
 
 
@@ -205,7 +205,7 @@ def test_spaces_that_no_model_takes_are_refused(
 ) -> None:
     closed = Noting.closed
     with registered("Noting-v0"), pytest.raises(ConfigError, match=says) as caught:
-        GymnasiumEnvironments("Noting-v0", 3, {"action_space": action_space, "observation_space": observation_space})
+        GymnasiumEnvs("Noting-v0", 3, {"action_space": action_space, "observation_space": observation_space})
     assert "\n" not in str(caught.value)
     assert Noting.closed == closed + 3, "those that were made already are left open"
 
@@ -214,32 +214,32 @@ def test_spaces_that_no_model_takes_are_refused(
 def test_a_task_that_cannot_render_can_be_trained_on() -> None:
     """Its constructor does not know ``render_mode``; only who asks for pictures is told."""
     with registered("Noting-v0"):
-        GymnasiumEnvironments("Noting-v0", 1, {"action_space": Discrete(2)})
+        GymnasiumEnvs("Noting-v0", 1, {"action_space": Discrete(2)})
         with pytest.raises(ConfigError, match="render_mode"):
-            GymnasiumEnvironments("Noting-v0", 1, {"action_space": Discrete(2)}, render_mode="rgb_array")
+            GymnasiumEnvs("Noting-v0", 1, {"action_space": Discrete(2)}, render_mode="rgb_array")
 
 
 def test_pictures_are_drawn_where_asked_for() -> None:
-    envs = GymnasiumEnvironments("CartPole-v1", 1, render_mode="rgb_array")
+    envs = GymnasiumEnvs("CartPole-v1", 1, render_mode="rgb_array")
     envs.reset(0, seed=1)
     assert envs.render().shape == (400, 600, 3)
     envs.close()
 
 
 def test_arguments_reach_the_task() -> None:
-    envs = GymnasiumEnvironments("Pendulum-v1", 2, {"g": 3.5})
+    envs = GymnasiumEnvs("Pendulum-v1", 2, {"g": 3.5})
     assert [env.unwrapped.g for env in envs.envs] == [3.5, 3.5]
 
 
 def test_a_module_with_a_colon_is_imported_for_the_tasks_it_registers() -> None:
-    envs = GymnasiumEnvironments("tests.support.nested:Nested-v0", 2)
+    envs = GymnasiumEnvs("tests.support.nested:Nested-v0", 2)
     assert envs.default_max_episode_steps == 50
     assert envs.observation.shape == (2, 4 + 6 + 2 + 5)
     envs.close()
 
 
 def test_nested_observations_are_in_place_after_reset_and_step() -> None:
-    envs = GymnasiumEnvironments("tests.support.nested:Nested-v0", 2, {"length": 2})
+    envs = GymnasiumEnvs("tests.support.nested:Nested-v0", 2, {"length": 2})
     array = envs.observation
     envs.reset(0, seed=1)
     envs.reset(1, seed=2)

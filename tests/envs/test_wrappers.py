@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.wrappers import ClipReward, RescaleAction, TimeLimit
 
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.errors import ConfigError
 
 CLIP = {"_target_": "gymnasium.wrappers.ClipReward", "min_reward": -1.0, "max_reward": 0.25}
@@ -34,7 +34,7 @@ def broken(env: gymnasium.Env[Any, Any], how: str = "raise") -> Any:
 
 
 def test_wrappers_go_around_every_copy_the_first_one_innermost() -> None:
-    envs = GymnasiumEnvironments("Pendulum-v1", 2, wrappers=[CLIP, RESCALE])
+    envs = GymnasiumEnvs("Pendulum-v1", 2, wrappers=[CLIP, RESCALE])
     for env in envs.envs:
         assert isinstance(env, RescaleAction) and isinstance(env.env, ClipReward)
         assert not isinstance(env.env.env, TimeLimit)  # the task's own is off
@@ -43,7 +43,7 @@ def test_wrappers_go_around_every_copy_the_first_one_innermost() -> None:
 
 
 def test_wrappers_do_what_they_would_do_around_gymnasiums_own() -> None:
-    ours = GymnasiumEnvironments("Pendulum-v1", 1, wrappers=[RESCALE, CLIP])
+    ours = GymnasiumEnvs("Pendulum-v1", 1, wrappers=[RESCALE, CLIP])
     theirs = ClipReward(RescaleAction(gymnasium.make("Pendulum-v1").unwrapped, -1.0, 1.0), -1.0, 0.25)
     ours.reset(0, seed=4)
     theirs.reset(seed=4)
@@ -54,14 +54,14 @@ def test_wrappers_do_what_they_would_do_around_gymnasiums_own() -> None:
 
 
 def test_a_plain_name_is_a_wrapper_without_arguments() -> None:
-    envs = GymnasiumEnvironments("tests.support.nested:Nested-v0", wrappers=["gymnasium.wrappers.FlattenObservation"])
+    envs = GymnasiumEnvs("tests.support.nested:Nested-v0", wrappers=["gymnasium.wrappers.FlattenObservation"])
     assert isinstance(envs.observation_space, gymnasium.spaces.Box)
     envs.reset(0, seed=1)
     assert np.isfinite(envs.observation).all()
 
 
 def test_a_time_limit_that_a_person_lists_stays() -> None:
-    envs = GymnasiumEnvironments("Pendulum-v1", wrappers=[LIMIT])
+    envs = GymnasiumEnvs("Pendulum-v1", wrappers=[LIMIT])
     assert envs.default_max_episode_steps == 200  # the task's own still is what the rollout counts by default
     envs.reset(0, seed=1)
     ends = [envs.step(np.zeros((1, 1), np.float32), np.array([True])) for _ in range(3)]
@@ -71,14 +71,14 @@ def test_a_time_limit_that_a_person_lists_stays() -> None:
 def test_a_listed_time_limit_is_the_limit_of_a_task_that_has_none() -> None:
     gymnasium.register("Endless-v0", entry_point="gymnasium.envs.classic_control.pendulum:PendulumEnv")
     try:
-        assert GymnasiumEnvironments("Endless-v0").default_max_episode_steps is None
-        assert GymnasiumEnvironments("Endless-v0", wrappers=[LIMIT, CLIP]).default_max_episode_steps == 3
+        assert GymnasiumEnvs("Endless-v0").default_max_episode_steps is None
+        assert GymnasiumEnvs("Endless-v0", wrappers=[LIMIT, CLIP]).default_max_episode_steps == 3
     finally:
         del gymnasium.registry["Endless-v0"]
 
 
 def test_a_recipe_with_wrappers_travels_to_another_process() -> None:
-    recipe = partial(GymnasiumEnvironments, "Pendulum-v1", wrappers=[CLIP, LIMIT])
+    recipe = partial(GymnasiumEnvs, "Pendulum-v1", wrappers=[CLIP, LIMIT])
     assert isinstance(pickle.loads(pickle.dumps(recipe))(num_envs=1).envs[0], TimeLimit)
 
 
@@ -100,7 +100,7 @@ def test_a_recipe_with_wrappers_travels_to_another_process() -> None:
 )
 def test_what_cannot_be_wrapped_is_refused_in_one_line(wrapper: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        GymnasiumEnvironments("Pendulum-v1", 1, wrappers=[CLIP, wrapper])
+        GymnasiumEnvs("Pendulum-v1", 1, wrappers=[CLIP, wrapper])
     assert "\n" not in str(caught.value)
 
 
@@ -108,5 +108,5 @@ def test_what_was_made_before_a_wrapper_refused_is_closed() -> None:
     closed = Closing.closed
     with pytest.raises(ConfigError, match="two lines"):
         wrappers = ["tests.envs.test_wrappers.Closing", "tests.envs.test_wrappers.broken"]
-        GymnasiumEnvironments("Pendulum-v1", 2, wrappers=wrappers)
+        GymnasiumEnvs("Pendulum-v1", 2, wrappers=wrappers)
     assert Closing.closed == closed + 1

@@ -15,13 +15,13 @@ from a3c_examples.evaluation_table import EvaluationTable
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.compose import jobs
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.loggers.base import RunInfo
-from a3c_exp.runs.log_records import Evaluation
+from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import Assembly, assemble
+from a3c_exp.training.build import RunComponents, build_run
 from a3c_exp.training.checkpoint import digest
-from a3c_exp.training.run_tracker import NEVER
+from a3c_exp.training.run_tracker import NEVER_DUE
 from tests.support.command import ROOT, lines, record, run, summary
 
 EXAMPLES = ROOT / "examples"
@@ -58,19 +58,19 @@ def rows(directory: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def composed(*overrides: str) -> Assembly:
+def composed(*overrides: str) -> RunComponents:
     """What these overrides mean, in this process."""
-    (job,) = jobs(overrides, multirun=False, search=[str(EXAMPLES / "conf")])
-    return assemble(job.config)
+    (job,) = compose_jobs(overrides, multirun=False, config_dirs=[str(EXAMPLES / "conf")])
+    return build_run(job.config)
 
 
-def trained(assembly: Assembly, states: Sequence[TrainingState]) -> list[TrainingState]:
+def trained(assembly: RunComponents, states: Sequence[TrainingState]) -> list[TrainingState]:
     """Each seed's state when the budget of updates is spent."""
     parallelism, seeds = assembly.parallelism, range(len(states))
-    parallelism.start(assembly.task, states)
+    parallelism.start(assembly.setup, states)
     for _ in range(100):
-        parallelism.advance(1.0, [NEVER for _ in seeds])
-        if all(parallelism.counts(index).updates == assembly.task.budget.max_updates for index in seeds):
+        parallelism.advance(1.0, [NEVER_DUE for _ in seeds])
+        if all(parallelism.counts(index).updates == assembly.setup.budget.max_updates for index in seeds):
             break
     else:
         raise AssertionError("the budget of updates is never spent")
@@ -99,7 +99,7 @@ def test_five_parts_of_ones_own_learn_together(away: Path, random_policys_return
 
 
 def test_a_run_of_own_parts_that_was_stopped_in_the_middle_of_a_round_is_one_that_never_was(away: Path) -> None:
-    settings = ("evaluation.every_env_steps=1000", "evaluation.episodes=2", "anneal=none", "max_env_steps=null")
+    settings = ("evaluation.every_env_steps=1000", "evaluation.episodes=2", "lr_schedule=none", "max_env_steps=null")
     # 203 updates are 25 rounds of 8 workers and 3 pushes of the next.
     begun = run(*ALL_FIVE, *FROM_HERE, *settings, "max_updates=203", "hydra.run.dir=parts", cwd=away)
     resumed = run("resume=parts", "max_updates=300", cwd=away)
@@ -124,20 +124,20 @@ def test_several_seeds_of_an_own_parallelism_do_not_touch_each_other() -> None:
 def test_the_last_episode_of_a_budget_is_lived_once_though_its_round_was_cut() -> None:
     """Tickets that were reserved, and episodes that ended in windows not pushed yet, go through a checkpoint."""
     limits = ("max_env_steps=null", "max_episodes=25", "max_episode_steps=12")
-    settings = (*limits, "window_ends_with_episode=true", "anneal=none")  # rounds of 10 and of 2 steps
+    settings = (*limits, "window_ends_with_episode=true", "lr_schedule=none")  # rounds of 10 and of 2 steps
     whole = composed(*ALL_FIVE, *settings, "max_updates=500")
     parallelism = whole.parallelism
-    parallelism.start(whole.task, whole.initial_states)
-    parallelism.advance(30.0, [NEVER])
+    parallelism.start(whole.setup, whole.initial_states)
+    parallelism.advance(30.0, [NEVER_DUE])
     assert parallelism.counts().episodes == 25 and parallelism.counts().updates < 500
     parallelism.stop()
     for cut in (11, 43):
         part = composed(*ALL_FIVE, *settings, f"max_updates={cut}")
         states = trained(part, part.initial_states)
-        assert any(waiting["ended"] for waiting in states[0].details["waiting"]), "the cut falls between two rounds"
+        assert any(waiting["ended"] for waiting in states[0].parallelism_state["pending_gradients"]), "the cut falls between two rounds"
         rest = composed(*ALL_FIVE, *settings, "max_updates=500")
-        rest.parallelism.start(rest.task, states)
-        rest.parallelism.advance(30.0, [NEVER])
+        rest.parallelism.start(rest.setup, states)
+        rest.parallelism.advance(30.0, [NEVER_DUE])
         assert rest.parallelism.counts() == parallelism.counts(), f"cut after {cut} updates"
         assert torch.equal(rest.parallelism.weights(), parallelism.weights())
         rest.parallelism.stop()
@@ -195,11 +195,11 @@ def test_a_class_or_a_folder_that_is_not_found_says_where_to_stand() -> None:
     with pytest.raises(ConfigError, match=r"folder that holds nobodys_package, or name that folder in PYTHONPATH$"):
         composed("env._target_=nobodys_package.windy.Environments", "~env.id", "~env.backend", "~env.kwargs")
     with pytest.raises(ConfigError, match=r"--config-dir nowhere: there is no such folder"):
-        jobs(["env=airship"], multirun=False, search=["nowhere"])
+        compose_jobs(["env=airship"], multirun=False, config_dirs=["nowhere"])
 
 
 def test_a_config_folder_may_be_called_anything(away: Path) -> None:
-    (job,) = jobs(["env=airship"], multirun=False, search=[str(away / "conf")])
+    (job,) = compose_jobs(["env=airship"], multirun=False, config_dirs=[str(away / "conf")])
     assert job.config.env.gust == 0.5 and "'" in str(away) and "=" in str(away)
 
 
@@ -210,7 +210,7 @@ def test_every_example_begins_with_a_command_that_can_be_run(path: Path) -> None
     assert command.startswith(prefix), command
     overrides = command.removeprefix(prefix).split()
     assert f"{path.parent.name}={path.stem}" in overrides
-    assert composed(*overrides).task.workers == 8
+    assert composed(*overrides).setup.workers == 8
 
 
 def test_there_is_an_example_of_each_kind_of_part_and_none_of_it_in_the_package() -> None:
@@ -223,7 +223,7 @@ def test_a_disk_that_is_full_does_not_end_a_run_for_a_tables_sake(tmp_path: Path
     table = EvaluationTable(columns=["mean"], say=said.append)
     (tmp_path / "evaluations.csv").mkdir()  # what cannot be opened for writing, whoever asks
     table.start(RunInfo(tmp_path, "n", None, "train", (), {}, Budget(None, 10, None)))
-    table.evaluation(Evaluation(10, 1, 0.1, 1, True, 3.0, 0.0, 3.0, 3.0, 3.0, 3.0, 3.0, 5.0))
+    table.evaluation(EvaluationRecord(10, 1, 0.1, 1, True, 3.0, 0.0, 3.0, 3.0, 3.0, 3.0, 3.0, 5.0))
     assert len(said) == 1 and "goes on without it" in said[0]
 
 

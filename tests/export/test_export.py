@@ -11,7 +11,7 @@ from a3c_exp.evaluate import __main__ as evaluate
 from a3c_exp.export import __main__ as export
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training import pretrained
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 from a3c_exp.training.checkpoint import read
 from tests.support.command import ROOT
 from tests.support.trained import trained
@@ -101,7 +101,7 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(
 
 def test_weights_beyond_half_precision_are_not_turned_into_infinity() -> None:
     with pytest.raises(ConfigError, match="Leave out --half"):
-        pretrained.as_kept(torch.tensor([1.0, 7e4]), half=True)
+        pretrained.to_stored_precision(torch.tensor([1.0, 7e4]), half=True)
 
 
 def test_a_damaged_folder_is_not_evaluated(half: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +121,7 @@ def test_what_comes_with_the_code_fits_the_code(
 ) -> None:
     """A change of a model or of an environment would else leave weights behind that nobody can use."""
     given = pretrained.load(folder)
-    task = assemble(given.config).task
+    task = build_run(given.config).setup
     envs = task.make_evaluation_envs(num_envs=1)
     _, layout = task.model(envs)
     envs.close()

@@ -14,8 +14,8 @@ import pytest
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
 from a3c_exp.loggers.console import ConsoleLogger
-from a3c_exp.loggers.progress import Progress, figure, plain_line
-from a3c_exp.runs.log_records import Episode, Evaluation, Metrics
+from a3c_exp.loggers.progress import RunProgress, format_number, progress_line
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 
 SUMMARY = {
     "reason": "budget reached",
@@ -92,22 +92,22 @@ def run_info(budget: Budget | None = None, seeds: int = 1, **start: int) -> RunI
     return RunInfo(directory, "workers=4", "sweep", "train", (), {"num_seeds": seeds}, budget, resumed=bool(start), **start)
 
 
-def episode(number: int) -> Episode:
-    return Episode(number, 0, -640.0, 4000, -3.3, -3.2149, 4000 * number, 400, 1.0, "truncated", 7)
+def episode(number: int) -> EpisodeRecord:
+    return EpisodeRecord(number, 0, -640.0, 4000, -3.3, -3.2149, 4000 * number, 400, 1.0, "truncated", 7)
 
 
-def metrics(env_step: int, episodes: int) -> Metrics:
-    return Metrics(env_step, 1, episodes, 1.0, 15300.0, 9.0, 1.0, 1.0, 1.0, 1.32, 4.1, 9.0, None, 1.0, 11.0, 25, None)
+def metrics(env_step: int, episodes: int) -> MetricsRecord:
+    return MetricsRecord(env_step, 1, episodes, 1.0, 15300.0, 9.0, 1.0, 1.0, 1.0, 1.32, 4.1, 9.0, None, 1.0, 11.0, 25, None)
 
 
-def every_metric(env_step: int, episodes: int) -> Metrics:
+def every_metric(env_step: int, episodes: int) -> MetricsRecord:
     """What a run with a discrete policy and clipping says."""
-    more = {"entropy_normalised": 0.62, "max_probability": 0.934, "explained_variance": 0.41, "grad_norm_clipped": 0.5}
+    more = {"entropy_normalized": 0.62, "max_probability": 0.934, "explained_variance": 0.41, "grad_norm_clipped": 0.5}
     return replace(metrics(env_step, episodes), **more)
 
 
-def evaluation(mean: float, best: bool) -> Evaluation:
-    return Evaluation(480_000, 1, 1.0, 10, True, mean, 1.0, mean, mean, mean, mean, mean, 200.0, [], best)
+def evaluation(mean: float, best: bool) -> EvaluationRecord:
+    return EvaluationRecord(480_000, 1, 1.0, 10, True, mean, 1.0, mean, mean, mean, mean, mean, 200.0, [], best)
 
 
 def train(logger: ConsoleLogger) -> None:
@@ -283,57 +283,57 @@ def test_a_dumb_terminal_gets_plain_lines(terminal: Reader, monkeypatch: pytest.
 
 
 def test_a_resumed_run_neither_starts_at_zero_nor_counts_the_earlier_session_as_its_own_speed() -> None:
-    progress = Progress(run_info(start_episode=500, start_env_step=2_000_000))
-    assert progress.fraction == 0.5 and progress.left is None
-    assert plain_line(progress).startswith("  50% | episode 500/1,000 | 2,000,000 steps")
+    progress = RunProgress(run_info(start_episode=500, start_env_step=2_000_000))
+    assert progress.fraction == 0.5 and progress.remaining_seconds is None
+    assert progress_line(progress).startswith("  50% | episode 500/1,000 | 2,000,000 steps")
     time.sleep(0.1)
     progress.episode(episode(750))  # half of what this session has to do
     assert progress.fraction == 0.75
-    left = progress.left
+    left = progress.remaining_seconds
     assert left is not None and 0.1 <= left <= progress.elapsed
 
 
 def test_the_budget_that_is_nearer_its_end_counts() -> None:
-    progress = Progress(run_info(Budget(max_episodes=1000, max_env_steps=1_000_000)))
+    progress = RunProgress(run_info(Budget(max_episodes=1000, max_env_steps=1_000_000)))
     progress.episode(episode(200))
     assert progress.fraction == 0.8
-    assert "episode 200/1,000 | 800,000/1,000,000 steps" in plain_line(progress)
+    assert "episode 200/1,000 | 800,000/1,000,000 steps" in progress_line(progress)
 
 
 def test_a_budget_of_updates_is_progress_too_and_a_resumed_one_does_not_start_at_zero() -> None:
-    progress = Progress(run_info(Budget(max_updates=1000), start_update=400))
-    assert plain_line(progress).startswith("  40% | episode 0 | 0 steps | update 400/1,000")
-    assert progress.left is None
+    progress = RunProgress(run_info(Budget(max_updates=1000), start_update=400))
+    assert progress_line(progress).startswith("  40% | episode 0 | 0 steps | update 400/1,000")
+    assert progress.remaining_seconds is None
     progress.metrics(replace(metrics(480_000, 120), update=700))
     assert progress.fraction == 0.7
-    assert "update 700/1,000" in plain_line(progress)
-    assert "update" not in plain_line(Progress(run_info()))
+    assert "update 700/1,000" in progress_line(progress)
+    assert "update" not in progress_line(RunProgress(run_info()))
 
 
 def test_99_percent_is_not_called_done() -> None:
-    progress = Progress(run_info())
+    progress = RunProgress(run_info())
     progress.episode(episode(999))
-    assert plain_line(progress).startswith("  99%")
+    assert progress_line(progress).startswith("  99%")
 
 
 def test_a_run_without_a_budget_has_no_percentage() -> None:
-    progress = Progress(run_info(Budget()))
+    progress = RunProgress(run_info(Budget()))
     progress.episode(episode(5))
-    assert plain_line(progress).startswith("episode 5 | 20,000 steps")
+    assert progress_line(progress).startswith("episode 5 | 20,000 steps")
 
 
 def test_a_best_of_an_earlier_session_is_not_replaced_by_a_worse_one() -> None:
-    progress = Progress(run_info(start_episode=500, start_env_step=2_000_000))
+    progress = RunProgress(run_info(start_episode=500, start_env_step=2_000_000))
     progress.evaluation(evaluation(-900.0, best=False))
-    assert "best" not in plain_line(progress)
+    assert "best" not in progress_line(progress)
 
 
 def test_figures_keep_the_digits_that_matter() -> None:
-    assert [figure(value) for value in (-3.2149, -812.4, 1234567.0, 0.00012, 0.0)] == [
+    assert [format_number(value) for value in (-3.2149, -812.4, 1234567.0, 0.00012, 0.0)] == [
         "-3.21",
         "-812",
         "1,234,567",
         "0.00012",
         "0.00",
     ]
-    assert figure(float("nan")) == "nan"
+    assert format_number(float("nan")) == "nan"

@@ -10,8 +10,8 @@ import pytest
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
-from a3c_exp.loggers.jsonl import Cut, JsonlLogger, cut_after
-from a3c_exp.runs.log_records import Episode, Evaluation, Metrics
+from a3c_exp.loggers.jsonl import DiscardedLines, JsonlLogger, truncate_after
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 from a3c_exp.system.errors import RunDirectoryError
 
 
@@ -21,16 +21,16 @@ def started(directory: Path) -> JsonlLogger:
     return logger
 
 
-def episode(number: int, return_: float = -1.5, wall_time: float = 0.0) -> Episode:
-    return Episode(number, 0, return_, 200, -1.0, -1.0, 200 * number, 20 * number, wall_time, "truncated", 7)
+def episode(number: int, return_: float = -1.5, wall_time: float = 0.0) -> EpisodeRecord:
+    return EpisodeRecord(number, 0, return_, 200, -1.0, -1.0, 200 * number, 20 * number, wall_time, "truncated", 7)
 
 
-def metrics(env_step: int) -> Metrics:
-    return Metrics(env_step, 1, 1, 1.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, None, 1.0, 3.0, 5, None)
+def metrics(env_step: int) -> MetricsRecord:
+    return MetricsRecord(env_step, 1, 1, 1.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, None, 1.0, 3.0, 5, None)
 
 
-def evaluation(env_step: int) -> Evaluation:
-    return Evaluation(env_step, 1, 1.0, 2, True, -8.0, 1.0, -8.0, -9.0, -7.0, -9.0, -7.0, 200.0, [-9.0, -7.0], True)
+def evaluation(env_step: int) -> EvaluationRecord:
+    return EvaluationRecord(env_step, 1, 1.0, 2, True, -8.0, 1.0, -8.0, -9.0, -7.0, -9.0, -7.0, 200.0, [-9.0, -7.0], True)
 
 
 def rows(path: Path) -> list[dict]:
@@ -47,10 +47,10 @@ def test_every_event_is_a_line_that_reads_back_as_it_was(tmp_path: Path) -> None
     logger.metrics(metrics(200))
     logger.evaluation(evaluation(200))
     logger.finish("finished", {})
-    assert rows(tmp_path / "episodes.jsonl") == [episode(1).json()]
+    assert rows(tmp_path / "episodes.jsonl") == [episode(1).to_dict()]
     assert rows(tmp_path / "episodes.jsonl")[0]["return"] == -1.5
-    assert rows(tmp_path / "metrics.jsonl") == [metrics(200).json()]
-    assert rows(tmp_path / "evaluations.jsonl") == [evaluation(200).json()]
+    assert rows(tmp_path / "metrics.jsonl") == [metrics(200).to_dict()]
+    assert rows(tmp_path / "evaluations.jsonl") == [evaluation(200).to_dict()]
 
 
 def test_a_line_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_resume_keeps_exactly_what_the_checkpoint_had(tmp_path: Path) -> None:
         logger.metrics(metrics(200 * number))
         logger.evaluation(evaluation(200 * number))
     logger.finish("interrupted", {})
-    assert cut_after(tmp_path, episodes=3, env_step=600) == Cut(episodes=2, metrics=2, evaluations=2)
+    assert truncate_after(tmp_path, episodes=3, env_step=600) == DiscardedLines(episodes=2, metrics=2, evaluations=2)
     assert numbers(tmp_path / "episodes.jsonl") == [1, 2, 3]
     assert numbers(tmp_path / "episodes.discarded.jsonl") == [4, 5]
     for name in ("metrics", "evaluations"):
@@ -138,10 +138,10 @@ def test_a_resume_keeps_exactly_what_the_checkpoint_had(tmp_path: Path) -> None:
 
 def test_episodes_that_arrived_out_of_step_are_told_by_their_number(tmp_path: Path) -> None:
     logger = started(tmp_path)
-    late = Episode(4, 1, -1.0, 10, -1.0, -1.0, 100, 1, 0.0, "truncated", 7)  # arrived last, but with few steps
+    late = EpisodeRecord(4, 1, -1.0, 10, -1.0, -1.0, 100, 1, 0.0, "truncated", 7)  # arrived last, but with few steps
     for one in (episode(1), episode(2), episode(3), late):
         logger.episode(one)
-    cut_after(tmp_path, episodes=3, env_step=600)
+    truncate_after(tmp_path, episodes=3, env_step=600)
     assert numbers(tmp_path / "episodes.jsonl") == [1, 2, 3]
 
 
@@ -153,10 +153,10 @@ def test_a_half_written_line_is_not_lost_or_repeated(tmp_path: Path) -> None:
     path = tmp_path / "episodes.jsonl"
     os.truncate(path, path.stat().st_size - 30)
     torn = path.read_bytes().rpartition(b"\n")[2]
-    assert cut_after(tmp_path, episodes=3, env_step=600).episodes == 1
+    assert truncate_after(tmp_path, episodes=3, env_step=600).episodes == 1
     assert numbers(path) == [1, 2]
     assert (tmp_path / "episodes.discarded.jsonl").read_bytes() == torn + b"\n"
-    assert cut_after(tmp_path, episodes=3, env_step=600).episodes == 0
+    assert truncate_after(tmp_path, episodes=3, env_step=600).episodes == 0
     assert (tmp_path / "episodes.discarded.jsonl").read_bytes() == torn + b"\n"
 
 
@@ -165,7 +165,7 @@ def test_a_line_that_lacks_only_its_end_is_kept(tmp_path: Path) -> None:
     logger.episode(episode(1))
     path = tmp_path / "episodes.jsonl"
     os.truncate(path, path.stat().st_size - 1)
-    cut_after(tmp_path, episodes=1, env_step=200)
+    truncate_after(tmp_path, episodes=1, env_step=200)
     assert path.read_bytes().endswith(b"\n") and numbers(path) == [1]
     assert not (tmp_path / "episodes.discarded.jsonl").exists()
 
@@ -174,10 +174,10 @@ def test_a_second_resume_keeps_what_the_first_one_discarded(tmp_path: Path) -> N
     logger = started(tmp_path)
     for number in (1, 2, 3):
         logger.episode(episode(number))
-    cut_after(tmp_path, episodes=1, env_step=200)
+    truncate_after(tmp_path, episodes=1, env_step=200)
     again = started(tmp_path)
     again.episode(episode(2, wall_time=5.0))
-    cut_after(tmp_path, episodes=1, env_step=200)
+    truncate_after(tmp_path, episodes=1, env_step=200)
     assert numbers(tmp_path / "episodes.jsonl") == [1]
     discarded = rows(tmp_path / "episodes.discarded.jsonl")
     assert [(row["episode"], row["wall_time"]) for row in discarded] == [(2, 0.0), (3, 0.0), (2, 5.0)]
@@ -189,21 +189,21 @@ def test_a_cut_that_was_killed_half_way_repeats_nothing(tmp_path: Path) -> None:
         logger.episode(episode(number))
     path = tmp_path / "episodes.jsonl"
     whole = path.read_bytes()
-    cut_after(tmp_path, episodes=1, env_step=200)
+    truncate_after(tmp_path, episodes=1, env_step=200)
     done = path.read_bytes(), (tmp_path / "episodes.discarded.jsonl").read_bytes()
     path.write_bytes(whole)  # as if killed after the one file had got the lines and before the other had lost them
     (tmp_path / "episodes.jsonl.new").write_bytes(whole[:50])
-    cut_after(tmp_path, episodes=1, env_step=200)
+    truncate_after(tmp_path, episodes=1, env_step=200)
     assert (path.read_bytes(), (tmp_path / "episodes.discarded.jsonl").read_bytes()) == done
     assert not (tmp_path / "episodes.jsonl.new").exists()
 
 
 def test_a_cut_with_nothing_to_cut_touches_nothing(tmp_path: Path) -> None:
-    assert cut_after(tmp_path, episodes=0, env_step=0) == Cut(0, 0, 0)
+    assert truncate_after(tmp_path, episodes=0, env_step=0) == DiscardedLines(0, 0, 0)
     assert list(tmp_path.iterdir()) == []
     started(tmp_path).episode(episode(1))
     before = (tmp_path / "episodes.jsonl").stat()
-    assert cut_after(tmp_path, episodes=1, env_step=200) == Cut(0, 0, 0)
+    assert truncate_after(tmp_path, episodes=1, env_step=200) == DiscardedLines(0, 0, 0)
     assert (tmp_path / "episodes.jsonl").stat() == before
 
 

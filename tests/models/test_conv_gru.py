@@ -8,14 +8,14 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from torch import Tensor, nn
 
-from a3c_exp.algorithm.types import LearnerSpec, Window
-from a3c_exp.algorithm.window_gradient import call, replay, window_loss
-from a3c_exp.compile.op_trace import Tape
-from a3c_exp.compile.vectorize import stack
+from a3c_exp.algorithm.types import LearnerConfig, Window
+from a3c_exp.algorithm.window_gradient import functional_forward, replay, window_loss
+from a3c_exp.compile.op_trace import OpRecorder
+from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.models.layers.conv_layers import Norm, NormedConv, NormKind
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.system.errors import ConfigError
 
 PUBLISHED, SMALL = Box(0.0, 1.0, (4, 96, 96)), Box(0.0, 1.0, (2, 20, 18))
@@ -24,10 +24,10 @@ FIRST = torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0])
 
 
 def small(**arguments: object) -> ConvGRU:
-    return ConvGRU(SMALL, Discrete(4), **{"memory": 8, "seed": 1, **arguments})
+    return ConvGRU(SMALL, Discrete(4), **{"hidden_size": 8, "seed": 1, **arguments})
 
 
-def shaken(model: ConvGRU, layout: FlatLayout) -> Tensor:
+def shaken(model: ConvGRU, layout: ParameterLayout) -> Tensor:
     """Weights with which no norm is an identity, no slope its first, and no two biases are alike."""
     return layout.flatten(model) + 0.05 * torch.randn(layout.size, generator=torch.Generator().manual_seed(2))
 
@@ -46,11 +46,11 @@ def window(space: Box, state_size: int, *leading: int) -> Window:
         action=torch.randint(0, 4, (*leading, N), generator=generator),
         reward=torch.randn(*leading, N, generator=generator),
         terminated=nothing.bool(),
-        cut=last.bool(),
+        trajectory_end=last.bool(),
         next_value=nothing.clone(),
         valid=torch.ones(*leading, N),
-        first=FIRST.expand(*leading, N).clone(),
-        state=torch.randn(*leading, state_size, generator=generator),
+        episode_start=FIRST.expand(*leading, N).clone(),
+        hidden_state=torch.randn(*leading, state_size, generator=generator),
     )
 
 
@@ -65,17 +65,17 @@ class Agent(nn.Module):
         self.convs.extend(nn.Conv2d(32, 32, 3, stride=2, padding=1) for _ in range(3))
         self.prelus = nn.ModuleList(nn.PReLU() for _ in range(4))
         self.norm2 = nn.BatchNorm2d(32)
-        self.gru = nn.GRUCell(model.cell.weight_ih.shape[1], model.cell.memory)
-        self.policy, self.value = nn.Linear(model.cell.memory, 4), nn.Linear(model.cell.memory, 1)
+        self.gru = nn.GRUCell(model.cell.weight_ih.shape[1], model.cell.hidden_size)
+        self.policy, self.value = nn.Linear(model.cell.hidden_size, 4), nn.Linear(model.cell.hidden_size, 1)
         with torch.no_grad():  # in the same order, so that gradients come in the same order
             for own, given in zip(self.parameters(), weights.values(), strict=True):
                 own.copy_(given)
         self.train()
 
     def live(self, given: Window, bptt: int | None) -> PolicyValue:
-        h, outputs = given.state.unsqueeze(0), []
+        h, outputs = given.hidden_state.unsqueeze(0), []
         for t in range(N):
-            if given.first[t]:
+            if given.episode_start[t]:
                 h = torch.zeros_like(h)
             if bptt is not None and t % bptt == 0:
                 h = h.detach()
@@ -91,8 +91,8 @@ class Agent(nn.Module):
 @pytest.mark.parametrize("space", [SMALL, PUBLISHED], ids=["small", "published"])
 def test_a_window_says_and_teaches_what_the_articles_agent_does(space: Box, bptt: int | None) -> None:
     """With ``bptt`` 1 it is ``self.h = h.detach()`` after every step; each parameter's gradient is compared by itself."""
-    model = ConvGRU(space, Discrete(4), memory=16, seed=1)
-    layout = FlatLayout.of(model)
+    model = ConvGRU(space, Discrete(4), hidden_size=16, seed=1)
+    layout = ParameterLayout.from_module(model)
     flat, given = shaken(model, layout), window(space, 16)
     reference = Agent(model, layout.unflatten(flat))
     mark = torch.randn(N, 5, generator=torch.Generator().manual_seed(5))
@@ -115,12 +115,12 @@ def test_a_window_says_and_teaches_what_the_articles_agent_does(space: Box, bptt
 def test_gradients_that_are_cut_are_others_than_those_that_are_not() -> None:
     """Or the comparison above would be blind to the cut."""
     model = small()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights, given = layout.flatten(model).unsqueeze(0), tuple(window(SMALL, 8, 1))
     found = []
     for bptt in (None, 1, 2, N, 100):
-        loss = window_loss(model, layout, LearnerSpec(n_step=N, bptt=bptt))
-        found.append(stack(loss, weights, given, stackable=False, differentiate=True)(*given)[0][0])
+        loss = window_loss(model, layout, LearnerConfig(n_step=N, bptt=bptt))
+        found.append(vectorize(loss, weights, given, stackable=False, differentiate=True)(*given)[0][0])
     whole, step, two, window_long, longer = found
     assert min((one - other).abs().max() for one, other in ((whole, step), (whole, two), (step, two))) > 1e-4
     # From a window's start nothing reaches back anyway: as long as the window is as good as none.
@@ -163,14 +163,14 @@ def test_what_it_says_of_a_picture_hangs_on_no_other_picture(norm: NormKind) -> 
 def test_a_window_is_replayed_as_it_was_acted(leading: tuple[int, ...]) -> None:
     """One worker's, and that of three who share their weights."""
     model = small()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights = layout.unflatten(shaken(model, layout))
     given = window(SMALL, 8, *leading)
-    state, lived = given.state, []
+    state, lived = given.hidden_state, []
     with torch.inference_mode():
         for t in range(N):
-            state = state * (1.0 - given.first[..., t]).unsqueeze(-1)
-            lived.append(call(model, weights, given.observation[..., t, :, :, :], state))
+            state = state * (1.0 - given.episode_start[..., t]).unsqueeze(-1)
+            lived.append(functional_forward(model, weights, given.observation[..., t, :, :, :], state))
             state = lived[-1].state
     for replayed, steps in zip(replay(model, weights, given), zip(*lived, strict=True), strict=True):
         torch.testing.assert_close(replayed, torch.stack(steps, dim=len(leading)), rtol=1e-4, atol=1e-5)
@@ -178,14 +178,14 @@ def test_a_window_is_replayed_as_it_was_acted(leading: tuple[int, ...]) -> None:
 
 def test_workers_with_weights_of_their_own_learn_as_alone() -> None:
     model = small()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights = torch.stack([layout.flatten(model), shaken(model, layout), -shaken(model, layout)])
     given = window(SMALL, 8, 3)
-    loss = window_loss(model, layout, LearnerSpec(n_step=N))
-    together = stack(loss, weights, tuple(given), model.stackable, differentiate=True)(*given)
+    loss = window_loss(model, layout, LearnerConfig(n_step=N))
+    together = vectorize(loss, weights, tuple(given), model.stackable, differentiate=True)(*given)
     for k in range(3):
         own, row = tuple(field[k : k + 1] for field in given), weights[k : k + 1].clone()
-        alone = stack(loss, row, own, model.stackable, differentiate=True)(*own)
+        alone = vectorize(loss, row, own, model.stackable, differentiate=True)(*own)
         for one, same in zip(together, alone, strict=True):
             assert torch.equal(one[k], same[0])
 
@@ -212,7 +212,7 @@ def test_the_first_layers_gradient_is_autograds_without_the_pictures(kind: NormK
 
 def test_a_negative_slope_is_differentiated_like_any_other() -> None:
     model = small()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     flat = shaken(model, layout)
     weights = layout.unflatten(flat)
     for i, slope in enumerate((-0.3, 0.0, 1.0, 2.0)):
@@ -228,10 +228,10 @@ def test_a_negative_slope_is_differentiated_like_any_other() -> None:
 def test_nothing_in_it_reads_a_number_out_of_a_tensor() -> None:
     """A tape, and machine code made of it, would keep that number for ever, whatever became of the weights."""
     model = small()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights, given = layout.flatten(model).unsqueeze(0), tuple(window(SMALL, 8, 1))
-    gradient = stack(window_loss(model, layout, LearnerSpec()), weights, given, stackable=False, differentiate=True)
-    with Tape() as tape:
+    gradient = vectorize(window_loss(model, layout, LearnerConfig()), weights, given, stackable=False, differentiate=True)
+    with OpRecorder() as tape:
         gradient(*given)
     done = {str(operation[0]) for operation in tape.operations}
     assert "aten.convolution_backward.default" in done
@@ -240,8 +240,8 @@ def test_nothing_in_it_reads_a_number_out_of_a_tensor() -> None:
 
 def test_weights_are_drawn_as_published() -> None:
     model = ConvGRU(PUBLISHED, Discrete(4), seed=1)
-    assert model.state_size == 256 and model.cell.weight_ih.shape == (3 * 256, 1152)
-    assert FlatLayout.of(model).size == 1_114_065  # that of the article's listing, parameter by parameter
+    assert model.hidden_state_size == 256 and model.cell.weight_ih.shape == (3 * 256, 1152)
+    assert ParameterLayout.from_module(model).size == 1_114_065  # that of the article's listing, parameter by parameter
     gain = nn.init.calculate_gain("leaky_relu")
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -271,12 +271,12 @@ def test_orthogonal_weights_are_orthogonal() -> None:
     ids=["Box", "MultiDiscrete", "MultiBinary", "Dict"],
 )
 def test_it_acts_in_any_space(actions: Space) -> None:
-    model: ActorCritic = ConvGRU(SMALL, actions, memory=8)
+    model: ActorCritic = ConvGRU(SMALL, actions, hidden_size=8)
     for leading in ((), (2,), (2, 3)):
         output = model(pictures(SMALL, *leading), torch.zeros(*leading, 8))
-        noise = torch.rand(*leading, model.family.noise_size)
-        action = model.family.sample(output.parameters, noise)
-        assert model.family.log_prob(output.parameters, action).shape == output.value.shape == leading
+        noise = torch.rand(*leading, model.distribution.noise_size)
+        action = model.distribution.sample(output.parameters, noise)
+        assert model.distribution.log_prob(output.parameters, action).shape == output.value.shape == leading
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_it_acts_in_any_space(actions: Space) -> None:
         (SMALL, {"channels": (8, 8)}, "have 2, 4 and 4 numbers"),
         (SMALL, {"channels": ()}, r"model.channels is \[\]"),
         (SMALL, {"strides": (2, 2, 0, 2)}, r"model.strides is \[2, 2, 0, 2\]"),
-        (SMALL, {"memory": 0}, "model.memory is 0"),
+        (SMALL, {"hidden_size": 0}, "model.hidden_size is 0"),
         (SMALL, {"norm": "batch"}, "model.norm is batch, but it is one of instance, layer, none"),
     ],
 )

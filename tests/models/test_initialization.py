@@ -13,14 +13,14 @@ from a3c_exp.models.layers.cells import Cell
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.models.shared_mlp import SharedMLP
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
 SPACES = Box(-1.0, 1.0, (60,)), Box(-1.0, 1.0, (2,))
 MODELS: dict[str, Callable[..., ActorCritic]] = {
     "separate": lambda **how: SeparateMLP(*SPACES, actor_hidden=(80, 40), critic_hidden=(50,), **how),
     "shared": lambda **how: SharedMLP(*SPACES, hidden=(80, 40), **how),
-    "gru": lambda **how: RecurrentMLP(*SPACES, hidden=(50,), memory=40, **how),
-    "lstm": lambda **how: RecurrentMLP(*SPACES, hidden=(50,), memory=40, cell="lstm", **how),
+    "gru": lambda **how: RecurrentMLP(*SPACES, hidden=(50,), hidden_size=40, **how),
+    "lstm": lambda **how: RecurrentMLP(*SPACES, hidden=(50,), hidden_size=40, cell="lstm", **how),
 }
 WAYS = [
     pytest.param({"weight_std": 0.1}, id="normal"),
@@ -31,7 +31,7 @@ every_model = pytest.mark.parametrize("make", [pytest.param(make, id=name) for n
 
 
 def flat(model: ActorCritic) -> Tensor:
-    return FlatLayout.of(model).flatten(model)
+    return ParameterLayout.from_module(model).flatten(model)
 
 
 @every_model
@@ -68,7 +68,7 @@ def test_each_layers_own_initialisation_is_torchs(make: Callable[..., ActorCriti
     """Uniform within 1 / sqrt(inputs), biases too; a cell's within 1 / sqrt(memory)."""
     for layer in make(weight_std=None, seed=1).modules():
         if isinstance(layer, nn.Linear | Cell):
-            bound = 1 / math.sqrt(layer.in_features if isinstance(layer, nn.Linear) else layer.memory)
+            bound = 1 / math.sqrt(layer.in_features if isinstance(layer, nn.Linear) else layer.hidden_size)
             for parameter in layer.parameters():
                 assert parameter.abs().max().item() <= bound
                 if parameter.numel() > 60:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from a3c_exp.models.distributions import Categorical, Normal
 from a3c_exp.models.separate_mlp import SeparateMLP
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.system.errors import ConfigError
 
 PENDULUM = Box(-8.0, 8.0, (3,)), Box(-2.0, 2.0, (1,))
@@ -23,7 +23,7 @@ def test_the_reports_network_has_the_reports_layers() -> None:
         "policy.std.weight": (1, 200),
         "value.weight": (1, 100),
     }
-    assert FlatLayout.of(SeparateMLP(*PENDULUM)).size == 200 * 4 + 100 * 4 + 2 * 201 + 101
+    assert ParameterLayout.from_module(SeparateMLP(*PENDULUM)).size == 200 * 4 + 100 * 4 + 2 * 201 + 101
 
 
 def test_actor_and_critic_share_no_weight() -> None:
@@ -68,11 +68,11 @@ def test_without_hidden_layers_the_network_is_linear() -> None:
     x, y = torch.randn(2, 3, generator=torch.Generator().manual_seed(1))
     middle = model((x + y) / 2, NO_STATE)
     assert torch.allclose(middle.value, (model(x, NO_STATE).value + model(y, NO_STATE).value) / 2, atol=1e-6)
-    assert FlatLayout.of(model).size == 4 * 4 + 4
+    assert ParameterLayout.from_module(model).size == 4 * 4 + 4
 
 
 def test_the_family_fits_the_action_space() -> None:
-    categorical, normal = (SeparateMLP(PENDULUM[0], space).family for space in (Discrete(4), Box(-1.0, 1.0, (2, 2))))
+    categorical, normal = (SeparateMLP(PENDULUM[0], space).distribution for space in (Discrete(4), Box(-1.0, 1.0, (2, 2))))
     assert isinstance(categorical, Categorical)
     assert categorical.n == 4
     assert isinstance(normal, Normal)

@@ -7,14 +7,14 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
-from a3c_exp.algorithm.window_gradient import call
-from a3c_exp.compile.vectorize import stack
-from a3c_exp.config.compose import jobs
+from a3c_exp.algorithm.window_gradient import functional_forward
+from a3c_exp.compile.vectorize import vectorize
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.models.distributions import Categorical, Normal
 from a3c_exp.models.shared_mlp import SharedMLP
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 
 CARTPOLE = Box(-5.0, 5.0, (4,)), Discrete(2)
 NO_STATE = torch.zeros(0)
@@ -30,7 +30,7 @@ def test_the_notebooks_network_has_the_notebooks_layers() -> None:
         "policy.logits.weight": (2, 128),
         "value.weight": (1, 128),
     }
-    assert FlatLayout.of(model).size == 128 * 5 + 128 * 129 + 3 * 129
+    assert ParameterLayout.from_module(model).size == 128 * 5 + 128 * 129 + 3 * 129
 
 
 @pytest.mark.parametrize(("name", "activation"), [("relu", nn.ReLU()), ("relu6", nn.ReLU6()), ("tanh", nn.Tanh())])
@@ -61,17 +61,17 @@ def test_policy_and_value_both_train_the_body() -> None:
 @pytest.mark.parametrize("differentiate", [False, True], ids=["acting", "gradient"])
 def test_six_stacked_workers_are_six_workers(differentiate: bool) -> None:
     model = SharedMLP(*CARTPOLE, hidden=(16, 16), seed=1)
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights = layout.flatten(model) + 0.3 * torch.randn(K, layout.size, generator=torch.Generator().manual_seed(2))
     observation = torch.randn(K, 5, 4, generator=torch.Generator().manual_seed(3))
 
     def score(flat: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        output = call(model, layout.unflatten(flat), observed, NO_STATE)
-        return output.value.square().sum() - model.family.entropy(output.parameters).sum(), output.parameters.detach()
+        output = functional_forward(model, layout.unflatten(flat), observed, NO_STATE)
+        return output.value.square().sum() - model.distribution.entropy(output.parameters).sum(), output.parameters.detach()
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        stacked = stack(score, weights, (observation,), model.stackable, differentiate)
+        stacked = vectorize(score, weights, (observation,), model.stackable, differentiate)
     for _ in range(3):
         first, parameters = stacked(observation)
         for k in range(K):
@@ -103,7 +103,7 @@ def test_observations_are_flattened_and_batches_are_not(shape: tuple[int, ...]) 
 
 
 def test_the_family_fits_the_action_space() -> None:
-    categorical, normal = (SharedMLP(CARTPOLE[0], space).family for space in (Discrete(3), Box(-1.0, 1.0, (2, 2))))
+    categorical, normal = (SharedMLP(CARTPOLE[0], space).distribution for space in (Discrete(3), Box(-1.0, 1.0, (2, 2))))
     assert isinstance(categorical, Categorical)
     assert categorical.n == 3
     assert isinstance(normal, Normal)
@@ -126,7 +126,7 @@ def test_an_impossible_network_is_refused_with_what_to_type(arguments: dict[str,
 
 
 def test_on_cartpole_the_option_alone_is_the_notebooks_network() -> None:
-    (job,) = jobs(["env=gymnasium", "env.id=CartPole-v1", "model=shared_mlp"], multirun=False)
-    made = assemble(job.config).initial_states[0].weights
+    (job,) = compose_jobs(["env=gymnasium", "env.id=CartPole-v1", "model=shared_mlp"], multirun=False)
+    made = build_run(job.config).initial_states[0].weights
     model = SharedMLP(*CARTPOLE, seed=job.config.seed)
-    assert torch.equal(made, FlatLayout.of(model).flatten(model))
+    assert torch.equal(made, ParameterLayout.from_module(model).flatten(model))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.system.errors import ConfigError
 from tests.support.small_gru import SmallGRU
 
@@ -19,7 +19,7 @@ def net() -> nn.Sequential:
 
 def test_a_layout_round_trips_every_parameter_under_its_name() -> None:
     for model in (net(), SmallGRU()):
-        layout = FlatLayout.of(model)
+        layout = ParameterLayout.from_module(model)
         flat = layout.flatten(model)
         assert flat.shape == (layout.size,) == (sum(p.numel() for p in model.parameters()),)
         back = layout.unflatten(flat)
@@ -30,14 +30,14 @@ def test_a_layout_round_trips_every_parameter_under_its_name() -> None:
 
 def test_the_model_with_flat_weights_says_what_the_model_says() -> None:
     model, images = net(), torch.randn(2, 1, 5, 5)
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     again = functional_call(net().requires_grad_(False), layout.unflatten(layout.flatten(model)), (images,))
     assert torch.equal(again, model(images))
 
 
 def test_one_vector_shares_memory_with_its_views() -> None:
     """A pull or a push writes the vector; no parameter may be left behind."""
-    layout = FlatLayout.of(net())
+    layout = ParameterLayout.from_module(net())
     flat = torch.zeros(layout.size)
     views = layout.unflatten(flat)
     flat.copy_(torch.arange(layout.size))
@@ -49,7 +49,7 @@ def test_one_vector_shares_memory_with_its_views() -> None:
 
 def test_a_flattened_vector_is_a_copy_and_does_not_train_the_module() -> None:
     model = net()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     flat = layout.flatten(model)
     assert not flat.requires_grad
     kept = layout.flatten(model)
@@ -59,7 +59,7 @@ def test_a_flattened_vector_is_a_copy_and_does_not_train_the_module() -> None:
 
 def test_gradients_flow_through_the_views_into_the_vector() -> None:
     model, images = net(), torch.randn(2, 1, 5, 5)
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     flat = layout.flatten(model).requires_grad_()
     (gradient,) = torch.autograd.grad(functional_call(model, layout.unflatten(flat), (images,)).square().sum(), flat)
     model(images).square().sum().backward()
@@ -68,7 +68,7 @@ def test_gradients_flow_through_the_views_into_the_vector() -> None:
 
 @pytest.mark.parametrize("shape", [(7,), (1, 94), (2, 94)])
 def test_a_vector_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    layout = FlatLayout.of(net())
+    layout = ParameterLayout.from_module(net())
     with pytest.raises(AssertionError, match="expected"):
         layout.unflatten(torch.zeros(shape))
 
@@ -76,7 +76,7 @@ def test_a_vector_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.BatchNorm2d(3), nn.InstanceNorm1d(3, track_running_stats=True)])
 def test_running_statistics_are_refused(layer: nn.Module) -> None:
     with pytest.raises(ConfigError, match=r"layer 1 \(.*Norm.*keeps running statistics") as caught:
-        FlatLayout.of(nn.Sequential(nn.Linear(2, 3), layer))
+        ParameterLayout.from_module(nn.Sequential(nn.Linear(2, 3), layer))
     assert "\n" not in str(caught.value)
 
 
@@ -84,7 +84,7 @@ def test_running_statistics_are_refused(layer: nn.Module) -> None:
     "layer", [nn.BatchNorm1d(3, track_running_stats=False), nn.InstanceNorm1d(3), nn.GroupNorm(1, 3), nn.LayerNorm(3)]
 )
 def test_norms_without_running_statistics_are_welcome(layer: nn.Module) -> None:
-    FlatLayout.of(nn.Sequential(nn.Linear(2, 3), layer))
+    ParameterLayout.from_module(nn.Sequential(nn.Linear(2, 3), layer))
 
 
 class Learned(nn.Module):
@@ -113,19 +113,19 @@ class Learned(nn.Module):
 )
 def test_a_parameter_that_the_vector_cannot_hold_is_refused_in_one_line(parameter: nn.Parameter, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        FlatLayout.of(nn.Sequential(nn.Linear(2, 2), Learned(parameter)))
+        ParameterLayout.from_module(nn.Sequential(nn.Linear(2, 2), Learned(parameter)))
     assert "parameter 1.weight" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_lazy_layer_is_named_before_it_is_met() -> None:
     with pytest.raises(ConfigError, match=r"parameter 1\.weight has no values yet"):
-        FlatLayout.of(nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3)))
+        ParameterLayout.from_module(nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3)))
 
 
 def test_a_model_without_parameters_has_nothing_to_train() -> None:
     with pytest.raises(ConfigError, match="has no parameters"):
-        FlatLayout.of(nn.Sequential(nn.ReLU()))
+        ParameterLayout.from_module(nn.Sequential(nn.ReLU()))
 
 
 class Counting(nn.Module):
@@ -159,18 +159,18 @@ class Remembering(nn.Linear):
 def test_state_that_would_be_lost_is_refused(model: nn.Module, kept: str) -> None:
     """Training changes it in each worker by itself, and a checkpoint has no place for it."""
     with pytest.raises(ConfigError, match=f"the model keeps {kept} beside its parameters") as caught:
-        FlatLayout.of(model)
+        ParameterLayout.from_module(model)
     assert "\n" not in str(caught.value)
 
 
 def test_constants_are_welcome() -> None:
-    layout = FlatLayout.of(Counting(persistent=False))
+    layout = ParameterLayout.from_module(Counting(persistent=False))
     assert layout.names == ("layer.weight", "layer.bias")
 
 
 def test_parametrized_layers_are_trained_through_their_own_parameters() -> None:
     model = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
-    layout, x = FlatLayout.of(model), torch.ones(3)
+    layout, x = ParameterLayout.from_module(model), torch.ones(3)
     assert layout.size == 2 + 2 + 6
     flat = (2 * layout.flatten(model)).requires_grad_()  # twice the direction is the same direction: twice the scale remains
     output = functional_call(model, layout.unflatten(flat), (x,))
@@ -190,7 +190,7 @@ def test_parametrized_layers_are_trained_through_their_own_parameters() -> None:
 )
 def test_a_model_that_changed_since_its_layout_was_taken_is_noticed(change: Callable[[nn.Sequential], None]) -> None:
     model = net()
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     change(model)
     with pytest.raises(AssertionError, match="other parameters than its layout"):
         layout.flatten(model)
@@ -198,11 +198,11 @@ def test_a_model_that_changed_since_its_layout_was_taken_is_noticed(change: Call
 
 def test_parameters_side_by_side_in_one_memory_are_no_tie() -> None:
     """As where a GRU's weights are packed for a GPU, or a module's are views of one vector."""
-    flat, layout = torch.zeros(94), FlatLayout.of(net())
+    flat, layout = torch.zeros(94), ParameterLayout.from_module(net())
     model = net()
     nn.utils.vector_to_parameters(flat, model.parameters())
     assert len({parameter.untyped_storage().data_ptr() for parameter in model.parameters()}) == 1
-    assert FlatLayout.of(model) == layout
+    assert ParameterLayout.from_module(model) == layout
 
 
 @pytest.mark.parametrize("view", [lambda weight: weight.T, lambda weight: weight[1:], lambda weight: weight[:, 1:]])
@@ -211,14 +211,14 @@ def test_two_parameters_in_one_memory_are_refused(view: Callable[[Tensor], Tenso
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = nn.Parameter(view(model[0].weight.detach()))
     with pytest.raises(ConfigError, match=r"0\.weight and 1\.weight are two that share one memory") as caught:
-        FlatLayout.of(model)
+        ParameterLayout.from_module(model)
     assert "\n" not in str(caught.value)
 
 
 def test_a_shared_parameter_stands_in_the_vector_once() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = model[0].weight
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     assert layout.size == 9 + 3 + 3
 
     def double(weights: dict[str, Tensor]) -> dict[str, Tensor]:

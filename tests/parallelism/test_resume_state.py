@@ -28,7 +28,7 @@ def test_a_smaller_budget_is_kept_though_more_was_reserved() -> None:
     task = tiny_task("loose", workers=10, budget=Budget(max_env_steps=1000))
     saved = Driven(Deterministic(), task).step(13).stop().save()
     steps = saved[0].env_steps
-    waiting = sum(sum(one["steps"]) for one in saved[0].details["waiting"] if one is not None)
+    waiting = sum(sum(one["steps"]) for one in saved[0].parallelism_state["pending_gradients"] if one is not None)
     smaller = replace(task, budget=Budget(max_env_steps=steps + waiting + 7))
     driven = Driven(Deterministic(), smaller, saved).finish()
     assert driven.kind.counts().env_steps == steps + waiting + 7
@@ -41,8 +41,8 @@ def test_a_gradient_that_is_not_finite_does_not_wait_in_the_checkpoint() -> None
     with pytest.raises(NonFiniteError):
         driven.finish()
     (saved,) = driven.stop().save()
-    assert all(torch.isfinite(one["gradient"]).all() for one in saved.details["waiting"] if one is not None)
-    assert any(one is None for one in saved.details["waiting"])
+    assert all(torch.isfinite(one["gradient"]).all() for one in saved.parallelism_state["pending_gradients"] if one is not None)
+    assert any(one is None for one in saved.parallelism_state["pending_gradients"])
 
 
 def test_few_episodes_are_shared_out_and_nobody_takes_them_all() -> None:
@@ -51,7 +51,7 @@ def test_few_episodes_are_shared_out_and_nobody_takes_them_all() -> None:
     driven = Driven(Deterministic(), task)
     driven.kind.advance(0.0, [1])
     driven.kind._round()
-    assert driven.kind.workers.episodes.in_episode.all()
+    assert driven.kind.worker_group.episodes.in_episode.all()
     assert driven.finish().kind.counts().episodes == 8
 
 
@@ -61,10 +61,10 @@ def test_an_episode_of_many_windows_is_remembered_whole() -> None:
     for window in range(2500):
         actions = np.arange(window * 6, window * 6 + 6).reshape(2, 3)
         if window == 100:
-            log.ended(0, 1)  # the third step begins another episode
+            log.end_episode(0, 1)  # the third step begins another episode
             lived = [int(actions[0, 2])]
         else:
             lived += actions[0].tolist()
-        log.window(actions, np.array([3, 0]))
-    assert log.of(0, like=actions[:, 0]).tolist() == lived
-    assert log.of(1, like=actions[:, 0]).shape == (0,)
+        log.add_window(actions, np.array([3, 0]))
+    assert log.episode_actions(0, like=actions[:, 0]).tolist() == lived
+    assert log.episode_actions(1, like=actions[:, 0]).shape == (0,)

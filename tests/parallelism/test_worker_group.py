@@ -8,32 +8,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from a3c_exp.algorithm.types import LearnerSpec
+from a3c_exp.algorithm.types import LearnerConfig
 from a3c_exp.config.budget import Budget
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.parallelism.base import Task
-from a3c_exp.parallelism.worker_group import Member, Round, StackedWorkers
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
 from tests.parallelism.hogwild.test_strategy import watched
 from tests.support.faulty import WatchedEnvironments
 
 N = 5
 
 
-def pendulum(folder: Path) -> Task:
+def pendulum(folder: Path) -> TrainingSetup:
     make_envs = partial(WatchedEnvironments, "Pendulum-v1", folder)
-    return Task(make_envs, partial(SeparateMLP), Adam(1e-4), LearnerSpec(n_step=N), 6, Budget(), 7, seed=11)
+    return TrainingSetup(make_envs, partial(SeparateMLP), Adam(1e-4), LearnerConfig(n_step=N), 6, Budget(), 7, seed=11)
 
 
-def members(ids: Iterable[int]) -> list[Member]:
-    return [Member(11, worker) for worker in ids]
+def members(ids: Iterable[int]) -> list[WorkerId]:
+    return [WorkerId(11, worker) for worker in ids]
 
 
-def rounds(folder: Path, ids: list[int], count: int, begun: int = 0) -> list[Round]:
+def rounds(folder: Path, ids: list[int], count: int, begun: int = 0) -> list[RoundResult]:
     """What these workers do in one process, in ``count`` windows after the first ``begun``."""
     folder.mkdir()
     counters = np.full((2, len(ids)), begun, np.int64)
-    workers = StackedWorkers(pendulum(folder), members(ids), counters[0], counters[1], lambda _: True)
+    workers = WorkerGroup(pendulum(folder), members(ids), counters[0], counters[1], lambda _: True)
     done = [workers.round(np.full(len(ids), N, np.int64)) for _ in range(count)]
     workers.close()
     assert counters[0].tolist() == [begun + count] * len(ids)
@@ -62,7 +62,7 @@ def test_a_worker_alone_and_among_others_lives_the_same_life(tmp_path: Path) -> 
 
 def test_six_workers_with_the_same_weights_do_not_do_the_same(tmp_path: Path) -> None:
     task = pendulum(tmp_path)
-    workers = StackedWorkers(task, members(range(6)), np.zeros(6, np.int64), np.zeros(6, np.int64), lambda _: True)
+    workers = WorkerGroup(task, members(range(6)), np.zeros(6, np.int64), np.zeros(6, np.int64), lambda _: True)
     workers._draw_noise(np.ones(6, np.int64))
     assert np.unique(workers._noise).size == 6 * N, "two workers drew the same noise"
     (first,) = rounds(tmp_path / "among", [0, 1, 2, 3, 4, 5], 1)
@@ -78,7 +78,7 @@ def test_a_replacement_goes_on_with_the_noise_where_the_dead_one_stood(tmp_path:
         folder = tmp_path / name
         folder.mkdir()
         counters = np.full((2, 1), begun, np.int64)
-        workers = StackedWorkers(pendulum(folder), members([4]), counters[0], counters[1], lambda _: True)
+        workers = WorkerGroup(pendulum(folder), members([4]), counters[0], counters[1], lambda _: True)
         noise[name] = []
         for _ in range(begun, 68):
             workers._draw_noise(np.ones(1, np.int64))

@@ -7,10 +7,10 @@ import sys
 import pygame
 import pytest
 
-from a3c_exp.algorithm.random_streams import Purpose, env_seed
+from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed
 from a3c_exp.envs.car_racing.game import CarRacingGame
 from a3c_exp.play.__main__ import main
-from a3c_exp.play.keyboard import Wheel, play
+from a3c_exp.play.keyboard import KeyboardControls, play
 from a3c_exp.system.errors import ConfigError
 from tests.support.command import ROOT
 
@@ -31,16 +31,16 @@ def window(monkeypatch: pytest.MonkeyPatch):
 
 def test_keys_steer_the_way_their_arrows_point() -> None:
     """Right is positive for gymnasium; the key that comes up must let go."""
-    wheel = Wheel()
+    wheel = KeyboardControls()
     assert wheel.controls == (0, 0, 0)
-    wheel.feel(key(pygame.KEYDOWN, pygame.K_RIGHT))
-    wheel.feel(key(pygame.KEYDOWN, pygame.K_UP))
+    wheel.handle_event(key(pygame.KEYDOWN, pygame.K_RIGHT))
+    wheel.handle_event(key(pygame.KEYDOWN, pygame.K_UP))
     assert wheel.controls == (1, 1, 0)
-    wheel.feel(key(pygame.KEYDOWN, pygame.K_LEFT))
+    wheel.handle_event(key(pygame.KEYDOWN, pygame.K_LEFT))
     assert wheel.controls == (0, 1, 0)
-    wheel.feel(key(pygame.KEYUP, pygame.K_RIGHT))
-    wheel.feel(key(pygame.KEYUP, pygame.K_UP))
-    wheel.feel(key(pygame.KEYDOWN, pygame.K_DOWN))
+    wheel.handle_event(key(pygame.KEYUP, pygame.K_RIGHT))
+    wheel.handle_event(key(pygame.KEYUP, pygame.K_UP))
+    wheel.handle_event(key(pygame.KEYDOWN, pygame.K_DOWN))
     assert wheel.controls == (-1, 0, 0.8)
 
 
@@ -78,7 +78,7 @@ def test_the_tracks_are_those_of_an_evaluation(
 
     monkeypatch.setattr(CarRacingGame, "reset", noted)
     assert main(["env=car_racing", "--tracks", "2", "--seed", "11"]) == 0
-    assert seeds == [env_seed(11, 0, track, Purpose.evaluation) for track in range(2)]
+    assert seeds == [env_seed(11, 0, track, StreamPurpose.evaluation) for track in range(2)]
     assert capsys.readouterr().out.count("given up") == 2
 
 

@@ -154,7 +154,7 @@ def figures_of(folder: Path) -> set[str]:
 
 def test_a_figure_that_has_no_numbers_or_repeats_another_is_left_out(tmp_path: Path) -> None:
     write_run(tmp_path / "discrete" / "a", episodes=8, discrete=True, clipped=True)
-    now = EVERY_RUN_HAS - {"entropy"} | {"entropy_normalised", "max_probability", "gradient_norm_clipped"}
+    now = EVERY_RUN_HAS - {"entropy"} | {"entropy_normalized", "max_probability", "gradient_norm_clipped"}
     assert figures_of(tmp_path / "discrete") == now
     write_run(tmp_path / "old" / "a", episodes=8, old=True)
     new = {"truncated_share", "worker_steps", "worker_updates", "policy_lag_histogram"}
@@ -164,7 +164,7 @@ def test_a_figure_that_has_no_numbers_or_repeats_another_is_left_out(tmp_path: P
 def test_an_entropy_without_a_maximum_is_not_lost_beside_one_that_has_it(tmp_path: Path) -> None:
     write_run(tmp_path / "both" / "a", episodes=8, discrete=True)
     write_run(tmp_path / "both" / "b", episodes=8, config={"env": {"id": "Other"}})
-    assert {"entropy", "entropy_normalised"} <= figures_of(tmp_path / "both")
+    assert {"entropy", "entropy_normalized"} <= figures_of(tmp_path / "both")
 
 
 def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:

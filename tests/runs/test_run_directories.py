@@ -6,12 +6,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a3c_exp.runs.run_directories import reserve, short_name
+from a3c_exp.runs.run_directories import create_run_directory, short_name
 
 
 def test_two_runs_in_one_second_do_not_share_a_directory(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: reserve("pendulum", tmp_path), range(24)))
+        made = list(pool.map(lambda _: create_run_directory("pendulum", tmp_path), range(24)))
     assert len(set(made)) == 24
     assert all(path.is_dir() for path in made)
 

@@ -10,7 +10,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sp
 from numpy.typing import NDArray
 
 from a3c_exp.models.distributions import draw_noise
-from a3c_exp.models.heads import HeadSpec, make_head
+from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
 from tests.support.nested import Nested
 
@@ -48,8 +48,8 @@ SPACES: dict[str, Space[Any]] = {
 def sampled(space: Space[Any], kind: str, count: int) -> NDArray[Any]:
     """What a policy with wild parameters says, many times."""
     torch.manual_seed(1)
-    head = make_head(4, space, HeadSpec(kind=kind))
-    family = head.family
+    head = make_head(4, space, HeadConfig(kind=kind))
+    family = head.distribution
     noise = torch.from_numpy(draw_noise(family, np.random.default_rng(2), (count,)))
     with torch.no_grad():
         return family.sample(head(30 * torch.randn(count, 4)), noise).numpy()
@@ -84,7 +84,7 @@ DISCRETE = [name for name, space in SPACES.items() if not any(isinstance(part, B
 def test_every_element_of_a_discrete_space_is_reached_and_nothing_else(name: str) -> None:
     space = SPACES[name]
     space.seed(3)
-    family = make_head(1, space, HeadSpec()).family
+    family = make_head(1, space, HeadConfig()).distribution
     noise = torch.from_numpy(draw_noise(family, np.random.default_rng(4), (3000,)))
     action = family.sample(torch.zeros(3000, family.parameters_size), noise).numpy()
     reached = {repr(plain(one)) for one in action_decoder(space)(action)}

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from a3c_exp.algorithm.training_stats import Tally
-from a3c_exp.algorithm.types import LearnerSpec, TrainingState
+from a3c_exp.algorithm.training_stats import TrainingStats
+from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.base import Optimizer
-from a3c_exp.parallelism.base import EpisodeEvent, Event, Notice, TallyEvent, Task
-from a3c_exp.parallelism.multiprocess.base import Asynchronous
-from a3c_exp.training.run_tracker import NEVER
+from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, StatsEvent, TrainingSetup
+from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
+from a3c_exp.training.run_tracker import NEVER_DUE
 from tests.support.faulty import Countdown, Tick
 from tests.support.pushing import PATIENCE, SLACK
 
@@ -32,19 +32,21 @@ def small_task(
     max_episode_steps: int | None = None,
     seed: int = 0,
     **countdown: Any,
-) -> Task:
+) -> TrainingSetup:
     """Workers in ``Countdown`` environments made with these keywords; by default every update is a known one."""
     make_envs = partial(Countdown, **countdown)
-    return Task(make_envs, SMALL, optimizer or Tick(), LearnerSpec(n_step=5), workers, budget, max_episode_steps, seed)
+    return TrainingSetup(
+        make_envs, SMALL, optimizer or Tick(), LearnerConfig(n_step=5), workers, budget, max_episode_steps, seed
+    )
 
 
-def zeros(task: Task) -> TrainingState:
+def zeros(task: TrainingSetup) -> TrainingState:
     """A beginning with all weights 0."""
     _, layout = task.model(task.make_envs(num_envs=1))
     return TrainingState.initial(torch.zeros(layout.size), task.optimizer.state_rows, task.workers)
 
 
-def initial(task: Task) -> TrainingState:
+def initial(task: TrainingSetup) -> TrainingState:
     """A beginning with the model's own weights."""
     model, layout = task.model(task.make_envs(num_envs=1))
     return TrainingState.initial(layout.flatten(model), task.optimizer.state_rows, task.workers)
@@ -59,7 +61,7 @@ class Training:
         stop_seconds: how long ``stop`` took.
     """
 
-    def __init__(self, parallelism: Asynchronous, task: Task, state: TrainingState | None = None) -> None:
+    def __init__(self, parallelism: MultiprocessStrategy, task: TrainingSetup, state: TrainingState | None = None) -> None:
         self.parallelism = parallelism
         self.task = task
         self.state = state or zeros(task)
@@ -95,7 +97,7 @@ class Training:
         """Let training go on until then."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            self.events += self.parallelism.advance(0.05, [NEVER])
+            self.events += self.parallelism.advance(0.05, [NEVER_DUE])
             self.workers()
             assert time.monotonic() < deadline, f"{what} did not come; {self.parallelism.counts()}, {self.notices}"
 
@@ -111,15 +113,15 @@ class Training:
 
     @property
     def notices(self) -> list[str]:
-        return [event.text for event in self.events if isinstance(event, Notice)]
+        return [event.text for event in self.events if isinstance(event, MessageEvent)]
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> TrainingStats:
         """Sums over all that workers reported."""
-        whole = Tally()
+        whole = TrainingStats()
         for event in self.events:
-            if isinstance(event, TallyEvent):
-                whole.merge(event.tally)
+            if isinstance(event, StatsEvent):
+                whole.merge(event.stats)
         return whole
 
 

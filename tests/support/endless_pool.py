@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from a3c_exp.envs.process_pool.envs import PooledEnvironments
+from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from tests.support.troubled import FATAL, TroubledEnvironments
 
 
 def main(marker: Path) -> None:
-    envs = PooledEnvironments(partial(TroubledEnvironments, trouble="spin", marker=marker), num_envs=2, processes=2)
+    envs = SubprocessEnvs(partial(TroubledEnvironments, trouble="spin", marker=marker), num_envs=2, processes=2)
     envs.reset(0, 1)
     envs.reset(1, FATAL)
     print(*(process.pid for process in multiprocessing.active_children()), flush=True)

@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 
 
-class FailingEnvironments(GymnasiumEnvironments):
+class FailingEnvironments(GymnasiumEnvs):
     """Pendulum, until its process has stepped ``fail_at`` times; then it raises, dies or returns NaN."""
 
     def __init__(
@@ -24,8 +24,8 @@ class FailingEnvironments(GymnasiumEnvironments):
         self._left = fail_at or None
         self._how = how
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        ended = super().step(action, live)
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
+        ended = super().step(action, active)
         if self._left is not None:
             self._left -= 1
             if self._left == 0:

@@ -20,7 +20,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.optimizers.base import Optimizer
 
 Ending = Literal["kill", "exit", "raise", "stop", "ignore", "nan"]
@@ -132,12 +132,12 @@ class Countdown:
         self._count[index] = 0
         self.observation[index] = 0.0
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         if self._gathering is not None and self._steps == 0:
             self._gathering.wait()
         if self._seconds:
             time.sleep(self._seconds)
-        for k in live.nonzero()[0].tolist():
+        for k in active.nonzero()[0].tolist():
             self._steps += 1
             self._count[k] += 1
             self.observation[k] = self._count[k] / self._lengths[k]
@@ -147,7 +147,7 @@ class Countdown:
                 ending = self._faults.claim()
                 if ending is not None:
                     self.reward[k] = meet(ending)
-        return bool((self.terminated & live).any())
+        return bool((self.terminated & active).any())
 
     def close(self) -> None:
         pass
@@ -170,11 +170,11 @@ class PackedOnce:
         return PackedOnce, (self._make,)
 
 
-class WatchedEnvironments(GymnasiumEnvironments):
+class WatchedEnvironments(GymnasiumEnvs):
     """Any gymnasium task; writes down how its process is set up and how each episode begins.
 
     Args:
-        id, num_envs: as for ``GymnasiumEnvironments``.
+        id, num_envs: as for ``GymnasiumEnvs``.
         folder: receives one file a process.
         gathering: whom the process waits for before its first step.
     """
@@ -189,7 +189,7 @@ class WatchedEnvironments(GymnasiumEnvironments):
         super().reset(index, seed)
         self._began[index] = seed
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         if self._gathering is not None:
             self._gathering.wait()
             self._gathering = None
@@ -205,7 +205,7 @@ class WatchedEnvironments(GymnasiumEnvironments):
             with self._file.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         self._began.clear()
-        return super().step(action, live)
+        return super().step(action, active)
 
 
 class Tick:
@@ -218,9 +218,9 @@ class Tick:
     lr = 2.0**-10
     state_rows = 1
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         weights.add_(lr)
-        state.add_(1.0)
+        optimizer_state.add_(1.0)
 
 
 Point = Literal["before_write", "half_written", "all_written"]
@@ -248,13 +248,13 @@ class Deadly:
         self.lr = inner.lr
         self.state_rows = inner.state_rows
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         if updates < self._at or not self._is_chosen():
-            self._inner.step(weights, gradient, state, updates, lr)
+            self._inner.step(weights, gradient, optimizer_state, updates, lr)
             return
         written = {"before_write": 0, "half_written": weights.numel() // 2, "all_written": weights.numel()}[self._point]
         if written:
-            self._inner.step(weights[:written], gradient[:written], state[:, :written], updates, lr)
+            self._inner.step(weights[:written], gradient[:written], optimizer_state[:, :written], updates, lr)
         os.kill(os.getpid(), self._ending)
 
     def _is_chosen(self) -> bool:

@@ -2,7 +2,7 @@
 
 One module a worker, Python loops over steps, gymnasium's own time limit, torch's own distributions, autograd and optimisers. A
 window is lived at the moment of its push, from the weights that were pulled for it: there is nothing to stack, to mask, to
-reserve or to keep waiting. Shared with the package are the networks, the streams of luck and the plain values of a ``Task``.
+reserve or to keep waiting. Shared with the package are the networks, the streams of luck and the plain values of a ``TrainingSetup``.
 """
 
 import copy
@@ -17,13 +17,13 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Normal
 
-from a3c_exp.algorithm.random_streams import Purpose, env_seed, stream
-from a3c_exp.algorithm.types import LearnerSpec
-from a3c_exp.config.enums import Anneal, Reduction, ValueLoss
+from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed, random_stream
+from a3c_exp.algorithm.types import LearnerConfig
+from a3c_exp.config.enums import LRSchedule, Reduction, ValueLoss
 from a3c_exp.models.base import ActorCritic
-from a3c_exp.parallelism.base import Task
-from a3c_exp.parallelism.deterministic.fixed_lag import Lags
-from a3c_exp.parallelism.deterministic.worker_schedule import Turns
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule
+from a3c_exp.parallelism.deterministic.worker_schedule import WorkerSchedule
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 ROUNDS_OF_NOISE = 64
@@ -56,26 +56,26 @@ class Step:
 class NaiveWorker:
     """One actor-learner with its own environment and its own module."""
 
-    def __init__(self, task: Task, env_id: str, number: int, model: ActorCritic) -> None:
+    def __init__(self, task: TrainingSetup, env_id: str, number: int, model: ActorCritic) -> None:
         self.task, self.spec, self.number, self.model = task, task.learner, number, model
         self.env: gymnasium.Env[Any, Any] = gymnasium.make(env_id, max_episode_steps=task.max_episode_steps)
         self.rounds = self.episodes_begun = 0
         self.observation: Tensor | None = None
-        self.memory = torch.zeros(model.state_size)
+        self.memory = torch.zeros(model.hidden_state_size)
         self.ended: list[tuple[float, int, str, int]] = []
 
     def begin(self) -> None:
         self.seed = env_seed(self.task.seed, self.number, self.episodes_begun)
         self.episodes_begun += 1
         self.return_, self.length = 0.0, 0
-        self.memory = torch.zeros(self.model.state_size)
+        self.memory = torch.zeros(self.model.hidden_state_size)
         self.observation = torch.tensor(self.env.reset(seed=self.seed)[0], dtype=torch.float32)
 
     def noise(self) -> Tensor:
         block, row = divmod(self.rounds, ROUNDS_OF_NOISE)
         self.rounds += 1
-        generator = stream(self.task.seed, Purpose.action, self.number, block)
-        shape = (ROUNDS_OF_NOISE, self.spec.n_step, self.model.family.noise_size)
+        generator = random_stream(self.task.seed, StreamPurpose.action, self.number, block)
+        shape = (ROUNDS_OF_NOISE, self.spec.n_step, self.model.distribution.noise_size)
         normal = isinstance(self.env.action_space, Box)
         draw = generator.standard_normal if normal else generator.random
         return torch.from_numpy(draw(shape, dtype=np.float32)[row])
@@ -131,7 +131,7 @@ def distribution(parameters: Tensor, space: gymnasium.Space[Any]) -> Any:
     return Categorical(logits=parameters)
 
 
-def targets(steps: Sequence[Step], spec: LearnerSpec) -> list[float]:
+def targets(steps: Sequence[Step], spec: LearnerConfig) -> list[float]:
     """Each step's n-step return, summed forwards from the definition."""
     found = []
     for i in range(len(steps)):
@@ -167,7 +167,7 @@ def terms(
     return found
 
 
-def loss_of(windows: Sequence[tuple[float, list[tuple[Tensor, Tensor, Tensor]]]], spec: LearnerSpec) -> Tensor:
+def loss_of(windows: Sequence[tuple[float, list[tuple[Tensor, Tensor, Tensor]]]], spec: LearnerConfig) -> Tensor:
     """The loss of windows that make one update, each with its own entropy coefficient."""
     how = spec.loss
     steps = sum(len(window) for _, window in windows)
@@ -193,7 +193,7 @@ class Naive:
         lags: of each push.
     """
 
-    def __init__(self, task: Task, env_id: str, make_optimizer: MakeOptimizer) -> None:
+    def __init__(self, task: TrainingSetup, env_id: str, make_optimizer: MakeOptimizer) -> None:
         self.task = task
         with gymnasium.make(env_id) as env:
             self.model: ActorCritic = task.make_model(env.observation_space, env.action_space, seed=task.seed)
@@ -223,7 +223,7 @@ class Naive:
         for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
             assert gradient is not None
             parameter.grad = gradient.clone()
-        if self.task.exploration.anneal is Anneal.linear:
+        if self.task.per_worker.lr_schedule is LRSchedule.linear:
             lr *= 1.0 - self.used_up()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -240,17 +240,22 @@ class NaiveA3C(Naive):
     """Asynchronous in virtual time: whose turn it is pushes what it lived since it pulled, and pulls."""
 
     def __init__(
-        self, task: Task, env_id: str, make_optimizer: MakeOptimizer, turns: Turns, lag: int | Sequence[int] | None = None
+        self,
+        task: TrainingSetup,
+        env_id: str,
+        make_optimizer: MakeOptimizer,
+        turns: WorkerSchedule,
+        lag: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__(task, env_id, make_optimizer)
-        self.turns, self.lag = turns, Lags(lag)
+        self.turns, self.lag = turns, LagSchedule(lag)
         self.pulled_at = [0] * task.workers
         self.versions = [copy.deepcopy(self.model.state_dict())]
 
     def update(self) -> None:
-        worker, number = self.workers[self.turns.take()], len(self.weights) - 1
-        if self.lag.are_set:
-            version = max(0, number - self.lag.of(self.task.seed, number))
+        worker, number = self.workers[self.turns.pop()], len(self.weights) - 1
+        if self.lag.is_set:
+            version = max(0, number - self.lag.lag_at(self.task.seed, number))
             worker.model.load_state_dict(self.versions[version])
             self.pulled_at[worker.number] = version
         steps, memory = worker.live()

@@ -12,10 +12,10 @@ from typing import Any
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
-from a3c_exp.runs.log_records import Episode, Evaluation, Metrics
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 
 OWN = [{"worker": 0, "entropy_coef": 0.01, "lr": 1e-3}, {"worker": 1, "entropy_coef": 0.1, "lr": 1e-4}]
-CONFIG = {"env": {"id": "Pendulum-v1", "time_limit": None}, "parallelism": {"workers": 4}, "seed": 1, "own_values": OWN}
+CONFIG = {"env": {"id": "Pendulum-v1", "time_limit": None}, "parallelism": {"workers": 4}, "seed": 1, "worker_hyperparameters": OWN}
 SUMMARY = {"reason": "budget reached", "episodes": 12, "evaluation": {"mean": -790.0, "ci_low": -900.0}}
 CLOSED_PORT = "http://127.0.0.1:9"
 
@@ -24,19 +24,19 @@ def run_info(directory: Path, **more: Any) -> RunInfo:
     return RunInfo(directory, "workers=4", "a_sweep", "sweep", ("pendulum",), CONFIG, Budget(max_episodes=12), **more)
 
 
-def episode(number: int) -> Episode:
-    return Episode(number, 0, -10.0 * number, 200, -1.0, -1.0, 200 * number, 20, 1.0, "truncated", 7)
+def episode(number: int) -> EpisodeRecord:
+    return EpisodeRecord(number, 0, -10.0 * number, 200, -1.0, -1.0, 200 * number, 20, 1.0, "truncated", 7)
 
 
-def metrics(env_step: int) -> Metrics:
-    one = Metrics(env_step, 1, 1, 1.0, 9.0, 9.0, 0.5, 1.0, 1.0, 1.32, 1.0, 4.0, None, 1.0, 3.0, 5, None)
+def metrics(env_step: int) -> MetricsRecord:
+    one = MetricsRecord(env_step, 1, 1, 1.0, 9.0, 9.0, 0.5, 1.0, 1.0, 1.32, 1.0, 4.0, None, 1.0, 3.0, 5, None)
     speeds = {"worker_steps_per_second": [30.0, 10.0 + env_step], "worker_updates_per_second": [3.0, 1.0]}
-    new = {"grad_norm_clipped": 0.5, "value_std": 2.0, "entropy_normalised": 0.6, "truncated_share": 0.25}
+    new = {"grad_norm_clipped": 0.5, "value_std": 2.0, "entropy_normalized": 0.6, "truncated_share": 0.25}
     return replace(one, **new, **speeds)
 
 
-def evaluation(env_step: int, mean: float) -> Evaluation:
-    return Evaluation(env_step, 1, 1.0, 2, True, mean, 1.0, mean, mean, mean, mean, mean, 200.0, [mean, mean], True)
+def evaluation(env_step: int, mean: float) -> EvaluationRecord:
+    return EvaluationRecord(env_step, 1, 1.0, 2, True, mean, 1.0, mean, mean, mean, mean, mean, 200.0, [mean, mean], True)
 
 
 def relatives() -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from a3c_exp.envs.base import Environments
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.base import EnvBatch
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from tests.support.driving import alive
 from tests.support.pushing import SLACK
 from tests.support.scripted import ScriptedEnvironments
@@ -23,10 +23,10 @@ from tests.support.troubled import RememberingEnvironments
 ROOT = Path(__file__).parents[2]
 K = 5
 ENDS = {seed: (1 + seed % 7, "terminated" if seed % 2 else "truncated") for seed in range(0, 300, 3)}
-MAKERS: dict[str, Callable[..., Environments]] = {
+MAKERS: dict[str, Callable[..., EnvBatch]] = {
     "scripted": partial(ScriptedEnvironments, ends=ENDS, nan_when_terminated=True),
-    "CartPole": partial(GymnasiumEnvironments, "CartPole-v1"),
-    "Pendulum": partial(GymnasiumEnvironments, "Pendulum-v1"),
+    "CartPole": partial(GymnasiumEnvs, "CartPole-v1"),
+    "Pendulum": partial(GymnasiumEnvs, "Pendulum-v1"),
     "remembering": RememberingEnvironments,
 }
 
@@ -48,7 +48,7 @@ def of_pool() -> list[int]:
     return [process.pid or 0 for process in sorted(found, key=lambda process: process.name)]
 
 
-def some_action(envs: Environments, generator: np.random.Generator) -> NDArray[Any]:
+def some_action(envs: EnvBatch, generator: np.random.Generator) -> NDArray[Any]:
     """``[K, ...]`` as a policy samples it, beyond the bounds too."""
     if isinstance(envs.action_space, Discrete):
         return generator.integers(envs.action_space.n, size=envs.num_envs)
@@ -56,7 +56,7 @@ def some_action(envs: Environments, generator: np.random.Generator) -> NDArray[A
     return generator.normal(0.0, 2.0, (envs.num_envs, *envs.action_space.shape)).astype(np.float32)
 
 
-def played(envs: Environments, seed: int, steps: int = 150) -> list[bytes]:
+def played(envs: EnvBatch, seed: int, steps: int = 150) -> list[bytes]:
     """All that is to be seen while environments are played as the rollout plays them, with random masks and early resets."""
     generator = np.random.default_rng(seed)
     in_episode = np.zeros(envs.num_envs, np.bool_)

@@ -6,13 +6,13 @@ from a3c_examples.evaluation_table import EvaluationTable
 from a3c_examples.fourier import FourierActorCritic
 from a3c_examples.lion import Lion
 
-from a3c_exp.envs.base import Environments
-from a3c_exp.envs.car_racing.envs import CarRacingEnvironments
-from a3c_exp.envs.classic_control import ClassicEnvironments
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
-from a3c_exp.envs.process_pool.envs import PooledEnvironments
-from a3c_exp.envs.tensor.batch import TensorEnvironments
-from a3c_exp.loggers.base import Logger, QuietLogger
+from a3c_exp.envs.base import EnvBatch
+from a3c_exp.envs.car_racing.envs import CarRacingEnvs
+from a3c_exp.envs.classic_control import ClassicControlEnvs
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
+from a3c_exp.envs.process_pool.envs import SubprocessEnvs
+from a3c_exp.envs.tensor.batch import TensorEnvBatch
+from a3c_exp.loggers.base import Logger, NullLogger
 from a3c_exp.loggers.console import ConsoleLogger
 from a3c_exp.loggers.jsonl import JsonlLogger
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
@@ -30,22 +30,22 @@ from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
-from a3c_exp.sweep.trials.pruning_callback import TrialJudge
-from a3c_exp.training.run import Judge
+from a3c_exp.sweep.trials.pruning_callback import PruningCallback
+from a3c_exp.training.run import StopCallback
 
-ENVIRONMENTS: tuple[type[Environments], ...] = (
-    GymnasiumEnvironments,
-    ClassicEnvironments,
-    TensorEnvironments,
-    PooledEnvironments,
-    CarRacingEnvironments,
+ENVIRONMENTS: tuple[type[EnvBatch], ...] = (
+    GymnasiumEnvs,
+    ClassicControlEnvs,
+    TensorEnvBatch,
+    SubprocessEnvs,
+    CarRacingEnvs,
     Airships,
 )
 MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, ConvGRU, FourierActorCritic)
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
 PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
-LOGGERS: tuple[type[Logger], ...] = (QuietLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
-JUDGES: tuple[type[Judge], ...] = (TrialJudge,)
+LOGGERS: tuple[type[Logger], ...] = (NullLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
+JUDGES: tuple[type[StopCallback], ...] = (PruningCallback,)
 
 BESIDE: dict[str, list[str]] = {"model=conv_gru": ["env=gymnasium", "env.id=tests.support.pictures:Pictures-v0"]}
 """What must stand beside an option that does not fit the default task."""

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.optimizers.base import Optimizer
-from a3c_exp.parallelism.hogwild.shared_parameters import SharedWeights, WeightBlock
-from a3c_exp.parallelism.multiprocess.shared_counters import Ledger
-from a3c_exp.parallelism.multiprocess.supervisor import one_thread_each, warm_up
+from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
+from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters
+from a3c_exp.parallelism.multiprocess.supervisor import single_thread_environment, start_fork_server
 
 PATIENCE = 60.0
 """Seconds after which a process that is waited for counts as hung. Far above what anything here takes, for slow machines."""
@@ -23,23 +23,27 @@ SLACK = 15.0
 """What is promised within 5 seconds is given this long: the machine may be busy with something else."""
 
 
-def ledger_for(processes: int, updates: int = 0) -> Ledger:
+def ledger_for(processes: int, updates: int = 0) -> SharedCounters:
     """A ledger without a budget, for one worker a process."""
-    return Ledger.create(processes, np.zeros(processes, np.int64), np.zeros(processes, np.int64), Budget(), (0, 0, updates))
+    return SharedCounters.create(
+        processes, np.zeros(processes, np.int64), np.zeros(processes, np.int64), Budget(), (0, 0, updates)
+    )
 
 
-def block_for(weights: Tensor, state: Tensor, folder: Path, locked: bool, timeout: float = 30.0) -> WeightBlock:
+def block_for(weights: Tensor, state: Tensor, folder: Path, locked: bool, timeout: float = 30.0) -> SharedBuffer:
     """Shared weights whose lock lies in this folder."""
-    return WeightBlock.create(weights, state, folder / "lock", locked, timeout)
+    return SharedBuffer.create(weights, state, folder / "lock", locked, timeout)
 
 
 def context() -> Any:
     """The way in which hogwild starts its processes."""
-    warm_up()
+    start_fork_server()
     return multiprocessing.get_context("forkserver")
 
 
-def push(block: WeightBlock, ledger: Ledger, slot: int, optimizer: Optimizer, gradient: Tensor, times: int, start: Any) -> None:
+def push(
+    block: SharedBuffer, ledger: SharedCounters, slot: int, optimizer: Optimizer, gradient: Tensor, times: int, start: Any
+) -> None:
     """Process: pull, meet the others, then push the same gradient ``times`` times."""
     torch.set_num_threads(1)
     shared = SharedWeights(block, ledger, slot, optimizer)
@@ -55,7 +59,7 @@ def push(block: WeightBlock, ledger: Ledger, slot: int, optimizer: Optimizer, gr
 
 
 def push_together(
-    block: WeightBlock, ledger: Ledger, optimizer: Optimizer, gradients: Sequence[Tensor], times: int = 1
+    block: SharedBuffer, ledger: SharedCounters, optimizer: Optimizer, gradients: Sequence[Tensor], times: int = 1
 ) -> list[int]:
     """One process a gradient, all at the same time; returns their exit codes."""
     made = context()
@@ -64,19 +68,19 @@ def push_together(
         made.Process(target=push, args=(block, ledger, slot, optimizer, gradient, times, start), daemon=True)
         for slot, gradient in enumerate(gradients)
     ]
-    with one_thread_each():
+    with single_thread_environment():
         for process in processes:
             process.start()
     return [ended(process) for process in processes]
 
 
 def push_alone(
-    block: WeightBlock, ledger: Ledger, slot: int, optimizer: Optimizer, gradient: Tensor, times: int = 1
+    block: SharedBuffer, ledger: SharedCounters, slot: int, optimizer: Optimizer, gradient: Tensor, times: int = 1
 ) -> BaseProcess:
     """One process that pushes on its own; the caller waits for it."""
     made = context()
     process: BaseProcess = made.Process(target=push, args=(block, ledger, slot, optimizer, gradient, times, None), daemon=True)
-    with one_thread_each():
+    with single_thread_environment():
         process.start()
     return process
 

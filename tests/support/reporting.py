@@ -17,21 +17,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from a3c_exp.algorithm.types import LearnerSpec
-from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.algorithm.types import LearnerConfig
+from a3c_exp.algorithm.window_gradient import WindowStat
 from a3c_exp.config.budget import Budget
 from a3c_exp.optimizers.base import Optimizer
-from a3c_exp.parallelism.base import Task
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, Ledger
-from a3c_exp.parallelism.multiprocess.wakeup_pipe import Listener, bell, ring
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, SharedCounters
+from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, create_wakeup_pipe, notify
 from a3c_exp.parallelism.parameter_server import server as main_agent
-from a3c_exp.parallelism.parameter_server.double_buffer import Committed
-from a3c_exp.parallelism.parameter_server.gradient_slots import Mailboxes, Note
-from a3c_exp.parallelism.parameter_server.server import MainAgent, Staleness
-from a3c_exp.system.process_setup import one_thread_each
+from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState
+from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
+from a3c_exp.parallelism.parameter_server.server import ServerProcess, StalenessPolicy
+from a3c_exp.system.process_setup import single_thread_environment
 from tests.support.pushing import PATIENCE, context, ended
 
-FIGURES = np.zeros(len(Stat), np.float32)
+FIGURES = np.zeros(len(WindowStat), np.float32)
 
 
 def value(worker: int, number: int) -> float:
@@ -45,7 +45,7 @@ class Sum:
     lr = 1.0
     state_rows = 0
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         weights.add_(gradient, alpha=lr)
 
 
@@ -61,11 +61,11 @@ class Diary:
     lr: float = 1.0
     state_rows: int = 1
 
-    def step(self, weights: Tensor, gradient: Tensor, state: Tensor, updates: int, lr: float) -> None:
+    def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         low, high = gradient.aminmax()
         assert low == high, f"a torn gradient, from {low} to {high}, was applied"
         weights.add_(gradient, alpha=lr)
-        state.add_(1.0)
+        optimizer_state.add_(1.0)
         with self.file.open("ab") as file:
             file.write(int(low).to_bytes(8, "little"))
 
@@ -87,17 +87,17 @@ class Office:
     """
 
     def __init__(
-        self, shares: Sequence[Sequence[int]], size: int, optimizer: Optimizer, staleness: Staleness | None = None
+        self, shares: Sequence[Sequence[int]], size: int, optimizer: Optimizer, staleness: StalenessPolicy | None = None
     ) -> None:
         workers = sum(map(len, shares))
         zeros = np.zeros(workers, np.int64)
         self.shares = shares
-        self.task = Task(_nothing, _nothing, optimizer, LearnerSpec(), workers, Budget(), None, 0)
-        self.ledger = Ledger.create(len(shares) + 1, zeros, zeros, Budget())
-        self.committed = Committed.create(torch.zeros(size), torch.zeros(optimizer.state_rows, size), workers)
-        self.mailboxes = Mailboxes.create(workers, size)
-        self.reported, self.answered = [bell() for _ in shares], [bell() for _ in shares]
-        self.staleness = staleness or Staleness()
+        self.task = TrainingSetup(_nothing, _nothing, optimizer, LearnerConfig(), workers, Budget(), None, 0)
+        self.ledger = SharedCounters.create(len(shares) + 1, zeros, zeros, Budget())
+        self.committed = DoubleBufferedState.create(torch.zeros(size), torch.zeros(optimizer.state_rows, size), workers)
+        self.mailboxes = GradientSlots.create(workers, size)
+        self.reported, self.answered = [create_wakeup_pipe() for _ in shares], [create_wakeup_pipe() for _ in shares]
+        self.staleness = staleness or StalenessPolicy()
         self.pipes: list[Connection] = []
 
     def _agent_arguments(self) -> tuple[Any, ...]:
@@ -116,9 +116,9 @@ class Office:
             theirs,
         )
 
-    def agent(self) -> MainAgent:
+    def agent(self) -> ServerProcess:
         """A main agent in this process."""
-        return MainAgent(*self._agent_arguments())
+        return ServerProcess(*self._agent_arguments())
 
     def start_agent(self) -> BaseProcess:
         """A main agent in a process of its own, which ends once ``close`` was said and all letters are answered."""
@@ -134,8 +134,8 @@ class Office:
 
     def close(self, agent: BaseProcess) -> None:
         """Have the main agent end, and see that it does so in order."""
-        self.ledger.tell(Command.close)
-        ring(self.reported[0][1])
+        self.ledger.send_command(Command.close)
+        notify(self.reported[0][1])
         assert ended(agent) == 0
 
 
@@ -145,32 +145,32 @@ def _nothing(**given: Any) -> Any:
 
 def _started(target: Any, *arguments: Any) -> BaseProcess:
     process: BaseProcess = context().Process(target=target, args=arguments, daemon=True)
-    with one_thread_each():
+    with single_thread_environment():
         process.start()
     return process
 
 
 def report(
-    mailboxes: Mailboxes, workers: list[int], times: int, dies_after: float, reported: Connection, answered: Connection
+    mailboxes: GradientSlots, workers: list[int], times: int, dies_after: float, reported: Connection, answered: Connection
 ) -> None:
     """Process: wait for answers to what a predecessor sent, then go on behind its last letter."""
     torch.set_num_threads(1)
     never, _kept = Pipe()
-    listener = Listener([answered], never)
-    notes, gradient = mailboxes.notes.numpy(), torch.empty_like(mailboxes.letters[0])
+    listener = WakeupListener([answered], never)
+    notes, gradient = mailboxes.fields.numpy(), torch.empty_like(mailboxes.gradients[0])
 
     def await_answers() -> None:
-        ring(reported)
+        notify(reported)
         deadline = time.monotonic() + PATIENCE
-        while (notes[workers, Note.sent] != notes[workers, Note.answered]).any():
+        while (notes[workers, SlotField.sent] != notes[workers, SlotField.answered]).any():
             listener.wait(0.05)
             assert time.monotonic() < deadline, "no answer"
 
     await_answers()
     for round in range(times):
         for worker in workers:
-            assert (mailboxes.answers[worker] == mailboxes.answers[worker, 0]).all(), "an answer is torn"
-            number, pulled_at = int(notes[worker, Note.sent]) + 1, int(notes[worker, Note.answered_at])
+            assert (mailboxes.weights[worker] == mailboxes.weights[worker, 0]).all(), "an answer is torn"
+            number, pulled_at = int(notes[worker, SlotField.sent]) + 1, int(notes[worker, SlotField.answered_at])
             gradient.fill_(value(worker, number))
             if dies_after and round == times - 1:
                 signal.setitimer(signal.ITIMER_REAL, dies_after)  # the kernel's own, at whatever instruction that is

@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from a3c_exp.algorithm.episode_tracker import EndedEpisode, Episodes
+from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
 from a3c_exp.algorithm.returns import n_step_returns
 from a3c_exp.algorithm.rollout import Rollout
-from a3c_exp.algorithm.types import LearnerSpec, Window
+from a3c_exp.algorithm.types import LearnerConfig, Window
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.distributions import Categorical
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from tests.support.scripted import End, ScriptedEnvironments, scripted_reward
 
 GAMMA = 0.5
@@ -24,13 +24,13 @@ class Reader(ActorCritic):
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
-        self.family = Categorical(3)
+        self.distribution = Categorical(3)
         self.scale = nn.Parameter(torch.tensor(scale))
         self.logits = nn.Parameter(torch.zeros(3))
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
         value = self.scale * (100.0 * observation[..., 0] + observation[..., 1])
-        return PolicyValue(self.logits + 0.0 * observation[..., :1], value, state)
+        return PolicyValue(self.logits + 0.0 * observation[..., :1], value, hidden_state)
 
 
 def value_of(seed: int, t: int, scale: float = 1.0) -> float:
@@ -40,16 +40,16 @@ def value_of(seed: int, t: int, scale: float = 1.0) -> float:
 class StepCounter(ActorCritic):
     """Its recurrent state and its value are how many observations it has been shown since the state was reset."""
 
-    state_size = 1
+    hidden_state_size = 1
 
     def __init__(self) -> None:
         super().__init__()
-        self.family = Categorical(3)
+        self.distribution = Categorical(3)
         self.one = nn.Parameter(torch.ones(1))
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
-        state = state + self.one
-        return PolicyValue(0.0 * state + torch.zeros(3), state.squeeze(-1), state)
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
+        hidden_state = hidden_state + self.one
+        return PolicyValue(0.0 * hidden_state + torch.zeros(3), hidden_state.squeeze(-1), hidden_state)
 
 
 class Bench:
@@ -70,12 +70,12 @@ class Bench:
         self.k, self.n = len(seeds), n
         self.envs = ScriptedEnvironments(self.k, ends, nan_when_terminated, pay=pay)
         self.model = model or Reader()
-        self.layout = FlatLayout.of(self.model)
+        self.layout = ParameterLayout.from_module(self.model)
         self.weights = self.layout.flatten(self.model).repeat(self.k, 1) if weights is None else weights
         self.asked = [0] * self.k
         self._seeds = [iter(some) for some in seeds]
-        self.episodes = Episodes(self.envs, self.model, self._begin)
-        learner = LearnerSpec(n_step=n, **spec)
+        self.episodes = EpisodeTracker(self.envs, self.model, self._begin)
+        learner = LearnerConfig(n_step=n, **spec)
         self.rollout = Rollout(self.model, self.layout, self.weights, self.envs, self.episodes, learner, limit)
 
     def _begin(self, k: int) -> int | None:
@@ -85,7 +85,7 @@ class Bench:
     def run(self, *allowed: int, noise: NDArray[np.float32] | None = None) -> tuple[Window, list[EndedEpisode]]:
         """One window; its tensors are copied, since the next one overwrites them."""
         if noise is None:
-            noise = np.full((self.k, self.n, self.model.family.noise_size), 0.5, np.float32)
+            noise = np.full((self.k, self.n, self.model.distribution.noise_size), 0.5, np.float32)
         window, ended = self.rollout.run(np.array(allowed or [self.n] * self.k), noise)
         return Window(*(field.clone() for field in window)), ended
 
@@ -96,7 +96,7 @@ def steps(window: Window, k: int = 0) -> list[tuple[int, int]]:
 
 
 def targets(window: Window, k: int = 0) -> list[float]:
-    returns = n_step_returns(window.reward[k], window.terminated[k], window.cut[k], window.next_value[k], GAMMA)
+    returns = n_step_returns(window.reward[k], window.terminated[k], window.trajectory_end[k], window.next_value[k], GAMMA)
     return returns[window.valid[k] > 0].tolist()
 
 

@@ -65,9 +65,9 @@ class ScriptedEnvironments:
         self._seed[index], self._t[index], self._over[index] = seed, 0, False
         self.observation[index] = seed, 0
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         any_end = False
-        for k in np.flatnonzero(live):
+        for k in np.flatnonzero(active):
             seed = self._seed[k]
             assert not self._over[k], f"environment {k} was stepped behind the end of its episode"
             self._t[k] += 1

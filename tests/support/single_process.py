@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from a3c_exp.algorithm.training_stats import Tally
-from a3c_exp.algorithm.types import LearnerSpec, TrainingState
+from a3c_exp.algorithm.training_stats import TrainingStats
+from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.envs.base import Environments
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.base import EnvBatch
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.models.shared_mlp import SharedMLP
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.parallelism.base import EpisodeEvent, Event, Notice, TallyEvent, Task
-from a3c_exp.parallelism.single_process.base import InProcess
-from a3c_exp.training.run_tracker import NEVER
+from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, StatsEvent, TrainingSetup
+from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
+from a3c_exp.training.run_tracker import NEVER_DUE
 from tests.support.pushing import PATIENCE
 
 
@@ -33,8 +33,8 @@ MODELS: dict[str, Callable[..., Any]] = {
     "separate": partial(SeparateMLP, actor_hidden=(8,), critic_hidden=(6,), weight_std=None),
     "shared": partial(SharedMLP, hidden=(8,), activation="tanh"),
     "loose": partial(Loose, hidden=(4,)),
-    "gru": partial(RecurrentMLP, hidden=(6,), memory=5, activation="tanh"),
-    "lstm": partial(RecurrentMLP, hidden=(6,), memory=5, activation="tanh", cell="lstm"),
+    "gru": partial(RecurrentMLP, hidden=(6,), hidden_size=5, activation="tanh"),
+    "lstm": partial(RecurrentMLP, hidden=(6,), hidden_size=5, activation="tanh", cell="lstm"),
 }
 ENDLESS = Budget(max_updates=10**9)
 
@@ -45,19 +45,21 @@ def tiny_task(
     workers: int = 3,
     budget: Budget = ENDLESS,
     max_episode_steps: int | None = 13,
-    make_envs: Callable[..., Environments] | None = None,
+    make_envs: Callable[..., EnvBatch] | None = None,
     **learner: Any,
-) -> Task:
+) -> TrainingSetup:
     """A task of tiny networks; the rest is the learner's."""
     seed, num_seeds = learner.pop("seed", 0), learner.pop("num_seeds", 1)
     beside = {key: learner.pop(key) for key in ("exploration",) if key in learner}
     optimizer = learner.pop("optimizer", None) or Adam(lr=1e-2)
-    spec = LearnerSpec(**{"n_step": 4, **learner})
-    envs = make_envs or partial(GymnasiumEnvironments, env_id)
-    return Task(envs, MODELS[model], optimizer, spec, workers, budget, max_episode_steps, seed, num_seeds=num_seeds, **beside)
+    spec = LearnerConfig(**{"n_step": 4, **learner})
+    envs = make_envs or partial(GymnasiumEnvs, env_id)
+    return TrainingSetup(
+        envs, MODELS[model], optimizer, spec, workers, budget, max_episode_steps, seed, num_seeds=num_seeds, **beside
+    )
 
 
-def beginnings(task: Task) -> list[TrainingState]:
+def beginnings(task: TrainingSetup) -> list[TrainingState]:
     """Each seed's state before the first update."""
     envs = task.make_envs(num_envs=1)
     found = []
@@ -76,7 +78,7 @@ class Driven:
         events: all that was said.
     """
 
-    def __init__(self, kind: InProcess, task: Task, states: Sequence[TrainingState] | None = None) -> None:
+    def __init__(self, kind: SingleProcessStrategy, task: TrainingSetup, states: Sequence[TrainingState] | None = None) -> None:
         self.kind, self.task = kind, task
         self.events: list[Event] = list(kind.start(task, states or beginnings(task)))
         self.weights: list[Tensor] = [kind.weights()]
@@ -103,7 +105,7 @@ class Driven:
         while not all(self.spent(index) for index in range(self.task.num_seeds)):
             before = [self.kind.counts(index) for index in range(self.task.num_seeds)]
             began = time.monotonic()
-            dates = [NEVER if every is None else (count.env_steps // every + 1) * every for count in before]
+            dates = [NEVER_DUE if every is None else (count.env_steps // every + 1) * every for count in before]
             self.events += self.kind.advance(timeout, dates)
             stood_still = before == [self.kind.counts(index) for index in range(self.task.num_seeds)]
             idle = idle + 1 if stood_still and time.monotonic() - began < timeout else 0
@@ -129,14 +131,14 @@ class Driven:
 
     @property
     def notices(self) -> list[str]:
-        return [event.text for event in self.events if isinstance(event, Notice)]
+        return [event.text for event in self.events if isinstance(event, MessageEvent)]
 
-    def tally(self, index: int = 0) -> Tally:
+    def tally(self, index: int = 0) -> TrainingStats:
         """Sums over all pushes of a seed."""
-        whole = Tally()
+        whole = TrainingStats()
         for event in self.events:
-            if isinstance(event, TallyEvent) and event.index == index:
-                whole.merge(event.tally)
+            if isinstance(event, StatsEvent) and event.index == index:
+                whole.merge(event.stats)
         return whole
 
 

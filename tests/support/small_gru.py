@@ -12,8 +12,8 @@ class SmallGRU(ActorCritic):
 
     def __init__(self, inputs: int = 2, hidden: int = 4, seed: int = 0, stackable: bool = True) -> None:
         super().__init__()
-        self.family = Categorical(3)
-        self.state_size = hidden
+        self.distribution = Categorical(3)
+        self.hidden_state_size = hidden
         self.stackable = stackable
         generator = torch.Generator().manual_seed(seed)
 
@@ -24,12 +24,12 @@ class SmallGRU(ActorCritic):
         self.bias = drawn(3 * hidden)
         self.logits, self.value = drawn(3, hidden), drawn(hidden)
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
         seen = observation @ self.from_input.T + self.bias
-        remembered = state @ self.from_state.T
+        remembered = hidden_state @ self.from_state.T
         reset_in, update_in, new_in = seen.chunk(3, dim=-1)
         reset_by, update_by, new_by = remembered.chunk(3, dim=-1)
         reset, update = torch.sigmoid(reset_in + reset_by), torch.sigmoid(update_in + update_by)
         new = torch.tanh(new_in + reset * new_by)
-        state = (1 - update) * new + update * state
-        return PolicyValue(state @ self.logits.T, state @ self.value, state)
+        hidden_state = (1 - update) * new + update * hidden_state
+        return PolicyValue(hidden_state @ self.logits.T, hidden_state @ self.value, hidden_state)

@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from a3c_exp.config.compose import CONFIG_DIR
 from a3c_exp.runs.study_storage import open_storage
 from a3c_exp.sweep.study.config import StudySettings, read_settings
-from a3c_exp.sweep.study.search_space import Space, read_space
-from a3c_exp.sweep.trials.trial_queue import Ledger, open_ledger
+from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
+from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue
 
 BASE = OmegaConf.create({"gamma": 0.9, "workers": 4})
 SPACE = ("gamma=interval(0.8,0.99)", "workers=choice(4,6,12)")
@@ -24,30 +24,30 @@ def settings(**changed: object) -> StudySettings:
     return read_settings(OmegaConf.merge(node, changed), seed=0)  # type: ignore[arg-type]
 
 
-def space() -> Space:
-    return read_space({}, SPACE, None, BASE)
+def space() -> SearchSpace:
+    return read_search_space({}, SPACE, None, BASE)
 
 
-def begin(directory: Path, **changed: object) -> Ledger:
+def begin(directory: Path, **changed: object) -> TrialQueue:
     """A new study's books."""
     directory.mkdir(parents=True, exist_ok=True)
     chosen = settings(study_name="s", **changed)
     optuna.create_study(
         study_name="s", storage=open_storage(chosen.storage, directory), directions=chosen.directions, load_if_exists=True
     )
-    return open_ledger(chosen, directory)
+    return open_trial_queue(chosen, directory)
 
 
 def work(directory: Path, n_trials: int, lease: float, die_at: int) -> None:
     """Claim trials until none is left; with the claim number ``die_at`` the power goes."""
-    ledger = open_ledger(settings(study_name="s", n_trials=n_trials, lease=lease), directory)
+    ledger = open_trial_queue(settings(study_name="s", n_trials=n_trials, heartbeat_timeout=lease), directory)
     done = 0
     while (claim := ledger.claim(space(), BASE)) is not None:
         done += 1
         if done == die_at:
             os._exit(9)
         ledger.complete(claim.number, [float(claim.number)])
-        claim.lease.__exit__()
+        claim.heartbeat.__exit__()
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from a3c_exp.runs.log_records import Episode, Evaluation, Metrics
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 
 DEAD_PID = 2**22 + 1  # above the kernel's largest process id
-NEW = ("grad_norm_clipped", "value_std", "entropy_normalised", "max_probability", "truncated_share",
+NEW = ("grad_norm_clipped", "value_std", "entropy_normalized", "max_probability", "truncated_share",
        "worker_steps_per_second", "worker_updates_per_second")  # fmt: skip
 HALF_A_LINE = '{"episode": 999, "worker": 3, "return": -65'
 
@@ -53,13 +53,13 @@ def write_run(
     (path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
     rows = _episodes(rng, episodes, steps, workers)
     curve = [row.moving_average for row in rows]
-    lines = [line.json() for line in _metrics(rng, rows, workers, discrete, clipped)]
+    lines = [line.to_dict() for line in _metrics(rng, rows, workers, discrete, clipped)]
     if old:
         lines = [{name: value for name, value in line.items() if name not in NEW} for line in lines]
     evaluated = _evaluations(rng, rows, evaluations)
-    _write_lines(path / "episodes.jsonl", [row.json() for row in rows])
+    _write_lines(path / "episodes.jsonl", [row.to_dict() for row in rows])
     _write_lines(path / "metrics.jsonl", lines)
-    _write_lines(path / "evaluations.jsonl", [line.json() for line in evaluated])
+    _write_lines(path / "evaluations.jsonl", [line.to_dict() for line in evaluated])
     if half_written:
         with (path / "episodes.jsonl").open("a") as file:
             file.write(HALF_A_LINE)
@@ -86,8 +86,8 @@ def write_run(
         )
     )
     if status != "running":
-        last = evaluated[-1].json() if evaluated else None
-        best = max(evaluated, key=lambda line: line.mean).json() if evaluated else None
+        last = evaluated[-1].to_dict() if evaluated else None
+        best = max(evaluated, key=lambda line: line.mean).to_dict() if evaluated else None
         steps_done, wall_time = rows[-1].env_step, rows[-1].wall_time
         summary = {
             **said,
@@ -124,8 +124,8 @@ def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _episodes(rng: np.random.Generator, number: int, steps: int, workers: int) -> list[Episode]:
-    rows: list[Episode] = []
+def _episodes(rng: np.random.Generator, number: int, steps: int, workers: int) -> list[EpisodeRecord]:
+    rows: list[EpisodeRecord] = []
     skill = rng.normal(0.0, 0.12)
     for index in range(number):
         progress = 1.0 - math.exp(-index * (0.5 + workers / 10.0) / 120.0)
@@ -133,7 +133,7 @@ def _episodes(rng: np.random.Generator, number: int, steps: int, workers: int) -
         average = reward if not rows else 0.99 * rows[-1].moving_average + 0.01 * reward
         step = (index + 1) * steps
         rows.append(
-            Episode(
+            EpisodeRecord(
                 episode=index + 1,
                 worker=index % workers,
                 return_=reward * steps,
@@ -150,14 +150,16 @@ def _episodes(rng: np.random.Generator, number: int, steps: int, workers: int) -
     return rows
 
 
-def _metrics(rng: np.random.Generator, rows: list[Episode], workers: int, discrete: bool, clipped: bool) -> list[Metrics]:
+def _metrics(
+    rng: np.random.Generator, rows: list[EpisodeRecord], workers: int, discrete: bool, clipped: bool
+) -> list[MetricsRecord]:
     lines = []
     for index, row in enumerate(rows[::2]):
         left = math.exp(-index / (len(rows) / 6 + 1))
         norm = float((30.0 * left + 2.0) * rng.lognormal(0.0, 0.3))
         speeds = [400.0 + 10.0 * worker for worker in range(workers)]
         lines.append(
-            Metrics(
+            MetricsRecord(
                 env_step=row.env_step,
                 update=row.update,
                 episode=row.episode,
@@ -177,7 +179,7 @@ def _metrics(rng: np.random.Generator, rows: list[Episode], workers: int, discre
                 moving_average=row.moving_average,
                 grad_norm_clipped=min(norm, 4.0) if clipped else norm,
                 value_std=2.0,
-                entropy_normalised=left if discrete else None,
+                entropy_normalized=left if discrete else None,
                 max_probability=1.0 - left / 2 if discrete else None,
                 truncated_share=0.05,
                 worker_steps_per_second=speeds,
@@ -187,13 +189,13 @@ def _metrics(rng: np.random.Generator, rows: list[Episode], workers: int, discre
     return lines
 
 
-def _evaluations(rng: np.random.Generator, rows: list[Episode], number: int) -> list[Evaluation]:
+def _evaluations(rng: np.random.Generator, rows: list[EpisodeRecord], number: int) -> list[EvaluationRecord]:
     lines = []
     for row in rows[:: max(1, len(rows) // number)] if number else []:
         returns = [float(value) for value in rng.normal(row.moving_average * 200.0, 120.0, 10)]
         mean, error = float(np.mean(returns)), float(np.std(returns)) / 10**0.5
         lines.append(
-            Evaluation(
+            EvaluationRecord(
                 env_step=row.env_step,
                 update=row.update,
                 wall_time=row.wall_time,

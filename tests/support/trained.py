@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from a3c_exp.config.compose import jobs
-from a3c_exp.training.run import Identity, run
-from a3c_exp.training.seed_runs import keep_config
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.training.run import RunIdentity, run
+from a3c_exp.training.seed_runs import save_config
 
 SMALL = (
     "env=gymnasium", "env.id=CartPole-v1", "model=shared_mlp", "parallelism=synchronous", "workers=2", "n_step=5",
@@ -14,8 +14,8 @@ SMALL = (
 
 def trained(directory: Path, *overrides: str) -> Path:
     """Train CartPole a little, with other settings if some are given; returns the directory."""
-    (job,) = jobs([*SMALL, "logger=none", *overrides], multirun=False)
+    (job,) = compose_jobs([*SMALL, "logger=none", *overrides], multirun=False)
     directory.mkdir(parents=True)
-    run(job.config, Identity(directory, directory.name, None, "gymnasium", "synchronous", list(overrides)))
-    keep_config(directory, job.config)  # Hydra's part
+    run(job.config, RunIdentity(directory, directory.name, None, "gymnasium", "synchronous", list(overrides)))
+    save_config(directory, job.config)  # Hydra's part
     return directory

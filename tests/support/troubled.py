@@ -70,10 +70,10 @@ class TroubledEnvironments(ScriptedEnvironments):
             self._strike("reset")
         super().reset(index, seed)
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        if any(live[k] and self._seed[k] == FATAL for k in range(self.num_envs)):
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
+        if any(active[k] and self._seed[k] == FATAL for k in range(self.num_envs)):
             self._strike("step")
-        return super().step(action, live)
+        return super().step(action, active)
 
     def close(self) -> None:
         if self._here:
@@ -105,8 +105,8 @@ class RememberingEnvironments:
         self._last[index] = None
         self.observation[index] = seed
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        for k in live.nonzero()[0]:
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
+        for k in active.nonzero()[0]:
             self.observation[k] = 0.0 if self._last[k] is None else self._last[k].sum()
             self._last[k] = action[k]
         return False

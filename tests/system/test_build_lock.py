@@ -5,11 +5,11 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from a3c_exp.system.build_lock import one_at_a_time
+from a3c_exp.system.build_lock import build_lock
 
 
 def hold(path: Path, pipe: Connection) -> None:
-    with one_at_a_time(path, limit=30.0) as other:
+    with build_lock(path, limit=30.0) as other:
         pipe.send(other)
         pipe.recv()  # held until told, or until killed
 
@@ -22,12 +22,12 @@ def test_the_second_waits_and_knows_for_whom_and_a_dead_holder_holds_nothing(tmp
     assert ours.poll(60) and ours.recv() is None, "the first waits for nobody"
 
     began = time.monotonic()
-    with one_at_a_time(tmp_path / "lock", limit=0.3) as other:
+    with build_lock(tmp_path / "lock", limit=0.3) as other:
         assert other == process.pid and time.monotonic() - began >= 0.3, "there is a limit"
     process.kill()
     process.join(10)
-    with one_at_a_time(tmp_path / "lock", limit=30.0):
+    with build_lock(tmp_path / "lock", limit=30.0):
         pass
-    with one_at_a_time(tmp_path / "lock", limit=30.0) as other:
+    with build_lock(tmp_path / "lock", limit=30.0) as other:
         assert other is None
     assert list(tmp_path.iterdir()) == [], "nothing is left lying about"

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from a3c_exp.system.gc_settings import uncollected
+from a3c_exp.system.gc_settings import gc_frozen
 
 
 class _Ring:
@@ -23,7 +23,7 @@ def _thawed():
 
 def test_nothing_is_collected_within_and_what_was_made_there_is_never_looked_at_again():
     before = gc.get_freeze_count()
-    with uncollected():
+    with gc_frozen():
         assert not gc.isenabled()
         kept = [[i] for i in range(1000)]
     assert gc.isenabled()
@@ -32,7 +32,7 @@ def test_nothing_is_collected_within_and_what_was_made_there_is_never_looked_at_
 
 
 def test_later_garbage_is_collected_as_ever():
-    with uncollected():
+    with gc_frozen():
         pass
     gc.collect()
     for _ in range(100):
@@ -42,12 +42,12 @@ def test_later_garbage_is_collected_as_ever():
 
 def test_who_had_switched_it_off_finds_it_so():
     gc.disable()
-    with uncollected():
+    with gc_frozen():
         pass
     assert not gc.isenabled()
 
 
 def test_an_import_that_fails_leaves_it_on():
-    with pytest.raises(ImportError), uncollected():
+    with pytest.raises(ImportError), gc_frozen():
         import a3c_exp.there_is_no_such_module  # noqa: F401
     assert gc.isenabled()

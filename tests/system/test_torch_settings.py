@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.system.torch_settings import on_one_core
+from a3c_exp.system.torch_settings import single_threaded
 
 pytestmark = pytest.mark.skipif(not torch.set_flush_denormal(False), reason="this processor cannot leave such numbers out")
 SMALLEST = torch.finfo(torch.float32).tiny
@@ -21,7 +21,7 @@ def idle_weight(updates: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_moment_of_a_weight_that_learns_no_more_does_not_stay_a_slow_number() -> None:
     plain, moment = idle_weight(900)
     assert 0 < moment.item() < SMALLEST, "the reason for it all"
-    with on_one_core():
+    with single_threaded():
         ours, moment = idle_weight(900)
     assert moment.item() == 0
     assert torch.equal(ours, plain), "and no weight is another for it"
@@ -33,7 +33,7 @@ def test_whoever_trains_from_a_program_of_their_own_computes_as_before_afterward
     try:
         for error in (False, True):
             try:
-                with on_one_core():
+                with single_threaded():
                     assert torch.get_num_threads() == 1
                     if error:
                         raise KeyboardInterrupt
@@ -41,8 +41,8 @@ def test_whoever_trains_from_a_program_of_their_own_computes_as_before_afterward
                 assert error
             assert torch.get_num_threads() == 2
             assert torch.tensor(SMALLEST).mul(0.5).item() > 0
-        with on_one_core():
-            with on_one_core():
+        with single_threaded():
+            with single_threaded():
                 pass
             assert torch.tensor(SMALLEST).mul(0.5).item() == 0, "and not too soon"
     finally:

@@ -16,7 +16,7 @@ from gymnasium.spaces import Box, Discrete
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.envs.classic_control import ClassicEnvironments
+from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.training.checkpoint import Checkpoints, load
@@ -53,12 +53,12 @@ class Unrepeatable(gymnasium.Env[Any, Any]):
         return np.frombuffer(os.urandom(2), np.uint8).astype(np.float32) / 255
 
 
-class Sleepy(ClassicEnvironments):
+class Sleepy(ClassicControlEnvs):
     """Steps that take their time, now more and now less."""
 
-    def step(self, action: Any, live: Any) -> bool:
+    def step(self, action: Any, active: Any) -> bool:
         time.sleep(0.004 * (int.from_bytes(os.urandom(1)) / 255))
-        return super().step(action, live)
+        return super().step(action, active)
 
 
 gymnasium.register("Unrepeatable-v0", Unrepeatable)
@@ -95,7 +95,7 @@ def test_what_a_checkpoint_holds_is_all_there_is(
         assert resumed.episodes() == whole.episodes()[lived:]
         assert reached.rounds.tolist() == end.rounds.tolist()
         assert reached.episodes_begun.tolist() == end.episodes_begun.tolist()
-        assert str(reached.details) == str(end.details)
+        assert str(reached.parallelism_state) == str(end.parallelism_state)
 
 
 @pytest.mark.parametrize("ends_with_episode", [True, False])
@@ -116,7 +116,7 @@ def test_an_episode_that_cannot_be_replayed_begins_anew_and_the_budget_stays(
             if first.stop().spent():
                 continue
             (state,) = first.save()
-            within = [k for k, one in enumerate(state.details["episodes"]) if one["in_episode"]]
+            within = [k for k, one in enumerate(state.parallelism_state["episodes"]) if one["in_episode"]]
             resumed = Driven(KINDS[kind](), task, [through_a_file(state, tmp_path / f"{updates}")])
             assert len(resumed.notices) == bool(within)
             for notice in resumed.notices:
@@ -166,7 +166,13 @@ def same_run(one: Path, other: Path) -> None:
 @pytest.mark.parametrize(
     "choice",
     [
-        ("parallelism=deterministic", "model=recurrent_mlp", "model.hidden=[8]", "model.memory=6", "parallelism.lag=[0,5]"),
+        (
+            "parallelism=deterministic",
+            "model=recurrent_mlp",
+            "model.hidden=[8]",
+            "model.hidden_size=6",
+            "parallelism.lag=[0,5]",
+        ),
         ("parallelism=synchronous", "seed=4"),
     ],
     ids=["deterministic-gru-lag", "synchronous"],

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from a3c_exp.config.compose import jobs
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.report.ablations.wall_time_model import read_costs
-from a3c_exp.training.build import assemble
-from a3c_exp.training.measure_costs import FILE, main, measure
+from a3c_exp.training.build import build_run
+from a3c_exp.training.measure_costs import COSTS_FILE, main, measure
 
 
 def test_every_part_is_measured_and_none_is_counted_twice() -> None:
-    (job,) = jobs(["env=pendulum", "workers=2"], multirun=False)
-    assembly = assemble(job.config)
+    (job,) = compose_jobs(["env=pendulum", "workers=2"], multirun=False)
+    assembly = build_run(job.config)
     before = assembly.initial_states[0].weights.clone()
     cost = measure(assembly, workers=2, seconds=0.05, repeats=3)
     assert cost.workers == 2
@@ -25,14 +25,14 @@ def test_every_part_is_measured_and_none_is_counted_twice() -> None:
 
 def test_what_it_writes_is_what_analysis_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env=pendulum", "workers=3", "--seconds", "0.05", "--out", str(tmp_path)]) == 0
-    found = read_costs(tmp_path / FILE)
+    found = read_costs(tmp_path / COSTS_FILE)
     assert found is not None and found.workers.tolist() == [1, 2, 3] and found.n_step == 10
-    assert json.loads((tmp_path / FILE).read_text())["machine"]["cores"] >= 1
+    assert json.loads((tmp_path / COSTS_FILE).read_text())["machine"]["cores"] >= 1
     assert "costs.json" in capsys.readouterr().out
-    written = (tmp_path / FILE).read_bytes()
+    written = (tmp_path / COSTS_FILE).read_bytes()
     assert main(["--out", str(tmp_path)]) == 2
     assert "not overwritten" in capsys.readouterr().err
-    assert (tmp_path / FILE).read_bytes() == written
+    assert (tmp_path / COSTS_FILE).read_bytes() == written
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

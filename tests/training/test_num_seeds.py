@@ -50,7 +50,9 @@ def test_a_seed_among_others_is_the_seed_alone_bit_for_bit(
         assert together.tally(index).lag_histogram.tolist() == alone.tally().lag_histogram.tolist()
         assert together.kind.counts(index) == alone.kind.counts()
         assert together.kind.counts(index).env_steps == 120
-        assert str(states[index].details) == str(state.details), "a checkpoint of one is a checkpoint of the other"
+        assert str(states[index].parallelism_state) == str(state.parallelism_state), (
+            "a checkpoint of one is a checkpoint of the other"
+        )
 
 
 @pytest.mark.parametrize("workers", [1, 3])

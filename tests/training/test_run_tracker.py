@@ -4,22 +4,31 @@ import numpy as np
 import pytest
 import torch
 
-from a3c_exp.algorithm.training_stats import Tally
+from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.algorithm.window_gradient import WindowStat
 from a3c_exp.config.budget import Budget
-from a3c_exp.loggers.base import QuietLogger
+from a3c_exp.loggers.base import NullLogger
 from a3c_exp.parallelism.base import Counts
-from a3c_exp.runs.log_records import Metrics
-from a3c_exp.training.run_tracker import Cadence, Clock, Progress, Track
+from a3c_exp.runs.log_records import MetricsRecord
+from a3c_exp.training.run_tracker import Clock, Intervals, RunTracker, TrackerState
 
 
-def track(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> Track:
+def track(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> RunTracker:
     state = TrainingState.initial(torch.zeros(1), 0, 1)
     state.env_steps = env_steps
-    cadence = Cadence(metrics=10**9, evaluation=every, checkpoint=None)
+    cadence = Intervals(metrics=10**9, evaluation=every, checkpoint=None)
     nothing: list[object] = []
-    return Track(Budget(max_env_steps=10**9), state, Progress(evaluated_at=evaluated_at), None, None, nothing, cadence, Clock())
+    return RunTracker(
+        Budget(max_env_steps=10**9),
+        state,
+        TrackerState(last_evaluation_step=evaluated_at),
+        None,
+        None,
+        nothing,
+        cadence,
+        Clock(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -28,21 +37,21 @@ def track(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> 
 )
 def test_an_evaluation_that_was_broken_off_is_made_up_for(env_steps: int, evaluated_at: int | None, due: int) -> None:
     """It was due, and the run was stopped in the middle of it: the log of the resumed run must not lack it."""
-    assert track(env_steps, evaluated_at).next_date() == due
+    assert track(env_steps, evaluated_at).next_due_step() == due
 
 
 def test_no_evaluation_is_due_where_none_was_asked_for() -> None:
-    assert track(510, None, every=None).next_date() == 10**9  # that of the metrics
+    assert track(510, None, every=None).next_due_step() == 10**9  # that of the metrics
     assert not track(510, None, every=None).is_due("evaluation", Counts(10**8, 0, 0))
 
 
-class Lines(QuietLogger):
+class Lines(NullLogger):
     """Keeps the metrics it is told."""
 
     def __init__(self) -> None:
-        self.metrics_told: list[Metrics] = []
+        self.metrics_told: list[MetricsRecord] = []
 
-    def metrics(self, metrics: Metrics) -> None:
+    def metrics(self, metrics: MetricsRecord) -> None:
         self.metrics_told.append(metrics)
 
 
@@ -52,10 +61,10 @@ def test_a_late_word_from_a_worker_makes_no_line_that_says_nobody_moves() -> Non
     told = Lines()
     one.loggers = [told]
     for env_steps, windows in ((100, 3), (100, 1), (200, 2)):
-        tally = Tally()
+        tally = TrainingStats()
         for _ in range(windows):
-            tally.add(np.ones(len(Stat), np.float32), lag=windows)
-        one.add(tally)
+            tally.add_update(np.ones(len(WindowStat), np.float32), lag=windows)
+        one.add_stats(tally)
         one.log_metrics(Counts(env_steps, env_steps // 10, 0))
     assert [line.env_step for line in told.metrics_told] == [100, 200]
     assert all(line.steps_per_second > 0 for line in told.metrics_told)

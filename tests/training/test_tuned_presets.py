@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from a3c_exp.config.compose import jobs
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.sweep.study.config import read_settings
-from a3c_exp.sweep.study.search_space import read_space
-from a3c_exp.training.build import assemble
+from a3c_exp.sweep.study.search_space import read_search_space
+from a3c_exp.training.build import build_run
 from tests.support.command import ROOT
 
 TRIALS = ROOT / "docs" / "studies"
@@ -24,22 +24,22 @@ def best_trials(path: Path) -> list[dict[str, str]]:
 
 def test_the_tuned_preset_lies_among_the_best_trials_of_the_study_that_it_names() -> None:
     best = best_trials(TRIALS / "pendulum.csv")
-    (job,) = jobs(["+experiment=pendulum_tuned"], multirun=False)
+    (job,) = compose_jobs(["+experiment=pendulum_tuned"], multirun=False)
     tuned = [column for column in best[0] if column.startswith("param.")]
     assert len(tuned) == 5
     for column in tuned:
         values = [float(row[column]) for row in best]
         own = float(OmegaConf.select(job.config, column.removeprefix("param.")))
         assert min(values) <= own <= max(values), column
-    assert assemble(job.config).task.budget.max_env_steps == job.config.max_env_steps
+    assert build_run(job.config).setup.budget.max_env_steps == job.config.max_env_steps
 
 
 @pytest.mark.parametrize("study", ["pendulum", "cartpole"])
 def test_what_was_published_is_among_what_the_study_may_try(study: str) -> None:
-    (base,) = jobs([f"+study={study}"], multirun=False)
+    (base,) = compose_jobs([f"+study={study}"], multirun=False)
     settings = read_settings(base.hydra.sweeper, base.config.seed)
-    space = read_space(settings.params, [f"+study={study}"], None, base.config)
-    (published,) = jobs([f"env={study}"], multirun=False)
+    space = read_search_space(settings.params, [f"+study={study}"], None, base.config)
+    (published,) = compose_jobs([f"env={study}"], multirun=False)
     tried = set(space.distributions) - {"beta"}  # the notebook has no entropy term, and a logarithmic range no zero
     assert tried == {"gamma", "n_step", "workers", "optimizer.lr"}
     for key in tried:

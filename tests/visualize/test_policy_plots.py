@@ -6,10 +6,10 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
 
 from a3c_exp.models.distributions import Categorical, MultiCategorical, Normal, NormalMixture, draw_noise
-from a3c_exp.models.heads import HeadKind, HeadSpec, make_head
-from a3c_exp.visualize.episode_info import Glance
+from a3c_exp.models.heads import HeadConfig, HeadKind, make_head
+from a3c_exp.visualize.episode_info import FrameInfo
 from a3c_exp.visualize.overlay import overlay
-from a3c_exp.visualize.policy_plots import Bars, Cells, Curve, Taken, parts
+from a3c_exp.visualize.policy_plots import ActionText, BarPlot, DensityPlot, ProbabilityGrid, policy_plots
 
 SPACES: list[tuple[Space, HeadKind]] = [
     (Discrete(2), HeadKind.auto),
@@ -26,31 +26,31 @@ SPACES: list[tuple[Space, HeadKind]] = [
 def drawn(space: Space, kind: HeadKind = HeadKind.auto, seed: int = 0):
     """A family with parameters that an untrained head gives, and a sampled action."""
     torch.manual_seed(seed)
-    head = make_head(8, space, HeadSpec(kind=kind))
+    head = make_head(8, space, HeadConfig(kind=kind))
     with torch.no_grad():
         parameters = head(4 * torch.randn(8))
-    noise = draw_noise(head.family, np.random.default_rng(seed), ())
-    return head.family, parameters, head.family.sample(parameters, torch.from_numpy(noise))
+    noise = draw_noise(head.distribution, np.random.default_rng(seed), ())
+    return head.distribution, parameters, head.distribution.sample(parameters, torch.from_numpy(noise))
 
 
 def test_bars_are_the_policys_probabilities_under_the_tasks_own_names() -> None:
     logits = torch.tensor([0.3, -1.0, 2.0])
-    (bars,) = parts(Categorical(3), logits, torch.tensor(2), Discrete(3), ["left", "none", "right"])
-    assert isinstance(bars, Bars)
-    assert bars.names == ["left", "none", "right"] and bars.taken == {2}
+    (bars,) = policy_plots(Categorical(3), logits, torch.tensor(2), Discrete(3), ["left", "none", "right"])
+    assert isinstance(bars, BarPlot)
+    assert bars.names == ["left", "none", "right"] and bars.selected == {2}
     assert bars.probabilities == pytest.approx(torch.softmax(logits, 0).tolist())
 
 
 def test_choices_without_names_count_as_the_task_counts() -> None:
-    (bars,) = parts(Categorical(3), torch.zeros(3), torch.tensor(1), Discrete(3, start=-1))
-    assert isinstance(bars, Bars) and bars.names == ["-1", "0", "1"]
-    two = parts(MultiCategorical([2, 3]), torch.zeros(5), torch.tensor([1, 0]), MultiDiscrete([2, 3], start=[7, 4]))
-    assert [(cells.taken, cells.start) for cells in two if isinstance(cells, Cells)] == [({1}, 7), ({0}, 4)]
+    (bars,) = policy_plots(Categorical(3), torch.zeros(3), torch.tensor(1), Discrete(3, start=-1))
+    assert isinstance(bars, BarPlot) and bars.names == ["-1", "0", "1"]
+    two = policy_plots(MultiCategorical([2, 3]), torch.zeros(5), torch.tensor([1, 0]), MultiDiscrete([2, 3], start=[7, 4]))
+    assert [(cells.selected, cells.start) for cells in two if isinstance(cells, ProbabilityGrid)] == [({1}, 7), ({0}, 4)]
 
 
 def test_names_that_do_not_fit_the_space_are_not_put_to_wrong_choices() -> None:
-    (bars,) = parts(Categorical(3), torch.zeros(3), torch.tensor(1), Discrete(3), ["left", "right"])
-    assert isinstance(bars, Bars) and bars.names == ["0", "1", "2"]
+    (bars,) = policy_plots(Categorical(3), torch.zeros(3), torch.tensor(1), Discrete(3), ["left", "right"])
+    assert isinstance(bars, BarPlot) and bars.names == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("kind", [HeadKind.gaussian, HeadKind.mixture])
@@ -58,8 +58,8 @@ def test_a_curve_is_the_density_and_its_figures_are_those_of_the_whole_density(k
     space = Box(-2, 2, (1,))
     family, parameters, action = drawn(space, kind, seed=3)
     assert isinstance(family, Normal | NormalMixture)
-    (curve,) = parts(family, parameters, action, space, ["torque"])
-    assert isinstance(curve, Curve) and curve.label == "torque"
+    (curve,) = policy_plots(family, parameters, action, space, ["torque"])
+    assert isinstance(curve, DensityPlot) and curve.label == "torque"
     x = torch.linspace(curve.low, curve.high, len(curve.heights)).unsqueeze(-1)
     density = family.log_prob(parameters.expand(len(x), -1), x).exp()
     assert curve.heights == pytest.approx((density / density.max()).tolist(), abs=1e-4)
@@ -71,20 +71,20 @@ def test_a_curve_is_the_density_and_its_figures_are_those_of_the_whole_density(k
 
 
 def test_an_action_beyond_the_bounds_stands_at_the_bound_that_it_was_clipped_to() -> None:
-    (curve,) = parts(Normal(1), torch.tensor([1.0, 0.5]), torch.tensor([9.0]), Box(-2, 2, (1,)))
-    assert isinstance(curve, Curve) and (curve.low, curve.high, curve.action) == (-2, 2, 2)
+    (curve,) = policy_plots(Normal(1), torch.tensor([1.0, 0.5]), torch.tensor([9.0]), Box(-2, 2, (1,)))
+    assert isinstance(curve, DensityPlot) and (curve.low, curve.high, curve.action) == (-2, 2, 2)
 
 
 def test_the_parts_of_a_nested_action_do_not_get_each_others_parameters() -> None:
     space = Dict(arm=Box(-1, 1, (2,)), fire=Discrete(3, start=1), lamps=MultiBinary(2))
     family, parameters, action = drawn(space)
-    first, second, fire, lamps = parts(family, parameters, action, space)
-    assert isinstance(first, Curve) and isinstance(second, Curve)
+    first, second, fire, lamps = policy_plots(family, parameters, action, space)
+    assert isinstance(first, DensityPlot) and isinstance(second, DensityPlot)
     assert [first.mean, second.mean] == pytest.approx(parameters[:2].tolist(), abs=1e-6)
     assert [first.std, second.std] == pytest.approx(parameters[2:4].tolist(), rel=1e-5)
-    assert isinstance(fire, Bars) and fire.label == "fire" and fire.names == ["1", "2", "3"]
+    assert isinstance(fire, BarPlot) and fire.label == "fire" and fire.names == ["1", "2", "3"]
     assert fire.probabilities == pytest.approx(torch.softmax(parameters[4:7], 0).tolist())
-    assert isinstance(lamps, Bars) and lamps.label == "lamps"
+    assert isinstance(lamps, BarPlot) and lamps.label == "lamps"
     assert lamps.probabilities == pytest.approx(torch.sigmoid(parameters[7:]).tolist())
 
 
@@ -93,9 +93,9 @@ def test_a_policy_of_an_unknown_kind_shows_what_it_did() -> None:
         pass
 
     own = type("Other", (), {})()
-    (taken,) = parts(own, torch.zeros(2), torch.tensor([0.25, -1.0]), Box(-1, 1, (2,)))
-    assert taken == Taken("action", "0.25 -1")
-    assert isinstance(parts(Own(1), torch.tensor([0.0, 1.0]), torch.tensor([0.0]), Box(-1, 1, (1,)))[0], Curve)
+    (taken,) = policy_plots(own, torch.zeros(2), torch.tensor([0.25, -1.0]), Box(-1, 1, (2,)))
+    assert taken == ActionText("action", "0.25 -1")
+    assert isinstance(policy_plots(Own(1), torch.tensor([0.0, 1.0]), torch.tensor([0.0]), Box(-1, 1, (1,)))[0], DensityPlot)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_a_policy_of_an_unknown_kind_shows_what_it_did() -> None:
     + [(*SPACES[0], (1080, 1920)), (*SPACES[4], (500, 500))],
 )
 def test_every_policy_can_be_drawn_on_a_picture_of_any_size(space: Space, kind: HeadKind, size: tuple[int, int]) -> None:
-    found = parts(*drawn(space, kind), space)
+    found = policy_plots(*drawn(space, kind), space)
     picture = np.full((*size, 3), 200, np.uint8)
-    shown = overlay(picture, Glance(found, (0.5, np.float64(-3e7)), {"speed": 57.0}, 1234, -1e9))
+    shown = overlay(picture, FrameInfo(found, (0.5, np.float64(-3e7)), {"speed": 57.0}, 1234, -1e9))
     assert shown.dtype == np.uint8 and shown.ndim == 3 and shown.shape[1] >= 400
     height, width = shown.shape[:2]
     # Both cards are there, and between and under them the picture is as it was.
@@ -116,8 +116,8 @@ def test_every_policy_can_be_drawn_on_a_picture_of_any_size(space: Space, kind: 
 
 
 def test_a_value_that_hardly_changes_is_not_drawn_as_mountains() -> None:
-    flat = overlay(np.zeros((400, 600, 3), np.uint8), Glance((), tuple([100.0] * 60), step=5))
-    noisy = overlay(np.zeros((400, 600, 3), np.uint8), Glance((), tuple(100.0 + 1e-6 * (i % 2) for i in range(60)), step=5))
-    hilly = overlay(np.zeros((400, 600, 3), np.uint8), Glance((), tuple(100.0 + 9 * (i % 2) for i in range(60)), step=5))
+    flat = overlay(np.zeros((400, 600, 3), np.uint8), FrameInfo((), tuple([100.0] * 60), step=5))
+    noisy = overlay(np.zeros((400, 600, 3), np.uint8), FrameInfo((), tuple(100.0 + 1e-6 * (i % 2) for i in range(60)), step=5))
+    hilly = overlay(np.zeros((400, 600, 3), np.uint8), FrameInfo((), tuple(100.0 + 9 * (i % 2) for i in range(60)), step=5))
     card = (slice(0, 60), slice(470, 600))  # its upper part, with the line
     assert np.abs(flat.astype(int) - noisy)[card].mean() < 0.1 * np.abs(flat.astype(int) - hilly)[card].mean()

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from a3c_exp.evaluate.evaluator import Decision
+from a3c_exp.evaluate.evaluator import PolicyStep
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.models.distributions import Categorical
-from a3c_exp.visualize.episode_info import Glance
-from a3c_exp.visualize.frame import Figure, eyes
+from a3c_exp.visualize.episode_info import FrameInfo
+from a3c_exp.visualize.frame import FrameComposer, observation_images
 from a3c_exp.visualize.saliency import saliency
 
 POLICY, VALUE = (slice(8, 12), slice(30, 34)), (slice(26, 30), slice(6, 10))
@@ -21,21 +21,21 @@ class TwoPatches(ActorCritic):
 
     def __init__(self, sharpness: float = 1.0) -> None:
         super().__init__()
-        self.family = Categorical(2)
+        self.distribution = Categorical(2)
         self.sharpness = nn.Parameter(torch.tensor(sharpness))
 
-    def forward(self, observation: Tensor, state: Tensor) -> PolicyValue:
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
         policy = observation[(..., *POLICY)].sum((-1, -2, -3)) * self.sharpness
-        return PolicyValue(torch.stack([policy, -policy], -1), observation[(..., *VALUE)].sum((-1, -2, -3)), state)
+        return PolicyValue(torch.stack([policy, -policy], -1), observation[(..., *VALUE)].sum((-1, -2, -3)), hidden_state)
 
 
-def decision(model: ActorCritic, shape: tuple[int, ...] = (4, 40, 40)) -> Decision:
+def decision(model: ActorCritic, shape: tuple[int, ...] = (4, 40, 40)) -> PolicyStep:
     observation = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    state = torch.zeros(model.state_size)
+    state = torch.zeros(model.hidden_state_size)
     with torch.inference_mode():
         output = PolicyValue(*(part[0] for part in model(observation[None], state[None])))
     weights = {name: one.detach() for name, one in model.named_parameters()}
-    return Decision(observation, state, output, model.family.mode(output.parameters).clone(), weights)
+    return PolicyStep(observation, state, output, model.distribution.mode(output.parameters).clone(), weights)
 
 
 @pytest.mark.parametrize("sharpness", [0.01, 1.0, 5.0])
@@ -66,7 +66,7 @@ def test_a_memory_is_held_fixed_and_the_figure_stands() -> None:
     model = ConvGRU(Box(0, 1, (4, 96, 96), np.float32), Discrete(4), seed=0)
     seen = decision(model, (4, 96, 96))
     picture = np.zeros((400, 600, 3), np.uint8)
-    shown = Figure(model)(picture, Glance((), (0.0,)), seen)
+    shown = FrameComposer(model)(picture, FrameInfo((), (0.0,)), seen)
     assert shown.shape[0] > 400 and shown.shape[1] > 600
     # The four frames stand below in order: the network's own newest picture is the rightmost.
     newest = (255 * seen.observation[-1].numpy()).astype(np.uint8)
@@ -85,13 +85,13 @@ def test_a_memory_is_held_fixed_and_the_figure_stands() -> None:
     ],
 )
 def test_pictures_are_known_as_pictures(shape: tuple[int, ...], frames: int, frame: tuple[int, ...]) -> None:
-    seen = eyes(np.random.default_rng(0).random(shape, np.float32))
+    seen = observation_images(np.random.default_rng(0).random(shape, np.float32))
     assert seen is not None and len(seen.frames) == frames and seen.frames[0].shape == frame
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 4), (96,), (2, 3, 4)])
 def test_numbers_are_not_shown_as_pictures(shape: tuple[int, ...]) -> None:
     model = TwoPatches()
-    assert eyes(np.zeros(shape, np.float32)) is None
-    numbers = Decision(torch.zeros(shape), torch.zeros(0), PolicyValue(*[torch.zeros(2)] * 3), torch.tensor(0), {})
-    assert Figure(model)(np.zeros((400, 600, 3), np.uint8), Glance((), (0.0,)), numbers).shape == (400, 600, 3)
+    assert observation_images(np.zeros(shape, np.float32)) is None
+    numbers = PolicyStep(torch.zeros(shape), torch.zeros(0), PolicyValue(*[torch.zeros(2)] * 3), torch.tensor(0), {})
+    assert FrameComposer(model)(np.zeros((400, 600, 3), np.uint8), FrameInfo((), (0.0,)), numbers).shape == (400, 600, 3)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from a3c_exp.config.compose import jobs
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 from a3c_exp.training.resume import resumed_config
 from a3c_exp.training.run import resume
 from tests.support.command import lines, summary
@@ -75,8 +75,8 @@ def test_a_folder_that_takes_no_picture_does_not_end_the_run(tmp_path: Path) -> 
 
 
 def test_a_task_without_a_picture_is_refused_before_anything_starts() -> None:
-    (job,) = jobs(
+    (job,) = compose_jobs(
         [*SMALL, *EVERY, "logger=none", "env.id=tests.support.pictures:Pictures-v0", "model=conv_gru"], multirun=False
     )
     with pytest.raises(ConfigError, match="draws no picture"):
-        assemble(job.config)
+        build_run(job.config)

@@ -6,11 +6,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from a3c_exp.visualize.video import Film
+from a3c_exp.visualize.video import VideoWriter
 
 
 def test_a_picture_of_odd_size_is_neither_blurred_nor_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    film = Film(tmp_path / "videos" / "film.mp4", 50)
+    film = VideoWriter(tmp_path / "videos" / "film.mp4", 50)
     frame = np.zeros((61, 83, 3), np.uint8)
     frame[:, ::8] = 255
     for _ in range(10):
@@ -26,6 +26,6 @@ def test_a_picture_of_odd_size_is_neither_blurred_nor_warned_about(tmp_path: Pat
 
 
 def test_a_film_without_a_frame_is_no_file(tmp_path: Path) -> None:
-    film = Film(tmp_path / "film.mp4", 30)
+    film = VideoWriter(tmp_path / "film.mp4", 30)
     film.close()
     assert not any(tmp_path.iterdir())

@@ -15,9 +15,9 @@ from a3c_exp.system.errors import ConfigError
 Actions = Sequence[Sequence[float]] | Literal["continuous"] | None
 """Rows of ``[steering, gas, brake]``; ``continuous`` for all of them; ``None`` for the article's four."""
 
-ARTICLE: Sequence[Sequence[float]] = ((-0.8, 0.0, 0.0), (0.8, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.6))
+ARTICLE_ACTIONS: Sequence[Sequence[float]] = ((-0.8, 0.0, 0.0), (0.8, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.6))
 """The CarRacing article's: left, right, a little gas, brake."""
-BRAKE = (0.0, 0.0, 1.0)
+FULL_BRAKE = (0.0, 0.0, 1.0)
 """What the article does while the frame stack fills."""
 _LOW, _HIGH = np.array([-1, 0, 0], np.float32), np.array([1, 1, 1], np.float32)
 _NAMES = ("steering", "gas", "brake")
@@ -40,7 +40,7 @@ class CarActions:
             self._table: NDArray[np.float64] | None = None
         else:
             # In single precision first, as gymnasium's own space would have them.
-            self._table = _checked(ARTICLE if actions is None else actions).astype(np.float32).astype(np.float64)
+            self._table = _check_actions(ARTICLE_ACTIONS if actions is None else actions).astype(np.float32).astype(np.float64)
             self.space = Discrete(len(self._table))
         self._decode = action_decoder(self.space)
 
@@ -52,16 +52,16 @@ class CarActions:
     @property
     def names(self) -> Sequence[str]:
         """Of the choices, such as ``left 0.8`` or ``gas 0.1``, or of the three numbers."""
-        return _NAMES if self._table is None else [_name(*row) for row in self._table.tolist()]
+        return _NAMES if self._table is None else [_action_name(*row) for row in self._table.tolist()]
 
 
-def _name(steering: float, gas: float, brake: float) -> str:
+def _action_name(steering: float, gas: float, brake: float) -> str:
     side = "left" if steering < 0 else "right"
     parts = [f"{name} {size:.3g}" for name, size in ((side, abs(steering)), ("gas", gas), ("brake", brake)) if size]
     return " ".join(parts) or "coast"
 
 
-def _checked(actions: Any) -> NDArray[np.float64]:
+def _check_actions(actions: Any) -> NDArray[np.float64]:
     allowed = "It is continuous, null for the article's four, or a list such as [[-0.8,0,0],[0.8,0,0],[0,0.1,0],[0,0,0.6]]"
     if isinstance(actions, str) or not isinstance(actions, Sequence) or len(actions) < 2:
         raise ConfigError(f"env.actions is {actions!r}, which leaves nothing to choose from. {allowed}")

@@ -43,12 +43,12 @@ class EnvPoolGame:
             "CarRacing-v3", env_type="gymnasium", num_envs=1, num_threads=1, seed=small, max_episode_steps=_NO_LIMIT
         )
         self.tile_visited_count = 0
-        self._look(self._pool.reset()[0])
+        self._update_pixels(self._pool.reset()[0])
 
     def advance(self, steering: float, gas: float, brake: float) -> tuple[float, bool, dict[str, Any]]:
         """One frame: reward, whether the episode terminated, and nothing else to tell."""
         observed, reward, terminated, _, _ = self._pool.step(np.array([[steering, gas, brake]], np.float32))
-        self._look(observed)
+        self._update_pixels(observed)
         self.tile_visited_count += bool(reward[0] > 0)
         return float(reward[0]), bool(terminated[0]), {}
 
@@ -59,5 +59,5 @@ class EnvPoolGame:
     def close(self) -> None:
         self._pool = None
 
-    def _look(self, observed: NDArray[np.uint8]) -> None:
+    def _update_pixels(self, observed: NDArray[np.uint8]) -> None:
         self._pixels[..., :3] = observed[0]

@@ -14,18 +14,18 @@ from gymnasium.envs.box2d.car_racing import FPS
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from a3c_exp.envs.car_racing.actions import BRAKE, CarActions
+from a3c_exp.envs.car_racing.actions import FULL_BRAKE, CarActions
 from a3c_exp.envs.car_racing.envpool import EnvPoolGame
 from a3c_exp.envs.car_racing.game import CarRacingGame
-from a3c_exp.envs.car_racing.preprocessing import SIZE, GreyPixels, Preprocessing, Source
-from a3c_exp.envs.car_racing.renderer import CarRacingView, rgb
+from a3c_exp.envs.car_racing.preprocessing import FRAME_SIZE, FrameSource, GrayscalePreprocessor, Preprocessing
+from a3c_exp.envs.car_racing.renderer import CarRacingRenderer, rgb
 from a3c_exp.system.errors import ConfigError
 
-STACK = 4
+FRAME_STACK = 4
 """Frames in an observation."""
 
 
-class CarRacingEnvironments:
+class CarRacingEnvs:
     """K games of CarRacing-v3, with gymnasium's tracks, physics, rewards and pictures, and less work.
 
     An observation is the last four pictures, ``[4, 96, 96]`` float32 in [0, 1], the oldest first. A step is an agent's: its
@@ -41,7 +41,7 @@ class CarRacingEnvironments:
             picture stands in for those that are missing.
         crop: leave the status bar out and stretch the rest.
         preprocessing: ``numpy``, or ``skimage`` as in the article; the same to within 1e-6.
-        hopeless: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never, and
+        no_progress_limit: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never, and
             evaluations never do.
         domain_randomize: gymnasium's own option: other colours on every track.
         backend: ``gymnasium``, or ``envpool`` for another renderer and other tracks in training (an extra).
@@ -51,19 +51,19 @@ class CarRacingEnvironments:
         ConfigError: a value is out of its range.
     """
 
-    for_evaluation: ClassVar[Mapping[str, Any]] = {"hopeless": None, "backend": "gymnasium"}
+    evaluation_kwargs: ClassVar[Mapping[str, Any]] = {"no_progress_limit": None, "backend": "gymnasium"}
     """A policy is judged by whole episodes of gymnasium's own game."""
 
     def __init__(
         self,
         num_envs: int = 1,
         frame_skip: int = 1,
-        source: Source = "state_pixels",
+        source: FrameSource = "state_pixels",
         actions: list[list[float]] | Literal["continuous"] | None = None,
         braking_steps: int = 4,
         crop: bool = False,
         preprocessing: Preprocessing = "numpy",
-        hopeless: int | None = None,
+        no_progress_limit: int | None = None,
         domain_randomize: bool = False,
         backend: Literal["gymnasium", "envpool"] = "gymnasium",
         render_mode: str | None = None,
@@ -73,7 +73,11 @@ class CarRacingEnvironments:
                 "env.backend=envpool has one small picture, in colours of its own. Leave out env.source=render and "
                 "env.domain_randomize, or try env.backend=gymnasium"
             )
-        limits = (("frame_skip", frame_skip, 1), ("braking_steps", braking_steps, 0), ("hopeless", hopeless, 1))
+        limits = (
+            ("frame_skip", frame_skip, 1),
+            ("braking_steps", braking_steps, 0),
+            ("no_progress_limit", no_progress_limit, 1),
+        )
         for name, value, least in limits:
             if value is not None and value < least:
                 raise ConfigError(f"env.{name} is {value}, but it is at least {least}. Try env.{name}={max(least, 4)}")
@@ -88,24 +92,24 @@ class CarRacingEnvironments:
         self.default_max_episode_steps: int | None = (limit - braking_steps) // frame_skip
         self._decode = CarActions(actions)
         self.action_space: Space[Any] = self._decode.space
-        self.observation_space: Space[Any] = Box(0.0, 1.0, (STACK, SIZE, SIZE), np.float32)
+        self.observation_space: Space[Any] = Box(0.0, 1.0, (FRAME_STACK, FRAME_SIZE, FRAME_SIZE), np.float32)
         self._frame_skip = frame_skip
         self._braking_steps = braking_steps
-        self._hopeless = hopeless
-        self._large = source == "render"
-        self._grey = GreyPixels(source, crop, preprocessing)
-        view = CarRacingView()
+        self._no_progress_limit = no_progress_limit
+        self._from_render = source == "render"
+        self._to_grayscale = GrayscalePreprocessor(source, crop, preprocessing)
+        view = CarRacingRenderer()
         self.games: list[CarRacingGame | EnvPoolGame] = [
             EnvPoolGame()
             if backend == "envpool"
             else CarRacingGame(view, always_draw=False, render_mode=render_mode, domain_randomize=domain_randomize)
             for _ in range(num_envs)
         ]
-        self.observation = np.zeros((num_envs, STACK, SIZE, SIZE), np.float32)
+        self.observation = np.zeros((num_envs, FRAME_STACK, FRAME_SIZE, FRAME_SIZE), np.float32)
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
-        self._owed = [0.0] * num_envs
+        self._pending_reward = [0.0] * num_envs
         self._progress = [(0, 0)] * num_envs
         """Of each episode: tiles visited, and for how many steps no further one."""
 
@@ -113,28 +117,28 @@ class CarRacingEnvironments:
         game = self.games[index]
         game.reset(seed=seed)
         frames = self.observation[index]
-        missing = max(1, STACK - self._braking_steps)
-        if self._braking_steps < STACK:
+        missing = max(1, FRAME_STACK - self._braking_steps)
+        if self._braking_steps < FRAME_STACK:
             self._draw(game, frames[0])
             frames[1:missing] = frames[0]
         owed = 0.0
         for frame in range(self._braking_steps):
-            owed += self._frame(game, BRAKE)[0]
-            place = STACK - self._braking_steps + frame
+            owed += self._advance_frame(game, FULL_BRAKE)[0]
+            place = FRAME_STACK - self._braking_steps + frame
             if place >= 0:
                 self._draw(game, frames[place])
-        self._owed[index] = owed
+        self._pending_reward[index] = owed
         self._progress[index] = (game.tile_visited_count, 0)
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         controls = self._decode(action).tolist()
         any_end = False
-        for k in live.nonzero()[0].tolist():
+        for k in active.nonzero()[0].tolist():
             game, control = self.games[k], controls[k]
-            reward, self._owed[k] = self._owed[k], 0.0
+            reward, self._pending_reward[k] = self._pending_reward[k], 0.0
             terminated = False
             for _ in range(self._frame_skip):
-                paid, terminated = self._frame(game, control)
+                paid, terminated = self._advance_frame(game, control)
                 reward += paid
                 if self.on_frame is not None and k == 0:
                     self.on_frame()
@@ -143,31 +147,31 @@ class CarRacingEnvironments:
             frames = self.observation[k]
             frames[:-1] = frames[1:]
             self._draw(game, frames[-1])
-            truncated = self._hopeless is not None and not terminated and self._is_hopeless(k)
+            truncated = self._no_progress_limit is not None and not terminated and self._reached_no_progress_limit(k)
             self.reward[k] = reward
             self.terminated[k] = terminated
             self.truncated[k] = truncated
             any_end = any_end or terminated or truncated
         return any_end
 
-    def _frame(self, game: CarRacingGame | EnvPoolGame, control: Sequence[float]) -> tuple[float, bool]:
+    def _advance_frame(self, game: CarRacingGame | EnvPoolGame, control: Sequence[float]) -> tuple[float, bool]:
         reward, terminated, _ = game.advance(*control)
         if isinstance(game, CarRacingGame) and game.render_mode == "human":
             game.render()  # type: ignore[no-untyped-call]
         return reward, terminated
 
     def _draw(self, game: CarRacingGame | EnvPoolGame, out: NDArray[np.float32]) -> None:
-        if self._large and isinstance(game, CarRacingGame):
-            self._grey(game.picture(), out)
+        if self._from_render and isinstance(game, CarRacingGame):
+            self._to_grayscale(game.picture(), out)
         else:
-            self._grey(game.state_pixels(), out)
+            self._to_grayscale(game.state_pixels(), out)
 
-    def _is_hopeless(self, k: int) -> bool:
+    def _reached_no_progress_limit(self, k: int) -> bool:
         visited, waited = self._progress[k]
         now = self.games[k].tile_visited_count
         self._progress[k] = (now, 0 if now > visited else waited + 1)
-        assert self._hopeless is not None
-        return self._progress[k][1] >= self._hopeless
+        assert self._no_progress_limit is not None
+        return self._progress[k][1] >= self._no_progress_limit
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[400, 600, 3]`` of the first game, if made with ``render_mode="rgb_array"``."""
@@ -183,7 +187,7 @@ class CarRacingEnvironments:
     def action_names(self) -> Sequence[str]:
         return self._decode.names
 
-    def facts(self) -> dict[str, float]:
+    def info(self) -> dict[str, float]:
         """The first car's true speed, in the game's own units of length a second."""
         game = self.games[0]
         assert isinstance(game, CarRacingGame), "only gymnasium's game is looked at"

@@ -6,28 +6,28 @@ import numpy as np
 from gymnasium.envs.box2d.car_racing import FPS, PLAYFIELD, CarRacing
 from numpy.typing import NDArray
 
-from a3c_exp.envs.car_racing.renderer import CarRacingView, Scenery, rgb
-from a3c_exp.envs.car_racing.vehicle import control, push
+from a3c_exp.envs.car_racing.renderer import CarRacingRenderer, Scenery, rgb
+from a3c_exp.envs.car_racing.vehicle import set_controls, step_car
 
 
 class CarRacingGame(CarRacing):
     """The task itself: the same tracks, physics, rewards and ends as gymnasium's, and the same pictures, bit for bit.
 
     Args:
-        view: draws the pictures; may be shared by games of one thread.
+        renderer: draws the pictures; may be shared by games of one thread.
         always_draw: ``step`` and ``reset`` return the picture, as gymnasium's do, and not ``None``.
         render_mode, domain_randomize: as for ``CarRacing``.
     """
 
     def __init__(
         self,
-        view: CarRacingView | None = None,
+        renderer: CarRacingRenderer | None = None,
         always_draw: bool = True,
         render_mode: str | None = None,
         domain_randomize: bool = False,
     ) -> None:
         super().__init__(render_mode=render_mode, domain_randomize=domain_randomize)
-        self._view = view or CarRacingView()
+        self._renderer = renderer or CarRacingRenderer()
         self.always_draw = always_draw
         self._scenery: Scenery | None = None
 
@@ -48,7 +48,7 @@ class CarRacingGame(CarRacing):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         reward, terminated, info = 0.0, False, dict[str, Any]()
         if action is None:  # asked for by reset
-            self._frame()
+            self._advance_physics()
         else:
             reward, terminated, info = self.advance(*np.asarray(action, np.float64).tolist())
         self.state = self._render("state_pixels")
@@ -63,8 +63,8 @@ class CarRacingGame(CarRacing):
             Reward, whether the episode terminated, and gymnasium's ``info``.
         """
         car: Any = self.car
-        control(car, steering, gas, brake)
-        self._frame()
+        set_controls(car, steering, gas, brake)
+        self._advance_physics()
         self.reward -= 0.1
         car.fuel_spent = 0.0
         step_reward = self.reward - self.prev_reward
@@ -78,19 +78,19 @@ class CarRacingGame(CarRacing):
             step_reward = -100
         return step_reward, terminated, info
 
-    def _frame(self) -> None:
-        push(self.car, 1.0 / FPS)
+    def _advance_physics(self) -> None:
+        step_car(self.car, 1.0 / FPS)
         self.world.Step(1.0 / FPS, 6 * 30, 2 * 30)
         self.t += 1.0 / FPS
         self._score = self.reward  # gymnasium draws what step() returns before it takes off the frame's 0.1
 
     def state_pixels(self) -> NDArray[np.uint8]:
         """The picture now, ``[96, 96, 4]``: RGB and a byte of no meaning. Overwritten by the view's next."""
-        return self._view.state_pixels(self, self.scenery, self._score)
+        return self._renderer.state_pixels(self, self.scenery, self._score)
 
     def picture(self) -> NDArray[np.uint8]:
         """The large picture now, ``[400, 600, 4]``, likewise."""
-        return self._view.picture(self, self.scenery)
+        return self._renderer.picture(self, self.scenery)
 
     def _render(self, mode: str) -> Any:
         if mode == "human":

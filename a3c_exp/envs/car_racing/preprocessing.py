@@ -10,17 +10,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Source = Literal["state_pixels", "render"]
+FrameSource = Literal["state_pixels", "render"]
 Preprocessing = Literal["numpy", "skimage"]
 
-SIZE = 96
+FRAME_SIZE = 96
 """Height and width of what the network sees."""
-_GREY = np.array([0.2125, 0.7154, 0.0721, 0.0]) / 255.0
+_GRAYSCALE_WEIGHTS = np.array([0.2125, 0.7154, 0.0721, 0.0]) / 255.0
 """scikit-image's weights of red, green and blue (ITU-R BT.709, as CRTs have it), for bytes; the fourth byte has no meaning."""
-_SHAPES: dict[Source, tuple[int, int]] = {"state_pixels": (96, 96), "render": (400, 600)}
+_SOURCE_SHAPES: dict[FrameSource, tuple[int, int]] = {"state_pixels": (96, 96), "render": (400, 600)}
 
 
-class GreyPixels:
+class GrayscalePreprocessor:
     """The grey picture, 96x96 in [0, 1], of one that is 96x96 or 400x600 in colour.
 
     Args:
@@ -29,51 +29,55 @@ class GreyPixels:
         preprocessing: ``numpy`` is the quick way, ``skimage`` the article's; they agree to within 1e-6.
     """
 
-    def __init__(self, source: Source = "state_pixels", crop: bool = False, preprocessing: Preprocessing = "numpy") -> None:
-        height, width = _SHAPES[source]
+    def __init__(
+        self, source: FrameSource = "state_pixels", crop: bool = False, preprocessing: Preprocessing = "numpy"
+    ) -> None:
+        height, width = _SOURCE_SHAPES[source]
         self._rows = height - height // 8 if crop else height
         self._by_skimage = preprocessing == "skimage"
-        self._weights = (_GREY * (1 - 2e-7)).astype(np.float32)  # so that white, rounded, is not above 1
-        self._same = (self._rows, width) == (SIZE, SIZE)
-        self._places = np.zeros((0, 0), np.int64)
-        if not self._same:
-            upper, down = _taps(self._rows)
-            left, right = _taps(width)
+        self._weights = (_GRAYSCALE_WEIGHTS * (1 - 2e-7)).astype(np.float32)  # so that white, rounded, is not above 1
+        self._same_size = (self._rows, width) == (FRAME_SIZE, FRAME_SIZE)
+        self._pixel_indices = np.zeros((0, 0), np.int64)
+        if not self._same_size:
+            upper, down = _interpolation_taps(self._rows)
+            left, right = _interpolation_taps(width)
             rows, columns = np.concatenate([upper, upper + 1]), np.concatenate([left, left + 1])
             rows, columns = np.minimum(rows, self._rows - 1), np.minimum(columns, width - 1)
-            self._places = rows[:, None] * width + columns
-            self._down, self._right = down[:, None], right
+            self._pixel_indices = rows[:, None] * width + columns
+            self._row_weights, self._column_weights = down[:, None], right
 
     def __call__(self, pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
         """Write the grey of ``pixels [height, width, 4]`` into ``out [96, 96]``, both contiguous."""
         if self._by_skimage:
-            out[:] = by_skimage(pixels[: self._rows, :, :3])
-        elif self._same:
+            out[:] = preprocess_with_skimage(pixels[: self._rows, :, :3])
+        elif self._same_size:
             np.dot(pixels.reshape(-1, 4).astype(np.float32), self._weights, out=out.reshape(-1))
         else:
-            seen = pixels.view(np.uint32).reshape(-1)[self._places]
-            grey = np.dot(seen.view(np.uint8).reshape(-1, 4).astype(np.float32), self._weights).reshape(2 * SIZE, 2 * SIZE)
-            upper, lower = grey[:SIZE], grey[SIZE:]
-            between = upper + (lower - upper) * self._down
-            np.add(between[:, :SIZE], (between[:, SIZE:] - between[:, :SIZE]) * self._right, out=out)
+            seen = pixels.view(np.uint32).reshape(-1)[self._pixel_indices]
+            grey = np.dot(seen.view(np.uint8).reshape(-1, 4).astype(np.float32), self._weights).reshape(
+                2 * FRAME_SIZE, 2 * FRAME_SIZE
+            )
+            upper, lower = grey[:FRAME_SIZE], grey[FRAME_SIZE:]
+            between = upper + (lower - upper) * self._row_weights
+            np.add(between[:, :FRAME_SIZE], (between[:, FRAME_SIZE:] - between[:, :FRAME_SIZE]) * self._column_weights, out=out)
 
 
-def by_skimage(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def preprocess_with_skimage(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The article's way: ``[height, width, 3]`` to ``[96, 96]``. ``rescale`` by 0.24 and 0.16 is ``resize`` to 96x96."""
     from skimage.color import rgb2gray
     from skimage.transform import resize
 
     grey: NDArray[np.float64] = rgb2gray(pixels)
-    if grey.shape != (SIZE, SIZE):
-        grey = resize(grey, (SIZE, SIZE), anti_aliasing=False, mode="edge")  # type: ignore[no-untyped-call]
+    if grey.shape != (FRAME_SIZE, FRAME_SIZE):
+        grey = resize(grey, (FRAME_SIZE, FRAME_SIZE), anti_aliasing=False, mode="edge")  # type: ignore[no-untyped-call]
     return grey
 
 
-def _taps(length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _interpolation_taps(length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Where linear interpolation from ``length`` pixels to 96 looks: the first of two neighbours, and the second's weight.
 
     Centres of pixels fall on centres; beyond the outermost the edge goes on.
     """
-    at = np.clip((np.arange(SIZE) + 0.5) * length / SIZE - 0.5, 0, length - 1)
+    at = np.clip((np.arange(FRAME_SIZE) + 0.5) * length / FRAME_SIZE - 0.5, 0, length - 1)
     first = np.floor(at).astype(np.int64)
     return first, (at - first).astype(np.float32)

@@ -32,13 +32,13 @@ from gymnasium.envs.box2d.car_racing import (
 from numpy.typing import NDArray
 from pygame import gfxdraw
 
-from a3c_exp.envs.car_racing.status_bar import STATUS_BAR, StatusBar, overflows, surface
+from a3c_exp.envs.car_racing.status_bar import STATUS_BAR, StatusBar, indicators_overflow, pixel_surface
 from a3c_exp.envs.car_racing.vehicle import CarOutline
 
-_ABOVE = WINDOW_H - STATUS_BAR
+_TRACK_HEIGHT = WINDOW_H - STATUS_BAR
 _MARGIN = 2
 """Pixels around the screen within which a polygon counts as touching it: coordinates are truncated, and edges are smoothed."""
-_LOWERED = np.array([0, STATUS_BAR])
+_BAR_OFFSET = np.array([0, STATUS_BAR])
 _FIELD = [(PLAYFIELD, PLAYFIELD), (PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, PLAYFIELD)]
 _GRASS = [
     [
@@ -75,42 +75,42 @@ class Scenery:
                 shade = self.colors[len(_GRASS) + place]
                 next(tiles).color = shade
                 road[place] = (poly, shade)
-        self.ground = [int(c) for c in game.bg_color]
+        self.background_color = [int(c) for c in game.bg_color]
         self.car = CarOutline(game.car)
 
 
-class _Shrunk:
+class _ShrunkScreen:
     """The screen at a smaller size. Rows are shortened first, then turned over, then put together."""
 
     def __init__(self, width: int, height: int) -> None:
-        narrow, self._narrow = surface(width, _ABOVE)
+        narrow, self._narrow = pixel_surface(width, _TRACK_HEIGHT)
         self._upright = narrow[::-1]
-        self._tall, self._tall_surface = surface(width, WINDOW_H)
-        self.bar = self._tall[_ABOVE:]
+        self._tall, self._tall_surface = pixel_surface(width, WINDOW_H)
+        self.bar = self._tall[_TRACK_HEIGHT:]
         """``[100, width]``: the status bar, already shortened, as ``with_bar`` puts it below the rest."""
-        small, self._small = surface(width, height)
+        small, self._small = pixel_surface(width, height)
         self._pixels = small.view(np.uint8).reshape(height, width, 4)
 
-    def with_bar(self, above: pygame.Surface) -> NDArray[np.uint8]:
+    def shrink_with_bar(self, above: pygame.Surface) -> NDArray[np.uint8]:
         """From what is above the status bar, upside down."""
         pygame.transform.smoothscale(above, self._narrow.get_size(), self._narrow)
-        self._tall[:_ABOVE] = self._upright
-        return self.of_whole(self._tall_surface)
+        self._tall[:_TRACK_HEIGHT] = self._upright
+        return self.shrink(self._tall_surface)
 
-    def of_whole(self, screen: pygame.Surface) -> NDArray[np.uint8]:
+    def shrink(self, screen: pygame.Surface) -> NDArray[np.uint8]:
         pygame.transform.smoothscale(screen, self._small.get_size(), self._small)
         return self._pixels
 
 
-class CarRacingView:
+class CarRacingRenderer:
     """Draws games. One serves any number of them, one after the other; it keeps nothing but room to draw in."""
 
     def __init__(self) -> None:
-        _, self._canvas = surface(WINDOW_W, WINDOW_H)
-        self._seen = self._canvas.subsurface((0, STATUS_BAR, WINDOW_W, _ABOVE))
-        self._bar = StatusBar()
-        self._small = _Shrunk(STATE_W, STATE_H)
-        self._large: _Shrunk | None = None
+        _, self._canvas = pixel_surface(WINDOW_W, WINDOW_H)
+        self._visible = self._canvas.subsurface((0, STATUS_BAR, WINDOW_W, _TRACK_HEIGHT))
+        self._status_bar = StatusBar()
+        self._small = _ShrunkScreen(STATE_W, STATE_H)
+        self._large: _ShrunkScreen | None = None
 
     def state_pixels(self, game: CarRacing, scenery: Scenery, score: float) -> NDArray[np.uint8]:
         """What ``step`` returns, ``[96, 96, 4]``: RGB and a byte of no meaning; overwritten by the next call.
@@ -118,25 +118,25 @@ class CarRacingView:
         Args:
             score: that the status bar shows.
         """
-        self._draw_above(game, scenery, particles=False)
-        return self._shrunk(self._small, game, score)
+        self._draw_track(game, scenery, particles=False)
+        return self._shrink(self._small, game, score)
 
     def picture(self, game: CarRacing, scenery: Scenery) -> NDArray[np.uint8]:
         """``[400, 600, 4]`` as ``render_mode="rgb_array"`` gives it, with tyre marks; overwritten by the next call."""
-        self._draw_above(game, scenery, particles=True)
+        self._draw_track(game, scenery, particles=True)
         if self._large is None:
-            self._large = _Shrunk(VIDEO_W, VIDEO_H)
-        return self._shrunk(self._large, game, game.reward)
+            self._large = _ShrunkScreen(VIDEO_W, VIDEO_H)
+        return self._shrink(self._large, game, game.reward)
 
-    def _shrunk(self, size: _Shrunk, game: CarRacing, score: float) -> NDArray[np.uint8]:
-        if overflows(game):
+    def _shrink(self, size: _ShrunkScreen, game: CarRacing, score: float) -> NDArray[np.uint8]:
+        if indicators_overflow(game):
             screen = pygame.transform.flip(self._canvas, False, True)
-            self._bar.draw(screen, game, score)
-            return size.of_whole(screen)
-        self._bar.draw_shortened(size.bar, game, score)
-        return size.with_bar(self._seen)
+            self._status_bar.draw(screen, game, score)
+            return size.shrink(screen)
+        self._status_bar.draw_shrunk(size.bar, game, score)
+        return size.shrink_with_bar(self._visible)
 
-    def _draw_above(self, game: CarRacing, scenery: Scenery, particles: bool) -> None:
+    def _draw_track(self, game: CarRacing, scenery: Scenery, particles: bool) -> None:
         car: Any = game.car
         hull = car.hull
         angle = -hull.angle
@@ -154,14 +154,14 @@ class CarRacingView:
                 pygame.draw.polygon(canvas, color, polygon)
 
     def _draw_scenery(self, scenery: Scenery, zoom: float, shift: tuple[float, float], c: float, s: float) -> None:
-        left, right, low, high = _footprint(zoom, shift, c, s)
+        left, right, low, high = _visible_bounds(zoom, shift, c, s)
         if max(-left, right, -low, high) < PLAYFIELD - 1:
-            self._seen.fill(scenery.ground)
+            self._visible.fill(scenery.background_color)
         else:
-            self._seen.fill(0)
+            self._visible.fill(0)
             field = [((c * x - s * y) * zoom + shift[0], (s * x + c * y) * zoom + shift[1]) for x, y in _FIELD]
-            gfxdraw.aapolygon(self._canvas, field, scenery.ground)
-            gfxdraw.filled_polygon(self._canvas, field, scenery.ground)
+            gfxdraw.aapolygon(self._canvas, field, scenery.background_color)
+            gfxdraw.filled_polygon(self._canvas, field, scenery.background_color)
 
         near = (scenery.low[0] < right) & (scenery.high[0] > left) & (scenery.low[1] < high) & (scenery.high[1] > low)
         places = near.nonzero()[0]
@@ -174,14 +174,14 @@ class CarRacingView:
         touches &= (most_y >= STATUS_BAR - _MARGIN) & (least_y <= WINDOW_H + _MARGIN)
         polygons = drawn[:, :, touches].transpose(2, 1, 0)
         colors = scenery.colors[places[touches]].astype(np.uint8).tolist()
-        canvas, seen = self._canvas, self._seen
+        canvas, seen = self._canvas, self._visible
         outline, fill = gfxdraw.aapolygon, gfxdraw.filled_polygon
-        for polygon, lowered, color in zip(polygons.tolist(), (polygons - _LOWERED).tolist(), colors, strict=True):
+        for polygon, lowered, color in zip(polygons.tolist(), (polygons - _BAR_OFFSET).tolist(), colors, strict=True):
             outline(canvas, polygon, color)
             fill(seen, lowered, color)
 
 
-def _footprint(zoom: float, shift: tuple[float, float], c: float, s: float) -> tuple[float, float, float, float]:
+def _visible_bounds(zoom: float, shift: tuple[float, float], c: float, s: float) -> tuple[float, float, float, float]:
     """The rectangle ``(left, right, low, high)`` of the track's plane around what the screen shows above the status bar."""
     xs, ys = [], []
     for px in (-_MARGIN, WINDOW_W + _MARGIN):

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 STATUS_BAR = WINDOW_H // 8
 """Height of the status bar; the picture above it is what is drawn of the track."""
 _TOP = WINDOW_H - STATUS_BAR
-_NUMBER_SHARE = 8
+_SCORE_WIDTH_DIVISOR = 8
 """The number stands within this part of the width; at its end pixels of the shrunk picture, 96 or 600 wide, begin anew."""
-_KINDS = 16
+_MAX_LINE_KINDS = 16
 """More than there can be: seven indicators have fourteen ends."""
-_REMEMBERED = 2000
+_CACHE_SIZE = 2000
 
 
 class StatusBar:
@@ -30,25 +30,25 @@ class StatusBar:
     def __init__(self) -> None:
         pygame.font.init()
         self._font = pygame.font.Font(pygame.font.get_default_font(), 42)
-        self._texts: dict[str, pygame.Surface] = {}
-        self._numbers: dict[tuple[str, int], tuple[slice, NDArray[np.uint32]]] = {}
-        _, self._lines = surface(WINDOW_W, _KINDS)
-        self._short: dict[int, tuple[NDArray[np.uint32], pygame.Surface]] = {}
+        self._text_cache: dict[str, pygame.Surface] = {}
+        self._score_cache: dict[tuple[str, int], tuple[slice, NDArray[np.uint32]]] = {}
+        _, self._lines = pixel_surface(WINDOW_W, _MAX_LINE_KINDS)
+        self._shrunk_lines: dict[int, tuple[NDArray[np.uint32], pygame.Surface]] = {}
 
     def draw(self, screen: pygame.Surface, game: CarRacing, score: float) -> None:
         """On the whole screen."""
         screen.fill(0, (0, _TOP, WINDOW_W, STATUS_BAR))
         for rectangle, color in _indicators(game):
             screen.fill(color, rectangle)
-        self._write(screen, f"{score:04.0f}", 0)
+        self._draw_score(screen, f"{score:04.0f}", 0)
 
-    def draw_shortened(self, out: NDArray[np.uint32], game: CarRacing, score: float) -> None:
-        """With its lines shortened as ``smoothscale`` does it, into ``out [100, width]``; not if it ``overflows``."""
+    def draw_shrunk(self, out: NDArray[np.uint32], game: CarRacing, score: float) -> None:
+        """With its lines shortened as ``smoothscale`` does it, into ``out [100, width]``; not if it ``indicators_overflow``."""
         out.fill(0)
         width = out.shape[1]
-        if width not in self._short:
-            self._short[width] = surface(width, _KINDS)
-        short, short_surface = self._short[width]
+        if width not in self._shrunk_lines:
+            self._shrunk_lines[width] = pixel_surface(width, _MAX_LINE_KINDS)
+        short, short_surface = self._shrunk_lines[width]
         found = list(_indicators(game))
         lines = self._lines
         kinds: list[slice] = []
@@ -60,37 +60,37 @@ class StatusBar:
                 lines.fill(0, (0, line, WINDOW_W, 1))
                 for x, w, color in inside:
                     lines.fill(color, (x, line, w, 1))
-        pygame.transform.smoothscale(lines, (width, _KINDS), short_surface)
+        pygame.transform.smoothscale(lines, (width, _MAX_LINE_KINDS), short_surface)
         for line, rows in enumerate(kinds):
             out[rows] = short[line]
-        rows, pixels = self._number(f"{score:04.0f}", width)
+        rows, pixels = self._shrunk_score(f"{score:04.0f}", width)
         out[rows, : pixels.shape[1]] = pixels
 
-    def _number(self, number: str, width: int) -> tuple[slice, NDArray[np.uint32]]:
+    def _shrunk_score(self, number: str, width: int) -> tuple[slice, NDArray[np.uint32]]:
         """The rows of the bar where it stands, and these, shortened."""
-        found = self._numbers.get((number, width))
+        found = self._score_cache.get((number, width))
         if found is None:
-            _, whole = surface(WINDOW_W, STATUS_BAR)
-            place = self._write(whole, number, _TOP)
-            assert place.right <= WINDOW_W // _NUMBER_SHARE, f"{number} is {place.width} pixels wide"
-            pixels, short = surface(width, STATUS_BAR)
+            _, whole = pixel_surface(WINDOW_W, STATUS_BAR)
+            place = self._draw_score(whole, number, _TOP)
+            assert place.right <= WINDOW_W // _SCORE_WIDTH_DIVISOR, f"{number} is {place.width} pixels wide"
+            pixels, short = pixel_surface(width, STATUS_BAR)
             pygame.transform.smoothscale(whole, (width, STATUS_BAR), short)
             rows = slice(place.top, place.bottom)
-            if len(self._numbers) >= _REMEMBERED:
-                self._numbers.clear()
-            found = self._numbers[number, width] = rows, pixels[rows, : width // _NUMBER_SHARE].copy()
+            if len(self._score_cache) >= _CACHE_SIZE:
+                self._score_cache.clear()
+            found = self._score_cache[number, width] = rows, pixels[rows, : width // _SCORE_WIDTH_DIVISOR].copy()
         return found
 
-    def _write(self, on: pygame.Surface, number: str, top: int) -> pygame.Rect:
+    def _draw_score(self, target: pygame.Surface, number: str, top: int) -> pygame.Rect:
         """Write it on a surface whose first row is row ``top`` of the screen."""
-        text = self._texts.get(number)
+        text = self._text_cache.get(number)
         if text is None:
-            if len(self._texts) >= _REMEMBERED:
-                self._texts.clear()
-            text = self._texts[number] = self._font.render(number, True, (255, 255, 255), (0, 0, 0))
+            if len(self._text_cache) >= _CACHE_SIZE:
+                self._text_cache.clear()
+            text = self._text_cache[number] = self._font.render(number, True, (255, 255, 255), (0, 0, 0))
         place = text.get_rect()
         place.center = (60, int(WINDOW_H - WINDOW_H * 2.5 / 40.0) - top)
-        on.blit(text, place)
+        target.blit(text, place)
         return place
 
 
@@ -134,7 +134,7 @@ def _horizontal(place: int, value: float) -> _Rectangle:
     return min(start, end), int(WINDOW_H - 4 * _UNIT_Y), abs(end - start) + 1, int(2 * _UNIT_Y) + 1
 
 
-def overflows(game: CarRacing) -> bool:
+def indicators_overflow(game: CarRacing) -> bool:
     """Whether a wheel turns so fast that its indicator leaves the status bar, or the car so that its own reaches the score."""
     car: Any = game.car
     if abs(car.hull.angularVelocity) > 25:
@@ -142,7 +142,7 @@ def overflows(game: CarRacing) -> bool:
     return any(abs(wheel.omega) > 390 for wheel in car.wheels) or max(map(abs, car.hull.linearVelocity)) > 130
 
 
-def surface(width: int, height: int) -> tuple[NDArray[np.uint32], pygame.Surface]:
+def pixel_surface(width: int, height: int) -> tuple[NDArray[np.uint32], pygame.Surface]:
     """A surface and its pixels ``[height, width]``, in the same memory."""
     pixels = np.zeros((height, width), np.uint32)
     return pixels, pygame.image.frombuffer(pixels.data, (width, height), "RGBX")

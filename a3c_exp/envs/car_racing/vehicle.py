@@ -26,7 +26,7 @@ _STIFFNESS = 205000 * SIZE * SIZE
 _GRASS_FRICTION = FRICTION_LIMIT * 0.6
 
 
-def control(car: Any, steering: float, gas: float, brake: float) -> None:
+def set_controls(car: Any, steering: float, gas: float, brake: float) -> None:
     """Hold the controls: ``Car.steer``, ``Car.gas`` and ``Car.brake`` with what ``CarRacing.step`` gives them."""
     gas = min(max(gas, 0.0), 1.0)
     wheels = car.wheels
@@ -37,7 +37,7 @@ def control(car: Any, steering: float, gas: float, brake: float) -> None:
         wheel.brake = brake
 
 
-def push(car: Any, dt: float) -> None:
+def step_car(car: Any, dt: float) -> None:
     """Turn the wheels and push the car for ``dt`` seconds: ``Car.step``."""
     for w in car.wheels:
         joint = w.joint
@@ -131,9 +131,9 @@ class CarOutline:
             corners += part
             bodies += [body] * len(part)
         self._x, self._y = np.array(corners, np.float32).T.copy()
-        self._stripe_at = len(corners) - 16
+        self._stripe_start = len(corners) - 16
         half = np.float32(WHEEL_W * SIZE)
-        self._x[self._stripe_at :] = np.tile(np.array([-half, half, half, -half]), 4)
+        self._x[self._stripe_start :] = np.tile(np.array([-half, half, half, -half]), 4)
         self._body = np.array(bodies)
 
     def polygons(
@@ -157,7 +157,7 @@ class CarOutline:
             striped.append(stripe is not None)
             first, last = stripe or (0.0, 0.0)
             ends += (first, first, last, last)
-        self._y[self._stripe_at :] = ends
+        self._y[self._stripe_start :] = ends
 
         cos, sin, px, py = np.array(turned, np.float32).T[:, self._body]
         x: NDArray[np.float64] = (cos * self._x - sin * self._y + px).astype(np.float64)

@@ -20,22 +20,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.envs.base import Environments
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.process_pool import worker as pool_process
-from a3c_exp.envs.process_pool.shared_memory import ActionForm, NamelessFile, PoolLayout
-from a3c_exp.envs.process_pool.worker import CLOSE, STEP, Failure, Hello
+from a3c_exp.envs.process_pool.shared_memory import ActionFormat, AnonymousSharedMemory, PoolLayout
+from a3c_exp.envs.process_pool.worker import CLOSE, STEP, Failure, Handshake
 from a3c_exp.system.errors import ConfigError, WorkerError
-from a3c_exp.system.process_setup import describe_exit, one_thread_each
+from a3c_exp.system.process_setup import describe_exit, single_thread_environment
 
 _PRELOAD = ["a3c_exp.envs.process_pool.worker", "a3c_exp.envs.gymnasium"]
 """What a fork server imports once for all processes, if the pool is the first to need one. No torch."""
-_START_SECONDS = 120.0
+_START_TIMEOUT = 120.0
 """How long making environments may take, unless the timeout is longer: imports on a busy machine are no hang."""
-_END_SECONDS = 5.0
+_CLOSE_TIMEOUT = 5.0
 """How long processes may take to close their environments when told to, before they are killed."""
 
 
-class PooledEnvironments:
+class SubprocessEnvs:
     """K environments in worker processes, with the same bits as K environments in one process.
 
     That holds for environments that are alike, know nothing of each other and draw only from what their episode's seed gave.
@@ -56,7 +56,7 @@ class PooledEnvironments:
 
     def __init__(
         self,
-        make_envs: Callable[..., Environments],
+        make_envs: Callable[..., EnvBatch],
         num_envs: int,
         processes: int,
         timeout: float = 60.0,
@@ -75,31 +75,31 @@ class PooledEnvironments:
                 "Try start_method=forkserver"
             )
         self.num_envs = num_envs
-        self._members: list[_Member] = []
+        self._env_processes: list[_EnvProcess] = []
         # At exit this comes before multiprocessing's own end, which waits without a limit; in a forked copy it does nothing.
-        self._end = util.Finalize(self, _end, args=(self._members,), exitpriority=10)
-        file = NamelessFile()
+        self._finalizer = util.Finalize(self, _close_processes, args=(self._env_processes,), exitpriority=10)
+        file = AnonymousSharedMemory()
         try:
             context: Any = _context(start_method)
             for share in np.array_split(np.arange(num_envs), min(processes, num_envs)):
-                member = _Member.start(context, make_envs, share.tolist(), file)
-                self._members.append(member)
-                member.limit(max(timeout, _START_SECONDS))
-            self._meet(file, timeout)
+                member = _EnvProcess.start(context, make_envs, share.tolist(), file)
+                self._env_processes.append(member)
+                member.set_timeout(max(timeout, _START_TIMEOUT))
+            self._handshake(file, timeout)
         except BaseException:
             self.close()
             raise
         finally:
             file.close()
 
-    def _meet(self, file: NamelessFile, timeout: float) -> None:
+    def _handshake(self, shared_memory: AnonymousSharedMemory, timeout: float) -> None:
         """Hear from everyone what they have made, and lay out the memory accordingly."""
         hellos = []
-        for member in self._members:
-            hello = self._answer(member)
-            assert isinstance(hello, Hello)
+        for member in self._env_processes:
+            hello = self._receive_reply(member)
+            assert isinstance(hello, Handshake)
             hellos.append(hello)
-            member.limit(timeout)
+            member.set_timeout(timeout)
         first = hellos[0]
         assert all(hello.observation_shape == first.observation_shape for hello in hellos), "observations differ in shape"
         self.observation_space = first.observation_space
@@ -108,82 +108,82 @@ class PooledEnvironments:
         # No policy samples anything wider than 8 bytes a number.
         room = 8 * int(np.prod(self.action_space.shape or ()))
         layout = PoolLayout(self.num_envs, first.observation_shape, max(8, room))
-        file.resize(layout.size)
-        whole = layout.arrays(file.into_map())
+        shared_memory.resize(layout.size)
+        whole = layout.arrays(shared_memory.into_mmap())
         self.observation = whole.observation
         self.reward = whole.reward
         self.terminated = whole.terminated
         self.truncated = whole.truncated
-        self._live = whole.live
-        self._room = whole.action
-        self._form: ActionForm | None = None
+        self._active = whole.active
+        self._action_buffer = whole.action
+        self._action_format: ActionFormat | None = None
         self._action: NDArray[Any] = whole.action
-        for member in self._members:
+        for member in self._env_processes:
             member.send(pickle.dumps(layout))
 
     def reset(self, index: int, seed: int) -> None:
         index = range(self.num_envs)[index]
-        member = next(member for member in self._members_open() if index < member.last)
-        self._exchange([member], pickle.dumps(("reset", (index - member.first, seed))))
+        member = next(member for member in self._open_processes() if index < member.last)
+        self._request([member], pickle.dumps(("reset", (index - member.first, seed))))
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
-        members = self._members_open()
-        if ActionForm.of(action) != self._form:
-            self._agree_on(ActionForm.of(action))
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
+        members = self._open_processes()
+        if ActionFormat.from_actions(action) != self._action_format:
+            self._set_action_format(ActionFormat.from_actions(action))
         np.copyto(self._action, action)
-        np.copyto(self._live, live)
-        asked = [member for member in members if live[member.first : member.last].any()]
-        return any(self._exchange(asked, STEP))
+        np.copyto(self._active, active)
+        asked = [member for member in members if active[member.first : member.last].any()]
+        return any(self._request(asked, STEP))
 
-    def _agree_on(self, form: ActionForm) -> None:
-        self._action = form.view(self._room)
-        self._form = form
-        for member in self._members:
-            member.send(pickle.dumps(("action", form)))
+    def _set_action_format(self, action_format: ActionFormat) -> None:
+        self._action = action_format.view(self._action_buffer)
+        self._action_format = action_format
+        for member in self._env_processes:
+            member.send(pickle.dumps(("action", action_format)))
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
-        frame: NDArray[np.uint8] = self._exchange(self._members_open()[:1], pickle.dumps(("render", None)))[0]
+        frame: NDArray[np.uint8] = self._request(self._open_processes()[:1], pickle.dumps(("render", None)))[0]
         return frame
 
     def close(self) -> None:
         """Close all environments and end their processes, killing those that take too long. The arrays stay readable."""
-        self._end()
+        self._finalizer()
 
-    def _members_open(self) -> "Sequence[_Member]":
-        if not self._members:
+    def _open_processes(self) -> "Sequence[_EnvProcess]":
+        if not self._env_processes:
             raise WorkerError("this pool of environments is closed")
-        return self._members
+        return self._env_processes
 
-    def _exchange(self, members: "Sequence[_Member]", request: bytes) -> list[Any]:
+    def _request(self, env_processes: "Sequence[_EnvProcess]", request: bytes) -> list[Any]:
         """Ask all, then hear all, in their order."""
         try:
-            for member in members:
+            for member in env_processes:
                 member.send(request)
-            return [self._answer(member) for member in members]
+            return [self._receive_reply(member) for member in env_processes]
         except BaseException:  # Ctrl-C too: an answer that is still on its way would be taken for the next one's
             self.close()
             raise
 
-    def _answer(self, member: "_Member") -> Any:
-        answer = member.hear()
+    def _receive_reply(self, env_process: "_EnvProcess") -> Any:
+        answer = env_process.receive()
         if isinstance(answer, Failure):
-            if answer.mendable:
+            if answer.is_config_error:
                 raise ConfigError(answer.text)
-            raise WorkerError(f"{member.name(len(self._members))} failed; its traceback:\n{answer.text}")
-        if isinstance(answer, _Silence):
-            raise WorkerError(f"{member.name(len(self._members))} {answer.cause}")
+            raise WorkerError(f"{env_process.describe(len(self._env_processes))} failed; its traceback:\n{answer.text}")
+        if isinstance(answer, NoReply):
+            raise WorkerError(f"{env_process.describe(len(self._env_processes))} {answer.cause}")
         return answer
 
 
 @dataclass(frozen=True)
-class _Silence:
+class NoReply:
     """There was no answer, and there will be none."""
 
     cause: str
 
 
-class _Member:
+class _EnvProcess:
     """One process of the pool, as the main process sees it: environments ``first`` to ``last - 1``."""
 
     def __init__(self, first: int, last: int, process: BaseProcess, pipe: Connection, lifeline: Connection) -> None:
@@ -193,19 +193,21 @@ class _Member:
         self._lifeline = lifeline
 
     @classmethod
-    def start(cls, context: Any, make_envs: Callable[..., Environments], share: Sequence[int], file: NamelessFile) -> "_Member":
+    def start(
+        cls, context: Any, make_envs: Callable[..., EnvBatch], indices: Sequence[int], shared_memory: AnonymousSharedMemory
+    ) -> "_EnvProcess":
         """Start the process for this share of the environments."""
-        first, last = share[0], share[-1] + 1
+        first, last = indices[0], indices[-1] + 1
         theirs_to_watch, lifeline = context.Pipe(duplex=False)
         ours, theirs = context.Pipe(duplex=True)
         process = context.Process(
             target=pool_process.main,
-            args=(make_envs, first, last - first, file, theirs_to_watch, theirs),
+            args=(make_envs, first, last - first, shared_memory, theirs_to_watch, theirs),
             name=f"environments-{first}",
             daemon=True,
         )
         try:
-            with one_thread_each():
+            with single_thread_environment():
                 process.start()
         except BaseException:
             ours.close()
@@ -216,44 +218,44 @@ class _Member:
             theirs_to_watch.close()
         return cls(first, last, process, ours, lifeline)
 
-    def limit(self, seconds: float) -> None:
+    def set_timeout(self, seconds: float) -> None:
         """How long it may take to answer from now on.
 
         The kernel keeps the limit, which costs nothing a step. It begins anew after a signal, so that processes are not blamed
         for the time that everything stood still (Ctrl-Z).
         """
-        self._limit = seconds
+        self._timeout = seconds
         value = struct.pack("ll", int(seconds), max(1, int(seconds % 1 * 1e6)))
         with socket.fromfd(self._pipe.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
             same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
     def send(self, message: bytes) -> None:
-        """Say something. Who cannot hear it any more has left its last word in the pipe, for ``hear``."""
+        """Say something. Who cannot hear it any more has left its last word in the pipe, for ``receive``."""
         with suppress(OSError):
             self._pipe.send_bytes(message)
 
-    def hear(self) -> Any:
-        """The answer; ``_Silence`` when there is none, and then the process is no more."""
+    def receive(self) -> Any:
+        """The answer; ``NoReply`` when there is none, and then the process is no more."""
         try:
             return self._pipe.recv()
         except BlockingIOError:
             self._kill()
-            return _Silence(f"gave no answer for {self._limit:g} s and was killed")
+            return NoReply(f"gave no answer for {self._timeout:g} s and was killed")
         except (EOFError, OSError):
             self.process.join(1.0)
             exitcode = self.process.exitcode
             if exitcode is not None:
-                return _Silence(describe_exit(exitcode))
+                return NoReply(describe_exit(exitcode))
             self._kill()
-            return _Silence("closed its pipe and was killed")
+            return NoReply("closed its pipe and was killed")
 
-    def name(self, processes: int) -> str:
+    def describe(self, processes: int) -> str:
         """Who it is, in a pool of so many ``processes``."""
         which = f"environment {self.first}" if self.last - self.first == 1 else f"environments {self.first} to {self.last - 1}"
         return f"the process of {which} (process id {self.process.pid}, one of {processes})"
 
-    def forget(self) -> None:
+    def close(self) -> None:
         """End it if it lives, and let go of it."""
         self._kill()
         self._pipe.close()
@@ -266,18 +268,18 @@ class _Member:
         self.process.join(1.0)
 
 
-def _end(members: list[_Member]) -> None:
+def _close_processes(env_processes: list[_EnvProcess]) -> None:
     """Tell all to end, wait a little for all together, kill who is left."""
-    deadline = time.monotonic() + _END_SECONDS
-    for member in members:
+    deadline = time.monotonic() + _CLOSE_TIMEOUT
+    for member in env_processes:
         member.send(CLOSE)
-    for member in members:
+    for member in env_processes:
         member.process.join(max(0.0, deadline - time.monotonic()))
-    for member in members:
+    for member in env_processes:
         member.process.kill()  # all at once, then each is waited for
-    for member in members:
-        member.forget()
-    members.clear()
+    for member in env_processes:
+        member.close()
+    env_processes.clear()
 
 
 def _context(start_method: str) -> Any:
@@ -285,6 +287,6 @@ def _context(start_method: str) -> Any:
         from multiprocessing import forkserver
 
         multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOAD)  # one that already runs stays as it is
-        with one_thread_each():
+        with single_thread_environment():
             forkserver.ensure_running()
     return multiprocessing.get_context(start_method)

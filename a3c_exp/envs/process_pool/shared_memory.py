@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 _ALIGNMENT = 64
 
 
-class NamelessFile:
+class AnonymousSharedMemory:
     """Memory in the shape of a file that no folder lists, so that not even ``kill -9`` of everybody leaves it behind.
 
     The kernel frees it with the last descriptor and the last mapping. It crosses to a process that is being started, with the
@@ -28,14 +28,14 @@ class NamelessFile:
 
     def __init__(self, descriptor: int | None = None) -> None:
         if descriptor is None:
-            descriptor = os.memfd_create("a3c_exp_environments") if hasattr(os, "memfd_create") else _unlinked()
+            descriptor = os.memfd_create("a3c_exp_environments") if hasattr(os, "memfd_create") else _unlinked_temporary_file()
         self._descriptor = descriptor
 
     def resize(self, size: int) -> None:
         """Make it ``size`` bytes long, all 0."""
         os.ftruncate(self._descriptor, size)
 
-    def into_map(self) -> mmap.mmap:
+    def into_mmap(self) -> mmap.mmap:
         """Its bytes, shared with whoever else maps it. Closes the descriptor: from then on the mapping keeps the memory."""
         try:
             return mmap.mmap(self._descriptor, 0)
@@ -49,14 +49,14 @@ class NamelessFile:
             os.close(descriptor)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (reduction.DupFd(self._descriptor),)
+        return _from_sent_descriptor, (reduction.DupFd(self._descriptor),)
 
 
-def _received(sent: Any) -> NamelessFile:
-    return NamelessFile(sent.detach())
+def _from_sent_descriptor(sent: Any) -> AnonymousSharedMemory:
+    return AnonymousSharedMemory(sent.detach())
 
 
-def _unlinked() -> int:
+def _unlinked_temporary_file() -> int:
     descriptor, name = tempfile.mkstemp(prefix="a3c_exp_")
     os.unlink(name)  # noqa: PTH108 - a name, as mkstemp gives it
     return descriptor
@@ -67,8 +67,8 @@ class PoolArrays:
     """Everything about K environments, in shared memory.
 
     Attributes:
-        observation, reward, terminated, truncated: as in ``Environments``.
-        live: ``[K]`` which environments the step in progress is for.
+        observation, reward, terminated, truncated: as in ``EnvBatch``.
+        active: ``[K]`` which environments the step in progress is for.
         action: ``[K, room]`` bytes; an action's own type and shape are agreed on when the first one comes.
     """
 
@@ -76,7 +76,7 @@ class PoolArrays:
     reward: NDArray[np.float64]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
-    live: NDArray[np.bool_]
+    active: NDArray[np.bool_]
     action: NDArray[np.uint8]
 
 
@@ -87,12 +87,12 @@ class PoolLayout:
     Attributes:
         num_envs: K, of the whole pool.
         observation_shape: of one environment.
-        action_room: bytes that one environment's action may take.
+        action_bytes: bytes that one environment's action may take.
     """
 
     num_envs: int
     observation_shape: tuple[int, ...]
-    action_room: int
+    action_bytes: int
 
     @property
     def size(self) -> int:
@@ -118,39 +118,41 @@ class PoolLayout:
             ((k,), np.bool_),
             ((k,), np.bool_),
             ((k,), np.bool_),
-            ((k, self.action_room), np.uint8),
+            ((k, self.action_bytes), np.uint8),
         ]
 
 
 @dataclass(frozen=True)
-class ActionForm:
+class ActionFormat:
     """How the actions of all environments stand in their bytes.
 
     Attributes:
-        kind: numpy's name of the type, such as ``<f4``.
+        dtype: numpy's name of the type, such as ``<f4``.
         shape: of one environment's action.
     """
 
-    kind: str
+    dtype: str
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, action: NDArray[Any]) -> "ActionForm":
+    def from_actions(cls, action: NDArray[Any]) -> "ActionFormat":
         """That of these actions ``[K, ...]``."""
         return cls(action.dtype.str, action.shape[1:])
 
-    def view(self, room: NDArray[np.uint8]) -> NDArray[Any]:
-        """The actions ``[K, ...]`` in their ``room [K, bytes]``.
+    def view(self, buffer: NDArray[np.uint8]) -> NDArray[Any]:
+        """The actions ``[K, ...]`` in their ``buffer [K, bytes]``.
 
         Raises:
             ValueError: they do not fit.
         """
-        kind = np.dtype(self.kind)
+        kind = np.dtype(self.dtype)
         needed = math.prod(self.shape) * kind.itemsize
-        if needed > room.shape[1]:
-            raise ValueError(f"an action of shape {self.shape} and type {kind} takes {needed} bytes; there are {room.shape[1]}")
-        flat = room.reshape(-1)[: len(room) * needed]
-        return flat.view(kind).reshape(len(room), *self.shape)
+        if needed > buffer.shape[1]:
+            raise ValueError(
+                f"an action of shape {self.shape} and type {kind} takes {needed} bytes; there are {buffer.shape[1]}"
+            )
+        flat = buffer.reshape(-1)[: len(buffer) * needed]
+        return flat.view(kind).reshape(len(buffer), *self.shape)
 
 
 def _rounded_up(size: int) -> int:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium import Space
 
-from a3c_exp.envs.base import Environments
-from a3c_exp.envs.process_pool.shared_memory import ActionForm, NamelessFile, PoolLayout
+from a3c_exp.envs.base import EnvBatch
+from a3c_exp.envs.process_pool.shared_memory import ActionFormat, AnonymousSharedMemory, PoolLayout
 from a3c_exp.system.errors import ConfigError
 
 Request = tuple[Literal["step", "reset", "render", "action", "close"], Any]
@@ -25,11 +25,11 @@ Request = tuple[Literal["step", "reset", "render", "action", "close"], Any]
 
 STEP: bytes = pickle.dumps(("step", None))
 CLOSE: bytes = pickle.dumps(("close", None))
-_DONE, _ENDED = pickle.dumps(False), pickle.dumps(True)
+_NO_EPISODE_ENDED, _EPISODE_ENDED = pickle.dumps(False), pickle.dumps(True)
 
 
 @dataclass(frozen=True)
-class Hello:
+class Handshake:
     """The first word of a process that has made its environments."""
 
     observation_space: Space[Any]
@@ -44,30 +44,35 @@ class Failure:
 
     Attributes:
         text: the message of a mistake that the person can mend, else the traceback.
-        mendable: whether it was a ``ConfigError``.
+        is_config_error: whether it was a ``ConfigError``.
     """
 
     text: str
-    mendable: bool
+    is_config_error: bool
 
 
 def main(
-    make_envs: Callable[..., Environments], first: int, count: int, file: NamelessFile, lifeline: Connection, pipe: Connection
+    make_envs: Callable[..., EnvBatch],
+    first: int,
+    count: int,
+    shared_memory: AnonymousSharedMemory,
+    lifeline: Connection,
+    pipe: Connection,
 ) -> None:
     """Entry of the process. Ends when told to, when the main process is gone, or by an error, which it reports first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides what it means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _end_with(lifeline)
+    _exit_with_parent(lifeline)
     if "torch" in sys.modules:  # the fork server may have brought it; environments need none
         sys.modules["torch"].set_num_threads(1)
-    envs: Environments | None = None
+    envs: EnvBatch | None = None
     try:
         envs = make_envs(num_envs=count)
         _check(envs, count)
         shape = envs.observation.shape[1:]
-        pipe.send(Hello(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
+        pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
         layout: PoolLayout = pipe.recv()
-        _Share(envs, first, layout, file).serve(pipe)
+        _EnvShard(envs, first, layout, shared_memory).serve(pipe)
     except (BrokenPipeError, EOFError):
         os._exit(1)  # the main process is gone, and so is everyone who could be told
     except BaseException as error:
@@ -81,7 +86,7 @@ def main(
     envs.close()
 
 
-def _end_with(lifeline: Connection) -> None:
+def _exit_with_parent(lifeline: Connection) -> None:
     """Have the kernel end this process when the main process does, also in the middle of a step that never returns.
 
     Nothing is ever written into the lifeline, so the signal that its file sends, SIGIO, can only mean its end; and what SIGIO
@@ -96,31 +101,31 @@ def _end_with(lifeline: Connection) -> None:
         os._exit(1)
 
 
-def _check(envs: Environments, count: int) -> None:
+def _check(envs: EnvBatch, count: int) -> None:
     for name, kind in (("observation", np.float32), ("reward", np.float64), ("terminated", np.bool_), ("truncated", np.bool_)):
         array = getattr(envs, name)
         assert array.dtype == kind, f"{name} is {array.dtype}, but Environments keep it as {np.dtype(kind)}"
         assert len(array) == count, f"{name} is of {len(array)} environments, but {count} were asked for"
 
 
-class _Share:
+class _EnvShard:
     """The environments from ``first`` on, and the part of the shared memory that shows them.
 
     They keep arrays of their own, which are copied row by row: an implementation may hold views of them, as the rollout does,
     so they cannot be exchanged for shared ones.
     """
 
-    def __init__(self, envs: Environments, first: int, layout: PoolLayout, file: NamelessFile) -> None:
+    def __init__(self, envs: EnvBatch, first: int, layout: PoolLayout, shared_memory: AnonymousSharedMemory) -> None:
         self._envs = envs
-        whole = layout.arrays(file.into_map())
-        self._mine = slice(first, first + envs.num_envs)
-        self._observation = whole.observation[self._mine]
-        self._reward = whole.reward[self._mine]
-        self._terminated = whole.terminated[self._mine]
-        self._truncated = whole.truncated[self._mine]
-        self._live = whole.live[self._mine]
-        self._room = whole.action
-        self._action = whole.action[self._mine]  # until its form is told
+        whole = layout.arrays(shared_memory.into_mmap())
+        self._slice = slice(first, first + envs.num_envs)
+        self._observation = whole.observation[self._slice]
+        self._reward = whole.reward[self._slice]
+        self._terminated = whole.terminated[self._slice]
+        self._truncated = whole.truncated[self._slice]
+        self._active = whole.active[self._slice]
+        self._action_buffer = whole.action
+        self._action = whole.action[self._slice]  # until its form is told
 
     def serve(self, pipe: Connection) -> None:
         """Do what is asked until told to end."""
@@ -128,13 +133,13 @@ class _Share:
             request: Request = pipe.recv()
             match request:
                 case "step", _:
-                    pipe.send_bytes(_ENDED if self._step() else _DONE)
+                    pipe.send_bytes(_EPISODE_ENDED if self._step() else _NO_EPISODE_ENDED)
                 case "reset", (index, seed):
                     self._envs.reset(index, seed)
                     self._observation[index] = self._envs.observation[index]
-                    pipe.send_bytes(_DONE)
-                case "action", ActionForm() as form:
-                    self._action = form.view(self._room)[self._mine]
+                    pipe.send_bytes(_NO_EPISODE_ENDED)
+                case "action", ActionFormat() as form:
+                    self._action = form.view(self._action_buffer)[self._slice]
                 case "render", _:
                     pipe.send(self._envs.render())
                 case _:
@@ -143,7 +148,7 @@ class _Share:
     def _step(self) -> bool:
         envs = self._envs
         # Copies, because environments may keep what they are given, and the next step is written over it.
-        live = self._live.copy()
+        live = self._active.copy()
         any_end = envs.step(self._action.copy(), live)
         for k in live.nonzero()[0].tolist():
             self._observation[k] = envs.observation[k]

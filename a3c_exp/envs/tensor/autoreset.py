@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from a3c_exp.envs.tensor.base import TensorEnvironment
+from a3c_exp.envs.tensor.base import TensorEnv
 
 
-class Advanced(NamedTuple):
+class AutoresetStep(NamedTuple):
     """What one step of ``advance`` leads to.
 
     Attributes:
@@ -30,7 +30,7 @@ class Advanced(NamedTuple):
     final_observation: Tensor
 
 
-def begin(env: TensorEnvironment, noise: Tensor) -> Tensor:
+def begin(env: TensorEnv, noise: Tensor) -> Tensor:
     """The state ``[..., state_size + 1]`` in which an episode begins, from ``noise [..., reset_noise]``.
 
     Its last number counts the steps since then: 0.
@@ -40,8 +40,8 @@ def begin(env: TensorEnvironment, noise: Tensor) -> Tensor:
 
 
 def advance(
-    env: TensorEnvironment, state: Tensor, action: Tensor, noise: Tensor, max_episode_steps: int | None = None
-) -> Advanced:
+    env: TensorEnv, state: Tensor, action: Tensor, noise: Tensor, max_episode_steps: int | None = None
+) -> AutoresetStep:
     """One step, and the beginning of a new episode wherever it ends one.
 
     Pure, for any leading shape, without control flow on values: it can be taped, vmapped and compiled like what it is made of.
@@ -61,7 +61,7 @@ def advance(
     ended = (stepped.terminated | truncated).unsqueeze(-1)
     following = torch.where(ended, begin(env, noise), lived)
     final_observation = env.observe(stepped.state)
-    return Advanced(
+    return AutoresetStep(
         state=following,
         observation=env.observe(following[..., :-1]),
         reward=stepped.reward,

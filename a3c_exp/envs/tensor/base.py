@@ -25,7 +25,7 @@ class Step(NamedTuple):
     terminated: Tensor
 
 
-class TensorEnvironment(ABC):
+class TensorEnv(ABC):
     """A task without memory: whoever uses it keeps the state and hands it in.
 
     ``reset``, ``observe`` and ``step`` are written for any leading shape ``[...]``, without Python control flow on values,
@@ -38,7 +38,7 @@ class TensorEnvironment(ABC):
         observation_space: a Box; observations are float32 whatever the state is.
         action_space: a Box, or Discrete from 0 on.
         max_episode_steps: the time limit that the task itself declares, or ``None``. Nothing here keeps it.
-        drawn_as: the gymnasium task that draws it, if its ``state`` is the same numbers; ``None`` if it cannot be drawn.
+        render_env_id: the gymnasium task that draws it, if its ``state`` is the same numbers; ``None`` if it cannot be drawn.
     """
 
     state_size: int
@@ -46,7 +46,7 @@ class TensorEnvironment(ABC):
     observation_space: Box
     action_space: Box | Discrete
     max_episode_steps: int | None = None
-    drawn_as: str | None = None
+    render_env_id: str | None = None
 
     @abstractmethod
     def reset(self, noise: Tensor) -> Tensor:
@@ -75,11 +75,11 @@ class TensorEnvironment(ABC):
         """``[reset_noise]`` of this episode: what gymnasium's own generator draws first in ``reset(seed=seed)``."""
         return seeding.np_random(seed)[0].random(self.reset_noise)
 
-    def pose(self, drawn: Any, state: NDArray[np.float64], action: NDArray[Any] | None) -> None:
-        """Have the unwrapped task of ``drawn_as`` stand as ``state [state_size]``, which ``action`` led to, if any did."""
-        drawn.state = state
+    def set_state(self, render_env: Any, state: NDArray[np.float64], action: NDArray[Any] | None) -> None:
+        """Have the unwrapped task of ``render_env_id`` stand as ``state [state_size]``, which ``action`` led to, if any did."""
+        render_env.state = state
 
-    def example(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    def example_inputs(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
         """A state and an action of this leading shape: the middle of where episodes begin, and the action 0."""
         state = self.reset(torch.full((*shape, self.reset_noise), 0.5, dtype=dtype))
         assert self.action_space.shape is not None
@@ -87,17 +87,17 @@ class TensorEnvironment(ABC):
         return state, torch.zeros(*shape, *self.action_space.shape, dtype=kind)
 
 
-class InTensors(Protocol):
+class HasTensorEnv(Protocol):
     """What environments offer whose task is written in tensors, beside what all environments do.
 
     Attributes:
         num_envs: K.
-        tensor: the task.
-        state: ``[K, state_size]`` float64, overwritten in place.
+        tensor_env: the task.
+        env_state: ``[K, state_size]`` float64, overwritten in place.
         observation: ``[K, *observation]`` float32, likewise.
     """
 
     num_envs: int
-    tensor: TensorEnvironment
-    state: NDArray[np.float64]
+    tensor_env: TensorEnv
+    env_state: NDArray[np.float64]
     observation: NDArray[np.float32]

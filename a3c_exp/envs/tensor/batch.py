@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
-from a3c_exp.compile.numpy_executor import NumpyPlayer
-from a3c_exp.envs.classic import ACTION_NAMES, SPEED_IN_STATE
-from a3c_exp.envs.tensor.base import TensorEnvironment
-from a3c_exp.envs.tensor.renderer import GymnasiumDrawing
+from a3c_exp.compile.numpy_executor import NumpyExecutor
+from a3c_exp.envs.classic import ACTION_NAMES, SPEED_STATE_INDEX
+from a3c_exp.envs.tensor.base import TensorEnv
+from a3c_exp.envs.tensor.renderer import GymnasiumRenderer
 from a3c_exp.system.errors import ConfigError
 
 
-class TensorEnvironments:
+class TensorEnvBatch:
     """K copies of one task, stepped all at once in float64.
 
     An episode begins where gymnasium's ``reset(seed=seed)`` would, if the task's ``reset`` means the same by its noise.
@@ -29,21 +29,21 @@ class TensorEnvironments:
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Attributes:
-        tensor: the task.
+        tensor_env: the task.
 
     Raises:
         ConfigError: its functions are not what they must be, or it should be drawn and cannot.
     """
 
-    def __init__(self, environment: TensorEnvironment, num_envs: int = 1, render_mode: str | None = None) -> None:
-        _check(environment)
-        self.tensor = environment
+    def __init__(self, environment: TensorEnv, num_envs: int = 1, render_mode: str | None = None) -> None:
+        _check_tensor_env(environment)
+        self.tensor_env = environment
         self.num_envs = num_envs
         self.default_max_episode_steps = environment.max_episode_steps
         self.observation_space: Space[Any] = environment.observation_space
         self.action_space: Space[Any] = environment.action_space
-        self._drawing = GymnasiumDrawing(environment, render_mode) if render_mode is not None else None
-        self._window = render_mode == "human"
+        self._renderer = GymnasiumRenderer(environment, render_mode) if render_mode is not None else None
+        self._human_window = render_mode == "human"
 
         def step(state: Tensor, action: Tensor) -> tuple[Tensor, ...]:
             stepped = environment.step(state, action)
@@ -53,51 +53,51 @@ class TensorEnvironments:
             state = environment.reset(noise)
             return state, environment.observe(state)
 
-        self._step = NumpyPlayer(step, environment.example((num_envs,)))
-        self._reset = NumpyPlayer(reset, (torch.full((1, environment.reset_noise), 0.5, dtype=torch.float64),))
+        self._step = NumpyExecutor(step, environment.example_inputs((num_envs,)))
+        self._reset = NumpyExecutor(reset, (torch.full((1, environment.reset_noise), 0.5, dtype=torch.float64),))
         # The player's own memory: what it steps next time is what stands there.
-        self.state: NDArray[np.float64] = self._step.inputs[0]
+        self.env_state: NDArray[np.float64] = self._step.inputs[0]
         """``[K, state_size]`` of all environments, overwritten in place."""
         self._action = self._step.inputs[1]
-        self._acted = np.zeros(num_envs, np.bool_)
+        self._has_acted = np.zeros(num_envs, np.bool_)
         observed = self._step.outputs[1]
         self.observation = np.zeros(observed.shape, np.float32)
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
-        arrays: list[NDArray[Any]] = [self.state, self.observation, self.reward, self.terminated]
-        self._news = [
+        arrays: list[NDArray[Any]] = [self.env_state, self.observation, self.reward, self.terminated]
+        self._output_copies = [
             (array, new, (num_envs, *(1,) * (array.ndim - 1))) for array, new in zip(arrays, self._step.outputs, strict=True)
         ]
 
     def reset(self, index: int, seed: int) -> None:
-        self.begin(index, self.tensor.draw_noise(seed))
+        self.begin(index, self.tensor_env.draw_noise(seed))
 
     def begin(self, index: int, noise: NDArray[np.float64]) -> None:
         """Begin a new episode in one environment where ``noise [reset_noise]`` says."""
         self._reset.inputs[0][0] = noise
-        self._reset.play()
-        self.state[index] = self._reset.outputs[0][0]
+        self._reset.run()
+        self.env_state[index] = self._reset.outputs[0][0]
         self.observation[index] = self._reset.outputs[1][0]
-        self._acted[index] = False
-        if self._window and index == 0:
+        self._has_acted[index] = False
+        if self._human_window and index == 0:
             self._draw(0)
 
-    def step(self, action: NDArray[Any], live: NDArray[np.bool_]) -> bool:
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         np.copyto(self._action, action.reshape(self._action.shape), "same_kind")
-        self._step.play()
+        self._step.run()
         ended = self._step.outputs[3]
-        if live.all():
-            for array, new, _ in self._news:
+        if active.all():
+            for array, new, _ in self._output_copies:
                 np.copyto(array, new)
             endings = np.count_nonzero(ended)
         else:
-            for array, new, shape in self._news:
-                np.copyto(array, new, where=live.reshape(shape))
-            endings = np.count_nonzero(ended & live)
-        if self._drawing is not None:
-            self._acted |= live
-            if self._window and live[0]:
+            for array, new, shape in self._output_copies:
+                np.copyto(array, new, where=active.reshape(shape))
+            endings = np.count_nonzero(ended & active)
+        if self._renderer is not None:
+            self._has_acted |= active
+            if self._human_window and active[0]:
                 self._draw(0)
         return bool(endings)
 
@@ -112,35 +112,35 @@ class TensorEnvironments:
         return picture
 
     def _draw(self, index: int) -> NDArray[np.uint8] | None:
-        if self._drawing is None:
+        if self._renderer is None:
             return None
-        return self._drawing.draw(self.state[index], self._action[index] if self._acted[index] else None)
+        return self._renderer.draw(self.env_state[index], self._action[index] if self._has_acted[index] else None)
 
     @property
     def action_names(self) -> Sequence[str] | None:
-        return ACTION_NAMES.get(self.tensor.drawn_as or "")
+        return ACTION_NAMES.get(self.tensor_env.render_env_id or "")
 
     @property
     def frames_per_second(self) -> float:
-        return 30.0 if self._drawing is None else self._drawing.frames_per_second
+        return 30.0 if self._renderer is None else self._renderer.frames_per_second
 
-    def facts(self) -> dict[str, float]:
+    def info(self) -> dict[str, float]:
         """The first environment's speed, if it is one of the tasks whose state is known."""
-        place = SPEED_IN_STATE.get(self.tensor.drawn_as or "")
-        return {} if place is None else {"speed": abs(float(self.state[0, place]))}
+        place = SPEED_STATE_INDEX.get(self.tensor_env.render_env_id or "")
+        return {} if place is None else {"speed": abs(float(self.env_state[0, place]))}
 
     def close(self) -> None:
-        if self._drawing is not None:
-            self._drawing.close()
+        if self._renderer is not None:
+            self._renderer.close()
 
 
-def _check(env: TensorEnvironment) -> None:
+def _check_tensor_env(env: TensorEnv) -> None:
     """That its functions have the right shapes and mean the same for one state as for many, with no value looked at."""
     name = type(env).__name__
     if isinstance(env.action_space, Discrete) and env.action_space.start != 0:
         raise ConfigError(f"{name} has actions from {env.action_space.start} on, but actions of a task in tensors count from 0")
     noise = torch.linspace(0.1, 0.9, 3 * env.reset_noise, dtype=torch.float64).view(3, env.reset_noise)
-    _, action = env.example((3,))
+    _, action = env.example_inputs((3,))
     try:
         with torch.no_grad():
             state = env.reset(noise)

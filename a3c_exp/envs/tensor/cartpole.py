@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
-from a3c_exp.envs.tensor.base import Step, TensorEnvironment
+from a3c_exp.envs.tensor.base import Step, TensorEnv
 
 _SECONDS = 0.02
 _GRAVITY = 9.8
@@ -21,7 +21,7 @@ _MAX_ANGLE = 12 * 2 * math.pi / 360
 _START = 0.05
 
 
-class CartPole(TensorEnvironment):
+class CartPole(TensorEnv):
     """gymnasium's ``CartPoleEnv`` with its Euler steps, in the order of its operations, so that every rounding is the same.
 
     Barto, Sutton and Anderson 1983, corrected by Florian 2007 (https://coneural.org/florian/papers/05_cart_pole.pdf). The state
@@ -32,7 +32,7 @@ class CartPole(TensorEnvironment):
     state_size = 4
     reset_noise = 4
     max_episode_steps = 500
-    drawn_as = "CartPole-v1"
+    render_env_id = "CartPole-v1"
 
     def __init__(self) -> None:
         high = np.array([2 * _MAX_POSITION, np.inf, 2 * _MAX_ANGLE, np.inf], np.float32)

@@ -9,12 +9,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from a3c_exp.envs.tensor.base import TensorEnvironment
-from a3c_exp.envs.tensor.batch import TensorEnvironments
+from a3c_exp.envs.tensor.base import TensorEnv
+from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.envs.tensor.cartpole import CartPole
 from a3c_exp.envs.tensor.pendulum import Pendulum
 
-Stepped = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+StepResult = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 
 class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
@@ -24,7 +24,7 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
     begin by themselves go on drawing from it. All that is returned is copied, and the caller's to keep.
 
     Args:
-        task: the task in tensors.
+        env: the task in tensors.
         num_envs: K.
         max_episode_steps: the time limit; ``None`` for none.
         autoreset_mode: ``NextStep`` (gymnasium's default: the step after an episode's end is its reset, whatever the action),
@@ -38,7 +38,7 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
 
     def __init__(
         self,
-        task: TensorEnvironment,
+        env: TensorEnv,
         num_envs: int = 1,
         max_episode_steps: int | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
@@ -51,13 +51,13 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         self.render_mode = render_mode
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
-        self._task = task
-        self._envs = TensorEnvironments(task, num_envs, render_mode)
-        self.single_observation_space = task.observation_space
-        self.single_action_space = task.action_space
-        self.observation_space = batch_space(task.observation_space, num_envs)
-        self.action_space = batch_space(task.action_space, num_envs)
-        self._random: list[np.random.Generator | None] = [None] * num_envs
+        self._env = env
+        self._envs = TensorEnvBatch(env, num_envs, render_mode)
+        self.single_observation_space = env.observation_space
+        self.single_action_space = env.action_space
+        self.observation_space = batch_space(env.observation_space, num_envs)
+        self.action_space = batch_space(env.action_space, num_envs)
+        self._generators: list[np.random.Generator | None] = [None] * num_envs
         self._elapsed = np.zeros(num_envs, np.int64)
         self._ended = np.zeros(num_envs, np.bool_)
 
@@ -69,17 +69,17 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         Raises:
             ValueError: as many seeds as environments were not given, or an option that is not known here.
         """
-        chosen = self._chosen(options)
+        chosen = self._reset_mask(options)
         seeds = [None if seed is None else seed + k for k in range(self.num_envs)] if not isinstance(seed, Sequence) else seed
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds were given for {self.num_envs} environments")
         for k in chosen.nonzero()[0].tolist():
-            if seeds[k] is not None or self._random[k] is None:
-                self._random[k], _ = seeding.np_random(seeds[k])
+            if seeds[k] is not None or self._generators[k] is None:
+                self._generators[k], _ = seeding.np_random(seeds[k])
             self._begin(k)
         return self._envs.observation.copy(), {}
 
-    def step(self, actions: NDArray[Any]) -> Stepped:
+    def step(self, actions: NDArray[Any]) -> StepResult:
         """One step of all, ``actions [K, ...]``; see ``autoreset_mode`` for what becomes of episodes that end."""
         mode, envs = self.autoreset_mode, self._envs
         resets = self._ended if mode is AutoresetMode.NEXT_STEP else np.zeros_like(self._ended)
@@ -111,13 +111,13 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         self._envs.close()
 
     def _begin(self, k: int) -> None:
-        random = self._random[k]
+        random = self._generators[k]
         assert random is not None, "reset comes before step"
-        self._envs.begin(k, random.random(self._task.reset_noise))
+        self._envs.begin(k, random.random(self._env.reset_noise))
         self._elapsed[k] = 0
         self._ended[k] = False
 
-    def _chosen(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
+    def _reset_mask(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
         unknown = set(options or {}) - {"reset_mask"}
         if unknown:
             raise ValueError(f"reset was given the options {sorted(unknown)}, but there is only reset_mask")

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.envs.tensor.base import Step, TensorEnvironment
+from a3c_exp.envs.tensor.base import Step, TensorEnv
 
 _SECONDS = 0.05
 _GRAVITY = 15.0
@@ -20,7 +20,7 @@ _MAX_SPEED = 8.0
 _MAX_TORQUE = 2.0
 
 
-class Pendulum(TensorEnvironment):
+class Pendulum(TensorEnv):
     """gymnasium's ``PendulumEnv``, in the order of its operations, so that every rounding is the same.
 
     The state is ``[angle, angular velocity]`` in rad and rad/s, 0 upright; it never terminates. As in gymnasium, what the
@@ -30,7 +30,7 @@ class Pendulum(TensorEnvironment):
     state_size = 2
     reset_noise = 2
     max_episode_steps = 200
-    drawn_as = "Pendulum-v1"
+    render_env_id = "Pendulum-v1"
 
     def __init__(self) -> None:
         high = np.array([1.0, 1.0, _MAX_SPEED], np.float32)
@@ -54,6 +54,6 @@ class Pendulum(TensorEnvironment):
         angle = angle + speed * _SECONDS
         return Step(torch.stack([angle, speed], dim=-1), -cost, torch.zeros_like(cost, dtype=torch.bool))
 
-    def pose(self, drawn: Any, state: NDArray[np.float64], action: NDArray[Any] | None) -> None:
-        super().pose(drawn, state, action)
-        drawn.last_u = None if action is None else float(np.clip(action[0], -_MAX_TORQUE, _MAX_TORQUE))
+    def set_state(self, render_env: Any, state: NDArray[np.float64], action: NDArray[Any] | None) -> None:
+        super().set_state(render_env, state, action)
+        render_env.last_u = None if action is None else float(np.clip(action[0], -_MAX_TORQUE, _MAX_TORQUE))

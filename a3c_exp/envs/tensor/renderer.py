@@ -6,11 +6,11 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.envs.tensor.base import TensorEnvironment
+from a3c_exp.envs.tensor.base import TensorEnv
 from a3c_exp.system.errors import ConfigError
 
 
-class GymnasiumDrawing:
+class GymnasiumRenderer:
     """Draws one environment.
 
     Args:
@@ -21,23 +21,23 @@ class GymnasiumDrawing:
         ConfigError: nothing draws this task.
     """
 
-    def __init__(self, env: TensorEnvironment, render_mode: str) -> None:
-        if env.drawn_as is None:
+    def __init__(self, env: TensorEnv, render_mode: str) -> None:
+        if env.render_env_id is None:
             raise ConfigError(
                 f"{type(env).__name__} names no gymnasium task that draws it (drawn_as), so there is no picture of it"
             )
         self._env = env
-        self._drawn: Any = gymnasium.make(env.drawn_as, render_mode=render_mode, disable_env_checker=True).unwrapped
+        self._render_env: Any = gymnasium.make(env.render_env_id, render_mode=render_mode, disable_env_checker=True).unwrapped
 
     def draw(self, state: NDArray[np.float64], action: NDArray[Any] | None) -> NDArray[np.uint8] | None:
         """``[height, width, 3]`` of ``state [state_size]``, which ``action`` led to; ``None`` where it is a window."""
-        self._env.pose(self._drawn, state.copy(), action)
-        picture: NDArray[np.uint8] | None = self._drawn.render()
+        self._env.set_state(self._render_env, state.copy(), action)
+        picture: NDArray[np.uint8] | None = self._render_env.render()
         return picture
 
     @property
     def frames_per_second(self) -> float:
-        return float(self._drawn.metadata.get("render_fps", 30))
+        return float(self._render_env.metadata.get("render_fps", 30))
 
     def close(self) -> None:
-        self._drawn.close()
+        self._render_env.close()

@@ -6,12 +6,12 @@ from typing import Any
 
 from a3c_exp.loggers.base import RunInfo
 
-_LONGEST = 64  # characters of a tag or a job type that W&B takes
-_NO_ARM = ("seed", "control", "ablation", "study")  # what is said elsewhere, or must not tell runs of one curve apart
+_MAX_LENGTH = 64  # characters of a tag or a job type that W&B takes
+_IGNORED_KEYS = ("seed", "control", "ablation", "study")  # what is said elsewhere, or must not tell runs of one curve apart
 
 
 @dataclass(frozen=True)
-class Place:
+class WandbPlacement:
     """Where a run stands among others.
 
     Attributes:
@@ -25,34 +25,34 @@ class Place:
     tags: tuple[str, ...]
 
 
-def place(run: RunInfo) -> Place:
+def wandb_placement(run: RunInfo) -> WandbPlacement:
     """File ``run`` so that W&B's own page shows a curve an arm, with its seeds, under each ablation and control.
 
     A single run stays as it is. Of a sweep that is no ablation, seeds of the same overrides share a job type.
     """
-    ablation, study = _section(run, "ablation"), _section(run, "study")
-    told = _told(run.name)
+    ablation, study = _config_section(run, "ablation"), _config_section(run, "study")
+    told = _distinguishing_overrides(run.name)
     if ablation.get("name"):
         name, control, arm = str(ablation["name"]), ablation.get("control"), str(ablation.get("arm") or told or run.job_type)
         group = f"{name} ({control})" if control else name
         tags = (f"ablation={name}", *([f"control={control}"] if control else []), f"arm={arm}")
-        return _place(run, group, arm, tags)
+        return _placement(run, group, arm, tags)
     if study.get("name"):
-        return _place(run, f"study {study['name']}", "trial", (f"study={study['name']}",))
-    return _place(run, run.group, told if run.group and told else run.job_type, ())
+        return _placement(run, f"study {study['name']}", "trial", (f"study={study['name']}",))
+    return _placement(run, run.group, told if run.group and told else run.job_type, ())
 
 
-def _place(run: RunInfo, group: str | None, job_type: str, tags: tuple[str, ...]) -> Place:
-    shortened = dict.fromkeys(tag[:_LONGEST] for tag in (*run.tags, *tags) if tag)
-    return Place(group[: 2 * _LONGEST] if group else None, job_type[:_LONGEST], tuple(shortened))
+def _placement(run: RunInfo, group: str | None, job_type: str, tags: tuple[str, ...]) -> WandbPlacement:
+    shortened = dict.fromkeys(tag[:_MAX_LENGTH] for tag in (*run.tags, *tags) if tag)
+    return WandbPlacement(group[: 2 * _MAX_LENGTH] if group else None, job_type[:_MAX_LENGTH], tuple(shortened))
 
 
-def _told(name: str) -> str:
+def _distinguishing_overrides(name: str) -> str:
     """The overrides in a job's name that tell its curve: ``workers=4`` of ``workers=4,seed=0``."""
-    parts = [part for part in name.split("/")[-1].split(",") if part.partition("=")[0] not in _NO_ARM]
+    parts = [part for part in name.split("/")[-1].split(",") if part.partition("=")[0] not in _IGNORED_KEYS]
     return " ".join(parts) if parts and all("=" in part for part in parts) else ""
 
 
-def _section(run: RunInfo, key: str) -> Mapping[str, Any]:
+def _config_section(run: RunInfo, key: str) -> Mapping[str, Any]:
     found = run.config.get(key)
     return found if isinstance(found, Mapping) else {}

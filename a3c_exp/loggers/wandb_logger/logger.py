@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.loggers.base import QuietLogger, RunInfo
+from a3c_exp.loggers.base import NullLogger, RunInfo
 from a3c_exp.loggers.wandb_logger import grouping as wandb_groups
-from a3c_exp.loggers.wandb_logger.client import WandbPipe
-from a3c_exp.runs.log_records import Episode, Evaluation, Json, Metrics, Status
+from a3c_exp.loggers.wandb_logger.client import WandbClient
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.system.errors import ConfigError
 
 MODES = ("auto", "online", "offline")
@@ -23,7 +23,7 @@ def to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-class WandbLogger(QuietLogger):
+class WandbLogger(NullLogger):
     """Shows a run in W&B: curves over environment steps, the configuration, a summary, videos, screenshots.
 
     Online if the person is logged in and W&B answers in time, else offline, below ``<run directory>/wandb``; one line
@@ -45,7 +45,7 @@ class WandbLogger(QuietLogger):
         finish_timeout: seconds that it has to take what is left when the run ends.
         row_interval: least seconds between two rows of episodes, and of metrics.
         tags: added to the run's own.
-        say: told what a person should know, a line at a time, in the thread that calls the logger.
+        on_message: told what a person should know, a line at a time, in the thread that calls the logger.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WandbLogger(QuietLogger):
         finish_timeout: float = 15.0,
         row_interval: float = 1.0,
         tags: Sequence[str] = (),
-        say: Callable[[str], None] = to_stderr,
+        on_message: Callable[[str], None] = to_stderr,
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f"logger.mode is {mode!r}; it can be {', '.join(MODES)}. Try: logger.mode=auto")
@@ -67,13 +67,13 @@ class WandbLogger(QuietLogger):
         self._init_timeout = float(init_timeout)
         self._finish_timeout = float(finish_timeout)
         self._tags = tuple(tags)
-        self._say = say
-        self._episodes = _Mean("episode/", row_interval)
-        self._metrics = _Mean("train/", row_interval)
-        self._pipe: WandbPipe | None = None
+        self._on_message = on_message
+        self._episode_rows = _RowAverager("episode/", row_interval)
+        self._metrics_rows = _RowAverager("train/", row_interval)
+        self._client: WandbClient | None = None
 
     def start(self, run: RunInfo) -> None:
-        place = wandb_groups.place(run)
+        place = wandb_groups.wandb_placement(run)
         hello = {
             "directory": str(run.directory.absolute()),
             "project": self._project,
@@ -88,9 +88,9 @@ class WandbLogger(QuietLogger):
             "argv": sys.argv or ["python"],
             "pid": os.getpid(),
         }
-        self._pipe = WandbPipe(hello, self._init_timeout, self._finish_timeout)
+        self._client = WandbClient(hello, self._init_timeout, self._finish_timeout)
 
-    def episode(self, episode: Episode) -> None:
+    def episode(self, episode: EpisodeRecord) -> None:
         values = {
             "return": episode.return_,
             "length": episode.length,
@@ -98,54 +98,54 @@ class WandbLogger(QuietLogger):
             "truncated": float(episode.end == "truncated"),
         }
         last = {"number": episode.episode, "moving_average": episode.moving_average}
-        self._episodes.add(episode.env_step, values, last)
-        self._send(self._episodes.row_if_due())
+        self._episode_rows.add(episode.env_step, values, last)
+        self._send(self._episode_rows.pop_row_if_due())
 
-    def metrics(self, metrics: Metrics) -> None:
-        values = metrics.json()
+    def metrics(self, metrics: MetricsRecord) -> None:
+        values = metrics.to_dict()
         env_step = values.pop("env_step")
         for key in ("steps_per_second", "updates_per_second"):
             each = values.pop(f"worker_{key}")
             values |= {f"workers/{key}/{worker}": value for worker, value in enumerate(each)}
         last = {key: values.pop(key) for key in ("update", "episode", "wall_time", "moving_average", "recent_return")}
         most = {key: values.pop(key) for key in ("grad_norm_max", "policy_lag_max")}
-        self._metrics.add(env_step, values, last, most)
-        self._send(self._metrics.row_if_due())
+        self._metrics_rows.add(env_step, values, last, most)
+        self._send(self._metrics_rows.pop_row_if_due())
 
-    def evaluation(self, evaluation: Evaluation) -> None:
-        values = evaluation.json()
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
+        values = evaluation.to_dict()
         del values["returns"]
         env_step = values.pop("env_step")
         self._send({"env_step": env_step, **{f"eval/{key}": float(value) for key, value in values.items()}})
 
     def video(self, path: Path, env_step: int) -> None:
-        if self._pipe:
-            self._pipe.send({"do": "video", "path": str(path.absolute()), "env_step": env_step})
-        self._pass_on_news()
+        if self._client:
+            self._client.send({"do": "video", "path": str(path.absolute()), "env_step": env_step})
+        self._forward_messages()
 
-    def picture(self, path: Path, env_step: int) -> None:
-        if self._pipe:
-            self._pipe.send({"do": "picture", "path": str(path.absolute()), "env_step": env_step})
-        self._pass_on_news()
+    def screenshot(self, path: Path, env_step: int) -> None:
+        if self._client:
+            self._client.send({"do": "picture", "path": str(path.absolute()), "env_step": env_step})
+        self._forward_messages()
 
-    def finish(self, status: Status, summary: Json) -> None:
-        if not self._pipe:
+    def finish(self, status: Status, summary: JsonObject) -> None:
+        if not self._client:
             return
-        self._send(self._episodes.row())
-        self._send(self._metrics.row())
-        self._pipe.send({"do": "finish", "status": status, "summary": dict(summary)})
-        self._pipe.close()
-        self._pass_on_news()
-        self._pipe = None
+        self._send(self._episode_rows.pop_row())
+        self._send(self._metrics_rows.pop_row())
+        self._client.send({"do": "finish", "status": status, "summary": dict(summary)})
+        self._client.close()
+        self._forward_messages()
+        self._client = None
 
     def _send(self, row: dict[str, Any] | None) -> None:
-        if row and self._pipe:
-            self._pipe.send_row({key: value for key, value in row.items() if value is not None})
-        self._pass_on_news()
+        if row and self._client:
+            self._client.send_row({key: value for key, value in row.items() if value is not None})
+        self._forward_messages()
 
-    def _pass_on_news(self) -> None:
-        for news in self._pipe.news() if self._pipe else ():
-            self._say(f"W&B {news}")
+    def _forward_messages(self) -> None:
+        for news in self._client.messages() if self._client else ():
+            self._on_message(f"W&B {news}")
 
 
 def run_id(directory: Path) -> str:
@@ -162,42 +162,42 @@ def run_id(directory: Path) -> str:
     return new
 
 
-class _Mean:
+class _RowAverager:
     """Rows that come faster than ``interval`` made into one: their mean, last or largest value."""
 
     def __init__(self, prefix: str, interval: float) -> None:
         self._prefix = prefix
         self._interval = interval
-        self._due = 0.0
+        self._next_row_time = 0.0
         self._env_step = 0
         self._values: dict[str, list[float]] = {}
         self._last: dict[str, Any] = {}
-        self._most: dict[str, float] = {}
+        self._maxima: dict[str, float] = {}
         self._count = 0
 
-    def add(self, env_step: int, mean: Json, last: Json, most: Json | None = None) -> None:
+    def add(self, env_step: int, mean: JsonObject, last: JsonObject, maxima: JsonObject | None = None) -> None:
         self._env_step = max(self._env_step, env_step)
         self._count += 1
         for key, value in mean.items():
             if value is not None:
                 self._values.setdefault(key, []).append(float(value))
         self._last.update(last)
-        for key, value in (most or {}).items():
-            self._most[key] = max(value, self._most.get(key, value))
+        for key, value in (maxima or {}).items():
+            self._maxima[key] = max(value, self._maxima.get(key, value))
 
-    def row_if_due(self) -> dict[str, Any] | None:
+    def pop_row_if_due(self) -> dict[str, Any] | None:
         now = time.monotonic()
-        if now < self._due:
+        if now < self._next_row_time:
             return None
-        self._due = now + self._interval
-        return self.row()
+        self._next_row_time = now + self._interval
+        return self.pop_row()
 
-    def row(self) -> dict[str, Any] | None:
+    def pop_row(self) -> dict[str, Any] | None:
         if not self._count:
             return None
         means = {key: sum(values) / len(values) for key, values in self._values.items()}
-        row = {**means, **self._last, **self._most, "count": self._count}
-        self._values, self._last, self._most, self._count = {}, {}, {}, 0
+        row = {**means, **self._last, **self._maxima, "count": self._count}
+        self._values, self._last, self._maxima, self._count = {}, {}, {}, 0
         # A key with a place of its own (workers/...) shares the row: W&B counts, and slows down with, rows.
         named = {key if "/" in key else f"{self._prefix}{key}": value for key, value in row.items()}
         return {"env_step": self._env_step, **named}

@@ -19,36 +19,36 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
-Values = dict[str, Any]
+JsonObject = dict[str, Any]
 
 EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 255}  # 255 is what wandb itself reports after Ctrl-C
-GRACE = 5.0
+GRACE_SECONDS = 5.0
 
 
-class _Replies:
+class _ReplySender:
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
-        self._told: set[str] = set()
+        self._reported_problems: set[str] = set()
 
-    def say(self, word: str, **values: Any) -> None:
+    def send(self, reply_type: str, **values: Any) -> None:
         with contextlib.suppress(OSError):  # the run is gone; its record is still to be brought to an end
-            self._pipe.write(json.dumps({"word": word, **values}).encode() + b"\n")
+            self._pipe.write(json.dumps({"word": reply_type, **values}).encode() + b"\n")
 
-    def problem(self, error: Exception) -> None:
-        text = _text(error)
-        if text not in self._told:
-            self._told.add(text)
-            self.say("problem", why=text)
+    def send_problem(self, error: Exception) -> None:
+        text = _error_line(error)
+        if text not in self._reported_problems:
+            self._reported_problems.add(text)
+            self.send("problem", why=text)
 
 
-def _text(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     """One line, since it becomes part of one."""
     return textwrap.shorten(f"{type(error).__name__}: {error}", 240)
 
 
 def main() -> None:
     # wandb starts a process of its own, which inherits 0, 1 and 2: were those the pipes, their end would go unnoticed.
-    commands, replies = os.fdopen(os.dup(0), "rb"), _Replies(os.fdopen(os.dup(1), "wb", buffering=0))
+    commands, replies = os.fdopen(os.dup(0), "rb"), _ReplySender(os.fdopen(os.dup(1), "wb", buffering=0))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
@@ -67,42 +67,42 @@ def main() -> None:
     try:
         import wandb
     except ImportError as error:
-        replies.say("missing", why=str(error))
+        replies.send("missing", why=str(error))
         return
-    replies.say("imported")
+    replies.send("imported")
     try:
-        mode, why = _mode(hello["mode"])
+        mode, why = _resolve_mode(hello["mode"])
         if mode == "disabled":
-            replies.say("disabled", why=why)
+            replies.send("disabled", why=why)
             return
-        run = _init(hello, mode)
+        run = _init_run(hello, mode)
     except Exception as error:
-        replies.say("failed", why=_text(error))
+        replies.send("failed", why=_error_line(error))
         return
-    replies.say("ready", mode=mode, why=why, directory=str(Path(run.dir).parent), url=run.url)
+    replies.send("ready", mode=mode, why=why, directory=str(Path(run.dir).parent), url=run.url)
 
-    status, summary = _log_all(run, commands, replies)
-    threading.Timer(hello["finish_timeout"] + GRACE, os._exit, args=[1]).start()
+    status, summary = _run_commands(run, commands, replies)
+    threading.Timer(hello["finish_timeout"] + GRACE_SECONDS, os._exit, args=[1]).start()
     try:
         run.summary.update({**summary, "status": status})
         run.finish(exit_code=EXIT_CODES.get(status, 1))
-        replies.say("finished")
+        replies.send("finished")
     except Exception as error:  # TimeoutError, or whatever a service that broke down leads to
-        replies.say("unsent", why=_text(error))
+        replies.send("unsent", why=_error_line(error))
     wandb.teardown()
 
 
-def _mode(wanted: str) -> tuple[str, str]:
+def _resolve_mode(requested: str) -> tuple[str, str]:
     """Online or offline, and why. Looks for a login where wandb looks for one, but never asks for it."""
-    if wanted == "offline":
+    if requested == "offline":
         return "offline", ""
     from wandb.sdk import wandb_setup
     from wandb.sdk.lib import wbauth
 
     settings = wandb_setup.singleton().settings  # of the environment and of wandb's own settings files
-    if wanted == "auto" and settings.mode == "disabled":
+    if requested == "auto" and settings.mode == "disabled":
         return "disabled", "switched off by WANDB_MODE or by `wandb disabled`"
-    if wanted == "auto" and settings.mode in ("offline", "dryrun"):
+    if requested == "auto" and settings.mode in ("offline", "dryrun"):
         return "offline", "by WANDB_MODE or by `wandb offline`"
     try:
         login = wbauth.authenticate_session(host=settings.base_url, source="a3c_exp", prompt=False)
@@ -111,28 +111,28 @@ def _mode(wanted: str) -> tuple[str, str]:
     return ("online", "") if login else ("offline", "not logged in")
 
 
-def _init(hello: Values, mode: str) -> Any:
+def _init_run(handshake: JsonObject, mode: str) -> Any:
     import wandb
 
     run = wandb.init(
-        dir=hello["directory"],
-        project=hello["project"],
-        entity=hello["entity"],
-        id=hello["id"],
-        name=hello["name"],
-        group=hello["group"],
-        job_type=hello["job_type"],
-        tags=hello["tags"],
-        config=hello["config"],
+        dir=handshake["directory"],
+        project=handshake["project"],
+        entity=handshake["entity"],
+        id=handshake["id"],
+        name=handshake["name"],
+        group=handshake["group"],
+        job_type=handshake["job_type"],
+        tags=handshake["tags"],
+        config=handshake["config"],
         resume="allow",
         mode="online" if mode == "online" else "offline",
         settings=wandb.Settings(
             silent=True,
             console="off",
-            init_timeout=hello["init_timeout"],
-            finish_timeout=hello["finish_timeout"],
+            init_timeout=handshake["init_timeout"],
+            finish_timeout=handshake["finish_timeout"],
             finish_timeout_raises=True,
-            x_stats_pid=hello["pid"],  # the load that matters is the training's, workers included
+            x_stats_pid=handshake["pid"],  # the load that matters is the training's, workers included
             x_stats_track_process_tree=True,
         ),
     )
@@ -141,7 +141,7 @@ def _init(hello: Values, mode: str) -> Any:
     return run
 
 
-def _log_all(run: Any, commands: BinaryIO, replies: _Replies) -> tuple[str, Values]:
+def _run_commands(run: Any, commands: BinaryIO, replies: _ReplySender) -> tuple[str, JsonObject]:
     import wandb
 
     for line in commands:
@@ -156,7 +156,7 @@ def _log_all(run: Any, commands: BinaryIO, replies: _Replies) -> tuple[str, Valu
             else:
                 run.log(command["row"])
         except Exception as error:
-            replies.problem(error)
+            replies.send_problem(error)
     return "killed", {}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from a3c_exp.system.errors import A3CError
 
-_AT_ONCE = 200  # folders a call: a command line has its limits
+_BATCH_SIZE = 200  # folders a call: a command line has its limits
 
 
 def require_login() -> None:
@@ -52,8 +52,8 @@ def is_sent(folder: Path) -> bool:
 
 def send(folders: Sequence[Path]) -> int:
     """Send them by ``wandb sync``, which shows how it goes; returns how many got through."""
-    for start in range(0, len(folders), _AT_ONCE):
-        some = folders[start : start + _AT_ONCE]
+    for start in range(0, len(folders), _BATCH_SIZE):
+        some = folders[start : start + _BATCH_SIZE]
         # -P: with the current folder on its path, `import wandb` could find a folder named wandb.
         subprocess.run([sys.executable, "-P", "-m", "wandb", "sync", *map(str, some)], check=False)
     return sum(map(is_sent, folders))

@@ -10,16 +10,16 @@ from a3c_exp.models.distributions.categorical import Categorical
 from a3c_exp.models.distributions.mixture import NormalMixture
 from a3c_exp.models.distributions.multi_categorical import MultiCategorical
 from a3c_exp.models.distributions.normal import Normal
-from a3c_exp.models.distributions.product import Component, Joint
+from a3c_exp.models.distributions.product import Component, ProductDistribution
 
 __all__ = [
     "Bernoulli",
     "Categorical",
     "Component",
     "Distribution",
-    "Joint",
     "MultiCategorical",
     "Normal",
     "NormalMixture",
+    "ProductDistribution",
     "draw_noise",
 ]

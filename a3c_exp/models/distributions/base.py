@@ -42,7 +42,7 @@ class Distribution(Protocol):
     def entropy(self, parameters: Tensor) -> Tensor:
         """Joint (differential) entropy ``[...]`` in nats, summed over action dimensions."""
 
-    def confidence(self, parameters: Tensor) -> Tensor:
+    def max_probability(self, parameters: Tensor) -> Tensor:
         """The probability ``[...]`` of the most likely action: the joint one, a product over its discrete parts.
 
         A density is no probability, so continuous parts are left out of the product; NaN where there is no other part.
@@ -50,26 +50,26 @@ class Distribution(Protocol):
 
 
 def draw_noise(
-    family: Distribution,
+    distribution: Distribution,
     generator: np.random.Generator,
     shape: tuple[int, ...],
-    drawn_as: type[np.float32] | type[np.float64] = np.float32,
+    dtype: type[np.float32] | type[np.float64] = np.float32,
 ) -> NDArray[np.float32]:
     """Noise ``[*shape, family.noise_size]`` for samples of a family: all uniform numbers are drawn first, then the normal ones.
 
     Args:
-        family: whose samples.
+        distribution: whose samples.
         generator: of a worker's or an evaluation's own stream.
         shape: leading shape.
-        drawn_as: the precision that the generator draws in (a stream gives other numbers in each); the result is float32 either
+        dtype: the precision that the generator draws in (a stream gives other numbers in each); the result is float32 either
             way.
     """
     blocks: list[NDArray[np.float32]] = []
-    if family.uniform_noise:
-        uniform = generator.random((*shape, family.uniform_noise), dtype=drawn_as).astype(np.float32, copy=False)
+    if distribution.uniform_noise:
+        uniform = generator.random((*shape, distribution.uniform_noise), dtype=dtype).astype(np.float32, copy=False)
         # The largest doubles below 1 are rounded to 1, which no family's noise may be.
         blocks.append(np.minimum(uniform, _BELOW_ONE))
-    if family.normal_noise:
-        normal = generator.standard_normal((*shape, family.normal_noise), dtype=drawn_as)
+    if distribution.normal_noise:
+        normal = generator.standard_normal((*shape, distribution.normal_noise), dtype=dtype)
         blocks.append(normal.astype(np.float32, copy=False))
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-1)

@@ -38,5 +38,5 @@ class Bernoulli(Distribution):
         size = parameters.abs()
         return (softplus(-size) + size * sigmoid(-size)).sum(dim=-1)
 
-    def confidence(self, parameters: Tensor) -> Tensor:
+    def max_probability(self, parameters: Tensor) -> Tensor:
         return torch.exp(-softplus(-parameters.abs()).sum(dim=-1))

@@ -41,5 +41,5 @@ class Categorical(Distribution):
         log_probabilities = torch.log_softmax(parameters, dim=-1)
         return -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
 
-    def confidence(self, parameters: Tensor) -> Tensor:
+    def max_probability(self, parameters: Tensor) -> Tensor:
         return torch.log_softmax(parameters, dim=-1).amax(dim=-1).exp()

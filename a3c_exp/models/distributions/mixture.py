@@ -8,7 +8,7 @@ from torch import Tensor
 from a3c_exp.models.distributions.base import Distribution
 from a3c_exp.models.distributions.normal import HALF_LOG_2PI
 
-_ASCENT_STEPS = 16
+_MEAN_SHIFT_STEPS = 16
 
 
 class NormalMixture(Distribution):
@@ -64,7 +64,7 @@ class NormalMixture(Distribution):
         log_weight, mean, std = (part.unsqueeze(-2) for part in self._split(parameters))  # [..., d, 1, c]
         precision = std.pow(-2)
         at = mean.transpose(-1, -2)  # [..., d, c, 1]: every component's mean is a place to start
-        for _ in range(_ASCENT_STEPS):
+        for _ in range(_MEAN_SHIFT_STEPS):
             pull = torch.softmax(_log_densities(log_weight, mean, std, at), dim=-1) * precision
             at = (pull * mean).sum(dim=-1, keepdim=True) / pull.sum(dim=-1, keepdim=True)
         height = torch.logsumexp(_log_densities(log_weight, mean, std, at), dim=-1)  # [..., d, c]
@@ -85,11 +85,11 @@ class NormalMixture(Distribution):
         overlap = torch.logsumexp(log_weight.unsqueeze(-2) - distance, dim=-1)
         return (log_weight.exp() * (own - overlap)).sum(dim=(-2, -1))
 
-    def confidence(self, parameters: Tensor) -> Tensor:
+    def max_probability(self, parameters: Tensor) -> Tensor:
         return torch.full_like(parameters[..., 0], math.nan)
 
 
-def _log_densities(log_weight: Tensor, mean: Tensor, std: Tensor, at: Tensor) -> Tensor:
-    """Each component's weighted log-density at ``at``, which broadcasts over components."""
-    deviation = (at - mean) / std
+def _log_densities(log_weight: Tensor, mean: Tensor, std: Tensor, points: Tensor) -> Tensor:
+    """Each component's weighted log-density at ``points``, which broadcasts over components."""
+    deviation = (points - mean) / std
     return log_weight - 0.5 * deviation * deviation - torch.log(std) - HALF_LOG_2PI

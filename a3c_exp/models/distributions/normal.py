@@ -46,5 +46,5 @@ class Normal(Distribution):
         std = self._split(parameters)[1]
         return (torch.log(std) + (0.5 + HALF_LOG_2PI)).sum(dim=-1)
 
-    def confidence(self, parameters: Tensor) -> Tensor:
+    def max_probability(self, parameters: Tensor) -> Tensor:
         return torch.full_like(parameters[..., 0], math.nan)

@@ -11,12 +11,12 @@ from a3c_exp.models.distributions.base import Distribution
 
 
 class Component(Distribution, Protocol):
-    """A family whose action is a vector ``[..., action_size]``; of ours, all but ``Categorical`` and ``Joint``."""
+    """A family whose action is a vector ``[..., action_size]``; of ours, all but ``Categorical`` and ``ProductDistribution``."""
 
     action_size: int
 
 
-class Joint(Distribution):
+class ProductDistribution(Distribution):
     """Independent families side by side; parameters and actions are concatenated in the components' order.
 
     Log-probability and entropy are sums over components. An action is int64 if all components are discrete; otherwise it is
@@ -32,13 +32,13 @@ class Joint(Distribution):
         self.action_size = sum(one.action_size for one in components)
         most = [one.max_entropy for one in components if one.max_entropy is not None]
         self.max_entropy = sum(most) if len(most) == len(components) else None
-        self._parameters = [one.parameters_size for one in components]
-        self._actions = [one.action_size for one in components]
+        self._parameter_sizes = [one.parameters_size for one in components]
+        self._action_sizes = [one.action_size for one in components]
 
-    def _each(self, parameters: Tensor) -> "zip[tuple[Component, Tensor]]":
-        return zip(self.components, torch.split(parameters, self._parameters, dim=-1), strict=True)
+    def _split_parameters(self, parameters: Tensor) -> "zip[tuple[Component, Tensor]]":
+        return zip(self.components, torch.split(parameters, self._parameter_sizes, dim=-1), strict=True)
 
-    def _noise(self, noise: Tensor) -> list[Tensor]:
+    def _split_noise(self, noise: Tensor) -> list[Tensor]:
         """Each component's own noise: its share of the uniform block, then its share of the normal block."""
         places, uniform, normal = [], 0, self.uniform_noise
         for one in self.components:
@@ -52,28 +52,30 @@ class Joint(Distribution):
             places.append(blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1))
         return places
 
-    def _together(self, actions: list[Tensor]) -> Tensor:
+    def _join_actions(self, actions: list[Tensor]) -> Tensor:
         if self.max_entropy is None:
             real = next(one.dtype for one in actions if one.is_floating_point())
             actions = [one.to(real) for one in actions]
         return torch.cat(actions, dim=-1)
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
-        own = zip(self._each(parameters), self._noise(noise), strict=True)
-        return self._together([one.sample(its, drawn) for (one, its), drawn in own])
+        own = zip(self._split_parameters(parameters), self._split_noise(noise), strict=True)
+        return self._join_actions([one.sample(its, drawn) for (one, its), drawn in own])
 
     def mode(self, parameters: Tensor) -> Tensor:
-        return self._together([one.mode(its) for one, its in self._each(parameters)])
+        return self._join_actions([one.mode(its) for one, its in self._split_parameters(parameters)])
 
     def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
         total = torch.zeros_like(parameters[..., 0])
-        for (one, its), part in zip(self._each(parameters), torch.split(action, self._actions, dim=-1), strict=True):
+        for (one, its), part in zip(
+            self._split_parameters(parameters), torch.split(action, self._action_sizes, dim=-1), strict=True
+        ):
             total = total + one.log_prob(its, part if one.max_entropy is None else part.to(torch.int64))
         return total
 
     def entropy(self, parameters: Tensor) -> Tensor:
-        return torch.stack([one.entropy(its) for one, its in self._each(parameters)]).sum(dim=0)
+        return torch.stack([one.entropy(its) for one, its in self._split_parameters(parameters)]).sum(dim=0)
 
-    def confidence(self, parameters: Tensor) -> Tensor:
-        sure = [one.confidence(its) for one, its in self._each(parameters) if one.max_entropy is not None]
+    def max_probability(self, parameters: Tensor) -> Tensor:
+        sure = [one.max_probability(its) for one, its in self._split_parameters(parameters) if one.max_entropy is not None]
         return torch.stack(sure).prod(dim=0) if sure else torch.full_like(parameters[..., 0], math.nan)

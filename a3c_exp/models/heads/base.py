@@ -9,10 +9,10 @@ class Head(nn.Module):
     """From features ``[..., features]`` to a family's parameters ``[..., family.parameters_size]``.
 
     Attributes:
-        family: the distribution whose parameters it computes.
+        distribution: the distribution whose parameters it computes.
     """
 
-    family: Distribution
+    distribution: Distribution
 
     def forward(self, features: Tensor) -> Tensor:
         raise NotImplementedError

@@ -34,7 +34,7 @@ class MeanKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class HeadSpec:
+class HeadConfig:
     """Which head, and the details of Gaussians (of no effect on discrete actions).
 
     Attributes:

@@ -9,13 +9,13 @@ from a3c_exp.compile.stable_ops import softplus
 from a3c_exp.models.distributions import Normal, NormalMixture
 from a3c_exp.models.heads.base import Head
 from a3c_exp.models.heads.config import MeanKind
-from a3c_exp.spaces.flatten import size
+from a3c_exp.spaces.flatten import leaf_size
 from a3c_exp.system.errors import ConfigError
 
-_FAR = 1e9
+_MAX_BOUND = 1e9
 
 
-class Reach(nn.Module):
+class ActionScaling(nn.Module):
     """Keeps means ``[..., dimensions * repeats]`` where a Box allows them to be; each number stands ``repeats`` times in a row.
 
     Raises:
@@ -25,7 +25,9 @@ class Reach(nn.Module):
     def __init__(self, space: Box, mean: MeanKind, repeats: int = 1) -> None:
         super().__init__()
         low, high = (np.asarray(bound, np.float64).reshape(-1) for bound in (space.low, space.high))
-        bounded = (space.bounded_below & space.bounded_above).reshape(-1) & (np.abs(low) < _FAR) & (np.abs(high) < _FAR)
+        bounded = (
+            (space.bounded_below & space.bounded_above).reshape(-1) & (np.abs(low) < _MAX_BOUND) & (np.abs(high) < _MAX_BOUND)
+        )
         if mean is MeanKind.scaled and not bounded.all():
             raise ConfigError(
                 "model.head.mean=scaled stretches the mean over the action bounds, but this Box has none. "
@@ -53,15 +55,15 @@ class GaussianHead(Head):
 
     def __init__(self, features: int, space: Box, mean: MeanKind, min_std: float) -> None:
         super().__init__()
-        dimensions = size(space)
-        self.family = Normal(dimensions)
+        dimensions = leaf_size(space)
+        self.distribution = Normal(dimensions)
         self.mean = nn.Linear(features, dimensions)
         self.std = nn.Linear(features, dimensions)
-        self.reach = Reach(space, mean)
+        self.action_scaling = ActionScaling(space, mean)
         self.min_std = min_std
 
     def forward(self, features: Tensor) -> Tensor:
-        mean = self.reach(self.mean(features))
+        mean = self.action_scaling(self.mean(features))
         std = softplus(self.std(features)) + self.min_std
         return torch.cat([mean, std], dim=-1)
 
@@ -71,12 +73,12 @@ class MixtureHead(Head):
 
     def __init__(self, features: int, space: Box, mean: MeanKind, min_std: float, components: int) -> None:
         super().__init__()
-        dimensions = size(space)
-        self.family = NormalMixture(dimensions, components)
-        self.mixture = nn.Linear(features, self.family.parameters_size)
-        self.reach = Reach(space, mean, repeats=components)
+        dimensions = leaf_size(space)
+        self.distribution = NormalMixture(dimensions, components)
+        self.mixture = nn.Linear(features, self.distribution.parameters_size)
+        self.action_scaling = ActionScaling(space, mean, repeats=components)
         self.min_std = min_std
 
     def forward(self, features: Tensor) -> Tensor:
         logits, mean, std = self.mixture(features).chunk(3, dim=-1)
-        return torch.cat([logits, self.reach(mean), softplus(std) + self.min_std], dim=-1)
+        return torch.cat([logits, self.action_scaling(mean), softplus(std) + self.min_std], dim=-1)

@@ -7,62 +7,62 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from a3c_exp.compile.stable_ops import sigmoid
-from a3c_exp.models.base import cut_gradient
-from a3c_exp.models.layers.fused_gru import GRUSteps
+from a3c_exp.models.base import detach_hidden_state
+from a3c_exp.models.layers.fused_gru import FusedGRU
 
 
 class Cell(nn.Module):
     """One step of a recurrent layer, with the parameters of torch's cells under their names and in their order.
 
     Attributes:
-        state_size: numbers of state it carries from step to step; all zeros at an episode's beginning.
-        memory: how many of them, the first ones, it shows to the layers above.
+        hidden_state_size: numbers of state it carries from step to step; all zeros at an episode's beginning.
+        hidden_size: how many of them, the first ones, it shows to the layers above.
     """
 
     gates: int
-    state_size: int
+    hidden_state_size: int
 
-    def __init__(self, inputs: int, memory: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
-        self.memory = memory
-        self.weight_ih = nn.Parameter(torch.empty(self.gates * memory, inputs))
-        self.weight_hh = nn.Parameter(torch.empty(self.gates * memory, memory))
-        self.bias_ih = nn.Parameter(torch.empty(self.gates * memory))
-        self.bias_hh = nn.Parameter(torch.empty(self.gates * memory))
+        self.hidden_size = hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(self.gates * hidden_size, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(self.gates * hidden_size, hidden_size))
+        self.bias_ih = nn.Parameter(torch.empty(self.gates * hidden_size))
+        self.bias_hh = nn.Parameter(torch.empty(self.gates * hidden_size))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """As torch's cells: uniform within 1 / sqrt(memory), biases too."""
-        bound = 1 / math.sqrt(self.memory)
+        bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
-    def forward(self, features: Tensor, state: Tensor) -> Tensor:
+    def forward(self, features: Tensor, hidden_state: Tensor) -> Tensor:
         """The state ``[..., state_size]`` after ``features [..., inputs]``, from the one before."""
-        return self.step(self.seen(features), state)
+        return self.step(self.input_projection(features), hidden_state)
 
-    def seen(self, features: Tensor) -> Tensor:
+    def input_projection(self, features: Tensor) -> Tensor:
         """``W_ih x + b_ih [..., gates * memory]``: the part that no state enters, so that a window's steps can share it."""
         return functional.linear(features, self.weight_ih, self.bias_ih)
 
-    def step(self, seen: Tensor, state: Tensor) -> Tensor:
-        """The state ``[..., state_size]`` after what was ``seen [..., gates * memory]``, from the one before."""
+    def step(self, projected_input: Tensor, hidden_state: Tensor) -> Tensor:
+        """The state ``[..., state_size]`` after what was ``input_projection [..., gates * memory]``, from the one before."""
         raise NotImplementedError
 
-    def unroll(self, seen: Tensor, first: Tensor, state: Tensor, bptt: int | None) -> Tensor:
+    def unroll(self, projected_input: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None) -> Tensor:
         """``step`` along windows: the states ``[..., n, state_size]`` after each of their steps.
 
         Args:
-            seen: ``[..., n, gates * memory]``.
-            first: ``[..., n]`` 1 where a step begins an episode, and the state before it is wiped.
-            state: ``[..., state_size]`` at the windows' start.
+            input_projection: ``[..., n, gates * memory]``.
+            episode_start: ``[..., n]`` 1 where a step begins an episode, and the state before it is wiped.
+            hidden_state: ``[..., state_size]`` at the windows' start.
             bptt: the state is detached before every so many steps; ``None`` for never.
         """
-        time, states = first.dim() - 1, []
-        kept = (1.0 - first).unsqueeze(-1).unbind(time)
-        for t, seen_now in enumerate(seen.unbind(time)):
-            state = self.step(seen_now, cut_gradient(state, t, bptt) * kept[t])
-            states.append(state)
+        time, states = episode_start.dim() - 1, []
+        kept = (1.0 - episode_start).unsqueeze(-1).unbind(time)
+        for t, seen_now in enumerate(projected_input.unbind(time)):
+            hidden_state = self.step(seen_now, detach_hidden_state(hidden_state, t, bptt) * kept[t])
+            states.append(hidden_state)
         return torch.stack(states, dim=time)
 
 
@@ -75,26 +75,26 @@ class GRUCell(Cell):
 
     gates = 3
 
-    def __init__(self, inputs: int, memory: int) -> None:
-        super().__init__(inputs, memory)
-        self.state_size = memory
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.hidden_state_size = hidden_size
 
-    def step(self, seen: Tensor, state: Tensor) -> Tensor:
-        sizes = [2 * self.memory, self.memory]
-        seen_rz, seen_n = torch.split(seen, sizes, dim=-1)
-        kept_rz, kept_n = torch.split(functional.linear(state, self.weight_hh, self.bias_hh), sizes, dim=-1)
+    def step(self, projected_input: Tensor, hidden_state: Tensor) -> Tensor:
+        sizes = [2 * self.hidden_size, self.hidden_size]
+        seen_rz, seen_n = torch.split(projected_input, sizes, dim=-1)
+        kept_rz, kept_n = torch.split(functional.linear(hidden_state, self.weight_hh, self.bias_hh), sizes, dim=-1)
         r, z = sigmoid(seen_rz + kept_rz).chunk(2, dim=-1)
         n = torch.tanh(seen_n + r * kept_n)
-        return n + z * (state - n)
+        return n + z * (hidden_state - n)
 
-    def unroll(self, seen: Tensor, first: Tensor, state: Tensor, bptt: int | None) -> Tensor:
-        shape = first.shape
-        by_time = seen.view(-1, shape[-1], seen.shape[-1]).transpose(0, 1)
-        kept = (1.0 - first).view(-1, shape[-1], 1).transpose(0, 1)
-        states, _ = GRUSteps.apply(  # type: ignore[no-untyped-call]
-            by_time, kept, state.reshape(-1, self.memory), self.weight_hh, self.bias_hh, bptt
+    def unroll(self, projected_input: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None) -> Tensor:
+        shape = episode_start.shape
+        by_time = projected_input.view(-1, shape[-1], projected_input.shape[-1]).transpose(0, 1)
+        kept = (1.0 - episode_start).view(-1, shape[-1], 1).transpose(0, 1)
+        states, _ = FusedGRU.apply(  # type: ignore[no-untyped-call]
+            by_time, kept, hidden_state.reshape(-1, self.hidden_size), self.weight_hh, self.bias_hh, bptt
         )
-        unrolled: Tensor = states.transpose(0, 1).reshape(*shape, self.memory)
+        unrolled: Tensor = states.transpose(0, 1).reshape(*shape, self.hidden_size)
         return unrolled
 
 
@@ -107,12 +107,12 @@ class LSTMCell(Cell):
 
     gates = 4
 
-    def __init__(self, inputs: int, memory: int) -> None:
-        super().__init__(inputs, memory)
-        self.state_size = 2 * memory
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.hidden_state_size = 2 * hidden_size
 
-    def step(self, seen: Tensor, state: Tensor) -> Tensor:
-        h, c = state.chunk(2, dim=-1)
-        i, f, g, o = (seen + functional.linear(h, self.weight_hh, self.bias_hh)).chunk(4, dim=-1)
+    def step(self, projected_input: Tensor, hidden_state: Tensor) -> Tensor:
+        h, c = hidden_state.chunk(2, dim=-1)
+        i, f, g, o = (projected_input + functional.linear(h, self.weight_hh, self.bias_hh)).chunk(4, dim=-1)
         c = sigmoid(f) * c + sigmoid(i) * torch.tanh(g)
         return torch.cat([sigmoid(o) * torch.tanh(c), c], dim=-1)

@@ -31,10 +31,10 @@ class Norm(nn.Module):
             self.weight = nn.Parameter(torch.ones(channels))
             self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         if self.groups == 0:
-            return pictures
-        return functional.group_norm(pictures, self.groups, self.weight, self.bias)
+            return images
+        return functional.group_norm(images, self.groups, self.weight, self.bias)
 
 
 class PReLU(nn.PReLU):
@@ -43,31 +43,33 @@ class PReLU(nn.PReLU):
     def __init__(self) -> None:
         super().__init__(num_parameters=1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        if not torch.is_grad_enabled() or pictures.device.type != "cpu":
-            return super().forward(pictures)
-        bent: Tensor = _Bent.apply(pictures, self.weight)  # type: ignore[no-untyped-call]
+    def forward(self, images: Tensor) -> Tensor:
+        if not torch.is_grad_enabled() or images.device.type != "cpu":
+            return super().forward(images)
+        bent: Tensor = PReLUFunction.apply(images, self.weight)  # type: ignore[no-untyped-call]
         return bent
 
 
-class _Bent(torch.autograd.Function):
+class PReLUFunction(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, pictures: Tensor, slope: Tensor) -> Tensor:
-        ctx.save_for_backward(pictures, slope)
-        return functional.prelu(pictures, slope)
+    def forward(ctx: Any, images: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(images, slope)
+        return functional.prelu(images, slope)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_bent: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor]:
         pictures, slope = ctx.saved_tensors
-        above: Tensor = torch.ops.aten.threshold_backward(d_bent, pictures, 0.0)  # of where() this is the fast half
-        below = d_bent - above
-        return torch.addcmul(above, below, slope), torch.dot(_row(below), _row(pictures)).unsqueeze(0)
+        above: Tensor = torch.ops.aten.threshold_backward(grad_output, pictures, 0.0)  # of where() this is the fast half
+        below = grad_output - above
+        return torch.addcmul(above, below, slope), torch.dot(
+            _flatten_channels_last(below), _flatten_channels_last(pictures)
+        ).unsqueeze(0)
 
 
-def _row(pictures: Tensor) -> Tensor:
+def _flatten_channels_last(images: Tensor) -> Tensor:
     """All numbers in a row, in an order that needs no copy of pictures whose channels come last."""
-    return pictures.permute(0, 2, 3, 1).reshape(-1)
+    return images.permute(0, 2, 3, 1).reshape(-1)
 
 
 class NormedConv(nn.Module):
@@ -81,18 +83,18 @@ class NormedConv(nn.Module):
         super().__init__()
         self.norm, self.conv = norm, conv
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         norm, conv = self.norm, self.conv
-        if norm.groups == 0 or pictures.requires_grad or not torch.is_grad_enabled():
-            seen: Tensor = conv(norm(pictures).contiguous(memory_format=torch.channels_last))
+        if norm.groups == 0 or images.requires_grad or not torch.is_grad_enabled():
+            seen: Tensor = conv(norm(images).contiguous(memory_format=torch.channels_last))
             return seen
-        plain = functional.group_norm(pictures, norm.groups).contiguous(memory_format=torch.channels_last)
+        plain = functional.group_norm(images, norm.groups).contiguous(memory_format=torch.channels_last)
         given = plain, norm.weight, norm.bias, conv.weight, conv.bias, conv.stride, conv.padding
-        scaled: Tensor = _ScaledConv.apply(*given)  # type: ignore[no-untyped-call]
+        scaled: Tensor = ScaledConvFunction.apply(*given)  # type: ignore[no-untyped-call]
         return scaled
 
 
-class _ScaledConv(torch.autograd.Function):
+class ScaledConvFunction(torch.autograd.Function):
     """``conv2d(scale x + shift)``.
 
     With ``g`` the gradient of the output, ``G`` that of a kernel over x itself, and ``T`` that of a kernel over a picture of
@@ -104,7 +106,7 @@ class _ScaledConv(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        plain: Tensor,
+        normalized: Tensor,
         scale: Tensor,
         shift: Tensor,
         kernel: Tensor,
@@ -112,29 +114,29 @@ class _ScaledConv(torch.autograd.Function):
         stride: tuple[int, int],
         padding: tuple[int, int],
     ) -> Tensor:
-        ctx.save_for_backward(plain, scale, shift, kernel)
+        ctx.save_for_backward(normalized, scale, shift, kernel)
         ctx.stride, ctx.padding = stride, padding
-        shown = torch.addcmul(shift.view(-1, 1, 1), plain, scale.view(-1, 1, 1))
+        shown = torch.addcmul(shift.view(-1, 1, 1), normalized, scale.view(-1, 1, 1))
         return functional.conv2d(shown, kernel, bias, stride, padding)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_seen: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         plain, scale, shift, kernel = ctx.saved_tensors
-        of_plain = _of_kernel(d_seen, plain, kernel, ctx)
+        of_plain = _kernel_gradient(grad_output, plain, kernel, ctx)
         # Summed over pictures as a matrix: torch adds up pictures whose channels come last twenty times as slowly.
-        d_seen = d_seen.contiguous(memory_format=torch.channels_last)
-        d_sum = d_seen.permute(0, 2, 3, 1).flatten(1).sum(0).view(1, *d_seen.shape[2:], -1).permute(0, 3, 1, 2)
+        grad_output = grad_output.contiguous(memory_format=torch.channels_last)
+        d_sum = grad_output.permute(0, 2, 3, 1).flatten(1).sum(0).view(1, *grad_output.shape[2:], -1).permute(0, 3, 1, 2)
         ones = plain.new_ones(1, 1, *plain.shape[2:])
-        of_ones = _of_kernel(d_sum, ones, kernel[:, :1], ctx)
+        of_ones = _kernel_gradient(d_sum, ones, kernel[:, :1], ctx)
         d_kernel = of_plain * scale.view(-1, 1, 1) + of_ones * shift.view(-1, 1, 1)
         d_scale = (kernel * of_plain).sum((0, 2, 3))
         d_shift = (kernel * of_ones).sum((0, 2, 3))
         return None, d_scale, d_shift, d_kernel, d_sum.permute(0, 2, 3, 1).flatten(0, 2).sum(0), None, None
 
 
-def _of_kernel(d_seen: Tensor, pictures: Tensor, kernel: Tensor, ctx: Any) -> Tensor:
+def _kernel_gradient(grad_output: Tensor, images: Tensor, kernel: Tensor, ctx: Any) -> Tensor:
     """The gradient of a kernel of this shape."""
     shape = (ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1)
-    gradient: Tensor = torch.ops.aten.convolution_backward(d_seen, pictures, kernel, None, *shape, (False, True, False))[1]
+    gradient: Tensor = torch.ops.aten.convolution_backward(grad_output, images, kernel, None, *shape, (False, True, False))[1]
     return gradient

@@ -26,27 +26,27 @@ class Dense(nn.Sequential):
 
     Args:
         key: the option that lists the widths, for messages.
-        inputs: numbers that come in.
+        in_features: numbers that come in.
         widths: of the layers.
         activation: one of relu, relu6, tanh, elu, silu.
 
     Attributes:
-        outputs: numbers that go out; the inputs where there is no layer.
+        out_features: numbers that go out; the inputs where there is no layer.
 
     Raises:
         ConfigError: a width below 1 or an unknown activation.
     """
 
-    def __init__(self, key: str, inputs: int, widths: Sequence[int], activation: str) -> None:
+    def __init__(self, key: str, in_features: int, widths: Sequence[int], activation: str) -> None:
         if activation not in ACTIVATIONS:
             raise ConfigError(
                 f"model.activation is {activation}, but it is one of {', '.join(ACTIVATIONS)}. Try model.activation=relu"
             )
         if any(width < 1 for width in widths):
             raise ConfigError(f"model.{key} is {list(widths)}, but a layer's width is at least 1. Try 'model.{key}=[100]'")
-        sizes = [inputs, *widths]
+        sizes = [in_features, *widths]
         super().__init__(*(nn.Linear(before, after) for before, after in itertools.pairwise(sizes)))
-        self.outputs = sizes[-1]
+        self.out_features = sizes[-1]
         self.activation = activation
 
     def forward(self, features: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class Dense(nn.Sequential):
         return features
 
 
-class Flattened(nn.Module):
+class FlattenObservation(nn.Module):
     """Observations ``[..., *shape]`` of a Box as vectors ``[..., size]``.
 
     Attributes:

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from a3c_exp.compile.stable_ops import sigmoid
 
 
-class GRUSteps(torch.autograd.Function):
+class FusedGRU(torch.autograd.Function):
     """``GRUCell.step`` for every step of B windows, with the same values.
 
     Autograd makes the gradient of W_hh as one outer product a step, each as large as W_hh, and adds them up in memory: for one
@@ -21,29 +21,29 @@ class GRUSteps(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        seen: Tensor, kept: Tensor, state: Tensor, weight: Tensor, bias: Tensor, bptt: int | None
+        projected_input: Tensor, keep_mask: Tensor, hidden_state: Tensor, weight: Tensor, bias: Tensor, bptt: int | None
     ) -> tuple[Tensor, Tensor]:
         """States and products after each step.
 
         Args:
-            seen: ``[n, B, 3 m]`` W_ih x + b_ih.
-            kept: ``[n, B, 1]`` what the state is multiplied with before each step: 0 where an episode begins, else 1.
-            state: ``[B, m]`` at the windows' start.
+            projected_input: ``[n, B, 3 m]`` W_ih x + b_ih.
+            keep_mask: ``[n, B, 1]`` what the state is multiplied with before each step: 0 where an episode begins, else 1.
+            hidden_state: ``[B, m]`` at the windows' start.
             weight, bias: W_hh ``[3 m, m]`` and b_hh ``[3 m]``; rows in the order r, z, n.
             bptt: no gradient flows back past every so many steps; ``None`` for none cut.
 
         Returns:
             ``[n, B, m]`` the states after each step, and ``[n, B, 3 m]`` W_hh h + b_hh, which the gradient needs again.
         """
-        memory = state.shape[-1]
+        memory = hidden_state.shape[-1]
         states, products = [], []
-        for seen_now, kept_now in zip(seen.unbind(0), kept.unbind(0), strict=True):
-            state = state * kept_now
-            product = torch.addmm(bias, state, weight.t())
+        for seen_now, kept_now in zip(projected_input.unbind(0), keep_mask.unbind(0), strict=True):
+            hidden_state = hidden_state * kept_now
+            product = torch.addmm(bias, hidden_state, weight.t())
             r, z = sigmoid(seen_now[:, : 2 * memory] + product[:, : 2 * memory]).chunk(2, dim=-1)
             n = torch.tanh(seen_now[:, 2 * memory :] + r * product[:, 2 * memory :])
-            state = n + z * (state - n)
-            states.append(state)
+            hidden_state = n + z * (hidden_state - n)
+            states.append(hidden_state)
             products.append(product)
         return torch.stack(states), torch.stack(products)
 

@@ -10,25 +10,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.algorithm.episode_tracker import EndedEpisode, Episodes
-from a3c_exp.algorithm.types import LearnerSpec
-from a3c_exp.compile.compiler import Compiled, Compiler, Ready, ready
-from a3c_exp.compile.vectorize import compiled_for
-from a3c_exp.envs.tensor.base import InTensors
+from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
+from a3c_exp.algorithm.types import LearnerConfig
+from a3c_exp.compile.compiler import BoundFunction, Compiler, TensorFunction, bind
+from a3c_exp.compile.vectorize import compile_checked
+from a3c_exp.envs.tensor.base import HasTensorEnv
 from a3c_exp.models.base import ActorCritic
-from a3c_exp.optimizers.flat_parameters import FlatLayout
-from a3c_exp.parallelism.compiled.fused_step import Ahead, Before, FusedRound, Now, Page
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
+from a3c_exp.parallelism.compiled.fused_step import FusedStep, StepInput, StepRecord, UpcomingEpisodes, WorkerState
 
-_PLENTY = 2**40
-_Fields = TypeVar("_Fields", Now, Before, Page, Ahead)
+_UNLIMITED = 2**40
+_Fields = TypeVar("_Fields", WorkerState, StepInput, StepRecord, UpcomingEpisodes)
 
 
-class Learned(NamedTuple):
+class FusedRoundResult(NamedTuple):
     """A round's gradients ``[R, P]`` and figures ``[R, len(Stat)]``, the steps taken ``[K]``, and the episodes that ended."""
 
     gradients: Tensor
-    figures: NDArray[np.float32]
-    taken: NDArray[np.int64]
+    window_stats: NDArray[np.float32]
+    steps: NDArray[np.int64]
     ended: list[EndedEpisode]
 
 
@@ -38,28 +38,28 @@ class NextEpisodes(NamedTuple):
     Attributes:
         seed: of worker k's next episode but j.
         begun: ``[K]`` how many each worker has begun, kept by others.
-        at_hand: how many each worker may begin in the coming round, ``[K]``; ``None`` if there is no end of them.
+        remaining_tickets: how many each worker may begin in the coming round, ``[K]``; ``None`` if there is no end of them.
     """
 
     seed: Callable[[int, int], int]
     begun: NDArray[np.int64]
-    at_hand: Callable[[], NDArray[np.int64]] | None
+    remaining_tickets: Callable[[], NDArray[np.int64]] | None
 
 
 class FusedRollout:
     """Acts and differentiates like ``Rollout`` and the learner, without Python between a step's operations.
 
     ``run`` is a round. Where it is known that nobody begins an episode, rounds follow each other without the books being opened
-    and closed between them: ``open``, ``again`` until one brings an end, ``close``.
+    and closed between them: ``begin``, ``step_round`` until one brings an end, ``end``.
 
     Args:
         model, layout, weights: as ``Rollout`` takes them.
         envs: K environments.
         episodes: the books of their episodes.
-        spec: window length and how experience becomes gradients.
+        config: window length and how experience becomes gradients.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
         next_episodes: for windows that roll through episode ends; not used by others.
-        beside: what the loss takes behind the window, by row.
+        extra_inputs: what the loss takes behind the window, by row.
 
     Attributes:
         acted_at: the process's own time when the latest round's acting was over.
@@ -70,217 +70,218 @@ class FusedRollout:
     def __init__(
         self,
         model: ActorCritic,
-        layout: FlatLayout,
+        layout: ParameterLayout,
         weights: Tensor,
-        envs: InTensors,
-        episodes: Episodes,
-        spec: LearnerSpec,
+        envs: HasTensorEnv,
+        episodes: EpisodeTracker,
+        config: LearnerConfig,
         max_episode_steps: int | None,
         next_episodes: NextEpisodes,
-        beside: tuple[Tensor, ...],
+        extra_inputs: tuple[Tensor, ...],
     ) -> None:
-        k, n = envs.num_envs, spec.n_step
+        k, n = envs.num_envs, config.n_step
         self._envs, self._episodes, self._n = envs, episodes, n
         self._layout, self._weights = layout, weights
-        self._turned = [matrix.contiguous() for matrix in layout.turned(weights)]
-        self._round = FusedRound(model, layout, envs.tensor, spec, max_episode_steps, k, weights.shape[0])
-        self._next = None if spec.window_ends_with_episode or n == 1 else next_episodes
-        self._ahead_of = np.full(k, -n, np.int64)  # the episode that the first of those ahead is
-        self._allowed = np.zeros(k, np.int64)
-        self._started = np.zeros(k, np.int64), np.zeros(k, np.float64)  # lengths and returns before the latest round
+        self._transposed = [matrix.contiguous() for matrix in layout.transposed(weights)]
+        self._fused_step = FusedStep(model, layout, envs.tensor_env, config, max_episode_steps, k, weights.shape[0])
+        self._next_episodes = None if config.window_ends_with_episode or n == 1 else next_episodes
+        self._first_upcoming = np.full(k, -n, np.int64)  # the episode that the first of those ahead is
+        self._allowed_steps = np.zeros(k, np.int64)
+        self._counters_before = np.zeros(k, np.int64), np.zeros(k, np.float64)  # lengths and returns before the latest round
 
-        seen, size = envs.observation.shape[1:], envs.state.shape[1]
+        seen, size = envs.observation.shape[1:], envs.env_state.shape[1]
         ahead = None
-        if self._next is not None:
-            counts = torch.zeros(k, dtype=torch.int64), torch.full((k,), _PLENTY)
-            ahead = Ahead(torch.zeros(k, n - 1, size, dtype=torch.float64), torch.zeros(k, n - 1, *seen), *counts)
-        remembers = episodes.memory if model.state_size else None
+        if self._next_episodes is not None:
+            counts = torch.zeros(k, dtype=torch.int64), torch.full((k,), _UNLIMITED)
+            ahead = UpcomingEpisodes(torch.zeros(k, n - 1, size, dtype=torch.float64), torch.zeros(k, n - 1, *seen), *counts)
+        remembers = episodes.hidden_state if model.hidden_state_size else None
         remaining = torch.zeros(k, dtype=torch.int64)
         length, return_ = torch.from_numpy(episodes.length), torch.from_numpy(episodes.return_)
-        self._now = Now(torch.from_numpy(envs.state), remaining, length, return_, remembers, ahead)
-        self._noise = torch.zeros(n, k, model.family.noise_size)
-        no, action = torch.zeros(n + 1, k, dtype=torch.bool), torch.from_numpy(episodes.no_action)
-        self._before = Before(torch.zeros(n + 1, k, *seen), no, no.clone())
-        self._pages = Page(
+        self._worker_state = WorkerState(torch.from_numpy(envs.env_state), remaining, length, return_, remembers, ahead)
+        self._noise = torch.zeros(n, k, model.distribution.noise_size)
+        no, action = torch.zeros(n + 1, k, dtype=torch.bool), torch.from_numpy(episodes.zero_action)
+        self._step_inputs = StepInput(torch.zeros(n + 1, k, *seen), no, no.clone())
+        self._step_records = StepRecord(
             action=action.unsqueeze(0).repeat(n, *(1,) * action.dim()),
             raw_reward=torch.zeros(n, k, dtype=torch.float64),
-            seen=torch.zeros(n, k, *seen),
+            next_observation=torch.zeros(n, k, *seen),
             ends=no[:n].clone(),
             terminated=no[:n].clone(),
             stops=no[:n].clone(),
-            memory=None if remembers is None else torch.zeros(n, *remembers.shape),
+            hidden_state=None if remembers is None else torch.zeros(n, *remembers.shape),
         )
-        self._memory_at_start = None if remembers is None else remembers.clone()
+        self._initial_hidden_state = None if remembers is None else remembers.clone()
         # What numpy is to look at, and what each call is given, is put together once.
-        self._paper = _Paper(
-            *(one.numpy() for one in self._before), *(one.numpy() for one in (self._pages.raw_reward, *self._pages[3:5]))
+        self._views = _NumpyViews(
+            *(one.numpy() for one in self._step_inputs),
+            *(one.numpy() for one in (self._step_records.raw_reward, *self._step_records[3:5])),
         )
-        self._remaining, self._drawn = remaining.numpy(), self._noise.numpy()
-        self._of_step = [
-            [*self._turned, *_tensors(self._now), self._noise[t]]
-            + [*(one[t] for one in self._before), *(one[t] for one in _tensors(self._pages))]
-            + [one[t + 1] for one in self._before]
+        self._remaining, self._noise_view = remaining.numpy(), self._noise.numpy()
+        self._step_call_inputs = [
+            [*self._transposed, *_tensors(self._worker_state), self._noise[t]]
+            + [*(one[t] for one in self._step_inputs), *(one[t] for one in _tensors(self._step_records))]
+            + [one[t + 1] for one in self._step_inputs]
             for t in range(n)
         ]
-        self._of_learning = _tensors(self._before) + _tensors(self._pages)
-        if self._memory_at_start is not None:
-            self._of_learning.append(self._memory_at_start)
-        self._of_learning += beside
-        self._turn: Compiled = self._uncompiled_turn
-        self._step: Compiled = self._uncompiled_step
-        self._learn: Compiled = self._uncompiled_learn
-        self._line_up()
+        self._learn_call_inputs = _tensors(self._step_inputs) + _tensors(self._step_records)
+        if self._initial_hidden_state is not None:
+            self._learn_call_inputs.append(self._initial_hidden_state)
+        self._learn_call_inputs += extra_inputs
+        self._transpose: TensorFunction = self._uncompiled_transpose
+        self._step: TensorFunction = self._uncompiled_step
+        self._learn: TensorFunction = self._uncompiled_learn
+        self._bind_calls()
 
     def compile(self, compiler: Compiler) -> bool:
         """Make machine code of it; false if that cannot be had, and then it runs as it is, slowly."""
         wanted = [
-            (self._uncompiled_step, self._of_step[0], "a step"),
-            (self._uncompiled_learn, self._of_learning, "learning"),
-            *([(self._uncompiled_turn, self._turned, "turning weights")] if self._turned else []),
+            (self._uncompiled_step, self._step_call_inputs[0], "a step"),
+            (self._uncompiled_learn, self._learn_call_inputs, "learning"),
+            *([(self._uncompiled_transpose, self._transposed, "turning weights")] if self._transposed else []),
         ]
         weights = self._weights
-        found = [compiled_for(partial(plain, weights), weights, given, compiler, name) for plain, given, name in wanted]
+        found = [compile_checked(partial(plain, weights), weights, given, compiler, name) for plain, given, name in wanted]
         step, learn, *turn = found
         if step is None or learn is None or None in turn:
             return False
         self._step, self._learn = step, learn
         if turn and turn[0] is not None:
-            self._turn = turn[0]
-        self._line_up()
+            self._transpose = turn[0]
+        self._bind_calls()
         return True
 
-    def _line_up(self) -> None:
+    def _bind_calls(self) -> None:
         """Put together the calls of a round."""
         weights = self._weights
-        self._acting: list[Ready] = [ready(self._turn, weights, *self._turned)] if self._turned else []
-        self._acting += [ready(self._step, weights, *given) for given in self._of_step]
-        self._learning = ready(self._learn, weights, *self._of_learning)
+        self._step_calls: list[BoundFunction] = [bind(self._transpose, weights, *self._transposed)] if self._transposed else []
+        self._step_calls += [bind(self._step, weights, *given) for given in self._step_call_inputs]
+        self._learn_call = bind(self._learn, weights, *self._learn_call_inputs)
 
-    def _uncompiled_turn(self, weights: Tensor, *into: Tensor) -> Sequence[Tensor]:
-        for place, matrix in zip(into, self._layout.turned(weights), strict=True):
+    def _uncompiled_transpose(self, weights: Tensor, *targets: Tensor) -> Sequence[Tensor]:
+        for place, matrix in zip(targets, self._layout.transposed(weights), strict=True):
             place.copy_(matrix)
         return ()
 
-    def _uncompiled_step(self, weights: Tensor, *given: Tensor) -> Sequence[Tensor]:
-        turned, left = given[: len(self._turned)], iter(given[len(self._turned) :])
-        now, noise = _filled(self._now, left), next(left)
-        before, page = _filled(self._before, left), _filled(self._pages, left)
-        self._round.step(weights, turned, now, noise, before, page, _filled(self._before, left))
+    def _uncompiled_step(self, weights: Tensor, *inputs: Tensor) -> Sequence[Tensor]:
+        turned, left = inputs[: len(self._transposed)], iter(inputs[len(self._transposed) :])
+        now, noise = _rebuild(self._worker_state, left), next(left)
+        before, page = _rebuild(self._step_inputs, left), _rebuild(self._step_records, left)
+        self._fused_step.step(weights, turned, now, noise, before, page, _rebuild(self._step_inputs, left))
         return ()
 
-    def _uncompiled_learn(self, weights: Tensor, *given: Tensor) -> Sequence[Tensor]:
-        left = iter(given)
-        before, pages = _filled(self._before, left), _filled(self._pages, left)
-        memory = None if self._memory_at_start is None else next(left)
-        return self._round.learn(weights, before, pages, memory, tuple(left))
+    def _uncompiled_learn(self, weights: Tensor, *inputs: Tensor) -> Sequence[Tensor]:
+        left = iter(inputs)
+        before, pages = _rebuild(self._step_inputs, left), _rebuild(self._step_records, left)
+        memory = None if self._initial_hidden_state is None else next(left)
+        return self._fused_step.learn(weights, before, pages, memory, tuple(left))
 
-    def run(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> Learned:
+    def run(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> FusedRoundResult:
         """Act for one window and differentiate.
 
         Args:
             allowed: ``[K]`` how many environment steps each worker may take, at most n; 0 leaves it out of this window.
             noise: ``[K, n, noise]`` drawn beforehand.
         """
-        self.open(allowed)
+        self.begin(allowed)
         with torch.inference_mode():
-            gradients, figures = self.again(noise.swapaxes(0, 1))
-        return Learned(gradients, figures, *self.close())
+            gradients, figures = self.step_round(noise.swapaxes(0, 1))
+        return FusedRoundResult(gradients, figures, *self.end())
 
-    def open(self, allowed: NDArray[np.int64]) -> None:
+    def begin(self, allowed: NDArray[np.int64]) -> None:
         """Begin the episodes that are due, and lay out what the coming rounds must know; ``allowed`` as ``run`` takes it."""
         episodes = self._episodes
         may = allowed > 0
         if not episodes.in_episode.all():
             for k in (may & ~episodes.in_episode).nonzero()[0].tolist():
                 may[k] = episodes.begin(k)
-        paper = self._paper
-        paper.observation[0], paper.live[0], paper.begins[0] = self._envs.observation, may, episodes.begins
-        np.multiply(allowed, may, out=self._allowed)
-        if self._next is not None:
-            self._look_ahead(self._next)
+        paper = self._views
+        paper.observation[0], paper.active[0], paper.begins[0] = self._envs.observation, may, episodes.episode_starts
+        np.multiply(allowed, may, out=self._allowed_steps)
+        if self._next_episodes is not None:
+            self._fill_upcoming_episodes(self._next_episodes)
 
-    def again(self, noise: NDArray[np.float32]) -> tuple[Tensor, NDArray[np.float32]]:
+    def step_round(self, noise: NDArray[np.float32]) -> tuple[Tensor, NDArray[np.float32]]:
         """A round as it was opened: its gradients ``[R, P]`` and figures ``[R, len(Stat)]``. Call in inference mode.
 
         Args:
             noise: ``[n, K, noise]``.
         """
-        now, paper = self._now, self._paper
-        length, return_ = self._started
+        now, paper = self._worker_state, self._views
+        length, return_ = self._counters_before
         length[:], return_[:] = self._episodes.length, self._episodes.return_
-        self._remaining[:], self._drawn[:] = self._allowed, noise
-        if now.memory is not None and self._memory_at_start is not None:
-            self._memory_at_start.copy_(now.memory)
-        for act in self._acting:
+        self._remaining[:], self._noise_view[:] = self._allowed_steps, noise
+        if now.hidden_state is not None and self._initial_hidden_state is not None:
+            self._initial_hidden_state.copy_(now.hidden_state)
+        for act in self._step_calls:
             act()
         self.acted_at = time.process_time()
-        gradients, figures = self._learning()
+        gradients, figures = self._learn_call()
         paper.observation[0], paper.begins[0] = paper.observation[-1], False
         return gradients, figures.numpy()
 
     @property
-    def someone_ended(self) -> bool:
-        """Whether an episode ended in the latest round: it must be the last before ``close``."""
-        return int(np.count_nonzero(self._paper.ends)) > 0  # the quickest way to ask
+    def any_episode_ended(self) -> bool:
+        """Whether an episode ended in the latest round: it must be the last before ``end``."""
+        return int(np.count_nonzero(self._views.ends)) > 0  # the quickest way to ask
 
-    def close(self) -> tuple[NDArray[np.int64], list[EndedEpisode]]:
+    def end(self) -> tuple[NDArray[np.int64], list[EndedEpisode]]:
         """Enter the latest round in the books; its steps ``[K]``, and the episodes that ended in it."""
-        episodes, paper = self._episodes, self._paper
+        episodes, paper = self._episodes, self._views
         self._envs.observation[:] = paper.observation[-1]
-        if episodes.someone_begins:
-            episodes.begins[:] = False
-        found = self._allowed.copy(), list[EndedEpisode]()
+        if episodes.any_episode_start:
+            episodes.episode_starts[:] = False
+        found = self._allowed_steps.copy(), list[EndedEpisode]()
         if paper.ends.any():
-            found = paper.live[:-1].sum(axis=0, dtype=np.int64), self._ends()
-        episodes.someone_begins = False
+            found = paper.active[:-1].sum(axis=0, dtype=np.int64), self._replay_episode_ends()
+        episodes.any_episode_start = False
         return found
 
-    def _ends(self) -> list[EndedEpisode]:
+    def _replay_episode_ends(self) -> list[EndedEpisode]:
         """The episodes that ended, with what was begun after them, step by step."""
-        episodes, paper = self._episodes, self._paper
+        episodes, paper = self._episodes, self._views
         ended: list[EndedEpisode] = []
-        episodes.length[:], episodes.return_[:] = self._started
+        episodes.length[:], episodes.return_[:] = self._counters_before
         for t in range(self._n):
             # One after another, so that a return's last bits do not depend on when others' episodes end.
             episodes.return_ += paper.raw_reward[t]
-            episodes.length += paper.live[t]
+            episodes.length += paper.active[t]
             for k in paper.ends[t].nonzero()[0].tolist():
                 ended.append(episodes.end(k, t, bool(paper.terminated[t, k])))
                 if t + 1 < self._n and paper.begins[t + 1, k]:
-                    seed = episodes.enter(k)
+                    seed = episodes.start(k)
                     assert seed is not None, f"worker {k} began an episode that it had no ticket for"
-        episodes.begins[:] = False
+        episodes.episode_starts[:] = False
         return ended
 
-    def _look_ahead(self, following: NextEpisodes) -> None:
+    def _fill_upcoming_episodes(self, next_episodes: NextEpisodes) -> None:
         """Where the next episodes of each worker begin, as many as a round could come to."""
-        ahead, env = self._now.ahead, self._envs.tensor
+        ahead, env = self._worker_state.upcoming, self._envs.tensor_env
         assert ahead is not None
         ahead.begun.zero_()
-        if following.at_hand is not None:
-            ahead.may_begin.numpy()[:] = following.at_hand()
-        for k in (self._ahead_of != following.begun).nonzero()[0].tolist():
-            behind = min(int(following.begun[k] - self._ahead_of[k]), self._n - 1)
+        if next_episodes.remaining_tickets is not None:
+            ahead.may_begin.numpy()[:] = next_episodes.remaining_tickets()
+        for k in (self._first_upcoming != next_episodes.begun).nonzero()[0].tolist():
+            behind = min(int(next_episodes.begun[k] - self._first_upcoming[k]), self._n - 1)
             known = self._n - 1 - behind
-            ahead.state[k, :known] = ahead.state[k, behind:].clone()
-            noise = np.stack([env.draw_noise(following.seed(k, j)) for j in range(known, self._n - 1)])
-            ahead.state[k, known:] = env.reset(torch.from_numpy(noise))
-            ahead.observation[k] = env.observe(ahead.state[k])
-            self._ahead_of[k] = following.begun[k]
+            ahead.env_state[k, :known] = ahead.env_state[k, behind:].clone()
+            noise = np.stack([env.draw_noise(next_episodes.seed(k, j)) for j in range(known, self._n - 1)])
+            ahead.env_state[k, known:] = env.reset(torch.from_numpy(noise))
+            ahead.observation[k] = env.observe(ahead.env_state[k])
+            self._first_upcoming[k] = next_episodes.begun[k]
 
 
-class _Paper(NamedTuple):
+class _NumpyViews(NamedTuple):
     """What the books are kept from; ``[n, K, ...]``, and what is known before a step ``[n + 1, K, ...]``."""
 
     observation: NDArray[np.float32]
-    live: NDArray[np.bool_]
+    active: NDArray[np.bool_]
     begins: NDArray[np.bool_]
     raw_reward: NDArray[np.float64]
     ends: NDArray[np.bool_]
     terminated: NDArray[np.bool_]
 
 
-def _tensors(fields: Now | Before | Page | Ahead) -> list[Tensor]:
+def _tensors(fields: WorkerState | StepInput | StepRecord | UpcomingEpisodes) -> list[Tensor]:
     """All there are, in order."""
     found: list[Tensor] = []
     for field in fields:
@@ -291,9 +292,9 @@ def _tensors(fields: Now | Before | Page | Ahead) -> list[Tensor]:
     return found
 
 
-def _filled(like: _Fields, tensors: Iterator[Tensor]) -> _Fields:
-    """The same kind of fields with these tensors, wherever ``like`` has one."""
+def _rebuild(template: _Fields, tensors: Iterator[Tensor]) -> _Fields:
+    """The same kind of fields with these tensors, wherever ``template`` has one."""
     fields: list[Any] = []
-    for field in like:
-        fields.append(field if field is None else next(tensors) if isinstance(field, Tensor) else _filled(field, tensors))
-    return type(like)(*fields)
+    for field in template:
+        fields.append(field if field is None else next(tensors) if isinstance(field, Tensor) else _rebuild(field, tensors))
+    return type(template)(*fields)

@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.algorithm.random_streams import Purpose, stream
+from a3c_exp.algorithm.random_streams import StreamPurpose, random_stream
 from a3c_exp.system.errors import ConfigError
 
-_BLOCK = 256
-_MOST = 10_000
+_BLOCK_SIZE = 256
+_MAX_LAG = 10_000
 
 
-class Lags:
+class LagSchedule:
     """The lag of every update, a function of the seed and the update's number.
 
     Args:
@@ -26,67 +26,67 @@ class Lags:
 
     def __init__(self, lag: int | Sequence[int] | None) -> None:
         bounds = [] if lag is None else [lag, lag] if isinstance(lag, int) else list(lag)
-        if lag is not None and not (len(bounds) == 2 and 0 <= bounds[0] <= bounds[1] <= _MOST):
+        if lag is not None and not (len(bounds) == 2 and 0 <= bounds[0] <= bounds[1] <= _MAX_LAG):
             raise ConfigError(
-                f"parallelism.lag is {lag}, but it is null, a number of updates from 0 to {_MOST}, or two: the smallest and "
+                f"parallelism.lag is {lag}, but it is null, a number of updates from 0 to {_MAX_LAG}, or two: the smallest and "
                 "the largest. Try parallelism.lag=11 or 'parallelism.lag=[0,22]'"
             )
         self._bounds = bounds
         self._block: tuple[int, int, list[int]] = (-1, -1, [])
 
     @property
-    def are_set(self) -> bool:
+    def is_set(self) -> bool:
         return bool(self._bounds)
 
     @property
-    def most(self) -> int:
+    def max_lag(self) -> int:
         """The largest."""
         return self._bounds[1]
 
-    def of(self, seed: int, update: int) -> int:
+    def lag_at(self, seed: int, update: int) -> int:
         """The lag of one update."""
         low, high = self._bounds
         if low == high:
             return low
-        block, place = divmod(update, _BLOCK)
+        block, place = divmod(update, _BLOCK_SIZE)
         if self._block[:2] != (seed, block):
-            drawn = stream(seed, Purpose.lag, 0, block).integers(low, high + 1, _BLOCK)
+            drawn = random_stream(seed, StreamPurpose.lag, 0, block).integers(low, high + 1, _BLOCK_SIZE)
             self._block = seed, block, drawn.tolist()
         return self._block[2][place]
 
-    def coming(self, seed: int, update: int, count: int) -> NDArray[np.int64]:
+    def lags_from(self, seed: int, update: int, count: int) -> NDArray[np.int64]:
         """``[count]`` those of this update and the ones behind it."""
         low, high = self._bounds
-        return np.full(count, low) if low == high else np.array([self.of(seed, update + ahead) for ahead in range(count)])
+        return np.full(count, low) if low == high else np.array([self.lag_at(seed, update + ahead) for ahead in range(count)])
 
 
-class PastWeights:
+class WeightHistory:
     """The newest weights and those before them, as far back as a lag goes; a version is the number of the update that made it.
 
     Args:
-        most: the largest lag.
+        max_lag: the largest lag.
         versions: to begin with, the newest last.
         newest: its number.
     """
 
-    def __init__(self, most: int, versions: Sequence[Tensor], newest: int) -> None:
-        self._kept, self.newest = most + 1, newest
-        kept = torch.stack(list(versions)[-self._kept :])
+    def __init__(self, max_lag: int, versions: Sequence[Tensor], newest: int) -> None:
+        self._capacity, self.newest = max_lag + 1, newest
+        kept = torch.stack(list(versions)[-self._capacity :])
         self._count = len(kept)
-        self._rows = torch.zeros(3 * self._kept + 64, kept.shape[1], device=kept.device)
+        self._rows = torch.zeros(3 * self._capacity + 64, kept.shape[1], device=kept.device)
         self._rows[: self._count] = kept
 
     @property
     def oldest(self) -> int:
         """The oldest version that is still there."""
-        return self.newest + 1 - min(self._count, self._kept)
+        return self.newest + 1 - min(self._count, self._capacity)
 
     def append(self, versions: Tensor) -> None:
         """Newer ones, ``[c, P]`` in order."""
-        for some in torch.split(versions, len(self._rows) - self._kept):
+        for some in torch.split(versions, len(self._rows) - self._capacity):
             if self._count + len(some) > len(self._rows):
-                last = self._rows[self._count - self._kept : self._count].clone()
-                self._rows[: self._kept], self._count = last, self._kept
+                last = self._rows[self._count - self._capacity : self._count].clone()
+                self._rows[: self._capacity], self._count = last, self._capacity
             self._rows[self._count : self._count + len(some)] = some
             self._count += len(some)
         self.newest += len(versions)
@@ -95,7 +95,7 @@ class PastWeights:
         """``[c, P]`` of these numbers."""
         return self._rows.index_select(0, torch.from_numpy(self._count - 1 - (self.newest - versions)))
 
-    def plain(self) -> list[Tensor]:
+    def versions(self) -> list[Tensor]:
         """All that is still there, the newest last, for a checkpoint."""
-        first = self._count - min(self._count, self._kept)
+        first = self._count - min(self._count, self._capacity)
         return [one.cpu().clone() for one in self._rows[first : self._count]]

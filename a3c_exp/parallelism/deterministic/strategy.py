@@ -9,19 +9,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Event, Task
-from a3c_exp.parallelism.compiled.sequential_updates import PushSeries
-from a3c_exp.parallelism.deterministic.fixed_lag import Lags, PastWeights
-from a3c_exp.parallelism.deterministic.virtual_time import Lane, StaleTraining
-from a3c_exp.parallelism.deterministic.worker_schedule import EqualTurns, Order, RandomTurns, Speeds, Turns
-from a3c_exp.parallelism.single_process.base import InProcess
-from a3c_exp.parallelism.single_process.burst_runner import Lockstep
-from a3c_exp.parallelism.single_process.seed_training import Replica
-from a3c_exp.parallelism.worker_group import Round
+from a3c_exp.parallelism.base import Event, TrainingSetup
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
+from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule, WeightHistory
+from a3c_exp.parallelism.deterministic.virtual_time import AsynchronousBurst, VirtualTimeState
+from a3c_exp.parallelism.deterministic.worker_schedule import (
+    Order,
+    RandomDurationSchedule,
+    RoundRobinSchedule,
+    Speeds,
+    WorkerSchedule,
+)
+from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
+from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
+from a3c_exp.parallelism.single_process.seed_training import SeedTraining
+from a3c_exp.parallelism.worker_group import RoundResult
 from a3c_exp.system.errors import ConfigError
 
 
-class Deterministic(InProcess):
+class Deterministic(SingleProcessStrategy):
     """Asynchronous workers in virtual time.
 
     Each worker has its own copy of the weights. When its window ends, it pushes the gradient that it computed from that copy,
@@ -74,208 +80,220 @@ class Deterministic(InProcess):
                 )
         self._speeds: Speeds = speeds
         self._order: Order = order
-        self._between = between_workers, between_windows
-        self._lags = Lags(lag)
-        self._lanes: list[Lane] = []
-        self._series: PushSeries | None = None
+        self._variation = between_workers, between_windows
+        self._lag_schedule = LagSchedule(lag)
+        self._virtual_times: list[VirtualTimeState] = []
+        self._sequential_updates: SequentialUpdates | None = None
 
-    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
-        self._lanes = [Lane(self._turns(seed, task.workers), task.workers) for seed in task.seeds]
-        events = super().start(task, states)
-        self._series = self._push_series_of(task)
-        if self._series is not None and not self._lags.are_set:
+    def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
+        self._virtual_times = [
+            VirtualTimeState(self._make_schedule(seed, setup.workers), setup.workers) for seed in setup.seeds
+        ]
+        events = super().start(setup, states)
+        self._sequential_updates = self._compile_updates(setup)
+        if self._sequential_updates is not None and not self._lag_schedule.is_set:
             trainings = [
-                StaleTraining(replica, self._own_weights(replica), lane)
-                for replica, lane in zip(self.replicas, self._lanes, strict=True)
+                AsynchronousBurst(replica, self._worker_weights(replica), lane)
+                for replica, lane in zip(self.trainings, self._virtual_times, strict=True)
             ]
-            self.lockstep = Lockstep(self.workers, trainings, self._series)
+            self.burst_runner = BurstRunner(self.worker_group, trainings, self._sequential_updates)
         return events
 
-    def _push_series_of(self, task: Task) -> PushSeries | None:
+    def _compile_updates(self, setup: TrainingSetup) -> SequentialUpdates | None:
         """Pushes that follow each other as machine code, where they are many and can be had."""
         # With random speeds few pushes follow each other without a window between them.
-        return PushSeries.of(self.workers, task.optimizer, task.workers) if self._speeds == "equal" else None
+        return (
+            SequentialUpdates.try_compile(self.worker_group, setup.optimizer, setup.workers)
+            if self._speeds == "equal"
+            else None
+        )
 
-    def _turns(self, seed: int, workers: int) -> Turns:
+    def _make_schedule(self, seed: int, workers: int) -> WorkerSchedule:
         if self._speeds == "equal":
-            return EqualTurns(seed, workers, self._order)
-        return RandomTurns(seed, workers, self._speeds, *self._between)
+            return RoundRobinSchedule(seed, workers, self._order)
+        return RandomDurationSchedule(seed, workers, self._speeds, *self._variation)
 
-    def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
-        lane = self._lanes[replica.index]
-        if details is None:
-            self._own_weights(replica).copy_(replica.weights)
-            lane.pulled_at[:] = replica.updates
-            if self._lags.are_set:
-                lane.past = PastWeights(self._lags.most, [replica.weights], replica.updates)
-            for worker in range(self.workers_each):
-                replica.reserve(worker, self.in_episode(replica, worker))
+    def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
+        lane = self._virtual_times[training.index]
+        if state_dict is None:
+            self._worker_weights(training).copy_(training.weights)
+            lane.pulled_at[:] = training.updates
+            if self._lag_schedule.is_set:
+                lane.history = WeightHistory(self._lag_schedule.max_lag, [training.weights], training.updates)
+            for worker in range(self.workers_per_training):
+                training.reserve(worker, self.in_episode(training, worker))
             return
-        device, past = replica.weights.device, details["history"]
-        self._own_weights(replica).copy_(details["own_weights"])
-        lane.pulled_at[:] = details["pulled_at"]
-        lane.windows.restore(details["waiting"], device)
+        device, past = training.weights.device, state_dict["history"]
+        self._worker_weights(training).copy_(state_dict["worker_weights"])
+        lane.pulled_at[:] = state_dict["pulled_at"]
+        lane.pending_gradients.load_state_dict(state_dict["pending_gradients"], device)
         if past:
-            lane.past = PastWeights(self._lags.most, [one.to(device) for one in past], replica.updates)
-        lane.turns.restore(details["turns"])
-        replica.restore_reservations(details["reservations"])
+            lane.history = WeightHistory(self._lag_schedule.max_lag, [one.to(device) for one in past], training.updates)
+        lane.schedule.load_state_dict(state_dict["schedule"])
+        training.load_reservations_state_dict(state_dict["reservations"])
         # Episodes that ended in windows not pushed yet are still under way in the replica's books.
-        replica.under_way += sum(len(some) for some in lane.windows.ended.values())
-        for worker, waiting in enumerate(lane.windows.waiting.tolist()):
-            within = self.in_episode(replica, worker)
-            without_episode = not within and not replica.tickets[worker]  # it could not be brought back
-            if not waiting and replica.steps[worker] and (without_episode or replica.is_overdrawn):
-                replica.reserve(worker, within)
+        training.episodes_in_progress += sum(len(some) for some in lane.pending_gradients.ended.values())
+        for worker, waiting in enumerate(lane.pending_gradients.is_pending.tolist()):
+            within = self.in_episode(training, worker)
+            without_episode = not within and not training.tickets[worker]  # it could not be brought back
+            if not waiting and training.reserved_steps[worker] and (without_episode or training.is_overdrawn):
+                training.reserve(worker, within)
 
-    def _details(self, replica: Replica) -> dict[str, Any]:
-        lane = self._lanes[replica.index]
+    def state_dict(self, training: SeedTraining) -> dict[str, Any]:
+        lane = self._virtual_times[training.index]
         return {
-            "own_weights": self._own_weights(replica).detach().cpu().clone(),
+            "worker_weights": self._worker_weights(training).detach().cpu().clone(),
             "pulled_at": lane.pulled_at.tolist(),
-            "waiting": lane.windows.plain(),
-            "history": [] if lane.past is None else lane.past.plain(),
-            "turns": lane.turns.state(),
-            "reservations": replica.reservations(),
+            "pending_gradients": lane.pending_gradients.state_dict(),
+            "history": [] if lane.history is None else lane.history.versions(),
+            "schedule": lane.schedule.state_dict(),
+            "reservations": training.reservations_state_dict(),
         }
 
-    def _own_weights(self, replica: Replica) -> Tensor:
+    def _worker_weights(self, training: SeedTraining) -> Tensor:
         """``[N, P]`` the workers' own copies."""
-        first = replica.index * self.workers_each
-        return self.workers.weights[first : first + self.workers_each]
+        first = training.index * self.workers_per_training
+        return self.worker_group.weights[first : first + self.workers_per_training]
 
-    def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
-        lane = self._lanes[replica.index]
-        coming = lane.turns.at()
-        if lane.windows.waiting[coming] or not replica.steps[coming]:
+    def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
+        lane = self._virtual_times[training.index]
+        coming = lane.schedule.peek()
+        if lane.pending_gradients.is_pending[coming] or not training.reserved_steps[coming]:
             return  # a push comes first, or there is nothing left to do
-        if lane.past is None:
-            np.copyto(allowed, replica.steps, where=~lane.windows.waiting)
+        if lane.history is None:
+            np.copyto(allowed, training.reserved_steps, where=~lane.pending_gradients.is_pending)
         else:
-            order, versions = self._from_the_past(replica, lane, lane.past)
-            self._own_weights(replica).index_copy_(0, torch.from_numpy(order), lane.past.at(versions))
+            order, versions = self._next_windows_from_history(training, lane, lane.history)
+            self._worker_weights(training).index_copy_(0, torch.from_numpy(order), lane.history.at(versions))
             lane.pulled_at[order] = versions
-            allowed[order] = replica.steps[order]
+            allowed[order] = training.reserved_steps[order]
 
-    def _from_the_past(self, replica: Replica, lane: Lane, past: PastWeights) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _next_windows_from_history(
+        self, training: SeedTraining, virtual_time: VirtualTimeState, history: WeightHistory
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Whose windows can begin where lags are set, and from which versions: one that update v will push is computed from the
         weights of update v - lag, so that all can be begun whose weights exist already."""
-        newest, most = replica.updates, self._lags.most
+        newest, most = training.updates, self._lag_schedule.max_lag
         # Mostly: everybody, or as many as the lag has room for.
-        count = min(most + 1, self.workers_each)
-        order = np.array(lane.turns.coming(count))
-        ready = (replica.steps[order] > 0) & ~lane.windows.waiting[order]
-        if len(order) == count and ready.all() and replica.has_room_for(most + 1):
-            versions = newest + np.arange(count) - self._lags.coming(replica.seed, newest, count)
+        count = min(most + 1, self.workers_per_training)
+        order = np.array(virtual_time.schedule.peek_distinct(count))
+        ready = (training.reserved_steps[order] > 0) & ~virtual_time.pending_gradients.is_pending[order]
+        if len(order) == count and ready.all() and training.can_reserve(most + 1):
+            versions = newest + np.arange(count) - self._lag_schedule.lags_from(training.seed, newest, count)
             exist = versions <= newest
-            return order[exist], np.maximum(versions[exist], past.oldest)
+            return order[exist], np.maximum(versions[exist], history.oldest)
         found: dict[int, int] = {}
         seen: set[int] = set()
         for ahead in range(most + 1):
-            worker = lane.turns.at(ahead)
-            if worker in seen or not replica.steps[worker]:
+            worker = virtual_time.schedule.peek(ahead)
+            if worker in seen or not training.reserved_steps[worker]:
                 # Its window has still to be reserved. Where the budget may not allow it, the turn may pass without an update,
                 # and then nobody knows which updates the turns behind it will make.
-                if not replica.has_room_for(ahead + 1):
+                if not training.can_reserve(ahead + 1):
                     break
                 continue
             seen.add(worker)
-            version = max(past.oldest, newest + ahead - self._lags.of(replica.seed, newest + ahead))
-            if not lane.windows.waiting[worker] and version <= newest:
+            version = max(history.oldest, newest + ahead - self._lag_schedule.lag_at(training.seed, newest + ahead))
+            if not virtual_time.pending_gradients.is_pending[worker] and version <= newest:
                 found[worker] = version
         return np.array(list(found), np.int64), np.array(list(found.values()), np.int64)
 
-    def _anyone(self, replica: Replica, lane: Lane) -> bool:
+    def _anyone_could_act(self, training: SeedTraining, virtual_time: VirtualTimeState) -> bool:
         """Whether any worker has or could have something to do."""
-        if lane.windows.waiting.any() or replica.steps.any():
+        if virtual_time.pending_gradients.is_pending.any() or training.reserved_steps.any():
             return True
-        return any(replica.could_act(self.in_episode(replica, worker)) for worker in range(self.workers_each))
+        return any(training.could_act(self.in_episode(training, worker)) for worker in range(self.workers_per_training))
 
-    def _take(self, replica: Replica, done: Round, participants: NDArray[np.int64]) -> None:
-        self._lanes[replica.index].windows.take(done, replica.index * self.workers_each, participants)
+    def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
+        self._virtual_times[training.index].pending_gradients.add(
+            result, training.index * self.workers_per_training, participants
+        )
 
-    def _push_next(self, replica: Replica, until: int) -> bool:
-        lane = self._lanes[replica.index]
-        pushed = self._series is not None and self._push_all(replica, lane, self._series, until)
-        return pushed or self._push_one(replica, lane)
+    def next_update(self, training: SeedTraining, until: int) -> bool:
+        lane = self._virtual_times[training.index]
+        pushed = self._sequential_updates is not None and self._push_all(training, lane, self._sequential_updates, until)
+        return pushed or self._push_one(training, lane)
 
-    def _push_one(self, replica: Replica, lane: Lane) -> bool:
+    def _push_one(self, training: SeedTraining, virtual_time: VirtualTimeState) -> bool:
         while True:
-            worker = lane.turns.at()
-            if lane.windows.waiting[worker]:
-                self._push(replica, lane, worker)
+            worker = virtual_time.schedule.peek()
+            if virtual_time.pending_gradients.is_pending[worker]:
+                self._push(training, virtual_time, worker)
                 return True
-            if replica.steps[worker] or replica.reserve(worker, self.in_episode(replica, worker)):
+            if training.reserved_steps[worker] or training.reserve(worker, self.in_episode(training, worker)):
                 return False
-            if not self._anyone(replica, lane):
+            if not self._anyone_could_act(training, virtual_time):
                 return False
-            lane.turns.take()  # nothing is left for this worker, now; others may give something back
+            virtual_time.schedule.pop()  # nothing is left for this worker, now; others may give something back
 
-    def _push(self, replica: Replica, lane: Lane, worker: int) -> None:
-        replica.push(lane.windows.pop(worker), replica.updates - int(lane.pulled_at[worker]))
-        self._own_weights(replica)[worker].copy_(replica.weights)
-        lane.pulled_at[worker] = replica.updates
-        self._remember(replica, lane, np.array([worker]))
-        lane.turns.take()
-        replica.reserve(worker, self.in_episode(replica, worker))
+    def _push(self, training: SeedTraining, virtual_time: VirtualTimeState, worker: int) -> None:
+        training.push(virtual_time.pending_gradients.pop(worker), training.updates - int(virtual_time.pulled_at[worker]))
+        self._worker_weights(training)[worker].copy_(training.weights)
+        virtual_time.pulled_at[worker] = training.updates
+        self._append_to_history(training, virtual_time, np.array([worker]))
+        virtual_time.schedule.pop()
+        training.reserve(worker, self.in_episode(training, worker))
 
-    def _push_all(self, replica: Replica, lane: Lane, series: PushSeries, until: int) -> bool:
+    def _push_all(
+        self, training: SeedTraining, virtual_time: VirtualTimeState, sequential_updates: SequentialUpdates, until: int
+    ) -> bool:
         """Push as many of the windows that wait as come next, at once; false if the next does not."""
-        order = np.array(lane.turns.coming(series.most))
-        waits = lane.windows.waiting[order]
+        order = np.array(virtual_time.schedule.peek_distinct(sequential_updates.batch_size))
+        waits = virtual_time.pending_gradients.is_pending[order]
         if not waits.all():
             order = order[: waits.argmin()]
         # The push that reaches a bound is the last.
-        reached = (replica.env_steps + np.cumsum(lane.windows.steps[order]) >= until).nonzero()[0]
+        reached = (training.env_steps + np.cumsum(virtual_time.pending_gradients.steps[order]) >= until).nonzero()[0]
         if len(reached):
             order = order[: reached[0] + 1]
-        if self.task.budget.max_updates is not None:
-            order = order[: self.task.budget.max_updates - replica.updates]
+        if self.setup.budget.max_updates is not None:
+            order = order[: self.setup.budget.max_updates - training.updates]
         if not len(order):
             return False
-        if replica.has_room_for(2 * self.workers_each):
-            self._push_series(replica, lane, series, order)
-            first = replica.index * self.workers_each
-            replica.reserve_all(order, self.workers.episodes.in_episode[first + order])
+        if training.can_reserve(2 * self.workers_per_training):
+            self._push_sequentially(training, virtual_time, sequential_updates, order)
+            first = training.index * self.workers_per_training
+            training.reserve_all(order, self.worker_group.episodes.in_episode[first + order])
         else:  # what one may reserve hangs on what those behind it still hold
 
             def reserve(worker: int) -> None:
-                replica.reserve(worker, self.in_episode(replica, worker))
+                training.reserve(worker, self.in_episode(training, worker))
 
-            self._push_series(replica, lane, series, order, reserve)
-        lane.turns.skip(len(order))
+            self._push_sequentially(training, virtual_time, sequential_updates, order, reserve)
+        virtual_time.schedule.advance(len(order))
         return True
 
-    def _push_series(
+    def _push_sequentially(
         self,
-        replica: Replica,
-        lane: Lane,
-        series: PushSeries,
+        training: SeedTraining,
+        virtual_time: VirtualTimeState,
+        sequential_updates: SequentialUpdates,
         order: NDArray[np.int64],
-        settled: Callable[[int], object] | None = None,
+        on_settled: Callable[[int], object] | None = None,
     ) -> None:
-        windows, numbers = lane.windows, replica.updates + np.arange(len(order))
-        lags = numbers - lane.pulled_at[order]
-        replica.push_all(
-            series,
+        windows, numbers = virtual_time.pending_gradients, training.updates + np.arange(len(order))
+        lags = numbers - virtual_time.pulled_at[order]
+        training.push_all(
+            sequential_updates,
             order,
             windows.gradients(),
-            self._own_weights(replica),
-            windows.figures[order],
+            self._worker_weights(training),
+            windows.window_stats[order],
             windows.steps[order],
             windows.ended,
             lags,
-            settled,
+            on_settled,
         )
-        lane.pulled_at[order] = numbers + 1
-        windows.done(order)
-        self._remember(replica, lane, order)
+        virtual_time.pulled_at[order] = numbers + 1
+        windows.discard(order)
+        self._append_to_history(training, virtual_time, order)
 
-    def _remember(self, replica: Replica, lane: Lane, order: NDArray[np.int64]) -> None:
+    def _append_to_history(self, training: SeedTraining, virtual_time: VirtualTimeState, order: NDArray[np.int64]) -> None:
         """Keep the weights that each of these pushes left behind, as its worker pulled them, for as far back as a lag goes."""
-        if lane.past is not None:
-            lane.past.append(self._own_weights(replica).index_select(0, torch.from_numpy(order)))
+        if virtual_time.history is not None:
+            virtual_time.history.append(self._worker_weights(training).index_select(0, torch.from_numpy(order)))
 
-    def figures(self, index: int = 0) -> dict[str, Any]:
-        turns = self._lanes[index].turns
-        speeds = {"mean_durations": turns.mean_durations.tolist()} if isinstance(turns, RandomTurns) else {}
-        return {**super().figures(index), **speeds}
+    def summary(self, index: int = 0) -> dict[str, Any]:
+        turns = self._virtual_times[index].schedule
+        speeds = {"mean_durations": turns.mean_durations.tolist()} if isinstance(turns, RandomDurationSchedule) else {}
+        return {**super().summary(index), **speeds}

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.optimizers.base import Optimizer
-from a3c_exp.parallelism.compiled.sequential_updates import Call, PushSeries
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
-from a3c_exp.parallelism.multiprocess.shared_counters import Ledger, Slot
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
 from a3c_exp.system.errors import LockTimeoutError
 
-_PUSHING = Slot.pushes, Slot.push_begun, Slot.push_ended
+_PUSHING = CounterColumn.pushes, CounterColumn.push_begun, CounterColumn.push_ended
 _Push = Callable[[Tensor, Tensor, int], None]
 """Writes weights ``[P]`` and optimiser state ``[rows, P]`` in place, before which so many updates were made."""
 
 
 @dataclass(frozen=True)
-class WeightBlock:
+class SharedBuffer:
     """What crosses to the processes: the memory, and whether it is guarded.
 
     With a lock there are two copies of weights and optimiser state. A push writes the copy that is not in use and then
@@ -34,101 +34,105 @@ class WeightBlock:
     element either with it or without it.
 
     Attributes:
-        memory: ``[copies, 1 + state_rows, P]`` float32 in shared memory; row 0 of a copy is the weights.
+        copies: ``[copies, 1 + state_rows, P]`` float32 in shared memory; row 0 of a copy is the weights.
         lock_path: the lock's file; it also guards the ledger.
         locked: whether pushes take the lock.
-        timeout: seconds to wait for the lock.
+        lock_timeout: seconds to wait for the lock.
     """
 
-    memory: Tensor
+    copies: Tensor
     lock_path: Path
     locked: bool
-    timeout: float
+    lock_timeout: float
 
     @classmethod
-    def create(cls, weights: Tensor, state: Tensor, lock_path: Path, locked: bool, timeout: float) -> "WeightBlock":
-        """Shared memory that starts with these ``weights [P]`` and this optimiser ``state [rows, P]``."""
-        one = torch.cat([weights.unsqueeze(0), state])
+    def create(
+        cls, weights: Tensor, optimizer_state: Tensor, lock_path: Path, locked: bool, lock_timeout: float
+    ) -> "SharedBuffer":
+        """Shared memory that starts with these ``weights [P]`` and this optimiser ``optimizer_state [rows, P]``."""
+        one = torch.cat([weights.unsqueeze(0), optimizer_state])
         memory = one.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
         memory.share_memory_()  # type: ignore[no-untyped-call]
-        return cls(memory, lock_path, locked, timeout)
+        return cls(memory, lock_path, locked, lock_timeout)
 
 
 class SharedWeights:
     """One process's hold on the shared weights.
 
     Args:
-        block: the memory.
-        ledger: shared counts.
+        buffer: the memory.
+        counters: shared counts.
         slot: this process's row in the ledger, or ``None`` for the main process, which only reads.
         optimizer: applies gradients.
     """
 
-    def __init__(self, block: WeightBlock, ledger: Ledger, slot: int | None, optimizer: Optimizer) -> None:
-        shared = block.memory.is_shared()  # type: ignore[no-untyped-call]
+    def __init__(self, buffer: SharedBuffer, counters: SharedCounters, slot: int | None, optimizer: Optimizer) -> None:
+        shared = buffer.copies.is_shared()  # type: ignore[no-untyped-call]
         assert shared, "weights must lie in shared memory, or every process would train alone"
-        self._memory = block.memory
-        self._weights, self._state = block.memory[0, 0], block.memory[0, 1:]  # where there is one copy only
-        self._locked = block.locked
-        self._ledger = ledger
-        self._control = ledger.control.numpy()
-        self._table = ledger.table
+        self._copies = buffer.copies
+        self._weights, self._optimizer_state = buffer.copies[0, 0], buffer.copies[0, 1:]  # where there is one copy only
+        self._locked = buffer.locked
+        self._counters = counters
+        self._control = counters.control.numpy()
+        self._table = counters.table
         self._slot = slot
         self._pushes, self._begun, self._ended = (self._table[:, which] for which in _PUSHING)
         self._optimizer = optimizer
-        self._behind = np.arange(0)  # how many of this process's pushes come before each
-        self.lock = OwnedLock(block.lock_path, self._control[2:3], block.timeout, self._show_life)
+        self._offsets = np.arange(0)  # how many of this process's pushes come before each
+        self.lock = OwnedLock(buffer.lock_path, self._control[2:3], buffer.lock_timeout, self._heartbeat)
 
-    def _show_life(self) -> None:
+    def _heartbeat(self) -> None:
         if self._slot is not None:  # who waits is not dead: who holds the lock and does nothing is
-            self._table[self._slot, Slot.heartbeat] = time.monotonic_ns()
+            self._table[self._slot, CounterColumn.heartbeat] = time.monotonic_ns()
 
     def updates(self) -> int:
         """Updates of the shared weights so far, each counted once, also when several processes push at the same time."""
         if self._locked:
-            return self._ledger.base_updates + (int(self._control[1]) >> 1)
-        return self._ledger.base_updates + _total(self._pushes)
+            return self._counters.base_updates + (int(self._control[1]) >> 1)
+        return self._counters.base_updates + _total(self._pushes)
 
     def pull(self, into: Tensor) -> int:
         """Copy the shared weights into ``[P]``; returns the update they stand at."""
         if not self._locked:
-            into.copy_(self._memory[0, 0])
+            into.copy_(self._copies[0, 0])
             return self.updates()
         with self.lock:
-            into.copy_(self._memory[self._control[1] & 1, 0])
+            into.copy_(self._copies[self._control[1] & 1, 0])
             return self.updates()
 
     def push_all_and_pull(
         self,
-        series: PushSeries,
-        calls: Sequence[Call],
+        sequential_updates: SequentialUpdates,
+        batches: Sequence[UpdateBatch],
         gradients: Tensor,
-        own: Tensor,
+        worker_weights: Tensor,
         pulled_at: NDArray[np.int64],
-        rates: NDArray[np.float64],
+        learning_rates: NDArray[np.float64],
     ) -> NDArray[np.int64]:
         """Apply the gradients of this process's K workers one after another, each of whom pulls after its own push, in one pass
         over memory. Call in inference mode.
 
         Args:
-            series, calls: that make these pushes, in the workers' order.
+            sequential_updates, batches: that make these pushes, in the workers' order.
             gradients: ``[K, P]``.
-            own: ``[K, P]`` receive the new weights.
+            worker_weights: ``[K, P]`` receive the new weights.
             pulled_at: ``[K]`` what the last pulls stood at; written over.
-            rates: ``[K]`` learning rates; the same array as long as they do not change.
+            learning_rates: ``[K]`` learning rates; the same array as long as they do not change.
 
         Returns:
             The policy lags ``[K]``.
         """
-        count = len(rates)
-        if count != len(self._behind):
-            self._behind = np.arange(count)
+        count = len(learning_rates)
+        if count != len(self._offsets):
+            self._offsets = np.arange(count)
 
         def push(weights: Tensor, state: Tensor, before: int) -> None:
-            series.push(weights, state, gradients, own, series.recounted(calls, before, rates))
+            sequential_updates.push(
+                weights, state, gradients, worker_weights, sequential_updates.refresh(batches, before, learning_rates)
+            )
 
-        before = self._locked_push(push, count) if self._locked else self._free_push(push, count)
-        numbers = before + self._behind
+        before = self._push_locked(push, count) if self._locked else self._push_lock_free(push, count)
+        numbers = before + self._offsets
         lags: NDArray[np.int64] = numbers - pulled_at
         np.add(numbers, 1, out=pulled_at)
         return lags
@@ -151,32 +155,32 @@ class SharedWeights:
             self._optimizer.step(weights, gradient, state, before, rate)
             into.copy_(weights)
 
-        before = self._locked_push(push, 1) if self._locked else self._free_push(push, 1)
+        before = self._push_locked(push, 1) if self._locked else self._push_lock_free(push, 1)
         return before - pulled_at, before + 1 if self._locked else self.updates()
 
-    def _locked_push(self, push: _Push, count: int) -> int:
+    def _push_locked(self, push: _Push, count: int) -> int:
         """Make so many updates; how many there were before."""
         with self.lock:
             word = int(self._control[1])
-            before, used = self._ledger.base_updates + (word >> 1), word & 1
-            new = self._memory[1 - used]
-            new.copy_(self._memory[used])
+            before, used = self._counters.base_updates + (word >> 1), word & 1
+            new = self._copies[1 - used]
+            new.copy_(self._copies[used])
             push(new[0], new[1:], before)
             self._control[1] = ((word >> 1) + count) << 1 | (1 - used)  # the one store that makes it happen
-            self._table[self._slot, Slot.pushes] += count
+            self._table[self._slot, CounterColumn.pushes] += count
             return before
 
-    def _free_push(self, push: _Push, count: int) -> int:
+    def _push_lock_free(self, push: _Push, count: int) -> int:
         row = self._table[self._slot]
         finished = _total(self._ended)
-        before = self._ledger.base_updates + _total(self._pushes)
-        row[Slot.push_begun] += count
+        before = self._counters.base_updates + _total(self._pushes)
+        row[CounterColumn.push_begun] += count
         started = _total(self._begun)
-        push(self._weights, self._state, before)
+        push(self._weights, self._optimizer_state, before)
         alone = started == finished + count and _total(self._begun) == started
-        row[Slot.push_ended] += count
-        row[Slot.pushes] += count
-        row[Slot.overlapping] += 0 if alone else count
+        row[CounterColumn.push_ended] += count
+        row[CounterColumn.pushes] += count
+        row[CounterColumn.overlapping] += 0 if alone else count
         return before
 
     def read(self) -> tuple[Tensor, Tensor]:
@@ -190,7 +194,7 @@ class SharedWeights:
     def _copy(self) -> tuple[Tensor, Tensor]:
         while True:
             word = int(self._control[1])  # stays 0 without a lock
-            copy = self._memory[word & 1].clone()
+            copy = self._copies[word & 1].clone()
             if int(self._control[1]) == word:  # else a push may have begun to write over what was being read
                 return copy[0], copy[1:]
 

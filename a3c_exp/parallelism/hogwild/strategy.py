@@ -7,17 +7,17 @@ from typing import Any
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Task
-from a3c_exp.parallelism.compiled.sequential_updates import PushSeries
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.hogwild import worker as hogwild_worker
-from a3c_exp.parallelism.hogwild.shared_parameters import SharedWeights, WeightBlock
-from a3c_exp.parallelism.multiprocess.base import Asynchronous
-from a3c_exp.parallelism.multiprocess.shared_counters import Slot
+from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
+from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.multiprocess.supervisor import StartMethod
-from a3c_exp.parallelism.worker_group import StackedWorkers
+from a3c_exp.parallelism.worker_group import WorkerGroup
 
 
-class Hogwild(Asynchronous):
+class Hogwild(MultiprocessStrategy):
     """Asynchronous processes over shared weights and a shared optimiser (Mnih et al. 2016, with Hogwild! updates).
 
     Args:
@@ -49,27 +49,29 @@ class Hogwild(Asynchronous):
         super().__init__(processes, on_worker_death, max_restarts, worker_timeout, lock_timeout, start_method)
         self._lock = lock
 
-    def _prepare(self, task: Task, state: TrainingState, folder: Path) -> tuple[Callable[..., None], Callable[..., Any]]:
-        block = WeightBlock.create(state.weights, state.optimizer_state, folder / "lock", self._lock, self._lock_timeout)
-        self._shared = SharedWeights(block, self._ledger, None, task.optimizer)
-        return hogwild_worker.main, lambda index: (task, self._placement(index), block, self._ledger)
+    def _prepare(
+        self, setup: TrainingSetup, state: TrainingState, folder: Path
+    ) -> tuple[Callable[..., None], Callable[..., Any]]:
+        block = SharedBuffer.create(state.weights, state.optimizer_state, folder / "lock", self._lock, self._lock_timeout)
+        self._shared_weights = SharedWeights(block, self._counters, None, setup.optimizer)
+        return hogwild_worker.main, lambda index: (setup, self._assignment(index), block, self._counters)
 
-    def _compile(self, task: Task, workers: StackedWorkers) -> None:
-        PushSeries.of(workers, task.optimizer, len(workers.members))
+    def _compile(self, setup: TrainingSetup, worker_group: WorkerGroup) -> None:
+        SequentialUpdates.try_compile(worker_group, setup.optimizer, len(worker_group.worker_ids))
 
-    def _read(self) -> tuple[Tensor, Tensor]:
-        return self._shared.read()
+    def _read_state(self) -> tuple[Tensor, Tensor]:
+        return self._shared_weights.read()
 
     def _updates(self) -> int:
-        return self._shared.updates()
+        return self._shared_weights.updates()
 
     def _release(self) -> None:
-        self._shared.close()
+        self._shared_weights.close()
 
-    def figures(self, index: int = 0) -> dict[str, Any]:
-        table = self._ledger.table
-        pushes = int(table[:, Slot.pushes].sum())
-        overlapping = int(table[:, Slot.overlapping].sum())
+    def summary(self, index: int = 0) -> dict[str, Any]:
+        table = self._counters.table
+        pushes = int(table[:, CounterColumn.pushes].sum())
+        overlapping = int(table[:, CounterColumn.overlapping].sum())
         # Pushes during which another process was writing too: the most that could have lost an element to a race.
         overlap = 0.0 if self._lock or not pushes else overlapping / pushes
-        return {**super().figures(index), "lock": self._lock, "overlapping_pushes": overlap}
+        return {**super().summary(index), "lock": self._lock, "overlapping_pushes": overlap}

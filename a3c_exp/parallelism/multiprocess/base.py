@@ -14,11 +14,11 @@ import numpy as np
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, Notice, TallyEvent, Task
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, Ledger, Slot
-from a3c_exp.parallelism.multiprocess.supervisor import Death, StartMethod, Supervisor, too_many
-from a3c_exp.parallelism.multiprocess.worker_process import Crash, NonFinite, Placement
-from a3c_exp.parallelism.worker_group import StackedWorkers, compile_ahead
+from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, StatsEvent, TrainingSetup
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
+from a3c_exp.parallelism.multiprocess.supervisor import Death, StartMethod, Supervisor, too_many_deaths
+from a3c_exp.parallelism.multiprocess.worker_process import Crash, NonFinite, WorkerAssignment
+from a3c_exp.parallelism.worker_group import WorkerGroup, compile_ahead
 from a3c_exp.system.errors import ConfigError, NonFiniteError
 from a3c_exp.system.process_setup import usable_cores
 
@@ -35,7 +35,7 @@ class OnDeath(StrEnum):
     fail = "fail"
 
 
-class Asynchronous(ABC):
+class MultiprocessStrategy(ABC):
     """Worker processes that nobody waits for; whoever derives says where the shared weights live and who changes them.
 
     Args:
@@ -51,7 +51,7 @@ class Asynchronous(ABC):
     """
 
     name: str
-    pauses = "a worker"
+    barrier_participant = "a worker"
     """Who must stand still for a checkpoint, as a sentence begins."""
 
     def __init__(
@@ -82,21 +82,23 @@ class Asynchronous(ABC):
         self._lock_timeout = lock_timeout
         self._start_method: StartMethod = start_method
         self._deaths: list[Death] = []
-        self._heard: list[Event] = []
+        self._events: list[Event] = []
         self._final: tuple[Tensor, Tensor] | None = None
 
     # -- what tells one kind from another --------------------------------------------------------------------------------
 
     @abstractmethod
-    def _prepare(self, task: Task, state: TrainingState, folder: Path) -> tuple[Callable[..., None], Callable[..., Any]]:
+    def _prepare(
+        self, setup: TrainingSetup, state: TrainingState, folder: Path
+    ) -> tuple[Callable[..., None], Callable[..., Any]]:
         """Make what processes share; returns a process's entry, and what gives its arguments for an index."""
 
-    def _compile(self, task: Task, workers: StackedWorkers) -> None:
+    def _compile(self, setup: TrainingSetup, worker_group: WorkerGroup) -> None:
         """Make what machine code a process that hosts these workers needs beside theirs: by default none."""
         return
 
     @abstractmethod
-    def _read(self) -> tuple[Tensor, Tensor]:
+    def _read_state(self) -> tuple[Tensor, Tensor]:
         """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]`` while processes run."""
 
     @abstractmethod
@@ -107,25 +109,25 @@ class Asynchronous(ABC):
     def _release(self) -> None:
         """Nothing runs any more: give back what ``_prepare`` took."""
 
-    def _slots(self) -> Sequence[int]:
+    def _process_indices(self) -> Sequence[int]:
         """The processes, in the order in which they are started: by default those of workers."""
-        return range(len(self._shares))
+        return range(len(self._workers_by_process))
 
-    def _pausing(self) -> Collection[int]:
+    def _barrier_processes(self) -> Collection[int]:
         """The processes that must stand still for a checkpoint: by default all."""
-        return self._supervisor.members
+        return self._supervisor.processes
 
-    def _who(self, index: int) -> str:
+    def _process_name(self, index: int) -> str:
         """A process's name in a sentence."""
         return f"worker process {index}"
 
-    def _bury(self, index: int) -> None:
+    def _release_dead(self, index: int) -> None:
         """Give back what a dead process held."""
-        self._ledger.bury(index)
+        self._counters.release_dead(index)
 
-    def _end(self) -> list[tuple[int, Any]]:
+    def _stop_processes(self) -> list[tuple[int, Any]]:
         """Have all processes end, within limits; returns what they still had to say."""
-        self._ledger.tell(Command.stop)
+        self._counters.send_command(Command.stop)
         return self._supervisor.stop(STOP_SECONDS)
 
     def cores(self, workers: int, num_seeds: int = 1) -> int:
@@ -134,77 +136,81 @@ class Asynchronous(ABC):
 
     # -- what the trainer calls ------------------------------------------------------------------------------------------
 
-    def check(self, task: Task) -> None:
-        if task.num_seeds > 1:
+    def check(self, setup: TrainingSetup) -> None:
+        if setup.num_seeds > 1:
             raise ConfigError(
-                f"num_seeds={task.num_seeds} trains seeds side by side in one process, which {self.name} does not: its workers "
-                f"are processes of their own. Try 'seed=range({task.seed},{task.seed + task.num_seeds})' -m, or "
+                f"num_seeds={setup.num_seeds} trains seeds side by side in one process, which {self.name} does not: its workers "
+                f"are processes of their own. Try 'seed=range({setup.seed},{setup.seed + setup.num_seeds})' -m, or "
                 "parallelism=deterministic"
             )
 
-    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
+    def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         (state,) = states
-        if state.details:
+        if state.parallelism_state:
             raise ConfigError("this checkpoint is of another parallelism; a resumed run keeps the one it was started with")
-        self._shares = [part.tolist() for part in np.array_split(np.arange(task.workers), self.cores(task.workers))]
+        self._workers_by_process = [
+            part.tolist() for part in np.array_split(np.arange(setup.workers), self.cores(setup.workers))
+        ]
         notices: list[Event] = []
-        if task.compile:
-            compiler = compile_ahead(task, sorted({len(share) for share in self._shares}), partial(self._compile, task))
-            notices.append(Notice(compiler.told()))
-            task = replace(task, compile=not compiler.failures)
+        if setup.compile:
+            compiler = compile_ahead(
+                setup, sorted({len(share) for share in self._workers_by_process}), partial(self._compile, setup)
+            )
+            notices.append(MessageEvent(compiler.status_text()))
+            setup = replace(setup, compile=not compiler.failures)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_")
-        self._ledger = Ledger.create(
-            len(self._slots()),
+        self._counters = SharedCounters.create(
+            len(self._process_indices()),
             state.rounds,
             state.episodes_begun,
-            task.budget,
+            setup.budget,
             (state.env_steps, state.episodes, state.updates),
         )
-        target, arguments = self._prepare(task, state, Path(self._folder.name))
+        target, arguments = self._prepare(setup, state, Path(self._folder.name))
         self._supervisor = Supervisor(
             target,
             arguments,
             self._start_method,
             self._worker_timeout,
-            heartbeat=lambda index: float(self._ledger.table[index, Slot.heartbeat]) * 1e-9,
+            last_heartbeat=lambda index: float(self._counters.table[index, CounterColumn.heartbeat]) * 1e-9,
         )
         try:
-            for index in self._slots():
+            for index in self._process_indices():
                 self._supervisor.start(index)
         except BaseException:
             self.stop()  # those that did start
             raise
         return notices
 
-    def _placement(self, index: int) -> Placement:
+    def _assignment(self, index: int) -> WorkerAssignment:
         """Where a process's workers stand."""
         # Longer than it takes to notice and kill whoever holds the lock and does nothing, so that only that one dies.
-        return Placement(index, self._shares[index], self._worker_timeout + self._lock_timeout)
+        return WorkerAssignment(index, self._workers_by_process[index], self._worker_timeout + self._lock_timeout)
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         self._listen(timeout)
-        return self._hand_over()
+        return self._pop_events()
 
     def listen(self) -> Sequence[Event]:
         self._listen(0.0)
-        return self._hand_over()
+        return self._pop_events()
 
     def _listen(self, timeout: float) -> None:
         # Kept, not returned: what was counted before an error is still handed over, by ``stop``.
         for index, message in self._supervisor.listen(timeout):
-            self._heard.extend(self._take(index, message))
-        self._heard.extend(self._bury_the_dead())
+            self._events.extend(self._handle_message(index, message))
+        self._events.extend(self._replace_dead_processes())
 
-    def _hand_over(self) -> list[Event]:
-        heard, self._heard = self._heard, []
+    def _pop_events(self) -> list[Event]:
+        heard, self._events = self._events, []
         return heard
 
-    def _take(self, index: int, message: Any) -> Iterator[Event]:
+    def _handle_message(self, index: int, message: Any) -> Iterator[Event]:
         match message:
             case EpisodeEvent():
-                self._ledger.table[index, Slot.tickets_finished] += 1
+                self._counters.table[index, CounterColumn.tickets_finished] += 1
                 yield message
-            case TallyEvent():
+            case StatsEvent():
                 yield message
             case NonFinite():
                 raise NonFiniteError(
@@ -212,86 +218,88 @@ class Asynchronous(ABC):
                     f"{', '.join(message.terms)}. It was not applied. Try a lower optimizer.lr, or max_grad_norm=40"
                 )
             case Crash():
-                self._supervisor.members[index].last_words = message.text
+                self._supervisor.processes[index].last_output = message.text
 
-    def _bury_the_dead(self) -> Iterator[Event]:
+    def _replace_dead_processes(self) -> Iterator[Event]:
         for death, words in self._supervisor.deaths():
-            last_words = death.last_words
+            last_words = death.last_output
             for message in words:
                 if isinstance(message, Crash):
                     last_words = message.text
                 else:
-                    yield from self._take(death.index, message)
+                    yield from self._handle_message(death.index, message)
             self._deaths.append(Death(death.index, death.cause, last_words))
-            self._bury(death.index)
+            self._release_dead(death.index)
             if len(self._deaths) > self._max_restarts:
-                raise too_many(self._deaths, self._max_restarts, self._who(death.index))
+                raise too_many_deaths(self._deaths, self._max_restarts, self._process_name(death.index))
             tail = f"\n{last_words.rstrip()}" if last_words else ""
-            yield Notice(
-                f"{self._who(death.index)}{self._hit(death.index)} {death.cause}; replaced, {len(self._deaths)} of at most "
+            yield MessageEvent(
+                f"{self._process_name(death.index)}{self._affected_workers(death.index)} {death.cause}; replaced, {len(self._deaths)} of at most "
                 f"{self._max_restarts} times{tail}"
             )
             self._supervisor.start(death.index)
 
-    def _hit(self, index: int) -> str:
+    def _affected_workers(self, index: int) -> str:
         """The workers that a process's death strikes, in brackets; nothing for one that hosts none."""
-        if index >= len(self._shares):
+        if index >= len(self._workers_by_process):
             return ""
-        ids = self._shares[index]
+        ids = self._workers_by_process[index]
         return f" (worker {ids[0]})" if len(ids) == 1 else f" (workers {ids[0]} to {ids[-1]})"
 
     def counts(self, index: int = 0) -> Counts:
-        return Counts(self._ledger.env_steps(), self._updates(), self._ledger.episodes())
+        return Counts(self._counters.env_steps(), self._updates(), self._counters.episodes())
 
     def first_step_taken(self) -> bool:
         """Whether any worker has stepped its environment yet."""
-        return bool(self._ledger.table[:, Slot.stepping].any())
+        return bool(self._counters.table[:, CounterColumn.stepping].any())
 
     def weights(self, index: int = 0) -> Tensor:
-        return (self._final or self._read())[0]
+        return (self._final or self._read_state())[0]
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
         if not self._pause():
-            self._heard.append(
-                Notice(f"{self.pauses} did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was")
+            self._events.append(
+                MessageEvent(
+                    f"{self.barrier_participant} did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was"
+                )
             )
-        weights, optimizer_state = self._final or self._read()
+        weights, optimizer_state = self._final or self._read_state()
         counts = self.counts()
-        rounds, episodes_begun = self._ledger.workers.numpy().copy()
-        if self._supervisor.members:
-            self._ledger.tell(Command.run)
+        rounds, episodes_begun = self._counters.workers.numpy().copy()
+        if self._supervisor.processes:
+            self._counters.send_command(Command.run)
         state = TrainingState(
             weights, optimizer_state, counts.updates, counts.env_steps, counts.episodes, rounds, episodes_begun
         )
-        return state, self._hand_over()
+        return state, self._pop_events()
 
     def _pause(self) -> bool:
         """Ask processes to wait between two windows; whether all that must do so do, within the limit."""
-        if not self._supervisor.members:
+        if not self._supervisor.processes:
             return True
-        barrier = self._ledger.raise_barrier()
+        barrier = self._counters.start_barrier()
         deadline = time.monotonic() + _BARRIER_SECONDS
         while True:
             # Listened to meanwhile: a process that waits for room in its pipe would never come to the barrier.
             self._listen(0.002)
-            if all(self._ledger.table[index, Slot.paused] == barrier for index in self._pausing()):
+            if all(self._counters.table[index, CounterColumn.paused] == barrier for index in self._barrier_processes()):
                 self._listen(0.0)
                 return True
             if time.monotonic() > deadline:
                 return False
 
     def stop(self) -> Sequence[Event]:
-        for index, message in self._end():
+        for index, message in self._stop_processes():
             if not isinstance(message, Crash | NonFinite):
-                self._heard.extend(self._take(index, message))
-        self._final = self._read()
+                self._events.extend(self._handle_message(index, message))
+        self._final = self._read_state()
         self._release()
         self._folder.cleanup()
-        return self._hand_over()
+        return self._pop_events()
 
-    def figures(self, index: int = 0) -> dict[str, Any]:
+    def summary(self, index: int = 0) -> dict[str, Any]:
         return {
-            "processes": len(self._shares),
+            "processes": len(self._workers_by_process),
             "restarts": len(self._deaths),
             "deaths": [f"process {death.index} {death.cause}" for death in self._deaths],
         }

@@ -20,15 +20,15 @@ class OwnedLock:
         path: the file, on a local disk; each process opens it for itself.
         owner: ``[1]`` int64 in shared memory, where the holder writes its process id.
         timeout: seconds to wait before giving up.
-        waiting: called again and again while waiting.
+        on_wait: called again and again while waiting.
     """
 
     def __init__(
-        self, path: Path, owner: NDArray[np.int64], timeout: float, waiting: Callable[[], None] = lambda: None
+        self, path: Path, owner: NDArray[np.int64], timeout: float, on_wait: Callable[[], None] = lambda: None
     ) -> None:
         self._owner = owner
         self._timeout = timeout
-        self._waiting = waiting
+        self._on_wait = on_wait
         self._path = path
         self._pid = os.getpid()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -50,7 +50,7 @@ class OwnedLock:
         while True:
             time.sleep(pause)
             pause = min(2 * pause, 1e-3)
-            self._waiting()
+            self._on_wait()
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return

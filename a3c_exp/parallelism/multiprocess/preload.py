@@ -4,9 +4,9 @@ Imported there and nowhere else. Freezing takes everything imported so far out o
 otherwise write into every page and so give each worker its own copy of them.
 """
 
-from a3c_exp.system.gc_settings import uncollected
+from a3c_exp.system.gc_settings import gc_frozen
 
-with uncollected():
+with gc_frozen():
     import a3c_exp.envs.gymnasium
     import a3c_exp.parallelism.hogwild.worker
     import a3c_exp.parallelism.parameter_server.server

@@ -23,7 +23,7 @@ class Command(IntEnum):
     close = 3  # no worker is left: a main agent ends once it has applied what was reported
 
 
-class Slot(IntEnum):
+class CounterColumn(IntEnum):
     """Counts of one process slot (a replacement inherits its predecessor's). The writer stands in brackets."""
 
     heartbeat = 0  # monotonic nanoseconds of its last sign of life [worker]
@@ -39,11 +39,11 @@ class Slot(IntEnum):
     paused = 10  # the number of the barrier that it waits at, or last waited at [worker]
     stepping = 11  # 1 once it took its first environment step [worker]
     updates_reserved = 12  # updates that the windows it is in may make [worker, under the lock]
-    queue_most = 13  # gradients that once waited at the same time [main agent]
+    max_queue_length = 13  # gradients that once waited at the same time [main agent]
 
 
 @dataclass(frozen=True)
-class Ledger:
+class SharedCounters:
     """Named views of two shared int64 tensors.
 
     Attributes:
@@ -71,10 +71,10 @@ class Ledger:
         episodes_begun: NDArray[np.int64],
         budget: Budget,
         base: tuple[int, int, int] = (0, 0, 0),
-    ) -> "Ledger":
+    ) -> "SharedCounters":
         """A ledger in shared memory; ``base`` is (environment steps, episodes, updates) done before."""
         workers = torch.from_numpy(np.stack([rounds, episodes_begun])).clone()
-        control, slots = torch.zeros(4, dtype=torch.int64), torch.zeros(processes, len(Slot), dtype=torch.int64)
+        control, slots = torch.zeros(4, dtype=torch.int64), torch.zeros(processes, len(CounterColumn), dtype=torch.int64)
         for tensor in (control, slots, workers):
             tensor.share_memory_()  # type: ignore[no-untyped-call]
         return cls(control, slots, workers, budget, *base)
@@ -92,85 +92,85 @@ class Ledger:
     def command(self) -> Command:
         return Command(int(self.control.numpy()[0]))
 
-    def tell(self, command: Command) -> None:
+    def send_command(self, command: Command) -> None:
         """Say what all workers are to do next [main]."""
         self.control.numpy()[0] = command
 
-    def raise_barrier(self) -> int:
+    def start_barrier(self) -> int:
         """Have all workers wait between two windows; returns the barrier's number, which they write down once there [main]."""
         # In this order: whoever writes the new number has been told to wait, and so reads the command once more.
-        self.tell(Command.pause)
+        self.send_command(Command.pause)
         self.control.numpy()[3] += 1
         return int(self.control[3])
 
     def wait_at_barrier(self, slot: int) -> None:
         """Say that this process pushes nothing until it has looked at the command again [worker]."""
-        self.table[slot, Slot.paused] = int(self.control[3])
+        self.table[slot, CounterColumn.paused] = int(self.control[3])
 
     def env_steps(self) -> int:
-        return self.base_steps + int(self.table[:, Slot.steps_done].sum())
+        return self.base_steps + int(self.table[:, CounterColumn.steps_done].sum())
 
     def episodes(self) -> int:
         """Finished episodes whose record the main process has."""
-        return self.base_episodes + int(self.table[:, Slot.tickets_finished].sum())
+        return self.base_episodes + int(self.table[:, CounterColumn.tickets_finished].sum())
 
     def take_ticket(self, slot: int) -> bool:
         """Take the right to one episode. Call under the lock."""
         if self.budget.max_episodes is not None:
             table = self.table
-            taken = int((table[:, Slot.tickets_taken] - table[:, Slot.tickets_returned]).sum())
+            taken = int((table[:, CounterColumn.tickets_taken] - table[:, CounterColumn.tickets_returned]).sum())
             if self.base_episodes + taken >= self.budget.max_episodes:
                 return False
-        self.table[slot, Slot.tickets_taken] += 1
+        self.table[slot, CounterColumn.tickets_taken] += 1
         return True
 
     def reserve_steps(self, slot: int, wanted: int) -> int:
         """Take the right to at most ``wanted`` steps, until ``settle_steps``; returns how many. Call under the lock."""
         if self.budget.max_env_steps is not None:
             table = self.table
-            promised = int((table[:, Slot.steps_done] + table[:, Slot.steps_reserved]).sum())
+            promised = int((table[:, CounterColumn.steps_done] + table[:, CounterColumn.steps_reserved]).sum())
             wanted = max(0, min(wanted, self.budget.max_env_steps - self.base_steps - promised))
-        self.table[slot, Slot.steps_reserved] = wanted
+        self.table[slot, CounterColumn.steps_reserved] = wanted
         return wanted
 
-    def reserve_from_plenty(self, slot: int, steps: int, updates: int, everybody: tuple[int, int]) -> bool:
+    def try_reserve_lock_free(self, slot: int, steps: int, updates: int, max_demand: tuple[int, int]) -> bool:
         """Both of the next two at once and without the lock, where so much is left that it cannot matter who comes first;
         false, and nothing is taken, elsewhere.
 
         Args:
             steps, updates: wanted.
-            everybody: what all processes together may want at the same time.
+            max_demand: what all processes together may want at the same time.
         """
         table, budget = self.table, self.budget
         # Written down before the others' are looked at. Whoever does the same meanwhile, and looked too early to see this,
         # leaves enough for it: from here to the end of the budget is further than all can come in that moment.
         row = table[slot]
-        row[Slot.steps_reserved], row[Slot.updates_reserved] = steps, updates
+        row[CounterColumn.steps_reserved], row[CounterColumn.updates_reserved] = steps, updates
         counts = table.sum(axis=0)
-        done = counts[Slot.steps_done] + counts[Slot.steps_reserved]
-        made = counts[Slot.pushes] + counts[Slot.updates_reserved]
-        plenty = (budget.max_env_steps is None or budget.max_env_steps - self.base_steps - done >= 8 * everybody[0]) and (
-            budget.max_updates is None or budget.max_updates - self.base_updates - made >= 8 * everybody[1]
+        done = counts[CounterColumn.steps_done] + counts[CounterColumn.steps_reserved]
+        made = counts[CounterColumn.pushes] + counts[CounterColumn.updates_reserved]
+        plenty = (budget.max_env_steps is None or budget.max_env_steps - self.base_steps - done >= 8 * max_demand[0]) and (
+            budget.max_updates is None or budget.max_updates - self.base_updates - made >= 8 * max_demand[1]
         )
         if not plenty:
-            row[Slot.steps_reserved] = row[Slot.updates_reserved] = 0
+            row[CounterColumn.steps_reserved] = row[CounterColumn.updates_reserved] = 0
         return bool(plenty)
 
     def reserve_updates(self, slot: int, wanted: int) -> int:
         """Take the right to at most ``wanted`` updates, until ``settle_steps``; returns how many. Call under the lock."""
         if self.budget.max_updates is not None:
             table = self.table
-            promised = int((table[:, Slot.pushes] + table[:, Slot.updates_reserved]).sum())
+            promised = int((table[:, CounterColumn.pushes] + table[:, CounterColumn.updates_reserved]).sum())
             wanted = max(0, min(wanted, self.budget.max_updates - self.base_updates - promised))
-        self.table[slot, Slot.updates_reserved] = wanted
+        self.table[slot, CounterColumn.updates_reserved] = wanted
         return wanted
 
     def settle_steps(self, slot: int, taken: int) -> None:
         """Say how many of the reserved steps were taken; the rest goes back, and so do reserved updates."""
         # In this order: between the two lines too much is promised, which others can wait out, never too little.
-        self.table[slot, Slot.steps_done] += taken
-        self.table[slot, Slot.steps_reserved] = 0
-        self.table[slot, Slot.updates_reserved] = 0
+        self.table[slot, CounterColumn.steps_done] += taken
+        self.table[slot, CounterColumn.steps_reserved] = 0
+        self.table[slot, CounterColumn.updates_reserved] = 0
 
     @staticmethod
     def settle_part(row: NDArray[np.int64], steps: int, updates: int) -> None:
@@ -181,21 +181,21 @@ class Ledger:
             steps, updates: used up.
         """
         # In this order, as in ``settle_steps``.
-        row[Slot.steps_done] += steps
-        row[Slot.steps_reserved] -= steps
-        row[Slot.updates_reserved] -= updates
+        row[CounterColumn.steps_done] += steps
+        row[CounterColumn.steps_reserved] -= steps
+        row[CounterColumn.updates_reserved] -= updates
 
-    def bury(self, slot: int, keep_reserved: bool = False) -> int:
+    def release_dead(self, slot: int, keep_reserved: bool = False) -> int:
         """Give back what a dead process held, after all it said was received; returns how many episodes that leaves.
 
         With ``keep_reserved`` its steps stay reserved: what it reported may not be counted yet, and its replacement, which
         waits for that, gives them back.
         """
         row = self.table[slot]
-        lost = int(row[Slot.tickets_taken] - row[Slot.tickets_returned] - row[Slot.tickets_finished])
-        row[Slot.tickets_returned] += lost
+        lost = int(row[CounterColumn.tickets_taken] - row[CounterColumn.tickets_returned] - row[CounterColumn.tickets_finished])
+        row[CounterColumn.tickets_returned] += lost
         if not keep_reserved:
-            row[Slot.steps_reserved] = row[Slot.updates_reserved] = 0
-        row[Slot.push_ended] = row[Slot.push_begun]
-        row[Slot.paused] = 0
+            row[CounterColumn.steps_reserved] = row[CounterColumn.updates_reserved] = 0
+        row[CounterColumn.push_ended] = row[CounterColumn.push_begun]
+        row[CounterColumn.paused] = 0
         return lost

@@ -8,7 +8,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 
-def bell() -> tuple[Connection, Connection]:
+def create_wakeup_pipe() -> tuple[Connection, Connection]:
     """The end to listen at and the end to ring. Both may be sent to processes; a replacement is given its predecessor's."""
     listening, ringing = Pipe(duplex=False)
     for pipe in (listening, ringing):
@@ -16,25 +16,25 @@ def bell() -> tuple[Connection, Connection]:
     return listening, ringing
 
 
-def ring(ringing: Connection) -> None:
+def notify(sender: Connection) -> None:
     """Wake whoever listens; never waits. One byte: a process that is killed at any instruction leaves no ring half sent."""
     with suppress(BlockingIOError):  # full of rings: nobody has listened yet, but will find out all the same
-        os.write(ringing.fileno(), b"\0")
+        os.write(sender.fileno(), b"\0")
 
 
-class Listener:
+class WakeupListener:
     """Waits for rings, and for the end of the pipe to the main process, which is no reason to wait any longer.
 
     Args:
-        bells: the ends to listen at.
+        receivers: the ends to listen at.
         pipe: to the main process.
     """
 
-    def __init__(self, bells: Sequence[Connection], pipe: Connection) -> None:
-        self._bells = {one.fileno() for one in bells}
-        self._kept = list(bells)  # a connection that nobody holds is closed
+    def __init__(self, receivers: Sequence[Connection], pipe: Connection) -> None:
+        self._receiver_fds = {one.fileno() for one in receivers}
+        self._receivers = list(receivers)  # a connection that nobody holds is closed
         self._poll = select.poll()
-        for number in (*self._bells, pipe.fileno()):
+        for number in (*self._receiver_fds, pipe.fileno()):
             self._poll.register(number, select.POLLIN)
 
     def wait(self, timeout: float) -> None:
@@ -43,6 +43,6 @@ class Listener:
         A ring that came before is not lost, and one that is heard may be about something that was seen already.
         """
         for number, _ in self._poll.poll(timeout * 1000.0):
-            if number in self._bells:
+            if number in self._receiver_fds:
                 with suppress(BlockingIOError):
                     os.read(number, 4096)

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
-from a3c_exp.algorithm.window_gradient import Stat
-from a3c_exp.parallelism.base import EpisodeEvent, Task
+from a3c_exp.algorithm.window_gradient import WindowStat
+from a3c_exp.parallelism.base import EpisodeEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, Ledger, Slot
-from a3c_exp.parallelism.worker_group import Member, Round, StackedWorkers
-from a3c_exp.system.torch_settings import on_one_core
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
+from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
+from a3c_exp.system.torch_settings import single_threaded
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class Crash:
 
 
 @dataclass(frozen=True)
-class Placement:
+class WorkerAssignment:
     """Which workers live in this process, where its counts stand, and how long it waits for a lock."""
 
     slot: int
-    ids: Sequence[int]
+    worker_ids: Sequence[int]
     lock_timeout: float
 
 
-def inside(run: Callable[[], None], pipe: Connection) -> None:
+def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
     """Run what a process is for. Ends with it, when the main process is gone, or by an error, which is reported first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides what it means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        with on_one_core():
+        with single_threaded():
             run()
     except (ConnectionError, EOFError):
         pass  # the main process is gone, and so is everyone who could be told
@@ -64,77 +64,81 @@ def inside(run: Callable[[], None], pipe: Connection) -> None:
         pipe.close()
 
 
-class Obedient:
+class ControlledProcess:
     """A process that shows life and does what the ledger says.
 
     Args:
         slot: its row in the ledger.
-        ledger: shared counts.
+        counters: shared counts.
         pipe: to the main process.
     """
 
-    def __init__(self, slot: int, ledger: Ledger, pipe: Connection) -> None:
+    def __init__(self, slot: int, counters: SharedCounters, pipe: Connection) -> None:
         self._slot = slot
-        self._ledger = ledger
-        self._row = ledger.table[slot]
+        self._counters = counters
+        self._row = counters.table[slot]
         self._pipe = pipe
-        self._end_of_pipe = select.poll()
-        self._end_of_pipe.register(pipe.fileno(), select.POLLIN)
+        self._pipe_poller = select.poll()
+        self._pipe_poller.register(pipe.fileno(), select.POLLIN)
 
-    def _show_life(self) -> None:
-        self._row[Slot.heartbeat] = time.monotonic_ns()
+    def _heartbeat(self) -> None:
+        self._row[CounterColumn.heartbeat] = time.monotonic_ns()
 
-    def _attend(self) -> bool:
+    def _poll_commands(self) -> bool:
         """Show life, obey the main process; false when it is time to end."""
-        self._show_life()
-        command = self._ledger.command
+        self._heartbeat()
+        command = self._counters.command
         if command is Command.run:
-            return not self._orphaned()
-        while command is Command.pause and not self._orphaned():
-            self._ledger.wait_at_barrier(self._slot)
-            self._show_life()
+            return not self._parent_exited()
+        while command is Command.pause and not self._parent_exited():
+            self._counters.wait_at_barrier(self._slot)
+            self._heartbeat()
             time.sleep(0.0005)
-            command = self._ledger.command
+            command = self._counters.command
         return command is Command.run
 
-    def _orphaned(self) -> bool:
+    def _parent_exited(self) -> bool:
         # The main process never writes here, so anything to read is the end of the pipe.
-        return bool(self._end_of_pipe.poll(0))
+        return bool(self._pipe_poller.poll(0))
 
 
-class WorkerProcess(Obedient, ABC):
+class WorkerProcess(ControlledProcess, ABC):
     """K stacked workers and the loop of act, learn, push and pull; whoever derives says how one pushes and pulls.
 
     Args:
-        task: what is trained.
-        placement: which workers live here.
-        ledger: shared counts.
+        setup: what is trained.
+        assignment: which workers live here.
+        counters: shared counts.
         lock: held by whoever takes from a budget.
         pipe: to the main process.
     """
 
-    def __init__(self, task: Task, placement: Placement, ledger: Ledger, lock: OwnedLock, pipe: Connection) -> None:
-        super().__init__(placement.slot, ledger, pipe)
-        self._task = task
+    def __init__(
+        self, setup: TrainingSetup, assignment: WorkerAssignment, counters: SharedCounters, lock: OwnedLock, pipe: Connection
+    ) -> None:
+        super().__init__(assignment.slot, counters, pipe)
+        self._setup = setup
         self._lock = lock
-        first, last = placement.ids[0], placement.ids[-1] + 1
-        counters = ledger.workers.numpy()
-        members = [Member(task.seed, worker) for worker in placement.ids]
-        self._ids = list(placement.ids)
-        self._rounds = counters[0, first:last]
-        self._full_windows = np.full(len(self._ids), task.learner.n_step)
-        self._workers = StackedWorkers(task, members, self._rounds, counters[1, first:last], lambda _: self._take_ticket())
+        first, last = assignment.worker_ids[0], assignment.worker_ids[-1] + 1
+        worker_counters = counters.workers.numpy()
+        members = [WorkerId(setup.seed, worker) for worker in assignment.worker_ids]
+        self._worker_ids = list(assignment.worker_ids)
+        self._rounds = worker_counters[0, first:last]
+        self._full_windows = np.full(len(self._worker_ids), setup.learner.n_step)
+        self._worker_group = WorkerGroup(
+            setup, members, self._rounds, worker_counters[1, first:last], lambda _: self._take_ticket()
+        )
 
     @abstractmethod
-    def _begin(self) -> None:
+    def _pull_initial_weights(self) -> None:
         """Bring all rows of ``workers.weights`` to the shared weights, before the first round."""
 
     @abstractmethod
-    def _exchange(self, done: Round, sound: Sequence[int]) -> None:
+    def _exchange(self, result: RoundResult, finite_workers: Sequence[int]) -> None:
         """Push these workers' gradients in this order, and give each the weights that come after its own push."""
 
     @abstractmethod
-    def _settle(self, done: Round) -> None:
+    def _settle(self, result: RoundResult) -> None:
         """Everything of a round was pushed: count its steps."""
 
     @abstractmethod
@@ -144,16 +148,16 @@ class WorkerProcess(Obedient, ABC):
     def _between_rounds(self) -> None:
         """What is to be done before the next round."""
 
-    def _stretch(self) -> bool:
+    def _run_burst(self) -> bool:
         """Several rounds at once, if there are any of which nothing is to be decided: by default there are none."""
         return False
 
     def run(self) -> None:
         """Rounds until told to stop."""
-        self._begin()
-        while self._attend():
+        self._pull_initial_weights()
+        while self._poll_commands():
             self._between_rounds()
-            if self._stretch():
+            if self._run_burst():
                 continue
             allowed = self._reserve()
             if not allowed.any():
@@ -162,63 +166,65 @@ class WorkerProcess(Obedient, ABC):
             self._round(allowed)
 
     def _round(self, allowed: NDArray[np.int64]) -> None:
-        done = self._workers.round(allowed)
-        self._row[Slot.stepping] = 1
+        done = self._worker_group.round(allowed)
+        self._row[CounterColumn.stepping] = 1
         self._complete(done)
 
-    def _complete(self, done: Round) -> None:
+    def _complete(self, result: RoundResult) -> None:
         """Exchange what a round brought, and say what happened in it."""
-        acted = done.steps.nonzero()[0].tolist()
-        finite = np.atleast_1d(np.isfinite(done.figures).all(axis=1))
+        acted = result.steps.nonzero()[0].tolist()
+        finite = np.atleast_1d(np.isfinite(result.window_stats).all(axis=1))
         spoilt = None if finite.all() else next((k for k in acted if not finite[k]), None)
-        self._exchange(done, acted if spoilt is None else acted[: acted.index(spoilt)])
+        self._exchange(result, acted if spoilt is None else acted[: acted.index(spoilt)])
         if spoilt is not None:
-            self._report_non_finite(spoilt, done.figures[spoilt])
+            self._send_non_finite(spoilt, result.window_stats[spoilt])
             return
-        self._settle(done)
-        self._report(done.ended)
+        self._settle(result)
+        self._send_episodes(result.ended)
 
-    def _report(self, ended: Iterable[EndedEpisode]) -> None:
+    def _send_episodes(self, ended: Iterable[EndedEpisode]) -> None:
         """Tell the main process of episodes that ended; ``worker`` counts within this process."""
         for episode in ended:
-            named = replace(episode, worker=self._ids[episode.worker])
-            self._pipe.send(EpisodeEvent(named, self._ledger.env_steps(), self._updates()))
+            named = replace(episode, worker=self._worker_ids[episode.worker])
+            self._pipe.send(EpisodeEvent(named, self._counters.env_steps(), self._updates()))
 
     def _reserve(self) -> NDArray[np.int64]:
         """How many steps each worker may take in the next window, ``[K]``."""
-        k, n, budget = len(self._ids), self._task.learner.n_step, self._task.budget
+        k, n, budget = len(self._worker_ids), self._setup.learner.n_step, self._setup.budget
         if not self._could_act():
             return np.zeros(k, np.int64)
         unlimited = budget.max_env_steps is None and budget.max_updates is None
-        if unlimited or self._ledger.reserve_from_plenty(self._slot, k * n, k, (self._task.workers * n, self._task.workers)):
+        if unlimited or self._counters.try_reserve_lock_free(
+            self._slot, k * n, k, (self._setup.workers * n, self._setup.workers)
+        ):
             return self._full_windows
         with self._lock:
-            windows = self._ledger.reserve_updates(self._slot, k)
-            total = self._ledger.reserve_steps(self._slot, windows * n)
+            windows = self._counters.reserve_updates(self._slot, k)
+            total = self._counters.reserve_steps(self._slot, windows * n)
         # Workers in an episode come first: one that can get no ticket would sit on the last steps for ever.
         allowed = np.zeros(k, np.int64)
-        for i, worker in enumerate(np.argsort(~self._workers.episodes.in_episode, kind="stable")[:windows]):
+        for i, worker in enumerate(np.argsort(~self._worker_group.episodes.in_episode, kind="stable")[:windows]):
             allowed[worker] = min(n, max(0, total - i * n))
         return allowed
 
     def _could_act(self) -> bool:
         """Whether any worker is in an episode or could begin one, and updates are left."""
-        limit = self._task.budget.max_updates
+        limit = self._setup.budget.max_updates
         if limit is not None and self._updates() >= limit:
             return False
-        if self._workers.episodes.in_episode.any() or self._task.budget.max_episodes is None:
+        if self._worker_group.episodes.in_episode.any() or self._setup.budget.max_episodes is None:
             return True
-        table = self._ledger.table
-        taken = int((table[:, Slot.tickets_taken] - table[:, Slot.tickets_returned]).sum())
-        return self._ledger.base_episodes + taken < self._task.budget.max_episodes
+        table = self._counters.table
+        taken = int((table[:, CounterColumn.tickets_taken] - table[:, CounterColumn.tickets_returned]).sum())
+        return self._counters.base_episodes + taken < self._setup.budget.max_episodes
 
     def _take_ticket(self) -> bool:
         with self._lock:
-            return self._ledger.take_ticket(self._slot)
+            return self._counters.take_ticket(self._slot)
 
-    def _report_non_finite(self, k: int, figures: NDArray[np.float32]) -> None:
-        terms = tuple(Stat(i).name for i in range(Stat.steps) if not np.isfinite(figures[i]))
-        terms = terms or tuple(Stat(int(i)).name for i in (~np.isfinite(figures)).nonzero()[0])
-        self._pipe.send(NonFinite(self._ids[k], int(self._rounds[k]), terms))
-        while self._attend():  # the main process ends the run; nothing more is pushed meanwhile
+    def _send_non_finite(self, k: int, window_stats: NDArray[np.float32]) -> None:
+        terms = tuple(WindowStat(i).name for i in range(WindowStat.steps) if not np.isfinite(window_stats[i]))
+        terms = terms or tuple(WindowStat(int(i)).name for i in (~np.isfinite(window_stats)).nonzero()[0])
+        self._pipe.send(NonFinite(self._worker_ids[k], int(self._rounds[k]), terms))
+        while self._poll_commands():  # the main process ends the run; nothing more is pushed meanwhile
             time.sleep(0.002)

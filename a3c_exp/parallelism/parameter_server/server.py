@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from a3c_exp.algorithm.training_stats import REPORT_SECONDS, Tally
-from a3c_exp.config.enums import Anneal
-from a3c_exp.parallelism.base import TallyEvent, Task
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, Ledger, Slot
-from a3c_exp.parallelism.multiprocess.wakeup_pipe import Listener, ring
-from a3c_exp.parallelism.multiprocess.worker_process import Obedient, inside
-from a3c_exp.parallelism.parameter_server.double_buffer import Account, Committed, Draft, Transactions
-from a3c_exp.parallelism.parameter_server.gradient_slots import Mailboxes, Note
+from a3c_exp.algorithm.training_stats import REPORT_SECONDS, TrainingStats
+from a3c_exp.config.enums import LRSchedule
+from a3c_exp.parallelism.base import StatsEvent, TrainingSetup
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
+from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, notify
+from a3c_exp.parallelism.multiprocess.worker_process import ControlledProcess, run_in_worker
+from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField, StateWriter, Transaction
+from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 
 _IDLE_SECONDS = 0.1
 """How long it waits for a ring before it shows life and looks around."""
@@ -32,7 +32,7 @@ class OnStale(StrEnum):
 
 
 @dataclass(frozen=True)
-class Staleness:
+class StalenessPolicy:
     """What the main agent does about gradients that come from old weights.
 
     Attributes:
@@ -47,23 +47,37 @@ class Staleness:
 
 
 def main(
-    task: Task,
-    staleness: Staleness,
+    setup: TrainingSetup,
+    staleness_policy: StalenessPolicy,
     slot: int,
-    committed: Committed,
-    mailboxes: Mailboxes,
-    homes: Sequence[Sequence[int]],
-    ledger: Ledger,
-    reported: Sequence[Connection],
-    answered: Sequence[Connection],
+    double_buffer: DoubleBufferedState,
+    gradient_slots: GradientSlots,
+    workers_by_process: Sequence[Sequence[int]],
+    counters: SharedCounters,
+    gradients_ready: Sequence[Connection],
+    weights_ready: Sequence[Connection],
     pipe: Connection,
 ) -> None:
     """Entry of the process."""
-    inside(lambda: MainAgent(task, staleness, slot, committed, mailboxes, homes, ledger, reported, answered, pipe).run(), pipe)
+    run_in_worker(
+        lambda: ServerProcess(
+            setup,
+            staleness_policy,
+            slot,
+            double_buffer,
+            gradient_slots,
+            workers_by_process,
+            counters,
+            gradients_ready,
+            weights_ready,
+            pipe,
+        ).run(),
+        pipe,
+    )
 
 
 @dataclass(frozen=True)
-class _Settled:
+class _GradientOutcome:
     """What became of a gradient, to be told once it counts."""
 
     worker: int
@@ -71,151 +85,155 @@ class _Settled:
     applied: bool
     downweighted: bool
     steps: int
-    cut_short: int
-    figures: NDArray[np.float32]
+    truncated: int
+    window_stats: NDArray[np.float32]
 
 
-class MainAgent(Obedient):
+class ServerProcess(ControlledProcess):
     """Serves letters one after the other. Every gradient is settled exactly once, whoever is killed when.
 
     Args:
-        task: what is trained.
-        staleness: what becomes of old gradients.
+        setup: what is trained.
+        staleness_policy: what becomes of old gradients.
         slot: its row in the ledger.
-        committed: weights, optimiser state and books.
-        mailboxes: one a worker.
-        homes: the worker numbers of each worker process.
-        ledger: shared counts.
-        reported: a bell of each worker process, which it rings when letters are in.
-        answered: a bell of each worker process, to ring when answers are.
+        double_buffer: weights, optimiser state and books.
+        gradient_slots: one a worker.
+        workers_by_process: the worker numbers of each worker process.
+        counters: shared counts.
+        gradients_ready: a bell of each worker process, which it rings when letters are in.
+        weights_ready: a bell of each worker process, to ring when answers are.
         pipe: to the main process.
     """
 
     def __init__(
         self,
-        task: Task,
-        staleness: Staleness,
+        setup: TrainingSetup,
+        staleness_policy: StalenessPolicy,
         slot: int,
-        committed: Committed,
-        mailboxes: Mailboxes,
-        homes: Sequence[Sequence[int]],
-        ledger: Ledger,
-        reported: Sequence[Connection],
-        answered: Sequence[Connection],
+        double_buffer: DoubleBufferedState,
+        gradient_slots: GradientSlots,
+        workers_by_process: Sequence[Sequence[int]],
+        counters: SharedCounters,
+        gradients_ready: Sequence[Connection],
+        weights_ready: Sequence[Connection],
         pipe: Connection,
     ) -> None:
-        super().__init__(slot, ledger, pipe)
-        self._task = task
-        self._staleness = staleness
-        self._transactions = Transactions(committed)
-        self._mailboxes = mailboxes
-        self._notes = mailboxes.notes.numpy()
-        self._figures = mailboxes.figures.numpy()
-        self._home_of = {worker: number for number, home in enumerate(homes) for worker in home}
-        self._listener = Listener(reported, pipe)
-        self._answered = answered
-        self._rates = [task.lr(task.seed, worker) for worker in range(task.workers)]
-        self._scaled = torch.empty_like(mailboxes.letters[0]) if staleness.max_lag is not None else None
-        self._tally = Tally()
-        self._tally_due = 0.0
+        super().__init__(slot, counters, pipe)
+        self._setup = setup
+        self._staleness_policy = staleness_policy
+        self._state_writer = StateWriter(double_buffer)
+        self._gradient_slots = gradient_slots
+        self._fields = gradient_slots.fields.numpy()
+        self._window_stats = gradient_slots.window_stats.numpy()
+        self._process_of_worker = {worker: number for number, home in enumerate(workers_by_process) for worker in home}
+        self._listener = WakeupListener(gradients_ready, pipe)
+        self._weights_ready = weights_ready
+        self._learning_rates = [setup.lr(setup.seed, worker) for worker in range(setup.workers)]
+        self._scaled = torch.empty_like(gradient_slots.gradients[0]) if staleness_policy.max_lag is not None else None
+        self._stats = TrainingStats()
+        self._next_stats_time = 0.0
 
     def run(self) -> None:
         """Serve until the ledger is closed and every letter is answered, or the main process is gone."""
-        self._show_books()  # a predecessor may have died between a commit and this
-        while not self._orphaned():
-            self._attend()
-            waiting = self._mailboxes.waiting().tolist()
+        self._publish_counters()  # a predecessor may have died between a commit and this
+        while not self._parent_exited():
+            self._poll_commands()
+            waiting = self._gradient_slots.pending().tolist()
             if waiting:
-                self._row[Slot.queue_most] = max(self._row[Slot.queue_most], len(waiting))
-                for home, letters in groupby(waiting, self._home_of.__getitem__):
+                self._row[CounterColumn.max_queue_length] = max(self._row[CounterColumn.max_queue_length], len(waiting))
+                for home, letters in groupby(waiting, self._process_of_worker.__getitem__):
                     self._serve(list(letters))
-                    ring(self._answered[home])
-                    if self._ledger.command is Command.pause:
+                    notify(self._weights_ready[home])
+                    if self._counters.command is Command.pause:
                         break  # the rest waits on
-            elif self._ledger.command is Command.close:
+            elif self._counters.command is Command.close:
                 break
             else:
                 self._listener.wait(_IDLE_SECONDS)
             now = time.monotonic()
-            if now >= self._tally_due:
-                self._send_tally(now)
-        self._send_tally(time.monotonic())
+            if now >= self._next_stats_time:
+                self._send_stats(now)
+        self._send_stats(time.monotonic())
 
     def _serve(self, workers: Sequence[int]) -> None:
         """Settle these workers' letters in this order, in one transaction, and answer each with the weights that come after its
         own gradient."""
-        notes = [self._notes[worker].tolist() for worker in workers]
-        draft, base = self._transactions.begin(), self._ledger.base_updates
-        settled: list[_Settled] = []
+        notes = [self._fields[worker].tolist() for worker in workers]
+        draft, base = self._state_writer.begin(), self._counters.base_updates
+        settled: list[_GradientOutcome] = []
         for worker, note in zip(workers, notes, strict=True):
             # A gradient that is settled, but was not answered: a predecessor died between the two.
-            if note[Note.gradient] and draft.books[len(Account) + worker] < note[Note.sent]:
-                settled.append(self._take_in(draft, worker, note))
-            self._mailboxes.answers[worker].copy_(draft.weights)
-            self._notes[worker, Note.answered_at] = base + draft.books[Account.updates]
+            if note[SlotField.has_gradient] and draft.counters[len(StateField) + worker] < note[SlotField.sent]:
+                settled.append(self._apply(draft, worker, note))
+            self._gradient_slots.weights[worker].copy_(draft.weights)
+            self._fields[worker, SlotField.answered_at] = base + draft.counters[StateField.updates]
         draft.commit()
-        self._show_books()
+        self._publish_counters()
         for worker, note in zip(workers, notes, strict=True):
-            self._notes[worker, Note.answered] = note[Note.sent]
-        self._row[Slot.heartbeat] = time.monotonic_ns()
+            self._fields[worker, SlotField.answered] = note[SlotField.sent]
+        self._row[CounterColumn.heartbeat] = time.monotonic_ns()
         for one in settled:
-            self._count(one)
+            self._update_stats(one)
 
-    def _take_in(self, draft: Draft, worker: int, note: Sequence[int]) -> "_Settled":
+    def _apply(self, transaction: Transaction, worker: int, fields: Sequence[int]) -> "_GradientOutcome":
         """Apply a worker's gradient, or drop it."""
-        books = draft.books
-        updates = self._ledger.base_updates + int(books[Account.updates])
-        lag, bound = updates - note[Note.pulled_at], self._staleness.max_lag
+        books = transaction.counters
+        updates = self._counters.base_updates + int(books[StateField.updates])
+        lag, bound = updates - fields[SlotField.pulled_at], self._staleness_policy.max_lag
         stale = bound is not None and lag > bound
-        drop = stale and self._staleness.on_stale is OnStale.drop
-        books[len(Account) + worker] = note[Note.sent]
-        books[Account.env_steps] += note[Note.steps]
+        drop = stale and self._staleness_policy.on_stale is OnStale.drop
+        books[len(StateField) + worker] = fields[SlotField.sent]
+        books[StateField.env_steps] += fields[SlotField.steps]
         if drop:
-            books[Account.dropped] += 1
+            books[StateField.dropped] += 1
         else:
-            gradient = self._mailboxes.letters[worker]
+            gradient = self._gradient_slots.gradients[worker]
             if stale:
                 assert bound is not None
                 # Beside the letter, not in it: if this process dies, its replacement finds the gradient as it was sent.
                 gradient = torch.mul(gradient, bound / lag, out=self._scaled)
-                books[Account.downweighted] += 1
-            weights, state = draft.change()
-            self._task.optimizer.step(weights, gradient, state, updates, self._rates[worker] * self._rate_factor(draft))
-            books[Account.updates] += 1
-        figures = self._figures[worker].copy()
-        return _Settled(worker, lag, not drop, stale and not drop, note[Note.steps], note[Note.cut_short], figures)
+                books[StateField.downweighted] += 1
+            weights, state = transaction.writable_state()
+            self._setup.optimizer.step(
+                weights, gradient, state, updates, self._learning_rates[worker] * self._lr_factor(transaction)
+            )
+            books[StateField.updates] += 1
+        figures = self._window_stats[worker].copy()
+        return _GradientOutcome(
+            worker, lag, not drop, stale and not drop, fields[SlotField.steps], fields[SlotField.truncated], figures
+        )
 
-    def _rate_factor(self, draft: Draft) -> float:
+    def _lr_factor(self, transaction: Transaction) -> float:
         """What learning rates are multiplied by at this point of the budget."""
-        exploration, ledger, books = self._task.exploration, self._ledger, draft.books
-        if exploration.anneal is Anneal.none:
+        exploration, ledger, books = self._setup.per_worker, self._counters, transaction.counters
+        if exploration.lr_schedule is LRSchedule.none:
             return 1.0
-        env_steps = ledger.base_steps + int(books[Account.env_steps])
-        updates = ledger.base_updates + int(books[Account.updates])
-        return exploration.factor(self._task.budget.fraction(ledger.episodes(), env_steps, updates))
+        env_steps = ledger.base_steps + int(books[StateField.env_steps])
+        updates = ledger.base_updates + int(books[StateField.updates])
+        return exploration.lr_factor(self._setup.budget.fraction(ledger.episodes(), env_steps, updates))
 
-    def _count(self, settled: "_Settled") -> None:
-        worker, lag = settled.worker, settled.lag
-        if settled.applied:
-            self._tally.add(settled.figures, lag)
-        self._tally.dropped += not settled.applied
-        self._tally.downweighted += settled.downweighted
-        self._tally.lived([worker], [settled.steps], settled.cut_short)
-        after = self._staleness.reset_after_lag
+    def _update_stats(self, outcome: "_GradientOutcome") -> None:
+        worker, lag = outcome.worker, outcome.lag
+        if outcome.applied:
+            self._stats.add_update(outcome.window_stats, lag)
+        self._stats.dropped += not outcome.applied
+        self._stats.downweighted += outcome.downweighted
+        self._stats.count_windows([worker], [outcome.steps], outcome.truncated)
+        after = self._staleness_policy.reset_after_lag
         if after is not None and lag > after:
-            self._notes[worker, Note.resets_asked] += 1
+            self._fields[worker, SlotField.resets_requested_by_server] += 1
 
-    def _show_books(self) -> None:
+    def _publish_counters(self) -> None:
         """Put into the ledger what budgets are reckoned from; before the answer, which gives reservations back."""
-        books = self._transactions.books
-        self._row[Slot.pushes] = books[Account.updates]
-        self._row[Slot.steps_done] = books[Account.env_steps]
+        books = self._state_writer.counters
+        self._row[CounterColumn.pushes] = books[StateField.updates]
+        self._row[CounterColumn.steps_done] = books[StateField.env_steps]
 
     def _updates(self) -> int:
-        return self._ledger.base_updates + int(self._transactions.books[Account.updates])
+        return self._counters.base_updates + int(self._state_writer.counters[StateField.updates])
 
-    def _send_tally(self, now: float) -> None:
-        if self._tally.worker_windows.any():
-            self._pipe.send(TallyEvent(self._tally))
-            self._tally = Tally()
-        self._tally_due = now + REPORT_SECONDS
+    def _send_stats(self, now: float) -> None:
+        if self._stats.worker_windows.any():
+            self._pipe.send(StatsEvent(self._stats))
+            self._stats = TrainingStats()
+        self._next_stats_time = now + REPORT_SECONDS

@@ -8,23 +8,23 @@ from typing import Any
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Counts, Task
-from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, Asynchronous
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, Slot
+from a3c_exp.parallelism.base import Counts, TrainingSetup
+from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, MultiprocessStrategy
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn
 from a3c_exp.parallelism.multiprocess.supervisor import StartMethod
-from a3c_exp.parallelism.multiprocess.wakeup_pipe import bell
+from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
 from a3c_exp.parallelism.parameter_server import server as main_agent
 from a3c_exp.parallelism.parameter_server import worker as parameter_server_worker
-from a3c_exp.parallelism.parameter_server.double_buffer import Account, Committed
-from a3c_exp.parallelism.parameter_server.gradient_slots import Mailboxes, Note
-from a3c_exp.parallelism.parameter_server.server import OnStale, Staleness
+from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField
+from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
+from a3c_exp.parallelism.parameter_server.server import OnStale, StalenessPolicy
 from a3c_exp.system.errors import ConfigError
 
-_MOST_PROCESSES = 100
+_MAX_PROCESSES = 100
 """Each bell is a file that the main agent is started with, and the fork server hands over 256 files at most."""
 
 
-class ParameterServer(Asynchronous):
+class ParameterServer(MultiprocessStrategy):
     """Worker processes that report to a main agent in a process of its own.
 
     Args:
@@ -44,7 +44,7 @@ class ParameterServer(Asynchronous):
     """
 
     name = "parameter_server"
-    pauses = "the main agent"
+    barrier_participant = "the main agent"
 
     def __init__(
         self,
@@ -59,9 +59,9 @@ class ParameterServer(Asynchronous):
         start_method: StartMethod = "forkserver",
     ) -> None:
         super().__init__(processes, on_worker_death, max_restarts, worker_timeout, lock_timeout, start_method)
-        if processes is not None and processes > _MOST_PROCESSES:
+        if processes is not None and processes > _MAX_PROCESSES:
             raise ConfigError(
-                f"parallelism.processes is {processes}, but one main agent serves at most {_MOST_PROCESSES}. "
+                f"parallelism.processes is {processes}, but one main agent serves at most {_MAX_PROCESSES}. "
                 "Try parallelism.processes=null, which is one a core; each hosts its share of the workers"
             )
         if on_stale not in list(OnStale):
@@ -79,9 +79,9 @@ class ParameterServer(Asynchronous):
                 "parallelism.max_lag=0 with on_stale=downweight would multiply every stale gradient by 0. "
                 "Try parallelism.on_stale=drop, or parallelism.max_lag=1"
             )
-        self._staleness = Staleness(max_lag, OnStale(on_stale), reset_after_lag)
+        self._staleness_policy = StalenessPolicy(max_lag, OnStale(on_stale), reset_after_lag)
 
-    def ask_reset(self, worker: int) -> None:
+    def request_reset(self, worker: int) -> None:
         """Ask a worker to begin a new episode before its next window. The episode under way is cut: it counts as truncated.
 
         A worker that is within no episode, or dies before it hears of it, has nothing to cut.
@@ -89,88 +89,93 @@ class ParameterServer(Asynchronous):
         Raises:
             ConfigError: there is no such worker.
         """
-        workers = len(self._mailboxes.notes)
+        workers = len(self._gradient_slots.fields)
         if not 0 <= worker < workers:
             raise ConfigError(f"worker {worker} cannot be reset: workers are numbered from 0 to {workers - 1}")
-        self._mailboxes.notes.numpy()[worker, Note.resets_asked_here] += 1
+        self._gradient_slots.fields.numpy()[worker, SlotField.resets_requested_by_main] += 1
 
     # -- what tells it from other kinds ----------------------------------------------------------------------------------
 
     @property
-    def _agent(self) -> int:
+    def _server_index(self) -> int:
         """The main agent's index among processes: behind those of workers."""
-        return len(self._shares)
+        return len(self._workers_by_process)
 
-    def _slots(self) -> Sequence[int]:
-        return [self._agent, *range(len(self._shares))]
+    def _process_indices(self) -> Sequence[int]:
+        return [self._server_index, *range(len(self._workers_by_process))]
 
-    def _prepare(self, task: Task, state: TrainingState, folder: Path) -> tuple[Callable[..., None], Callable[..., Any]]:
-        self._committed = committed = Committed.create(state.weights, state.optimizer_state, task.workers)
-        self._mailboxes = mailboxes = Mailboxes.create(task.workers, state.weights.numel())
-        reported, answered = [bell() for _ in self._shares], [bell() for _ in self._shares]
-        shares, ledger = self._shares, self._ledger
+    def _prepare(
+        self, setup: TrainingSetup, state: TrainingState, folder: Path
+    ) -> tuple[Callable[..., None], Callable[..., Any]]:
+        self._double_buffer = committed = DoubleBufferedState.create(state.weights, state.optimizer_state, setup.workers)
+        self._gradient_slots = mailboxes = GradientSlots.create(setup.workers, state.weights.numel())
+        reported, answered = (
+            [create_wakeup_pipe() for _ in self._workers_by_process],
+            [create_wakeup_pipe() for _ in self._workers_by_process],
+        )
+        shares, ledger = self._workers_by_process, self._counters
 
         def arguments(index: int) -> tuple[Any, ...]:
-            if index == self._agent:
+            if index == self._server_index:
                 ends = [listening for listening, _ in reported], [ringing for _, ringing in answered]
-                return main_agent.main, (task, self._staleness, index, committed, mailboxes, shares, ledger, *ends)
+                return main_agent.main, (setup, self._staleness_policy, index, committed, mailboxes, shares, ledger, *ends)
             bells = reported[index][1], answered[index][0]
-            return parameter_server_worker.main, (task, self._placement(index), mailboxes, ledger, folder / "lock", *bells)
+            return parameter_server_worker.main, (setup, self._assignment(index), mailboxes, ledger, folder / "lock", *bells)
 
         return _run, arguments
 
-    def _read(self) -> tuple[Tensor, Tensor]:
+    def _read_state(self) -> tuple[Tensor, Tensor]:
         # It stands still within milliseconds; while it does, workers go on with their windows.
-        pausing = self._final is None and self._supervisor.members and self._ledger.command is Command.run
+        pausing = self._final is None and self._supervisor.processes and self._counters.command is Command.run
         if pausing:
             self._pause()
-        weights, state, _ = self._committed.read()
+        weights, state, _ = self._double_buffer.read()
         if pausing:
-            self._ledger.tell(Command.run)
+            self._counters.send_command(Command.run)
         return weights, state
 
-    def _pausing(self) -> Collection[int]:
-        return [index for index in self._supervisor.members if index == self._agent]
+    def _barrier_processes(self) -> Collection[int]:
+        return [index for index in self._supervisor.processes if index == self._server_index]
 
     def _updates(self) -> int:
         return self.counts().updates
 
     def counts(self, index: int = 0) -> Counts:
-        ledger, books = self._ledger, self._committed.account()
+        ledger, books = self._counters, self._double_buffer.read_counters()
         return Counts(
-            ledger.base_steps + int(books[Account.env_steps]),
-            ledger.base_updates + int(books[Account.updates]),
+            ledger.base_steps + int(books[StateField.env_steps]),
+            ledger.base_updates + int(books[StateField.updates]),
             ledger.episodes(),
         )
 
-    def _who(self, index: int) -> str:
-        return "the main agent's process" if index == self._agent else super()._who(index)
+    def _process_name(self, index: int) -> str:
+        return "the main agent's process" if index == self._server_index else super()._process_name(index)
 
-    def _bury(self, index: int) -> None:
-        self._ledger.bury(index, keep_reserved=True)
+    def _release_dead(self, index: int) -> None:
+        self._counters.release_dead(index, keep_reserved=True)
 
-    def _end(self) -> list[tuple[int, Any]]:
+    def _stop_processes(self) -> list[tuple[int, Any]]:
         # First those who report; then the main agent, once everything reported is applied.
-        self._ledger.tell(Command.stop)
-        messages = self._supervisor.stop(STOP_SECONDS, spare=[self._agent])
-        self._ledger.tell(Command.close)
+        self._counters.send_command(Command.stop)
+        messages = self._supervisor.stop(STOP_SECONDS, exclude=[self._server_index])
+        self._counters.send_command(Command.close)
         return messages + self._supervisor.stop(STOP_SECONDS)
 
     def _release(self) -> None:
         pass  # shared memory goes when the last who holds it does
 
-    def figures(self, index: int = 0) -> dict[str, Any]:
-        notes, books = self._mailboxes.notes.numpy(), self._committed.account()
-        unsettled = (notes[:, Note.gradient] == 1) & (notes[:, Note.sent] > books[len(Account) :])
+    def summary(self, index: int = 0) -> dict[str, Any]:
+        notes, books = self._gradient_slots.fields.numpy(), self._double_buffer.read_counters()
+        unsettled = (notes[:, SlotField.has_gradient] == 1) & (notes[:, SlotField.sent] > books[len(StateField) :])
         return {
-            **super().figures(index),
-            "applied": int(books[Account.updates]),
-            "dropped": int(books[Account.dropped]),
-            "downweighted": int(books[Account.downweighted]),
+            **super().summary(index),
+            "applied": int(books[StateField.updates]),
+            "dropped": int(books[StateField.dropped]),
+            "downweighted": int(books[StateField.downweighted]),
             # Reported but neither applied nor dropped: none, after an end in order.
-            "left_out": int(unsettled.sum()),
-            "resets": int(notes[:, Note.resets].sum()),
-            "queue_most": int(self._ledger.table[self._agent, Slot.queue_most]),
+            "unapplied": int(unsettled.sum()),
+            "resets": int(notes[:, SlotField.resets].sum()),
+            "max_queue_length": int(self._counters.table[self._server_index, CounterColumn.max_queue_length]),
         }
 
 

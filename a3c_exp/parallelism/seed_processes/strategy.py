@@ -10,35 +10,43 @@ import numpy as np
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Counts, Event, Notice, Parallelism, Task
+from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.multiprocess.supervisor import Supervisor
 from a3c_exp.parallelism.multiprocess.worker_process import Crash
 from a3c_exp.parallelism.seed_processes import worker_process as block_process
-from a3c_exp.parallelism.seed_processes.blocks import SeedBlocks, Stack, blocks_of, renumbered
-from a3c_exp.parallelism.seed_processes.worker_process import Answer, Ask, Dates, Failed, Final, Stop, Trained
+from a3c_exp.parallelism.seed_processes.blocks import SeedBlocks, SeedBlockStrategy, renumbered, split_into_blocks
+from a3c_exp.parallelism.seed_processes.worker_process import (
+    Answer,
+    DueSteps,
+    FinalState,
+    ProgressReport,
+    Query,
+    Stop,
+    TrainingFailed,
+)
 from a3c_exp.system.errors import A3CError, WorkerError
 
-SILENCE = 60.0
+HEARTBEAT_TIMEOUT = 60.0
 """Seconds without a sign of life after which a process counts as dead."""
 STOP_SECONDS = 20.0
 """How long processes may take to end their round and say where they stand, before they are killed."""
 
 
-def arrange(stack: Stack, task: Task, processes: int, seed_block: int | None) -> Parallelism:
+def distribute_seeds(strategy: SeedBlockStrategy, setup: TrainingSetup, processes: int, seed_block: int | None) -> Parallelism:
     """What trains a task's seeds in these processes and blocks.
 
     Args:
-        stack: trains as many seeds as it is given, side by side in one process.
+        strategy: trains as many seeds as it is given, side by side in one process.
         processes: 1 is this one.
         seed_block: seeds in a block; ``None`` makes as many blocks as processes.
     """
-    seeds = task.num_seeds
+    seeds = setup.num_seeds
     size = seed_block or -(-seeds // min(processes, seeds))
     if size == seeds:
-        return stack
+        return strategy
     if min(processes, -(-seeds // size)) == 1:
-        return SeedBlocks(stack, size)
-    return SeedProcesses(stack, size, processes)
+        return SeedBlocks(strategy, size)
+    return SeedProcesses(strategy, size, processes)
 
 
 class SeedProcesses:
@@ -50,34 +58,34 @@ class SeedProcesses:
     What was heard counts from when it is handed over, so that a trainer never sees counts before what led to them.
 
     Args:
-        stack: trains one block.
-        size: seeds in a block.
+        strategy: trains one block.
+        block_size: seeds in a block.
         processes: how many; never more than there are blocks.
     """
 
-    def __init__(self, stack: Stack, size: int, processes: int) -> None:
-        self._stack = stack
-        self._size = size
+    def __init__(self, strategy: SeedBlockStrategy, block_size: int, processes: int) -> None:
+        self._strategy = strategy
+        self._block_size = block_size
         self._processes = processes
         self._seeds: list[range] = []  # of each process
         self._states: list[TrainingState] = []  # the newest that are known
         self._counts: list[Counts] = []
-        self._finals: dict[int, Final] = {}
-        self._told: dict[int, Sequence[int]] = {}
-        self._heard: list[tuple[list[Event], dict[int, Counts]]] = []
+        self._finals: dict[int, FinalState] = {}
+        self._sent_due_steps: dict[int, Sequence[int]] = {}
+        self._received: list[tuple[list[Event], dict[int, Counts]]] = []
         self._answers: dict[int, Answer] = {}
-        self._beats: dict[int, float] = {}
+        self._heartbeats: dict[int, float] = {}
         self._errors: list[A3CError] = []
-        self._notices: set[str] = set()
-        self._begun = self._stopped = False
+        self._seen_messages: set[str] = set()
+        self._has_stepped = self._stopped = False
         self._supervisor: Supervisor | None = None
 
-    def check(self, task: Task) -> None:
-        self._stack.check(task)
+    def check(self, setup: TrainingSetup) -> None:
+        self._strategy.check(setup)
 
-    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
-        self._budget, self._first = task.budget, task.seed
-        blocks = blocks_of(task, self._size)
+    def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
+        self._budget, self._first_seed = setup.budget, setup.seed
+        blocks = split_into_blocks(setup, self._block_size)
         shares = np.array_split(np.arange(len(blocks)), min(self._processes, len(blocks)))
         own = [blocks[part[0] : part[-1] + 1] for part in shares]
         self._seeds = [range(part[0].indices.start, part[-1].indices.stop) for part in own]
@@ -86,10 +94,10 @@ class SeedProcesses:
         given = [pickle.dumps([states[seed] for seed in seeds]) for seeds in self._seeds]
         self._supervisor = Supervisor(
             block_process.main,
-            lambda index: (self._stack, self._size, own[index], given[index]),
+            lambda index: (self._strategy, self._block_size, own[index], given[index]),
             "forkserver",
-            SILENCE,
-            heartbeat=lambda index: self._beats.get(index, 0.0),
+            HEARTBEAT_TIMEOUT,
+            last_heartbeat=lambda index: self._heartbeats.get(index, 0.0),
         )
         try:
             for index in range(len(self._seeds)):
@@ -97,70 +105,72 @@ class SeedProcesses:
         except BaseException:
             self.stop()  # those that did start
             raise
-        return [Notice(f"{len(states)} seeds in {len(blocks)} blocks of {self._size}, in {len(self._seeds)} processes")]
+        return [
+            MessageEvent(f"{len(states)} seeds in {len(blocks)} blocks of {self._block_size}, in {len(self._seeds)} processes")
+        ]
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         for index, seeds in enumerate(self._seeds):
             dates = [until[seed] for seed in seeds]
-            if self._told.get(index) != dates:
-                self._told[index] = dates
-                self._say(index, Dates(dates))
+            if self._sent_due_steps.get(index) != dates:
+                self._sent_due_steps[index] = dates
+                self._send(index, DueSteps(dates))
         self._listen(timeout)
-        self._raise()
-        return self._hand_over()
+        self._raise_first_error()
+        return self._pop_events()
 
     def listen(self) -> Sequence[Event]:
         self._listen(0.0)
-        self._raise()
-        return self._hand_over()
+        self._raise_first_error()
+        return self._pop_events()
 
     def counts(self, index: int = 0) -> Counts:
         return self._counts[index]
 
     def first_step_taken(self) -> bool:
-        return self._begun
+        return self._has_stepped
 
     def weights(self, index: int = 0) -> Tensor:
         if index in self._finals:
             return self._finals[index].weights
-        found = self._ask("weights", index)
+        found = self._query("weights", index)
         if found is None and not self._stopped:
-            self._raise()  # older weights must not pass for those of now
+            self._raise_first_error()  # older weights must not pass for those of now
         return self._states[index].weights if found is None else found
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
         if index in self._finals:
             self._states[index] = self._finals[index].state
-        elif (found := self._ask("snapshot", index)) is not None:
+        elif (found := self._query("snapshot", index)) is not None:
             state, events = found
             self._states[index] = state
             where = Counts(state.env_steps, state.updates, state.episodes)
-            self._hear(self._process_of(index), events, {index: where})
-        return self._states[index], self._hand_over()
+            self._receive(self._process_of(index), events, {index: where})
+        return self._states[index], self._pop_events()
 
     def stop(self) -> Sequence[Event]:
         if self._supervisor is None or self._stopped:
             return []
-        for index in list(self._supervisor.members):
-            self._say(index, Stop())
+        for index in list(self._supervisor.processes):
+            self._send(index, Stop())
         deadline = time.monotonic() + STOP_SECONDS
-        while self._supervisor.members and time.monotonic() < deadline and len(self._finals) < len(self._states):
+        while self._supervisor.processes and time.monotonic() < deadline and len(self._finals) < len(self._states):
             self._listen(0.05)
         for index, message in self._supervisor.stop(max(1.0, deadline - time.monotonic())):
-            self._take(index, message)
+            self._handle_message(index, message)
         if len(self._finals) < len(self._states):
             self._errors.append(WorkerError(f"a process did not end within {STOP_SECONDS:g} s and was killed"))
         self._stopped = True
-        events = self._hand_over()
-        if len(self._finals) < len(self._states) and all(self._spent(counts) for counts in self._counts):
-            self._raise()  # all was trained, and what came of it is lost: that is no end of a run
+        events = self._pop_events()
+        if len(self._finals) < len(self._states) and all(self._budget_exhausted(counts) for counts in self._counts):
+            self._raise_first_error()  # all was trained, and what came of it is lost: that is no end of a run
         return events
 
-    def figures(self, index: int = 0) -> dict[str, Any]:
-        own = self._finals[index].figures if index in self._finals else {}
-        return {**own, "processes": len(self._seeds), "seed_block": self._size}
+    def summary(self, index: int = 0) -> dict[str, Any]:
+        own = self._finals[index].summary if index in self._finals else {}
+        return {**own, "processes": len(self._seeds), "seed_block": self._block_size}
 
-    def _spent(self, counts: Counts) -> bool:
+    def _budget_exhausted(self, counts: Counts) -> bool:
         return self._budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
 
     # -- processes -------------------------------------------------------------------------------------------------------
@@ -168,21 +178,21 @@ class SeedProcesses:
     def _process_of(self, seed: int) -> int:
         return next(index for index, seeds in enumerate(self._seeds) if seed in seeds)
 
-    def _say(self, index: int, word: Any) -> None:
+    def _send(self, index: int, message: Any) -> None:
         assert self._supervisor is not None
-        member = self._supervisor.members.get(index)
+        member = self._supervisor.processes.get(index)
         if member is not None:
             with suppress(OSError):  # dead, which its end will show
-                member.pipe.send_bytes(pickle.dumps(word))
+                member.pipe.send_bytes(pickle.dumps(message))
 
-    def _ask(self, what: str, seed: int) -> Any:
+    def _query(self, kind: str, seed: int) -> Any:
         """A process's answer about one of its seeds; ``None`` if it is dead."""
         assert self._supervisor is not None
         index = self._process_of(seed)
         self._answers.pop(index, None)
-        self._say(index, Ask(what, seed - self._seeds[index].start))
+        self._send(index, Query(kind, seed - self._seeds[index].start))
         while index not in self._answers:
-            if index not in self._supervisor.members:
+            if index not in self._supervisor.processes:
                 return None
             self._listen(0.05)  # bounded: one that shows no life is killed, and then it is gone
         return self._answers.pop(index).content
@@ -190,16 +200,16 @@ class SeedProcesses:
     def _listen(self, timeout: float) -> None:
         assert self._supervisor is not None
         for index, message in self._supervisor.listen(timeout):
-            self._take(index, message)
+            self._handle_message(index, message)
         for death, words in self._supervisor.deaths():
-            last_words = death.last_words
+            last_words = death.last_output
             for message in words:
-                self._take(death.index, message)
+                self._handle_message(death.index, message)
                 last_words = message.text if isinstance(message, Crash) else last_words
             if all(seed in self._finals for seed in self._seeds[death.index]):
                 continue  # it was told to end, and has
             seeds = self._seeds[death.index]
-            first, last = self._first + seeds.start, self._first + seeds.stop - 1
+            first, last = self._first_seed + seeds.start, self._first_seed + seeds.stop - 1
             which = f"seed {first}" if first == last else f"seeds {first} to {last}"
             tail = f"\n{last_words.rstrip()}" if last_words else ""
             self._errors.append(
@@ -209,42 +219,42 @@ class SeedProcesses:
                 )
             )
 
-    def _take(self, index: int, message: Any) -> None:
+    def _handle_message(self, index: int, message: Any) -> None:
         assert self._supervisor is not None
-        self._beats[index] = time.monotonic()
+        self._heartbeats[index] = time.monotonic()
         first = self._seeds[index].start
         match message:
-            case Trained():
-                self._begun |= message.begun
-                self._hear(index, message.events, {first + i: counts for i, counts in enumerate(message.counts)})
+            case ProgressReport():
+                self._has_stepped |= message.first_step_taken
+                self._receive(index, message.events, {first + i: counts for i, counts in enumerate(message.counts)})
             case Answer():
                 self._answers[index] = message
-            case Failed():
+            case TrainingFailed():
                 self._errors.append(message.error)
-            case Final():
+            case FinalState():
                 self._finals[first + message.index] = message
-                self._hear(index, message.events, {first + message.index: message.counts})
+                self._receive(index, message.events, {first + message.index: message.counts})
             case Crash():
-                if index in self._supervisor.members:
-                    self._supervisor.members[index].last_words = message.text
+                if index in self._supervisor.processes:
+                    self._supervisor.processes[index].last_output = message.text
 
-    def _hear(self, index: int, events: Sequence[Event], counts: dict[int, Counts]) -> None:
+    def _receive(self, index: int, events: Sequence[Event], counts: dict[int, Counts]) -> None:
         named: list[Event] = []
         for event in events:
-            if not isinstance(event, Notice):
+            if not isinstance(event, MessageEvent):
                 named.append(renumbered(event, self._seeds[index].start))
-            elif event.text not in self._notices:
-                self._notices.add(event.text)
+            elif event.text not in self._seen_messages:
+                self._seen_messages.add(event.text)
                 named.append(event)
-        self._heard.append((named, counts))
+        self._received.append((named, counts))
 
-    def _hand_over(self) -> list[Event]:
-        heard, self._heard = self._heard, []
+    def _pop_events(self) -> list[Event]:
+        heard, self._received = self._received, []
         for _, counts in heard:
             for seed, one in counts.items():
                 self._counts[seed] = one
         return [event for events, _ in heard for event in events]
 
-    def _raise(self) -> None:
+    def _raise_first_error(self) -> None:
         if self._errors:
             raise self._errors[0]

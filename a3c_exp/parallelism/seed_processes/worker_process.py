@@ -12,27 +12,27 @@ from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event
-from a3c_exp.parallelism.multiprocess.worker_process import inside
-from a3c_exp.parallelism.seed_processes.blocks import Block, SeedBlocks, Stack
+from a3c_exp.parallelism.multiprocess.worker_process import run_in_worker
+from a3c_exp.parallelism.seed_processes.blocks import Block, SeedBlocks, SeedBlockStrategy
 from a3c_exp.system.errors import A3CError
 
-_SLICE = 0.1
+_SLICE_SECONDS = 0.1
 """Seconds of training between two looks at the pipe."""
-_BEAT = 5.0
+_HEARTBEAT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Dates:
+class DueSteps:
     """To the process: for each of its seeds the environment steps at which it waits."""
 
-    until: Sequence[int]
+    due_steps: Sequence[int]
 
 
 @dataclass(frozen=True)
-class Ask:
+class Query:
     """To the process: ``weights`` or ``snapshot`` of one of its seeds."""
 
-    what: str
+    kind: str
     index: int
 
 
@@ -42,30 +42,30 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Trained:
+class ProgressReport:
     """What happened, and where each seed stands now."""
 
     events: Sequence[Event]
     counts: Sequence[Counts]
-    begun: bool
+    first_step_taken: bool
 
 
 @dataclass(frozen=True)
 class Answer:
-    """To ``Ask``: the weights, or a state to go on from and what happened up to it."""
+    """To ``Query``: the weights, or a state to go on from and what happened up to it."""
 
     content: Any
 
 
 @dataclass(frozen=True)
-class Failed:
+class TrainingFailed:
     """Training cannot go on; questions are still answered."""
 
     error: A3CError
 
 
 @dataclass(frozen=True)
-class Final:
+class FinalState:
     """Where a seed stands at the end, the last word about it."""
 
     index: int
@@ -73,98 +73,100 @@ class Final:
     weights: Tensor
     counts: Counts
     events: Sequence[Event]
-    figures: dict[str, Any]
+    summary: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Alive:
+class Heartbeat:
     """A sign of life: an environment's step, or making machine code, may take longer than silence is allowed to."""
 
 
-def main(stack: Stack, size: int, blocks: Sequence[Block], states: bytes, pipe: Connection) -> None:
+def main(strategy: SeedBlockStrategy, block_size: int, blocks: Sequence[Block], states: bytes, pipe: Connection) -> None:
     """Entry of the process.
 
     Args:
-        stack: trains a block.
-        size: seeds in a block.
+        strategy: trains a block.
+        block_size: seeds in a block.
         blocks: this process's.
         states: their seeds', pickled.
         pipe: to the main process.
     """
-    inside(lambda: _BlockProcess(SeedBlocks(stack, size), blocks, pickle.loads(states), pipe).run(), pipe)
+    run_in_worker(lambda: _SeedWorkerProcess(SeedBlocks(strategy, block_size), blocks, pickle.loads(states), pipe).run(), pipe)
 
 
-class _BlockProcess:
-    def __init__(self, trained: SeedBlocks, blocks: Sequence[Block], states: Sequence[TrainingState], pipe: Connection) -> None:
-        self._blocks = trained
+class _SeedWorkerProcess:
+    def __init__(
+        self, seed_blocks: SeedBlocks, blocks: Sequence[Block], states: Sequence[TrainingState], pipe: Connection
+    ) -> None:
+        self._seed_blocks = seed_blocks
         self._seeds = range(len(states))
         self._pipe = pipe
-        self._sending = threading.Lock()
-        self._until: Sequence[int] = ()
+        self._send_lock = threading.Lock()
+        self._due_steps: Sequence[int] = ()
         self._failed = False
-        self._told: list[Counts] = []
-        threading.Thread(target=self._show_life, daemon=True).start()
-        self._tell(trained.start_blocks(blocks, states))
+        self._last_counts: list[Counts] = []
+        threading.Thread(target=self._send_heartbeats, daemon=True).start()
+        self._report_progress(seed_blocks.start_blocks(blocks, states))
 
     def run(self) -> None:
         """Train until told to stop."""
         idle = False
         while True:
             # One that waits is woken by whatever is said to it, and by the end of the pipe.
-            while self._pipe.poll(0.05 if idle or self._failed or not self._until else 0.0):
+            while self._pipe.poll(0.05 if idle or self._failed or not self._due_steps else 0.0):
                 word = pickle.loads(self._pipe.recv_bytes())
                 if isinstance(word, Stop):
-                    self._end()
+                    self._finish()
                     return
-                self._obey(word)
+                self._handle_message(word)
                 idle = False
-            if self._until and not self._failed:
+            if self._due_steps and not self._failed:
                 idle = not self._train()
 
-    def _obey(self, word: Dates | Ask) -> None:
-        match word:
-            case Dates():
-                self._until = word.until
-            case Ask(what="weights"):
-                self._send(Answer(self._blocks.weights(word.index)))
-            case Ask():
-                self._send(Answer(self._blocks.snapshot(word.index)))
+    def _handle_message(self, message: DueSteps | Query) -> None:
+        match message:
+            case DueSteps():
+                self._due_steps = message.due_steps
+            case Query(kind="weights"):
+                self._send(Answer(self._seed_blocks.weights(message.index)))
+            case Query():
+                self._send(Answer(self._seed_blocks.snapshot(message.index)))
 
     def _train(self) -> bool:
         """Train for a moment; whether anything happened."""
         try:
-            events = self._blocks.advance(_SLICE, self._until)
+            events = self._seed_blocks.advance(_SLICE_SECONDS, self._due_steps)
         except A3CError as error:
             self._failed = True
-            self._send(Failed(error))
+            self._send(TrainingFailed(error))
             return False
-        return self._tell(events)
+        return self._report_progress(events)
 
-    def _tell(self, events: Sequence[Event]) -> bool:
-        counts = [self._blocks.counts(index) for index in self._seeds]
-        if not events and counts == self._told:
+    def _report_progress(self, events: Sequence[Event]) -> bool:
+        counts = [self._seed_blocks.counts(index) for index in self._seeds]
+        if not events and counts == self._last_counts:
             return False
-        self._told = counts
-        self._send(Trained(events, counts, self._blocks.first_step_taken()))
+        self._last_counts = counts
+        self._send(ProgressReport(events, counts, self._seed_blocks.first_step_taken()))
         return True
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         for index in self._seeds:
-            state, events = self._blocks.snapshot(index)
-            weights, counts = self._blocks.weights(index), self._blocks.counts(index)
-            self._send(Final(index, state, weights, counts, events, self._blocks.figures(index)))
-        self._blocks.stop()
+            state, events = self._seed_blocks.snapshot(index)
+            weights, counts = self._seed_blocks.weights(index), self._seed_blocks.counts(index)
+            self._send(FinalState(index, state, weights, counts, events, self._seed_blocks.summary(index)))
+        self._seed_blocks.stop()
 
     def _send(self, message: Any) -> None:
         # Pickled here: a connection of its own accord would send tensors as open files, which end with this process.
         content = pickle.dumps(message)
-        with self._sending:
+        with self._send_lock:
             self._pipe.send_bytes(content)
 
-    def _show_life(self) -> None:
+    def _send_heartbeats(self) -> None:
         try:
             while True:
-                time.sleep(_BEAT)
-                self._send(Alive())
+                time.sleep(_HEARTBEAT_SECONDS)
+                self._send(Heartbeat())
         except OSError:
             pass  # over

@@ -13,44 +13,44 @@ from a3c_exp.algorithm.episode_tracker import EndedEpisode
 
 
 @dataclass(frozen=True)
-class Gradient:
+class WorkerGradient:
     """What one push carries: a worker's window, or the windows of all workers made into one.
 
     Attributes:
         gradient: ``[P]``.
-        figures: ``[len(Stat)]``.
+        window_stats: ``[len(Stat)]``.
         workers, steps: who lived the windows, and how many environment steps each.
         ended: the episodes that ended in them; ``worker`` counts within the training.
     """
 
     gradient: Tensor
-    figures: NDArray[np.float32]
+    window_stats: NDArray[np.float32]
     workers: Sequence[int]
     steps: Sequence[int]
     ended: Sequence[EndedEpisode]
 
-    def plain(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """As a checkpoint keeps it."""
         return {
             "gradient": self.gradient.detach().cpu().clone(),
-            "figures": torch.from_numpy(self.figures.copy()),
+            "figures": torch.from_numpy(self.window_stats.copy()),
             "workers": list(self.workers),
             "steps": list(self.steps),
             "ended": [dict(vars(episode)) for episode in self.ended],
         }
 
     @classmethod
-    def of(cls, plain: dict[str, Any], device: torch.device) -> "Gradient":
-        """The reverse of ``plain``."""
+    def from_state_dict(cls, state_dict: dict[str, Any], device: torch.device) -> "WorkerGradient":
+        """The reverse of ``state_dict``."""
         return cls(
-            plain["gradient"].to(device),
-            plain["figures"].numpy(),
-            plain["workers"],
-            plain["steps"],
-            [EndedEpisode(**episode) for episode in plain["ended"]],
+            state_dict["gradient"].to(device),
+            state_dict["figures"].numpy(),
+            state_dict["workers"],
+            state_dict["steps"],
+            [EndedEpisode(**episode) for episode in state_dict["ended"]],
         )
 
 
-def named_by_worker(ended: Iterable[EndedEpisode], first: int, count: int) -> list[EndedEpisode]:
+def episodes_of_workers(ended: Iterable[EndedEpisode], first: int, count: int) -> list[EndedEpisode]:
     """Those episodes whose worker is one of ``count`` from ``first`` on, renumbered from 0."""
     return [replace(one, worker=one.worker - first) for one in ended if first <= one.worker < first + count]

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Event, Task
-from a3c_exp.parallelism.compiled.sequential_updates import PushSeries
-from a3c_exp.parallelism.single_process.base import InProcess
-from a3c_exp.parallelism.single_process.burst_runner import Lockstep
-from a3c_exp.parallelism.single_process.gradient import Gradient, named_by_worker
-from a3c_exp.parallelism.single_process.seed_training import Replica
-from a3c_exp.parallelism.worker_group import Round
+from a3c_exp.parallelism.base import Event, TrainingSetup
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
+from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
+from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
+from a3c_exp.parallelism.single_process.gradient import WorkerGradient, episodes_of_workers
+from a3c_exp.parallelism.single_process.seed_training import SeedTraining
+from a3c_exp.parallelism.worker_group import RoundResult
 from a3c_exp.system.errors import ConfigError
 
 
-class Synchronous(InProcess):
+class Synchronous(SingleProcessStrategy):
     """Advantage actor-critic with one update for all workers' windows: what OpenAI called A2C, the synchronous A3C.
 
     There is one set of weights a training and nobody acts with older ones: policy lag is 0.
@@ -35,87 +35,89 @@ class Synchronous(InProcess):
 
     def __init__(self, env_processes: int = 0, processes: int | None = None, seed_block: int | None = None) -> None:
         super().__init__(env_processes, processes, seed_block)
-        self._ready: dict[int, Gradient] = {}
-        self._series: PushSeries | None = None
+        self._pending: dict[int, WorkerGradient] = {}
+        self._sequential_updates: SequentialUpdates | None = None
 
-    def start(self, task: Task, states: Sequence[TrainingState]) -> Sequence[Event]:
-        events = super().start(task, states)
-        self._series = PushSeries.of(self.workers, task.optimizer, 1) if self.workers.does_whole_rounds else None
-        if self._series is not None:
-            pulled = torch.zeros(1, self.workers.layout.size)  # by nobody: who pushes has no copy of the weights
-            within = np.split(self.workers.episodes.in_episode, len(self.replicas))
-            trainings = [BatchTraining(replica, pulled, some) for replica, some in zip(self.replicas, within, strict=True)]
-            self.lockstep = Lockstep(self.workers, trainings, self._series)
+    def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
+        events = super().start(setup, states)
+        self._sequential_updates = (
+            SequentialUpdates.try_compile(self.worker_group, setup.optimizer, 1) if self.worker_group.has_fused_rounds else None
+        )
+        if self._sequential_updates is not None:
+            pulled = torch.zeros(1, self.worker_group.layout.size)  # by nobody: who pushes has no copy of the weights
+            within = np.split(self.worker_group.episodes.in_episode, len(self.trainings))
+            trainings = [SynchronousBurst(replica, pulled, some) for replica, some in zip(self.trainings, within, strict=True)]
+            self.burst_runner = BurstRunner(self.worker_group, trainings, self._sequential_updates)
         return events
 
-    def check(self, task: Task) -> None:
-        super().check(task)
-        if task.exploration.lr is not None:
+    def check(self, setup: TrainingSetup) -> None:
+        super().check(setup)
+        if setup.per_worker.lr is not None:
             raise ConfigError(
                 "per_worker.lr gives each worker a learning rate of its own, but in parallelism=synchronous all workers make "
                 "one update together. Try per_worker.lr.kind=none, or parallelism=deterministic"
             )
 
-    def _allow(self, replica: Replica, allowed: NDArray[np.int64]) -> None:
-        n = self.workers_each
-        if replica.has_room_for(2 * n):
-            within = self.workers.episodes.in_episode[replica.index * n : (replica.index + 1) * n]
-            replica.reserve_all(np.arange(n), within)
-            allowed[:] = replica.steps
+    def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
+        n = self.workers_per_training
+        if training.can_reserve(2 * n):
+            within = self.worker_group.episodes.in_episode[training.index * n : (training.index + 1) * n]
+            training.reserve_all(np.arange(n), within)
+            allowed[:] = training.reserved_steps
             return
         for worker in range(n):
-            if replica.reserve(worker, self.in_episode(replica, worker)):
-                allowed[worker] = replica.steps[worker]
+            if training.reserve(worker, self.in_episode(training, worker)):
+                allowed[worker] = training.reserved_steps[worker]
 
-    def _take(self, replica: Replica, done: Round, participants: NDArray[np.int64]) -> None:
-        first = replica.index * self.workers_each
-        self._ready[replica.index] = Gradient(
-            done.gradients[replica.index],
-            done.figures[replica.index],
+    def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
+        first = training.index * self.workers_per_training
+        self._pending[training.index] = WorkerGradient(
+            result.gradients[training.index],
+            result.window_stats[training.index],
             participants.tolist(),
-            done.steps[first + participants].tolist(),
-            named_by_worker(done.ended, first, self.workers_each),
+            result.steps[first + participants].tolist(),
+            episodes_of_workers(result.ended, first, self.workers_per_training),
         )
 
-    def _push_next(self, replica: Replica, until: int) -> bool:
-        pushed = self._ready.pop(replica.index, None)
+    def next_update(self, training: SeedTraining, until: int) -> bool:
+        pushed = self._pending.pop(training.index, None)
         if pushed is None:
             return False
-        replica.push(pushed, lag=0, series=self._series)
+        training.push(pushed, lag=0, sequential_updates=self._sequential_updates)
         return True
 
-    def _details(self, replica: Replica) -> dict[str, Any]:
+    def state_dict(self, training: SeedTraining) -> dict[str, Any]:
         return {}
 
-    def _restore(self, replica: Replica, details: dict[str, Any] | None) -> None:
+    def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
         pass
 
 
-class BatchTraining(NamedTuple):
+class SynchronousBurst(NamedTuple):
     """A training in lockstep whose workers push together.
 
     Attributes:
-        replica: its weights and counters.
-        own: ``[1, P]`` that nobody reads.
+        training: its weights and counters.
+        worker_weights: ``[1, P]`` that nobody reads.
         in_episode: ``[N]`` who is within one, as it changes.
     """
 
-    replica: Replica
-    own: Tensor
+    training: SeedTraining
+    worker_weights: Tensor
     in_episode: NDArray[np.bool_]
 
-    def whole_rounds(self, until: int) -> int:
-        replica, n = self.replica, len(self.in_episode)
+    def max_burst_rounds(self, until: int) -> int:
+        replica, n = self.training, len(self.in_episode)
         # Room for more than is reserved here, which may come to nothing, and then for whoever reserves next.
-        if not replica.has_room_for(4 * n):
+        if not replica.can_reserve(4 * n):
             return 0
         replica.reserve_all(np.arange(n), self.in_episode)
-        return replica.whole_rounds(until)
+        return replica.max_burst_rounds(until)
 
-    def orders(self, rounds: int) -> NDArray[np.int64] | None:
+    def push_orders(self, rounds: int) -> NDArray[np.int64] | None:
         return np.zeros((rounds, 1), np.int64)
 
-    def settle(self, order: NDArray[np.int64], figures: NDArray[np.float32]) -> None:
+    def settle(self, order: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
         if len(order):
-            self.replica.settle_rounds(figures, np.zeros(order.shape, np.int64))
-        self.replica.steps[:] = self.replica.tickets[:] = 0  # as after any push
+            self.training.settle_rounds(window_stats, np.zeros(order.shape, np.int64))
+        self.training.reserved_steps[:] = self.training.tickets[:] = 0  # as after any push

@@ -112,11 +112,11 @@ PLOTS = (
         edges=("ci_low", "ci_high"),
     ),
     Plot(
-        name="entropy_normalised",
+        name="entropy_normalized",
         title="Entropy, of its maximum",
         note="1 knows nothing yet; near 0 before returns are good, the policy has settled too early.",
         table="metrics",
-        quantity="entropy_normalised",
+        quantity="entropy_normalized",
         axis="env_step",
         section="policy",
         instead_of="entropy",

@@ -6,13 +6,13 @@ Both are derived from what every run directory holds, for training records neith
 import numpy as np
 
 from a3c_exp.report.columns import Columns, FloatArray, mapping, number
-from a3c_exp.runs.log_records import Json
+from a3c_exp.runs.log_records import JsonObject
 
 _RECENT = 100  # training episodes, as in ``recent_return``
 _SAME_LENGTH = 0.1  # by which share episodes may differ in length where no limit says that they are alike
 
 
-def value_excess(metrics: Columns, episodes: Columns, ended: FloatArray, config: Json) -> FloatArray:
+def value_excess(metrics: Columns, episodes: Columns, ended: FloatArray, config: JsonObject) -> FloatArray:
     """V(s), averaged over steps, less what training earned: above 0 the critic promises too much.
 
     What was earned is estimated from training episodes. In an episode of T steps whose rewards, as the learner sees them, are
@@ -47,7 +47,7 @@ def value_excess(metrics: Columns, episodes: Columns, ended: FloatArray, config:
     return np.asarray(metrics["value_mean"] - np.interp(metrics["env_step"], x, y))
 
 
-def sampling_gap(evaluations: Columns, episodes: Columns, config: Json) -> FloatArray:
+def sampling_gap(evaluations: Columns, episodes: Columns, config: JsonObject) -> FloatArray:
     """Mean return of an evaluation less that of the last 100 training episodes before it: of the best guess over what is tried.
 
     Large and positive, the policy's means are good but exploration still costs; negative, the policy is better when it

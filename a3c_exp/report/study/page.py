@@ -18,7 +18,7 @@ from a3c_exp.report.builder import MARKER, check_replaceable
 from a3c_exp.report.study.figures import Section, StudyDrawing, draw_study
 from a3c_exp.report.study.reader import StudyRecord, Trial, commands, read_study
 from a3c_exp.report.tables import NONE, Cell, Table, duration, plus_minus, rounded, statuses_in_words
-from a3c_exp.runs.study_storage import AS_COMMAND, BEST_FOLDER, journal_path
+from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND_PREFIX, journal_path
 from a3c_exp.runs.tolerant_io import shown
 from a3c_exp.system.errors import RunDirectoryError
 
@@ -114,9 +114,9 @@ def _best(record: StudyRecord) -> str:
     folder = record.path / BEST_FOLDER
     for name, text in record.best_files.items():
         command = f"python -m a3c_exp --config-dir {folder} +experiment={name}"
-        typed = [line.partition(AS_COMMAND)[2] for line in text.splitlines() if line.startswith(f"# {AS_COMMAND}")]
-        lines = "\n".join(page.safe(line) for line in text.splitlines() if AS_COMMAND not in line)
-        parts += [f"<p>{AS_COMMAND}<code>{page.safe(line)}</code></p>" for line in typed]
+        typed = [line.partition(COMMAND_PREFIX)[2] for line in text.splitlines() if line.startswith(f"# {COMMAND_PREFIX}")]
+        lines = "\n".join(page.safe(line) for line in text.splitlines() if COMMAND_PREFIX not in line)
+        parts += [f"<p>{COMMAND_PREFIX}<code>{page.safe(line)}</code></p>" for line in typed]
         parts.append(f"<p>As an experiment: <code>{page.safe(command)}</code></p>\n<pre>{lines}</pre>")
     return "\n".join(parts)
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from a3c_exp.report.columns import mapping, number, read_json_object, read_text, strings
-from a3c_exp.runs.log_records import Json
+from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.study_storage import (
     BEST_FOLDER,
     COMMAND,
     DIRECTORY,
     REASON,
     RETRY_OF,
+    SEED_STD,
     SEEDS,
-    SPREAD,
     STUDY_FILE,
     journal_path,
     open_storage,
@@ -113,7 +113,7 @@ class StudyRecord:
     n_trials: int
     trials: tuple[Trial, ...]
     parameters: tuple[Parameter, ...]
-    content: Json
+    content: JsonObject
     best_files: Mapping[str, str]
 
     @property
@@ -176,7 +176,7 @@ def read_study(path: Path) -> StudyRecord:
     )
 
 
-def _open(path: Path, content: Json, name: str) -> "Study":
+def _open(path: Path, content: JsonObject, name: str) -> "Study":
     import optuna
 
     storage = content.get("storage")
@@ -204,7 +204,7 @@ def _trial(trial: "FrozenTrial") -> Trial:
         params=dict(trial.params),
         intermediate=tuple(sorted(trial.intermediate_values.items())),
         seeds=mapping(known.get(SEEDS)),
-        spread=tuple(map(number, known.get(SPREAD) or ())),
+        spread=tuple(map(number, known.get(SEED_STD) or ())),
         reason=str(known.get(REASON, "")),
         command=str(known.get(COMMAND, "")),
         directory=str(known.get(DIRECTORY, "")),
@@ -215,7 +215,7 @@ def _trial(trial: "FrozenTrial") -> Trial:
     )
 
 
-def _parameters(study: "Study", content: Json, objectives: int) -> tuple[Parameter, ...]:
+def _parameters(study: "Study", content: JsonObject, objectives: int) -> tuple[Parameter, ...]:
     from optuna.distributions import BaseDistribution, CategoricalDistribution
 
     found: dict[str, BaseDistribution] = {}

@@ -3,17 +3,17 @@
 from a3c_exp.system.errors import ConfigError
 
 
-def check(jobs: int | None, silence: float) -> None:
+def check_launcher_config(n_jobs: int | None, heartbeat_timeout: float) -> None:
     """Refuse what makes no sense.
 
     Raises:
         ConfigError: a value is out of its range.
     """
-    if jobs is not None and jobs < 1:
+    if n_jobs is not None and n_jobs < 1:
         raise ConfigError(
-            f"hydra.launcher.jobs is {jobs}, but it is 1 or more, or null for as many as find cores. Try hydra.launcher.jobs=2"
+            f"hydra.launcher.n_jobs is {n_jobs}, but it is 1 or more, or null for as many as find cores. Try hydra.launcher.n_jobs=2"
         )
-    if not silence > 10:
+    if not heartbeat_timeout > 10:
         raise ConfigError(
-            f"hydra.launcher.silence is {silence} seconds, but a job shows life every five. Try hydra.launcher.silence=120"
+            f"hydra.launcher.heartbeat_timeout is {heartbeat_timeout} seconds, but a job shows life every five. Try hydra.launcher.heartbeat_timeout=120"
         )

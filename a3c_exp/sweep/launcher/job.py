@@ -23,59 +23,59 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 from omegaconf.basecontainer import BaseContainer
 
-from a3c_exp.loggers.forwarding import relay_to
-from a3c_exp.runs.record import remember_command
+from a3c_exp.loggers.forwarding import forward_to
+from a3c_exp.runs.record import record_command_line
 from a3c_exp.runs.run_directories import register_resolvers
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import share_fork_server
 
-BEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 5.0
 """How often a job shows that it is alive."""
 
 
 @dataclass(frozen=True)
-class JobOrder:
+class JobSpec:
     """What a job's process is given.
 
     Attributes:
         number: hydra.job.num.
         overrides: of this job, sweeps resolved.
-        sweep: the launcher's ``HydraContext``, base configuration and Hydra's singletons, pickled once for all jobs.
-        task: module and name of the function that Hydra calls.
-        command: as typed, for run.json.
-        environment, folder: the launcher's own, at the time of the order; the fork server's are older.
+        hydra_state: the launcher's ``HydraContext``, base configuration and Hydra's singletons, pickled once for all jobs.
+        task_function: module and name of the function that Hydra calls.
+        command_line: as typed, for run.json.
+        environment_variables, working_directory: the launcher's own, at the time of the order; the fork server's are older.
     """
 
     number: int
     overrides: Sequence[str]
-    sweep: bytes
-    task: tuple[str, str]
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    folder: str
+    hydra_state: bytes
+    task_function: tuple[str, str]
+    command_line: Sequence[str]
+    environment_variables: Mapping[str, str]
+    working_directory: str
 
 
 @dataclass(frozen=True)
-class Ready:
+class JobReady:
     """Composed; waits for the word to begin, and will keep so many cores busy."""
 
     cores: int
 
 
 @dataclass(frozen=True)
-class Begun:
+class JobStarted:
     """Runs now, in this directory."""
 
     directory: str
 
 
 @dataclass(frozen=True)
-class Alive:
+class Heartbeat:
     """A sign of life."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class LogMessage:
     """What the run's console logger was told: a method of ``Logger`` and its arguments."""
 
     method: str
@@ -83,21 +83,21 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnded:
     """It is over: what Hydra's ``run_job`` returned, and the traceback of an error that nobody foresaw."""
 
     result: JobReturn
-    trace: str
+    traceback_text: str
 
 
 @dataclass(frozen=True)
-class Stopped:
+class JobStopped:
     """Someone asked this run to stop, and it has, with a checkpoint; the exit code says who."""
 
-    code: int
+    exit_code: int
 
 
-def pack(context: HydraContext, config: DictConfig) -> bytes:
+def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
     """What all jobs of a sweep share of Hydra.
 
     Raises:
@@ -112,18 +112,18 @@ def pack(context: HydraContext, config: DictConfig) -> bytes:
         ) from None
 
 
-def main(order: JobOrder, output: Connection, pipe: Connection) -> None:
+def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
     """The process's entry.
 
     Args:
-        order: what to run.
+        spec: what to run.
         output: takes what the process writes to standard output and standard error.
         pipe: to the launcher, which says one word, to begin; its end means that the launcher is gone.
     """
     # A terminal's Ctrl-C reaches a whole group. Here it comes from the launcher: once, and not to the workers.
     os.setpgid(0, 0)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit_on_signal)
     for standard in (1, 2):
         os.dup2(output.fileno(), standard)
     output.close()
@@ -131,78 +131,78 @@ def main(order: JobOrder, output: Connection, pipe: Connection) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # whoever shows it shows lines
     os.environ.clear()
-    os.environ.update(order.environment)
-    os.chdir(order.folder)
+    os.environ.update(spec.environment_variables)
+    os.chdir(spec.working_directory)
     share_fork_server()
-    remember_command(order.command)
-    _Job(order, pipe).run()
+    record_command_line(spec.command_line)
+    _JobRunner(spec, pipe).run()
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
+def _exit_on_signal(signal_number: int, frame: FrameType | None) -> NoReturn:
     """Before a run has begun there is nothing to save."""
-    raise SystemExit(128 + number)
+    raise SystemExit(128 + signal_number)
 
 
-class _Job:
-    def __init__(self, order: JobOrder, pipe: Connection) -> None:
-        self._order = order
+class _JobRunner:
+    def __init__(self, spec: JobSpec, pipe: Connection) -> None:
+        self._spec = spec
         self._pipe = pipe
-        self._sending = threading.Lock()
-        self._over = False
+        self._send_lock = threading.Lock()
+        self._ended = False
 
     def run(self) -> None:
         try:
             context, config = self._compose()
-            self._send(Ready(cores_of(config)))
+            self._send(JobReady(required_cores(config)))
             self._pipe.recv()  # the word to begin
-            threading.Thread(target=self._attend, daemon=True).start()
-            relay_to(lambda method, *arguments: self._send(Shown(method, arguments)))
+            threading.Thread(target=self._send_heartbeats, daemon=True).start()
+            forward_to(lambda method, *arguments: self._send(LogMessage(method, arguments)))
             result = run_job(
                 hydra_context=context,
-                task_function=self._task(),
+                task_function=self._task_function(),
                 config=config,
                 job_dir_key="hydra.sweep.dir",
                 job_subdir_key="hydra.sweep.subdir",
             )
-            self._end(result)
+            self._report_end(result)
         except SystemExit as error:
-            self._over = True
-            self._send(Stopped(error.code if isinstance(error.code, int) else 1))
+            self._ended = True
+            self._send(JobStopped(error.code if isinstance(error.code, int) else 1))
         except (ConnectionError, EOFError):
             pass  # the launcher is gone, and so is everyone who could be told
         except Exception as error:  # outside of what run_job catches: Hydra's own
-            failed = JobReturn(overrides=list(self._order.overrides), status=JobStatus.FAILED)
+            failed = JobReturn(overrides=list(self._spec.overrides), status=JobStatus.FAILED)
             failed.return_value = error
-            self._end(failed)
+            self._report_end(failed)
 
     def _compose(self) -> tuple[HydraContext, DictConfig]:
         """As Hydra's basic launcher does."""
         # First, because looking for plugins runs their modules, and classes in the pickle must be those that come of it. The
         # fork server has done it already.
         plugins = {Plugins: Plugins.instance()}
-        context, base, singletons = pickle.loads(self._order.sweep)
+        context, base, singletons = pickle.loads(self._spec.hydra_state)
         # Hydra's own way hands over resolvers as well, which no pickle takes; plugins and these calls make them anew.
         Singleton.set_state({"instances": {**singletons, **plugins}, "omegaconf_resolvers": BaseContainer._resolvers})
         setup_globals()
         register_resolvers()
-        config = context.config_loader.load_sweep_config(base, list(self._order.overrides))
+        config = context.config_loader.load_sweep_config(base, list(self._spec.overrides))
         with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = self._order.number
+            config.hydra.job.id = config.hydra.job.num = self._spec.number
         return context, config
 
-    def _task(self) -> Callable[[DictConfig], Any]:
-        module, name = self._order.task
+    def _task_function(self) -> Callable[[DictConfig], Any]:
+        module, name = self._spec.task_function
         task = getattr(importlib.import_module(module), name)
 
         @wraps(task)
         def told(config: DictConfig) -> Any:
-            self._send(Begun(HydraConfig.get().runtime.output_dir))
+            self._send(JobStarted(HydraConfig.get().runtime.output_dir))
             return task(config)
 
         return told
 
-    def _end(self, result: JobReturn) -> None:
-        self._over = True
+    def _report_end(self, result: JobReturn) -> None:
+        self._ended = True
         error, trace = result._return_value, ""
         if result.status is JobStatus.FAILED:
             if not isinstance(error, A3CError):
@@ -211,31 +211,31 @@ class _Job:
                 pickle.loads(pickle.dumps(error))
             except Exception:
                 result.return_value = RunFailed(f"{type(error).__name__}: {error}")
-        self._send(Ended(result, trace))
+        self._send(JobEnded(result, trace))
 
     def _send(self, message: Any) -> None:
-        with self._sending:
+        with self._send_lock:
             self._pipe.send(message)
 
-    def _attend(self) -> None:
+    def _send_heartbeats(self) -> None:
         """Show life, and stop the run as SIGTERM would when the launcher is gone."""
         try:
-            while not self._pipe.poll(BEAT_SECONDS):  # the launcher writes no second word: this is its end
-                if self._over:
+            while not self._pipe.poll(HEARTBEAT_SECONDS):  # the launcher writes no second word: this is its end
+                if self._ended:
                     return  # one that hangs on its way out must be seen to
-                self._send(Alive())
+                self._send(Heartbeat())
         except OSError:
             pass
-        if not self._over:
+        if not self._ended:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def cores_of(config: DictConfig) -> int:
+def required_cores(config: DictConfig) -> int:
     """How many cores a run keeps busy, as its parallelism says; one, where it does not say."""
-    from a3c_exp.config.instantiate import blueprint
+    from a3c_exp.config.instantiate import checked_partial
 
     try:
-        parallelism = blueprint(config.parallelism, "parallelism")()
+        parallelism = checked_partial(config.parallelism, "parallelism")()
     except ConfigError:
         return 1  # the run itself will say what is wrong
     asked = getattr(parallelism, "cores", None)

@@ -9,10 +9,10 @@ from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from a3c_exp.sweep.launcher.job import JobOrder, main
-from a3c_exp.system.process_setup import one_thread_each
+from a3c_exp.sweep.launcher.job import JobSpec, main
+from a3c_exp.system.process_setup import single_thread_environment
 
-_TEXT_AT_ONCE = 65536
+_READ_SIZE = 65536
 
 
 class JobProcess:
@@ -21,17 +21,17 @@ class JobProcess:
     No daemon: a run may start workers of its own. It ends when its pipe does.
 
     Args:
-        order: what it is to run.
+        spec: what it is to run.
     """
 
-    def __init__(self, order: JobOrder) -> None:
+    def __init__(self, spec: JobSpec) -> None:
         context: Any = multiprocessing.get_context("forkserver")
         self.pipe, theirs = context.Pipe(duplex=True)
         self.output, writer = context.Pipe(duplex=False)
         os.set_blocking(self.output.fileno(), False)
-        self.process: BaseProcess = context.Process(target=main, args=(order, writer, theirs), name=f"job-{order.number}")
+        self.process: BaseProcess = context.Process(target=main, args=(spec, writer, theirs), name=f"job-{spec.number}")
         try:
-            with one_thread_each():
+            with single_thread_environment():
                 self.process.start()
         except BaseException:
             self.pipe.close()
@@ -40,11 +40,11 @@ class JobProcess:
         finally:
             theirs.close()
             writer.close()
-        self.last_sign = time.monotonic()
-        self._half_line = b""
+        self.last_heartbeat = time.monotonic()
+        self._partial_line = b""
 
     @property
-    def sources(self) -> list[Any]:
+    def waitables(self) -> list[Any]:
         """What to wait for: words, lines, and the end."""
         found: list[Any] = [self.process.sentinel]
         return found + [pipe for pipe in (self.pipe, self.output) if not pipe.closed]
@@ -57,42 +57,42 @@ class JobProcess:
     def pid(self) -> int:
         return self.process.pid or 0
 
-    def begin(self) -> None:
+    def send_start(self) -> None:
         """The word to begin."""
         with suppress(OSError):  # dead already, which its end will show
             self.pipe.send(True)
 
-    def words(self) -> Iterator[Any]:
+    def messages(self) -> Iterator[Any]:
         """Messages that lie ready."""
         try:
             while not self.pipe.closed and self.pipe.poll():
                 word = self.pipe.recv()
-                self.last_sign = time.monotonic()
+                self.last_heartbeat = time.monotonic()
                 yield word
         except Exception:  # its end, or half a word of one that was killed: its exit code says which
             self.pipe.close()
 
-    def lines(self, last: bool = False) -> list[str]:
+    def output_lines(self, at_end: bool = False) -> list[str]:
         """Whole lines that it wrote; at its end the unfinished last one too."""
         with suppress(BlockingIOError):
             while not self.output.closed:
-                some = os.read(self.output.fileno(), _TEXT_AT_ONCE)
+                some = os.read(self.output.fileno(), _READ_SIZE)
                 if not some:
                     self.output.close()
-                self._half_line += some
-        whole, _, self._half_line = self._half_line.rpartition(b"\n")
-        if last and self._half_line:
-            whole, self._half_line = whole + b"\n" + self._half_line, b""
+                self._partial_line += some
+        whole, _, self._partial_line = self._partial_line.rpartition(b"\n")
+        if at_end and self._partial_line:
+            whole, self._partial_line = whole + b"\n" + self._partial_line, b""
         return [line for line in whole.decode(errors="replace").split("\n") if line.strip()]
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, signal_number: int) -> None:
         """Ask it to stop, as Ctrl-C (SIGINT) or as SIGTERM."""
         if self.exitcode is None:
             with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+                os.kill(self.pid, signal_number)
 
     def kill(self) -> None:
-        self.signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
         self.process.join(1.0)
 
     def close(self) -> None:
@@ -103,6 +103,6 @@ class JobProcess:
             self.process.close()
 
 
-def start_limit(silence: float) -> float:
+def startup_timeout(heartbeat_timeout: float) -> float:
     """Seconds until a process must show its first sign of life: imports on a busy machine are no hang."""
-    return max(silence, 60.0)
+    return max(heartbeat_timeout, 60.0)

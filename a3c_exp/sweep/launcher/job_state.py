@@ -8,15 +8,15 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from a3c_exp.loggers.progress import Progress, summary_rows
-from a3c_exp.runs.log_records import Json, Status
+from a3c_exp.loggers.progress import RunProgress, summary_rows
+from a3c_exp.runs.log_records import JsonObject, Status
 
 
-class Told(JobReturn):
+class ReportedJobReturn(JobReturn):
     """A job's result whose failure has been told already: Hydra's own writes to standard error whenever it is looked at."""
 
     @classmethod
-    def of(cls, result: JobReturn) -> "Told":
+    def from_job_return(cls, result: JobReturn) -> "ReportedJobReturn":
         return cls(*(getattr(result, field.name) for field in fields(result)))
 
     @property
@@ -31,7 +31,7 @@ class Told(JobReturn):
         self._return_value = value
 
 
-class Entry:
+class JobState:
     """One job.
 
     Args:
@@ -40,12 +40,12 @@ class Entry:
 
     Attributes:
         cores: how many it keeps busy; 0 until it has said so.
-        since: when it began, in monotonic seconds, or was made.
+        start_time: when it began, in monotonic seconds, or was made.
         directory: of its run.
         progress: what its console would show.
         status, summary: how its run ended, in its own words.
-        failed: why it failed.
-        stopped: the exit code with which it obeyed someone who asked it to stop.
+        failure_reason: why it failed.
+        stop_exit_code: the exit code with which it obeyed someone who asked it to stop.
         result: for Hydra.
     """
 
@@ -53,25 +53,25 @@ class Entry:
         self.number = number
         self.name = name
         self.cores = 0
-        self.begun = False
-        self.since = time.monotonic()
+        self.started = False
+        self.start_time = time.monotonic()
         self.directory: Path | None = None
-        self.progress: Progress | None = None
+        self.progress: RunProgress | None = None
         self.status: Status | None = None
-        self.summary: Json = {}
-        self.failed: str | None = None
-        self.stopped: int | None = None
+        self.summary: JsonObject = {}
+        self.failure_reason: str | None = None
+        self.stop_exit_code: int | None = None
         self.result: JobReturn | None = None
 
-    def begin(self) -> None:
-        self.begun = True
-        self.since = time.monotonic()
+    def mark_started(self) -> None:
+        self.started = True
+        self.start_time = time.monotonic()
 
     @property
-    def last_word(self) -> str:
+    def final_line(self) -> str:
         """How it ended, in a line: ``finished: evaluation -812 [-990, -633] over 10 episodes | ... | <run directory>``"""
-        if self.failed is not None and self.status != "interrupted":
-            return f"failed: {self.failed}"
+        if self.failure_reason is not None and self.status != "interrupted":
+            return f"failed: {self.failure_reason}"
         if self.progress is None or self.status is None:
             return "finished"
         rows = dict(summary_rows(self.progress, self.status, self.summary))
@@ -86,10 +86,10 @@ class Entry:
     @property
     def elapsed(self) -> float:
         """Seconds since it began."""
-        return time.monotonic() - self.since
+        return time.monotonic() - self.start_time
 
 
-def names(jobs: Sequence[Sequence[str]]) -> list[str]:
+def job_names(jobs: Sequence[Sequence[str]]) -> list[str]:
     """What tells each job from the others: the overrides that not all of them have; all of a job that is alone.
 
     >>> names([["env=pendulum", "workers=4"], ["env=pendulum", "workers=6"]])

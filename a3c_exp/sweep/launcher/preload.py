@@ -3,9 +3,9 @@
 Imported there and nowhere else; nothing of it runs a tensor operation, so nothing is forked after torch has used its threads.
 """
 
-from a3c_exp.system.gc_settings import uncollected
+from a3c_exp.system.gc_settings import gc_frozen
 
-with uncollected():
+with gc_frozen():
     from hydra.core.plugins import Plugins
 
     import a3c_exp.sweep.launcher.job

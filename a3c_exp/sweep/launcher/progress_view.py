@@ -7,34 +7,34 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from a3c_exp.loggers.console import WIDEST, RunView
-from a3c_exp.loggers.progress import clock, evaluations, figure, percent
-from a3c_exp.sweep.launcher.job_state import Entry
+from a3c_exp.loggers.console import MAX_WIDTH, RunView
+from a3c_exp.loggers.progress import format_duration, format_evaluations, format_number, format_percent
+from a3c_exp.sweep.launcher.job_state import JobState
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from a3c_exp.sweep.launcher.sweep_progress import Board
+    from a3c_exp.sweep.launcher.sweep_progress import SweepProgress
 
-_HEAD_LINES = 4
-_COLOURS = {"finished": "green", "failed": "red", "interrupted": "yellow"}
-_MARKS = {"finished": "✓", "failed": "✗", "interrupted": "■"}
+_HEADER_LINES = 4
+_COLORS = {"finished": "green", "failed": "red", "interrupted": "yellow"}
+_STATUS_SYMBOLS = {"finished": "✓", "failed": "✗", "interrupted": "■"}
 
 
-class BoardView:
+class SweepProgressView:
     """Drawn anew at each refresh, from whatever the board knows by then."""
 
-    def __init__(self, board: "Board") -> None:
-        self._board = board
+    def __init__(self, progress: "SweepProgress") -> None:
+        self._progress = progress
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        board = self._board
-        width = min(options.max_width, WIDEST)
-        yield self._head(width)
+        board = self._progress
+        width = min(options.max_width, MAX_WIDTH)
+        yield self._header(width)
         running = list(board.running)
         started = [entry for entry in running if entry.progress]
-        if len(started) * RunView.HEIGHT + len(running) - len(started) + _HEAD_LINES > options.size.height:
-            yield _lines(running, width)
+        if len(started) * RunView.HEIGHT + len(running) - len(started) + _HEADER_LINES > options.size.height:
+            yield _job_table(running, width)
             return
         for entry in running:
             if entry.progress:
@@ -42,14 +42,18 @@ class BoardView:
             else:
                 yield Text.assemble(("  " + entry.name, "bold"), ("  starting", "dim"))
 
-    def _head(self, width: int) -> Group:
-        board = self._board
-        state = Text("  stopping: each run saves a checkpoint", style="yellow") if board.asked_to_stop else Text()
-        names = _line(width, Text.assemble((board.sweep.name, "bold"), state), f"{board.counts} · {board.times}")
-        return Group(names, _line(width, ProgressBar(total=1.0, completed=board.fraction), percent(board.fraction)))
+    def _header(self, width: int) -> Group:
+        board = self._progress
+        state = Text("  stopping: each run saves a checkpoint", style="yellow") if board.stop_requested else Text()
+        names = _two_column_line(
+            width, Text.assemble((board.directory.name, "bold"), state), f"{board.format_counts} · {board.format_times}"
+        )
+        return Group(
+            names, _two_column_line(width, ProgressBar(total=1.0, completed=board.fraction), format_percent(board.fraction))
+        )
 
 
-def _line(width: int, left: "RenderableType", right: str) -> Table:
+def _two_column_line(width: int, left: "RenderableType", right: str) -> Table:
     line = Table.grid(padding=(0, 1))
     line.width = width
     line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -58,7 +62,7 @@ def _line(width: int, left: "RenderableType", right: str) -> Table:
     return line
 
 
-def _lines(running: list[Entry], width: int) -> Table:
+def _job_table(running: list[JobState], width: int) -> Table:
     """A line for each job: name, bar, and the figures that there is room for."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.width = width
@@ -73,31 +77,31 @@ def _lines(running: list[Entry], width: int) -> Table:
         if progress is None:
             table.add_row(Text(entry.name, style="bold"), Text("starting", style="dim"), "", "", "", "")
             continue
-        fraction, speed, left = progress.fraction or 0.0, progress.steps_per_second, progress.left
+        fraction, speed, left = progress.fraction or 0.0, progress.steps_per_second, progress.remaining_seconds
         table.add_row(
             Text(entry.name, style="bold"),
             ProgressBar(total=1.0, completed=fraction, width=16),
-            percent(fraction),
+            format_percent(fraction),
             "-" if speed is None else f"{speed:,.0f}",
-            evaluations(progress) if progress.last_evaluation else _average(progress.moving_average),
-            "-" if left is None else clock(left),
+            format_evaluations(progress) if progress.last_evaluation else _format_average(progress.moving_average),
+            "-" if left is None else format_duration(left),
         )
     return table
 
 
-def _average(value: float | None) -> str:
-    return "-" if value is None else f"mean {figure(value)}"
+def _format_average(value: float | None) -> str:
+    return "-" if value is None else f"mean {format_number(value)}"
 
 
-def said(entry: Entry, line: str) -> Text:
+def format_message(job: JobState, line: str) -> Text:
     """A line that a job has to say."""
-    return Text.assemble((entry.name, "cyan"), "  ", line)
+    return Text.assemble((job.name, "cyan"), "  ", line)
 
 
-def last_word(entry: Entry) -> Text:
+def final_line(job: JobState) -> Text:
     """How a job ended."""
-    kind = "interrupted" if entry.status == "interrupted" else "failed" if entry.failed is not None else "finished"
-    colour = _COLOURS[kind]
-    _, _, rest = entry.last_word.partition(": ")
+    kind = "interrupted" if job.status == "interrupted" else "failed" if job.failure_reason is not None else "finished"
+    colour = _COLORS[kind]
+    _, _, rest = job.final_line.partition(": ")
     style = "red" if kind == "failed" else ""
-    return Text.assemble((f"{_MARKS[kind]} {entry.name}", f"bold {colour}"), "  ", (rest or kind, style))
+    return Text.assemble((f"{_STATUS_SYMBOLS[kind]} {job.name}", f"bold {colour}"), "  ", (rest or kind, style))

@@ -8,12 +8,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import StudyDirection
 
-from a3c_exp.config.schema import nearest
+from a3c_exp.config.schema import closest_match
 from a3c_exp.sweep.study.objective import Objective
 from a3c_exp.system.errors import ConfigError
 
-PLUGIN = "hydra_plugins.a3c_exp_optuna.OptunaSweeper"
-_BY_TARGET = ("_target_", "_recursive_", "_convert_")
+SWEEPER_TARGET = "hydra_plugins.a3c_exp_optuna.OptunaSweeper"
+_HYDRA_KEYS = ("_target_", "_recursive_", "_convert_")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class StudySettings:
         params: the search space by key, as it would be typed.
         custom_search_space: a function by ``_target_``, or ``None``.
         max_failure_rate: share of this session's trials that may fail before it stops, in (0, 1].
-        lease: seconds without a sign of life after which a running trial is dead.
+        heartbeat_timeout: seconds without a sign of life after which a running trial is dead.
     """
 
     study_name: str | None
@@ -45,7 +45,7 @@ class StudySettings:
     params: Mapping[str, str]
     custom_search_space: Mapping[str, Any] | None
     max_failure_rate: float
-    lease: float
+    heartbeat_timeout: float
 
     @property
     def directions(self) -> list[StudyDirection]:
@@ -54,7 +54,7 @@ class StudySettings:
 
 def is_study(hydra: DictConfig) -> bool:
     """Whether the composed ``hydra`` node chose our sweeper."""
-    return bool(hydra.sweeper.get("_target_") == PLUGIN)
+    return bool(hydra.sweeper.get("_target_") == SWEEPER_TARGET)
 
 
 def read_settings(sweeper: DictConfig, seed: int) -> StudySettings:
@@ -69,17 +69,19 @@ def read_settings(sweeper: DictConfig, seed: int) -> StudySettings:
     """
     content = OmegaConf.to_container(sweeper, resolve=True)
     assert isinstance(content, dict)
-    known = [*_BY_TARGET, "direction", "objective", *StudySettings.__dataclass_fields__]
+    known = [*_HYDRA_KEYS, "direction", "objective", *StudySettings.__dataclass_fields__]
     for key in map(str, content):
         if key not in known:
-            guess = nearest(key, known)
+            guess = closest_match(key, known)
             raise ConfigError(f"hydra.sweeper.{key} is no key of a study." + (f" Did you mean {guess}?" if guess else ""))
     rate = content["max_failure_rate"]
     if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate <= 1:
         raise ConfigError(f"hydra.sweeper.max_failure_rate is {rate}, but it is a share above 0 and at most 1. Try 1.0")
-    lease = content["lease"]
-    if not isinstance(lease, int | float) or isinstance(lease, bool) or not (lease >= 1 and math.isfinite(lease)):
-        raise ConfigError(f"hydra.sweeper.lease is {lease}, but it is at least 1 second. Try hydra.sweeper.lease=60")
+    timeout = content["heartbeat_timeout"]
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not (timeout >= 1 and math.isfinite(timeout)):
+        raise ConfigError(
+            f"hydra.sweeper.heartbeat_timeout is {timeout}, but it is at least 1 second. Try hydra.sweeper.heartbeat_timeout=60"
+        )
     name = content["study_name"]
     if name is not None and (not str(name).strip() or "/" in str(name) or str(name).startswith(".")):
         raise ConfigError(f"hydra.sweeper.study_name is {name!r}, but it names a folder too: letters, digits, _ and -")
@@ -95,19 +97,19 @@ def read_settings(sweeper: DictConfig, seed: int) -> StudySettings:
         study_name=None if name is None else str(name),
         storage=storage,
         objectives=_objectives(content["objective"], content["direction"]),
-        n_trials=_at_least_1("n_trials", content["n_trials"], 60),
-        n_jobs=_at_least_1("n_jobs", content["n_jobs"], 2),
+        n_trials=_positive_int("n_trials", content["n_trials"], 60),
+        n_jobs=_positive_int("n_jobs", content["n_jobs"], 2),
         seeds=_seeds(content["seeds"], seed),
-        sampler=_with_target("sampler", content["sampler"]),
-        pruner=None if content["pruner"] is None else _with_target("pruner", content["pruner"]),
+        sampler=_component_config("sampler", content["sampler"]),
+        pruner=None if content["pruner"] is None else _component_config("pruner", content["pruner"]),
         params=_params(content["params"]),
-        custom_search_space=None if custom is None else _with_target("custom_search_space", custom),
+        custom_search_space=None if custom is None else _component_config("custom_search_space", custom),
         max_failure_rate=float(rate),
-        lease=float(lease),
+        heartbeat_timeout=float(timeout),
     )
 
 
-def _at_least_1(key: str, value: Any, example: int) -> int:
+def _positive_int(key: str, value: Any, example: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(
             f"hydra.sweeper.{key} is {value}, but it is a whole number of at least 1. Try hydra.sweeper.{key}={example}"
@@ -141,7 +143,7 @@ def _seeds(value: Any, seed: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _with_target(key: str, value: Any) -> dict[str, Any]:
+def _component_config(key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
         raise ConfigError(f"hydra.sweeper.{key} names nothing: it needs a line such as `_target_: optuna.{key}s.SomeClass`")
     return {str(name): item for name, item in value.items()}
@@ -152,10 +154,10 @@ def _params(value: Any) -> dict[str, str]:
         return {}
     if not isinstance(value, dict):
         raise ConfigError("hydra.sweeper.params is a mapping of keys to what may be tried, such as gamma: interval(0.8, 0.999)")
-    return {str(key): _as_typed(key, item) for key, item in value.items()}
+    return {str(key): _as_override_text(key, item) for key, item in value.items()}
 
 
-def _as_typed(key: Any, item: Any) -> str:
+def _as_override_text(key: Any, item: Any) -> str:
     if isinstance(item, bool):
         return str(item).lower()
     if isinstance(item, str | int | float):

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, TextIO
 
 from optuna.trial import FrozenTrial, TrialState
 
-from a3c_exp.loggers.console import live
-from a3c_exp.loggers.progress import clock
+from a3c_exp.loggers.console import start_live_view
+from a3c_exp.loggers.progress import format_duration
 from a3c_exp.sweep.study.study_snapshot import (
-    WORDS,
-    StudyView,
-    elapsed,
+    STATE_NAMES,
+    StudySnapshot,
+    end_reason,
     ended_line,
-    params_by_name,
-    params_of,
-    reason_of,
-    state_line,
-    value_of,
+    format_elapsed,
+    format_params,
+    format_value,
+    parameter_names,
+    status_line,
 )
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-_WIDEST = 120
-_SHOWN = 6
-_COLOURS = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "blue", "waiting": "dim"}
+_MAX_WIDTH = 120
+_MAX_ROWS = 6
+_COLORS = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "blue", "waiting": "dim"}
 
 
 class StudyTable:
-    """Shows a study; whoever runs it calls ``show`` now and then.
+    """Shows a study; whoever runs it calls ``update`` now and then.
 
     Args:
         stream: where to write; standard error unless given.
@@ -41,33 +41,33 @@ class StudyTable:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._live: Live | None = None
-        self._view: StudyView | None = None
-        self._begun: set[int] = set()
-        self._over: set[int] = set()
+        self._snapshot: StudySnapshot | None = None
+        self._started_trials: set[int] = set()
+        self._ended_trials: set[int] = set()
 
-    def start(self, view: StudyView) -> None:
-        self._view = view
-        self._over = {trial.number for trial in view.trials if trial.state.is_finished()}
-        self._begun = {trial.number for trial in view.trials}
-        self._live = live(lambda: self, self._stream)
+    def start(self, snapshot: StudySnapshot) -> None:
+        self._snapshot = snapshot
+        self._ended_trials = {trial.number for trial in snapshot.trials if trial.state.is_finished()}
+        self._started_trials = {trial.number for trial in snapshot.trials}
+        self._live = start_live_view(lambda: self, self._stream)
 
-    def show(self, view: StudyView) -> None:
+    def update(self, snapshot: StudySnapshot) -> None:
         """Take notice of the study as it is now."""
-        self._view = view
-        over = [trial for trial in view.trials if trial.state.is_finished() and trial.number not in self._over]
-        for trial in view.trials:
-            if trial.number not in self._begun and trial.params and trial.state is not TrialState.WAITING:
-                self._begun.add(trial.number)
+        self._snapshot = snapshot
+        over = [trial for trial in snapshot.trials if trial.state.is_finished() and trial.number not in self._ended_trials]
+        for trial in snapshot.trials:
+            if trial.number not in self._started_trials and trial.params and trial.state is not TrialState.WAITING:
+                self._started_trials.add(trial.number)
                 if self._live is None:
-                    self.say(f"trial {trial.number} begins: {params_of(trial)}")
+                    self.print_line(f"trial {trial.number} begins: {format_params(trial)}")
         for trial in over:
-            self._over.add(trial.number)
+            self._ended_trials.add(trial.number)
             if self._live is None:
-                self.say(ended_line(view, trial))
+                self.print_line(ended_line(snapshot, trial))
         if over and self._live is None:
-            self.say(state_line(view))
+            self.print_line(status_line(snapshot))
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """A line above the table."""
         with suppress(OSError, ValueError):
             if self._live is not None:
@@ -89,39 +89,39 @@ class StudyTable:
         from rich.table import Table
         from rich.text import Text
 
-        view = self._view
+        view = self._snapshot
         if view is None:
             return
-        width = min(options.max_width, _WIDEST)
+        width = min(options.max_width, _MAX_WIDTH)
         head = Table.grid(expand=True, padding=(0, 1))
         head.add_column(ratio=1)
         head.add_column(justify="right", no_wrap=True)
-        head.add_row(ProgressBar(total=view.total, completed=len(view.ended)), _left(view))
+        head.add_row(ProgressBar(total=view.n_trials, completed=len(view.ended)), _format_remaining(view))
         counts = Table.grid(expand=True)
         counts.add_column(no_wrap=True, overflow="ellipsis")
         counts.add_column(justify="right", no_wrap=True, style="dim")
         goal = ", ".join(f"{objective.direction} {objective.name}" for objective in view.objectives)
-        counts.add_row(view.counts(), goal if width > 100 else "")
+        counts.add_row(view.format_counts(), goal if width > 100 else "")
         rows = [*_best_rows(view), *[(trial, "") for trial in view.running], *_ended_rows(view)]
         title = Text.assemble(("study ", "dim"), (view.name, "bold"))
-        body = Group(head, counts, "", _trials(rows, width - 4))
+        body = Group(head, counts, "", _trial_table(rows, width - 4))
         yield Panel(body, title=title, title_align="left", border_style="dim", width=width)
 
 
-def _left(view: StudyView) -> str:
-    return "" if view.left is None else f"{clock(view.left)} left"
+def _format_remaining(snapshot: StudySnapshot) -> str:
+    return "" if snapshot.remaining_seconds is None else f"{format_duration(snapshot.remaining_seconds)} left"
 
 
-def _best_rows(view: StudyView) -> list[tuple[FrozenTrial, str]]:
-    return [(trial, "best") for trial in view.best[:_SHOWN]]
+def _best_rows(snapshot: StudySnapshot) -> list[tuple[FrozenTrial, str]]:
+    return [(trial, "best") for trial in snapshot.best[:_MAX_ROWS]]
 
 
-def _ended_rows(view: StudyView) -> list[tuple[FrozenTrial, str]]:
-    best = {trial.number for trial in view.best}
-    return [(trial, "") for trial in reversed(view.ended[-_SHOWN:]) if trial.number not in best]
+def _ended_rows(snapshot: StudySnapshot) -> list[tuple[FrozenTrial, str]]:
+    best = {trial.number for trial in snapshot.best}
+    return [(trial, "") for trial in reversed(snapshot.ended[-_MAX_ROWS:]) if trial.number not in best]
 
 
-def _trials(rows: Sequence[tuple[FrozenTrial, str]], width: int) -> "Table":
+def _trial_table(rows: Sequence[tuple[FrozenTrial, str]], width: int) -> "Table":
     """Best, running and latest trials, as many parameters as find room."""
     from rich.table import Table
     from rich.text import Text
@@ -130,10 +130,10 @@ def _trials(rows: Sequence[tuple[FrozenTrial, str]], width: int) -> "Table":
     names = ["", "trial", "state", "value", "time"]
     for name in names:
         table.add_column(no_wrap=True, justify="right" if name in ("trial", "value", "time") else "left")
-    values = max([12, *(len(value_of(trial)) for trial, _ in rows)])
+    values = max([12, *(len(format_value(trial)) for trial, _ in rows)])
     room = width - (4 + 5 + 8 + values + 7 + 10)
     shown: list[str] = []
-    for name in params_by_name([trial for trial, _ in rows]):
+    for name in parameter_names([trial for trial, _ in rows]):
         last = name.rpartition(".")[2]
         room -= max(len(last), 9) + 2
         if room < 0:
@@ -142,16 +142,16 @@ def _trials(rows: Sequence[tuple[FrozenTrial, str]], width: int) -> "Table":
         table.add_column(no_wrap=True, justify="right")
     table.add_row(*(Text(name.rpartition(".")[2], style="dim") for name in [*names, *shown]))
     for trial, mark in rows:
-        state = WORDS[trial.state]
-        cells = [Text(mark, style="bold"), Text(str(trial.number)), Text(state, style=_COLOURS[state])]
+        state = STATE_NAMES[trial.state]
+        cells = [Text(mark, style="bold"), Text(str(trial.number)), Text(state, style=_COLORS[state])]
         cells += [
-            Text(value_of(trial), style="bold" if mark else "" if trial.state is TrialState.COMPLETE else "dim"),
-            Text(elapsed(trial), style="dim"),
+            Text(format_value(trial), style="bold" if mark else "" if trial.state is TrialState.COMPLETE else "dim"),
+            Text(format_elapsed(trial), style="dim"),
         ]
         if trial.state is TrialState.FAIL:
             table.add_row(*cells, *(Text("") for _ in shown))
             continue
-        cells += [Text(_cell(trial.params.get(name))) for name in shown]
+        cells += [Text(_format_cell(trial.params.get(name))) for name in shown]
         table.add_row(*cells)
     failed = [trial for trial, _ in rows if trial.state is TrialState.FAIL]
     if not failed:
@@ -160,11 +160,11 @@ def _trials(rows: Sequence[tuple[FrozenTrial, str]], width: int) -> "Table":
     outer.add_column(overflow="ellipsis", no_wrap=True)
     outer.add_row(table)
     for trial in failed[:2]:
-        outer.add_row(Text(f"trial {trial.number} failed: {reason_of(trial)}", style="red", overflow="ellipsis"))
+        outer.add_row(Text(f"trial {trial.number} failed: {end_reason(trial)}", style="red", overflow="ellipsis"))
     return outer
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -5,16 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from a3c_exp.config.schema import nearest
-from a3c_exp.runs.log_records import Evaluation
+from a3c_exp.config.schema import closest_match
+from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.system.errors import ConfigError, NonFiniteError
 
-_COUNTS = ("episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return")
-_OF_EVALUATION = tuple(field.name for field in fields(Evaluation) if field.name not in ("deterministic", "returns", "best"))
-NAMES = (
-    *(f"evaluation.{name}" for name in _OF_EVALUATION),
-    *(f"best_evaluation.{name}" for name in _OF_EVALUATION),
-    *_COUNTS,
+_SUMMARY_FIELDS = ("episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return")
+_EVALUATION_FIELDS = tuple(
+    field.name for field in fields(EvaluationRecord) if field.name not in ("deterministic", "returns", "best")
+)
+OBJECTIVE_NAMES = (
+    *(f"evaluation.{name}" for name in _EVALUATION_FIELDS),
+    *(f"best_evaluation.{name}" for name in _EVALUATION_FIELDS),
+    *_SUMMARY_FIELDS,
     "policy_lag.mean",
     "policy_lag.max",
 )
@@ -36,12 +38,12 @@ class Objective:
     def __post_init__(self) -> None:
         if self.direction not in ("maximize", "minimize"):
             raise ConfigError(f"hydra.sweeper.direction is {self.direction!r}, but it is maximize or minimize")
-        if self.name not in NAMES and not self.name.startswith("parallelism."):
-            guess = nearest(self.name, list(NAMES))
-            hint = f"Did you mean {guess}?" if guess else f"There are {', '.join(NAMES)}"
+        if self.name not in OBJECTIVE_NAMES and not self.name.startswith("parallelism."):
+            guess = closest_match(self.name, list(OBJECTIVE_NAMES))
+            hint = f"Did you mean {guess}?" if guess else f"There are {', '.join(OBJECTIVE_NAMES)}"
             raise ConfigError(f"hydra.sweeper.objective is {self.name}, which no run's summary has. {hint}")
 
-    def of(self, summary: Mapping[str, Any]) -> float:
+    def final_value(self, summary: Mapping[str, Any]) -> float:
         """Its value in a finished run's summary.
 
         Raises:
@@ -58,21 +60,21 @@ class Objective:
         return float(value)
 
     @property
-    def seen_while_training(self) -> bool:
+    def known_during_training(self) -> bool:
         """Whether an evaluation in the middle of a run tells how it stands, so that the run can be pruned."""
         return self.name.partition(".")[0] in ("evaluation", "best_evaluation")
 
-    def at(self, evaluation: Evaluation, before: float | None) -> float:
+    def intermediate_value(self, evaluation: EvaluationRecord, previous: float | None) -> float:
         """Its value at an evaluation in the middle of a run.
 
         Args:
             evaluation: the newest.
-            before: what this said of the one before; what is best so far stays so.
+            previous: what this said of the one before; what is best so far stays so.
         """
         value = float(getattr(evaluation, self.name.partition(".")[2]))
-        if self.name.startswith("best_") and not evaluation.best and before is not None:
-            return before
+        if self.name.startswith("best_") and not evaluation.best and previous is not None:
+            return previous
         return value
 
-    def better(self, value: float, than: float) -> bool:
-        return value > than if self.direction == "maximize" else value < than
+    def is_better(self, value: float, other: float) -> bool:
+        return value > other if self.direction == "maximize" else value < other

@@ -9,17 +9,17 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from a3c_exp.config.compose import Job, hydras_own, jobs, parse
-from a3c_exp.runs.study_storage import CONTRACT, journal_path, open_storage, without_password
+from a3c_exp.config.compose import ComposedJob, compose_jobs, hydra_config, parse_overrides
+from a3c_exp.runs.study_storage import STUDY_SIGNATURE, journal_path, open_storage, without_password
 from a3c_exp.sweep.study.config import StudySettings, is_study, read_settings
 from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
-from a3c_exp.sweep.study.search_space import Space, read_space
+from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
 from a3c_exp.sweep.study.study_file import read_study_file
-from a3c_exp.sweep.study.study_signature import contract, refuse_another
+from a3c_exp.sweep.study.study_signature import check_same_study, study_signature
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 
-STUDIES = Path("outputs/studies")
+STUDIES_DIRECTORY = Path("outputs/studies")
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class StudyPlan:
         settings: what was asked for.
         directory: of the study; ``None``: a new one, named by date and time.
         env: the chosen option of the env group, for that name.
-        contract: what its trials have in common.
+        signature: what its trials have in common.
     """
 
     settings: StudySettings
     directory: Path | None
     env: str
-    contract: dict[str, Any]
+    signature: dict[str, Any]
 
 
 def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | None:
@@ -49,12 +49,12 @@ def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | No
     Raises:
         ConfigError: the study cannot be run; nothing has been started or made.
     """
-    parsed = parse(overrides)
+    parsed = parse_overrides(overrides)
     plain = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
-    asked = hydras_own(plain, search)
+    asked = hydra_config(plain, search)
     if asked is not None and not is_study(asked):
         return None
-    (base,) = jobs(plain, False, search)
+    (base,) = compose_jobs(plain, False, search)
     if not is_study(base.hydra):
         return None
     for override in parsed:
@@ -62,34 +62,34 @@ def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | No
             key = override.get_key_element().removeprefix("hydra.sweeper.params.")
             raise ConfigError(f"{override.input_line} cannot be searched: a study tries keys of the run. Try {key}=...")
     settings = read_settings(base.hydra.sweeper, base.config.seed)
-    space = read_space(settings.params, overrides, settings.custom_search_space, base.config)
-    _refuse_contradictions(settings, space, base.config)
+    space = read_search_space(settings.params, overrides, settings.custom_search_space, base.config)
+    _reject_contradictions(settings, space, base.config)
     make_sampler(settings, 0)
     make_pruner(settings)
-    _try_ends(space, base, search, overrides)
-    given = contract(settings, space, base.config)
-    directory = _directory(overrides, settings)
-    _check_place(settings, directory, given)
+    _check_range_ends(space, base, search, overrides)
+    given = study_signature(settings, space, base.config)
+    directory = _study_directory(overrides, settings)
+    _check_storage(settings, directory, given)
     return StudyPlan(settings, directory, base.env, given)
 
 
-def reserve_directory(chosen: StudyPlan) -> Path:
+def create_study_directory(study_plan: StudyPlan) -> Path:
     """The study's directory; one that is named by date and time is made, for this study alone."""
-    if chosen.directory is not None:
-        return chosen.directory
-    STUDIES.mkdir(parents=True, exist_ok=True)
-    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{chosen.env}"
+    if study_plan.directory is not None:
+        return study_plan.directory
+    STUDIES_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{study_plan.env}"
     for number in range(1, 1000):
-        directory = STUDIES / (stem if number == 1 else f"{stem}-{number}")
+        directory = STUDIES_DIRECTORY / (stem if number == 1 else f"{stem}-{number}")
         try:
             directory.mkdir()
         except FileExistsError:
             continue
         return directory
-    raise ConfigError(f"{STUDIES} already holds a thousand studies of this second")
+    raise ConfigError(f"{STUDIES_DIRECTORY} already holds a thousand studies of this second")
 
 
-def _refuse_contradictions(settings: StudySettings, space: Space, base: DictConfig) -> None:
+def _reject_contradictions(settings: StudySettings, space: SearchSpace, base: DictConfig) -> None:
     if settings.seeds and (searched := {"seed", "num_seeds"} & set(space.distributions)):
         raise ConfigError(f"{min(searched)} is searched and hydra.sweeper.seeds gives it: leave one of them out")
     if settings.seeds and base.num_seeds > 1:
@@ -99,29 +99,29 @@ def _refuse_contradictions(settings: StudySettings, space: Space, base: DictConf
         )
 
 
-def _try_ends(space: Space, base: Job, search: Sequence[str], overrides: Sequence[str]) -> None:
+def _check_range_ends(space: SearchSpace, base: ComposedJob, search: Sequence[str], overrides: Sequence[str]) -> None:
     """Build the parts of runs at the ends of the space: what cannot run there, and a key that is none, is found now."""
     ours = [text for text in overrides if text.startswith("hydra.searchpath")]
     for probe in space.probes(base.config):
         drawn = " ".join(text for text in probe if text not in space.fixed)
-        (job,) = jobs([*probe, *ours], False, search)
+        (job,) = compose_jobs([*probe, *ours], False, search)
         try:
-            assemble(job.config)
+            build_run(job.config)
         except ConfigError as error:
             raise ConfigError(f"the search space holds what cannot be run, {drawn}: {error}") from None
 
 
-def _directory(overrides: Sequence[str], settings: StudySettings) -> Path | None:
+def _study_directory(overrides: Sequence[str], settings: StudySettings) -> Path | None:
     named = [text.partition("=")[2].strip("'\"") for text in overrides if text.startswith("hydra.sweep.dir=")]
     if named:
         return Path(named[-1])
-    return None if settings.study_name is None else STUDIES / settings.study_name
+    return None if settings.study_name is None else STUDIES_DIRECTORY / settings.study_name
 
 
-def _check_place(settings: StudySettings, directory: Path | None, given: dict[str, Any]) -> None:
+def _check_storage(settings: StudySettings, directory: Path | None, signature: dict[str, Any]) -> None:
     """Refuse a storage that cannot be had and one that is another study's."""
-    place = directory or STUDIES
-    _refuse_unwritable(place)
+    place = directory or STUDIES_DIRECTORY
+    _reject_unwritable(place)
     name = settings.study_name or (place.name if directory else None)
     kept = read_study_file(place) if directory else {}
     if name and kept.get("study_name", name) != name:
@@ -132,7 +132,7 @@ def _check_place(settings: StudySettings, directory: Path | None, given: dict[st
     journal = journal_path(settings.storage, place)
     known = None
     if journal is None or journal.exists():
-        known = _known(settings, place, name, given)
+        known = _load_existing_study(settings, place, name, signature)
     elif not journal.parent.is_dir() and settings.storage is not None:
         raise ConfigError(f"hydra.sweeper.storage={settings.storage}: there is no folder {journal.parent}")
     if known is None and directory is not None and (trials := sorted(directory.glob("trial=*"))):
@@ -143,7 +143,7 @@ def _check_place(settings: StudySettings, directory: Path | None, given: dict[st
         )
 
 
-def _known(settings: StudySettings, directory: Path, name: str | None, given: dict[str, Any]) -> Any:
+def _load_existing_study(settings: StudySettings, directory: Path, name: str | None, signature: dict[str, Any]) -> Any:
     """The study of this name in the storage, if there is one, which must then be this very study."""
     import optuna
 
@@ -155,14 +155,14 @@ def _known(settings: StudySettings, directory: Path, name: str | None, given: di
     except KeyError:
         return None
     where = without_password(settings.storage) if settings.storage else str(directory)
-    kept = study.user_attrs.get(CONTRACT)
+    kept = study.user_attrs.get(STUDY_SIGNATURE)
     if kept is None:
         raise ConfigError(f"{where} holds a study {name} that a3c_exp did not make. Choose another study.study_name")
-    refuse_another(name, where, kept, given)
+    check_same_study(name, where, kept, signature)
     return study
 
 
-def _refuse_unwritable(directory: Path) -> None:
+def _reject_unwritable(directory: Path) -> None:
     nearest = directory.absolute()
     while not nearest.exists():
         nearest = nearest.parent

@@ -12,18 +12,18 @@ from optuna.samplers import BaseSampler
 from a3c_exp.sweep.study.config import StudySettings
 from a3c_exp.system.errors import ConfigError
 
-_OF_ONE_SEQUENCE = ("QMCSampler", "GridSampler", "BruteForceSampler")
+_SEQUENTIAL_SAMPLERS = ("QMCSampler", "GridSampler", "BruteForceSampler")
 """Samplers that walk through one sequence, which their seed lays out: all processes must have the same."""
-_OF_THE_DEFAULT = {"n_startup_trials": 5, "n_warmup_steps": 2, "n_min_trials": 3, "seed": 0}
+_DEFAULT_ARGUMENTS = {"n_startup_trials": 5, "n_warmup_steps": 2, "n_min_trials": 3, "seed": 0}
 """What conf/hydra/sweeper/optuna.yaml gives its own sampler and pruner. Hydra leaves it there when ``_target_`` is changed."""
 
 
-def make_sampler(settings: StudySettings, number: int) -> BaseSampler:
+def make_sampler(settings: StudySettings, num_trials: int) -> BaseSampler:
     """The study's sampler.
 
     Args:
         settings: of the study.
-        number: of trials so far. It is added to the sampler's seed: two processes that share a seed would else draw alike,
+        num_trials: of trials so far. It is added to the sampler's seed: two processes that share a seed would else draw alike,
             and a study that goes on would draw once more what it began with.
 
     Raises:
@@ -31,9 +31,9 @@ def make_sampler(settings: StudySettings, number: int) -> BaseSampler:
     """
     given = dict(settings.sampler)
     seed = given.get("seed")
-    if isinstance(seed, int) and str(given["_target_"]).rpartition(".")[2] not in _OF_ONE_SEQUENCE:
-        given["seed"] = seed + number
-    made = _make("sampler", given)
+    if isinstance(seed, int) and str(given["_target_"]).rpartition(".")[2] not in _SEQUENTIAL_SAMPLERS:
+        given["seed"] = seed + num_trials
+    made = _instantiate("sampler", given)
     if not isinstance(made, BaseSampler):
         raise ConfigError(f"hydra.sweeper.sampler._target_={given['_target_']} is no Optuna sampler")
     return made
@@ -47,23 +47,23 @@ def make_pruner(settings: StudySettings) -> BasePruner:
     """
     if settings.pruner is None:
         return NopPruner()
-    made = _make("pruner", settings.pruner)
+    made = _instantiate("pruner", settings.pruner)
     if not isinstance(made, BasePruner):
         raise ConfigError(f"hydra.sweeper.pruner._target_={settings.pruner['_target_']} is no Optuna pruner")
-    return made if prunes(settings) else NopPruner()
+    return made if can_prune(settings) else NopPruner()
 
 
-def prunes(settings: StudySettings) -> bool:
+def can_prune(settings: StudySettings) -> bool:
     """Whether trials of this study can be pruned at all."""
-    return settings.pruner is not None and len(settings.objectives) == 1 and settings.objectives[0].seen_while_training
+    return settings.pruner is not None and len(settings.objectives) == 1 and settings.objectives[0].known_during_training
 
 
-def _make(key: str, given: Mapping[str, Any]) -> Any:
+def _instantiate(key: str, config: Mapping[str, Any]) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        taken = inspect.signature(get_class(given["_target_"])).parameters
-        left_over = [key for key, value in _OF_THE_DEFAULT.items() if key not in taken and given.get(key) == value]
-        return instantiate({key: value for key, value in given.items() if key not in left_over})
+        taken = inspect.signature(get_class(config["_target_"])).parameters
+        left_over = [key for key, value in _DEFAULT_ARGUMENTS.items() if key not in taken and config.get(key) == value]
+        return instantiate({key: value for key, value in config.items() if key not in left_over})
     except Exception as error:  # a constructor's own
         cause = error.__cause__ or error
-        raise ConfigError(f"hydra.sweeper.{key}={given['_target_']} cannot be made: {str(cause).splitlines()[0]}") from None
+        raise ConfigError(f"hydra.sweeper.{key}={config['_target_']} cannot be made: {str(cause).splitlines()[0]}") from None

@@ -6,10 +6,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from a3c_exp.runs.record import command, now, own_commit, write_json
+from a3c_exp.runs.record import command, git_commit, now, write_json
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.sweep.study.config import StudySettings
-from a3c_exp.sweep.study.sampler_pruner import prunes
+from a3c_exp.sweep.study.sampler_pruner import can_prune
 
 
 def read_study_file(directory: Path) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def read_study_file(directory: Path) -> dict[str, Any]:
 
 
 def write_study_file(
-    directory: Path, name: str, settings: StudySettings, sweeper: DictConfig, contract: dict[str, Any]
+    directory: Path, name: str, settings: StudySettings, sweeper: DictConfig, signature: dict[str, Any]
 ) -> None:
     """Write it anew, with one more command that worked on the study.
 
@@ -36,10 +36,10 @@ def write_study_file(
         "study_name": name,
         "storage": None if typed is None else str(typed),
         "n_trials": settings.n_trials,
-        "prunes": prunes(settings),
+        "prunes": can_prune(settings),
         "sampler": dict(settings.sampler),
         "pruner": None if settings.pruner is None else dict(settings.pruner),
-        **contract,
-        "sessions": [*sessions, {"started": now(), "command": command(), "git": own_commit()}],
+        **signature,
+        "sessions": [*sessions, {"started": now(), "command": command(), "git": git_commit()}],
     }
     write_json(directory / STUDY_FILE, content)

@@ -6,30 +6,30 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.sweep.study.config import StudySettings
-from a3c_exp.sweep.study.search_space import Space
+from a3c_exp.sweep.study.search_space import SearchSpace
 from a3c_exp.system.errors import ConfigError
 
-_NO_MATTER = ("logger", "name", "tags", "checkpoint", "screenshots", "metrics", "evaluation.video")
+_IRRELEVANT_KEYS = ("logger", "name", "tags", "checkpoint", "screenshots", "metrics", "evaluation.video")
 """Parts of the configuration that change nothing in what a trial is worth."""
 
 
-def contract(settings: StudySettings, space: Space, base: DictConfig) -> dict[str, Any]:
+def study_signature(settings: StudySettings, space: SearchSpace, base: DictConfig) -> dict[str, Any]:
     """As it is kept in the study: plain values only."""
     custom = settings.custom_search_space
     return {
         "objectives": [[objective.name, objective.direction] for objective in settings.objectives],
-        "space": space.described(),
+        "space": space.descriptions(),
         "custom_search_space": None if custom is None else dict(custom),
         "seeds": list(settings.seeds),
         "config": {
             key: value
-            for key, value in flat(OmegaConf.to_container(base, resolve=True, enum_to_str=True)).items()
-            if key not in space.distributions and not _no_matter(key)
+            for key, value in flatten(OmegaConf.to_container(base, resolve=True, enum_to_str=True)).items()
+            if key not in space.distributions and not _is_irrelevant(key)
         },
     }
 
 
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one with dotted keys.
 
     >>> flat({"a": {"b": 1, "c": [2]}, "d": {}})
@@ -39,31 +39,31 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix.rstrip("."): value}
     found: dict[str, Any] = {}
     for key, item in value.items():
-        found |= flat(item, f"{prefix}{key}.")
+        found |= flatten(item, f"{prefix}{key}.")
     return found
 
 
-def refuse_another(name: str, where: str, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def check_same_study(name: str, location: str, stored: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
     """Refuse to go on with a study whose trials would not compare with the new ones.
 
     Args:
-        name, where: of the study, for the message.
-        kept: the contract it was begun with.
-        asked: the contract of this command.
+        name, location: of the study, for the message.
+        stored: the contract it was begun with.
+        requested: the contract of this command.
 
     Raises:
         ConfigError: names the first difference.
     """
-    before, now = flat(kept), flat(asked)
+    before, now = flatten(stored), flatten(requested)
     for key in [*before, *(key for key in now if key not in before)]:
         if before.get(key) != now.get(key):
             shown = key.removeprefix("config.").removeprefix("space.")
             begun, wanted = (one.get(key, "not there") for one in (before, now))
             raise ConfigError(
-                f"study {name} in {where} was begun with {shown}: {begun}, and this command has {shown}: {wanted}. "
+                f"study {name} in {location} was begun with {shown}: {begun}, and this command has {shown}: {wanted}. "
                 "Give it as it was, or begin another study: study.study_name=..."
             )
 
 
-def _no_matter(key: str) -> bool:
-    return any(key == part or key.startswith(f"{part}.") for part in _NO_MATTER)
+def _is_irrelevant(key: str) -> bool:
+    return any(key == part or key.startswith(f"{part}.") for part in _IRRELEVANT_KEYS)

@@ -7,34 +7,34 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from a3c_exp.loggers.progress import clock, figure
-from a3c_exp.runs.study_storage import REASON, RETRY_OF, SPREAD
+from a3c_exp.loggers.progress import format_duration, format_number
+from a3c_exp.runs.study_storage import REASON, RETRY_OF, SEED_STD
 from a3c_exp.sweep.study.objective import Objective
-from a3c_exp.sweep.trials.trial_queue import counted
+from a3c_exp.sweep.trials.trial_queue import num_distinct_trials
 
-WORDS = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
+STATE_NAMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
          TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class StudyView:
+class StudySnapshot:
     """A study at one moment.
 
     Attributes:
         name: of the study.
         objectives: what it tries to make large or small.
-        total: trials in all.
+        n_trials: trials in all.
         n_jobs: trials side by side, in this session.
         trials: all there are, by number.
-        before: numbers of those that had ended when this session began.
+        ended_before: numbers of those that had ended when this session began.
     """
 
     name: str
     objectives: Sequence[Objective]
-    total: int
+    n_trials: int
     n_jobs: int
     trials: Sequence[FrozenTrial]
-    before: Set[int]
+    ended_before: Set[int]
 
     @property
     def ended(self) -> list[FrozenTrial]:
@@ -57,97 +57,97 @@ class StudyView:
         return [trial for trial in complete if not any(self._dominates(other, trial) for other in complete)]
 
     @property
-    def left(self) -> float | None:
+    def remaining_seconds(self) -> float | None:
         """Seconds, judged by how long this session's trials took; ``None`` before any has ended."""
-        lengths = [_seconds(trial) for trial in self.ended if trial.number not in self.before]
+        lengths = [_duration_seconds(trial) for trial in self.ended if trial.number not in self.ended_before]
         if not lengths:
             return None
         mean = sum(lengths) / len(lengths)
-        to_come = max(0, self.total - counted(self.trials))
+        to_come = max(0, self.n_trials - num_distinct_trials(self.trials))
         waiting = sum(trial.state is TrialState.WAITING for trial in self.trials)
-        under_way = sum(max(0.0, mean - _seconds(trial)) for trial in self.running)
+        under_way = sum(max(0.0, mean - _duration_seconds(trial)) for trial in self.running)
         return (mean * (to_come + waiting) + under_way) / self.n_jobs
 
-    def counts(self) -> str:
+    def format_counts(self) -> str:
         """``12 of 60 trials: 7 complete, 4 pruned, 1 failed; 2 running``"""
         ended = self.ended
         states = [
-            f"{sum(trial.state is state for trial in ended)} {WORDS[state]}"
+            f"{sum(trial.state is state for trial in ended)} {STATE_NAMES[state]}"
             for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
             if any(trial.state is state for trial in ended)
         ]
-        text = f"{len(ended)} of {self.total} trials" + (f": {', '.join(states)}" if states else "")
+        text = f"{len(ended)} of {self.n_trials} trials" + (f": {', '.join(states)}" if states else "")
         return text + (f"; {len(self.running)} running" if self.running else "")
 
     def _dominates(self, one: FrozenTrial, other: FrozenTrial) -> bool:
         pairs = list(zip(self.objectives, one.values, other.values, strict=True))
-        return all(a == b or objective.better(a, b) for objective, a, b in pairs) and any(a != b for _, a, b in pairs)
+        return all(a == b or objective.is_better(a, b) for objective, a, b in pairs) and any(a != b for _, a, b in pairs)
 
 
-def value_of(trial: FrozenTrial) -> str:
+def format_value(trial: FrozenTrial) -> str:
     """A trial's value with its spread over seeds; of a running or pruned one the last that was reported."""
-    spread = trial.user_attrs.get(SPREAD) or []
+    spread = trial.user_attrs.get(SEED_STD) or []
     if trial.state is TrialState.COMPLETE:
-        figures = [figure(value) for value in trial.values]
+        figures = [format_number(value) for value in trial.values]
         return ", ".join(
-            f"{text} ± {_rounded(spread[index])}" if index < len(spread) and spread[index] else text
+            f"{text} ± {_format_spread(spread[index])}" if index < len(spread) and spread[index] else text
             for index, text in enumerate(figures)
         )
     if trial.intermediate_values:
-        return figure(trial.intermediate_values[max(trial.intermediate_values)])
+        return format_number(trial.intermediate_values[max(trial.intermediate_values)])
     return "-"
 
 
-def params_of(trial: FrozenTrial) -> str:
+def format_params(trial: FrozenTrial) -> str:
     """``gamma=0.93 n_step=10``"""
-    return " ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
+    return " ".join(f"{name}={_format_parameter(value)}" for name, value in trial.params.items())
 
 
-def elapsed(trial: FrozenTrial) -> str:
+def format_elapsed(trial: FrozenTrial) -> str:
     """``0:01:31``"""
-    return clock(_seconds(trial))
+    return format_duration(_duration_seconds(trial))
 
 
-def reason_of(trial: FrozenTrial) -> str:
+def end_reason(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get(REASON, ""))
 
 
-def ended_line(view: StudyView, trial: FrozenTrial) -> str:
+def ended_line(snapshot: StudySnapshot, trial: FrozenTrial) -> str:
     """A line for a trial that has just ended."""
-    parts = [f"trial {trial.number} {WORDS[trial.state]}: "]
+    parts = [f"trial {trial.number} {STATE_NAMES[trial.state]}: "]
     if trial.state is TrialState.FAIL:
-        parts.append(reason_of(trial) or "no reason known")
+        parts.append(end_reason(trial) or "no reason known")
     else:
-        parts.append(f"{value_of(trial)} in {elapsed(trial)}, {params_of(trial)}")
+        parts.append(f"{format_value(trial)} in {format_elapsed(trial)}, {format_params(trial)}")
     return "".join(parts)
 
 
-def state_line(view: StudyView) -> str:
+def status_line(snapshot: StudySnapshot) -> str:
     """A line for the study as it stands."""
-    parts = [view.counts()]
-    if (best := view.best) and len(view.objectives) == 1:
-        parts.append(f"best {value_of(best[0])} (trial {best[0].number})")
+    parts = [snapshot.format_counts()]
+    if (best := snapshot.best) and len(snapshot.objectives) == 1:
+        parts.append(f"best {format_value(best[0])} (trial {best[0].number})")
     elif best:
         parts.append(f"{len(best)} that none beats in everything")
-    if (left := view.left) is not None and (view.running or left > 0):
-        parts.append(f"{clock(left)} left")
+    if (left := snapshot.remaining_seconds) is not None and (snapshot.running or left > 0):
+        parts.append(f"{format_duration(left)} left")
     return " | ".join(parts)
 
 
-def _seconds(trial: FrozenTrial) -> float:
+def _duration_seconds(trial: FrozenTrial) -> float:
     if trial.datetime_start is None:
         return 0.0
     return ((trial.datetime_complete or datetime.datetime.now()) - trial.datetime_start).total_seconds()
 
 
-def _rounded(spread: float) -> str:
+def _format_spread(spread: float) -> str:
     return f"{spread:,.0f}" if spread >= 10 else f"{spread:.2g}"
 
 
-def _short(value: Any) -> str:
+def _format_parameter(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def params_by_name(trials: Sequence[FrozenTrial]) -> Mapping[str, None]:
+def parameter_names(trials: Sequence[FrozenTrial]) -> Mapping[str, None]:
     """The names of all parameters, in the order in which they come."""
     return dict.fromkeys(name for trial in trials for name in trial.params)

@@ -15,48 +15,48 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial
 
 from a3c_exp.runs.record import command
-from a3c_exp.runs.study_storage import CONTRACT, open_storage
-from a3c_exp.sweep.study.best_config import BestKeeper
+from a3c_exp.runs.study_storage import STUDY_SIGNATURE, open_storage
+from a3c_exp.sweep.study.best_config import BestConfigWriter
 from a3c_exp.sweep.study.config import read_settings
 from a3c_exp.sweep.study.live_table import StudyTable
-from a3c_exp.sweep.study.overrides import LANE
-from a3c_exp.sweep.study.sampler_pruner import prunes
-from a3c_exp.sweep.study.search_space import read_space
+from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
+from a3c_exp.sweep.study.sampler_pruner import can_prune
+from a3c_exp.sweep.study.search_space import read_search_space
 from a3c_exp.sweep.study.study_file import write_study_file
-from a3c_exp.sweep.study.study_signature import contract, refuse_another
-from a3c_exp.sweep.study.study_snapshot import StudyView, params_of, value_of
-from a3c_exp.sweep.trials.failure_rate import reason_to_stop
-from a3c_exp.sweep.trials.trial_queue import Ledger, open_ledger
-from a3c_exp.sweep.trials.trial_worker import work
-from a3c_exp.sweep.trials.trial_worker_pool import Gone, Lanes
+from a3c_exp.sweep.study.study_signature import check_same_study, study_signature
+from a3c_exp.sweep.study.study_snapshot import StudySnapshot, format_params, format_value
+from a3c_exp.sweep.trials.failure_rate import study_stop_reason
+from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue
+from a3c_exp.sweep.trials.trial_worker import run_trials
+from a3c_exp.sweep.trials.trial_worker_pool import TrialWorkerPool, WorkerExit
 from a3c_exp.system.errors import RunFailed
 from a3c_exp.system.signals import StopSignals
 
-_TICK = 0.25
-_LOOK_EVERY = 1.0
-_SETTLE_EVERY = 5.0
-_REPORT_SECONDS = 300
+_POLL_SECONDS = 0.25
+_REFRESH_SECONDS = 1.0
+_STALE_CHECK_SECONDS = 5.0
+_REPORT_TIMEOUT = 300
 
 
-def sweep(config: DictConfig, context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
+def sweep(config: DictConfig, context: HydraContext, task_function: TaskFunction, arguments: Sequence[str]) -> None:
     """What Hydra calls: run the study, or, in a lane's process, its trials.
 
     Args:
         config: composed for the sweep, ``hydra`` included.
-        context, task: for the launcher.
+        context, task_function: for the launcher.
         arguments: the overrides that were typed, but Hydra's own.
 
     Raises:
         RunFailed: too many trials failed.
         SystemExit: someone stopped it; 130 after Ctrl-C, 143 after SIGTERM.
     """
-    if LANE in os.environ:
-        work(config, context, task, arguments)
+    if TRIAL_WORKER_VARIABLE in os.environ:
+        run_trials(config, context, task_function, arguments)
     else:
-        _Sweeper(config, arguments).run()
+        _StudyRunner(config, arguments).run()
 
 
-class _Sweeper:
+class _StudyRunner:
     def __init__(self, config: DictConfig, arguments: Sequence[str]) -> None:
         base = config.copy()
         OmegaConf.set_struct(base, False)
@@ -64,139 +64,141 @@ class _Sweeper:
         self._config, self._base = config, base
         self._directory = Path(str(config.hydra.sweep.dir))
         settings = read_settings(config.hydra.sweeper, base.seed)
-        self._named = settings.study_name is not None
+        self._has_given_name = settings.study_name is not None
         self._name = settings.study_name or self._directory.name
         self._settings = replace(settings, study_name=self._name)
-        self._space = read_space(settings.params, arguments, settings.custom_search_space, base)
+        self._space = read_search_space(settings.params, arguments, settings.custom_search_space, base)
         self._table = StudyTable()
-        self._lanes = Lanes(self._directory / "lanes.log")
-        self._best = BestKeeper(self._directory, self._name, settings.objectives, config)
+        self._worker_pool = TrialWorkerPool(self._directory / "lanes.log")
+        self._best_config_writer = BestConfigWriter(self._directory, self._name, settings.objectives, config)
         self._ended_before: set[int] = set()
 
     def run(self) -> None:
-        ledger = self._begin()
-        view = self._view(ledger)
+        ledger = self._open_study()
+        view = self._snapshot(ledger)
         self._table.start(view)
         with StopSignals() as stop:
             try:
-                for line in self._opening(view):
-                    self._table.say(line)
-                self._work(ledger, stop)
+                for line in self._opening_lines(view):
+                    self._table.print_line(line)
+                self._run_until_done(ledger, stop)
             finally:
-                for gone in self._lanes.stop(stop.received or signal.SIGTERM):
-                    self._account(ledger, gone, try_again=True)  # it was us who stopped them
-                view = self._view(ledger)
-                self._table.show(view)
+                for gone in self._worker_pool.stop(stop.received or signal.SIGTERM):
+                    self._record_worker_exit(ledger, gone, retry=True)  # it was us who stopped them
+                view = self._snapshot(ledger)
+                self._table.update(view)
                 self._table.close()
-                self._best.keep(view)
+                self._best_config_writer.write_if_changed(view)
             if stop.requested():
-                self._table.say(f"stopped by {stop.name}. Go on with: {self._again()}")
+                self._table.print_line(f"stopped by {stop.name}. Go on with: {self._resume_command()}")
                 raise SystemExit(stop.exit_code)
-        self._conclude(view)
+        self._print_results(view)
 
-    def _begin(self) -> Ledger:
+    def _open_study(self) -> TrialQueue:
         """Take the study up, or begin it; two processes may do so in the same moment."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        settings, given = self._settings, contract(self._settings, self._space, self._base)
+        settings, given = self._settings, study_signature(self._settings, self._space, self._base)
         storage = open_storage(settings.storage, self._directory)
         study = optuna.create_study(storage=storage, study_name=self._name, directions=settings.directions, load_if_exists=True)
-        if (kept := study.user_attrs.get(CONTRACT)) is None:
-            study.set_user_attr(CONTRACT, given)
+        if (kept := study.user_attrs.get(STUDY_SIGNATURE)) is None:
+            study.set_user_attr(STUDY_SIGNATURE, given)
         else:
-            refuse_another(self._name, str(self._directory), kept, given)
+            check_same_study(self._name, str(self._directory), kept, given)
         if not (multirun := self._directory / "multirun.yaml").exists():
             OmegaConf.save(self._config, multirun)
         write_study_file(self._directory, self._name, settings, self._config.hydra.sweeper, given)
-        ledger = open_ledger(settings, self._directory)
-        ledger.settle()
+        ledger = open_trial_queue(settings, self._directory)
+        ledger.fail_stale_trials()
         self._ended_before = {trial.number for trial in ledger.trials() if trial.state.is_finished()}
         return ledger
 
-    def _opening(self, view: StudyView) -> list[str]:
+    def _opening_lines(self, snapshot: StudySnapshot) -> list[str]:
         settings = self._settings
         goal = ", ".join(f"{objective.direction} {objective.name}" for objective in settings.objectives)
         lines = [f"study {self._name} in {self._directory}: {goal}, {settings.n_trials} trials in all"]
-        if view.trials:
-            lines.append(f"goes on: {view.counts()}")
-        if len(view.ended) >= settings.n_trials:
+        if snapshot.trials:
+            lines.append(f"goes on: {snapshot.format_counts()}")
+        if len(snapshot.ended) >= settings.n_trials:
             lines.append(f"all its trials are there. For more: study.n_trials={2 * settings.n_trials}")
         if settings.pruner is None:
             return lines
         if len(settings.objectives) > 1:
             lines.append("several objectives: Optuna cannot prune such a study, so every trial runs to its end")
-        elif not prunes(settings):
+        elif not can_prune(settings):
             lines.append(f"{settings.objectives[0].name} is known at a run's end only, so no trial is pruned")
         elif self._base.evaluation.every_env_steps is None:
             lines.append("evaluation.every_env_steps=null: nothing is evaluated before a run's end, so no trial is pruned")
         return lines
 
-    def _work(self, ledger: Ledger, stop: StopSignals) -> None:
+    def _run_until_done(self, queue: TrialQueue, stop: StopSignals) -> None:
         look_at = settle_at = 0.0
         while not stop.requested():
-            gone = self._lanes.gone()
+            gone = self._worker_pool.pop_exited()
             for one in gone:
-                if not self._account(ledger, one) and one.trouble and not one.told:
-                    raise RunFailed(f"study {self._name}: no trial could be begun: {one.trouble}. More: {self._lanes.log}")
+                if not self._record_worker_exit(queue, one) and one.failure and not one.was_stopped:
+                    raise RunFailed(
+                        f"study {self._name}: no trial could be begun: {one.failure}. More: {self._worker_pool.log_path}"
+                    )
             now = time.monotonic()
             if now >= settle_at:
-                settle_at = now + min(_SETTLE_EVERY, self._settings.lease / 4)
-                ledger.settle()
+                settle_at = now + min(_STALE_CHECK_SECONDS, self._settings.heartbeat_timeout / 4)
+                queue.fail_stale_trials()
             if gone or now >= look_at:
-                look_at = now + _LOOK_EVERY
-                if self._look(ledger):
+                look_at = now + _REFRESH_SECONDS
+                if self._update(queue):
                     return
-            time.sleep(_TICK)
+            time.sleep(_POLL_SECONDS)
 
-    def _look(self, ledger: Ledger) -> bool:
+    def _update(self, queue: TrialQueue) -> bool:
         """See how the study stands, and that there are as many lanes as it needs; whether it is over."""
-        view = self._view(ledger)
-        self._table.show(view)
-        self._best.keep(view)
+        view = self._snapshot(queue)
+        self._table.update(view)
+        self._best_config_writer.write_if_changed(view)
         here = [trial for trial in view.trials if trial.number not in self._ended_before]
         settings = self._settings
-        if why := reason_to_stop(here, settings.max_failure_rate, settings.n_jobs, settings.n_trials):
+        if why := study_stop_reason(here, settings.max_failure_rate, settings.n_jobs, settings.n_trials):
             raise RunFailed(f"study {self._name} was stopped: {why}")
-        left = ledger.left()
-        for _ in range(min(settings.n_jobs - len(self._lanes), left)):
-            self._lanes.start()
-        return not self._lanes and not left and not ledger.unclear()
+        left = queue.num_remaining()
+        for _ in range(min(settings.n_jobs - len(self._worker_pool), left)):
+            self._worker_pool.start()
+        return not self._worker_pool and not left and not queue.has_unconfirmed_trials()
 
-    def _account(self, ledger: Ledger, gone: Gone, try_again: bool = False) -> bool:
+    def _record_worker_exit(self, queue: TrialQueue, worker_exit: WorkerExit, retry: bool = False) -> bool:
         """Record what became of the trial that a lane took with it; whether there was one."""
-        held: Sequence[FrozenTrial] = ledger.held_by(gone.pid)
+        held: Sequence[FrozenTrial] = queue.running_trials_of(worker_exit.pid)
         for trial in held:
-            ledger.fail(trial.number, gone.trouble or "its lane ended without a word", try_again or gone.told)
+            queue.fail(trial.number, worker_exit.failure or "its lane ended without a word", retry or worker_exit.was_stopped)
         return bool(held)
 
-    def _conclude(self, view: StudyView) -> None:
-        say = self._table.say
-        say(f"study {self._name}: {view.counts()}")
-        for trial in view.best[:5]:
-            say(f"best: {value_of(trial)}, trial {trial.number}: {params_of(trial)}")
-        for line in self._best.told:
+    def _print_results(self, snapshot: StudySnapshot) -> None:
+        say = self._table.print_line
+        say(f"study {self._name}: {snapshot.format_counts()}")
+        for trial in snapshot.best[:5]:
+            say(f"best: {format_value(trial)}, trial {trial.number}: {format_params(trial)}")
+        for line in self._best_config_writer.commands:
             say(f"  {line}")
-        say(self._report())
+        say(self._make_report())
 
-    def _report(self) -> str:
+    def _make_report(self) -> str:
         """Make the page in a process of its own: a figure that cannot be drawn must not cost a study its good end."""
         done = subprocess.run(
             [sys.executable, "-m", "a3c_exp.report", str(self._directory)],
             capture_output=True,
             text=True,
-            timeout=_REPORT_SECONDS,
+            timeout=_REPORT_TIMEOUT,
             stdin=subprocess.DEVNULL,
         )
         words = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
         return words[-1] if words else "the report could not be made"
 
-    def _again(self) -> str:
+    def _resume_command(self) -> str:
         typed = command()
-        if self._named or "hydra.sweep.dir=" in typed:
+        if self._has_given_name or "hydra.sweep.dir=" in typed:
             return typed
         return " ".join([*(word for word in typed.split() if word != "-m"), f"study.study_name={self._name}", "-m"])
 
-    def _view(self, ledger: Ledger) -> StudyView:
+    def _snapshot(self, queue: TrialQueue) -> StudySnapshot:
         settings = self._settings
-        return StudyView(
-            self._name, settings.objectives, settings.n_trials, settings.n_jobs, ledger.trials(), self._ended_before
+        return StudySnapshot(
+            self._name, settings.objectives, settings.n_trials, settings.n_jobs, queue.trials(), self._ended_before
         )

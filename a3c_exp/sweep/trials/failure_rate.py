@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from a3c_exp.runs.study_storage import REASON, TRY_AGAIN
+from a3c_exp.runs.study_storage import REASON, RETRYABLE
 
-_FIRST = 3
+_MIN_TRIALS = 3
 """Trials that may fail before all failing means that something is wrong with the configuration."""
 
 
-def reason_to_stop(trials: Sequence[FrozenTrial], max_failure_rate: float, n_jobs: int, n_trials: int) -> str | None:
+def study_stop_reason(trials: Sequence[FrozenTrial], max_failure_rate: float, n_jobs: int, n_trials: int) -> str | None:
     """Why a study should stop, with the cause that most failures share; ``None``: go on.
 
     Args:
@@ -21,9 +21,9 @@ def reason_to_stop(trials: Sequence[FrozenTrial], max_failure_rate: float, n_job
         n_jobs: trials side by side; the first batch is let end.
         n_trials: of the study.
     """
-    told = [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(TRY_AGAIN)]
+    told = [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRYABLE)]
     failed = [trial for trial in told if trial.state is TrialState.FAIL]
-    if len(told) < min(max(_FIRST, n_jobs), n_trials) or len(failed) < max_failure_rate * len(told):
+    if len(told) < min(max(_MIN_TRIALS, n_jobs), n_trials) or len(failed) < max_failure_rate * len(told):
         return None
     cause, times = common_cause([str(trial.user_attrs.get(REASON, "no reason known")) for trial in failed])
     share = "all of them" if times == len(failed) else f"{times} of them"

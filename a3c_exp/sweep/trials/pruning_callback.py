@@ -1,4 +1,4 @@
-"""What a study sees of a running trial: each evaluation is reported as it comes, and a hopeless run is told to stop."""
+"""What a study sees of a running trial: each evaluation is reported as it comes, and a no_progress_limit run is told to stop."""
 
 import math
 import sys
@@ -8,13 +8,13 @@ from typing import Any
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from a3c_exp.loggers.base import QuietLogger, RunInfo
-from a3c_exp.loggers.progress import figure
-from a3c_exp.runs.log_records import Evaluation, Json, Status
+from a3c_exp.loggers.base import NullLogger, RunInfo
+from a3c_exp.loggers.progress import format_number
+from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, Status
 from a3c_exp.sweep.study.objective import Objective
 
 
-class TrialJudge(QuietLogger):
+class PruningCallback(NullLogger):
     """Reports a run's evaluations to its trial and asks whether they are worth going on.
 
     Of several seeds that train side by side it hears the mean. Of seeds that train one after another, each evaluation is
@@ -24,48 +24,50 @@ class TrialJudge(QuietLogger):
     Args:
         trial: of the study.
         objective: what is reported; ``None`` reports nothing, as with several objectives.
-        prunes: whether to ask.
-        earlier: what the seeds before had at each evaluation.
+        can_prune: whether to ask.
+        earlier_seeds: what the seeds before had at each evaluation.
 
     Attributes:
-        verdict: why the run should stop; ``None``: go on.
-        curve: the objective at each evaluation of this run.
+        stop_reason: why the run should stop; ``None``: go on.
+        intermediate_values: the objective at each evaluation of this run.
         status, summary: of the run, once it is over.
     """
 
     def __init__(
-        self, trial: optuna.Trial, objective: Objective | None, prunes: bool, earlier: Sequence[Sequence[float]] = ()
+        self, trial: optuna.Trial, objective: Objective | None, can_prune: bool, earlier_seeds: Sequence[Sequence[float]] = ()
     ) -> None:
         self._trial = trial
         self._objective = objective
-        self._prunes = prunes
-        self._earlier = earlier
-        self.verdict: str | None = None
-        self.curve: list[float] = []
+        self._can_prune = can_prune
+        self._earlier_seeds = earlier_seeds
+        self.stop_reason: str | None = None
+        self.intermediate_values: list[float] = []
         self.status: Status = "running"
         self.summary: Mapping[str, Any] = {}
 
     def start(self, run: RunInfo) -> None:
         self.status = "running"
 
-    def evaluation(self, evaluation: Evaluation) -> None:
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
         if self._objective is None:
             return
-        self.curve.append(self._objective.at(evaluation, self.curve[-1] if self.curve else None))
-        at = len(self.curve) - 1
-        known = [curve[min(at, len(curve) - 1)] for curve in self._earlier if curve]
-        value = sum([*known, self.curve[-1]]) / (len(known) + 1)
+        self.intermediate_values.append(
+            self._objective.intermediate_value(evaluation, self.intermediate_values[-1] if self.intermediate_values else None)
+        )
+        at = len(self.intermediate_values) - 1
+        known = [curve[min(at, len(curve) - 1)] for curve in self._earlier_seeds if curve]
+        value = sum([*known, self.intermediate_values[-1]]) / (len(known) + 1)
         if not math.isfinite(value):
             return
         try:
-            self._trial.report(value, step=sum(map(len, self._earlier)) + at + 1)
-            if self._prunes and self._trial.should_prune():
+            self._trial.report(value, step=sum(map(len, self._earlier_seeds)) + at + 1)
+            if self._can_prune and self._trial.should_prune():
                 pruner = type(self._trial.study.pruner).__name__
-                self.verdict = f"{pruner} at evaluation {at + 1}: {self._objective.name} is {figure(value)}"
+                self.stop_reason = f"{pruner} at evaluation {at + 1}: {self._objective.name} is {format_number(value)}"
         except UpdateFinishedTrialError:
-            self.verdict = "another process took this trial for dead and ended it"
+            self.stop_reason = "another process took this trial for dead and ended it"
         except Exception as error:  # a storage that is away for a moment is no reason to lose a run
             print(f"evaluation {at + 1} could not be reported to the study: {error}", file=sys.stderr, flush=True)
 
-    def finish(self, status: Status, summary: Json) -> None:
+    def finish(self, status: Status, summary: JsonObject) -> None:
         self.status, self.summary = status, summary

@@ -12,18 +12,18 @@ import optuna
 from omegaconf import DictConfig
 
 from a3c_exp.runs.record import write_json
-from a3c_exp.runs.study_storage import REASON, RETRY_OF, SEEDS, SPREAD
+from a3c_exp.runs.study_storage import REASON, RETRY_OF, SEED_STD, SEEDS
 from a3c_exp.sweep.study.config import StudySettings, read_settings
-from a3c_exp.sweep.study.sampler_pruner import prunes
-from a3c_exp.sweep.study.study_snapshot import WORDS
-from a3c_exp.sweep.trials.heartbeat import Lease
-from a3c_exp.sweep.trials.pruning_callback import TrialJudge
-from a3c_exp.sweep.trials.trial_queue import Ledger, open_ledger
+from a3c_exp.sweep.study.sampler_pruner import can_prune
+from a3c_exp.sweep.study.study_snapshot import STATE_NAMES
+from a3c_exp.sweep.trials.heartbeat import TrialHeartbeat
+from a3c_exp.sweep.trials.pruning_callback import PruningCallback
+from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue
 from a3c_exp.system.errors import A3CError, NonFiniteError
-from a3c_exp.training.run import Identity, run
+from a3c_exp.training.run import RunIdentity, run
 
 
-def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity: Identity, number: int) -> float:
+def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity: RunIdentity, number: int) -> float:
     """Run a trial and tell its study how it ended; an exception is told too, and passes on.
 
     Args:
@@ -37,13 +37,13 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
         The (first) objective's value; of a pruned trial the last that was known.
     """
     settings = read_settings(sweeper, config.seed)
-    ledger = open_ledger(settings, directory)
+    ledger = open_trial_queue(settings, directory)
     trial = optuna.Trial(ledger.study, ledger.trials()[number]._trial_id)
     try:
-        with _lease(ledger, number, settings):
-            return _Trial(config, settings, ledger, trial, identity).run()
+        with _heartbeat(ledger, number, settings):
+            return _TrialRunner(config, settings, ledger, trial, identity).run()
     except SystemExit:
-        ledger.fail(number, "stopped by Ctrl-C or SIGTERM", try_again=True)
+        ledger.fail(number, "stopped by Ctrl-C or SIGTERM", retry=True)
         raise
     except A3CError as error:
         ledger.fail(number, str(error).removeprefix(f"{identity.directory}: "))
@@ -52,42 +52,42 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
         ledger.fail(number, f"{type(error).__name__}: {error}")
         raise
     finally:
-        _keep(identity.directory, ledger, number)
+        _write_trial_file(identity.directory, ledger, number)
 
 
-def _lease(ledger: Ledger, number: int, settings: StudySettings) -> AbstractContextManager[object]:
+def _heartbeat(queue: TrialQueue, number: int, settings: StudySettings) -> AbstractContextManager[object]:
     """A lease of this process's own, unless it is the one that took the trial."""
-    trial = ledger.trials()[number]
-    if any(held.number == number for held in ledger.held_by(os.getpid())):
+    trial = queue.trials()[number]
+    if any(held.number == number for held in queue.running_trials_of(os.getpid())):
         return nullcontext()
-    return Lease(ledger.study._storage, trial._trial_id, f"job {os.getpid()}", settings.lease)
+    return TrialHeartbeat(queue.study._storage, trial._trial_id, f"job {os.getpid()}", settings.heartbeat_timeout)
 
 
-class _Trial:
+class _TrialRunner:
     def __init__(
-        self, config: DictConfig, settings: StudySettings, ledger: Ledger, trial: optuna.Trial, identity: Identity
+        self, config: DictConfig, settings: StudySettings, queue: TrialQueue, trial: optuna.Trial, identity: RunIdentity
     ) -> None:
         self._config = config
         self._settings = settings
-        self._ledger = ledger
+        self._queue = queue
         self._trial = trial
         self._identity = identity
         self._values: dict[str, list[float]] = {}
-        self._curves: list[list[float]] = []
+        self._intermediate_values: list[list[float]] = []
 
     def run(self) -> float:
-        parts = self._parts()
+        parts = self._seed_runs()
         for index, (config, identity) in enumerate(parts):
-            judge = self._judge()
+            judge = self._pruning_callback()
             last = run(config, identity, judge)
-            self._curves.append(judge.curve)
+            self._intermediate_values.append(judge.intermediate_values)
             over = index == len(parts) - 1
-            if judge.status == "pruned" or (judge.verdict is not None and not over):
-                return self._pruned(judge, last)
-            self._note(judge.summary, config.seed)
-        return self._completed()
+            if judge.status == "pruned" or (judge.stop_reason is not None and not over):
+                return self._end_pruned(judge, last)
+            self._record_values(judge.summary, config.seed)
+        return self._end_complete()
 
-    def _parts(self) -> list[tuple[DictConfig, Identity]]:
+    def _seed_runs(self) -> list[tuple[DictConfig, RunIdentity]]:
         if not self._settings.seeds:
             return [(self._config, self._identity)]
         found = []
@@ -98,43 +98,43 @@ class _Trial:
             found.append((own, replace(self._identity, directory=self._identity.directory / part, name=f"{name}/{part}")))
         return found
 
-    def _judge(self) -> TrialJudge:
+    def _pruning_callback(self) -> PruningCallback:
         objective = self._settings.objectives[0] if len(self._settings.objectives) == 1 else None
-        watched = objective if objective is not None and objective.seen_while_training else None
-        return TrialJudge(self._trial, watched, prunes(self._settings), list(self._curves))
+        watched = objective if objective is not None and objective.known_during_training else None
+        return PruningCallback(self._trial, watched, can_prune(self._settings), list(self._intermediate_values))
 
-    def _note(self, summary: Mapping[str, Any], seed: int) -> None:
+    def _record_values(self, summary: Mapping[str, Any], seed: int) -> None:
         """Keep each seed's values, as soon as they are known."""
         seeds: Mapping[str, Any] = summary.get("seeds") or {f"seed={seed}": summary}
         for name, own in seeds.items():
-            self._values[name] = [objective.of(own) for objective in self._settings.objectives]
+            self._values[name] = [objective.final_value(own) for objective in self._settings.objectives]
         self._trial.set_user_attr(SEEDS, self._values)
         if len(self._values) > 1:
-            self._trial.set_user_attr(SPREAD, np.std(list(self._values.values()), axis=0, ddof=1).tolist())
+            self._trial.set_user_attr(SEED_STD, np.std(list(self._values.values()), axis=0, ddof=1).tolist())
 
-    def _pruned(self, judge: TrialJudge, last: float) -> float:
-        assert judge.verdict is not None
-        self._ledger.prune(self._trial.number, judge.verdict)
-        return judge.curve[-1] if judge.curve else last
+    def _end_pruned(self, callback: PruningCallback, last_return: float) -> float:
+        assert callback.stop_reason is not None
+        self._queue.prune(self._trial.number, callback.stop_reason)
+        return callback.intermediate_values[-1] if callback.intermediate_values else last_return
 
-    def _completed(self) -> float:
+    def _end_complete(self) -> float:
         values: Sequence[float] = np.mean(list(self._values.values()), axis=0).tolist()
         if not np.isfinite(values).all():
             raise NonFiniteError(f"the trial's value is {values}")
-        self._ledger.complete(self._trial.number, values)
+        self._queue.complete(self._trial.number, values)
         return values[0]
 
 
-def _keep(directory: Path, ledger: Ledger, number: int) -> None:
+def _write_trial_file(directory: Path, queue: TrialQueue, number: int) -> None:
     """Write beside the runs what the study knows of this trial."""
-    trial = ledger.trials()[number]
+    trial = queue.trials()[number]
     content = {
         "number": number,
-        "state": WORDS[trial.state],
+        "state": STATE_NAMES[trial.state],
         "params": trial.params,
         "values": trial.values,
         "seeds": trial.user_attrs.get(SEEDS),
-        "spread": trial.user_attrs.get(SPREAD),
+        "spread": trial.user_attrs.get(SEED_STD),
         "reason": trial.user_attrs.get(REASON),
         "retry_of": trial.user_attrs.get(RETRY_OF),
     }

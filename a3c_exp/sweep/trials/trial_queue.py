@@ -13,34 +13,34 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages.journal import JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from a3c_exp.runs.study_storage import COMMAND, DIRECTORY, REASON, RETRY_OF, TRY_AGAIN, open_storage
+from a3c_exp.runs.study_storage import COMMAND, DIRECTORY, REASON, RETRY_OF, RETRYABLE, open_storage
 from a3c_exp.sweep.study.config import StudySettings
 from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
-from a3c_exp.sweep.study.search_space import Space
-from a3c_exp.sweep.trials.heartbeat import Lease, Watch, leases_of, machine
+from a3c_exp.sweep.study.search_space import SearchSpace
+from a3c_exp.sweep.trials.heartbeat import StaleTrialDetector, TrialHeartbeat, heartbeats_of, machine_id
 from a3c_exp.system.errors import ConfigError
 
-_LOCK_SECONDS = 30
-_TELL_SECONDS = 60.0
-GONE = "its process is gone: killed, or the power went"
+_LOCK_GRACE_PERIOD = 30
+_TELL_TIMEOUT = 60.0
+PROCESS_GONE = "its process is gone: killed, or the power went"
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedTrial:
     """A trial that this process may run.
 
     Attributes:
         number: of the trial.
         overrides: its own and those that all trials share.
-        lease: to be entered while it runs.
+        heartbeat: to be entered while it runs.
     """
 
     number: int
     overrides: list[str]
-    lease: Lease
+    heartbeat: TrialHeartbeat
 
 
-class Ledger:
+class TrialQueue:
     """One study's trials, shared by every process that works on it.
 
     Args:
@@ -52,14 +52,14 @@ class Ledger:
     def __init__(self, study: optuna.Study, settings: StudySettings, directory: Path) -> None:
         self.study = study
         self._settings = settings
-        self._lock = JournalFileOpenLock(str((directory / "claims").absolute()), grace_period=_LOCK_SECONDS)
-        self._watch = Watch(settings.lease)
+        self._lock = JournalFileOpenLock(str((directory / "claims").absolute()), grace_period=_LOCK_GRACE_PERIOD)
+        self._stale_detector = StaleTrialDetector(settings.heartbeat_timeout)
 
     def trials(self) -> list[FrozenTrial]:
         """All trials, by number."""
         return self.study.get_trials(deepcopy=False)
 
-    def claim(self, space: Space, base: DictConfig) -> Claim | None:
+    def claim(self, space: SearchSpace, base: DictConfig) -> ClaimedTrial | None:
         """Begin a trial, unless all that were asked for have been begun.
 
         Args:
@@ -69,18 +69,18 @@ class Ledger:
         Raises:
             ConfigError: a custom function failed.
         """
-        with self._exclusively():
-            self._settle()
+        with self._locked():
+            self._fail_stale_trials()
             trials = self.trials()
             waiting = any(trial.state is TrialState.WAITING for trial in trials)
-            if not waiting and counted(trials) >= self._settings.n_trials:
+            if not waiting and num_distinct_trials(trials) >= self._settings.n_trials:
                 return None
             self.study.sampler = make_sampler(self._settings, len(trials))
             trial = self.study.ask()
-            lease = Lease(self.study._storage, trial._trial_id, "lane", self._settings.lease)
+            lease = TrialHeartbeat(self.study._storage, trial._trial_id, "lane", self._settings.heartbeat_timeout)
             lease.__enter__()  # within the lock: nobody may take it for dead before it has begun
         try:
-            overrides = space.draw(trial, base)
+            overrides = space.suggest_overrides(trial, base)
         except Exception as error:  # a person's own function
             lease.__exit__()
             reason = f"custom_search_space failed: {type(error).__name__}: {error}"
@@ -88,73 +88,73 @@ class Ledger:
             raise ConfigError(f"hydra.sweeper.{reason}") from None
         trial.set_user_attr(COMMAND, shlex.join(["python", "-m", "a3c_exp", *overrides]))
         trial.set_user_attr(DIRECTORY, f"trial={trial.number}")
-        return Claim(trial.number, overrides, lease)
+        return ClaimedTrial(trial.number, overrides, lease)
 
-    def settle(self) -> None:
+    def fail_stale_trials(self) -> None:
         """Mark trials as failed whose process is gone, and see that each is tried again once."""
-        with self._exclusively():
-            self._settle()
+        with self._locked():
+            self._fail_stale_trials()
 
     def complete(self, number: int, values: Sequence[float]) -> None:
         self._tell(number, TrialState.COMPLETE, values)
 
     def prune(self, number: int, reason: str) -> None:
-        self._note(number, REASON, reason)
+        self._set_user_attr(number, REASON, reason)
         self._tell(number, TrialState.PRUNED)
 
-    def fail(self, number: int, reason: str, try_again: bool = False) -> None:
+    def fail(self, number: int, reason: str, retry: bool = False) -> None:
         """Record a failure; nothing, if the trial has ended already.
 
         Args:
             number: of the trial.
             reason: for a person.
-            try_again: it was no fault of the trial's: it is repeated, unless it is a repetition itself.
+            retry: it was no fault of the trial's: it is repeated, unless it is a repetition itself.
         """
         trial = self.trials()[number]
         if trial.state.is_finished():
             return
-        self._note(number, REASON, reason)
-        if try_again and RETRY_OF not in trial.user_attrs:
-            self._note(number, TRY_AGAIN, True)
+        self._set_user_attr(number, REASON, reason)
+        if retry and RETRY_OF not in trial.user_attrs:
+            self._set_user_attr(number, RETRYABLE, True)
         self._tell(number, TrialState.FAIL)
 
-    def held_by(self, pid: int) -> list[FrozenTrial]:
+    def running_trials_of(self, pid: int) -> list[FrozenTrial]:
         """The running trials that a process of this machine has a lease on."""
         running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
         return [
             trial
             for trial in running
-            if any(lease.get("pid") == pid and lease.get("machine") == machine() for lease in leases_of(trial))
+            if any(lease.get("pid") == pid and lease.get("machine") == machine_id() for lease in heartbeats_of(trial))
         ]
 
-    def left(self) -> int:
+    def num_remaining(self) -> int:
         """Trials that were asked for and that nobody has begun."""
         trials = self.trials()
         waiting = sum(trial.state is TrialState.WAITING for trial in trials)
-        return max(0, self._settings.n_trials - counted(trials)) + waiting
+        return max(0, self._settings.n_trials - num_distinct_trials(trials)) + waiting
 
-    def unclear(self) -> bool:
+    def has_unconfirmed_trials(self) -> bool:
         """Whether a running trial may yet turn out to be dead, so that it is to be tried again."""
         running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
-        return any(not self._watch.is_seen_alive(trial) for trial in running)
+        return any(not self._stale_detector.is_confirmed_alive(trial) for trial in running)
 
-    def _settle(self) -> None:
+    def _fail_stale_trials(self) -> None:
         for trial in self.trials():
-            if trial.state is TrialState.RUNNING and self._watch.is_dead(trial):
-                self.fail(trial.number, GONE, try_again=True)
+            if trial.state is TrialState.RUNNING and self._stale_detector.is_stale(trial):
+                self.fail(trial.number, PROCESS_GONE, retry=True)
         trials = self.trials()
-        repeated = _repeated(trials)
+        repeated = _retried_numbers(trials)
         for trial in trials:
-            if trial.user_attrs.get(TRY_AGAIN) and trial.state is TrialState.FAIL and trial.number not in repeated:
+            if trial.user_attrs.get(RETRYABLE) and trial.state is TrialState.FAIL and trial.number not in repeated:
                 self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
 
-    def _note(self, number: int, key: str, value: object) -> None:
+    def _set_user_attr(self, number: int, key: str, value: object) -> None:
         with contextlib.suppress(UpdateFinishedTrialError):
             self.study._storage.set_trial_user_attr(self.trials()[number]._trial_id, key, value)
 
     def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
         """Tell the storage, for a while if it does not listen: an hour's work is in it."""
-        deadline = time.monotonic() + _TELL_SECONDS
+        deadline = time.monotonic() + _TELL_TIMEOUT
         while True:
             try:
                 self.study.tell(number, values, state, skip_if_finished=True)
@@ -167,7 +167,7 @@ class Ledger:
                 time.sleep(1.0)
 
     @contextlib.contextmanager
-    def _exclusively(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         self._lock.acquire()
         try:
             yield
@@ -176,7 +176,7 @@ class Ledger:
                 self._lock.release()
 
 
-def open_ledger(settings: StudySettings, directory: Path) -> Ledger:
+def open_trial_queue(settings: StudySettings, directory: Path) -> TrialQueue:
     """The books of a study that was begun.
 
     Raises:
@@ -188,14 +188,14 @@ def open_ledger(settings: StudySettings, directory: Path) -> Ledger:
         study = optuna.load_study(study_name=name, storage=storage, pruner=make_pruner(settings))
     except KeyError:
         raise ConfigError(f"the storage of {directory} knows no study {name}") from None
-    return Ledger(study, settings, directory)
+    return TrialQueue(study, settings, directory)
 
 
-def counted(trials: Sequence[FrozenTrial]) -> int:
+def num_distinct_trials(trials: Sequence[FrozenTrial]) -> int:
     """How many of the trials that were asked for have been begun: one that is tried again counts once."""
-    repeated = _repeated(trials)
+    repeated = _retried_numbers(trials)
     return sum(trial.number not in repeated for trial in trials)
 
 
-def _repeated(trials: Sequence[FrozenTrial]) -> set[int]:
+def _retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
     return {trial.user_attrs[RETRY_OF] for trial in trials if RETRY_OF in trial.user_attrs}

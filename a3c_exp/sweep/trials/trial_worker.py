@@ -14,61 +14,61 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from a3c_exp.sweep.study.config import read_settings
-from a3c_exp.sweep.study.overrides import TIED, TRIAL
-from a3c_exp.sweep.study.search_space import read_space
-from a3c_exp.sweep.trials.trial_queue import open_ledger
+from a3c_exp.sweep.study.overrides import EXIT_WITH_PARENT_VARIABLE, TRIAL_NUMBER_VARIABLE
+from a3c_exp.sweep.study.search_space import read_search_space
+from a3c_exp.sweep.trials.trial_queue import open_trial_queue
 
-_LOCAL = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
-_BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+_LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
+_BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
-def work(config: DictConfig, context: HydraContext, task: TaskFunction, arguments: Sequence[str]) -> None:
+def run_trials(config: DictConfig, context: HydraContext, task_function: TaskFunction, arguments: Sequence[str]) -> None:
     """Run trials until none is left.
 
     Args:
         config: composed for the sweep, ``hydra`` included.
-        context, task: for the launcher.
+        context, task_function: for the launcher.
         arguments: the overrides that were typed, but Hydra's own.
     """
-    _end_with_the_sweeper()
+    _exit_with_parent()
     directory = Path(str(config.hydra.sweep.dir))
     base = config.copy()
     OmegaConf.set_struct(base, False)
     base.pop("hydra")
     settings = read_settings(config.hydra.sweeper, base.seed)
-    space = read_space(settings.params, arguments, settings.custom_search_space, base)
-    ledger = open_ledger(settings, directory)
-    launcher = _launcher(config, context, task)
+    space = read_search_space(settings.params, arguments, settings.custom_search_space, base)
+    ledger = open_trial_queue(settings, directory)
+    launcher = _make_launcher(config, context, task_function)
     while (claim := ledger.claim(space, base)) is not None:
-        own = [f"hydra.sweep.subdir='trial={claim.number}'", f"++hydra.job.env_set.{TRIAL}='{claim.number}'"]
+        own = [f"hydra.sweep.subdir='trial={claim.number}'", f"++hydra.job.env_set.{TRIAL_NUMBER_VARIABLE}='{claim.number}'"]
         try:
             (ended,) = launcher.launch([[*claim.overrides, *own]], initial_job_idx=claim.number)
-            reason = _why(ended)
+            reason = _failure_reason(ended)
         except Exception as error:  # how launchers say that a job's process died
             reason = f"{type(error).__name__}: {error}"
         finally:
-            claim.lease.__exit__()
+            claim.heartbeat.__exit__()
         ledger.fail(claim.number, reason)  # unless the job itself has told how it ended
 
 
-def _launcher(config: DictConfig, context: HydraContext, task: TaskFunction) -> Launcher:
+def _make_launcher(config: DictConfig, context: HydraContext, task_function: TaskFunction) -> Launcher:
     """The chosen one, but for ``local``: a lane is a process already, and needs none around it for each trial."""
-    if config.hydra.launcher._target_ == _LOCAL:
+    if config.hydra.launcher._target_ == _LOCAL_LAUNCHER:
         config = config.copy()
         with open_dict(config):
-            config.hydra.launcher = {"_target_": _BASIC}
-    return Plugins.instance().instantiate_launcher(config=config, hydra_context=context, task_function=task)
+            config.hydra.launcher = {"_target_": _BASIC_LAUNCHER}
+    return Plugins.instance().instantiate_launcher(config=config, hydra_context=context, task_function=task_function)
 
 
-def _why(ended: JobReturn) -> str:
-    if ended.status == JobStatus.FAILED:
-        return f"{type(ended._return_value).__name__}: {ended._return_value}"
+def _failure_reason(job_return: JobReturn) -> str:
+    if job_return.status == JobStatus.FAILED:
+        return f"{type(job_return._return_value).__name__}: {job_return._return_value}"
     return "its job ended without a word to the study"
 
 
-def _end_with_the_sweeper() -> None:
+def _exit_with_parent() -> None:
     """Whoever started this lane holds the other end of its standard input: with them it ends, leaving a checkpoint."""
-    if TIED not in os.environ:
+    if EXIT_WITH_PARENT_VARIABLE not in os.environ:
         return
 
     def wait() -> Any:

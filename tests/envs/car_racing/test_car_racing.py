@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from skimage.color import rgb2gray
 
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.compose import jobs
-from a3c_exp.envs.car_racing.envs import CarRacingEnvironments
-from a3c_exp.envs.process_pool.envs import PooledEnvironments
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.envs.car_racing.envs import CarRacingEnvs
+from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 from a3c_exp.training.checkpoint import Checkpoints, load
 from benchmarks.car_racing.drive import controls
 from tests.support.single_process import Driven, same_bits, tiny_task
@@ -42,7 +42,7 @@ def some_choices(steps: int, k: int) -> NDArray[np.int64]:
 @pytest.mark.parametrize("frame_skip", [1, 3])
 def test_an_observation_is_gymnasiums_last_four_pictures_oldest_first(frame_skip: int) -> None:
     """Braking frames first; with frame_skip the picture after each action's last frame. The copies share nothing."""
-    ours = CarRacingEnvironments(2, frame_skip=frame_skip)
+    ours = CarRacingEnvs(2, frame_skip=frame_skip)
     theirs = [CarRacing(), CarRacing()]
     stacks: list[list[NDArray[np.float64]]] = []
     owed = [0.0, 0.0]
@@ -74,7 +74,7 @@ def test_an_observation_is_gymnasiums_last_four_pictures_oldest_first(frame_skip
 @pytest.mark.parametrize("braking_steps", [0, 2, 6])
 def test_other_numbers_of_braking_steps_fill_the_stack_as_told(braking_steps: int) -> None:
     """With fewer than four the picture of the reset stands in for those that are missing."""
-    ours, theirs = CarRacingEnvironments(braking_steps=braking_steps), CarRacing()
+    ours, theirs = CarRacingEnvs(braking_steps=braking_steps), CarRacing()
     ours.reset(0, seed=3)
     pictures = [theirs.reset(seed=3)[0], *(theirs.step(BRAKE)[0] for _ in range(braking_steps))]
     if braking_steps < 4:
@@ -85,7 +85,7 @@ def test_other_numbers_of_braking_steps_fill_the_stack_as_told(braking_steps: in
 
 def test_a_return_is_gymnasiums_own_score_and_the_lap_ends_the_episode() -> None:
     frame_skip = 2
-    ours, theirs = CarRacingEnvironments(actions="continuous", frame_skip=frame_skip), Blind()
+    ours, theirs = CarRacingEnvs(actions="continuous", frame_skip=frame_skip), Blind()
     ours.reset(0, seed=1)
     theirs.reset(seed=1)
     score = sum(float(theirs.step(BRAKE)[1]) for _ in range(4))
@@ -108,7 +108,7 @@ def test_a_return_is_gymnasiums_own_score_and_the_lap_ends_the_episode() -> None
 
 def test_leaving_the_field_terminates_with_gymnasiums_penalty() -> None:
     """In the middle of a step of several frames, too: the frames after it are not lived."""
-    ours = CarRacingEnvironments(actions=[[0, 0.5, 0], [0, 0, 0]], hopeless=70, frame_skip=4)
+    ours = CarRacingEnvs(actions=[[0, 0.5, 0], [0, 0, 0]], no_progress_limit=70, frame_skip=4)
     ours.reset(0, seed=4)
     for _ in range(90):
         if ours.step(np.array([0]), np.array([True])):
@@ -119,7 +119,7 @@ def test_leaving_the_field_terminates_with_gymnasiums_penalty() -> None:
 
 def test_the_same_seed_is_the_same_episode_in_a_world_that_others_drove_in() -> None:
     """A resumed run replays its episodes in new worlds."""
-    used, fresh = CarRacingEnvironments(frame_skip=4), CarRacingEnvironments(frame_skip=4)
+    used, fresh = CarRacingEnvs(frame_skip=4), CarRacingEnvs(frame_skip=4)
     live = np.array([True])
     for seed in (1, 2):
         used.reset(0, seed)
@@ -137,12 +137,12 @@ def test_the_same_seed_is_the_same_episode_in_a_world_that_others_drove_in() -> 
 
 def test_a_resumed_training_is_the_one_that_was_never_stopped(tmp_path: Path) -> None:
     """The frame stack comes back with its episode, replayed from the seed; the network's memory with the checkpoint."""
-    make = partial(CarRacingEnvironments, frame_skip=2, braking_steps=3)
+    make = partial(CarRacingEnvs, frame_skip=2, braking_steps=3)
     task = tiny_task(make_envs=make, workers=2, budget=Budget(max_env_steps=28), max_episode_steps=7, n_step=3)
     task = replace(task, make_model=ConvGRU)
     whole = Driven(Synchronous(), task).step(4)
     (state,) = whole.save()
-    assert any(one["in_episode"] and one["length"] > 0 for one in state.details["episodes"])
+    assert any(one["in_episode"] and one["length"] > 0 for one in state.parallelism_state["episodes"])
     whole.finish().stop()
     (end,) = whole.save()
     resumed = Driven(Synchronous(), task, [load(Checkpoints(tmp_path, keep_last=1).save(state, {}))[0]])
@@ -155,7 +155,7 @@ def test_a_resumed_training_is_the_one_that_was_never_stopped(tmp_path: Path) ->
 
 def test_a_hopeless_episode_is_truncated_and_not_terminated() -> None:
     """Standing still: the tiles under the car come with the first step, then none for five steps."""
-    envs = CarRacingEnvironments(hopeless=5, frame_skip=2, actions=[[0, 0, 0], [0, 1, 0]])
+    envs = CarRacingEnvs(no_progress_limit=5, frame_skip=2, actions=[[0, 0, 0], [0, 1, 0]])
     for seed in (1, 2):  # the count begins anew
         envs.reset(0, seed)
         ends = [envs.step(np.array([0]), np.array([True])) for _ in range(5)]
@@ -165,7 +165,10 @@ def test_a_hopeless_episode_is_truncated_and_not_terminated() -> None:
 
 def test_a_new_tile_gives_new_hope_and_none_is_lost_by_default() -> None:
     """Straight on at half throttle, along the road for a while and then over the grass."""
-    hopeful, patient = (CarRacingEnvironments(hopeless=hopeless, actions="continuous", frame_skip=5) for hopeless in (15, None))
+    hopeful, patient = (
+        CarRacingEnvs(no_progress_limit=no_progress_limit, actions="continuous", frame_skip=5)
+        for no_progress_limit in (15, None)
+    )
     gas = np.array([[0, 0.5, 0]], np.float32)
     lived, rewards = [], []
     for envs in (hopeful, patient):
@@ -184,7 +187,7 @@ def test_a_new_tile_gives_new_hope_and_none_is_lost_by_default() -> None:
 
 
 def test_the_arrays_are_overwritten_in_place() -> None:
-    envs = CarRacingEnvironments(1)
+    envs = CarRacingEnvs(1)
     arrays = envs.observation, envs.reward, envs.terminated, envs.truncated
     envs.reset(0, 1)
     envs.step(np.array([2]), np.array([True]))
@@ -194,8 +197,8 @@ def test_the_arrays_are_overwritten_in_place() -> None:
 
 
 def test_other_processes_see_the_same_bits() -> None:
-    make = partial(CarRacingEnvironments, frame_skip=2, crop=True)
-    here, there = make(num_envs=2), PooledEnvironments(make, 2, processes=2)
+    make = partial(CarRacingEnvs, frame_skip=2, crop=True)
+    here, there = make(num_envs=2), SubprocessEnvs(make, 2, processes=2)
     try:
         for k in range(2):
             here.reset(k, seed=k)
@@ -211,7 +214,7 @@ def test_other_processes_see_the_same_bits() -> None:
 
 def test_the_render_as_source_is_the_large_picture() -> None:
     """It shows tyre marks, and the score a frame later than the small one does."""
-    small, large = CarRacingEnvironments(actions="continuous"), CarRacingEnvironments(actions="continuous", source="render")
+    small, large = CarRacingEnvs(actions="continuous"), CarRacingEnvs(actions="continuous", source="render")
     for envs in (small, large):
         envs.reset(0, seed=2)
         for _ in range(30):
@@ -222,7 +225,7 @@ def test_the_render_as_source_is_the_large_picture() -> None:
 
 
 def test_the_picture_for_the_eye_is_gymnasiums() -> None:
-    ours, theirs = CarRacingEnvironments(render_mode="rgb_array"), CarRacing(render_mode="rgb_array")
+    ours, theirs = CarRacingEnvs(render_mode="rgb_array"), CarRacing(render_mode="rgb_array")
     ours.reset(0, seed=2)
     theirs.reset(seed=2)
     for _ in range(4):
@@ -234,15 +237,15 @@ def test_the_picture_for_the_eye_is_gymnasiums() -> None:
 
 
 def test_spaces_follow_the_actions() -> None:
-    assert CarRacingEnvironments().action_space == Discrete(4)
-    assert CarRacingEnvironments(actions=[[-1, 0, 0], [0, 1, 0], [1, 0, 0.5]]).action_space == Discrete(3)
-    continuous = CarRacingEnvironments(actions="continuous").action_space
+    assert CarRacingEnvs().action_space == Discrete(4)
+    assert CarRacingEnvs(actions=[[-1, 0, 0], [0, 1, 0], [1, 0, 0.5]]).action_space == Discrete(3)
+    continuous = CarRacingEnvs(actions="continuous").action_space
     assert isinstance(continuous, Box) and continuous.low.tolist() == [-1, 0, 0] and continuous.high.tolist() == [1, 1, 1]
 
 
 def test_what_lies_beyond_the_bounds_is_clipped() -> None:
     """A Gaussian policy samples it; gymnasium itself would steer harder than the wheel turns."""
-    wild, tame = (CarRacingEnvironments(actions="continuous") for _ in range(2))
+    wild, tame = (CarRacingEnvs(actions="continuous") for _ in range(2))
     for envs, action in ((wild, [-7.0, 3.0, -2.0]), (tame, [-1.0, 1.0, 0.0])):
         envs.reset(0, seed=1)
         for _ in range(10):
@@ -256,7 +259,7 @@ def test_what_lies_beyond_the_bounds_is_clipped() -> None:
         ({"frame_skip": 0}, "env.frame_skip is 0, but it is at least 1"),
         ({"braking_steps": -1}, "env.braking_steps is -1, but it is at least 0"),
         ({"braking_steps": 999, "frame_skip": 4}, "leaves no step"),
-        ({"hopeless": 0}, "env.hopeless is 0, but it is at least 1"),
+        ({"no_progress_limit": 0}, "env.no_progress_limit is 0, but it is at least 1"),
         ({"actions": []}, "nothing to choose from"),
         ({"actions": [[0, 0, 0]]}, "nothing to choose from"),
         ({"actions": "fast"}, "It is continuous, null"),
@@ -269,14 +272,14 @@ def test_what_lies_beyond_the_bounds_is_clipped() -> None:
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        CarRacingEnvironments(**options)
+        CarRacingEnvs(**options)
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_an_evaluation_does_not_give_up_although_training_does() -> None:
-    (job,) = jobs(["env=car_racing", "env.hopeless=3", "env.frame_skip=4"], multirun=False)
-    task = assemble(job.config).task
+    (job,) = compose_jobs(["env=car_racing", "env.no_progress_limit=3", "env.frame_skip=4"], multirun=False)
+    task = build_run(job.config).setup
     for make, ends in ((task.make_envs, True), (task.make_evaluation_envs, False)):
         envs = make(num_envs=1)
         envs.reset(0, seed=1)

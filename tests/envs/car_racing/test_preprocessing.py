@@ -9,10 +9,10 @@ from skimage.color import rgb2gray
 from skimage.transform import rescale, resize
 
 from a3c_exp.envs.car_racing.game import CarRacingGame
-from a3c_exp.envs.car_racing.preprocessing import GreyPixels, Source
+from a3c_exp.envs.car_racing.preprocessing import FrameSource, GrayscalePreprocessor
 
 
-def pictures(source: Source) -> list[NDArray[np.uint8]]:
+def pictures(source: FrameSource) -> list[NDArray[np.uint8]]:
     """A drawn one, and noise, which has every value and no neighbours alike."""
     game = CarRacingGame()
     game.reset(seed=2)
@@ -24,7 +24,7 @@ def pictures(source: Source) -> list[NDArray[np.uint8]]:
 
 def grey(pixels: NDArray[np.uint8], *options: Any, **more: Any) -> NDArray[np.float32]:
     out = np.full((96, 96), np.nan, np.float32)
-    GreyPixels(*options, **more)(pixels, out)
+    GrayscalePreprocessor(*options, **more)(pixels, out)
     return out
 
 
@@ -37,7 +37,7 @@ def test_the_articles_own_call_gives_these_values() -> None:
 
 @pytest.mark.parametrize("source", ["state_pixels", "render"])
 @pytest.mark.parametrize("crop", [False, True])
-def test_the_quick_way_is_that_of_scikit_image(source: Source, crop: bool) -> None:
+def test_the_quick_way_is_that_of_scikit_image(source: FrameSource, crop: bool) -> None:
     for pixels in pictures(source):
         quick, reference = grey(pixels, source, crop), grey(pixels, source, crop, preprocessing="skimage")
         assert np.abs(quick - reference).max() < 1e-6
@@ -46,7 +46,7 @@ def test_the_quick_way_is_that_of_scikit_image(source: Source, crop: bool) -> No
 
 
 @pytest.mark.parametrize(("source", "rows"), [("state_pixels", 84), ("render", 350)])
-def test_cropped_is_everything_above_the_status_bar_and_nothing_of_it(source: Source, rows: int) -> None:
+def test_cropped_is_everything_above_the_status_bar_and_nothing_of_it(source: FrameSource, rows: int) -> None:
     pixels = pictures(source)[1]
     below = pixels.copy()
     below[rows:] = 0

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from a3c_exp.algorithm.episode_tracker import Episodes
+from a3c_exp.algorithm.episode_tracker import EpisodeTracker
 from a3c_exp.algorithm.rollout import Rollout
-from a3c_exp.algorithm.types import LearnerSpec
-from a3c_exp.envs.base import Environments
-from a3c_exp.envs.process_pool.envs import PooledEnvironments
+from a3c_exp.algorithm.types import LearnerConfig
+from a3c_exp.envs.base import EnvBatch
+from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from a3c_exp.models.separate_mlp import SeparateMLP
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from tests.support.pooling import MAKERS, K, of_pool, played
 from tests.support.troubled import RememberingEnvironments
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_bit_is_that_of_one_process(name: str, processes: int) -> None:
     plain = MAKERS[name](num_envs=K)
-    pooled = PooledEnvironments(MAKERS[name], K, processes)
+    pooled = SubprocessEnvs(MAKERS[name], K, processes)
     assert len(of_pool()) == processes
     assert pooled.num_envs == K
     assert pooled.observation_space == plain.observation_space
@@ -42,26 +42,26 @@ def test_every_bit_is_that_of_one_process(name: str, processes: int) -> None:
 
 
 def test_spawned_processes_give_the_same() -> None:
-    pooled = PooledEnvironments(MAKERS["scripted"], 3, 2, start_method="spawn")
+    pooled = SubprocessEnvs(MAKERS["scripted"], 3, 2, start_method="spawn")
     assert played(pooled, seed=1, steps=30) == played(MAKERS["scripted"](num_envs=3), seed=1, steps=30)
     pooled.close()
 
 
 def test_a_rollout_lives_the_same_windows() -> None:
     make = MAKERS["CartPole"]
-    pooled = PooledEnvironments(make, 3, 2)
+    pooled = SubprocessEnvs(make, 3, 2)
     model = SeparateMLP(pooled.observation_space, pooled.action_space, seed=0, actor_hidden=(8,), critic_hidden=(8,))
-    layout = FlatLayout.of(model)
+    layout = ParameterLayout.from_module(model)
     weights = layout.flatten(model).repeat(3, 1)
-    spec = LearnerSpec(n_step=6)
+    spec = LearnerConfig(n_step=6)
 
-    def windows(envs: Environments) -> tuple[list[bytes], list[Any]]:
+    def windows(envs: EnvBatch) -> tuple[list[bytes], list[Any]]:
         seeds = iter(range(10**6))
-        rollout = Rollout(model, layout, weights, envs, Episodes(envs, model, lambda k: next(seeds)), spec, 30)
+        rollout = Rollout(model, layout, weights, envs, EpisodeTracker(envs, model, lambda k: next(seeds)), spec, 30)
         generator = np.random.default_rng(0)
         lived, episodes = [], []
         for _ in range(40):
-            noise = generator.random((3, 6, model.family.noise_size), np.float32)
+            noise = generator.random((3, 6, model.distribution.noise_size), np.float32)
             window, ended = rollout.run(generator.integers(0, 7, size=3), noise)
             lived += [part.numpy().tobytes() for part in window]
             episodes += ended
@@ -75,7 +75,7 @@ def test_a_rollout_lives_the_same_windows() -> None:
 
 def test_arrays_keep_their_place() -> None:
     """The rollout keeps a tensor's view of them, also of what comes in later steps."""
-    pooled = PooledEnvironments(MAKERS["scripted"], 3, 2)
+    pooled = SubprocessEnvs(MAKERS["scripted"], 3, 2)
     arrays = pooled.observation, pooled.reward, pooled.terminated, pooled.truncated
     view = torch.from_numpy(pooled.observation)
     pooled.reset(2, 1)
@@ -90,7 +90,7 @@ def test_arrays_keep_their_place() -> None:
 
 def test_a_process_without_a_live_environment_is_not_asked() -> None:
     """A stopped one would be waited for."""
-    pooled = PooledEnvironments(MAKERS["scripted"], 4, 2, timeout=30.0)
+    pooled = SubprocessEnvs(MAKERS["scripted"], 4, 2, timeout=30.0)
     for k in range(4):
         pooled.reset(k, 1)
     os.kill(of_pool()[1], signal.SIGSTOP)
@@ -103,7 +103,7 @@ def test_a_process_without_a_live_environment_is_not_asked() -> None:
 
 
 def test_the_form_of_actions_may_change() -> None:
-    pooled, plain = PooledEnvironments(RememberingEnvironments, 3, 2), RememberingEnvironments(3)
+    pooled, plain = SubprocessEnvs(RememberingEnvironments, 3, 2), RememberingEnvironments(3)
     live = np.ones(3, np.bool_)
     small = np.arange(3)
     wide = np.arange(12.0).reshape(3, 2, 2)
@@ -125,12 +125,12 @@ def test_the_form_of_actions_may_change() -> None:
 
 
 def test_the_picture_is_that_of_the_first_environment() -> None:
-    pooled = PooledEnvironments(RememberingEnvironments, 3, 2)
+    pooled = SubprocessEnvs(RememberingEnvironments, 3, 2)
     assert np.array_equal(pooled.render(), np.full((300, 400, 3), 2))
     pooled.close()
 
 
 def test_more_processes_than_environments_are_not_started() -> None:
-    pooled = PooledEnvironments(MAKERS["scripted"], 2, 7)
+    pooled = SubprocessEnvs(MAKERS["scripted"], 2, 7)
     assert len(of_pool()) == 2
     pooled.close()

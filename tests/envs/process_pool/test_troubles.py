@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.envs.process_pool import envs as pool
-from a3c_exp.envs.process_pool.envs import PooledEnvironments
+from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from a3c_exp.system.errors import ConfigError, WorkerError
 from tests.support.driving import alive, descendants
 from tests.support.pooling import MAKERS, ROOT, K, gone, of_pool
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 def test_ctrl_c_is_the_main_processes_business() -> None:
-    pooled = PooledEnvironments(MAKERS["scripted"], 2, 2)
+    pooled = SubprocessEnvs(MAKERS["scripted"], 2, 2)
     for pid in of_pool():
         os.kill(pid, signal.SIGINT)
     pooled.reset(0, 1)
@@ -36,7 +36,7 @@ def test_ctrl_c_is_the_main_processes_business() -> None:
     pooled.close()
 
 
-def struck(envs: PooledEnvironments, where: str) -> str:
+def struck(envs: SubprocessEnvs, where: str) -> str:
     """What is said when trouble comes in environment 3 of 5."""
     envs.reset(0, 1)
     with pytest.raises(WorkerError) as caught:
@@ -63,7 +63,7 @@ def struck(envs: PooledEnvironments, where: str) -> str:
 )
 def test_no_kind_of_death_goes_unnoticed(trouble: str, where: str, says: str) -> None:
     timeout = 0.5 if "answer" in says else 60.0
-    pooled = PooledEnvironments(partial(TroubledEnvironments, trouble=trouble, where=where), K, 2, timeout)
+    pooled = SubprocessEnvs(partial(TroubledEnvironments, trouble=trouble, where=where), K, 2, timeout)
     pids = of_pool()
     said = struck(pooled, where)
     assert said.startswith(f"the process of environments 3 to 4 (process id {pids[1]}, one of 2) "), said
@@ -76,7 +76,7 @@ def test_no_kind_of_death_goes_unnoticed(trouble: str, where: str, says: str) ->
 
 
 def test_a_process_that_is_killed_between_two_steps_is_missed_at_the_next() -> None:
-    pooled = PooledEnvironments(MAKERS["scripted"], 2, 2)
+    pooled = SubprocessEnvs(MAKERS["scripted"], 2, 2)
     pooled.reset(0, 1)
     pooled.reset(1, 1)
     os.kill(of_pool()[0], signal.SIGKILL)
@@ -88,15 +88,15 @@ def test_a_process_that_is_killed_between_two_steps_is_missed_at_the_next() -> N
 @pytest.mark.parametrize(("trouble", "says"), [("raise", "the pole snapped"), ("kill", "was killed by SIGKILL")])
 def test_environments_that_could_not_be_made_end_those_that_could(trouble: str, says: str) -> None:
     with pytest.raises(WorkerError, match=r"the process of environment 2 (.|\n)*" + says):
-        PooledEnvironments(partial(TroubledEnvironments, trouble=trouble, where="init", of=1), 3, 2)
+        SubprocessEnvs(partial(TroubledEnvironments, trouble=trouble, where="init", of=1), 3, 2)
     assert of_pool() == []
 
 
 def test_a_persons_mistake_comes_back_as_one_line() -> None:
     with pytest.raises(ConfigError, match=r"^gravity=-1, but it is above 0. Try gravity=9.8$"):
-        PooledEnvironments(partial(TroubledEnvironments, trouble="refuse", where="init"), 3, 2)
+        SubprocessEnvs(partial(TroubledEnvironments, trouble="refuse", where="init"), 3, 2)
     with pytest.raises(ConfigError, match=r"^env.id=NoSuchTask-v0 is not a registered"):
-        PooledEnvironments(partial(GymnasiumEnvironments, "NoSuchTask-v0"), 3, 2)
+        SubprocessEnvs(partial(GymnasiumEnvs, "NoSuchTask-v0"), 3, 2)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_a_persons_mistake_comes_back_as_one_line() -> None:
 )
 def test_values_out_of_range_are_refused(arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        PooledEnvironments(MAKERS["scripted"], **{"num_envs": 2, "processes": 2, **arguments})
+        SubprocessEnvs(MAKERS["scripted"], **{"num_envs": 2, "processes": 2, **arguments})
 
 
 def test_what_cannot_be_sent_to_a_process_leaves_none_behind() -> None:
     with pytest.raises((AttributeError, TypeError), match="pickle"):
-        PooledEnvironments(lambda num_envs: ScriptedEnvironments(num_envs), 2, 2)
+        SubprocessEnvs(lambda num_envs: ScriptedEnvironments(num_envs), 2, 2)
 
 
 def test_closing_lets_go_of_everything_and_can_be_done_twice(tmp_path: Path) -> None:
@@ -124,9 +124,9 @@ def test_closing_lets_go_of_everything_and_can_be_done_twice(tmp_path: Path) -> 
         gc.collect()
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    PooledEnvironments(MAKERS["scripted"], 3, 2).close()
+    SubprocessEnvs(MAKERS["scripted"], 3, 2).close()
     before = files()
-    pooled = PooledEnvironments(partial(TroubledEnvironments, trouble="exit", where="close", marker=tmp_path / "closed"), 3, 2)
+    pooled = SubprocessEnvs(partial(TroubledEnvironments, trouble="exit", where="close", marker=tmp_path / "closed"), 3, 2)
     pids = of_pool()
     pooled.close()
     gone(set(pids))
@@ -138,14 +138,14 @@ def test_closing_lets_go_of_everything_and_can_be_done_twice(tmp_path: Path) -> 
 
 def test_environments_that_do_not_close_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_END_SECONDS", 0.2)
-    pooled = PooledEnvironments(partial(TroubledEnvironments, trouble="sleep", where="close", of=1), 3, 2)
+    pooled = SubprocessEnvs(partial(TroubledEnvironments, trouble="sleep", where="close", of=1), 3, 2)
     pids = of_pool()
     pooled.close()
     assert not any(alive(pid) for pid in pids)
 
 
 def test_a_pool_that_is_forgotten_ends() -> None:
-    pooled = PooledEnvironments(MAKERS["scripted"], 3, 2)
+    pooled = SubprocessEnvs(MAKERS["scripted"], 3, 2)
     pids = of_pool()
     del pooled
     gc.collect()
@@ -162,7 +162,7 @@ def test_an_interrupted_step_is_not_taken_for_the_next_ones_answer(monkeypatch: 
         raise InterruptionError
 
     monkeypatch.setattr(pool, "_END_SECONDS", 0.2)
-    pooled = PooledEnvironments(partial(TroubledEnvironments, trouble="stop"), 2, 2)
+    pooled = SubprocessEnvs(partial(TroubledEnvironments, trouble="stop"), 2, 2)
     pooled.reset(0, FATAL)
     stopped = of_pool()[0]
     before = signal.signal(signal.SIGALRM, interrupt)

@@ -13,17 +13,17 @@ from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.compose import jobs
-from a3c_exp.envs.classic_control import ClassicEnvironments
-from a3c_exp.envs.process_pool.envs import PooledEnvironments
-from a3c_exp.envs.tensor.base import Step, TensorEnvironment
-from a3c_exp.envs.tensor.batch import TensorEnvironments
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.envs.classic_control import ClassicControlEnvs
+from a3c_exp.envs.process_pool.envs import SubprocessEnvs
+from a3c_exp.envs.tensor.base import Step, TensorEnv
+from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.envs.tensor.pendulum import Pendulum
-from a3c_exp.evaluate.evaluator import EvaluationSpec, Evaluator
+from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 from tests.envs.tensor.test_dynamics import random_actions
 from tests.support.single_process import Driven, same_bits, tiny_task
 
@@ -33,7 +33,7 @@ KINDS: dict[str, Callable[..., Any]] = {"deterministic": Deterministic, "synchro
 
 @pytest.mark.parametrize("id", IDS)
 def test_who_sits_out_is_left_alone_and_nobody_knows_of_the_others(id: str) -> None:
-    crowd, alone = ClassicEnvironments(id, 5, "tensor"), ClassicEnvironments(id, 1, "tensor")
+    crowd, alone = ClassicControlEnvs(id, 5, "tensor"), ClassicControlEnvs(id, 1, "tensor")
     arrays = crowd.observation, crowd.reward, crowd.terminated, crowd.truncated
     for k in range(5):
         crowd.reset(k, 50 + k)
@@ -68,7 +68,7 @@ def test_a_whole_training_lives_the_same_episodes_with_either_backend(id: str, k
             workers=4,
             budget=Budget(max_updates=250),
             max_episode_steps=30,
-            make_envs=partial(ClassicEnvironments, id, backend=backend),
+            make_envs=partial(ClassicControlEnvs, id, backend=backend),
             window_ends_with_episode=ends,
         )
         trained.append(Driven(KINDS[kind](), task).finish().stop())
@@ -82,7 +82,7 @@ def test_a_whole_training_lives_the_same_episodes_with_either_backend(id: str, k
 
 @pytest.mark.parametrize("id", IDS)
 def test_a_training_that_was_cut_goes_on_as_if_it_never_was(id: str) -> None:
-    make = partial(ClassicEnvironments, id, backend="tensor")
+    make = partial(ClassicControlEnvs, id, backend="tensor")
     task = tiny_task("loose", id, budget=Budget(max_updates=40), make_envs=make)
     whole = Driven(Deterministic(), task).finish().stop()
     part = Driven(Deterministic(), task).step(17)
@@ -94,8 +94,8 @@ def test_a_training_that_was_cut_goes_on_as_if_it_never_was(id: str) -> None:
 
 
 def test_a_pool_of_them_has_the_same_bits() -> None:
-    make = partial(ClassicEnvironments, "Pendulum-v1", backend="tensor")
-    here, pool = make(num_envs=3), PooledEnvironments(make, 3, 1)
+    make = partial(ClassicControlEnvs, "Pendulum-v1", backend="tensor")
+    here, pool = make(num_envs=3), SubprocessEnvs(make, 3, 1)
     try:
         for k in range(3):
             here.reset(k, k)
@@ -115,15 +115,15 @@ def test_an_evaluation_sees_the_pictures_that_gymnasium_draws(id: str, monkeypat
     evaluations = []
     for backend, seen in pictures.items():
         env = f"env={'pendulum' if id == 'Pendulum-v1' else 'cartpole'}"
-        (job,) = jobs([env, f"env.backend={backend}"], multirun=False)
-        task = assemble(job.config).task
+        (job,) = compose_jobs([env, f"env.backend={backend}"], multirun=False)
+        task = build_run(job.config).setup
         envs = task.make_envs(num_envs=1, render_mode="rgb_array")
         model, layout = task.model(envs)
 
         def look(envs: Any = envs, seen: list[Any] = seen) -> None:
             seen.append((envs.render(), envs.facts(), envs.action_names, envs.frames_per_second))
 
-        evaluator = Evaluator(model, layout, envs, EvaluationSpec(2, True, 8), 0, between_steps=look)
+        evaluator = Evaluator(model, layout, envs, EvaluatorConfig(2, True, 8), 0, between_steps=look)
         evaluations.append(evaluator.evaluate(layout.flatten(model), 0, 0, 0.0))
         envs.close()
     assert evaluations[0].returns == pytest.approx(evaluations[1].returns, abs=1e-8)
@@ -134,11 +134,11 @@ def test_an_evaluation_sees_the_pictures_that_gymnasium_draws(id: str, monkeypat
 
 
 def test_the_task_itself_is_there_for_a_compiled_round_and_recipes_travel() -> None:
-    recipe = pickle.loads(pickle.dumps(partial(TensorEnvironments, MountainCar(power=0.002))))
+    recipe = pickle.loads(pickle.dumps(partial(TensorEnvBatch, MountainCar(power=0.002))))
     envs = recipe(num_envs=2)
     assert isinstance(envs.tensor, MountainCar) and envs.tensor.step(torch.zeros(2), torch.tensor(2)).state[1] < 0
-    assert isinstance(ClassicEnvironments("Pendulum-v1", 2, "tensor").tensor, Pendulum)
-    assert ClassicEnvironments("Pendulum-v1", 2).tensor is None
+    assert isinstance(ClassicControlEnvs("Pendulum-v1", 2, "tensor").tensor_env, Pendulum)
+    assert ClassicControlEnvs("Pendulum-v1", 2).tensor_env is None
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,12 @@ def test_the_task_itself_is_there_for_a_compiled_round_and_recipes_travel() -> N
 )
 def test_what_tensors_cannot_do_is_refused_in_one_line(overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        (job,) = jobs(["env=pendulum", *overrides], multirun=False)
-        assemble(job.config)
+        (job,) = compose_jobs(["env=pendulum", *overrides], multirun=False)
+        build_run(job.config)
     assert said in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
-class Drifting(TensorEnvironment):
+class Drifting(TensorEnv):
     """One number that drifts; broken in a way of one's choice."""
 
     state_size = 1
@@ -196,12 +196,12 @@ class Drifting(TensorEnvironment):
     ],
 )
 def test_a_task_that_is_no_pure_function_is_refused_before_it_can_lie(how: str, said: str) -> None:
-    TensorEnvironments(Drifting("not at all"), 2)
+    TensorEnvBatch(Drifting("not at all"), 2)
     with pytest.raises(ConfigError) as caught:
-        TensorEnvironments(Drifting(how), 2)
+        TensorEnvBatch(Drifting(how), 2)
     assert said in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
 def test_what_nothing_draws_is_not_promised_a_picture() -> None:
     with pytest.raises(ConfigError, match="Drifting names no gymnasium task that draws it"):
-        TensorEnvironments(Drifting("not at all"), 1, render_mode="rgb_array")
+        TensorEnvBatch(Drifting("not at all"), 1, render_mode="rgb_array")

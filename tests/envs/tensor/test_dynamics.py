@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch.func import vmap
 
 from a3c_exp.envs.tensor.autoreset import advance, begin
-from a3c_exp.envs.tensor.base import TensorEnvironment
-from a3c_exp.envs.tensor.batch import TensorEnvironments
+from a3c_exp.envs.tensor.base import TensorEnv
+from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.envs.tensor.cartpole import CartPole
 from a3c_exp.envs.tensor.pendulum import Pendulum
 
-TASKS: dict[str, type[TensorEnvironment]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole, "MountainCar-v0": MountainCar}
+TASKS: dict[str, type[TensorEnv]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole, "MountainCar-v0": MountainCar}
 every_task = pytest.mark.parametrize("id", TASKS)
 
 
@@ -41,7 +41,7 @@ def rounded_otherwise(action: NDArray[np.float32]) -> NDArray[np.bool_]:
 @every_task
 def test_ten_thousand_steps_and_their_resets_are_gymnasiums_to_the_last_bit(id: str) -> None:
     steps, k = 400, 25
-    ours, theirs = TensorEnvironments(TASKS[id](), k), [gymnasium.make(id).unwrapped for _ in range(k)]
+    ours, theirs = TensorEnvBatch(TASKS[id](), k), [gymnasium.make(id).unwrapped for _ in range(k)]
     assert ours.observation_space == theirs[0].observation_space and ours.action_space == theirs[0].action_space
     assert ours.default_max_episode_steps == gymnasium.spec(id).max_episode_steps
     seeds = iter(range(2**40, 2**41))
@@ -52,7 +52,7 @@ def test_ten_thousand_steps_and_their_resets_are_gymnasiums_to_the_last_bit(id: 
         ours.reset(index, seed)
         observed, _ = theirs[index].reset(seed=seed)
         assert ours.observation[index].tobytes() == observed.tobytes()
-        assert ours.state[index].tolist() == [float(one) for one in theirs[index].state]
+        assert ours.env_state[index].tolist() == [float(one) for one in theirs[index].state]
 
     for index in range(k):
         both_begin(index)
@@ -61,7 +61,7 @@ def test_ten_thousand_steps_and_their_resets_are_gymnasiums_to_the_last_bit(id: 
         any_end = ours.step(action, live)
         answers = [env.step(one) for env, one in zip(theirs, action, strict=True)]
         assert ours.observation.tobytes() == np.array([answer[0] for answer in answers]).tobytes()
-        assert ours.state.tolist() == [[float(one) for one in env.state] for env in theirs]
+        assert ours.env_state.tolist() == [[float(one) for one in env.state] for env in theirs]
         rewards = np.array([float(answer[1]) for answer in answers])
         if id == "Pendulum-v1":
             otherwise = rounded_otherwise(action)
@@ -82,17 +82,17 @@ def test_ten_thousand_steps_and_their_resets_are_gymnasiums_to_the_last_bit(id: 
 def test_torch_computes_the_same_to_rounding_in_either_precision(id: str, dtype: torch.dtype, within: float) -> None:
     """What numpy plays and what a compiled round computes must be one thing."""
     env, k = TASKS[id](), 50
-    played = TensorEnvironments(env, k)
+    played = TensorEnvBatch(env, k)
     for index in range(k):
         played.reset(index, index)
     live = np.ones(k, np.bool_)
     ended = 0
     for action in random_actions(id, (100, k)):
         with torch.no_grad():
-            state, reward, terminated = env.step(torch.from_numpy(played.state).to(dtype), torch.from_numpy(action))
+            state, reward, terminated = env.step(torch.from_numpy(played.env_state).to(dtype), torch.from_numpy(action))
         played.step(action, live)
         assert (state.dtype, reward.dtype, terminated.dtype) == (dtype, dtype, torch.bool)
-        np.testing.assert_allclose(state.numpy(), played.state, rtol=0, atol=within)
+        np.testing.assert_allclose(state.numpy(), played.env_state, rtol=0, atol=within)
         np.testing.assert_allclose(env.observe(state).numpy(), played.observation, rtol=0, atol=max(within, 1e-6))
         # An angle just across the seam, at the very bottom, is 2 pi from itself; its square is the same.
         np.testing.assert_allclose(reward.numpy(), played.reward, rtol=0, atol=10 * within)

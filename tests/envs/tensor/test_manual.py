@@ -9,11 +9,11 @@ import torch
 from a3c_examples.mountain_car import MountainCar
 from omegaconf import OmegaConf
 
-from a3c_exp.config.compose import jobs
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.envs.tensor.autoreset import advance, begin
-from a3c_exp.envs.tensor.batch import TensorEnvironments
+from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.envs.tensor.gymnasium_vector import TensorVectorEnv
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 from tests.support.command import ROOT, run, summary
 
 MANUAL = (ROOT / "docs" / "tensor-environments.md").read_text()
@@ -63,9 +63,11 @@ def test_the_example_trains_from_its_folder(tmp_path: Path) -> None:
 
 
 def test_the_presets_key_reaches_the_constructor() -> None:
-    (job,) = jobs(["env=mountain_car", "env.environment.power=0.5"], multirun=False, search=[str(EXAMPLES / "conf")])
+    (job,) = compose_jobs(
+        ["env=mountain_car", "env.environment.power=0.5"], multirun=False, config_dirs=[str(EXAMPLES / "conf")]
+    )
     assert OmegaConf.select(job.config, "env.environment._target_") == "a3c_examples.mountain_car.MountainCar"
-    envs = assemble(job.config).task.make_envs(num_envs=1)
-    assert isinstance(envs, TensorEnvironments)
-    stepped = envs.tensor.step(torch.tensor([-0.5, 0.0]), torch.tensor(2))
+    envs = build_run(job.config).setup.make_envs(num_envs=1)
+    assert isinstance(envs, TensorEnvBatch)
+    stepped = envs.tensor_env.step(torch.tensor([-0.5, 0.0]), torch.tensor(2))
     assert float(stepped.state[1]) == pytest.approx(0.07), "as fast as it may be"

@@ -7,7 +7,7 @@ import pytest
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
-from a3c_exp.loggers.wandb_logger.grouping import Place, place
+from a3c_exp.loggers.wandb_logger.grouping import WandbPlacement, wandb_placement
 
 
 def info(name: str, group: str | None = "a_sweep", tags: tuple[str, ...] = (), **config: Any) -> RunInfo:
@@ -33,13 +33,13 @@ def info(name: str, group: str | None = "a_sweep", tags: tuple[str, ...] = (), *
     ],
 )  # fmt: skip
 def test_runs_stand_with_those_of_their_curve(run: RunInfo, group: str | None, job_type: str) -> None:
-    found = place(run)
+    found = wandb_placement(run)
     assert (found.group, found.job_type) == (group, job_type)
 
 
 def test_nothing_is_longer_than_wandb_takes() -> None:
-    found = place(info("x=" + "y" * 500, "g" * 500, ("t" * 500, ""), ablation={"name": "a" * 500, "arm": "b" * 500}))
-    assert isinstance(found, Place)
+    found = wandb_placement(info("x=" + "y" * 500, "g" * 500, ("t" * 500, ""), ablation={"name": "a" * 500, "arm": "b" * 500}))
+    assert isinstance(found, WandbPlacement)
     assert len(found.group or "") <= 128
     assert max(map(len, (found.job_type, *found.tags))) <= 64
     assert "" not in found.tags

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from a3c_exp.loggers.base import QuietLogger
+from a3c_exp.loggers.base import NullLogger
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
 from a3c_exp.system.errors import ConfigError
 from tests.support.offline_wandb import (
@@ -43,7 +43,7 @@ def test_a_key_without_a_network_is_offline_within_the_limit_and_says_so(
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     monkeypatch.setenv("WANDB_BASE_URL", CLOSED_PORT)
     said: list[str] = []
-    logger = WandbLogger(init_timeout=1.0, finish_timeout=5.0, say=said.append)
+    logger = WandbLogger(init_timeout=1.0, finish_timeout=5.0, on_message=said.append)
     began = time.monotonic()
     logger.start(run_info(tmp_path))
     logger.episode(episode(1))
@@ -59,7 +59,7 @@ def test_a_key_without_a_network_is_offline_within_the_limit_and_says_so(
 
 def test_a_hung_wandb_does_not_hang_the_run(tmp_path: Path) -> None:
     said: list[str] = []
-    logger = WandbLogger(mode="offline", init_timeout=15.0, finish_timeout=0.5, say=said.append)
+    logger = WandbLogger(mode="offline", init_timeout=15.0, finish_timeout=0.5, on_message=said.append)
     logger.start(run_info(tmp_path))
     (process,) = wait_for_process()
     while not said:
@@ -80,7 +80,7 @@ def test_an_upload_that_hangs_does_not_hang_the_run(tmp_path: Path, monkeypatch:
     said: list[str] = []
     with slow_service() as address:
         monkeypatch.setenv("WANDB_BASE_URL", address)
-        logger = WandbLogger(init_timeout=15.0, finish_timeout=0.5, say=said.append)
+        logger = WandbLogger(init_timeout=15.0, finish_timeout=0.5, on_message=said.append)
         logger.start(run_info(tmp_path))
         logger.episode(episode(1))
         while not said:
@@ -98,7 +98,7 @@ def test_an_upload_that_hangs_does_not_hang_the_run(tmp_path: Path, monkeypatch:
 
 def test_a_dead_wandb_is_said_once_and_training_goes_on(tmp_path: Path) -> None:
     said: list[str] = []
-    logger = WandbLogger(mode="offline", row_interval=0.0, say=said.append)
+    logger = WandbLogger(mode="offline", row_interval=0.0, on_message=said.append)
     logger.start(run_info(tmp_path))
     (process,) = wait_for_process()
     os.kill(process, signal.SIGKILL)
@@ -140,7 +140,7 @@ time.sleep(60)
 def test_wandb_mode_disabled_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     said: list[str] = []
-    logger = WandbLogger(say=said.append)
+    logger = WandbLogger(on_message=said.append)
     logger.start(run_info(tmp_path))
     logger.finish("finished", SUMMARY)
     assert len(said) == 1 and "WANDB_MODE" in said[0]
@@ -159,7 +159,7 @@ def test_the_configuration_files_name_only_what_exists(name: str) -> None:
 
     path = Path(__file__).parents[3] / "conf" / "logger" / f"{name}.yaml"
     assert path.read_text().startswith(f"# python -m a3c_exp logger={name}\n")
-    assert isinstance(instantiate(OmegaConf.load(path)), QuietLogger)
+    assert isinstance(instantiate(OmegaConf.load(path)), NullLogger)
 
 
 @contextmanager

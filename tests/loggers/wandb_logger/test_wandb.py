@@ -38,7 +38,7 @@ class Sessions:
         self.said: list[str] = []
         before = self._process_state()
         self._train(1, 6, "interrupted", resumed=False)
-        short = WandbLogger(row_interval=60.0, say=lambda _: None)
+        short = WandbLogger(row_interval=60.0, on_message=lambda _: None)
         arm = {"ablation": {"name": "worker_count", "control": "fair", "arm": "workers_6"}}
         short.start(replace(run_info(directory / "short"), config={**CONFIG, **arm}))
         self._train(7, 12, "finished", resumed=True)
@@ -53,7 +53,7 @@ class Sessions:
         self.first, self.second, self.short = records(*self.folders, short_folder)
 
     def _train(self, first: int, last: int, status: Any, resumed: bool) -> None:
-        logger = WandbLogger(tags=["mine"], row_interval=0.0, say=self.said.append)
+        logger = WandbLogger(tags=["mine"], row_interval=0.0, on_message=self.said.append)
         began = time.monotonic()
         logger.start(run_info(self.directory, resumed=resumed))
         for number in range(first, last + 1):
@@ -96,7 +96,7 @@ def test_each_workers_speed_has_a_place_of_its_own_and_costs_no_row(sessions: Se
 
 
 def test_what_is_known_of_the_new_diagnostics_is_sent_and_nothing_is_made_up(sessions: Sessions) -> None:
-    for key, value in (("grad_norm_clipped", 0.5), ("value_std", 2.0), ("entropy_normalised", 0.6), ("truncated_share", 0.25)):
+    for key, value in (("grad_norm_clipped", 0.5), ("value_std", 2.0), ("entropy_normalized", 0.6), ("truncated_share", 0.25)):
         assert history(sessions.first, f"train/{key}") == [(200 * n, value) for n in range(1, 7)]
     assert history(sessions.first, "train/max_probability") == []
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a3c_exp.models.distributions import Bernoulli, Joint, MultiCategorical, draw_noise
+from a3c_exp.models.distributions import Bernoulli, MultiCategorical, ProductDistribution, draw_noise
 
 LOGIT = st.floats(-20.0, 20.0)
 CHOICES = st.lists(st.lists(LOGIT, min_size=1, max_size=4), min_size=1, max_size=3)
@@ -55,7 +55,7 @@ def test_switches_are_their_combinations(logits: list[float]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(CHOICES, st.lists(LOGIT, min_size=1, max_size=2))
 def test_choices_and_switches_together_are_their_combinations(choices: list[list[float]], switches: list[float]) -> None:
-    family = Joint([MultiCategorical([len(logits) for logits in choices]), Bernoulli(len(switches))])
+    family = ProductDistribution([MultiCategorical([len(logits) for logits in choices]), Bernoulli(len(switches))])
     check(
         family,
         torch.tensor([*joined(choices), *switches], dtype=torch.float64),
@@ -81,7 +81,7 @@ def test_samples_come_as_often_as_every_combinations_probability_says() -> None:
     count, logits = 60_000, [[0.5, -0.3], [1.0, 0.0, -1.0], [0.3]]
     switches = [0.4, -1.2]
     law = law_of([*logits, *([0.0, x] for x in switches)])
-    family = Joint([MultiCategorical([2, 3, 1]), Bernoulli(2)])
+    family = ProductDistribution([MultiCategorical([2, 3, 1]), Bernoulli(2)])
     noise = torch.from_numpy(draw_noise(family, np.random.default_rng(5), (count,)))
     actions = family.sample(torch.tensor([*joined(logits), *switches]).expand(count, -1), noise)
     assert actions.dtype == torch.int64 and actions.shape == (count, 5)

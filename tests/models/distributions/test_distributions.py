@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from a3c_exp.algorithm.random_streams import Purpose, stream
+from a3c_exp.algorithm.random_streams import StreamPurpose, random_stream
 from a3c_exp.models.distributions import (
     Bernoulli,
     Categorical,
     Distribution,
-    Joint,
     MultiCategorical,
     Normal,
     NormalMixture,
+    ProductDistribution,
     draw_noise,
 )
 
@@ -156,7 +156,7 @@ def test_sizes_say_what_the_functions_take() -> None:
     assert sizes(MultiCategorical([2, 5])) == (7, 2, 0)
     assert sizes(Bernoulli(3)) == (3, 3, 0)
     assert sizes(NormalMixture(2, 3)) == (18, 2, 2)
-    assert sizes(Joint([Normal(2), Bernoulli(3), NormalMixture(1, 2)])) == (4 + 3 + 6, 3 + 1, 2 + 1)
+    assert sizes(ProductDistribution([Normal(2), Bernoulli(3), NormalMixture(1, 2)])) == (4 + 3 + 6, 3 + 1, 2 + 1)
 
 
 def sizes(family: Distribution) -> tuple[int, int, int]:
@@ -168,16 +168,16 @@ def test_noise_is_what_runs_were_always_made_of() -> None:
     """Recorded runs hang on these very numbers: float32 from a worker's stream, rounded doubles in an evaluation."""
     for family, of in ((Categorical(4), "random"), (Normal(3), "standard_normal")):
         size = family.noise_size
-        block = getattr(stream(3, Purpose.action, 2), of)((64, 5, size), dtype=np.float32)
-        assert np.array_equal(draw_noise(family, stream(3, Purpose.action, 2), (64, 5)), block)
-        single = getattr(stream(3, Purpose.evaluation_action, 2), of)(size).astype(np.float32)
-        drawn = draw_noise(family, stream(3, Purpose.evaluation_action, 2), (), drawn_as=np.float64)
+        block = getattr(random_stream(3, StreamPurpose.action, 2), of)((64, 5, size), dtype=np.float32)
+        assert np.array_equal(draw_noise(family, random_stream(3, StreamPurpose.action, 2), (64, 5)), block)
+        single = getattr(random_stream(3, StreamPurpose.evaluation_action, 2), of)(size).astype(np.float32)
+        drawn = draw_noise(family, random_stream(3, StreamPurpose.evaluation_action, 2), (), dtype=np.float64)
         assert np.array_equal(drawn, single) and drawn.dtype == np.float32
 
 
 def test_uniform_noise_is_drawn_before_normal_noise_and_stands_before_it() -> None:
-    family = Joint([Normal(2), Bernoulli(3)])
-    drawn, generator = draw_noise(family, stream(0, Purpose.action), (4,)), stream(0, Purpose.action)
+    family = ProductDistribution([Normal(2), Bernoulli(3)])
+    drawn, generator = draw_noise(family, random_stream(0, StreamPurpose.action), (4,)), random_stream(0, StreamPurpose.action)
     assert np.array_equal(drawn[:, :3], generator.random((4, 3), dtype=np.float32))
     assert np.array_equal(drawn[:, 3:], generator.standard_normal((4, 2), dtype=np.float32))
 
@@ -195,22 +195,34 @@ def test_uniform_noise_is_below_one_after_rounding_too(drawn_as: type) -> None:
 
 
 def test_max_entropy_is_that_of_the_most_random_member_and_none_where_there_is_no_bound() -> None:
-    for family in (Categorical(4), MultiCategorical([2, 5, 1]), Bernoulli(3), Joint([Bernoulli(2), MultiCategorical([3])])):
+    for family in (
+        Categorical(4),
+        MultiCategorical([2, 5, 1]),
+        Bernoulli(3),
+        ProductDistribution([Bernoulli(2), MultiCategorical([3])]),
+    ):
         flat = torch.zeros(family.parameters_size)
         assert family.max_entropy == pytest.approx(family.entropy(flat).item(), rel=1e-6)
         assert family.entropy(torch.randn(50, family.parameters_size)).max() < family.max_entropy
-    for family in (Normal(2), NormalMixture(1, 2), Joint([Bernoulli(2), Normal(1)])):
+    for family in (Normal(2), NormalMixture(1, 2), ProductDistribution([Bernoulli(2), Normal(1)])):
         assert family.max_entropy is None
 
 
 def test_confidence_is_the_probability_of_the_mode() -> None:
     generator = torch.Generator().manual_seed(4)
-    for family in (Categorical(4), MultiCategorical([2, 5, 1]), Bernoulli(3), Joint([Bernoulli(2), MultiCategorical([3])])):
+    for family in (
+        Categorical(4),
+        MultiCategorical([2, 5, 1]),
+        Bernoulli(3),
+        ProductDistribution([Bernoulli(2), MultiCategorical([3])]),
+    ):
         parameters = 2 * torch.randn(7, family.parameters_size, generator=generator)
-        torch.testing.assert_close(family.confidence(parameters), family.log_prob(parameters, family.mode(parameters)).exp())
-    for family in (Normal(2), NormalMixture(1, 2), Joint([Normal(1)])):
-        confidence = family.confidence(torch.ones(7, family.parameters_size))
+        torch.testing.assert_close(
+            family.max_probability(parameters), family.log_prob(parameters, family.mode(parameters)).exp()
+        )
+    for family in (Normal(2), NormalMixture(1, 2), ProductDistribution([Normal(1)])):
+        confidence = family.max_probability(torch.ones(7, family.parameters_size))
         assert confidence.shape == (7,) and confidence.isnan().all()
-    half = Joint([Normal(1), Bernoulli(1), NormalMixture(1, 1), MultiCategorical([2])])
+    half = ProductDistribution([Normal(1), Bernoulli(1), NormalMixture(1, 1), MultiCategorical([2])])
     parameters = torch.tensor([0.0, 1.0, math.log(3), 0.0, 0.0, 1.0, 0.0, math.log(4)])
-    assert half.confidence(parameters).item() == pytest.approx(0.75 * 0.8)
+    assert half.max_probability(parameters).item() == pytest.approx(0.75 * 0.8)

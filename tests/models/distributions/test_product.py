@@ -7,22 +7,30 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sp
 from torch import Tensor, distributions
 from torch.func import vmap
 
-from a3c_exp.algorithm.loss import LossSpec
-from a3c_exp.algorithm.types import LearnerSpec, Window
-from a3c_exp.algorithm.window_gradient import call, window_loss
-from a3c_exp.compile.vectorize import stack
-from a3c_exp.models.distributions import Bernoulli, Distribution, Joint, MultiCategorical, Normal, NormalMixture, draw_noise
-from a3c_exp.models.heads import HeadSpec
+from a3c_exp.algorithm.loss import LossConfig
+from a3c_exp.algorithm.types import LearnerConfig, Window
+from a3c_exp.algorithm.window_gradient import functional_forward, window_loss
+from a3c_exp.compile.vectorize import vectorize
+from a3c_exp.models.distributions import (
+    Bernoulli,
+    Distribution,
+    MultiCategorical,
+    Normal,
+    NormalMixture,
+    ProductDistribution,
+    draw_noise,
+)
+from a3c_exp.models.heads import HeadConfig
 from a3c_exp.models.separate_mlp import SeparateMLP
-from a3c_exp.optimizers.flat_parameters import FlatLayout
+from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
 FAMILIES: list[Distribution] = [
     MultiCategorical([2, 2]),
     MultiCategorical([2, 5, 1]),
     Bernoulli(3),
     NormalMixture(2, 3),
-    Joint([Normal(2), MultiCategorical([3, 4]), NormalMixture(1, 2), Bernoulli(2)]),
-    Joint([MultiCategorical([3]), Bernoulli(2)]),
+    ProductDistribution([Normal(2), MultiCategorical([3, 4]), NormalMixture(1, 2), Bernoulli(2)]),
+    ProductDistribution([MultiCategorical([3]), Bernoulli(2)]),
 ]
 MIXED = FAMILIES[4]
 K, N = 3, 4
@@ -76,12 +84,12 @@ def test_leading_shapes_are_kept_rows_do_not_mix_and_vmap_agrees(family: Distrib
     action = family.sample(parameters, noise)
     assert action.dtype == (torch.float32 if family.max_entropy is None else torch.int64)
     assert action.shape == family.mode(parameters).shape == (2, 3, family.action_size)
-    figures = (family.log_prob(parameters, action), family.entropy(parameters), family.confidence(parameters))
+    figures = (family.log_prob(parameters, action), family.entropy(parameters), family.max_probability(parameters))
     assert all(figure.shape == (2, 3) for figure in figures)
 
     def every(parameters: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
         action = family.sample(parameters, noise)
-        figures = family.log_prob(parameters, action), family.entropy(parameters), family.confidence(parameters)
+        figures = family.log_prob(parameters, action), family.entropy(parameters), family.max_probability(parameters)
         return action, family.mode(parameters), *figures
 
     before = torch.get_rng_state()
@@ -109,21 +117,21 @@ SPACES: dict[str, tuple[Space, str]] = {
 def test_acting_and_learning_are_taped_and_are_worker_by_worker(name: str) -> None:
     """With the real loss, so that log-probability, entropy and their gradients all go through the tape."""
     space, kind = SPACES[name]
-    model = SeparateMLP(Box(-1.0, 1.0, (2,)), space, (5,), (3,), head=HeadSpec(kind=kind), weight_std=0.5)
-    family, layout = model.family, FlatLayout.of(model)
+    model = SeparateMLP(Box(-1.0, 1.0, (2,)), space, (5,), (3,), head=HeadConfig(kind=kind), weight_std=0.5)
+    family, layout = model.distribution, ParameterLayout.from_module(model)
     generator = torch.Generator().manual_seed(2)
     weights = layout.flatten(model) + 0.3 * torch.randn(K, layout.size, generator=generator)
 
     def act(flat: Tensor, observation: Tensor, noise: Tensor) -> tuple[Tensor]:
-        output = call(model, layout.unflatten(flat), observation, observation[..., :0])
+        output = functional_forward(model, layout.unflatten(flat), observation, observation[..., :0])
         return (family.sample(output.parameters, noise),)
 
-    loss = window_loss(model, layout, LearnerSpec(gamma=0.9, n_step=N, loss=LossSpec(entropy_coef=0.1)))
+    loss = window_loss(model, layout, LearnerConfig(gamma=0.9, n_step=N, loss=LossConfig(entropy_coef=0.1)))
     acting = learning = None
     for call_number in range(4):  # the executor optimises after a few calls; what it then gives must be the same
         observation = torch.randn(K, N, 2, generator=generator)
         noise = torch.from_numpy(draw_noise(family, np.random.default_rng(call_number), (K, N)))
-        acting = acting or stack(act, weights, (observation, noise))
+        acting = acting or vectorize(act, weights, (observation, noise))
         with torch.no_grad():
             action = acting(observation, noise)[0].clone()  # a window holds no inference tensors
         alone = torch.stack([act(weights[k], observation[k], noise[k])[0] for k in range(K)])
@@ -133,7 +141,7 @@ def test_acting_and_learning_are_taped_and_are_worker_by_worker(name: str) -> No
             torch.tensor([False] * (N - 1) + [True]).expand(K, N).clone(), torch.randn(K, N, generator=generator),
             torch.ones(K, N), torch.zeros(K, N), torch.zeros(K, 0),
         )  # fmt: skip
-        learning = learning or stack(loss, weights, tuple(window), differentiate=True)
+        learning = learning or vectorize(loss, weights, tuple(window), differentiate=True)
         with torch.no_grad():
             gradients, figures = learning(*window)
         assert gradients.isfinite().all() and gradients.abs().sum() > 0

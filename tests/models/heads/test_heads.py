@@ -5,8 +5,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sequence, Space, Text, Tuple
 
-from a3c_exp.models.distributions import Bernoulli, Joint, MultiCategorical, Normal, NormalMixture
-from a3c_exp.models.heads import GaussianHead, HeadKind, HeadSpec, JointHead, LogitsHead, MeanKind, MixtureHead, make_head
+from a3c_exp.models.distributions import Bernoulli, MultiCategorical, Normal, NormalMixture, ProductDistribution
+from a3c_exp.models.heads import GaussianHead, HeadConfig, HeadKind, JointHead, LogitsHead, MeanKind, MixtureHead, make_head
 from a3c_exp.system.errors import ConfigError
 
 LOPSIDED = Box(np.array([-1.0, 0.0], np.float32), np.array([3.0, 0.25], np.float32))
@@ -14,12 +14,12 @@ LOPSIDED = Box(np.array([-1.0, 0.0], np.float32), np.array([3.0, 0.25], np.float
 
 def extremes(space: Box, mean: MeanKind) -> tuple[list[float], list[float]]:
     """The means where the last layer is driven as far down and as far up as it goes."""
-    head = make_head(1, space, HeadSpec(mean=mean))
+    head = make_head(1, space, HeadConfig(mean=mean))
     assert isinstance(head, GaussianHead)
     with torch.no_grad():
         head.mean.weight.fill_(1.0)
         head.mean.bias.zero_()
-        low, high = (head(torch.tensor([x]))[: head.family.noise_size].tolist() for x in (-100.0, 100.0))
+        low, high = (head(torch.tensor([x]))[: head.distribution.noise_size].tolist() for x in (-100.0, 100.0))
     return low, high
 
 
@@ -30,7 +30,7 @@ def test_a_scaled_mean_reaches_both_bounds_of_a_lopsided_box() -> None:
 
 
 def test_a_scaled_mean_is_in_the_middle_where_the_layer_says_nothing() -> None:
-    head = make_head(1, LOPSIDED, HeadSpec())
+    head = make_head(1, LOPSIDED, HeadConfig())
     with torch.no_grad():
         head.mean.bias.zero_()
         assert head(torch.zeros(1))[:2].tolist() == pytest.approx([1.0, 0.125])
@@ -51,7 +51,7 @@ def test_a_linear_mean_has_no_bound() -> None:
 @pytest.mark.parametrize("mean", list(MeanKind))
 @pytest.mark.parametrize("min_std", [1e-4, 0.3])
 def test_sigma_is_above_its_floor_and_never_zero(mean: MeanKind, min_std: float) -> None:
-    head = make_head(1, LOPSIDED, HeadSpec(mean=mean, min_std=min_std))
+    head = make_head(1, LOPSIDED, HeadConfig(mean=mean, min_std=min_std))
     with torch.no_grad():
         head.std.weight.fill_(1.0)
         head.std.bias.zero_()
@@ -65,7 +65,7 @@ def test_sigma_is_above_its_floor_and_never_zero(mean: MeanKind, min_std: float)
 
 
 def test_both_bounds_of_a_categorical_head_are_every_action() -> None:
-    head = make_head(3, Discrete(4, start=2), HeadSpec())
+    head = make_head(3, Discrete(4, start=2), HeadConfig())
     assert isinstance(head, LogitsHead)
     assert head(torch.ones(5, 3)).shape == (5, 4)
 
@@ -91,7 +91,7 @@ def test_both_bounds_of_a_categorical_head_are_every_action() -> None:
 )
 def test_a_head_that_does_not_fit_the_space_is_refused_in_one_line(space: Space, kind: HeadKind, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        make_head(8, space, HeadSpec(kind=kind))
+        make_head(8, space, HeadConfig(kind=kind))
     assert "\n" not in str(caught.value)
 
 
@@ -100,7 +100,7 @@ def test_a_head_that_does_not_fit_the_space_is_refused_in_one_line(space: Space,
 )
 def test_bounds_that_are_not_there_cannot_be_scaled_over(space: Box) -> None:
     with pytest.raises(ConfigError, match=r"this Box has none. Try model.head.mean=auto"):
-        make_head(8, space, HeadSpec(mean="scaled"))
+        make_head(8, space, HeadConfig(mean="scaled"))
     assert extremes(space, MeanKind.auto) == ([-100.0], [100.0])
 
 
@@ -114,13 +114,13 @@ def test_an_auto_mean_is_scaled_where_it_can_be_and_linear_elsewhere() -> None:
 
 
 def test_gradients_stay_finite_beside_a_dimension_without_bounds() -> None:
-    head = make_head(1, Box(np.array([-1.0, -np.inf]), np.array([3.0, np.inf]), dtype=np.float64), HeadSpec())
+    head = make_head(1, Box(np.array([-1.0, -np.inf]), np.array([3.0, np.inf]), dtype=np.float64), HeadConfig())
     head(torch.tensor([0.5])).sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in head.parameters())
 
 
 def test_every_gaussian_of_a_mixture_reaches_its_own_dimensions_bounds() -> None:
-    head = make_head(1, LOPSIDED, HeadSpec(kind="mixture", components=2, min_std=0.3))
+    head = make_head(1, LOPSIDED, HeadConfig(kind="mixture", components=2, min_std=0.3))
     assert isinstance(head, MixtureHead)
     with torch.no_grad():
         head.mixture.weight.fill_(1.0)
@@ -129,19 +129,24 @@ def test_every_gaussian_of_a_mixture_reaches_its_own_dimensions_bounds() -> None
             parameters = head(torch.tensor([x]))
             assert parameters[4:8].tolist() == pytest.approx(means)
             assert (parameters[8:] >= 0.3).all()
-            assert head.family.mode(parameters).tolist() == pytest.approx(means[::2], abs=1e-5)
+            assert head.distribution.mode(parameters).tolist() == pytest.approx(means[::2], abs=1e-5)
 
 
 def test_auto_gives_every_part_of_a_nested_space_its_own_family() -> None:
     arm = Tuple([Discrete(4, start=2), Box(-1.0, 1.0, (2, 2))])
     space = Dict(a=arm, b=MultiBinary((2, 3)), c=MultiDiscrete([[2, 3], [4, 5]]))
     for kind, of_the_box in (("auto", Normal), ("gaussian", Normal), ("mixture", NormalMixture), ("categorical", Normal)):
-        head = make_head(3, space, HeadSpec(kind=kind))
-        assert isinstance(head, JointHead) and isinstance(head.family, Joint)
-        assert [type(one) for one in head.family.components] == [MultiCategorical, of_the_box, Bernoulli, MultiCategorical]
-        assert [one.action_size for one in head.family.components] == [1, 4, 6, 4]
-        assert head.family.components[3].sizes == [2, 3, 4, 5]
-        assert head(torch.ones(5, 3)).shape == (5, head.family.parameters_size)
+        head = make_head(3, space, HeadConfig(kind=kind))
+        assert isinstance(head, JointHead) and isinstance(head.distribution, ProductDistribution)
+        assert [type(one) for one in head.distribution.components] == [
+            MultiCategorical,
+            of_the_box,
+            Bernoulli,
+            MultiCategorical,
+        ]
+        assert [one.action_size for one in head.distribution.components] == [1, 4, 6, 4]
+        assert head.distribution.components[3].sizes == [2, 3, 4, 5]
+        assert head(torch.ones(5, 3)).shape == (5, head.distribution.parameters_size)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +161,10 @@ def test_auto_gives_every_part_of_a_nested_space_its_own_family() -> None:
 )
 def test_an_unknown_word_is_answered_with_those_that_are_known(arguments: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        HeadSpec(**arguments)
+        HeadConfig(**arguments)
 
 
 def test_words_from_the_command_line_become_what_they_name() -> None:
-    spec = HeadSpec(kind="gaussian", mean="tanh")
+    spec = HeadConfig(kind="gaussian", mean="tanh")
     assert spec.kind is HeadKind.gaussian
     assert spec.mean is MeanKind.tanh

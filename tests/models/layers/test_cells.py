@@ -36,7 +36,7 @@ def test_the_seed_draws_the_weights_of_torchs_cell(kind: tuple[type[Cell], type[
     assert [name for name, _ in own.named_parameters()] == list(theirs)  # checkpoints are read by order
     for name, parameter in own.named_parameters():
         assert torch.equal(parameter, theirs[name]), name
-    assert own.state_size == (10 if kind[0] is LSTMCell else 5)
+    assert own.hidden_state_size == (10 if kind[0] is LSTMCell else 5)
     own.load_state_dict(reference.state_dict())
 
 
@@ -56,8 +56,8 @@ def test_steps_and_gradients_are_those_of_torchs_cell(
     own, reference = pair(kind, inputs, memory, seed)
     generator = torch.Generator().manual_seed(seed)
     observed = scale * torch.randn(4, batch, inputs, generator=generator)
-    first = torch.randn(batch, own.state_size, generator=generator)
-    mark = torch.randn(4, batch, own.state_size, generator=generator)
+    first = torch.randn(batch, own.hidden_state_size, generator=generator)
+    mark = torch.randn(4, batch, own.hidden_state_size, generator=generator)
     states, gradients = [], []
     for cell, step in ((own, own), (reference, lambda x, state: torchs(reference, x, state))):
         state, total = first.clone().requires_grad_(), torch.zeros(())
@@ -75,7 +75,7 @@ def test_steps_and_gradients_are_those_of_torchs_cell(
 @pytest.mark.parametrize("kind", PAIRS, ids=["gru", "lstm"])
 def test_any_leading_shape_is_many_single_steps(kind: tuple[type[Cell], type[nn.Module]]) -> None:
     cell, _ = pair(kind, 3, 4)
-    features, state = torch.randn(2, 5, 3), torch.randn(2, 5, cell.state_size)
+    features, state = torch.randn(2, 5, 3), torch.randn(2, 5, cell.hidden_state_size)
     together = cell(features, state)
     assert together.shape == state.shape
     for i in range(2):
@@ -88,7 +88,7 @@ def test_vmap_stacks_a_cell_without_falling_back_to_a_loop(kind: tuple[type[Cell
     """Torch's own cells do fall back, with a warning, or the reason for writing them out is gone."""
     own, reference = pair(kind, 3, 4)
     weights = {name: torch.randn(5, *parameter.shape) for name, parameter in own.named_parameters()}
-    features, state = torch.randn(5, 3), torch.randn(5, own.state_size)
+    features, state = torch.randn(5, 3), torch.randn(5, own.hidden_state_size)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stacked = vmap(lambda w, x, s: functional_call(own, w, (x, s)))(weights, features, state)
@@ -114,8 +114,8 @@ def test_steps_in_a_row_are_single_steps_and_so_are_their_gradients(
 
     seen, begun, mark = (
         drawn(*leading, n, cell.gates * 4),
-        drawn(*leading, cell.state_size),
-        drawn(*leading, n, cell.state_size),
+        drawn(*leading, cell.hidden_state_size),
+        drawn(*leading, n, cell.hidden_state_size),
     )
     first = torch.zeros(*leading, n, dtype=torch.float64)
     first[..., 2] = (torch.arange(first[..., 2].numel()) % 2 == 0).double().view(leading)  # every other window's

@@ -9,14 +9,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from a3c_exp.algorithm.per_worker import Exploration, Spread
-from a3c_exp.algorithm.types import LearnerSpec
+from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
+from a3c_exp.algorithm.types import LearnerConfig
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import SpreadKind
-from a3c_exp.envs.classic_control import ClassicEnvironments
+from a3c_exp.config.enums import HyperparameterRangeKind
+from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.parallelism.base import Task
-from a3c_exp.parallelism.worker_group import Member, StackedWorkers
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from tests.support.single_process import MODELS
 from tests.support.walker import Walker
 
@@ -31,7 +31,7 @@ class Case:
     limit: int | None = 7
     share: bool = False
     tickets: int | None = None
-    exploration: Exploration = field(default_factory=Exploration)
+    exploration: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
     learner: dict[str, Any] = field(default_factory=dict)
 
 
@@ -50,7 +50,9 @@ CASES = {
     "clipped, shifted and scaled": Case(
         learner={"reward_shift": 8.0, "reward_scale": 8.0, "reward_clip": 0.7, "max_grad_norm": 0.05}
     ),
-    "each its own entropy": Case(exploration=Exploration(beta=Spread("beta", SpreadKind.loguniform, 1e-3, 1e-1))),
+    "each its own entropy": Case(
+        exploration=PerWorkerHyperparameters(beta=HyperparameterRange("beta", HyperparameterRangeKind.loguniform, 1e-3, 1e-1))
+    ),
 }
 
 
@@ -59,19 +61,19 @@ class Side:
 
     def __init__(self, case: Case, compiled: bool, backend: str = "tensor") -> None:
         budget = Budget(max_episodes=None if case.tickets is None else 10**6)
-        make_envs = partial(ClassicEnvironments, case.env, backend=backend)
-        spec = LearnerSpec(**{"n_step": 5, **case.learner})
-        task = Task(make_envs, MODELS[case.model], Adam(1e-2), spec, WORKERS, budget, case.limit, seed=3)
+        make_envs = partial(ClassicControlEnvs, case.env, backend=backend)
+        spec = LearnerConfig(**{"n_step": 5, **case.learner})
+        task = TrainingSetup(make_envs, MODELS[case.model], Adam(1e-2), spec, WORKERS, budget, case.limit, seed=3)
         task = replace(task, exploration=case.exploration, compile=compiled)
         self.case, self.n = case, spec.n_step
         self.tickets = np.full(WORKERS, 10**6)
         self.begun = np.zeros(WORKERS, np.int64)
-        members = [Member(3, worker) for worker in range(WORKERS)]
+        members = [WorkerId(3, worker) for worker in range(WORKERS)]
         walker = Walker() if compiled else None
-        self.workers = StackedWorkers(
+        self.workers = WorkerGroup(
             task, members, np.zeros(WORKERS, np.int64), self.begun, self._take, case.share, True, walker, lambda: self.tickets
         )
-        assert (self.workers._fused is not None) == (compiled and backend == "tensor")
+        assert (self.workers._fused_rollout is not None) == (compiled and backend == "tensor")
 
     def _take(self, k: int) -> bool:
         self.tickets[k] -= 1
@@ -118,12 +120,12 @@ def agree(ours: Side, theirs: Side) -> None:
             ours.workers.envs.observation[within], theirs.workers.envs.observation[within], rtol=1e-3, atol=1e-4
         )
         np.testing.assert_allclose(
-            ours.workers.episodes.memory[within], theirs.workers.episodes.memory[within], rtol=1e-3, atol=1e-4
+            ours.workers.episodes.hidden_state[within], theirs.workers.episodes.hidden_state[within], rtol=1e-3, atol=1e-4
         )
         assert ours.begun.tolist() == theirs.begun.tolist()
         ends += len(mine.ended)
         # The next round is no judge of this one's rounding.
-        if ours.workers._fused is not None:
+        if ours.workers._fused_rollout is not None:
             ours.workers.envs.state[:] = theirs.workers.envs.state
         for side in (ours, theirs):
             side.workers.weights.add_(
@@ -146,10 +148,10 @@ def test_an_episode_is_put_back_as_it_stood() -> None:
     for _ in range(7):
         side.round(np.full(WORKERS, side.n))
     episodes, envs = side.workers.episodes, side.workers.envs
-    saved = [episodes.save(k) for k in range(WORKERS)]
+    saved = [episodes.episode_state(k) for k in range(WORKERS)]
     stood = envs.state.copy(), envs.observation.copy(), episodes.length.copy()
     fresh = Side(CASES["CartPole rolls on"], compiled=True)
-    assert fresh.workers.episodes.restore(saved) == []
+    assert fresh.workers.episodes.load_episode_states(saved) == []
     for now, then in zip(
         (fresh.workers.envs.state, fresh.workers.envs.observation, fresh.workers.episodes.length), stood, strict=True
     ):

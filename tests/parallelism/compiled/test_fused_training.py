@@ -9,24 +9,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from a3c_exp.algorithm.loss import LossSpec
-from a3c_exp.algorithm.per_worker import Exploration
-from a3c_exp.compile.compiler import Compiled
-from a3c_exp.compile.compiler import _key as name_of
-from a3c_exp.compile.op_trace import Program
+from a3c_exp.algorithm.loss import LossConfig
+from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
+from a3c_exp.compile.compiler import TensorFunction
+from a3c_exp.compile.compiler import _cache_key as name_of
+from a3c_exp.compile.op_trace import OpGraph
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import Anneal
-from a3c_exp.envs.classic_control import ClassicEnvironments
+from a3c_exp.config.enums import LRSchedule
+from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.parallelism import worker_group as workers
-from a3c_exp.parallelism.base import EpisodeEvent, Task
+from a3c_exp.parallelism.base import EpisodeEvent, TrainingSetup
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
-from a3c_exp.parallelism.single_process.base import InProcess
+from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from tests.support.single_process import Driven, tiny_task
 from tests.support.walker import Walker
 
-KINDS: dict[str, Callable[[], InProcess]] = {
+KINDS: dict[str, Callable[[], SingleProcessStrategy]] = {
     "deterministic": Deterministic,
     "deterministic, fixed order": partial(Deterministic, order="fixed"),
     "deterministic, random speeds": partial(Deterministic, speeds="lognormal"),
@@ -41,8 +41,8 @@ def _walked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Compiler", Walker)
 
 
-def fused(budget: Budget, num_seeds: int = 1, **learner: Any) -> Task:
-    make_envs = partial(ClassicEnvironments, "CartPole-v1", backend="tensor")
+def fused(budget: Budget, num_seeds: int = 1, **learner: Any) -> TrainingSetup:
+    make_envs = partial(ClassicControlEnvs, "CartPole-v1", backend="tensor")
     task = tiny_task("shared", budget=budget, make_envs=make_envs, num_seeds=num_seeds, **learner)
     return replace(task, compile=True)
 
@@ -54,7 +54,7 @@ def episodes(driven: Driven, index: int = 0) -> list[tuple[int, int, int, int]]:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
-def test_a_fused_training_is_no_other_training(kind: Callable[[], InProcess], rolling: bool) -> None:
+def test_a_fused_training_is_no_other_training(kind: Callable[[], SingleProcessStrategy], rolling: bool) -> None:
     """Rates that fall, dates that cut rounds short, a budget that ends within one: all that hangs on the order of pushes."""
     no_other(kind, Budget(max_env_steps=335, max_updates=110), rolling)
 
@@ -66,11 +66,13 @@ def test_the_last_episodes_of_a_budget_are_dealt_out_alike(kind: str, rolling: b
     no_other(KINDS[kind], Budget(max_episodes=31), rolling)
 
 
-def no_other(kind: Callable[[], InProcess], budget: Budget, rolling: bool) -> None:
-    task = fused(budget, window_ends_with_episode=not rolling, exploration=Exploration(anneal=Anneal.linear))
+def no_other(kind: Callable[[], SingleProcessStrategy], budget: Budget, rolling: bool) -> None:
+    task = fused(
+        budget, window_ends_with_episode=not rolling, exploration=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear)
+    )
     ours = Driven(kind(), task).finish(every=37).stop()
     theirs = Driven(kind(), replace(task, compile=False)).finish(every=37).stop()
-    assert ours.kind.workers._fused is not None
+    assert ours.kind.worker_group._fused_rollout is not None
     assert ours.kind.counts() == theirs.kind.counts()
     assert episodes(ours) == episodes(theirs) != []
     torch.testing.assert_close(ours.kind.weights(), theirs.kind.weights(), rtol=1e-3, atol=1e-4)
@@ -79,7 +81,7 @@ def no_other(kind: Callable[[], InProcess], budget: Budget, rolling: bool) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_going_on_in_whole_rounds_is_to_have_never_stopped(kind: Callable[[], InProcess]) -> None:
+def test_going_on_in_whole_rounds_is_to_have_never_stopped(kind: Callable[[], SingleProcessStrategy]) -> None:
     """Stopped in the midst of a round, with windows that wait for their push."""
     task, stops = fused(Budget(max_env_steps=200), window_ends_with_episode=False), (61, 130, 200)
 
@@ -110,26 +112,28 @@ def test_two_seeds_side_by_side_are_each_their_own() -> None:
 
 @pytest.mark.parametrize("kind", [Deterministic, Synchronous])
 @pytest.mark.parametrize(("rolling", "limit"), [(False, None), (True, 13)], ids=["ends", "rolls, with a time limit"])
-def test_books_kept_afterwards_are_the_same_books(kind: Callable[[], InProcess], rolling: bool, limit: int | None) -> None:
+def test_books_kept_afterwards_are_the_same_books(
+    kind: Callable[[], SingleProcessStrategy], rolling: bool, limit: int | None
+) -> None:
     """Several trainings in step, whose episodes end at different times; rates that fall; halts in the midst of a round."""
     task = fused(
         Budget(max_env_steps=200),
         num_seeds=2,
         n_step=2,
         window_ends_with_episode=not rolling,
-        exploration=Exploration(anneal=Anneal.linear),
+        exploration=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear),
     )
     task = replace(task, max_episode_steps=limit)
     ours, theirs = Driven(kind(), task), Driven(kind(), task)
-    assert ours.kind.lockstep is not None
-    done, run = [], ours.kind.lockstep._rounds
+    assert ours.kind.burst_runner is not None
+    done, run = [], ours.kind.burst_runner._run_rounds
 
     def counted(*given: Any) -> Any:
         done.append(len(found := run(*given)))
         return found
 
-    ours.kind.lockstep._rounds = counted  # type: ignore[method-assign]
-    theirs.kind.lockstep = None
+    ours.kind.burst_runner._run_rounds = counted  # type: ignore[method-assign]
+    theirs.kind.burst_runner = None
     for driven in (ours, theirs):
         for stop in (61, 120):
             while (steps := [driven.kind.counts(i).env_steps for i in range(2)]) and min(steps) < stop:
@@ -150,16 +154,16 @@ def test_what_a_study_tunes_is_no_part_of_machine_code(monkeypatch: pytest.Monke
     programs: list[set[str]] = []
 
     class Naming(Walker):
-        def compile(self, program: Program, weights: Tensor, examples: Sequence[Tensor]) -> Compiled | None:
-            programs[-1].add(name_of(program, weights))
-            return super().compile(program, weights, examples)
+        def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:
+            programs[-1].add(name_of(op_graph, weights))
+            return super().compile(op_graph, weights, examples)
 
     monkeypatch.setattr(workers, "Compiler", Naming)
     for gamma, beta, lr in ((0.9, 0.0, 1e-3), (0.97, 0.02, 1e-2)):
         for kind in (Deterministic, Synchronous):
-            for make_envs in (partial(ClassicEnvironments, "CartPole-v1", backend="tensor"), None):
+            for make_envs in (partial(ClassicControlEnvs, "CartPole-v1", backend="tensor"), None):
                 programs.append(set())
-                loss = LossSpec(entropy_coef=beta)
+                loss = LossConfig(entropy_coef=beta)
                 task = tiny_task(
                     "shared", budget=Budget(max_updates=2), make_envs=make_envs, gamma=gamma, loss=loss, optimizer=Adam(lr)
                 )

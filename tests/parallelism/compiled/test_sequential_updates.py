@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.optimizers.base import Optimizer, PureOptimizer
+from a3c_exp.optimizers.base import FunctionalOptimizer, Optimizer
 from a3c_exp.optimizers.rmsprop import RMSprop
 from a3c_exp.optimizers.sgd import SGD
-from a3c_exp.parallelism.compiled.sequential_updates import PushSeries
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from tests.support.walker import Walker
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -24,8 +24,8 @@ N, P = 5, 37
 @pytest.mark.parametrize("walked", [False, True], ids=["as written", "taped"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_a_series_is_its_pushes_one_by_one(optimizer: Optimizer, walked: bool) -> None:
-    assert isinstance(optimizer, PureOptimizer)
-    series = PushSeries(optimizer, N, P)
+    assert isinstance(optimizer, FunctionalOptimizer)
+    series = SequentialUpdates(optimizer, N, P)
     if walked:
         assert series.compile(Walker())
     generator = torch.Generator().manual_seed(0)
@@ -34,7 +34,7 @@ def test_a_series_is_its_pushes_one_by_one(optimizer: Optimizer, walked: bool) -
     for order in ([0, 1, 2, 3, 4], [3, 1], [2], [4, 0, 2, 1, 3], [1, 0]):
         gradients = torch.randn(N, P, generator=generator)
         rates = np.array([optimizer.lr * (1 + 0.1 * i) for i in range(len(order))])
-        (calls,) = series.lined_up(np.array([order]), updates, rates[np.newaxis])
+        (calls,) = series.prepare(np.array([order]), updates, rates[np.newaxis])
         series.push(ours[0], ours[1], gradients, ours[2], calls)
         for worker, rate in zip(order, rates.tolist(), strict=True):
             optimizer.step(theirs[0], gradients[worker], theirs[1], updates, rate)
@@ -45,11 +45,11 @@ def test_a_series_is_its_pushes_one_by_one(optimizer: Optimizer, walked: bool) -
 
 
 def test_more_workers_than_one_call_takes_push_in_several() -> None:
-    series = PushSeries(SGD(1.0), 40, 2)
-    assert series.most < 38
+    series = SequentialUpdates(SGD(1.0), 40, 2)
+    assert series.batch_size < 38
     weights, own = torch.zeros(2), torch.zeros(40, 2)
     order = np.arange(39, 1, -1)
-    (calls,) = series.lined_up(order[np.newaxis], 0, np.ones((1, 38)))
+    (calls,) = series.prepare(order[np.newaxis], 0, np.ones((1, 38)))
     assert len(calls) > 1
     series.push(weights, torch.zeros(0, 2), torch.ones(40, 2), own, calls)
     assert weights.tolist() == [-38.0] * 2
@@ -58,11 +58,11 @@ def test_more_workers_than_one_call_takes_push_in_several() -> None:
 
 def test_series_lined_up_together_are_those_lined_up_one_after_another() -> None:
     """Their places in Adam's bias correction, above all."""
-    series, rates = PushSeries(OPTIMIZERS["adam"], N, P), np.linspace(1e-3, 1e-2, 3 * N).reshape(3, N)  # type: ignore[arg-type]
+    series, rates = SequentialUpdates(OPTIMIZERS["adam"], N, P), np.linspace(1e-3, 1e-2, 3 * N).reshape(3, N)  # type: ignore[arg-type]
     orders = np.stack([np.roll(np.arange(N), i) for i in range(3)])
-    together = series.lined_up(orders, 7, rates)
+    together = series.prepare(orders, 7, rates)
     for i, calls in enumerate(together):
-        (alone,) = series.lined_up(orders[i : i + 1], 7 + i * N, rates[i : i + 1])
+        (alone,) = series.prepare(orders[i : i + 1], 7 + i * N, rates[i : i + 1])
         for one, other in zip(calls[0], alone[0], strict=True):
             assert torch.equal(one, other)
 
@@ -70,16 +70,16 @@ def test_series_lined_up_together_are_those_lined_up_one_after_another() -> None
 @pytest.mark.parametrize("optimizer", [OPTIMIZERS["adam"], OPTIMIZERS["sgd"]], ids=["adam", "sgd"])
 def test_a_series_counted_anew_is_the_one_lined_up_there(optimizer: Optimizer) -> None:
     """Others push meanwhile, so updates jump; coefficients that were looked up ahead are those of their update and rate."""
-    assert isinstance(optimizer, PureOptimizer)
-    kept, fresh = PushSeries(optimizer, N, P), PushSeries(optimizer, N, P)
+    assert isinstance(optimizer, FunctionalOptimizer)
+    kept, fresh = SequentialUpdates(optimizer, N, P), SequentialUpdates(optimizer, N, P)
     order = np.arange(N)[np.newaxis]
-    (calls,) = kept.lined_up(order, 0, np.full((1, N), 0.5))
+    (calls,) = kept.prepare(order, 0, np.full((1, N), 0.5))
     uneven = np.linspace(0.1, 0.2, N)
     for updates, rates in (
         (0, 0.5), (5, 0.5), (400, 0.5), (1024, 0.5), (1025, 0.5), (1026, 0.5), (9000, 0.5), (7, 0.5), (12, 0.25), (17, 0.25),
         (22, uneven), (27, uneven), (32, 0.25),
     ):  # fmt: skip
         each = np.broadcast_to(rates, N)
-        (expected,) = fresh.lined_up(order, updates, each[np.newaxis])
-        for (*_, ours), (*_, theirs) in zip(kept.recounted(calls, updates, each), expected, strict=True):
+        (expected,) = fresh.prepare(order, updates, each[np.newaxis])
+        for (*_, ours), (*_, theirs) in zip(kept.refresh(calls, updates, each), expected, strict=True):
             assert torch.equal(ours, theirs), updates

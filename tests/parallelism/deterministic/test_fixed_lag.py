@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a3c_exp.config.budget import Budget
-from a3c_exp.parallelism.deterministic.fixed_lag import Lags, PastWeights
+from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule, WeightHistory
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.system.errors import ConfigError
 from tests.support.single_process import Driven, tiny_task
@@ -68,8 +68,8 @@ def test_a_set_lag_is_kept_to_the_end_of_a_budget_of_episodes(lag: int | Sequenc
         task = tiny_task(workers=4, budget=budget, n_step=2, window_ends_with_episode=ends_with_episode, seed=seed)
         driven = Driven(Deterministic(lag=lag), task).finish().stop()
         driven.save()
-        updates, lags = driven.kind.counts().updates, Lags(lag)
-        expected = np.bincount([min(update, lags.of(seed, update)) for update in range(updates)], minlength=7)
+        updates, lags = driven.kind.counts().updates, LagSchedule(lag)
+        expected = np.bincount([min(update, lags.lag_at(seed, update)) for update in range(updates)], minlength=7)
         assert driven.tally().lag_histogram[:7].tolist() == expected.tolist()
 
 
@@ -78,7 +78,7 @@ def test_who_is_slow_is_far_behind() -> None:
     task = tiny_task(workers=4, budget=Budget(max_updates=300), n_step=1)
     driven = Driven(kind, task).finish().stop()
     driven.save()
-    durations = kind.figures()["mean_durations"]
+    durations = kind.summary()["mean_durations"]
     windows = driven.tally().worker_windows
     assert windows.sum() == 300
     assert np.argsort(durations).tolist() == np.argsort(-windows).tolist()
@@ -86,17 +86,17 @@ def test_who_is_slow_is_far_behind() -> None:
 
 
 def test_lags_hang_on_seed_and_update_alone() -> None:
-    one, other = Lags([0, 9]), Lags([0, 9])
-    forwards = [one.of(0, update) for update in range(600)]
-    assert [other.of(0, update) for update in reversed(range(600))] == forwards[::-1]
-    assert [Lags([0, 9]).of(1, update) for update in range(600)] != forwards
+    one, other = LagSchedule([0, 9]), LagSchedule([0, 9])
+    forwards = [one.lag_at(0, update) for update in range(600)]
+    assert [other.lag_at(0, update) for update in reversed(range(600))] == forwards[::-1]
+    assert [LagSchedule([0, 9]).lag_at(1, update) for update in range(600)] != forwards
 
 
 @given(most=st.integers(0, 9), first=st.integers(1, 12), news=st.lists(st.integers(1, 90), max_size=12))
 def test_weights_of_the_past_are_those_of_their_update(most: int, first: int, news: list[int]) -> None:
     """Against a list that forgets nothing; each version's weights are its number."""
     versions = torch.arange(first + sum(news), dtype=torch.float32).unsqueeze(1).repeat(1, 2)
-    past = PastWeights(most, list(versions[:first]), first - 1)
+    past = WeightHistory(most, list(versions[:first]), first - 1)
     known = first
     for count in [0, *news]:
         past.append(versions[known : known + count])
@@ -105,7 +105,7 @@ def test_weights_of_the_past_are_those_of_their_update(most: int, first: int, ne
         assert (past.newest, past.oldest) == (known - 1, oldest)
         numbers = np.arange(oldest, known)
         assert past.at(numbers)[:, 0].tolist() == numbers.tolist()
-        again = PastWeights(most, past.plain(), past.newest)
+        again = WeightHistory(most, past.versions(), past.newest)
         assert again.at(numbers).tolist() == past.at(numbers).tolist()
 
 

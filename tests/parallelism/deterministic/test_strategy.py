@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from a3c_exp.algorithm.loss import LossSpec
-from a3c_exp.algorithm.per_worker import Exploration, Spread
+from a3c_exp.algorithm.loss import LossConfig
+from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import Anneal, Reduction, SpreadKind, ValueLoss
+from a3c_exp.config.enums import HyperparameterRangeKind, LRSchedule, Reduction, ValueLoss
 from a3c_exp.optimizers.rmsprop import RMSprop
 from a3c_exp.optimizers.sgd import SGD
-from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
-from a3c_exp.parallelism.deterministic.worker_schedule import EqualTurns, RandomTurns
+from a3c_exp.parallelism.deterministic.worker_schedule import RandomDurationSchedule, RoundRobinSchedule
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from tests.support.naive_a3c import MakeOptimizer, Naive, NaiveA2C, NaiveA3C
 from tests.support.single_process import Driven, tiny_task
@@ -32,11 +32,11 @@ ALL_AT_ONCE: dict[str, Any] = {
     "reward_scale": 2.0,
     "reward_clip": 0.7,
     "gamma": 0.9,
-    "loss": LossSpec(0.7, 0.05, ValueLoss.huber, Reduction.sum, Reduction.mean, Reduction.sum),
-    "exploration": Exploration(
-        Spread("beta", SpreadKind.values, values=(0.0, 0.3)),
-        Spread("lr", SpreadKind.loguniform, 1e-3, 1e-1),
-        Anneal.linear,
+    "loss": LossConfig(0.7, 0.05, ValueLoss.huber, Reduction.sum, Reduction.mean, Reduction.sum),
+    "exploration": PerWorkerHyperparameters(
+        HyperparameterRange("beta", HyperparameterRangeKind.values, values=(0.0, 0.3)),
+        HyperparameterRange("lr", HyperparameterRangeKind.loguniform, 1e-3, 1e-1),
+        LRSchedule.linear,
     ),
     "budget": Budget(max_env_steps=700),
 }
@@ -63,7 +63,7 @@ def same_training(driven: Driven, naive: Naive, updates: int) -> None:
 
 
 def asynchronous(
-    task: Task,
+    task: TrainingSetup,
     env_id: str,
     updates: int,
     make_optimizer: MakeOptimizer = ADAM,
@@ -72,9 +72,9 @@ def asynchronous(
     lag: int | Sequence[int] | None = None,
 ) -> NaiveA3C:
     """Train both, compare, and hand the naive one over for a closer look."""
-    turns: Any = EqualTurns(task.seed, task.workers, order)
+    turns: Any = RoundRobinSchedule(task.seed, task.workers, order)
     if speeds != "equal":
-        turns = RandomTurns(task.seed, task.workers, speeds, 0.6, 0.2)
+        turns = RandomDurationSchedule(task.seed, task.workers, speeds, 0.6, 0.2)
     naive = NaiveA3C(task, env_id, make_optimizer, turns, lag)
     for _ in range(updates):
         naive.update()
@@ -153,7 +153,7 @@ def test_workers_share_the_state_of_any_optimiser(ours: Any, theirs: MakeOptimiz
 )
 def test_synchronous_is_one_update_from_all_windows(model: str, env_id: str, settings: dict[str, Any]) -> None:
     if "exploration" in settings:  # there is one update for all, so there is one rate
-        settings = settings | {"exploration": Exploration(settings["exploration"].beta, None, Anneal.linear)}
+        settings = settings | {"exploration": PerWorkerHyperparameters(settings["exploration"].beta, None, LRSchedule.linear)}
     task = tiny_task(model, env_id, **settings)
     naive = NaiveA2C(task, env_id, ADAM)
     for _ in range(12):

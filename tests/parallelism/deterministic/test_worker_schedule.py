@@ -9,22 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
-from a3c_exp.parallelism.deterministic.worker_schedule import EqualTurns, RandomTurns, Turns
+from a3c_exp.parallelism.deterministic.worker_schedule import RandomDurationSchedule, RoundRobinSchedule, WorkerSchedule
 from a3c_exp.system.errors import ConfigError
 from tests.support.single_process import Driven, tiny_task
 
 KINDS = [("equal", "shuffled"), ("equal", "fixed"), ("lognormal", ""), ("gamma", ""), ("uniform", "")]
 
 
-def make(kind: tuple[str, str], seed: int = 0, workers: int = 5, between: float = 0.4, windows: float = 0.3) -> Turns:
+def make(kind: tuple[str, str], seed: int = 0, workers: int = 5, between: float = 0.4, windows: float = 0.3) -> WorkerSchedule:
     speeds, order = kind
     if speeds == "equal":
-        return EqualTurns(seed, workers, order)  # type: ignore[arg-type]
-    return RandomTurns(seed, workers, speeds, between, windows)  # type: ignore[arg-type]
+        return RoundRobinSchedule(seed, workers, order)  # type: ignore[arg-type]
+    return RandomDurationSchedule(seed, workers, speeds, between, windows)  # type: ignore[arg-type]
 
 
-def taken(turns: Turns, count: int) -> list[int]:
-    return [turns.take() for _ in range(count)]
+def taken(turns: WorkerSchedule, count: int) -> list[int]:
+    return [turns.pop() for _ in range(count)]
 
 
 @given(
@@ -41,10 +41,10 @@ def test_a_restored_sequence_goes_on_as_if_it_had_never_stopped(
     whole = taken(make(kind, seed), before + more)
     turns = make(kind, seed)
     assert taken(turns, before) == whole[:before]
-    turns.at(looks)  # what was looked at ahead is no turn yet
+    turns.peek(looks)  # what was looked at ahead is no turn yet
     restored = make(kind, seed)
-    restored.restore(turns.state())
-    assert [restored.at(ahead) for ahead in range(more)] == whole[before:]
+    restored.load_state_dict(turns.state_dict())
+    assert [restored.peek(ahead) for ahead in range(more)] == whole[before:]
     assert taken(restored, more) == whole[before:] == taken(turns, more)
 
 
@@ -69,16 +69,16 @@ def test_every_worker_is_anywhere_in_a_shuffled_round_as_often() -> None:
 
 @pytest.mark.parametrize("speeds", ["lognormal", "gamma", "uniform"])
 def test_durations_vary_as_was_asked_for(speeds: str) -> None:
-    turns = RandomTurns(0, 4000, speeds, 0.5, 0.3)  # type: ignore[arg-type]
+    turns = RandomDurationSchedule(0, 4000, speeds, 0.5, 0.3)  # type: ignore[arg-type]
     means = turns.mean_durations
     assert means.min() > 0 and means.mean() == pytest.approx(1, abs=0.04)
     assert means.std() / means.mean() == pytest.approx(0.5, abs=0.04)
     # One worker alone ends a window whenever its own duration is over: the differences are its durations.
-    alone = RandomTurns(0, 1, speeds, 0.5, 0.3)  # type: ignore[arg-type]
+    alone = RandomDurationSchedule(0, 1, speeds, 0.5, 0.3)  # type: ignore[arg-type]
     ends = []
     for _ in range(4000):
-        ends.append(alone.state()["ends"][0])
-        alone.take()
+        ends.append(alone.state_dict()["ends"][0])
+        alone.pop()
     durations = np.diff(ends)
     assert durations.min() > 0 and durations.mean() == pytest.approx(float(alone.mean_durations[0]), rel=0.03)
     assert durations.std() / durations.mean() == pytest.approx(0.3, abs=0.02)
@@ -88,7 +88,7 @@ def test_durations_vary_as_was_asked_for(speeds: str) -> None:
 @pytest.mark.parametrize("speeds", ["lognormal", "gamma", "uniform"])
 def test_who_is_twice_as_fast_has_twice_the_turns(speeds: str) -> None:
     turns = make((speeds, ""), seed=2, workers=6, between=0.5, windows=0.3)
-    assert isinstance(turns, RandomTurns)
+    assert isinstance(turns, RandomDurationSchedule)
     count = Counter(taken(turns, 12_000))
     speed = 1 / turns.mean_durations
     expected = 12_000 * speed / speed.sum()

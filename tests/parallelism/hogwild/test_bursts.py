@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from a3c_exp.algorithm.per_worker import Exploration
-from a3c_exp.algorithm.training_stats import Tally
+from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
+from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import Anneal
-from a3c_exp.envs.classic_control import ClassicEnvironments
+from a3c_exp.config.enums import LRSchedule
+from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.parallelism import worker_group as workers
-from a3c_exp.parallelism.base import EpisodeEvent, TallyEvent, Task
+from a3c_exp.parallelism.base import EpisodeEvent, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.hogwild import worker as hogwild_worker
-from a3c_exp.parallelism.hogwild.shared_parameters import WeightBlock
+from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer
 from a3c_exp.parallelism.hogwild.worker import HogwildWorkers
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, Ledger, Slot
-from a3c_exp.parallelism.multiprocess.worker_process import NonFinite, Placement
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
+from a3c_exp.parallelism.multiprocess.worker_process import NonFinite, WorkerAssignment
 from tests.support.driving import initial
 from tests.support.single_process import tiny_task
 from tests.support.walker import Walker
@@ -37,29 +37,29 @@ def _walked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hogwild_worker, "_AT_ONCE", 4)  # of few steps there is plenty soon
 
 
-def task(budget: Budget, **learner: Any) -> Task:
-    make_envs = partial(ClassicEnvironments, "CartPole-v1", backend="tensor")
+def task(budget: Budget, **learner: Any) -> TrainingSetup:
+    make_envs = partial(ClassicControlEnvs, "CartPole-v1", backend="tensor")
     return replace(tiny_task("shared", workers=WORKERS, budget=budget, make_envs=make_envs, **learner), compile=True)
 
 
 class Inside:
     """The inside of the only process of a training, driven a round or a stretch at a time."""
 
-    def __init__(self, task: Task, folder: Path) -> None:
+    def __init__(self, task: TrainingSetup, folder: Path) -> None:
         state = initial(task)
-        self.ledger = Ledger.create(1, state.rounds, state.episodes_begun, task.budget)
-        block = WeightBlock.create(state.weights, state.optimizer_state, folder / "lock", False, 5.0)
+        self.ledger = SharedCounters.create(1, state.rounds, state.episodes_begun, task.budget)
+        block = SharedBuffer.create(state.weights, state.optimizer_state, folder / "lock", False, 5.0)
         self.pipe, theirs = Pipe()
-        self.process = HogwildWorkers(task, Placement(0, range(WORKERS), 5.0), block, self.ledger, theirs)
-        self.shared = block.memory[0]
+        self.process = HogwildWorkers(task, WorkerAssignment(0, range(WORKERS), 5.0), block, self.ledger, theirs)
+        self.shared = block.copies[0]
         self.heard: list[Any] = []
         self.stretches = 0
-        self.process._begin()
+        self.process._pull_initial_weights()
 
     def on(self) -> bool:
         """A round, or several; false if there is nothing left to do."""
-        assert self.process._attend()
-        went_on = self.process._stretch()
+        assert self.process._poll_commands()
+        went_on = self.process._run_burst()
         self.stretches += went_on
         if not went_on:
             allowed = self.process._reserve()
@@ -73,12 +73,12 @@ class Inside:
         while self.pipe.poll():
             self.heard.append(self.pipe.recv())
             if isinstance(self.heard[-1], EpisodeEvent):  # as the main process does
-                self.ledger.table[0, Slot.tickets_finished] += 1
+                self.ledger.table[0, CounterColumn.tickets_finished] += 1
 
     def finish(self) -> "Inside":
         while self.on():
             pass
-        self.process._send_tally(0.0)
+        self.process._send_stats(0.0)
         self.listen()
         return self
 
@@ -88,11 +88,11 @@ class Inside:
         return [(one.episode.worker, one.episode.length, one.episode.return_, one.env_step, one.update) for one in found]
 
     @property
-    def tally(self) -> Tally:
-        whole = Tally()
+    def tally(self) -> TrainingStats:
+        whole = TrainingStats()
         for event in self.heard:
-            if isinstance(event, TallyEvent):
-                whole.merge(event.tally)
+            if isinstance(event, StatsEvent):
+                whole.merge(event.stats)
         return whole
 
 
@@ -109,18 +109,18 @@ def no_stretches() -> Iterator[None]:
     ids=["steps", "updates", "episodes", "both"],
 )
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
-@pytest.mark.parametrize("anneal", Anneal)
-def test_a_stretch_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, rolling: bool, anneal: Anneal) -> None:
+@pytest.mark.parametrize("lr_schedule", LRSchedule)
+def test_a_stretch_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, rolling: bool, lr_schedule: LRSchedule) -> None:
     """All that is exact without stretches stays so to the last bit: weights, counts, lags, episodes and where they ended."""
     if rolling and budget.max_episodes is not None:
         pytest.skip("such windows are no whole rounds: nobody knows beforehand who may begin an episode")
-    one = task(budget, window_ends_with_episode=not rolling, exploration=Exploration(anneal=anneal))
+    one = task(budget, window_ends_with_episode=not rolling, exploration=PerWorkerHyperparameters(lr_schedule=anneal))
     ours = Inside(one, tmp_path).finish()
     with no_stretches():
         theirs = Inside(one, tmp_path).finish()
     assert ours.stretches > 3
     assert torch.equal(ours.shared, theirs.shared)
-    ignored = [Slot.heartbeat]
+    ignored = [CounterColumn.heartbeat]
     assert np.delete(ours.ledger.table, ignored, axis=1).tolist() == np.delete(theirs.ledger.table, ignored, axis=1).tolist()
     assert ours.ledger.workers.tolist() == theirs.ledger.workers.tolist()
     assert ours.episodes == theirs.episodes != []
@@ -137,15 +137,15 @@ def test_a_stretch_ends_in_time_and_then_at_its_last_round(
     inside = Inside(task(Budget(max_env_steps=10**6)), tmp_path)
     rounds = []
     for _ in range(12):
-        before = int(inside.ledger.table[0, Slot.pushes])
+        before = int(inside.ledger.table[0, CounterColumn.pushes])
         stretched = inside.stretches
         inside.on()
         if inside.stretches > stretched:
-            rounds.append((int(inside.ledger.table[0, Slot.pushes]) - before) // WORKERS)
+            rounds.append((int(inside.ledger.table[0, CounterColumn.pushes]) - before) // WORKERS)
     # A time limit of 13 steps leaves room for three windows of 4, none of which ends the episode.
     assert set(rounds) <= ({1} if seconds == 0 else {1, 2, 3})
     assert seconds == 0 or max(rounds) > 1
-    assert inside.ledger.table[0, [Slot.steps_reserved, Slot.updates_reserved]].tolist() == [0, 0]
+    assert inside.ledger.table[0, [CounterColumn.steps_reserved, CounterColumn.updates_reserved]].tolist() == [0, 0]
 
 
 def test_what_is_not_finite_is_not_pushed_from_within_a_stretch(tmp_path: Path) -> None:
@@ -153,16 +153,16 @@ def test_what_is_not_finite_is_not_pushed_from_within_a_stretch(tmp_path: Path) 
     while not inside.stretches:
         inside.on()
     before = inside.ledger.table[0].copy()
-    inside.process._workers.weights[1] = float("nan")
-    while inside.process._workers.open_stretch(1) == 0:  # an episode begins first
-        inside.process._workers.weights[1] = inside.process._workers.weights[0]
+    inside.process._worker_group.weights[1] = float("nan")
+    while inside.process._worker_group.begin_burst(1) == 0:  # an episode begins first
+        inside.process._worker_group.weights[1] = inside.process._worker_group.weights[0]
         inside.on()
         before = inside.ledger.table[0].copy()
-        inside.process._workers.weights[1] = float("nan")
-    inside.ledger.tell(Command.stop)  # which is what follows
-    assert inside.process._stretch()
+        inside.process._worker_group.weights[1] = float("nan")
+    inside.ledger.send_command(Command.stop)  # which is what follows
+    assert inside.process._run_burst()
     inside.listen()
     (said,) = [one for one in inside.heard if isinstance(one, NonFinite)]
     assert said.worker == 1
-    assert inside.ledger.table[0, Slot.pushes] == before[Slot.pushes] + 1, "worker 0, who came before"
+    assert inside.ledger.table[0, CounterColumn.pushes] == before[CounterColumn.pushes] + 1, "worker 0, who came before"
     assert inside.shared.isfinite().all()

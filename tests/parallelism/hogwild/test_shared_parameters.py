@@ -10,9 +10,9 @@ from torch import Tensor
 
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.sgd import SGD
-from a3c_exp.parallelism.compiled.sequential_updates import PushSeries
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedWeights
-from a3c_exp.parallelism.multiprocess.shared_counters import Slot
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from tests.support.pushing import block_for, ended, ledger_for, push_alone, push_together
 
 P = 1703
@@ -41,7 +41,7 @@ def test_three_lock_free_pushes_in_turn_are_not_lost_nor_doubled(tmp_path: Path)
     shared = SharedWeights(block, ledger, None, SGD(lr=1.0))
     assert torch.equal(shared.read()[0], torch.full((P,), 111.0))
     assert shared.updates() == 3
-    assert ledger.table[:, Slot.overlapping].sum() == 0, "pushes in turn never met"
+    assert ledger.table[:, CounterColumn.overlapping].sum() == 0, "pushes in turn never met"
 
 
 def adam_of_one_process(weights: Tensor, gradient: Tensor, times: int) -> tuple[Tensor, Tensor]:
@@ -93,7 +93,7 @@ def test_locked_pushes_of_two_processes_lose_nothing(tmp_path: Path) -> None:
     shared = SharedWeights(block, ledger, None, sgd)
     assert torch.equal(shared.read()[0], torch.full((P,), -2000.0)), "an element missed a push, or had one twice"
     assert shared.updates() == 4000
-    assert ledger.table[:, Slot.pushes].tolist() == [2000, 2000]
+    assert ledger.table[:, CounterColumn.pushes].tolist() == [2000, 2000]
 
 
 def test_what_lock_free_pushes_lose_is_not_more_than_is_said(
@@ -104,7 +104,7 @@ def test_what_lock_free_pushes_lose_is_not_more_than_is_said(
     all_done(push_together(block, ledger, sgd, [torch.full((P,), -1.0)] * 2, times=2000))
     shared = SharedWeights(block, ledger, None, sgd)
     lost = 4000 - shared.read()[0]  # [P]
-    overlapping = int(ledger.table[:, Slot.overlapping].sum())
+    overlapping = int(ledger.table[:, CounterColumn.overlapping].sum())
     share = float(lost.mean()) / 4000
     said = f"lock-free: {share:.2%} of a push lost on average, {float(lost.max()) / 4000:.2%} of the worst element's"
     print(f"{said}; {overlapping / 4000:.2%} of pushes overlapped")
@@ -140,8 +140,8 @@ def test_pushes_in_one_pass_are_the_same_pushes_one_by_one(locked: bool, tmp_pat
     """An even number at once, which must not put the wrong copy in use; others' pushes before, between and behind."""
     workers, adam, generator = 4, Adam(1e-2, (0.96, 0.999)), torch.Generator().manual_seed(0)
     gradients, rates = torch.randn(3, workers, P, generator=generator), np.array([1e-2, 2e-2, 3e-3, 1e-2])
-    series = PushSeries(adam, workers, P)
-    (calls,) = series.lined_up(np.arange(workers)[np.newaxis], 0, rates[np.newaxis])
+    series = SequentialUpdates(adam, workers, P)
+    (calls,) = series.prepare(np.arange(workers)[np.newaxis], 0, rates[np.newaxis])
     found = []
     for at_once in (True, False):
         folder = tmp_path / str(at_once)
@@ -159,7 +159,9 @@ def test_pushes_in_one_pass_are_the_same_pushes_one_by_one(locked: bool, tmp_pat
             for k in range(workers):
                 lag, pulled_at[k] = ours.push_and_pull(gradient[k], own[k], int(pulled_at[k]), rates[k])
                 lags[-1].append(lag)
-        pushes = ledger.table[:, [Slot.pushes, Slot.push_begun, Slot.push_ended, Slot.overlapping]].tolist()
+        pushes = ledger.table[
+            :, [CounterColumn.pushes, CounterColumn.push_begun, CounterColumn.push_ended, CounterColumn.overlapping]
+        ].tolist()
         found.append((torch.stack([*own, ours.read()[0], *ours.read()[1]]), ours.updates(), lags, pulled_at.tolist(), pushes))
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-6)
     assert found[0][1:] == found[1][1:]

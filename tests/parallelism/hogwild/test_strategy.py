@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from a3c_exp.algorithm.random_streams import env_seed
-from a3c_exp.algorithm.types import LearnerSpec, TrainingState
-from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.algorithm.types import LearnerConfig, TrainingState
+from a3c_exp.algorithm.window_gradient import WindowStat
 from a3c_exp.config.budget import Budget
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.system.errors import ConfigError
 from tests.support.driving import Training, initial, small_task
@@ -30,11 +30,11 @@ def watched(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_path: Path) -> None:
-    task = Task(
+    task = TrainingSetup(
         partial(WatchedEnvironments, "Pendulum-v1", tmp_path, Gathering(tmp_path, 2)),
         partial(SeparateMLP),
         Adam(1e-4, (0.96, 0.999)),
-        LearnerSpec(gamma=0.9, n_step=5),
+        LearnerConfig(gamma=0.9, n_step=5),
         workers=5,
         budget=Budget(max_episodes=20),
         max_episode_steps=20,
@@ -50,7 +50,7 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
     assert {event.episode.length for event in training.episodes} == {20}
     assert {event.episode.end for event in training.episodes} == {"truncated"}
     assert training.tally.windows == 80
-    assert training.tally.sums[Stat.steps] == 400
+    assert training.tally.sums[WindowStat.steps] == 400
 
     # Every worker plays its own seeds, one after the other, and nobody plays another's.
     begun = training.parallelism.snapshot()[0].episodes_begun
@@ -79,11 +79,11 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
 
 
 def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from(tmp_path: Path) -> None:
-    task = Task(
+    task = TrainingSetup(
         partial(WatchedEnvironments, "CartPole-v1", tmp_path, Gathering(tmp_path, 3)),
         partial(SeparateMLP),
         Adam(1e-3),
-        LearnerSpec(n_step=5),
+        LearnerConfig(n_step=5),
         workers=3,
         budget=Budget(max_env_steps=607),
         max_episode_steps=None,
@@ -92,10 +92,10 @@ def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from
     training = Training(Hogwild(processes=3, lock=True), task, initial(task)).finish()
     counts = training.parallelism.counts()
     assert counts.env_steps == 607
-    assert training.tally.sums[Stat.steps] == 607
+    assert training.tally.sums[WindowStat.steps] == 607
     assert training.tally.windows == counts.updates
     assert len({line["process"] for line in watched(tmp_path)}) == 3
-    figures = training.parallelism.figures()
+    figures = training.parallelism.summary()
     assert (figures["processes"], figures["lock"], figures["deaths"]) == (3, True, [])
     # Both are asked for after the end, when there is no lock any more.
     state, _ = training.parallelism.snapshot()
@@ -105,7 +105,7 @@ def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from
     again.finish()
     after, _ = again.parallelism.snapshot()
     assert after.env_steps == 700
-    assert again.tally.sums[Stat.steps] == 93, "what earlier sessions did is not done again"
+    assert again.tally.sums[WindowStat.steps] == 93, "what earlier sessions did is not done again"
     assert after.updates == state.updates + again.tally.windows
     assert (after.rounds >= state.rounds).all()
     seeds = [event.episode.env_seed for event in training.episodes + again.episodes]
@@ -113,11 +113,11 @@ def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from
 
 
 def test_spawned_processes_work_as_forkserver_ones(tmp_path: Path) -> None:
-    task = Task(
+    task = TrainingSetup(
         partial(WatchedEnvironments, "Pendulum-v1", tmp_path),
         partial(SeparateMLP),
         Adam(1e-4),
-        LearnerSpec(n_step=5),
+        LearnerConfig(n_step=5),
         workers=2,
         budget=Budget(max_episodes=4),
         max_episode_steps=10,
@@ -144,7 +144,7 @@ def test_a_budget_of_episodes_is_not_approximate(tmp_path: Path, lengths: tuple[
     training = Training(Hogwild(processes=2), task).finish()
     assert len(training.episodes) == training.parallelism.counts().episodes == 41
     steps = sum(event.episode.length for event in training.episodes)
-    assert training.parallelism.counts().env_steps == steps == training.tally.sums[Stat.steps]
+    assert training.parallelism.counts().env_steps == steps == training.tally.sums[WindowStat.steps]
 
 
 def test_the_last_steps_of_a_budget_are_not_kept_for_a_worker_that_may_not_play(tmp_path: Path) -> None:
@@ -196,5 +196,5 @@ def test_a_start_method_that_forks_after_torch_has_run_is_refused() -> None:
 def test_more_processes_than_workers_are_not_started() -> None:
     task = small_task(Budget(max_episodes=2), workers=1)
     training = Training(Hogwild(processes=8), task).finish()
-    assert training.parallelism.figures()["processes"] == 1
+    assert training.parallelism.summary()["processes"] == 1
     assert len(training.pids) == 1

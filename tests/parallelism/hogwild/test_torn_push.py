@@ -9,7 +9,7 @@ import torch
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedWeights
-from a3c_exp.parallelism.multiprocess.shared_counters import Slot
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from tests.support.faulty import Deadly, Point
 from tests.support.pushing import KILLED, PATIENCE, SLACK, block_for, ended, ledger_for, push_alone
 
@@ -79,7 +79,7 @@ def test_a_lock_free_push_that_was_killed_leaves_each_element_with_it_or_without
     assert int(with_it.sum()) >= P // 2, "this test meant to tear a push"
     assert int(without.sum()) >= P // 2, "this test meant to tear a push"
     assert shared.updates() == 5, "a push that did not end does not count"
-    ledger.bury(0)
+    ledger.release_dead(0)
     own = torch.empty(P)
     assert shared.push_and_pull(GRADIENT, own, shared.pull(own)) == (0, 6)
     assert torch.isfinite(own).all()
@@ -96,7 +96,7 @@ def test_a_buried_process_does_not_overlap_with_everyone_for_ever(tmp_path: Path
     own = torch.empty(P)
     at = shared.pull(own)
     _, at = shared.push_and_pull(GRADIENT, own, at)
-    assert ledger.table[1, Slot.overlapping] == 1, "while it is not known to be dead, it counts as writing"
-    ledger.bury(0)
+    assert ledger.table[1, CounterColumn.overlapping] == 1, "while it is not known to be dead, it counts as writing"
+    ledger.release_dead(0)
     shared.push_and_pull(GRADIENT, own, at)
-    assert ledger.table[1, Slot.overlapping] == 1
+    assert ledger.table[1, CounterColumn.overlapping] == 1

@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from a3c_exp.optimizers.sgd import SGD
-from a3c_exp.parallelism.hogwild.shared_parameters import SharedWeights, WeightBlock
+from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
-from a3c_exp.parallelism.multiprocess.shared_counters import Ledger, Slot
-from a3c_exp.parallelism.multiprocess.supervisor import one_thread_each
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
+from a3c_exp.parallelism.multiprocess.supervisor import single_thread_environment
 from a3c_exp.system.errors import LockTimeoutError
 from tests.support.pushing import KILLED, PATIENCE, SLACK, block_for, context, ended, ledger_for
 
 P = 64
 
 
-def hold(block: WeightBlock, ledger: Ledger, pipe: Connection) -> None:
+def hold(block: SharedBuffer, ledger: SharedCounters, pipe: Connection) -> None:
     """Process: take the lock, say so, and stop in the middle."""
     with SharedWeights(block, ledger, 0, SGD(lr=1.0)).lock:
         pipe.send("held")
@@ -31,12 +31,12 @@ def hold(block: WeightBlock, ledger: Ledger, pipe: Connection) -> None:
 
 
 @contextmanager
-def stopped_holder(block: WeightBlock, ledger: Ledger) -> Iterator[BaseProcess]:
+def stopped_holder(block: SharedBuffer, ledger: SharedCounters) -> Iterator[BaseProcess]:
     """A process that holds the lock and is stopped; it does not hear a polite end, so it is killed whatever happens."""
     made = context()
     ours, theirs = made.Pipe()
     holder = made.Process(target=hold, args=(block, ledger, theirs), daemon=True)
-    with one_thread_each():
+    with single_thread_environment():
         holder.start()
     try:
         assert ours.poll(PATIENCE)
@@ -59,7 +59,7 @@ def test_a_stopped_holder_is_named_and_a_killed_one_is_forgotten(tmp_path: Path)
             shared.push_and_pull(torch.ones(P), torch.empty(P), 0)
         assert shared.updates() == 0
         # Who waits shows life all the while; else it would be replaced together with the one that is stuck.
-        assert ledger.table[1, Slot.heartbeat] > began + 0.3e9, "the last sign of life is older than the second wait"
+        assert ledger.table[1, CounterColumn.heartbeat] > began + 0.3e9, "the last sign of life is older than the second wait"
         # An evaluation or a checkpoint must not fail because a worker is stuck: nobody pushes, so the weights stand still.
         assert torch.equal(shared.read()[0], weights)
 
@@ -70,9 +70,9 @@ def test_a_stopped_holder_is_named_and_a_killed_one_is_forgotten(tmp_path: Path)
     assert torch.equal(patient.read()[0], weights - 1)
 
 
-def block_like(block: WeightBlock, timeout: float) -> WeightBlock:
+def block_like(block: SharedBuffer, timeout: float) -> SharedBuffer:
     """The same memory and the same lock, waited for longer."""
-    return WeightBlock(block.memory, block.lock_path, block.locked, timeout)
+    return SharedBuffer(block.copies, block.lock_path, block.locked, timeout)
 
 
 def test_a_lock_that_nobody_holds_names_nobody(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.multiprocess import shared_counters as ledger_module
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, Ledger, Slot
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 
 PROCESSES = 3
 WINDOW = 5
@@ -54,7 +54,7 @@ class Bookkeeping:
 
     def __init__(self, budget: Budget, base: tuple[int, int, int]) -> None:
         zeros = np.zeros(PROCESSES, np.int64)
-        self.ledger = Ledger.create(PROCESSES, zeros, zeros, budget, base)
+        self.ledger = SharedCounters.create(PROCESSES, zeros, zeros, budget, base)
         self.budget = budget
         self.base = base
         self.playing = [0] * PROCESSES  # episodes that each process is in
@@ -63,7 +63,7 @@ class Bookkeeping:
 
     def act(self, slot: int, wanted: int, taken: int, ends: bool) -> None:
         """One window of one process, as hogwild has it: reserve, begin an episode, step, settle, report."""
-        from_plenty = self.ledger.reserve_from_plenty(slot, wanted, 1, (wanted, 1))
+        from_plenty = self.ledger.try_reserve_lock_free(slot, wanted, 1, (wanted, 1))
         self.reserved[slot] = wanted if from_plenty else self.ledger.reserve_steps(slot, wanted)
         assert 0 <= self.reserved[slot] <= wanted
         if self.playing[slot] == 0 and self.ledger.take_ticket(slot):
@@ -80,18 +80,18 @@ class Bookkeeping:
 
     def receive(self, slot: int) -> None:
         """What the main process does on an episode's record."""
-        self.ledger.table[slot, Slot.tickets_finished] += 1
+        self.ledger.table[slot, CounterColumn.tickets_finished] += 1
         self.playing[slot] -= 1
         self.finished += 1
 
     def die(self, slot: int) -> None:
-        self.ledger.bury(slot)
+        self.ledger.release_dead(slot)
         self.playing[slot] = self.reserved[slot] = 0
 
     def check(self) -> None:
         table = self.ledger.table
-        held = int((table[:, Slot.tickets_taken] - table[:, Slot.tickets_returned]).sum())
-        steps = self.ledger.env_steps() + int(table[:, Slot.steps_reserved].sum())
+        held = int((table[:, CounterColumn.tickets_taken] - table[:, CounterColumn.tickets_returned]).sum())
+        steps = self.ledger.env_steps() + int(table[:, CounterColumn.steps_reserved].sum())
         if self.budget.max_episodes is not None:
             assert self.base[1] + held <= max(self.budget.max_episodes, self.base[1])
         if self.budget.max_env_steps is not None:
@@ -192,7 +192,7 @@ def test_a_neighbour_at_any_line_of_a_settlement_gets_only_what_is_left() -> Non
         ledger = books.ledger
         reached = False
 
-        def neighbour(ledger: Ledger = ledger) -> None:
+        def neighbour(ledger: SharedCounters = ledger) -> None:
             nonlocal reached
             reached = True
             ledger.settle_steps(1, ledger.reserve_steps(1, 10))
@@ -209,12 +209,14 @@ def test_a_neighbour_at_any_line_of_a_settlement_gets_only_what_is_left() -> Non
 def test_the_dead_do_not_hold_up_a_barrier_nor_pass_it() -> None:
     books = Bookkeeping(Budget(max_episodes=1), (0, 0, 0))
     ledger = books.ledger
-    first = ledger.raise_barrier()
+    first = ledger.start_barrier()
     assert ledger.command is Command.pause
     ledger.wait_at_barrier(0)
-    ledger.bury(0)
-    assert ledger.table[0, Slot.paused] != first, "its replacement has not arrived there"
+    ledger.release_dead(0)
+    assert ledger.table[0, CounterColumn.paused] != first, "its replacement has not arrived there"
     ledger.wait_at_barrier(1)
-    ledger.tell(Command.run)
-    second = ledger.raise_barrier()
-    assert ledger.table[1, Slot.paused] == first != second, "who is on its way from the last barrier is not at the next"
+    ledger.send_command(Command.run)
+    second = ledger.start_barrier()
+    assert ledger.table[1, CounterColumn.paused] == first != second, (
+        "who is on its way from the last barrier is not at the next"
+    )

@@ -15,7 +15,7 @@ from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.base import EpisodeEvent
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.system.errors import WorkerError
-from a3c_exp.training.run_tracker import NEVER
+from a3c_exp.training.run_tracker import NEVER_DUE
 from tests.support.driving import ENDLESS, Training, alive, descendants, small_task
 from tests.support.faulty import Countdown, Deadly, Faults, Gathering, PackedOnce, Tick
 from tests.support.pushing import PATIENCE, SLACK
@@ -54,8 +54,8 @@ def test_no_kind_of_death_goes_unnoticed_or_costs_an_episode(tmp_path: Path) -> 
     assert len(training.episodes) == 60
     assert len({event.episode.env_seed for event in training.episodes}) == 60
     assert {event.episode.length for event in training.episodes} == {7, 3}
-    assert training.parallelism.figures()["restarts"] == 3
-    assert len(training.parallelism.figures()["deaths"]) == 3
+    assert training.parallelism.summary()["restarts"] == 3
+    assert len(training.parallelism.summary()["deaths"]) == 3
 
 
 def test_what_a_process_said_before_its_death_is_not_lost_with_it(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_what_a_process_said_before_its_death_is_not_lost_with_it(tmp_path: Path
         deadline = time.monotonic() + PATIENCE
         # It is only looked at, never listened to, as if all that it did had happened between two looks.
         while not training.events:
-            training.events += training.parallelism._bury_the_dead()
+            training.events += training.parallelism._replace_dead_processes()
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert len(training.episodes) == training.parallelism.counts().episodes == 3
@@ -177,7 +177,7 @@ def test_workers_are_not_blamed_for_the_sleep_of_the_main_process() -> None:
         (pid,) = training.workers()
         os.kill(pid, signal.SIGSTOP)
         time.sleep(2.5)  # everything stands still, this process too
-        training.events += training.parallelism.advance(0.0, [NEVER])
+        training.events += training.parallelism.advance(0.0, [NEVER_DUE])
         os.kill(pid, signal.SIGCONT)
         updates = training.parallelism.counts().updates
         training.until(lambda: training.parallelism.counts().updates > updates, "more work")
@@ -210,7 +210,7 @@ def test_a_live_checkpoint_is_whole_and_does_not_wait_for_ever() -> None:
         stopped = training.workers()[0]
         while True:
             os.kill(stopped, signal.SIGSTOP)
-            if training.parallelism._ledger.control[2] != stopped:  # else it holds the lock, which is another test
+            if training.parallelism._counters.control[2] != stopped:  # else it holds the lock, which is another test
                 break
             os.kill(stopped, signal.SIGCONT)
         _, seconds = check()

@@ -3,32 +3,32 @@
 import time
 from multiprocessing import Pipe
 
-from a3c_exp.parallelism.multiprocess.wakeup_pipe import Listener, bell, ring
+from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, create_wakeup_pipe, notify
 
 
-def seconds(listener: Listener, timeout: float) -> float:
+def seconds(listener: WakeupListener, timeout: float) -> float:
     before = time.monotonic()
     listener.wait(timeout)
     return time.monotonic() - before
 
 
 def test_a_ring_before_anyone_listens_is_heard_once() -> None:
-    listening, ringing = bell()
+    listening, ringing = create_wakeup_pipe()
     pipe, _kept = Pipe()
-    ring(ringing)
-    ring(ringing)
-    listener = Listener([listening], pipe)
+    notify(ringing)
+    notify(ringing)
+    listener = WakeupListener([listening], pipe)
     assert not listening.poll() or seconds(listener, 30.0) < 30.0
     assert not listening.poll(), "what was heard is heard again"
     assert seconds(listener, 0.05) >= 0.04
 
 
 def test_nobody_waits_for_a_listener_that_never_comes() -> None:
-    listening, ringing = bell()
+    listening, ringing = create_wakeup_pipe()
     pipe, _kept = Pipe()
     for _ in range(100_000):  # more than fits into a pipe
-        ring(ringing)
-    listener = Listener([listening], pipe)
+        notify(ringing)
+    listener = WakeupListener([listening], pipe)
     deadline = time.monotonic() + 30.0
     while listening.poll():
         listener.wait(0.0)
@@ -36,7 +36,7 @@ def test_nobody_waits_for_a_listener_that_never_comes() -> None:
 
 
 def test_the_end_of_the_main_process_is_no_reason_to_wait_any_longer() -> None:
-    listening, _ringing = bell()
+    listening, _ringing = create_wakeup_pipe()
     pipe, others = Pipe()
     others.close()
-    assert seconds(Listener([listening], pipe), 30.0) < 30.0
+    assert seconds(WakeupListener([listening], pipe), 30.0) < 30.0

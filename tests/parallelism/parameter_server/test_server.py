@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from a3c_exp.parallelism.multiprocess.shared_counters import Slot
-from a3c_exp.parallelism.parameter_server.double_buffer import Account
-from a3c_exp.parallelism.parameter_server.gradient_slots import Note
-from a3c_exp.parallelism.parameter_server.server import OnStale, Staleness
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
+from a3c_exp.parallelism.parameter_server.double_buffer import StateField
+from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
+from a3c_exp.parallelism.parameter_server.server import OnStale, StalenessPolicy
 from tests.support.faulty import Deadly
 from tests.support.pushing import KILLED, ended
 from tests.support.reporting import FIGURES, Diary, Office, Sum, value
@@ -31,16 +31,16 @@ def test_under_load_no_gradient_is_lost_doubled_torn_or_out_of_its_workers_order
     total = sum(value(worker, number) for worker in range(6) for number in range(1, times + 1))
     assert torch.equal(weights, torch.full_like(weights, total))
     assert torch.equal(state, torch.full_like(state, 6 * times))
-    assert books[: len(Account)].tolist()[Account.updates] == books[Account.env_steps] == 6 * times
-    assert books[len(Account) :].tolist() == [times] * 6
-    assert 1 <= office.ledger.table[3, Slot.queue_most] <= 6, "a queue is bounded by one a worker"
+    assert books[: len(StateField)].tolist()[StateField.updates] == books[StateField.env_steps] == 6 * times
+    assert books[len(StateField) :].tolist() == [times] * 6
+    assert 1 <= office.ledger.table[3, CounterColumn.max_queue_length] <= 6, "a queue is bounded by one a worker"
 
 
 def test_a_gradient_whose_sender_is_killed_while_writing_it_is_never_applied(tmp_path: Path) -> None:
     diary = Diary(tmp_path / "diary")
     office = Office([[0]], 4_000_000, diary)  # so large that writing it takes milliseconds
     agent = office.start_agent()
-    notes, letter = office.mailboxes.notes.numpy(), office.mailboxes.letters[0]
+    notes, letter = office.mailboxes.fields.numpy(), office.mailboxes.gradients[0]
     torn = killed = 0
     while torn < 2:
         assert killed < 60, f"of {killed} that were killed, {torn} were writing"
@@ -55,7 +55,7 @@ def test_a_gradient_whose_sender_is_killed_while_writing_it_is_never_applied(tmp
     numbers = [number for _, number in diary.read()]
     assert numbers == list(range(1, len(numbers) + 1))
     weights, _, books = office.committed.read()
-    assert books[Account.updates] == len(numbers) == notes[0, Note.sent]
+    assert books[StateField.updates] == len(numbers) == notes[0, SlotField.sent]
     assert torch.equal(weights, torch.full_like(weights, sum(value(0, number) for number in numbers)))
 
 
@@ -65,7 +65,7 @@ def test_a_main_agent_that_is_killed_has_applied_each_gradient_once_all_the_same
     office = Office([[0, 1, 2], [3]], 1000, deadly)
     agent, reporters = office.start_agent(), [office.start(share, 60) for share in range(2)]
     assert ended(agent) == KILLED
-    assert office.committed.account()[Account.updates] <= 40
+    assert office.committed.read_counters()[StateField.updates] <= 40
     weights = office.committed.read()[0]
     assert (weights == weights[0]).all(), "half of an update counts"
     agent = office.start_agent()
@@ -74,7 +74,7 @@ def test_a_main_agent_that_is_killed_has_applied_each_gradient_once_all_the_same
     weights, _, books = office.committed.read()
     total = sum(value(worker, number) for worker in range(4) for number in range(1, 61))
     assert torch.equal(weights, torch.full_like(weights, total))
-    assert books[Account.updates] == books[Account.env_steps] == 240
+    assert books[StateField.updates] == books[StateField.env_steps] == 240
 
 
 def test_a_commit_without_its_answer_is_answered_and_not_repeated(tmp_path: Path) -> None:
@@ -82,19 +82,19 @@ def test_a_commit_without_its_answer_is_answered_and_not_repeated(tmp_path: Path
     office = Office([[0]], 10, Diary(tmp_path / "diary"))
     send(office, 0, pulled_at=0)
     office.agent()._serve([0])
-    note = office.mailboxes.notes.numpy()[0]
-    note[Note.answered] = 0
-    office.mailboxes.answers[0] = -1.0
+    note = office.mailboxes.fields.numpy()[0]
+    note[SlotField.answered] = 0
+    office.mailboxes.weights[0] = -1.0
     office.agent()._serve([0])
-    assert note[Note.answered] == note[Note.sent] == 1
-    assert office.committed.account()[Account.updates] == 1
-    assert torch.equal(office.mailboxes.answers[0], torch.full((10,), value(0, 1)))
+    assert note[SlotField.answered] == note[SlotField.sent] == 1
+    assert office.committed.read_counters()[StateField.updates] == 1
+    assert torch.equal(office.mailboxes.weights[0], torch.full((10,), value(0, 1)))
 
 
 def send(office: Office, worker: int, pulled_at: int, steps: int = 1) -> None:
     """A letter with this worker's next gradient."""
-    number = int(office.mailboxes.notes[worker, Note.sent]) + 1
-    gradient = torch.full_like(office.mailboxes.letters[worker], value(worker, number))
+    number = int(office.mailboxes.fields[worker, SlotField.sent]) + 1
+    gradient = torch.full_like(office.mailboxes.gradients[worker], value(worker, number))
     office.mailboxes.send(worker, gradient, FIGURES, pulled_at, steps, False)
 
 
@@ -104,19 +104,19 @@ def test_gradients_are_applied_in_order_of_arrival_and_each_answered_with_the_we
     agent = office.agent()
     for worker in (2, 0, 3, 1):
         send(office, worker, pulled_at=0)
-    assert office.mailboxes.waiting().tolist() == [2, 0, 3, 1]
+    assert office.mailboxes.pending().tolist() == [2, 0, 3, 1]
     for worker in (2, 0, 3, 1):
         agent._serve([worker])
     assert [worker for worker, _ in diary.read()] == [2, 0, 3, 1]
-    assert office.mailboxes.answers[[2, 0, 3, 1], 0].tolist() == [18.0, 34.0, 53.0, 70.0]
-    assert office.mailboxes.notes[[2, 0, 3, 1], Note.answered_at].tolist() == [1, 2, 3, 4]
-    assert office.mailboxes.waiting().tolist() == []
+    assert office.mailboxes.weights[[2, 0, 3, 1], 0].tolist() == [18.0, 34.0, 53.0, 70.0]
+    assert office.mailboxes.fields[[2, 0, 3, 1], SlotField.answered_at].tolist() == [1, 2, 3, 4]
+    assert office.mailboxes.pending().tolist() == []
 
     for worker in (1, 0):
         send(office, worker, pulled_at=4)
     agent._serve([1, 0])
-    assert office.mailboxes.answers[[1, 0], 0].tolist() == [103.0, 135.0], "one transaction, but answers in between"
-    assert office.mailboxes.notes[[1, 0], Note.answered_at].tolist() == [5, 6]
+    assert office.mailboxes.weights[[1, 0], 0].tolist() == [103.0, 135.0], "one transaction, but answers in between"
+    assert office.mailboxes.fields[[1, 0], SlotField.answered_at].tolist() == [5, 6]
 
 
 def test_a_worker_cannot_have_two_letters_under_way(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_worker_cannot_have_two_letters_under_way(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="one letter"):
         send(office, 0, pulled_at=0)
     with pytest.raises(AssertionError, match="one letter"):
-        office.mailboxes.ask(0)
+        office.mailboxes.request_weights(0)
 
 
 def test_who_asks_for_weights_changes_nothing(tmp_path: Path) -> None:
@@ -133,60 +133,60 @@ def test_who_asks_for_weights_changes_nothing(tmp_path: Path) -> None:
     agent = office.agent()
     send(office, 0, pulled_at=0, steps=7)
     agent._serve([0])
-    office.mailboxes.ask(1)
+    office.mailboxes.request_weights(1)
     agent._serve([1])
-    assert office.mailboxes.answers[1, 0] == value(0, 1)
-    assert office.mailboxes.notes[1, Note.answered_at] == 1
-    books = office.committed.account()
-    assert (books[Account.updates], books[Account.env_steps]) == (1, 7)
+    assert office.mailboxes.weights[1, 0] == value(0, 1)
+    assert office.mailboxes.fields[1, SlotField.answered_at] == 1
+    books = office.committed.read_counters()
+    assert (books[StateField.updates], books[StateField.env_steps]) == (1, 7)
 
 
 def test_stale_gradients_are_dropped_and_counted_but_their_steps_were_lived(tmp_path: Path) -> None:
     diary = Diary(tmp_path / "diary")
-    office = Office([[0, 1, 2, 3]], 10, diary, Staleness(max_lag=1))
+    office = Office([[0, 1, 2, 3]], 10, diary, StalenessPolicy(max_lag=1))
     for worker in range(4):
         send(office, worker, pulled_at=0, steps=5)
     agent = office.agent()
     agent._serve([0, 1, 2, 3])
     # Lags 0, 1, then 2 for both others: who is dropped makes nobody older.
     assert diary.read() == [(0, 1), (1, 1)]
-    books = office.committed.account()
-    assert books[Account.dropped] == 2
-    assert (books[Account.updates], books[Account.env_steps]) == (2, 20)
-    assert office.mailboxes.answers[:, 0].tolist() == [16.0, 33.0, 33.0, 33.0], "who was dropped gets new weights too"
-    assert office.mailboxes.notes[:, Note.answered_at].tolist() == [1, 2, 2, 2]
-    tally = agent._tally
+    books = office.committed.read_counters()
+    assert books[StateField.dropped] == 2
+    assert (books[StateField.updates], books[StateField.env_steps]) == (2, 20)
+    assert office.mailboxes.weights[:, 0].tolist() == [16.0, 33.0, 33.0, 33.0], "who was dropped gets new weights too"
+    assert office.mailboxes.fields[:, SlotField.answered_at].tolist() == [1, 2, 2, 2]
+    tally = agent._stats
     assert (tally.windows, tally.dropped, tally.downweighted) == (2, 2, 0)
     assert tally.lag_histogram[:3].tolist() == [1, 1, 0], "what was not applied has no place among the lags"
     assert (tally.dropped_share, tally.worker_steps.tolist()) == (0.5, [5, 5, 5, 5])
 
-    transactions = int(office.committed.transactions)
-    place = office.committed.account()[Account.place]
+    transactions = int(office.committed.transaction_count)
+    place = office.committed.read_counters()[StateField.active_copy]
     send(office, 0, pulled_at=0)
     agent._serve([0])
-    assert int(office.committed.transactions) == transactions + 1
-    assert office.committed.account()[Account.place] == place, "weights that stay as they are need not be copied"
+    assert int(office.committed.transaction_count) == transactions + 1
+    assert office.committed.read_counters()[StateField.active_copy] == place, "weights that stay as they are need not be copied"
 
 
 def test_stale_gradients_weigh_less_the_staler_they_are() -> None:
-    office = Office([[0, 1, 2, 3]], 10, Sum(), Staleness(2, OnStale.downweight))
+    office = Office([[0, 1, 2, 3]], 10, Sum(), StalenessPolicy(2, OnStale.downweight))
     agent = office.agent()
     for worker in range(4):
         office.mailboxes.send(worker, torch.full((10,), 12.0), FIGURES, -worker, 1, False)  # pulled that much earlier
     agent._serve([0, 1, 2, 3])
     # Lags 0, 2, 4, 6 at a bound of 2: whole, whole, a half, a third.
-    assert office.mailboxes.answers[:, 0].tolist() == [12.0, 24.0, 30.0, 34.0]
-    assert torch.equal(office.mailboxes.letters, torch.full((4, 10), 12.0)), "letters stay as they were sent"
-    tally = agent._tally
+    assert office.mailboxes.weights[:, 0].tolist() == [12.0, 24.0, 30.0, 34.0]
+    assert torch.equal(office.mailboxes.gradients, torch.full((4, 10), 12.0)), "letters stay as they were sent"
+    tally = agent._stats
     assert (tally.windows, tally.dropped, tally.downweighted) == (4, 0, 2)
     assert tally.lag_histogram[[0, 2, 4, 6]].tolist() == [1, 1, 1, 1]
-    assert Counter(office.committed.account()[[Account.updates, Account.downweighted]].tolist()) == Counter([4, 2])
+    assert Counter(office.committed.read_counters()[[StateField.updates, StateField.downweighted]].tolist()) == Counter([4, 2])
 
 
 def test_a_worker_with_an_old_policy_is_asked_to_begin_anew(tmp_path: Path) -> None:
-    office = Office([[0, 1, 2]], 10, Diary(tmp_path / "diary"), Staleness(reset_after_lag=1))
+    office = Office([[0, 1, 2]], 10, Diary(tmp_path / "diary"), StalenessPolicy(reset_after_lag=1))
     for worker in range(3):
         send(office, worker, pulled_at=0)
     office.agent()._serve([0, 1, 2])
-    assert office.mailboxes.notes[:, Note.resets_asked].tolist() == [0, 0, 1]
-    assert office.committed.account()[Account.updates] == 3, "it is applied all the same"
+    assert office.mailboxes.fields[:, SlotField.resets_requested_by_server].tolist() == [0, 0, 1]
+    assert office.committed.read_counters()[StateField.updates] == 3, "it is applied all the same"

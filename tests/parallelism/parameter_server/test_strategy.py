@@ -15,17 +15,17 @@ import pytest
 import torch
 
 from a3c_exp.algorithm.random_streams import env_seed
-from a3c_exp.algorithm.types import LearnerSpec, TrainingState
-from a3c_exp.algorithm.window_gradient import Stat
+from a3c_exp.algorithm.types import LearnerConfig, TrainingState
+from a3c_exp.algorithm.window_gradient import WindowStat
 from a3c_exp.config.budget import Budget
-from a3c_exp.envs.gymnasium import GymnasiumEnvironments
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.adam import Adam
-from a3c_exp.parallelism.base import Task
+from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
-from a3c_exp.parallelism.multiprocess.shared_counters import Slot
-from a3c_exp.parallelism.parameter_server.gradient_slots import Note
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
+from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
 from tests.support.driving import ENDLESS, Training, alive, descendants, initial, small_task
@@ -45,36 +45,36 @@ def agent_of(training: Training) -> int:
     """The main agent's process id."""
     parallelism = training.parallelism
     assert isinstance(parallelism, ParameterServer)
-    return int(parallelism._supervisor.members[parallelism._agent].process.pid or 0)
+    return int(parallelism._supervisor.processes[parallelism._server_index].process.pid or 0)
 
 
 @pytest.mark.parametrize(
     ("id", "model", "limit"),
-    [("Pendulum-v1", SeparateMLP, 20), ("CartPole-v1", partial(RecurrentMLP, hidden=(16,), memory=16), None)],
+    [("Pendulum-v1", SeparateMLP, 20), ("CartPole-v1", partial(RecurrentMLP, hidden=(16,), hidden_size=16), None)],
     ids=["continuous", "recurrent"],
 )
 def test_any_task_and_model_is_trained_within_its_budget(id: str, model: Any, limit: int | None) -> None:
-    task = Task(
-        partial(GymnasiumEnvironments, id), model, Adam(1e-3), LearnerSpec(n_step=5), 3, Budget(max_env_steps=607), limit, 3
+    task = TrainingSetup(
+        partial(GymnasiumEnvs, id), model, Adam(1e-3), LearnerConfig(n_step=5), 3, Budget(max_env_steps=607), limit, 3
     )
     state = initial(task)
     training = Training(ParameterServer(processes=2), task, state).finish()
     final, _ = training.parallelism.snapshot()
     assert final.env_steps == 607
-    assert training.tally.sums[Stat.steps] == 607, "steps that were learned from"
+    assert training.tally.sums[WindowStat.steps] == 607, "steps that were learned from"
     assert training.tally.windows == final.updates > 120
     assert torch.isfinite(final.weights).all()
     assert not torch.equal(final.weights, state.weights)
     assert final.optimizer_state.any()
-    figures = training.parallelism.figures()
+    figures = training.parallelism.summary()
     assert (figures["processes"], figures["applied"]) == (2, final.updates)
-    assert [figures[key] for key in ("dropped", "downweighted", "left_out", "resets", "restarts")] == [0] * 5
-    assert 1 <= figures["queue_most"] <= 3
+    assert [figures[key] for key in ("dropped", "downweighted", "unapplied", "resets", "restarts")] == [0] * 5
+    assert 1 <= figures["max_queue_length"] <= 3
 
     again = Training(ParameterServer(processes=1), replace(task, budget=Budget(max_env_steps=700)), final).finish()
     after, _ = again.parallelism.snapshot()
     assert after.env_steps == 700
-    assert again.tally.sums[Stat.steps] == 93, "what earlier sessions did is not done again"
+    assert again.tally.sums[WindowStat.steps] == 93, "what earlier sessions did is not done again"
     assert after.updates == final.updates + again.tally.windows
     assert again.tally.lag_max <= 2, "updates of an earlier session are no lag"
     seeds = [event.episode.env_seed for event in training.episodes + again.episodes]
@@ -87,7 +87,7 @@ def test_a_budget_of_episodes_is_exact(tmp_path: Path, lengths: tuple[int, ...])
     training = Training(ParameterServer(processes=2), task).finish()
     assert len(training.episodes) == training.parallelism.counts().episodes == 41
     steps = sum(event.episode.length for event in training.episodes)
-    assert training.parallelism.counts().env_steps == steps == training.tally.sums[Stat.steps]
+    assert training.parallelism.counts().env_steps == steps == training.tally.sums[WindowStat.steps]
 
 
 @pytest.mark.parametrize("kind", [ParameterServer, Hogwild])
@@ -111,7 +111,7 @@ def test_dropped_gradients_are_no_updates_but_their_steps_count() -> None:
     training = Training(ParameterServer(processes=1, max_lag=2), task).finish()
     # Of each round's four gradients one comes last and too late.
     final, _ = training.parallelism.snapshot()
-    figures = training.parallelism.figures()
+    figures = training.parallelism.summary()
     assert (final.env_steps, final.updates, figures["applied"], figures["dropped"]) == (600, 90, 90, 30)
     assert ticked(final)
     tally = training.tally
@@ -123,7 +123,7 @@ def test_dropped_gradients_are_no_updates_but_their_steps_count() -> None:
 def test_downweighted_gradients_are_updates_of_their_own() -> None:
     task = small_task(Budget(max_updates=100), workers=4, lengths=(5,))
     training = Training(ParameterServer(processes=1, max_lag=2, on_stale="downweight"), task).finish()
-    figures = training.parallelism.figures()
+    figures = training.parallelism.summary()
     # All but the last worker's first, and the first three workers' first, have a lag of 3.
     assert (figures["applied"], figures["dropped"], figures["downweighted"]) == (100, 0, 97)
     assert training.tally.downweighted == 97
@@ -134,9 +134,9 @@ def test_everything_reported_before_the_end_is_applied() -> None:
     with training:
         training.until(lambda: training.parallelism.counts().updates > 30, "work")
     final, _ = training.parallelism.snapshot()
-    assert training.parallelism.figures()["left_out"] == 0
+    assert training.parallelism.summary()["unapplied"] == 0
     assert ticked(final)
-    assert final.env_steps == 5 * final.updates == training.tally.sums[Stat.steps]
+    assert final.env_steps == 5 * final.updates == training.tally.sums[WindowStat.steps]
     # Each window was one episode, and not one of them was left behind in a mailbox or a pipe.
     assert len(training.episodes) == final.updates == int(final.rounds.sum())
 
@@ -166,8 +166,8 @@ def test_an_episode_that_is_asked_to_end_is_truncated_and_counted() -> None:
     with training:
         training.until(lambda: server.counts().updates > 40, "work")
         with pytest.raises(ConfigError, match="numbered from 0 to 3"):
-            server.ask_reset(4)
-        server.ask_reset(2)
+            server.request_reset(4)
+        server.request_reset(2)
         training.until(lambda: len(training.episodes) == 1, "the cut")
         updates = server.counts().updates
         training.until(lambda: server.counts().updates > updates + 20, "work after the cut")
@@ -178,7 +178,7 @@ def test_an_episode_that_is_asked_to_end_is_truncated_and_counted() -> None:
     final, _ = server.snapshot()
     assert final.episodes_begun.tolist() == [1, 1, 2, 1]
     assert final.episodes == 1
-    assert server.figures()["resets"] == 1
+    assert server.summary()["resets"] == 1
 
 
 def test_workers_whose_policy_is_too_old_begin_anew() -> None:
@@ -189,7 +189,7 @@ def test_workers_whose_policy_is_too_old_begin_anew() -> None:
     # In one process the steady lag is 3, which is too much for everyone, always.
     assert {event.episode.length for event in training.episodes} == {5, 10}
     assert {event.episode.end for event in training.episodes} == {"truncated"}
-    assert server.figures()["resets"] == len(training.episodes)
+    assert server.summary()["resets"] == len(training.episodes)
 
 
 def test_no_kind_of_death_loses_an_episode_a_step_or_an_update(tmp_path: Path) -> None:
@@ -203,9 +203,9 @@ def test_no_kind_of_death_loses_an_episode_a_step_or_an_update(tmp_path: Path) -
     final, _ = training.parallelism.snapshot()
     assert ticked(final)
     assert final.episodes == len({event.episode.env_seed for event in training.episodes}) == 90
-    assert final.env_steps == 5 * final.updates == training.tally.sums[Stat.steps]
-    figures = training.parallelism.figures()
-    assert (figures["restarts"], figures["left_out"]) == (5, 0)
+    assert final.env_steps == 5 * final.updates == training.tally.sums[WindowStat.steps]
+    figures = training.parallelism.summary()
+    assert (figures["restarts"], figures["unapplied"]) == (5, 0)
 
 
 def test_workers_killed_again_and_again_from_outside_neither_tear_nor_overspend() -> None:
@@ -226,8 +226,8 @@ def test_workers_killed_again_and_again_from_outside_neither_tear_nor_overspend(
     final, _ = training.parallelism.snapshot()
     assert ticked(final)
     assert final.env_steps == 5000, "what a dead worker had reserved was spent twice, or not at all"
-    assert training.tally.sums[Stat.steps] == 5000
-    assert training.parallelism.figures()["left_out"] == 0
+    assert training.tally.sums[WindowStat.steps] == 5000
+    assert training.parallelism.summary()["unapplied"] == 0
 
 
 def test_what_a_dead_worker_reported_is_neither_forgotten_nor_promised_to_another() -> None:
@@ -236,22 +236,22 @@ def test_what_a_dead_worker_reported_is_neither_forgotten_nor_promised_to_anothe
     training = Training(server, small_task(Budget(max_env_steps=400), workers=1, lengths=(5,), seconds=0.001))
     with training:
         training.until(lambda: server.counts().updates > 5, "work")
-        agent, note = agent_of(training), server._mailboxes.notes.numpy()[0]
+        agent, note = agent_of(training), server._gradient_slots.fields.numpy()[0]
         os.kill(agent, signal.SIGSTOP)
-        training.until(lambda: note[Note.sent] != note[Note.answered], "a report")
-        row, sent, rounds = server._ledger.table[0], int(note[Note.sent]), int(server._ledger.workers[0, 0])
+        training.until(lambda: note[SlotField.sent] != note[SlotField.answered], "a report")
+        row, sent, rounds = server._counters.table[0], int(note[SlotField.sent]), int(server._counters.workers[0, 0])
         (worker,) = (pid for pid in training.workers() if pid != agent)
         os.kill(worker, signal.SIGKILL)
         training.until(lambda: len(training.notices) == 1, "the notice")
-        died = int(row[Slot.heartbeat])
-        training.until(lambda: int(row[Slot.heartbeat]) > died, "the replacement's first sign of life")
-        assert (row[Slot.steps_reserved], note[Note.sent], server._ledger.workers[0, 0]) == (5, sent, rounds)
+        died = int(row[CounterColumn.heartbeat])
+        training.until(lambda: int(row[CounterColumn.heartbeat]) > died, "the replacement's first sign of life")
+        assert (row[CounterColumn.steps_reserved], note[SlotField.sent], server._counters.workers[0, 0]) == (5, sent, rounds)
         os.kill(agent, signal.SIGCONT)
         training.until(training.spent, "the end of the budget")
     final, _ = server.snapshot()
     assert ticked(final)
     assert (final.env_steps, final.updates, int(final.rounds[0])) == (400, 80, 80), "a window was lived twice or lost"
-    assert server.figures()["left_out"] == 0
+    assert server.summary()["unapplied"] == 0
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
@@ -281,13 +281,15 @@ def test_a_main_agent_that_keeps_dying_ends_the_run_with_the_cause(tmp_path: Pat
     assert "ZeroDivisionError" in str(caught.value)
     final, _ = training.parallelism.snapshot()
     assert (final.updates, final.env_steps) == (0, 0)
-    assert training.parallelism.figures()["left_out"] == 2, "what could not be applied is said"
+    assert training.parallelism.summary()["unapplied"] == 2, "what could not be applied is said"
 
 
 class Broken(Tick):
     """An optimiser that cannot."""
 
-    def step(self, weights: torch.Tensor, gradient: torch.Tensor, state: torch.Tensor, updates: int, lr: float) -> None:
+    def step(
+        self, weights: torch.Tensor, gradient: torch.Tensor, optimizer_state: torch.Tensor, updates: int, lr: float
+    ) -> None:
         raise ZeroDivisionError("the step broke")
 
 
@@ -357,7 +359,7 @@ def test_counters_of_an_earlier_session_are_gone_on_from() -> None:
     after, _ = training.parallelism.snapshot()
     assert (after.updates, after.env_steps, after.episodes) == (103, 65, 12)
     assert ticked(after)
-    assert training.parallelism.figures()["applied"] == 3, "of this session"
+    assert training.parallelism.summary()["applied"] == 3, "of this session"
     assert training.tally.lag_max <= 1
     played = {event.episode.env_seed for event in training.episodes}
     assert played < {env_seed(0, 0, 7), env_seed(0, 0, 8), env_seed(0, 1, 4), env_seed(0, 1, 5)}

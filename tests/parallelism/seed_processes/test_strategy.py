@@ -12,32 +12,32 @@ import pytest
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.compose import jobs
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.optimizers.sgd import SGD
-from a3c_exp.parallelism.base import EpisodeEvent, Event, Task
+from a3c_exp.parallelism.base import EpisodeEvent, Event, TrainingSetup
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.seed_processes.strategy import SeedProcesses
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
-from a3c_exp.training.run import Identity
+from a3c_exp.training.run import RunIdentity
 from a3c_exp.training.run import run as train
-from a3c_exp.training.run_tracker import NEVER
+from a3c_exp.training.run_tracker import NEVER_DUE
 from tests.support.command import lines, record, summary
 from tests.support.pushing import PATIENCE
 from tests.support.single_process import beginnings, same_bits, tiny_task
 
 STEPS = 150
-task_of: Callable[..., Task] = partial(tiny_task, "shared", budget=Budget(max_env_steps=STEPS), seed=5)
+task_of: Callable[..., TrainingSetup] = partial(tiny_task, "shared", budget=Budget(max_env_steps=STEPS), seed=5)
 
 
 class Trained:
     """A training of several seeds from its beginning, or from ``states``, to its end."""
 
-    def __init__(self, kind: Any, task: Task, states: Sequence[TrainingState] | None = None) -> None:
+    def __init__(self, kind: Any, task: TrainingSetup, states: Sequence[TrainingState] | None = None) -> None:
         self.kind, self.task = kind.arranged(task), task
         self.events: list[Event] = list(self.kind.start(task, states or beginnings(task)))
 
-    def until(self, steps: int = NEVER) -> "Trained":
+    def until(self, steps: int = NEVER_DUE) -> "Trained":
         """Go on until every seed stands at these steps or has spent its budget."""
         deadline = time.monotonic() + PATIENCE
         aim = min(steps, STEPS)
@@ -66,7 +66,7 @@ def assert_same(ours: Sequence[TrainingState], theirs: Sequence[TrainingState]) 
     for one, other in zip(ours, theirs, strict=True):
         assert one.env_steps == other.env_steps and one.updates == other.updates and one.episodes == other.episodes
         assert same_bits(one.weights, other.weights) and same_bits(one.optimizer_state, other.optimizer_state)
-        assert str(one.details) == str(other.details)
+        assert str(one.parallelism_state) == str(other.parallelism_state)
 
 
 @pytest.mark.parametrize("kind", [partial(Deterministic, lag=(0, 3)), Synchronous])
@@ -80,8 +80,8 @@ def test_a_block_is_the_same_wherever_it_is_trained_and_whoever_is_beside_it(kin
         assert here.episodes(seed) == there.episodes(seed) != []
         assert here.kind.counts(seed) == there.kind.counts(seed) and here.kind.counts(seed).env_steps == STEPS
         assert same_bits(there.kind.weights(seed), ours[seed].weights)
-    assert here.kind.figures(2)["seed_block"] == there.kind.figures(2)["seed_block"] == 2
-    assert (here.kind.figures()["processes"], there.kind.figures()["processes"]) == (1, 2)
+    assert here.kind.figures(2)["seed_block"] == there.kind.summary(2)["seed_block"] == 2
+    assert (here.kind.figures()["processes"], there.kind.summary()["processes"]) == (1, 2)
 
     full = Trained(kind(seed_block=2), task_of(num_seeds=4)).until()
     assert_same(full.end()[:3], ours)
@@ -132,8 +132,8 @@ def test_a_run_in_processes_is_the_run_in_one(tmp_path: Path) -> None:
                "parallelism=deterministic", "num_seeds=3", "parallelism.seed_block=2")  # fmt: skip
     for processes in (1, 2):
         overrides = [*command, f"parallelism.processes={processes}"]
-        (job,) = jobs(overrides, multirun=False)
-        train(job.config, Identity(tmp_path / str(processes), "run", None, "cartpole", "deterministic", overrides))
+        (job,) = compose_jobs(overrides, multirun=False)
+        train(job.config, RunIdentity(tmp_path / str(processes), "run", None, "cartpole", "deterministic", overrides))
     for seed in range(3):
         one, two = tmp_path / "1" / f"seed={seed}", tmp_path / "2" / f"seed={seed}"
         for key in ("weights_digest", "episodes_digest", "env_steps", "updates"):

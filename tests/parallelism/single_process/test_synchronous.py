@@ -8,9 +8,9 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from a3c_exp.algorithm.per_worker import Exploration, Spread
+from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import SpreadKind
+from a3c_exp.config.enums import HyperparameterRangeKind
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.system.errors import ConfigError
@@ -36,9 +36,9 @@ class EndsBySeed(ScriptedEnvironments):
         super().reset(index, seed)
         self.observation[index, 0] = 0.1  # a seed is too large a number to learn from
 
-    def step(self, action: Any, live: Any) -> bool:
-        any_end = super().step(action, live)
-        self.observation[live, 0] = 0.1
+    def step(self, action: Any, active: Any) -> bool:
+        any_end = super().step(action, active)
+        self.observation[active, 0] = 0.1
         return any_end
 
 
@@ -158,15 +158,21 @@ def test_a_checkpoint_of_another_kind_is_refused() -> None:
     saved = Driven(Synchronous(), task).step(2).stop().save()
     with pytest.raises(ConfigError, match="this checkpoint is of another parallelism"):
         Driven(Deterministic(), task, saved)
-    assert beginnings(task)[0].details == {}
+    assert beginnings(task)[0].parallelism_state == {}
 
 
 def test_workers_that_push_together_have_no_rates_of_their_own() -> None:
-    own = Exploration(lr=Spread("lr", SpreadKind.values, values=(0.1, 0.2)))
+    own = PerWorkerHyperparameters(lr=HyperparameterRange("lr", HyperparameterRangeKind.values, values=(0.1, 0.2)))
     with pytest.raises(ConfigError, match=r"per_worker.lr gives each worker a learning rate of its own") as caught:
         Synchronous().check(tiny_task(exploration=own))
     assert len(str(caught.value).splitlines()) == 1 and "Try per_worker.lr.kind=none" in str(caught.value)
-    Synchronous().check(tiny_task(exploration=Exploration(beta=Spread("beta", SpreadKind.values, values=(0.1, 0.2)))))
+    Synchronous().check(
+        tiny_task(
+            exploration=PerWorkerHyperparameters(
+                beta=HyperparameterRange("beta", HyperparameterRangeKind.values, values=(0.1, 0.2))
+            )
+        )
+    )
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from a3c_exp.config.compose import CONFIG_DIR, Job, jobs
+from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
 from a3c_exp.report.ablations.comparisons import TITLES, VARIED, WORDS, protocols
 from a3c_exp.report.ablations.section import section
 from a3c_exp.report.run_reader import read_runs
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 from tests.support.command import record, run
 
 ABLATIONS = sorted(path.stem for path in (CONFIG_DIR / "ablation").glob("*.yaml"))
@@ -22,8 +22,8 @@ def swept(name: str) -> dict[str, list[str]]:
     return {key: value.split(",") for key, value in params.items()}
 
 
-def one(*overrides: str) -> Job:
-    (job,) = jobs(overrides, multirun=True)
+def one(*overrides: str) -> ComposedJob:
+    (job,) = compose_jobs(overrides, multirun=True)
     return job
 
 
@@ -65,9 +65,9 @@ def test_each_control_changes_what_it_says_and_can_be_assembled() -> None:
     ablation = "max_episode_steps"
     first, *_, last = swept(ablation)["arm"]
     found = {}
-    for job in jobs([f"+ablation={ablation}", f"arm={last}"], multirun=True):
+    for job in compose_jobs([f"+ablation={ablation}", f"arm={last}"], multirun=True):
         found[job.config.ablation.control] = job.config
-    assert assemble(found["own_limit"]).task.seeds == range(200, 210)
+    assert build_run(found["own_limit"]).setup.seeds == range(200, 210)
     assert list(found) == swept(ablation)["control"]
     base = found["published"]
     assert found["bootstrapped"].bootstrap_on_truncation and found["bootstrapped"].max_episodes == base.max_episodes
@@ -106,22 +106,22 @@ def test_real_asynchrony_is_a_job_a_seed() -> None:
     control = yaml.safe_load((CONFIG_DIR / "control" / "hogwild.yaml").read_text())
     assert control["hydra"]["sweeper"]["params"] == {"seed": "range(10)"}
     with pytest.raises(ConfigError, match="sweep over seed"):  # so it reaches the sweep
-        jobs(["+ablation=worker_count", "control=hogwild", "arm=workers_4"], multirun=False)
+        compose_jobs(["+ablation=worker_count", "control=hogwild", "arm=workers_4"], multirun=False)
     config = one("+ablation=worker_count", "control=hogwild", "arm=workers_4", "seed=9").config
     assert (config.seed, config.num_seeds) == (9, 1)
     assert config.parallelism._target_.endswith("Hogwild")
-    assert assemble(config).task.workers == 4
+    assert build_run(config).setup.workers == 4
 
 
 def test_the_window_is_varied_on_two_tasks_for_equal_steps_and_equal_updates() -> None:
     assert swept("n_step")["n_step"] == ["1", "5", "10", "15", "20", "50"]
-    found = {job.config.ablation.control: job for job in jobs(["+ablation=n_step", "n_step=20"], multirun=True)}
+    found = {job.config.ablation.control: job for job in compose_jobs(["+ablation=n_step", "n_step=20"], multirun=True)}
     assert [job.env for job in found.values()] == ["pendulum", "pendulum", "cartpole", "cartpole"]
     for name, job in found.items():
         config = job.config
         assert config.num_seeds == 10 and config.n_step == 20
         assert (config.max_env_steps is None) == name.endswith("updates") == (config.max_updates is not None)
-    assert assemble(found["cartpole_updates"].config).task.num_seeds == 10
+    assert build_run(found["cartpole_updates"].config).setup.num_seeds == 10
     assert found["cartpole_steps"].config.parallelism._target_.endswith("Synchronous")
 
 
@@ -133,10 +133,10 @@ def test_what_is_typed_wins_over_groups_and_controls() -> None:
 
 def test_an_ablation_without_m_is_refused_with_what_to_type() -> None:
     with pytest.raises(ConfigError, match=r"sweep over control and arm. Add -m .* control=published arm=workers_12"):
-        jobs(["+ablation=worker_count"], multirun=False)
+        compose_jobs(["+ablation=worker_count"], multirun=False)
     with pytest.raises(ConfigError, match=r"sweep over control\. Add -m"):
-        jobs(["+ablation=worker_count", "arm=workers_4"], multirun=False)
-    (job,) = jobs(["+ablation=worker_count", "arm=workers_4", "control=fair"], multirun=False)
+        compose_jobs(["+ablation=worker_count", "arm=workers_4"], multirun=False)
+    (job,) = compose_jobs(["+ablation=worker_count", "arm=workers_4", "control=fair"], multirun=False)
     assert job.config.workers == 4
 
 

@@ -20,7 +20,7 @@ from optuna.trial import TrialState, create_trial
 
 from a3c_exp.report.__main__ import main
 from a3c_exp.report.study.reader import read_study
-from a3c_exp.runs.study_storage import CONTRACT, DIRECTORY, REASON, RETRY_OF, SEEDS, SPREAD, open_storage
+from a3c_exp.runs.study_storage import DIRECTORY, REASON, RETRY_OF, SEED_STD, SEEDS, STUDY_SIGNATURE, open_storage
 from a3c_exp.sweep.study.study_file import write_study_file
 from tests.support.studies import settings
 
@@ -39,7 +39,7 @@ def write(directory: Path, objectives: int = 1, trials: int = 24) -> optuna.Stud
     study = optuna.create_study(study_name="<b>s", storage=open_storage(None, directory), directions=ways)
     space = {"gamma": "interval(0.8, 0.999)", "optimizer.lr": "tag(log, interval(0.0001, 0.01))", "workers": "choice(4, 6, 12)"}
     contract = {"objectives": list(zip(names, ways, strict=True)), "space": space, "seeds": []}
-    study.set_user_attr(CONTRACT, contract)
+    study.set_user_attr(STUDY_SIGNATURE, contract)
     write_study_file(directory, "<b>s", chosen, OmegaConf.create({"storage": None}), contract)
     begun = datetime(2026, 11, 21, 20, 0)
     for number in range(trials):
@@ -51,7 +51,7 @@ def write(directory: Path, objectives: int = 1, trials: int = 24) -> optuna.Stud
         about: dict[str, object] = {
             DIRECTORY: f"trial={number}",
             SEEDS: {"seed=0": [worth], "seed=1": [worth - 2]},
-            SPREAD: [1.5] * objectives,
+            SEED_STD: [1.5] * objectives,
         }
         if failed:
             about[REASON] = "RuntimeError: <script>the pendulum came off</script>"

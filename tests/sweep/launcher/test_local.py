@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from a3c_exp.sweep.launcher.job_state import Entry
-from a3c_exp.sweep.launcher.local import may_begin
+from a3c_exp.sweep.launcher.job_state import JobState
+from a3c_exp.sweep.launcher.local import can_start
 from tests.support.command import QUICK, record, run, session_members, start, summary
 
 LOCAL = "hydra/launcher=local"
@@ -52,7 +52,7 @@ def test_a_job_that_dies_fails_alone_and_says_how(tmp_path: Path) -> None:
 
 def test_stopping_a_sweep_stops_every_run_with_a_checkpoint(tmp_path: Path) -> None:
     process = start(*ENDLESS, "workers=2,1,3", "parallelism=hogwild", "parallelism.processes=1",
-                    "hydra.launcher.jobs=2", LOCAL, "-m", cwd=tmp_path)  # fmt: skip
+                    "hydra.launcher.n_jobs=2", LOCAL, "-m", cwd=tmp_path)  # fmt: skip
     runs = wait_for_two(tmp_path, process)
     assert len(fork_servers(process)) == 1, "the runs' workers come from the server that the runs came from"
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
@@ -67,7 +67,7 @@ def test_stopping_a_sweep_stops_every_run_with_a_checkpoint(tmp_path: Path) -> N
 
 
 def test_a_launcher_that_is_killed_leaves_no_run_behind(tmp_path: Path) -> None:
-    process = start(*TINY, "seed=1,2", "hydra.launcher.jobs=2", LOCAL, "-m", cwd=tmp_path)
+    process = start(*TINY, "seed=1,2", "hydra.launcher.n_jobs=2", LOCAL, "-m", cwd=tmp_path)
     runs = wait_for_two(tmp_path, process)
     process.kill()
     process.communicate(timeout=30)
@@ -83,19 +83,19 @@ def test_a_launcher_that_is_killed_leaves_no_run_behind(tmp_path: Path) -> None:
         ([2, 1, 1], 2, True, 1),
         ([8, 1], 2, True, 1),  # more than there are cores: alone
         ([1, 2, 1], 2, True, 1),  # the large one is not passed by
-        ([8, 8, 8], 2, False, 2),  # hydra.launcher.jobs=2 counts jobs
+        ([8, 8, 8], 2, False, 2),  # hydra.launcher.n_jobs=2 counts jobs
         ([1, 0, 1], 4, True, 1),  # one that is not ready yet keeps its turn
     ],
 )
 def test_no_more_begin_than_there_are_cores_for(wanted: list[int], room: int, by_cores: bool, begun: int) -> None:
-    entries = [Entry(number, f"workers={number}") for number in range(len(wanted))]
+    entries = [JobState(number, f"workers={number}") for number in range(len(wanted))]
     for entry, cores in zip(entries, wanted, strict=True):
         entry.cores = cores
     for entry in entries:
-        if not may_begin(entry, entries, room, by_cores):
+        if not can_start(entry, entries, room, by_cores):
             break
-        entry.begin()
-    assert [entry.begun for entry in entries] == [number < begun for number in range(len(wanted))]
+        entry.mark_started()
+    assert [entry.started for entry in entries] == [number < begun for number in range(len(wanted))]
 
 
 def wait_for_two(folder: Path, process: "subprocess.Popen[str]") -> list[Path]:

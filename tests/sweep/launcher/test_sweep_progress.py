@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from a3c_exp.loggers.forwarding import Relay
-from a3c_exp.sweep.launcher.job_state import Entry, names
-from a3c_exp.sweep.launcher.sweep_progress import Board
+from a3c_exp.loggers.forwarding import ForwardingLogger
+from a3c_exp.sweep.launcher.job_state import JobState, job_names
+from a3c_exp.sweep.launcher.sweep_progress import SweepProgress
 from tests.loggers.test_console import (
     HIDE_CURSOR,
     SHOW_CURSOR,
@@ -41,21 +41,21 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[bool, Reader]]:
 
 def sweep(reader: Reader) -> str:
     """Two jobs side by side, of which one fails; all that was written."""
-    board = Board(SWEEP, total=3, interval=0.0, stream=reader.stream)
-    entries = [Entry(number, f"workers={number + 4}") for number in range(2)]
+    board = SweepProgress(SWEEP, total=3, interval=0.0, stream=reader.stream)
+    entries = [JobState(number, f"workers={number + 4}") for number in range(2)]
     for entry in entries:
-        board.begin(entry)
-        board.show(entry, "start", replace(run_info(), name=entry.name))
-    board.show(entries[0], "episode", episode(120))
-    board.show(entries[0], "metrics", metrics(480_000, 120))
-    board.show(entries[0], "evaluation", evaluation(-812.0, best=True))
-    board.show(entries[1], "message", "worker 3 was started again\nof its own accord")
-    board.draw()
+        board.start_job(entry)
+        board.handle_log_message(entry, "start", replace(run_info(), name=entry.name))
+    board.handle_log_message(entries[0], "episode", episode(120))
+    board.handle_log_message(entries[0], "metrics", metrics(480_000, 120))
+    board.handle_log_message(entries[0], "evaluation", evaluation(-812.0, best=True))
+    board.handle_log_message(entries[1], "message", "worker 3 was started again\nof its own accord")
+    board.print_due_lines()
     time.sleep(0.7 if reader.stream.isatty() else 0.0)  # at least one drawing
-    board.show(entries[0], "finish", "finished", {**SUMMARY, "reason": None})
-    board.end(entries[0])
-    entries[1].failed = "its process was killed by SIGKILL"
-    board.end(entries[1])
+    board.handle_log_message(entries[0], "finish", "finished", {**SUMMARY, "reason": None})
+    board.end_job(entries[0])
+    entries[1].failure_reason = "its process was killed by SIGKILL"
+    board.end_job(entries[1])
     board.close()
     return reader.text()
 
@@ -85,13 +85,13 @@ def test_a_terminal_shows_all_runs_in_one_view_and_gets_its_cursor_back(readers:
 
 def test_many_runs_on_a_small_terminal_have_a_line_each(readers: dict[bool, Reader], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINES", "20")
-    board = Board(SWEEP, total=12, stream=readers[True].stream)
+    board = SweepProgress(SWEEP, total=12, stream=readers[True].stream)
     for number in range(8):
-        entry = Entry(number, f"workers={number}")
-        board.begin(entry)
+        entry = JobState(number, f"workers={number}")
+        board.start_job(entry)
         if number < 7:
-            board.show(entry, "start", replace(run_info(), name=entry.name))
-            board.show(entry, "episode", episode(120))
+            board.handle_log_message(entry, "start", replace(run_info(), name=entry.name))
+            board.handle_log_message(entry, "episode", episode(120))
     time.sleep(0.7)
     board.close()
     text = visible(readers[True].text())
@@ -103,13 +103,13 @@ def test_many_runs_on_a_small_terminal_have_a_line_each(readers: dict[bool, Read
 
 def test_what_all_jobs_share_is_no_name() -> None:
     jobs = [["env=pendulum", f"workers={workers}", "++hydra.job.env_set.A3C_TRIAL=3"] for workers in (4, 6)]
-    assert names(jobs) == ["workers=4", "workers=6"]
-    assert names([["seed=1"]]) == ["seed=1"] and names([[]]) == ["defaults"]
+    assert job_names(jobs) == ["workers=4", "workers=6"]
+    assert job_names([["seed=1"]]) == ["seed=1"] and job_names([[]]) == ["defaults"]
 
 
 def test_a_relay_tells_the_newest_and_drops_no_evaluation_and_no_message() -> None:
     told: list[tuple[str, object]] = []
-    relay = Relay(lambda method, *arguments: told.append((method, arguments[0])), interval=1000.0)
+    relay = ForwardingLogger(lambda method, *arguments: told.append((method, arguments[0])), interval=1000.0)
     relay.start(run_info())
     for number in range(1, 500):
         relay.episode(episode(number))
@@ -129,7 +129,7 @@ def test_a_run_whose_launcher_is_gone_goes_on_to_its_end() -> None:
     def broken(*_: object) -> None:
         raise BrokenPipeError
 
-    relay = Relay(broken)
+    relay = ForwardingLogger(broken)
     relay.start(run_info())
     relay.episode(episode(1))
     relay.finish("finished", SUMMARY)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from a3c_exp.config.compose import jobs
-from a3c_exp.sweep.study.best_config import best_of, keep_best
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.sweep.study.best_config import build_best_config, write_best_config
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,14 @@ from a3c_exp.sweep.study.best_config import best_of, keep_best
     ids=["pendulum", "study", "experiment", "added keys"],
 )
 def test_the_best_as_a_file_and_as_a_command_is_the_trials_own_configuration(overrides: list[str], tmp_path: Path) -> None:
-    best = best_of(overrides, "mine", ["a note"])
-    folder = keep_best(tmp_path, "mine", best)
+    best = build_best_config(overrides, "mine", ["a note"])
+    folder = write_best_config(tmp_path, "mine", best)
     typed = shlex.split(best.command)[3:]
-    found = [jobs(overrides, False)[0], jobs(["+experiment=mine"], False, [str(folder)])[0], jobs(typed, False)[0]]
+    found = [
+        compose_jobs(overrides, False)[0],
+        compose_jobs(["+experiment=mine"], False, [str(folder)])[0],
+        compose_jobs(typed, False)[0],
+    ]
     configs = [OmegaConf.to_container(job.config, resolve=True, enum_to_str=True) for job in found]
     assert configs[1] == configs[0], "the file is another configuration"
     assert configs[2] == configs[0], "the command is another configuration"

@@ -8,15 +8,15 @@ import optuna
 import pytest
 
 from a3c_exp.__main__ import main
-from a3c_exp.config.compose import CONFIG_DIR, jobs
+from a3c_exp.config.compose import CONFIG_DIR, compose_jobs
 from a3c_exp.runs.study_storage import open_storage
 from a3c_exp.sweep.study.config import is_study, read_settings
-from a3c_exp.sweep.study.overrides import in_full, may_ask
+from a3c_exp.sweep.study.overrides import expand_overrides, may_be_study
 from a3c_exp.sweep.study.planning import StudyPlan, plan
 from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
-from a3c_exp.sweep.study.search_space import read_space
+from a3c_exp.sweep.study.search_space import read_search_space
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.build import assemble
+from a3c_exp.training.build import build_run
 
 OPTUNA = ("hydra/sweeper=optuna", "model.actor_hidden=[4]", "model.critic_hidden=[4]", "workers=1")
 
@@ -27,21 +27,21 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planned(*overrides: str) -> StudyPlan:
-    found = plan(in_full([*OPTUNA, *overrides]))
+    found = plan(expand_overrides([*OPTUNA, *overrides]))
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG_DIR / "study").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_in_the_tree_can_be_run(path: Path) -> None:
-    (base,) = jobs([f"+study={path.stem}"], False)
+    (base,) = compose_jobs([f"+study={path.stem}"], False)
     assert is_study(base.hydra)
     settings = read_settings(base.hydra.sweeper, base.config.seed)
     assert settings.study_name == path.stem and make_sampler(settings, 0) and make_pruner(settings)
-    space = read_space(settings.params, [f"+study={path.stem}"], None, base.config)
+    space = read_search_space(settings.params, [f"+study={path.stem}"], None, base.config)
     assert {"gamma", "beta", "n_step", "workers", "optimizer.lr"} <= set(space.distributions)
-    (job,) = jobs(space.probes(base.config)[-1], False)
-    assert assemble(job.config).task.workers == max(space.distributions["workers"].choices)  # type: ignore[attr-defined]
+    (job,) = compose_jobs(space.probes(base.config)[-1], False)
+    assert build_run(job.config).setup.workers == max(space.distributions["workers"].choices)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def test_the_storage_of_another_study_is_refused() -> None:
 def test_one_choice_may_open_others() -> None:
     target = "{_target_: tests.support.spaces.adam_or_sgd, most: 0.5}"
     found = planned(f"study.custom_search_space={target}", "optimizer.lr=tag(log,interval(1e-4,1e-2))")
-    assert found.contract["custom_search_space"]["most"] == 0.5 and list(found.contract["space"]) == ["optimizer.lr"]
+    assert found.signature["custom_search_space"]["most"] == 0.5 and list(found.signature["space"]) == ["optimizer.lr"]
 
 
 def test_a_plain_sweep_is_none_of_optunas_business() -> None:
-    assert may_ask(["+study=pendulum"]) and may_ask(["hydra/sweeper=optuna"]) and not may_ask(["workers=4,6"])
+    assert may_be_study(["+study=pendulum"]) and may_be_study(["hydra/sweeper=optuna"]) and not may_be_study(["workers=4,6"])
     assert plan(["+experiment=cartpole_tuned", "workers=4,6"]) is None
 
 

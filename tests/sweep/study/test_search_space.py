@@ -4,16 +4,16 @@ import pytest
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from a3c_exp.sweep.study.search_space import Space, read_space
-from a3c_exp.sweep.study.study_signature import flat, refuse_another
+from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
+from a3c_exp.sweep.study.study_signature import check_same_study, flatten
 from a3c_exp.system.errors import ConfigError
 from tests.support.studies import settings
 
 BASE = OmegaConf.create({"gamma": 0.99, "workers": 12, "beta": 0.01, "optimizer": {"name": "adam", "lr": 1e-3}, "seed": 0})
 
 
-def read(*typed: str, **params: str) -> Space:
-    return read_space({key.replace("__", "."): text for key, text in params.items()}, typed, None, BASE)
+def read(*typed: str, **params: str) -> SearchSpace:
+    return read_search_space({key.replace("__", "."): text for key, text in params.items()}, typed, None, BASE)
 
 
 def test_each_form_means_the_distribution_that_it_says() -> None:
@@ -91,7 +91,7 @@ def test_an_empty_or_contradictory_space_is_refused(typed: list[str], said: str)
         ({"objective": ["evaluation.mean", "wall_time"]}, "each objective needs its direction"),
         ({"objective": ["wall_time"] * 2, "direction": ["minimize"] * 2}, "the same quantity twice"),
         ({"max_failure_rate": 0}, "a share above 0 and at most 1"),
-        ({"lease": 0}, "at least 1 second"),
+        ({"heartbeat_timeout": 0}, "at least 1 second"),
         ({"seeds": [1, 1]}, "a list of different seeds"),
         ({"study_name": "a/b"}, "it names a folder too"),
         ({"storage": 5}, "but it is null"),
@@ -129,9 +129,9 @@ def test_another_pruner_takes_its_own_keys_and_not_the_defaults() -> None:
 
 def test_a_study_does_not_go_on_with_trials_that_do_not_compare() -> None:
     kept = {"space": {"gamma": "interval(0.8, 0.9)"}, "config": {"max_env_steps": 1000}, "seeds": []}
-    refuse_another("s", "here", kept, kept)
+    check_same_study("s", "here", kept, kept)
     with pytest.raises(ConfigError, match="begun with max_env_steps: 1000, and this command has max_env_steps: 2000"):
-        refuse_another("s", "here", kept, {**kept, "config": {"max_env_steps": 2000}})
+        check_same_study("s", "here", kept, {**kept, "config": {"max_env_steps": 2000}})
     with pytest.raises(ConfigError, match=r"begun with gamma: interval\(0.8, 0.9\), and this command has gamma: not there"):
-        refuse_another("s", "here", kept, {**kept, "space": {}})
-    assert flat(kept) == {"space.gamma": "interval(0.8, 0.9)", "config.max_env_steps": 1000, "seeds": []}
+        check_same_study("s", "here", kept, {**kept, "space": {}})
+    assert flatten(kept) == {"space.gamma": "interval(0.8, 0.9)", "config.max_env_steps": 1000, "seeds": []}

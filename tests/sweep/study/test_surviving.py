@@ -12,8 +12,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from a3c_exp.runs.study_storage import REASON, RETRY_OF, TRY_AGAIN, open_storage
-from a3c_exp.sweep.trials.heartbeat import leases_of
+from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, open_storage
+from a3c_exp.sweep.trials.heartbeat import heartbeats_of
 from tests.support.command import record, run, session_members, start, summary
 
 SLOW = (
@@ -51,7 +51,7 @@ def under_way(folder: Path, found: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def holder(trial: FrozenTrial) -> int:
-    (lease,) = leases_of(trial)
+    (lease,) = heartbeats_of(trial)
     return int(lease["pid"])
 
 
@@ -76,7 +76,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_trial_that_was_killed_is_failed_with_its_reason_and_the_study_goes_on(night: Path) -> None:
     (killed,) = (trial for trial in trials(night) if trial.user_attrs.get(REASON) == "killed by SIGKILL")
-    assert killed.state is TrialState.FAIL and TRY_AGAIN not in killed.user_attrs
+    assert killed.state is TrialState.FAIL and RETRYABLE not in killed.user_attrs
     assert sum(trial.state is TrialState.COMPLETE for trial in trials(night)) == 2
 
 
@@ -84,7 +84,7 @@ def test_stopping_a_study_leaves_checkpoints_and_the_command_that_goes_on(night:
     first = json.loads((night / "first.json").read_text())
     assert first["code"] == 130 and "stopped by Ctrl-C. Go on with: python -m a3c_exp hydra/sweeper=optuna" in first["said"]
     assert "killed by SIGKILL" in first["said"] and "Traceback" not in first["said"]
-    stopped = [trial for trial in trials(night) if trial.user_attrs.get(TRY_AGAIN)]
+    stopped = [trial for trial in trials(night) if trial.user_attrs.get(RETRYABLE)]
     assert stopped
     for trial in stopped:
         where = night / PLACE / f"trial={trial.number}"
@@ -95,7 +95,7 @@ def test_stopping_a_study_leaves_checkpoints_and_the_command_that_goes_on(night:
 def test_a_study_that_goes_on_has_as_many_trials_as_were_asked_for_and_no_directory_twice(night: Path) -> None:
     found = trials(night)
     repeated = {trial.user_attrs[RETRY_OF] for trial in found if RETRY_OF in trial.user_attrs}
-    assert repeated == {trial.number for trial in found if trial.user_attrs.get(TRY_AGAIN)}
+    assert repeated == {trial.number for trial in found if trial.user_attrs.get(RETRYABLE)}
     assert [trial.number for trial in found] == list(range(3 + len(repeated)))
     assert all(trial.state.is_finished() for trial in found)
     for trial in found:
@@ -114,9 +114,9 @@ def test_the_end_names_the_best_and_makes_the_page(night: Path) -> None:
 
 
 def test_the_best_can_be_run_as_an_experiment_without_the_study(night: Path) -> None:
-    from a3c_exp.config.compose import jobs
+    from a3c_exp.config.compose import compose_jobs
 
     best = max((trial for trial in trials(night) if trial.value is not None), key=lambda trial: trial.value or 0.0)
-    (job,) = jobs(["+experiment=night"], False, [str(night / PLACE / "best")])
+    (job,) = compose_jobs(["+experiment=night"], False, [str(night / PLACE / "best")])
     assert job.config.gamma == best.params["gamma"] and job.config.max_env_steps == 2500 and job.env == "cartpole"
     assert job.config.env._target_ == "tests.training.test_exact_resume.Sleepy" and list(job.config.model.hidden) == [4]

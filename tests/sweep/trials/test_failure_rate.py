@@ -3,10 +3,10 @@
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from a3c_exp.runs.study_storage import REASON, RETRY_OF, SPREAD, TRY_AGAIN
+from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, SEED_STD
 from a3c_exp.sweep.study.objective import Objective
-from a3c_exp.sweep.study.study_snapshot import StudyView, ended_line, state_line
-from a3c_exp.sweep.trials.failure_rate import reason_to_stop
+from a3c_exp.sweep.study.study_snapshot import StudySnapshot, ended_line, status_line
+from a3c_exp.sweep.trials.failure_rate import study_stop_reason
 
 
 def trials(*ends: str | float, **attributes: object) -> list[FrozenTrial]:
@@ -21,7 +21,7 @@ def trials(*ends: str | float, **attributes: object) -> list[FrozenTrial]:
 
 
 def why(found: list[FrozenTrial], rate: float = 1.0, n_jobs: int = 1, n_trials: int = 60) -> str | None:
-    return reason_to_stop(found, rate, n_jobs, n_trials)
+    return study_stop_reason(found, rate, n_jobs, n_trials)
 
 
 def test_a_first_batch_that_fails_whole_stops_the_study_with_the_common_cause() -> None:
@@ -39,27 +39,27 @@ def test_one_success_keeps_a_study_going_unless_a_lower_rate_was_asked_for() -> 
 
 
 def test_what_is_tried_again_is_no_failure() -> None:
-    assert why(trials("stopped by Ctrl-C", "stopped by Ctrl-C", "stopped by Ctrl-C", **{TRY_AGAIN: True})) is None
+    assert why(trials("stopped by Ctrl-C", "stopped by Ctrl-C", "stopped by Ctrl-C", **{RETRYABLE: True})) is None
 
 
-def view(found: list[FrozenTrial], *objectives: Objective) -> StudyView:
-    return StudyView("s", objectives or [Objective("evaluation.mean", "maximize")], 4, 1, found, set())
+def view(found: list[FrozenTrial], *objectives: Objective) -> StudySnapshot:
+    return StudySnapshot("s", objectives or [Objective("evaluation.mean", "maximize")], 4, 1, found, set())
 
 
 def test_the_best_is_the_one_that_the_direction_asks_for() -> None:
     found = trials(-5.0, -1.0, "broken", -3.0)
     assert [trial.number for trial in view(found).best] == [1]
     assert [trial.number for trial in view(found, Objective("wall_time", "minimize")).best] == [0]
-    assert state_line(view(found)) == "4 of 4 trials: 3 complete, 1 failed | best -1.00 (trial 1)"
+    assert status_line(view(found)) == "4 of 4 trials: 3 complete, 1 failed | best -1.00 (trial 1)"
     assert ended_line(view(found), found[2]) == "trial 2 failed: broken"
-    assert view([]).best == [] and view([]).counts() == "0 of 4 trials"
+    assert view([]).best == [] and view([]).format_counts() == "0 of 4 trials"
 
 
 def test_a_trial_that_is_tried_again_is_shown_once() -> None:
     study = optuna.create_study()
-    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={TRY_AGAIN: True, REASON: "gone"}))
-    study.add_trial(create_trial(state=TrialState.COMPLETE, value=2.0, user_attrs={RETRY_OF: 0, SPREAD: [12.3]}))
-    assert state_line(view(study.trials)) == "1 of 4 trials: 1 complete | best 2.00 ± 12 (trial 1)"
+    study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={RETRYABLE: True, REASON: "gone"}))
+    study.add_trial(create_trial(state=TrialState.COMPLETE, value=2.0, user_attrs={RETRY_OF: 0, SEED_STD: [12.3]}))
+    assert status_line(view(study.trials)) == "1 of 4 trials: 1 complete | best 2.00 ± 12 (trial 1)"
 
 
 def test_of_several_objectives_none_is_the_best_that_another_beats_in_everything() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from a3c_exp.runs.study_storage import REASON, RETRY_OF, TRY_AGAIN
-from a3c_exp.sweep.trials.heartbeat import Watch
-from a3c_exp.sweep.trials.trial_queue import GONE, counted
+from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE
+from a3c_exp.sweep.trials.heartbeat import StaleTrialDetector
+from a3c_exp.sweep.trials.trial_queue import PROCESS_GONE, num_distinct_trials
 from tests.support.command import ROOT, environment
 from tests.support.studies import BASE, begin, settings, space
 
@@ -29,7 +29,7 @@ def test_two_processes_do_not_make_one_trial_more_than_was_asked_for(tmp_path: P
             claim = ledger.claim(space(), BASE)
             assert claim is not None
             ledger.complete(claim.number, [1.0])
-            claim.lease.__exit__()
+            claim.heartbeat.__exit__()
         assert ledger.claim(space(), BASE) is None
     else:
         processes = [worker(tmp_path, 4) for _ in range(2)]
@@ -50,8 +50,8 @@ def test_a_trial_whose_process_is_gone_is_failed_and_tried_again_once(tmp_path: 
     again = [trial for trial in trials if RETRY_OF in trial.user_attrs]
     assert [trial.user_attrs[RETRY_OF] for trial in again] == [dead.number]
     assert again[0].params == dead.params and again[0].state is TrialState.FAIL
-    assert trials[dead.number].state is TrialState.FAIL and trials[dead.number].user_attrs[REASON] == GONE
-    assert counted(trials) == 4 and len(trials) == 5
+    assert trials[dead.number].state is TrialState.FAIL and trials[dead.number].user_attrs[REASON] == PROCESS_GONE
+    assert num_distinct_trials(trials) == 4 and len(trials) == 5
     assert sum(trial.state is TrialState.COMPLETE for trial in trials) == 3
 
 
@@ -59,44 +59,44 @@ def test_a_trial_that_someone_works_on_is_not_taken_for_dead(tmp_path: Path) -> 
     ours, theirs = begin(tmp_path, n_trials=2, lease=1.0), begin(tmp_path, n_trials=2, lease=1.0)
     claim = ours.claim(space(), BASE)
     assert claim is not None
-    theirs.settle()
+    theirs.fail_stale_trials()
     other = theirs.claim(space(), BASE)
     assert other is not None and other.number == 1
     assert theirs.claim(space(), BASE) is None, "both are taken"
     assert [trial.state for trial in ours.trials()] == [TrialState.RUNNING] * 2
-    claim.lease.__exit__()
-    other.lease.__exit__()
+    claim.heartbeat.__exit__()
+    other.heartbeat.__exit__()
 
 
 def test_a_lease_of_another_machine_lapses_only_when_nobody_renews_it(tmp_path: Path) -> None:
     ledger = begin(tmp_path, n_trials=1)
     claim = ledger.claim(space(), BASE)
     assert claim is not None
-    claim.lease.__exit__()
-    storage, watch = ledger.study._storage, Watch(seconds=0.05)
+    claim.heartbeat.__exit__()
+    storage, watch = ledger.study._storage, StaleTrialDetector(timeout=0.05)
     (trial,) = ledger.trials()
 
     def renewed(beat: int) -> bool:
         lease = {"machine": "elsewhere", "pid": 1, "started": "1", "beat": beat}
-        storage.set_trial_system_attr(trial._trial_id, "a3c_exp:lease:lane", lease)
-        return watch.is_dead(ledger.trials()[0])
+        storage.set_trial_system_attr(trial._trial_id, "a3c_exp:heartbeat:lane", lease)
+        return watch.is_stale(ledger.trials()[0])
 
-    assert not renewed(1) and not watch.is_seen_alive(ledger.trials()[0])
+    assert not renewed(1) and not watch.is_confirmed_alive(ledger.trials()[0])
     time.sleep(0.06)
-    assert not renewed(2) and watch.is_seen_alive(ledger.trials()[0]), "it was renewed in time by nobody's clock but ours"
+    assert not renewed(2) and watch.is_confirmed_alive(ledger.trials()[0]), "it was renewed in time by nobody's clock but ours"
     time.sleep(0.06)
-    assert watch.is_dead(ledger.trials()[0])
+    assert watch.is_stale(ledger.trials()[0])
 
 
 def test_a_process_of_this_machine_that_was_stopped_for_a_while_is_not_taken_for_dead(tmp_path: Path) -> None:
     ledger = begin(tmp_path, n_trials=1)
     claim = ledger.claim(space(), BASE)
     assert claim is not None
-    claim.lease.__exit__()  # nothing renews it any more, and this process lives
-    watch = Watch(seconds=0.05)
-    assert not watch.is_dead(ledger.trials()[0])
+    claim.heartbeat.__exit__()  # nothing renews it any more, and this process lives
+    watch = StaleTrialDetector(timeout=0.05)
+    assert not watch.is_stale(ledger.trials()[0])
     time.sleep(0.06)
-    assert not watch.is_dead(ledger.trials()[0]) and watch.is_seen_alive(ledger.trials()[0])
+    assert not watch.is_stale(ledger.trials()[0]) and watch.is_confirmed_alive(ledger.trials()[0])
 
 
 def test_a_trial_that_was_stopped_by_a_person_is_tried_again_and_a_failed_one_is_not(tmp_path: Path) -> None:
@@ -104,12 +104,12 @@ def test_a_trial_that_was_stopped_by_a_person_is_tried_again_and_a_failed_one_is
     claims = [ledger.claim(space(), BASE) for _ in range(2)]
     for claim, reason, again in zip(claims, ("stopped by Ctrl-C", "the pendulum came off"), (True, False), strict=True):
         assert claim is not None
-        ledger.fail(claim.number, reason, try_again=again)
-        claim.lease.__exit__()
-    ledger.settle()
+        ledger.fail(claim.number, reason, retry=again)
+        claim.heartbeat.__exit__()
+    ledger.fail_stale_trials()
     states = [trial.state for trial in ledger.trials()]
     assert states == [TrialState.FAIL, TrialState.FAIL, TrialState.WAITING]
-    assert TRY_AGAIN not in ledger.trials()[1].user_attrs
+    assert RETRYABLE not in ledger.trials()[1].user_attrs
     ledger.fail(1, "said twice")
     assert ledger.trials()[1].user_attrs[REASON] == "the pendulum came off", "the first word about an end stands"
 
@@ -122,7 +122,7 @@ def test_a_study_that_goes_on_does_not_draw_again_what_it_began_with(tmp_path: P
             claim = ledger.claim(space(), BASE)
             assert claim is not None
             ledger.complete(claim.number, [1.0])
-            claim.lease.__exit__()
+            claim.heartbeat.__exit__()
         drawn.append([trial.params for trial in ledger.trials()])
     assert drawn[0] == drawn[1] and len({str(params) for params in drawn[0]}) == 4
 
@@ -135,7 +135,7 @@ def test_half_a_line_of_a_killed_writer_does_not_end_the_study(tmp_path: Path) -
     claim = ledger.claim(space(), BASE)
     assert claim is not None
     ledger.complete(claim.number, [2.0])
-    claim.lease.__exit__()
+    claim.heartbeat.__exit__()
     again = begin(tmp_path, n_trials=3)
     assert [trial.value for trial in again.trials()] == [2.0]
 

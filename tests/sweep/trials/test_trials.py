@@ -9,8 +9,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from a3c_exp.__main__ import _main
-from a3c_exp.runs.study_storage import REASON, SEEDS, SPREAD
-from a3c_exp.sweep.study.overrides import LANE
+from a3c_exp.runs.study_storage import REASON, SEED_STD, SEEDS
+from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
 from tests.support.command import lines, record, summary
 from tests.support.studies import begin
 
@@ -38,7 +38,7 @@ def lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lane:
         changed = {} if objective is None else {"objective": objective}
         ledger = begin(tmp_path, n_trials=n_trials, direction=directions, **changed)
         argv = [*overrides, f"study.n_trials={n_trials}", f"hydra.sweep.dir='{tmp_path}'", "-m"]
-        monkeypatch.setenv(LANE, "python -m a3c_exp and what was typed")
+        monkeypatch.setenv(TRIAL_WORKER_VARIABLE, "python -m a3c_exp and what was typed")
         monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
         monkeypatch.setattr(sys, "argv", ["a3c_exp", *argv])
         assert _main(argv) == 0
@@ -65,7 +65,7 @@ def test_a_trials_value_is_the_mean_over_its_seeds_and_each_is_kept(lane: Lane, 
     (trial,) = lane(*TINY, "num_seeds=2", "seed=3")
     inner = [summary(tmp_path / "trial=0" / f"seed={seed}")["evaluation"]["mean"] for seed in (3, 4)]
     assert trial.user_attrs[SEEDS] == {"seed=3": [inner[0]], "seed=4": [inner[1]]}
-    assert trial.value == pytest.approx(np.mean(inner)) and trial.user_attrs[SPREAD] == [pytest.approx(np.std(inner, ddof=1))]
+    assert trial.value == pytest.approx(np.mean(inner)) and trial.user_attrs[SEED_STD] == [pytest.approx(np.std(inner, ddof=1))]
     each = [[line["mean"] for line in lines(tmp_path / "trial=0" / f"seed={seed}" / "evaluations.jsonl")] for seed in (3, 4)]
     assert list(trial.intermediate_values.values()) == [pytest.approx(np.mean(pair)) for pair in zip(*each, strict=True)]
 
