@@ -149,9 +149,9 @@ class RandomDurationSchedule:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._num_drawn = list(state_dict["num_drawn"])
-        self._end_times = [(time, worker) for worker, time in enumerate(state_dict["ends"])]
+        self._end_times = [(time, worker) for worker, time in enumerate(state_dict["end_times"])]
         heapq.heapify(self._end_times)
-        self._queue = deque(state_dict["next"])
+        self._queue = deque(state_dict["queue"])
         for worker, drawn in enumerate(self._num_drawn):
             generator = random_stream(self._seed, StreamPurpose.schedule, worker, 1 + (drawn - 1) // _BLOCK_SIZE)
             self._durations[worker] = _draw(generator, self._distribution, self._variation, _BLOCK_SIZE)

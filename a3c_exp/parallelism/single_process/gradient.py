@@ -33,7 +33,7 @@ class WorkerGradient:
         """As a checkpoint keeps it."""
         return {
             "gradient": self.gradient.detach().cpu().clone(),
-            "figures": torch.from_numpy(self.window_stats.copy()),
+            "window_stats": torch.from_numpy(self.window_stats.copy()),
             "workers": list(self.workers),
             "steps": list(self.steps),
             "ended": [dict(vars(episode)) for episode in self.ended],
@@ -44,7 +44,7 @@ class WorkerGradient:
         """The reverse of ``state_dict``."""
         return cls(
             state_dict["gradient"].to(device),
-            state_dict["figures"].numpy(),
+            state_dict["window_stats"].numpy(),
             state_dict["workers"],
             state_dict["steps"],
             [EndedEpisode(**episode) for episode in state_dict["ended"]],
