@@ -15,7 +15,7 @@ class EnvBatch(Protocol):
     place: whoever writes a row back, and the observation that went with it, goes on from there exactly.
 
     A class whose options make an episode easier to learn from, and not to be judged by, names their values for evaluations in a
-    class attribute ``for_evaluation``, a mapping of constructor arguments.
+    class attribute ``evaluation_kwargs``, a mapping of constructor arguments.
 
     Attributes:
         num_envs: K.

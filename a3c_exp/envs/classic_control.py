@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 class ClassicControlEnvs:
     """K copies of one task, stepped one after another by gymnasium or all at once in tensors.
 
-    Both give the same observations, rewards and flags for the same seeds and actions; ``tensor_env`` is many times faster.
+    Both give the same observations, rewards and flags for the same seeds and actions; ``tensor`` is many times faster.
 
     Args:
         id: a registered gymnasium id; Pendulum-v1 or CartPole-v1 for ``backend="tensor"``.
         num_envs: K.
-        backend: ``gymnasium`` or ``tensor_env``.
+        backend: ``gymnasium`` or ``tensor``.
         kwargs, wrappers: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 

@@ -53,7 +53,7 @@ class ActorCritic(nn.Module):
         kept = (1.0 - episode_start).unsqueeze(-1).unbind(time)
         for t, seen in enumerate(observation.unbind(time)):
             output = self(seen, detach_hidden_state(hidden_state, t, bptt) * kept[t])
-            hidden_state = output.state
+            hidden_state = output.hidden_state
             outputs.append(output)
         return PolicyValue(*(torch.stack(parts, dim=time) for parts in zip(*outputs, strict=True)))
 

@@ -60,8 +60,8 @@ class TrainingSetup:
 
     @property
     def make_evaluation_envs(self) -> MakeEnvironments:
-        """``make_envs`` with what the environments' class says of itself in ``for_evaluation``, whatever the run has."""
-        fixed = getattr(getattr(self.make_envs, "func", None), "for_evaluation", None)
+        """``make_envs`` with what the environments' class says of itself in ``evaluation_kwargs``, whatever the run has."""
+        fixed = getattr(getattr(self.make_envs, "func", None), "evaluation_kwargs", None)
         return partial(self.make_envs, **fixed) if fixed else self.make_envs
 
     def worker_hyperparameters(self, seed: int) -> list[dict[str, float]]:

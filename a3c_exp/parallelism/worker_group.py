@@ -207,7 +207,7 @@ class WorkerGroup:
     def _make_fused_rollout(self, model: ActorCritic, tickets: Callable[[], NDArray[np.int64]] | None) -> "FusedRollout | None":
         """Rounds as one piece of machine code, where environments and model allow it."""
         task = self._setup
-        if self.compiler is None or not model.stackable or getattr(self.envs, "tensor", None) is None:
+        if self.compiler is None or not model.stackable or getattr(self.envs, "tensor_env", None) is None:
             return None
         if not task.learner.window_ends_with_episode and task.budget.max_episodes is not None and tickets is None:
             return None  # episodes begin within the round, and nobody knows beforehand how many may

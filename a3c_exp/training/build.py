@@ -77,7 +77,7 @@ def build_run(config: DictConfig) -> RunComponents:
         raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
     parallelism: Parallelism = checked_partial(config.parallelism, "parallelism")()
     parallelism.check(task)
-    if (arranged := getattr(parallelism, "arranged", None)) is not None:
+    if (arranged := getattr(parallelism, "with_processes", None)) is not None:
         parallelism = arranged(task)
     evaluation = evaluator_config(config)
     if config.evaluation.video:
@@ -93,7 +93,7 @@ def build_run(config: DictConfig) -> RunComponents:
         Evaluator(model, layout, envs, evaluation, task.seed)  # refuses what could not be evaluated
         remarks = []
         if config.compile == "auto":
-            whole_rounds = model.stackable and getattr(envs, "tensor", None) is not None
+            whole_rounds = model.stackable and getattr(envs, "tensor_env", None) is not None
             together = task.workers if getattr(parallelism, "share_weights", False) else 1
             pays, why = should_compile(task, layout.size, whole_rounds, together)
             task = replace(task, compile=pays)

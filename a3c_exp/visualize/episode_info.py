@@ -65,7 +65,7 @@ class EpisodeHistory:
 
     def frame_info(self) -> FrameInfo:
         """At this moment."""
-        facts = self._envs.facts() if hasattr(self._envs, "facts") else {}
+        facts = self._envs.info() if hasattr(self._envs, "info") else {}
         return FrameInfo(self._policy_plots, tuple(self._values), facts, self._step, self._return)
 
 

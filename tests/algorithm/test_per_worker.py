@@ -49,12 +49,12 @@ def test_a_workers_values_are_its_own_whoever_else_takes_part() -> None:
         HyperparameterRange("beta", HyperparameterRangeKind.loguniform, 1e-3, 1.0),
         HyperparameterRange("lr", HyperparameterRangeKind.uniform, 0.0, 0.1),
     )
-    few, many = tiny_task(workers=2, exploration=both), tiny_task(workers=7, exploration=both, num_seeds=3)
+    few, many = tiny_task(workers=2, per_worker=both), tiny_task(workers=7, per_worker=both, num_seeds=3)
     assert many.worker_hyperparameters(0)[:2] == few.worker_hyperparameters(0)
-    assert many.worker_hyperparameters(1) == tiny_task(workers=7, exploration=both, seed=1).worker_hyperparameters(1)
+    assert many.worker_hyperparameters(1) == tiny_task(workers=7, per_worker=both, seed=1).worker_hyperparameters(1)
     assert many.worker_hyperparameters(1) != many.worker_hyperparameters(0)
     only_beta = PerWorkerHyperparameters(beta=both.beta)
-    of_beta = tiny_task(workers=2, exploration=only_beta).worker_hyperparameters(0)
+    of_beta = tiny_task(workers=2, per_worker=only_beta).worker_hyperparameters(0)
     assert [one["entropy_coef"] for one in of_beta] == [one["entropy_coef"] for one in few.worker_hyperparameters(0)]
     assert [one["lr"] for one in of_beta] == [1e-2, 1e-2], "the optimiser's own"
     assert tiny_task(workers=2).worker_hyperparameters(0) == []
@@ -66,7 +66,7 @@ def test_a_rate_that_is_annealed_falls_linearly_to_zero(kind: Any) -> None:
     budget = Budget(max_updates=40)
     settings: dict[str, Any] = {"optimizer": SGD(lr=0.01), "max_grad_norm": 1e-3, "budget": budget, "reward_shift": 1.0}
     driven = (
-        Driven(kind(), tiny_task(exploration=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear), **settings))
+        Driven(kind(), tiny_task(per_worker=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear), **settings))
         .step(40)
         .stop()
     )

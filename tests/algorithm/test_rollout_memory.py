@@ -51,7 +51,7 @@ def test_a_window_does_not_depend_on_who_is_stacked_with_it(rolling: dict[str, b
             single, own = bench.run(most[worker], noise=draw[[worker]])
             valid = single.valid[0] > 0
             assert torch.equal(stacked.valid[worker], single.valid[0])
-            for name in ("observation", "action", "reward", "terminated", "cut", "first"):
+            for name in ("observation", "action", "reward", "terminated", "trajectory_end", "episode_start"):
                 assert torch.equal(getattr(stacked, name)[worker][valid], getattr(single, name)[0][valid]), name
             read = single.trajectory_end[0] & ~single.terminated[0]
             assert torch.allclose(stacked.next_value[worker][read], single.next_value[0][read], rtol=1e-5, atol=1e-6)

@@ -199,7 +199,7 @@ def test_nothing_before_an_episode_reaches_what_comes_after_it_began() -> None:
     only = torch.zeros(K, N)
     only[0, 2:4] = 1
     given = given._replace(valid=only)
-    other = given._replace(observation=given.observation.clone(), state=given.hidden_state + 1.0)
+    other = given._replace(observation=given.observation.clone(), hidden_state=given.hidden_state + 1.0)
     other.observation[0, :2] += 1.0
     loss = window_loss(model, layout, LearnerConfig(gamma=GAMMA, n_step=N, loss=MEANS))
     stacked = vectorize(loss, own_weights(layout, model), (*given, coefs(MEANS)), differentiate=True)

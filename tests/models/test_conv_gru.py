@@ -171,7 +171,7 @@ def test_a_window_is_replayed_as_it_was_acted(leading: tuple[int, ...]) -> None:
         for t in range(N):
             state = state * (1.0 - given.episode_start[..., t]).unsqueeze(-1)
             lived.append(functional_forward(model, weights, given.observation[..., t, :, :, :], state))
-            state = lived[-1].state
+            state = lived[-1].hidden_state
     for replayed, steps in zip(replay(model, weights, given), zip(*lived, strict=True), strict=True):
         torch.testing.assert_close(replayed, torch.stack(steps, dim=len(leading)), rtol=1e-4, atol=1e-5)
 

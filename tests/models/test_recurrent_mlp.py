@@ -195,7 +195,7 @@ def test_the_state_is_there_whatever_the_leading_shape(variant: dict[str, object
         output = model(torch.ones(*leading, 2), torch.zeros(*leading, model.hidden_state_size))
         assert output.value.shape == leading
         assert output.parameters.shape == (*leading, 3)
-        assert output.state.shape == (*leading, model.hidden_state_size)
+        assert output.hidden_state.shape == (*leading, model.hidden_state_size)
 
 
 def final_error(model: ActorCritic) -> float:

@@ -52,7 +52,7 @@ def test_a_value_has_no_trailing_dimension_of_one() -> None:
         output = SeparateMLP(*PENDULUM)(torch.ones(*leading, 3), torch.zeros(*leading, 0))
         assert output.value.shape == leading
         assert output.parameters.shape == (*leading, 2)
-        assert output.state.shape == (*leading, 0)
+        assert output.hidden_state.shape == (*leading, 0)
 
 
 def test_observations_of_several_dimensions_are_flattened_and_batches_are_not() -> None:

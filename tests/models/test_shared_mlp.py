@@ -89,7 +89,7 @@ def test_a_value_has_no_trailing_dimension_of_one() -> None:
         output = SharedMLP(*CARTPOLE)(torch.ones(*leading, 4), torch.zeros(*leading, 0))
         assert output.value.shape == leading
         assert output.parameters.shape == (*leading, 2)
-        assert output.state.shape == (*leading, 0)
+        assert output.hidden_state.shape == (*leading, 0)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3), (2, 3, 2)])

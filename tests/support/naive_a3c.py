@@ -90,7 +90,7 @@ class NaiveWorker:
             assert self.observation is not None
             with torch.no_grad():
                 output = self.model(self.observation, self.memory)
-            self.memory = output.state
+            self.memory = output.hidden_state
             policy = distribution(output.parameters, self.env.action_space)
             if isinstance(self.env.action_space, Box):
                 action = policy.mean + policy.stddev * noise[t]
@@ -158,7 +158,7 @@ def terms(
         if step.first:
             memory = torch.zeros_like(memory)
         output = model(step.observation, memory)
-        memory = output.state
+        memory = output.hidden_state
         policy = distribution(output.parameters, worker.env.action_space)
         error = target - output.value
         huber = torch.where(error.abs() < 1, 0.5 * error**2, error.abs() - 0.5)

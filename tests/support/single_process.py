@@ -50,7 +50,7 @@ def tiny_task(
 ) -> TrainingSetup:
     """A task of tiny networks; the rest is the learner's."""
     seed, num_seeds = learner.pop("seed", 0), learner.pop("num_seeds", 1)
-    beside = {key: learner.pop(key) for key in ("exploration",) if key in learner}
+    beside = {key: learner.pop(key) for key in ("per_worker",) if key in learner}
     optimizer = learner.pop("optimizer", None) or Adam(lr=1e-2)
     spec = LearnerConfig(**{"n_step": 4, **learner})
     envs = make_envs or partial(GymnasiumEnvs, env_id)

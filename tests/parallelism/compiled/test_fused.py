@@ -31,7 +31,7 @@ class Case:
     limit: int | None = 7
     share: bool = False
     tickets: int | None = None
-    exploration: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
+    per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
     learner: dict[str, Any] = field(default_factory=dict)
 
 
@@ -51,7 +51,7 @@ CASES = {
         learner={"reward_shift": 8.0, "reward_scale": 8.0, "reward_clip": 0.7, "max_grad_norm": 0.05}
     ),
     "each its own entropy": Case(
-        exploration=PerWorkerHyperparameters(beta=HyperparameterRange("beta", HyperparameterRangeKind.loguniform, 1e-3, 1e-1))
+        per_worker=PerWorkerHyperparameters(beta=HyperparameterRange("beta", HyperparameterRangeKind.loguniform, 1e-3, 1e-1))
     ),
 }
 
@@ -64,7 +64,7 @@ class Side:
         make_envs = partial(ClassicControlEnvs, case.env, backend=backend)
         spec = LearnerConfig(**{"n_step": 5, **case.learner})
         task = TrainingSetup(make_envs, MODELS[case.model], Adam(1e-2), spec, WORKERS, budget, case.limit, seed=3)
-        task = replace(task, exploration=case.exploration, compile=compiled)
+        task = replace(task, per_worker=case.per_worker, compile=compiled)
         self.case, self.n = case, spec.n_step
         self.tickets = np.full(WORKERS, 10**6)
         self.begun = np.zeros(WORKERS, np.int64)
@@ -111,7 +111,7 @@ def agree(ours: Side, theirs: Side) -> None:
         assert [e.return_ for e in mine.ended] == pytest.approx([e.return_ for e in other.ended], rel=1e-4)
         acted = mine.steps.reshape(len(mine.gradients), -1).sum(axis=1) > 0
         torch.testing.assert_close(mine.gradients[acted], other.gradients[acted], rtol=2e-3, atol=2e-4)
-        np.testing.assert_allclose(mine.figures[acted], other.figures[acted], rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(mine.window_stats[acted], other.window_stats[acted], rtol=2e-3, atol=2e-3)
         for name in ("in_episode", "return_"):
             np.testing.assert_allclose(getattr(ours.workers.episodes, name), getattr(theirs.workers.episodes, name), rtol=1e-4)
         within = ours.workers.episodes.in_episode
@@ -126,7 +126,7 @@ def agree(ours: Side, theirs: Side) -> None:
         ends += len(mine.ended)
         # The next round is no judge of this one's rounding.
         if ours.workers._fused_rollout is not None:
-            ours.workers.envs.state[:] = theirs.workers.envs.state
+            ours.workers.envs.env_state[:] = theirs.workers.envs.env_state
         for side in (ours, theirs):
             side.workers.weights.add_(
                 0.01 * torch.sin(torch.arange(side.workers.weights.numel()).view_as(side.workers.weights))
@@ -149,10 +149,10 @@ def test_an_episode_is_put_back_as_it_stood() -> None:
         side.round(np.full(WORKERS, side.n))
     episodes, envs = side.workers.episodes, side.workers.envs
     saved = [episodes.episode_state(k) for k in range(WORKERS)]
-    stood = envs.state.copy(), envs.observation.copy(), episodes.length.copy()
+    stood = envs.env_state.copy(), envs.observation.copy(), episodes.length.copy()
     fresh = Side(CASES["CartPole rolls on"], compiled=True)
     assert fresh.workers.episodes.load_episode_states(saved) == []
     for now, then in zip(
-        (fresh.workers.envs.state, fresh.workers.envs.observation, fresh.workers.episodes.length), stood, strict=True
+        (fresh.workers.envs.env_state, fresh.workers.envs.observation, fresh.workers.episodes.length), stood, strict=True
     ):
         np.testing.assert_array_equal(now, then)

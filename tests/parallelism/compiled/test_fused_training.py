@@ -68,7 +68,7 @@ def test_the_last_episodes_of_a_budget_are_dealt_out_alike(kind: str, rolling: b
 
 def no_other(kind: Callable[[], SingleProcessStrategy], budget: Budget, rolling: bool) -> None:
     task = fused(
-        budget, window_ends_with_episode=not rolling, exploration=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear)
+        budget, window_ends_with_episode=not rolling, per_worker=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear)
     )
     ours = Driven(kind(), task).finish(every=37).stop()
     theirs = Driven(kind(), replace(task, compile=False)).finish(every=37).stop()
@@ -121,7 +121,7 @@ def test_books_kept_afterwards_are_the_same_books(
         num_seeds=2,
         n_step=2,
         window_ends_with_episode=not rolling,
-        exploration=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear),
+        per_worker=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear),
     )
     task = replace(task, max_episode_steps=limit)
     ours, theirs = Driven(kind(), task), Driven(kind(), task)

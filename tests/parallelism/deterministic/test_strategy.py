@@ -33,7 +33,7 @@ ALL_AT_ONCE: dict[str, Any] = {
     "reward_clip": 0.7,
     "gamma": 0.9,
     "loss": LossConfig(0.7, 0.05, ValueLoss.huber, Reduction.sum, Reduction.mean, Reduction.sum),
-    "exploration": PerWorkerHyperparameters(
+    "per_worker": PerWorkerHyperparameters(
         HyperparameterRange("beta", HyperparameterRangeKind.values, values=(0.0, 0.3)),
         HyperparameterRange("lr", HyperparameterRangeKind.loguniform, 1e-3, 1e-1),
         LRSchedule.linear,
@@ -152,8 +152,8 @@ def test_workers_share_the_state_of_any_optimiser(ours: Any, theirs: MakeOptimiz
     ],
 )
 def test_synchronous_is_one_update_from_all_windows(model: str, env_id: str, settings: dict[str, Any]) -> None:
-    if "exploration" in settings:  # there is one update for all, so there is one rate
-        settings = settings | {"exploration": PerWorkerHyperparameters(settings["exploration"].beta, None, LRSchedule.linear)}
+    if "per_worker" in settings:  # there is one update for all, so there is one rate
+        settings = settings | {"per_worker": PerWorkerHyperparameters(settings["per_worker"].beta, None, LRSchedule.linear)}
     task = tiny_task(model, env_id, **settings)
     naive = NaiveA2C(task, env_id, ADAM)
     for _ in range(12):

@@ -77,7 +77,7 @@ def test_durations_vary_as_was_asked_for(speeds: str) -> None:
     alone = RandomDurationSchedule(0, 1, speeds, 0.5, 0.3)  # type: ignore[arg-type]
     ends = []
     for _ in range(4000):
-        ends.append(alone.state_dict()["ends"][0])
+        ends.append(alone.state_dict()["end_times"][0])
         alone.pop()
     durations = np.diff(ends)
     assert durations.min() > 0 and durations.mean() == pytest.approx(float(alone.mean_durations[0]), rel=0.03)

@@ -34,7 +34,7 @@ WORKERS, WINDOW = 3, 4
 @pytest.fixture(autouse=True)
 def _walked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Compiler", Walker)
-    monkeypatch.setattr(hogwild_worker, "_AT_ONCE", 4)  # of few steps there is plenty soon
+    monkeypatch.setattr(hogwild_worker, "_MAX_BURST", 4)  # of few steps there is plenty soon
 
 
 def task(budget: Budget, **learner: Any) -> TrainingSetup:
@@ -99,7 +99,7 @@ class Inside:
 @contextmanager
 def no_stretches() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HogwildWorkers, "_stretch", lambda self: False)
+        patch.setattr(HogwildWorkers, "_run_burst", lambda self: False)
         yield
 
 
@@ -114,7 +114,7 @@ def test_a_stretch_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, roll
     """All that is exact without stretches stays so to the last bit: weights, counts, lags, episodes and where they ended."""
     if rolling and budget.max_episodes is not None:
         pytest.skip("such windows are no whole rounds: nobody knows beforehand who may begin an episode")
-    one = task(budget, window_ends_with_episode=not rolling, exploration=PerWorkerHyperparameters(lr_schedule=anneal))
+    one = task(budget, window_ends_with_episode=not rolling, per_worker=PerWorkerHyperparameters(lr_schedule=anneal))
     ours = Inside(one, tmp_path).finish()
     with no_stretches():
         theirs = Inside(one, tmp_path).finish()
@@ -133,7 +133,7 @@ def test_a_stretch_ends_in_time_and_then_at_its_last_round(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """Who lives a stretch neither shows life nor obeys, so it is bounded by time too."""
-    monkeypatch.setattr(hogwild_worker, "_STRETCH_SECONDS", seconds)
+    monkeypatch.setattr(hogwild_worker, "_BURST_SECONDS", seconds)
     inside = Inside(task(Budget(max_env_steps=10**6)), tmp_path)
     rounds = []
     for _ in range(12):

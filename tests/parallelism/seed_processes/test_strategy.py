@@ -34,7 +34,7 @@ class Trained:
     """A training of several seeds from its beginning, or from ``states``, to its end."""
 
     def __init__(self, kind: Any, task: TrainingSetup, states: Sequence[TrainingState] | None = None) -> None:
-        self.kind, self.task = kind.arranged(task), task
+        self.kind, self.task = kind.with_processes(task), task
         self.events: list[Event] = list(self.kind.start(task, states or beginnings(task)))
 
     def until(self, steps: int = NEVER_DUE) -> "Trained":
@@ -80,8 +80,8 @@ def test_a_block_is_the_same_wherever_it_is_trained_and_whoever_is_beside_it(kin
         assert here.episodes(seed) == there.episodes(seed) != []
         assert here.kind.counts(seed) == there.kind.counts(seed) and here.kind.counts(seed).env_steps == STEPS
         assert same_bits(there.kind.weights(seed), ours[seed].weights)
-    assert here.kind.figures(2)["seed_block"] == there.kind.summary(2)["seed_block"] == 2
-    assert (here.kind.figures()["processes"], there.kind.summary()["processes"]) == (1, 2)
+    assert here.kind.summary(2)["seed_block"] == there.kind.summary(2)["seed_block"] == 2
+    assert (here.kind.summary()["processes"], there.kind.summary()["processes"]) == (1, 2)
 
     full = Trained(kind(seed_block=2), task_of(num_seeds=4)).until()
     assert_same(full.end()[:3], ours)

@@ -164,11 +164,11 @@ def test_a_checkpoint_of_another_kind_is_refused() -> None:
 def test_workers_that_push_together_have_no_rates_of_their_own() -> None:
     own = PerWorkerHyperparameters(lr=HyperparameterRange("lr", HyperparameterRangeKind.values, values=(0.1, 0.2)))
     with pytest.raises(ConfigError, match=r"per_worker.lr gives each worker a learning rate of its own") as caught:
-        Synchronous().check(tiny_task(exploration=own))
+        Synchronous().check(tiny_task(per_worker=own))
     assert len(str(caught.value).splitlines()) == 1 and "Try per_worker.lr.kind=none" in str(caught.value)
     Synchronous().check(
         tiny_task(
-            exploration=PerWorkerHyperparameters(
+            per_worker=PerWorkerHyperparameters(
                 beta=HyperparameterRange("beta", HyperparameterRangeKind.values, values=(0.1, 0.2))
             )
         )
