@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.harness import machine, readme
 from benchmarks.harness.interleaved import interleave
 from benchmarks.harness.table import Table, as_text, make_rows, write
-from benchmarks.harness.training_runs import Runs
+from benchmarks.harness.training_runs import TrainingRuns
 from benchmarks.scaling import cli as scaling
 from benchmarks.suites import (
     car_racing,
@@ -49,13 +49,13 @@ BENCHMARKS = {
     "conv_gru": conv_gru,
     "reading": reading,
 }
-OUT = machine.ROOT / "outputs" / "benchmarks"
+OUTPUT_FOLDER = machine.ROOT / "outputs" / "benchmarks"
 
 
-def measure(name: str, runs: Runs, repeats: int, environment: dict[str, Any]) -> Table:
+def measure(name: str, runs: TrainingRuns, repeats: int, environment: dict[str, Any]) -> Table:
     benchmark = BENCHMARKS[name]
-    _say(f"{benchmark.TITLE}, {repeats} repeats")
-    series = interleave(benchmark.variants(runs), repeats, _say)
+    _log(f"{benchmark.TITLE}, {repeats} repeats")
+    series = interleave(benchmark.variants(runs), repeats, _log)
     return Table(
         benchmark=name,
         title=benchmark.TITLE,
@@ -63,7 +63,7 @@ def measure(name: str, runs: Runs, repeats: int, environment: dict[str, Any]) ->
         baseline=benchmark.BASELINE,
         repeats=repeats,
         seconds=runs.seconds,
-        command=machine.command(),
+        command=machine.command_line(),
         environment=environment,
         rows=make_rows(series, benchmark.UNIT, benchmark.BASELINE),
     )
@@ -74,7 +74,7 @@ def main() -> int:
         return scaling.main(sys.argv[2:])
     arguments = _arguments()
     if arguments.write_readme:
-        readme.check()
+        readme.check_markers()
     environment = machine.environment()  # once: later the load average shows our own work
     # Both end the block below and the measured commands with it. SIGINT too: a background job would ignore it.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -82,18 +82,18 @@ def main() -> int:
     tables = []
     try:
         with tempfile.TemporaryDirectory(prefix="a3c_benchmarks_", ignore_cleanup_errors=True) as folder:
-            runs = Runs(Path(folder), arguments.seconds)
+            runs = TrainingRuns(Path(folder), arguments.seconds)
             for name in [arguments.benchmark] if arguments.benchmark else BENCHMARKS:
                 table = measure(name, runs, arguments.repeats, environment)
                 write(table, arguments.out)
                 print(f"\n{as_text(table)}\n", flush=True)
                 tables.append(table)
     except KeyboardInterrupt:
-        _say("interrupted; what was being measured is gone, finished tables are in " + str(arguments.out))
+        _log("interrupted; what was being measured is gone, finished tables are in " + str(arguments.out))
         return 130
     if arguments.write_readme:
         readme.write(arguments.out, list(BENCHMARKS))
-    return 0 if all(table.good for table in tables) else 1
+    return 0 if all(table.passed for table in tables) else 1
 
 
 def _arguments() -> argparse.Namespace:
@@ -103,7 +103,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("benchmark", nargs="?", choices=list(BENCHMARKS), help="one of them; all without")
     parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats (3); fewer only to try it out")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of one measured stretch of training (20)")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder for JSON and Markdown (outputs/benchmarks)")
+    parser.add_argument("--out", type=Path, default=OUTPUT_FOLDER, help="folder for JSON and Markdown (outputs/benchmarks)")
     parser.add_argument("--write-readme", action="store_true", help="put the tables in --out into benchmarks/README.md")
     arguments = parser.parse_args()
     if arguments.repeats < 1 or arguments.seconds <= 0:
@@ -113,8 +113,8 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _log(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

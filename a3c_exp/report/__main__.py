@@ -70,7 +70,7 @@ def _main(options: argparse.Namespace) -> None:
         study = make_study_report(directories[0], out)
         print(f"{study.text}\n\nreport: {study.index}")
         return
-    report = make_report(directories, out, options.ignore, against, images=not options.no_png)
+    report = make_report(directories, out, options.ignore, against, png=not options.no_png)
     print(report.text)
     print(f"\nreport: {report.index}")
     if options.wandb:

@@ -9,19 +9,19 @@ from typing import Literal
 import numpy as np
 
 from a3c_exp.report.columns import FloatArray, printable
-from a3c_exp.report.run_reader import Run, natural
-from a3c_exp.runs.config_values import SAME_EXPERIMENT, flatten, telling_apart
+from a3c_exp.report.run_reader import RunData, natural_sort_key
+from a3c_exp.runs.config_values import PER_RUN_KEYS, distinguishing_keys, flatten
 from a3c_exp.stats.estimates import MIN_SEEDS, bootstrap_interval
 
 Axis = Literal["episode", "env_step", "wall_time", "lag"]
-Table = Literal["episodes", "metrics", "evaluations", "lags"]
-_BEFORE = {  # what runs that are older than these keys would have said
+CurveSource = Literal["episodes", "metrics", "evaluations", "lags"]
+_OLD_RUN_DEFAULTS = {  # what runs that are older than these keys would have said
     "ablation.name": "null",
     "ablation.arm": "null",
     "ablation.control": "null",
     "ablation.own_seed": "0",
 }
-_REACH = 0.5  # a run that got less far than this share of the farthest is left out of a band of unfinished ones
+_MIN_PROGRESS = 0.5  # a run that got less far than this share of the farthest is left out of a band of unfinished ones
 _ABSENT = "(none)"
 _UNREADABLE = "configuration unreadable:"
 
@@ -32,18 +32,18 @@ class Configuration:
 
     Attributes:
         label: what tells it from the others, such as ``workers=4``.
-        short: the same without what all labels share, such as ``4``.
+        short_label: the same without what all labels share, such as ``4``.
         values: the configuration values that differ between configurations, ``(name, text)`` each.
         runs: in natural order of their seeds.
     """
 
     label: str
-    short: str
+    short_label: str
     values: tuple[tuple[str, str], ...]
-    runs: tuple[Run, ...]
+    runs: tuple[RunData, ...]
 
     @property
-    def seeds(self) -> int:
+    def num_seeds(self) -> int:
         """How many different seeds; runs that name none count one each."""
         known = {run.seed for run in self.runs if run.seed != "?"}
         return len(known) + sum(run.seed == "?" for run in self.runs)
@@ -54,17 +54,17 @@ class Comparison:
     """All runs of a report, by configuration.
 
     Attributes:
-        varying: names of the configuration values that differ, ``seed`` aside; empty for one configuration.
+        varying_keys: names of the configuration values that differ, ``seed`` aside; empty for one configuration.
         title: what ``short`` labels are values of (``workers``), or empty.
         configurations: in natural order of their labels.
     """
 
-    varying: tuple[str, ...]
+    varying_keys: tuple[str, ...]
     title: str
     configurations: tuple[Configuration, ...]
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[RunData, ...]:
         """Every run, in order of configuration and seed."""
         return tuple(run for configuration in self.configurations for run in configuration.runs)
 
@@ -73,60 +73,60 @@ class Comparison:
 class Curve:
     """One quantity of one run: ``x`` [n] strictly increasing, ``y`` [n] finite, n > 0."""
 
-    run: Run
+    run: RunData
     x: FloatArray
     y: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """What ``seeds`` runs have in common: ``x``, ``middle``, ``low`` and ``high``, each [points]."""
+    """What ``num_seeds`` runs have in common: ``x``, ``middle``, ``low`` and ``high``, each [points]."""
 
     x: FloatArray
     middle: FloatArray
     low: FloatArray
     high: FloatArray
-    seeds: int
+    num_seeds: int
 
 
-def compare(runs: Sequence[Run], ignore: Iterable[str] = ()) -> Comparison:
+def group_by_configuration(runs: Sequence[RunData], ignore: Iterable[str] = ()) -> Comparison:
     """Group ``runs`` by the configuration values that differ between them.
 
     Args:
         runs: at least one.
-        ignore: names of values that make no difference, besides those of ``SAME_EXPERIMENT``; everything below an
+        ignore: names of values that make no difference, besides those of ``PER_RUN_KEYS``; everything below an
             ignored name is ignored too.
 
     Runs whose configuration cannot be read form groups of their own, by what was typed on the command line.
     """
-    ignored = (*SAME_EXPERIMENT, *ignore)
-    known = {run: _BEFORE | dict(flatten(run.config, ignored)) for run in runs if run.config}
-    names = sorted({name for values in known.values() for name in values}, key=natural)
+    ignored = (*PER_RUN_KEYS, *ignore)
+    known = {run: _OLD_RUN_DEFAULTS | dict(flatten(run.config, ignored)) for run in runs if run.config}
+    names = sorted({name for values in known.values() for name in values}, key=natural_sort_key)
     varying = [name for name in names if len({values.get(name, _ABSENT) for values in known.values()}) > 1]
-    groups: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
+    groups: dict[tuple[tuple[str, str], ...], list[RunData]] = defaultdict(list)
     for run in runs:
         if run in known:
             key = tuple((name, known[run].get(name, _ABSENT)) for name in varying)
         else:
-            key = ((_UNREADABLE, " ".join(_typed(run, ignored))),)
+            key = ((_UNREADABLE, " ".join(_typed_overrides(run, ignored))),)
         groups[key].append(run)
     labels = _labels({key: found for key, found in groups.items() if _UNREADABLE not in dict(key)}, ignored)
     labels |= {key: f"{_UNREADABLE} {dict(key)[_UNREADABLE]}".strip(" :") for key in groups if key not in labels}
     labels = {key: printable(label) for key, label in labels.items()}
-    title, shorts = _shorten(list(labels.values()))
+    title, shorts = _shorten_labels(list(labels.values()))
     configurations = [
-        Configuration(label, short, key, tuple(sorted(groups[key], key=lambda run: natural(f"{run.seed} {run.path}"))))
+        Configuration(label, short, key, tuple(sorted(groups[key], key=lambda run: natural_sort_key(f"{run.seed} {run.path}"))))
         for (key, label), short in zip(labels.items(), shorts, strict=True)
     ]
-    return Comparison(tuple(varying), title, tuple(sorted(configurations, key=lambda item: natural(item.label))))
+    return Comparison(tuple(varying), title, tuple(sorted(configurations, key=lambda item: natural_sort_key(item.label))))
 
 
-def curve(run: Run, table: Table, quantity: str, axis: Axis) -> Curve | None:
+def run_curve(run: RunData, source: CurveSource, quantity: str, axis: Axis) -> Curve | None:
     """``quantity`` over ``axis`` from one of the run's tables; ``None`` if it has no finite point.
 
     Points are sorted (workers finish out of order) and of several at the same place the last counts.
     """
-    columns = {"episodes": run.episodes, "metrics": run.metrics, "evaluations": run.evaluations}.get(table, {})
+    columns = {"episodes": run.episodes, "metrics": run.metrics, "evaluations": run.evaluations}.get(source, {})
     if axis not in columns or quantity not in columns:
         return None
     x, y = columns[axis], columns[quantity]
@@ -140,7 +140,7 @@ def curve(run: Run, table: Table, quantity: str, axis: Axis) -> Curve | None:
     return Curve(run, x[last], y[last])
 
 
-def members(curves: Sequence[Curve]) -> list[Curve]:
+def band_members(curves: Sequence[Curve]) -> list[Curve]:
     """Those that make up a band: finished runs if they are enough, else all that got half as far as the farthest.
 
     A run that died early would cut the common range short for all others; and a band whose members change along the
@@ -150,7 +150,7 @@ def members(curves: Sequence[Curve]) -> list[Curve]:
     if len(finished) >= MIN_SEEDS:
         return finished
     farthest = max((item.x[-1] for item in curves), default=math.inf)
-    return [item for item in curves if item.x[-1] >= _REACH * farthest]
+    return [item for item in curves if item.x[-1] >= _MIN_PROGRESS * farthest]
 
 
 def align(curves: Sequence[Curve], points: int = 200) -> tuple[FloatArray, FloatArray]:
@@ -166,7 +166,7 @@ def align(curves: Sequence[Curve], points: int = 200) -> tuple[FloatArray, Float
 
 def quartile_band(curves: Sequence[Curve], points: int = 200) -> Band | None:
     """Median and middle half over seeds; ``None`` with fewer than three members."""
-    enough = members(curves)
+    enough = band_members(curves)
     if len(enough) < MIN_SEEDS:
         return None
     x, y = align(enough, points)
@@ -178,7 +178,7 @@ def quartile_band(curves: Sequence[Curve], points: int = 200) -> Band | None:
 
 def mean_band(curves: Sequence[Curve], points: int = 40) -> Band | None:
     """Mean over seeds with its 95 % percentile bootstrap interval at each point; ``None`` as in ``quartile_band``."""
-    enough = members(curves)
+    enough = band_members(curves)
     if len(enough) < MIN_SEEDS:
         return None
     x, y = align(enough, min(points, max(item.x.size for item in enough)))
@@ -188,16 +188,16 @@ def mean_band(curves: Sequence[Curve], points: int = 40) -> Band | None:
     return Band(x, y.mean(axis=0), intervals[:, 0], intervals[:, 1], len(enough))
 
 
-def _typed(run: Run, ignored: Sequence[str]) -> list[str]:
+def _typed_overrides(run: RunData, ignored: Sequence[str]) -> list[str]:
     """The overrides of a run, those of ignored names left out."""
     return [text for text in run.overrides if text.lstrip("+~").split("=")[0].split("@")[0] not in ignored]
 
 
 def _labels(
-    groups: Mapping[tuple[tuple[str, str], ...], Sequence[Run]], ignored: Sequence[str]
+    groups: Mapping[tuple[tuple[str, str], ...], Sequence[RunData]], ignored: Sequence[str]
 ) -> dict[tuple[tuple[str, str], ...], str]:
     """A short name for each group: what the person typed where that tells them apart, else the differing values."""
-    typed = {key: {tuple(_typed(run, ignored)) for run in runs} for key, runs in groups.items()}
+    typed = {key: {tuple(_typed_overrides(run, ignored)) for run in runs} for key, runs in groups.items()}
     if not groups:
         return {}
     if len(groups) == 1:
@@ -209,11 +209,11 @@ def _labels(
     one_each = all(len(texts) == 1 for texts in words.values())
     if one_each and all(labels.values()) and len(set(labels.values())) == len(groups):
         return labels
-    chosen = telling_apart(list(groups))
+    chosen = distinguishing_keys(list(groups))
     return {key: " ".join(f"{name}={value}" for name, value in key if name in chosen) for key in groups}
 
 
-def _shorten(labels: Sequence[str]) -> tuple[str, list[str]]:
+def _shorten_labels(labels: Sequence[str]) -> tuple[str, list[str]]:
     """``workers``, ``["4", "6"]`` from ``["workers=4", "workers=6"]``; no title and the labels if names differ."""
     heads = {label.split("=")[0] for label in labels}
     if len(labels) > 1 and len(heads) == 1 and all(label.count("=") == 1 and " " not in label for label in labels):

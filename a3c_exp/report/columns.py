@@ -25,8 +25,8 @@ def read_columns(
     names: Iterable[str],
     problems: list[str],
     *,
-    lists: Iterable[str] = (),
-    words: Iterable[tuple[str, str]] = (),
+    list_fields: Iterable[str] = (),
+    one_hot: Iterable[tuple[str, str]] = (),
     required: bool = True,
 ) -> Columns:
     """The numbers of a ``.jsonl`` file, one array a field.
@@ -35,9 +35,9 @@ def read_columns(
         path: the file; one JSON object a line.
         names: fields that are present in the answer even if no line has them (then all NaN).
         problems: gets a note for a missing or empty file and for lines that are no JSON object.
-        lists: fields that hold a list of numbers; each becomes three columns, ``<name>.low``, ``<name>.mean`` and
+        list_fields: fields that hold a list of numbers; each becomes three columns, ``<name>.low``, ``<name>.mean`` and
             ``<name>.high`` of the list, NaN where it is empty or no list.
-        words: ``(field, word)``; each becomes a column ``<field>.<word>``, 1 where the field says that word and 0 elsewhere.
+        one_hot: ``(field, word)``; each becomes a column ``<field>.<word>``, 1 where the field says that word and 0 elsewhere.
         required: whether a missing or empty file is worth a note.
 
     Returns:
@@ -46,35 +46,35 @@ def read_columns(
     """
     before = len(problems)
     text = read_text(path, problems, required=required)
-    rows = _rows([line for line in text.split("\n") if line.strip()], path.name, problems)
+    rows = _parse_rows([line for line in text.split("\n") if line.strip()], path.name, problems)
     if required and not rows and len(problems) == before:
         problems.append(f"{path.name} is empty")
     columns = dict.fromkeys(names) | {key: None for key, value in (rows[-1] if rows else {}).items() if _is_number(value)}
-    found = _at_once(columns, rows)
+    found = _convert_all(columns, rows)
     if found is None:
         found = {name: np.array([number(row.get(name)) for row in rows], dtype=np.float64) for name in columns}
-    for name in lists:
-        found |= _extent(name, [row.get(name) for row in rows])
-    for name, word in words:
+    for name in list_fields:
+        found |= _low_mean_high(name, [row.get(name) for row in rows])
+    for name, word in one_hot:
         found[f"{name}.{word}"] = np.array([row.get(name) == word for row in rows], dtype=np.float64)
     return found
 
 
-def _at_once(columns: Iterable[str], rows: Sequence[JsonObject]) -> dict[str, FloatArray] | None:
+def _convert_all(columns: Iterable[str], rows: Sequence[JsonObject]) -> dict[str, FloatArray] | None:
     """All columns by a single call, which is twice as quick; ``None`` where some line has something else than numbers."""
     names = list(columns)
     try:
         whole = np.array([itemgetter(*names)(row) for row in rows], dtype=np.float64)
     except KeyError:  # what older runs did not write is missing from every line of theirs
         lacking = [name for name in names if not any(name in row for row in rows)]
-        rest = _at_once([name for name in names if name not in lacking], rows) if lacking else None
+        rest = _convert_all([name for name in names if name not in lacking], rows) if lacking else None
         return None if rest is None else {**rest, **{name: np.full(len(rows), np.nan) for name in lacking}}
     except (TypeError, ValueError, OverflowError):
         return None
     return dict(zip(names, whole.T, strict=True)) if whole.ndim == 2 else None
 
 
-def _extent(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
+def _low_mean_high(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
     """Smallest, mean and largest of each line's list."""
     known = [[number(item) for item in value] if isinstance(value, list) and value else [math.nan] for value in values]
     longest = max(map(len, known), default=1)
@@ -83,7 +83,7 @@ def _extent(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
     return {f"{name}.low": table.min(axis=1), f"{name}.mean": sums / lengths, f"{name}.high": table.max(axis=1)}
 
 
-def _rows(lines: list[str], name: str, problems: list[str]) -> list[JsonObject]:
+def _parse_rows(lines: list[str], name: str, problems: list[str]) -> list[JsonObject]:
     try:  # one call for a whole file is a third quicker than one a line, and nearly every file is whole
         rows = json.loads("[" + ",".join(lines) + "]")
         if len(rows) == len(lines) and all(isinstance(row, dict) for row in rows):

@@ -8,112 +8,112 @@ from pathlib import Path
 
 from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.columns import mapping
-from a3c_exp.report.run_reader import Run
-from a3c_exp.report.run_results import Outcome
-from a3c_exp.runs.tolerant_io import shown
+from a3c_exp.report.run_reader import RunData
+from a3c_exp.report.run_results import ConfigResult
+from a3c_exp.runs.tolerant_io import relative_to_cwd
 from a3c_exp.stats.estimates import MIN_SEEDS
 
 Origin = tuple[str, tuple[str, ...]]  # what, and the different answers with how many runs gave each
-_SHOWN = 12
+_MAX_SHOWN = 12
 _UNKNOWN = "no git commit known"
 
 
-def origins(runs: Sequence[Run]) -> list[Origin]:
+def origins(runs: Sequence[RunData]) -> list[Origin]:
     """Command, code, versions, machine and dates of ``runs``; several answers where they differ."""
     found = [
-        ("Directory", (shown(Path(os.path.commonpath([run.path.resolve().parent for run in runs]))),)),
-        ("Command", _answers(runs, [_text(run.run_json.get("command")) for run in runs])),
-        ("Code", _answers(runs, [_code(run) for run in runs])),
-        ("Versions", _answers(runs, [_pairs(run.run_json.get("versions")) for run in runs])),
-        ("Machine", _answers(runs, [_machine(run) for run in runs])),
-        ("Dates", _dates(runs)),
-        ("Resumed", _resumed(runs)),
+        ("Directory", (relative_to_cwd(Path(os.path.commonpath([run.path.resolve().parent for run in runs]))),)),
+        ("Command", _distinct_answers(runs, [_optional_text(run.run_json.get("command")) for run in runs])),
+        ("Code", _distinct_answers(runs, [_code_version(run) for run in runs])),
+        ("Versions", _distinct_answers(runs, [_format_mapping(run.run_json.get("versions")) for run in runs])),
+        ("Machine", _distinct_answers(runs, [_machine(run) for run in runs])),
+        ("Dates", _date_range(runs)),
+        ("Resumed", _num_resumed(runs)),
     ]
     return [(what, answers) for what, answers in found if answers]
 
 
-def warnings(comparison: Comparison, outcomes: Sequence[Outcome]) -> list[str]:
+def comparison_warnings(comparison: Comparison, results: Sequence[ConfigResult]) -> list[str]:
     """One sentence for each reason to doubt the comparison."""
     runs = comparison.runs
     found = []
-    if len({_code(run) for run in runs} - {_UNKNOWN}) > 1:
+    if len({_code_version(run) for run in runs} - {_UNKNOWN}) > 1:
         found.append("The runs were made by different versions of the code.")
     if any(mapping(run.run_json.get("git")).get("dirty") for run in runs):
         found.append("Some runs were made with uncommitted changes; each has them in its code.diff.")
     if len({_machine(run) for run in runs} - {""}) > 1:
         found.append("The runs were made on different machines: their speeds do not compare.")
-    shared = {run.together for run in runs}
+    shared = {run.num_seeds_in_process for run in runs}
     if shared != {1}:
         each = "; configurations differ in how many, so their speeds do not compare" if len(shared) > 1 else ""
         found.append(f"Seeds that trained together shared one process: the speed of each is its part of it{each}.")
-    few = [item.label for item in comparison.configurations if item.seeds < MIN_SEEDS]
+    few = [item.label for item in comparison.configurations if item.num_seeds < MIN_SEEDS]
     if few:
-        where = "" if len(few) == len(comparison.configurations) else f" of {_listed(few)}"
+        where = "" if len(few) == len(comparison.configurations) else f" of {_join_names(few)}"
         found.append(f"Fewer than {MIN_SEEDS} seeds{where}: no interval over seeds, and a difference may be chance.")
-    twice = [item.label for item in comparison.configurations if item.seeds < len(item.runs)]
+    twice = [item.label for item in comparison.configurations if item.num_seeds < len(item.runs)]
     if twice:
-        found.append(f"The same seed ran more than once in {_listed(twice)}: such runs are not independent.")
-    partial = [item for item in outcomes if 0 < len(item.counted) < len(item.configuration.runs)]
+        found.append(f"The same seed ran more than once in {_join_names(twice)}: such runs are not independent.")
+    partial = [item for item in results if 0 < len(item.averaged_runs) < len(item.configuration.runs)]
     if partial:
-        number = sum(len(item.configuration.runs) - len(item.counted) for item in partial)
+        number = sum(len(item.configuration.runs) - len(item.averaged_runs) for item in partial)
         found.append(f"{number} run{'s' * (number > 1)} not finished and left out of the means; see the troubles below.")
-    unfinished = [item.configuration.label for item in outcomes if not item.statuses["finished"] and item.counted]
+    unfinished = [item.configuration.label for item in results if not item.statuses["finished"] and item.averaged_runs]
     if unfinished:
-        found.append(f"No run of {_listed(unfinished)} has finished: its means are over what there is so far.")
+        found.append(f"No run of {_join_names(unfinished)} has finished: its means are over what there is so far.")
     return found
 
 
-def _answers(runs: Sequence[Run], texts: Iterable[str]) -> tuple[str, ...]:
+def _distinct_answers(runs: Sequence[RunData], texts: Iterable[str]) -> tuple[str, ...]:
     counted = Counter(text for text in texts if text)
     several = len(counted) > 1
     answers = [f"{text} ({number} of {len(runs)} runs)" if several else text for text, number in counted.most_common()]
-    more = len(answers) - _SHOWN
-    return (*answers[:_SHOWN], f"and {more} more: see runs.csv") if more > 0 else tuple(answers)
+    more = len(answers) - _MAX_SHOWN
+    return (*answers[:_MAX_SHOWN], f"and {more} more: see runs.csv") if more > 0 else tuple(answers)
 
 
-def _code(run: Run) -> str:
+def _code_version(run: RunData) -> str:
     git = mapping(run.run_json.get("git"))
     if not git.get("commit"):
         return _UNKNOWN
     return f"commit {str(git['commit'])[:12]}" + (" with uncommitted changes" if git.get("dirty") else "")
 
 
-def _machine(run: Run) -> str:
+def _machine(run: RunData) -> str:
     machine = {key: value for key, value in mapping(run.run_json.get("machine")).items() if key != "host"}
-    host = _text(run.run_json.get("host") or mapping(run.run_json.get("machine")).get("host"))
-    return ", ".join(text for text in (host, _pairs(machine)) if text)
+    host = _optional_text(run.run_json.get("host") or mapping(run.run_json.get("machine")).get("host"))
+    return ", ".join(text for text in (host, _format_mapping(machine)) if text)
 
 
-def _pairs(value: object) -> str:
-    return ", ".join(f"{key} {_text(item)}" for key, item in mapping(value).items() if item is not None)
+def _format_mapping(value: object) -> str:
+    return ", ".join(f"{key} {_optional_text(item)}" for key, item in mapping(value).items() if item is not None)
 
 
-def _dates(runs: Sequence[Run]) -> tuple[str, ...]:
+def _date_range(runs: Sequence[RunData]) -> tuple[str, ...]:
     timings = [mapping(run.run_json.get("timings")) for run in runs]
-    starts = sorted(filter(None, (_date(timing.get("started") or timing.get("created")) for timing in timings)))
-    ends = sorted(filter(None, (_date(timing.get("ended")) for timing in timings)))
+    starts = sorted(filter(None, (_format_date(timing.get("started") or timing.get("created")) for timing in timings)))
+    ends = sorted(filter(None, (_format_date(timing.get("ended")) for timing in timings)))
     if not starts:
         return ()
     return (f"{starts[0]} to {ends[-1]}" if ends else f"since {starts[0]}",)
 
 
-def _date(value: object) -> str:
+def _format_date(value: object) -> str:
     try:
         return datetime.fromisoformat(str(value)).strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return ""
 
 
-def _resumed(runs: Sequence[Run]) -> tuple[str, ...]:
+def _num_resumed(runs: Sequence[RunData]) -> tuple[str, ...]:
     sessions = [run.run_json.get("sessions") for run in runs]
     number = sum(isinstance(item, list) and len(item) > 1 for item in sessions)
     return (f"{number} of {len(runs)} runs went on from a checkpoint",) if number else ()
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:4])
     return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
 
 
-def _text(value: object) -> str:
+def _optional_text(value: object) -> str:
     return "" if value is None else str(value)

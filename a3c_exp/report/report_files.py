@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from a3c_exp.report.figures.curve_figures import Drawing
-from a3c_exp.report.sections import Placed
+from a3c_exp.report.figures.curve_figures import RenderedFigure
+from a3c_exp.report.sections import RenderedSection
 from a3c_exp.report.tables import Table, table_csv
 from a3c_exp.system.errors import RunDirectoryError
 
@@ -14,30 +14,32 @@ MARKER = (
     "<!-- made by a3c_exp.report; making the report again replaces this folder's index.html, runs.csv, figures and tables -->"
 )
 _MANIFEST = re.compile(r"<!-- files: ([^>]*) -->")
-_OURS = re.compile(r"(figures|tables)/[\w-]+\.(svg|png|csv)")
+_OWN_FILES = re.compile(r"(figures|tables)/[\w-]+\.(svg|png|csv)")
 _FOLDERS = ("figures", "tables")
 
 
-def listed(drawings: Sequence[Drawing], parts: Sequence[Placed], shown: Sequence[Table]) -> dict[str, str | bytes]:
+def collect_files(
+    rendered_figures: Sequence[RenderedFigure], rendered_sections: Sequence[RenderedSection], tables: Sequence[Table]
+) -> dict[str, str | bytes]:
     """The content of each file by its name: figures as SVG and PNG, tables as CSV; those of a part carry its name."""
     found: dict[str, str | bytes] = {}
-    for drawing in drawings:
-        found |= _figure(drawing.plot.name, drawing.file, drawing.image)
-    for part in parts:
-        for picture in part.pictures:
-            found |= _figure(f"{part.identity}_{picture.name}", picture.file, picture.image)
-    for prefix, many in [("", shown), *((f"{part.identity}_", part.section.tables) for part in parts)]:
-        found |= {f"tables/{prefix}{_plain(table.name)}.csv": table_csv(table) for table in many}
+    for drawing in rendered_figures:
+        found |= _figure_files(drawing.plot.name, drawing.standalone_svg, drawing.png)
+    for part in rendered_sections:
+        for picture in part.figures:
+            found |= _figure_files(f"{part.html_id}_{picture.name}", picture.standalone_svg, picture.png)
+    for prefix, many in [("", tables), *((f"{part.html_id}_", part.section.tables) for part in rendered_sections)]:
+        found |= {f"tables/{prefix}{_slug(table.name)}.csv": table_csv(table) for table in many}
     return found
 
 
-def _figure(name: str, file: str, image: bytes) -> dict[str, str | bytes]:
-    return {f"figures/{_plain(name)}.svg": file} | ({f"figures/{_plain(name)}.png": image} if image else {})
+def _figure_files(name: str, standalone_svg: str, png: bytes) -> dict[str, str | bytes]:
+    return {f"figures/{_slug(name)}.svg": standalone_svg} | ({f"figures/{_slug(name)}.png": png} if png else {})
 
 
 def manifest(names: Sequence[str]) -> str:
     """A comment for the page that names its files, so that the next report in this place knows what to take away."""
-    return f"<!-- files: {' '.join(sorted(name for name in names if _OURS.fullmatch(name)))} -->"
+    return f"<!-- files: {' '.join(sorted(name for name in names if _OWN_FILES.fullmatch(name)))} -->"
 
 
 def check_replaceable(out: Path) -> None:
@@ -48,7 +50,7 @@ def check_replaceable(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise RunDirectoryError(f"{out}: is a file; name a folder for the report with --out DIR")
-    if MARKER in _head(out):
+    if MARKER in _page_head(out):
         return
     for name in ("index.html", "runs.csv", *_FOLDERS):
         if (out / name).exists():
@@ -63,21 +65,21 @@ def write(out: Path, html: str, content: Mapping[str, str | bytes]) -> None:
     Raises:
         RunDirectoryError: the place cannot be written.
     """
-    match = _MANIFEST.search(_head(out))
-    before = {name for name in (match[1].split() if match else ()) if _OURS.fullmatch(name)}
+    match = _MANIFEST.search(_page_head(out))
+    before = {name for name in (match[1].split() if match else ()) if _OWN_FILES.fullmatch(name)}
     try:
         for folder in _FOLDERS:
             (out / folder).mkdir(parents=True, exist_ok=True)
-        _replace(out / "index.html", html.encode())
+        _write_atomically(out / "index.html", html.encode())
         for name, data in content.items():
-            _replace(out / name, data.encode() if isinstance(data, str) else data)
+            _write_atomically(out / name, data.encode() if isinstance(data, str) else data)
         for name in before - content.keys():
             (out / name).unlink(missing_ok=True)  # an earlier report's, of what these runs do not have
     except OSError as error:
         raise RunDirectoryError(f"{out}: the report cannot be written here: {error.strerror or error}") from error
 
 
-def _head(out: Path) -> str:
+def _page_head(out: Path) -> str:
     """The beginning of the page that is there, if any."""
     try:
         with (out / "index.html").open(encoding="utf-8", errors="replace") as file:
@@ -86,12 +88,12 @@ def _head(out: Path) -> str:
         return ""
 
 
-def _plain(name: str) -> str:
+def _slug(name: str) -> str:
     """A file's name from a title: ``what_differs``."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _write_atomically(path: Path, data: bytes) -> None:
     """Write ``path`` whole or not at all: someone may be looking at the earlier one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(data)

@@ -18,17 +18,17 @@ from a3c_exp.report.columns import (
 )
 from a3c_exp.report.quantities import value_bias as overconfidence
 from a3c_exp.runs.config_values import parse_config
-from a3c_exp.runs.discovery import find_runs, natural, seeds_of
+from a3c_exp.runs.discovery import find_runs, natural_sort_key, seed_directories
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord
-from a3c_exp.runs.status import RunStatus, status_of
+from a3c_exp.runs.status import RunStatus, run_status
 
-__all__ = ["Run", "RunStatus", "find_runs", "natural", "read_run", "read_runs", "seeds_of"]
+__all__ = ["RunData", "RunStatus", "find_runs", "natural_sort_key", "read_run", "read_runs", "seed_directories"]
 
-_EACH_WORKER = ("worker_steps_per_second", "worker_updates_per_second")
+_PER_WORKER_FIELDS = ("worker_steps_per_second", "worker_updates_per_second")
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RunData:
     """One run directory, read.
 
     Attributes:
@@ -39,14 +39,14 @@ class Run:
         config: ``.hydra/config.yaml`` as written, interpolations unresolved; empty if it cannot be read.
         overrides: what was typed on the command line, such as ``workers=4``.
         run_json: the whole of ``run.json``, or empty.
-        summary: ``summary.json``; ``None`` if there is none, or if it is that of an earlier session.
+        summary_json: ``summary_json.json``; ``None`` if there is none, or if it is that of an earlier session.
         episodes, metrics, evaluations: the columns of the ``.jsonl`` files by field name, each [lines]; the fields of
             the records in ``core.records`` are always there, ``return`` under its name in the file. Beside them stand
             ``<field>.low``, ``.mean`` and ``.high`` of what is one number a worker, ``value.low`` and ``value.high`` (the
             mean of V(s) less and plus its standard deviation), ``end.terminated``, and what ``overconfidence`` makes of
             them: ``value.excess`` in metrics and ``sampling.gap`` in evaluations.
         problems: what is missing or damaged, one short sentence each.
-        together: how many seeds shared its process, itself included: its speed is but a share of that process's.
+        num_seeds_in_process: how many seeds shared its process, itself included: its speed is but a share of that process's.
     """
 
     path: Path
@@ -56,12 +56,12 @@ class Run:
     config: JsonObject
     overrides: tuple[str, ...]
     run_json: JsonObject
-    summary: JsonObject | None
+    summary_json: JsonObject | None
     episodes: Columns
     metrics: Columns
     evaluations: Columns
     problems: tuple[str, ...] = ()
-    together: int = 1
+    num_seeds_in_process: int = 1
 
     @property
     def seed(self) -> str:
@@ -72,22 +72,22 @@ class Run:
     @property
     def reason(self) -> str:
         """Why it ended, in the run's own words; empty if it did not say."""
-        for source in (self.run_json, self.summary or {}):
+        for source in (self.run_json, self.summary_json or {}):
             if source.get("reason"):
                 return str(source["reason"])
         return "its process is gone and left no reason" if self.status == "killed" else ""
 
 
-def read_runs(paths: Iterable[Path | str]) -> list[Run]:
+def read_runs(paths: Iterable[Path | str]) -> list[RunData]:
     """``find_runs``, read. Raises RunDirectoryError as it does; a damaged run never raises."""
     return [read_run(path) for path in find_runs(paths)]
 
 
-def read_run(path: Path) -> Run:
-    """Read one run directory. Never raises for what is in it: see ``Run.problems``."""
+def read_run(path: Path) -> RunData:
+    """Read one run directory. Never raises for what is in it: see ``RunData.problems``."""
     problems: list[str] = []
     run_json = read_json_object(path / "run.json", problems) or {}
-    status = status_of(path, run_json, problems)
+    status = run_status(path, run_json, problems)
     live = status in ("running", "killed")
     summary = read_json_object(path / "summary.json", problems, required=not live)
     if summary is not None and live:
@@ -104,17 +104,17 @@ def read_run(path: Path) -> Run:
     if not overrides:
         overrides = strings(read_yaml(path / ".hydra" / "overrides.yaml", problems, required=False))
     group = run_json.get("group")
-    metrics = read_columns(path / "metrics.jsonl", _names(MetricsRecord), problems, lists=_EACH_WORKER)
-    episodes = read_columns(path / "episodes.jsonl", _names(EpisodeRecord), problems, words=[("end", "terminated")])
-    evaluations = read_columns(path / "evaluations.jsonl", _names(EvaluationRecord), problems, required=evaluated)
+    metrics = read_columns(path / "metrics.jsonl", _field_names(MetricsRecord), problems, list_fields=_PER_WORKER_FIELDS)
+    episodes = read_columns(path / "episodes.jsonl", _field_names(EpisodeRecord), problems, one_hot=[("end", "terminated")])
+    evaluations = read_columns(path / "evaluations.jsonl", _field_names(EvaluationRecord), problems, required=evaluated)
     settings = mapping(config)
     limit_ends = settings.get("bootstrap_on_truncation") is False
     ended = np.ones(episodes["episode"].size) if limit_ends else episodes["end.terminated"]
-    excess = {"value.excess": overconfidence.value_excess(metrics, episodes, ended, settings)}
-    gap = {"sampling.gap": overconfidence.sampling_gap(evaluations, episodes, settings)}
+    excess = {"value.excess": overconfidence.value_overestimation(metrics, episodes, ended, settings)}
+    gap = {"sampling.gap": overconfidence.greedy_gap(evaluations, episodes, settings)}
     place = path.resolve()
-    siblings = seeds_of(place.parent)
-    return Run(
+    siblings = seed_directories(place.parent)
+    return RunData(
         path=path,
         status=status,
         name=str(run_json.get("name") or path.resolve().name),
@@ -122,21 +122,21 @@ def read_run(path: Path) -> Run:
         config=settings,
         overrides=overrides,
         run_json=run_json,
-        summary=summary,
+        summary_json=summary,
         episodes=episodes,
-        metrics={**metrics, **_value_scale(metrics), **excess},
+        metrics={**metrics, **_value_bounds(metrics), **excess},
         evaluations={**evaluations, **gap},
         problems=tuple(problems),
-        together=len(siblings) if place in siblings else 1,
+        num_seeds_in_process=len(siblings) if place in siblings else 1,
     )
 
 
-def _names(record: type[EpisodeRecord] | type[MetricsRecord] | type[EvaluationRecord]) -> list[str]:
-    others = ("end", "returns", *_EACH_WORKER)
+def _field_names(record: type[EpisodeRecord] | type[MetricsRecord] | type[EvaluationRecord]) -> list[str]:
+    others = ("end", "returns", *_PER_WORKER_FIELDS)
     return [field.name.rstrip("_") for field in fields(record) if field.name not in others]
 
 
-def _value_scale(metrics: Columns) -> dict[str, FloatArray]:
+def _value_bounds(metrics: Columns) -> dict[str, FloatArray]:
     mean, deviation = metrics["value_mean"], metrics["value_std"]
     with np.errstate(invalid="ignore"):  # a run that diverged has infinities
         return {"value.low": mean - deviation, "value.high": mean + deviation}

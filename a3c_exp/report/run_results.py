@@ -9,12 +9,12 @@ import numpy as np
 
 from a3c_exp.report.aggregate import Configuration
 from a3c_exp.report.columns import Columns, FloatArray, mapping, number
-from a3c_exp.report.run_reader import Run
+from a3c_exp.report.run_reader import RunData
 from a3c_exp.stats.estimates import MIN_SEEDS, NO_INTERVAL, Interval, bootstrap_interval, mean, std
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResult:
     """One evaluation of a run: its mean return, the 95 % interval over its episodes, and when it was made."""
 
     mean: float = math.nan
@@ -24,14 +24,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """What one run came down to; NaN where it did not say.
 
     Attributes:
         episodes, env_steps, updates: how many were done.
         moving_average: of the mean step reward, as it stood after the last episode.
         evaluation: the last one.
-        best: the one with the highest mean, picked after the fact and so optimistic.
+        best_evaluation: the one with the highest mean, picked after the fact and so optimistic.
         steps_per_second: environment steps a second, evaluations and checkpoints included.
         wall_time: seconds of training.
         policy_lag, policy_lag_max: updates between a pull and its push.
@@ -41,8 +41,8 @@ class Result:
     env_steps: float
     updates: float
     moving_average: float
-    evaluation: Evaluation
-    best: Evaluation
+    evaluation: EvaluationResult
+    best_evaluation: EvaluationResult
     steps_per_second: float
     wall_time: float
     policy_lag: float
@@ -50,61 +50,61 @@ class Result:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class ConfigResult:
     """What a configuration came down to, over its seeds.
 
     Attributes:
         configuration: the runs it is about.
         statuses: how many runs of each status.
-        counted: the runs that the means are over: the finished ones, or all with an episode if none is finished.
-        results: theirs, in the same order.
+        averaged_runs: the runs that the means are over: the finished ones, or all with an episode if none is finished.
+        run_results: theirs, in the same order.
         interval: 95 % interval of the mean last evaluation.
         interval_over: what the interval is over: ``seeds`` (three or more), ``episodes`` (one run's own) or nothing.
     """
 
     configuration: Configuration
     statuses: Counter[str]
-    counted: tuple[Run, ...]
-    results: tuple[Result, ...]
+    averaged_runs: tuple[RunData, ...]
+    run_results: tuple[RunResult, ...]
     interval: Interval
     interval_over: str
 
-    def values(self, quantity: Callable[[Result], float]) -> FloatArray:
+    def values(self, quantity: Callable[[RunResult], float]) -> FloatArray:
         """One finite number a counted run; runs without it are left out."""
-        values = np.array([quantity(result) for result in self.results], dtype=np.float64)
+        values = np.array([quantity(result) for result in self.run_results], dtype=np.float64)
         return values[np.isfinite(values)]
 
-    def mean(self, quantity: Callable[[Result], float]) -> float:
+    def mean(self, quantity: Callable[[RunResult], float]) -> float:
         """Mean over the counted runs that have it."""
         return mean(self.values(quantity))
 
-    def std(self, quantity: Callable[[Result], float]) -> float:
+    def std(self, quantity: Callable[[RunResult], float]) -> float:
         """Sample standard deviation over the counted runs; NaN for fewer than two."""
         return std(self.values(quantity))
 
 
-def result(run: Run) -> Result:
+def run_result(run: RunData) -> RunResult:
     """What ``run`` came down to: from its summary, or from its lines if it was cut short or is still at it."""
-    said = run.summary or {}
+    said = run.summary_json or {}
     lag = mapping(said.get("policy_lag"))
-    steps = _first(said.get("env_steps"), _most(run, "env_step"))
+    steps = _first_finite(said.get("env_steps"), _max_count(run, "env_step"))
     seconds = mapping(run.run_json.get("timings")).get("seconds")
-    wall_time = _first(said.get("wall_time"), _most(run, "wall_time"), seconds)
-    return Result(
-        episodes=_first(said.get("episodes"), float(run.episodes["episode"].size)),
+    wall_time = _first_finite(said.get("wall_time"), _max_count(run, "wall_time"), seconds)
+    return RunResult(
+        episodes=_first_finite(said.get("episodes"), float(run.episodes["episode"].size)),
         env_steps=steps,
-        updates=_first(said.get("updates"), _most(run, "update")),
-        moving_average=_first(said.get("moving_average"), _last(run.episodes, "moving_average")),
-        evaluation=_evaluation(run, -1, said.get("evaluation")),
-        best=_evaluation(run, _argmax(run.evaluations["mean"]), said.get("best_evaluation")),
-        steps_per_second=_first(said.get("steps_per_second"), steps / wall_time if wall_time > 0 else math.nan),
+        updates=_first_finite(said.get("updates"), _max_count(run, "update")),
+        moving_average=_first_finite(said.get("moving_average"), _last_finite(run.episodes, "moving_average")),
+        evaluation=_evaluation_result(run, -1, said.get("evaluation")),
+        best_evaluation=_evaluation_result(run, _argmax(run.evaluations["mean"]), said.get("best_evaluation")),
+        steps_per_second=_first_finite(said.get("steps_per_second"), steps / wall_time if wall_time > 0 else math.nan),
         wall_time=wall_time,
-        policy_lag=_first(lag.get("mean"), mean(_finite(run.metrics["policy_lag_mean"]))),
-        policy_lag_max=_first(lag.get("max"), _highest(run.metrics["policy_lag_max"])),
+        policy_lag=_first_finite(lag.get("mean"), mean(_finite_values(run.metrics["policy_lag_mean"]))),
+        policy_lag_max=_first_finite(lag.get("max"), _finite_max(run.metrics["policy_lag_max"])),
     )
 
 
-def outcome(configuration: Configuration) -> Outcome:
+def config_result(configuration: Configuration) -> ConfigResult:
     """What ``configuration`` came down to.
 
     Runs that did not finish are left out of the means as long as one did: a seed that died early says how training
@@ -112,53 +112,53 @@ def outcome(configuration: Configuration) -> Outcome:
     """
     finished = tuple(run for run in configuration.runs if run.status == "finished")
     counted = finished or tuple(run for run in configuration.runs if run.episodes["episode"].size)
-    results = tuple(result(run) for run in counted)
+    results = tuple(run_result(run) for run in counted)
     evaluations = [item.evaluation for item in results if math.isfinite(item.evaluation.mean)]
     interval, over = NO_INTERVAL, ""
     if len(evaluations) >= MIN_SEEDS:
         interval, over = bootstrap_interval([item.mean for item in evaluations]), "seeds"
     elif len(evaluations) == 1 and math.isfinite(evaluations[0].low + evaluations[0].high):
         interval, over = (evaluations[0].low, evaluations[0].high), "episodes"
-    return Outcome(configuration, Counter(run.status for run in configuration.runs), counted, results, interval, over)
+    return ConfigResult(configuration, Counter(run.status for run in configuration.runs), counted, results, interval, over)
 
 
-def _evaluation(run: Run, index: int | None, said: object) -> Evaluation:
+def _evaluation_result(run: RunData, index: int | None, summary: object) -> EvaluationResult:
     """The line ``index`` of the evaluations, else what the summary says."""
     columns = run.evaluations
     if index is not None and columns["mean"].size:
-        return Evaluation(*(float(columns[name][index]) for name in ("mean", "ci_low", "ci_high", "env_step")))
-    fields = mapping(said)
-    return Evaluation(*(number(fields.get(name)) for name in ("mean", "ci_low", "ci_high", "env_step")))
+        return EvaluationResult(*(float(columns[name][index]) for name in ("mean", "ci_low", "ci_high", "env_step")))
+    fields = mapping(summary)
+    return EvaluationResult(*(number(fields.get(name)) for name in ("mean", "ci_low", "ci_high", "env_step")))
 
 
 def _argmax(values: FloatArray) -> int | None:
-    return int(np.nanargmax(values)) if _finite(values).size else None
+    return int(np.nanargmax(values)) if _finite_values(values).size else None
 
 
-def _first(*candidates: object) -> float:
+def _first_finite(*candidates: object) -> float:
     """The first that is a finite number, else NaN."""
     return next((value for value in map(number, candidates) if math.isfinite(value)), math.nan)
 
 
-def _finite(values: FloatArray) -> FloatArray:
+def _finite_values(values: FloatArray) -> FloatArray:
     return values[np.isfinite(values)]
 
 
-def _last(columns: Columns, name: str) -> float:
-    values = _finite(columns[name])
+def _last_finite(columns: Columns, name: str) -> float:
+    values = _finite_values(columns[name])
     return float(values[-1]) if values.size else math.nan
 
 
-def _most(run: Run, name: str) -> float:
+def _max_count(run: RunData, name: str) -> float:
     """The highest of a running count that both episodes and metrics carry."""
-    return _highest(np.concatenate([run.episodes[name], run.metrics[name]]))
+    return _finite_max(np.concatenate([run.episodes[name], run.metrics[name]]))
 
 
-def _highest(values: FloatArray) -> float:
-    values = _finite(values)
+def _finite_max(values: FloatArray) -> float:
+    values = _finite_values(values)
     return float(values.max()) if values.size else math.nan
 
 
-def outcomes(configurations: Sequence[Configuration]) -> tuple[Outcome, ...]:
-    """``outcome`` of each."""
-    return tuple(map(outcome, configurations))
+def config_results(configurations: Sequence[Configuration]) -> tuple[ConfigResult, ...]:
+    """``config_result`` of each."""
+    return tuple(map(config_result, configurations))

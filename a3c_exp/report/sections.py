@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from a3c_exp.report.figures import multi_panel as panels
-from a3c_exp.report.figures.multi_panel import Picture
+from a3c_exp.report.figures.multi_panel import CaptionedFigure
 from a3c_exp.report.tables import Table
 
-DOTS = 216  # an inch, of PNG files: sharp on paper and on any screen
-QUICKLY = {"compress_level": 3}  # of PNG files: a third of the time, a tenth larger
+PNG_DPI = 216  # an inch, of PNG files: sharp on paper and on any screen
+PNG_OPTIONS = {"compress_level": 3}  # of PNG files: a third of the time, a tenth larger
 
 
 class Section(Protocol):
@@ -20,7 +20,7 @@ class Section(Protocol):
         title: its heading.
         lead: the result in words, a paragraph.
         tables: those whose names begin with ``Verdicts`` stand before the pictures, all others after them.
-        pictures: figures of its own.
+        figures: figures of its own.
         notes: reasons for doubt, one sentence each.
     """
 
@@ -34,63 +34,63 @@ class Section(Protocol):
     def tables(self) -> Sequence[Table]: ...
 
     @property
-    def pictures(self) -> Sequence[Picture]: ...
+    def figures(self) -> Sequence[CaptionedFigure]: ...
 
     @property
     def notes(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
-class Part:
+class PlainSection:
     """A plain section."""
 
     title: str
     lead: str
     tables: tuple[Table, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    figures: tuple[CaptionedFigure, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Rendered:
+class FigureFiles:
     """A picture as files: an SVG of its own, the same as part of a page, and as PNG on white paper."""
 
     name: str
     caption: str
-    file: str
-    inline: str
-    image: bytes = b""
+    standalone_svg: str
+    inline_svg: str
+    png: bytes = b""
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A section with its place on the page, ``identity``, and its pictures drawn."""
+class RenderedSection:
+    """A section with its place on the page, ``html_id``, and its pictures drawn."""
 
-    identity: str
+    html_id: str
     section: Section
-    pictures: tuple[Rendered, ...]
+    figures: tuple[FigureFiles, ...]
 
     @property
-    def verdicts(self) -> list[Table]:
+    def verdict_tables(self) -> list[Table]:
         """The tables that stand first."""
         return [table for table in self.section.tables if table.name.startswith("Verdicts")]
 
     @property
-    def grounds(self) -> list[Table]:
+    def supporting_tables(self) -> list[Table]:
         """The others, on which they rest."""
         return [table for table in self.section.tables if not table.name.startswith("Verdicts")]
 
 
-def placed(identity: str, section: Section, images: bool = True) -> Placed:
-    """Draw what ``section`` shows; as PNG too if ``images``."""
-    return Placed(identity, section, tuple(_rendered(picture, images) for picture in section.pictures))
+def render_section(html_id: str, section: Section, png: bool = True) -> RenderedSection:
+    """Draw what ``section`` shows; as PNG too if ``png``."""
+    return RenderedSection(html_id, section, tuple(_render_figure(picture, png) for picture in section.figures))
 
 
-def _rendered(picture: Picture, images: bool) -> Rendered:
-    file, inline = panels.files(picture)
-    if not images:
-        return Rendered(picture.name, picture.caption, file, inline)
+def _render_figure(figure_spec: CaptionedFigure, png: bool) -> FigureFiles:
+    file, inline = panels.svg_files(figure_spec)
+    if not png:
+        return FigureFiles(figure_spec.name, figure_spec.caption, file, inline)
     target = io.BytesIO()
-    how: dict[str, Any] = {"format": "png", "dpi": DOTS, "facecolor": "white", "metadata": {"Software": None}}
-    panels.styled(lambda: picture.figure.savefig(target, pil_kwargs=QUICKLY, **how))
-    return Rendered(picture.name, picture.caption, file, inline, target.getvalue())
+    how: dict[str, Any] = {"format": "png", "dpi": PNG_DPI, "facecolor": "white", "metadata": {"Software": None}}
+    panels.with_figure_style(lambda: figure_spec.figure.savefig(target, pil_kwargs=PNG_OPTIONS, **how))
+    return FigureFiles(figure_spec.name, figure_spec.caption, file, inline, target.getvalue())

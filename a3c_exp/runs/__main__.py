@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from a3c_exp.runs.config_values import MISSING
-from a3c_exp.runs.discovery import find_runs, natural
+from a3c_exp.runs.discovery import find_runs, natural_sort_key
 from a3c_exp.runs.format_table import Terminal
-from a3c_exp.runs.listing import as_csv, by_key, by_time, listing
-from a3c_exp.runs.query import EXAMPLE, Condition, check_key, is_condition, parse, select_runs
-from a3c_exp.runs.run_summary import Entry, find_entries
+from a3c_exp.runs.listing import runs_csv, runs_table, sort_by_key, sort_by_time
+from a3c_exp.runs.query import CONDITION_HINT, Condition, check_key, is_condition, parse_condition, select_runs
+from a3c_exp.runs.run_summary import RunSummary, find_run_summaries
 from a3c_exp.system.errors import A3CError, ConfigError
 
 ROOT = Path("outputs")
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = words.pop(0) if words and words[0] in _COMMANDS else "list"
     try:
-        code = _COMMANDS[command](_parser(command).parse_intermixed_args(words), Terminal.of(sys.stdout))
+        code = _COMMANDS[command](_parser(command).parse_intermixed_args(words), Terminal.from_stream(sys.stdout))
         sys.stdout.flush()
         return code
     except A3CError as error:
@@ -65,10 +65,10 @@ def _list(options: argparse.Namespace, terminal: Terminal) -> int:
     entries, asked = _select_summaries(options.words, options.columns)
     if options.sort:
         check_key(options.sort, entries or _load_summaries(options.words))
-        entries = by_key(entries, options.sort, options.reverse)
+        entries = sort_by_key(entries, options.sort, options.reverse)
         asked.append(options.sort)
     else:
-        entries = by_time(entries)
+        entries = sort_by_time(entries)
         entries = entries[::-1] if options.reverse else entries
     return _show_list(entries[-options.last :] if options.last else entries, asked, options, terminal)
 
@@ -78,14 +78,14 @@ def _best(options: argparse.Namespace, terminal: Terminal) -> int:
     key: str = options.by
     check_key(key, entries or _load_summaries(options.words))
     if options.over_seeds:
-        from a3c_exp.runs.ranking import standings, standings_csv, standings_table
+        from a3c_exp.runs.ranking import rank_configs, ranking_csv, ranking_table
 
-        found = standings(entries, key, options.lowest)[: options.last or None]
+        found = rank_configs(entries, key, options.lowest)[: options.last or None]
         if not found:
             return _print_nothing_found(f"no run that fits has a number {key} yet")
-        print(standings_csv(found, key).rstrip("\n") if options.csv else standings_table(found, key, terminal))
+        print(ranking_csv(found, key).rstrip("\n") if options.csv else ranking_table(found, key, terminal))
         return 0
-    ranked = [entry for entry in by_key(entries, key, not options.lowest) if entry.value(key) not in (MISSING, None)]
+    ranked = [entry for entry in sort_by_key(entries, key, not options.lowest) if entry.value(key) not in (MISSING, None)]
     code = _show_list(ranked[: options.last or None], [*asked, key], options, terminal)
     if len(ranked) > 1 and terminal.width:
         print(
@@ -97,22 +97,22 @@ def _best(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _show(options: argparse.Namespace, terminal: Terminal) -> int:
-    from a3c_exp.runs.details import show, show_csv
+    from a3c_exp.runs.details import details_csv, run_details
 
     if len(options.words) != 1:
         raise ConfigError(f"show takes one run, got {len(options.words)}. Try: {_PROGRAM} show RUN, or compare RUN RUN")
     entry = _find_summary(options.words[0])
-    print(show_csv(entry).rstrip("\n") if options.csv else show(entry, terminal))
+    print(details_csv(entry).rstrip("\n") if options.csv else run_details(entry, terminal))
     return 0
 
 
 def _compare(options: argparse.Namespace, terminal: Terminal) -> int:
-    from a3c_exp.runs.details import compare, compare_csv
+    from a3c_exp.runs.details import comparison_csv, comparison_tables
 
     if len(options.words) < 2:
         raise ConfigError(f"compare takes two runs or more, got {len(options.words)}. Try: {_PROGRAM} compare RUN RUN")
     entries = [_find_summary(word) for word in options.words]
-    print(compare_csv(entries).rstrip("\n") if options.csv else compare(entries, terminal))
+    print(comparison_csv(entries).rstrip("\n") if options.csv else comparison_tables(entries, terminal))
     return 0
 
 
@@ -185,15 +185,17 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 
 def _show_list(
-    summaries: Sequence[Entry], requested_keys: Sequence[str], options: argparse.Namespace, terminal: Terminal
+    summaries: Sequence[RunSummary], requested_keys: Sequence[str], options: argparse.Namespace, terminal: Terminal
 ) -> int:
     if not summaries:
         return _print_nothing_found("no run fits these conditions")
     columns = list(dict.fromkeys(requested_keys))
     if options.csv:
-        print(as_csv(summaries, columns).rstrip("\n"))
+        print(runs_csv(summaries, columns).rstrip("\n"))
     else:
-        print(listing(summaries, terminal, columns, grouped=options.words is not None and not getattr(options, "sort", "by")))
+        print(
+            runs_table(summaries, terminal, columns, grouped=options.words is not None and not getattr(options, "sort", "by"))
+        )
     return 0
 
 
@@ -202,9 +204,9 @@ def _print_nothing_found(reason: str) -> int:
     return 1
 
 
-def _select_summaries(words: Sequence[str], columns: Sequence[str]) -> tuple[list[Entry], list[str]]:
+def _select_summaries(words: Sequence[str], columns: Sequence[str]) -> tuple[list[RunSummary], list[str]]:
     """The runs that are meant, and the keys that were asked for and so are to be seen."""
-    conditions = [parse(word) for word in words if _is_condition(word)]
+    conditions = [parse_condition(word) for word in words if _is_condition(word)]
     entries = _load_summaries(words)
     for key in columns:
         check_key(key, entries)
@@ -217,21 +219,21 @@ def _distinguishes_runs(condition: Condition) -> bool:
     return condition.operator != "=" or len(condition.values) > 1 or "*" in condition.values[0]
 
 
-def _load_summaries(words: Sequence[str]) -> list[Entry]:
+def _load_summaries(words: Sequence[str]) -> list[RunSummary]:
     folders = [Path(word) for word in words if not _is_condition(word)]
     for folder in folders:
         if not folder.exists() and os.sep not in str(folder):
-            raise ConfigError(f"{folder}: neither a folder nor a condition; {EXAMPLE}")
+            raise ConfigError(f"{folder}: neither a folder nor a condition; {CONDITION_HINT}")
     if not folders and not ROOT.is_dir():
         raise ConfigError(f"there is no folder {ROOT} here. Name a folder of runs: {_PROGRAM} DIR")
-    return find_entries(folders or [ROOT])
+    return find_run_summaries(folders or [ROOT])
 
 
 def _is_condition(word: str) -> bool:
     return is_condition(word) and not Path(word).is_dir()
 
 
-def _find_summary(word: str) -> Entry:
+def _find_summary(word: str) -> RunSummary:
     """The run that is meant by its folder, or by a part of its path below outputs/ that no other has."""
     if Path(word).is_dir():
         found, where = find_runs([word]), word
@@ -241,10 +243,10 @@ def _find_summary(word: str) -> Entry:
     else:
         found, where = [], word
     if len(found) == 1:
-        return Entry(found[0])
+        return RunSummary(found[0])
     if not found:
         raise ConfigError(f"there is no run {word}. {_PROGRAM} lists those below {ROOT}/; or name its folder")
-    names = ", ".join(sorted(map(str, found), key=natural)[:3])
+    names = ", ".join(sorted(map(str, found), key=natural_sort_key)[:3])
     raise ConfigError(f"{where} means {len(found)} runs ({names}{', ...' if len(found) > 3 else ''}); name one of them")
 
 

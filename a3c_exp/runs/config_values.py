@@ -9,11 +9,11 @@ import yaml
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.tolerant_io import YAML_LOADER
 
-SAME_EXPERIMENT = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
+PER_RUN_KEYS = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
 
 _KEY = re.compile(r"\n(?=[A-Za-z_])")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
-_blocks: dict[str, Any] = {}
+_block_cache: dict[str, Any] = {}
 
 
 def parse_config(text: str) -> Any:
@@ -24,7 +24,7 @@ def parse_config(text: str) -> Any:
     """
     try:
         *ended, last = _KEY.split(text)
-        blocks = [_block(part) for part in (*(f"{one}\n" for one in ended), last)]
+        blocks = [_parse_block(part) for part in (*(f"{one}\n" for one in ended), last)]
         if all(isinstance(block, dict) for block in blocks):
             return {key: value for block in blocks for key, value in block.items()}
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -35,13 +35,13 @@ def parse_config(text: str) -> Any:
         return None
 
 
-def _block(text: str) -> Any:
-    if text not in _blocks:
-        _blocks[text] = yaml.load(text, Loader=YAML_LOADER)
-    return _blocks[text]
+def _parse_block(text: str) -> Any:
+    if text not in _block_cache:
+        _block_cache[text] = yaml.load(text, Loader=YAML_LOADER)
+    return _block_cache[text]
 
 
-def filled_in(config: JsonObject, key: str, value: Any) -> Any:
+def resolve_reference(config: JsonObject, key: str, value: Any) -> Any:
     """``value``, which stands at ``key``, or what its reference ``${a.b}`` leads to; anything else as it is written."""
     for _ in range(8):  # a reference to a reference; in circles it stays what it is
         match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
@@ -98,20 +98,20 @@ def as_text(value: Any) -> str:
         return str(value)
 
 
-def telling_apart(keys: Sequence[tuple[tuple[str, str], ...]], first: Iterable[str] = ()) -> set[str]:
-    """Few names whose values suffice to tell all ``keys`` apart: greedily, those of ``first`` and readable ones before others.
+def distinguishing_keys(configurations: Sequence[tuple[tuple[str, str], ...]], preferred: Iterable[str] = ()) -> set[str]:
+    """Few names whose values suffice to tell all ``configurations`` apart: greedily, those of ``preferred`` and readable ones before others.
 
     Args:
-        keys: ``(name, value)`` pairs, the same names in each.
-        first: names that a reader knows, such as those that were typed.
+        configurations: ``(name, value)`` pairs, the same names in each.
+        preferred: names that a reader knows, such as those that were typed.
     """
-    known = set(first)
-    names = {name for key in keys for name, _ in key}
+    known = set(preferred)
+    names = {name for key in configurations for name, _ in key}
     order = sorted(names, key=lambda name: (name not in known, "_target_" in name, name.count("."), len(name), name))
     chosen: set[str] = set()
 
     def parts(candidates: set[str]) -> int:
-        return len({tuple(pair for pair in key if pair[0] in candidates) for key in keys})
+        return len({tuple(pair for pair in key if pair[0] in candidates) for key in configurations})
 
     while parts(chosen) < parts(names):
         chosen.add(max(order, key=lambda name: parts({*chosen, name})))

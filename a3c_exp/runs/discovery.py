@@ -8,7 +8,7 @@ from pathlib import Path
 from a3c_exp.runs.tolerant_io import parse_object, read_text, strings
 from a3c_exp.system.errors import RunDirectoryError
 
-RUN_DIRECTORY = "a run directory is a folder with a run.json, made by `python -m a3c_exp ...`"
+RUN_DIRECTORY_HINT = "a run directory is a folder with a run.json, made by `python -m a3c_exp ...`"
 _SEED_FOLDER = re.compile(r"seed=[0-9]{1,20}")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 
@@ -22,31 +22,31 @@ def find_runs(paths: Iterable[Path | str]) -> list[Path]:
     Raises:
         RunDirectoryError: a path is not a directory, or there is no run directory at or below it.
     """
-    return [path for path, _ in find_records(paths)]
+    return [path for path, _ in find_run_records(paths)]
 
 
-def find_records(paths: Iterable[Path | str]) -> list[tuple[Path, str | None]]:
+def find_run_records(paths: Iterable[Path | str]) -> list[tuple[Path, str | None]]:
     """As ``find_runs``, each with the text of its ``run.json`` where that had to be read anyway."""
     found: dict[Path, tuple[Path, str | None]] = {}  # resolved, if it could be there twice: as it was named first
     places = [Path(path) for path in paths]
     for path in places:
         if not path.is_dir():
             what = "is a file, not a directory" if path.exists() else "no such directory"
-            raise RunDirectoryError(f"{path}: {what}; {RUN_DIRECTORY}")
-        below = list(_walk(path))
+            raise RunDirectoryError(f"{path}: {what}; {RUN_DIRECTORY_HINT}")
+        below = list(_walk_run_directories(path))
         if not below:
-            raise RunDirectoryError(f"{path}: no runs found here or below; {RUN_DIRECTORY}")
+            raise RunDirectoryError(f"{path}: no runs found here or below; {RUN_DIRECTORY_HINT}")
         for directory, text in below:
             found.setdefault(directory.resolve() if len(places) > 1 else directory, (directory, text))
-    return sorted(found.values(), key=lambda pair: natural(str(pair[0])))
+    return sorted(found.values(), key=lambda pair: natural_sort_key(str(pair[0])))
 
 
-def seeds_of(path: Path) -> list[Path]:
+def seed_directories(path: Path) -> list[Path]:
     """The run directories inside ``path`` if that is a folder of several seeds, as its ``run.json`` lists them; else none."""
-    return _seeds(path, read_text(path / "run.json", []))
+    return _listed_seed_directories(path, read_text(path / "run.json", []))
 
 
-def _seeds(path: Path, text: str) -> list[Path]:
+def _listed_seed_directories(path: Path, text: str) -> list[Path]:
     if '"seeds"' not in text:  # most have none, and are not to be parsed for nothing
         return []
     names = strings((parse_object(text) or {}).get("seeds"))
@@ -54,19 +54,19 @@ def _seeds(path: Path, text: str) -> list[Path]:
     return [path / name for name in names] if all(map(_SEED_FOLDER.fullmatch, names)) else []
 
 
-def natural(text: str) -> tuple[tuple[int, float, str], ...]:
+def natural_sort_key(text: str) -> tuple[tuple[int, float, str], ...]:
     """A sort key under which numbers inside text count as numbers: ``workers=4`` before ``workers=12``."""
     parts = _NUMBER.split(text)
     return tuple((1, float(part), "") if index % 2 else (0, 0.0, part) for index, part in enumerate(parts))
 
 
-def _walk(root: Path) -> Iterable[tuple[Path, str | None]]:
+def _walk_run_directories(root: Path) -> Iterable[tuple[Path, str | None]]:
     for directory, below, names in os.walk(root):
         if "run.json" in names:
             below.clear()  # whatever lies inside a run belongs to it
             path = Path(directory)
             text = read_text(path / "run.json", [])
-            inside: list[tuple[Path, str | None]] = [(seed, None) for seed in _seeds(path, text)]
+            inside: list[tuple[Path, str | None]] = [(seed, None) for seed in _listed_seed_directories(path, text)]
             yield from inside or [(path, text)]
         else:
             below[:] = sorted(name for name in below if not name.startswith("."))

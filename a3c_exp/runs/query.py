@@ -10,15 +10,15 @@ from operator import ge, gt, le, lt
 from typing import Any
 
 from a3c_exp.runs.config_values import MISSING, as_text
-from a3c_exp.runs.run_summary import FACTS, RESULTS, Entry
+from a3c_exp.runs.run_summary import METADATA_KEYS, RESULT_KEYS, RunSummary
 from a3c_exp.runs.status import STATUSES
 from a3c_exp.system.errors import ConfigError
 
-EXAMPLE = "a condition is key=value, as in env=pendulum; < and > need quotes, since the shell takes them: 'workers>=6'"
+CONDITION_HINT = "a condition is key=value, as in env=pendulum; < and > need quotes, since the shell takes them: 'workers>=6'"
 _CONDITION = re.compile(r"([A-Za-z_][\w.-]*)\s*(==|!=|>=|<=|!~|=|>|<|~)\s*(.*)", re.DOTALL)
 _ORDERINGS = {">=": ge, "<=": le, ">": gt, "<": lt}
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?)?")
-_DATES = ("created", "ended")
+_DATE_KEYS = ("created", "ended")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Condition:
     """One condition.
 
     Attributes:
-        key: of ``Entry.value``.
+        key: of ``RunSummary.value``.
         operator: ``=`` and ``!=`` (any of ``values``, in which ``*`` stands for anything), ``~`` and ``!~`` (contains, in any
             case), or an ordering.
         values: what it is held against.
@@ -36,11 +36,11 @@ class Condition:
     operator: str
     values: tuple[str, ...]
 
-    def holds(self, entry: Entry) -> bool:
+    def matches(self, summary: RunSummary) -> bool:
         """Whether it does; a run that has no such key fulfils ``!=`` and ``!~`` only."""
-        found = entry.value(self.key)
+        found = summary.value(self.key)
         if self.operator in _ORDERINGS:
-            return found is not MISSING and found is not None and self._ordered(found)
+            return found is not MISSING and found is not None and self._compare_ordered(found)
         texts = [] if found is MISSING else [as_text(found).replace(" ", ""), str(found)]
         if self.operator in ("~", "!~"):
             inside = any(value.lower() in text.lower() for value in self.values for text in texts[1:])
@@ -48,11 +48,11 @@ class Condition:
         same = any(fnmatchcase(text, value.replace("[", "[[]")) for value in self.values for text in texts)
         return same == (self.operator == "=")
 
-    def _ordered(self, found: Any) -> bool:
-        if self.key in _DATES:  # as far as was typed: created<=2026-11-20 takes in all of that day
+    def _compare_ordered(self, actual: Any) -> bool:
+        if self.key in _DATE_KEYS:  # as far as was typed: created<=2026-11-20 takes in all of that day
             theirs = self.values[0].replace(" ", "T")
-            return _compare(str(found)[: len(theirs)], theirs, self.operator)
-        return _compare(_real(found), _real(self.values[0]), self.operator)
+            return _compare(str(actual)[: len(theirs)], theirs, self.operator)
+        return _compare(_float_or_nan(actual), _float_or_nan(self.values[0]), self.operator)
 
 
 def is_condition(text: str) -> bool:
@@ -60,7 +60,7 @@ def is_condition(text: str) -> bool:
     return _CONDITION.fullmatch(text) is not None
 
 
-def parse(text: str) -> Condition:
+def parse_condition(text: str) -> Condition:
     """The condition that ``text`` is.
 
     Raises:
@@ -68,78 +68,78 @@ def parse(text: str) -> Condition:
     """
     match = _CONDITION.fullmatch(text)
     if match is None:
-        raise ConfigError(f"{text!r} is no condition: {EXAMPLE}")
+        raise ConfigError(f"{text!r} is no condition: {CONDITION_HINT}")
     key, operator, typed = match.groups()
     operator = "=" if operator == "==" else operator
-    values = tuple(_value(part) for part in _alternatives(typed))
+    values = tuple(_normalized_value(part) for part in _split_alternatives(typed))
     if operator in _ORDERINGS:
         _check_ordering(text, key, operator, typed)
     if key == "status" and operator == "=":
         for value in values:
             if "*" not in value and value not in STATUSES:
                 known = ", ".join(STATUSES)
-                raise ConfigError(f"{text}: there is no status {value!r}.{_hint(value, STATUSES)} There are {known}")
+                raise ConfigError(f"{text}: there is no status {value!r}.{_suggestion(value, STATUSES)} There are {known}")
     return Condition(key, operator, values)
 
 
 def _check_ordering(text: str, key: str, operator: str, typed: str) -> None:
-    if key in _DATES:
+    if key in _DATE_KEYS:
         if not _DATE.fullmatch(typed):
             raise ConfigError(f"{text}: {typed!r} is no date; write it as 2026-11-21 or 2026-11-21T14:30")
-    elif len(_alternatives(typed)) > 1:
+    elif len(_split_alternatives(typed)) > 1:
         raise ConfigError(f"{text}: {operator} takes one value; several, any of which will do, go with =: {key}={typed}")
-    elif math.isnan(_real(typed)):
+    elif math.isnan(_float_or_nan(typed)):
         raise ConfigError(f"{text}: {operator} compares numbers (and the dates created and ended), got {typed!r}")
 
 
-def select_runs(entries: Sequence[Entry], conditions: Sequence[Condition]) -> list[Entry]:
+def select_runs(summaries: Sequence[RunSummary], conditions: Sequence[Condition]) -> list[RunSummary]:
     """The entries for which all ``conditions`` hold.
 
     Raises:
         ConfigError: none of the entries has a key that is asked for; a wrong one is not just a list of nothing.
     """
-    kept = list(entries)
+    kept = list(summaries)
     for condition in conditions:
-        left = [entry for entry in kept if condition.holds(entry)]
+        left = [entry for entry in kept if condition.matches(entry)]
         if not left or condition.operator.startswith("!"):
-            check_key(condition.key, entries)
+            check_key(condition.key, summaries)
         kept = left
     return kept
 
 
-def check_key(key: str, entries: Sequence[Entry]) -> None:
+def check_key(key: str, summaries: Sequence[RunSummary]) -> None:
     """Refuse a key that no entry has.
 
     Raises:
         ConfigError: names the nearest that there is.
     """
-    if key in FACTS or key in RESULTS or any(entry.value(key) is not MISSING for entry in entries):
+    if key in METADATA_KEYS or key in RESULT_KEYS or any(entry.value(key) is not MISSING for entry in summaries):
         return
     raise ConfigError(
-        f"none of these {len(entries)} runs has {key!r}.{_hint(key, _known(entries))} Try: show RUN, which lists them"
+        f"none of these {len(summaries)} runs has {key!r}.{_suggestion(key, _known_keys(summaries))} Try: show RUN, which lists them"
     )
 
 
-def _known(entries: Iterable[Entry]) -> list[str]:
-    names = dict.fromkeys((*FACTS, *RESULTS))
-    for entry in list(entries)[:20]:
-        names |= dict.fromkeys(name for name, _ in entry.leaves()) | dict.fromkeys(map(str, entry.config))
+def _known_keys(summaries: Iterable[RunSummary]) -> list[str]:
+    names = dict.fromkeys((*METADATA_KEYS, *RESULT_KEYS))
+    for entry in list(summaries)[:20]:
+        names |= dict.fromkeys(name for name, _ in entry.config_items()) | dict.fromkeys(map(str, entry.config))
     return list(names)
 
 
-def _hint(word: str, choices: Sequence[str]) -> str:
+def _suggestion(word: str, choices: Sequence[str]) -> str:
     ends = {choice.rpartition(".")[2]: choice for choice in reversed(choices)} | {choice: choice for choice in choices}
     found = difflib.get_close_matches(word, list(ends), n=1, cutoff=0.6)
     return f" Did you mean {ends[found[0]]}?" if found else ""
 
 
-def _alternatives(typed: str) -> list[str]:
+def _split_alternatives(text: str) -> list[str]:
     """Split at the commas that are in no brackets: ``[200,100],[64]`` are two."""
-    return re.split(r",(?![^\[]*\])", typed)
+    return re.split(r",(?![^\[]*\])", text)
 
 
-def _value(typed: str) -> str:
-    """As ``as_text`` would write it: numbers in any notation, true, false and null in any case."""
+def _normalized_value(typed: str) -> str:
+    """As ``summary_text`` would write it: numbers in any notation, true, false and null in any case."""
     text = typed.strip()
     if text.lower() in ("true", "false", "null", "none"):
         return "null" if text.lower() == "none" else text.lower()
@@ -148,7 +148,7 @@ def _value(typed: str) -> str:
     return as_text(text)
 
 
-def _real(value: Any) -> float:
+def _float_or_nan(value: Any) -> float:
     if isinstance(value, bool):
         return math.nan
     try:
@@ -157,5 +157,5 @@ def _real(value: Any) -> float:
         return math.nan
 
 
-def _compare(ours: Any, theirs: Any, operator: str) -> bool:
-    return bool(_ORDERINGS[operator](ours, theirs))
+def _compare(actual: Any, expected: Any, operator: str) -> bool:
+    return bool(_ORDERINGS[operator](actual, expected))

@@ -8,51 +8,64 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.runs.config_values import MISSING, filled_in, flatten, parse_config, select
-from a3c_exp.runs.discovery import find_records
+from a3c_exp.runs.config_values import MISSING, flatten, parse_config, resolve_reference, select
+from a3c_exp.runs.discovery import find_run_records
 from a3c_exp.runs.log_records import JsonObject
-from a3c_exp.runs.status import RunStatus, status_of
+from a3c_exp.runs.status import RunStatus, run_status
 from a3c_exp.runs.tolerant_io import mapping, number, parse_object, read_json_object, read_text, strings
 
-FACTS = ("path", "name", "group", "status", "reason", "command", "host", "commit", "dirty", "created", "ended", "seconds")
-RESULTS = (
+METADATA_KEYS = (
+    "path",
+    "name",
+    "group",
+    "status",
+    "reason",
+    "command",
+    "host",
+    "commit",
+    "dirty",
+    "created",
+    "ended",
+    "seconds",
+)
+RESULT_KEYS = (
     "episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return", "evaluation",
     "evaluation_low", "evaluation_high", "evaluation_step", "best", "best_step", "policy_lag", "policy_lag_max",
 )  # fmt: skip
 """Results by name. ``evaluation`` is the mean return of the last evaluation, ``best`` the highest of all."""
 
-_EVALUATION = {"": "mean", "_low": "ci_low", "_high": "ci_high", "_step": "env_step"}
-_CHOICES = re.compile(r"^    choices:\n((?:      \S.*\n)*)", re.MULTILINE)
-_TAIL = 16_384  # bytes: the last lines of a file, however long it is
+_EVALUATION_FIELDS = {"": "mean", "_low": "ci_low", "_high": "ci_high", "_step": "env_step"}
+_CHOICES_PATTERN = re.compile(r"^    choices:\n((?:      \S.*\n)*)", re.MULTILINE)
+_TAIL_BYTES = 16_384  # bytes: the last lines of a file, however long it is
 
 
-class Entry:
+class RunSummary:
     """One run directory, of which only that is read which is asked for.
 
     Args:
         path: the directory.
-        record: the text of its ``run.json``, if it is known already; a run that is read while it writes stays as it was then.
+        run_json_text: the text of its ``run.json``, if it is known already; a run that is read while it writes stays as it was then.
     """
 
-    def __init__(self, path: Path, record: str | None = None) -> None:
+    def __init__(self, path: Path, run_json_text: str | None = None) -> None:
         self.path = path
         self.problems: list[str] = []
-        self._record = record
+        self._run_json_text = run_json_text
 
     @cached_property
     def run_json(self) -> JsonObject:
         """``run.json``; empty if it cannot be read."""
-        known = parse_object(self._record) if self._record else None
+        known = parse_object(self._run_json_text) if self._run_json_text else None
         return known or read_json_object(self.path / "run.json", self.problems) or {}
 
     @cached_property
     def status(self) -> RunStatus:
         """As in ``Run``."""
-        return status_of(self.path, self.run_json, self.problems)
+        return run_status(self.path, self.run_json, self.problems)
 
     @cached_property
-    def summary(self) -> JsonObject:
-        """``summary.json``; empty without one, or if it is an earlier session's."""
+    def summary_json(self) -> JsonObject:
+        """``summary_json.json``; empty without one, or if it is an earlier session's."""
         if self.status in ("running", "killed"):
             return {}
         return read_json_object(self.path / "summary.json", self.problems, required=False) or {}
@@ -81,46 +94,46 @@ class Entry:
     def value(self, key: str) -> Any:
         """What ``key`` is in this run, ``MISSING`` if nothing; ``None`` where it says so.
 
-        ``key`` is one of ``FACTS`` or ``RESULTS``, a key of the configuration, the name of a config group (then the option
-        that was chosen), a dotted key of ``run.json`` or ``summary.json``, in this order.
+        ``key`` is one of ``METADATA_KEYS`` or ``RESULT_KEYS``, a key of the configuration, the name of a config group (then the option
+        that was chosen), a dotted key of ``run.json`` or ``summary_json.json``, in this order.
         """
-        if key in FACTS:
-            return self._fact(key)
-        if key in RESULTS:
+        if key in METADATA_KEYS:
+            return self._metadata(key)
+        if key in RESULT_KEYS:
             found = self.result(key)
             return MISSING if math.isnan(found) else found
         if key == "seed":
             return self.seed
-        value = filled_in(self.config, key, select(self.config, key))
+        value = resolve_reference(self.config, key, select(self.config, key))
         if isinstance(value, Mapping):
-            return self._option(key, value)
-        for source in (self.run_json, self.summary):
+            return self._config_group_option(key, value)
+        for source in (self.run_json, self.summary_json):
             if value is MISSING:
                 value = select(source, key)
         return value
 
     def result(self, key: str) -> float:
-        """One of ``RESULTS``; NaN where the run does not say. A run without a summary says it in its last lines."""
+        """One of ``RESULT_KEYS``; NaN where the run does not say. A run without a summary says it in its last lines."""
         for name, prefix in (("evaluation", "evaluation"), ("best_evaluation", "best")):
-            if key.removeprefix(prefix) in _EVALUATION and key.startswith(prefix):
-                field = _EVALUATION[key.removeprefix(prefix)]
-                return number(mapping(self._ended.get(name)).get(field))
+            if key.removeprefix(prefix) in _EVALUATION_FIELDS and key.startswith(prefix):
+                field = _EVALUATION_FIELDS[key.removeprefix(prefix)]
+                return number(mapping(self._final_values.get(name)).get(field))
         if key.startswith("policy_lag"):
-            lag = mapping(self._ended.get("policy_lag"))
+            lag = mapping(self._final_values.get("policy_lag"))
             return number(lag.get("max" if key == "policy_lag_max" else "mean"))
-        return number(self._ended.get(key))
+        return number(self._final_values.get(key))
 
-    def leaves(self) -> Iterator[tuple[str, str]]:
+    def config_items(self) -> Iterator[tuple[str, str]]:
         """``(dotted name, value as text)`` of every configuration value, references filled in."""
         for name, text in flatten(self.config):
-            yield from flatten({name: filled_in(self.config, name, text)}) if text.startswith("${") else ((name, text),)
+            yield from flatten({name: resolve_reference(self.config, name, text)}) if text.startswith("${") else ((name, text),)
 
     @cached_property
-    def _ended(self) -> JsonObject:
+    def _final_values(self) -> JsonObject:
         """The summary, or what stands for it while there is none."""
-        if self.summary or self.status == "unknown":
-            return self.summary
-        lines = {name: last_object(self.path / f"{name}.jsonl") for name in ("episodes", "metrics", "evaluations")}
+        if self.summary_json or self.status == "unknown":
+            return self.summary_json
+        lines = {name: last_json_object(self.path / f"{name}.jsonl") for name in ("episodes", "metrics", "evaluations")}
         newest = max((lines["episodes"], lines["metrics"]), key=lambda line: number(line.get("env_step", -1)))
         steps, seconds = number(newest.get("env_step")), number(newest.get("wall_time"))
         found = {key: lines["metrics"].get(key) for key in ("recent_return",)}
@@ -130,7 +143,7 @@ class Entry:
         lag = {"mean": lines["metrics"].get("policy_lag_mean"), "max": lines["metrics"].get("policy_lag_max")}
         return found | {"policy_lag": lag}
 
-    def _fact(self, key: str) -> Any:
+    def _metadata(self, key: str) -> Any:
         git, timings = mapping(self.run_json.get("git")), mapping(self.run_json.get("timings"))
         if key in ("path", "name", "status"):
             return str(getattr(self, key))
@@ -140,41 +153,41 @@ class Entry:
             return timings.get(key, timings.get("started", MISSING) if key == "created" else MISSING)
         return self.run_json.get(key, MISSING)
 
-    def _option(self, group: str, section: JsonObject) -> Any:
+    def _config_group_option(self, group: str, section: JsonObject) -> Any:
         """Which option of a config group this is: ``pendulum`` of ``env``; ``MISSING`` if that is not known."""
         said = self.run_json.get(group)
         if isinstance(said, str):
             return said
         if isinstance(section.get("name"), str):
             return section["name"]
-        return self._choices.get(group, MISSING)
+        return self._hydra_choices.get(group, MISSING)
 
     @cached_property
-    def _choices(self) -> Mapping[str, str]:
+    def _hydra_choices(self) -> Mapping[str, str]:
         """What Hydra chose of each group; of a seed that trained with others it stands one folder up."""
         for folder in (self.path, self.path.resolve().parent):
-            match = _CHOICES.search(read_text(folder / ".hydra" / "hydra.yaml", [], required=False))
+            match = _CHOICES_PATTERN.search(read_text(folder / ".hydra" / "hydra.yaml", [], required=False))
             if match:
                 pairs = (line.strip().partition(": ") for line in match[1].splitlines())
                 return {name: value for name, _, value in pairs}
         return {}
 
 
-def find_entries(paths: Iterable[Path | str]) -> list[Entry]:
+def find_run_summaries(paths: Iterable[Path | str]) -> list[RunSummary]:
     """An entry for each of ``find_runs``, in the same order. Raises RunDirectoryError as that does."""
-    return [Entry(path, record) for path, record in find_records(paths)]
+    return [RunSummary(path, record) for path, record in find_run_records(paths)]
 
 
-def last_object(path: Path) -> JsonObject:
+def last_json_object(path: Path) -> JsonObject:
     """The last whole line of a ``.jsonl`` file, a half-written one behind it left out; empty if there is none."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL))
+            file.seek(max(0, size - _TAIL_BYTES))
             lines = file.read().split(b"\n")
     except OSError:
         return {}
-    for line in reversed(lines if size <= _TAIL else lines[1:]):
+    for line in reversed(lines if size <= _TAIL_BYTES else lines[1:]):
         try:
             found = json.loads(line)
         except (ValueError, RecursionError):

@@ -11,11 +11,11 @@ from a3c_exp.runs.tolerant_io import mapping
 RunStatus = Status | Literal["killed", "unknown"]
 STATUSES: tuple[RunStatus, ...] = ("finished", "running", "interrupted", "pruned", "failed", "killed", "unknown")
 
-_SILENT_AFTER = 3600.0  # seconds without a write after which a run that says `running` is doubted
-_LIVE_FILES = ("episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run.json")
+_HEARTBEAT_TIMEOUT = 3600.0  # seconds without a write after which a run that says `running` is doubted
+_HEARTBEAT_FILES = ("episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run.json")
 
 
-def status_of(path: Path, run_json: JsonObject, problems: list[str]) -> RunStatus:
+def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStatus:
     """The status of the run at ``path`` that wrote ``run_json``; doubts about it go to ``problems``.
 
     ``killed`` says that it calls itself running but its process, on this machine, is gone (or another one has its number
@@ -33,10 +33,10 @@ def status_of(path: Path, run_json: JsonObject, problems: list[str]) -> RunStatu
 
     here = _host(run_json) in (socket.gethostname(), None)
     pid = run_json.get("pid")
-    if here and isinstance(pid, int) and not _alive(pid, run_json.get("pid_started")):
+    if here and isinstance(pid, int) and not _is_process_alive(pid, run_json.get("pid_started")):
         return "killed"
-    silent = time.time() - max((_modified(path / name) for name in _LIVE_FILES), default=0.0)
-    if silent > _SILENT_AFTER:
+    silent = time.time() - max((_modified_time(path / name) for name in _HEARTBEAT_FILES), default=0.0)
+    if silent > _HEARTBEAT_TIMEOUT:
         where = "" if here else f" on {_host(run_json)}"
         problems.append(f"says it is running{where}, but wrote nothing for {silent / 3600:.1f} h: was it killed?")
     return "running"
@@ -47,7 +47,7 @@ def _host(run_json: JsonObject) -> str | None:
     return str(host) if host else None
 
 
-def _alive(pid: int, started: object) -> bool:
+def _is_process_alive(pid: int, started: object) -> bool:
     if pid <= 0:
         return False
     try:
@@ -56,11 +56,11 @@ def _alive(pid: int, started: object) -> bool:
         pass  # there is such a process; it is someone else's
     except (OSError, OverflowError):
         return False
-    state, begun = _process(pid)
+    state, begun = _process_state(pid)
     return state != "Z" and (started is None or begun is None or started == begun)
 
 
-def _process(pid: int) -> tuple[str | None, str | None]:
+def _process_state(pid: int) -> tuple[str | None, str | None]:
     """Its state, and when it started in clock ticks since boot, where the system tells."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -69,7 +69,7 @@ def _process(pid: int) -> tuple[str | None, str | None]:
         return None, None
 
 
-def _modified(path: Path) -> float:
+def _modified_time(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:

@@ -41,7 +41,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def shown(path: Path) -> str:
+def relative_to_cwd(path: Path) -> str:
     """``path`` as one would type it here, so that a page that is passed on does not name folders of its maker's; whole where it
     does not lie below the folder that one is in."""
     whole, here = path.resolve(), Path.cwd().resolve()

@@ -20,7 +20,7 @@ from a3c_exp.stats.significance import FloatArray, t_quantile
 Interval = tuple[float, float]
 NO_INTERVAL: Interval = (math.nan, math.nan)
 MIN_SEEDS = 3  # fewer say nothing about the spread between seeds
-_CHUNK = 1 << 20  # numbers resampled at a time: bounds the memory at about 16 MB, whatever is asked
+_MAX_RESAMPLED_VALUES = 1 << 20  # numbers resampled at a time: bounds the memory at about 16 MB, whatever is asked
 
 
 class Statistic(Protocol):
@@ -31,7 +31,7 @@ class Statistic(Protocol):
 
 def mean(values: ArrayLike) -> float:
     """Arithmetic mean, ``sum(x) / n``; NaN for no values."""
-    x = _flat(values)
+    x = _flat_array(values)
     return float(np.mean(x)) if x.size else math.nan
 
 
@@ -40,13 +40,13 @@ def std(values: ArrayLike) -> float:
 
     Divided by n - 1, not n: with three seeds the other one is a fifth too small.
     """
-    x = _flat(values)
+    x = _flat_array(values)
     return float(np.std(x, ddof=1)) if x.size > 1 else math.nan
 
 
 def median(values: ArrayLike) -> float:
     """The middle value, or the mean of the middle two; NaN for no values."""
-    x = _flat(values)
+    x = _flat_array(values)
     return float(np.median(x)) if x.size else math.nan
 
 
@@ -119,11 +119,11 @@ def stratified_bootstrap_interval(
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}; did you mean {confidence / 100}?")
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")
-    strata = [_flat(group) for group in groups]
+    strata = [_flat_array(group) for group in groups]
     if not strata or any(x.size < 2 or not np.isfinite(x).all() for x in strata):
         return NO_INTERVAL
     rng = np.random.default_rng(seed)
-    step = max(1, _CHUNK // sum(x.size for x in strata))
+    step = max(1, _MAX_RESAMPLED_VALUES // sum(x.size for x in strata))
     estimates = []
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
@@ -135,8 +135,8 @@ def stratified_bootstrap_interval(
 
 
 @cache
-def widened(confidence: float, size: int) -> float:
-    """The confidence to ask of a percentile bootstrap so that intervals over ``size`` values cover as often as they say.
+def expanded_confidence(confidence: float, num_values: int) -> float:
+    """The confidence to ask of a percentile bootstrap so that intervals over ``num_values`` values cover as often as they say.
 
     A resample of n values spreads too little, by sqrt((n - 1) / n), and its quantiles are a normal's where Student's t is
     called for. The mended tail is ``Phi(-sqrt(n / (n - 1)) t(tail, n - 1))``: Hesterberg, "What Teachers Should Know about the
@@ -144,15 +144,15 @@ def widened(confidence: float, size: int) -> float:
 
     Args:
         confidence: wanted, in (0, 1).
-        size: how many values; at least 2.
+        num_values: how many values; at least 2.
     """
     tail = (1.0 - confidence) / 2.0
-    return 1.0 - 2.0 * NormalDist().cdf(math.sqrt(size / (size - 1)) * t_quantile(tail, size - 1))
+    return 1.0 - 2.0 * NormalDist().cdf(math.sqrt(num_values / (num_values - 1)) * t_quantile(tail, num_values - 1))
 
 
 def difference_interval(
-    ours: ArrayLike,
-    theirs: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
     statistic: Statistic = np.mean,
     *,
     paired: bool = False,
@@ -160,10 +160,10 @@ def difference_interval(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap interval of ``statistic(ours) - statistic(theirs)``, ``widened`` for few seeds.
+    """Percentile bootstrap interval of ``statistic(ours) - statistic(theirs)``, ``expanded_confidence`` for few seeds.
 
     Args:
-        ours, theirs: one number a seed.
+        first, second: one number a seed.
         statistic: of each group.
         paired: the i-th of both have the same seed: they are resampled together, so that what the seed does to both cancels.
             Otherwise each group is resampled by itself, keeping its size (a stratified bootstrap).
@@ -172,7 +172,7 @@ def difference_interval(
     Returns:
         ``(low, high)``; ``(nan, nan)`` where either group has fewer than two values or one that is not finite.
     """
-    x, y = _flat(ours), _flat(theirs)
+    x, y = _flat_array(first), _flat_array(second)
     if paired and x.size != y.size:
         raise ValueError(f"paired groups are of one size, got {x.size} and {y.size}")
     if min(x.size, y.size) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -181,32 +181,32 @@ def difference_interval(
     rows = rng.integers(0, x.size, (resamples, x.size))
     others = rows if paired else rng.integers(0, y.size, (resamples, y.size))
     drawn = statistic(x[rows], axis=-1) - statistic(y[others], axis=-1)
-    tail = (1.0 - widened(confidence, min(x.size, y.size))) / 2.0
+    tail = (1.0 - expanded_confidence(confidence, min(x.size, y.size))) / 2.0
     low, high = np.quantile(drawn, (tail, 1.0 - tail))
     return float(low), float(high)
 
 
-def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike, *, paired: bool = False) -> float:
+def probability_of_improvement(first: ArrayLike, second: ArrayLike, *, paired: bool = False) -> float:
     """How probably a run of ours is better than one of theirs: ``P(X > Y) + P(X = Y) / 2`` (Agarwal et al. 2021, section 4.3).
 
     Args:
-        ours, theirs: one number a seed, larger is better.
+        first, second: one number a seed, larger is better.
         paired: compare the i-th of both only, which have the same seed; otherwise each with each (Mann-Whitney's U over n m).
 
     Returns:
         A share in [0, 1]; NaN without values.
     """
-    return float(_improvement(_flat(ours), _flat(theirs), paired))
+    return float(_improvement(_flat_array(first), _flat_array(second), paired))
 
 
 def improvement_interval(
-    ours: ArrayLike, theirs: ArrayLike, *, paired: bool = False, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    first: ArrayLike, second: ArrayLike, *, paired: bool = False, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval:
     """Percentile bootstrap interval of ``probability_of_improvement``, resampled within groups, or in pairs.
 
     Where every one of ours is better than each of theirs it is ``(1, 1)``: no resample knows anything else.
     """
-    x, y = _flat(ours), _flat(theirs)
+    x, y = _flat_array(first), _flat_array(second)
     if min(x.size, y.size) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return NO_INTERVAL
     rng = np.random.default_rng(seed)
@@ -230,8 +230,8 @@ def performance_profile(groups: Sequence[ArrayLike], thresholds: ArrayLike) -> F
     Returns:
         ``[T]``, never increasing where thresholds increase.
     """
-    levels = _flat(thresholds)
-    shares = [(_flat(group)[:, None] > levels).mean(axis=0) for group in groups]
+    levels = _flat_array(thresholds)
+    shares = [(_flat_array(group)[:, None] > levels).mean(axis=0) for group in groups]
     profile: FloatArray = np.mean(shares, axis=0)
     return profile
 
@@ -240,10 +240,10 @@ def profile_band(
     groups: Sequence[ArrayLike], thresholds: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[FloatArray, FloatArray]:
     """Pointwise percentile bootstrap band of ``performance_profile``, resampled within groups: low and high, ``[T]`` each."""
-    levels, rng = _flat(thresholds), np.random.default_rng(seed)
+    levels, rng = _flat_array(thresholds), np.random.default_rng(seed)
     total = np.zeros((resamples, levels.size))
     for group in groups:
-        above = (_flat(group)[:, None] > levels).astype(np.float64)  # [n, T]
+        above = (_flat_array(group)[:, None] > levels).astype(np.float64)  # [n, T]
         n = above.shape[0]
         counts = rng.multinomial(n, np.full(n, 1.0 / n), size=resamples)  # how often each run was drawn
         total += counts @ above / n
@@ -259,5 +259,5 @@ def _improvement(x: FloatArray, y: FloatArray, paired: bool) -> Any:
     return won.mean(axis=-1 if paired else (-2, -1)) if won.size else math.nan
 
 
-def _flat(values: ArrayLike) -> FloatArray:
+def _flat_array(values: ArrayLike) -> FloatArray:
     return np.asarray(values, dtype=np.float64).ravel()

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
-TRIM = 0.25  # dropped at either end: what is left is the interquartile mean
+TRIM_SHARE = 0.25  # dropped at either end: what is left is the interquartile mean
 _TINY = 1e-300
-_TERMS = 500
+_MAX_TERMS = 500
 
 
 @dataclass(frozen=True)
@@ -19,26 +19,26 @@ class Contrast:
 
     Attributes:
         difference: of the interquartile means, the first group's less the second's.
-        error: its standard error; 0 where neither group varies.
-        freedom: degrees of freedom of its t.
-        floor: the smallest p-value that any ranks of so few values could have: one in the number of ways to deal them out.
+        standard_error: its standard error; 0 where neither group varies.
+        degrees_of_freedom: degrees of freedom of its t.
+        min_p_value: the smallest p-value that any ranks of so few values could have: one in the number of ways to deal them out.
     """
 
     difference: float
-    error: float
-    freedom: float
-    floor: float
+    standard_error: float
+    degrees_of_freedom: float
+    min_p_value: float
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Two-sided interval of the difference, ``difference ± t error``; ``(-inf, inf)`` if groups that do not vary are too
+        """Two-sided interval of the difference, ``difference ± t standard_error``; ``(-inf, inf)`` if groups that do not vary are too
         small to be that sure of anything."""
-        if self.error > 0:
-            reach = -t_quantile((1.0 - confidence) / 2.0, self.freedom) * self.error
+        if self.standard_error > 0:
+            reach = -t_quantile((1.0 - confidence) / 2.0, self.degrees_of_freedom) * self.standard_error
             return self.difference - reach, self.difference + reach
-        return (self.difference, self.difference) if self.floor <= (1.0 - confidence) / 2.0 else (-math.inf, math.inf)
+        return (self.difference, self.difference) if self.min_p_value <= (1.0 - confidence) / 2.0 else (-math.inf, math.inf)
 
 
-def contrast(ours: ArrayLike, theirs: ArrayLike) -> Contrast:
+def yuen_contrast(first: ArrayLike, second: ArrayLike) -> Contrast:
     """Yuen's test of two trimmed means (Biometrika 1974; Wilcox, "Introduction to Robust Estimation", 5.3), 25 % trimmed.
 
     Welch's t for groups that may vary unequally, with what outlying seeds pull on cut off; 25 % leaves the interquartile mean.
@@ -47,12 +47,12 @@ def contrast(ours: ArrayLike, theirs: ArrayLike) -> Contrast:
     degrees of freedom that a correction for many tests needs more than it needs the pairs.
 
     Args:
-        ours, theirs: one finite number a seed, at least two each.
+        first, second: one finite number a seed, at least two each.
     """
-    x, y = (np.sort(np.asarray(values, dtype=np.float64).ravel()) for values in (ours, theirs))
+    x, y = (np.sort(np.asarray(values, dtype=np.float64).ravel()) for values in (first, second))
     sizes, means, parts = [], [], []
     for values in (x, y):
-        n, g = values.size, int(TRIM * values.size)
+        n, g = values.size, int(TRIM_SHARE * values.size)
         h = n - 2 * g
         middle = values[g : n - g]
         winsorised = np.clip(values, middle[0], middle[-1])
@@ -60,13 +60,13 @@ def contrast(ours: ArrayLike, theirs: ArrayLike) -> Contrast:
         parts.append(float(np.var(winsorised, ddof=1)) * (n - 1) / (h * (h - 1)) if h > 1 else 0.0)
         sizes.append(h)
     spread = sum(parts)
-    if spread <= _spread_of_rounding(x, y):
-        return Contrast(means[0] - means[1], 0.0, math.nan, _one_way(x.size, y.size))
+    if spread <= _rounding_variance(x, y):
+        return Contrast(means[0] - means[1], 0.0, math.nan, _min_p_value(x.size, y.size))
     freedom = spread**2 / sum(part**2 / (h - 1) for part, h in zip(parts, sizes, strict=True) if h > 1)
-    return Contrast(means[0] - means[1], math.sqrt(spread), freedom, _one_way(x.size, y.size))
+    return Contrast(means[0] - means[1], math.sqrt(spread), freedom, _min_p_value(x.size, y.size))
 
 
-def simultaneous(comparisons: int, confidence: float = 0.95) -> float:
+def bonferroni_confidence(num_intervals: int, confidence: float = 0.95) -> float:
     """The confidence that each of so many intervals needs for all of them to hold at once with ``confidence``.
 
     Bonferroni's, which asks nothing of how they depend on each other. That matters here: claims share runs.
@@ -74,35 +74,35 @@ def simultaneous(comparisons: int, confidence: float = 0.95) -> float:
     >>> round(simultaneous(100), 6)
     0.9995
     """
-    return 1.0 - (1.0 - confidence) / max(1, comparisons)
+    return 1.0 - (1.0 - confidence) / max(1, num_intervals)
 
 
-def t_tail(t: float, freedom: float) -> float:
-    """``P(T > t)`` for Student's t with ``freedom`` > 0 degrees of freedom, which need not be a whole number."""
-    tail = 0.5 * _incomplete_beta(freedom / (freedom + t * t), freedom / 2.0, 0.5)
+def t_tail(t: float, degrees_of_freedom: float) -> float:
+    """``P(T > t)`` for Student's t with ``degrees_of_freedom`` > 0 degrees of freedom, which need not be a whole number."""
+    tail = 0.5 * _incomplete_beta(degrees_of_freedom / (degrees_of_freedom + t * t), degrees_of_freedom / 2.0, 0.5)
     return tail if t >= 0 else 1.0 - tail
 
 
-def t_quantile(probability: float, freedom: float) -> float:
+def t_quantile(probability: float, degrees_of_freedom: float) -> float:
     """The t with ``P(T < t) = probability``, in (0, 1): bisection on ``t_tail``."""
     if probability == 0.5:
         return 0.0
     if probability > 0.5:
-        return -t_quantile(1.0 - probability, freedom)
+        return -t_quantile(1.0 - probability, degrees_of_freedom)
     low, high = -2.0, 0.0
-    while t_tail(-low, freedom) > probability:
+    while t_tail(-low, degrees_of_freedom) > probability:
         low *= 2.0
     while high - low > -1e-13 * low:
         middle = (low + high) / 2.0
-        low, high = (middle, high) if t_tail(-middle, freedom) < probability else (low, middle)
+        low, high = (middle, high) if t_tail(-middle, degrees_of_freedom) < probability else (low, middle)
     return (low + high) / 2.0
 
 
-def _one_way(ours: int, theirs: int) -> float:
-    return 1.0 / math.comb(ours + theirs, ours)
+def _min_p_value(first_size: int, second_size: int) -> float:
+    return 1.0 / math.comb(first_size + second_size, first_size)
 
 
-def _spread_of_rounding(x: FloatArray, y: FloatArray) -> float:
+def _rounding_variance(x: FloatArray, y: FloatArray) -> float:
     """Squared errors up to this come from adding floating-point numbers, not from seeds."""
     return float((1e-12 * max(np.abs(x).max(), np.abs(y).max())) ** 2)
 
@@ -116,7 +116,7 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
     front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
     c, d = 1.0, 1.0 / _away_from_zero(1.0 - (a + b) * x / (a + 1.0))
     fraction = d
-    for m in range(1, _TERMS):
+    for m in range(1, _MAX_TERMS):
         for numerator in (
             m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
             -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),

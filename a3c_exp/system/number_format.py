@@ -2,46 +2,46 @@
 
 import math
 
-NONE = "\N{EN DASH}"
+NO_VALUE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 Interval = tuple[float, float]
 
 
-def count(value: float) -> str:
+def format_count(value: float) -> str:
     """``4,000,000``; a dash for NaN."""
-    return f"{value:,.0f}".replace("-", MINUS) if math.isfinite(value) else NONE
+    return f"{value:,.0f}".replace("-", MINUS) if math.isfinite(value) else NO_VALUE
 
 
-def rounded(value: float, uncertainty: float = math.nan) -> str:
+def format_number(value: float, uncertainty: float = math.nan) -> str:
     """To two digits of its ``uncertainty``, else to four of its own; a dash for NaN."""
     if not math.isfinite(value):
-        return NONE
+        return NO_VALUE
     scale, digits = (uncertainty, 2) if math.isfinite(uncertainty) and uncertainty > 0 else (abs(value), 4)
     places = max(0, digits - 1 - math.floor(math.log10(scale))) if scale > 0 else 0
     return f"{value:,.{min(places, 12)}f}".replace("-", MINUS)
 
 
-def plus_minus(value: float, deviation: float) -> str:
+def format_mean_std(mean: float, std: float) -> str:
     """``-0.612 ± 0.034``, both to the digits that the deviation warrants; without it for a single seed."""
-    if not math.isfinite(deviation):
-        return rounded(value)
-    if deviation < 1e-9 * abs(value):  # what is left of equal numbers after adding them up
-        deviation = 0.0
-    return f"{rounded(value, deviation)} ± {rounded(deviation, deviation)}"
+    if not math.isfinite(std):
+        return format_number(mean)
+    if std < 1e-9 * abs(mean):  # what is left of equal numbers after adding them up
+        std = 0.0
+    return f"{format_number(mean, std)} ± {format_number(std, std)}"
 
 
-def bracketed(interval: Interval) -> str:
+def format_interval(interval: Interval) -> str:
     """``[-990, -633]``; empty without an interval."""
     low, high = interval
     if not math.isfinite(low + high):
         return ""
-    return f"[{rounded(low, high - low)}, {rounded(high, high - low)}]"
+    return f"[{format_number(low, high - low)}, {format_number(high, high - low)}]"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """``4 min 20 s``; the two largest units."""
     if not math.isfinite(seconds):
-        return NONE
+        return NO_VALUE
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, hours = round(seconds) // 60, round(seconds) // 3600

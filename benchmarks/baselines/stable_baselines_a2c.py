@@ -17,12 +17,12 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
 
-SOLVED = 475.0
+SOLVED_RETURN = 475.0
 WARM_UP = {"CartPole-v1": 3_000, "Pendulum-v1": 3_000, "CarRacing-v3": 400}  # steps
 
 
 @dataclass(frozen=True)
-class Solved:
+class SolveResult:
     """When the mean return of the last 100 training episodes reached 475; ``None`` if it never did."""
 
     env_steps: int | None
@@ -32,7 +32,7 @@ class Solved:
 
 def speed(env: str, workers: int, seconds: float, seed: int, threads: int) -> float:
     """Environment steps a second in the steady state."""
-    model = make(env, workers, seed, threads)
+    model = make_model(env, workers, seed, threads)
     started: list[tuple[float, int]] = []
 
     def stop(steps: int) -> bool:
@@ -49,24 +49,24 @@ def speed(env: str, workers: int, seconds: float, seed: int, threads: int) -> fl
     return (n1 - n0) / (t1 - t0)
 
 
-def solve(workers: int, max_steps: int, seed: int, threads: int) -> Solved:
+def solve(workers: int, max_steps: int, seed: int, threads: int) -> SolveResult:
     """Train until solved, or for ``max_steps``; the clock starts with training, not with the imports."""
-    model = make("CartPole-v1", workers, seed, threads)
+    model = make_model("CartPole-v1", workers, seed, threads)
     last: deque[float] = deque(maxlen=100)
     found: list[tuple[float, int]] = []
     start = time.perf_counter()
 
     def stop(steps: int) -> bool:
-        if len(last) == 100 and sum(last) / 100 >= SOLVED:
+        if len(last) == 100 and sum(last) / 100 >= SOLVED_RETURN:
             found.append((time.perf_counter() - start, steps))
             return True
         return False
 
     steps = learn(model, max_steps, stop, last)
-    return Solved(found[0][1], found[0][0], steps) if found else Solved(None, None, steps)
+    return SolveResult(found[0][1], found[0][0], steps) if found else SolveResult(None, None, steps)
 
 
-def make(env: str, workers: int, seed: int, threads: int) -> Any:
+def make_model(env: str, workers: int, seed: int, threads: int) -> Any:
     """rl-zoo's A2C for CartPole-v1, the report's networks and settings for Pendulum-v1, its defaults for CarRacing-v3."""
     import torch
     from stable_baselines3 import A2C
@@ -127,7 +127,7 @@ def main() -> int:
             parser.error("--solve is about CartPole-v1; leave --env out")
         solved = solve(arguments.workers or 8, arguments.max_steps, arguments.seed, arguments.threads)
         when = f"{solved.seconds:.1f} s, {solved.env_steps:,} steps" if solved.seconds else f"never in {solved.trained:,} steps"
-        print(json.dumps(asdict(solved)) if arguments.json else f"last 100 episodes average {SOLVED:.0f} after {when}")
+        print(json.dumps(asdict(solved)) if arguments.json else f"last 100 episodes average {SOLVED_RETURN:.0f} after {when}")
     else:
         rate = speed(arguments.env, arguments.workers or 6, arguments.seconds, arguments.seed, arguments.threads)
         print(json.dumps({"steps_per_second": rate}) if arguments.json else f"{rate:,.0f} steps/s")

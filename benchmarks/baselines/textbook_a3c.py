@@ -30,15 +30,15 @@ from torch.distributions import Distribution, Normal
 from torch.nn import functional
 
 GAMMA = 0.9
-ENTROPY = 0.005
-WINDOW = 10
-EPISODE_STEPS = 4000
+ENTROPY_COEF = 0.005
+N_STEP = 10
+MAX_EPISODE_STEPS = 4000
 REWARD_SHIFT = REWARD_SCALE = 8.1  # the learner sees (reward + 8.1) / 8.1, about -1 to 1
 LEARNING_RATE = 1e-4
 BETAS = (0.96, 0.999)
 WARM_UP_WINDOWS = 20  # a worker; the first few pay for torch's and numpy's lazy initialisation
-START_LIMIT = 300.0  # seconds; a dozen processes that import torch on a busy machine with cold disks are slow
-STOP_LIMIT = 20.0
+START_TIMEOUT = 300.0  # seconds; a dozen processes that import torch on a busy machine with cold disks are slow
+STOP_TIMEOUT = 20.0
 
 
 class ActorCritic(nn.Module):
@@ -75,7 +75,7 @@ class ActorCritic(nn.Module):
         """``mean(policy loss + (R - V)^2)`` over a window: ``[n, 3]``, ``[n, 1]``, ``[n, 1]``."""
         distribution = self.policy(observation)
         error = target - self.state_value(observation)
-        objective = distribution.log_prob(action) * error.detach() + ENTROPY * distribution.entropy()
+        objective = distribution.log_prob(action) * error.detach() + ENTROPY_COEF * distribution.entropy()
         loss: Tensor = (error.pow(2) - objective).mean()
         return loss
 
@@ -99,7 +99,7 @@ class SharedAdam(torch.optim.Adam):
 
 
 class Window(NamedTuple):
-    """Up to ``WINDOW`` steps between two pulls, and what followed the last of them."""
+    """Up to ``N_STEP`` steps between two pulls, and what followed the last of them."""
 
     observations: list[np.ndarray]
     actions: list[np.ndarray]
@@ -158,7 +158,7 @@ def push_and_pull(optimizer: torch.optim.Optimizer, local: ActorCritic, shared: 
     local.load_state_dict(shared.state_dict())
 
 
-def record(moving_average: Any, results: Any, rank: int, mean_reward: float) -> None:
+def record_episode(moving_average: Any, results: Any, rank: int, mean_reward: float) -> None:
     """The report's curve: started at the first episode's mean step reward, then 0.99 old + 0.01 new."""
     with moving_average.get_lock():
         old = moving_average.value
@@ -166,7 +166,9 @@ def record(moving_average: Any, results: Any, rank: int, mean_reward: float) -> 
         results.put((rank, mean_reward, moving_average.value))
 
 
-def work(rank: int, shared: ActorCritic, optimizer: SharedAdam, board: "Board", seed: int, tuned: bool) -> None:
+def run_worker(
+    rank: int, shared: ActorCritic, optimizer: SharedAdam, shared_state: "SharedState", seed: int, tuned: bool
+) -> None:
     """One worker's life, in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process says when to stop
     torch.set_num_threads(1)
@@ -180,21 +182,21 @@ def work(rank: int, shared: ActorCritic, optimizer: SharedAdam, board: "Board", 
     observation, _ = environment.reset(seed=seed + rank)
     step, total = 0, 0.0
     # A killed main process cannot say stop; its children then have another parent.
-    while not board.stop.value and os.getppid() == parent:
-        window = collect(environment, local, observation, min(WINDOW, EPISODE_STEPS - step))
+    while not shared_state.stop.value and os.getppid() == parent:
+        window = collect(environment, local, observation, min(N_STEP, MAX_EPISODE_STEPS - step))
         push_and_pull(optimizer, local, shared, window)
         observation = window.last_observation
         taken = len(window.rewards)
         step += taken
         total += sum(window.rewards)
-        board.steps[rank] += taken
-        if window.terminated or step == EPISODE_STEPS:
-            record(board.moving_average, board.results, rank, total / step)
+        shared_state.steps[rank] += taken
+        if window.terminated or step == MAX_EPISODE_STEPS:
+            record_episode(shared_state.moving_average, shared_state.results, rank, total / step)
             observation, _ = environment.reset()
             step, total = 0, 0.0
 
 
-class Board:
+class SharedState:
     """What the processes share besides the weights. ``steps`` has one number a worker: one writer each, so no lock."""
 
     def __init__(self, context: Any, workers: int) -> None:
@@ -230,14 +232,14 @@ class Training:
     def __init__(self, workers: int, seed: int = 0, tuned: bool = False) -> None:
         context = mp.get_context("spawn")
         torch.manual_seed(seed)
-        self.board = Board(context, workers)
+        self.shared_state = SharedState(context, workers)
         self.shared = ActorCritic().share_memory()
         self.optimizer = SharedAdam(self.shared.parameters(), fused=tuned)
         self.episodes: list[tuple[int, float, float]] = []
         self.processes = [
             context.Process(
-                target=work,
-                args=(rank, self.shared, self.optimizer, self.board, seed, tuned),
+                target=run_worker,
+                args=(rank, self.shared, self.optimizer, self.shared_state, seed, tuned),
                 name=f"worker-{rank}",
                 daemon=True,
             )
@@ -255,13 +257,15 @@ class Training:
             self._stop()
 
     def steps(self) -> int:
-        return sum(self.board.steps)
+        return sum(self.shared_state.steps)
 
     def wait_until_warm(self) -> None:
-        deadline = time.monotonic() + START_LIMIT
-        while min(self.board.steps) < WARM_UP_WINDOWS * WINDOW:
+        deadline = time.monotonic() + START_TIMEOUT
+        while min(self.shared_state.steps) < WARM_UP_WINDOWS * N_STEP:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"not all workers trained within {START_LIMIT:.0f} s: steps {list(self.board.steps)}")
+                raise RuntimeError(
+                    f"not all workers trained within {START_TIMEOUT:.0f} s: steps {list(self.shared_state.steps)}"
+                )
             self._take_results(0.05)
 
     def train(self, seconds: float) -> tuple[int, float]:
@@ -275,16 +279,16 @@ class Training:
     def _take_results(self, timeout: float) -> None:
         """Wait for ``timeout`` at most, for one result at most; a dead worker is an error, not a slow measurement."""
         try:
-            self.episodes.append(self.board.results.get(timeout=timeout))
+            self.episodes.append(self.shared_state.results.get(timeout=timeout))
         except queue.Empty:
             dead = [process.name for process in self.processes if process.exitcode is not None]
-            if dead and not self.board.stop.value:
+            if dead and not self.shared_state.stop.value:
                 raise RuntimeError(f"{', '.join(dead)} died; its traceback stands above") from None
 
     def _stop(self) -> None:
-        self.board.stop.value = True
+        self.shared_state.stop.value = True
         begun = [process for process in self.processes if process.pid is not None]
-        deadline = time.monotonic() + STOP_LIMIT
+        deadline = time.monotonic() + STOP_TIMEOUT
         # The queue is emptied meanwhile: a worker that still has results to hand over does not end.
         while any(process.is_alive() for process in begun) and time.monotonic() < deadline:
             self._take_results(0.05)
@@ -292,9 +296,9 @@ class Training:
             if process.is_alive():
                 process.kill()
             process.join()
-        while not self.board.results.empty():
+        while not self.shared_state.results.empty():
             self._take_results(0.05)
-        self.board.results.close()
+        self.shared_state.results.close()
 
 
 def measure(workers: int, seconds: float, seed: int = 0, tuned: bool = False) -> Measurement:

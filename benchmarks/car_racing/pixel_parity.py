@@ -22,44 +22,44 @@ _STYLES = ("to the finish", "too fast", "at random")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class EpisodeComparison:
     """One episode lived by both.
 
     Attributes:
         frames: until it ended, for the one or for the other.
-        differing: frames of which something differed.
-        visited: tiles of the track that were visited.
+        differing_frames: frames of which something differed.
+        tiles_visited: tiles of the track that were visited.
         finished: whether the lap was.
     """
 
     frames: int
-    differing: int
-    visited: int
+    differing_frames: int
+    tiles_visited: int
     finished: bool
 
 
-class _Theirs(CarRacing):
+class _GymnasiumCarRacing(CarRacing):
     """gymnasium's own; it need not draw what is not compared."""
 
-    looked_at = True
+    draws_observation = True
 
     def _render(self, mode: str) -> Any:
-        return super()._render(mode) if self.looked_at or mode == "rgb_array" else None
+        return super()._render(mode) if self.draws_observation or mode == "rgb_array" else None
 
 
-def compare(
-    seed: int, style: str, frames: int = 1000, look_every: int = 1, render_every: int = 10, domain_randomize: bool = False
-) -> Comparison:
+def compare_episode(
+    seed: int, style: str, frames: int = 1000, compare_every: int = 1, render_every: int = 10, domain_randomize: bool = False
+) -> EpisodeComparison:
     """Live the episode of ``seed`` with gymnasium's and with ours.
 
     Args:
         style: one of ``to the finish``, ``too fast``, ``at random``.
         frames: at most so many.
-        look_every, render_every: at which frames the pictures of ``step`` and of ``render`` are compared.
+        compare_every, render_every: at which frames the pictures of ``step`` and of ``render`` are compared.
         domain_randomize: with other colours.
     """
     ours = CarRacingGame(render_mode="rgb_array", domain_randomize=domain_randomize)
-    theirs = _Theirs(render_mode="rgb_array", domain_randomize=domain_randomize)
+    theirs = _GymnasiumCarRacing(render_mode="rgb_array", domain_randomize=domain_randomize)
     generator = np.random.default_rng(seed)
     differing = int(not np.array_equal(ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]))
     held = np.zeros(3)
@@ -70,18 +70,18 @@ def compare(
             action = held
         else:
             action = controls(theirs, 60.0 if style == "to the finish" else 90.0)
-        theirs.looked_at = ours.always_draw = frame % look_every == 0
+        theirs.draws_observation = ours.always_draw = frame % compare_every == 0
         mine, *told = ours.step(action)
         picture, *right = theirs.step(action)
         same = told == right
-        if theirs.looked_at:
+        if theirs.draws_observation:
             same = same and np.array_equal(mine, picture)
         if frame % render_every == 0:
             same = same and np.array_equal(ours.render(), theirs.render())  # type: ignore[no-untyped-call]
         differing += not same
         if told[1] or right[1]:
             break
-    return Comparison(frame, differing, theirs.tile_visited_count, bool(right[3].get("lap_finished")))
+    return EpisodeComparison(frame, differing, theirs.tile_visited_count, bool(right[3].get("lap_finished")))
 
 
 def main() -> int:
@@ -91,11 +91,11 @@ def main() -> int:
     differing = 0
     for seed in range(parser.parse_args().episodes):
         style = _STYLES[seed % 3]
-        found = compare(seed, style, domain_randomize=seed % 4 == 3)
-        differing += found.differing
+        found = compare_episode(seed, style, domain_randomize=seed % 4 == 3)
+        differing += found.differing_frames
         print(
-            f"seed {seed}, {style}: {found.frames} frames, {found.visited} tiles{', finished' if found.finished else ''}, "
-            f"{found.differing} differ",
+            f"seed {seed}, {style}: {found.frames} frames, {found.tiles_visited} tiles{', finished' if found.finished else ''}, "
+            f"{found.differing_frames} differ",
             flush=True,
         )
     print("every frame is the same" if differing == 0 else f"{differing} frames differ")

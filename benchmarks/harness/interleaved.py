@@ -13,18 +13,18 @@ class Requirement:
     """A promise about a variant's median.
 
     Attributes:
-        of: the measured value itself, or its ratio to the baseline.
-        sense: which side of ``bound`` is right.
+        quantity: the measured value itself, or its ratio to the baseline.
+        relation: which side of ``bound`` is right.
     """
 
-    of: str  # "value" or "ratio"
-    sense: str  # "at least", "at most" or "less than"
+    quantity: str  # "value" or "ratio"
+    relation: str  # "at least", "at most" or "less than"
     bound: float
 
-    def met(self, number: float) -> bool:
-        if self.sense == "at least":
+    def is_met(self, number: float) -> bool:
+        if self.relation == "at least":
             return number >= self.bound
-        return number <= self.bound if self.sense == "at most" else number < self.bound
+        return number <= self.bound if self.relation == "at most" else number < self.bound
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Variant:
 
 
 @dataclass
-class Series:
+class VariantResult:
     """A variant's numbers in the order of repeats, so that equal indices were measured next to each other."""
 
     name: str
@@ -46,9 +46,9 @@ class Series:
     failure: str | None = None
 
 
-def interleave(variants: Sequence[Variant], repeats: int, say: Callable[[str], None]) -> list[Series]:
+def interleave(variants: Sequence[Variant], repeats: int, log: Callable[[str], None]) -> list[VariantResult]:
     """Measure every variant ``repeats`` times in turn. A variant that fails once is left out from then on."""
-    series = [Series(variant.name, variant.requirement) for variant in variants]
+    series = [VariantResult(variant.name, variant.requirement) for variant in variants]
     for repeat in range(repeats):
         for variant, one in zip(variants, series, strict=True):
             if one.failure is not None:
@@ -58,13 +58,13 @@ def interleave(variants: Sequence[Variant], repeats: int, say: Callable[[str], N
             except Exception as error:  # whatever it was, the other variants are still worth measuring
                 kind = "" if isinstance(error, MeasurementError) else f"{type(error).__name__}: "
                 one.failure = kind + " ".join(str(error).split())
-                say(f"  {repeat + 1}/{repeats} {variant.name}: failed: {one.failure}")
+                log(f"  {repeat + 1}/{repeats} {variant.name}: failed: {one.failure}")
             else:
-                say(f"  {repeat + 1}/{repeats} {variant.name}: {figure(one.values[-1])}")
+                log(f"  {repeat + 1}/{repeats} {variant.name}: {format_number(one.values[-1])}")
     return series
 
 
-def figure(value: float) -> str:
+def format_number(value: float) -> str:
     """Three figures of small numbers, all of large ones.
 
     >>> figure(0.01234), figure(12345.6)

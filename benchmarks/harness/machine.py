@@ -54,7 +54,7 @@ def git() -> dict[str, Any] | None:
         return None
 
 
-def command() -> str:
+def command_line() -> str:
     """The command line as a person would type it again."""
     return " ".join(["python", "-m", "benchmarks", *sys.argv[1:]])
 

@@ -20,40 +20,40 @@ from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import build_run
 from benchmarks.harness.interleaved import Variant
 
-ENDLESS = ("max_episodes=null", "max_updates=null", "max_env_steps=1000000000")
+UNLIMITED_BUDGET = ("max_episodes=null", "max_updates=null", "max_env_steps=1000000000")
 
 
-class Stopwatch:
-    """Adds up what functions take, each without the timed ones within it. Seconds by part in ``spent``; calls in ``calls``."""
+class PartTimer:
+    """Adds up what functions take, each without the timed ones within it. Seconds by part in ``seconds``; calls in ``calls``."""
 
     def __init__(self) -> None:
-        self.spent: dict[str, float] = defaultdict(float)
+        self.seconds: dict[str, float] = defaultdict(float)
         self.calls: dict[str, int] = defaultdict(int)
-        self._within: list[float] = []
+        self._nested_seconds: list[float] = []
 
-    def timed(self, inner: Callable[..., Any], part: str) -> Callable[..., Any]:
+    def timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
         """The same function, timed as this part."""
 
-        @wraps(inner, assigned=())
+        @wraps(function, assigned=())
         def call(*args: Any) -> Any:
             began = time.perf_counter()
-            self._within.append(0.0)
-            result = inner(*args)
+            self._nested_seconds.append(0.0)
+            result = function(*args)
             took = time.perf_counter() - began
-            self.spent[part] += took - self._within.pop()
+            self.seconds[part] += took - self._nested_seconds.pop()
             self.calls[part] += 1
-            if self._within:
-                self._within[-1] += took
+            if self._nested_seconds:
+                self._nested_seconds[-1] += took
             return result
 
         return call
 
-    def put_on(self, owner: Any, name: str, part: str) -> None:
+    def time_method(self, owner: Any, name: str, part: str) -> None:
         """Time a method of this object from now on."""
         setattr(owner, name, self.timed(getattr(owner, name), part))
 
     def clear(self) -> None:
-        self.spent.clear()
+        self.seconds.clear()
         self.calls.clear()
 
 
@@ -63,64 +63,64 @@ class HogwildProcess:
     Args:
         overrides: of the configuration.
         processes: among which its workers are dealt; it has the first one's.
-        change: what is to be otherwise in the task.
+        setup_changes: what is to be otherwise in the task.
     """
 
     def __init__(
-        self, overrides: Sequence[str], processes: int, change: Callable[[TrainingSetup], dict[str, Any]] | None = None
+        self, overrides: Sequence[str], processes: int, setup_changes: Callable[[TrainingSetup], dict[str, Any]] | None = None
     ) -> None:
-        (job,) = compose_jobs([*overrides, *ENDLESS], False)
+        (job,) = compose_jobs([*overrides, *UNLIMITED_BUDGET], False)
         assembly = build_run(job.config)
         state = assembly.initial_states[0]
-        task = assembly.setup if change is None else replace(assembly.setup, **change(assembly.setup))
-        self.ledger = SharedCounters.create(processes, state.rounds, state.episodes_begun, task.budget)
+        task = assembly.setup if setup_changes is None else replace(assembly.setup, **setup_changes(assembly.setup))
+        self.counters = SharedCounters.create(processes, state.rounds, state.episodes_begun, task.budget)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_benchmarks_")
         block = SharedBuffer.create(state.weights, state.optimizer_state, Path(self._folder.name) / "lock", False, 5.0)
-        self._heard, pipe = Pipe(duplex=False)
+        self._receiver, pipe = Pipe(duplex=False)
         here = range(task.workers // processes)
-        self.process = HogwildWorkers(task, WorkerAssignment(0, here, 5.0), block, self.ledger, pipe)
+        self.process = HogwildWorkers(task, WorkerAssignment(0, here, 5.0), block, self.counters, pipe)
         self.steps = len(here) * task.learner.n_step  # of a round
         self.process._pull_initial_weights()
 
-    def live(self, rounds: int) -> int:
+    def run_rounds(self, rounds: int) -> int:
         """At least so many rounds, as ``WorkerProcess.run`` does them; how many there were."""
-        process, before = self.process, self.ledger.env_steps()
-        while (done := (self.ledger.env_steps() - before) // self.steps) < rounds:
+        process, before = self.process, self.counters.env_steps()
+        while (done := (self.counters.env_steps() - before) // self.steps) < rounds:
             process._poll_commands()
             process._between_rounds()
             if not process._run_burst():
                 process._round(process._reserve())
-            while self._heard.poll():
-                self._heard.recv()
+            while self._receiver.poll():
+                self._receiver.recv()
         return int(done)
 
 
-class Taken:
+class BreakdownVariants:
     """Parts that are all measured when the whole is asked for; that comes first in every repeat.
 
     Args:
-        make: something whose ``measure(seconds)`` gives microseconds by part; made when first needed.
+        make_breakdown: something whose ``measure(seconds)`` gives microseconds by part; made when first needed.
         seconds: of a measurement.
     """
 
-    def __init__(self, make: Callable[[], Any], seconds: float) -> None:
-        self._make, self._seconds = make, seconds
-        self._apart: Any = None
-        self._found: dict[str, float] = {}
+    def __init__(self, make_breakdown: Callable[[], Any], seconds: float) -> None:
+        self._make_breakdown, self._seconds = make_breakdown, seconds
+        self._breakdown: Any = None
+        self._microseconds: dict[str, float] = {}
 
-    def part(self, name: str) -> float:
-        return self._found[name]
+    def microseconds_of(self, name: str) -> float:
+        return self._microseconds[name]
 
-    def whole(self) -> float:
+    def measure_total(self) -> float:
         with single_threaded():
-            self._apart = self._apart or self._make()
-            self._found = self._apart.measure(self._seconds)
-        return sum(self._found.values())
+            self._breakdown = self._breakdown or self._make_breakdown()
+            self._microseconds = self._breakdown.measure(self._seconds)
+        return sum(self._microseconds.values())
 
     def variants(self, name: str, parts: dict[str, str]) -> list[Variant]:
         """The whole, then each of ``parts``: what it is called in the table, by key."""
 
         def part(key: str) -> Variant:
-            return Variant(f"{name}: {parts[key]}", lambda: self.part(key))
+            return Variant(f"{name}: {parts[key]}", lambda: self.microseconds_of(key))
 
-        return [Variant(f"{name}, all of it", self.whole), *(part(key) for key in parts)]
+        return [Variant(f"{name}, all of it", self.measure_total), *(part(key) for key in parts)]

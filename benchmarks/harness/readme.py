@@ -18,7 +18,7 @@ def fill(text: str, results: str) -> str:
     return f"{before}{BEGIN}\n\n{results.strip()}\n\n{END}{rest.split(END)[1]}"
 
 
-def check() -> None:
+def check_markers() -> None:
     """Before an hour of measuring: is there a place for the results?"""
     fill(README.read_text() if README.exists() else "", "")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.harness.interleaved import Requirement, Series, figure
+from benchmarks.harness.interleaved import Requirement, VariantResult, format_number
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Table:
     rows: tuple[Row, ...]
 
     @property
-    def good(self) -> bool:
+    def passed(self) -> bool:
         """Everything was measured and every requirement met."""
         return all(row.verdict in ("met", "") for row in self.rows)
 
 
-def make_rows(series: Sequence[Series], unit: str, baseline: str | None) -> tuple[Row, ...]:
+def make_rows(results: Sequence[VariantResult], unit: str, baseline: str | None) -> tuple[Row, ...]:
     """Rows in the order of the series; ratios wherever the baseline has a value of the same repeat."""
-    base = next((one.values for one in series if one.name == baseline), [])
-    return tuple(_row(one, unit, [] if one.name == baseline else base) for one in series)
+    base = next((one.values for one in results if one.name == baseline), [])
+    return tuple(_row(one, unit, [] if one.name == baseline else base) for one in results)
 
 
 def pairwise_ratios(values: Sequence[float], base: Sequence[float]) -> tuple[float, ...]:
@@ -62,28 +62,28 @@ def pairwise_ratios(values: Sequence[float], base: Sequence[float]) -> tuple[flo
     return tuple(value / other for value, other in zip(values, base, strict=False))
 
 
-def _row(one: Series, unit: str, base: Sequence[float]) -> Row:
-    ratios = pairwise_ratios(one.values, base)
-    middle = median(one.values) if one.values else None
+def _row(result: VariantResult, unit: str, base: Sequence[float]) -> Row:
+    ratios = pairwise_ratios(result.values, base)
+    middle = median(result.values) if result.values else None
     ratio = median(ratios) if ratios else None
     verdict, required = "", ""
-    if one.requirement is not None:
-        required = _required(one.requirement, unit)
-        number = middle if one.requirement.of == "value" else ratio
+    if result.requirement is not None:
+        required = _format_requirement(result.requirement, unit)
+        number = middle if result.requirement.quantity == "value" else ratio
         # A requirement on a ratio has no answer without the baseline, and no answer is not a pass.
-        verdict = "failed" if number is None else "met" if one.requirement.met(number) else "NOT met"
-    if one.failure is not None:
+        verdict = "failed" if number is None else "met" if result.requirement.is_met(number) else "NOT met"
+    if result.failure is not None:
         verdict = "failed"
-    return Row(one.name, tuple(one.values), middle, ratios, ratio, required, verdict, one.failure)
+    return Row(result.name, tuple(result.values), middle, ratios, ratio, required, verdict, result.failure)
 
 
-def _required(requirement: Requirement, unit: str) -> str:
-    return f"{requirement.sense} {requirement.bound:g}{'x' if requirement.of == 'ratio' else ' ' + unit}"
+def _format_requirement(requirement: Requirement, unit: str) -> str:
+    return f"{requirement.relation} {requirement.bound:g}{'x' if requirement.quantity == 'ratio' else ' ' + unit}"
 
 
 def as_text(table: Table) -> str:
     """Columns padded with blanks, for a terminal."""
-    cells = _cells(table)
+    cells = _table_cells(table)
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = [
         "  ".join(
@@ -93,14 +93,14 @@ def as_text(table: Table) -> str:
         for line in cells
     ]
     lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join([table.title, *lines, *_failures(table), *_facts(table)])
+    return "\n".join([table.title, *lines, *_failure_notes(table), *_notes(table)])
 
 
 def as_markdown(table: Table) -> str:
     """The same, as a section of a README."""
-    header, *body = ["| " + " | ".join(line) + " |" for line in _cells(table)]
-    rule = "|" + "|".join(["---", *["---:"] * (len(_cells(table)[0]) - 1)]) + "|"
-    facts = [f"- {line}" for line in (*_failures(table), *_facts(table))]
+    header, *body = ["| " + " | ".join(line) + " |" for line in _table_cells(table)]
+    rule = "|" + "|".join(["---", *["---:"] * (len(_table_cells(table)[0]) - 1)]) + "|"
+    facts = [f"- {line}" for line in (*_failure_notes(table), *_notes(table))]
     return "\n".join([f"### {table.title}", "", header, rule, *body, "", *facts, ""])
 
 
@@ -111,28 +111,28 @@ def write(table: Table, folder: Path) -> None:
     (folder / f"{table.benchmark}.md").write_text(as_markdown(table))
 
 
-def _cells(table: Table) -> list[list[str]]:
+def _table_cells(table: Table) -> list[list[str]]:
     header = ["variant", table.unit, "min-max"]
     if table.baseline:
         header += [f"times {table.baseline}", "min-max"]
     lines = [[*header, "required", "verdict"]]
     for row in table.rows:
-        line = [row.name, _optional(row.median), _range(row.values)]
+        line = [row.name, _format_optional(row.median), _format_range(row.values)]
         if table.baseline:
-            line += [_optional(row.ratio), _range(row.ratios)]
+            line += [_format_optional(row.ratio), _format_range(row.ratios)]
         lines.append([*line, row.required, row.verdict])
     return lines
 
 
-def _failures(table: Table) -> list[str]:
+def _failure_notes(table: Table) -> list[str]:
     return [f"failed: {row.name}: {row.failure}" for row in table.rows if row.failure]
 
 
-def _facts(table: Table) -> list[str]:
-    return [_method(table), *place(table.environment, table.command)]
+def _notes(table: Table) -> list[str]:
+    return [_method_note(table), *environment_notes(table.environment, table.command)]
 
 
-def place(environment: dict[str, Any], command: str) -> list[str]:
+def environment_notes(environment: dict[str, Any], command: str) -> list[str]:
     """Command, machine, versions, date and code, a line each."""
     machine, versions, git = (environment.get(key) or {} for key in ("machine", "versions", "git"))
     facts = [
@@ -146,14 +146,14 @@ def place(environment: dict[str, Any], command: str) -> list[str]:
     return facts
 
 
-def _method(table: Table) -> str:
+def _method_note(table: Table) -> str:
     text = f"medians of {table.repeats} interleaved repeats of {table.seconds:g} s"
     return text + ("; ratios are taken repeat by repeat, then their median" if table.baseline else "")
 
 
-def _range(values: Sequence[float]) -> str:
-    return f"{figure(min(values))}-{figure(max(values))}" if values else "-"
+def _format_range(values: Sequence[float]) -> str:
+    return f"{format_number(min(values))}-{format_number(max(values))}" if values else "-"
 
 
-def _optional(value: float | None) -> str:
-    return "-" if value is None else figure(value)
+def _format_optional(value: float | None) -> str:
+    return "-" if value is None else format_number(value)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.interleaved import MeasurementError
-from benchmarks.harness.process_tree import running
+from benchmarks.harness.process_tree import run_command
 
 WORKERS = 12
 PROBE_STEPS = 50_000
 PROBE_TRIES = 5
-START_ALLOWANCE = 180.0  # seconds that a run may need besides its training
+STARTUP_TIMEOUT = 180.0  # seconds that a run may need besides its training
 # The preset's own budgets would end a run on a fast machine before the steps that were asked for.
 PENDULUM = ("env=pendulum", f"workers={WORKERS}", "max_episodes=null")
 CAR_RACING = (
@@ -26,21 +26,21 @@ CAR_RACING = (
     "evaluation.max_episode_steps=10",  # or the evaluation at the end takes longer than what is measured
 )
 CARTPOLE = ("env=cartpole", "truncation=end", "max_updates=null", "evaluation.every_env_steps=null")
-OFFLINE = {"WANDB_MODE": "offline"}  # even where the person is logged in: no network in a measurement
+OFFLINE_ENVIRONMENT = {"WANDB_MODE": "offline"}  # even where the person is logged in: no network in a measurement
 
 
-class Runs:
+class TrainingRuns:
     """Starts runs below a temporary folder and remembers how fast each variant is, to size the next run."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self.folder = folder
         self.seconds = seconds
         self._rates: dict[tuple[str, ...], float] = {}
-        self._numbers = itertools.count()
+        self._path_counter = itertools.count()
 
-    def scratch(self, name: str) -> Path:
+    def unused_path(self, name: str) -> Path:
         """A path that nobody has used yet."""
-        return self.folder / f"{name}_{next(self._numbers)}"
+        return self.folder / f"{name}_{next(self._path_counter)}"
 
     def run(
         self,
@@ -48,35 +48,35 @@ class Runs:
         steps: int,
         logger: str | None = "none",
         interval: float = 1.0,
-        look: Callable[[list[int]], None] | None = None,
+        on_poll: Callable[[list[int]], None] | None = None,
         base: Sequence[str] = PENDULUM,
-        limit: float | None = None,
+        timeout: float | None = None,
     ) -> tuple[Path, float]:
         """Train for ``steps`` environment steps; the run directory, and the wall clock at which it was started."""
-        directory = self.scratch("run")
+        directory = self.unused_path("run")
         arguments = [
             *(sys.executable, "-m", "a3c_exp", *base, f"max_env_steps={steps}", *overrides),
             *([] if logger is None else [f"logger={logger}"]),
             f"hydra.run.dir='{directory}'",
         ]
-        with running(arguments, self.scratch("output"), OFFLINE) as job:
-            job.wait(limit or START_ALLOWANCE + 6 * self.seconds, interval, look)
+        with run_command(arguments, self.unused_path("output"), OFFLINE_ENVIRONMENT) as job:
+            job.wait(timeout or STARTUP_TIMEOUT + 6 * self.seconds, interval, on_poll)
         return directory, job.started_at
 
     def steps_for(
-        self, overrides: Sequence[str], seconds: float, base: Sequence[str] = PENDULUM, least: int = PROBE_STEPS
+        self, overrides: Sequence[str], seconds: float, base: Sequence[str] = PENDULUM, min_steps: int = PROBE_STEPS
     ) -> int:
-        """Environment steps that take this variant about ``seconds``, at least ``least``; probes once with that many, then goes
+        """Environment steps that take this variant about ``seconds``, at least ``min_steps``; probes once with that many, then goes
         by the latest run."""
         key = (*base, *overrides)
         if key not in self._rates:
-            self._rates[key] = self._probe(overrides, base, least)
-        return max(least, int(self._rates[key] * seconds))
+            self._rates[key] = self._probe(overrides, base, min_steps)
+        return max(min_steps, int(self._rates[key] * seconds))
 
-    def steps_per_second(self, overrides: Sequence[str], base: Sequence[str] = PENDULUM, least: int = PROBE_STEPS) -> float:
+    def steps_per_second(self, overrides: Sequence[str], base: Sequence[str] = PENDULUM, min_steps: int = PROBE_STEPS) -> float:
         """Training speed in the steady state, over all seeds. A third of the run is warm-up, so it lasts half as long again."""
-        directory, _ = self.run(overrides, self.steps_for(overrides, 1.5 * self.seconds, base, least), base=base)
-        rates = [steady_rate(lines) for lines in all_lines(directory)]
+        directory, _ = self.run(overrides, self.steps_for(overrides, 1.5 * self.seconds, base, min_steps), base=base)
+        rates = [steady_rate(lines) for lines in metrics_by_seed(directory)]
         self._rates[(*base, *overrides)] = sum(rates) / len(rates)
         return sum(rates)
 
@@ -85,7 +85,7 @@ class Runs:
         rate = 0.0
         for _ in range(PROBE_TRIES):
             directory, _ = self.run(overrides, steps, base=base)
-            lines = all_lines(directory)[0]
+            lines = metrics_by_seed(directory)[0]
             if lines and lines[-1]["wall_time"] > 0:
                 try:
                     rate = steady_rate(lines)
@@ -99,7 +99,7 @@ class Runs:
         return rate
 
 
-def last_result(output: Path, name: str) -> dict[str, Any]:
+def last_json_result(output: Path, name: str) -> dict[str, Any]:
     """The last line of JSON that a command printed among other things."""
     for line in reversed(output.read_text().splitlines()):
         if line.startswith("{"):
@@ -108,13 +108,13 @@ def last_result(output: Path, name: str) -> dict[str, Any]:
     raise MeasurementError(f"{name} printed no result")
 
 
-def all_lines(directory: Path) -> list[list[dict[str, Any]]]:
+def metrics_by_seed(directory: Path) -> list[list[dict[str, Any]]]:
     """The metrics of a run, or of each seed of one that trained several."""
     seeds = sorted(directory.glob("seed=*")) or [directory]
-    return [read_lines(seed / "metrics.jsonl") for seed in seeds]
+    return [read_json_lines(seed / "metrics.jsonl") for seed in seeds]
 
 
-def read_lines(file: Path) -> list[dict[str, Any]]:
+def read_json_lines(file: Path) -> list[dict[str, Any]]:
     """The records of a JSON lines file, in order."""
     try:
         return [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
@@ -138,7 +138,7 @@ def steady_rate(lines: Sequence[dict[str, Any]]) -> float:
     return float(steps / seconds)
 
 
-def first_step_at(directory: Path) -> float:
+def first_step_time(directory: Path) -> float:
     """The moment of the first environment step, in seconds since 1970."""
     try:
         timings = json.loads((directory / "run.json").read_text())["timings"]

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from a3c_exp.report.figures import multi_panel as panels
 from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.style import compact
-from benchmarks.scaling.record import Result, Row
+from a3c_exp.report.figures.style import compact_number
+from benchmarks.scaling.record import PointResult, SeriesResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PROPORTIONAL = ("workers", "seeds")
 """Series in which more of it could cost nothing, so that steps a second would grow in proportion."""
-_APART = 0.13  # share of an axis' length between two numbers on it
+_MIN_TICK_GAP = 0.13  # share of an axis' length between two numbers on it
 
 
-def draw(results: Mapping[str, Result]) -> dict[str, str]:
+def draw(results: Mapping[str, SeriesResult]) -> dict[str, str]:
     """SVG files by name: one for each series that has curves, and one for what is compared in pairs.
 
     Raises:
@@ -27,7 +27,7 @@ def draw(results: Mapping[str, Result]) -> dict[str, str]:
     found = {}
     for name, result in results.items():
         if result.axis and any(row.measured for row in result.rows):
-            found[name] = panels.files(panels.styled(partial(_curves, name, result)))[0]
+            found[name] = panels.svg_files(panels.with_figure_style(partial(_curves_figure, name, result)))[0]
     pairs = [
         (row.line, result.ratios(row))
         for result in results.values()
@@ -35,120 +35,122 @@ def draw(results: Mapping[str, Result]) -> dict[str, str]:
         if row.against and result.ratios(row)
     ]
     if pairs:
-        found["processes"] = panels.files(panels.styled(partial(_pairs, pairs)))[0]
+        found["processes"] = panels.svg_files(panels.with_figure_style(partial(_ratios_figure, pairs)))[0]
     return found
 
 
-def _curves(name: str, result: Result) -> panels.Picture:
-    lines: dict[str, list[Row]] = {}
+def _curves_figure(name: str, result: SeriesResult) -> panels.CaptionedFigure:
+    lines: dict[str, list[PointResult]] = {}
     for row in result.rows:
         if row.measured and row.x is not None:
             lines.setdefault(row.line, []).append(row)
     entries: list[tuple[str, dict[str, Any]]] = []
     if len(lines) > 1:
-        entries = [(line, {"color": ink.light, "linewidth": 1.9}) for line, ink in zip(lines, svg.SERIES, strict=False)]
+        entries = [(line, {"color": ink.light, "linewidth": 1.9}) for line, ink in zip(lines, svg.SERIES_COLORS, strict=False)]
     if name in PROPORTIONAL:
-        entries.append(("in proportion", _PROPORTION))
-    room = panels.Room(left=34.0, right=6.0, top=56.0 if entries else 42.0, bottom=34.0, between=30.0)
-    figure, ((speed, memory),) = panels.grid(
-        result.title[0].upper() + result.title[1:], ("Steps a second", "Memory at most, MB"), height=120.0, room=room
+        entries.append(("in proportion", _PROPORTIONAL_STYLE))
+    room = panels.Margins(left=34.0, right=6.0, top=56.0 if entries else 42.0, bottom=34.0, column_gap=30.0)
+    figure, ((speed, memory),) = panels.panel_grid(
+        result.title[0].upper() + result.title[1:], ("Steps a second", "Memory at most, MB"), height=120.0, margins=room
     )
     if entries:
-        panels.legend(figure, entries, top=21.0)
+        panels.add_legend_row(figure, entries, top=21.0)
     speed.set_yscale("log")
     for axes, quantity, middle in ((speed, "steps_per_second", median), (memory, "memory_mb", max)):
-        axes.tick_params(labelsize=panels.SMALL)
-        for rows, ink in zip(lines.values(), svg.SERIES, strict=False):
-            _line(axes, rows, quantity, middle, ink.light)
-        _across(axes, [row.x for rows in lines.values() for row in rows if row.x is not None])
+        axes.tick_params(labelsize=panels.SMALL_TEXT_SIZE)
+        for rows, ink in zip(lines.values(), svg.SERIES_COLORS, strict=False):
+            _draw_line(axes, rows, quantity, middle, ink.light)
+        _set_log_x_ticks(axes, [row.x for rows in lines.values() for row in rows if row.x is not None])
     if name in PROPORTIONAL:
         first = next(iter(lines.values()))
-        _proportion(speed, [row.x for row in first if row.x], median(first[0].values("steps_per_second")))
-    _powers(speed)
-    _from_zero(memory)
-    panels.below(figure, result.axis[0].upper() + result.axis[1:])
+        _draw_proportional(speed, [row.x for row in first if row.x], median(first[0].values("steps_per_second")))
+    _set_log_y_ticks(speed)
+    _set_linear_y_ticks(memory)
+    panels.set_shared_x_label(figure, result.axis[0].upper() + result.axis[1:])
     words = f"{result.title}: steps a second and memory"
-    return panels.Picture(f"scaling_{name}", words, "", figure)
+    return panels.CaptionedFigure(f"scaling_{name}", words, "", figure)
 
 
-_PROPORTION: dict[str, Any] = {"color": svg.OTHER.light, "linewidth": 1.0, "linestyle": (0, (3, 2))}
+_PROPORTIONAL_STYLE: dict[str, Any] = {"color": svg.OTHER_COLOR.light, "linewidth": 1.0, "linestyle": (0, (3, 2))}
 
 
-def _line(axes: "Axes", rows: Sequence[Row], quantity: str, middle: Callable[[list[float]], float], colour: str) -> None:
+def _draw_line(
+    axes: "Axes", rows: Sequence[PointResult], quantity: str, reduce: Callable[[list[float]], float], color: str
+) -> None:
     """Medians (or maxima) with a band from the least to the most; hollow where not everything was machine code."""
     values = [row.values(quantity) for row in rows]
     x = [row.x for row in rows if row.x is not None]
-    axes.fill_between(x, [min(some) for some in values], [max(some) for some in values], color=colour, alpha=0.17, linewidth=0)
-    axes.plot(x, [middle(some) for some in values], color=colour, linewidth=1.9)
+    axes.fill_between(x, [min(some) for some in values], [max(some) for some in values], color=color, alpha=0.17, linewidth=0)
+    axes.plot(x, [reduce(some) for some in values], color=color, linewidth=1.9)
     for row, place, some in zip(rows, x, values, strict=True):
         whole = row.compiled is None or row.compiled.remark is None
-        face = colour if whole else "none"
-        axes.plot([place], [middle(some)], "o", markersize=3.4, markerfacecolor=face, markeredgecolor=colour, clip_on=False)
+        face = color if whole else "none"
+        axes.plot([place], [reduce(some)], "o", markersize=3.4, markerfacecolor=face, markeredgecolor=color, clip_on=False)
 
 
-def _proportion(axes: "Axes", x: Sequence[float], first: float) -> None:
+def _draw_proportional(axes: "Axes", x: Sequence[float], first: float) -> None:
     """As fast as it would be if what is added cost no time."""
     low, high = axes.get_ylim()
-    axes.plot(x, [first * one / x[0] for one in x], zorder=1.0, **_PROPORTION)
+    axes.plot(x, [first * one / x[0] for one in x], zorder=1.0, **_PROPORTIONAL_STYLE)
     axes.set_ylim(low, min(high * 2.0, first * x[-1] / x[0]))
 
 
-def _across(axes: "Axes", measured: Sequence[float]) -> None:
+def _set_log_x_ticks(axes: "Axes", ticks: Sequence[float]) -> None:
     """A logarithmic axis with a tick at every measured place, and as many numbers as there is room for."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-    places = sorted(set(measured))
+    places = sorted(set(ticks))
     axes.set_xscale("log")
     margin = (places[-1] / places[0]) ** 0.04 if len(places) > 1 else 2.0
     axes.set_xlim(places[0] / margin, places[-1] * margin)
-    numbered = _spread(places)
+    numbered = _spaced_ticks(places)
     axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{place:g}" if place in numbered else "" for place in places]))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _spread(places: Sequence[float]) -> list[float]:
+def _spaced_ticks(ticks: Sequence[float]) -> list[float]:
     """Of places on a logarithmic axis the first, the last, and those between that keep apart from each other.
 
     >>> _spread([1, 4, 12, 32, 64, 128, 256])
     [1, 4, 12, 32, 256]
     """
-    if len(places) < 3:
-        return list(places)
-    whole = places[-1] / places[0]
-    kept = [places[0]]
-    for place in places[1:-1]:
-        if min(place / kept[-1], places[-1] / place) >= whole**_APART:
+    if len(ticks) < 3:
+        return list(ticks)
+    whole = ticks[-1] / ticks[0]
+    kept = [ticks[0]]
+    for place in ticks[1:-1]:
+        if min(place / kept[-1], ticks[-1] / place) >= whole**_MIN_TICK_GAP:
             kept.append(place)
-    return [*kept, places[-1]]
+    return [*kept, ticks[-1]]
 
 
-def _powers(axes: "Axes") -> None:
+def _set_log_y_ticks(axes: "Axes") -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = axes.get_ylim()
     subs = (1.0, 2.0, 5.0) if high < 30 * low else (1.0, 3.0) if high < 1000 * low else (1.0,)
     axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value)))
 
 
-def _from_zero(axes: "Axes") -> None:
+def _set_linear_y_ticks(axes: "Axes") -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_ylim(0.0, axes.get_ylim()[1] * 1.06)
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, axes.get_ylim())))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value, axes.get_ylim())))
 
 
-def _pairs(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.Picture:
+def _ratios_figure(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.CaptionedFigure:
     """How many times as fast with two processes, or with runs side by side: medians, and from the least to the most."""
     from matplotlib.ticker import FuncFormatter
 
-    room = panels.Room(left=124.0, right=14.0, top=34.0, bottom=34.0)
+    room = panels.Margins(left=124.0, right=14.0, top=34.0, bottom=34.0)
     title = "Two processes, and runs side by side"
-    figure, ((axes,),) = panels.grid(title, ("",), height=24.0 * len(pairs), room=room)
-    colour = svg.SERIES[0].light
+    figure, ((axes,),) = panels.panel_grid(title, ("",), height=24.0 * len(pairs), margins=room)
+    colour = svg.SERIES_COLORS[0].light
     for row, (_, ratios) in enumerate(reversed(pairs)):
         axes.plot([min(ratios), max(ratios)], [row, row], color=colour, linewidth=4.0, alpha=0.25)
         axes.plot([median(ratios)], [row], "o", color=colour, markersize=5.0)
@@ -158,7 +160,7 @@ def _pairs(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.Picture:
             (0.0, 5.0),
             textcoords="offset points",
             ha="center",
-            fontsize=panels.SMALL,
+            fontsize=panels.SMALL_TEXT_SIZE,
         )
     axes.set_yticks(range(len(pairs)), [label for label, _ in reversed(pairs)])
     axes.set_ylim(-0.5, len(pairs) - 0.3)
@@ -166,10 +168,10 @@ def _pairs(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.Picture:
         min(0.9, *(min(ratios) for _, ratios in pairs)) - 0.05, max(2.1, *(max(ratios) for _, ratios in pairs)) + 0.05
     )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.tick_params(labelsize=panels.SMALL)
+    axes.tick_params(labelsize=panels.SMALL_TEXT_SIZE)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
     for at in (1.0, 2.0):
-        axes.axvline(at, zorder=1.0, **_PROPORTION)
-    panels.below(figure, "Times as fast as one process, or one run at a time")
-    return panels.Picture("scaling_processes", f"{title}: times as fast", "", figure)
+        axes.axvline(at, zorder=1.0, **_PROPORTIONAL_STYLE)
+    panels.set_shared_x_label(figure, "Times as fast as one process, or one run at a time")
+    return panels.CaptionedFigure("scaling_processes", f"{title}: times as fast", "", figure)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-BASE = (
+BASE_OVERRIDES = (
     "env=pendulum",
     "env.backend=tensor",
     "compile=true",
@@ -18,7 +18,7 @@ WORKERS, N_STEP = 12, 10  # the preset's own
 SWEPT_RUNS = 4
 SWEPT_STEPS = 300_000
 """Environment steps of each run of a sweep: some seconds, and the same whoever launches them and whenever."""
-SEEDS, BLOCK = 20, 10
+NUM_SEEDS, SEEDS_PER_BLOCK = 20, 10
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Point:
 
     Attributes:
         label: in the table.
-        overrides: beside ``BASE``; points of several series with the same ones are measured once.
+        overrides: beside ``BASE_OVERRIDES``; points of several series with the same ones are measured once.
         line: the curve it belongs to, where its series has several.
         x: where on the curve's horizontal axis; ``None`` where there is none.
         seeds: trained at the same time.
@@ -65,11 +65,11 @@ class Series:
 
 def all_series() -> dict[str, Series]:
     """By name, in the order in which they are measured and shown."""
-    found = (_workers(), _seeds(), _hidden(), _window(), _processes(), _sweep())
+    found = (_workers(), _seeds(), _hidden_units(), _n_step(), _processes(), _sweep())
     return {series.name: series for series in found}
 
 
-def unique(series: Sequence[Series]) -> list[Point]:
+def unique_points(series: Sequence[Series]) -> list[Point]:
     """Their points without those that are there already: 12 workers, one seed and a window of 10 are one configuration."""
     found: dict[tuple[str, ...], Point] = {}
     for one in series:
@@ -111,7 +111,7 @@ def _seeds() -> Series:
     return Series("seeds", f"more seeds side by side, {WORKERS} workers each", "seeds", tuple(points))
 
 
-def _hidden() -> Series:
+def _hidden_units() -> Series:
     points = [
         Point(f"width {width}", _deterministic(f"model.actor_hidden=[{width}]", f"model.critic_hidden=[{width}]"), x=width)
         for width in (32, 64, 128, 256, 512)
@@ -119,7 +119,7 @@ def _hidden() -> Series:
     return Series("hidden", "wider networks: the hidden layer of actor and critic", "hidden units", tuple(points))
 
 
-def _window() -> Series:
+def _n_step() -> Series:
     points = [
         Point(
             label=f"window of {steps} {'steps' if steps > 1 else 'step'}",
@@ -137,16 +137,16 @@ def _processes() -> Series:
         return "parallelism=hogwild", f"parallelism.processes={processes}"
 
     def blocks(processes: int) -> tuple[str, ...]:
-        block = f"parallelism.seed_block={BLOCK}"
-        return _deterministic(f"num_seeds={SEEDS}", block, f"parallelism.processes={processes}")
+        block = f"parallelism.seed_block={SEEDS_PER_BLOCK}"
+        return _deterministic(f"num_seeds={NUM_SEEDS}", block, f"parallelism.processes={processes}")
 
-    in_blocks = f"{SEEDS} seeds in blocks of {BLOCK}"
+    in_blocks = f"{NUM_SEEDS} seeds in blocks of {SEEDS_PER_BLOCK}"
     points = (
         Point("hogwild, 1 process", hogwild(1), line="hogwild"),
         Point("hogwild, 2 processes", hogwild(2), line="hogwild", against="hogwild, 1 process"),
-        Point(f"{SEEDS} seeds stacked, 1 process", _deterministic(f"num_seeds={SEEDS}"), seeds=SEEDS),
-        Point(f"{in_blocks}, 1 process", blocks(1), line=in_blocks, seeds=SEEDS),
-        Point(f"{in_blocks}, 2 processes", blocks(2), line=in_blocks, seeds=SEEDS, against=f"{in_blocks}, 1 process"),
+        Point(f"{NUM_SEEDS} seeds stacked, 1 process", _deterministic(f"num_seeds={NUM_SEEDS}"), seeds=NUM_SEEDS),
+        Point(f"{in_blocks}, 1 process", blocks(1), line=in_blocks, seeds=NUM_SEEDS),
+        Point(f"{in_blocks}, 2 processes", blocks(2), line=in_blocks, seeds=NUM_SEEDS, against=f"{in_blocks}, 1 process"),
     )
     return Series("processes", f"one process and two, {WORKERS} workers a seed", "", points)
 

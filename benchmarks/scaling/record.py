@@ -9,16 +9,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.harness.interleaved import figure
-from benchmarks.harness.table import pairwise_ratios, place
+from benchmarks.harness.interleaved import format_number
+from benchmarks.harness.table import environment_notes, pairwise_ratios
 from benchmarks.scaling.points import Point, Series
-from benchmarks.scaling.run import Compilation, Measured
+from benchmarks.scaling.run import Compilation, PointMeasurement
 
-NAME = "scaling"
+BENCHMARK_NAME = "scaling"
 
 
 @dataclass
-class Row:
+class PointResult:
     """A point and its numbers in the order of repeats.
 
     Attributes:
@@ -34,7 +34,7 @@ class Row:
     against: str | None = None
     compiled: Compilation | None = None
     failure: str | None = None
-    measured: list[Measured] = field(default_factory=list)
+    measured: list[PointMeasurement] = field(default_factory=list)
 
     def values(self, quantity: str) -> list[float]:
         """Of one of ``Measured``'s quantities, those that are known."""
@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclass
-class Result:
+class SeriesResult:
     """A series as it was measured, with all that is needed to place it and to measure it again."""
 
     name: str
@@ -52,7 +52,7 @@ class Result:
     seconds: float
     command: str
     environment: dict[str, Any]
-    rows: list[Row]
+    rows: list[PointResult]
 
     @property
     def repeats(self) -> str:
@@ -60,7 +60,7 @@ class Result:
         counts = [len(row.measured) for row in self.rows if not row.failure] or [0]
         return f"{max(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
-    def ratios(self, row: Row) -> tuple[float, ...]:
+    def ratios(self, row: PointResult) -> tuple[float, ...]:
         """Its speed over that of the row it is compared with, repeat by repeat."""
         other = next((one for one in self.rows if one.label == row.against), None)
         if other is None:
@@ -68,28 +68,28 @@ class Result:
         return pairwise_ratios(row.values("steps_per_second"), other.values("steps_per_second"))
 
 
-def new_result(series: Series, seconds: float, command: str, environment: dict[str, Any]) -> Result:
+def new_result(series: Series, seconds: float, command: str, environment: dict[str, Any]) -> SeriesResult:
     """Of a series of which nothing is measured yet."""
-    rows = [Row(point.label, point.overrides, point.line, point.x, point.against) for point in series.points]
-    return Result(series.name, series.title, series.axis, seconds, command, environment, rows)
+    rows = [PointResult(point.label, point.overrides, point.line, point.x, point.against) for point in series.points]
+    return SeriesResult(series.name, series.title, series.axis, seconds, command, environment, rows)
 
 
-def rows_of(point: Point, results: Sequence[Result]) -> list[Row]:
+def rows_of(point: Point, results: Sequence[SeriesResult]) -> list[PointResult]:
     """All rows that a point's numbers belong to."""
     return [row for result in results for row in result.rows if row.overrides == point.overrides]
 
 
-def read(folder: Path) -> dict[str, Result]:
+def read(folder: Path) -> dict[str, SeriesResult]:
     """What earlier commands measured, by series.
 
     Raises:
         SystemExit: the file is there and cannot be read, so that it would be lost by writing.
     """
-    path = folder / f"{NAME}.json"
+    path = folder / f"{BENCHMARK_NAME}.json"
     if not path.exists():
         return {}
     try:
-        return {each["name"]: _result(each) for each in json.loads(path.read_text())["series"]}
+        return {each["name"]: _series_result(each) for each in json.loads(path.read_text())["series"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SystemExit(
             f"{path} holds earlier measurements but cannot be read ({type(error).__name__}: {error}); move it away first, "
@@ -97,23 +97,23 @@ def read(folder: Path) -> dict[str, Result]:
         ) from None
 
 
-def keep_aside(folder: Path, replaced: Sequence[str], now: datetime) -> Path | None:
+def back_up(folder: Path, replaced: Sequence[str], now: datetime) -> Path | None:
     """Copy the file before series in it are measured anew; where to, or ``None`` if nothing is replaced."""
-    path = folder / f"{NAME}.json"
+    path = folder / f"{BENCHMARK_NAME}.json"
     if not replaced:
         return None
-    aside = folder / f"{NAME}.{now:%Y-%m-%d_%H-%M-%S}.json"
+    aside = folder / f"{BENCHMARK_NAME}.{now:%Y-%m-%d_%H-%M-%S}.json"
     with aside.open("x") as file:
         file.write(path.read_text())
     return aside
 
 
-def write(results: Mapping[str, Result], folder: Path) -> None:
+def write(results: Mapping[str, SeriesResult], folder: Path) -> None:
     """``scaling.json`` and ``scaling.md``, each whole or as it was."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"benchmark": NAME, "series": [asdict(result) for result in results.values()]}
+    content = {"benchmark": BENCHMARK_NAME, "series": [asdict(result) for result in results.values()]}
     tables = as_markdown(results, {name: path.name for name in results if (path := figure_path(folder, name)).exists()})
-    for name, text in ((f"{NAME}.json", json.dumps(content, indent=2) + "\n"), (f"{NAME}.md", tables)):
+    for name, text in ((f"{BENCHMARK_NAME}.json", json.dumps(content, indent=2) + "\n"), (f"{BENCHMARK_NAME}.md", tables)):
         new = folder / f"{name}.new"
         new.write_text(text)
         new.replace(folder / name)
@@ -121,14 +121,14 @@ def write(results: Mapping[str, Result], folder: Path) -> None:
 
 def figure_path(folder: Path, name: str) -> Path:
     """Where the figure of a series lies."""
-    return folder / f"{NAME}_{name}.svg"
+    return folder / f"{BENCHMARK_NAME}_{name}.svg"
 
 
-def as_markdown(results: Mapping[str, Result], figures: Mapping[str, str]) -> str:
+def as_markdown(results: Mapping[str, SeriesResult], figures: Mapping[str, str]) -> str:
     """A section for each series, with its figure above its table where ``figures`` says where that lies."""
     sections = []
-    for result, told in zip(results.values(), _told(results), strict=True):
-        header, *body = ["| " + " | ".join(line) + " |" for line in cells(result)]
+    for result, told in zip(results.values(), _table_notes(results), strict=True):
+        header, *body = ["| " + " | ".join(line) + " |" for line in table_cells(result)]
         rule = "|---|" + "---:|" * (header.count(" | "))
         title = result.title[0].upper() + result.title[1:]
         picture = [f"![{title}]({figures[result.name]})", ""] if result.name in figures else []
@@ -137,11 +137,11 @@ def as_markdown(results: Mapping[str, Result], figures: Mapping[str, str]) -> st
     return "\n".join(sections)
 
 
-def as_text(results: Mapping[str, Result]) -> str:
+def as_text(results: Mapping[str, SeriesResult]) -> str:
     """The same for a terminal: columns padded with blanks."""
     sections = []
-    for result, told in zip(results.values(), _told(results), strict=True):
-        table = cells(result)
+    for result, told in zip(results.values(), _table_notes(results), strict=True):
+        table = table_cells(result)
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
             "  ".join(
@@ -149,57 +149,57 @@ def as_text(results: Mapping[str, Result]) -> str:
             )
             for line in table
         ]
-        sections.append("\n".join([f"{NAME}, {result.title}", lines[0], "-" * len(lines[0]), *lines[1:], *told]))
+        sections.append("\n".join([f"{BENCHMARK_NAME}, {result.title}", lines[0], "-" * len(lines[0]), *lines[1:], *told]))
     return "\n\n".join(sections)
 
 
-def _told(results: Mapping[str, Result]) -> list[list[str]]:
+def _table_notes(results: Mapping[str, SeriesResult]) -> list[list[str]]:
     """What stands beneath each table; where several were measured by one command, the last alone says when and on what."""
     told = []
     for one, after in pairwise([*results.values(), None]):
         assert one is not None
         together = after is not None and (one.command, one.environment) == (after.command, after.environment)
-        told.append([*remarks(one), method(one), *([] if together else place(one.environment, one.command))])
+        told.append([*row_notes(one), method_note(one), *([] if together else environment_notes(one.environment, one.command))])
     return told
 
 
-def cells(result: Result) -> list[list[str]]:
+def table_cells(result: SeriesResult) -> list[list[str]]:
     """A header and a line a row."""
     compared = any(row.against for row in result.rows)
-    whole = _whole_commands(result)
+    whole = _is_sweep(result)
     header = ["configuration", "steps/s", "min-max"]
     header += ["times", "min-max"] if compared else []
     header += ["seconds"] if whole else ["µs of CPU a step"]
     lines = [[*header, "MB at most", "compiled in"]]
     for row in result.rows:
         speeds = row.values("steps_per_second")
-        line = [row.label, _median(speeds), _range(speeds)]
+        line = [row.label, _format_median(speeds), _format_range(speeds)]
         if compared:
             ratios = result.ratios(row)
-            line += [_median(ratios), _range(ratios)]
-        line.append(_median(row.values("seconds" if whole else "cpu_microseconds")))
+            line += [_format_median(ratios), _format_range(ratios)]
+        line.append(_format_median(row.values("seconds" if whole else "cpu_microseconds")))
         memory = row.values("memory_mb")
-        lines.append([*line, figure(max(memory)) if memory else "-", _compiled(row)])
+        lines.append([*line, format_number(max(memory)) if memory else "-", _format_compilation(row)])
     return lines
 
 
-def remarks(result: Result) -> list[str]:
+def row_notes(result: SeriesResult) -> list[str]:
     """What a reader of the numbers must know of single rows."""
     found = [f"failed: {row.label}: {row.failure}" for row in result.rows if row.failure]
     return found + [f"{row.label}: {row.compiled.remark}" for row in result.rows if row.compiled and row.compiled.remark]
 
 
-def method(result: Result) -> str:
+def method_note(result: SeriesResult) -> str:
     """How often and how long everything was measured, and how its columns come about."""
     said = f"medians of {result.repeats} interleaved repeats"
-    if not _whole_commands(result):
+    if not _is_sweep(result):
         said += f" of {result.seconds:g} s"
     if any(row.against for row in result.rows):
         said += "; times: against one process or one run at a time, repeat by repeat, then their median"
     return f"{said}; warm: machine code was found in the cache"
 
 
-def carry_over(row: Row, earlier: Result | None) -> None:
+def carry_over_compilation(row: PointResult, earlier: SeriesResult | None) -> None:
     """Where code was found in the cache, what making it once took is known from an earlier measurement, if it said so."""
     if earlier is None or row.compiled is None or row.compiled.seconds is not None or row.compiled.remark:
         return
@@ -208,25 +208,25 @@ def carry_over(row: Row, earlier: Result | None) -> None:
         row.compiled = before
 
 
-def _result(read: dict[str, Any]) -> Result:
+def _series_result(data: dict[str, Any]) -> SeriesResult:
     rows = []
-    for each in read.pop("rows"):
+    for each in data.pop("rows"):
         compiled, measured = each.pop("compiled"), each.pop("measured")
         rows.append(
-            Row(
+            PointResult(
                 **{**each, "overrides": tuple(each["overrides"])},
                 compiled=None if compiled is None else Compilation(**compiled),
-                measured=[Measured(**one) for one in measured],
+                measured=[PointMeasurement(**one) for one in measured],
             )
         )
-    return Result(**read, rows=rows)
+    return SeriesResult(**data, rows=rows)
 
 
-def _whole_commands(result: Result) -> bool:
+def _is_sweep(result: SeriesResult) -> bool:
     return any("hydra/launcher=" in override for row in result.rows for override in row.overrides)
 
 
-def _compiled(row: Row) -> str:
+def _format_compilation(row: PointResult) -> str:
     if row.compiled is None:
         return "-"
     if row.compiled.remark:
@@ -236,9 +236,9 @@ def _compiled(row: Row) -> str:
     return f"{row.compiled.seconds:.0f} s, {row.compiled.peak_mb:,.0f} MB"
 
 
-def _median(values: Sequence[float]) -> str:
-    return figure(median(values)) if values else "-"
+def _format_median(values: Sequence[float]) -> str:
+    return format_number(median(values)) if values else "-"
 
 
-def _range(values: Sequence[float]) -> str:
-    return f"{figure(min(values))}-{figure(max(values))}" if values else "-"
+def _format_range(values: Sequence[float]) -> str:
+    return f"{format_number(min(values))}-{format_number(max(values))}" if values else "-"

@@ -12,22 +12,26 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.harness.interleaved import MeasurementError
-from benchmarks.harness.process_tree import PROC, pss_bytes, running
-from benchmarks.harness.training_runs import OFFLINE, START_ALLOWANCE, all_lines
-from benchmarks.scaling.points import BASE, SWEPT_RUNS, SWEPT_STEPS, Point
-from benchmarks.suites.memory import LOOK_EVERY
+from benchmarks.harness.process_tree import PROC, pss_bytes, run_command
+from benchmarks.harness.training_runs import OFFLINE_ENVIRONMENT, STARTUP_TIMEOUT, metrics_by_seed
+from benchmarks.scaling.points import BASE_OVERRIDES, SWEPT_RUNS, SWEPT_STEPS, Point
+from benchmarks.suites.memory import POLL_INTERVAL
 
-COMPILING = 600.0  # seconds that a point may take to be compiled; beyond that the quiet hour is better spent on the others
+COMPILE_TIMEOUT = (
+    600.0  # seconds that a point may take to be compiled; beyond that the quiet hour is better spent on the others
+)
 PROBE_STEPS = 60_000  # of all seeds together
-PARTS = 6
+NUM_METRICS_LINES = 6
 """Lines of metrics that a run writes of itself: from the first to the last but one is what is measured."""
-LEAST_ROUNDS = 2 * PARTS
-SPARE = 0.04  # share of the machine's memory that must stay free: nobody else's process is to die of a measurement
-_TICKS = os.sysconf("SC_CLK_TCK")
+MIN_ROUNDS = 2 * NUM_METRICS_LINES
+MIN_FREE_MEMORY_SHARE = (
+    0.04  # share of the machine's memory that must stay free: nobody else's process is to die of a measurement
+)
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Measured:
+class PointMeasurement:
     """One run.
 
     Attributes:
@@ -58,31 +62,31 @@ class Compilation:
     remark: str | None
 
 
-class Watch:
+class ProcessTreeMonitor:
     """Looks at a process tree: its memory, and its processor time at each moment."""
 
     def __init__(self) -> None:
-        self.highest = 0
-        self._spent: dict[int, float] = {}
+        self.peak_bytes = 0
+        self._cpu_seconds: dict[int, float] = {}
         self._samples: list[tuple[float, float]] = []
-        self._total, _ = memory_bytes()
+        self._total_memory, _ = memory_bytes()
 
     def __call__(self, pids: list[int]) -> None:
         used = pss_bytes(pids)
-        self.highest = max(self.highest, used)
-        self._spent |= cpu_seconds(pids)
-        self._samples.append((time.time(), sum(self._spent.values())))
+        self.peak_bytes = max(self.peak_bytes, used)
+        self._cpu_seconds |= cpu_seconds(pids)
+        self._samples.append((time.time(), sum(self._cpu_seconds.values())))
         available = memory_bytes()[1]
-        if available < SPARE * self._total:
+        if available < MIN_FREE_MEMORY_SHARE * self._total_memory:
             raise MeasurementError(f"stopped at {used / 1e6:,.0f} MB: only {available / 1e6:,.0f} MB of memory were left")
 
-    def cpu_between(self, start: float, end: float) -> float | None:
+    def cpu_seconds_between(self, start: float, end: float) -> float | None:
         """Seconds of processor time between two moments of the wall clock, in straight lines from look to look."""
         if len(self._samples) < 2 or not self._samples[0][0] <= start < end <= self._samples[-1][0]:
             return None
-        return self._at(end) - self._at(start)
+        return self._cpu_seconds_at(end) - self._cpu_seconds_at(start)
 
-    def _at(self, moment: float) -> float:
+    def _cpu_seconds_at(self, moment: float) -> float:
         for (before, spent), (after, more) in pairwise(self._samples):
             if before <= moment <= after:
                 return spent + (more - spent) * (moment - before) / max(after - before, 1e-9)
@@ -101,13 +105,13 @@ class PointRuns:
     def __init__(self, folder: Path, seconds: float, cold: bool = False) -> None:
         self._folder = folder
         self._seconds = seconds
-        self._environment: Mapping[str, str] = OFFLINE
+        self._environment: Mapping[str, str] = OFFLINE_ENVIRONMENT
         if cold:
             caches = {"XDG_CACHE_HOME": "cache", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
-            self._environment = OFFLINE | {name: str(folder / value) for name, value in caches.items()}
+            self._environment = OFFLINE_ENVIRONMENT | {name: str(folder / value) for name, value in caches.items()}
         self._rates: dict[tuple[str, ...], float] = {}
-        self._prepared: dict[tuple[str, ...], Compilation] = {}
-        self._numbers = count()
+        self._compilations: dict[tuple[str, ...], Compilation] = {}
+        self._path_counter = count()
 
     def prepare(self, point: Point) -> Compilation:
         """A short first run: machine code is made and kept, and the next run can be sized."""
@@ -115,31 +119,31 @@ class PointRuns:
             # One run of it is enough to make the code; whoever launches the others finds it.
             overrides = [one for one in point.overrides if not one.startswith(("seed=", "max_env_steps=", "hydra/launcher="))]
             point = Point(point.label, tuple(overrides))
-        if point.overrides in self._prepared:
-            return self._prepared[point.overrides]
-        directory, watch, _ = self._run(point, PROBE_STEPS // point.seeds, COMPILING)
-        lines = all_lines(directory)
+        if point.overrides in self._compilations:
+            return self._compilations[point.overrides]
+        directory, watch, _ = self._run(point, PROBE_STEPS // point.seeds, COMPILE_TIMEOUT)
+        lines = metrics_by_seed(directory)
         try:
-            rate = fmean(rate_of(*stretch(some)) for some in lines)
+            rate = fmean(rate_of(*measured_span(some)) for some in lines)
         except MeasurementError:
             rate = fmean(some[-1]["env_step"] / max(some[-1]["wall_time"], 0.1) for some in lines if some)
         self._rates[point.overrides] = rate
-        seconds, remark = machine_code(said(directory))
-        self._prepared[point.overrides] = Compilation(seconds, watch.highest / 1e6, remark)
-        return self._prepared[point.overrides]
+        seconds, remark = compilation_from_messages(read_messages(directory))
+        self._compilations[point.overrides] = Compilation(seconds, watch.peak_bytes / 1e6, remark)
+        return self._compilations[point.overrides]
 
-    def measure(self, point: Point) -> Measured:
+    def measure(self, point: Point) -> PointMeasurement:
         """One run of about ``seconds`` in the steady state, or a whole sweep.
 
         Raises:
             MeasurementError: it failed, hung, took the machine's memory, or was too short.
         """
         if point.swept:
-            return self._sweep(point)
-        steps = int(self._rates[point.overrides] * self._seconds * PARTS / (PARTS - 2))
-        directory, watch, seconds = self._run(point, steps, START_ALLOWANCE + 10 * self._seconds)
-        lines = all_lines(directory)
-        stretches = [stretch(some) for some in lines]
+            return self._measure_sweep(point)
+        steps = int(self._rates[point.overrides] * self._seconds * NUM_METRICS_LINES / (NUM_METRICS_LINES - 2))
+        directory, watch, seconds = self._run(point, steps, STARTUP_TIMEOUT + 10 * self._seconds)
+        lines = metrics_by_seed(directory)
+        stretches = [measured_span(some) for some in lines]
         rates = [rate_of(*one) for one in stretches]
         self._rates[point.overrides] = fmean(rates)
         # Its last line is the last thing that the first seed writes of its training, so it tells when its clock began.
@@ -147,36 +151,38 @@ class PointRuns:
         zero = first.stat().st_mtime - lines[0][-1]["wall_time"]
         start = max(first["wall_time"] for first, _ in stretches)
         end = min(last["wall_time"] for _, last in stretches)
-        spent = watch.cpu_between(zero + start, zero + end) if end > start else None
+        spent = watch.cpu_seconds_between(zero + start, zero + end) if end > start else None
         cpu = None if spent is None else 1e6 * spent / (sum(rates) * (end - start))
-        return Measured(sum(rates), watch.highest / 1e6, cpu, seconds)
+        return PointMeasurement(sum(rates), watch.peak_bytes / 1e6, cpu, seconds)
 
-    def _run(self, point: Point, steps: int, limit: float) -> tuple[Path, Watch, float]:
-        part = max(steps, LEAST_ROUNDS * point.round_steps) // PARTS
-        budget = (f"max_env_steps={PARTS * part}", f"metrics.every_env_steps={part}")
-        directory = self._scratch("run")
-        return directory, *self._command([*point.overrides, *budget, f"hydra.run.dir='{directory}'"], limit)
+    def _run(self, point: Point, steps: int, timeout: float) -> tuple[Path, ProcessTreeMonitor, float]:
+        part = max(steps, MIN_ROUNDS * point.round_steps) // NUM_METRICS_LINES
+        budget = (f"max_env_steps={NUM_METRICS_LINES * part}", f"metrics.every_env_steps={part}")
+        directory = self._unused_path("run")
+        return directory, *self._run_command([*point.overrides, *budget, f"hydra.run.dir='{directory}'"], timeout)
 
-    def _sweep(self, point: Point) -> Measured:
-        directory = self._scratch("sweep")
-        watch, seconds = self._command([*point.overrides, f"hydra.sweep.dir='{directory}'", "-m"], START_ALLOWANCE * SWEPT_RUNS)
-        lived = sum(some[-1]["env_step"] for run in directory.glob("*/metrics.jsonl") for some in all_lines(run.parent))
+    def _measure_sweep(self, point: Point) -> PointMeasurement:
+        directory = self._unused_path("sweep")
+        watch, seconds = self._run_command(
+            [*point.overrides, f"hydra.sweep.dir='{directory}'", "-m"], STARTUP_TIMEOUT * SWEPT_RUNS
+        )
+        lived = sum(some[-1]["env_step"] for run in directory.glob("*/metrics.jsonl") for some in metrics_by_seed(run.parent))
         if lived != SWEPT_RUNS * SWEPT_STEPS:
             raise MeasurementError(f"the sweep took {lived:,} steps and not {SWEPT_RUNS * SWEPT_STEPS:,}")
-        return Measured(lived / seconds, watch.highest / 1e6, None, seconds)
+        return PointMeasurement(lived / seconds, watch.peak_bytes / 1e6, None, seconds)
 
-    def _command(self, overrides: Sequence[str], limit: float) -> tuple[Watch, float]:
-        watch = Watch()
-        arguments = [sys.executable, "-m", "a3c_exp", *BASE, *overrides]
-        with running(arguments, self._scratch("output"), dict(self._environment)) as job:
-            seconds = job.wait(limit, LOOK_EVERY, watch)
+    def _run_command(self, overrides: Sequence[str], timeout: float) -> tuple[ProcessTreeMonitor, float]:
+        watch = ProcessTreeMonitor()
+        arguments = [sys.executable, "-m", "a3c_exp", *BASE_OVERRIDES, *overrides]
+        with run_command(arguments, self._unused_path("output"), dict(self._environment)) as job:
+            seconds = job.wait(timeout, POLL_INTERVAL, watch)
         return watch, seconds
 
-    def _scratch(self, name: str) -> Path:
-        return self._folder / f"{name}_{next(self._numbers)}"
+    def _unused_path(self, name: str) -> Path:
+        return self._folder / f"{name}_{next(self._path_counter)}"
 
 
-def stretch(lines: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def measured_span(lines: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The first line of metrics and the last but one, between which nothing started or ended.
 
     The last line is written once everybody has finished, so it would charge a seed for waiting for the others.
@@ -194,7 +200,7 @@ def rate_of(first: Mapping[str, Any], last: Mapping[str, Any]) -> float:
     return float((last["env_step"] - first["env_step"]) / (last["wall_time"] - first["wall_time"]))
 
 
-def said(directory: Path) -> str:
+def read_messages(directory: Path) -> str:
     """All messages of a run, or of the first seed of one that trained several."""
     places = sorted(directory.glob("seed=*")) or [directory]
     try:
@@ -203,7 +209,7 @@ def said(directory: Path) -> str:
         raise MeasurementError(f"the run directory has no readable messages.log: {error.strerror}") from error
 
 
-def machine_code(messages: str) -> tuple[float | None, str | None]:
+def compilation_from_messages(messages: str) -> tuple[float | None, str | None]:
     """What a run said of its machine code: seconds that it took to make, and what is none.
 
     >>> machine_code("compiled in 41 s; kept in /tmp")
@@ -232,7 +238,7 @@ def cpu_seconds(pids: Sequence[int]) -> dict[int, float]:
         except OSError:
             continue  # it ended between the look and the reading
         fields = text[text.rindex(")") + 2 :].split()  # a command's name may itself hold spaces and brackets
-        spent[pid] = (int(fields[11]) + int(fields[12])) / _TICKS
+        spent[pid] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
     return spent
 
 

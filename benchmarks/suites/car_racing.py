@@ -18,7 +18,7 @@ from a3c_exp.envs.car_racing.game import CarRacingGame
 from a3c_exp.envs.car_racing.preprocessing import FrameSource, preprocess_with_skimage
 from benchmarks.car_racing.drive import controls
 from benchmarks.harness.interleaved import Requirement, Variant
-from benchmarks.harness.training_runs import Runs
+from benchmarks.harness.training_runs import TrainingRuns
 
 TITLE = "car_racing: frames a second of one CarRacing-v3, resets included"
 UNIT = "frames/s"
@@ -29,30 +29,30 @@ _SKIP = 4
 """Frames for which the recording driver held its controls, so that the drives are possible with this frame_skip as well."""
 
 Game = TypeVar("Game", bound=CarRacing)
-Live = Callable[[int, NDArray[np.float32]], Iterator[int]]
+EpisodeRunner = Callable[[int, NDArray[np.float32]], Iterator[int]]
 """Lives one recorded episode, ``seed`` and ``[frames, 3]``, and says after each step how many frames it was."""
 
 
-def variants(runs: Runs) -> list[Variant]:
-    def measured(name: str, live: Live, requirement: Requirement | None = None) -> Variant:
+def variants(runs: TrainingRuns) -> list[Variant]:
+    def measured(name: str, live: EpisodeRunner, requirement: Requirement | None = None) -> Variant:
         return Variant(name, lambda: frames_per_second(live, runs.seconds), requirement)
 
     return [
         measured(BASELINE, _gymnasium),
-        measured("a3c_exp, every picture", _ours, Requirement("ratio", "at least", 3.5)),
-        measured(f"a3c_exp, every {_SKIP}th picture", _ours_skipping, Requirement("ratio", "at least", 10.0)),
-        measured("a3c_exp, grey and stacked, frame_skip=1", _environments(1)),
-        measured(f"a3c_exp, grey and stacked, frame_skip={_SKIP}", _environments(_SKIP)),
-        measured("gymnasium render, grey and shrunk by scikit-image (the article's)", _article),
-        measured("a3c_exp source=render", _environments(1, source="render")),
+        measured("a3c_exp, every picture", _a3c, Requirement("ratio", "at least", 3.5)),
+        measured(f"a3c_exp, every {_SKIP}th picture", _a3c_frame_skip, Requirement("ratio", "at least", 10.0)),
+        measured("a3c_exp, grey and stacked, frame_skip=1", _a3c_envs(1)),
+        measured(f"a3c_exp, grey and stacked, frame_skip={_SKIP}", _a3c_envs(_SKIP)),
+        measured("gymnasium render, grey and shrunk by scikit-image (the article's)", _article_preprocessing),
+        measured("a3c_exp source=render", _a3c_envs(1, source="render")),
     ]
 
 
-def frames_per_second(live: Live, seconds: float) -> float:
+def frames_per_second(run_episode: EpisodeRunner, seconds: float) -> float:
     """Wall time of whole steps and resets; the first 100 frames, which load and warm what can be, are left out."""
     frames, started, warm = 0, time.perf_counter(), False
     for seed in cycle(_SEEDS):
-        for lived in live(seed, recorded(seed)):
+        for lived in run_episode(seed, recorded_drive(seed)):
             frames += lived
             now = time.perf_counter()
             if not warm and frames >= 100:
@@ -63,14 +63,14 @@ def frames_per_second(live: Live, seconds: float) -> float:
 
 
 @cache
-def recorded(seed: int) -> NDArray[np.float32]:
+def recorded_drive(seed: int) -> NDArray[np.float32]:
     """The controls of a drive round the track, ``[996, 3]``, four frames each."""
     game = CarRacingGame(always_draw=False)
     game.reset(seed=seed)
     held = []
     for frame in range(_FRAMES):
         if frame % _SKIP == 0:
-            action = controls(game, cruise=45.0).astype(np.float32)
+            action = controls(game, cruise_speed=45.0).astype(np.float32)
         held.append(action)
         if game.advance(*action.tolist())[1]:
             break
@@ -78,23 +78,23 @@ def recorded(seed: int) -> NDArray[np.float32]:
 
 
 def _gymnasium(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
-    game = _game(CarRacing)
+    game = _make_game(CarRacing)
     game.reset(seed=seed)
     for action in drive:
         game.step(action)
         yield 1
 
 
-def _ours(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
-    game = _game(CarRacingGame)
+def _a3c(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+    game = _make_game(CarRacingGame)
     game.reset(seed=seed)
     for action in drive:
         game.step(action)
         yield 1
 
 
-def _ours_skipping(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
-    game = _game(CarRacingGame)
+def _a3c_frame_skip(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+    game = _make_game(CarRacingGame)
     game.reset(seed=seed)
     for action in drive[: len(drive) // _SKIP * _SKIP : _SKIP]:
         for _ in range(_SKIP - 1):
@@ -103,8 +103,8 @@ def _ours_skipping(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
         yield _SKIP
 
 
-def _article(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
-    game = _game(CarRacing)
+def _article_preprocessing(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+    game = _make_game(CarRacing)
     game.reset(seed=seed)
     for action in drive:
         game.step(action)
@@ -113,11 +113,11 @@ def _article(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
 
 
 @cache
-def _game(kind: type[Game]) -> Game:
+def _make_game(kind: type[Game]) -> Game:
     return kind(render_mode="rgb_array")
 
 
-def _environments(frame_skip: int, source: FrameSource = "state_pixels") -> Live:
+def _a3c_envs(frame_skip: int, source: FrameSource = "state_pixels") -> EpisodeRunner:
     make = cache(partial(CarRacingEnvs, 1, frame_skip, source, "continuous", braking_steps=0))
 
     def live(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:

@@ -29,20 +29,20 @@ from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from benchmarks.harness.interleaved import MeasurementError, Variant
-from benchmarks.harness.process_tree import running
-from benchmarks.harness.training_runs import START_ALLOWANCE, Runs, last_result
+from benchmarks.harness.process_tree import run_command
+from benchmarks.harness.training_runs import STARTUP_TIMEOUT, TrainingRuns, last_json_result
 
 TITLE = "conv_gru: milliseconds of one core a step of experience, the CarRacing article's network"
 UNIT = "ms"
 BASELINE = "as usually written, 10 steps"
-PICTURE = Box(0.0, 1.0, (4, 96, 96))
-COMPILING = 600.0  # seconds that making machine code may take, once
-WARM_UP = 3
+OBSERVATION_SPACE = Box(0.0, 1.0, (4, 96, 96))
+COMPILE_TIMEOUT = 600.0  # seconds that making machine code may take, once
+WARM_UP_RUNS = 3
 
-Run = Callable[[], None]
+Step = Callable[[], None]
 
 
-class UsuallyWritten(nn.Module):
+class ReferenceConvGRU(nn.Module):
     """The article's listing as a module: a picture at a time, BatchNorm in training mode."""
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ class UsuallyWritten(nn.Module):
         self.gru = nn.GRUCell(1152, 256)
         self.policy, self.value = nn.Linear(256, 4), nn.Linear(256, 1)
 
-    def features(self, pictures: Tensor) -> Tensor:
-        data: Tensor = self.norm1(pictures)
+    def features(self, images: Tensor) -> Tensor:
+        data: Tensor = self.norm1(images)
         for conv, prelu in zip(self.convs, self.prelus, strict=True):
             data = prelu(conv(data))
         flat: Tensor = self.norm2(data).flatten(1)
@@ -66,20 +66,20 @@ class UsuallyWritten(nn.Module):
 
 
 @dataclass(frozen=True)
-class Measured:
+class Workload:
     """What is run, and how many steps of experience it is."""
 
-    run: Run
+    run: Step
     steps: int
 
 
-def usual(n: int, channels_last: bool = False) -> Measured:
+def reference_window(n: int, channels_last: bool = False) -> Workload:
     """A window of n steps; with ``channels_last``, convolutions batched over it and Adam fused: torch's free switches."""
-    model = UsuallyWritten()
+    model = ReferenceConvGRU()
     if channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=channels_last or None)
-    pictures, action, target = torch.rand(n, *PICTURE.shape), torch.randint(0, 4, (n,)), torch.randn(n)
+    pictures, action, target = torch.rand(n, *OBSERVATION_SPACE.shape), torch.randint(0, 4, (n,)), torch.randn(n)
 
     def run() -> None:
         h, outputs = torch.zeros(1, 256), []
@@ -99,12 +99,12 @@ def usual(n: int, channels_last: bool = False) -> Measured:
         nn.utils.clip_grad_norm_(model.parameters(), 40.0)
         optimizer.step()
 
-    return Measured(run, n)
+    return Workload(run, n)
 
 
-def window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int | None = None) -> Measured:
+def a3c_window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int | None = None) -> Workload:
     """What a3c_exp does with windows of n steps that share weights: gradient, clip, Adam's step, pull."""
-    model = ConvGRU(PICTURE, Discrete(4))
+    model = ConvGRU(OBSERVATION_SPACE, Discrete(4))
     layout = ParameterLayout.from_module(model)
     shared, state, adam = layout.flatten(model), torch.zeros(2, layout.size), Adam(1e-4)
     weights = shared.unsqueeze(0).clone()
@@ -112,7 +112,7 @@ def window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int
     nothing, last = torch.zeros(shape), torch.zeros(shape)
     last[..., -1] = 1.0
     given = Window(
-        torch.rand(*shape, *PICTURE.shape), torch.randint(0, 4, shape), torch.randn(shape), nothing.bool(), last.bool(),
+        torch.rand(*shape, *OBSERVATION_SPACE.shape), torch.randint(0, 4, shape), torch.randn(shape), nothing.bool(), last.bool(),
         torch.randn(shape), torch.ones(shape), nothing.clone(), torch.randn(*shape[:-1], 256),
     )  # fmt: skip
     spec = LearnerConfig(n_step=n, loss=LossConfig(0.5, 0.01), bptt=bptt)
@@ -128,16 +128,16 @@ def window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int
         adam.step(shared, gradients[0], state, 1, adam.lr)
         weights.copy_(shared)
 
-    return Measured(run, n * windows)
+    return Workload(run, n * windows)
 
 
-def acting(batch: int, compiler: Compiler | None = None) -> Measured:
+def a3c_acting(batch: int, compiler: Compiler | None = None) -> Workload:
     """One step of ``batch`` workers that share weights."""
-    model = ConvGRU(PICTURE, Discrete(4))
+    model = ConvGRU(OBSERVATION_SPACE, Discrete(4))
     layout = ParameterLayout.from_module(model)
     weights = layout.flatten(model).unsqueeze(0)
     shape = (1,) if batch == 1 else (1, batch)
-    given = torch.rand(*shape, *PICTURE.shape), torch.zeros(*shape, 256)
+    given = torch.rand(*shape, *OBSERVATION_SPACE.shape), torch.zeros(*shape, 256)
 
     def act(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor, ...]:
         return tuple(functional_forward(model, layout.unflatten(flat), observed, state))
@@ -149,10 +149,10 @@ def acting(batch: int, compiler: Compiler | None = None) -> Measured:
     def run() -> None:
         stacked(*given)
 
-    return Measured(run, batch)
+    return Workload(run, batch)
 
 
-def operations(learning: bool) -> int:
+def flops_per_step(learning: bool) -> int:
     """Floating point operations a step that nobody can spare: each product forwards and, in learning, twice backwards; the
     gradient of the picture itself is nobody's business.
 
@@ -167,60 +167,60 @@ def operations(learning: bool) -> int:
     return 2 * (2 * first + 3 * sum(others) + 3 * dense)
 
 
-def limit(learning: bool) -> float:
-    """Milliseconds a step of ``operations`` at the rate of a product of two 1024x1024 matrices."""
+def arithmetic_limit(learning: bool) -> float:
+    """Milliseconds a step of ``flops_per_step`` at the rate of a product of two 1024x1024 matrices."""
     size = 1024
     one, other = torch.randn(2, size, size).unbind()
-    fastest = min(_timed(lambda: torch.mm(one, other)) for _ in range(20))
-    return operations(learning) * fastest / (2 * size**3)
+    fastest = min(_milliseconds(lambda: torch.mm(one, other)) for _ in range(20))
+    return flops_per_step(learning) * fastest / (2 * size**3)
 
 
-def measure(what: Measured, seconds: float) -> float:
+def measure(workload: Workload, seconds: float) -> float:
     """Milliseconds of processor time a step: the median over as many runs as fit into the time."""
-    for _ in range(WARM_UP):
-        what.run()
+    for _ in range(WARM_UP_RUNS):
+        workload.run()
     times: list[float] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(times) < 5:
-        times.append(_timed(what.run))
-    return median(times) / what.steps
+        times.append(_milliseconds(workload.run))
+    return median(times) / workload.steps
 
 
-def _timed(run: Callable[[], object]) -> float:
+def _milliseconds(step: Callable[[], object]) -> float:
     began = time.process_time()
-    run()
+    step()
     return 1e3 * (time.process_time() - began)
 
 
-def _compiled(make: Callable[..., Measured], *arguments: int) -> Measured:
+def _with_compiler(make: Callable[..., Workload], *arguments: int) -> Workload:
     return make(*arguments, compiler=Compiler())
 
 
-WINDOWS: dict[str, Callable[[], Measured]] = {
-    BASELINE: partial(usual, 10),
-    "as usually written, 15 steps": partial(usual, 15),
-    "batched, channels_last, fused Adam, 10 steps": partial(usual, 10, True),
-    "a3c_exp, 10 steps": partial(window, 10),
-    "a3c_exp, 15 steps": partial(window, 15),
-    "a3c_exp bptt=1, 15 steps": partial(window, 15, bptt=1),
-    "a3c_exp, 8 windows of 15 steps": partial(window, 15, 8),
-    "a3c_exp compile=true, 10 steps": partial(_compiled, window, 10),
-    "a3c_exp compile=true, 8 windows of 15 steps": partial(_compiled, window, 15, 8),
-    "a3c_exp acts, 1 worker": partial(acting, 1),
-    "a3c_exp acts, 8 workers": partial(acting, 8),
-    "a3c_exp compile=true acts, 1 worker": partial(_compiled, acting, 1),
-    "a3c_exp compile=true acts, 8 workers": partial(_compiled, acting, 8),
+WINDOWS: dict[str, Callable[[], Workload]] = {
+    BASELINE: partial(reference_window, 10),
+    "as usually written, 15 steps": partial(reference_window, 15),
+    "batched, channels_last, fused Adam, 10 steps": partial(reference_window, 10, True),
+    "a3c_exp, 10 steps": partial(a3c_window, 10),
+    "a3c_exp, 15 steps": partial(a3c_window, 15),
+    "a3c_exp bptt=1, 15 steps": partial(a3c_window, 15, bptt=1),
+    "a3c_exp, 8 windows of 15 steps": partial(a3c_window, 15, 8),
+    "a3c_exp compile=true, 10 steps": partial(_with_compiler, a3c_window, 10),
+    "a3c_exp compile=true, 8 windows of 15 steps": partial(_with_compiler, a3c_window, 15, 8),
+    "a3c_exp acts, 1 worker": partial(a3c_acting, 1),
+    "a3c_exp acts, 8 workers": partial(a3c_acting, 8),
+    "a3c_exp compile=true acts, 1 worker": partial(_with_compiler, a3c_acting, 1),
+    "a3c_exp compile=true acts, 8 workers": partial(_with_compiler, a3c_acting, 8),
 }
 LIMITS = {"arithmetic limit of a window": True, "arithmetic limit of acting": False}
 
 
-def variants(runs: Runs) -> list[Variant]:
+def variants(runs: TrainingRuns) -> list[Variant]:
     def variant(name: str) -> Variant:
         def apart() -> float:
             arguments = [sys.executable, "-m", "benchmarks.suites.conv_gru", name, "--seconds", str(runs.seconds), "--json"]
-            with running(arguments, runs.scratch("output")) as job:
-                job.wait(limit=2 * START_ALLOWANCE + 4 * runs.seconds + COMPILING)
-            return float(last_result(job.output, "conv_gru")["ms"])
+            with run_command(arguments, runs.unused_path("output")) as job:
+                job.wait(timeout=2 * STARTUP_TIMEOUT + 4 * runs.seconds + COMPILE_TIMEOUT)
+            return float(last_json_result(job.output, "conv_gru")["ms"])
 
         return Variant(name, apart)
 
@@ -237,7 +237,7 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if arguments.variant in LIMITS:
-        found = limit(LIMITS[arguments.variant])
+        found = arithmetic_limit(LIMITS[arguments.variant])
     else:
         found = measure(WINDOWS[arguments.variant](), arguments.seconds)
     print(json.dumps({"ms": found}) if arguments.json else f"{found:.3g} ms a step")

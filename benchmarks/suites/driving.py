@@ -4,20 +4,20 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.harness.interleaved import Requirement, Variant
-from benchmarks.harness.process_tree import running
-from benchmarks.harness.training_runs import CAR_RACING, START_ALLOWANCE, Runs, last_result
+from benchmarks.harness.process_tree import run_command
+from benchmarks.harness.training_runs import CAR_RACING, STARTUP_TIMEOUT, TrainingRuns, last_json_result
 
 WORKERS = 8
-LEAST = 2_000  # steps: a few seconds
+MIN_STEPS = 2_000  # steps: a few seconds
 TITLE = f"driving: training frames a second, CarRacing from pixels, {WORKERS} workers, frame skip 1"
 UNIT = "frames/s"
 BASELINE = "stable-baselines3 A2C"
 
 
-def variants(runs: Runs) -> list[Variant]:
+def variants(runs: TrainingRuns) -> list[Variant]:
     def ours(name: str, overrides: Sequence[str], requirement: Requirement | None = None, frame_skip: int = 1) -> Variant:
         overrides = [*overrides, f"workers={WORKERS}", f"env.frame_skip={frame_skip}"]
-        return Variant(name, lambda: frame_skip * runs.steps_per_second(overrides, CAR_RACING, LEAST), requirement)
+        return Variant(name, lambda: frame_skip * runs.steps_per_second(overrides, CAR_RACING, MIN_STEPS), requirement)
 
     return [
         Variant(BASELINE, lambda: stable_baselines(runs, threads=0)),
@@ -29,7 +29,7 @@ def variants(runs: Runs) -> list[Variant]:
     ]
 
 
-def stable_baselines(runs: Runs, threads: int) -> float:
+def stable_baselines(runs: TrainingRuns, threads: int) -> float:
     """A command of its own, like a3c_exp; it leaves its warm-up out by itself. ``threads=0``: torch's own choice."""
     arguments = [
         sys.executable,
@@ -41,6 +41,6 @@ def stable_baselines(runs: Runs, threads: int) -> float:
         str(WORKERS),
     ]
     arguments += ["--threads", str(threads), "--seconds", str(runs.seconds), "--json"]
-    with running(arguments, runs.scratch("output")) as job:
-        job.wait(limit=2 * START_ALLOWANCE + 4 * runs.seconds)
-    return float(last_result(job.output, "stable_baselines_a2c")["steps_per_second"])
+    with run_command(arguments, runs.unused_path("output")) as job:
+        job.wait(timeout=2 * STARTUP_TIMEOUT + 4 * runs.seconds)
+    return float(last_json_result(job.output, "stable_baselines_a2c")["steps_per_second"])

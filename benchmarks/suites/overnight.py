@@ -9,54 +9,54 @@ from functools import partial
 from typing import Any
 
 from benchmarks.harness.interleaved import MeasurementError, Requirement, Variant
-from benchmarks.harness.training_runs import Runs, read_lines
+from benchmarks.harness.training_runs import TrainingRuns, read_json_lines
 
 TITLE = "overnight: seconds of whole runs on Pendulum, 12 workers, machine code at hand"
 UNIT = "s"
 BASELINE = None
-STANDS = -200.0
-STEPS = 4_000_000  # the report's 1000 episodes of 4000 steps
-MOST = 6_000_000
-LIMIT = 900.0
-WHOLE = ("compile=true", "env.backend=tensor", "evaluation.every_env_steps=null")
+SOLVED_RETURN = -200.0
+SOURCE_STEPS = 4_000_000  # the report's 1000 episodes of 4000 steps
+MAX_STEPS = 6_000_000
+TIMEOUT = 900.0
+FUSED_ROUNDS = ("compile=true", "env.backend=tensor", "evaluation.every_env_steps=null")
 
 
-def variants(runs: Runs) -> list[Variant]:
+def variants(runs: TrainingRuns) -> list[Variant]:
     found = []
     for name, overrides, promised in (
-        ("deterministic", ("parallelism=deterministic", *WHOLE), False),
-        ("hogwild", ("parallelism=hogwild", "parallelism.processes=2", *WHOLE), True),
+        ("deterministic", ("parallelism=deterministic", *FUSED_ROUNDS), False),
+        ("hogwild", ("parallelism=hogwild", "parallelism.processes=2", *FUSED_ROUNDS), True),
     ):
         most = (Requirement("value", "less than", 25.0), Requirement("value", "less than", 8.0)) if promised else (None, None)
         whole = f"the report's 4 million steps, {name}: from the command to the finished run"
-        stands = f"until the last 100 episodes of 200 steps average {STANDS:.0f}, {name}"
-        found.append(Variant(whole, partial(whole_run, runs, overrides), most[0]))
-        found.append(Variant(stands, partial(until_it_stands, runs, overrides, itertools.count()), most[1]))
+        stands = f"until the last 100 episodes of 200 steps average {SOLVED_RETURN:.0f}, {name}"
+        found.append(Variant(whole, partial(time_whole_run, runs, overrides), most[0]))
+        found.append(Variant(stands, partial(time_until_solved, runs, overrides, itertools.count()), most[1]))
     return found
 
 
-def whole_run(runs: Runs, overrides: Sequence[str]) -> float:
+def time_whole_run(runs: TrainingRuns, overrides: Sequence[str]) -> float:
     """Wall time of the command, interpreter and evaluation at the end included."""
     started = time.time()
-    directory, _ = runs.run(overrides, STEPS, limit=LIMIT)
+    directory, _ = runs.run(overrides, SOURCE_STEPS, timeout=TIMEOUT)
     status = json.loads((directory / "run.json").read_text())["status"]
     if status != "finished":
         raise MeasurementError(f"the run ended as {status}")
     return time.time() - started
 
 
-def until_it_stands(runs: Runs, overrides: Sequence[str], seeds: Iterator[int]) -> float:
+def time_until_solved(runs: TrainingRuns, overrides: Sequence[str], seeds: Iterator[int]) -> float:
     """Seconds of training by the run's own episode log; each repeat is another seed."""
     seed = next(seeds)
     more = (*overrides, f"seed={seed}", "max_episode_steps=200")
-    directory, _ = runs.run(more, MOST, limit=LIMIT)
-    at = stands_at(read_lines(directory / "episodes.jsonl"))
+    directory, _ = runs.run(more, MAX_STEPS, timeout=TIMEOUT)
+    at = first_solved_episode(read_json_lines(directory / "episodes.jsonl"))
     if at is None:
-        raise MeasurementError(f"seed {seed} did not get there in {MOST:,} steps")
+        raise MeasurementError(f"seed {seed} did not get there in {MAX_STEPS:,} steps")
     return float(at["wall_time"])
 
 
-def stands_at(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def first_solved_episode(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The episode with which the mean return of the last 100 first reached -200, or ``None``.
 
     >>> episodes = [{"return": -1000.0 if i < 50 else -100.0, "wall_time": float(i)} for i in range(200)]
@@ -66,6 +66,6 @@ def stands_at(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     last: deque[float] = deque(maxlen=100)
     for episode in episodes:
         last.append(episode["return"])
-        if len(last) == 100 and sum(last) >= 100 * STANDS:
+        if len(last) == 100 and sum(last) >= 100 * SOLVED_RETURN:
             return episode
     return None

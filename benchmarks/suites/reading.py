@@ -9,75 +9,81 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.interleaved import MeasurementError, Requirement, Variant
-from benchmarks.harness.process_tree import running
-from benchmarks.harness.training_runs import Runs
+from benchmarks.harness.process_tree import run_command
+from benchmarks.harness.training_runs import TrainingRuns
 
 TITLE = "reading: a list of 1000 runs, a report on 200, each of 1000 episodes, 200 lines of metrics, 40 evaluations"
 UNIT = "s"
 BASELINE = None
-LISTED, REPORTED, SEEDS = 1000, 200, 10
-LINES = {"episodes.jsonl": 1000, "metrics.jsonl": 200, "evaluations.jsonl": 40}  # as the Pendulum report's preset leaves them
-LIMIT = 300.0
+NUM_LISTED, NUM_REPORTED, NUM_SEEDS = 1000, 200, 10
+LINES_PER_FILE = {
+    "episodes.jsonl": 1000,
+    "metrics.jsonl": 200,
+    "evaluations.jsonl": 40,
+}  # as the Pendulum report's preset leaves them
+TIMEOUT = 300.0
 
 
-def variants(runs: Runs) -> list[Variant]:
-    folder = runs.scratch("many")
+def variants(runs: TrainingRuns) -> list[Variant]:
+    folder = runs.unused_path("many")
     soon = Requirement("value", "less than", 1.0)
     return [
-        Variant("runs: list", partial(listing, runs, folder, []), soon),
-        Variant("runs: by configuration", partial(listing, runs, folder, ["workers>=6", "optimizer.lr<1"]), soon),
-        Variant("runs: best over seeds", partial(listing, runs, folder, [], "best", "--over-seeds")),
-        Variant("runs: all as CSV", partial(listing, runs, folder, ["--csv"])),
-        Variant(f"report on {REPORTED}", partial(report, runs, folder), Requirement("value", "less than", 20.0)),
+        Variant("runs: list", partial(time_listing, runs, folder, []), soon),
+        Variant("runs: by configuration", partial(time_listing, runs, folder, ["workers>=6", "optimizer.lr<1"]), soon),
+        Variant("runs: best over seeds", partial(time_listing, runs, folder, [], "best", "--over-seeds")),
+        Variant("runs: all as CSV", partial(time_listing, runs, folder, ["--csv"])),
+        Variant(f"report on {NUM_REPORTED}", partial(time_report, runs, folder), Requirement("value", "less than", 20.0)),
     ]
 
 
-def listing(runs: Runs, folder: Path, words: Sequence[str], *command: str) -> float:
+def time_listing(runs: TrainingRuns, folder: Path, conditions: Sequence[str], *command: str) -> float:
     """From outside: the clock starts before the interpreter does."""
-    prepare(runs, folder)
-    return _seconds(runs, ["-m", "a3c_exp.runs", *command, str(folder), *words])
+    prepare_runs(runs, folder)
+    return _time_command(runs, ["-m", "a3c_exp.runs", *command, str(folder), *conditions])
 
 
-def report(runs: Runs, folder: Path) -> float:
+def time_report(runs: TrainingRuns, folder: Path) -> float:
     """Of the first runs, into a new folder."""
-    prepare(runs, folder)
-    some = [str(path) for path in sorted(folder.iterdir())[: REPORTED // SEEDS]]
-    return _seconds(runs, ["-m", "a3c_exp.report", *some, "--out", str(runs.scratch("report"))])
+    prepare_runs(runs, folder)
+    some = [str(path) for path in sorted(folder.iterdir())[: NUM_REPORTED // NUM_SEEDS]]
+    return _time_command(runs, ["-m", "a3c_exp.report", *some, "--out", str(runs.unused_path("report"))])
 
 
-def prepare(runs: Runs, folder: Path) -> None:
+def prepare_runs(runs: TrainingRuns, folder: Path) -> None:
     """Make a real run and lengthen it to what a long one leaves, then the others after it; once."""
     if folder.exists():
         return
     made, _ = runs.run(
         ["seed=0", "max_episode_steps=200", "evaluation.every_env_steps=5000", "metrics.every_env_steps=5000"], 40_000, "none"
     )
-    for name, number in LINES.items():
-        (made / f"long_{name}").write_text(_lengthened(made / name, number))
+    for name, number in LINES_PER_FILE.items():
+        (made / f"long_{name}").write_text(_repeat_lines(made / name, number))
     config = (made / ".hydra" / "config.yaml").read_text()
     record: dict[str, Any] = json.loads((made / "run.json").read_text())
-    for index in range(LISTED):
-        seed, workers = index % SEEDS, index // SEEDS % 10 + 1
-        path = folder / f"lr={index // (10 * SEEDS)},workers={workers:02}" / f"seed={seed}"
+    for index in range(NUM_LISTED):
+        seed, workers = index % NUM_SEEDS, index // NUM_SEEDS % 10 + 1
+        path = folder / f"lr={index // (10 * NUM_SEEDS)},workers={workers:02}" / f"seed={seed}"
         (path / ".hydra").mkdir(parents=True)
         text = config.replace("\nseed: 0\n", f"\nseed: {seed}\n").replace("\nworkers: 12\n", f"\nworkers: {workers}\n")
-        (path / ".hydra" / "config.yaml").write_text(text.replace("lr: 0.0001", f"lr: {1e-4 * (1 + index // (10 * SEEDS))}"))
+        (path / ".hydra" / "config.yaml").write_text(
+            text.replace("lr: 0.0001", f"lr: {1e-4 * (1 + index // (10 * NUM_SEEDS))}")
+        )
         (path / "run.json").write_text(
             json.dumps({**record, "seed": seed, "name": f"{path.parent.name},{path.name}"}, indent=2)
         )
         shutil.copy(made / "summary.json", path)
-        for name in LINES:
+        for name in LINES_PER_FILE:
             (path / name).hardlink_to(made / f"long_{name}")
 
 
-def _lengthened(path: Path, number: int) -> str:
+def _repeat_lines(path: Path, num_lines: int) -> str:
     """The file's lines again and again, their counters going on."""
     given = [json.loads(line) for line in path.read_text().splitlines()]
     if not given:
         raise MeasurementError(f"{path.name} of a real run is empty")
     step = given[-1]["env_step"]
     found = []
-    for index in range(number):
+    for index in range(num_lines):
         line, lap = dict(given[index % len(given)]), index // len(given)
         line["env_step"] += lap * step
         line |= {"episode": index + 1} if "episode" in line else {}
@@ -86,9 +92,9 @@ def _lengthened(path: Path, number: int) -> str:
     return "\n".join(found) + "\n"
 
 
-def _seconds(runs: Runs, arguments: Sequence[str]) -> float:
-    with running([sys.executable, *arguments], runs.scratch("output")) as job:
-        seconds = job.wait(LIMIT)
+def _time_command(runs: TrainingRuns, arguments: Sequence[str]) -> float:
+    with run_command([sys.executable, *arguments], runs.unused_path("output")) as job:
+        seconds = job.wait(TIMEOUT)
     if not job.output.read_text().strip():
         raise MeasurementError(f"{arguments[1]} printed nothing")
     return seconds

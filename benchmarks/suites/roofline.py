@@ -18,13 +18,13 @@ class Network:
         layers: (inputs, outputs) of each.
         workers: how many act side by side.
         n_step: steps of a window.
-        own_weights: each worker has weights of its own, so that acting multiplies vectors, not matrices.
+        per_worker_weights: each worker has weights of its own, so that acting multiplies vectors, not matrices.
     """
 
     layers: tuple[tuple[int, int], ...]
     workers: int
     n_step: int
-    own_weights: bool = False
+    per_worker_weights: bool = False
 
     @property
     def flops(self) -> float:
@@ -32,7 +32,7 @@ class Network:
         return 8.0 * sum(inputs * outputs for inputs, outputs in self.layers)
 
 
-def environment_alone(env_id: str, seconds: float) -> float:
+def env_steps_per_second(env_id: str, seconds: float) -> float:
     """Steps a second of gymnasium's environment in one process, unwrapped, with actions drawn beforehand."""
     env = gymnasium.make(env_id).unwrapped
     env.action_space.seed(0)
@@ -48,17 +48,17 @@ def environment_alone(env_id: str, seconds: float) -> float:
     return steps / (time.perf_counter() - started)
 
 
-def environments_alone(env_id: str, seconds: float, processes: int) -> float:
+def parallel_env_steps_per_second(env_id: str, seconds: float, processes: int) -> float:
     """The same in several processes at once, their steps together: what no trainer of as many processes comes to."""
     spawning = multiprocessing.get_context("spawn")
     together = spawning.Barrier(processes)
-    with ProcessPoolExecutor(processes, spawning, _meet, (together,)) as pool:
-        return sum(pool.map(environment_alone, [env_id] * processes, [seconds] * processes))
+    with ProcessPoolExecutor(processes, spawning, _wait_at_barrier, (together,)) as pool:
+        return sum(pool.map(env_steps_per_second, [env_id] * processes, [seconds] * processes))
 
 
-def _meet(together: Barrier) -> None:
+def _wait_at_barrier(barrier: Barrier) -> None:
     """Imports take each process its own time; none begins before all are there."""
-    together.wait()
+    barrier.wait()
 
 
 def arithmetic_limit(network: Network, seconds: float) -> float:
@@ -69,7 +69,7 @@ def arithmetic_limit(network: Network, seconds: float) -> float:
     worker's own weights multiply a vector, which is bound by memory.
     """
     torch.set_num_threads(1)
-    batch, rows = (network.workers, 1) if network.own_weights else (1, network.workers)
+    batch, rows = (network.workers, 1) if network.per_worker_weights else (1, network.workers)
     per_round = 0.0
     for inputs, outputs in network.layers:
         learning = rows * network.n_step

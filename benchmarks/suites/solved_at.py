@@ -12,13 +12,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.harness.training_runs import read_lines
+from benchmarks.harness.training_runs import read_json_lines
 
-SOLVED = 475.0
-MOST = 500.0  # the task's own longest episode
+SOLVED_RETURN = 475.0
+MAX_RETURN = 500.0  # the task's own longest episode
 
 
-def solved_at(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def first_solved_episode(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The episode with which the mean of the last 100 first reached 475, or ``None``.
 
     >>> episodes = [{"return": 500.0, "wall_time": float(i), "env_step": 500 * i} for i in range(1, 200)]
@@ -27,8 +27,8 @@ def solved_at(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """
     last: deque[float] = deque(maxlen=100)
     for episode in episodes:
-        last.append(min(episode["return"], MOST))
-        if len(last) == 100 and sum(last) >= 100 * SOLVED:
+        last.append(min(episode["return"], MAX_RETURN))
+        if len(last) == 100 and sum(last) >= 100 * SOLVED_RETURN:
             return episode
     return None
 
@@ -37,11 +37,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.suites.solved_at", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, nargs="+", help="a run directory, or one with seed=... directories inside")
     arguments = parser.parse_args()
-    runs = [one for run in arguments.run for one in sorted(run.glob("seed=*"), key=_number) or [run]]
+    runs = [one for run in arguments.run for one in sorted(run.glob("seed=*"), key=_seed_number) or [run]]
     found = []
     for run in runs:
-        episodes = read_lines(run / "episodes.jsonl")
-        at = solved_at(episodes)
+        episodes = read_json_lines(run / "episodes.jsonl")
+        at = first_solved_episode(episodes)
         if at is None:
             print(f"{run.name}: not solved in {len(episodes):,} episodes")
             continue
@@ -52,7 +52,7 @@ def main() -> None:
         print(f"solved {len(found)} of {len(runs)}; median {steps:,.0f} steps, {seconds:.1f} s")
 
 
-def _number(path: Path) -> int:
+def _seed_number(path: Path) -> int:
     return int(path.name.removeprefix("seed="))
 
 

@@ -10,13 +10,15 @@ from typing import Any
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.torch_settings import single_threaded
 from benchmarks.harness.interleaved import Variant
-from benchmarks.harness.profile_parts import HogwildProcess, Stopwatch, Taken
-from benchmarks.harness.training_runs import Runs
-from benchmarks.suites.speed import textbook
+from benchmarks.harness.profile_parts import BreakdownVariants, HogwildProcess, PartTimer
+from benchmarks.harness.training_runs import TrainingRuns
+from benchmarks.suites.speed import textbook_steps_per_second
 
 WORKERS, PROCESSES = 12, 2
-HERE = WORKERS // PROCESSES
-TITLE = f"stepping: microseconds of a core an environment step, gymnasium's Pendulum, one process of {HERE} workers"
+WORKERS_PER_PROCESS = WORKERS // PROCESSES
+TITLE = (
+    f"stepping: microseconds of a core an environment step, gymnasium's Pendulum, one process of {WORKERS_PER_PROCESS} workers"
+)
 UNIT = "µs"
 BASELINE = "textbook_a3c, all of it"
 PARTS = {
@@ -31,7 +33,7 @@ PARTS = {
 _ROUNDS_WARM_UP = 50
 
 
-class Apart:
+class StepBreakdown:
     """One process of workers whose parts are timed.
 
     Args:
@@ -42,41 +44,41 @@ class Apart:
         # The same environments, within reach.
         reachable = {"make_envs": partial(GymnasiumEnvs, "Pendulum-v1")}
         self.training = HogwildProcess(["env=pendulum", f"workers={WORKERS}", *overrides], PROCESSES, lambda _: reachable)
-        self.training.live(_ROUNDS_WARM_UP)  # which also makes the machine code
-        self._watch = Stopwatch()
-        self._take_apart()
+        self.training.run_rounds(_ROUNDS_WARM_UP)  # which also makes the machine code
+        self._timer = PartTimer()
+        self._install_timers()
 
-    def _take_apart(self) -> None:
-        watch, process = self._watch, self.training.process
+    def _install_timers(self) -> None:
+        watch, process = self._timer, self.training.process
         workers: Any = process._worker_group
         rollout: Any = workers._rollout
         for env in workers.envs.envs:
-            watch.put_on(env.unwrapped, "step", "environment")
-        watch.put_on(workers.envs, "step", "around it")
-        for name in ("begin", "act", "value", "write_down"):
-            watch.put_on(rollout._acting, name, "network")
-        watch.put_on(rollout, "run", "window")
-        watch.put_on(workers, "_stacked_gradient", "learning")
-        watch.put_on(process, "_exchange", "pushing")
+            watch.time_method(env.unwrapped, "step", "environment")
+        watch.time_method(workers.envs, "step", "around it")
+        for name in ("begin", "act", "value", "record"):
+            watch.time_method(rollout._policy, name, "network")
+        watch.time_method(rollout, "run", "window")
+        watch.time_method(workers, "_vectorized_gradient", "learning")
+        watch.time_method(process, "_exchange", "pushing")
 
     def measure(self, seconds: float) -> dict[str, float]:
         """Microseconds a step of each part, over so many seconds."""
-        self._watch.clear()
+        self._timer.clear()
         rounds, began = 0, time.perf_counter()
         while time.perf_counter() - began < seconds:
-            rounds += self.training.live(20)
-        whole, found = time.perf_counter() - began, self._watch.spent
+            rounds += self.training.run_rounds(20)
+        whole, found = time.perf_counter() - began, self._timer.seconds
         spent = {**found, "rest": whole - sum(found.values())}
         return {part: 1e6 * spent[part] / (rounds * self.training.steps) for part in PARTS}
 
 
-def variants(runs: Runs) -> list[Variant]:
+def variants(runs: TrainingRuns) -> list[Variant]:
     def of(setting: str) -> list[Variant]:
-        return Taken(lambda: Apart([setting]), runs.seconds / 4).variants(f"a3c_exp {setting}", PARTS)
+        return BreakdownVariants(lambda: StepBreakdown([setting]), runs.seconds / 4).variants(f"a3c_exp {setting}", PARTS)
 
     return [
         # Two cores are busy, and the steps of both are counted.
-        Variant(BASELINE, lambda: 1e6 * PROCESSES / textbook(runs)),
+        Variant(BASELINE, lambda: 1e6 * PROCESSES / textbook_steps_per_second(runs)),
         *of("compile=false"),
         *of("compile=true"),
     ]
@@ -85,7 +87,7 @@ def variants(runs: Runs) -> list[Variant]:
 def main() -> None:
     for setting in ("compile=false", "compile=true"):
         with single_threaded():
-            found = Apart([setting]).measure(5.0)
+            found = StepBreakdown([setting]).measure(5.0)
         print(f"{setting}: {sum(found.values()):.1f} µs a step")
         for part, microseconds in found.items():
             print(f"  {microseconds:6.1f}  {PARTS[part]}")

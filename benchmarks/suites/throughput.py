@@ -4,44 +4,48 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.harness.interleaved import Requirement, Variant
-from benchmarks.harness.process_tree import running
-from benchmarks.harness.training_runs import START_ALLOWANCE, WORKERS, Runs, last_result
-from benchmarks.suites.roofline import Network, arithmetic_limit, environment_alone, environments_alone
-from benchmarks.suites.speed import textbook
+from benchmarks.harness.process_tree import run_command
+from benchmarks.harness.training_runs import STARTUP_TIMEOUT, WORKERS, TrainingRuns, last_json_result
+from benchmarks.suites.roofline import Network, arithmetic_limit, env_steps_per_second, parallel_env_steps_per_second
+from benchmarks.suites.speed import textbook_steps_per_second
 
 TITLE = f"throughput: training steps a second, Pendulum, {WORKERS} workers, machine code"
 UNIT = "steps/s"
 BASELINE = "textbook_a3c"
-QUIET = ("evaluation.every_env_steps=null",)
-COMPILED = ("compile=true", *QUIET)
-WHOLE = ("env.backend=tensor", *COMPILED)
-REPORT = Network(((3, 200), (200, 2), (3, 100), (100, 1)), WORKERS, 10, own_weights=True)
+NO_EVALUATION = ("evaluation.every_env_steps=null",)
+COMPILED = ("compile=true", *NO_EVALUATION)
+FUSED_ROUNDS = ("env.backend=tensor", *COMPILED)
+PENDULUM_NETWORK = Network(((3, 200), (200, 2), (3, 100), (100, 1)), WORKERS, 10, per_worker_weights=True)
 
 
-def variants(runs: Runs) -> list[Variant]:
+def variants(runs: TrainingRuns) -> list[Variant]:
     def ours(name: str, overrides: Sequence[str], times: float | None = None) -> Variant:
         requirement = None if times is None else Requirement("ratio", "at least", times)
         return Variant(name, lambda: runs.steps_per_second(overrides), requirement)
 
     deterministic, two = "parallelism=deterministic", "parallelism.processes=2"
-    one, ten = "parallelism.processes=1", [deterministic, "num_seeds=10", *WHOLE]
+    one, ten = "parallelism.processes=1", [deterministic, "num_seeds=10", *FUSED_ROUNDS]
     return [
-        Variant(BASELINE, lambda: textbook(runs)),
+        Variant(BASELINE, lambda: textbook_steps_per_second(runs)),
         Variant("stable-baselines3 A2C, the same networks and settings", lambda: stable_baselines(runs)),
-        ours("a3c_exp compile=false", ["compile=false", *QUIET]),
+        ours("a3c_exp compile=false", ["compile=false", *NO_EVALUATION]),
         ours("a3c_exp hogwild, gymnasium's Pendulum", [two, *COMPILED], 25.0),
-        ours("a3c_exp hogwild, tensors, one process", [one, *WHOLE]),
-        ours("a3c_exp hogwild, tensors, two processes", [two, *WHOLE], 90.0),
-        ours("a3c_exp deterministic, tensors", [deterministic, *WHOLE], 60.0),
+        ours("a3c_exp hogwild, tensors, one process", [one, *FUSED_ROUNDS]),
+        ours("a3c_exp hogwild, tensors, two processes", [two, *FUSED_ROUNDS], 90.0),
+        ours("a3c_exp deterministic, tensors", [deterministic, *FUSED_ROUNDS], 60.0),
         ours("a3c_exp deterministic, tensors, num_seeds=10", ten),
         ours("a3c_exp deterministic, tensors, num_seeds=10, two processes", [two, *ten], 120.0),
-        Variant("gymnasium's Pendulum alone, one process", lambda: environment_alone("Pendulum-v1", runs.seconds)),
-        Variant("gymnasium's Pendulum alone, two processes", lambda: environments_alone("Pendulum-v1", runs.seconds, 2)),
-        Variant("arithmetic limit of the report's networks, one core", lambda: arithmetic_limit(REPORT, runs.seconds)),
+        Variant("gymnasium's Pendulum alone, one process", lambda: env_steps_per_second("Pendulum-v1", runs.seconds)),
+        Variant(
+            "gymnasium's Pendulum alone, two processes", lambda: parallel_env_steps_per_second("Pendulum-v1", runs.seconds, 2)
+        ),
+        Variant(
+            "arithmetic limit of the report's networks, one core", lambda: arithmetic_limit(PENDULUM_NETWORK, runs.seconds)
+        ),
     ]
 
 
-def stable_baselines(runs: Runs) -> float:
+def stable_baselines(runs: TrainingRuns) -> float:
     arguments = [
         sys.executable,
         "-m",
@@ -52,6 +56,6 @@ def stable_baselines(runs: Runs) -> float:
         str(WORKERS),
     ]
     arguments += ["--seconds", str(runs.seconds), "--json"]
-    with running(arguments, runs.scratch("output")) as job:
-        job.wait(limit=2 * START_ALLOWANCE + 2 * runs.seconds)
-    return float(last_result(job.output, "stable_baselines_a2c")["steps_per_second"])
+    with run_command(arguments, runs.unused_path("output")) as job:
+        job.wait(timeout=2 * STARTUP_TIMEOUT + 2 * runs.seconds)
+    return float(last_json_result(job.output, "stable_baselines_a2c")["steps_per_second"])

@@ -3,10 +3,10 @@
 import os
 import time
 
-from benchmarks.suites.roofline import environments_alone
+from benchmarks.suites.roofline import parallel_env_steps_per_second
 
 
 def test_steps_are_counted_in_processes_of_their_own() -> None:
     here, children = time.process_time(), os.times().children_user
-    assert environments_alone("CartPole-v1", 0.3, 2) > 0
+    assert parallel_env_steps_per_second("CartPole-v1", 0.3, 2) > 0
     assert os.times().children_user - children > time.process_time() - here

@@ -16,9 +16,25 @@ from benchmarks.scaling import cli as scaling
 from benchmarks.scaling import run as scaling_run
 from benchmarks.scaling.cli import Plan, measure
 from benchmarks.scaling.figures import draw
-from benchmarks.scaling.points import BASE, Point, all_series
-from benchmarks.scaling.record import Result, as_markdown, as_text, carry_over, keep_aside, new_result, read, write
-from benchmarks.scaling.run import Compilation, Measured, Watch, machine_code, rate_of, stretch
+from benchmarks.scaling.points import BASE_OVERRIDES, Point, all_series
+from benchmarks.scaling.record import (
+    SeriesResult,
+    as_markdown,
+    as_text,
+    back_up,
+    carry_over_compilation,
+    new_result,
+    read,
+    write,
+)
+from benchmarks.scaling.run import (
+    Compilation,
+    PointMeasurement,
+    ProcessTreeMonitor,
+    compilation_from_messages,
+    measured_span,
+    rate_of,
+)
 
 SERIES = all_series()
 WARM = Compilation(None, 500.0, None)
@@ -29,15 +45,15 @@ def lines(*points: tuple[int, float]) -> list[dict[str, float]]:
     return [{"env_step": step, "wall_time": seconds} for step, seconds in points]
 
 
-def empty(name: str) -> Result:
+def empty(name: str) -> SeriesResult:
     return new_result(SERIES[name], 2.5, "python -m benchmarks scaling", ENVIRONMENT)
 
 
-def filled(name: str, repeats: int = 5, speed: float = 1000.0) -> Result:
+def filled(name: str, repeats: int = 5, speed: float = 1000.0) -> SeriesResult:
     result = empty(name)
     for number, row in enumerate(result.rows, start=1):
         row.compiled = WARM
-        row.measured = [Measured(speed * number + repeat, 400.0 + number, 9.5, 8.0) for repeat in range(repeats)]
+        row.measured = [PointMeasurement(speed * number + repeat, 400.0 + number, 9.5, 8.0) for repeat in range(repeats)]
     return result
 
 
@@ -52,16 +68,16 @@ class Scripted:
         self.asked.append(f"prepare {point.label}")
         return WARM
 
-    def measure(self, point: Point) -> Measured:
+    def measure(self, point: Point) -> PointMeasurement:
         repeat = self.asked.count(point.label)
         self.asked.append(point.label)
         found = self.speeds(point, repeat)
         if isinstance(found, Exception):
             raise found
-        return Measured(found, 400.0, 10.0, 5.0)
+        return PointMeasurement(found, 400.0, 10.0, 5.0)
 
 
-def run(runs: Scripted, *names: str, repeats: int = 3, minutes: float = 60.0) -> tuple[list[Result], list[str]]:
+def run(runs: Scripted, *names: str, repeats: int = 3, minutes: float = 60.0) -> tuple[list[SeriesResult], list[str]]:
     results, said = [empty(name) for name in names], []
     measure(Plan(names, repeats, minutes), results, runs, lambda: None, said.append)
     return results, said
@@ -73,13 +89,13 @@ def run(runs: Scripted, *names: str, repeats: int = 3, minutes: float = 60.0) ->
 def test_nobody_is_charged_for_starting_or_for_waiting_until_the_others_end() -> None:
     """Slow before the first line; and the last is written when everybody has finished, long after this seed had."""
     written = lines((100, 50.0), (200, 51.0), (300, 52.0), (400, 53.0), (500, 54.0), (600, 90.0))
-    assert rate_of(*stretch(written)) == 100.0
+    assert rate_of(*measured_span(written)) == 100.0
 
 
 @pytest.mark.parametrize("points", [[], [(1, 1.0)], [(1, 1.0), (2, 2.0)], [(1, 1.0), (2, 1.0), (3, 2.0)]])
 def test_too_little_is_not_a_speed(points: list[tuple[int, float]]) -> None:
     with pytest.raises(MeasurementError):
-        stretch(lines(*points))
+        measured_span(lines(*points))
 
 
 def test_a_run_that_went_on_uncompiled_is_not_shown_as_machine_code(tmp_path: Path) -> None:
@@ -90,19 +106,19 @@ def test_a_run_that_went_on_uncompiled_is_not_shown_as_machine_code(tmp_path: Pa
     waited.waited_for_pid = 17
     without.failures = partly.failures = ["no compiler"]
     stamp = "2026-11-22T00:00:00+0000 "
-    assert machine_code(stamp + cold.status_text()) == (41.0, None)
-    assert machine_code(stamp + warm.status_text()) == (None, None)
-    assert machine_code(stamp + waited.status_text()) == (None, None)
+    assert compilation_from_messages(stamp + cold.status_text()) == (41.0, None)
+    assert compilation_from_messages(stamp + warm.status_text()) == (None, None)
+    assert compilation_from_messages(stamp + waited.status_text()) == (None, None)
     for compiler in (without, partly):
-        seconds, remark = machine_code(stamp + compiler.status_text())
+        seconds, remark = compilation_from_messages(stamp + compiler.status_text())
         assert seconds is None
         assert remark is not None
         assert "no compiler" in remark
-    assert machine_code("something else")[1] is not None
+    assert compilation_from_messages("something else")[1] is not None
 
 
 def test_processor_time_is_that_of_the_stretch_and_of_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch, now = Watch(), [100.0]
+    watch, now = ProcessTreeMonitor(), [100.0]
     spent = {1: 5.0, 2: 0.0}
     monkeypatch.setattr(scaling_run.time, "time", lambda: now[0])
     monkeypatch.setattr(scaling_run, "cpu_seconds", lambda pids: {pid: spent[pid] for pid in pids})
@@ -111,12 +127,12 @@ def test_processor_time_is_that_of_the_stretch_and_of_every_process(monkeypatch:
     watch([1, 2])
     now[0], spent = 104.0, {1: 7.0}
     watch([1])  # the other has ended: what it spent is not given back
-    assert watch.cpu_between(101.0, 103.0) == pytest.approx(1.5 + 0.5)
-    assert watch.cpu_between(99.0, 103.0) is None
+    assert watch.cpu_seconds_between(101.0, 103.0) == pytest.approx(1.5 + 0.5)
+    assert watch.cpu_seconds_between(99.0, 103.0) is None
 
 
 def test_a_measurement_does_not_take_the_machines_last_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Watch()
+    watch = ProcessTreeMonitor()
     watch([])
     monkeypatch.setattr(scaling_run, "memory_bytes", lambda: (100, 3))
     with pytest.raises(MeasurementError, match="of memory were left"):
@@ -131,7 +147,7 @@ LAST_OF_LINES = {
 @pytest.mark.parametrize("point", LAST_OF_LINES.values(), ids=lambda point: point.label)
 def test_every_point_is_a_run_that_can_be_started(point: Point) -> None:
     budget = () if point.swept else ("max_env_steps=100000",)
-    found = list(compose_jobs([*BASE, *point.overrides, *budget], multirun=point.swept))
+    found = list(compose_jobs([*BASE_OVERRIDES, *point.overrides, *budget], multirun=point.swept))
     assert len(found) == (4 if point.swept else 1)
     for job in found:
         assert job.config.num_seeds == point.seeds
@@ -183,7 +199,7 @@ def test_a_point_that_fails_stops_no_other_and_says_why() -> None:
 
 def test_ctrl_c_is_not_a_failed_point() -> None:
     class Interrupted(Scripted):
-        def measure(self, point: Point) -> Measured:
+        def measure(self, point: Point) -> PointMeasurement:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -208,8 +224,8 @@ def test_no_repeat_is_begun_that_would_not_end_in_time(monkeypatch: pytest.Monke
 def test_twice_as_fast_is_said_of_the_same_repeat() -> None:
     result = filled("processes")
     one, two = result.rows[:2]
-    one.measured = [Measured(speed, 400.0, 1.0, 5.0) for speed in (10.0, 20.0, 1.0)]
-    two.measured = [Measured(speed, 400.0, 1.0, 5.0) for speed in (50.0, 60.0, 4.0)]
+    one.measured = [PointMeasurement(speed, 400.0, 1.0, 5.0) for speed in (10.0, 20.0, 1.0)]
+    two.measured = [PointMeasurement(speed, 400.0, 1.0, 5.0) for speed in (50.0, 60.0, 4.0)]
     assert result.ratios(two) == (5.0, 3.0, 4.0)
     assert result.ratios(one) == ()
 
@@ -244,7 +260,7 @@ def test_breaking_off_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write(before, tmp_path)
 
     class BrokenOff(Scripted):
-        def measure(self, point: Point) -> Measured:
+        def measure(self, point: Point) -> PointMeasurement:
             if sum(not one.startswith("prepare") for one in self.asked) == finished:
                 raise KeyboardInterrupt
             return super().measure(point)
@@ -262,12 +278,12 @@ def test_breaking_off_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_is_measured_anew_is_kept_aside(tmp_path: Path) -> None:
     write({"hidden": filled("hidden", speed=5.0)}, tmp_path)
     text = (tmp_path / "scaling.json").read_text()
-    aside = keep_aside(tmp_path, ["hidden"], datetime(2026, 1, 2, 3, 4, 5))
+    aside = back_up(tmp_path, ["hidden"], datetime(2026, 1, 2, 3, 4, 5))
     assert aside is not None
     write({"hidden": filled("hidden", speed=6.0)}, tmp_path)
     assert aside.read_text() == text
     assert aside != tmp_path / "scaling.json"
-    assert keep_aside(tmp_path, [], datetime(2026, 1, 2, 3, 4, 5)) is None
+    assert back_up(tmp_path, [], datetime(2026, 1, 2, 3, 4, 5)) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"series": 3}', '{"series": [{"name": "workers"}]}', "[]"])
@@ -282,20 +298,20 @@ def test_how_long_compiling_took_is_not_forgotten_when_it_is_found_in_the_cache(
     earlier, later = filled("hidden"), filled("hidden")
     earlier.rows[0].compiled = Compilation(41.0, 1900.0, None)
     for row in later.rows:
-        carry_over(row, earlier)
+        carry_over_compilation(row, earlier)
     assert later.rows[0].compiled == earlier.rows[0].compiled
     assert later.rows[1].compiled == WARM
     later.rows[0].compiled = Compilation(None, 500.0, "nothing is machine code: no compiler")
-    carry_over(later.rows[0], earlier)
+    carry_over_compilation(later.rows[0], earlier)
     assert later.rows[0].compiled.remark is not None
 
 
 def test_the_documents_are_not_filled_with_a_quick_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write({"sweep": filled("sweep", repeats=4)}, tmp_path)
-    page = scaling.PAGE.read_text()
+    page = scaling.SPEED_PAGE.read_text()
     assert scaling.main(["--draw", "--write-docs", "--out", str(tmp_path)]) == 2
     assert "fewer than 5 repeats of sweep" in capsys.readouterr().err
-    assert scaling.PAGE.read_text() == page
+    assert scaling.SPEED_PAGE.read_text() == page
     with pytest.raises(SystemExit):
         scaling.main(["--write-docs", "--repeats", "2", "--out", str(tmp_path)])
 

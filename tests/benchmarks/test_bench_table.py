@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.harness.interleaved import MeasurementError, Requirement, Series, Variant, interleave
+from benchmarks.harness.interleaved import MeasurementError, Requirement, Variant, VariantResult, interleave
 from benchmarks.harness.readme import BEGIN, END, fill
 from benchmarks.harness.table import Table, as_markdown, as_text, make_rows, write
 
@@ -15,7 +15,7 @@ FIVE_TIMES = Requirement("ratio", "at least", 5.0)
 SMALL = Requirement("value", "less than", 600.0)
 
 
-def table(*series: Series, baseline: str | None = "base") -> Table:
+def table(*series: VariantResult, baseline: str | None = "base") -> Table:
     environment: dict[str, Any] = {"machine": {"cores": 2}, "versions": {"python": "3"}, "date": "today", "git": None}
     rows = make_rows(series, "steps/s", baseline)
     return Table("speed", "speed", "steps/s", baseline, 3, 20.0, "python -m benchmarks", environment, rows)
@@ -23,16 +23,16 @@ def table(*series: Series, baseline: str | None = "base") -> Table:
 
 def test_the_ratio_is_not_that_of_the_medians() -> None:
     """Here the machine slows down meanwhile: medians say 5, every pair but one says something else."""
-    _, row = table(Series("base", None, [10.0, 20.0, 1.0]), Series("ours", FIVE_TIMES, [50.0, 60.0, 4.0])).rows
+    _, row = table(VariantResult("base", None, [10.0, 20.0, 1.0]), VariantResult("ours", FIVE_TIMES, [50.0, 60.0, 4.0])).rows
     assert row.ratios == (5.0, 3.0, 4.0)
     assert (row.median, row.ratio) == (50.0, 4.0)
     assert row.verdict == "NOT met"
 
 
 def test_the_median_is_not_the_mean() -> None:
-    (row,) = table(Series("ours", None, [1.0, 2.0, 90.0]), baseline=None).rows
+    (row,) = table(VariantResult("ours", None, [1.0, 2.0, 90.0]), baseline=None).rows
     assert row.median == 2.0
-    (row,) = table(Series("ours", None, [1.0, 2.0, 4.0, 90.0]), baseline=None).rows
+    (row,) = table(VariantResult("ours", None, [1.0, 2.0, 4.0, 90.0]), baseline=None).rows
     assert row.median == 3.0
 
 
@@ -41,20 +41,20 @@ def test_the_median_is_not_the_mean() -> None:
     [(SMALL, 599.9, "met"), (SMALL, 600.0, "NOT met"), (FIVE_TIMES, 5.0, "met"), (FIVE_TIMES, 4.99, "NOT met")],
 )
 def test_a_bound_is_not_rounded_in_our_favour(requirement: Requirement, value: float, verdict: str) -> None:
-    _, row = table(Series("base", None, [1.0]), Series("ours", requirement, [value])).rows
+    _, row = table(VariantResult("base", None, [1.0]), VariantResult("ours", requirement, [value])).rows
     assert row.verdict == verdict
 
 
 def test_a_failure_is_not_a_pass() -> None:
-    made = table(Series("base", None, [1.0, 1.0]), Series("ours", FIVE_TIMES, [9.0], failure="it died"))
+    made = table(VariantResult("base", None, [1.0, 1.0]), VariantResult("ours", FIVE_TIMES, [9.0], failure="it died"))
     assert made.rows[1].verdict == "failed"
-    assert not made.good
+    assert not made.passed
     assert "it died" in as_text(made)
     assert "it died" in as_markdown(made)
 
 
 def test_a_ratio_without_a_baseline_is_not_a_pass() -> None:
-    made = table(Series("base", None, [], failure="no torch"), Series("ours", FIVE_TIMES, [9.0]))
+    made = table(VariantResult("base", None, [], failure="no torch"), VariantResult("ours", FIVE_TIMES, [9.0]))
     assert made.rows[1].ratio is None
     assert made.rows[1].verdict == "failed"
 
@@ -105,7 +105,7 @@ def test_ctrl_c_is_not_a_failed_variant() -> None:
 
 
 def test_the_written_numbers_are_not_rounded_away(tmp_path: Path) -> None:
-    write(table(Series("base", None, [3.0]), Series("ours", FIVE_TIMES, [1234.5678])), tmp_path)
+    write(table(VariantResult("base", None, [3.0]), VariantResult("ours", FIVE_TIMES, [1234.5678])), tmp_path)
     read = json.loads((tmp_path / "speed.json").read_text())
     assert read["rows"][1]["values"] == [1234.5678]
     assert read["command"] == "python -m benchmarks"
@@ -114,7 +114,7 @@ def test_the_written_numbers_are_not_rounded_away(tmp_path: Path) -> None:
 
 
 def test_a_markdown_row_does_not_lose_a_column() -> None:
-    made = table(Series("base", None, [3.0]), Series("ours", FIVE_TIMES, [], failure="a | b\nc"))
+    made = table(VariantResult("base", None, [3.0]), VariantResult("ours", FIVE_TIMES, [], failure="a | b\nc"))
     rows = [line for line in as_markdown(made).splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1
 

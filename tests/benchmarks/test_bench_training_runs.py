@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.interleaved import MeasurementError
-from benchmarks.harness.training_runs import first_step_at, read_lines, steady_rate
+from benchmarks.harness.training_runs import first_step_time, read_json_lines, steady_rate
 
 
 def lines(*points: tuple[int, float]) -> list[dict[str, float]]:
@@ -27,16 +27,16 @@ def test_too_few_lines_are_not_a_speed(points: list[tuple[int, float]]) -> None:
 
 def test_a_missing_file_is_not_an_unexplained_error(tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match=r"metrics\.jsonl"):
-        read_lines(tmp_path / "metrics.jsonl")
+        read_json_lines(tmp_path / "metrics.jsonl")
     with pytest.raises(MeasurementError, match=r"run\.json"):
-        first_step_at(tmp_path)
+        first_step_time(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"timings": {"created": "2026-01-01T00:00:00"}}))
     with pytest.raises(MeasurementError, match="first_env_step"):
-        first_step_at(tmp_path)
+        first_step_time(tmp_path)
 
 
 def test_a_time_zone_is_not_lost(tmp_path: Path) -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
     for text in (moment.isoformat(), moment.astimezone().replace(tzinfo=None).isoformat()):
         (tmp_path / "run.json").write_text(json.dumps({"timings": {"first_env_step": text}}))
-        assert first_step_at(tmp_path) == pytest.approx(moment.timestamp(), abs=1e-6)
+        assert first_step_time(tmp_path) == pytest.approx(moment.timestamp(), abs=1e-6)

@@ -15,11 +15,11 @@ import torch
 
 from benchmarks.baselines.textbook_a3c import (
     BETAS,
-    ENTROPY,
+    ENTROPY_COEF,
     GAMMA,
     LEARNING_RATE,
+    N_STEP,
     WARM_UP_WINDOWS,
-    WINDOW,
     ActorCritic,
     SharedAdam,
     Training,
@@ -32,9 +32,9 @@ from benchmarks.baselines.textbook_a3c import (
 
 def some_window(seed: int, terminated: bool = False) -> Window:
     random = np.random.default_rng(seed)
-    observations = [random.normal(size=3).astype(np.float32) for _ in range(WINDOW + 1)]
-    actions = [random.normal(size=1).astype(np.float32) for _ in range(WINDOW)]
-    return Window(observations[:-1], actions, random.normal(size=WINDOW).tolist(), observations[-1], terminated)
+    observations = [random.normal(size=3).astype(np.float32) for _ in range(N_STEP + 1)]
+    actions = [random.normal(size=1).astype(np.float32) for _ in range(N_STEP)]
+    return Window(observations[:-1], actions, random.normal(size=N_STEP).tolist(), observations[-1], terminated)
 
 
 def shared_and_local(seed: int = 0) -> tuple[ActorCritic, ActorCritic]:
@@ -89,7 +89,7 @@ def test_the_pushed_gradient_is_not_that_of_another_loss(terminated: bool) -> No
     log_prob = -((action - mean) ** 2) / (2 * sigma**2) - sigma.log() - 0.5 * math.log(2 * math.pi)
     entropy = 0.5 + 0.5 * math.log(2 * math.pi) + sigma.log()
     advantage = (target - value).detach()
-    (-(log_prob * advantage).mean() - ENTROPY * entropy.mean() + ((target - value) ** 2).mean()).backward()
+    (-(log_prob * advantage).mean() - ENTROPY_COEF * entropy.mean() + ((target - value) ** 2).mean()).backward()
 
     for pushed, expected in zip(shared.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(pushed.grad, expected.grad, rtol=1e-4, atol=1e-6)
@@ -157,7 +157,7 @@ def run() -> Iterator[Run]:
 
 
 def test_steps_of_the_warm_up_are_not_counted(run: Run) -> None:
-    assert run.steps_before >= 2 * WARM_UP_WINDOWS * WINDOW
+    assert run.steps_before >= 2 * WARM_UP_WINDOWS * N_STEP
     assert 0 < run.steps <= run.steps_after - run.steps_before
     assert run.seconds >= 1.0
 
@@ -166,7 +166,7 @@ def test_optimiser_and_weights_are_not_private_to_a_worker(run: Run) -> None:
     weights = torch.nn.utils.parameters_to_vector(run.training.shared.parameters())
     assert not torch.equal(weights, run.weights_before)
     assert bool(weights.isfinite().all())
-    windows = run.training.steps() / WINDOW
+    windows = run.training.steps() / N_STEP
     for parameter in run.training.shared.parameters():
         state = run.training.optimizer.state[parameter]
         # A range: without a lock two workers can count one step, and a killed one may not report its last window.

@@ -134,7 +134,9 @@ def test_the_last_episode_of_a_budget_is_lived_once_though_its_round_was_cut() -
     for cut in (11, 43):
         part = composed(*ALL_FIVE, *settings, f"max_updates={cut}")
         states = trained(part, part.initial_states)
-        assert any(waiting["ended"] for waiting in states[0].parallelism_state["pending_gradients"]), "the cut falls between two rounds"
+        assert any(waiting["ended"] for waiting in states[0].parallelism_state["pending_gradients"]), (
+            "the cut falls between two rounds"
+        )
         rest = composed(*ALL_FIVE, *settings, "max_updates=500")
         rest.parallelism.start(rest.setup, states)
         rest.parallelism.advance(30.0, [NEVER_DUE])

@@ -7,17 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a3c_exp.report.aggregate import Configuration, Curve, align, compare, curve, mean_band, members, quartile_band
+from a3c_exp.report.aggregate import (
+    Configuration,
+    Curve,
+    align,
+    band_members,
+    group_by_configuration,
+    mean_band,
+    quartile_band,
+    run_curve,
+)
 from a3c_exp.report.quantities.policy_lag import lag_shares
-from a3c_exp.report.run_reader import Run, read_run, read_runs
+from a3c_exp.report.run_reader import RunData, read_run, read_runs
 from a3c_exp.runs.config_values import flatten
 from tests.support.synthetic_runs import write_run, write_seeds
 
 
-def a_run(status: str = "finished", **columns: list[float]) -> Run:
+def a_run(status: str = "finished", **columns: list[float]) -> RunData:
     """A run in memory: curves need no more than its columns and its status."""
     table = {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
-    return Run(Path("run"), status, "run", None, {}, (), {}, None, table, table, table)  # type: ignore[arg-type]
+    return RunData(Path("run"), status, "run", None, {}, (), {}, None, table, table, table)  # type: ignore[arg-type]
 
 
 def a_curve(x: list[float], y: list[float], status: str = "finished") -> Curve:
@@ -30,10 +39,10 @@ def test_seeds_are_put_together_and_configurations_kept_apart(tmp_path: Path) ->
         for workers in (12, 4)
         for seed in (1, 0)
     ]
-    comparison = compare(runs)
-    assert comparison.varying == ("workers",)
+    comparison = group_by_configuration(runs)
+    assert comparison.varying_keys == ("workers",)
     assert comparison.title == "workers"
-    assert [item.short for item in comparison.configurations] == ["4", "12"]
+    assert [item.short_label for item in comparison.configurations] == ["4", "12"]
     assert [[run.seed for run in item.runs] for item in comparison.configurations] == [["0", "1"], ["0", "1"]]
     assert comparison.configurations[1].values == (("workers", "12"),)
 
@@ -43,14 +52,14 @@ def test_seeds_that_trained_together_and_one_that_trained_alone_are_one_configur
     write_run(
         tmp_path / "alone", seed=9, episodes=3, config={"num_seeds": 1, "name": "mine"}, overrides=["seed=9", "name=mine"]
     )
-    (configuration,) = compare(read_runs([tmp_path])).configurations
-    assert (configuration.label, configuration.seeds) == ("default configuration", 4)
+    (configuration,) = group_by_configuration(read_runs([tmp_path])).configurations
+    assert (configuration.label, configuration.num_seeds) == ("default configuration", 4)
 
 
 @given(st.lists(st.lists(st.integers(0, 50), max_size=6), min_size=1, max_size=4))
 def test_lag_shares_are_those_of_all_pushes_together(histograms: list[list[int]]) -> None:
     runs = [
-        Run(Path("run"), "finished", "run", None, {}, (), {}, {"policy_lag": {"histogram": counts}}, {}, {}, {})
+        RunData(Path("run"), "finished", "run", None, {}, (), {}, {"policy_lag": {"histogram": counts}}, {}, {}, {})
         for counts in histograms
     ]
     shares = lag_shares(Configuration("", "", (), tuple(runs)))
@@ -67,7 +76,7 @@ def test_lag_shares_are_those_of_all_pushes_together(histograms: list[list[int]]
 @pytest.mark.parametrize("histogram", [None, "many", [], [1, None], [-1, 2], [1, [2]], [0, 0], [1] * 100_000])
 def test_a_histogram_that_is_none_is_left_out(histogram: object) -> None:
     summary = {"policy_lag": {"histogram": histogram}}
-    run = Run(Path("run"), "finished", "run", None, {}, (), {}, summary, {}, {}, {})
+    run = RunData(Path("run"), "finished", "run", None, {}, (), {}, summary, {}, {}, {})
     assert lag_shares(Configuration("", "", (), (run,))) is None
 
 
@@ -75,9 +84,9 @@ def test_a_difference_that_no_override_shows_still_counts(tmp_path: Path) -> Non
     """The default may have changed between two runs of the same command."""
     one = read_run(write_run(tmp_path / "a", episodes=3))
     two = read_run(write_run(tmp_path / "b", episodes=3, config={"optimizer": {"lr": 0.01}}))
-    comparison = compare([one, two])
+    comparison = group_by_configuration([one, two])
     assert [item.label for item in comparison.configurations] == ["optimizer.lr=0.0001", "optimizer.lr=0.01"]
-    assert len(compare([one, two], ignore=("seed", "optimizer")).configurations) == 1
+    assert len(group_by_configuration([one, two], ignore=("seed", "optimizer")).configurations) == 1
 
 
 def test_the_same_number_written_differently_is_the_same() -> None:
@@ -90,7 +99,7 @@ def test_many_differences_get_a_short_label(tmp_path: Path) -> None:
     one = {"optimizer": {"_target_": "Adam", "lr": 1e-3, "eps": 1e-8, "betas": [0.9, 0.99]}}
     two = {"optimizer": {"_target_": "RMSprop", "lr": 1e-3, "eps": 1e-5, "alpha": 0.99}}
     runs = [read_run(write_run(tmp_path / name, episodes=3, config=c)) for name, c in (("a", one), ("b", two))]
-    labels = [item.label for item in compare(runs).configurations]
+    labels = [item.label for item in group_by_configuration(runs).configurations]
     assert len(set(labels)) == 2
     assert all(label.count("=") == 1 and "_target_" not in label for label in labels)
 
@@ -98,25 +107,25 @@ def test_many_differences_get_a_short_label(tmp_path: Path) -> None:
 def test_runs_without_a_configuration_are_no_ones_seeds(tmp_path: Path) -> None:
     paths = [write_run(tmp_path / str(seed), seed=seed, episodes=3) for seed in range(3)]
     (paths[2] / ".hydra" / "config.yaml").write_text("a: [")
-    comparison = compare([read_run(path) for path in paths])
+    comparison = group_by_configuration([read_run(path) for path in paths])
     assert sorted(len(item.runs) for item in comparison.configurations) == [1, 2]
-    assert comparison.varying == ()
+    assert comparison.varying_keys == ()
 
 
 def test_a_seed_run_twice_is_not_two_seeds(tmp_path: Path) -> None:
     runs = [read_run(write_run(tmp_path / name, seed=5, episodes=3)) for name in ("a", "b")]
-    (configuration,) = compare(runs).configurations
-    assert (len(configuration.runs), configuration.seeds) == (2, 1)
+    (configuration,) = group_by_configuration(runs).configurations
+    assert (len(configuration.runs), configuration.num_seeds) == (2, 1)
 
 
 def test_points_out_of_order_or_not_finite_do_not_bend_a_curve() -> None:
     run = a_run(env_step=[30, 10, 20, 20, 40, 50], mean=[3.0, 1.0, 9.0, 2.0, float("nan"), float("inf")])
-    found = curve(run, "evaluations", "mean", "env_step")
+    found = run_curve(run, "evaluations", "mean", "env_step")
     assert found is not None
     assert found.x.tolist() == [10, 20, 30]
     assert found.y.tolist() == [1.0, 2.0, 3.0]  # of two at the same place the later
-    assert curve(a_run(env_step=[1.0], mean=[float("nan")]), "evaluations", "mean", "env_step") is None
-    assert curve(run, "evaluations", "no such column", "env_step") is None
+    assert run_curve(a_run(env_step=[1.0], mean=[float("nan")]), "evaluations", "mean", "env_step") is None
+    assert run_curve(run, "evaluations", "no such column", "env_step") is None
 
 
 @given(
@@ -150,7 +159,7 @@ def test_two_seeds_make_no_band() -> None:
     assert mean_band(curves[:2]) is None
     band = quartile_band(curves)
     assert band is not None
-    assert (band.low[0], band.middle[0], band.high[0], band.seeds) == (0.5, 1.0, 1.5, 3)
+    assert (band.low[0], band.middle[0], band.high[0], band.num_seeds) == (0.5, 1.0, 1.5, 3)
     interval = mean_band(curves)
     assert interval is not None
     assert (interval.low[0], interval.middle[0], interval.high[0]) == (0.0, 1.0, 2.0)
@@ -161,12 +170,12 @@ def test_a_run_that_died_early_neither_cuts_nor_bends_the_band() -> None:
     dead = a_curve([0.0, 60.0], [-99.0, -99.0], status="failed")
     band = quartile_band([*whole, dead])
     assert band is not None
-    assert (band.x[-1], band.low[0], band.seeds) == (100.0, 0.5, 3)
+    assert (band.x[-1], band.low[0], band.num_seeds) == (100.0, 0.5, 3)
 
 
 def test_running_seeds_make_a_band_over_what_all_have() -> None:
     curves = [a_curve([0.0, float(end)], [0.0, 1.0], status="running") for end in (100, 80, 60, 10)]
-    assert [item.x[-1] for item in members(curves)] == [100.0, 80.0, 60.0]
+    assert [item.x[-1] for item in band_members(curves)] == [100.0, 80.0, 60.0]
     band = quartile_band(curves)
     assert band is not None
     assert band.x[-1] == pytest.approx(60.0)

@@ -9,10 +9,10 @@ import pytest
 
 from a3c_exp.report.__main__ import main
 from a3c_exp.report.builder import write_report
-from a3c_exp.report.compare import Side, section, sides
+from a3c_exp.report.compare import Side, build_comparison_section, resolve_sides
 from a3c_exp.report.figures import curve_figures as figures
 from a3c_exp.report.run_reader import read_runs
-from a3c_exp.report.sections import Part
+from a3c_exp.report.sections import PlainSection
 from a3c_exp.system.errors import ConfigError
 from tests.support.synthetic_runs import write_run
 
@@ -38,12 +38,12 @@ def raised(path: Path, shift: float) -> None:
     path.write_text("".join(row + "\n" for row in rows))
 
 
-def compared(a: Path, b: Path) -> Part:
+def compared(a: Path, b: Path) -> PlainSection:
     runs = read_runs([a, b])
-    return section(*sides((str(a), str(b)), runs))
+    return build_comparison_section(*resolve_sides((str(a), str(b)), runs))
 
 
-def verdicts(part: Part) -> dict[str, str]:
+def verdicts(part: PlainSection) -> dict[str, str]:
     table = part.tables[0]
     at = table.columns.index("verdict")
     return {" ".join(cell.text for cell in row[:at]): row[at].text for row in table.rows}
@@ -99,7 +99,7 @@ def test_a_side_is_a_folder_or_conditions(tmp_path: Path) -> None:
     side(tmp_path, "a", 2, workers=4)
     side(tmp_path, "b", 2, workers=6)
     runs = read_runs([tmp_path])
-    ours, theirs = sides(("workers=4 seed=1", "workers>=6"), runs)
+    ours, theirs = resolve_sides(("workers=4 seed=1", "workers>=6"), runs)
     assert [run.path.relative_to(tmp_path).as_posix() for run in (*ours.runs, *theirs.runs)] == [
         "a/seed=1",
         "b/seed=0",
@@ -113,7 +113,7 @@ def test_a_side_is_a_folder_or_conditions(tmp_path: Path) -> None:
         (("workers=4", "wokers=5"), "Did you mean workers?"),
     ):
         with pytest.raises(ConfigError, match=hint.replace("?", r"\?")):
-            sides(words, runs)
+            resolve_sides(words, runs)
 
 
 def test_the_verdicts_stand_first_on_the_page_and_beside_it(
@@ -130,7 +130,7 @@ def test_the_verdicts_stand_first_on_the_page_and_beside_it(
         rows = {row["measure"]: row for row in csv.DictReader(file)}
     assert rows["last evaluation"]["verdict"] == "B better"
     assert float(rows["last evaluation"]["B less A"].replace(",", "")) == pytest.approx(2000.0, rel=0.01)
-    write_report([a], out, images=False)
+    write_report([a], out, png=False)
     assert not list((out / "tables").glob("versus*"))
     assert main([str(a), "--compare", str(a), str(b), "--out", str(out)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -14,17 +14,17 @@ import pytest
 from PIL import Image
 
 from a3c_exp.report.__main__ import main
-from a3c_exp.report.aggregate import compare
+from a3c_exp.report.aggregate import group_by_configuration
 from a3c_exp.report.builder import MARKER, write_report
 from a3c_exp.report.figures import curve_figures as figures
-from a3c_exp.report.figures.curve_figures import colours
+from a3c_exp.report.figures.curve_figures import assign_colors
 from a3c_exp.report.figures.plot_specs import PLOTS
-from a3c_exp.report.figures.svg import OTHER, SERIES
-from a3c_exp.report.provenance import warnings
-from a3c_exp.report.quantities.worker_hyperparameters import own_values
+from a3c_exp.report.figures.svg import OTHER_COLOR, SERIES_COLORS
+from a3c_exp.report.provenance import comparison_warnings
+from a3c_exp.report.quantities.worker_hyperparameters import worker_hyperparameter_table
 from a3c_exp.report.run_reader import read_runs
-from a3c_exp.report.run_results import outcomes, result
-from a3c_exp.report.tables import bracketed, count, duration, plus_minus, rounded, summary_table
+from a3c_exp.report.run_results import config_results, run_result
+from a3c_exp.report.tables import format_count, format_duration, format_interval, format_mean_std, format_number, summary_table
 from tests.support.synthetic_ablations import Way, write_arm
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
@@ -120,17 +120,17 @@ def test_the_page_names_what_failed_and_why(report: Path) -> None:
 
 
 def test_a_run_that_failed_is_not_averaged_in_silently(sweep: Path) -> None:
-    comparison = compare(read_runs([sweep]))
-    found = outcomes(comparison.configurations)
+    comparison = group_by_configuration(read_runs([sweep]))
+    found = config_results(comparison.configurations)
     twelve = found[2]
-    assert [run.seed for run in twelve.counted] == ["0"]
+    assert [run.seed for run in twelve.averaged_runs] == ["0"]
     assert twelve.interval_over == "episodes"
     assert found[0].interval_over == "seeds"
     row = summary_table(comparison, found).rows[2]
     assert row[1].text == "1 finished, 1 failed"
     assert row[1].note == "(means over 1)"
-    assert any("left out of the means" in sentence for sentence in warnings(comparison, found))
-    assert any("Fewer than 3 seeds of workers=12" in sentence for sentence in warnings(comparison, found))
+    assert any("left out of the means" in sentence for sentence in comparison_warnings(comparison, found))
+    assert any("Fewer than 3 seeds of workers=12" in sentence for sentence in comparison_warnings(comparison, found))
 
 
 def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
@@ -148,7 +148,7 @@ def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
 
 
 def figures_of(folder: Path) -> set[str]:
-    out = write_report([folder], folder.parent / "report", images=False).parent
+    out = write_report([folder], folder.parent / "report", png=False).parent
     return {path.stem for path in (out / "figures").iterdir()}
 
 
@@ -177,12 +177,15 @@ def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
 @pytest.mark.usefixtures("few_figures")
 def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path) -> None:
     folder = write_seeds(tmp_path / "many", episodes=8)
-    text = write_report([folder], folder / "report", images=False).read_text()
+    text = write_report([folder], folder / "report", png=False).read_text()
     assert "<b>3 runs</b> of <b>1 configuration</b>, 3 seeds: 3 finished." in text
     assert "shared one process" in text and 'id="troubles"' not in text
     write_run(tmp_path / "alone", episodes=8, workers=6)
-    comparison = compare(read_runs([tmp_path]))
-    assert any("their speeds do not compare" in one for one in warnings(comparison, outcomes(comparison.configurations)))
+    comparison = group_by_configuration(read_runs([tmp_path]))
+    assert any(
+        "their speeds do not compare" in one
+        for one in comparison_warnings(comparison, config_results(comparison.configurations))
+    )
 
 
 @pytest.mark.usefixtures("few_figures")
@@ -192,13 +195,13 @@ def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Pa
     write_run(tmp_path / "b", seed=1, episodes=3, own=own)
     write_run(tmp_path / "c", seed=2, episodes=3, own=[{**one, "lr": 0.5} for one in own])
     write_run(tmp_path / "d", seed=3, episodes=3, own=[{"worker": 0, "lr": 0.2}, {"worker": 1, "lr": 0.3}])
-    table = own_values(compare(read_runs([tmp_path])))
+    table = worker_hyperparameter_table(group_by_configuration(read_runs([tmp_path])))
     assert table.columns[1:] == ("seed", "what", "worker 0", "worker 1", "worker 2")
     assert [[cell.text for cell in row[1:]] for row in table.rows] == [
         ["0, 1", "learning rate", "1", "0.1", "0.01"],
         ["3", "learning rate", "0.2", "0.3", "\N{EN DASH}"],
     ]
-    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report", images=False).read_text()
+    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report", png=False).read_text()
 
 
 def test_the_csv_holds_every_run_in_full(report: Path) -> None:
@@ -231,7 +234,7 @@ def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) 
     tables = {path.stem: list(csv.DictReader(path.open())) for path in (report.parent / "tables").iterdir()}
     assert tables.keys() == {"summary", "diagnostics", "troubles"}
     four = next(row for row in tables["summary"] if row["config.workers"] == "4")
-    finals = [result(run).evaluation.mean for run in read_runs([sweep]) if run.config["workers"] == 4]
+    finals = [run_result(run).evaluation.mean for run in read_runs([sweep]) if run.config["workers"] == 4]
     assert float(four["evaluation_mean"]) == pytest.approx(sum(finals) / 3)
     assert float(four["evaluation_low"]) < sum(finals) / 3 < float(four["evaluation_high"])
     assert tables["troubles"][0]["reason"]
@@ -246,7 +249,7 @@ def test_an_earlier_reports_files_do_not_stay_and_a_persons_do(tmp_path: Path) -
     out = write_report([many], tmp_path / "report").parent
     (out / "figures" / "mine.svg").write_text("precious")
     assert (out / "figures" / "max_probability.png").is_file()
-    write_report([few], out, images=False)
+    write_report([few], out, png=False)
     assert not list((out / "figures").glob("max_probability.*"))
     assert (out / "figures" / "mine.svg").read_text() == "precious"
     assert not list(out.rglob(".*"))  # nothing half-written
@@ -309,7 +312,7 @@ def test_a_page_made_beside_its_runs_does_not_name_its_makers_folders(
 ) -> None:
     copy = shutil.copytree(sweep, tmp_path / "outputs" / "mine", ignore=shutil.ignore_patterns("report"))
     monkeypatch.chdir(tmp_path)
-    text = write_report([copy], tmp_path / "report", images=False).read_text()
+    text = write_report([copy], tmp_path / "report", png=False).read_text()
     assert "outputs/mine" in text
     assert str(tmp_path) not in text
 
@@ -318,7 +321,7 @@ def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").touch()
-    text = write_report([tmp_path], tmp_path / "report", images=False).read_text()
+    text = write_report([tmp_path], tmp_path / "report", png=False).read_text()
     assert "run.json is empty" in text
     assert "<figure>" not in text
 
@@ -339,23 +342,28 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path) -> Non
 
 
 def test_more_configurations_than_colours_leaves_the_best_coloured(tmp_path: Path) -> None:
-    for workers in range(1, len(SERIES) + 3):
+    for workers in range(1, len(SERIES_COLORS) + 3):
         write_run(tmp_path / str(workers), workers=workers, episodes=3)
-    comparison = compare(read_runs([tmp_path]))
-    inks = colours(comparison, [float("nan"), *map(float, range(len(SERIES) + 1))])
-    assert [inks[item] for item in comparison.configurations] == [OTHER, OTHER, *SERIES]
+    comparison = group_by_configuration(read_runs([tmp_path]))
+    inks = assign_colors(comparison, [float("nan"), *map(float, range(len(SERIES_COLORS) + 1))])
+    assert [inks[item] for item in comparison.configurations] == [OTHER_COLOR, OTHER_COLOR, *SERIES_COLORS]
 
 
 def test_numbers_are_rounded_to_what_is_known_of_them() -> None:
-    assert plus_minus(-0.61234, 0.0341) == "\N{MINUS SIGN}0.612 ± 0.034"
-    assert plus_minus(-812.3, 123.4) == "\N{MINUS SIGN}812 ± 123"
-    assert plus_minus(2.0, float("nan")) == "2.000"
-    assert plus_minus(float("nan"), float("nan")) == rounded(float("inf")) == count(float("nan")) == "\N{EN DASH}"
-    assert plus_minus(1.0, 0.0) == "1.000 ± 0"
-    assert plus_minus(22_776.5, 4e-12) == "22,776 ± 0"
-    assert bracketed((-990.3, -633.0)) == "[\N{MINUS SIGN}990, \N{MINUS SIGN}633]"
-    assert bracketed((float("nan"), 1.0)) == ""
-    assert count(4_000_000.0) == "4,000,000"
-    assert [duration(s) for s in (59.94, 59.96, 260.0, 3600.0, 200_000.0)] == [
+    assert format_mean_std(-0.61234, 0.0341) == "\N{MINUS SIGN}0.612 ± 0.034"
+    assert format_mean_std(-812.3, 123.4) == "\N{MINUS SIGN}812 ± 123"
+    assert format_mean_std(2.0, float("nan")) == "2.000"
+    assert (
+        format_mean_std(float("nan"), float("nan"))
+        == format_number(float("inf"))
+        == format_count(float("nan"))
+        == "\N{EN DASH}"
+    )
+    assert format_mean_std(1.0, 0.0) == "1.000 ± 0"
+    assert format_mean_std(22_776.5, 4e-12) == "22,776 ± 0"
+    assert format_interval((-990.3, -633.0)) == "[\N{MINUS SIGN}990, \N{MINUS SIGN}633]"
+    assert format_interval((float("nan"), 1.0)) == ""
+    assert format_count(4_000_000.0) == "4,000,000"
+    assert [format_duration(s) for s in (59.94, 59.96, 260.0, 3600.0, 200_000.0)] == [
         "59.9 s", "1 min 00 s", "4 min 20 s", "1 h 00 min", "2 d 7 h",
     ]  # fmt: skip

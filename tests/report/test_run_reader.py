@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from a3c_exp.report.columns import read_columns
-from a3c_exp.report.run_reader import find_runs, natural, read_run
-from a3c_exp.report.run_results import result
+from a3c_exp.report.run_reader import find_runs, natural_sort_key, read_run
+from a3c_exp.report.run_results import run_result
 from a3c_exp.system.errors import RunDirectoryError
 from tests.support.synthetic_runs import DEAD_PID, NEW, write_run, write_seeds
 
@@ -76,7 +76,7 @@ def test_no_content_of_any_file_crashes_the_reader(tmp_path: Path, name: str, co
         (path / name).write_bytes(content)
         run = read_run(path)
         assert len({column.size for column in run.episodes.values()}) == 1
-        result(run)
+        run_result(run)
     finally:
         (path / name).write_bytes(before)
 
@@ -110,9 +110,9 @@ def test_a_damaged_line_in_the_middle_is_counted(tmp_path: Path) -> None:
 def test_a_dead_process_is_not_running(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "a", status="running", pid=DEAD_PID, episodes=5))
     assert run.status == "killed"
-    assert run.summary is None
+    assert run.summary_json is None
     assert run.reason == "its process is gone and left no reason"
-    assert result(run).env_steps == 1000  # from its lines
+    assert run_result(run).env_steps == 1000  # from its lines
 
 
 def test_a_living_process_is_running(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_an_earlier_sessions_summary_is_not_taken_for_the_runs(tmp_path: Path) -
     said = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps({**said, "status": "running", "pid": os.getpid()}))
     run = read_run(path)
-    assert run.summary is None
+    assert run.summary_json is None
     assert "summary.json is an earlier session's and not used" in run.problems
 
 
@@ -160,10 +160,10 @@ def test_several_seeds_are_not_one_broken_run(tmp_path: Path) -> None:
     assert find_runs([tmp_path]) == [tmp_path / "sweep" / "alone", *inner]
     assert find_runs([folder / "seed=1", folder]) == inner  # each once
     runs = [read_run(path) for path in inner]
-    assert [(run.seed, run.status, run.problems, run.together) for run in runs] == [
+    assert [(run.seed, run.status, run.problems, run.num_seeds_in_process) for run in runs] == [
         (str(seed), "finished", (), 3) for seed in range(3)
     ]
-    assert read_run(tmp_path / "sweep" / "alone").together == 1
+    assert read_run(tmp_path / "sweep" / "alone").num_seeds_in_process == 1
 
 
 def test_a_seed_that_is_gone_is_missed(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_lists_of_any_length_give_their_smallest_mean_and_largest(
     assert isinstance(lists, list)
     path = tmp_path_factory.getbasetemp() / "lists.jsonl"
     path.write_text("".join(json.dumps({"x": 1.0, "each": one}) + "\n" for one in lists))
-    columns = read_columns(path, ["x"], [], lists=["each"])
+    columns = read_columns(path, ["x"], [], list_fields=["each"])
     for name, reduce in (("low", min), ("mean", lambda items: sum(items) / len(items)), ("high", max)):
         wanted = [reduce(one) if one and None not in one else math.nan for one in lists]
         np.testing.assert_allclose(columns[f"each.{name}"], wanted, rtol=1e-9, atol=1e-9)
@@ -229,4 +229,4 @@ def test_many_runs_are_read_quickly(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 10**6), min_size=2, max_size=6))
 def test_natural_order_is_that_of_the_numbers(numbers: list[int]) -> None:
     texts = [f"workers={number},seed=0" for number in numbers]
-    assert sorted(texts, key=natural) == [f"workers={number},seed=0" for number in sorted(numbers)]
+    assert sorted(texts, key=natural_sort_key) == [f"workers={number},seed=0" for number in sorted(numbers)]

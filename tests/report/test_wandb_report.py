@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from a3c_exp.report.aggregate import compare
+from a3c_exp.report.aggregate import group_by_configuration
 from a3c_exp.report.run_reader import read_runs
-from a3c_exp.report.wandb_report import build, grouping, panels, publish, run_ids
+from a3c_exp.report.wandb_report import build_report, group_by_keys, publish, run_ids, wandb_panels
 from a3c_exp.system.errors import A3CError
 from tests.support.command import environment
 from tests.support.synthetic_runs import write_run, write_seeds
@@ -29,8 +29,8 @@ def test_runs_are_grouped_by_what_differs_or_by_the_ablations_arm(tmp_path: Path
         write_run(tmp_path / "a" / str(workers), workers=workers, episodes=3, evaluations=0)
         ablation = {"ablation": {"name": "worker_count", "arm": f"workers_{workers}"}}
         write_run(tmp_path / "b" / str(workers), workers=workers, episodes=3, evaluations=0, config=ablation)
-    assert grouping(compare(read_runs([tmp_path / "a"]))) == ["config.workers"]
-    assert grouping(compare(read_runs([tmp_path / "b"]), ["ablation"])) == ["group", "jobType"]
+    assert group_by_keys(group_by_configuration(read_runs([tmp_path / "a"]))) == ["config.workers"]
+    assert group_by_keys(group_by_configuration(read_runs([tmp_path / "b"]), ["ablation"])) == ["group", "jobType"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its own, by the dozen
@@ -38,11 +38,11 @@ def test_the_report_is_built_of_the_figures_panels(tmp_path: Path) -> None:
     pytest.importorskip("wandb_workspaces", reason='wandb-workspaces is not installed: pip install "a3c_exp[report]"')
     for workers, identity in ((4, "abcd1234"), (6, "efgh5678")):
         (write_run(tmp_path / str(workers), workers=workers, episodes=3) / "wandb_id").write_text(identity)
-    report = build(compare(read_runs([tmp_path])), "two runs", "a3c_exp", entity="")
+    report = build_report(group_by_configuration(read_runs([tmp_path])), "two runs", "a3c_exp", entity="")
     grids = [block._to_model() for block in report.blocks if type(block).__name__ == "PanelGrid"]
     drawn = [panel for grid in grids for panel in grid.metadata.panel_bank_section_config.panels]
-    assert len(drawn) == len(panels())
-    assert {panel.config.metrics[0] for panel in drawn} == {panel.y for panel in panels()}
+    assert len(drawn) == len(wandb_panels())
+    assert {panel.config.metrics[0] for panel in drawn} == {panel.y for panel in wandb_panels()}
     runs = grids[0].metadata.run_sets[0]
     assert "abcd1234" in str(runs.model_dump()) and "efgh5678" in str(runs.model_dump())
     assert report.title == "a3c_exp: two runs"
@@ -51,7 +51,7 @@ def test_the_report_is_built_of_the_figures_panels(tmp_path: Path) -> None:
 def test_runs_that_wandb_never_had_make_no_report_there(tmp_path: Path) -> None:
     write_run(tmp_path / "a", episodes=3)
     with pytest.raises(A3CError, match="logger=none"):
-        publish(compare(read_runs([tmp_path])), "none")
+        publish(group_by_configuration(read_runs([tmp_path])), "none")
 
 
 @pytest.mark.parametrize("missing", [True, False])

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a3c_exp.report.run_reader import read_run
-from a3c_exp.report.run_results import result
-from a3c_exp.runs.config_values import MISSING, as_text, filled_in, flatten, parse_config, select, telling_apart
-from a3c_exp.runs.run_summary import RESULTS, Entry, last_object
+from a3c_exp.report.run_results import run_result
+from a3c_exp.runs.config_values import MISSING, as_text, distinguishing_keys, flatten, parse_config, resolve_reference, select
+from a3c_exp.runs.run_summary import RESULT_KEYS, RunSummary, last_json_object
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
 # What YAML makes of words that look like something else, and texts that it has to quote or fold.
@@ -66,17 +66,17 @@ def test_references_are_followed_and_circles_are_not() -> None:
         "z": "${z}",
         "n": "${no}",
     }
-    assert {key: filled_in(config, key, select(config, key)) for key in ("a.b", "c", "z", "n")} == {
+    assert {key: resolve_reference(config, key, select(config, key)) for key in ("a.b", "c", "z", "n")} == {
         "a.b": "mean", "c": "mean", "z": "${z}", "n": "${no}",
     }  # fmt: skip
-    assert filled_in(config, "x", "${y}") in ("${x}", "${y}")
+    assert resolve_reference(config, "x", "${y}") in ("${x}", "${y}")
     assert select(config, "a.b.c") is MISSING
 
 
 @given(st.sets(st.tuples(*[st.sampled_from("pq")] * 4), min_size=2, max_size=6))
 def test_the_names_chosen_for_labels_tell_all_apart(values: set[tuple[str, ...]]) -> None:
     keys = [tuple(zip(("lr", "env._target_", "workers", "model.size"), one, strict=True)) for one in values]
-    chosen = telling_apart(keys, first=["model.size"])
+    chosen = distinguishing_keys(keys, preferred=["model.size"])
     assert len({tuple(pair for pair in key if pair[0] in chosen) for key in keys}) == len(keys)
 
 
@@ -91,17 +91,17 @@ def test_a_glance_says_what_reading_the_whole_run_says(tmp_path: Path, how: str)
         "old": {"old": True},
     }
     path = write_run(tmp_path / how, seed=3, episodes=31, **states[how])
-    entry, run = Entry(path), read_run(path)
-    whole = result(run)
+    entry, run = RunSummary(path), read_run(path)
+    whole = run_result(run)
     assert (entry.status, entry.name, str(entry.seed), entry.config) == (run.status, run.name, run.seed, run.config)
     fields = {"episodes", "env_steps", "updates", "moving_average", "wall_time", "steps_per_second"}
-    if run.summary is not None:
+    if run.summary_json is not None:
         fields |= {"policy_lag", "policy_lag_max"} if how != "old" else set()
-        assert entry.result("best") == whole.best.mean
+        assert entry.result("best") == whole.best_evaluation.mean
     for field in fields:
         assert entry.result(field) == pytest.approx(getattr(whole, field)), field
     assert (entry.result("evaluation"), entry.result("evaluation_low")) == (whole.evaluation.mean, whole.evaluation.low)
-    assert dict(entry.leaves()) == dict(flatten(run.config))
+    assert dict(entry.config_items()) == dict(flatten(run.config))
 
 
 @settings(max_examples=40, deadline=None)
@@ -114,8 +114,8 @@ def test_no_content_of_any_file_crashes_the_glance(tmp_path_factory: pytest.Temp
         (path / name).write_bytes(content)
     (path / ".hydra").mkdir()
     (path / ".hydra" / "config.yaml").write_bytes(content)
-    entry = Entry(path)
-    assert all(isinstance(entry.result(key), float) for key in RESULTS)
+    entry = RunSummary(path)
+    assert all(isinstance(entry.result(key), float) for key in RESULT_KEYS)
     for key in ("status", "commit", "created", "env", "workers", "host", "seed", "git.commit"):
         entry.value(key)
 
@@ -124,22 +124,22 @@ def test_a_group_is_known_by_the_option_that_was_chosen(tmp_path: Path) -> None:
     folder = write_seeds(tmp_path / "many", episodes=3, run_json={"env": "pendulum"})
     choices = "hydra:\n  runtime:\n    choices:\n      optimizer: shared_adam\n      hydra/help: x\n  verbose: false\n"
     (folder / ".hydra" / "hydra.yaml").write_text(choices)
-    entry = Entry(folder / "seed=1")
+    entry = RunSummary(folder / "seed=1")
     assert (entry.value("env"), entry.value("optimizer"), entry.value("env.id")) == ("pendulum", "shared_adam", "Pendulum-v1")
     assert entry.value("model") is MISSING
     named = write_run(tmp_path / "a", episodes=3, config={"ablation": {"name": "worker_count", "arm": "6"}})
-    assert Entry(named).value("ablation") == "worker_count"
+    assert RunSummary(named).value("ablation") == "worker_count"
 
 
 def test_the_last_line_of_a_long_file_is_found_from_its_end(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("".join(json.dumps({"episode": number, "pad": "x" * 100}) + "\n" for number in range(1000)) + '{"epi')
-    assert last_object(path)["episode"] == 999
+    assert last_json_object(path)["episode"] == 999
     path.write_text(json.dumps({"pad": "x" * 20_000}) + "\n" + "\0" * 10)  # nothing whole within reach
-    assert last_object(path) == {}
+    assert last_json_object(path) == {}
 
 
 def test_text_of_a_number_does_not_depend_on_its_notation() -> None:
     assert {as_text(value) for value in (1e-4, "1e-4", "0.0001", "1.0e-04")} == {"0.0001"}
     assert [as_text(value) for value in (True, None, [1.0, "2"], "a")] == ["true", "null", "[1, 2]", "a"]
-    assert math.isnan(Entry(Path("nowhere")).result("evaluation"))
+    assert math.isnan(RunSummary(Path("nowhere")).result("evaluation"))

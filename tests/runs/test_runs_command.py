@@ -14,9 +14,9 @@ import pytest
 
 from a3c_exp.runs.__main__ import main
 from a3c_exp.runs.config_values import MISSING
-from a3c_exp.runs.format_table import Column, Terminal, Word, sheet, shortened, wide
-from a3c_exp.runs.query import parse, select_runs
-from a3c_exp.runs.run_summary import Entry
+from a3c_exp.runs.format_table import Column, Terminal, TextCell, display_width, format_table, shorten_middle
+from a3c_exp.runs.query import parse_condition, select_runs
+from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.system.errors import ConfigError
 from tests.support.command import environment
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
@@ -74,7 +74,7 @@ def test_a_list_is_in_order_of_time_and_sorted_on_demand(capsys: pytest.CaptureF
     everything = names([], capsys)
     assert everything[:3] == ["broken", "gone", "old"]
     assert everything.index("workers=4,seed=0") < everything.index("workers=12,seed=0")
-    values = {path.name: Entry(path).value("evaluation") for path in Path("outputs/2026-11-21").glob("*/*")}
+    values = {path.name: RunSummary(path).value("evaluation") for path in Path("outputs/2026-11-21").glob("*/*")}
     ordered = names(["env=pendulum", "--sort", "evaluation", "--reverse"], capsys)
     assert ordered == sorted(values, key=lambda name: values[name], reverse=True)
     assert names(["best", "env=pendulum", "-n", "1"], capsys) == ordered[:1]
@@ -97,7 +97,7 @@ def test_over_seeds_a_configuration_counts_by_its_mean(capsys: pytest.CaptureFix
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["runs"] for row in rows] == ["2", "2"]
     assert {row["config.workers"] for row in rows} == {"4", "12"}
-    twelve = [Entry(path).result("moving_average") for path in Path("outputs/2026-11-21").glob("*/workers=12*")]
+    twelve = [RunSummary(path).result("moving_average") for path in Path("outputs/2026-11-21").glob("*/workers=12*")]
     (mean,) = (float(row["moving_average_mean"]) for row in rows if row["config.workers"] == "12")
     assert mean == pytest.approx(sum(twelve) / 2)
     assert main(["best", "env=pendulum", "--over-seeds"]) == 0
@@ -217,7 +217,7 @@ def test_a_terminal_gets_a_table_that_fits_with_what_all_share_said_once() -> No
     plain = on_a_terminal(72, NO_COLOR="1").replace("\r", "").splitlines()
     assert "\x1b[32m" in out
     assert not any("\x1b" in line for line in plain)
-    assert max(map(wide, plain[2:])) <= 72
+    assert max(map(display_width, plain[2:])) <= 72
     assert "2026-11-21/14-10-05_pendulum_sweep/" in plain
     assert plain[0].startswith("9 runs: 7 finished, 1 failed, 1 killed in outputs")
     assert any("\N{BLACK CIRCLE} killed" in line for line in plain)
@@ -225,29 +225,33 @@ def test_a_terminal_gets_a_table_that_fits_with_what_all_share_said_once() -> No
 
 @pytest.mark.parametrize("width", [8, 20, 40, 200])
 def test_no_line_of_a_sheet_is_wider_than_its_terminal(width: int) -> None:
-    columns = [Column("run"), Column("status", rank=0), Column("a", True, 3), Column("b", True, 2)]
-    rows = [[Word("漢字" * 20 + "end"), Word("ok"), Word("1"), Word("22222")], Word("heading " * 9), [Word("x")] * 4]
-    text = sheet(columns, rows, Terminal(width=width))
-    assert max(map(wide, text.splitlines())) <= max(width, 8 + 2 + len("status"))
+    columns = [Column("run"), Column("status", drop_rank=0), Column("a", True, 3), Column("b", True, 2)]
+    rows = [
+        [TextCell("漢字" * 20 + "end"), TextCell("ok"), TextCell("1"), TextCell("22222")],
+        TextCell("heading " * 9),
+        [TextCell("x")] * 4,
+    ]
+    text = format_table(columns, rows, Terminal(width=width))
+    assert max(map(display_width, text.splitlines())) <= max(width, 8 + 2 + len("status"))
     assert ("22222" in text) == (width >= 40)
     assert "end" in text
 
 
 def test_a_shortened_text_keeps_both_ends() -> None:
-    assert shortened("abcdef", 5) == "ab\N{HORIZONTAL ELLIPSIS}ef"
-    assert shortened("abc", 3) == "abc"
-    assert all(wide(shortened("漢字" * 9, width)) <= width for width in range(2, 30))
+    assert shorten_middle("abcdef", 5) == "ab\N{HORIZONTAL ELLIPSIS}ef"
+    assert shorten_middle("abc", 3) == "abc"
+    assert all(display_width(shorten_middle("漢字" * 9, width)) <= width for width in range(2, 30))
 
 
 def test_a_missing_value_fulfils_only_what_denies(tmp_path: Path) -> None:
     entries = [
-        Entry(write_run(tmp_path / "a", episodes=3, config={"bptt": None})),
-        Entry(write_run(tmp_path / "b", episodes=3)),
+        RunSummary(write_run(tmp_path / "a", episodes=3, config={"bptt": None})),
+        RunSummary(write_run(tmp_path / "b", episodes=3)),
     ]
     assert entries[1].value("bptt") is MISSING
 
     def kept(text: str) -> list[str]:
-        return [entry.path.name for entry in select_runs(entries, [parse(text)])]
+        return [entry.path.name for entry in select_runs(entries, [parse_condition(text)])]
 
     assert kept("bptt=null") == kept("bptt=None") == ["a"]
     assert kept("bptt!=3") == ["a", "b"]
@@ -259,11 +263,11 @@ def test_a_missing_value_fulfils_only_what_denies(tmp_path: Path) -> None:
 
 def test_a_reused_process_number_is_not_taken_for_the_run(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", status="running", pid=os.getpid(), episodes=3, run_json={"pid_started": "1"})
-    assert Entry(path).status == "killed"
+    assert RunSummary(path).status == "killed"
     said = json.loads((path / "run.json").read_text())
     started = Path(f"/proc/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[19]
     (path / "run.json").write_text(json.dumps({**said, "pid_started": started}))
-    assert Entry(path).status == "running"
+    assert RunSummary(path).status == "running"
 
 
 def test_a_list_is_quick_because_it_loads_nothing_heavy() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from a3c_exp.stats.estimates import (
     bootstrap_interval,
     difference_interval,
+    expanded_confidence,
     improvement_interval,
     interquartile_mean,
     mean,
@@ -20,7 +21,6 @@ from a3c_exp.stats.estimates import (
     profile_band,
     std,
     stratified_bootstrap_interval,
-    widened,
 )
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
@@ -136,9 +136,9 @@ def test_a_percentage_is_not_taken_for_a_share() -> None:
 def test_few_seeds_ask_for_more_confidence_and_many_for_none() -> None:
     for size in (2, 3, 5, 10, 30):
         tail = scipy.stats.norm.cdf(math.sqrt(size / (size - 1)) * scipy.stats.t.ppf(0.025, size - 1))
-        assert widened(0.95, size) == pytest.approx(1.0 - 2.0 * tail, abs=1e-9)
-    assert widened(0.95, 10) == pytest.approx(0.983, abs=1e-3)
-    assert widened(0.95, 100_000) == pytest.approx(0.95, abs=1e-4)
+        assert expanded_confidence(0.95, size) == pytest.approx(1.0 - 2.0 * tail, abs=1e-9)
+    assert expanded_confidence(0.95, 10) == pytest.approx(0.983, abs=1e-3)
+    assert expanded_confidence(0.95, 100_000) == pytest.approx(0.95, abs=1e-4)
 
 
 def test_a_difference_is_scipys_but_for_the_widening() -> None:
@@ -150,7 +150,12 @@ def test_a_difference_is_scipys_but_for_the_widening() -> None:
 
     low, high = difference_interval(ours, theirs, interquartile_mean)
     theirs_interval = scipy.stats.bootstrap(
-        (ours, theirs), difference, method="percentile", confidence_level=widened(0.95, 11), n_resamples=10_000, rng=2
+        (ours, theirs),
+        difference,
+        method="percentile",
+        confidence_level=expanded_confidence(0.95, 11),
+        n_resamples=10_000,
+        rng=2,
     ).confidence_interval
     assert np.allclose((low, high), theirs_interval, atol=0.05 * (high - low))
 

@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from a3c_exp.stats.significance import contrast, simultaneous, t_quantile, t_tail
+from a3c_exp.stats.significance import bonferroni_confidence, t_quantile, t_tail, yuen_contrast
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(10, 10), (5, 5), (7, 12), (4, 30), (3, 3)])
 def test_the_contrast_is_scipys_trimmed_test(ours: int, theirs: int) -> None:
     rng = np.random.default_rng(ours)
     x, y = rng.normal(size=ours), rng.standard_t(3, size=theirs) * 2.0 + 1.0
-    found, known = contrast(x, y), scipy.stats.ttest_ind(x, y, equal_var=False, trim=0.25)
-    assert found.difference / found.error == pytest.approx(known.statistic)
-    assert found.freedom == pytest.approx(known.df)
-    assert 2.0 * t_tail(abs(known.statistic), found.freedom) == pytest.approx(known.pvalue)
+    found, known = yuen_contrast(x, y), scipy.stats.ttest_ind(x, y, equal_var=False, trim=0.25)
+    assert found.difference / found.standard_error == pytest.approx(known.statistic)
+    assert found.degrees_of_freedom == pytest.approx(known.df)
+    assert 2.0 * t_tail(abs(known.statistic), found.degrees_of_freedom) == pytest.approx(known.pvalue)
     for confidence in (0.95, 0.9995):
         assert found.interval(confidence) == pytest.approx(tuple(known.confidence_interval(confidence)))
 
 
 def test_the_difference_is_that_of_interquartile_means() -> None:
-    found = contrast([0.0, 1.0, 2.0, 900.0], [5.0, 6.0, 7.0, -800.0])
+    found = yuen_contrast([0.0, 1.0, 2.0, 900.0], [5.0, 6.0, 7.0, -800.0])
     assert found.difference == pytest.approx(1.5 - 5.5)
 
 
@@ -35,28 +35,28 @@ def test_students_t_is_scipys(freedom: float) -> None:
 
 
 def test_groups_that_do_not_vary_are_as_sure_as_their_ranks_and_no_surer() -> None:
-    ten = contrast([2.0] * 10, [1.0] * 10)
-    assert ten.error == 0.0 and ten.interval(0.999) == (1.0, 1.0)
+    ten = yuen_contrast([2.0] * 10, [1.0] * 10)
+    assert ten.standard_error == 0.0 and ten.interval(0.999) == (1.0, 1.0)
     assert ten.interval(1.0 - 1e-7) == (-math.inf, math.inf)  # 20 values can be dealt out in 184 756 ways only
-    five = contrast([2.0] * 5, [1.0] * 5)
+    five = yuen_contrast([2.0] * 5, [1.0] * 5)
     assert five.interval(0.95) == (1.0, 1.0) and five.interval(0.999) == (-math.inf, math.inf)
-    rounding = contrast([0.1 + 0.2] * 10, [0.3] * 10)
-    assert rounding.error == 0.0
+    rounding = yuen_contrast([0.1 + 0.2] * 10, [0.3] * 10)
+    assert rounding.standard_error == 0.0
 
 
 def test_one_outlying_seed_does_not_decide() -> None:
     rng = np.random.default_rng(4)
     x, y = rng.normal(1.0, 0.2, 10), rng.normal(0.0, 0.2, 10)
     x[3] = -1000.0
-    low, _ = contrast(x, y).interval(0.999)
+    low, _ = yuen_contrast(x, y).interval(0.999)
     assert low > 0.0
     assert scipy.stats.ttest_ind(x, y, equal_var=False).pvalue > 0.05
 
 
 def test_more_comparisons_ask_for_more_confidence() -> None:
-    assert simultaneous(1) == pytest.approx(0.95)
-    assert simultaneous(0) == pytest.approx(0.95)
-    assert simultaneous(200) == pytest.approx(1.0 - 0.05 / 200)
+    assert bonferroni_confidence(1) == pytest.approx(0.95)
+    assert bonferroni_confidence(0) == pytest.approx(0.95)
+    assert bonferroni_confidence(200) == pytest.approx(1.0 - 0.05 / 200)
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy", "skewed"])
@@ -72,9 +72,11 @@ def test_all_intervals_hold_together_as_often_as_they_say(kind: str) -> None:
     x, y = draw((families, members, seeds)), draw((families, members, seeds))
     if kind != "skewed":
         y = 3.0 * y  # of a skewed one the interquartile means would differ then
-    tail = (1.0 - simultaneous(members)) / 2.0
+    tail = (1.0 - bonferroni_confidence(members)) / 2.0
     whole = 0
     for family in range(families):
-        found = [contrast(one, other) for one, other in zip(x[family], y[family], strict=True)]
-        whole += all(t_tail(abs(one.difference) / one.error, one.freedom) >= tail for one in found)  # 0 is in its interval
+        found = [yuen_contrast(one, other) for one, other in zip(x[family], y[family], strict=True)]
+        whole += all(
+            t_tail(abs(one.difference) / one.standard_error, one.degrees_of_freedom) >= tail for one in found
+        )  # 0 is in its interval
     assert whole / families >= 0.90

@@ -15,7 +15,12 @@ from a3c_exp.loggers.base import RunInfo
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 
 OWN = [{"worker": 0, "entropy_coef": 0.01, "lr": 1e-3}, {"worker": 1, "entropy_coef": 0.1, "lr": 1e-4}]
-CONFIG = {"env": {"id": "Pendulum-v1", "time_limit": None}, "parallelism": {"workers": 4}, "seed": 1, "worker_hyperparameters": OWN}
+CONFIG = {
+    "env": {"id": "Pendulum-v1", "time_limit": None},
+    "parallelism": {"workers": 4},
+    "seed": 1,
+    "worker_hyperparameters": OWN,
+}
 SUMMARY = {"reason": "budget reached", "episodes": 12, "evaluation": {"mean": -790.0, "ci_low": -900.0}}
 CLOSED_PORT = "http://127.0.0.1:9"
 

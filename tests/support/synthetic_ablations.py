@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from a3c_exp.report.ablations.comparisons import protocols
-from a3c_exp.report.ablations.verdicts import Verdict, judge
+from a3c_exp.report.ablations.comparisons import find_comparisons
+from a3c_exp.report.ablations.verdicts import Verdict, evaluate_claims
 from a3c_exp.report.run_reader import read_runs
 
 EVALUATIONS = 40
@@ -73,8 +73,8 @@ def write_arm(
 
 def ruled(root: Path) -> dict[tuple[int, str, str], Verdict]:
     """The verdicts on all runs below ``root``, by conclusion, protocol and measure."""
-    verdicts = judge(protocols(read_runs([root])))
-    return {(one.conclusion.number, one.protocol.key, one.measure): one for one in verdicts}
+    verdicts = evaluate_claims(find_comparisons(read_runs([root])))
+    return {(one.claim.number, one.comparison.key, one.measure): one for one in verdicts}
 
 
 def _write_run(

@@ -9,17 +9,17 @@ Expected = Literal["clear", "hardly"]
 
 
 @dataclass(frozen=True)
-class Part:
+class ClaimPart:
     """One thing that a conclusion says of a change from one group to another.
 
     Attributes:
-        says: what, in words.
+        text: what, in words.
         quantity: what is measured on every run.
         sign: +1 if the conclusion says that the change raises it, -1 if it says that it lowers it.
         expected: ``clear``: it does so clearly; ``hardly``: not clearly, in that direction.
     """
 
-    says: str
+    text: str
     quantity: Quantity
     sign: Literal[1, -1]
     expected: Expected = "clear"
@@ -31,7 +31,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Conclusion:
+class Claim:
     """One of the report's conclusions.
 
     Attributes:
@@ -48,47 +48,47 @@ class Conclusion:
     text: str
     ablations: tuple[str, ...]
     changes: tuple[tuple[str, str], ...]
-    parts: tuple[Part, ...]
+    parts: tuple[ClaimPart, ...]
 
 
-_SOONER = Part("learns sooner", "time", -1)
-_LATER = Part("learns later", "time", 1)
+_LEARNS_SOONER = ClaimPart("learns sooner", "time", -1)
+_LEARNS_LATER = ClaimPart("learns later", "time", 1)
 
-CONCLUSIONS: Sequence[Conclusion] = (
-    Conclusion(
+CLAIMS: Sequence[Claim] = (
+    Claim(
         1,
         "A short limit: raise it",
         "When the episode limit is small, raising it clearly speeds up convergence and improves its end.",
         ("max_episode_steps",),
         (("steps_500", "steps_3000"),),
-        (_SOONER, Part("better on the way", "area", 1), Part("ends better", "final", 1)),
+        (_LEARNS_SOONER, ClaimPart("better on the way", "area", 1), ClaimPart("ends better", "final", 1)),
     ),
-    Conclusion(
+    Claim(
         2,
         "A long limit: steadier, hardly faster",
         "When the limit is large, raising it improves stability at convergence but hardly its speed.",
         ("max_episode_steps",),
         (("steps_3000", "steps_4000"),),
         (
-            Part("is steadier", "variability", -1),
-            Part("hardly sooner", "time", -1, "hardly"),
-            Part("hardly better", "area", 1, "hardly"),
+            ClaimPart("is steadier", "variability", -1),
+            ClaimPart("hardly sooner", "time", -1, "hardly"),
+            ClaimPart("hardly better", "area", 1, "hardly"),
         ),
     ),
-    Conclusion(
+    Claim(
         3,
         "Fewer workers learn slower and worse",
         "Fewer workers make convergence slower and its end worse.",
         ("worker_count", "worker_range", "staleness"),
         (("workers_12", "workers_6"), ("workers_12", "workers_4")),
-        (_LATER, Part("worse on the way", "area", -1), Part("ends worse", "final", -1)),
+        (_LEARNS_LATER, ClaimPart("worse on the way", "area", -1), ClaimPart("ends worse", "final", -1)),
     ),
-    Conclusion(
+    Claim(
         4,
         "Fewer workers take longer",
         "Fewer workers make the same number of episodes take clearly longer.",
         ("worker_count", "worker_range"),
         (("workers_12", "workers_6"), ("workers_12", "workers_4")),
-        (Part("takes longer", "seconds", 1),),
+        (ClaimPart("takes longer", "seconds", 1),),
     ),
 )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from a3c_exp.report.aggregate import Axis
 from a3c_exp.report.columns import mapping
-from a3c_exp.report.run_reader import Run, natural
-from a3c_exp.runs.config_values import SAME_EXPERIMENT, flatten
+from a3c_exp.report.run_reader import RunData, natural_sort_key
+from a3c_exp.runs.config_values import PER_RUN_KEYS, flatten
 
 TITLES = {
     "published": "as published",
@@ -27,7 +27,7 @@ TITLES = {
 }
 """What protocols are called on a page, in the order in which they stand there."""
 
-WORDS = {
+DESCRIPTIONS = {
     "published": "The report's protocol: equal episodes, and the time limit counts as an end. Asynchrony in virtual time.",
     "bootstrapped": "As published, but a time limit is no end: what would have followed is estimated.",
     "equal_steps": "As published, but every group lives the same number of environment steps.",
@@ -45,13 +45,17 @@ WORDS = {
 }
 """What they are, in a sentence."""
 
-VARIED = {"worker_range": "workers", "staleness": "parallelism.lag", "n_step": "n_step"}
+VARIED_KEYS = {"worker_range": "workers", "staleness": "parallelism.lag", "n_step": "n_step"}
 """The key that tells the groups of a comparison apart, where that is a single one."""
 
-_AS_LAG = {"11": "workers_12", "5": "workers_6", "3": "workers_4"}  # the mean lag of so many workers is one less than they are
+_ARM_OF_LAG = {
+    "11": "workers_12",
+    "5": "workers_6",
+    "3": "workers_4",
+}  # the mean lag of so many workers is one less than they are
 # Groups that are the same configuration under two names, as the report's first groups are: one need not be run for the other.
 # Who borrows, under which control and as what; who lends, under which and as what. None is any control, and the same.
-_SAME_RUNS = (
+_SHARED_ARMS = (
     ("max_episode_steps", None, "steps_4000", "worker_count", None, "workers_12"),
     ("worker_count", None, "workers_12", "max_episode_steps", None, "steps_4000"),
     ("worker_count", "same_lag", "workers_12", "staleness", "fair", "11"),
@@ -60,31 +64,31 @@ _SAME_RUNS = (
     ("worker_range", "fair", "4", "worker_count", "fair", "workers_4"),
     ("staleness", "fair", "11", "worker_count", "same_lag", "workers_12"),
 )
-_NO_MATTER = (*SAME_EXPERIMENT, "compile", "device", "logger", "tags", "env.backend", "ablation", "checkpoint", "metrics")
+_IGNORED_KEYS = (*PER_RUN_KEYS, "compile", "device", "logger", "tags", "env.backend", "ablation", "checkpoint", "metrics")
 
 
 @dataclass(frozen=True, eq=False)
-class Protocol:
+class ControlledComparison:
     """One comparison under one control.
 
     Attributes:
         ablation: the comparison, as its configuration is called.
         control: as its configuration is called.
         arms: the finished runs of each group, by seed; groups in the order of the report, or of their values.
-        left_out: how many runs did not finish, or repeat a seed.
-        cautions: what makes the comparison less sound, one sentence each.
+        num_excluded: how many runs did not finish, or repeat a seed.
+        warnings: what makes the comparison less sound, one sentence each.
     """
 
     ablation: str
     control: str
-    arms: Mapping[str, tuple[Run, ...]]
-    left_out: int = 0
-    cautions: tuple[str, ...] = ()
+    arms: Mapping[str, tuple[RunData, ...]]
+    num_excluded: int = 0
+    warnings: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """What tells it from other protocols of the same claims."""
-        return self.ablation if self.ablation in VARIED and self.ablation != "n_step" else self.control
+        return self.ablation if self.ablation in VARIED_KEYS and self.ablation != "n_step" else self.control
 
     @property
     def title(self) -> str:
@@ -96,30 +100,30 @@ class Protocol:
         configs = [run.config for runs in self.arms.values() for run in runs]
         return "episode" if configs and all(config.get("max_episodes") for config in configs) else "env_step"
 
-    def arm(self, name: str) -> tuple[Run, ...]:
+    def arm(self, name: str) -> tuple[RunData, ...]:
         """The runs that stand for one of the report's groups, such as ``workers_6``; none if it was not run."""
         if self.ablation == "worker_range":
             return self.arms.get(name.removeprefix("workers_"), ())
         if self.ablation == "staleness":
-            return next((runs for lag, runs in self.arms.items() if _AS_LAG.get(lag) == name), ())
+            return next((runs for lag, runs in self.arms.items() if _ARM_OF_LAG.get(lag) == name), ())
         return self.arms.get(name, ())
 
 
-def protocols(runs: Iterable[Run]) -> list[Protocol]:
+def find_comparisons(runs: Iterable[RunData]) -> list[ControlledComparison]:
     """Every comparison among ``runs`` that some ablation asked for, in the order of the report and of ``TITLES``."""
-    groups: dict[tuple[str, str], dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, str], dict[str, list[RunData]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         said = mapping(run.config.get("ablation"))
         if said.get("name"):
             name = str(said["name"])
-            groups[name, str(said.get("control"))][_arm(run, name, said.get("arm"))].append(run)
-    for borrower, only, arm, lender, under, lent in _SAME_RUNS:
+            groups[name, str(said.get("control"))][_arm_name(run, name, said.get("arm"))].append(run)
+    for borrower, only, arm, lender, under, lent in _SHARED_ARMS:
         for name, control in list(groups):
             if name == borrower and only in (control, None) and arm not in groups[name, control]:
                 lending = groups.get((lender, under or control), {})
                 if lent in lending:
                     groups[name, control][arm] = lending[lent]
-    found = [_protocol(name, control, arms) for (name, control), arms in groups.items()]
+    found = [_build_comparison(name, control, arms) for (name, control), arms in groups.items()]
     order = list(TITLES)
     names = ["max_episode_steps", "worker_count", "worker_range", "staleness", "n_step"]
     return sorted(
@@ -141,35 +145,35 @@ def arm_label(ablation: str, arm: str) -> str:
     return f"{arm} workers" if word == "workers" else f"{word} {arm}".strip()
 
 
-def _arm(run: Run, ablation: str, said: object) -> str:
-    if said:
-        return str(said)
+def _arm_name(run: RunData, ablation: str, declared: object) -> str:
+    if declared:
+        return str(declared)
     value: object = run.config
-    for key in VARIED.get(ablation, "").split("."):
+    for key in VARIED_KEYS.get(ablation, "").split("."):
         value = mapping(value).get(key)
     return str(value)
 
 
-def _protocol(ablation: str, control: str, arms: Mapping[str, Sequence[Run]]) -> Protocol:
+def _build_comparison(ablation: str, control: str, arms: Mapping[str, Sequence[RunData]]) -> ControlledComparison:
     kept, left_out, mixed, twice = {}, 0, [], []
-    for name in sorted(arms, key=_report_order):
+    for name in sorted(arms, key=_arm_sort_key):
         finished = [run for run in arms[name] if run.status == "finished"]
-        by_seed = {run.seed: run for run in sorted(finished, key=lambda run: natural(run.seed))}
+        by_seed = {run.seed: run for run in sorted(finished, key=lambda run: natural_sort_key(run.seed))}
         kept[name] = tuple(by_seed.values())
         left_out += len(arms[name]) - len(by_seed)
         if len(by_seed) < len(finished):
             twice.append(arm_label(ablation, name))
-        if len({tuple(flatten(run.config, _NO_MATTER)) for run in finished}) > 1:
+        if len({tuple(flatten(run.config, _IGNORED_KEYS)) for run in finished}) > 1:
             mixed.append(arm_label(ablation, name))
     cautions = []
     if mixed:
         cautions.append(f"Runs of one group differ in more than their seed: {', '.join(mixed)}.")
     if twice:
         cautions.append(f"The same seed ran more than once and counts once: {', '.join(twice)}.")
-    return Protocol(ablation, control, kept, left_out, tuple(cautions))
+    return ControlledComparison(ablation, control, kept, left_out, tuple(cautions))
 
 
-def _report_order(arm: str) -> tuple[float, tuple[tuple[int, float, str], ...]]:
+def _arm_sort_key(arm: str) -> tuple[float, tuple[tuple[int, float, str], ...]]:
     """The report's groups from the largest down; values from the smallest up."""
     first, _, last = arm.rpartition("_")
-    return (-float(last), ()) if first in ("workers", "steps") and last.isdigit() else (0.0, natural(arm))
+    return (-float(last), ()) if first in ("workers", "steps") and last.isdigit() else (0.0, natural_sort_key(arm))

@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from a3c_exp.report.ablations.claims import CONCLUSIONS
-from a3c_exp.report.ablations.verdicts import Answer, answer
+from a3c_exp.report.ablations.claims import CLAIMS
+from a3c_exp.report.ablations.verdicts import Decision, decide
 from a3c_exp.report.columns import FloatArray, mapping, number, read_json_object
-from a3c_exp.report.quantities.curve_metrics import CLEAR_RATIO
-from a3c_exp.report.run_reader import Run
+from a3c_exp.report.quantities.curve_metrics import MIN_EFFECT_RATIO
+from a3c_exp.report.run_reader import RunData
 from a3c_exp.stats.estimates import Interval
 
-FILE = "costs.json"
+COSTS_FILE = "costs.json"
 CORES = (1, 2, 4, 6, 8, 12, 16)
-REPORTS_CORES = 12
+SOURCE_CORES = 12
 """Of the machine of the report: its listing has one worker for each, ``cpu_count()``, and trains with 12."""
-_ABOVE = 4  # folders above a run in which its costs may lie
+_MAX_PARENT_FOLDERS = 4  # folders above a run in which its costs may lie
 
 
 @dataclass(frozen=True, eq=False)
-class Costs:
+class MeasuredCosts:
     """What the parts of training cost on one core.
 
     Attributes:
@@ -42,14 +42,14 @@ class Costs:
     gradient: FloatArray
     update: FloatArray
 
-    def window(self, stacked: float) -> FloatArray:
+    def seconds_per_window(self, workers_per_process: float) -> FloatArray:
         """``[R]`` seconds that one window costs a process with so many workers; linear between sizes that were measured."""
         whole = (self.rollout + self.gradient) / self.workers[:, None] + self.update
-        return np.array([np.interp(stacked, self.workers, column) for column in whole.T])
+        return np.array([np.interp(workers_per_process, self.workers, column) for column in whole.T])
 
 
 @dataclass(frozen=True)
-class Prediction:
+class WallTimePrediction:
     """How much longer the same number of episodes takes with fewer workers, on a machine with so many cores.
 
     Attributes:
@@ -58,7 +58,7 @@ class Prediction:
         stacked: false: one process a worker, as the report; true: one process a core, which hosts its share of the workers.
         before, after: seconds for the report's 1000 episodes of 4000 steps.
         ratio, interval: after over before, and the middle 95 % of it over repeated measurements.
-        answer: the verdict on "takes clearly longer".
+        decision: the verdict on "takes clearly longer".
     """
 
     cores: int
@@ -68,19 +68,19 @@ class Prediction:
     after: float
     ratio: float
     interval: Interval
-    answer: Answer
+    decision: Decision
 
 
-def find_costs(runs: Iterable[Run]) -> Costs | None:
+def find_costs(runs: Iterable[RunData]) -> MeasuredCosts | None:
     """The ``costs.json`` nearest above the runs; ``None`` if there is none that can be read."""
     for run in runs:
-        for folder in [run.path, *run.path.resolve().parents][: _ABOVE + 1]:
-            if (folder / FILE).is_file():
-                return read_costs(folder / FILE)
+        for folder in [run.path, *run.path.resolve().parents][: _MAX_PARENT_FOLDERS + 1]:
+            if (folder / COSTS_FILE).is_file():
+                return read_costs(folder / COSTS_FILE)
     return None
 
 
-def read_costs(path: Path) -> Costs | None:
+def read_costs(path: Path) -> MeasuredCosts | None:
     """What ``python -m a3c_exp.training.measure_costs`` wrote; ``None`` if that cannot be read."""
     content = read_json_object(path, []) or {}
     rows = content.get("costs")
@@ -95,10 +95,10 @@ def read_costs(path: Path) -> Costs | None:
         return None
     if not all(table.ndim == 2 and table.shape[1] and (table > 0).all() for table in tables) or workers.size < 1:
         return None
-    return Costs(path, n_step, _machine(content), workers, *tables)
+    return MeasuredCosts(path, n_step, _machine_label(content), workers, *tables)
 
 
-def seconds(costs: Costs, workers: int, cores: int, windows: float, stacked: bool) -> FloatArray:
+def predict_seconds(costs: MeasuredCosts, workers: int, cores: int, windows: float, stacked: bool) -> FloatArray:
     """``[R]`` seconds for so many windows.
 
     No process waits for another (pushes to shared weights take no lock), so windows of different processes run side by side
@@ -112,35 +112,41 @@ def seconds(costs: Costs, workers: int, cores: int, windows: float, stacked: boo
         stacked: one process a core with its share of workers, rather than one process a worker.
     """
     if not stacked:
-        return windows * costs.window(1) / min(workers, cores)
+        return windows * costs.seconds_per_window(1) / min(workers, cores)
     processes = min(workers, cores)
     shares = [workers // processes + (index < workers % processes) for index in range(processes)]
-    speed: FloatArray = np.sum([1.0 / costs.window(share) for share in shares], axis=0)
+    speed: FloatArray = np.sum([1.0 / costs.seconds_per_window(share) for share in shares], axis=0)
     return windows / speed
 
 
-def predictions(costs: Costs, cores: Iterable[int] = CORES, episodes: int = 1000, steps: int = 4000) -> list[Prediction]:
+def predict_wall_times(
+    costs: MeasuredCosts, cores: Iterable[int] = CORES, episodes: int = 1000, steps: int = 4000
+) -> list[WallTimePrediction]:
     """The fourth conclusion for machines that nobody ran it on."""
     windows = episodes * steps / costs.n_step
-    clock = next(one for one in CONCLUSIONS if one.parts[0].quantity == "seconds")
+    clock = next(one for one in CLAIMS if one.parts[0].quantity == "seconds")
     found = []
     for stacked in (False, True):
         for many, few in clock.changes:
             change = int(many.rpartition("_")[2]), int(few.rpartition("_")[2])
             for count in cores:
-                before, after = (seconds(costs, workers, count, windows, stacked) for workers in change)
-                found.append(_prediction(count, change, stacked, before, after))
+                before, after = (predict_seconds(costs, workers, count, windows, stacked) for workers in change)
+                found.append(_predict_change(count, change, stacked, before, after))
     return found
 
 
-def _prediction(cores: int, change: tuple[int, int], stacked: bool, before: FloatArray, after: FloatArray) -> Prediction:
+def _predict_change(
+    cores: int, change: tuple[int, int], stacked: bool, before: FloatArray, after: FloatArray
+) -> WallTimePrediction:
     ratios = after / before
     low, ratio, high = (float(value) for value in np.quantile(ratios, (0.025, 0.5, 0.975)))
     logs = float(np.log(low)), float(np.log(high))
-    found = answer(float(np.log(ratio)), logs, float(np.log(CLEAR_RATIO)))
-    return Prediction(cores, change, stacked, float(np.median(before)), float(np.median(after)), ratio, (low, high), found)
+    found = decide(float(np.log(ratio)), logs, float(np.log(MIN_EFFECT_RATIO)))
+    return WallTimePrediction(
+        cores, change, stacked, float(np.median(before)), float(np.median(after)), ratio, (low, high), found
+    )
 
 
-def _machine(content: Mapping[str, Any]) -> str:
+def _machine_label(content: Mapping[str, Any]) -> str:
     machine = mapping(content.get("machine"))
     return ", ".join(str(value) for value in (machine.get("cpu"), content.get("host")) if value)

@@ -14,19 +14,19 @@ from a3c_exp.report.aggregate import (
     Comparison,
     Configuration,
     Curve,
-    curve,
+    band_members,
     mean_band,
-    members,
     quartile_band,
+    run_curve,
 )
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.labels import End, add_legend, end_of, label_ends, top_of
+from a3c_exp.report.figures.labels import EndLabel, add_legend, draw_end_labels, end_label, peak_label
 from a3c_exp.report.figures.plot_specs import PLOTS, Plot
-from a3c_exp.report.figures.style import AXES, CHARACTER, STYLE, paper, scale
+from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, STYLE, new_figure, scale_axes
 from a3c_exp.report.quantities.policy_lag import lag_shares
-from a3c_exp.report.run_reader import Run
-from a3c_exp.report.sections import DOTS, QUICKLY
+from a3c_exp.report.run_reader import RunData
+from a3c_exp.report.sections import PNG_DPI, PNG_OPTIONS
 from a3c_exp.stats.estimates import MIN_SEEDS
 from a3c_exp.system.errors import A3CError
 
@@ -34,40 +34,40 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKED = 30  # evaluations up to which each gets a dot
-_LONGEST = 12  # characters up to which a label is written at the end of its line
+_MAX_MARKED_POINTS = 30  # evaluations up to which each gets a dot
+_MAX_END_LABEL = 12  # characters up to which a label is written at the end of its line
 
 
 @dataclass(frozen=True)
-class Drawing:
+class RenderedFigure:
     """A drawn plot: files of its own (with a legend) and a part of a page (which has one for all).
 
     Attributes:
         plot: what it shows.
-        file: an SVG that stands alone.
-        inline: the same as a part of a page.
+        standalone_svg: an SVG that stands alone.
+        inline_svg: the same as a part of a page.
         caption: what a reader should know.
-        image: the same as PNG, on white paper; empty where nobody asked for one.
+        png: the same as PNG, on white paper; empty where nobody asked for one.
     """
 
     plot: Plot
-    file: str
-    inline: str
+    standalone_svg: str
+    inline_svg: str
     caption: str
-    image: bytes = b""
+    png: bytes = b""
 
 
-def colours(comparison: Comparison, ranking: Sequence[float]) -> dict[Configuration, svg.Ink]:
+def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> dict[Configuration, svg.ThemeColor]:
     """A colour for each configuration; if they are too many, grey for all but the highest in ``ranking``."""
     known = [value if math.isfinite(value) else -math.inf for value in ranking]
     order = sorted(range(len(known)), key=known.__getitem__, reverse=True)
-    best = set(order[: len(svg.SERIES)])
-    inks = iter(svg.SERIES)
-    return {item: next(inks) if i in best else svg.OTHER for i, item in enumerate(comparison.configurations)}
+    best = set(order[: len(svg.SERIES_COLORS)])
+    inks = iter(svg.SERIES_COLORS)
+    return {item: next(inks) if i in best else svg.OTHER_COLOR for i, item in enumerate(comparison.configurations)}
 
 
-def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink], images: bool = True) -> list[Drawing]:
-    """All plots for which there are numbers, but for those that only repeat another; as PNG too if ``images``.
+def draw_plots(comparison: Comparison, colors: dict[Configuration, svg.ThemeColor], png: bool = True) -> list[RenderedFigure]:
+    """All plots for which there are numbers, but for those that only repeat another; as PNG too if ``png``.
 
     Raises:
         A3CError: matplotlib is not installed.
@@ -81,36 +81,37 @@ def draw(comparison: Comparison, inks: dict[Configuration, svg.Ink], images: boo
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's fonts have it
         for plot in PLOTS:
             curves = {item: _curves(plot, item) for item in comparison.configurations}
-            if any(curves.values()) and not _repeats(plot, comparison):
-                drawings.append(_draw(plot, comparison.title, curves, inks, images))
+            if any(curves.values()) and not _is_redundant(plot, comparison):
+                drawings.append(_draw_plot(plot, comparison.title, curves, colors, png))
     return drawings
 
 
 def _curves(plot: Plot, configuration: Configuration) -> list[Curve]:
-    if plot.table == "lags":
+    if plot.source == "lags":
         shares = lag_shares(configuration)
         return [] if shares is None else [shares]
-    return _thinned(plot, plot.quantity, configuration.runs)
+    return _thinned_curves(plot, plot.quantity, configuration.runs)
 
 
-def _thinned(plot: Plot, quantity: str, runs: Sequence[Run]) -> list[Curve]:
-    found = (curve(run, plot.table, quantity, plot.axis) for run in runs)
-    return [_thin(item, plot.points) for item in found if item is not None]
+def _thinned_curves(plot: Plot, quantity: str, runs: Sequence[RunData]) -> list[Curve]:
+    found = (run_curve(run, plot.source, quantity, plot.axis) for run in runs)
+    return [_thin_curve(item, plot.max_points) for item in found if item is not None]
 
 
-def _repeats(plot: Plot, comparison: Comparison) -> bool:
+def _is_redundant(plot: Plot, comparison: Comparison) -> bool:
     """Whether every run's numbers are those of another figure, or are told there in a better way."""
-    better = [other for other in PLOTS if other.instead_of == plot.name]
+    better = [other for other in PLOTS if other.replaces == plot.name]
     if better:
         return all(
-            curve(run, plot.table, plot.quantity, plot.axis) is None
-            or any(curve(run, other.table, other.quantity, other.axis) for other in better)
+            run_curve(run, plot.source, plot.quantity, plot.axis) is None
+            or any(run_curve(run, other.source, other.quantity, other.axis) for other in better)
             for run in comparison.runs
         )
-    if not plot.differs_from:
+    if not plot.hidden_if_equal_to:
         return False
     pairs = (
-        [curve(run, plot.table, name, plot.axis) for name in (plot.quantity, plot.differs_from)] for run in comparison.runs
+        [run_curve(run, plot.source, name, plot.axis) for name in (plot.quantity, plot.hidden_if_equal_to)]
+        for run in comparison.runs
     )
     return all(
         ours is None or (other is not None and ours.y.size == other.y.size and np.allclose(ours.y, other.y, rtol=1e-5))
@@ -118,47 +119,47 @@ def _repeats(plot: Plot, comparison: Comparison) -> bool:
     )
 
 
-def _draw(
-    plot: Plot, title: str, curves: dict[Configuration, list[Curve]], inks: dict[Configuration, svg.Ink], images: bool
-) -> Drawing:
-    named = [item for item in curves if curves[item] and inks[item] != svg.OTHER] if len(curves) > 1 else []
-    longest = max((len(item.short) for item in named), default=0)
-    at_ends = 0 < longest <= _LONGEST
-    figure, axes = paper(plot, right=longest * CHARACTER + 12.0 if at_ends else 10.0)
-    ends: list[End] = []
+def _draw_plot(
+    plot: Plot, title: str, curves: dict[Configuration, list[Curve]], colors: dict[Configuration, svg.ThemeColor], png: bool
+) -> RenderedFigure:
+    named = [item for item in curves if curves[item] and colors[item] != svg.OTHER_COLOR] if len(curves) > 1 else []
+    longest = max((len(item.short_label) for item in named), default=0)
+    at_ends = 0 < longest <= _MAX_END_LABEL
+    figure, axes = new_figure(plot, right_margin=longest * CHARACTER_WIDTH + 12.0 if at_ends else 10.0)
+    ends: list[EndLabel] = []
     heights = [item.y for items in curves.values() for item in items]
     left_out = 0
-    several = any(len(members(items)) >= MIN_SEEDS for items in curves.values() if items)
-    for item in sorted(curves, key=lambda item: inks[item] != svg.OTHER):  # grey ones first, below the others
+    several = any(len(band_members(items)) >= MIN_SEEDS for items in curves.values() if items)
+    for item in sorted(curves, key=lambda item: colors[item] != svg.OTHER_COLOR):  # grey ones first, below the others
         if curves[item]:
-            plain = inks[item] == svg.OTHER
+            plain = colors[item] == svg.OTHER_COLOR
             band = _band(plot, curves[item])
             if plot.spread == "steps":
-                _steps(axes, curves[item][0], inks[item].light, plain)
+                _draw_histogram(axes, curves[item][0], colors[item].light, plain)
             elif plain:
-                _background(axes, curves[item], band, inks[item].light)
+                _draw_background(axes, curves[item], band, colors[item].light)
             else:
-                _series(axes, plot, curves[item], band, inks[item].light)
+                _draw_series(axes, plot, curves[item], band, colors[item].light)
             if plot.edges and not plain and (plot.spread == "within" or not several):
-                heights += _shade(axes, plot, curves[item], band is not None, inks[item].light)
-            left_out += len(curves[item]) - band.seeds if band else 0
+                heights += _draw_edges(axes, plot, curves[item], band is not None, colors[item].light)
+            left_out += len(curves[item]) - band.num_seeds if band else 0
             if item in named and plot.spread == "steps":
-                ends.append(top_of(curves[item][0], item.short, inks[item].light))
+                ends.append(peak_label(curves[item][0], item.short_label, colors[item].light))
             elif item in named:
-                ends.append(end_of(curves[item], item.short, inks[item].light))
-    scale(axes, plot, np.concatenate(heights))
+                ends.append(end_label(curves[item], item.short_label, colors[item].light))
+    scale_axes(axes, plot, np.concatenate(heights))
     if at_ends:
-        label_ends(figure, axes, ends)
+        draw_end_labels(figure, axes, ends)
     page = file = _svg(figure)
     if named:
-        add_legend(figure, title, [(item.short, inks[item].light) for item in named])
+        add_legend(figure, title, [(item.short_label, colors[item].light) for item in named])
         file = _svg(figure)
-    words = f"{plot.title} against {AXES[plot.axis].lower()}"
-    caption = f"{plot.note} {_reading(plot, several)}".rstrip()
+    words = f"{plot.title} against {AXIS_TITLES[plot.axis].lower()}"
+    caption = f"{plot.note} {_reading_hint(plot, several)}".rstrip()
     if left_out:
         caption += f" Left out of the bands: {left_out} run{'s' * (left_out > 1)} that did not get as far."
-    image = _png(figure) if images else b""
-    return Drawing(plot, svg.standalone(file, words), svg.inline(page, plot.name, words), caption, image)
+    image = _png(figure) if png else b""
+    return RenderedFigure(plot, svg.standalone(file, words), svg.inline(page, plot.name, words), caption, image)
 
 
 def _band(plot: Plot, curves: Sequence[Curve]) -> Band | None:
@@ -167,13 +168,13 @@ def _band(plot: Plot, curves: Sequence[Curve]) -> Band | None:
     return (mean_band if plot.spread == "interval" else quartile_band)(curves)
 
 
-def _reading(plot: Plot, several: bool) -> str:
+def _reading_hint(plot: Plot, has_bands: bool) -> str:
     """How to read lines and bands, given whether any configuration has seeds enough for a band."""
-    if plot.spread == "within" and several:
+    if plot.spread == "within" and has_bands:
         return "Over seeds: medians."
     if not plot.large:
         return ""
-    if several:
+    if has_bands:
         if plot.spread == "interval":
             return "Line and band: mean over seeds with its 95 % bootstrap interval; thin: single seeds."
         return "Line and band: median and middle half of the seeds; thin: single seeds."
@@ -182,73 +183,73 @@ def _reading(plot: Plot, several: bool) -> str:
     return "One line a seed; three or more would get a band."
 
 
-def _series(axes: "Axes", plot: Plot, curves: list[Curve], band: Band | None, colour: str) -> None:
+def _draw_series(axes: "Axes", plot: Plot, curves: list[Curve], band: Band | None, color: str) -> None:
     """Draw one configuration: its single seeds, and its band if it has one."""
     faint = max(0.12, 0.45 * min(1.0, 4.0 / len(curves)))  # many seeds make a cloud, not a wall
     single: dict[str, Any] = {"linewidth": 0.7, "alpha": faint} if band else {"linewidth": 1.4, "alpha": 0.9}
     for item in curves if band is None or plot.spread != "within" else ():
-        dot = "o" if item.x.size == 1 or (not band and _dotted(plot, item.x)) else ""
-        axes.plot(item.x, item.y, color=colour, marker=dot, markersize=3.0, **single)
+        dot = "o" if item.x.size == 1 or (not band and _has_markers(plot, item.x)) else ""
+        axes.plot(item.x, item.y, color=color, marker=dot, markersize=3.0, **single)
     if band is None:
         return
     if plot.spread != "within":
-        axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.17, linewidth=0)
-    dot = "o" if _dotted(plot, band.x) else ""
-    axes.plot(band.x, band.middle, color=colour, linewidth=1.9, marker=dot, markersize=3.2)
+        axes.fill_between(band.x, band.low, band.high, color=color, alpha=0.17, linewidth=0)
+    dot = "o" if _has_markers(plot, band.x) else ""
+    axes.plot(band.x, band.middle, color=color, linewidth=1.9, marker=dot, markersize=3.2)
 
 
-def _background(axes: "Axes", curves: Sequence[Curve], band: Band | None, colour: str) -> None:
+def _draw_background(axes: "Axes", curves: Sequence[Curve], band: Band | None, color: str) -> None:
     """A configuration beyond the last colour: one thin line, or one a seed."""
     for x, y in [(band.x, band.middle)] if band else [(item.x, item.y) for item in curves]:
-        axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.5)
+        axes.plot(x, y, color=color, linewidth=0.8, alpha=0.5)
 
 
-def _dotted(plot: Plot, x: FloatArray) -> bool:
+def _has_markers(plot: Plot, x: FloatArray) -> bool:
     """Whether points are so few that each should be seen."""
-    return x.size == 1 or (plot.spread == "interval" and x.size <= _MARKED)
+    return x.size == 1 or (plot.spread == "interval" and x.size <= _MAX_MARKED_POINTS)
 
 
-def _shade(axes: "Axes", plot: Plot, curves: Sequence[Curve], together: bool, colour: str) -> list[FloatArray]:
-    """What lies between a plot's edges: of each run, or the medians of all ``together``; returns the heights drawn."""
+def _draw_edges(axes: "Axes", plot: Plot, curves: Sequence[Curve], use_medians: bool, color: str) -> list[FloatArray]:
+    """What lies between a plot's edges: of each run, or the medians of all ``use_medians``; returns the heights drawn."""
     assert plot.edges is not None
     runs = [item.run for item in curves]
-    below, above = (_thinned(plot, name, runs) for name in plot.edges)
-    if together:
+    below, above = (_thinned_curves(plot, name, runs) for name in plot.edges)
+    if use_medians:
         low, high = quartile_band(below), quartile_band(above)
         areas = [(low.x, low.middle, high.middle)] if low and high and np.array_equal(low.x, high.x) else []
     else:
         pairs = ((low, high) for low in below for high in above if low.run is high.run)
         areas = [(low.x, low.y, high.y) for low, high in pairs if np.array_equal(low.x, high.x)]
     for x, low_edge, high_edge in areas:
-        axes.fill_between(x, low_edge, high_edge, color=colour, alpha=0.13, linewidth=0)
+        axes.fill_between(x, low_edge, high_edge, color=color, alpha=0.13, linewidth=0)
     return [edge for _, *edges in areas for edge in edges]
 
 
-def _steps(axes: "Axes", shares: Curve, colour: str, plain: bool) -> None:
+def _draw_histogram(axes: "Axes", shares: Curve, color: str, unfilled: bool) -> None:
     """A histogram: filled only if it has a colour, so that those behind it are seen."""
-    axes.step(shares.x, shares.y, where="mid", color=colour, linewidth=0.8 if plain else 1.6, alpha=0.5 if plain else 0.95)
-    if not plain:
-        axes.fill_between(shares.x, 0.0, shares.y, step="mid", color=colour, alpha=0.17, linewidth=0)
+    axes.step(shares.x, shares.y, where="mid", color=color, linewidth=0.8 if unfilled else 1.6, alpha=0.5 if unfilled else 0.95)
+    if not unfilled:
+        axes.fill_between(shares.x, 0.0, shares.y, step="mid", color=color, alpha=0.17, linewidth=0)
 
 
 def _svg(figure: "Figure") -> str:
     target = io.StringIO()
     figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
-    return svg.slim(target.getvalue())
+    return svg.minify(target.getvalue())
 
 
 def _png(figure: "Figure") -> bytes:
     target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=DOTS, facecolor="white", metadata={"Software": None}, pil_kwargs=QUICKLY)
+    figure.savefig(target, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None}, pil_kwargs=PNG_OPTIONS)
     return target.getvalue()
 
 
-def _thin(item: Curve, most: int) -> Curve:
-    """At most about ``most`` points: means of neighbours. It ends where it ended, at the mean of its last ones."""
-    every = math.ceil(item.x.size / most)
+def _thin_curve(curve: Curve, max_points: int) -> Curve:
+    """At most about ``max_points`` points: means of neighbours. It ends where it ended, at the mean of its last ones."""
+    every = math.ceil(curve.x.size / max_points)
     if every == 1:
-        return item
-    starts = np.arange(0, item.x.size - 1, every)
-    sizes = np.diff(np.append(starts, item.x.size - 1))
-    x, y = (np.add.reduceat(values[:-1], starts) / sizes for values in (item.x, item.y))
-    return Curve(item.run, np.append(x, item.x[-1]), np.append(y, item.y[-every:].mean()))
+        return curve
+    starts = np.arange(0, curve.x.size - 1, every)
+    sizes = np.diff(np.append(starts, curve.x.size - 1))
+    x, y = (np.add.reduceat(values[:-1], starts) / sizes for values in (curve.x, curve.y))
+    return Curve(curve.run, np.append(x, curve.x[-1]), np.append(y, curve.y[-every:].mean()))

@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SMALL = TEXT_SIZE - 1.5
-_GAP = 10.0  # points between panels
+SMALL_TEXT_SIZE = TEXT_SIZE - 1.5
+_COLUMN_GAP = 10.0  # points between panels
 Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class CaptionedFigure:
     """A figure that was drawn.
 
     Attributes:
         name: of its file.
         title: what it shows, for screen readers and lists.
         caption: how to read it, a sentence or two.
-        figure: matplotlib's; save it within ``styled``, or take ``files``.
+        figure: matplotlib's; save it within ``with_figure_style``, or take ``svg_files``.
     """
 
     name: str
@@ -35,17 +35,17 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Room:
+class Margins:
     """Points kept free around the panels of a figure."""
 
     left: float = 40.0
     right: float = 8.0
     top: float = 40.0
     bottom: float = 34.0
-    between: float = _GAP
+    column_gap: float = _COLUMN_GAP
 
 
-def styled(draw: Callable[[], Drawn]) -> Drawn:
+def with_figure_style(draw: Callable[[], Drawn]) -> Drawn:
     """Call ``draw`` in the style of all figures.
 
     Raises:
@@ -59,60 +59,60 @@ def styled(draw: Callable[[], Drawn]) -> Drawn:
         return draw()
 
 
-def files(picture: Picture) -> tuple[str, str]:
+def svg_files(spec: CaptionedFigure) -> tuple[str, str]:
     """The picture as SVG: a file of its own, and a part of a page."""
     import io
 
     target = io.StringIO()
-    styled(lambda: picture.figure.savefig(target, format="svg", transparent=True, metadata={"Date": None}))
-    text = svg.slim(target.getvalue())
-    return svg.standalone(text, picture.title), svg.inline(text, picture.name, picture.title)
+    with_figure_style(lambda: spec.figure.savefig(target, format="svg", transparent=True, metadata={"Date": None}))
+    text = svg.minify(target.getvalue())
+    return svg.standalone(text, spec.title), svg.inline(text, spec.name, spec.title)
 
 
-def grid(
-    title: str, heads: Sequence[str], rows: int = 1, height: float = 100.0, room: Room | None = None
+def panel_grid(
+    title: str, column_titles: Sequence[str], rows: int = 1, height: float = 100.0, margins: Margins | None = None
 ) -> tuple["Figure", list[list["Axes"]]]:
-    """An empty figure with a bold title and ``rows`` of panels, one column for each of ``heads``.
+    """An empty figure with a bold title and ``rows`` of panels, one column for each of ``column_titles``.
 
     Args:
         title: of the whole.
-        heads: what stands above each column.
+        column_titles: what stands above each column.
         rows: of panels.
         height: of a panel, in points.
-        room: around them.
+        margins: around them.
 
     Returns:
         The figure, and its axes by row and column.
     """
     from matplotlib.figure import Figure
 
-    room = room or Room()
+    margins = margins or Margins()
     down = 24.0  # between rows, for what stands above the next
-    total = room.top + rows * height + (rows - 1) * down + room.bottom
+    total = margins.top + rows * height + (rows - 1) * down + margins.bottom
     figure = Figure(figsize=(WIDTH / 72, total / 72))
-    wide = (WIDTH - room.left - room.right - (len(heads) - 1) * room.between) / len(heads)
+    wide = (WIDTH - margins.left - margins.right - (len(column_titles) - 1) * margins.column_gap) / len(column_titles)
     axes = []
     for row in range(rows):
-        y = room.bottom + (rows - 1 - row) * (height + down)
-        places = [(room.left + column * (wide + room.between), y) for column in range(len(heads))]
+        y = margins.bottom + (rows - 1 - row) * (height + down)
+        places = [(margins.left + column * (wide + margins.column_gap), y) for column in range(len(column_titles))]
         axes.append([figure.add_axes((x / WIDTH, y / total, wide / WIDTH, height / total)) for x, y in places])
-    for head, one in zip(heads, axes[0], strict=True):
-        one.set_title(head, fontsize=SMALL - 0.3, loc="left", pad=4.0)
+    for head, one in zip(column_titles, axes[0], strict=True):
+        one.set_title(head, fontsize=SMALL_TEXT_SIZE - 0.3, loc="left", pad=4.0)
     figure.text(4.0 / WIDTH, 1.0 - 14.0 / total, title, fontsize=TEXT_SIZE, weight="bold")
     return figure, axes
 
 
-def legend(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], top: float = 20.0) -> None:
+def add_legend_row(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], top: float = 20.0) -> None:
     """One line of ``(label, line style)`` entries, ``top`` points below the figure's edge."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=label, **style) for label, style in entries]
-    figure.legend(handles=handles, ncols=len(handles), loc="upper left", fontsize=SMALL, borderaxespad=0.0, borderpad=0.0,
+    figure.legend(handles=handles, ncols=len(handles), loc="upper left", fontsize=SMALL_TEXT_SIZE, borderaxespad=0.0, borderpad=0.0,
                   bbox_to_anchor=(4.0 / WIDTH, 1.0 - top / 72 / figure.get_figheight()), handlelength=1.4,
                   handletextpad=0.5, columnspacing=1.2)  # fmt: skip
 
 
-def ends_inside(axes: "Axes") -> None:
+def align_end_ticks_inside(axes: "Axes") -> None:
     """Write the first and the last number of the horizontal axis inwards, so that neighbouring panels' do not meet."""
     low, high = axes.get_xlim()
     inside = [tick for tick in axes.get_xticks() if low <= tick <= high]
@@ -122,6 +122,6 @@ def ends_inside(axes: "Axes") -> None:
         mark.label1.set_horizontalalignment("left" if share < 0.08 else "right" if share > 0.92 else "center")
 
 
-def below(figure: "Figure", text: str) -> None:
+def set_shared_x_label(figure: "Figure", text: str) -> None:
     """What the panels' common horizontal axis measures."""
     figure.text(0.5, 5.0 / 72 / figure.get_figheight(), text, ha="center", fontsize=TEXT_SIZE)

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 WIDTH = 312.0  # points: on a phone a point is a bit more than a pixel, so 9.5 point text stays readable there
 _LEFT, BOTTOM, TOP = 44.0, 34.0, 26.0
-TEXT_SIZE, CHARACTER = 9.5, 5.6  # points: font size and about the width of one character
+TEXT_SIZE, CHARACTER_WIDTH = 9.5, 5.6  # points: font size and about the width of one character
 
-AXES = {"episode": "Episodes", "env_step": "Environment steps", "wall_time": "Seconds of training", "lag": "Updates"}
+AXIS_TITLES = {"episode": "Episodes", "env_step": "Environment steps", "wall_time": "Seconds of training", "lag": "Updates"}
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "a3c_exp",  # the same runs give the same file
     "text.parse_math": False,  # a $ in an override is a dollar
     "font.size": TEXT_SIZE,
-    "text.color": svg.TEXT.light,
-    "axes.labelcolor": svg.TEXT.light,
-    "axes.edgecolor": svg.GRID.light,
+    "text.color": svg.TEXT_COLOR.light,
+    "axes.labelcolor": svg.TEXT_COLOR.light,
+    "axes.edgecolor": svg.GRID_COLOR.light,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -32,13 +32,13 @@ STYLE: dict[Any, Any] = {
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
     "axes.xmargin": 0.0,
-    "grid.color": svg.GRID.light,
+    "grid.color": svg.GRID_COLOR.light,
     "grid.linewidth": 0.6,
-    "xtick.color": svg.GRID.light,
-    "xtick.labelcolor": svg.TEXT.light,
+    "xtick.color": svg.GRID_COLOR.light,
+    "xtick.labelcolor": svg.TEXT_COLOR.light,
     "xtick.major.size": 3.0,
     "ytick.left": False,
-    "ytick.labelcolor": svg.TEXT.light,
+    "ytick.labelcolor": svg.TEXT_COLOR.light,
     "ytick.major.pad": 3.0,
     "legend.frameon": False,
     "legend.fontsize": TEXT_SIZE,
@@ -47,25 +47,25 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def paper(plot: Plot, right: float) -> tuple["Figure", "Axes"]:
-    """An empty figure with its title and axes, and ``right`` points of room beside them."""
+def new_figure(plot: Plot, right_margin: float) -> tuple["Figure", "Axes"]:
+    """An empty figure with its title and axes, and ``right_margin`` points of room beside them."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     height = 226.0 if plot.large else 158.0
     figure = Figure(figsize=(WIDTH / 72, height / 72))
-    width = WIDTH - _LEFT - right
+    width = WIDTH - _LEFT - right_margin
     axes = figure.add_axes((_LEFT / WIDTH, BOTTOM / height, width / WIDTH, (height - BOTTOM - TOP) / height))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=plot.axis in ("episode", "lag")))
     axes.yaxis.set_major_locator(MaxNLocator(5 if plot.large else 4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, axes.get_xlim())))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, axes.get_ylim())))
-    axes.set_xlabel(AXES[plot.axis], labelpad=2.0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value, axes.get_xlim())))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value, axes.get_ylim())))
+    axes.set_xlabel(AXIS_TITLES[plot.axis], labelpad=2.0)
     figure.text(4.0 / WIDTH, 1.0 - 14.0 / height, plot.title, fontsize=TEXT_SIZE, weight="bold")
     return figure, axes
 
 
-def scale(axes: "Axes", plot: Plot, y: FloatArray) -> None:
+def scale_axes(axes: "Axes", plot: Plot, y: FloatArray) -> None:
     """Choose the limits and kind of the axes, given all heights ``y`` that are drawn."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -75,7 +75,7 @@ def scale(axes: "Axes", plot: Plot, y: FloatArray) -> None:
         few = y.max() < 1000 * y.min()
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if few else (1.0,), numticks=5))
         axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value)))
     elif plot.scale == "zero" and y.min() >= 0:
         axes.set_ylim(0.0, max(float(y.max()) * 1.06, 1e-9))
     elif plot.scale == "unit":
@@ -84,7 +84,7 @@ def scale(axes: "Axes", plot: Plot, y: FloatArray) -> None:
         axes.set_ylim(0.0, 1.05)
 
 
-def compact(value: float, limits: tuple[float, float] = (0.0, 0.0)) -> str:
+def compact_number(value: float, limits: tuple[float, float] = (0.0, 0.0)) -> str:
     """``1.5M``, ``20k``, ``0.25``: a number for an axis with these ``limits``, with a true minus sign."""
     size = max(abs(value), *map(abs, limits))
     divisor, sign = 1.0, ""

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 
 @dataclass(frozen=True)
-class Ink:
+class ThemeColor:
     """One colour, as drawn (on light paper) and as a dark screen shows it instead."""
 
     light: str
@@ -16,18 +16,18 @@ class Ink:
 
 # Told apart in normal vision and under protanopia, deuteranopia and tritanopia (Machado et al. 2009): CIELAB distance
 # at least 15 for each pair; contrast with the paper at least 3.4:1.
-SERIES = (
-    Ink("#0b5cc4", "#3d97ff"),
-    Ink("#e5631c", "#f0883e"),
-    Ink("#12967f", "#3fb892"),
-    Ink("#b765b0", "#d873b4"),
-    Ink("#6b3310", "#f4e45f"),
-    Ink("#2b3137", "#dfe3e8"),
+SERIES_COLORS = (
+    ThemeColor("#0b5cc4", "#3d97ff"),
+    ThemeColor("#e5631c", "#f0883e"),
+    ThemeColor("#12967f", "#3fb892"),
+    ThemeColor("#b765b0", "#d873b4"),
+    ThemeColor("#6b3310", "#f4e45f"),
+    ThemeColor("#2b3137", "#dfe3e8"),
 )
-OTHER = Ink("#8f959d", "#7d848c")  # configurations beyond the last colour
-TEXT = Ink("#5c636b", "#a3abb4")
-GRID = Ink("#d9dce0", "#32383f")
-_ALL = (*SERIES, OTHER, TEXT, GRID)
+OTHER_COLOR = ThemeColor("#8f959d", "#7d848c")  # configurations beyond the last colour
+TEXT_COLOR = ThemeColor("#5c636b", "#a3abb4")
+GRID_COLOR = ThemeColor("#d9dce0", "#32383f")
+_ALL_COLORS = (*SERIES_COLORS, OTHER_COLOR, TEXT_COLOR, GRID_COLOR)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-\d+)?"
@@ -39,12 +39,14 @@ _LINES = re.compile(rf"\s*(?:{_LINE.pattern}\s*)+")
 def dark_rules() -> str:
     """CSS that swaps each drawn colour on a dark screen; other renderers and paper keep the light ones."""
     rules = [
-        f'svg [style*="{kind}: {ink.light}"]{{{kind}:{ink.dark}!important}}' for ink in _ALL for kind in ("stroke", "fill")
+        f'svg [style*="{kind}: {ink.light}"]{{{kind}:{ink.dark}!important}}'
+        for ink in _ALL_COLORS
+        for kind in ("stroke", "fill")
     ]
     return "@media screen and (prefers-color-scheme:dark){" + "".join(rules) + "}"
 
 
-def slim(svg: str) -> str:
+def minify(svg: str) -> str:
     """Without prologue, metadata and needless digits: about half the size, the same picture."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -72,20 +74,20 @@ def inline(svg: str, name: str, title: str) -> str:
 
 def _short_path(path: str) -> str:
     if _LINES.fullmatch(path):
-        return " ".join(map(_relative, _LINE.findall(path)))
+        return " ".join(map(_relative_path, _LINE.findall(path)))
     return re.sub(r"(\.\d\d)\d+", r"\1", path).replace(" \n", " ").replace("\n", " ").strip()
 
 
-def _relative(line: str) -> str:
+def _relative_path(line: str) -> str:
     """``M 10 20 L 11.52 19.5 L ...`` to a tenth of a point, each step from where the last one came to: no error adds up."""
     numbers = [round(10 * float(number)) for number in re.findall(_NUMBER, line)]
     points = list(zip(numbers[::2], numbers[1::2], strict=True))
     steps = [(x - before_x, y - before_y) for (before_x, before_y), (x, y) in pairwise(points)]
-    moves = "".join(f"{_tenths(dx, ' ')}{_tenths(dy, ' ')}" for dx, dy in steps if dx or dy) or " 0 0"
-    return f"M{_tenths(points[0][0])}{_tenths(points[0][1], ' ')}l{moves.lstrip()}{'z' * line.rstrip().endswith('z')}"
+    moves = "".join(f"{_format_tenths(dx, ' ')}{_format_tenths(dy, ' ')}" for dx, dy in steps if dx or dy) or " 0 0"
+    return f"M{_format_tenths(points[0][0])}{_format_tenths(points[0][1], ' ')}l{moves.lstrip()}{'z' * line.rstrip().endswith('z')}"
 
 
-def _tenths(number: int, between: str = "") -> str:
+def _format_tenths(number: int, separator: str = "") -> str:
     """``.5`` for 5, ``-12`` for -120, with what must stand before a number that has no sign to set it apart."""
     text = f"{abs(number) / 10:g}"
-    return ("-" if number < 0 else between) + (text.removeprefix("0") if 0 < abs(number) < 10 else text)
+    return ("-" if number < 0 else separator) + (text.removeprefix("0") if 0 < abs(number) < 10 else text)

@@ -6,9 +6,9 @@ import numpy as np
 
 from a3c_exp.report.aggregate import Configuration, Curve
 from a3c_exp.report.columns import FloatArray, mapping, number
-from a3c_exp.report.run_reader import Run
+from a3c_exp.report.run_reader import RunData
 
-_LONGEST = 4096  # bins; a longer list was not written by a run
+_MAX_BINS = 4096  # bins; a longer list was not written by a run
 
 
 def lag_shares(configuration: Configuration) -> Curve | None:
@@ -18,7 +18,7 @@ def lag_shares(configuration: Configuration) -> Curve | None:
         ``x``: lags in updates, from -1 to one beyond the largest seen, where ``y``, the share, is 0: so that steps around
         each lag close at both ends.
     """
-    told = [(run, counts) for run in configuration.runs if (counts := _histogram(run)) is not None]
+    told = [(run, counts) for run in configuration.runs if (counts := _lag_histogram(run)) is not None]
     total = np.zeros(max((counts.size for _, counts in told), default=0))
     for _, counts in told:
         total[: counts.size] += counts
@@ -29,10 +29,10 @@ def lag_shares(configuration: Configuration) -> Curve | None:
     return Curve(told[0][0], np.arange(-1.0, last + 2.0), shares)
 
 
-def _histogram(run: Run) -> FloatArray | None:
+def _lag_histogram(run: RunData) -> FloatArray | None:
     """Pushes at each lag, as the run's summary has them; ``None`` if it has none, or not that."""
-    counts = mapping((run.summary or {}).get("policy_lag")).get("histogram")
-    if not isinstance(counts, list) or not 0 < len(counts) <= _LONGEST:
+    counts = mapping((run.summary_json or {}).get("policy_lag")).get("histogram")
+    if not isinstance(counts, list) or not 0 < len(counts) <= _MAX_BINS:
         return None
     values = [number(count) for count in counts]
     return np.array(values) if all(math.isfinite(value) and value >= 0 for value in values) else None

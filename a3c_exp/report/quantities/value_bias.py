@@ -8,11 +8,11 @@ import numpy as np
 from a3c_exp.report.columns import Columns, FloatArray, mapping, number
 from a3c_exp.runs.log_records import JsonObject
 
-_RECENT = 100  # training episodes, as in ``recent_return``
-_SAME_LENGTH = 0.1  # by which share episodes may differ in length where no limit says that they are alike
+_RECENT_EPISODES = 100  # training episodes, as in ``recent_return``
+_LENGTH_TOLERANCE = 0.1  # by which share episodes may differ in length where no limit says that they are alike
 
 
-def value_excess(metrics: Columns, episodes: Columns, ended: FloatArray, config: JsonObject) -> FloatArray:
+def value_overestimation(metrics: Columns, episodes: Columns, terminated: FloatArray, config: JsonObject) -> FloatArray:
     """V(s), averaged over steps, less what training earned: above 0 the critic promises too much.
 
     What was earned is estimated from training episodes. In an episode of T steps whose rewards, as the learner sees them, are
@@ -23,7 +23,7 @@ def value_excess(metrics: Columns, episodes: Columns, ended: FloatArray, config:
 
     Args:
         metrics, episodes: as in ``Run``.
-        ended: [episodes], 1 where the episode ended in a state of value 0, 0 where a time limit cut it.
+        terminated: [episodes], 1 where the episode ended in a state of value 0, 0 where a time limit cut it.
         config: of the run; its discount, reward shift and scale, and workers.
 
     Returns:
@@ -40,14 +40,14 @@ def value_excess(metrics: Columns, episodes: Columns, ended: FloatArray, config:
     reward = (episodes["mean_step_reward"][known] + shift) / scale
     horizon = 1.0 / (1.0 - gamma)
     lost = gamma * (1.0 - gamma**length) * horizon / length
-    earned = reward * horizon * np.where(ended[known] > 0, 1.0 - lost, 1.0)
+    earned = reward * horizon * np.where(terminated[known] > 0, 1.0 - lost, 1.0)
     middle = steps - length * (workers if np.isfinite(workers) else 1.0) / 2.0
     order = np.argsort(middle, kind="stable")
-    x, y = _smoothed(middle[order], earned[order], length[order])
+    x, y = _moving_average(middle[order], earned[order], length[order])
     return np.asarray(metrics["value_mean"] - np.interp(metrics["env_step"], x, y))
 
 
-def sampling_gap(evaluations: Columns, episodes: Columns, config: JsonObject) -> FloatArray:
+def greedy_gap(evaluations: Columns, episodes: Columns, config: JsonObject) -> FloatArray:
     """Mean return of an evaluation less that of the last 100 training episodes before it: of the best guess over what is tried.
 
     Large and positive, the policy's means are good but exploration still costs; negative, the policy is better when it
@@ -65,7 +65,7 @@ def sampling_gap(evaluations: Columns, episodes: Columns, config: JsonObject) ->
     order = np.argsort(episodes["env_step"][known], kind="stable")
     steps, returns, lengths = (episodes[name][known][order] for name in ("env_step", "return", "length"))
     last = np.searchsorted(steps, evaluations["env_step"], side="right")
-    first = np.maximum(last - _RECENT, 0)
+    first = np.maximum(last - _RECENT_EPISODES, 0)
     before = (last > first) & np.isfinite(evaluations["env_step"])
 
     def recent(values: FloatArray) -> FloatArray:
@@ -75,11 +75,11 @@ def sampling_gap(evaluations: Columns, episodes: Columns, config: JsonObject) ->
     limits = config.get("max_episode_steps"), judged.get("max_episode_steps")
     alike = np.full(before.size, limits[0] == limits[1])
     with np.errstate(invalid="ignore", divide="ignore"):
-        alike |= np.abs(recent(lengths) / evaluations["mean_length"] - 1.0) < _SAME_LENGTH
+        alike |= np.abs(recent(lengths) / evaluations["mean_length"] - 1.0) < _LENGTH_TOLERANCE
     return np.where(before & alike, evaluations["mean"] - recent(returns), np.nan)
 
 
-def _smoothed(x: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _moving_average(x: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Weighted means over as many neighbours as a tenth of all, at the mean of their places."""
     width = max(1, x.size // 10)
     kernel = np.ones(width)

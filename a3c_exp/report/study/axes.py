@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def show_axis(axes: "Axes", parameter: Parameter) -> None:
+def configure_axis(axes: "Axes", parameter: Parameter) -> None:
     """Let the axis to the right show the parameter's whole range, on its scale."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     if parameter.choices:
-        labels = [shortened(str(choice), 12) for choice in parameter.choices]
+        labels = [shorten_start(str(choice), 12) for choice in parameter.choices]
         axes.xaxis.set_major_locator(FixedLocator(range(len(labels))))
         axes.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: labels[round(value)] if 0 <= value <= len(labels) - 1 else "")
@@ -54,14 +54,14 @@ def scaled_positions(parameter: Parameter, values: Sequence[Any]) -> FloatArray:
     return scaled
 
 
-def limits(parameter: Parameter) -> tuple[str, str]:
+def limit_labels(parameter: Parameter) -> tuple[str, str]:
     """What stands at the ends of the range."""
     if parameter.choices:
-        return shortened(str(parameter.choices[0]), 12), shortened(str(parameter.choices[-1]), 12)
+        return shorten_start(str(parameter.choices[0]), 12), shorten_start(str(parameter.choices[-1]), 12)
     return f"{parameter.low:.3g}", f"{parameter.high:.3g}"
 
 
-def shortened(name: str, most: int = 26) -> str:
+def shorten_start(name: str, max_length: int = 26) -> str:
     """The end of a long name, which tells more than its beginning."""
     text = printable(name)
-    return text if len(text) <= most else "\N{HORIZONTAL ELLIPSIS}" + text[1 - most :]
+    return text if len(text) <= max_length else "\N{HORIZONTAL ELLIPSIS}" + text[1 - max_length :]

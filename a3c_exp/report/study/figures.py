@@ -11,8 +11,8 @@ import numpy as np
 
 from a3c_exp.report.columns import printable
 from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.style import STYLE, TEXT_SIZE, WIDTH, compact
-from a3c_exp.report.study.axes import limits, positions, scaled_positions, shortened, show_axis
+from a3c_exp.report.figures.style import STYLE, TEXT_SIZE, WIDTH, compact_number
+from a3c_exp.report.study.axes import configure_axis, limit_labels, positions, scaled_positions, shorten_start
 from a3c_exp.report.study.reader import Parameter, StudyRecord, Trial
 from a3c_exp.system.errors import A3CError
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Section = Literal["course", "importance", "slices"]
+StudySection = Literal["course", "importance", "slices"]
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 26.0, 34.0
-_COMPLETE, _BEST = svg.SERIES[0].light, svg.SERIES[1].light
-_FAINT = svg.OTHER.light
-_WIDE = 660.0
+_COMPLETE_COLOR, _BEST_COLOR = svg.SERIES_COLORS[0].light, svg.SERIES_COLORS[1].light
+_OTHER_COLOR = svg.OTHER_COLOR.light
+_FULL_WIDTH = 660.0
 
 
 @dataclass(frozen=True)
-class StudyDrawing:
+class StudyFigure:
     """A drawn figure: a file of its own and a part of a page.
 
     Attributes:
         name: of the file.
         section: where it stands.
         wide: whether it takes the page's whole width.
-        file, inline: SVG.
+        standalone_svg, inline_svg: SVG.
         caption: how to read it.
     """
 
     name: str
-    section: Section
+    section: StudySection
     wide: bool
-    file: str
-    inline: str
+    standalone_svg: str
+    inline_svg: str
     caption: str
 
 
-def draw_study(record: StudyRecord) -> list[StudyDrawing]:
+def draw_study(record: StudyRecord) -> list[StudyFigure]:
     """All figures for which there are trials enough.
 
     Raises:
@@ -59,13 +59,13 @@ def draw_study(record: StudyRecord) -> list[StudyDrawing]:
         raise A3CError('a report needs matplotlib, which is not installed: pip install "a3c_exp[report]"') from error
     with style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's fonts have it
-        return [drawing for drawing in _all(record) if drawing is not None]
+        return [drawing for drawing in _all_figures(record) if drawing is not None]
 
 
-def _all(record: StudyRecord) -> Iterator[StudyDrawing | None]:
+def _all_figures(record: StudyRecord) -> Iterator[StudyFigure | None]:
     several = len(record.objectives) > 1
     if several:
-        yield _front(record)
+        yield _pareto_front(record)
     for index in range(len(record.objectives)):
         yield _history(record, index)
     if not several:
@@ -78,120 +78,120 @@ def _all(record: StudyRecord) -> Iterator[StudyDrawing | None]:
             yield _slice(record, parameter, index)
 
 
-def _history(record: StudyRecord, index: int) -> StudyDrawing | None:
-    complete, pruned = record.of("complete"), _with_value(record.of("pruned"))
+def _history(record: StudyRecord, index: int) -> StudyFigure | None:
+    complete, pruned = record.trials_in_state("complete"), _with_intermediate_values(record.trials_in_state("pruned"))
     if not complete:
         return None
     name, direction = record.objectives[index]
-    figure, axes = _paper(f"{_spoken(name)} of each trial", "Trial")
+    figure, axes = _new_figure(f"{_quantity_label(name)} of each trial", "Trial")
     if len(record.objectives) == 1 and pruned:
         lasts = [trial.intermediate[-1][1] for trial in pruned]
-        axes.plot([trial.number for trial in pruned], lasts, "x", color=_FAINT, markersize=4.0, markeredgewidth=1.1)
+        axes.plot([trial.number for trial in pruned], lasts, "x", color=_OTHER_COLOR, markersize=4.0, markeredgewidth=1.1)
     numbers, values = np.array([trial.number for trial in complete]), np.array([trial.values[index] for trial in complete])
-    axes.plot(numbers, values, "o", color=_COMPLETE, markersize=4.0, alpha=0.75, markeredgewidth=0)
+    axes.plot(numbers, values, "o", color=_COMPLETE_COLOR, markersize=4.0, alpha=0.75, markeredgewidth=0)
     running = np.maximum.accumulate(values) if direction == "maximize" else np.minimum.accumulate(values)
     last = max(trial.number for trial in record.trials)
-    axes.step([*numbers, last], [*running, running[-1]], where="post", color=_BEST, linewidth=1.6)
-    _whole_numbers(axes)
+    axes.step([*numbers, last], [*running, running[-1]], where="post", color=_BEST_COLOR, linewidth=1.6)
+    _set_integer_ticks(axes)
     caption = "Dots: complete trials; line: the best so far."
     if pruned and len(record.objectives) == 1:
         caption += f" Crosses: the last value of the {len(pruned)} pruned."
-    return _drawing(figure, f"history_{index}", "course", caption, f"{name} of each trial")
+    return _render(figure, f"history_{index}", "course", caption, f"{name} of each trial")
 
 
-def _intermediate(record: StudyRecord) -> StudyDrawing | None:
-    told = [trial for trial in record.of("complete", "pruned", "running") if trial.intermediate]
+def _intermediate(record: StudyRecord) -> StudyFigure | None:
+    told = [trial for trial in record.trials_in_state("complete", "pruned", "running") if trial.intermediate]
     if not told:
         return None
     best = {trial.number for trial in record.best}
     name, _ = record.objectives[0]
-    figure, axes = _paper(f"{_spoken(name)} while training", "Evaluations")
+    figure, axes = _new_figure(f"{_quantity_label(name)} while training", "Evaluations")
     order = sorted(told, key=lambda trial: (trial.number in best, trial.state != "pruned"))
     for trial in order:
         steps, values = zip(*trial.intermediate, strict=True)
-        look: dict[str, Any] = {"color": _COMPLETE, "linewidth": 0.8, "alpha": 0.45}
+        look: dict[str, Any] = {"color": _COMPLETE_COLOR, "linewidth": 0.8, "alpha": 0.45}
         if trial.number in best:
-            look = {"color": _BEST, "linewidth": 1.9}
+            look = {"color": _BEST_COLOR, "linewidth": 1.9}
         elif trial.state == "pruned":
-            look = {"color": _FAINT, "linewidth": 0.9, "alpha": 0.9}
+            look = {"color": _OTHER_COLOR, "linewidth": 0.9, "alpha": 0.9}
         axes.plot(steps, values, **look)
         if trial.state == "pruned":
-            axes.plot(steps[-1:], values[-1:], "x", color=_FAINT, markersize=3.6, markeredgewidth=1.1)
-    _whole_numbers(axes)
+            axes.plot(steps[-1:], values[-1:], "x", color=_OTHER_COLOR, markersize=3.6, markeredgewidth=1.1)
+    _set_integer_ticks(axes)
     caption = "A line a trial: orange the best, blue complete ones, grey with a cross those that were pruned there."
-    if len(record.content.get("seeds") or ()) > 1:
+    if len(record.study_json.get("seeds") or ()) > 1:
         caption += " Seeds train one after another; each point is the mean of the seeds so far at the same point of training."
-    return _drawing(figure, "intermediate", "course", caption, f"{name} while training")
+    return _render(figure, "intermediate", "course", caption, f"{name} while training")
 
 
-def _front(record: StudyRecord) -> StudyDrawing | None:
-    complete, best = record.of("complete"), record.best
+def _pareto_front(record: StudyRecord) -> StudyFigure | None:
+    complete, best = record.trials_in_state("complete"), record.best
     if not complete:
         return None
     (across, _), (up, _) = record.objectives[1], record.objectives[0]
-    figure, axes = _paper(_spoken(up), _spoken(across), room=0.06)
-    axes.plot(*_pairs(complete), "o", color=_COMPLETE, markersize=4.0, alpha=0.6, markeredgewidth=0)
+    figure, axes = _new_figure(_quantity_label(up), _quantity_label(across), x_margin=0.06)
+    axes.plot(*_objective_pairs(complete), "o", color=_COMPLETE_COLOR, markersize=4.0, alpha=0.6, markeredgewidth=0)
     front = sorted(best, key=lambda trial: trial.values[1])
-    axes.plot(*_pairs(front), "-o", color=_BEST, markersize=5.0, linewidth=1.2, markeredgewidth=0)
+    axes.plot(*_objective_pairs(front), "-o", color=_BEST_COLOR, markersize=5.0, linewidth=1.2, markeredgewidth=0)
     for trial in front[:12]:
         at = (trial.values[1], trial.values[0])
-        axes.annotate(str(trial.number), at, (4, -9), textcoords="offset points", color=_BEST, fontsize=8)
+        axes.annotate(str(trial.number), at, (4, -9), textcoords="offset points", color=_BEST_COLOR, fontsize=8)
     caption = "Orange: trials that no other beats in everything, with their numbers; blue: all others."
-    return _drawing(figure, "front", "course", caption, f"{up} against {across}")
+    return _render(figure, "front", "course", caption, f"{up} against {across}")
 
 
-def _importances(record: StudyRecord, index: int) -> StudyDrawing | None:
+def _importances(record: StudyRecord, index: int) -> StudyFigure | None:
     known = [one for one in record.parameters if index < len(one.importance) and math.isfinite(one.importance[index])]
     if not known:
         return None
     known.sort(key=lambda one: one.importance[index])
     name, _ = record.objectives[index]
-    labels = [shortened(one.name) for one in known]
+    labels = [shorten_start(one.name) for one in known]
     room = max(len(label) for label in labels) * 5.2 + 14.0
     height = 20.0 * len(known) + _TOP + 10.0
-    figure, axes = _paper(f"Importance for {_spoken(name, False)}", None, height=height, left=room, bottom=10.0)
+    figure, axes = _new_figure(f"Importance for {_quantity_label(name, False)}", None, height=height, left=room, bottom=10.0)
     shares = [one.importance[index] for one in known]
-    axes.barh(labels, shares, color=_COMPLETE, height=0.62)
+    axes.barh(labels, shares, color=_COMPLETE_COLOR, height=0.62)
     for at, share in enumerate(shares):
         axes.annotate(f"{share:.0%}", (share, at), (4, 0), textcoords="offset points", va="center", fontsize=TEXT_SIZE)
     axes.set_xlim(0.0, max(shares) * 1.18)
     axes.grid(False)
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
-    caption = f"Importance by PED-ANOVA over {len(record.of('complete'))} complete trials: what sets the better ones apart."
-    return _drawing(figure, f"importance_{index}", "importance", caption, f"importance of parameters for {name}")
+    caption = f"Importance by PED-ANOVA over {len(record.trials_in_state('complete'))} complete trials: what sets the better ones apart."
+    return _render(figure, f"importance_{index}", "importance", caption, f"importance of parameters for {name}")
 
 
-def _slice(record: StudyRecord, parameter: Parameter, index: int) -> StudyDrawing | None:
-    trials = [trial for trial in record.of("complete") if parameter.name in trial.params]
+def _slice(record: StudyRecord, parameter: Parameter, index: int) -> StudyFigure | None:
+    trials = [trial for trial in record.trials_in_state("complete") if parameter.name in trial.params]
     if len(trials) < 2:
         return None
     name, _ = record.objectives[index]
-    figure, axes = _paper(shortened(parameter.name, 40), "", height=158.0, room=0.05, bottom=24.0)
+    figure, axes = _new_figure(shorten_start(parameter.name, 40), "", height=158.0, x_margin=0.05, bottom=24.0)
     x = positions(parameter, [trial.params[parameter.name] for trial in trials])
-    show_axis(axes, parameter)
+    configure_axis(axes, parameter)
     values = [trial.values[index] for trial in trials]
-    axes.plot(x, values, "o", color=_COMPLETE, markersize=3.8, alpha=0.6, markeredgewidth=0)
+    axes.plot(x, values, "o", color=_COMPLETE_COLOR, markersize=3.8, alpha=0.6, markeredgewidth=0)
     best = {trial.number for trial in record.best}
     marked = [(at, value) for at, value, trial in zip(x, values, trials, strict=True) if trial.number in best]
     if marked:
-        axes.plot(*zip(*marked, strict=True), "o", color=_BEST, markersize=5.2, markeredgewidth=0)
+        axes.plot(*zip(*marked, strict=True), "o", color=_BEST_COLOR, markersize=5.2, markeredgewidth=0)
     file_name = "slice_" + "".join(char if char.isalnum() else "_" for char in parameter.name) + f"_{index}"
-    caption = f"{_spoken(name)} against {parameter.name}; orange: the best."
-    return _drawing(figure, file_name, "slices", caption, f"{name} against {parameter.name}")
+    caption = f"{_quantity_label(name)} against {parameter.name}; orange: the best."
+    return _render(figure, file_name, "slices", caption, f"{name} against {parameter.name}")
 
 
-def _coordinates(record: StudyRecord) -> StudyDrawing | None:
-    shown = [one for one in record.parameters if not _single(record, one)][:8]
-    trials = [trial for trial in record.of("complete") if all(one.name in trial.params for one in shown)]
+def _coordinates(record: StudyRecord) -> StudyFigure | None:
+    shown = [one for one in record.parameters if not _has_single_value(record, one)][:8]
+    trials = [trial for trial in record.trials_in_state("complete") if all(one.name in trial.params for one in shown)]
     if len(shown) < 2 or len(trials) < 2:
         return None
     name, direction = record.objectives[0]
     from matplotlib.figure import Figure
 
     height = 226.0
-    figure = Figure(figsize=(_WIDE / 72, height / 72))
-    axes = figure.add_axes((40.0 / _WIDE, 34.0 / height, (_WIDE - 100.0) / _WIDE, (height - 62.0) / height))
+    figure = Figure(figsize=(_FULL_WIDTH / 72, height / 72))
+    axes = figure.add_axes((40.0 / _FULL_WIDTH, 34.0 / height, (_FULL_WIDTH - 100.0) / _FULL_WIDTH, (height - 62.0) / height))
     values = np.array([trial.values[0] for trial in trials])
     way = 1.0 if direction == "maximize" else -1.0
     rank = (way * values).argsort().argsort() / max(1, len(values) - 1)
@@ -200,13 +200,15 @@ def _coordinates(record: StudyRecord) -> StudyDrawing | None:
     table = np.array(columns)
     for at in rank.argsort():
         top = rank[at] >= 0.75
-        colour, alpha = (_BEST, 0.9) if rank[at] == 1.0 else (_COMPLETE, 0.65) if top else (_FAINT, 0.28)
+        colour, alpha = (_BEST_COLOR, 0.9) if rank[at] == 1.0 else (_COMPLETE_COLOR, 0.65) if top else (_OTHER_COLOR, 0.28)
         width = 2.0 if rank[at] == 1.0 else 1.1 if top else 0.7
         axes.plot(range(len(table)), table[:, at], color=colour, alpha=alpha, linewidth=width)
     for at, parameter in enumerate([*shown, None]):
-        axes.axvline(at, color=svg.GRID.light, linewidth=0.8, zorder=0)
-        low, high = limits(parameter) if parameter else (compact(float(values.min())), compact(float(values.max())))
-        label = shortened(parameter.name if parameter else name, 18)
+        axes.axvline(at, color=svg.GRID_COLOR.light, linewidth=0.8, zorder=0)
+        low, high = (
+            limit_labels(parameter) if parameter else (compact_number(float(values.min())), compact_number(float(values.max())))
+        )
+        label = shorten_start(parameter.name if parameter else name, 18)
         axes.annotate(high, (at, 1.0), (0, 4), textcoords="offset points", ha="center", fontsize=8)
         axes.annotate(low, (at, 0.0), (0, -11), textcoords="offset points", ha="center", fontsize=8)
         axes.annotate(label, (at, 0.0), (0, -24), textcoords="offset points", ha="center", weight="bold", fontsize=8.5)
@@ -217,13 +219,13 @@ def _coordinates(record: StudyRecord) -> StudyDrawing | None:
     axes.grid(False)
     axes.xaxis.set_visible(False)
     axes.yaxis.set_visible(False)
-    figure.text(4.0 / _WIDE, 1.0 - 12.0 / height, "What was tried together", fontsize=TEXT_SIZE, weight="bold")
+    figure.text(4.0 / _FULL_WIDTH, 1.0 - 12.0 / height, "What was tried together", fontsize=TEXT_SIZE, weight="bold")
     caption = "A line a complete trial: orange the best, blue the best quarter, grey the rest."
-    return _drawing(figure, "coordinates", "importance", caption, "parallel coordinates of all trials", wide=True)
+    return _render(figure, "coordinates", "importance", caption, "parallel coordinates of all trials", wide=True)
 
 
-def _paper(
-    title: str, across: str | None, height: float = 206.0, left: float = _LEFT, bottom: float = _BOTTOM, room: float = 0.0
+def _new_figure(
+    title: str, x_label: str | None, height: float = 206.0, left: float = _LEFT, bottom: float = _BOTTOM, x_margin: float = 0.0
 ) -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -231,18 +233,18 @@ def _paper(
     figure = Figure(figsize=(WIDTH / 72, height / 72))
     size = ((WIDTH - left - _RIGHT) / WIDTH, (height - bottom - _TOP) / height)
     axes = figure.add_axes((left / WIDTH, bottom / height, *size))
-    axes.set_xmargin(room)
-    if across is not None:
+    axes.set_xmargin(x_margin)
+    if x_label is not None:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, axes.get_xlim())))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, axes.get_ylim())))
-    axes.set_xlabel(across or "", labelpad=2.0)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value, axes.get_xlim())))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value, axes.get_ylim())))
+    axes.set_xlabel(x_label or "", labelpad=2.0)
     figure.text(4.0 / WIDTH, 1.0 - 14.0 / height, printable(title), fontsize=TEXT_SIZE, weight="bold")
     return figure, axes
 
 
-def _whole_numbers(axes: "Axes") -> None:
+def _set_integer_ticks(axes: "Axes") -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -250,28 +252,28 @@ def _whole_numbers(axes: "Axes") -> None:
     axes.autoscale_view()
 
 
-def _drawing(figure: "Figure", name: str, section: Section, caption: str, words: str, wide: bool = False) -> StudyDrawing:
+def _render(figure: "Figure", name: str, section: StudySection, caption: str, title: str, wide: bool = False) -> StudyFigure:
     target = io.StringIO()
     figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
-    slim = svg.slim(target.getvalue())
-    return StudyDrawing(name, section, wide, svg.standalone(slim, words), svg.inline(slim, name, words), caption)
+    slim = svg.minify(target.getvalue())
+    return StudyFigure(name, section, wide, svg.standalone(slim, title), svg.inline(slim, name, title), caption)
 
 
-def _single(record: StudyRecord, parameter: Parameter) -> bool:
-    return len({repr(trial.params.get(parameter.name)) for trial in record.of("complete")}) < 2
+def _has_single_value(record: StudyRecord, parameter: Parameter) -> bool:
+    return len({repr(trial.params.get(parameter.name)) for trial in record.trials_in_state("complete")}) < 2
 
 
-def _pairs(trials: Sequence[Trial]) -> tuple[list[float], list[float]]:
+def _objective_pairs(trials: Sequence[Trial]) -> tuple[list[float], list[float]]:
     return [trial.values[1] for trial in trials], [trial.values[0] for trial in trials]
 
 
-def _with_value(trials: Sequence[Trial]) -> list[Trial]:
+def _with_intermediate_values(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.intermediate]
 
 
-def _spoken(name: str, begins: bool = True) -> str:
+def _quantity_label(name: str, capitalize: bool = True) -> str:
     """``evaluation.mean`` in words."""
     known = {"evaluation.mean": "mean evaluation return", "best_evaluation.mean": "best mean evaluation return",
              "wall_time": "seconds of training", "recent_return": "training return"}  # fmt: skip
     words = known.get(name, name.replace("_", " ").replace(".", " "))
-    return words[:1].upper() + words[1:] if begins else words
+    return words[:1].upper() + words[1:] if capitalize else words

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
-_LEAST = 4
+_MIN_COMPLETE_TRIALS = 4
 """Complete trials from which on the importance of parameters is worth a figure."""
 
 
@@ -51,7 +51,7 @@ class Trial:
         directory: below the study's.
         retry_of: the number of the trial that it repeats, or ``None``.
         seconds: how long it took, or has taken so far; NaN if it has not begun.
-        begun, ended: local times in words, empty where unknown.
+        started, ended: local times in words, empty where unknown.
     """
 
     number: int
@@ -66,7 +66,7 @@ class Trial:
     directory: str
     retry_of: int | None
     seconds: float
-    begun: str
+    started: str
     ended: str
 
 
@@ -76,7 +76,7 @@ class Parameter:
 
     Attributes:
         name: the configuration's key.
-        text: its range as typed.
+        range_text: its range as typed.
         log: whether its scale is logarithmic.
         choices: of a categorical one, in order; empty for numbers.
         low, high: the ends of its range; NaN for choices.
@@ -84,7 +84,7 @@ class Parameter:
     """
 
     name: str
-    text: str
+    range_text: str
     log: bool
     choices: tuple[Any, ...]
     low: float
@@ -103,7 +103,7 @@ class StudyRecord:
         n_trials: asked for in all.
         trials: by number.
         parameters: the most important first.
-        content: of ``study.json``.
+        study_json: of ``study.json``.
         best_files: name and text of the files that ``+experiment=`` loads.
     """
 
@@ -113,32 +113,32 @@ class StudyRecord:
     n_trials: int
     trials: tuple[Trial, ...]
     parameters: tuple[Parameter, ...]
-    content: JsonObject
+    study_json: JsonObject
     best_files: Mapping[str, str]
 
     @property
-    def counted(self) -> list[Trial]:
+    def counted_trials(self) -> list[Trial]:
         """All trials but those that were tried again."""
         repeated = {trial.retry_of for trial in self.trials}
         return [trial for trial in self.trials if trial.number not in repeated]
 
-    def of(self, *states: str) -> list[Trial]:
-        return [trial for trial in self.counted if trial.state in states]
+    def trials_in_state(self, *states: str) -> list[Trial]:
+        return [trial for trial in self.counted_trials if trial.state in states]
 
     @property
     def best(self) -> list[Trial]:
         """The best complete trial; with several objectives those that none beats in everything, by the first objective."""
-        complete = self.of("complete")
-        front = [trial for trial in complete if not any(self._beats(other, trial) for other in complete)]
-        front.sort(key=lambda trial: (self._signed(trial)[0], -trial.number), reverse=True)
+        complete = self.trials_in_state("complete")
+        front = [trial for trial in complete if not any(self._dominates(other, trial) for other in complete)]
+        front.sort(key=lambda trial: (self._values_to_maximize(trial)[0], -trial.number), reverse=True)
         return front[:1] if len(self.objectives) == 1 else front
 
-    def _signed(self, trial: Trial) -> list[float]:
+    def _values_to_maximize(self, trial: Trial) -> list[float]:
         ways = [1.0 if way == "maximize" else -1.0 for _, way in self.objectives]
         return [way * value for way, value in zip(ways, trial.values, strict=True)]
 
-    def _beats(self, one: Trial, other: Trial) -> bool:
-        ours, theirs = self._signed(one), self._signed(other)
+    def _dominates(self, trial: Trial, other: Trial) -> bool:
+        ours, theirs = self._values_to_maximize(trial), self._values_to_maximize(other)
         return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
 
 
@@ -158,8 +158,8 @@ def read_study(path: Path) -> StudyRecord:
     if content is None:
         raise RunDirectoryError(f"{path}: {problems[0] if problems else f'{STUDY_FILE} is missing'}")
     name = str(content.get("study_name") or path.resolve().name)
-    study = _open(path, content, name)
-    trials = [_trial(trial) for trial in study.get_trials(deepcopy=False)]
+    study = _load_study(path, content, name)
+    trials = [_read_trial(trial) for trial in study.get_trials(deepcopy=False)]
     listed = content.get("objectives")
     objectives = [(str(one[0]), str(one[1])) for one in listed] if isinstance(listed, list) else []
     folder = path / BEST_FOLDER / "experiment"
@@ -170,16 +170,16 @@ def read_study(path: Path) -> StudyRecord:
         objectives=tuple(objectives),
         n_trials=int(number(content.get("n_trials", len(trials)))),
         trials=tuple(trials),
-        parameters=_parameters(study, content, len(objectives)),
-        content=content,
+        parameters=_read_parameters(study, content, len(objectives)),
+        study_json=content,
         best_files=files,
     )
 
 
-def _open(path: Path, content: JsonObject, name: str) -> "Study":
+def _load_study(path: Path, study_json: JsonObject, name: str) -> "Study":
     import optuna
 
-    storage = content.get("storage")
+    storage = study_json.get("storage")
     if isinstance(storage, str):
         storage = str(OmegaConf.create({"storage": storage}).storage)  # ${oc.env:NAME}, so that no password is written down
     journal = journal_path(storage, path)
@@ -193,7 +193,7 @@ def _open(path: Path, content: JsonObject, name: str) -> "Study":
         raise RunDirectoryError(f"{path}: {error}") from None
 
 
-def _trial(trial: "FrozenTrial") -> Trial:
+def _read_trial(trial: "FrozenTrial") -> Trial:
     known = trial.user_attrs
     state = _STATES[trial.state.name]
     retry = known.get(RETRY_OF)
@@ -210,19 +210,19 @@ def _trial(trial: "FrozenTrial") -> Trial:
         directory=str(known.get(DIRECTORY, "")),
         retry_of=retry if isinstance(retry, int) else None,
         seconds=trial.duration.total_seconds() if trial.duration else math.nan,
-        begun=f"{trial.datetime_start:%Y-%m-%d %H:%M:%S}" if trial.datetime_start else "",
+        started=f"{trial.datetime_start:%Y-%m-%d %H:%M:%S}" if trial.datetime_start else "",
         ended=f"{trial.datetime_complete:%Y-%m-%d %H:%M:%S}" if trial.datetime_complete else "",
     )
 
 
-def _parameters(study: "Study", content: JsonObject, objectives: int) -> tuple[Parameter, ...]:
+def _read_parameters(study: "Study", study_json: JsonObject, num_objectives: int) -> tuple[Parameter, ...]:
     from optuna.distributions import BaseDistribution, CategoricalDistribution
 
     found: dict[str, BaseDistribution] = {}
     for trial in study.get_trials(deepcopy=False):
         found |= trial.distributions
-    shares = [_importances(study, index) for index in range(objectives)]
-    texts = mapping(content.get("space"))
+    shares = [_parameter_importances(study, index) for index in range(num_objectives)]
+    texts = mapping(study_json.get("space"))
     parameters = [
         Parameter(
             name,
@@ -238,12 +238,12 @@ def _parameters(study: "Study", content: JsonObject, objectives: int) -> tuple[P
     return tuple(sorted(parameters, key=lambda one: -max((s for s in one.importance if math.isfinite(s)), default=-1.0)))
 
 
-def _importances(study: "Study", index: int) -> Mapping[str, float]:
+def _parameter_importances(study: "Study", index: int) -> Mapping[str, float]:
     """By PED-ANOVA (Watanabe et al. 2023); nothing where trials are too few or all alike."""
     import optuna
 
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    if len(complete) < _LEAST or len({trial.values[index] for trial in complete}) < 2:
+    if len(complete) < _MIN_COMPLETE_TRIALS or len({trial.values[index] for trial in complete}) < 2:
         return {}
     # Told a target, it looks for what makes that small.
     sign = -1.0 if study.directions[index] is optuna.study.StudyDirection.MAXIMIZE else 1.0
@@ -255,8 +255,8 @@ def _importances(study: "Study", index: int) -> Mapping[str, float]:
         return {}
 
 
-def commands(record: StudyRecord) -> tuple[str, ...]:
+def session_commands(record: StudyRecord) -> tuple[str, ...]:
     """The commands that worked on a study, each once."""
-    sessions = record.content.get("sessions")
+    sessions = record.study_json.get("sessions")
     listed = [str(mapping(one).get("command", "")) for one in sessions] if isinstance(sessions, list) else []
-    return tuple(dict.fromkeys(filter(None, listed))) or strings(record.content.get("command"))
+    return tuple(dict.fromkeys(filter(None, listed))) or strings(record.study_json.get("command"))

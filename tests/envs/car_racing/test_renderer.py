@@ -5,13 +5,13 @@ import pytest
 from gymnasium.envs.box2d.car_racing import CarRacing
 
 from a3c_exp.envs.car_racing.game import CarRacingGame
-from benchmarks.car_racing.pixel_parity import compare
+from benchmarks.car_racing.pixel_parity import compare_episode
 
 
 def test_every_pixel_while_the_camera_comes_down_and_after() -> None:
     """The first second zooms in from above the whole track; the car brakes in the middle of it and stands askew."""
-    found = compare(seed=3, style="too fast", frames=70, render_every=9)
-    assert found.differing == 0
+    found = compare_episode(seed=3, style="too fast", frames=70, render_every=9)
+    assert found.differing_frames == 0
     assert found.frames == 70
 
 
@@ -19,11 +19,11 @@ def test_every_pixel_while_the_camera_comes_down_and_after() -> None:
     ("seed", "style", "colours"), [(1, "to the finish", False), (4, "too fast", False), (2, "at random", True)]
 )
 def test_a_whole_episode_is_the_same_to_its_end(seed: int, style: str, colours: bool) -> None:
-    found = compare(seed, style, look_every=47, render_every=151, domain_randomize=colours)
-    assert found.differing == 0
+    found = compare_episode(seed, style, compare_every=47, render_every=151, domain_randomize=colours)
+    assert found.differing_frames == 0
     if style == "to the finish":
         assert found.finished
-    assert found.visited > 5
+    assert found.tiles_visited > 5
 
 
 def test_a_second_episode_in_the_same_game_is_drawn_with_its_own_track() -> None:

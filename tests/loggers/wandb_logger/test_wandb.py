@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
-from a3c_exp.report.wandb_report import panels
+from a3c_exp.report.wandb_report import wandb_panels
 from tests.support.offline_wandb import (
     CONFIG,
     SUMMARY,
@@ -111,7 +111,7 @@ def test_configuration_group_and_tags_are_those_of_the_run(sessions: Sessions) -
 
 def test_the_panels_of_a_report_in_wandb_ask_for_what_is_there(sessions: Sessions) -> None:
     written = {key for record in sessions.first if record["type"] == "history" for key in record["history"]["item"]}
-    asked = {key for panel in panels() for key in (panel.x, panel.y)}
+    asked = {key for panel in wandb_panels() for key in (panel.x, panel.y)}
     unknown_here = {"train/moving_average", "train/explained_variance", "train/max_probability"}  # None in these metrics
     assert asked - written == unknown_here & asked
     assert len(asked & written) >= 12

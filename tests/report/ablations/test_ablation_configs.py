@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
-from a3c_exp.report.ablations.comparisons import TITLES, VARIED, WORDS, protocols
-from a3c_exp.report.ablations.section import section
+from a3c_exp.report.ablations.comparisons import DESCRIPTIONS, TITLES, VARIED_KEYS, find_comparisons
+from a3c_exp.report.ablations.section import build_ablation_section
 from a3c_exp.report.run_reader import read_runs
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
@@ -142,8 +142,8 @@ def test_an_ablation_without_m_is_refused_with_what_to_type() -> None:
 
 def test_every_ablation_and_control_has_words_for_a_page() -> None:
     controls = {path.stem for path in (CONFIG_DIR / "control").glob("*.yaml")}
-    assert controls | {"worker_range", "staleness"} == set(TITLES) == set(WORDS)
-    assert {*VARIED, "max_episode_steps", "worker_count"} == set(ABLATIONS)
+    assert controls | {"worker_range", "staleness"} == set(TITLES) == set(DESCRIPTIONS)
+    assert {*VARIED_KEYS, "max_episode_steps", "worker_count"} == set(ABLATIONS)
     for name in ABLATIONS:
         assert set(swept(name).get("control", [])) <= controls
 
@@ -162,11 +162,11 @@ def test_the_command_runs_the_whole_sweep_and_analysis_finds_it(tmp_path: Path) 
     assert len(folders) == 3 and all("arm=" in name and "control=own_limit" in name for name in folders)
     assert record(sweep / folders[0])["group"] == sweep.name
     runs = read_runs([sweep])
-    (protocol,) = protocols(runs)
+    (protocol,) = find_comparisons(runs)
     assert (protocol.ablation, protocol.control, protocol.axis) == ("max_episode_steps", "own_limit", "episode")
     assert list(protocol.arms) == ["steps_4000", "steps_3000", "steps_500"]
     seeds = [run.seed for runs in protocol.arms.values() for run in runs]
     assert seeds == ["0", "1", "100", "101", "200", "201"]
-    found = section(runs, draw=False)
-    assert found is not None and {one.answer for one in found.verdicts} == {"undecided"}
+    found = build_ablation_section(runs, draw_figures=False)
+    assert found is not None and {one.decision for one in found.verdicts} == {"undecided"}
     assert "at least 5 finished seeds" in found.lead

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from a3c_exp.report.ablations.section import Section, section
-from a3c_exp.report.aggregate import compare
-from a3c_exp.report.figures.multi_panel import files
+from a3c_exp.report.ablations.section import AblationSection, build_ablation_section
+from a3c_exp.report.aggregate import group_by_configuration
+from a3c_exp.report.figures.multi_panel import svg_files
 from a3c_exp.report.run_reader import read_runs
 from tests.support.synthetic_ablations import Way, write_arm
 from tests.support.synthetic_runs import write_run
@@ -55,13 +55,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(root: Path) -> Section:
-    told = section(read_runs([root]))
+def found(root: Path) -> AblationSection:
+    told = build_ablation_section(read_runs([root]))
     assert told is not None
     return told
 
 
-def test_verdicts_come_first_and_say_what_the_runs_say(found: Section) -> None:
+def test_verdicts_come_first_and_say_what_the_runs_say(found: AblationSection) -> None:
     limit, workers = found.tables[:2]
     assert limit.columns == ("conclusion", "as published", "fair", "hogwild")
     cells = {(row[0].text, row[0].note): [cell.text for cell in row[1:]] for row in limit.rows}
@@ -74,44 +74,44 @@ def test_verdicts_come_first_and_say_what_the_runs_say(found: Section) -> None:
     assert all(cell.status == cell.text.replace(" ", "-") for row in limit.rows for cell in row[1:])
 
 
-def test_the_lead_says_how_many_comparisons_there_were(found: Section) -> None:
-    number = max(one.comparisons for one in found.verdicts)
+def test_the_lead_says_how_many_comparisons_there_were(found: AblationSection) -> None:
+    number = max(one.num_intervals for one in found.verdicts)
     assert number > 50 and f"{number} comparisons" in found.lead
-    decided = [item for one in found.verdicts for item in one.findings if not item.reason]
+    decided = [item for one in found.verdicts for item in one.effects if not item.reason]
     assert len(decided) == number
 
 
-def test_every_finding_has_a_row_with_its_effect_and_interval(found: Section) -> None:
+def test_every_finding_has_a_row_with_its_effect_and_interval(found: AblationSection) -> None:
     table = next(one for one in found.tables if one.name == "What the verdicts rest on")
-    assert len(table.rows) == sum(len(one.findings) for one in found.verdicts)
+    assert len(table.rows) == sum(len(one.effects) for one in found.verdicts)
     ratio = next(row for row in table.rows if row[4].text == "takes longer" and row[-2].text == "supported")
     assert float(ratio[5].text.removeprefix("\N{MULTIPLICATION SIGN}")) == pytest.approx(3.0, rel=0.1)
     assert ratio[5].note.startswith("[")
     assert ratio[6].text == "100 %" and ratio[7].text == str(SEEDS)
 
 
-def test_the_prediction_says_on_which_machines_the_fourth_conclusion_would_hold(found: Section) -> None:
+def test_the_prediction_says_on_which_machines_the_fourth_conclusion_would_hold(found: AblationSection) -> None:
     table = next(one for one in found.tables if one.name == "Wall time predicted")
     on = {(row[0].text, row[1].text, row[2].text): row[-1].text for row in table.rows}
     assert on["one process a worker", "12 to 4 workers", "12"] == "supported"
     assert on["one process a worker", "12 to 4 workers", "4"] == "not supported"
 
 
-def test_the_pictures_are_those_that_have_numbers(found: Section) -> None:
-    names = {one.name for one in found.pictures}
+def test_the_pictures_are_those_that_have_numbers(found: AblationSection) -> None:
+    names = {one.name for one in found.figures}
     both, controls = ("max_episode_steps", "worker_count"), ("published", "fair", "hogwild")
     assert names == {
         *(f"{ablation}_{control}" for ablation in both for control in controls),
         "profile_max_episode_steps", "profile_worker_count", "lag_max_episode_steps", "lag_worker_count",
         "effects_1", "effects_2", "effects_3", "effects_4", "range_worker_range", "range_n_step_cartpole", "clock_predicted",
     }  # fmt: skip
-    assert all(one.caption and one.title for one in found.pictures)
+    assert all(one.caption and one.title for one in found.figures)
 
 
-def test_pictures_are_sound_svg_with_ids_of_their_own(found: Section) -> None:
+def test_pictures_are_sound_svg_with_ids_of_their_own(found: AblationSection) -> None:
     seen: set[str] = set()
-    for picture in found.pictures[::4]:
-        alone, inline = files(picture)
+    for picture in found.figures[::4]:
+        alone, inline = svg_files(picture)
         ElementTree.fromstring(alone)
         part = ElementTree.fromstring(inline.replace("xlink:href", "href"))
         ids = {item.get("id") for item in part.iter()} - {None}
@@ -120,8 +120,8 @@ def test_pictures_are_sound_svg_with_ids_of_their_own(found: Section) -> None:
         assert "prefers-color-scheme:dark" in alone and "prefers-color-scheme" not in inline
 
 
-def test_a_curve_has_every_seed_and_what_counts_as_learned(found: Section) -> None:
-    picture = next(one for one in found.pictures if one.name == "worker_count_published")
+def test_a_curve_has_every_seed_and_what_counts_as_learned(found: AblationSection) -> None:
+    picture = next(one for one in found.figures if one.name == "worker_count_published")
     axes = picture.figure.axes
     assert len(axes) == 6  # three groups, training above evaluation
     assert all(len(one.lines) == SEEDS + 2 for one in axes)  # each seed, the median, the threshold
@@ -131,22 +131,22 @@ def test_a_curve_has_every_seed_and_what_counts_as_learned(found: Section) -> No
 
 def test_without_ablations_there_is_no_section(tmp_path: Path) -> None:
     write_run(tmp_path / "plain")
-    assert section(read_runs([tmp_path])) is None
+    assert build_ablation_section(read_runs([tmp_path])) is None
 
 
 def test_one_group_alone_makes_no_verdict_and_no_error(tmp_path: Path) -> None:
     write_arm(tmp_path, "worker_count", "published", "workers_4", GOOD, seeds=2)
     write_arm(tmp_path / "x", "max_episode_steps", "own_limit", "steps_500", GOOD, seeds=1, status="running")
-    told = section(read_runs([tmp_path]))
+    told = build_ablation_section(read_runs([tmp_path]))
     assert told is not None
-    assert {one.answer for one in told.verdicts} == {"undecided"} and "No verdict yet" in told.lead
+    assert {one.decision for one in told.verdicts} == {"undecided"} and "No verdict yet" in told.lead
     assert any("1 run that did not finish" in note for note in told.notes)
     assert any("measure_costs" in note for note in told.notes)
-    assert all(math.isnan(item.effect) for one in told.verdicts for item in one.findings)
+    assert all(math.isnan(item.effect) for one in told.verdicts for item in one.effects)
 
 
 def test_older_runs_are_no_other_configuration_for_knowing_no_ablations(tmp_path: Path) -> None:
     unsaid = {"name": None, "arm": None, "control": None, "own_seed": 0}
     write_run(tmp_path / "old", seed=0, overrides=[])
     write_run(tmp_path / "new", seed=1, overrides=[], config={"ablation": unsaid})
-    assert len(compare(read_runs([tmp_path])).configurations) == 1
+    assert len(group_by_configuration(read_runs([tmp_path])).configurations) == 1

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from a3c_exp.report.ablations.comparisons import protocols
-from a3c_exp.report.ablations.verdicts import ENOUGH_SEEDS, answer, combined
-from a3c_exp.report.quantities.curve_metrics import learning_curve, numbers
+from a3c_exp.report.ablations.comparisons import find_comparisons
+from a3c_exp.report.ablations.verdicts import MIN_VERDICT_SEEDS, combine_decisions, decide
+from a3c_exp.report.quantities.curve_metrics import curve_metrics, learning_curve
 from a3c_exp.report.run_reader import read_runs
 from tests.support.synthetic_ablations import Way, ruled, write_arm
 
@@ -30,28 +30,28 @@ def workers(root: Path, control: str, twelve: Way, six: Way, four: Way, **more: 
 
 
 def test_each_answer_is_given_where_its_definition_says() -> None:
-    assert answer(1.0, (0.2, 1.8), 0.5) == "supported"
-    assert answer(0.4, (0.2, 0.8), 0.5) == "undecided"  # surely more than nothing, and perhaps not clear
-    assert answer(0.2, (0.1, 0.3), 0.5) == "not supported"  # surely more than nothing, and surely not clear
-    assert answer(-0.1, (-0.3, 0.1), 0.5) == "not supported"
-    assert answer(-1.0, (-1.8, -0.2), 0.5) == "reversed"
-    assert answer(-0.2, (-0.3, -0.1), 0.5) == "not supported"
-    assert answer(0.1, (-0.9, 1.1), 0.5) == "undecided"
-    assert answer(0.1, (-0.2, 0.4), 0.5, "hardly") == "supported"
-    assert answer(1.0, (0.2, 1.8), 0.5, "hardly") == "not supported"
-    assert answer(-1.0, (-1.8, -0.2), 0.5, "hardly") == "reversed"
-    assert answer(0.1, (-0.2, 0.6), 0.5, "hardly") == "undecided"
+    assert decide(1.0, (0.2, 1.8), 0.5) == "supported"
+    assert decide(0.4, (0.2, 0.8), 0.5) == "undecided"  # surely more than nothing, and perhaps not clear
+    assert decide(0.2, (0.1, 0.3), 0.5) == "not supported"  # surely more than nothing, and surely not clear
+    assert decide(-0.1, (-0.3, 0.1), 0.5) == "not supported"
+    assert decide(-1.0, (-1.8, -0.2), 0.5) == "reversed"
+    assert decide(-0.2, (-0.3, -0.1), 0.5) == "not supported"
+    assert decide(0.1, (-0.9, 1.1), 0.5) == "undecided"
+    assert decide(0.1, (-0.2, 0.4), 0.5, "hardly") == "supported"
+    assert decide(1.0, (0.2, 1.8), 0.5, "hardly") == "not supported"
+    assert decide(-1.0, (-1.8, -0.2), 0.5, "hardly") == "reversed"
+    assert decide(0.1, (-0.2, 0.6), 0.5, "hardly") == "undecided"
     for expected in ("clear", "hardly"):
-        assert answer(math.nan, (math.nan, math.nan), 0.5, expected) == "undecided"  # type: ignore[arg-type]
-        assert answer(1.0, (-math.inf, math.inf), 0.5, expected) == "undecided"  # type: ignore[arg-type]
+        assert decide(math.nan, (math.nan, math.nan), 0.5, expected) == "undecided"  # type: ignore[arg-type]
+        assert decide(1.0, (-math.inf, math.inf), 0.5, expected) == "undecided"  # type: ignore[arg-type]
 
 
 def test_a_whole_is_no_better_than_its_parts() -> None:
-    assert combined(["supported", "supported"]) == "supported"
-    assert combined(["reversed", "reversed"]) == "reversed"
-    assert combined(["supported", "undecided"]) == "undecided"
-    assert combined(["supported", "reversed"]) == "not supported"
-    assert combined(["not supported", "undecided"]) == "not supported"
+    assert combine_decisions(["supported", "supported"]) == "supported"
+    assert combine_decisions(["reversed", "reversed"]) == "reversed"
+    assert combine_decisions(["supported", "undecided"]) == "undecided"
+    assert combine_decisions(["supported", "reversed"]) == "not supported"
+    assert combine_decisions(["not supported", "undecided"]) == "not supported"
 
 
 def test_a_world_like_the_reports_supports_its_conclusions(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_world_like_the_reports_supports_its_conclusions(tmp_path: Path) -> No
     for number in (1, 2, 3):
         for measure in ("training", "evaluation"):
             verdict = found[number, "published", measure]
-            assert verdict.answer == "supported", (number, measure, verdict.findings)
+            assert verdict.decision == "supported", (number, measure, verdict.effects)
             assert verdict.seeds == 10
 
 
@@ -70,9 +70,9 @@ def test_a_world_upside_down_reverses_them(tmp_path: Path) -> None:
     workers(tmp_path / "b", "fair", BAD, GOOD, GOOD, in_steps=True)
     found = ruled(tmp_path)
     for measure in ("training", "evaluation"):
-        assert found[1, "fair", measure].answer == "reversed"
-        assert found[3, "fair", measure].answer == "reversed"
-        assert found[2, "fair", measure].answer == "not supported"  # from 3000 to 4000 is anything but hardly faster
+        assert found[1, "fair", measure].decision == "reversed"
+        assert found[3, "fair", measure].decision == "reversed"
+        assert found[2, "fair", measure].decision == "not supported"  # from 3000 to 4000 is anything but hardly faster
 
 
 def test_the_same_runs_under_other_seeds_support_nothing(tmp_path: Path) -> None:
@@ -82,9 +82,9 @@ def test_the_same_runs_under_other_seeds_support_nothing(tmp_path: Path) -> None
     found = ruled(tmp_path)
     for measure in ("training", "evaluation"):
         first = found[1, "own_limit", measure]
-        assert first.answer == "not supported"
-        assert not any(finding.paired for finding in first.findings)
-        assert {item.answer for item in found[2, "own_limit", measure].findings if item.part.expected == "hardly"} == {
+        assert first.decision == "not supported"
+        assert not any(finding.paired for finding in first.effects)
+        assert {item.decision for item in found[2, "own_limit", measure].effects if item.part.expected == "hardly"} == {
             "supported"
         }
 
@@ -93,27 +93,27 @@ def test_a_difference_that_seeds_drown_is_undecided(tmp_path: Path) -> None:
     wild = Way(end=-1.5, speed=0.3, spread=1.2)
     workers(tmp_path, "published", wild, replace(wild, end=-1.9), replace(wild, end=-2.1))
     found = ruled(tmp_path)
-    assert found[3, "published", "training"].answer == "undecided"
-    ends = [item for item in found[3, "published", "training"].findings if item.part.quantity == "final"]
-    assert all(item.answer == "undecided" and not item.reason for item in ends)
+    assert found[3, "published", "training"].decision == "undecided"
+    ends = [item for item in found[3, "published", "training"].effects if item.part.quantity == "final"]
+    assert all(item.decision == "undecided" and not item.reason for item in ends)
 
 
 def test_four_seeds_get_no_verdict_however_large_the_effect(tmp_path: Path) -> None:
-    workers(tmp_path / "few", "published", GOOD, BAD, BAD, seeds=ENOUGH_SEEDS - 1)
+    workers(tmp_path / "few", "published", GOOD, BAD, BAD, seeds=MIN_VERDICT_SEEDS - 1)
     found = ruled(tmp_path / "few")
     verdict = found[3, "published", "evaluation"]
-    assert verdict.answer == "undecided" and "4 of 5 seeds" in verdict.reason and verdict.comparisons == 0
-    workers(tmp_path / "enough", "published", GOOD, BAD, BAD, seeds=ENOUGH_SEEDS)
+    assert verdict.decision == "undecided" and "4 of 5 seeds" in verdict.reason and verdict.num_intervals == 0
+    workers(tmp_path / "enough", "published", GOOD, BAD, BAD, seeds=MIN_VERDICT_SEEDS)
     enough = ruled(tmp_path / "enough")[3, "published", "evaluation"]
-    assert not enough.reason and {item.answer for item in enough.findings if item.part.quantity == "final"} == {"supported"}
+    assert not enough.reason and {item.decision for item in enough.effects if item.part.quantity == "final"} == {"supported"}
 
 
 def test_a_run_that_failed_is_no_seed(tmp_path: Path) -> None:
     workers(tmp_path, "published", GOOD, BAD, BAD, seeds=4)
     write_arm(tmp_path / "more", WORKERS, "published", "workers_4", BAD, first_seed=4, seeds=3, status="failed")
-    (protocol,) = protocols(read_runs([tmp_path]))
-    assert len(protocol.arm("workers_4")) == 4 and protocol.left_out == 3
-    assert ruled(tmp_path)[3, "published", "training"].answer == "undecided"
+    (protocol,) = find_comparisons(read_runs([tmp_path]))
+    assert len(protocol.arm("workers_4")) == 4 and protocol.num_excluded == 3
+    assert ruled(tmp_path)[3, "published", "training"].decision == "undecided"
 
 
 def test_the_more_is_compared_the_more_a_verdict_takes(tmp_path: Path) -> None:
@@ -125,19 +125,26 @@ def test_the_more_is_compared_the_more_a_verdict_takes(tmp_path: Path) -> None:
     for index in range(4):
         workers(tmp_path / f"b{index}", f"other_{index}", GOOD, BAD, BAD, episodes=25, seeds=5)
     among = ruled(tmp_path)[1, "published", "evaluation"]
-    assert among.comparisons > alone.comparisons
-    for one, other in zip(alone.findings, among.findings, strict=True):
-        assert one.effect == other.effect and one.interval == other.interval and one.alone == other.alone
-        assert other.together[0] < one.together[0] and other.together[1] > one.together[1]
-    ends = [next(item for item in verdict.findings if item.part.quantity == "final") for verdict in (alone, among)]
-    assert [item.answer for item in ends] == ["supported", "undecided"] and ends[1].alone == "supported"
+    assert among.num_intervals > alone.num_intervals
+    for one, other in zip(alone.effects, among.effects, strict=True):
+        assert (
+            one.effect == other.effect
+            and one.interval == other.interval
+            and one.uncorrected_decision == other.uncorrected_decision
+        )
+        assert (
+            other.simultaneous_interval[0] < one.simultaneous_interval[0]
+            and other.simultaneous_interval[1] > one.simultaneous_interval[1]
+        )
+    ends = [next(item for item in verdict.effects if item.part.quantity == "final") for verdict in (alone, among)]
+    assert [item.decision for item in ends] == ["supported", "undecided"] and ends[1].uncorrected_decision == "supported"
 
 
 def test_a_threshold_that_nobody_reaches_says_nothing_of_speed(tmp_path: Path) -> None:
     slow = Way(end=-4.0, speed=0.3)
     workers(tmp_path, "published", slow, slow, slow)
-    finding = next(item for item in ruled(tmp_path)[3, "published", "training"].findings if item.part.quantity == "time")
-    assert finding.answer == "undecided" and "never reach" in finding.reason
+    finding = next(item for item in ruled(tmp_path)[3, "published", "training"].effects if item.part.quantity == "time")
+    assert finding.decision == "undecided" and "never reach" in finding.reason
 
 
 def test_half_the_episodes_are_compared_with_the_first_half(tmp_path: Path) -> None:
@@ -145,20 +152,20 @@ def test_half_the_episodes_are_compared_with_the_first_half(tmp_path: Path) -> N
     write_arm(tmp_path, WORKERS, "published", "workers_12", replace(GOOD, speed=0.1), episodes=100)
     write_arm(tmp_path, WORKERS, "published", "workers_6", replace(GOOD, speed=0.2), episodes=50)
     write_arm(tmp_path, WORKERS, "published", "workers_4", replace(GOOD, speed=0.1), episodes=100)
-    findings = ruled(tmp_path)[3, "published", "training"].findings
+    findings = ruled(tmp_path)[3, "published", "training"].effects
     halved = [item for item in findings if item.change == "12 to 6 workers" and item.part.quantity in ("time", "area")]
-    assert all(item.answer == "not supported" for item in halved), halved
+    assert all(item.decision == "not supported" for item in halved), halved
 
 
 def test_stacked_seeds_have_no_wall_time_of_their_own(tmp_path: Path) -> None:
     workers(tmp_path / "a", "published", GOOD, replace(GOOD, seconds=200.0), replace(GOOD, seconds=300.0))
     workers(tmp_path / "b", "hogwild", GOOD, replace(GOOD, seconds=200.0), replace(GOOD, seconds=300.0), stacked=False)
     found = ruled(tmp_path)
-    assert found[4, "published", "clock"].answer == "undecided"
+    assert found[4, "published", "clock"].decision == "undecided"
     assert "shared a process" in found[4, "published", "clock"].reason
     real = found[4, "hogwild", "clock"]
-    assert real.answer == "supported"
-    assert math.exp(real.findings[1].effect) == pytest.approx(3.0, rel=0.05)
+    assert real.decision == "supported"
+    assert math.exp(real.effects[1].effect) == pytest.approx(3.0, rel=0.05)
 
 
 def test_time_is_counted_for_the_same_number_of_episodes(tmp_path: Path) -> None:
@@ -166,7 +173,7 @@ def test_time_is_counted_for_the_same_number_of_episodes(tmp_path: Path) -> None
     for arm, episodes, seconds in (("workers_12", 100, 100.0), ("workers_6", 50, 50.0), ("workers_4", 100, 100.0)):
         way = replace(GOOD, seconds=seconds)
         write_arm(tmp_path, WORKERS, "hogwild", arm, way, episodes=episodes, stacked=False)
-    assert ruled(tmp_path)[4, "hogwild", "clock"].answer == "not supported"
+    assert ruled(tmp_path)[4, "hogwild", "clock"].decision == "not supported"
 
 
 def test_staleness_and_the_range_of_workers_judge_the_third_conclusion(tmp_path: Path) -> None:
@@ -179,8 +186,8 @@ def test_staleness_and_the_range_of_workers_judge_the_third_conclusion(tmp_path:
             tmp_path / "w", "worker_range", "fair", None, way, in_steps=True, config={"workers": count}, folder=f"{count}"
         )
     found = ruled(tmp_path)
-    assert found[3, "staleness", "evaluation"].answer == "not supported"
-    assert found[3, "worker_range", "evaluation"].answer == "supported"
+    assert found[3, "staleness", "evaluation"].decision == "not supported"
+    assert found[3, "worker_range", "evaluation"].decision == "supported"
     assert (4, "staleness", "clock") not in found
 
 
@@ -195,8 +202,8 @@ def test_a_group_that_two_comparisons_share_need_run_only_once(tmp_path: Path) -
     lag = {"parallelism": {"lag": 11}}
     write_arm(tmp_path / "s", "staleness", "fair", None, GOOD, in_steps=True, config=lag, folder="11", seeds=2)
     found = ruled(tmp_path)
-    assert found[3, "fair", "evaluation"].answer == found[3, "worker_range", "evaluation"].answer == "supported"
-    by_key = {one.key: one for one in protocols(read_runs([tmp_path])) if one.ablation != LIMIT}
+    assert found[3, "fair", "evaluation"].decision == found[3, "worker_range", "evaluation"].decision == "supported"
+    by_key = {one.key: one for one in find_comparisons(read_runs([tmp_path])) if one.ablation != LIMIT}
     assert list(by_key["fair"].arms) == ["workers_12", "workers_6", "workers_4"]
     assert list(by_key["worker_range"].arms) == ["1", "4", "6", "12"]
     assert list(by_key["same_lag"].arms) == ["workers_12", "workers_4"]
@@ -206,16 +213,16 @@ def test_a_group_that_two_comparisons_share_need_run_only_once(tmp_path: Path) -
 def test_seeds_are_paired_only_where_they_are_the_same(tmp_path: Path) -> None:
     write_arm(tmp_path, LIMIT, "published", "steps_3000", GOOD, steps=3000)
     write_arm(tmp_path, LIMIT, "published", "steps_500", BAD, steps=500)
-    assert all(item.paired for item in ruled(tmp_path)[1, "published", "training"].findings)
+    assert all(item.paired for item in ruled(tmp_path)[1, "published", "training"].effects)
 
 
 def test_runs_of_one_group_that_differ_are_noticed(tmp_path: Path) -> None:
     write_arm(tmp_path / "a", WORKERS, "published", "workers_4", GOOD, seeds=3)
     write_arm(tmp_path / "b", WORKERS, "published", "workers_4", GOOD, seeds=4, first_seed=2, config={"gamma": 0.5})
-    (protocol,) = protocols(read_runs([tmp_path]))
-    assert len(protocol.arm("workers_4")) == 6 and protocol.left_out == 1
-    assert any("differ in more than their seed: 4 workers" in text for text in protocol.cautions)
-    assert any("more than once" in text for text in protocol.cautions)
+    (protocol,) = find_comparisons(read_runs([tmp_path]))
+    assert len(protocol.arm("workers_4")) == 6 and protocol.num_excluded == 1
+    assert any("differ in more than their seed: 4 workers" in text for text in protocol.warnings)
+    assert any("more than once" in text for text in protocol.warnings)
 
 
 def test_a_curve_in_steps_does_not_depend_on_how_long_episodes_are(tmp_path: Path) -> None:
@@ -230,7 +237,7 @@ def test_a_curve_in_steps_does_not_depend_on_how_long_episodes_are(tmp_path: Pat
         (run,) = read_runs([tmp_path / str(steps)])
         found = learning_curve(run, "training", "env_step")
         assert found is not None
-        told.append(numbers(found, 400_000.0, -2.0))
+        told.append(curve_metrics(found, 400_000.0, -2.0))
     assert told[0].area == pytest.approx(told[1].area, abs=0.06)
     assert told[0].final == pytest.approx(told[1].final, abs=0.02)
     assert told[0].time == pytest.approx(told[1].time, abs=10_000.0)
@@ -242,12 +249,12 @@ def test_numbers_of_a_curve_that_can_be_done_by_hand(tmp_path: Path) -> None:
     found = learning_curve(run, "training", "episode")
     assert found is not None
     ramp = replace(found, x=np.arange(1.0, 101.0), y=np.where(np.arange(100) % 2, 1.0, -1.0) * 0.5 + np.arange(100) / 100)
-    told = numbers(ramp, 100.0, 1.0)
-    assert told.time == 52.0 and told.reached  # the first of the upper points, index 51, is 0.5 + 0.51
+    told = curve_metrics(ramp, 100.0, 1.0)
+    assert told.time == 52.0 and told.reached_threshold  # the first of the upper points, index 51, is 0.5 + 0.51
     assert told.final == pytest.approx(np.mean(ramp.y[90:]))
     windows = [np.var(ramp.y[start : start + 10], ddof=1) for start in range(75, 91)]  # of ten, all within the last quarter
     assert told.variability == pytest.approx(math.sqrt(np.mean(windows)))
-    assert not numbers(ramp, 40.0, 1.0).reached and numbers(ramp, 40.0, 1.0).time == 40.0
+    assert not curve_metrics(ramp, 40.0, 1.0).reached_threshold and curve_metrics(ramp, 40.0, 1.0).time == 40.0
 
 
 def test_evaluations_stand_where_their_episodes_were_lived(tmp_path: Path) -> None:

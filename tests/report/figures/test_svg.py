@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a3c_exp.report.figures.svg import slim
+from a3c_exp.report.figures.svg import minify
 
 COORDINATES = st.lists(st.tuples(*(st.floats(-5000, 5000),) * 2), min_size=13, max_size=60)
 
@@ -40,7 +40,7 @@ def test_long_lines_are_the_same_to_a_tenth_of_a_point_however_long_they_are(
 ) -> None:
     end = " \nz" if closed else ""
     whole = " \n".join("M " + " \nL ".join(f"{x:f} {y:f}" for x, y in line) + end for line in lines) + " \n"
-    short = path_of(slim(svg(whole)))
+    short = path_of(minify(svg(whole)))
     assert len(short) < len(whole)
     assert short.count("z") == closed * len(lines)
     for given_line, found in zip(lines, drawn(short), strict=True):
@@ -52,5 +52,5 @@ def test_long_lines_are_the_same_to_a_tenth_of_a_point_however_long_they_are(
 
 def test_a_small_sign_keeps_its_hundredths() -> None:
     sign = "M 0 1.513884 C 0.401474 1.513884 0.786608 1.354339 1.070485 1.070485 z"
-    assert path_of(slim(svg(sign))) == "M 0 1.51 C 0.40 1.51 0.78 1.35 1.07 1.07 z"
-    assert path_of(slim(svg("M 0 -3.5 L 1.234 3.5"))) == "M 0 -3.5 L 1.23 3.5"
+    assert path_of(minify(svg(sign))) == "M 0 1.51 C 0.40 1.51 0.78 1.35 1.07 1.07 z"
+    assert path_of(minify(svg("M 0 -3.5 L 1.234 3.5"))) == "M 0 -3.5 L 1.23 3.5"

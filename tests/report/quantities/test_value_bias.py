@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a3c_exp.report.columns import FloatArray
-from a3c_exp.report.quantities.value_bias import sampling_gap, value_excess
+from a3c_exp.report.quantities.value_bias import greedy_gap, value_overestimation
 from a3c_exp.report.run_reader import read_run
 from tests.support.synthetic_runs import write_run
 
@@ -34,9 +34,9 @@ def test_a_critic_that_knows_every_discounted_return_is_not_blamed(
     config = {"gamma": gamma, "reward_shift": shift, "reward_scale": scale, "workers": 1}
     episodes = lived(reward, length)
     truth = float(np.mean(to_go))
-    found = value_excess(metrics([truth, truth + 2.0]), episodes, np.ones(50), config)
+    found = value_overestimation(metrics([truth, truth + 2.0]), episodes, np.ones(50), config)
     assert found == pytest.approx([0.0, 2.0], abs=1e-6 * max(1.0, abs(truth)))
-    endless = value_excess(metrics([seen / (1 - gamma)]), episodes, np.zeros(50), config)
+    endless = value_overestimation(metrics([seen / (1 - gamma)]), episodes, np.zeros(50), config)
     assert endless == pytest.approx([0.0], abs=1e-6 * max(1.0, abs(seen) / (1 - gamma)))
 
 
@@ -44,9 +44,9 @@ def test_a_critic_that_knows_every_discounted_return_is_not_blamed(
     "config", [{"gamma": 1.0}, {"gamma": None}, {}, {"gamma": 0.9, "reward_clip": 3.0}, {"gamma": 0.9, "reward_scale": 0}]
 )
 def test_what_cannot_be_known_is_not_made_up(config: dict[str, Any]) -> None:
-    assert np.isnan(value_excess(metrics([1.0]), lived(1.0, 10), np.ones(50), config)).all()
+    assert np.isnan(value_overestimation(metrics([1.0]), lived(1.0, 10), np.ones(50), config)).all()
     none = {name: values[:0] for name, values in lived(1.0, 10).items()}
-    assert np.isnan(value_excess(metrics([1.0]), none, np.ones(0), {"gamma": 0.9})).all()
+    assert np.isnan(value_overestimation(metrics([1.0]), none, np.ones(0), {"gamma": 0.9})).all()
 
 
 def test_an_excess_is_of_its_own_time() -> None:
@@ -54,7 +54,7 @@ def test_an_excess_is_of_its_own_time() -> None:
     episodes = {name: np.concatenate([early[name], late[name]]) for name in early}
     episodes["env_step"] = 10.0 * np.arange(1.0, 401.0)
     told = {"value_mean": np.array([-10.0, -10.0]), "env_step": np.array([500.0, 3500.0])}
-    found = value_excess(told, episodes, np.zeros(400), {"gamma": 0.9, "workers": 1})
+    found = value_overestimation(told, episodes, np.zeros(400), {"gamma": 0.9, "workers": 1})
     assert found == pytest.approx([0.0, -5.0])  # the critic still expects what was earned at first
 
 
@@ -65,7 +65,7 @@ def judged(mean: float, length: float = 200.0) -> dict[str, FloatArray]:
 def test_evaluations_are_held_against_the_training_just_before_them() -> None:
     episodes = lived(-1.0, 200, 60)  # up to step 12000
     episodes["return"] = np.where(episodes["env_step"] <= 9_000, -300.0, 0.0)
-    assert sampling_gap(judged(-200.0), episodes, {}) == pytest.approx([100.0])
+    assert greedy_gap(judged(-200.0), episodes, {}) == pytest.approx([100.0])
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_evaluations_are_held_against_the_training_just_before_them() -> None:
     ],
 )
 def test_episodes_of_another_time_limit_do_not_compare(config: dict[str, Any], length: float, compares: bool) -> None:
-    assert bool(np.isfinite(sampling_gap(judged(-200.0, length), lived(-1.0, 200), config)).all()) == compares
+    assert bool(np.isfinite(greedy_gap(judged(-200.0, length), lived(-1.0, 200), config)).all()) == compares
 
 
 def test_without_an_episode_before_it_an_evaluation_has_nothing_to_compare_with() -> None:
     first = {"mean": np.array([-1.0]), "env_step": np.array([10.0]), "mean_length": np.array([200.0])}
-    assert np.isnan(sampling_gap(first, lived(-1.0, 200), {})).all()
+    assert np.isnan(greedy_gap(first, lived(-1.0, 200), {})).all()
 
 
 def test_a_limit_that_counts_as_an_end_is_one(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_the_best_is_the_one_that_the_storage_has(written: Path) -> None:
     study = optuna.load_study(study_name="<b>s", storage=open_storage(None, written))
     assert [trial.number for trial in record.best] == [study.best_trial.number]
     assert record.parameters[0].name == "gamma", "what mattered by construction comes first"
-    assert len(record.trials) == 24 and len(record.counted) == 23, "a trial that was tried again counts once"
+    assert len(record.trials) == 24 and len(record.counted_trials) == 23, "a trial that was tried again counts once"
 
 
 def test_the_page_shows_every_view_and_needs_no_network(written: Path) -> None:
