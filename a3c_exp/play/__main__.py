@@ -94,7 +94,7 @@ def _check_car_racing(env: str, config: "DictConfig") -> bool:
         ConfigError: another task than CarRacing.
     """
     target = str(config.env.get("_target_"))
-    if not target.endswith(".CarRacingEnvironments"):
+    if not target.endswith(".CarRacingEnvs"):
         raise ConfigError(f"env={env} cannot be driven with the keyboard. Try python -m a3c_exp.play env=car_racing")
     return bool(config.env.get("domain_randomize", False))
 

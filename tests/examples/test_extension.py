@@ -222,7 +222,7 @@ def test_there_is_an_example_of_each_kind_of_part_and_none_of_it_in_the_package(
 
 def test_a_disk_that_is_full_does_not_end_a_run_for_a_tables_sake(tmp_path: Path) -> None:
     said: list[str] = []
-    table = EvaluationTable(columns=["mean"], say=said.append)
+    table = EvaluationTable(columns=["mean"], on_message=said.append)
     (tmp_path / "evaluations.csv").mkdir()  # what cannot be opened for writing, whoever asks
     table.start(RunInfo(tmp_path, "n", None, "train", (), {}, Budget(None, 10, None)))
     table.evaluation(EvaluationRecord(10, 1, 0.1, 1, True, 3.0, 0.0, 3.0, 3.0, 3.0, 3.0, 3.0, 5.0))

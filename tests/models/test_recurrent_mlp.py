@@ -176,7 +176,7 @@ def test_an_episodes_beginning_cuts_memory_and_gradient(variant: dict[str, objec
     first = torch.tensor([0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
     observation, state = torch.randn(N, 2).requires_grad_(), torch.randn(model.hidden_state_size).requires_grad_()
     given = Window(*(field[0] for field in window(model.hidden_state_size)))._replace(
-        observation=observation, state=state, first=first
+        observation=observation, hidden_state=state, episode_start=first
     )
     output = replay(model, weights, given)
     before, after = output.value[:3].sum(), output.value[3:].sum()

@@ -1,4 +1,4 @@
-"""What a study sees of a running trial: each evaluation is reported as it comes, and a no_progress_limit run is told to stop."""
+"""What a study sees of a running trial: each evaluation is reported as it comes, and a hopeless run is told to stop."""
 
 import math
 import sys

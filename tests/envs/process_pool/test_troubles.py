@@ -137,7 +137,7 @@ def test_closing_lets_go_of_everything_and_can_be_done_twice(tmp_path: Path) -> 
 
 
 def test_environments_that_do_not_close_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_END_SECONDS", 0.2)
+    monkeypatch.setattr(pool, "_CLOSE_TIMEOUT", 0.2)
     pooled = SubprocessEnvs(partial(TroubledEnvironments, trouble="sleep", where="close", of=1), 3, 2)
     pids = of_pool()
     pooled.close()
@@ -161,7 +161,7 @@ def test_an_interrupted_step_is_not_taken_for_the_next_ones_answer(monkeypatch: 
     def interrupt(number: int, frame: object) -> None:
         raise InterruptionError
 
-    monkeypatch.setattr(pool, "_END_SECONDS", 0.2)
+    monkeypatch.setattr(pool, "_CLOSE_TIMEOUT", 0.2)
     pooled = SubprocessEnvs(partial(TroubledEnvironments, trouble="stop"), 2, 2)
     pooled.reset(0, FATAL)
     stopped = of_pool()[0]
@@ -198,9 +198,9 @@ def test_processes_do_not_outlive_a_main_process_that_was_killed(tmp_path: Path)
 def test_a_program_that_forgets_to_close_ends_without_a_word() -> None:
     program = (
         "from tests.support.scripted import ScriptedEnvironments\n"
-        "from a3c_exp.envs.process_pool.envs import PooledEnvironments\n"
+        "from a3c_exp.envs.process_pool.envs import SubprocessEnvs\n"
         "import multiprocessing, sys\n"
-        "pooled = PooledEnvironments(ScriptedEnvironments, 3, 2)\n"
+        "pooled = SubprocessEnvs(ScriptedEnvironments, 3, 2)\n"
         "pooled.reset(0, 1)\n"
         "assert 'torch' not in sys.modules\n"
         "print(*(process.pid for process in multiprocessing.active_children()))\n"

@@ -121,7 +121,7 @@ def test_an_evaluation_sees_the_pictures_that_gymnasium_draws(id: str, monkeypat
         model, layout = task.model(envs)
 
         def look(envs: Any = envs, seen: list[Any] = seen) -> None:
-            seen.append((envs.render(), envs.facts(), envs.action_names, envs.frames_per_second))
+            seen.append((envs.render(), envs.info(), envs.action_names, envs.frames_per_second))
 
         evaluator = Evaluator(model, layout, envs, EvaluatorConfig(2, True, 8), 0, between_steps=look)
         evaluations.append(evaluator.evaluate(layout.flatten(model), 0, 0, 0.0))

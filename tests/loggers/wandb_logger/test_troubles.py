@@ -114,11 +114,11 @@ def test_a_dead_wandb_is_said_once_and_training_goes_on(tmp_path: Path) -> None:
 def test_a_killed_run_leaves_no_process_and_is_not_shown_as_running(tmp_path: Path) -> None:
     program = f"""
 import tempfile, time
-from a3c_exp.loggers.wandb_logger.client import WandbPipe
+from a3c_exp.loggers.wandb_logger.client import WandbClient
 tempfile.tempdir = {tempfile.gettempdir()!r}
 hello = dict(directory={str(tmp_path)!r}, project="p", entity=None, mode="offline", id="abcdefgh", name="n", group=None,
              job_type="train", tags=[], config={{}}, argv=["train.py"], pid=1)
-pipe = WandbPipe(hello, 15.0, 15.0)
+pipe = WandbClient(hello, 15.0, 15.0)
 pipe.send_row({{"env_step": 200, "episode/return": -10.0}})
 while not pipe.news():
     time.sleep(0.1)
