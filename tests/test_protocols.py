@@ -3,7 +3,6 @@
 import inspect
 import pickle
 import tomllib
-import typing
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def assembled(option: str) -> RunComponents:
 
 
 def attributes(protocol: type) -> list[str]:
-    return [name for name in typing.get_type_hints(protocol) if not name.startswith("_")]
+    return [name for name in inspect.get_annotations(protocol) if not name.startswith("_")]
 
 
 def methods(protocol: type) -> list[str]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from a3c_exp.algorithm.episode_state import ActionLog, EpisodeState
 from a3c_exp.envs.base import EnvBatch
@@ -66,7 +65,7 @@ class EpisodeTracker:
         self.hidden_state = torch.zeros(k, model.hidden_state_size, device=device)
         self.zero_action = np.zeros((k, *action.shape), np.int64 if action.dtype == torch.int64 else np.float32)
         # What can be written down and put back needs no replay.
-        self._env_states: NDArray[np.float64] | None = getattr(envs, "env_state", None)
+        self._env_states = envs.env_state
         self.action_log = ActionLog(k) if record_actions and self._env_states is None else None
         self._env_seeds = [0] * k
 

@@ -1,23 +1,27 @@
 """What K environments side by side must offer to the rollout."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from gymnasium import Space
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from a3c_exp.envs.tensor.base import TensorEnv
+
 
 class EnvBatch(Protocol):
     """K independent environments in one process. They keep no time limit of their own: the rollout counts steps.
 
-    A class that has all there is to know of its environments in one array may offer it as ``state [K, ...]``, overwritten in
-    place: whoever writes a row back, and the observation that went with it, goes on from there exactly.
-
-    A class whose options make an episode easier to learn from, and not to be judged by, names their values for evaluations in a
-    class attribute ``evaluation_kwargs``, a mapping of constructor arguments.
+    Derive a class from this one: what it does not offer then has a value that says so.
 
     Attributes:
+        evaluation_kwargs: constructor arguments with which evaluations make the environments, whatever the run's are: for
+            options that make an episode easier to learn from and must not flatter a policy.
+        tensor_env: the environment as pure functions of tensors, from which whole rounds can be compiled; ``None``: it has none.
+        env_state: ``[K, ...]`` all there is to know of the environments, overwritten in place: writing a row back, with the
+            observation that belongs to it, returns to that moment exactly. ``None``: episodes are replayed instead.
         num_envs: K.
         observation_space, action_space: of one environment; what it observes is always a float32 Box.
         default_max_episode_steps: the time limit that the task itself declares, or ``None``.
@@ -26,6 +30,9 @@ class EnvBatch(Protocol):
         terminated, truncated: ``[K]`` bool, of the last step.
     """
 
+    evaluation_kwargs: ClassVar[Mapping[str, Any]] = {}
+    tensor_env: "TensorEnv | None" = None
+    env_state: NDArray[np.float64] | None = None
     num_envs: int
     observation_space: Space[Any]
     action_space: Space[Any]

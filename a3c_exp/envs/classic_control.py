@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.errors import ConfigError
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from a3c_exp.envs.tensor.batch import TensorEnvBatch
 
 
-class ClassicControlEnvs:
+class ClassicControlEnvs(EnvBatch):
     """K copies of one task, stepped one after another by gymnasium or all at once in tensors.
 
     Both give the same observations, rewards and flags for the same seeds and actions; ``tensor`` is many times faster.
@@ -42,7 +43,6 @@ class ClassicControlEnvs:
         wrappers: Sequence[Mapping[str, Any] | str] = (),
         render_mode: str | None = None,
     ) -> None:
-        self.tensor_env: TensorEnv | None = None
         if backend == "gymnasium":
             self._envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(id, num_envs, kwargs, wrappers, render_mode)
         else:
@@ -53,8 +53,8 @@ class ClassicControlEnvs:
                         f"Try env.backend=gymnasium"
                     )
             self._envs = _make_tensor_envs(id, num_envs, render_mode)
-            self.tensor_env = self._envs.tensor_env
         envs = self._envs
+        self.tensor_env, self.env_state = envs.tensor_env, envs.env_state
         self.num_envs = num_envs
         self.observation_space = envs.observation_space
         self.action_space = envs.action_space
@@ -75,11 +75,6 @@ class ClassicControlEnvs:
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
         return self._envs.render()
-
-    @property
-    def env_state(self) -> NDArray[np.float64] | None:
-        """``[K, state_size]`` of the tasks in tensors, overwritten in place; gymnasium's do not say."""
-        return None if self.tensor_env is None else self._envs.env_state  # type: ignore[union-attr]
 
     @property
     def action_names(self) -> Sequence[str] | None:

@@ -11,6 +11,7 @@ from gymnasium import Space
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.classic import ACTION_NAMES, SPEED_STATE_INDEX
 from a3c_exp.envs.wrappers import compose_wrappers, describe_error
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
@@ -18,7 +19,7 @@ from a3c_exp.spaces.flatten import describe_unsupported
 from a3c_exp.system.errors import ConfigError
 
 
-class GymnasiumEnvs:
+class GymnasiumEnvs(EnvBatch):
     """K copies of one registered gymnasium environment, stepped in a plain loop.
 
     The task's own time limit is taken off (the rollout keeps the one that the run asks for) and so are the wrappers that only

@@ -1,6 +1,6 @@
 """What every way to parallelise is given, what it reports, and what it must offer to the trainer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -34,6 +34,7 @@ class TrainingSetup:
         budget: what ends training.
         max_episode_steps: the time limit in environment steps, or ``None`` for none.
         seed: root of all random streams; of the first, where several seeds are trained together.
+        evaluation_kwargs: what evaluations make the environments with besides; see ``EnvBatch``.
         num_seeds: S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``.
         per_worker: what differs between workers and falls over time.
         compile: make machine code of acting and learning, where the kind of parallelism can.
@@ -51,6 +52,7 @@ class TrainingSetup:
     device: str = "cpu"
     num_seeds: int = 1
     compile: bool = False
+    evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)
     per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
 
     @property
@@ -60,9 +62,8 @@ class TrainingSetup:
 
     @property
     def make_evaluation_envs(self) -> MakeEnvironments:
-        """``make_envs`` with what the environments' class says of itself in ``evaluation_kwargs``, whatever the run has."""
-        fixed = getattr(getattr(self.make_envs, "func", None), "evaluation_kwargs", None)
-        return partial(self.make_envs, **fixed) if fixed else self.make_envs
+        """``make_envs`` as evaluations call it."""
+        return partial(self.make_envs, **self.evaluation_kwargs)
 
     def worker_hyperparameters(self, seed: int) -> list[dict[str, float]]:
         """What each worker of a training has of its own, ``{"worker", "entropy_coef", "lr"}``; empty where all are alike."""
@@ -129,8 +130,21 @@ class Counts:
 class Parallelism(Protocol):
     """One way to run workers. The trainer calls these in order: start, then advance and friends, then stop.
 
+    Derive a class from this one, and what it need not decide has a value.
+
     Several trainings that differ by their seed alone may run side by side; ``index`` says which is meant.
     """
+
+    share_weights: bool = False
+    """Whether all workers' windows make one update together."""
+
+    def cores(self, workers: int, num_seeds: int) -> int:
+        """How many cores a run keeps busy, for a sweep that runs several side by side."""
+        return 1
+
+    def with_processes(self, setup: TrainingSetup) -> "Parallelism":
+        """What runs this training: this object, or one that has copies of it train a share of the seeds each."""
+        return self
 
     def check(self, setup: TrainingSetup) -> None:
         """Refuse a task that this kind cannot run, before anything is started.

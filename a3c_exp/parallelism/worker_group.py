@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from a3c_exp.models.distributions import draw_noise
 from a3c_exp.parallelism.base import TrainingSetup
 
 if TYPE_CHECKING:
-    from a3c_exp.envs.tensor.base import HasTensorEnv
     from a3c_exp.parallelism.compiled.fused_rollout import FusedRollout
 
 _NOISE_BLOCK = 64
@@ -207,7 +206,7 @@ class WorkerGroup:
     def _make_fused_rollout(self, model: ActorCritic, tickets: Callable[[], NDArray[np.int64]] | None) -> "FusedRollout | None":
         """Rounds as one piece of machine code, where environments and model allow it."""
         task = self._setup
-        if self.compiler is None or not model.stackable or getattr(self.envs, "tensor_env", None) is None:
+        if self.compiler is None or not model.stackable or self.envs.tensor_env is None:
             return None
         if not task.learner.window_ends_with_episode and task.budget.max_episodes is not None and tickets is None:
             return None  # episodes begin within the round, and nobody knows beforehand how many may
@@ -218,7 +217,7 @@ class WorkerGroup:
             model,
             self.layout,
             self.weights,
-            cast("HasTensorEnv", self.envs),
+            self.envs,
             self.episodes,
             task.learner,
             task.max_episode_steps,

@@ -77,24 +77,24 @@ def build_run(config: DictConfig) -> RunComponents:
         raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
     parallelism: Parallelism = checked_partial(config.parallelism, "parallelism")()
     parallelism.check(task)
-    if (arranged := getattr(parallelism, "with_processes", None)) is not None:
-        parallelism = arranged(task)
+    parallelism = parallelism.with_processes(task)
     evaluation = evaluator_config(config)
     if config.evaluation.video:
         require_video_encoder()
-    if config.screenshots.every_env_steps is not None:
-        require_rendering(task)
 
     envs = task.make_envs(num_envs=1)
     try:
+        task = replace(task, evaluation_kwargs=envs.evaluation_kwargs)
+        if config.screenshots.every_env_steps is not None:
+            require_rendering(task)
         if task.max_episode_steps is None and not task.learner.ignore_truncation:
             task = replace(task, max_episode_steps=envs.default_max_episode_steps)
         model, layout = task.model(envs)
         Evaluator(model, layout, envs, evaluation, task.seed)  # refuses what could not be evaluated
         remarks = []
         if config.compile == "auto":
-            whole_rounds = model.stackable and getattr(envs, "tensor_env", None) is not None
-            together = task.workers if getattr(parallelism, "share_weights", False) else 1
+            whole_rounds = model.stackable and envs.tensor_env is not None
+            together = task.workers if parallelism.share_weights else 1
             pays, why = should_compile(task, layout.size, whole_rounds, together)
             task = replace(task, compile=pays)
             remarks.append(why)

@@ -7,6 +7,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.system.errors import ConfigError
 
 _REACH = 2.0  # metres from the mast at which the ship counts as lost; also its top speed in metres a second
@@ -15,7 +16,7 @@ _CALM = 0.95  # of the wind that is still there a step later
 _BLOCK = 64  # gusts drawn at once: asking a generator costs more than the numbers
 
 
-class Airships:
+class Airships(EnvBatch):
     """``speed += .1 (thrust + wind)``, ``position += .1 speed``, and the wind wanders (an AR(1) process around 0).
 
     The engine gives as much as [-1, 1]; more is asked in vain. A step pays ``max(0, 1 - |position|)``, so 200 steps over the

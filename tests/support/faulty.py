@@ -20,6 +20,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.optimizers.base import Optimizer
 
@@ -93,7 +94,7 @@ class Gathering:
             time.sleep(0.01)
 
 
-class Countdown:
+class Countdown(EnvBatch):
     """K environments that end after a known number of steps, whatever one does: every count in a run can be foretold.
 
     Args:

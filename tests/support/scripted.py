@@ -11,6 +11,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
 from numpy.typing import NDArray
 
+from a3c_exp.envs.base import EnvBatch
+
 End = tuple[int, Literal["terminated", "truncated"]]
 
 
@@ -19,7 +21,7 @@ def scripted_reward(seed: int, t: int) -> float:
     return 10.0 * seed + t
 
 
-class ScriptedEnvironments:
+class ScriptedEnvironments(EnvBatch):
     """K scripted environments that refuse to be stepped when they should be left alone.
 
     Args:

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box, Space
 from numpy.typing import NDArray
 
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.system.errors import ConfigError
 from tests.support.scripted import ScriptedEnvironments
 
@@ -86,7 +87,7 @@ class TroubledEnvironments(ScriptedEnvironments):
             TROUBLES[self._trouble]()
 
 
-class RememberingEnvironments:
+class RememberingEnvironments(EnvBatch):
     """Each observes the sum of the action that it was given one step before; it keeps the arrays, not copies of them."""
 
     default_max_episode_steps: int | None = 7

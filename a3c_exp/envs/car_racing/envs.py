@@ -14,6 +14,7 @@ from gymnasium.envs.box2d.car_racing import FPS
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.car_racing.actions import FULL_BRAKE, CarActions
 from a3c_exp.envs.car_racing.envpool import EnvPoolGame
 from a3c_exp.envs.car_racing.game import CarRacingGame
@@ -25,7 +26,7 @@ FRAME_STACK = 4
 """Frames in an observation."""
 
 
-class CarRacingEnvs:
+class CarRacingEnvs(EnvBatch):
     """K games of CarRacing-v3, with gymnasium's tracks, physics, rewards and pictures, and less work.
 
     An observation is the last four pictures, ``[4, 96, 96]`` float32 in [0, 1], the oldest first. A step is an agent's: its

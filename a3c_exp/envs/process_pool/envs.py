@@ -35,7 +35,7 @@ _CLOSE_TIMEOUT = 5.0
 """How long processes may take to close their environments when told to, before they are killed."""
 
 
-class SubprocessEnvs:
+class SubprocessEnvs(EnvBatch):
     """K environments in worker processes, with the same bits as K environments in one process.
 
     That holds for environments that are alike, know nothing of each other and draw only from what their episode's seed gave.

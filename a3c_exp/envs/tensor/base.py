@@ -1,7 +1,7 @@
 """What a task written in tensors must offer: its dynamics as pure functions, for one environment or for any number at once."""
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -85,19 +85,3 @@ class TensorEnv(ABC):
         assert self.action_space.shape is not None
         kind = torch.int64 if isinstance(self.action_space, Discrete) else torch.float32
         return state, torch.zeros(*shape, *self.action_space.shape, dtype=kind)
-
-
-class HasTensorEnv(Protocol):
-    """What environments offer whose task is written in tensors, beside what all environments do.
-
-    Attributes:
-        num_envs: K.
-        tensor_env: the task.
-        env_state: ``[K, state_size]`` float64, overwritten in place.
-        observation: ``[K, *observation]`` float32, likewise.
-    """
-
-    num_envs: int
-    tensor_env: TensorEnv
-    env_state: NDArray[np.float64]
-    observation: NDArray[np.float32]

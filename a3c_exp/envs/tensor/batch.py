@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.func import vmap
 
 from a3c_exp.compile.numpy_executor import NumpyExecutor
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.classic import ACTION_NAMES, SPEED_STATE_INDEX
 from a3c_exp.envs.tensor.base import TensorEnv
 from a3c_exp.envs.tensor.renderer import GymnasiumRenderer
 from a3c_exp.system.errors import ConfigError
 
 
-class TensorEnvBatch:
+class TensorEnvBatch(EnvBatch):
     """K copies of one task, stepped all at once in float64.
 
     An episode begins where gymnasium's ``reset(seed=seed)`` would, if the task's ``reset`` means the same by its noise.
@@ -37,7 +38,7 @@ class TensorEnvBatch:
 
     def __init__(self, environment: TensorEnv, num_envs: int = 1, render_mode: str | None = None) -> None:
         _check_tensor_env(environment)
-        self.tensor_env = environment
+        self.tensor_env: TensorEnv = environment
         self.num_envs = num_envs
         self.default_max_episode_steps = environment.max_episode_steps
         self.observation_space: Space[Any] = environment.observation_space
@@ -57,7 +58,6 @@ class TensorEnvBatch:
         self._reset = NumpyExecutor(reset, (torch.full((1, environment.reset_noise), 0.5, dtype=torch.float64),))
         # The player's own memory: what it steps next time is what stands there.
         self.env_state: NDArray[np.float64] = self._step.inputs[0]
-        """``[K, state_size]`` of all environments, overwritten in place."""
         self._action = self._step.inputs[1]
         self._has_acted = np.zeros(num_envs, np.bool_)
         observed = self._step.outputs[1]

@@ -14,7 +14,7 @@ from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
 from a3c_exp.algorithm.types import LearnerConfig
 from a3c_exp.compile.compiler import BoundFunction, Compiler, TensorFunction, bind
 from a3c_exp.compile.vectorize import compile_checked
-from a3c_exp.envs.tensor.base import HasTensorEnv
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.parallelism.compiled.fused_step import FusedStep, StepInput, StepRecord, UpcomingEpisodes, WorkerState
@@ -54,7 +54,7 @@ class FusedRollout:
 
     Args:
         model, layout, weights: as ``Rollout`` takes them.
-        envs: K environments.
+        envs: K environments that have a ``tensor_env``.
         episodes: the books of their episodes.
         config: window length and how experience becomes gradients.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
@@ -72,15 +72,16 @@ class FusedRollout:
         model: ActorCritic,
         layout: ParameterLayout,
         weights: Tensor,
-        envs: HasTensorEnv,
+        envs: EnvBatch,
         episodes: EpisodeTracker,
         config: LearnerConfig,
         max_episode_steps: int | None,
         next_episodes: NextEpisodes,
         extra_inputs: tuple[Tensor, ...],
     ) -> None:
+        assert envs.tensor_env is not None and envs.env_state is not None, "whole rounds need environments in tensors"
         k, n = envs.num_envs, config.n_step
-        self._envs, self._episodes, self._n = envs, episodes, n
+        self._envs, self._tensor_env, self._episodes, self._n = envs, envs.tensor_env, episodes, n
         self._layout, self._weights = layout, weights
         self._transposed = [matrix.contiguous() for matrix in layout.transposed(weights)]
         self._fused_step = FusedStep(model, layout, envs.tensor_env, config, max_episode_steps, k, weights.shape[0])
@@ -255,7 +256,7 @@ class FusedRollout:
 
     def _fill_upcoming_episodes(self, next_episodes: NextEpisodes) -> None:
         """Where the next episodes of each worker begin, as many as a round could come to."""
-        ahead, env = self._worker_state.upcoming, self._envs.tensor_env
+        ahead, env = self._worker_state.upcoming, self._tensor_env
         assert ahead is not None
         ahead.begun.zero_()
         if next_episodes.remaining_tickets is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, StatsEvent, TrainingSetup
+from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, StartMethod, Supervisor, too_many_deaths
 from a3c_exp.parallelism.multiprocess.worker_process import Crash, NonFinite, WorkerAssignment
@@ -35,7 +35,7 @@ class OnDeath(StrEnum):
     fail = "fail"
 
 
-class MultiprocessStrategy(ABC):
+class MultiprocessStrategy(Parallelism, ABC):
     """Worker processes that nobody waits for; whoever derives says where the shared weights live and who changes them.
 
     Args:

@@ -58,7 +58,7 @@ def pad_with_idle(block: Block, states: Sequence[TrainingState]) -> list[Trainin
     return [*states, *(idle for _ in range(block.setup.num_seeds - len(states)))]
 
 
-class SeedBlocks:
+class SeedBlocks(Parallelism):
     """Blocks of seeds in this process, one block after another.
 
     Args:

@@ -49,7 +49,7 @@ def distribute_seeds(strategy: SeedBlockStrategy, setup: TrainingSetup, processe
     return SeedProcesses(strategy, size, processes)
 
 
-class SeedProcesses:
+class SeedProcesses(Parallelism):
     """Several processes, each of which trains whole blocks of seeds.
 
     No process waits for another, and the main one never for long: a seed that has come to its date waits where it is while the

@@ -20,7 +20,7 @@ from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
 from a3c_exp.system.errors import ConfigError
 
 
-class SingleProcessStrategy(ABC):
+class SingleProcessStrategy(Parallelism, ABC):
     """Rounds of stacked windows and the pushes between them; whoever derives says who acts and in which order pushes come.
 
     Training happens in ``advance`` alone, so the same steps are evaluated and saved in every repetition. A checkpoint holds all

@@ -233,10 +233,10 @@ class _JobRunner:
 def required_cores(config: DictConfig) -> int:
     """How many cores a run keeps busy, as its parallelism says; one, where it does not say."""
     from a3c_exp.config.instantiate import checked_partial
+    from a3c_exp.parallelism.base import Parallelism
 
     try:
-        parallelism = checked_partial(config.parallelism, "parallelism")()
+        parallelism: Parallelism = checked_partial(config.parallelism, "parallelism")()
     except ConfigError:
         return 1  # the run itself will say what is wrong
-    asked = getattr(parallelism, "cores", None)
-    return 1 if asked is None else max(1, int(asked(config.workers, config.num_seeds)))
+    return max(1, parallelism.cores(config.workers, config.num_seeds))

@@ -114,7 +114,7 @@ def test_a_stretch_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, roll
     """All that is exact without stretches stays so to the last bit: weights, counts, lags, episodes and where they ended."""
     if rolling and budget.max_episodes is not None:
         pytest.skip("such windows are no whole rounds: nobody knows beforehand who may begin an episode")
-    one = task(budget, window_ends_with_episode=not rolling, per_worker=PerWorkerHyperparameters(lr_schedule=anneal))
+    one = task(budget, window_ends_with_episode=not rolling, per_worker=PerWorkerHyperparameters(lr_schedule=lr_schedule))
     ours = Inside(one, tmp_path).finish()
     with no_stretches():
         theirs = Inside(one, tmp_path).finish()
