@@ -1,4 +1,4 @@
-"""A run's console when the run is one of several on this machine: whoever started them all shows them all."""
+"""The console of a run that is one of several on this machine: it is shown by the process that started them all."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from a3c_exp.loggers.base import Logger, NullLogger, RunInfo
-from a3c_exp.loggers.console import REFRESH_PER_SECOND, ConsoleLogger
+from a3c_exp.loggers.console import ConsoleLogger
+from a3c_exp.loggers.live_view import REFRESH_PER_SECOND
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 
 Send = Callable[..., None]
@@ -14,25 +15,25 @@ _forwarding_send: Send | None = None
 
 
 def forward_to(send: Send) -> None:
-    """From now on this process's runs are shown elsewhere: ``send`` is given a ``Logger`` method's name and its arguments."""
+    """Send what the console of this process's runs would show: ``send`` gets a ``Logger`` method's name and its arguments."""
     global _forwarding_send
     _forwarding_send = send
 
 
 def make_console_logger() -> Logger:
-    """What shows a run to a person: on this process's standard error, or through ``forward_to``."""
+    """Shows a run on this process's standard error, or through ``forward_to``."""
     return ConsoleLogger() if _forwarding_send is None else ForwardingLogger(_forwarding_send)
 
 
 class ForwardingLogger(NullLogger):
-    """Hands on what a console shows, no more often than a console draws.
+    """Forwards what a console shows, as often as a console is redrawn.
 
-    Episodes end by the thousand in a second, and only the newest is ever seen: between two drawings of it, and of the
-    metrics, the newest stands for all. Nothing else is left out.
+    Thousands of episodes may end in a second, of which a console shows the newest: of the episodes, and of the metrics,
+    between two redraws only the newest is sent. Everything else is.
 
     Args:
-        send: given the name of a method and its arguments.
-        interval: seconds between two drawings.
+        send: called with the name of a ``Logger`` method and its arguments.
+        interval: seconds between two redraws.
     """
 
     def __init__(self, send: Send, interval: float = 1 / REFRESH_PER_SECOND) -> None:
@@ -74,5 +75,5 @@ class ForwardingLogger(NullLogger):
             self._forward(method, value)
 
     def _forward(self, method: str, *arguments: Any) -> None:
-        with suppress(OSError):  # whoever showed us is gone; the run directory has it all
+        with suppress(OSError):  # the process that shows this run is gone; the run directory has it all
             self._send(method, *arguments)

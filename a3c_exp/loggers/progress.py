@@ -1,14 +1,15 @@
-"""How far a run has come, in figures and in words."""
+"""How far a run has come, as numbers and as text."""
 
 import time
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
+from a3c_exp.system.number_format import format_duration, format_interval, format_number
 
 
 class RunProgress:
-    """The latest figures of a run, fed with its events; knows when it will probably be done."""
+    """The latest numbers of a run, from its events, and an estimate of when it will be done."""
 
     def __init__(self, run: RunInfo) -> None:
         self.run = run
@@ -44,13 +45,13 @@ class RunProgress:
 
     @property
     def num_seeds(self) -> int:
-        """How many seeds the figures are means over."""
+        """How many seeds the numbers are means over."""
         number = self.run.config.get("num_seeds")
         return number if isinstance(number, int) else 1
 
     @property
     def fraction(self) -> float | None:
-        """Of the budget that is nearer its end; ``None`` where nothing ends the run."""
+        """The used share of the budget that ends first; ``None`` where nothing ends the run."""
         budget = self.run.budget
         if budget == Budget():
             return None
@@ -63,7 +64,7 @@ class RunProgress:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Seconds, at the average speed of this session: an earlier one may have run on another machine."""
+        """Seconds that remain at the average speed of this session: an earlier one may have run on another machine."""
         if self.fraction is None or self.fraction <= self._start_fraction:
             return None
         return self.elapsed * (1.0 - self.fraction) / (self.fraction - self._start_fraction)
@@ -77,7 +78,7 @@ class RunProgress:
 
 
 def progress_line(progress: RunProgress) -> str:
-    """``  12% | episode 120/1000 | 480,000 steps | 15,300 steps/s | moving average -3.21 | ... | 0:03:40 left``"""
+    """``  12% | episode 120/1000 | 480,000 steps | 15,300 steps/s | moving average -3.215 | ... | 3 min 40 s left``"""
     parts = [] if progress.fraction is None else [f"{format_percent(progress.fraction):>5}"]
     if progress.num_seeds > 1:
         parts.append(f"mean of {progress.num_seeds} seeds")
@@ -99,13 +100,13 @@ def progress_line(progress: RunProgress) -> str:
 
 
 def summary_rows(progress: RunProgress, status: Status, summary: JsonObject) -> list[tuple[str, str]]:
-    """What stands under a run that is over: name and value. A run that failed early has a summary with little in it."""
+    """Name and value of each line under a run that has ended. A run that failed early has a summary with little in it."""
     reason = summary.get("reason")
     rows = [("status", f"{status}: {reason}" if reason and reason != status else status)]
     episodes, steps = summary.get("episodes") or progress.episodes, summary.get("env_steps") or progress.env_steps
     seconds = summary.get("wall_time") or progress.elapsed
-    several = summary.get("num_seeds", 1)
-    of_all = f"{several} seeds, together " if several > 1 else ""
+    num_seeds = summary.get("num_seeds", 1)
+    of_all = f"{num_seeds} seeds, together " if num_seeds > 1 else ""
     rows.append(("trained", f"{of_all}{episodes:,} episodes, {steps:,} steps in {format_duration(seconds)}"))
     if (speed := summary.get("steps_per_second", progress.steps_per_second)) is not None:
         rows.append(("speed", f"{speed:,.0f} steps/s"))
@@ -114,18 +115,20 @@ def summary_rows(progress: RunProgress, status: Status, summary: JsonObject) -> 
     if (recent := summary.get("recent_return")) is not None:
         rows.append(("training return", f"{format_number(recent)}, mean of the last 100 episodes"))
     for key, name in (("evaluation", "evaluation"), ("best_evaluation", "best evaluation")):
-        if found := summary.get(key):
-            count, kind = (several, "seeds") if several > 1 else (found["episodes"], "episodes")
-            # One says nothing of how far others would lie apart.
-            interval = (
-                f" [{format_number(found['ci_low'])}, {format_number(found['ci_high'])}] over {count} {kind}"
-                if count > 1
-                else ", one episode"
-            )
-            rows.append((name, f"{format_number(found['mean'])}{interval}"))
+        if evaluation := summary.get(key):
+            rows.append((name, _format_evaluation(evaluation, num_seeds)))
     if lag := summary.get("policy_lag"):
         rows.append(("policy lag", f"{lag['mean']:.1f}, at most {lag['max']}"))
     return [*rows, ("run directory", str(progress.run.directory))]
+
+
+def _format_evaluation(evaluation: JsonObject, num_seeds: int) -> str:
+    """``-812 [-990, -633] over 10 episodes``"""
+    count, unit = (num_seeds, "seeds") if num_seeds > 1 else (evaluation["episodes"], "episodes")
+    low, high = evaluation["ci_low"], evaluation["ci_high"]
+    if count == 1:  # a single episode has no interval
+        return f"{format_number(evaluation['mean'])}, one episode"
+    return f"{format_number(evaluation['mean'], high - low)} {format_interval((low, high))} over {count} {unit}"
 
 
 def format_counts(progress: RunProgress) -> list[str]:
@@ -152,7 +155,7 @@ def format_entropy(metrics: MetricsRecord) -> tuple[str, str]:
 
 
 def format_evaluations(progress: RunProgress) -> str:
-    """``-812 (best -790)``"""
+    """``-812.0 (best -790.0)``"""
     last, best = progress.last_evaluation, progress.best_evaluation
     if last is None:
         return "none yet"
@@ -160,36 +163,11 @@ def format_evaluations(progress: RunProgress) -> str:
 
 
 def format_times(progress: RunProgress) -> str:
-    """``0:00:31, 0:03:40 left``"""
-    left = progress.remaining_seconds
-    return (
-        format_duration(progress.elapsed)
-        if left is None
-        else f"{format_duration(progress.elapsed)}, {format_duration(left)} left"
-    )
+    """``31.0 s, 3 min 40 s left``"""
+    remaining = progress.remaining_seconds
+    elapsed = format_duration(progress.elapsed)
+    return elapsed if remaining is None else f"{elapsed}, {format_duration(remaining)} left"
 
 
 def format_percent(fraction: float) -> str:
     return f"{int(100 * fraction)}%"  # rounded down: 100% means that it is over
-
-
-def format_number(value: float) -> str:
-    """The digits that matter: ``-3.21``, ``-812``, ``0.00012``.
-
-    >>> figure(-3.2149), figure(-1812.3), figure(0.00012), figure(0.0)
-    ('-3.21', '-1,812', '0.00012', '0.00')
-    """
-    size = abs(value)
-    if size >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.2g}" if 0 < size < 0.01 else f"{value:.2f}"
-
-
-def format_duration(seconds: float) -> str:
-    """Hours, minutes and seconds.
-
-    >>> clock(3725.9)
-    '1:02:05'
-    """
-    whole = int(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

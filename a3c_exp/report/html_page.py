@@ -11,6 +11,7 @@ from a3c_exp.report.figures.plot_specs import HEADINGS, PlotSection
 from a3c_exp.report.provenance import Origin
 from a3c_exp.report.sections import RenderedSection
 from a3c_exp.report.tables import Cell, Table
+from a3c_exp.system.number_format import typographic
 
 ConfigurationColors = Mapping[Configuration, svg.ThemeColor]
 _LONG_NOTE_LENGTH = 28  # characters, from which on it may take several lines
@@ -117,14 +118,14 @@ def color_rules() -> str:
 
 
 def _cell(cell: Cell, index: int, table: Table, colors: ConfigurationColors) -> str:
-    body = escape_text(cell.text)
+    body = escape_text(typographic(cell.text))
     if cell.configuration is not None and len(colors) > 1:
         body = _swatch(colors[cell.configuration]) + body
     if cell.status:
         body = f'<span class="status {escape_text(cell.status)}">{body}</span>'
     if cell.note:
         kind = ' class="long"' if len(cell.note) > _LONG_NOTE_LENGTH else ""
-        body += f" <small{kind}>{escape_text(cell.note)}</small>"
+        body += f" <small{kind}>{escape_text(typographic(cell.note))}</small>"
     if index == 0:
         return f'<th scope="row">{body}</th>'
     return f"<td{_number_class(index, table)}>{body}</td>"

@@ -15,7 +15,6 @@ from a3c_exp.report.columns import mapping, printable
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.run_results import ConfigResult, RunResult, run_result
 from a3c_exp.system.number_format import (
-    MINUS,
     NO_VALUE,
     format_count,
     format_duration,
@@ -25,7 +24,6 @@ from a3c_exp.system.number_format import (
 )
 
 __all__ = [
-    "MINUS",
     "NO_VALUE",
     "Cell",
     "Table",
@@ -146,7 +144,7 @@ def table_csv(table: Table) -> str:
         [text for cell, extra in zip(row, noted, strict=True) for text in ([cell.text, cell.note] if extra else [cell.text])]
         for row in table.rows
     ]
-    signs = [["" if text == NO_VALUE else printable(text).replace(MINUS, "-") for text in row] for row in rows]
+    signs = [["" if text == NO_VALUE else printable(text) for text in row] for row in rows]
     return _csv_text([head, *signs])
 
 
@@ -156,7 +154,7 @@ def summary_text(comparison: Comparison, results: Sequence[ConfigResult]) -> str
     chosen = [0, 1, 2, 3, 4, 8]
     lines = [[table.columns[index] for index in chosen]]
     lines += [[f"{row[index].text} {row[index].note}".strip() for index in chosen] for row in table.rows]
-    lines = [[printable(text).replace(MINUS, "-").replace(NO_VALUE, "-") for text in line] for line in lines]
+    lines = [[printable(text) for text in line] for line in lines]
     widths = [max(len(line[index]) for line in lines) for index in range(len(chosen))]
 
     def aligned(line: list[str]) -> str:

@@ -11,7 +11,7 @@ from a3c_exp.runs.format_table import Column, Terminal, TextCell, display_width,
 from a3c_exp.runs.listing import STATUS_STYLES, csv_text, format_cell
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.runs.tolerant_io import mapping, number, printable
-from a3c_exp.system.number_format import MINUS, NO_VALUE, format_count, format_duration, format_interval, format_number
+from a3c_exp.system.number_format import format_count, format_duration, format_interval, format_number
 
 _SPARKLINE_BARS = "▁▂▃▄▅▆▇█"
 _NUM_POINTS = 40
@@ -144,7 +144,7 @@ def _result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str
         rows.append(
             ("policy lag", f"{format_number(value, 1.0)} updates, at most {format_count(summary.result('policy_lag_max'))}", "")
         )
-    return [(name, text.replace(MINUS, "-").replace(NO_VALUE, "-").replace("  ", " "), style) for name, text, style in rows]
+    return [(name, text.replace("  ", " "), style) for name, text, style in rows]
 
 
 def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:

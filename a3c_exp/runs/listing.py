@@ -14,7 +14,7 @@ from a3c_exp.runs.discovery import natural_sort_key
 from a3c_exp.runs.format_table import Column, Row, Terminal, TextCell, format_table
 from a3c_exp.runs.run_summary import METADATA_KEYS, RESULT_KEYS, RunSummary
 from a3c_exp.runs.tolerant_io import number, printable
-from a3c_exp.system.number_format import MINUS, NO_VALUE, format_count, format_duration, format_number
+from a3c_exp.system.number_format import format_count, format_duration, format_number
 
 STATUS_STYLES = {"finished": "green", "running": "blue", "interrupted": "yellow", "failed": "bold red", "killed": "bold red"}
 _TITLES = {
@@ -141,12 +141,12 @@ def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
     if key in ("wall_time", "seconds"):
         return TextCell(format_duration(number(value)))
     if key in _INTEGER_KEYS:
-        return TextCell(format_count(number(value)).replace(MINUS, "-"))
+        return TextCell(format_count(number(value)))
     if key in ("evaluation", "best"):
         low, high = (summary.result(f"evaluation_{edge}") for edge in ("low", "high"))
-        return TextCell(format_number(number(value), high - low).replace(MINUS, "-"), "bold")
+        return TextCell(format_number(number(value), high - low), "bold")
     if key in RESULT_KEYS:
-        return TextCell(format_number(number(value)).replace(MINUS, "-").replace(NO_VALUE, "-"))
+        return TextCell(format_number(number(value)))
     return TextCell(as_text(value))
 
 

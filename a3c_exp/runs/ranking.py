@@ -10,7 +10,7 @@ from a3c_exp.runs.format_table import Column, Terminal, TextCell, format_table
 from a3c_exp.runs.listing import csv_text
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.runs.tolerant_io import number
-from a3c_exp.system.number_format import MINUS, format_mean_std, format_number
+from a3c_exp.system.number_format import format_mean_std, format_number
 
 _IGNORED_KEYS = ("logger", *PER_RUN_KEYS)  # where results go makes no other configuration
 
@@ -70,7 +70,7 @@ def ranking_table(ranked: Sequence[RankedConfig], key: str, terminal: Terminal) 
         rows.append(
             [
                 TextCell(one.label),
-                *(TextCell(text.replace(MINUS, "-"), "bold" if i == 1 else "") for i, text in enumerate(cells)),
+                *(TextCell(text, "bold" if i == 1 else "") for i, text in enumerate(cells)),
             ]
         )
     return format_table(columns, rows, terminal)

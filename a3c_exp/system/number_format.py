@@ -1,31 +1,39 @@
-"""How numbers are written for people. No numpy here."""
+"""How numbers and durations are written for people: in plain characters, which every terminal, file and font can show."""
 
 import math
+import re
 
-NO_VALUE = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
+NO_VALUE = "-"
 Interval = tuple[float, float]
+_HYPHEN_BEFORE_NUMBER = re.compile(r"(?<![\w.)])-(?=[\d.])")
 
 
 def format_count(value: float) -> str:
-    """``4,000,000``; a dash for NaN."""
-    return f"{value:,.0f}".replace("-", MINUS) if math.isfinite(value) else NO_VALUE
+    """``4,000,000``; ``-`` for NaN."""
+    return f"{value:,.0f}" if math.isfinite(value) else NO_VALUE
 
 
 def format_number(value: float, uncertainty: float = math.nan) -> str:
-    """To two digits of its ``uncertainty``, else to four of its own; a dash for NaN."""
+    """To two digits of its ``uncertainty``, else to four of its own; ``-`` for NaN.
+
+    >>> format_number(-3.2149), format_number(-1812.3), format_number(0.00012), format_number(-812.34, 90.0)
+    ('-3.215', '-1,812', '0.00012', '-812')
+    """
     if not math.isfinite(value):
         return NO_VALUE
-    scale, digits = (uncertainty, 2) if math.isfinite(uncertainty) and uncertainty > 0 else (abs(value), 4)
+    known = math.isfinite(uncertainty) and uncertainty > 0
+    if not known and 0 < abs(value) < 1e-3:
+        return f"{value:.4g}"
+    scale, digits = (uncertainty, 2) if known else (abs(value), 4)
     places = max(0, digits - 1 - math.floor(math.log10(scale))) if scale > 0 else 0
-    return f"{value:,.{min(places, 12)}f}".replace("-", MINUS)
+    return f"{value:,.{min(places, 12)}f}"
 
 
 def format_mean_std(mean: float, std: float) -> str:
-    """``-0.612 ± 0.034``, both to the digits that the deviation warrants; without it for a single seed."""
+    """``-0.612 ± 0.034``, both to the digits that the deviation warrants; the mean alone where the deviation is NaN."""
     if not math.isfinite(std):
         return format_number(mean)
-    if std < 1e-9 * abs(mean):  # what is left of equal numbers after adding them up
+    if std < 1e-9 * abs(mean):  # what rounding leaves of equal numbers
         std = 0.0
     return f"{format_number(mean, std)} ± {format_number(std, std)}"
 
@@ -39,7 +47,7 @@ def format_interval(interval: Interval) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """``4 min 20 s``; the two largest units."""
+    """The two largest units: ``12.3 s``, ``4 min 20 s``, ``2 h 05 min``, ``3 d 4 h``; ``-`` for NaN and infinity."""
     if not math.isfinite(seconds):
         return NO_VALUE
     if seconds < 59.95:
@@ -48,3 +56,8 @@ def format_duration(seconds: float) -> str:
     if hours >= 48:
         return f"{hours // 24} d {hours % 24} h"
     return f"{hours} h {minutes % 60:02d} min" if hours else f"{minutes} min {round(seconds) % 60:02d} s"
+
+
+def typographic(text: str) -> str:
+    """``text`` for a page or a figure: minus signs before numbers, an en dash for a missing value."""
+    return "\N{EN DASH}" if text == NO_VALUE else _HYPHEN_BEFORE_NUMBER.sub("\N{MINUS SIGN}", text)

@@ -3,6 +3,7 @@
 import math
 
 from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.system.number_format import format_duration
 
 # What a run costs without machine code, roughly, on one core of 2.8 GHz: a fixed price a step and one for each weight.
 _SECONDS_PER_STEP = 60e-6
@@ -24,7 +25,7 @@ def should_compile(setup: TrainingSetup, num_weights: int, fused_rounds: bool, w
     steps = max_env_steps_in_budget(setup, windows_per_update)
     seconds = steps * (_SECONDS_PER_STEP + _SECONDS_PER_STEP_AND_WEIGHT * num_weights)
     pays = setup.device == "cpu" and seconds >= (_MIN_SECONDS_FUSED_ROUNDS if fused_rounds else _MIN_SECONDS_FUNCTIONS)
-    work = "no end of work" if math.isinf(seconds) else f"about {_format_duration(seconds)} of work without it"
+    work = "no end of work" if math.isinf(seconds) else f"about {format_duration(seconds)} of work without it"
     if pays:
         return True, f"compile=auto: {work}, so machine code is made first"
     reason = "only for device=cpu" if setup.device != "cpu" else work
@@ -41,7 +42,3 @@ def max_env_steps_in_budget(setup: TrainingSetup, windows_per_update: int) -> fl
     if budget.max_episodes is not None and setup.max_episode_steps is not None:
         steps = min(steps, budget.max_episodes * setup.max_episode_steps)
     return steps * setup.num_seeds
-
-
-def _format_duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from a3c_exp.system.number_format import format_number
+
 
 class MeasurementError(Exception):
     """A variant could not be measured; the message is the reason that the table shows."""
@@ -62,12 +64,3 @@ def interleave(variants: Sequence[Variant], repeats: int, log: Callable[[str], N
             else:
                 log(f"  {repeat + 1}/{repeats} {variant.name}: {format_number(one.values[-1])}")
     return series
-
-
-def format_number(value: float) -> str:
-    """Three figures of small numbers, all of large ones.
-
-    >>> figure(0.01234), figure(12345.6)
-    ('0.0123', '12,346')
-    """
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

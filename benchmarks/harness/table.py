@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.harness.interleaved import Requirement, VariantResult, format_number
+from a3c_exp.system.number_format import format_number
+from benchmarks.harness.interleaved import Requirement, VariantResult
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from datetime import datetime
 from pathlib import Path
 
 from a3c_exp.system.errors import A3CError
+from a3c_exp.system.number_format import format_number
 from benchmarks.harness import machine, readme
-from benchmarks.harness.interleaved import MeasurementError, format_number
+from benchmarks.harness.interleaved import MeasurementError
 from benchmarks.scaling import figures as scaling_figures
 from benchmarks.scaling.points import Point, all_series, unique_points
 from benchmarks.scaling.record import (

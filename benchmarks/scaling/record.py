@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.harness.interleaved import format_number
+from a3c_exp.system.number_format import format_number
 from benchmarks.harness.table import environment_notes, pairwise_ratios
 from benchmarks.scaling.points import Point, Series
 from benchmarks.scaling.run import Compilation, PointMeasurement

@@ -1,3 +1,5 @@
+"""A run's console writes plain lines into a pipe and draws one view on a terminal, which it leaves as it was."""
+
 import os
 import pty
 import re
@@ -14,7 +16,7 @@ import pytest
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
 from a3c_exp.loggers.console import ConsoleLogger
-from a3c_exp.loggers.progress import RunProgress, format_number, progress_line
+from a3c_exp.loggers.progress import RunProgress, progress_line
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 
 SUMMARY = {
@@ -45,12 +47,12 @@ class Reader:
     def _read(self) -> None:
         while True:
             try:
-                some = os.read(self._near, 65536)
-            except OSError:  # how a pseudo-terminal says that it was closed
+                data = os.read(self._near, 65536)
+            except OSError:  # a closed pseudo-terminal raises where a pipe reads nothing
                 return
-            if not some:
+            if not data:
                 return
-            self._raw += some
+            self._raw += data
 
     def text(self) -> str:
         """All of it, after the writer has closed."""
@@ -101,7 +103,7 @@ def metrics(env_step: int, episodes: int) -> MetricsRecord:
 
 
 def every_metric(env_step: int, episodes: int) -> MetricsRecord:
-    """What a run with a discrete policy and clipping says."""
+    """Metrics of a run with a discrete policy and gradient clipping."""
     more = {"entropy_normalized": 0.62, "max_probability": 0.934, "explained_variance": 0.41, "grad_norm_clipped": 0.5}
     return replace(metrics(env_step, episodes), **more)
 
@@ -122,7 +124,7 @@ def visible(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
-def test_a_pipe_gets_plain_lines_with_every_figure(pipe: Reader) -> None:
+def test_a_pipe_gets_plain_lines_with_every_number(pipe: Reader) -> None:
     logger = ConsoleLogger(interval=0.0, stream=pipe.stream)
     logger.start(run_info())
     time.sleep(0.05)
@@ -132,19 +134,19 @@ def test_a_pipe_gets_plain_lines_with_every_figure(pipe: Reader) -> None:
     text = pipe.text()
     assert "\x1b" not in text and "\r" not in text
     assert re.search(
-        r"^  12% \| episode 120/1,000 \| 480,000 steps \| 15,300 steps/s \| moving average -3.21 \| entropy 1.32 "
-        r"\| lag 11.0 \| eval -812 \(best -790\) \| 0:00:0\d, 0:00:\d\d left$",
+        r"^  12% \| episode 120/1,000 \| 480,000 steps \| 15,300 steps/s \| moving average -3.215 \| entropy 1.320 "
+        r"\| lag 11.0 \| eval -812.0 \(best -790.0\) \| 0.\d s, 0.\d s left$",
         text,
         re.MULTILINE,
     )
     assert "worker 3 was started again\n" in text
     last = text[text.index("\nworkers=4\n") :]
-    assert "finished: budget reached" in last and "1,000 episodes, 4,000,000 steps in 0:04:20" in last
+    assert "finished: budget reached" in last and "1,000 episodes, 4,000,000 steps in 4 min 20 s" in last
     assert "-812 [-990, -633] over 10 episodes" in last and "11.0, at most 25" in last
     assert text.rstrip().endswith("/outputs/sweep/workers=4")
 
 
-def test_a_log_file_is_not_flooded_and_yet_says_something_at_once(pipe: Reader) -> None:
+def test_a_log_file_gets_its_first_line_at_once_and_one_line_an_interval(pipe: Reader) -> None:
     logger = ConsoleLogger(interval=1000.0, stream=pipe.stream)
     logger.start(run_info())
     for number in range(1, 500):
@@ -153,14 +155,14 @@ def test_a_log_file_is_not_flooded_and_yet_says_something_at_once(pipe: Reader) 
     assert pipe.text().count("% | episode") == 1
 
 
-def test_a_run_that_failed_before_its_first_step_still_has_a_last_word(pipe: Reader) -> None:
+def test_a_run_that_failed_before_its_first_step_still_ends_with_a_summary(pipe: Reader) -> None:
     logger = ConsoleLogger(stream=pipe.stream)
     logger.start(run_info())
     logger.finish("failed", {"reason": "NaN in the loss of worker 2"})
     assert "failed: NaN in the loss of worker 2" in pipe.text()
 
 
-def test_a_reader_that_went_away_does_not_stop_training() -> None:
+def test_a_closed_pipe_does_not_stop_training() -> None:
     near, far = os.pipe()
     stream = os.fdopen(far, "w")
     os.close(near)
@@ -172,7 +174,7 @@ def test_a_reader_that_went_away_does_not_stop_training() -> None:
         stream.close()
 
 
-def test_a_terminal_gets_a_calm_view_and_ends_with_the_summary(terminal: Reader) -> None:
+def test_a_terminal_gets_few_redraws_and_ends_with_the_summary(terminal: Reader) -> None:
     logger = ConsoleLogger(stream=terminal.stream)
     logger.start(run_info())
     train(logger)
@@ -180,15 +182,15 @@ def test_a_terminal_gets_a_calm_view_and_ends_with_the_summary(terminal: Reader)
     logger.finish("finished", SUMMARY)
     text = terminal.text()
     frames = text.count("╭")
-    assert 2 <= frames <= 8  # never more than four a second, whatever happens
+    assert 2 <= frames <= 8  # two a second, however many events there are
     assert "episode 120/1,000 · 480,000 steps" in visible(text)
-    for value in ("12%", "-3.21", "15,300", "1.32", "11.0 (25)", "4.10", "-812 (best -790)", "left"):
+    for value in ("12%", "-3.215", "15,300", "1.320", "11.0 (25)", "4.100", "-812.0 (best -790.0)", "left"):
         assert value in visible(text)
     after = text[text.rindex(SHOW_CURSOR) :]
     assert "╭" not in after and "finished: budget reached" in after and "/outputs/sweep/workers=4" in after
 
 
-def test_messages_scroll_above_the_view_and_are_not_taken_for_markup(terminal: Reader) -> None:
+def test_messages_scroll_above_the_view_and_are_not_parsed_as_markup(terminal: Reader) -> None:
     logger = ConsoleLogger(stream=terminal.stream)
     logger.start(run_info())
     logger.message("checkpoint [red] kept")
@@ -201,7 +203,7 @@ def test_messages_scroll_above_the_view_and_are_not_taken_for_markup(terminal: R
     assert any(line.startswith("╭") for line in lines[at + 1 :])
 
 
-def test_what_goes_to_a_piped_stdout_stays_there(terminal: Reader, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_piped_stdout_is_not_redirected_to_the_terminal(terminal: Reader, capfd: pytest.CaptureFixture[str]) -> None:
     logger = ConsoleLogger(stream=terminal.stream)
     logger.start(run_info())
     print("a result for the next program")
@@ -210,7 +212,7 @@ def test_what_goes_to_a_piped_stdout_stays_there(terminal: Reader, capfd: pytest
     assert "a result for the next program" in capfd.readouterr().out
 
 
-def test_an_exception_that_passes_leaves_a_terminal_with_its_cursor(terminal: Reader) -> None:
+def test_an_exception_leaves_a_terminal_with_its_cursor(terminal: Reader) -> None:
     logger, before = ConsoleLogger(stream=terminal.stream), (sys.stdout, sys.stderr)
     with pytest.raises(ZeroDivisionError):
         try:
@@ -222,7 +224,7 @@ def test_an_exception_that_passes_leaves_a_terminal_with_its_cursor(terminal: Re
     text = terminal.text()
     assert text.rindex(SHOW_CURSOR) > text.rindex(HIDE_CURSOR)
     assert "failed: ZeroDivisionError" in text
-    # Told to stop, the thread that redraws ends at its next tick; nobody waits for it.
+    # The thread that redraws ends at its next tick; stop() does not wait for it.
     redrawing = [thread for thread in threading.enumerate() if "Refresh" in type(thread).__name__]
     for thread in redrawing:
         thread.join(timeout=30.0)
@@ -230,7 +232,7 @@ def test_an_exception_that_passes_leaves_a_terminal_with_its_cursor(terminal: Re
 
 
 @pytest.mark.parametrize("columns", [30, 50])
-def test_a_narrow_terminal_loses_figures_and_not_its_shape(
+def test_a_narrow_terminal_drops_columns_and_keeps_the_panel_whole(
     terminal: Reader, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -246,7 +248,7 @@ def test_a_narrow_terminal_loses_figures_and_not_its_shape(
     assert "-3.21" in frame and "gradient" not in frame
 
 
-def test_a_discrete_policy_shows_how_sure_it_is_and_what_clipping_does(terminal: Reader, pipe: Reader) -> None:
+def test_a_discrete_policy_shows_its_max_probability_and_what_clipping_does(terminal: Reader, pipe: Reader) -> None:
     for reader in (terminal, pipe):
         logger = ConsoleLogger(interval=0.0, stream=reader.stream)
         logger.start(run_info())
@@ -255,19 +257,19 @@ def test_a_discrete_policy_shows_how_sure_it_is_and_what_clipping_does(terminal:
     shown, written = visible(terminal.text()), pipe.text()
     for name in ("entropy/max", "max probability", "explained variance", "gradient norm", "clipped to"):
         assert name in shown
-    for value in ("0.62", "0.93", "0.41", "4.10", "0.50"):
+    for value in ("0.6200", "0.9340", "0.4100", "4.100", "0.5000"):
         assert value in shown
-    assert "| entropy/max 0.62 | max probability 0.93 | lag 11.0 |" in written
-    assert "1.32" not in shown + written  # nats say nothing where a share is known
+    assert "| entropy/max 0.6200 | max probability 0.9340 | lag 11.0 |" in written
+    assert "1.320" not in shown + written  # no entropy in nats beside the normalized one
 
 
-def test_means_over_seeds_are_not_taken_for_one_run(terminal: Reader, pipe: Reader) -> None:
-    whole = {**SUMMARY, "num_seeds": 3}
+def test_means_over_seeds_are_labeled_as_such(terminal: Reader, pipe: Reader) -> None:
+    summary = {**SUMMARY, "num_seeds": 3}
     for reader in (terminal, pipe):
         logger = ConsoleLogger(interval=0.0, stream=reader.stream)
         logger.start(run_info(seeds=3))
         logger.metrics(metrics(480_000, 120))
-        logger.finish("finished", whole)
+        logger.finish("finished", summary)
         text = visible(reader.text())
         assert "mean of 3 seeds" in text and "15,300" in text and "steps/s in all" in text
         assert "3 seeds, together 1,000 episodes" in text and "[-990, -633] over 3 seeds" in text
@@ -282,7 +284,7 @@ def test_a_dumb_terminal_gets_plain_lines(terminal: Reader, monkeypatch: pytest.
     assert "\x1b" not in terminal.text()
 
 
-def test_a_resumed_run_neither_starts_at_zero_nor_counts_the_earlier_session_as_its_own_speed() -> None:
+def test_time_left_of_a_resumed_run_counts_only_this_session() -> None:
     progress = RunProgress(run_info(start_episode=500, start_env_step=2_000_000))
     assert progress.fraction == 0.5 and progress.remaining_seconds is None
     assert progress_line(progress).startswith("  50% | episode 500/1,000 | 2,000,000 steps")
@@ -293,14 +295,14 @@ def test_a_resumed_run_neither_starts_at_zero_nor_counts_the_earlier_session_as_
     assert left is not None and 0.1 <= left <= progress.elapsed
 
 
-def test_the_budget_that_is_nearer_its_end_counts() -> None:
+def test_the_budget_that_ends_first_counts() -> None:
     progress = RunProgress(run_info(Budget(max_episodes=1000, max_env_steps=1_000_000)))
     progress.episode(episode(200))
     assert progress.fraction == 0.8
     assert "episode 200/1,000 | 800,000/1,000,000 steps" in progress_line(progress)
 
 
-def test_a_budget_of_updates_is_progress_too_and_a_resumed_one_does_not_start_at_zero() -> None:
+def test_a_budget_of_updates_counts_and_a_resumed_one_does_not_start_at_zero() -> None:
     progress = RunProgress(run_info(Budget(max_updates=1000), start_update=400))
     assert progress_line(progress).startswith("  40% | episode 0 | 0 steps | update 400/1,000")
     assert progress.remaining_seconds is None
@@ -310,7 +312,7 @@ def test_a_budget_of_updates_is_progress_too_and_a_resumed_one_does_not_start_at
     assert "update" not in progress_line(RunProgress(run_info()))
 
 
-def test_99_percent_is_not_called_done() -> None:
+def test_99_percent_is_not_rounded_to_done() -> None:
     progress = RunProgress(run_info())
     progress.episode(episode(999))
     assert progress_line(progress).startswith("  99%")
@@ -322,18 +324,7 @@ def test_a_run_without_a_budget_has_no_percentage() -> None:
     assert progress_line(progress).startswith("episode 5 | 20,000 steps")
 
 
-def test_a_best_of_an_earlier_session_is_not_replaced_by_a_worse_one() -> None:
+def test_a_worse_evaluation_of_a_resumed_run_is_not_called_best() -> None:
     progress = RunProgress(run_info(start_episode=500, start_env_step=2_000_000))
     progress.evaluation(evaluation(-900.0, best=False))
     assert "best" not in progress_line(progress)
-
-
-def test_figures_keep_the_digits_that_matter() -> None:
-    assert [format_number(value) for value in (-3.2149, -812.4, 1234567.0, 0.00012, 0.0)] == [
-        "-3.21",
-        "-812",
-        "1,234,567",
-        "0.00012",
-        "0.00",
-    ]
-    assert format_number(float("nan")) == "nan"

@@ -199,7 +199,7 @@ def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Pa
     assert table.columns[1:] == ("seed", "what", "worker 0", "worker 1", "worker 2")
     assert [[cell.text for cell in row[1:]] for row in table.rows] == [
         ["0, 1", "learning rate", "1", "0.1", "0.01"],
-        ["3", "learning rate", "0.2", "0.3", "\N{EN DASH}"],
+        ["3", "learning rate", "0.2", "0.3", "-"],
     ]
     assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report", png=False).read_text()
 
@@ -350,18 +350,13 @@ def test_more_configurations_than_colours_leaves_the_best_coloured(tmp_path: Pat
 
 
 def test_numbers_are_rounded_to_what_is_known_of_them() -> None:
-    assert format_mean_std(-0.61234, 0.0341) == "\N{MINUS SIGN}0.612 ± 0.034"
-    assert format_mean_std(-812.3, 123.4) == "\N{MINUS SIGN}812 ± 123"
+    assert format_mean_std(-0.61234, 0.0341) == "-0.612 ± 0.034"
+    assert format_mean_std(-812.3, 123.4) == "-812 ± 123"
     assert format_mean_std(2.0, float("nan")) == "2.000"
-    assert (
-        format_mean_std(float("nan"), float("nan"))
-        == format_number(float("inf"))
-        == format_count(float("nan"))
-        == "\N{EN DASH}"
-    )
+    assert format_mean_std(float("nan"), float("nan")) == format_number(float("inf")) == format_count(float("nan")) == "-"
     assert format_mean_std(1.0, 0.0) == "1.000 ± 0"
     assert format_mean_std(22_776.5, 4e-12) == "22,776 ± 0"
-    assert format_interval((-990.3, -633.0)) == "[\N{MINUS SIGN}990, \N{MINUS SIGN}633]"
+    assert format_interval((-990.3, -633.0)) == "[-990, -633]"
     assert format_interval((float("nan"), 1.0)) == ""
     assert format_count(4_000_000.0) == "4,000,000"
     assert [format_duration(s) for s in (59.94, 59.96, 260.0, 3600.0, 200_000.0)] == [

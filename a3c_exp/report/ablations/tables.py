@@ -9,7 +9,7 @@ from a3c_exp.report.ablations.verdicts import EffectEstimate, Verdict
 from a3c_exp.report.ablations.wall_time_model import WallTimePrediction
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.run_results import run_result
-from a3c_exp.report.tables import MINUS, NO_VALUE, Cell, Table, format_duration, format_interval, format_number
+from a3c_exp.report.tables import NO_VALUE, Cell, Table, format_duration, format_interval, format_number
 from a3c_exp.stats.estimates import Interval, interquartile_mean, mean
 
 TIMES_SIGN = "\N{MULTIPLICATION SIGN}"
@@ -170,7 +170,7 @@ def _format_interval(effect: EffectEstimate) -> str:
 
 def _format_signed(value: float, interval: Interval) -> str:
     text = format_number(abs(value), interval[1] - interval[0])
-    sign = "" if not text.strip("0.") else "+" if value > 0 else MINUS  # what rounds to nothing has none
+    sign = "" if not text.strip("0.") else "+" if value > 0 else "-"  # what rounds to nothing has none
     return f"{sign}{text}"
 
 

@@ -23,6 +23,7 @@ from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.run_results import run_result
 from a3c_exp.stats.estimates import NO_INTERVAL, Interval, difference_interval, interquartile_mean, probability_of_improvement
 from a3c_exp.stats.significance import Contrast, bonferroni_confidence, yuen_contrast
+from a3c_exp.system.number_format import typographic
 
 Decision = Literal["supported", "not supported", "reversed", "undecided"]
 ClaimMeasure = Measure | Literal["clock"]
@@ -216,7 +217,7 @@ def _learning_sample(
     horizon = min(one.x[-1] for one in chain(*known))
     told = [[curve_metrics(one, horizon, THRESHOLD[measure]) for one in group] for group in known]
     if part.quantity == "time" and all(sum(one.reached_threshold for one in group) < len(group) / 2 for group in told):
-        level = f"{THRESHOLD[measure]:g}".replace("-", "\N{MINUS SIGN}")
+        level = typographic(f"{THRESHOLD[measure]:g}")
         reason = f"most runs of both groups never reach {level}"
     groups = [np.array([getattr(one, part.quantity) for one in group], dtype=np.float64) for group in told]
     if part.is_ratio:

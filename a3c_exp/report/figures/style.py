@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.plot_specs import Plot
+from a3c_exp.system.number_format import typographic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,4 +92,4 @@ def compact_number(value: float, limits: tuple[float, float] = (0.0, 0.0)) -> st
     for start, divides, letter in ((1e4, 1e3, "k"), (1e6, 1e6, "M"), (1e9, 1e9, "G")):
         if size >= start:
             divisor, sign = divides, letter
-    return (f"{value / divisor:.4g}{sign}" if value else "0").replace("-", "\N{MINUS SIGN}")
+    return typographic(f"{value / divisor:.4g}{sign}" if value else "0")

@@ -222,7 +222,7 @@ def _terminal_summary(record: StudyRecord) -> str:
         if known:
             known.sort(key=lambda pair: -pair[1])
             lines.append(f"what mattered for {name}: " + ", ".join(f"{one} {share:.0%}" for one, share in known))
-    return "\n".join(lines).replace("\N{MINUS SIGN}", "-")
+    return "\n".join(lines)
 
 
 def _csv(record: StudyRecord) -> str:

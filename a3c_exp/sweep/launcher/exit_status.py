@@ -1,4 +1,4 @@
-"""How the jobs of one command fare, whoever runs them: this process, or processes that a launcher starts."""
+"""How the jobs of one command end, whether this process runs them or processes that a launcher starts."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ class Outcomes:
     total: jobs that the command asks for, as far as is known.
     num_started: jobs begun so far.
     failures: a line for each job that failed.
-    reported: the errors that these lines stand for, so that nobody tells them a second time.
+    reported: the errors of these lines, so that none is printed a second time.
     """
 
     total: int = 1
@@ -18,14 +18,14 @@ class Outcomes:
     reported: list[BaseException] = field(default_factory=list)
 
     def add_failure(self, line: str, error: BaseException) -> None:
-        """Note a job that failed, and the error that says why."""
+        """Record a failed job and its error."""
         self.failures.append(line)
         self.reported.append(error)
 
     def was_reported(self, error: BaseException) -> bool:
-        """Whether this very error stands among the failures."""
-        return any(error is one for one in self.reported)
+        """Whether this very error is among the failures."""
+        return any(error is reported for reported in self.reported)
 
 
 outcomes = Outcomes()
-"""Of the command that this process carries out."""
+"""Of this process's command."""

@@ -13,7 +13,7 @@ from a3c_exp.runs.log_records import JsonObject, Status
 
 
 class ReportedJobReturn(JobReturn):
-    """A job's result whose failure has been told already: Hydra's own writes to standard error whenever it is looked at."""
+    """A job's result whose failure was already reported: reading Hydra's own writes to standard error each time."""
 
     @classmethod
     def from_job_return(cls, result: JobReturn) -> "ReportedJobReturn":
@@ -36,16 +36,16 @@ class JobState:
 
     Args:
         number: hydra.job.num.
-        name: what tells it from the others.
+        name: what distinguishes it from the others.
 
     Attributes:
-        cores: how many it keeps busy; 0 until it has said so.
-        start_time: when it began, in monotonic seconds, or was made.
+        cores: how many it keeps busy; 0 until it has reported that.
+        start_time: when it was started (before that: created), in monotonic seconds.
         directory: of its run.
         progress: what its console would show.
-        status, summary: how its run ended, in its own words.
+        status, summary: how its run ended, as the run reported it.
         failure_reason: why it failed.
-        stop_exit_code: the exit code with which it obeyed someone who asked it to stop.
+        stop_exit_code: its exit code after it was asked to stop.
         result: for Hydra.
     """
 
@@ -69,34 +69,28 @@ class JobState:
 
     @property
     def final_line(self) -> str:
-        """How it ended, in a line: ``finished: evaluation -812 [-990, -633] over 10 episodes | ... | <run directory>``"""
+        """How it ended: ``finished: 120 episodes, ... | evaluation -812 [-990, -633] over 10 episodes | <run directory>``"""
         if self.failure_reason is not None and self.status != "interrupted":
             return f"failed: {self.failure_reason}"
         if self.progress is None or self.status is None:
             return "finished"
         rows = dict(summary_rows(self.progress, self.status, self.summary))
-        figures = [f"evaluation {rows['evaluation']}"] if "evaluation" in rows else []
-        figures += [rows["speed"]] if "speed" in rows else []
-        if self.status == "interrupted":
-            figures.append(f"go on with resume={rows['run directory']}")
-        else:
-            figures.append(rows["run directory"])
-        return f"{rows['status']}: " + " | ".join([rows["trained"], *figures])
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since it began."""
-        return time.monotonic() - self.start_time
+        parts = [rows["trained"]]
+        parts += [f"evaluation {rows['evaluation']}"] if "evaluation" in rows else []
+        parts += [rows["speed"]] if "speed" in rows else []
+        directory = rows["run directory"]
+        parts.append(f"go on with resume={directory}" if self.status == "interrupted" else directory)
+        return f"{rows['status']}: " + " | ".join(parts)
 
 
 def job_names(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """What tells each job from the others: the overrides that not all of them have; all of a job that is alone.
+    """The overrides of each job that not all jobs have; all of them if there is a single job.
 
-    >>> names([["env=pendulum", "workers=4"], ["env=pendulum", "workers=6"]])
+    >>> job_names([["env=pendulum", "workers=4"], ["env=pendulum", "workers=6"]])
     ['workers=4', 'workers=6']
-    >>> names([["env=pendulum", "+hydra.job.env_set.X=1"]])
+    >>> job_names([["env=pendulum", "+hydra.job.env_set.X=1"]])
     ['env=pendulum']
     """
-    told = [[one for one in job if not one.lstrip("+~").startswith("hydra.")] for job in jobs]
-    common = set.intersection(*(set(job) for job in told)) if len(told) > 1 else set()
-    return [" ".join(one for one in job if one not in common) or "defaults" for job in told]
+    shown = [[override for override in job if not override.lstrip("+~").startswith("hydra.")] for job in jobs]
+    common = set.intersection(*map(set, shown)) if len(shown) > 1 else set()
+    return [" ".join(override for override in job if override not in common) or "defaults" for job in shown]

@@ -1,107 +1,68 @@
-"""How a sweep's jobs look on a terminal: each as it would look alone while there is room for it, else a line for each."""
+"""How a sweep looks on a terminal: a panel for each running job while there is room for it, else a line for each."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from rich.console import Group
+from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from a3c_exp.loggers.console import MAX_WIDTH, RunView
-from a3c_exp.loggers.progress import format_duration, format_evaluations, format_number, format_percent
+from a3c_exp.loggers.panels import RUN_PANEL_HEIGHT, left_and_right, progress_row, run_panel, stack
+from a3c_exp.loggers.progress import format_evaluations, format_percent
 from a3c_exp.sweep.launcher.job_state import JobState
+from a3c_exp.system.number_format import format_duration, format_number
 
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-
-    from a3c_exp.sweep.launcher.sweep_progress import SweepProgress
-
+_BAR_WIDTH = 16
 _HEADER_LINES = 4
-_COLORS = {"finished": "green", "failed": "red", "interrupted": "yellow"}
-_STATUS_SYMBOLS = {"finished": "✓", "failed": "✗", "interrupted": "■"}
 
 
-class SweepProgressView:
-    """Drawn anew at each refresh, from whatever the board knows by then."""
+def sweep_view(
+    name: str, counts: str, fraction: float, stopping: bool, jobs: Sequence[JobState], size: tuple[int, int]
+) -> Table:
+    """The whole view.
 
-    def __init__(self, progress: "SweepProgress") -> None:
-        self._progress = progress
-
-    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        board = self._progress
-        width = min(options.max_width, MAX_WIDTH)
-        yield self._header(width)
-        running = list(board.running)
-        started = [entry for entry in running if entry.progress]
-        if len(started) * RunView.HEIGHT + len(running) - len(started) + _HEADER_LINES > options.size.height:
-            yield _job_table(running, width)
-            return
-        for entry in running:
-            if entry.progress:
-                yield RunView(entry.progress, title=entry.name)
-            else:
-                yield Text.assemble(("  " + entry.name, "bold"), ("  starting", "dim"))
-
-    def _header(self, width: int) -> Group:
-        board = self._progress
-        state = Text("  stopping: each run saves a checkpoint", style="yellow") if board.stop_requested else Text()
-        names = _two_column_line(
-            width, Text.assemble((board.directory.name, "bold"), state), f"{board.format_counts} · {board.format_times}"
-        )
-        return Group(
-            names, _two_column_line(width, ProgressBar(total=1.0, completed=board.fraction), format_percent(board.fraction))
-        )
+    Args:
+        name, counts, fraction: of the sweep.
+        stopping: its jobs were asked to stop.
+        jobs: those that run.
+        size: width and height of the terminal.
+    """
+    width, height = size
+    state = Text("  stopping: each run saves a checkpoint", style="yellow") if stopping else Text()
+    header = left_and_right(Text.assemble((name, "bold"), state), counts), progress_row(fraction)
+    num_panels = sum(job.progress is not None for job in jobs)
+    if num_panels * RUN_PANEL_HEIGHT + len(jobs) - num_panels + _HEADER_LINES > height:
+        return stack(*header, _job_table(jobs))
+    return stack(*header, *(_job_panel(job, width) for job in jobs))
 
 
-def _two_column_line(width: int, left: "RenderableType", right: str) -> Table:
-    line = Table.grid(padding=(0, 1))
-    line.width = width
-    line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    line.add_column(justify="right", no_wrap=True, style="dim")
-    line.add_row(left, right)
-    return line
+def _job_panel(job: JobState, width: int) -> RenderableType:
+    if job.progress is None:
+        return Text.assemble((f"  {job.name}", "bold"), ("  starting", "dim"))
+    return run_panel(job.progress, width, title=job.name)
 
 
-def _job_table(running: list[JobState], width: int) -> Table:
-    """A line for each job: name, bar, and the figures that there is room for."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.width = width
+def _job_table(jobs: Sequence[JobState]) -> Table:
+    table = Table.grid(expand=True, padding=(0, 2, 0, 0))
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column(width=16)
-    for _ in range(4):
+    table.add_column(width=_BAR_WIDTH)
+    titles = ("", "steps/s", "evaluation", "left")
+    for _ in titles:
         table.add_column(justify="right", no_wrap=True)
-    titles = ("", "", "", "steps/s", "evaluation", "left")
-    table.add_row(*(Text(title, style="dim") for title in titles))
-    for entry in running:
-        progress = entry.progress
+    table.add_row("", "", *(Text(title, style="dim") for title in titles))
+    for job in jobs:
+        name, progress = Text(job.name, style="bold"), job.progress
         if progress is None:
-            table.add_row(Text(entry.name, style="bold"), Text("starting", style="dim"), "", "", "", "")
+            table.add_row(name, Text("starting", style="dim"))
             continue
-        fraction, speed, left = progress.fraction or 0.0, progress.steps_per_second, progress.remaining_seconds
+        fraction, speed, remaining = progress.fraction or 0.0, progress.steps_per_second, progress.remaining_seconds
+        average = "-" if progress.moving_average is None else f"mean {format_number(progress.moving_average)}"
         table.add_row(
-            Text(entry.name, style="bold"),
-            ProgressBar(total=1.0, completed=fraction, width=16),
+            name,
+            ProgressBar(total=1.0, completed=fraction, width=_BAR_WIDTH),
             format_percent(fraction),
             "-" if speed is None else f"{speed:,.0f}",
-            format_evaluations(progress) if progress.last_evaluation else _format_average(progress.moving_average),
-            "-" if left is None else format_duration(left),
+            format_evaluations(progress) if progress.last_evaluation else average,
+            "-" if remaining is None else format_duration(remaining),
         )
     return table
-
-
-def _format_average(value: float | None) -> str:
-    return "-" if value is None else f"mean {format_number(value)}"
-
-
-def format_message(job: JobState, line: str) -> Text:
-    """A line that a job has to say."""
-    return Text.assemble((job.name, "cyan"), "  ", line)
-
-
-def final_line(job: JobState) -> Text:
-    """How a job ended."""
-    kind = "interrupted" if job.status == "interrupted" else "failed" if job.failure_reason is not None else "finished"
-    colour = _COLORS[kind]
-    _, _, rest = job.final_line.partition(": ")
-    style = "red" if kind == "failed" else ""
-    return Text.assemble((f"{_STATUS_SYMBOLS[kind]} {job.name}", f"bold {colour}"), "  ", (rest or kind, style))

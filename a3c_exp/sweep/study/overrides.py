@@ -19,7 +19,7 @@ def expand_overrides(overrides: Sequence[str]) -> list[str]:
 
     With ``++``, so that a sampler or pruner of another class may be given keys that the default one does not have.
 
-    >>> in_full(["study.n_trials=100", "+study=pendulum"])
+    >>> expand_overrides(["study.n_trials=100", "+study=pendulum"])
     ['++hydra.sweeper.n_trials=100', '+study=pendulum']
     """
     return [f"++hydra.sweeper.{text.removeprefix('study.')}" if text.startswith("study.") else text for text in overrides]

@@ -114,7 +114,7 @@ def read_search_space(
 def format_override_value(value: Any) -> str:
     """A value as it stands behind an override's ``=``.
 
-    >>> as_override(True), as_override(None), as_override(1e-05), as_override("adam"), as_override("a,b")
+    >>> format_override_value(True), format_override_value(None), format_override_value(1e-05), format_override_value("adam"), format_override_value("a,b")
     ('true', 'null', '1e-05', 'adam', "'a,b'")
     """
     if value is None:
@@ -130,7 +130,7 @@ def format_override_value(value: Any) -> str:
 def describe_distribution(distribution: BaseDistribution) -> str:
     """A distribution as it would be typed.
 
-    >>> describe(FloatDistribution(1e-4, 0.1, log=True)), describe(IntDistribution(2, 20, step=2))
+    >>> describe_distribution(FloatDistribution(1e-4, 0.1, log=True)), describe_distribution(IntDistribution(2, 20, step=2))
     ('tag(log, interval(0.0001, 0.1))', 'range(2, 21, 2)')
     """
     if isinstance(distribution, CategoricalDistribution):

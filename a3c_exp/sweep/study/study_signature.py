@@ -32,7 +32,7 @@ def study_signature(settings: StudySettings, space: SearchSpace, base: DictConfi
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one with dotted keys.
 
-    >>> flat({"a": {"b": 1, "c": [2]}, "d": {}})
+    >>> flatten({"a": {"b": 1, "c": [2]}, "d": {}})
     {'a.b': 1, 'a.c': [2], 'd': {}}
     """
     if not isinstance(value, Mapping) or (prefix and not value):

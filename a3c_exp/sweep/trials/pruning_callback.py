@@ -9,9 +9,9 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
 from a3c_exp.loggers.base import NullLogger, RunInfo
-from a3c_exp.loggers.progress import format_number
 from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, Status
 from a3c_exp.sweep.study.objective import Objective
+from a3c_exp.system.number_format import format_number
 
 
 class PruningCallback(NullLogger):

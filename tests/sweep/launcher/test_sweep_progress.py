@@ -1,4 +1,4 @@
-"""What several runs at once look like: one view on a terminal, a line for each event anywhere else."""
+"""A sweep draws one view of all its jobs on a terminal and writes a line for each event anywhere else."""
 
 import re
 import time
@@ -41,26 +41,26 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[bool, Reader]]:
 
 def sweep(reader: Reader) -> str:
     """Two jobs side by side, of which one fails; all that was written."""
-    board = SweepProgress(SWEEP, total=3, interval=0.0, stream=reader.stream)
-    entries = [JobState(number, f"workers={number + 4}") for number in range(2)]
-    for entry in entries:
-        board.start_job(entry)
-        board.handle_log_message(entry, "start", replace(run_info(), name=entry.name))
-    board.handle_log_message(entries[0], "episode", episode(120))
-    board.handle_log_message(entries[0], "metrics", metrics(480_000, 120))
-    board.handle_log_message(entries[0], "evaluation", evaluation(-812.0, best=True))
-    board.handle_log_message(entries[1], "message", "worker 3 was started again\nof its own accord")
-    board.print_due_lines()
+    progress = SweepProgress(SWEEP, total=3, interval=0.0, stream=reader.stream)
+    jobs = [JobState(number, f"workers={number + 4}") for number in range(2)]
+    for job in jobs:
+        progress.start_job(job)
+        progress.handle_log_message(job, "start", replace(run_info(), name=job.name))
+    progress.handle_log_message(jobs[0], "episode", episode(120))
+    progress.handle_log_message(jobs[0], "metrics", metrics(480_000, 120))
+    progress.handle_log_message(jobs[0], "evaluation", evaluation(-812.0, best=True))
+    progress.handle_log_message(jobs[1], "message", "worker 3 was started again\nof its own accord")
+    progress.print_due_lines()
     time.sleep(0.7 if reader.stream.isatty() else 0.0)  # at least one drawing
-    board.handle_log_message(entries[0], "finish", "finished", {**SUMMARY, "reason": None})
-    board.end_job(entries[0])
-    entries[1].failure_reason = "its process was killed by SIGKILL"
-    board.end_job(entries[1])
-    board.close()
+    progress.handle_log_message(jobs[0], "finish", "finished", {**SUMMARY, "reason": None})
+    progress.end_job(jobs[0])
+    jobs[1].failure_reason = "its process was killed by SIGKILL"
+    progress.end_job(jobs[1])
+    progress.close()
     return reader.text()
 
 
-def test_a_log_says_of_every_line_which_run_it_is_about(readers: dict[bool, Reader]) -> None:
+def test_every_line_of_a_log_names_its_run(readers: dict[bool, Reader]) -> None:
     text = sweep(readers[False])
     assert "\x1b" not in text and "\r" not in text
     lines = text.splitlines()
@@ -79,57 +79,57 @@ def test_a_terminal_shows_all_runs_in_one_view_and_gets_its_cursor_back(readers:
     assert raw.count(HIDE_CURSOR) == raw.count(SHOW_CURSOR) == 1, "one view, not one a run"
     assert "14-10-05_pendulum_sweep" in text and "0 of 3 done · 2 running" in text
     assert "episode 120/1,000 · 480,000 steps" in text
-    assert "workers=5  worker 3 was started again" in text
-    assert "✓ workers=4" in text and "✗ workers=5  its process was killed by SIGKILL" in text
+    assert "workers=5 | worker 3 was started again" in text
+    assert "workers=4 | finished: " in text and "workers=5 | failed: its process was killed by SIGKILL" in text
 
 
 def test_many_runs_on_a_small_terminal_have_a_line_each(readers: dict[bool, Reader], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINES", "20")
-    board = SweepProgress(SWEEP, total=12, stream=readers[True].stream)
+    progress = SweepProgress(SWEEP, total=12, stream=readers[True].stream)
     for number in range(8):
-        entry = JobState(number, f"workers={number}")
-        board.start_job(entry)
+        job = JobState(number, f"workers={number}")
+        progress.start_job(job)
         if number < 7:
-            board.handle_log_message(entry, "start", replace(run_info(), name=entry.name))
-            board.handle_log_message(entry, "episode", episode(120))
+            progress.handle_log_message(job, "start", replace(run_info(), name=job.name))
+            progress.handle_log_message(job, "episode", episode(120))
     time.sleep(0.7)
-    board.close()
+    progress.close()
     text = visible(readers[True].text())
     last = text[text.rindex("0 of 12 done") :]
     for number in range(7):
-        assert re.search(rf"workers={number} .*12%.*mean -3.21", last), last
+        assert re.search(rf"workers={number} .*12%.*mean -3.215", last), last
     assert re.search(r"workers=7 +starting", last)
 
 
-def test_what_all_jobs_share_is_no_name() -> None:
+def test_overrides_that_all_jobs_share_are_not_part_of_their_names() -> None:
     jobs = [["env=pendulum", f"workers={workers}", "++hydra.job.env_set.A3C_TRIAL=3"] for workers in (4, 6)]
     assert job_names(jobs) == ["workers=4", "workers=6"]
     assert job_names([["seed=1"]]) == ["seed=1"] and job_names([[]]) == ["defaults"]
 
 
-def test_a_relay_tells_the_newest_and_drops_no_evaluation_and_no_message() -> None:
-    told: list[tuple[str, object]] = []
-    relay = ForwardingLogger(lambda method, *arguments: told.append((method, arguments[0])), interval=1000.0)
-    relay.start(run_info())
+def test_forwarding_sends_the_newest_episode_and_every_evaluation_and_message() -> None:
+    sent: list[tuple[str, object]] = []
+    logger = ForwardingLogger(lambda method, *arguments: sent.append((method, arguments[0])), interval=1000.0)
+    logger.start(run_info())
     for number in range(1, 500):
-        relay.episode(episode(number))
-    relay.metrics(metrics(480_000, 120))
-    relay.evaluation(evaluation(-812.0, best=True))
-    relay.message("a word")
-    relay.episode(episode(500))
-    relay.finish("finished", SUMMARY)
-    assert [method for method, _ in told] == [
+        logger.episode(episode(number))
+    logger.metrics(metrics(480_000, 120))
+    logger.evaluation(evaluation(-812.0, best=True))
+    logger.message("a word")
+    logger.episode(episode(500))
+    logger.finish("finished", SUMMARY)
+    assert [method for method, _ in sent] == [
         "start", "episode", "episode", "metrics", "evaluation", "message", "episode", "finish",
     ]  # fmt: skip
-    numbers = [one.episode for method, one in told if method == "episode"]  # type: ignore[attr-defined]
+    numbers = [record.episode for method, record in sent if method == "episode"]  # type: ignore[attr-defined]
     assert numbers == [1, 499, 500]
 
 
-def test_a_run_whose_launcher_is_gone_goes_on_to_its_end() -> None:
+def test_a_run_whose_launcher_is_gone_runs_to_its_end() -> None:
     def broken(*_: object) -> None:
         raise BrokenPipeError
 
-    relay = ForwardingLogger(broken)
-    relay.start(run_info())
-    relay.episode(episode(1))
-    relay.finish("finished", SUMMARY)
+    logger = ForwardingLogger(broken)
+    logger.start(run_info())
+    logger.episode(episode(1))
+    logger.finish("finished", SUMMARY)

@@ -50,8 +50,8 @@ def test_the_best_is_the_one_that_the_direction_asks_for() -> None:
     found = trials(-5.0, -1.0, "broken", -3.0)
     assert [trial.number for trial in view(found).best] == [1]
     assert [trial.number for trial in view(found, Objective("wall_time", "minimize")).best] == [0]
-    assert status_line(view(found)) == "4 of 4 trials: 3 complete, 1 failed | best -1.00 (trial 1)"
-    assert ended_line(view(found), found[2]) == "trial 2 failed: broken"
+    assert status_line(view(found)) == "4 of 4 trials: 3 complete, 1 failed | best -1.000 (trial 1)"
+    assert ended_line(found[2]) == "trial 2 failed: broken"
     assert view([]).best == [] and view([]).format_counts() == "0 of 4 trials"
 
 
@@ -59,7 +59,7 @@ def test_a_trial_that_is_tried_again_is_shown_once() -> None:
     study = optuna.create_study()
     study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={RETRYABLE: True, REASON: "gone"}))
     study.add_trial(create_trial(state=TrialState.COMPLETE, value=2.0, user_attrs={RETRY_OF: 0, SEED_STD: [12.3]}))
-    assert status_line(view(study.trials)) == "1 of 4 trials: 1 complete | best 2.00 ± 12 (trial 1)"
+    assert status_line(view(study.trials)) == "1 of 4 trials: 1 complete | best 2 ± 12 (trial 1)"
 
 
 def test_of_several_objectives_none_is_the_best_that_another_beats_in_everything() -> None:
