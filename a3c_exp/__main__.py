@@ -15,10 +15,10 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
-from a3c_exp.runs.record import record_command_line
 from a3c_exp.runs.run_directories import create_run_directory
 from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.overrides import TRIAL_NUMBER_VARIABLE, TRIAL_WORKER_VARIABLE, expand_overrides, may_be_study
+from a3c_exp.system.cli import record_command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.gc_settings import gc_frozen
 

@@ -12,17 +12,18 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, fx, nn
 
 from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
-from a3c_exp.system.build_lock import build_lock
 
 TensorFunction = Callable[..., Sequence[Tensor]]
 BoundFunction = Callable[[], Sequence[Tensor]]
@@ -66,7 +67,7 @@ class Compiler:
         compile_seconds: spent compiling so far; 0 where everything was found in the folder.
         num_compiled: how many run compiled.
         failures: why others do not, a line each.
-        waited_for_pid: a process that was making the same at the same time, if one was.
+        waited: whether another process was compiling the same at the same time.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -75,7 +76,7 @@ class Compiler:
         self.compile_seconds = 0.0
         self.num_compiled = 0
         self.failures: list[str] = []
-        self.waited_for_pid: int | None = None
+        self.waited = False
 
     def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:
         """The program as a function ``(weights, *inputs) -> outputs``; ``None`` if that cannot be had.
@@ -89,8 +90,7 @@ class Compiler:
             library = self.folder / f"{_cache_key(op_graph, weights)}.so"
             if not library.exists():
                 self.folder.mkdir(parents=True, exist_ok=True)
-                with build_lock(library.with_suffix(".lock"), _BUILD_LOCK_TIMEOUT) as other:
-                    self.waited_for_pid = other or self.waited_for_pid
+                with self._build_lock(library):
                     if not library.exists():
                         began = time.monotonic()
                         self._build(op_graph, weights, examples, library)
@@ -110,9 +110,24 @@ class Compiler:
             return f"not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
         if self.compile_seconds:
             return f"compiled in {self.compile_seconds:.0f} s; kept in {self.folder}, so the next run like this starts at once"
-        if self.waited_for_pid is not None:
-            return f"compiled by process {self.waited_for_pid}, which began just before: {self.num_compiled} functions in {self.folder}"
+        if self.waited:
+            return f"compiled by another process meanwhile: {self.num_compiled} functions in {self.folder}"
         return f"compiled before: {self.num_compiled} functions found in {self.folder}"
+
+    @contextmanager
+    def _build_lock(self, library: Path) -> Iterator[None]:
+        """One process at a time, for a while; then both compile side by side, which costs time and nothing else."""
+        lock = FileLock(library.with_suffix(".lock"))
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+        if not lock.is_locked:
+            self.waited = True
+            with suppress(Timeout):
+                lock.acquire(timeout=_BUILD_LOCK_TIMEOUT)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _build(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor], library: Path) -> None:
         compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.suggestions import closest_match
 
 _INSTALLED_CONFIG_DIR = Path(__file__).parents[1] / "conf"
 CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(__file__).parents[2] / "conf"
@@ -214,7 +215,7 @@ def explain_error(error: Exception, overrides: Sequence[str], searchpath_overrid
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, option = match.groups()
         options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
-        guess = schema.closest_match(option, options)
+        guess = closest_match(option, options)
         plus = "+" if any(text.startswith(f"+{group}=") for text in overrides) else ""
         hint = f"Did you mean {plus}{group}={guess}? " if guess else ""
         return f"{plus}{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
@@ -235,7 +236,7 @@ def _unknown_key(key: str, overrides: Sequence[str], searchpath_overrides: Seque
     if key in _config_groups():
         options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
         typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")
-        option = schema.closest_match(typed, options) or options[0]
+        option = closest_match(typed, options) or options[0]
         return f"{key} is laid over a preset, so it takes a plus: +{key}={option}. There are {', '.join(options)}"
     groups = [text for text in overrides if "." not in text.partition("=")[0] and text.partition("=")[0] in _config_groups()]
     try:
@@ -244,8 +245,8 @@ def _unknown_key(key: str, overrides: Sequence[str], searchpath_overrides: Seque
         known = list(schema.Config.__dataclass_fields__)
     parent = key.rpartition(".")[0]
     siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == parent]
-    guess = schema.closest_match(key, known)
-    if guess is None and (close := schema.closest_match(key.rpartition(".")[2], siblings)):
+    guess = closest_match(key, known)
+    if guess is None and (close := closest_match(key.rpartition(".")[2], siblings)):
         guess = f"{parent}.{close}" if parent else close
     hint = f"Did you mean {guess}?" if guess else "python -m a3c_exp --help lists them all"
     return f"there is no key {key}. {hint}"

@@ -10,8 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from a3c_exp.config.schema import closest_match
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.suggestions import closest_match
 
 
 def checked_partial(node: DictConfig, path: str, caller_arguments: Iterable[str] = ()) -> partial[Any]:

@@ -3,7 +3,6 @@
 This module knows no torch, so that a mistake on the command line is answered at once.
 """
 
-import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.suggestions import closest_match
 
 
 @dataclass
@@ -212,13 +212,6 @@ def _problems(config: DictConfig) -> Iterator[str]:
         yield "nothing ends this run: max_episodes, max_env_steps and max_updates are all null. Try max_env_steps=1000000"
 
 
-def closest_match(word: str, choices: list[str]) -> str | None:
-    """The choice that ``word`` was most likely meant to be, or ``None``."""
-    lowered = {choice.lower(): choice for choice in choices}
-    found = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
-    return lowered[found[0]] if found else None
-
-
 def keys(config: DictConfig, prefix: str = "") -> list[str]:
     """Every key that can stand on a command line, dotted."""
     found = []
@@ -230,3 +223,10 @@ def keys(config: DictConfig, prefix: str = "") -> list[str]:
         if not OmegaConf.is_missing(config, key) and isinstance(node := config._get_node(key), DictConfig) and node._content:
             found += keys(node, f"{dotted}.") if isinstance(node._content, dict) else []
     return found
+
+
+def config_to_dict(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers with all references resolved."""
+    container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

@@ -3,19 +3,18 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from a3c_exp.system.errors import A3CError, ConfigError, RunDirectoryError
+from a3c_exp.system.cli import CommandParser, print_rows, run_command
+from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.system.gc_settings import gc_frozen
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from a3c_exp.evaluate.evaluator import EvaluatorConfig
+    from a3c_exp.parallelism.base import TrainingSetup
     from a3c_exp.runs.log_records import EvaluationRecord
-    from a3c_exp.training.pretrained import Pretrained
-    from a3c_exp.visualize.render_episode import RenderedEpisode
+    from a3c_exp.training.saved_weights import SavedWeights
 
 _EXAMPLES = """examples:
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum
@@ -29,41 +28,32 @@ _EXAMPLES = """examples:
 """
 _SCREENSHOT_INTERVAL = 50
 _MIN_SEEDS = 3
-"""Fewer say nothing about the spread between seeds; the report counts alike."""
+"""Fewer say nothing about the spread between seeds; the report has the same minimum."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of the command; returns its exit code: 0, or 2 when what was asked cannot be done."""
-    arguments = _parser().parse_args(argv)
-    try:
-        _evaluate(arguments)
-    except A3CError as error:
-        print(f"a3c_exp.evaluate: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_command("a3c_exp.evaluate", lambda: _evaluate(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m a3c_exp.evaluate",
-        description="Live held-out episodes with a run's weights; seeds that neither training nor its own evaluations used.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = CommandParser(
+        "a3c_exp.evaluate",
+        "Evaluate a run's weights on held-out episodes, whose seeds neither training nor its own evaluations used.",
+        _EXAMPLES,
     )
     parser.add_argument("run", type=Path, help="a run directory, the folder of several seeds, or exported weights")
     parser.add_argument("--episodes", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--checkpoint", default="best", help="best (of the run's own evaluations; default), last, or a file")
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the policy's mode")
     parser.add_argument("--seed", type=int, default=1_000_003, help="root of the held-out seeds (default %(default)s)")
-    parser.add_argument("--max-episode-steps", type=int, help="time limit (default: the task's own, 200 for Pendulum)")
+    parser.add_argument("--max-episode-steps", type=int, help="time limit (default: the environment's own, 200 for Pendulum)")
     parser.add_argument(
         "--video",
         action="store_true",
         help="write an mp4 of the (first seed's) first episode to videos/, with policy, value and return laid over it",
     )
-    parser.add_argument("--plain", action="store_true", help="with --video: the task's picture and nothing over it")
+    parser.add_argument("--plain", action="store_true", help="with --video: the environment's picture and nothing over it")
     parser.add_argument(
         "--saliency",
         action="store_true",
@@ -74,114 +64,57 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """Weights to be judged.
-
-    Attributes:
-        directory: the run directory they come from.
-        output_directory: where videos and pictures of them go.
-        seed: that the run trained with.
-        checkpoint: the file.
-        weights: ``[P]``.
-        env_step, update: where training stood.
-    """
-
-    directory: Path
-    output_directory: Path
-    seed: int
-    checkpoint: Path
-    weights: "Tensor"
-    env_step: int
-    update: int
-
-
 def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.plain and not arguments.video:
         raise ConfigError("--plain says what a video leaves out, and none was asked for. Try --video --plain")
     from a3c_exp.training import pretrained
     from a3c_exp.training.resume import saved_config
 
-    given = pretrained.load(arguments.run) if pretrained.is_pretrained(arguments.run) else None
-    config = saved_config(arguments.run) if given is None else given.config
-    seeds = _seed_directories(arguments.run) if config.num_seeds > 1 else []
-    configs = [saved_config(directory) for directory in seeds] or [config]
+    run: Path = arguments.run
+    exported = pretrained.load(run) if pretrained.is_pretrained(run) else None
+    config = saved_config(run) if exported is None else exported.config
+    seed_directories = _seed_directories(run) if config.num_seeds > 1 else []
+    configs = [saved_config(directory) for directory in seed_directories] or [config]
     if arguments.seed in [config.seed for config in configs]:
         raise ConfigError(f"--seed {arguments.seed} is a seed that the run trained with. Try another number")
-    if given is not None and arguments.checkpoint != "best":
-        raise ConfigError(f"{arguments.run} holds one set of weights and no --checkpoint {arguments.checkpoint}. Leave it out")
-    if seeds and arguments.checkpoint not in ("best", "last"):
+    if exported is not None and arguments.checkpoint != "best":
+        raise ConfigError(f"{run} holds one set of weights and no --checkpoint {arguments.checkpoint}. Leave it out")
+    if seed_directories and arguments.checkpoint not in ("best", "last"):
         raise ConfigError(
-            f"--checkpoint {arguments.checkpoint} is one seed's, but {arguments.run} holds {len(seeds)}. "
-            f"Try --checkpoint last, or name that seed: {seeds[0]}"
+            f"--checkpoint {arguments.checkpoint} is one seed's, but {run} holds {len(seed_directories)}. "
+            f"Try --checkpoint last, or name that seed: {seed_directories[0]}"
         )
-
     with gc_frozen():
-        import torch
-
-        from a3c_exp.evaluate.evaluator import MAX_PARALLEL_EPISODES, Evaluator, EvaluatorConfig
+        from a3c_exp.evaluate.evaluator import EvaluatorConfig
         from a3c_exp.training.build import build_run
-    from a3c_exp.visualize.render_episode import render_episode, save_frames
+        from a3c_exp.training.saved_weights import held_out_evaluator, load_weights
 
-    torch.set_num_threads(1)
-    spec = EvaluatorConfig(
+    evaluation_config = EvaluatorConfig(
         arguments.episodes,
         not arguments.stochastic,
         arguments.max_episode_steps or configs[0].evaluation.max_episode_steps,
     )
-    # Seeds differ in nothing else, so the first one's task serves all. All checkpoints before the first episode: one that is
-    # missing should be known at once.
-    task = build_run(configs[0]).setup
-    subjects = (
-        [_load_pretrained_weights(arguments.run, given)]
-        if given is not None
-        else [
-            _load_run_weights(directory, config.seed, arguments.checkpoint)
-            for directory, config in zip(seeds or [arguments.run], configs, strict=True)
-        ]
-    )
-    first = subjects[0]
-    shown: list[tuple[str, str]] = []
-    if arguments.video or arguments.render:
-        # Before the numbers: a missing display or encoder should be known at once.
-        shown = _rendered_episode_rows(
-            render_episode(
-                task,
-                first.weights,
-                spec,
-                arguments.seed,
-                first.output_directory / "videos",
-                arguments.video,
-                arguments.render,
-                arguments.plain,
-                arguments.saliency,
-            )
-        )
-    elif arguments.saliency:
-        folder = first.output_directory / "screenshots"
-        taken = save_frames(task, first.weights, spec, arguments.seed, folder, _SCREENSHOT_INTERVAL)
-        shown = [("pictures", f"{len(taken)} in {taken[0].parent}, one every {_SCREENSHOT_INTERVAL} steps")]
-    envs = task.make_evaluation_envs(num_envs=min(spec.episodes, MAX_PARALLEL_EPISODES))
-    try:
-        model, layout = task.model(envs)
-        for subject in subjects:
-            if subject.weights.numel() != layout.size:
-                raise RunDirectoryError(
-                    f"{subject.checkpoint} holds {subject.weights.numel()} weights, but the run's model has {layout.size}"
-                )
-        evaluator = Evaluator(model, layout, envs, spec, arguments.seed)
-        evaluations = []
-        for subject in subjects:
-            evaluation = evaluator.evaluate(subject.weights.to(task.device), subject.env_step, subject.update, 0.0)
-            evaluations.append(evaluation)
-            if seeds:
-                _print_seed(subject, evaluation)
-    finally:
-        envs.close()
-    if seeds:
-        _print_seeds(arguments, evaluations, shown)
+    # The seeds of a run differ in nothing else, so the setup of the first serves all. All checkpoints are read before the
+    # first episode, so that a missing one is reported at once.
+    setup = build_run(configs[0]).setup
+    if exported is not None:
+        saved = [exported.saved]
+        pictures = Path("outputs") / "pretrained" / run.resolve().name  # the folder itself may be part of a checkout
     else:
-        _print(arguments, first.checkpoint, evaluations[0], shown)
+        saved = [load_weights(directory, arguments.checkpoint) for directory in seed_directories or [run]]
+        pictures = (seed_directories or [run])[0]
+    # Before the numbers, so that a missing display or encoder is reported at once.
+    picture_rows = _render(arguments, setup, saved[0], evaluation_config, pictures)
+    evaluations = []
+    with held_out_evaluator(setup, evaluation_config, arguments.seed, saved) as evaluator:
+        for item, config in zip(saved, configs, strict=True):
+            evaluation = evaluator.evaluate(item.weights.to(setup.device), item.env_step, item.update, 0.0)
+            evaluations.append(evaluation)
+            if seed_directories:  # as soon as it is known: many seeds take a while
+                _print_seed(config.seed, item, evaluation)
+    actions = "sampled actions" if arguments.stochastic else "deterministic actions"
+    rows = _seeds_rows(evaluations, actions) if seed_directories else _run_rows(saved[0], evaluations[0], actions)
+    print_rows([*rows, *picture_rows])
 
 
 def _seed_directories(run: Path) -> list[Path]:
@@ -192,8 +125,7 @@ def _seed_directories(run: Path) -> list[Path]:
     """
     from a3c_exp.runs.record import load
 
-    content: object = load(run)
-    names = content.get("seeds") if isinstance(content, dict) else None
+    names = load(run).get("seeds")
     if not isinstance(names, list) or not names:
         raise RunDirectoryError(f"{run / 'run.json'} lists no seeds, though the run trained several")
     directories = [run / str(name) for name in names]
@@ -205,87 +137,67 @@ def _seed_directories(run: Path) -> list[Path]:
     return directories
 
 
-def _load_run_weights(directory: Path, seed: int, checkpoint_name: str) -> _Candidate:
-    from a3c_exp.training.checkpoint import find, read
+def _render(
+    arguments: argparse.Namespace, setup: "TrainingSetup", saved: "SavedWeights", config: "EvaluatorConfig", folder: Path
+) -> list[tuple[str, str]]:
+    """Render the first episode as it was asked for; the rows that say so."""
+    from a3c_exp.visualize.render_episode import render_episode, save_frames
 
-    path = find(directory / "checkpoints", checkpoint_name)
-    content = read(path)
-    return _Candidate(directory, directory, seed, path, content["weights"], content["env_steps"], content["updates"])
+    if arguments.video or arguments.render:
+        rendered = render_episode(
+            setup,
+            saved.weights,
+            config,
+            arguments.seed,
+            folder / "videos",
+            arguments.video,
+            arguments.render,
+            arguments.plain,
+            arguments.saliency,
+        )
+        rows = [("shown", f"one episode of {rendered.length} steps, return {rendered.return_:.1f}")]
+        if rendered.path is not None:
+            rows += [("video", str(rendered.path)), ("", f"{rendered.frames_per_second:g} frames a second")]
+        return rows
+    if arguments.saliency:
+        paths = save_frames(setup, saved.weights, config, arguments.seed, folder / "screenshots", _SCREENSHOT_INTERVAL)
+        return [("pictures", f"{len(paths)} in {paths[0].parent}, one every {_SCREENSHOT_INTERVAL} steps")]
+    return []
 
 
-def _load_pretrained_weights(folder: Path, pretrained: "Pretrained") -> _Candidate:
-    # What was given away is not written to uninvited: it may be part of somebody's checkout.
-    pictures = Path("outputs") / "pretrained" / folder.resolve().name
-    return _Candidate(
-        folder,
-        pictures,
-        pretrained.config.seed,
-        folder / "weights.pt",
-        pretrained.weights,
-        pretrained.env_step,
-        pretrained.update,
-    )
-
-
-def _print(
-    arguments: argparse.Namespace, path: Path, evaluation: "EvaluationRecord", extra_rows: Sequence[tuple[str, str]]
-) -> None:
-    kind = "sampled actions" if arguments.stochastic else "deterministic actions"
-    several = evaluation.episodes > 1
-    interval = (
-        f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)" if several else "one episode has none"
-    )
-    rows = [
-        ("checkpoint", f"{path} (after {evaluation.env_step:,} environment steps)"),
-        ("episodes", f"{evaluation.episodes} held-out, {evaluation.mean_length:.0f} steps on average, {kind}"),
+def _run_rows(saved: "SavedWeights", evaluation: "EvaluationRecord", actions: str) -> list[tuple[str, str]]:
+    interval = f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)"
+    return [
+        ("checkpoint", f"{saved.checkpoint} (after {evaluation.env_step:,} environment steps)"),
+        ("episodes", f"{evaluation.episodes} held-out, {evaluation.mean_length:.0f} steps on average, {actions}"),
         ("mean return", f"{evaluation.mean:.1f}"),
-        ("95 % interval", interval),
+        ("95 % interval", interval if evaluation.episodes > 1 else "one episode has none"),
         ("std", f"{evaluation.std:.1f}"),
         ("median", f"{evaluation.median:.1f}"),
         ("range", f"{evaluation.min:.1f} to {evaluation.max:.1f}"),
     ]
-    _print_rows([*rows, *extra_rows])
 
 
-def _print_seed(candidate: _Candidate, evaluation: "EvaluationRecord") -> None:
-    """One line as soon as it is known: many seeds take a while."""
+def _print_seed(seed: int, saved: "SavedWeights", evaluation: "EvaluationRecord") -> None:
     interval = f"[{evaluation.ci_low:.1f}, {evaluation.ci_high:.1f}]"
-    where = (
-        f"{candidate.directory.name}/checkpoints/{candidate.checkpoint.name} (after {evaluation.env_step:,} environment steps)"
-    )
-    print(f"{f'seed {candidate.seed}':<14} {evaluation.mean:>9.1f} {interval:<22} {where}", flush=True)
+    where = f"{'/'.join(saved.checkpoint.parts[-3:])} (after {evaluation.env_step:,} environment steps)"
+    print_rows([(f"seed {seed}", f"{evaluation.mean:>9.1f} {interval:<22} {where}")])
 
 
-def _print_seeds(
-    arguments: argparse.Namespace, evaluations: Sequence["EvaluationRecord"], extra_rows: Sequence[tuple[str, str]]
-) -> None:
+def _seeds_rows(evaluations: Sequence["EvaluationRecord"], actions: str) -> list[tuple[str, str]]:
     from a3c_exp.loggers.seed_average import mean_evaluation
 
-    whole = mean_evaluation(evaluations, best=False)
-    kind = "sampled actions" if arguments.stochastic else "deterministic actions"
-    interval = f"{whole.ci_low:.1f} to {whole.ci_high:.1f} (bootstrap over seeds)"
+    average = mean_evaluation(evaluations, best=False)
+    interval = f"{average.ci_low:.1f} to {average.ci_high:.1f} (bootstrap over seeds)"
     means = [evaluation.mean for evaluation in evaluations]
-    rows = [
-        ("seeds", f"{len(evaluations)}, each on the same {evaluations[0].episodes} held-out episodes, {kind}"),
-        ("mean return", f"{whole.mean:.1f}"),
+    return [
+        ("seeds", f"{len(evaluations)}, each on the same {evaluations[0].episodes} held-out episodes, {actions}"),
+        ("mean return", f"{average.mean:.1f}"),
         ("95 % interval", interval if len(evaluations) >= _MIN_SEEDS else f"none over fewer than {_MIN_SEEDS} seeds"),
-        ("std of seeds", f"{whole.std:.1f}"),
-        ("median seed", f"{whole.median:.1f}"),
+        ("std of seeds", f"{average.std:.1f}"),
+        ("median seed", f"{average.median:.1f}"),
         ("seeds' range", f"{min(means):.1f} to {max(means):.1f}"),
     ]
-    _print_rows([*rows, *extra_rows])
-
-
-def _rendered_episode_rows(rendered: "RenderedEpisode") -> list[tuple[str, str]]:
-    rows = [("shown", f"one episode of {rendered.length} steps, return {rendered.return_:.1f}")]
-    if rendered.path is None:
-        return rows
-    return [*rows, ("video", str(rendered.path)), ("", f"{rendered.frames_per_second:g} frames a second")]
-
-
-def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
-    for name, value in rows:
-        print(f"{name:<14} {value}")
 
 
 if __name__ == "__main__":

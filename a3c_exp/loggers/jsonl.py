@@ -14,6 +14,7 @@ from typing import Any
 
 from a3c_exp.loggers.base import NullLogger, RunInfo
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
+from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
 
 EPISODES = "episodes.jsonl"
@@ -213,7 +214,7 @@ def _discard_lines(path: Path, keep: Callable[[JsonObject], bool]) -> int:
         return 0
     if discarded:
         _append_once(path.with_name(f"{path.stem}.discarded{path.suffix}"), b"".join(discarded))
-    _write_atomically(path, remaining)
+    write_atomically(path, remaining)
     return len(discarded)
 
 
@@ -229,19 +230,4 @@ def _append_once(path: Path, lines: bytes) -> None:
     before = path.read_bytes() if path.exists() else b""
     # A cut that was killed between its two steps has put the lines here and not yet taken them from there.
     if not before.endswith(lines):
-        _write_atomically(path, before + lines)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """All of it or nothing of it, also after a power cut."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        write_atomically(path, before + lines)

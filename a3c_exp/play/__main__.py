@@ -8,7 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from a3c_exp.system.errors import A3CError, ConfigError
+from a3c_exp.system.cli import CommandParser, run_command
+from a3c_exp.system.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -27,23 +28,12 @@ keys: left and right steer, up is gas, down brakes; Return goes to the next trac
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of the command; returns its exit code: 0, or 2 when what was asked cannot be done."""
-    arguments = _parser().parse_intermixed_args(argv)
-    try:
-        _play(arguments)
-    except A3CError as error:
-        print(f"a3c_exp.play: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_command("a3c_exp.play", lambda: _play(_parser().parse_intermixed_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m a3c_exp.play",
-        description="Drive CarRacing with the keyboard, on the tracks that evaluate uses. Needs a display.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = CommandParser(
+        "a3c_exp.play", "Drive CarRacing with the keyboard, on the tracks that evaluate uses. Needs a display.", _EXAMPLES
     )
     parser.add_argument("overrides", nargs="*", help="as for python -m a3c_exp; env=car_racing is what can be played")
     parser.add_argument("--tracks", type=int, help="end after so many (default: go on until Escape)")
@@ -113,28 +103,19 @@ def _opponent(run: Path) -> Callable[[int, int], list[float]]:
         ConfigError: the run drove something else.
         RunDirectoryError: it is no run directory, or it has no checkpoint.
     """
-    import torch
-
-    from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
+    from a3c_exp.evaluate.evaluator import EvaluatorConfig
     from a3c_exp.training.build import build_run
-    from a3c_exp.training.checkpoint import Checkpoints, read
     from a3c_exp.training.resume import saved_config
+    from a3c_exp.training.saved_weights import held_out_evaluator, load_weights
 
     config = saved_config(run)
     _check_car_racing(f"(of {run})", config)
-    torch.set_num_threads(1)
-    best = run / "checkpoints" / "best.pt"
-    weights = read(best if best.is_file() else Checkpoints(best.parent, keep_last=1).latest())["weights"]
-    task = build_run(config).setup
+    saved = load_weights(run, "best")
+    setup = build_run(config).setup
 
     def returns(seed: int, tracks: int) -> list[float]:
-        envs = task.make_evaluation_envs(num_envs=tracks)
-        try:
-            model, layout = task.model(envs)
-            evaluator = Evaluator(model, layout, envs, EvaluatorConfig(tracks), seed)
-            return list(evaluator.evaluate(weights.to(task.device), 0, 0, 0.0).returns)
-        finally:
-            envs.close()
+        with held_out_evaluator(setup, EvaluatorConfig(tracks), seed, [saved]) as evaluator:
+            return list(evaluator.evaluate(saved.weights.to(setup.device), 0, 0, 0.0).returns)
 
     return returns
 

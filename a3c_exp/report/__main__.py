@@ -1,15 +1,14 @@
 """``python -m a3c_exp.report``: figures, tables and what to doubt, from run directories to one page."""
 
 import argparse
-import io
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from a3c_exp.report.builder import make_report
 from a3c_exp.report.study.page import make_study_report
 from a3c_exp.report.study.reader import is_study
-from a3c_exp.system.errors import A3CError, ConfigError
+from a3c_exp.system.cli import CommandParser, run_command
+from a3c_exp.system.errors import ConfigError
 
 _EPILOG = """\
 examples:
@@ -34,24 +33,9 @@ Runs that still run, failed or were killed are read as far as they got, and mark
 anything else in the way is not."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """One whose complaints are a line, as all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}. python -m a3c_exp.report --help says what there is")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Make a report; 0 if it was made, 2 with one line on stderr if it could not be."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without ± or a true minus shows a question mark
-            stream.reconfigure(errors="replace")
-    try:
-        _main(_parser().parse_args(argv))
-    except A3CError as error:
-        print(f"a3c_exp.report: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("a3c_exp.report", lambda: _main(_parser().parse_args(argv)))
 
 
 def _main(options: argparse.Namespace) -> None:
@@ -80,12 +64,10 @@ def _main(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m a3c_exp.report",
-        description="Compare runs: verdicts, curves, tables and diagnostics as one self-contained HTML page.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = CommandParser(
+        "a3c_exp.report",
+        "Compare runs: verdicts, curves, tables and diagnostics as one self-contained HTML page.",
+        _EPILOG,
     )
     parser.add_argument("directories", nargs="*", type=Path, metavar="DIR", help="run directories, or folders of them")
     parser.add_argument(

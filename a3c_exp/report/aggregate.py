@@ -10,7 +10,7 @@ import numpy as np
 
 from a3c_exp.report.columns import FloatArray, printable
 from a3c_exp.report.run_reader import RunData, natural_sort_key
-from a3c_exp.runs.config_values import PER_RUN_KEYS, distinguishing_keys, flatten
+from a3c_exp.runs.config_values import PER_RUN_KEYS, distinguishing_keys, flatten_as_text
 from a3c_exp.stats.estimates import MIN_SEEDS, bootstrap_interval
 
 Axis = Literal["episode", "env_step", "wall_time", "lag"]
@@ -100,7 +100,7 @@ def group_by_configuration(runs: Sequence[RunData], ignore: Iterable[str] = ()) 
     Runs whose configuration cannot be read form groups of their own, by what was typed on the command line.
     """
     ignored = (*PER_RUN_KEYS, *ignore)
-    known = {run: _OLD_RUN_DEFAULTS | dict(flatten(run.config, ignored)) for run in runs if run.config}
+    known = {run: _OLD_RUN_DEFAULTS | dict(flatten_as_text(run.config, ignored)) for run in runs if run.config}
     names = sorted({name for values in known.values() for name in values}, key=natural_sort_key)
     varying = [name for name in names if len({values.get(name, _ABSENT) for values in known.values()}) > 1]
     groups: dict[tuple[tuple[str, str], ...], list[RunData]] = defaultdict(list)

@@ -1,6 +1,5 @@
 """The files of a report: which it consists of, where they may be written, and that none of an earlier one stays behind."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from a3c_exp.report.figures.curve_figures import RenderedFigure
 from a3c_exp.report.sections import RenderedSection
 from a3c_exp.report.tables import Table, table_csv
+from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
 
 MARKER = (
@@ -70,9 +70,9 @@ def write(out: Path, html: str, content: Mapping[str, str | bytes]) -> None:
     try:
         for folder in _FOLDERS:
             (out / folder).mkdir(parents=True, exist_ok=True)
-        _write_atomically(out / "index.html", html.encode())
+        write_atomically(out / "index.html", html, durable=False)
         for name, data in content.items():
-            _write_atomically(out / name, data.encode() if isinstance(data, str) else data)
+            write_atomically(out / name, data, durable=False)
         for name in before - content.keys():
             (out / name).unlink(missing_ok=True)  # an earlier report's, of what these runs do not have
     except OSError as error:
@@ -91,10 +91,3 @@ def _page_head(out: Path) -> str:
 def _slug(name: str) -> str:
     """A file's name from a title: ``what_differs``."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Write ``path`` whole or not at all: someone may be looking at the earlier one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)

@@ -2,12 +2,10 @@
 
 import argparse
 import gc
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from a3c_exp.runs.config_values import MISSING
 from a3c_exp.runs.discovery import find_runs, natural_sort_key
@@ -15,7 +13,8 @@ from a3c_exp.runs.format_table import Terminal
 from a3c_exp.runs.listing import runs_csv, runs_table, sort_by_key, sort_by_time
 from a3c_exp.runs.query import CONDITION_HINT, Condition, check_key, is_condition, parse_condition, select_runs
 from a3c_exp.runs.run_summary import RunSummary, find_run_summaries
-from a3c_exp.system.errors import A3CError, ConfigError
+from a3c_exp.system.cli import CommandParser, run_command
+from a3c_exp.system.errors import ConfigError
 
 ROOT = Path("outputs")
 _PROGRAM = "python -m a3c_exp.runs"
@@ -42,23 +41,12 @@ conditions, all of which must hold:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done, 1 no run fits the conditions, 2 with one line on stderr where the command was wrong."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
-    command = words.pop(0) if words and words[0] in _COMMANDS else "list"
-    try:
-        code = _COMMANDS[command](_parser(command).parse_intermixed_args(words), Terminal.from_stream(sys.stdout))
-        sys.stdout.flush()
-        return code
-    except A3CError as error:
-        print(f"a3c_exp.runs: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever reads our output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except KeyboardInterrupt:
-        return 130
+    name = words.pop(0) if words and words[0] in _COMMANDS else "list"
+    command = _COMMANDS[name]
+    return run_command(
+        "a3c_exp.runs", lambda: command(_parser(name).parse_intermixed_args(words), Terminal.from_stream(sys.stdout))
+    )
 
 
 def _list(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -145,21 +133,12 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Terminal], int]] = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    """One whose complaints are a line, as all others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}. {_PROGRAM} --help says what there is")
-
-
 def _parser(command: str) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=_PROGRAM if command == "list" else f"{_PROGRAM} {command}",
+    parser = CommandParser(
+        "a3c_exp.runs" if command == "list" else f"a3c_exp.runs {command}",
+        "List, filter, compare, rank and export runs, from their files alone.",
+        _EPILOG,
         usage=f"{_PROGRAM} [list | best | show | compare | sync] [DIR ...] [CONDITION ...] [options]",
-        description="List, filter, compare, rank and export runs, from their files alone.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     runs = command in ("show", "compare")
     what = "RUN" if runs else "DIR or CONDITION"

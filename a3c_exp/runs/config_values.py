@@ -1,13 +1,14 @@
 """Configurations as they stand in ``.hydra/config.yaml``: read quickly, filled in, laid flat. No numpy here."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.tolerant_io import YAML_LOADER
+from a3c_exp.system.flatten import flatten
 
 PER_RUN_KEYS = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
 
@@ -74,16 +75,9 @@ def select(config: JsonObject, key: str) -> Any:
     return value
 
 
-def flatten(config: JsonObject, ignore: Iterable[str] = (), prefix: str = "") -> Iterator[tuple[str, str]]:
+def flatten_as_text(config: JsonObject, ignore: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """``(dotted name, value as text)`` of every leaf; ``1e-4``, ``0.0001`` and ``"1e-4"`` give the same text."""
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if name in ignore:
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, ignore, f"{name}.")
-        else:
-            yield name, as_text(value)
+    return ((name, as_text(value)) for name, value in flatten(config, ignore).items())
 
 
 def as_text(value: Any) -> str:

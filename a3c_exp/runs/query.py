@@ -1,6 +1,5 @@
-"""Conditions on runs, as typed: ``env=pendulum``, ``workers>=6``, ``status=finished,failed``, ``name~lr``. No numpy here."""
+"""Conditions on runs, as typed: ``env=pendulum``, ``workers>=6``, ``status=finished,failed``, ``name~lr``."""
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from a3c_exp.runs.config_values import MISSING, as_text
 from a3c_exp.runs.run_summary import METADATA_KEYS, RESULT_KEYS, RunSummary
 from a3c_exp.runs.status import STATUSES
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.suggestions import closest_match
 
 CONDITION_HINT = "a condition is key=value, as in env=pendulum; < and > need quotes, since the shell takes them: 'workers>=6'"
 _CONDITION = re.compile(r"([A-Za-z_][\w.-]*)\s*(==|!=|>=|<=|!~|=|>|<|~)\s*(.*)", re.DOTALL)
@@ -129,8 +129,8 @@ def _known_keys(summaries: Iterable[RunSummary]) -> list[str]:
 
 def _suggestion(word: str, choices: Sequence[str]) -> str:
     ends = {choice.rpartition(".")[2]: choice for choice in reversed(choices)} | {choice: choice for choice in choices}
-    found = difflib.get_close_matches(word, list(ends), n=1, cutoff=0.6)
-    return f" Did you mean {ends[found[0]]}?" if found else ""
+    match = closest_match(word, ends)
+    return f" Did you mean {ends[match]}?" if match else ""
 
 
 def _split_alternatives(text: str) -> list[str]:

@@ -3,23 +3,24 @@
 import contextlib
 import json
 import os
-import platform
-import shlex
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from a3c_exp.runs.log_records import Status
+from a3c_exp.system.atomic_write import write_json
+from a3c_exp.system.cli import command
 from a3c_exp.system.errors import RunDirectoryError
+from a3c_exp.system.machine import git_commit, git_output, machine_info, package_versions
+from a3c_exp.system.process_identity import is_same_process, process_start_time
 
 _PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "optuna", "wandb")
 _MAX_DIFF_LENGTH = 5_000_000
+FORMAT = 2
+"""Of run directories, checkpoints and exported weights; another one is refused."""
 
 
 class RunRecord:
@@ -45,7 +46,7 @@ class RunRecord:
         directory.mkdir(parents=True, exist_ok=True)
         created = now()
         content = {
-            "format": 1,
+            "format": FORMAT,
             "status": "running",
             "reason": None,
             **fields,
@@ -109,7 +110,7 @@ class RunRecord:
         write_json(self.directory / "run.json", self.content)
 
     def _save_diff(self) -> None:
-        difference = _git("diff", "HEAD")
+        difference = git_output("diff", "HEAD")
         if difference:
             number = len(self.content["sessions"])
             name = "code.diff" if number == 1 else f"code.{number}.diff"
@@ -162,41 +163,6 @@ def is_alive(content: Mapping[str, Any]) -> bool:
     return is_same_process(pid, content.get("pid_started"))
 
 
-def command() -> str:
-    """The command line as the person typed it."""
-    program, *arguments = command_line()
-    name = "python -m a3c_exp" if Path(program).name == "__main__.py" else Path(program).name
-    return " ".join([name, *(shlex.quote(argument) for argument in arguments)])
-
-
-def command_line() -> list[str]:
-    """The program and its arguments as the person typed them."""
-    return list(_command_line or sys.argv)
-
-
-def record_command_line(argv: Sequence[str]) -> None:
-    """Keep what was typed, before directories are added to it for Hydra."""
-    _command_line[:] = argv
-
-
-_command_line: list[str] = []
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a file by ``content`` at once, so that readers never see half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w") as file:
-            json.dump(content, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
 def environment_info() -> dict[str, Any]:
     """Which process, code, versions and machine this is."""
     return {
@@ -204,13 +170,8 @@ def environment_info() -> dict[str, Any]:
         "pid_started": process_start_time(os.getpid()),
         "host": socket.gethostname(),
         "git": git_commit(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
-        "machine": {
-            "system": f"{platform.system()} {platform.release()}",
-            "cpu": _cpu_model(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_gib": _memory_gib(),
-        },
+        "versions": package_versions(_PACKAGES),
+        "machine": machine_info(),
     }
 
 
@@ -219,70 +180,3 @@ def now() -> str:
     seconds = time.time()
     local = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
     return f"{local}.{int(seconds % 1 * 1e6):06d}" + time.strftime("%z")
-
-
-def git_commit() -> dict[str, Any] | None:
-    """The commit of the code that runs and whether it was changed since; ``None`` where it lies in no repository of its own."""
-    commit = _git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))} if commit else None
-
-
-def _git(*arguments: str) -> str | None:
-    """Git's answer about the code that runs, or ``None`` where it lies in no repository of its own."""
-    package = Path(__file__).parents[1]
-    if not (package.parent / ".git").exists():
-        return None
-    try:
-        answer = subprocess.run(
-            ["git", *arguments],
-            cwd=package.parent,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def is_same_process(pid: int, started: object) -> bool:
-    """Whether a process of this number is there, and is the one that ``process_start_time`` said ``started`` of; ``None``: any."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # there is one; it is someone else's
-    return started in (None, process_start_time(pid))
-
-
-def process_start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot: tells it from a later one with the same number."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
-
-
-def _cpu_model() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _memory_gib() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (ValueError, OSError):
-        return None

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.runs.config_values import MISSING, flatten, parse_config, resolve_reference, select
+from a3c_exp.runs.config_values import MISSING, flatten_as_text, parse_config, resolve_reference, select
 from a3c_exp.runs.discovery import find_run_records
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.status import RunStatus, run_status
@@ -125,8 +125,12 @@ class RunSummary:
 
     def config_items(self) -> Iterator[tuple[str, str]]:
         """``(dotted name, value as text)`` of every configuration value, references filled in."""
-        for name, text in flatten(self.config):
-            yield from flatten({name: resolve_reference(self.config, name, text)}) if text.startswith("${") else ((name, text),)
+        for name, text in flatten_as_text(self.config):
+            yield from (
+                flatten_as_text({name: resolve_reference(self.config, name, text)})
+                if text.startswith("${")
+                else ((name, text),)
+            )
 
     @cached_property
     def _final_values(self) -> JsonObject:

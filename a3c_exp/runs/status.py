@@ -1,12 +1,12 @@
 """How a run stands: what it says of itself, and whether the process that said so is still there. No numpy here."""
 
-import os
 import time
 from pathlib import Path
 from typing import Literal
 
 from a3c_exp.runs.log_records import JsonObject, Status
 from a3c_exp.runs.tolerant_io import mapping
+from a3c_exp.system.process_identity import is_same_process
 
 RunStatus = Status | Literal["killed", "unknown"]
 STATUSES: tuple[RunStatus, ...] = ("finished", "running", "interrupted", "pruned", "failed", "killed", "unknown")
@@ -33,7 +33,7 @@ def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStat
 
     here = _host(run_json) in (socket.gethostname(), None)
     pid = run_json.get("pid")
-    if here and isinstance(pid, int) and not _is_process_alive(pid, run_json.get("pid_started")):
+    if here and isinstance(pid, int) and not is_same_process(pid, run_json.get("pid_started")):
         return "killed"
     silent = time.time() - max((_modified_time(path / name) for name in _HEARTBEAT_FILES), default=0.0)
     if silent > _HEARTBEAT_TIMEOUT:
@@ -45,28 +45,6 @@ def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStat
 def _host(run_json: JsonObject) -> str | None:
     host = run_json.get("host") or mapping(run_json.get("machine")).get("host")
     return str(host) if host else None
-
-
-def _is_process_alive(pid: int, started: object) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        pass  # there is such a process; it is someone else's
-    except (OSError, OverflowError):
-        return False
-    state, begun = _process_state(pid)
-    return state != "Z" and (started is None or begun is None or started == begun)
-
-
-def _process_state(pid: int) -> tuple[str | None, str | None]:
-    """Its state, and when it started in clock ticks since boot, where the system tells."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[0], fields[19]
-    except (OSError, IndexError):
-        return None, None
 
 
 def _modified_time(path: Path) -> float:

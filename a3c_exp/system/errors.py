@@ -1,12 +1,18 @@
-"""The errors that a person can mend. Each message says what was got, what is allowed and what to type instead."""
+"""The errors that a user can fix. Each message says what was got, what is allowed and what to type instead."""
 
 
 class A3CError(Exception):
-    """Base of every error that is shown as one clear message and never as a traceback."""
+    """Base of every error that is shown as one clear message and never as a traceback.
+
+    Attributes:
+        exit_code: of the command that such an error ends.
+    """
+
+    exit_code = 2
 
 
 class ConfigError(A3CError, ValueError):
-    """The configuration cannot be run. Raised before a process starts or a directory is made; exit code 2."""
+    """The configuration cannot be run. Raised before a process starts or a directory is made."""
 
 
 class RunDirectoryError(A3CError):
@@ -14,7 +20,7 @@ class RunDirectoryError(A3CError):
 
 
 class WorkerError(A3CError):
-    """A worker process died or fell silent more often than the configuration allows."""
+    """A worker process died or stopped responding more often than the configuration allows."""
 
 
 class NonFiniteError(A3CError):
@@ -22,8 +28,10 @@ class NonFiniteError(A3CError):
 
 
 class LockTimeoutError(A3CError):
-    """A shared lock could not be had within its limit. Names the process that holds it."""
+    """A shared lock could not be acquired within its timeout. Names the process that holds it."""
 
 
 class RunFailed(A3CError):  # noqa: N818 - it names what happened to the run
-    """A run ended early by its own fault; its directory says why, and so does this. Exit code 1."""
+    """A run ended early by its own fault; its directory says why, and so does this."""
+
+    exit_code = 1

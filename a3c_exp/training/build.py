@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
@@ -182,10 +182,3 @@ def _logger_factory(config: DictConfig) -> partial[Any]:
     make = checked_partial(config.logger, "logger", caller_arguments=("on_message",))
     make()  # its constructor checks its values; starting is another matter
     return make
-
-
-def config_to_dict(config: DictConfig) -> dict[str, Any]:
-    """The configuration as plain, resolved containers, for loggers and files."""
-    container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}

@@ -1,6 +1,8 @@
-"""``python -m a3c_exp.training.measure_costs``: what a rollout, a gradient and an update cost here, for whoever predicts another machine."""
+"""``python -m a3c_exp.training.measure_costs``: what a rollout, a gradient and an update cost on this machine.
 
-import argparse
+A report predicts the wall time on other machines from it.
+"""
+
 import json
 import sys
 import time
@@ -13,8 +15,9 @@ import torch
 
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
-from a3c_exp.runs.record import command, environment_info, record_command_line
-from a3c_exp.system.errors import A3CError, ConfigError
+from a3c_exp.runs.record import environment_info
+from a3c_exp.system.cli import CommandParser, command, record_command_line, run_command
+from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import RunComponents, build_run
 
@@ -87,25 +90,21 @@ def measure(components: RunComponents, workers: int, seconds: float, repeats: in
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write ``costs.json``; 0 if it was written, 2 with one line on stderr if it could not be."""
-    record_command_line(sys.argv)
-    parser = argparse.ArgumentParser(
-        prog="python -m a3c_exp.training.measure_costs",
-        description="Measure what a rollout, a gradient and an update cost on this machine.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    record_command_line(["python -m a3c_exp.training.measure_costs", *(sys.argv[1:] if argv is None else argv)])
+    parser = CommandParser(
+        "a3c_exp.training.measure_costs", "Measure what a rollout, a gradient and an update cost on this machine.", _EPILOG
     )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration (default: env=pendulum)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {COSTS_FILE} goes: a folder of runs")
     parser.add_argument(
         "--seconds", type=float, default=1.0, metavar="S", help="to measure each number of workers (default: 1)"
     )
-    options = parser.parse_intermixed_args(argv)
-    try:
+
+    def measure_command() -> None:
+        options = parser.parse_intermixed_args(argv)
         _measure_and_write(options.overrides, options.out, options.seconds)
-    except A3CError as error:
-        print(f"a3c_exp.training.measure_costs: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return run_command("a3c_exp.training.measure_costs", measure_command)
 
 
 def _measure_and_write(overrides: Sequence[str], out: Path, seconds: float) -> None:
@@ -128,7 +127,7 @@ def _measure_and_write(overrides: Sequence[str], out: Path, seconds: float) -> N
         print(f"{workers:>9}{each[0] / workers:>12.1f}{each[1] / workers:>12.1f}{each[2]:>12.1f}", flush=True)
     content = {
         "format": 1,
-        "command": command().replace("calibrate.py", "python -m a3c_exp.training.measure_costs"),
+        "command": command(),
         "n_step": task.learner.n_step,
         "costs": [vars(cost) for cost in costs],
         **{key: value for key, value in environment_info().items() if key in ("git", "versions", "machine", "host")},

@@ -17,10 +17,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from a3c_exp.runs.record import write_json
+from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.checkpoint import read, write
 from a3c_exp.training.resume import read_config
+from a3c_exp.training.saved_weights import SavedWeights
 
 CONFIG_FILE, WEIGHTS_FILE, PROVENANCE_FILE = "config.yaml", "weights.pt", "provenance.json"
 
@@ -31,15 +32,12 @@ class Pretrained:
 
     Attributes:
         config: of the run, with ``device=cpu``.
-        weights: ``[P]`` float32, whatever they are kept in.
-        env_step, update: where training stood.
-        provenance: the story of the weights.
+        saved: the weights, as float32 whatever precision they are stored in.
+        provenance: how they were made.
     """
 
     config: DictConfig
-    weights: Tensor
-    env_step: int
-    update: int
+    saved: SavedWeights
     provenance: Mapping[str, Any]
 
 
@@ -54,13 +52,15 @@ def load(folder: Path) -> Pretrained:
     Raises:
         RunDirectoryError: part of it is missing or damaged.
     """
-    content = read(folder / WEIGHTS_FILE)
+    path = folder / WEIGHTS_FILE
+    content = read(path)
     try:
         provenance = json.loads((folder / PROVENANCE_FILE).read_text())
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{folder / PROVENANCE_FILE} cannot be read: {error}") from None
     config = read_config(folder / CONFIG_FILE)
-    return Pretrained(config, content["weights"].float(), content["env_steps"], content["updates"], provenance)
+    saved = SavedWeights(path, content["weights"].float(), content["env_steps"], content["updates"])
+    return Pretrained(config, saved, provenance)
 
 
 def to_stored_precision(weights: Tensor, half: bool) -> Tensor:

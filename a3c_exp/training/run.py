@@ -9,17 +9,19 @@ from typing import Protocol
 
 from omegaconf import DictConfig
 
+from a3c_exp.config.schema import config_to_dict
 from a3c_exp.evaluate.evaluator import Evaluator
 from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.forwarding import make_console_logger
 from a3c_exp.loggers.seed_average import SeedAverageLogger
 from a3c_exp.runs.log_records import Status
-from a3c_exp.runs.record import RunRecord, command
+from a3c_exp.runs.record import RunRecord
 from a3c_exp.runs.record import load as load_record
+from a3c_exp.system.cli import command
 from a3c_exp.system.errors import A3CError, RunFailed
 from a3c_exp.system.signals import StopSignals
 from a3c_exp.system.torch_settings import single_threaded
-from a3c_exp.training.build import RunComponents, build_run, config_to_dict
+from a3c_exp.training.build import RunComponents, build_run
 from a3c_exp.training.checkpoint import Checkpoints
 from a3c_exp.training.run_tracker import Clock, RunTracker
 from a3c_exp.training.seed_runs import SeedRun, close_seed_runs, create_seed_runs, reopen_seed_runs, save_config

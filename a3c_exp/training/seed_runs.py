@@ -16,7 +16,8 @@ from a3c_exp.loggers.jsonl import JsonlLogger, episodes_digest, evaluations_unti
 from a3c_exp.loggers.seed_average import mean_summary
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.runs.log_records import EvaluationRecord, Status
-from a3c_exp.runs.record import RunRecord, write_json
+from a3c_exp.runs.record import RunRecord
+from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.build import RunComponents
 from a3c_exp.training.checkpoint import Checkpoints, digest, load

@@ -11,6 +11,7 @@ from torch import Tensor
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig, PolicyStep
 from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.system.atomic_write import atomic_write
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.visualize.episode_info import EpisodeHistory
 from a3c_exp.visualize.frame import FrameComposer
@@ -146,9 +147,5 @@ def require_rendering(setup: TrainingSetup) -> None:
 
 def save_png(image: NDArray[np.uint8], path: Path) -> None:
     """Write a PNG, all of it or nothing."""
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        Image.fromarray(image).save(unfinished, format="png", optimize=True)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_write(path, durable=False) as file:
+        Image.fromarray(image).save(file, format="png", optimize=True)

@@ -103,7 +103,7 @@ def test_a_run_that_went_on_uncompiled_is_not_shown_as_machine_code(tmp_path: Pa
     cold, warm, without, partly, waited = (Compiler(tmp_path) for _ in range(5))
     cold.compile_seconds, cold.num_compiled = 41.2, 4
     warm.num_compiled = partly.num_compiled = waited.num_compiled = 4
-    waited.waited_for_pid = 17
+    waited.waited = True
     without.failures = partly.failures = ["no compiler"]
     stamp = "2026-11-22T00:00:00+0000 "
     assert compilation_from_messages(stamp + cold.status_text()) == (41.0, None)

@@ -41,7 +41,7 @@ def test_what_it_is_worth_is_measured_on_the_weights_as_they_are_kept(
 ) -> None:
     said = json.loads((half / "provenance.json").read_text())
     best = read(run / "checkpoints" / "best.pt")["weights"]
-    kept = pretrained.load(half).weights
+    kept = pretrained.load(half).saved.weights
     assert torch.equal(kept, best.half().float()) and not torch.equal(kept, best)
     assert said["precision"] == "float16" and said["largest_rounding"] == float((kept - best).abs().max()) > 0
     assert told(capsys, str(half), "--episodes", "9")["mean return"] == f"{said['evaluation']['mean']:.1f}"
@@ -50,7 +50,7 @@ def test_what_it_is_worth_is_measured_on_the_weights_as_they_are_kept(
 def test_in_single_precision_they_are_the_runs_own(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "given"
     assert export.main([str(run), "--out", str(folder), "--checkpoint", "last", "--episodes", "1"]) == 0
-    assert torch.equal(pretrained.load(folder).weights, read(run / "checkpoints" / "step_400.pt")["weights"])
+    assert torch.equal(pretrained.load(folder).saved.weights, read(run / "checkpoints" / "step_400.pt")["weights"])
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "provenance.json", "weights.pt"]
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -125,7 +125,7 @@ def test_what_comes_with_the_code_fits_the_code(
     envs = task.make_evaluation_envs(num_envs=1)
     _, layout = task.model(envs)
     envs.close()
-    assert layout.size == given.weights.numel() == given.provenance["weights"]
+    assert layout.size == given.saved.weights.numel() == given.provenance["weights"]
     assert not any(part.startswith("/") for part in json.dumps(given.provenance).replace('"', " ").split())
     if (envs.default_max_episode_steps or 1000) <= 200 and len(envs.observation_space.shape or ()) == 1:
         monkeypatch.chdir(tmp_path)

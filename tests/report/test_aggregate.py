@@ -19,7 +19,7 @@ from a3c_exp.report.aggregate import (
 )
 from a3c_exp.report.quantities.policy_lag import lag_shares
 from a3c_exp.report.run_reader import RunData, read_run, read_runs
-from a3c_exp.runs.config_values import flatten
+from a3c_exp.runs.config_values import flatten_as_text
 from tests.support.synthetic_runs import write_run, write_seeds
 
 
@@ -90,9 +90,9 @@ def test_a_difference_that_no_override_shows_still_counts(tmp_path: Path) -> Non
 
 
 def test_the_same_number_written_differently_is_the_same() -> None:
-    assert dict(flatten({"a": {"lr": 1e-4, "n": 4}})) == dict(flatten({"a": {"lr": "1e-4", "n": 4.0}}))
-    assert dict(flatten({"a": True})) != dict(flatten({"a": 1}))
-    assert dict(flatten({"a": {}, "b": [1, None]})) == {"a": "{}", "b": "[1, null]"}
+    assert dict(flatten_as_text({"a": {"lr": 1e-4, "n": 4}})) == dict(flatten_as_text({"a": {"lr": "1e-4", "n": 4.0}}))
+    assert dict(flatten_as_text({"a": True})) != dict(flatten_as_text({"a": 1}))
+    assert dict(flatten_as_text({"a": {}, "b": [1, None]})) == {"a": "{}", "b": "[1, null]"}
 
 
 def test_many_differences_get_a_short_label(tmp_path: Path) -> None:

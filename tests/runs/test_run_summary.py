@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from a3c_exp.report.run_reader import read_run
 from a3c_exp.report.run_results import run_result
-from a3c_exp.runs.config_values import MISSING, as_text, distinguishing_keys, flatten, parse_config, resolve_reference, select
+from a3c_exp.runs.config_values import (
+    MISSING,
+    as_text,
+    distinguishing_keys,
+    flatten_as_text,
+    parse_config,
+    resolve_reference,
+    select,
+)
 from a3c_exp.runs.run_summary import RESULT_KEYS, RunSummary, last_json_object
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
@@ -101,7 +109,7 @@ def test_a_glance_says_what_reading_the_whole_run_says(tmp_path: Path, how: str)
     for field in fields:
         assert entry.result(field) == pytest.approx(getattr(whole, field)), field
     assert (entry.result("evaluation"), entry.result("evaluation_low")) == (whole.evaluation.mean, whole.evaluation.low)
-    assert dict(entry.config_items()) == dict(flatten(run.config))
+    assert dict(entry.config_items()) == dict(flatten_as_text(run.config))
 
 
 @settings(max_examples=40, deadline=None)

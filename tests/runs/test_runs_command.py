@@ -18,6 +18,7 @@ from a3c_exp.runs.format_table import Column, Terminal, TextCell, display_width,
 from a3c_exp.runs.query import parse_condition, select_runs
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.process_identity import process_start_time
 from tests.support.command import environment
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
@@ -262,11 +263,10 @@ def test_a_missing_value_fulfils_only_what_denies(tmp_path: Path) -> None:
 
 
 def test_a_reused_process_number_is_not_taken_for_the_run(tmp_path: Path) -> None:
-    path = write_run(tmp_path / "a", status="running", pid=os.getpid(), episodes=3, run_json={"pid_started": "1"})
+    path = write_run(tmp_path / "a", status="running", pid=os.getpid(), episodes=3, run_json={"pid_started": 1.0})
     assert RunSummary(path).status == "killed"
     said = json.loads((path / "run.json").read_text())
-    started = Path(f"/proc/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[19]
-    (path / "run.json").write_text(json.dumps({**said, "pid_started": started}))
+    (path / "run.json").write_text(json.dumps({**said, "pid_started": process_start_time(os.getpid())}))
     assert RunSummary(path).status == "running"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from a3c_exp.report.aggregate import Axis
 from a3c_exp.report.columns import mapping
 from a3c_exp.report.run_reader import RunData, natural_sort_key
-from a3c_exp.runs.config_values import PER_RUN_KEYS, flatten
+from a3c_exp.runs.config_values import PER_RUN_KEYS, flatten_as_text
 
 TITLES = {
     "published": "as published",
@@ -163,7 +163,7 @@ def _build_comparison(ablation: str, control: str, arms: Mapping[str, Sequence[R
         left_out += len(arms[name]) - len(by_seed)
         if len(by_seed) < len(finished):
             twice.append(arm_label(ablation, name))
-        if len({tuple(flatten(run.config, _IGNORED_KEYS)) for run in finished}) > 1:
+        if len({tuple(flatten_as_text(run.config, _IGNORED_KEYS)) for run in finished}) > 1:
             mixed.append(arm_label(ablation, name))
     cautions = []
     if mixed:

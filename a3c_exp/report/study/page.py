@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from a3c_exp.report.study.reader import StudyRecord, Trial, read_study, session_
 from a3c_exp.report.tables import NO_VALUE, Cell, Table, format_duration, format_mean_std, format_number, format_statuses
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND_PREFIX, journal_path
 from a3c_exp.runs.tolerant_io import relative_to_cwd
+from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
 
 
@@ -256,16 +256,9 @@ def _write(out: Path, html: str, table: str, figures: Sequence[StudyFigure]) -> 
     try:
         folder = out / "figures"
         folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(out / "index.html", html)
-        _write_atomically(out / "trials.csv", table)
+        write_atomically(out / "index.html", html, durable=False)
+        write_atomically(out / "trials.csv", table, durable=False)
         for drawing in figures:
-            _write_atomically(folder / f"{drawing.name}.svg", drawing.standalone_svg)
+            write_atomically(folder / f"{drawing.name}.svg", drawing.standalone_svg, durable=False)
     except OSError as error:
         raise RunDirectoryError(f"{out}: the report cannot be written here: {error.strerror or error}") from error
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """Write ``path`` whole or not at all: someone may be looking at the earlier one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -24,8 +24,8 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.basecontainer import BaseContainer
 
 from a3c_exp.loggers.forwarding import forward_to
-from a3c_exp.runs.record import record_command_line
 from a3c_exp.runs.run_directories import register_resolvers
+from a3c_exp.system.cli import record_command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import share_fork_server
 

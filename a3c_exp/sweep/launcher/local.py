@@ -14,12 +14,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
-from a3c_exp.runs.record import command_line, mark_dead_run
+from a3c_exp.runs.record import mark_dead_run
 from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.launcher.job import JobEnded, JobReady, JobSpec, JobStarted, JobStopped, LogMessage, pickle_hydra_state
 from a3c_exp.sweep.launcher.job_process import JobProcess, startup_timeout
 from a3c_exp.sweep.launcher.job_state import JobState, ReportedJobReturn, job_names
 from a3c_exp.sweep.launcher.sweep_progress import SweepProgress
+from a3c_exp.system.cli import command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import describe_exit, usable_cores
 from a3c_exp.system.signals import StopSignals

@@ -1,6 +1,5 @@
 """The best configuration of a study, as a command and as a file that ``+experiment=`` loads."""
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ from a3c_exp.config.compose import compose_jobs
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND, COMMAND_PREFIX
 from a3c_exp.sweep.study.objective import Objective
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, format_value
+from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.flatten import flatten
 
 _CONFIG_GROUPS = ("env", "model", "optimizer", "parallelism")
 _EXCLUDED_KEYS = ("logger", "name", "tags")
@@ -98,8 +99,10 @@ def build_best_config(overrides: Sequence[str], name: str, notes: Sequence[str],
     choices = {group: str(job.hydra.runtime.choices[group]) for group in _CONFIG_GROUPS}
     chosen = [f"{group}={choice}" for group, choice in choices.items()]
     changed = _differences(_config_values(job.config), plain := _group_defaults(chosen, search))
-    known = dict(_flatten(plain))
-    values = [f"{'' if _has_key(key, known) else '++'}{key}={_to_override_value(value)}" for key, value in _flatten(changed)]
+    known = flatten(plain)
+    values = [
+        f"{'' if _has_key(key, known) else '++'}{key}={_to_override_value(value)}" for key, value in flatten(changed).items()
+    ]
     command = ["python", "-m", "a3c_exp", *chosen, *values]
     head = [
         "# @package _global_",
@@ -118,9 +121,7 @@ def write_best_config(directory: Path, name: str, best: BestConfig) -> Path:
     folder = directory / BEST_FOLDER
     (folder / "experiment").mkdir(parents=True, exist_ok=True)
     path = folder / "experiment" / f"{name}.yaml"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(best.yaml_text.replace("FOLDER +", f"{shlex.quote(str(folder))} +"))
-    temporary.replace(path)
+    write_atomically(path, best.yaml_text.replace("FOLDER +", f"{shlex.quote(str(folder))} +"), durable=False)
     return folder
 
 
@@ -150,16 +151,6 @@ def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict
                 found[key] = inner
         elif value != other:
             found[key] = value
-    return found
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found += _flatten(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
     return found
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import StudyDirection
 
-from a3c_exp.config.schema import closest_match
 from a3c_exp.sweep.study.objective import Objective
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.suggestions import closest_match
 
 SWEEPER_TARGET = "hydra_plugins.a3c_exp_optuna.OptunaSweeper"
 _HYDRA_KEYS = ("_target_", "_recursive_", "_convert_")

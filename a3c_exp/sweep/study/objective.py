@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from a3c_exp.config.schema import closest_match
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.system.errors import ConfigError, NonFiniteError
+from a3c_exp.system.suggestions import closest_match
 
 _SUMMARY_FIELDS = ("episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return")
 _EVALUATION_FIELDS = tuple(

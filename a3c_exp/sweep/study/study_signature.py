@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from a3c_exp.config.schema import config_to_dict
 from a3c_exp.sweep.study.config import StudySettings
 from a3c_exp.sweep.study.search_space import SearchSpace
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.flatten import flatten
 
 _IRRELEVANT_KEYS = ("logger", "name", "tags", "checkpoint", "screenshots", "metrics", "evaluation.video")
 """Parts of the configuration that change nothing in what a trial is worth."""
@@ -23,24 +25,10 @@ def study_signature(settings: StudySettings, space: SearchSpace, base: DictConfi
         "seeds": list(settings.seeds),
         "config": {
             key: value
-            for key, value in flatten(OmegaConf.to_container(base, resolve=True, enum_to_str=True)).items()
+            for key, value in flatten(config_to_dict(base)).items()
             if key not in space.distributions and not _is_irrelevant(key)
         },
     }
-
-
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one with dotted keys.
-
-    >>> flatten({"a": {"b": 1, "c": [2]}, "d": {}})
-    {'a.b': 1, 'a.c': [2], 'd': {}}
-    """
-    if not isinstance(value, Mapping) or (prefix and not value):
-        return {prefix.rstrip("."): value}
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        found |= flatten(item, f"{prefix}{key}.")
-    return found
 
 
 def check_same_study(name: str, location: str, stored: Mapping[str, Any], requested: Mapping[str, Any]) -> None:

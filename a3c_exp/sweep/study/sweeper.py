@@ -14,7 +14,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial
 
-from a3c_exp.runs.record import command
 from a3c_exp.runs.study_storage import STUDY_SIGNATURE, open_storage
 from a3c_exp.sweep.study.best_config import BestConfigWriter
 from a3c_exp.sweep.study.config import read_settings
@@ -29,6 +28,7 @@ from a3c_exp.sweep.trials.failure_rate import study_stop_reason
 from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue
 from a3c_exp.sweep.trials.trial_worker import run_trials
 from a3c_exp.sweep.trials.trial_worker_pool import TrialWorkerPool, WorkerExit
+from a3c_exp.system.cli import command
 from a3c_exp.system.errors import RunFailed
 from a3c_exp.system.signals import StopSignals
 

@@ -12,8 +12,8 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from a3c_exp.runs.record import is_same_process, process_start_time
 from a3c_exp.runs.study_storage import HEARTBEAT
+from a3c_exp.system.process_identity import is_same_process, process_start_time
 
 _HEARTBEATS_PER_TIMEOUT = 4
 """Signs of life within the time of a lease."""
@@ -125,11 +125,4 @@ def _is_process_alive(heartbeat: Mapping[str, Any]) -> bool:
     pid = heartbeat.get("pid")
     if heartbeat.get("machine") != machine_id() or not isinstance(pid, int):
         return False
-    return is_same_process(pid, heartbeat.get("started")) and not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
+    return is_same_process(pid, heartbeat.get("started"))

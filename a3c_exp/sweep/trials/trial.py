@@ -11,7 +11,6 @@ import numpy as np
 import optuna
 from omegaconf import DictConfig
 
-from a3c_exp.runs.record import write_json
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, SEED_STD, SEEDS
 from a3c_exp.sweep.study.config import StudySettings, read_settings
 from a3c_exp.sweep.study.sampler_pruner import can_prune
@@ -19,6 +18,7 @@ from a3c_exp.sweep.study.study_snapshot import STATE_NAMES
 from a3c_exp.sweep.trials.heartbeat import TrialHeartbeat
 from a3c_exp.sweep.trials.pruning_callback import PruningCallback
 from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue
+from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import A3CError, NonFiniteError
 from a3c_exp.training.run import RunIdentity, run
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from a3c_exp.runs.record import command_line
 from a3c_exp.sweep.study.overrides import EXIT_WITH_PARENT_VARIABLE, TRIAL_WORKER_VARIABLE
+from a3c_exp.system.cli import command_line
 
 _STOP_TIMEOUT = 20.0
 """Seconds that lanes have to leave a checkpoint when the study is stopped."""

@@ -1,0 +1,87 @@
+"""What all commands share: how arguments are read, how errors are printed, which exit code they give, what was typed."""
+
+import argparse
+import io
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from a3c_exp.system.errors import A3CError, ConfigError
+
+_command_line: list[str] = []
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of ``python -m <program>``, which reports a mistake in one line.
+
+    Args:
+        program: such as ``a3c_exp.report``.
+        description: one sentence.
+        epilog: examples.
+        usage: in place of the one that argparse would write.
+    """
+
+    def __init__(self, program: str, description: str, epilog: str, usage: str | None = None) -> None:
+        super().__init__(
+            prog=f"python -m {program}",
+            usage=usage,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}. {self.prog} --help lists the options")
+
+
+def run_command(program: str, command: Callable[[], int | None]) -> int:
+    """Call ``command``; its exit code, or that of the error that ended it, with one line on stderr.
+
+    Returns:
+        What ``command`` returns (0 for ``None``); 2: the command was wrong; 1: a run failed; 130: Ctrl-C; 141: the reader of
+        the output, such as ``head``, has closed it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without ± or a true minus shows a question mark
+            stream.reconfigure(errors="replace")
+    try:
+        code = command() or 0
+        sys.stdout.flush()
+        return code
+    except A3CError as error:
+        print(f"{program}: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
+
+
+def record_command_line(argv: Sequence[str]) -> None:
+    """Remember what was typed, before directories are added to it for Hydra."""
+    _command_line[:] = argv
+
+
+def command_line() -> list[str]:
+    """The program and its arguments as they were typed."""
+    return list(_command_line or sys.argv)
+
+
+def command() -> str:
+    """The command line as it was typed, in one string."""
+    program, *arguments = command_line()
+    name = Path(program).name
+    if name == "__main__.py":
+        name = "python -m a3c_exp"
+    return " ".join([name, *map(shlex.quote, arguments)])
+
+
+def print_rows(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names with their values, in two columns."""
+    for name, value in rows:
+        print(f"{name:<14} {value}", flush=True)

@@ -1,0 +1,29 @@
+"""Whether a process that wrote down its number still runs: numbers are given out again, start times are not."""
+
+_TOLERANCE = 2.0
+"""Seconds by which the start of one process may seem to differ: the time of the boot is known to a second."""
+
+
+def process_start_time(pid: int) -> float | None:
+    """Seconds from the machine's boot to the start of a process, whatever was done to the clock since; ``None`` without one."""
+    import psutil  # here, because a list of finished runs asks about no process
+
+    try:
+        return round(float(psutil.Process(pid).create_time() - psutil.boot_time()), 2)
+    except (psutil.Error, OSError, ValueError, OverflowError):
+        return None
+
+
+def is_same_process(pid: int, start_time: object) -> bool:
+    """Whether a process of this number runs, and is the one that had this ``process_start_time`` (``None``: any)."""
+    import psutil
+
+    try:
+        if pid <= 0 or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return False
+    except psutil.AccessDenied:
+        pass  # it runs, and belongs to another user
+    except (psutil.Error, OSError, ValueError, OverflowError):
+        return False
+    now = process_start_time(pid)
+    return not isinstance(start_time, int | float) or now is None or abs(now - start_time) < _TOLERANCE

@@ -1,0 +1,77 @@
+"""The weights of a checkpoint, evaluated on held-out episodes: for commands that take a run directory."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from a3c_exp.evaluate.evaluator import MAX_PARALLEL_EPISODES, Evaluator, EvaluatorConfig
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.runs.log_records import EvaluationRecord
+from a3c_exp.system.errors import RunDirectoryError
+from a3c_exp.training.checkpoint import find, read
+
+
+@dataclass(frozen=True)
+class SavedWeights:
+    """Weights from a file.
+
+    Attributes:
+        checkpoint: the file.
+        weights: ``[P]`` float32.
+        env_step, update: where training stood.
+        own_evaluation: that of ``best.pt`` during training.
+    """
+
+    checkpoint: Path
+    weights: Tensor
+    env_step: int
+    update: int
+    own_evaluation: EvaluationRecord | None = None
+
+
+def load_weights(run: Path, checkpoint: str) -> SavedWeights:
+    """The weights of a run directory.
+
+    Args:
+        checkpoint: ``best``, ``last`` or a file.
+
+    Raises:
+        RunDirectoryError: there is no such checkpoint, or it is damaged.
+    """
+    path = find(run / "checkpoints", checkpoint)
+    content = read(path)
+    own = EvaluationRecord(**content["evaluation"]) if "evaluation" in content else None
+    return SavedWeights(path, content["weights"], content["env_steps"], content["updates"], own)
+
+
+@contextmanager
+def held_out_evaluator(
+    setup: TrainingSetup, config: EvaluatorConfig, seed: int, saved: Sequence[SavedWeights]
+) -> Iterator[Evaluator]:
+    """An evaluator on one thread, whose environments are closed at the end.
+
+    Args:
+        setup: of the run.
+        config: of the evaluation.
+        seed: root of the held-out seeds.
+        saved: what will be evaluated.
+
+    Raises:
+        RunDirectoryError: some of it does not fit the run's model.
+    """
+    torch.set_num_threads(1)
+    envs = setup.make_evaluation_envs(num_envs=min(config.episodes, MAX_PARALLEL_EPISODES))
+    try:
+        model, layout = setup.model(envs)
+        for item in saved:
+            if item.weights.numel() != layout.size:
+                raise RunDirectoryError(
+                    f"{item.checkpoint} holds {item.weights.numel()} weights, but the run's model has {layout.size}"
+                )
+        yield Evaluator(model, layout, envs, config, seed)
+    finally:
+        envs.close()
