@@ -224,7 +224,7 @@ def compilation_from_messages(messages: str) -> tuple[float | None, str | None]:
     if found := re.search(r"(\d+) functions compiled, the others not: (.*)", messages):
         return None, f"only {found[1]} functions are machine code: {found[2]}"
     times = [float(one) for one in re.findall(r"compiled in (\d+) s", messages)]
-    if not times and not re.search(r"compiled (before|by process)", messages):
+    if not times and not re.search(r"compiled (before|by another process)", messages):
         return None, "the run said nothing of machine code"
     return (sum(times) if times else None), None
 
