@@ -2,14 +2,14 @@
 
 import importlib
 import inspect
-import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from a3c_exp.config.type_checks import value_problem
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.suggestions import closest_match
 
@@ -38,7 +38,7 @@ def _checked_partial(content: Mapping[str, Any], path: str, caller_arguments: It
         raise ConfigError(f"{path} names no class: its YAML needs a line such as `_target_: my_package.my_module.MyClass`")
     cls = _locate(target, path)
     parameters = inspect.signature(cls).parameters
-    hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
+    hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     values: dict[str, Any] = {}
     for key, value in content.items():
@@ -49,7 +49,7 @@ def _checked_partial(content: Mapping[str, Any], path: str, caller_arguments: It
             guess = closest_match(key, names)
             hint = f"Did you mean {path}.{guess}? " if guess else ""
             raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {hint}It takes {', '.join(names) or 'none'}")
-        values[key] = _checked_value(value, f"{path}.{key}", hints.get(key, Any))
+        values[key] = _checked_value(value, f"{path}.{key}", parameters.get(key), hints.get(key, Any))
     for name, parameter in parameters.items():
         missing = parameter.default is parameter.empty and name not in values and name not in caller_arguments
         if missing and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -60,65 +60,23 @@ def _checked_partial(content: Mapping[str, Any], path: str, caller_arguments: It
 def _locate(target: str, path: str) -> type:
     module, _, name = target.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever importing somebody's module raises
+        cls = getattr(importlib.import_module(module), name)
+    except Exception as error:  # a module of a user's own may raise anything
         package = target.partition(".")[0]
-        lost = isinstance(error, ModuleNotFoundError) and error.name == package
-        hint = (
-            f". Start `python -m a3c_exp` in the folder that holds {package}, or name that folder in PYTHONPATH" if lost else ""
-        )
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and error.name == package:
+            hint = f". Start `python -m a3c_exp` in the folder that holds {package}, or name that folder in PYTHONPATH"
         raise ConfigError(f"{path}._target_={target} cannot be imported: {type(error).__name__}: {error}{hint}") from error
-    if not inspect.isclass(found):
+    if not inspect.isclass(cls):
         raise ConfigError(f"{path}._target_={target} is not a class")
-    return found
+    return cls
 
 
-def _checked_value(value: Any, path: str, hint: Any) -> Any:
+def _checked_value(value: Any, path: str, parameter: inspect.Parameter | None, hint: Any) -> Any:
     if isinstance(value, dict) and "_target_" in value:
         return _checked_partial(value, path, ())()
-    if not _matches_type(value, hint):
-        raise ConfigError(f"{path} is {value!r}, but it is {_describe_type(hint)}")
-    return float(value) if hint is float and isinstance(value, int) else value
-
-
-def _matches_type(value: Any, hint: Any) -> bool:
-    """Whether a plain value suits a constructor's type hint; hints that are no plain types suit everything."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_matches_type(value, one) for one in arguments)
-    if hint is type(None):
-        return value is None
-    if origin is typing.Literal:
-        return value in arguments
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
-    if origin is tuple:
-        fixed = Ellipsis not in arguments
-        if not isinstance(value, list | tuple) or (fixed and len(value) != len(arguments)):
-            return False
-        return all(_matches_type(v, a) for v, a in zip(value, arguments if fixed else [arguments[0]] * len(value), strict=True))
-    if origin in (list, Sequence):
-        return isinstance(value, list | tuple) and all(_matches_type(one, arguments[0]) for one in value)
-    if origin in (dict, Mapping):
-        return isinstance(value, dict)
-    return True
-
-
-def _describe_type(hint: Any) -> str:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe_type(one) for one in arguments)
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if origin is tuple and Ellipsis not in arguments:
-        return f"a list of {len(arguments)}: " + ", ".join(_describe_type(one) for one in arguments)
-    if origin in (list, Sequence, tuple):
-        return f"a list, each {_describe_type(arguments[0])}"
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", type(None): "null"}
-    return names.get(hint, getattr(hint, "__name__", str(hint)))
+    default = None if parameter is None or parameter.default is parameter.empty else parameter.default
+    if problem := value_problem(path, value, hint, default):
+        raise ConfigError(problem)
+    base = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    return float(value) if base is float and isinstance(value, int) else value

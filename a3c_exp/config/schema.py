@@ -1,17 +1,19 @@
 """The typed configuration: what each key is called, which type it has, and which values make sense.
 
-This module knows no torch, so that a mistake on the command line is answered at once.
+Bounds are part of the annotations. This module imports no torch, so that a mistake is answered at once.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any
 
+from annotated_types import Ge, Gt, Le
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
+from a3c_exp.config.type_checks import Example, In, Ne, field_problems
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.suggestions import closest_match
 
@@ -37,7 +39,7 @@ class HyperparameterRangeConfig:
 
 @dataclass
 class PerWorkerConfig:
-    """What each worker draws its own of."""
+    """Hyperparameters of which each worker draws its own value."""
 
     beta: HyperparameterRangeConfig = field(default_factory=HyperparameterRangeConfig)
     lr: HyperparameterRangeConfig = field(default_factory=HyperparameterRangeConfig)
@@ -47,39 +49,39 @@ class PerWorkerConfig:
 class MetricsConfig:
     """How often averages are written to metrics.jsonl."""
 
-    every_env_steps: int = 20_000
+    every_env_steps: Annotated[int, Ge(1)] = 20_000
 
 
 @dataclass
 class EvaluationConfig:
-    """How often and how the shared weights are judged during training."""
+    """How often and how the shared weights are evaluated during training."""
 
-    every_env_steps: int | None = 100_000
-    episodes: int = 10
+    every_env_steps: Annotated[int, Ge(1)] | None = 100_000
+    episodes: Annotated[int, Ge(1)] = 10
     deterministic: bool = True
-    max_episode_steps: int | None = None
+    max_episode_steps: Annotated[int, Ge(1), Example(200)] | None = None
     video: bool = False
 
 
 @dataclass
 class ScreenshotsConfig:
-    """How often a picture is taken of what the policy does, and after how many steps of an episode."""
+    """How often a screenshot of an episode is taken, and at which of its steps."""
 
-    every_env_steps: int | None = None
-    after_steps: int = 100
+    every_env_steps: Annotated[int, Ge(1), Example(100_000)] | None = None
+    after_steps: Annotated[int, Ge(0)] = 100
 
 
 @dataclass
 class CheckpointConfig:
-    """How often states are saved, and how many stay."""
+    """How often checkpoints are written, and how many are kept."""
 
-    every_env_steps: int | None = 200_000
-    keep_last: int = 3
+    every_env_steps: Annotated[int, Ge(1)] | None = 200_000
+    keep_last: Annotated[int, Ge(1)] = 3
 
 
 @dataclass
 class AblationConfig:
-    """Which comparison a run belongs to, as whom, and under which control; all null for a run that belongs to none."""
+    """Which ablation a run belongs to, in which arm and under which control; all null for a run that belongs to none."""
 
     name: str | None = None
     arm: str | None = None
@@ -98,32 +100,32 @@ class Config:
     parallelism: dict[str, Any] = MISSING
     logger: dict[str, Any] = MISSING
 
-    workers: int = 12
-    gamma: float = 0.99
-    beta: float = 0.01
-    n_step: int = 5
-    bptt: int | None = None
+    workers: Annotated[int, Ge(1), Example(4)] = 12
+    gamma: Annotated[float, Gt(0), Le(1)] = 0.99
+    beta: Annotated[float, Ge(0)] = 0.01
+    n_step: Annotated[int, Ge(1)] = 5
+    bptt: Annotated[int, Ge(1), Example(1)] | None = None
     window_ends_with_episode: bool = False
-    max_episodes: int | None = None
-    max_env_steps: int | None = None
-    max_updates: int | None = None
-    max_episode_steps: int | None = None
+    max_episodes: Annotated[int, Ge(1), Example(1000)] | None = None
+    max_env_steps: Annotated[int, Ge(1), Example(1_000_000)] | None = None
+    max_updates: Annotated[int, Ge(1), Example(100_000)] | None = None
+    max_episode_steps: Annotated[int, Ge(1), Example(200)] | None = None
     truncation: Truncation = Truncation.end
     bootstrap_on_truncation: bool = True
-    value_coef: float = 0.5
+    value_coef: Annotated[float, Ge(0)] = 0.5
     value_loss: ValueLoss = ValueLoss.mse
     reduction: Reduction = Reduction.mean
     reductions: ReductionsConfig = field(default_factory=ReductionsConfig)
-    max_grad_norm: float | None = None
+    max_grad_norm: Annotated[float, Gt(0), Example(40)] | None = None
     reward_shift: float = 0.0
-    reward_scale: float = 1.0
-    reward_clip: float | None = None
+    reward_scale: Annotated[float, Ne(0)] = 1.0  # rewards are divided by it
+    reward_clip: Annotated[float, Gt(0), Example(3)] | None = None
     lr_schedule: LRSchedule = LRSchedule.none
     per_worker: PerWorkerConfig = field(default_factory=PerWorkerConfig)
-    seed: int = 0
-    num_seeds: int = 1
+    seed: Annotated[int, Ge(0)] = 0
+    num_seeds: Annotated[int, Ge(1), Example(10)] = 1
     device: Device = Device.cpu
-    compile: Any = "auto"  # or a truth value
+    compile: bool | Annotated[str, In(("auto",))] = "auto"
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -152,57 +154,12 @@ def check(config: DictConfig) -> None:
 
 
 def _problems(config: DictConfig) -> Iterator[str]:
-    known = list(Config.__dataclass_fields__)
+    names = [field.name for field in fields(Config)]
     for key in config:
-        if key not in known:
-            guess = closest_match(str(key), known)
-            yield f"there is no key {key!s}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(known)}")
-
-    def at_least(key: str, least: int, example: int) -> Iterator[str]:
-        value = OmegaConf.select(config, key)
-        if value is not None and value < least:
-            yield f"{key} is {value}, but it is at least {least}. Try {key}={example}"
-
-    def finite(key: str, least: float | None, example: float, above: bool = False) -> Iterator[str]:
-        value = OmegaConf.select(config, key)
-        if value is None:
-            return
-        too_small = least is not None and (value <= least if above else value < least)
-        if too_small or not math.isfinite(value):
-            bound = "" if least is None else f" {'above' if above else 'of at least'} {least:g}"
-            yield f"{key} is {value}, but it is a finite number{bound}. Try {key}={example:g}"
-
-    if not 0 < config.gamma <= 1:
-        yield f"gamma is {config.gamma}, but a discount factor lies in (0, 1]. Try gamma=0.99"
-    yield from at_least("workers", 1, 4)
-    yield from at_least("n_step", 1, 5)
-    yield from at_least("bptt", 1, 1)
-    yield from at_least("max_episodes", 1, 1000)
-    yield from at_least("max_env_steps", 1, 1_000_000)
-    yield from at_least("max_updates", 1, 100_000)
-    yield from at_least("max_episode_steps", 1, 200)
-    yield from at_least("seed", 0, 0)
-    yield from at_least("num_seeds", 1, 10)
-    yield from at_least("metrics.every_env_steps", 1, 20_000)
-    yield from at_least("evaluation.every_env_steps", 1, 100_000)
-    yield from at_least("evaluation.episodes", 1, 10)
-    yield from at_least("evaluation.max_episode_steps", 1, 200)
-    yield from at_least("screenshots.every_env_steps", 1, 100_000)
-    yield from at_least("screenshots.after_steps", 0, 100)
-    yield from at_least("checkpoint.every_env_steps", 1, 200_000)
-    yield from at_least("checkpoint.keep_last", 1, 3)
-    yield from finite("beta", 0, 0.01)
-    yield from finite("value_coef", 0, 0.5)
-    yield from finite("max_grad_norm", 0, 40, above=True)
-    yield from finite("reward_shift", None, 0)
-    yield from finite("reward_clip", 0, 3, above=True)
-    if not (isinstance(config.compile, bool) or config.compile == "auto"):
-        yield f"compile is {config.compile}, but it is auto, true or false. Try compile=auto"
-    if config.reward_scale == 0 or not math.isfinite(config.reward_scale):
-        yield (
-            f"reward_scale is {config.reward_scale}, but rewards are divided by it: (reward + reward_shift) / reward_scale. "
-            "Try reward_scale=1"
-        )
+        if key not in names:
+            guess = closest_match(str(key), names)
+            yield f"there is no key {key!s}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(names)}")
+    yield from field_problems(Config, typing.cast(Mapping[str, Any], OmegaConf.to_container(config, resolve=True)))
     if config.truncation is Truncation.ignore and config.max_episode_steps is not None:
         yield (
             f"max_episode_steps is {config.max_episode_steps}, but truncation=ignore lets episodes run past any limit. "
@@ -214,15 +171,15 @@ def _problems(config: DictConfig) -> Iterator[str]:
 
 def keys(config: DictConfig, prefix: str = "") -> list[str]:
     """Every key that can stand on a command line, dotted."""
-    found = []
+    names = []
     for key in config:
         dotted = f"{prefix}{key!s}"
         if str(key).startswith("_"):
             continue
-        found.append(dotted)
+        names.append(dotted)
         if not OmegaConf.is_missing(config, key) and isinstance(node := config._get_node(key), DictConfig) and node._content:
-            found += keys(node, f"{dotted}.") if isinstance(node._content, dict) else []
-    return found
+            names += keys(node, f"{dotted}.") if isinstance(node._content, dict) else []
+    return names
 
 
 def config_to_dict(config: DictConfig) -> dict[str, Any]:

@@ -1,0 +1,185 @@
+"""Types with bounds: ``Annotated[int, Ge(1)]`` on a field or a constructor's parameter says what a value may be, once.
+
+The check, its error message and docs/configuration.md are all made from the annotation.
+"""
+
+import math
+import operator
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le, Lt
+
+
+@dataclass(frozen=True)
+class Ne:
+    """The value is not this one."""
+
+    ne: float
+
+
+@dataclass(frozen=True)
+class In:
+    """The value is one of these words."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A value to suggest where the default is none."""
+
+    value: float
+
+
+_COMPARISONS: Mapping[type, tuple[str, Callable[[Any, Any], bool], str, str]] = {
+    Ge: ("ge", operator.ge, "of at least", "≥"),
+    Gt: ("gt", operator.gt, "above", ">"),
+    Le: ("le", operator.le, "of at most", "≤"),
+    Lt: ("lt", operator.lt, "below", "<"),
+    Ne: ("ne", operator.ne, "other than", "≠"),
+}
+"""Of each kind of bound: its attribute, its test, how it is said in a sentence and in a table."""
+_TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a word", type(None): "null"}
+
+
+def matches_type(value: Any, hint: Any, bounds: bool = True) -> bool:
+    """Whether a plain value suits a type hint; a hint that is no plain type suits everything.
+
+    Args:
+        bounds: whether the bounds of ``Annotated`` numbers count.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        in_bounds = not bounds or all(_satisfies(value, constraint) for constraint in arguments[1:])
+        return matches_type(value, arguments[0], bounds) and in_bounds
+    if origin in (typing.Union, types.UnionType):
+        return any(matches_type(value, argument, bounds) for argument in arguments)
+    if hint is type(None):
+        return value is None
+    if origin is typing.Literal:
+        return value in arguments
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return isinstance(value, hint) or value in [member.value for member in hint]
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and (not bounds or math.isfinite(value))
+    if hint is str:
+        return isinstance(value, str)
+    if origin is tuple and Ellipsis not in arguments:
+        same_length = isinstance(value, list | tuple) and len(value) == len(arguments)
+        return same_length and all(map(matches_type, value, arguments, [bounds] * len(arguments)))
+    if origin in (list, tuple, Sequence):
+        return isinstance(value, list | tuple) and all(matches_type(item, arguments[0], bounds) for item in value)
+    if origin in (dict, Mapping):
+        return isinstance(value, dict)
+    return True
+
+
+def _satisfies(value: Any, constraint: Any) -> bool:
+    if isinstance(constraint, In):
+        return value in constraint.words
+    if type(constraint) not in _COMPARISONS:
+        return True
+    attribute, holds, _, _ = _COMPARISONS[type(constraint)]
+    return not isinstance(value, int | float) or holds(value, getattr(constraint, attribute))
+
+
+def describe_type(hint: Any) -> str:
+    """A type hint in words, to follow ``it is``.
+
+    >>> describe_type(Annotated[int, Ge(1)] | None)
+    'a whole number of at least 1 or null'
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        if words := [word for constraint in arguments[1:] if isinstance(constraint, In) for word in constraint.words]:
+            return " or ".join(words)
+        return " ".join([describe_type(arguments[0]), *([bounds] if (bounds := _describe_bounds(hint)) else [])])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(describe_type(argument) for argument in arguments)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return "one of " + ", ".join(str(member.value) for member in hint)
+    if origin is tuple and Ellipsis not in arguments:
+        return f"a list of {len(arguments)}: " + ", ".join(describe_type(argument) for argument in arguments)
+    if origin in (list, Sequence, tuple):
+        return f"a list, each {describe_type(arguments[0])}"
+    return _TYPE_NAMES.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _describe_bounds(hint: Any) -> str:
+    return " and ".join(phrase for _, phrase, _ in bounds_of(hint))
+
+
+def bounds_of(hint: Any) -> Iterator[tuple[float, str, str]]:
+    """Each bound of an ``Annotated`` number: its value, as words and as a symbol with the value behind it."""
+    for constraint in typing.get_args(hint)[1:]:
+        if type(constraint) in _COMPARISONS:
+            attribute, _, words, symbol = _COMPARISONS[type(constraint)]
+            limit = getattr(constraint, attribute)
+            yield limit, f"{words} {limit:g}", f"{symbol} {limit:g}"
+
+
+def value_problem(name: str, value: Any, hint: Any, default: Any = None) -> str | None:
+    """What is wrong with a value, in one line that says what is allowed and what to type; ``None`` if it is right.
+
+    Args:
+        name: as it is typed.
+        value: plain.
+        hint: of the field or parameter.
+        default: suggested if there is one and the hint has no ``Example``.
+    """
+    if matches_type(value, hint):
+        return None
+    allowed = describe_type(hint)
+    if matches_type(value, hint, bounds=False) and isinstance(value, int) and "whole number of at" in allowed:
+        allowed = allowed.partition("whole number of ")[2]  # it is a whole number; that need not be said
+    example = next(_examples(hint), default)
+    hint_text = "" if example is None or isinstance(example, list | tuple) else f". Try {name}={_as_typed(example)}"
+    return f"{name} is {_as_typed(value)}, but it is {allowed}{hint_text}"
+
+
+def _examples(hint: Any) -> Iterator[float]:
+    for argument in typing.get_args(hint):
+        if isinstance(argument, Example):
+            yield argument.value
+        elif typing.get_origin(argument) is not None:
+            yield from _examples(argument)
+
+
+def _as_typed(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Enum):
+        return str(value.value)
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def field_problems(cls: type, values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The problems of all values that a dataclass's fields bound, in the order of the fields.
+
+    Args:
+        cls: the dataclass; fields that are dataclasses are checked in their turn.
+        values: one for each field.
+        prefix: what stands before a field's name on the command line.
+    """
+    hints = typing.get_type_hints(cls, include_extras=True)
+    for field in fields(cls):
+        hint, value = hints[field.name], values[field.name]
+        if is_dataclass(hint):
+            yield from field_problems(typing.cast(type, hint), value, f"{prefix}{field.name}.")
+        elif problem := value_problem(f"{prefix}{field.name}", value, hint, _default(field)):
+            yield problem
+
+
+def _default(field: "Field[Any]") -> Any:
+    return None if field.default is MISSING or field.default == "???" else field.default
