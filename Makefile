@@ -1,9 +1,11 @@
-# make run      set up, then train A3C on Pendulum with 4, 6 and 12 workers (the main job)
+# make run      set up, then train A3C on Pendulum with 4, 6 and 12 workers
 # make run ARGS="env=pendulum workers=4"     set up, then run anything else
 # make test     set up, then run the tests     (make test ARGS="-k returns" for some of them)
-# make lint     set up, then ruff and mypy
+# make lint     set up, then ruff (rules, format) and mypy
+# make docs     set up, then build the documentation into build/docs; a warning or a broken link fails
+# make check    lint, test and docs: what CI runs, and the one command before a change is proposed
 # make bench    set up, then the benchmarks    (make bench ARGS="--repeats 5")
-# make sync     set up, then send to Weights & Biases what runs kept offline; needs `wandb login` once
+# make sync     set up, then upload runs that were logged offline to Weights & Biases; needs `wandb login` once
 # make setup    only set up: a virtual environment in .venv with the pinned versions of constraints.txt
 # make clean    remove .venv and caches; never outputs/
 
@@ -14,7 +16,7 @@ STAMP  := $(VENV)/.installed
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench sync clean
+.PHONY: help setup run test lint docs check bench sync clean
 
 help:
 	@sed -n 's/^# \(make\)/  \1/p' Makefile
@@ -38,6 +40,12 @@ test: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+docs: $(STAMP)
+	@$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html -c docs . build/docs
+	@echo "documentation: build/docs/index.html"
+
+check: lint test docs
+
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -45,6 +53,6 @@ sync: $(STAMP)
 	@$(BIN)/python -m a3c_exp.runs sync $(ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist docs/api *.egg-info
 
 comma := ,

@@ -3,6 +3,7 @@
 import importlib
 import re
 import shlex
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -21,7 +22,7 @@ from a3c_exp.sweep.study.overrides import expand_overrides
 from tests.support.command import ROOT
 from tests.test_layers import LAYERS
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("[!.]*/README.md")])
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
@@ -57,7 +58,7 @@ def test_no_key_is_missing_on_the_page_of_keys() -> None:
     """Of every option, as the program composes it, whatever the page is made of."""
     page, groups = write_configuration.PAGE.read_text(), write_configuration.GROUPS
     options = {group: [path.stem for path in sorted((CONFIG_DIR / group).glob("*.yaml"))] for group in groups}
-    assert {path.parent.name for path in CONFIG_DIR.glob("*/*.yaml")} == {*groups, *write_configuration.LAID_OVER}
+    assert {path.parent.name for path in CONFIG_DIR.glob("*/*.yaml")} == {*groups, *write_configuration.OVERLAY_GROUPS}
     for some in zip_longest(*options.values()):  # all options in as few compositions as there can be
         chosen = [f"{group}={option}" for group, option in zip(options, some, strict=True) if option is not None]
         assert not [choice for choice in chosen if f"### {choice}\n" not in page]
@@ -80,7 +81,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def prose(text: str) -> str:
     """A page without its blocks of code."""
-    return re.sub(r"^```.*?^```$|^(?: {4}|\t).*$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"^```.*?^```$|^(?: {4}|\t)[^\n]*$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 @cache
@@ -167,6 +168,22 @@ def test_the_house_on_the_page_is_the_house_that_stands() -> None:
     assert not missing, f"docs/architecture.md does not say where {missing} stand"
 
 
-def test_ci_runs_the_readmes_test_command() -> None:
-    assert "make test" in (ROOT / "README.md").read_text()
-    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("exec make test")
+def test_ci_runs_the_checks_that_contributors_are_asked_to_run() -> None:
+    checks = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith("make ")]
+    assert checks == ["make lint", "make test", "make docs"]
+    assert re.search(r"^check: lint test docs$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "make check" in (ROOT / "CONTRIBUTING.md").read_text() and "make test" in (ROOT / "README.md").read_text()
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    listed = {line for block in re.findall(r"```{toctree}(.*?)```", index, re.DOTALL) for line in block.split()}
+    pages = {str(Path("..", page.relative_to(ROOT)).with_suffix("")) for page in PAGES if page.parent != ROOT / "docs"}
+    pages |= {page.stem for page in PAGES if page.parent == ROOT / "docs"} - {"index"}
+    assert not pages - listed, "the site shows no link to these pages; add them to docs/index.md"
+
+
+def test_the_site_is_built_from_the_versions_that_are_pinned() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["docs"]
+    pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert {re.split(r"[<>=]", requirement)[0] for requirement in extra} <= pinned
