@@ -11,6 +11,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from a3c_exp.models.distributions import Distribution, draw_noise
+
+NOISE_BLOCK = 64
+"""Windows whose noise is drawn at once: making a generator costs more than drawing from it."""
+
 
 class StreamPurpose(IntEnum):
     """What a stream is for. The numbers are part of every run's reproducibility: never reuse or reorder them."""
@@ -33,7 +38,7 @@ def _philox_key(seed: int, purpose: StreamPurpose, worker: int) -> NDArray[np.ui
 def random_stream(seed: int, purpose: StreamPurpose, worker: int = 0, counter: int = 0) -> np.random.Generator:
     """The generator of one purpose of one worker at one count (a round, an episode, an evaluation).
 
-    >>> a, b = stream(0, Purpose.action, worker=3, counter=7), stream(0, Purpose.action, worker=3, counter=7)
+    >>> a, b = (random_stream(0, StreamPurpose.action, worker=3, counter=7) for _ in range(2))
     >>> bool((a.random(4) == b.random(4)).all())
     True
     """
@@ -44,3 +49,14 @@ def random_stream(seed: int, purpose: StreamPurpose, worker: int = 0, counter: i
 def env_seed(seed: int, worker: int, episode: int, purpose: StreamPurpose = StreamPurpose.environment) -> int:
     """The seed that a worker's environment is reset with at its ``episode``-th episode: an integer in [0, 2^53)."""
     return int(random_stream(seed, purpose, worker, episode).integers(2**53))
+
+
+def noise_block(distribution: Distribution, n_step: int, seed: int, worker: int, block: int) -> NDArray[np.float32]:
+    """The noise ``[NOISE_BLOCK, n, noise]`` of a worker's actions in so many windows that follow each other."""
+    return draw_noise(distribution, random_stream(seed, StreamPurpose.action, worker, block), (NOISE_BLOCK, n_step))
+
+
+def window_noise(distribution: Distribution, n_step: int, seed: int, worker: int, window: int) -> NDArray[np.float32]:
+    """The noise ``[n, noise]`` of a worker's actions in one window."""
+    noise: NDArray[np.float32] = noise_block(distribution, n_step, seed, worker, window // NOISE_BLOCK)[window % NOISE_BLOCK]
+    return noise

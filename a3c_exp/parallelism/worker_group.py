@@ -12,20 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
-from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed, random_stream
+from a3c_exp.algorithm.random_streams import NOISE_BLOCK, env_seed, noise_block
 from a3c_exp.algorithm.rollout import Rollout
 from a3c_exp.algorithm.window_gradient import clip_gradients, window_loss
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
 from a3c_exp.models.base import ActorCritic
-from a3c_exp.models.distributions import draw_noise
 from a3c_exp.parallelism.base import TrainingSetup
 
 if TYPE_CHECKING:
     from a3c_exp.parallelism.compiled.fused_rollout import FusedRollout
-
-_NOISE_BLOCK = 64
-"""Rounds of noise drawn at once: making a generator costs more than drawing from it."""
 
 
 class WorkerId(NamedTuple):
@@ -110,7 +106,7 @@ class WorkerGroup:
         self._distribution = model.distribution
         k, n = len(self.worker_ids), setup.learner.n_step
         self._noise = np.zeros((k, n, model.distribution.noise_size), np.float32)
-        self._noise_blocks = np.zeros((k, _NOISE_BLOCK, n, model.distribution.noise_size), np.float32)
+        self._noise_blocks = np.zeros((k, NOISE_BLOCK, n, model.distribution.noise_size), np.float32)
         self._noise_block = np.full(k, -1, np.int64)
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a stretch, the next round's last
         self._all_indices = np.arange(k)
@@ -169,8 +165,8 @@ class WorkerGroup:
         n, limit = self._setup.learner.n_step, self._setup.max_episode_steps
         if limit is not None:
             max_rounds = min(max_rounds, (limit - int(episodes.length.max()) - 1) // n)
-        rows = self._rounds % _NOISE_BLOCK
-        count = min(max_rounds, _NOISE_BLOCK - int(rows.max()))
+        rows = self._rounds % NOISE_BLOCK
+        count = min(max_rounds, NOISE_BLOCK - int(rows.max()))
         if count < 1:
             return 0
         self._load_noise(np.full(len(rows), True))
@@ -228,15 +224,15 @@ class WorkerGroup:
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:
         self._load_noise(allowed > 0)
-        self._noise[:] = self._noise_blocks[self._all_indices, self._rounds % _NOISE_BLOCK]
+        self._noise[:] = self._noise_blocks[self._all_indices, self._rounds % NOISE_BLOCK]
         self._rounds += allowed > 0
 
     def _load_noise(self, needed: NDArray[np.bool_]) -> None:
         """Have these workers' noise of the coming round at hand, and of those behind it in the same block."""
-        blocks = self._rounds // _NOISE_BLOCK
+        blocks = self._rounds // NOISE_BLOCK
         for k in ((self._noise_block != blocks) & needed).nonzero()[0].tolist():
-            generator = random_stream(self.worker_ids[k].seed, StreamPurpose.action, self.worker_ids[k].worker, int(blocks[k]))
-            self._noise_blocks[k] = draw_noise(self._distribution, generator, self._noise_blocks.shape[1:3])
+            seed, worker = self.worker_ids[k]
+            self._noise_blocks[k] = noise_block(self._distribution, self._noise_blocks.shape[2], seed, worker, int(blocks[k]))
             self._noise_block[k] = blocks[k]
 
     def _begin_episode(self, k: int) -> int | None:

@@ -41,7 +41,7 @@ def test_a_seed_is_an_episode_and_another_seed_another() -> None:
 
 @pytest.mark.skipif(not installed, reason="EnvPool is an extra")
 def test_it_scores_as_gymnasium_does() -> None:
-    """Tiles under the car with the first step, then a tenth a frame; standing still is no_progress_limit; leaving the field ends it."""
+    """Tiles under the car with the first step, then a tenth a frame; standing still is hopeless; leaving the field ends it."""
     envs = CarRacingEnvs(backend="envpool", actions=[[0, 0, 0], [0, 0.5, 0]], no_progress_limit=4)
     envs.reset(0, 1)
     assert not envs.step(np.array([0]), np.array([True]))

@@ -136,7 +136,7 @@ def test_an_evaluation_sees_the_pictures_that_gymnasium_draws(id: str, monkeypat
 def test_the_task_itself_is_there_for_a_compiled_round_and_recipes_travel() -> None:
     recipe = pickle.loads(pickle.dumps(partial(TensorEnvBatch, MountainCar(power=0.002))))
     envs = recipe(num_envs=2)
-    assert isinstance(envs.tensor, MountainCar) and envs.tensor.step(torch.zeros(2), torch.tensor(2)).state[1] < 0
+    assert isinstance(envs.tensor_env, MountainCar) and envs.tensor_env.step(torch.zeros(2), torch.tensor(2)).state[1] < 0
     assert isinstance(ClassicControlEnvs("Pendulum-v1", 2, "tensor").tensor_env, Pendulum)
     assert ClassicControlEnvs("Pendulum-v1", 2).tensor_env is None
 
