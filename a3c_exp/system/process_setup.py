@@ -1,7 +1,6 @@
-"""How child processes of every kind are set up, and how one that ended is spoken of."""
+"""The environment that child processes start in: threads, cores, and the fork server."""
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
@@ -23,13 +22,6 @@ def single_thread_environment() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def describe_exit(exitcode: int) -> str:
-    """How a process ended, to go behind its name in a sentence; ``exitcode`` as ``multiprocessing`` gives it."""
-    if exitcode < 0:
-        return f"was killed by {signal.Signals(-exitcode).name}"
-    return f"ended with exit code {exitcode}"
 
 
 def usable_cores() -> int:

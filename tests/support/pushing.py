@@ -15,7 +15,8 @@ from a3c_exp.config.budget import Budget
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
 from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters
-from a3c_exp.parallelism.multiprocess.supervisor import single_thread_environment, start_fork_server
+from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
+from a3c_exp.system.process_setup import single_thread_environment
 
 PATIENCE = 60.0
 """Seconds after which a process that is waited for counts as hung. Far above what anything here takes, for slow machines."""

@@ -1,4 +1,4 @@
-"""The inside of one process of a pool: its share of the environments, and the loop that does what the main process asks."""
+"""The inside of one process of a pool: its share of the environments, and the loop that answers the main process's requests."""
 
 import fcntl
 import os
@@ -10,18 +10,20 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 import numpy as np
 from gymnasium import Space
+from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.process_pool.shared_memory import ActionFormat, AnonymousSharedMemory, PoolLayout
+from a3c_exp.envs.process_pool.shared_memory import PoolArrays, map_arrays, view_actions
 from a3c_exp.system.errors import ConfigError
 
 Request = tuple[Literal["step", "reset", "render", "action", "close"], Any]
-"""What is asked and with what. The layout of the memory comes before all requests; ``action`` and ``close`` have no answer."""
+"""A request and its argument. The memory comes before all requests; ``action`` and ``close`` have no reply."""
 
 STEP: bytes = pickle.dumps(("step", None))
 CLOSE: bytes = pickle.dumps(("close", None))
@@ -30,7 +32,7 @@ _NO_EPISODE_ENDED, _EPISODE_ENDED = pickle.dumps(False), pickle.dumps(True)
 
 @dataclass(frozen=True)
 class Handshake:
-    """The first word of a process that has made its environments."""
+    """The first message of a process that has made its environments."""
 
     observation_space: Space[Any]
     action_space: Space[Any]
@@ -40,10 +42,10 @@ class Handshake:
 
 @dataclass(frozen=True)
 class Failure:
-    """The last word of a process in which something was raised.
+    """The last message of a process in which something was raised.
 
     Attributes:
-        text: the message of a mistake that the person can mend, else the traceback.
+        text: the message of a ``ConfigError``, else the traceback.
         is_config_error: whether it was a ``ConfigError``.
     """
 
@@ -51,15 +53,8 @@ class Failure:
     is_config_error: bool
 
 
-def main(
-    make_envs: Callable[..., EnvBatch],
-    first: int,
-    count: int,
-    shared_memory: AnonymousSharedMemory,
-    lifeline: Connection,
-    pipe: Connection,
-) -> None:
-    """Entry of the process. Ends when told to, when the main process is gone, or by an error, which it reports first."""
+def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: Connection, pipe: Connection) -> None:
+    """Entry of the process. Ends when asked to, when the main process is gone, or by an error, which it reports first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides what it means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _exit_with_parent(lifeline)
@@ -71,27 +66,34 @@ def main(
         _check(envs, count)
         shape = envs.observation.shape[1:]
         pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
-        layout: PoolLayout = pipe.recv()
-        _EnvShard(envs, first, layout, shared_memory).serve(pipe)
+        _EnvShard(envs, first, _receive_memory(pipe)).serve(pipe)
     except (BrokenPipeError, EOFError):
-        os._exit(1)  # the main process is gone, and so is everyone who could be told
+        os._exit(1)  # the main process is gone
     except BaseException as error:
-        mendable = isinstance(error, ConfigError)
+        is_config_error = isinstance(error, ConfigError)
         with suppress(OSError):
-            pipe.send(Failure(str(error) if mendable else traceback.format_exc().rstrip(), mendable))
+            pipe.send(Failure(str(error) if is_config_error else traceback.format_exc().rstrip(), is_config_error))
         if envs is not None:
-            with suppress(Exception):  # what was raised first is what counts
+            with suppress(Exception):  # the first error is the one that counts
                 envs.close()
         os._exit(1)
     envs.close()
 
 
+def _receive_memory(pipe: Connection) -> PoolArrays:
+    layout, descriptor = pipe.recv(), reduction.recv_handle(pipe)
+    try:
+        return map_arrays(descriptor, layout)
+    finally:
+        os.close(descriptor)
+
+
 def _exit_with_parent(lifeline: Connection) -> None:
     """Have the kernel end this process when the main process does, also in the middle of a step that never returns.
 
-    Nothing is ever written into the lifeline, so the signal that its file sends, SIGIO, can only mean its end; and what SIGIO
-    does by default is to end the process, whatever it is doing. Each process needs a lifeline of its own: whom to signal is
-    a property of the open file.
+    Nothing is ever written into the lifeline, so the signal that its file sends, SIGIO, can only mean its end; and SIGIO by
+    default ends the process, whatever it is doing. Each process needs a lifeline of its own: the process to signal is a
+    property of the open file.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     end = lifeline.fileno()
@@ -104,31 +106,30 @@ def _exit_with_parent(lifeline: Connection) -> None:
 def _check(envs: EnvBatch, count: int) -> None:
     for name, kind in (("observation", np.float32), ("reward", np.float64), ("terminated", np.bool_), ("truncated", np.bool_)):
         array = getattr(envs, name)
-        assert array.dtype == kind, f"{name} is {array.dtype}, but Environments keep it as {np.dtype(kind)}"
+        assert array.dtype == kind, f"{name} is {array.dtype}, but EnvBatch keeps it as {np.dtype(kind)}"
         assert len(array) == count, f"{name} is of {len(array)} environments, but {count} were asked for"
 
 
 class _EnvShard:
-    """The environments from ``first`` on, and the part of the shared memory that shows them.
+    """The environments from ``first`` on, and their part of the shared memory.
 
     They keep arrays of their own, which are copied row by row: an implementation may hold views of them, as the rollout does,
     so they cannot be exchanged for shared ones.
     """
 
-    def __init__(self, envs: EnvBatch, first: int, layout: PoolLayout, shared_memory: AnonymousSharedMemory) -> None:
+    def __init__(self, envs: EnvBatch, first: int, arrays: PoolArrays) -> None:
         self._envs = envs
-        whole = layout.arrays(shared_memory.into_mmap())
         self._slice = slice(first, first + envs.num_envs)
-        self._observation = whole.observation[self._slice]
-        self._reward = whole.reward[self._slice]
-        self._terminated = whole.terminated[self._slice]
-        self._truncated = whole.truncated[self._slice]
-        self._active = whole.active[self._slice]
-        self._action_buffer = whole.action
-        self._action = whole.action[self._slice]  # until its form is told
+        self._observation = arrays.observation[self._slice]
+        self._reward = arrays.reward[self._slice]
+        self._terminated = arrays.terminated[self._slice]
+        self._truncated = arrays.truncated[self._slice]
+        self._active = arrays.active[self._slice]
+        self._action_buffer = arrays.action
+        self._action: NDArray[Any] = arrays.action[self._slice]  # until the type of actions is sent
 
     def serve(self, pipe: Connection) -> None:
-        """Do what is asked until told to end."""
+        """Answer requests until asked to end."""
         while True:
             request: Request = pipe.recv()
             match request:
@@ -138,8 +139,8 @@ class _EnvShard:
                     self._envs.reset(index, seed)
                     self._observation[index] = self._envs.observation[index]
                     pipe.send_bytes(_NO_EPISODE_ENDED)
-                case "action", ActionFormat() as form:
-                    self._action = form.view(self._action_buffer)[self._slice]
+                case "action", (dtype, shape):
+                    self._action = view_actions(self._action_buffer, dtype, shape)[self._slice]
                 case "render", _:
                     pipe.send(self._envs.render())
                 case _:
@@ -147,10 +148,10 @@ class _EnvShard:
 
     def _step(self) -> bool:
         envs = self._envs
-        # Copies, because environments may keep what they are given, and the next step is written over it.
-        live = self._active.copy()
-        any_end = envs.step(self._action.copy(), live)
-        for k in live.nonzero()[0].tolist():
+        # Copies, because environments may keep their arguments, and the next step overwrites the memory.
+        active = self._active.copy()
+        any_end = envs.step(self._action.copy(), active)
+        for k in active.nonzero()[0].tolist():
             self._observation[k] = envs.observation[k]
             self._reward[k] = envs.reward[k]
             self._terminated[k] = envs.terminated[k]

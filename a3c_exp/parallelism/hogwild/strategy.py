@@ -13,8 +13,8 @@ from a3c_exp.parallelism.hogwild import worker as hogwild_worker
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
-from a3c_exp.parallelism.multiprocess.supervisor import StartMethod
 from a3c_exp.parallelism.worker_group import WorkerGroup
+from a3c_exp.system.child_process import StartMethod
 
 
 class Hogwild(MultiprocessStrategy):

@@ -16,9 +16,10 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
-from a3c_exp.parallelism.multiprocess.supervisor import Death, StartMethod, Supervisor, too_many_deaths
-from a3c_exp.parallelism.multiprocess.worker_process import Crash, NonFinite, WorkerAssignment
+from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor, too_many_deaths
+from a3c_exp.parallelism.multiprocess.worker_process import NonFinite, WorkerAssignment
 from a3c_exp.parallelism.worker_group import WorkerGroup, compile_ahead
+from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError, NonFiniteError
 from a3c_exp.system.process_setup import usable_cores
 
@@ -217,25 +218,18 @@ class MultiprocessStrategy(Parallelism, ABC):
                     f"worker {message.worker} computed a value that is not finite in its window {message.window}: "
                     f"{', '.join(message.terms)}. It was not applied. Try a lower optimizer.lr, or max_grad_norm=40"
                 )
-            case Crash():
-                self._supervisor.processes[index].last_output = message.text
 
     def _replace_dead_processes(self) -> Iterator[Event]:
-        for death, words in self._supervisor.deaths():
-            last_words = death.last_output
-            for message in words:
-                if isinstance(message, Crash):
-                    last_words = message.text
-                else:
-                    yield from self._handle_message(death.index, message)
-            self._deaths.append(Death(death.index, death.cause, last_words))
+        for death, messages in self._supervisor.deaths():
+            for message in messages:
+                yield from self._handle_message(death.index, message)
+            self._deaths.append(death)
             self._release_dead(death.index)
             if len(self._deaths) > self._max_restarts:
                 raise too_many_deaths(self._deaths, self._max_restarts, self._process_name(death.index))
-            tail = f"\n{last_words.rstrip()}" if last_words else ""
             yield MessageEvent(
                 f"{self._process_name(death.index)}{self._affected_workers(death.index)} {death.cause}; replaced, {len(self._deaths)} of at most "
-                f"{self._max_restarts} times{tail}"
+                f"{self._max_restarts} times{death.details}"
             )
             self._supervisor.start(death.index)
 
@@ -290,7 +284,7 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     def stop(self) -> Sequence[Event]:
         for index, message in self._stop_processes():
-            if not isinstance(message, Crash | NonFinite):
+            if not isinstance(message, NonFinite):
                 self._events.extend(self._handle_message(index, message))
         self._final = self._read_state()
         self._release()

@@ -19,6 +19,7 @@ from a3c_exp.parallelism.base import EpisodeEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
+from a3c_exp.system.child_process import Crash
 from a3c_exp.system.torch_settings import single_threaded
 
 
@@ -29,13 +30,6 @@ class NonFinite:
     worker: int
     window: int
     terms: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Crash:
-    """A process raised; its traceback."""
-
-    text: str
 
 
 @dataclass(frozen=True)

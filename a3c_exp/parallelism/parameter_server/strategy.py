@@ -11,13 +11,13 @@ from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, TrainingSetup
 from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn
-from a3c_exp.parallelism.multiprocess.supervisor import StartMethod
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
 from a3c_exp.parallelism.parameter_server import server as main_agent
 from a3c_exp.parallelism.parameter_server import worker as parameter_server_worker
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.parameter_server.server import OnStale, StalenessPolicy
+from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError
 
 _MAX_PROCESSES = 100

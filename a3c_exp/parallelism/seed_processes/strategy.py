@@ -1,9 +1,8 @@
-"""Blocks of seeds in processes: each trains its own to the dates that it is given; the main process evaluates and saves."""
+"""Blocks of seeds in processes: each trains its seeds to the steps that are due; the main process evaluates and saves."""
 
 import pickle
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.multiprocess.supervisor import Supervisor
-from a3c_exp.parallelism.multiprocess.worker_process import Crash
-from a3c_exp.parallelism.seed_processes import worker_process as block_process
 from a3c_exp.parallelism.seed_processes.blocks import SeedBlocks, SeedBlockStrategy, renumbered, split_into_blocks
 from a3c_exp.parallelism.seed_processes.worker_process import (
     Answer,
@@ -23,20 +20,21 @@ from a3c_exp.parallelism.seed_processes.worker_process import (
     Query,
     Stop,
     TrainingFailed,
+    main,
 )
 from a3c_exp.system.errors import A3CError, WorkerError
 
 HEARTBEAT_TIMEOUT = 60.0
-"""Seconds without a sign of life after which a process counts as dead."""
+"""Seconds without a heartbeat after which a process counts as dead."""
 STOP_SECONDS = 20.0
-"""How long processes may take to end their round and say where they stand, before they are killed."""
+"""How long processes may take to end their round and send their state, before they are killed."""
 
 
 def distribute_seeds(strategy: SeedBlockStrategy, setup: TrainingSetup, processes: int, seed_block: int | None) -> Parallelism:
-    """What trains a task's seeds in these processes and blocks.
+    """The parallelism that trains all seeds in these processes and blocks.
 
     Args:
-        strategy: trains as many seeds as it is given, side by side in one process.
+        strategy: trains as many seeds as it is given, stacked in one process.
         processes: 1 is this one.
         seed_block: seeds in a block; ``None`` makes as many blocks as processes.
     """
@@ -52,10 +50,10 @@ def distribute_seeds(strategy: SeedBlockStrategy, setup: TrainingSetup, processe
 class SeedProcesses(Parallelism):
     """Several processes, each of which trains whole blocks of seeds.
 
-    No process waits for another, and the main one never for long: a seed that has come to its date waits where it is while the
+    No process waits for another, and the main one never for long: a seed that has come to its due step waits there while the
     main process evaluates or saves it, and so do those stacked with it; other blocks go on.
 
-    What was heard counts from when it is handed over, so that a trainer never sees counts before what led to them.
+    Counts change when the events that led to them are returned, never earlier, so that a trainer sees both together.
 
     Args:
         strategy: trains one block.
@@ -74,7 +72,6 @@ class SeedProcesses(Parallelism):
         self._sent_due_steps: dict[int, Sequence[int]] = {}
         self._received: list[tuple[list[Event], dict[int, Counts]]] = []
         self._answers: dict[int, Answer] = {}
-        self._heartbeats: dict[int, float] = {}
         self._errors: list[A3CError] = []
         self._seen_messages: set[str] = set()
         self._has_stepped = self._stopped = False
@@ -87,17 +84,16 @@ class SeedProcesses(Parallelism):
         self._budget, self._first_seed = setup.budget, setup.seed
         blocks = split_into_blocks(setup, self._block_size)
         shares = np.array_split(np.arange(len(blocks)), min(self._processes, len(blocks)))
-        own = [blocks[part[0] : part[-1] + 1] for part in shares]
-        self._seeds = [range(part[0].indices.start, part[-1].indices.stop) for part in own]
+        blocks_by_process = [blocks[share[0] : share[-1] + 1] for share in shares]
+        self._seeds = [range(part[0].indices.start, part[-1].indices.stop) for part in blocks_by_process]
         self._states = list(states)
         self._counts = [Counts(state.env_steps, state.updates, state.episodes) for state in states]
-        given = [pickle.dumps([states[seed] for seed in seeds]) for seeds in self._seeds]
+        pickled_states = [pickle.dumps([states[seed] for seed in seeds]) for seeds in self._seeds]
         self._supervisor = Supervisor(
-            block_process.main,
-            lambda index: (self._strategy, self._block_size, own[index], given[index]),
+            main,
+            lambda index: (self._strategy, self._block_size, blocks_by_process[index], pickled_states[index]),
             "forkserver",
             HEARTBEAT_TIMEOUT,
-            last_heartbeat=lambda index: self._heartbeats.get(index, 0.0),
         )
         try:
             for index in range(len(self._seeds)):
@@ -180,10 +176,8 @@ class SeedProcesses(Parallelism):
 
     def _send(self, index: int, message: Any) -> None:
         assert self._supervisor is not None
-        member = self._supervisor.processes.get(index)
-        if member is not None:
-            with suppress(OSError):  # dead, which its end will show
-                member.pipe.send_bytes(pickle.dumps(message))
+        if index in self._supervisor.processes:
+            self._supervisor.processes[index].send(message)
 
     def _query(self, kind: str, seed: int) -> Any:
         """A process's answer about one of its seeds; ``None`` if it is dead."""
@@ -201,27 +195,22 @@ class SeedProcesses(Parallelism):
         assert self._supervisor is not None
         for index, message in self._supervisor.listen(timeout):
             self._handle_message(index, message)
-        for death, words in self._supervisor.deaths():
-            last_words = death.last_output
-            for message in words:
+        for death, messages in self._supervisor.deaths():
+            for message in messages:
                 self._handle_message(death.index, message)
-                last_words = message.text if isinstance(message, Crash) else last_words
-            if all(seed in self._finals for seed in self._seeds[death.index]):
-                continue  # it was told to end, and has
             seeds = self._seeds[death.index]
+            if all(seed in self._finals for seed in seeds):
+                continue  # it was asked to end, and has
             first, last = self._first_seed + seeds.start, self._first_seed + seeds.stop - 1
             which = f"seed {first}" if first == last else f"seeds {first} to {last}"
-            tail = f"\n{last_words.rstrip()}" if last_words else ""
             self._errors.append(
                 WorkerError(
                     f"process {death.index}, which trained {which}, {death.cause}. Go on with resume=<run directory>: "
-                    f"what it trained from the last checkpoint, the other seeds from where they are{tail}"
+                    f"its seeds from their last checkpoint, the other seeds from where they are{death.details}"
                 )
             )
 
     def _handle_message(self, index: int, message: Any) -> None:
-        assert self._supervisor is not None
-        self._heartbeats[index] = time.monotonic()
         first = self._seeds[index].start
         match message:
             case ProgressReport():
@@ -234,9 +223,6 @@ class SeedProcesses(Parallelism):
             case FinalState():
                 self._finals[first + message.index] = message
                 self._receive(index, message.events, {first + message.index: message.counts})
-            case Crash():
-                if index in self._supervisor.processes:
-                    self._supervisor.processes[index].last_output = message.text
 
     def _receive(self, index: int, events: Sequence[Event], counts: dict[int, Counts]) -> None:
         named: list[Event] = []

@@ -1,8 +1,6 @@
-"""The inside of a process that trains blocks of seeds: it goes on to the dates that it was given, and answers questions."""
+"""The inside of a process that trains blocks of seeds: each seed up to the step that it was given, with answers to queries."""
 
 import pickle
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,11 +12,11 @@ from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event
 from a3c_exp.parallelism.multiprocess.worker_process import run_in_worker
 from a3c_exp.parallelism.seed_processes.blocks import Block, SeedBlocks, SeedBlockStrategy
+from a3c_exp.system.child_process import ParentPipe
 from a3c_exp.system.errors import A3CError
 
 _SLICE_SECONDS = 0.1
-"""Seconds of training between two looks at the pipe."""
-_HEARTBEAT_SECONDS = 5.0
+"""Seconds of training between two checks of the pipe."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,12 @@ class Query:
 
 @dataclass(frozen=True)
 class Stop:
-    """To the process: say where all seeds stand, and end."""
+    """To the process: send the state of all seeds, and end."""
 
 
 @dataclass(frozen=True)
 class ProgressReport:
-    """What happened, and where each seed stands now."""
+    """What happened, and the counts of each seed now."""
 
     events: Sequence[Event]
     counts: Sequence[Counts]
@@ -59,14 +57,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class TrainingFailed:
-    """Training cannot go on; questions are still answered."""
+    """Training cannot go on; queries are still answered."""
 
     error: A3CError
 
 
 @dataclass(frozen=True)
 class FinalState:
-    """Where a seed stands at the end, the last word about it."""
+    """The state of a seed at the end of the process."""
 
     index: int
     state: TrainingState
@@ -74,11 +72,6 @@ class FinalState:
     counts: Counts
     events: Sequence[Event]
     summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Heartbeat:
-    """A sign of life: an environment's step, or making machine code, may take longer than silence is allowed to."""
 
 
 def main(strategy: SeedBlockStrategy, block_size: int, blocks: Sequence[Block], states: bytes, pipe: Connection) -> None:
@@ -101,24 +94,24 @@ class _SeedWorkerProcess:
         self._seed_blocks = seed_blocks
         self._seeds = range(len(states))
         self._pipe = pipe
-        self._send_lock = threading.Lock()
+        self._parent = ParentPipe(pipe)
         self._due_steps: Sequence[int] = ()
         self._failed = False
         self._last_counts: list[Counts] = []
-        threading.Thread(target=self._send_heartbeats, daemon=True).start()
+        self._parent.send_heartbeats()
         self._report_progress(seed_blocks.start_blocks(blocks, states))
 
     def run(self) -> None:
-        """Train until told to stop."""
+        """Train until asked to stop."""
         idle = False
         while True:
-            # One that waits is woken by whatever is said to it, and by the end of the pipe.
+            # While it waits, any message wakes it, and so does the end of the pipe.
             while self._pipe.poll(0.05 if idle or self._failed or not self._due_steps else 0.0):
-                word = pickle.loads(self._pipe.recv_bytes())
-                if isinstance(word, Stop):
+                message = self._pipe.recv()
+                if isinstance(message, Stop):
                     self._finish()
                     return
-                self._handle_message(word)
+                self._handle_message(message)
                 idle = False
             if self._due_steps and not self._failed:
                 idle = not self._train()
@@ -128,17 +121,17 @@ class _SeedWorkerProcess:
             case DueSteps():
                 self._due_steps = message.due_steps
             case Query(kind="weights"):
-                self._send(Answer(self._seed_blocks.weights(message.index)))
+                self._parent.send(Answer(self._seed_blocks.weights(message.index)))
             case Query():
-                self._send(Answer(self._seed_blocks.snapshot(message.index)))
+                self._parent.send(Answer(self._seed_blocks.snapshot(message.index)))
 
     def _train(self) -> bool:
-        """Train for a moment; whether anything happened."""
+        """Train for a moment; returns whether anything happened."""
         try:
             events = self._seed_blocks.advance(_SLICE_SECONDS, self._due_steps)
         except A3CError as error:
             self._failed = True
-            self._send(TrainingFailed(error))
+            self._parent.send(TrainingFailed(error))
             return False
         return self._report_progress(events)
 
@@ -147,26 +140,12 @@ class _SeedWorkerProcess:
         if not events and counts == self._last_counts:
             return False
         self._last_counts = counts
-        self._send(ProgressReport(events, counts, self._seed_blocks.first_step_taken()))
+        self._parent.send(ProgressReport(events, counts, self._seed_blocks.first_step_taken()))
         return True
 
     def _finish(self) -> None:
         for index in self._seeds:
             state, events = self._seed_blocks.snapshot(index)
             weights, counts = self._seed_blocks.weights(index), self._seed_blocks.counts(index)
-            self._send(FinalState(index, state, weights, counts, events, self._seed_blocks.summary(index)))
+            self._parent.send(FinalState(index, state, weights, counts, events, self._seed_blocks.summary(index)))
         self._seed_blocks.stop()
-
-    def _send(self, message: Any) -> None:
-        # Pickled here: a connection of its own accord would send tensors as open files, which end with this process.
-        content = pickle.dumps(message)
-        with self._send_lock:
-            self._pipe.send_bytes(content)
-
-    def _send_heartbeats(self) -> None:
-        try:
-            while True:
-                time.sleep(_HEARTBEAT_SECONDS)
-                self._send(Heartbeat())
-        except OSError:
-            pass  # over

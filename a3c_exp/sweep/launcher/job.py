@@ -1,4 +1,4 @@
-"""The inside of a job's process: one run of a sweep, told to the launcher, obedient to it, and gone when it is."""
+"""The inside of a job's process: one run of a sweep, which reports to the launcher and does not outlive it."""
 
 import importlib
 import os
@@ -25,12 +25,10 @@ from omegaconf.basecontainer import BaseContainer
 
 from a3c_exp.loggers.forwarding import forward_to
 from a3c_exp.runs.run_directories import register_resolvers
+from a3c_exp.system.child_process import HEARTBEAT_SECONDS, Heartbeat, ParentPipe
 from a3c_exp.system.cli import record_command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import share_fork_server
-
-HEARTBEAT_SECONDS = 5.0
-"""How often a job shows that it is alive."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class JobSpec:
         hydra_state: the launcher's ``HydraContext``, base configuration and Hydra's singletons, pickled once for all jobs.
         task_function: module and name of the function that Hydra calls.
         command_line: as typed, for run.json.
-        environment_variables, working_directory: the launcher's own, at the time of the order; the fork server's are older.
+        environment_variables, working_directory: the launcher's own; those of the fork server are older.
     """
 
     number: int
@@ -57,26 +55,21 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class JobReady:
-    """Composed; waits for the word to begin, and will keep so many cores busy."""
+    """The job is composed and waits for the message to start; it will keep this many cores busy."""
 
     cores: int
 
 
 @dataclass(frozen=True)
 class JobStarted:
-    """Runs now, in this directory."""
+    """The run has started, in this directory."""
 
     directory: str
 
 
 @dataclass(frozen=True)
-class Heartbeat:
-    """A sign of life."""
-
-
-@dataclass(frozen=True)
 class LogMessage:
-    """What the run's console logger was told: a method of ``Logger`` and its arguments."""
+    """A call of the run's console logger: a method of ``Logger`` and its arguments."""
 
     method: str
     arguments: tuple[Any, ...]
@@ -84,7 +77,7 @@ class LogMessage:
 
 @dataclass(frozen=True)
 class JobEnded:
-    """It is over: what Hydra's ``run_job`` returned, and the traceback of an error that nobody foresaw."""
+    """The job has ended: what Hydra's ``run_job`` returned, and the traceback of an unforeseen error."""
 
     result: JobReturn
     traceback_text: str
@@ -92,16 +85,16 @@ class JobEnded:
 
 @dataclass(frozen=True)
 class JobStopped:
-    """Someone asked this run to stop, and it has, with a checkpoint; the exit code says who."""
+    """The run was asked to stop, and has, with a checkpoint; the exit code says by which signal."""
 
     exit_code: int
 
 
 def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
-    """What all jobs of a sweep share of Hydra.
+    """The state of Hydra that all jobs of a sweep share.
 
     Raises:
-        ConfigError: it cannot travel to another process.
+        ConfigError: it cannot be pickled.
     """
     try:
         return pickle.dumps((context, config, Singleton.get_state()["instances"]))
@@ -118,7 +111,7 @@ def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
     Args:
         spec: what to run.
         output: takes what the process writes to standard output and standard error.
-        pipe: to the launcher, which says one word, to begin; its end means that the launcher is gone.
+        pipe: to the launcher, which sends one message, to start; its end means that the launcher is gone.
     """
     # A terminal's Ctrl-C reaches a whole group. Here it comes from the launcher: once, and not to the workers.
     os.setpgid(0, 0)
@@ -129,7 +122,7 @@ def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
     output.close()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(line_buffering=True)  # whoever shows it shows lines
+            stream.reconfigure(line_buffering=True)  # the launcher shows lines
     os.environ.clear()
     os.environ.update(spec.environment_variables)
     os.chdir(spec.working_directory)
@@ -139,7 +132,7 @@ def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
 
 
 def _exit_on_signal(signal_number: int, frame: FrameType | None) -> NoReturn:
-    """Before a run has begun there is nothing to save."""
+    """Before a run has started there is nothing to save."""
     raise SystemExit(128 + signal_number)
 
 
@@ -147,14 +140,14 @@ class _JobRunner:
     def __init__(self, spec: JobSpec, pipe: Connection) -> None:
         self._spec = spec
         self._pipe = pipe
-        self._send_lock = threading.Lock()
+        self._send = ParentPipe(pipe).send
         self._ended = False
 
     def run(self) -> None:
         try:
             context, config = self._compose()
             self._send(JobReady(required_cores(config)))
-            self._pipe.recv()  # the word to begin
+            self._pipe.recv()  # the message to start
             threading.Thread(target=self._send_heartbeats, daemon=True).start()
             forward_to(lambda method, *arguments: self._send(LogMessage(method, arguments)))
             result = run_job(
@@ -169,7 +162,7 @@ class _JobRunner:
             self._ended = True
             self._send(JobStopped(error.code if isinstance(error.code, int) else 1))
         except (ConnectionError, EOFError):
-            pass  # the launcher is gone, and so is everyone who could be told
+            pass  # the launcher is gone
         except Exception as error:  # outside of what run_job catches: Hydra's own
             failed = JobReturn(overrides=list(self._spec.overrides), status=JobStatus.FAILED)
             failed.return_value = error
@@ -181,7 +174,7 @@ class _JobRunner:
         # fork server has done it already.
         plugins = {Plugins: Plugins.instance()}
         context, base, singletons = pickle.loads(self._spec.hydra_state)
-        # Hydra's own way hands over resolvers as well, which no pickle takes; plugins and these calls make them anew.
+        # Hydra itself passes on resolvers as well, which cannot be pickled; plugins and these calls register them anew.
         Singleton.set_state({"instances": {**singletons, **plugins}, "omegaconf_resolvers": BaseContainer._resolvers})
         setup_globals()
         register_resolvers()
@@ -195,11 +188,11 @@ class _JobRunner:
         task = getattr(importlib.import_module(module), name)
 
         @wraps(task)
-        def told(config: DictConfig) -> Any:
+        def report_start_and_run(config: DictConfig) -> Any:
             self._send(JobStarted(HydraConfig.get().runtime.output_dir))
             return task(config)
 
-        return told
+        return report_start_and_run
 
     def _report_end(self, result: JobReturn) -> None:
         self._ended = True
@@ -213,16 +206,12 @@ class _JobRunner:
                 result.return_value = RunFailed(f"{type(error).__name__}: {error}")
         self._send(JobEnded(result, trace))
 
-    def _send(self, message: Any) -> None:
-        with self._send_lock:
-            self._pipe.send(message)
-
     def _send_heartbeats(self) -> None:
-        """Show life, and stop the run as SIGTERM would when the launcher is gone."""
+        """Send heartbeats, and stop the run as SIGTERM would when the launcher is gone."""
         try:
-            while not self._pipe.poll(HEARTBEAT_SECONDS):  # the launcher writes no second word: this is its end
+            while not self._pipe.poll(HEARTBEAT_SECONDS):  # the launcher sends nothing more: this is its end
                 if self._ended:
-                    return  # one that hangs on its way out must be seen to
+                    return  # one that hangs on its way out must be noticed
                 self._send(Heartbeat())
         except OSError:
             pass
@@ -231,12 +220,12 @@ class _JobRunner:
 
 
 def required_cores(config: DictConfig) -> int:
-    """How many cores a run keeps busy, as its parallelism says; one, where it does not say."""
+    """How many cores a run keeps busy according to its parallelism; one, if that does not say."""
     from a3c_exp.config.instantiate import checked_partial
     from a3c_exp.parallelism.base import Parallelism
 
     try:
         parallelism: Parallelism = checked_partial(config.parallelism, "parallelism")()
     except ConfigError:
-        return 1  # the run itself will say what is wrong
+        return 1  # the run itself will raise it
     return max(1, parallelism.cores(config.workers, config.num_seeds))

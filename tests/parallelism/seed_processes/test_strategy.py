@@ -94,11 +94,11 @@ def test_a_process_that_is_killed_ends_the_run_and_costs_no_bit() -> None:
     broken = Trained(Deterministic(seed_block=1, processes=3), task).until(50)
     saved = broken.save()
     assert all(50 <= state.env_steps < STEPS for state in saved), "each seed waits at its date"
-    os.kill(broken.kind._supervisor.members[1].process.pid, signal.SIGKILL)
+    os.kill(broken.kind._supervisor.processes[1].process.pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match=r"process 1, which trained seed 6, was killed by SIGKILL"):
         broken.until()
     left = broken.end()
-    assert not broken.kind._supervisor.members, "nobody is left"
+    assert not broken.kind._supervisor.processes, "nobody is left"
     assert left[1] is saved[1], "what it had come to is gone; its last checkpoint is not"
     assert_same(Trained(Deterministic(seed_block=1, processes=2), task, left).until().end(), whole)
 

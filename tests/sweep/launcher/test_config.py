@@ -29,7 +29,7 @@ def test_a_launchers_keys_are_checked_as_all_others_are(override: str, said: str
 
 def test_the_command_says_so_in_one_line_and_makes_nothing(tmp_path: Path) -> None:
     ended = run("hydra/launcher=local", "hydra.launcher.n_jobs=0", "seed=1,2", "-m", cwd=tmp_path)
-    assert ended.returncode == 2 and ended.stderr.startswith("a3c_exp: hydra.launcher.n_n_jobs is 0"), ended.stderr
+    assert ended.returncode == 2 and ended.stderr.startswith("a3c_exp: hydra.launcher.n_jobs is 0"), ended.stderr
     assert len(ended.stderr.splitlines()) == 1 and list(tmp_path.iterdir()) == []
 
 

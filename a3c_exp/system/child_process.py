@@ -1,0 +1,265 @@
+"""Child processes of every kind: how they start, report, count as hung, are killed, and how their end is put into words."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from typing import Any, Literal, TypeVar
+
+from a3c_exp.system.process_setup import single_thread_environment
+
+StartMethod = Literal["forkserver", "spawn"]
+HEARTBEAT_SECONDS = 5.0
+"""How often a child that has nothing to report sends a heartbeat."""
+_STARTUP_TIMEOUT = 60.0
+"""Seconds to a child's first heartbeat, unless its timeout is longer anyway: imports on a busy machine are no hang."""
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The child is alive: a step of its environment or compiling may take longer than silence is allowed to."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The child raised: its traceback."""
+
+    text: str
+
+
+def start_fork_server(preload: Sequence[str]) -> None:
+    """Start the server that forkserver children are forks of; of no effect once it runs.
+
+    Args:
+        preload: the modules that it imports once for all children.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
+    with single_thread_environment():
+        forkserver.ensure_running()
+
+
+def describe_exit(exitcode: int) -> str:
+    """How a process ended, to go behind its name in a sentence; a negative ``exitcode`` is a signal's."""
+    if exitcode >= 0:
+        return f"ended with exit code {exitcode}"
+    with suppress(ValueError):  # real-time signals have no name
+        return f"was killed by {signal.Signals(-exitcode).name}"
+    return f"was killed by signal {-exitcode}"
+
+
+class HeartbeatTimer:
+    """How long children may be silent, without the time for which this process itself was suspended.
+
+    After Ctrl-Z and ``fg`` no child has sent a heartbeat for long, and none is dead: all get the whole time again.
+
+    Args:
+        timeout: seconds of silence after which a child counts as hung.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._last_check = self._awake_since = time.monotonic()
+
+    def check(self) -> None:
+        """Note that this process runs: to be called each time before children are asked for their cause of death."""
+        now = time.monotonic()
+        if now - self._last_check > self._timeout / 2:
+            self._awake_since = now
+        self._last_check = now
+
+    def exceeded(self, child: "ChildProcess") -> float | None:
+        """The limit that a child's silence has exceeded, in seconds, if any."""
+        limit = self._timeout if child.last_heartbeat > child.started else max(self._timeout, _STARTUP_TIMEOUT)
+        silent = time.monotonic() - max(child.last_heartbeat, child.started, self._awake_since)
+        return limit if silent >= limit else None
+
+
+class ChildProcess:
+    """A function that runs in a process of its own, with a pipe to it.
+
+    Args:
+        target: called in the process with ``args`` and its end of the pipe.
+        args: picklable.
+        start_method: forkserver or spawn; never fork, which copies the locks of this process's threads.
+        name: of the process.
+        daemon: whether it ends with this process even where an unforeseen exception ends that; it can have no children then.
+
+    Attributes:
+        started, last_heartbeat: in monotonic seconds; 0 before the first heartbeat. Every message is one.
+        last_output: the traceback of a child that crashed.
+    """
+
+    def __init__(
+        self, target: Callable[..., None], args: tuple[Any, ...], start_method: StartMethod, name: str, daemon: bool = True
+    ) -> None:
+        context: Any = multiprocessing.get_context(start_method)
+        self.pipe, child_pipe = multiprocessing.Pipe()
+        self.process: Any = context.Process(target=target, args=(*args, child_pipe), name=name, daemon=daemon)
+        with child_pipe, single_thread_environment():
+            self.process.start()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.started = time.monotonic()
+        self.last_heartbeat = 0.0
+        self.last_output = ""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid or 0
+
+    @property
+    def exitcode(self) -> int | None:
+        """Its exit code, minus the number of the signal that killed it, or ``None`` while it runs."""
+        code: int | None = self.process.exitcode
+        return code
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end."""
+        self.process.join(timeout)
+
+    @property
+    def waitables(self) -> list[Any]:
+        """What becomes ready when it sends something or ends."""
+        return [self.process.sentinel, *([] if self.pipe.closed else [self.pipe])]
+
+    def send(self, message: Any) -> None:
+        """Send a message; one that has died cannot take it, and its exit code shows that."""
+        with suppress(OSError):
+            self.pipe.send(message)
+
+    def messages(self) -> Iterator[Any]:
+        """The messages that have arrived, without those that are about the process itself."""
+        try:
+            while not self.pipe.closed and self.pipe.poll():
+                message = self.pipe.recv()
+                self.last_heartbeat = time.monotonic()
+                if isinstance(message, Crash):
+                    self.last_output = message.text
+                elif not isinstance(message, Heartbeat):
+                    yield message
+        except Exception:  # its end, or half a message of one that was killed: its exit code says which
+            self.pipe.close()
+
+    def cause_of_death(self, timer: HeartbeatTimer) -> str | None:
+        """How it ended, to go behind its name in a sentence; ``None`` while it runs. One that hangs is killed first."""
+        if self.exitcode is not None:
+            return describe_exit(self.exitcode)
+        limit = timer.exceeded(self)
+        if limit is None:
+            return None
+        self.kill()
+        return f"gave no sign of life for {limit:g} s and was killed"
+
+    def send_signal(self, number: int) -> None:
+        if self.exitcode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it now, and wait a little until it is gone."""
+        self.process.kill()
+        self.join(1.0)
+
+    def close(self) -> None:
+        """Kill it if it still runs, and release what belongs to it."""
+        self.kill()
+        self.pipe.close()
+        with suppress(ValueError):  # it was killed, but the kernel is not done with it yet
+            self.process.close()
+
+
+class ChildCommand(ChildProcess):
+    """A command that runs in a process of its own. Its standard input is its end of the pipe, which ends with this process.
+
+    Args:
+        command: its words.
+        options: of ``subprocess.Popen``.
+    """
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        self.pipe, child_pipe = multiprocessing.Pipe()
+        with child_pipe:
+            self.process: Any = subprocess.Popen(command, stdin=child_pipe.fileno(), **options)
+        self._reset()
+
+    @property
+    def exitcode(self) -> int | None:
+        code: int | None = self.process.poll()
+        return code
+
+    def join(self, timeout: float) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout)
+
+    def close(self) -> None:
+        self.kill()
+        self.pipe.close()
+
+
+Child = TypeVar("Child", bound=ChildProcess)
+
+
+def wait_for_any(children: Iterable[Child], timeout: float) -> list[Child]:
+    """Wait until a child sends something or ends; returns those that did."""
+    owners = {source: child for child in children for source in child.waitables}
+    return list(dict.fromkeys(owners[source] for source in wait(list(owners), timeout)))
+
+
+def end_all(children: Sequence[ChildProcess], timeout: float, meanwhile: Callable[[float], object] = time.sleep) -> None:
+    """Wait until children that were asked to end have ended, and kill those that take too long.
+
+    Args:
+        children: all of which have been asked.
+        timeout: seconds for all together.
+        meanwhile: called again and again with the seconds that it may take, for instance to read what they still send.
+    """
+    deadline = time.monotonic() + timeout
+    while (running := [child for child in children if child.exitcode is None]) and time.monotonic() < deadline:
+        meanwhile(0.02)
+    for child in running:
+        child.process.kill()  # all at once, then each is waited for
+    for child in running:
+        child.join(1.0)
+
+
+class ParentPipe:
+    """A child's end of its pipe, which several threads may write to.
+
+    Args:
+        pipe: as the child was given it.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+        self._lock = threading.Lock()
+
+    def send(self, message: Any) -> None:
+        """Send a message.
+
+        Raises:
+            OSError: the parent is gone.
+        """
+        # Pickled here: a connection of its own accord would send tensors as open files, which end with this process.
+        content = pickle.dumps(message)
+        with self._lock:
+            self.pipe.send_bytes(content)
+
+    def send_heartbeats(self) -> None:
+        """Have a thread send them for as long as there is a parent."""
+
+        def send_until_parent_exits() -> None:
+            with suppress(OSError):
+                while True:
+                    time.sleep(HEARTBEAT_SECONDS)
+                    self.send(Heartbeat())
+
+        threading.Thread(target=send_until_parent_exits, name="heartbeats", daemon=True).start()
