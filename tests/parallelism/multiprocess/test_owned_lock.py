@@ -16,8 +16,8 @@ from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
-from a3c_exp.system.process_setup import single_thread_environment
 from a3c_exp.system.errors import LockTimeoutError
+from a3c_exp.system.process_setup import single_thread_environment
 from tests.support.pushing import KILLED, PATIENCE, SLACK, block_for, context, ended, ledger_for
 
 P = 64

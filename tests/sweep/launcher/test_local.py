@@ -61,7 +61,7 @@ def test_stopping_a_sweep_stops_every_run_with_a_checkpoint(tmp_path: Path) -> N
     for directory in runs:
         assert record(directory)["status"] == summary(directory)["status"] == "interrupted", err
         assert list((directory / "checkpoints").glob("step_*.pt"))
-    assert len(list(sweep_of(tmp_path).glob("*/run.json"))) == 2 and "1 was never begun" in err
+    assert len(list(sweep_of(tmp_path).glob("*/run.json"))) == 2 and "1 was not started" in err
     assert f"resume={runs[0]}" in err
     assert_nobody_is_left(process)
 
