@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
-from a3c_exp.config.type_checks import Example, In, Ne, field_problems
+from a3c_exp.config.type_checks import Example, In, Ne, PositiveInt, field_problems
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.suggestions import closest_match
 
@@ -49,15 +49,15 @@ class PerWorkerConfig:
 class MetricsConfig:
     """How often averages are written to metrics.jsonl."""
 
-    every_env_steps: Annotated[int, Ge(1)] = 20_000
+    every_env_steps: PositiveInt = 20_000
 
 
 @dataclass
 class EvaluationConfig:
     """How often and how the shared weights are evaluated during training."""
 
-    every_env_steps: Annotated[int, Ge(1)] | None = 100_000
-    episodes: Annotated[int, Ge(1)] = 10
+    every_env_steps: PositiveInt | None = 100_000
+    episodes: PositiveInt = 10
     deterministic: bool = True
     max_episode_steps: Annotated[int, Ge(1), Example(200)] | None = None
     video: bool = False
@@ -75,8 +75,8 @@ class ScreenshotsConfig:
 class CheckpointConfig:
     """How often checkpoints are written, and how many are kept."""
 
-    every_env_steps: Annotated[int, Ge(1)] | None = 200_000
-    keep_last: Annotated[int, Ge(1)] = 3
+    every_env_steps: PositiveInt | None = 200_000
+    keep_last: PositiveInt = 3
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Config:
     workers: Annotated[int, Ge(1), Example(4)] = 12
     gamma: Annotated[float, Gt(0), Le(1)] = 0.99
     beta: Annotated[float, Ge(0)] = 0.01
-    n_step: Annotated[int, Ge(1)] = 5
+    n_step: PositiveInt = 5
     bptt: Annotated[int, Ge(1), Example(1)] | None = None
     window_ends_with_episode: bool = False
     max_episodes: Annotated[int, Ge(1), Example(1000)] | None = None

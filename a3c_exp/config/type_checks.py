@@ -36,6 +36,8 @@ class Example:
     value: float
 
 
+PositiveInt = Annotated[int, Ge(1)]
+
 _COMPARISONS: Mapping[type, tuple[str, Callable[[Any, Any], bool], str, str]] = {
     Ge: ("ge", operator.ge, "of at least", "≥"),
     Gt: ("gt", operator.gt, "above", ">"),
@@ -144,8 +146,9 @@ def value_problem(name: str, value: Any, hint: Any, default: Any = None) -> str 
     if matches_type(value, hint, bounds=False) and isinstance(value, int) and "whole number of at" in allowed:
         allowed = allowed.partition("whole number of ")[2]  # it is a whole number; that need not be said
     example = next(_examples(hint), default)
-    hint_text = "" if example is None or isinstance(example, list | tuple) else f". Try {name}={_as_typed(example)}"
-    return f"{name} is {_as_typed(value)}, but it is {allowed}{hint_text}"
+    override = f"{name}={_as_typed(example)}"
+    suggestion = "" if example is None else f". Try '{override}'" if "[" in override else f". Try {override}"
+    return f"{name} is {_as_typed(value)}, but it is {allowed}{suggestion}"
 
 
 def _examples(hint: Any) -> Iterator[float]:
@@ -161,6 +164,8 @@ def _as_typed(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Enum):
         return str(value.value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_as_typed, value))}]"
     return repr(value) if isinstance(value, str) else str(value)
 
 

@@ -9,6 +9,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
+from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.models.initialization import initialize
 from a3c_exp.models.layers.cells import GRUCell
@@ -54,14 +55,14 @@ class ConvGRU(Recurrent):
         channels: Sequence[int] = (32, 32, 32, 32),
         kernels: Sequence[int] = (4, 3, 3, 3),
         strides: Sequence[int] = (2, 2, 2, 2),
-        hidden_size: int = 256,
-        norm: str = "instance",
+        hidden_size: PositiveInt = 256,
+        norm: NormKind = NormKind.instance,
         head: HeadConfig | None = None,
         orthogonal: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _reject_invalid_arguments(channels, kernels, strides, hidden_size, norm)
+        _reject_invalid_arguments(channels, kernels, strides)
         shape = _image_shape(observation_space)
         inputs = _num_features(shape, channels, kernels, strides, NormKind(norm))
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
@@ -141,9 +142,7 @@ def _num_features(
     return channels[-1] * sides[0] * sides[1]
 
 
-def _reject_invalid_arguments(
-    channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], hidden_size: int, norm: str
-) -> None:
+def _reject_invalid_arguments(channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int]) -> None:
     for key, numbers in (("channels", channels), ("kernels", kernels), ("strides", strides)):
         if not numbers or min(numbers) < 1:
             raise ConfigError(
@@ -155,7 +154,3 @@ def _reject_invalid_arguments(
             f"model.channels, model.kernels and model.strides have {len(channels)}, {len(kernels)} and {len(strides)} numbers, "
             "but each convolution has one of each. Try 'model.channels=[32,32]' 'model.kernels=[4,3]' 'model.strides=[2,2]'"
         )
-    if hidden_size < 1:
-        raise ConfigError(f"model.hidden_size is {hidden_size}, but it is at least 1. Try model.hidden_size=256")
-    if norm not in list(NormKind):
-        raise ConfigError(f"model.norm is {norm}, but it is one of {', '.join(NormKind)}. Try model.norm=instance")

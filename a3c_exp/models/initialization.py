@@ -2,12 +2,17 @@
 
 import math
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
+from annotated_types import Gt
 from torch import nn
 
+from a3c_exp.config.type_checks import Example
 from a3c_exp.models.layers.cells import Cell
 from a3c_exp.system.errors import ConfigError
+
+WeightStd = Annotated[float, Gt(0), Example(0.1)] | None
 
 
 def initialize(
@@ -26,10 +31,6 @@ def initialize(
     Raises:
         ConfigError: ``weight_std`` is not above 0, or both ways are asked for.
     """
-    if weight_std is not None and not 0 < weight_std < math.inf:
-        raise ConfigError(
-            f"model.weight_std is {weight_std}, but it is above 0, or null for torch's own. Try model.weight_std=0.1"
-        )
     if orthogonal and weight_std is not None:
         raise ConfigError(
             f"model.orthogonal=true and model.weight_std={weight_std} are two ways to draw the same weights. "

@@ -1,6 +1,5 @@
 """A memory between a dense body and the last layers, for tasks whose observations do not say everything."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -8,12 +7,12 @@ import torch
 from gymnasium import Space
 from torch import Tensor, nn
 
+from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.models.heads import HeadConfig, make_head
-from a3c_exp.models.initialization import initialize
+from a3c_exp.models.initialization import WeightStd, initialize
 from a3c_exp.models.layers.cells import GRUCell, LSTMCell
-from a3c_exp.models.layers.dense import Dense, FlattenObservation
+from a3c_exp.models.layers.dense import Dense, FlattenObservation, Widths
 from a3c_exp.models.recurrent import Recurrent
-from a3c_exp.system.errors import ConfigError
 
 
 class CellKind(StrEnum):
@@ -49,20 +48,16 @@ class RecurrentMLP(Recurrent):
         self,
         observation_space: Space[Any],
         action_space: Space[Any],
-        hidden: Sequence[int] = (128,),
-        cell: str = "gru",
-        hidden_size: int = 128,
+        hidden: Widths = (128,),
+        cell: CellKind = CellKind.gru,
+        hidden_size: PositiveInt = 128,
         activation: str = "relu",
         head: HeadConfig | None = None,
-        weight_std: float | None = None,
+        weight_std: WeightStd = None,
         orthogonal: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if cell not in list(CellKind):
-            raise ConfigError(f"model.cell is {cell}, but it is one of {', '.join(CellKind)}. Try model.cell=gru")
-        if hidden_size < 1:
-            raise ConfigError(f"model.hidden_size is {hidden_size}, but it is at least 1. Try model.hidden_size=128")
         self.flatten = FlattenObservation(observation_space)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
             self.body = Dense("hidden", self.flatten.size, hidden, activation)

@@ -1,6 +1,5 @@
 """Two separate networks: an actor and a critic that share no weight."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.models.initialization import initialize
-from a3c_exp.models.layers.dense import Dense, FlattenObservation
+from a3c_exp.models.layers.dense import Dense, FlattenObservation, Widths
 
 
 class SeparateMLP(ActorCritic):
@@ -34,8 +33,8 @@ class SeparateMLP(ActorCritic):
         self,
         observation_space: Space[Any],
         action_space: Space[Any],
-        actor_hidden: Sequence[int] = (200,),
-        critic_hidden: Sequence[int] = (100,),
+        actor_hidden: Widths = (200,),
+        critic_hidden: Widths = (100,),
         activation: str = "relu6",
         head: HeadConfig | None = None,
         weight_std: float | None = 0.1,

@@ -1,6 +1,5 @@
 """One body that policy and value share, with a last layer each."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,8 +8,8 @@ from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.heads import HeadConfig, make_head
-from a3c_exp.models.initialization import initialize
-from a3c_exp.models.layers.dense import Dense, FlattenObservation
+from a3c_exp.models.initialization import WeightStd, initialize
+from a3c_exp.models.layers.dense import Dense, FlattenObservation, Widths
 
 
 class SharedMLP(ActorCritic):
@@ -34,10 +33,10 @@ class SharedMLP(ActorCritic):
         self,
         observation_space: Space[Any],
         action_space: Space[Any],
-        hidden: Sequence[int] = (128, 128),
+        hidden: Widths = (128, 128),
         activation: str = "relu",
         head: HeadConfig | None = None,
-        weight_std: float | None = None,
+        weight_std: WeightStd = None,
         orthogonal: bool = False,
         seed: int = 0,
     ) -> None:

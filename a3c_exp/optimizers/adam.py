@@ -1,13 +1,15 @@
 """Adam on one flat vector: a push is one fused kernel."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.optimizers.base import Decay, LearningRate
 
 
 class Adam:
@@ -23,18 +25,12 @@ class Adam:
     state_rows = 2
 
     def __init__(
-        self, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0
+        self,
+        lr: LearningRate,
+        betas: tuple[Decay, Decay] = (0.9, 0.999),
+        eps: Annotated[float, Gt(0)] = 1e-8,
+        weight_decay: Annotated[float, Ge(0)] = 0.0,
     ) -> None:
-        if not lr > 0:
-            raise ConfigError(f"optimizer.lr is {lr}, but a learning rate is above 0. Try optimizer.lr=1e-4")
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ConfigError(
-                f"optimizer.betas is {list(betas)}, but Adam takes two numbers in [0, 1). Try 'optimizer.betas=[0.9,0.999]'"
-            )
-        if not eps > 0:
-            raise ConfigError(f"optimizer.eps is {eps}, but it is above 0. Try optimizer.eps=1e-8")
-        if not weight_decay >= 0:
-            raise ConfigError(f"optimizer.weight_decay is {weight_decay}, but it is at least 0. Try optimizer.weight_decay=0")
         self.lr = lr
         self.beta1, self.beta2 = betas
         self.eps = eps

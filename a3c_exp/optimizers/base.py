@@ -1,11 +1,18 @@
 """What an optimiser must offer to be shared: arithmetic on flat tensors, with no state of its own."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 from torch import Tensor
+
+from a3c_exp.config.type_checks import Example
+
+LearningRate = Annotated[float, Gt(0), Example(1e-3)]
+Decay = Annotated[float, Ge(0), Lt(1)]
+"""Of a moving average: the share of the earlier value that stays."""
 
 
 class Optimizer(Protocol):

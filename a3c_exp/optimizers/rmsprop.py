@@ -1,15 +1,15 @@
 """Shared RMSprop, the A3C paper's optimiser, on one flat vector."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.optimizers.base import Decay, LearningRate
 
 
 class RMSprop:
@@ -40,25 +40,13 @@ class RMSprop:
 
     def __init__(
         self,
-        lr: float,
-        alpha: float = 0.99,
-        eps: float = 0.1,
-        momentum: float = 0.0,
+        lr: LearningRate,
+        alpha: Decay = 0.99,
+        eps: Annotated[float, Gt(0)] = 0.1,
+        momentum: Decay = 0.0,
         eps_inside_sqrt: bool = True,
-        initial_square: float = 0.0,
+        initial_square: Annotated[float, Ge(0)] = 0.0,
     ) -> None:
-        if not 0 < lr < math.inf:
-            raise ConfigError(f"optimizer.lr is {lr}, but a learning rate is above 0. Try optimizer.lr=7e-4")
-        if not 0 <= alpha < 1:
-            raise ConfigError(f"optimizer.alpha is {alpha}, but it lies in [0, 1). Try optimizer.alpha=0.99")
-        if not 0 < eps < math.inf:
-            raise ConfigError(f"optimizer.eps is {eps}, but it is above 0. Try optimizer.eps=0.1")
-        if not 0 <= momentum < 1:
-            raise ConfigError(f"optimizer.momentum is {momentum}, but it lies in [0, 1). Try optimizer.momentum=0.9")
-        if not 0 <= initial_square < math.inf:
-            raise ConfigError(
-                f"optimizer.initial_square is {initial_square}, but a square is at least 0. Try optimizer.initial_square=1"
-            )
         self.lr = lr
         self.alpha = alpha
         self.eps = eps

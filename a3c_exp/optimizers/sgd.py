@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.optimizers.base import Decay, LearningRate
 
 
 class SGD:
@@ -26,11 +26,7 @@ class SGD:
         ConfigError: a value is out of its range.
     """
 
-    def __init__(self, lr: float, momentum: float = 0.0) -> None:
-        if not lr > 0:
-            raise ConfigError(f"optimizer.lr is {lr}, but a learning rate is above 0. Try optimizer.lr=1e-2")
-        if not 0 <= momentum < 1:
-            raise ConfigError(f"optimizer.momentum is {momentum}, but it lies in [0, 1). Try optimizer.momentum=0.9")
+    def __init__(self, lr: LearningRate, momentum: Decay = 0.0) -> None:
         self.lr = lr
         self.momentum = momentum
         self.state_rows = 1 if momentum else 0

@@ -65,7 +65,7 @@ def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, said: s
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["optimizer.lr=-1"], "learning rate is above 0"),
+        (["optimizer.lr=-1"], "but it is a finite number above 0. Try optimizer.lr="),
         (["optimizer.lr=fast"], "optimizer.lr is 'fast', but it is a finite number"),
         (["optimizer.betas=[0.9]"], "a list of 2"),
         (["+optimizer.momentum=0.9"], "optimizer.momentum is not a key of Adam"),

@@ -291,8 +291,6 @@ def test_it_acts_in_any_space(actions: Space) -> None:
         (SMALL, {"channels": (8, 8)}, "have 2, 4 and 4 numbers"),
         (SMALL, {"channels": ()}, r"model.channels is \[\]"),
         (SMALL, {"strides": (2, 2, 0, 2)}, r"model.strides is \[2, 2, 0, 2\]"),
-        (SMALL, {"hidden_size": 0}, "model.hidden_size is 0"),
-        (SMALL, {"norm": "batch"}, "model.norm is batch, but it is one of instance, layer, none"),
     ],
 )
 def test_an_impossible_network_is_refused_with_what_to_type(space: Space, arguments: dict[str, object], says: str) -> None:

@@ -231,9 +231,6 @@ def test_memory_tells_what_the_observation_does_not(cell: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"cell": "rnn"}, "model.cell is rnn, but it is one of gru, lstm"),
-        ({"hidden_size": 0}, "model.hidden_size is 0"),
-        ({"hidden": (3, 0)}, "model.hidden is \\[3, 0\\]"),
         ({"activation": "rleu"}, "model.activation is rleu"),
         ({"orthogonal": True, "weight_std": 0.1}, "two ways to draw the same weights"),
     ],

@@ -90,9 +90,6 @@ def test_training_and_evaluation_see_the_same_network() -> None:
     ("arguments", "says"),
     [
         ({"activation": "rleu"}, "model.activation is rleu"),
-        ({"actor_hidden": (-1,)}, "model.actor_hidden is \\[-1\\]"),
-        ({"critic_hidden": (100, 0)}, "model.critic_hidden is \\[100, 0\\]"),
-        ({"weight_std": 0.0}, "model.weight_std is 0.0"),
         ({"orthogonal": True}, "model.orthogonal=true and model.weight_std=0.1 are two ways"),
     ],
 )

@@ -114,8 +114,6 @@ def test_the_family_fits_the_action_space() -> None:
     ("arguments", "says"),
     [
         ({"activation": "rleu"}, "model.activation is rleu, but it is one of relu,"),
-        ({"hidden": (100, 0)}, "model.hidden is \\[100, 0\\]"),
-        ({"weight_std": float("nan")}, "model.weight_std is nan"),
     ],
 )
 def test_an_impossible_network_is_refused_with_what_to_type(arguments: dict[str, object], says: str) -> None:

@@ -3,7 +3,11 @@
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge
+
+from a3c_exp.config.type_checks import PositiveInt
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
 
@@ -58,13 +62,13 @@ class CarRacingEnvs(EnvBatch):
     def __init__(
         self,
         num_envs: int = 1,
-        frame_skip: int = 1,
+        frame_skip: PositiveInt = 1,
         source: FrameSource = "state_pixels",
         actions: list[list[float]] | Literal["continuous"] | None = None,
-        braking_steps: int = 4,
+        braking_steps: Annotated[int, Ge(0)] = 4,
         crop: bool = False,
         preprocessing: Preprocessing = "numpy",
-        no_progress_limit: int | None = None,
+        no_progress_limit: PositiveInt | None = None,
         domain_randomize: bool = False,
         backend: Literal["gymnasium", "envpool"] = "gymnasium",
         render_mode: str | None = None,
@@ -74,14 +78,6 @@ class CarRacingEnvs(EnvBatch):
                 "env.backend=envpool has one small picture, in colours of its own. Leave out env.source=render and "
                 "env.domain_randomize, or try env.backend=gymnasium"
             )
-        limits = (
-            ("frame_skip", frame_skip, 1),
-            ("braking_steps", braking_steps, 0),
-            ("no_progress_limit", no_progress_limit, 1),
-        )
-        for name, value, least in limits:
-            if value is not None and value < least:
-                raise ConfigError(f"env.{name} is {value}, but it is at least {least}. Try env.{name}={max(least, 4)}")
         limit = gymnasium.spec("CarRacing-v3").max_episode_steps
         assert limit is not None
         if braking_steps + frame_skip > limit:

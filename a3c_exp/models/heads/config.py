@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from a3c_exp.system.errors import ConfigError
+from annotated_types import Gt
+
+from a3c_exp.config.type_checks import PositiveInt
 
 
 class HeadKind(StrEnum):
@@ -42,26 +45,13 @@ class HeadConfig:
         mean: auto, scaled, tanh or linear.
         min_std: added to the softplus that gives the standard deviation, in action units; above 0.
         components: Gaussians a dimension of a mixture; at least 1.
-
-    Raises:
-        ConfigError: an unknown word, or a number out of its range.
     """
 
     kind: HeadKind = HeadKind.auto
     mean: MeanKind = MeanKind.auto
-    min_std: float = 1e-4
-    components: int = 3
+    min_std: Annotated[float, Gt(0)] = 1e-4
+    components: PositiveInt = 3
 
     def __post_init__(self) -> None:
         for key, kind in (("kind", HeadKind), ("mean", MeanKind)):
-            value = getattr(self, key)
-            if value not in list(kind):
-                allowed = ", ".join(kind)
-                raise ConfigError(
-                    f"model.head.{key} is {value}, but it is one of {allowed}. Try model.head.{key}={next(iter(kind))}"
-                )
-            object.__setattr__(self, key, kind(value))
-        if not self.min_std > 0:
-            raise ConfigError(f"model.head.min_std is {self.min_std}, but it is above 0. Try model.head.min_std=1e-4")
-        if self.components < 1:
-            raise ConfigError(f"model.head.components is {self.components}, but it is at least 1. Try model.head.components=3")
+            object.__setattr__(self, key, kind(getattr(self, key)))

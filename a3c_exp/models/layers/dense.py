@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from a3c_exp.compile.stable_ops import elu, silu
+from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.system.errors import ConfigError
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -19,6 +20,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": elu,
     "silu": silu,
 }
+
+
+Widths = Sequence[PositiveInt]
+"""Of dense layers."""
 
 
 class Dense(nn.Sequential):
@@ -37,13 +42,11 @@ class Dense(nn.Sequential):
         ConfigError: a width below 1 or an unknown activation.
     """
 
-    def __init__(self, key: str, in_features: int, widths: Sequence[int], activation: str) -> None:
+    def __init__(self, key: str, in_features: int, widths: Widths, activation: str) -> None:
         if activation not in ACTIVATIONS:
             raise ConfigError(
                 f"model.activation is {activation}, but it is one of {', '.join(ACTIVATIONS)}. Try model.activation=relu"
             )
-        if any(width < 1 for width in widths):
-            raise ConfigError(f"model.{key} is {list(widths)}, but a layer's width is at least 1. Try 'model.{key}=[100]'")
         sizes = [in_features, *widths]
         super().__init__(*(nn.Linear(before, after) for before, after in itertools.pairwise(sizes)))
         self.out_features = sizes[-1]

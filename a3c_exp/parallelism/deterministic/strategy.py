@@ -1,14 +1,16 @@
 """A3C in virtual time: asynchronous, from stale weights, and the same bit for bit whenever it is repeated."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.parallelism.base import Event, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule, WeightHistory
@@ -25,6 +27,9 @@ from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.worker_group import RoundResult
 from a3c_exp.system.errors import ConfigError
+
+Variation = Annotated[float, Ge(0), Le(10)]
+_MAX_UNIFORM_VARIATION = 1 / 3**0.5
 
 
 class Deterministic(SingleProcessStrategy):
@@ -58,25 +63,19 @@ class Deterministic(SingleProcessStrategy):
         self,
         speeds: Speeds = "equal",
         order: Order = "shuffled",
-        between_workers: float = 0.5,
-        between_windows: float = 0.1,
+        between_workers: Variation = 0.5,
+        between_windows: Variation = 0.1,
         lag: int | Sequence[int] | None = None,
-        env_processes: int = 0,
-        processes: int | None = None,
-        seed_block: int | None = None,
+        env_processes: Annotated[int, Ge(0)] = 0,
+        processes: PositiveInt | None = None,
+        seed_block: PositiveInt | None = None,
     ) -> None:
         super().__init__(env_processes, processes, seed_block)
-        for key, word, allowed in (("speeds", speeds, get_args(Speeds)), ("order", order, get_args(Order))):
-            if word not in allowed:
-                raise ConfigError(
-                    f"parallelism.{key} is {word}, but it is one of {', '.join(allowed)}. Try parallelism.{key}={allowed[0]}"
-                )
         for key, value in (("between_workers", between_workers), ("between_windows", between_windows)):
-            most = 1 / 3**0.5 if speeds == "uniform" else 10.0
-            if not 0 <= value <= most:
+            if speeds == "uniform" and value > _MAX_UNIFORM_VARIATION:
                 raise ConfigError(
-                    f"parallelism.{key} is {value}, but a coefficient of variation of {speeds} durations lies in "
-                    f"[0, {most:.3g}]. Try parallelism.{key}=0.3"
+                    f"parallelism.{key} is {value}, but the coefficient of variation of uniform durations is at most "
+                    f"{_MAX_UNIFORM_VARIATION:.3g}. Try parallelism.{key}=0.3"
                 )
         self._speeds: Speeds = speeds
         self._order: Order = order

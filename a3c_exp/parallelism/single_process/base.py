@@ -5,14 +5,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_state import EpisodeState
 from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
@@ -48,19 +50,16 @@ class SingleProcessStrategy(Parallelism, ABC):
     kind: str
     share_weights: bool
 
-    def __init__(self, env_processes: int = 0, processes: int | None = None, seed_block: int | None = None) -> None:
-        for key, value in (("processes", processes), ("seed_block", seed_block)):
-            if value is not None and value < 1:
-                raise ConfigError(f"parallelism.{key} is {value}, but it is 1 or more, or null. Try parallelism.{key}=2")
+    def __init__(
+        self,
+        env_processes: Annotated[int, Ge(0)] = 0,
+        processes: PositiveInt | None = None,
+        seed_block: PositiveInt | None = None,
+    ) -> None:
         if env_processes and (processes or 1) > 1:
             raise ConfigError(
                 f"parallelism.env_processes is {env_processes} and parallelism.processes is {processes}, but environments get "
                 "processes of their own, or seeds do. Try parallelism.env_processes=0"
-            )
-        if env_processes < 0:
-            raise ConfigError(
-                f"parallelism.env_processes is {env_processes}, but it is 0 (in this process) or a number of processes. "
-                "Try parallelism.env_processes=2"
             )
         self._env_processes = env_processes
         self._processes = processes or 1

@@ -1,14 +1,16 @@
 """A2C: all workers' windows make one batch and one update, and everyone waits for it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.parallelism.base import Event, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
@@ -33,7 +35,12 @@ class Synchronous(SingleProcessStrategy):
     kind = "synchronous"
     share_weights = True
 
-    def __init__(self, env_processes: int = 0, processes: int | None = None, seed_block: int | None = None) -> None:
+    def __init__(
+        self,
+        env_processes: Annotated[int, Ge(0)] = 0,
+        processes: PositiveInt | None = None,
+        seed_block: PositiveInt | None = None,
+    ) -> None:
         super().__init__(env_processes, processes, seed_block)
         self._pending: dict[int, WorkerGradient] = {}
         self._sequential_updates: SequentialUpdates | None = None

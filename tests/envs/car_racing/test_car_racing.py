@@ -256,10 +256,7 @@ def test_what_lies_beyond_the_bounds_is_clipped() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"frame_skip": 0}, "env.frame_skip is 0, but it is at least 1"),
-        ({"braking_steps": -1}, "env.braking_steps is -1, but it is at least 0"),
         ({"braking_steps": 999, "frame_skip": 4}, "leaves no step"),
-        ({"no_progress_limit": 0}, "env.no_progress_limit is 0, but it is at least 1"),
         ({"actions": []}, "nothing to choose from"),
         ({"actions": [[0, 0, 0]]}, "nothing to choose from"),
         ({"actions": "fast"}, "It is continuous, null"),

@@ -149,21 +149,6 @@ def test_auto_gives_every_part_of_a_nested_space_its_own_family() -> None:
         assert head(torch.ones(5, 3)).shape == (5, head.distribution.parameters_size)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"kind": "gausian"}, "model.head.kind is gausian, but it is one of auto, categorical, bernoulli, gaussian, mixture"),
-        ({"mean": "clip"}, "model.head.mean is clip, but it is one of auto, scaled, tanh, linear"),
-        ({"min_std": 0.0}, "model.head.min_std is 0.0, but it is above 0"),
-        ({"min_std": float("nan")}, "model.head.min_std is nan"),
-        ({"components": 0}, "model.head.components is 0, but it is at least 1"),
-    ],
-)
-def test_an_unknown_word_is_answered_with_those_that_are_known(arguments: dict[str, object], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        HeadConfig(**arguments)
-
-
 def test_words_from_the_command_line_become_what_they_name() -> None:
     spec = HeadConfig(kind="gaussian", mean="tanh")
     assert spec.kind is HeadKind.gaussian

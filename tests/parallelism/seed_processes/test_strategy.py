@@ -122,8 +122,6 @@ def test_an_error_in_a_process_is_the_runs_own() -> None:
 def test_processes_for_seeds_and_for_environments_at_once_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"Try parallelism\.env_processes=0"):
         Deterministic(env_processes=2, processes=2)
-    with pytest.raises(ConfigError, match=r"parallelism\.seed_block is 0"):
-        Synchronous(seed_block=0)
 
 
 def test_a_run_in_processes_is_the_run_in_one(tmp_path: Path) -> None:

@@ -179,5 +179,3 @@ def test_workers_that_push_together_have_no_rates_of_their_own() -> None:
 def test_more_processes_than_environments_are_refused(kind: str) -> None:
     with pytest.raises(ConfigError, match=r"env_processes is 9, but there are only 6 .* Try parallelism.env_processes=6"):
         KINDS[kind](env_processes=9).check(tiny_task(workers=3, num_seeds=2))
-    with pytest.raises(ConfigError, match="env_processes is -1"):
-        KINDS[kind](env_processes=-1)
