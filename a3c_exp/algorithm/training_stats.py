@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.algorithm.window_gradient import WindowStat
-
 LAG_BINS = 256
 """Policy lags of 255 and more share the last bin of the histogram."""
 REPORT_SECONDS = 0.25
@@ -20,8 +18,8 @@ class TrainingStats:
 
     Attributes:
         windows: how many gradients: windows, or batches of windows where workers push together.
-        sums: ``[len(Stat)]`` each figure summed over them.
-        grad_norm_max: the largest gradient norm before clipping.
+        sums, maxima: ``[len(StatisticsTable)]`` each number of their vectors summed over them, and the largest; ``[]``
+            before the first.
         truncated: windows in which an episode was ended by a time limit.
         worker_windows, worker_steps: windows and environment steps of each worker by its number; empty until one is counted.
         dropped, downweighted: gradients that were too stale: not applied (and not among ``windows``), or applied with less
@@ -30,8 +28,8 @@ class TrainingStats:
     """
 
     windows: int = 0
-    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(WindowStat)))
-    grad_norm_max: float = 0.0
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))
+    maxima: NDArray[np.float32] = field(default_factory=lambda: np.full((), -np.inf, np.float32))
     lag_histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(LAG_BINS, np.int64))
     truncated: int = 0
     dropped: int = 0
@@ -54,26 +52,27 @@ class TrainingStats:
         self.worker_steps = np.concatenate([self.worker_steps, more])
 
     def add_update(self, window_stats: NDArray[np.float32], lag: int) -> None:
-        """Count one update with the ``window_stats [len(Stat)]`` of what was pushed."""
+        """Count one update with the ``window_stats [len(StatisticsTable)]`` of what was pushed."""
         self.windows += 1
-        self.sums += window_stats
-        self.grad_norm_max = max(self.grad_norm_max, float(window_stats[WindowStat.grad_norm]))
+        self.sums = self.sums + window_stats
+        self.maxima = np.maximum(self.maxima, window_stats)
         self.lag_histogram[min(lag, LAG_BINS - 1)] += 1
 
     def add_updates(self, window_stats: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
-        """Count several updates, ``window_stats [pushes, len(Stat)]`` with ``lags [pushes]``."""
+        """Count several updates, ``window_stats [pushes, len(StatisticsTable)]`` with ``lags [pushes]``."""
         self.windows += len(lags)
-        self.sums += window_stats.sum(axis=0, dtype=np.float64)
-        self.grad_norm_max = max(self.grad_norm_max, float(window_stats[:, WindowStat.grad_norm].max()))
+        self.sums = self.sums + window_stats.sum(axis=0, dtype=np.float64)
+        self.maxima = np.maximum(self.maxima, window_stats.max(axis=0))
         self.lag_histogram += np.bincount(np.minimum(lags, LAG_BINS - 1), minlength=LAG_BINS)
 
     def add_update_rounds(self, window_stats: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
-        """``add_updates`` for round after round, ``window_stats [rounds, pushes, len(Stat)]`` with ``lags [rounds, pushes]``."""
+        """``add_updates`` for one round after another: ``window_stats [rounds, pushes, len(StatisticsTable)]``, ``lags [rounds,
+        pushes]``."""
         self.windows += lags.size
         # Rounds are added one by one, so that the sums' last bits do not depend on how many come at a time.
         for sums in window_stats.sum(axis=1, dtype=np.float64):
-            self.sums += sums
-        self.grad_norm_max = max(self.grad_norm_max, float(window_stats[..., WindowStat.grad_norm].max()))
+            self.sums = self.sums + sums
+        self.maxima = np.maximum(self.maxima, window_stats.max(axis=(0, 1)))
         self.lag_histogram += np.bincount(np.minimum(lags.ravel(), LAG_BINS - 1), minlength=LAG_BINS)
 
     def count_many_windows(self, workers: NDArray[np.int64], steps: NDArray[np.int64], rounds: int = 1) -> None:
@@ -88,8 +87,8 @@ class TrainingStats:
 
     def merge(self, other: "TrainingStats") -> None:
         self.windows += other.windows
-        self.sums += other.sums
-        self.grad_norm_max = max(self.grad_norm_max, other.grad_norm_max)
+        self.sums = self.sums + other.sums
+        self.maxima = np.maximum(self.maxima, other.maxima)
         self.lag_histogram += other.lag_histogram
         self.truncated += other.truncated
         self.dropped += other.dropped
@@ -97,40 +96,6 @@ class TrainingStats:
         self._grow(len(other.worker_windows))
         self.worker_windows[: len(other.worker_windows)] += other.worker_windows
         self.worker_steps[: len(other.worker_steps)] += other.worker_steps
-
-    def mean(self, stat: WindowStat) -> float:
-        """Average of a figure over windows; NaN without any."""
-        return float(self.sums[stat] / self.windows) if self.windows else float("nan")
-
-    def per_step(self, stat: WindowStat) -> float:
-        """Average over environment steps of a figure that is a sum over them; NaN without any."""
-        return float(self.sums[stat] / self.sums[WindowStat.steps]) if self.sums[WindowStat.steps] else float("nan")
-
-    @property
-    def max_probability(self) -> float | None:
-        """Average probability of the policy's most likely action; ``None`` for a policy of densities."""
-        return self.per_step(WindowStat.max_probability_sum) if self.sums[WindowStat.max_probability_sum] else None
-
-    @property
-    def explained_variance(self) -> float | None:
-        """``1 - Var(R - V) / Var(R)`` over all steps: 1 is a perfect critic, 0 is no better than a constant."""
-        steps = self.sums[WindowStat.steps]
-        if steps < 2:
-            return None
-        variance = self.sums[WindowStat.target_square_sum] / steps - (self.sums[WindowStat.target_sum] / steps) ** 2
-        error = self.sums[WindowStat.error_square_sum] / steps - (self.sums[WindowStat.error_sum] / steps) ** 2
-        return float(1.0 - error / variance) if variance > 1e-12 else None
-
-    @property
-    def value_mean(self) -> float:
-        """Average V(s) over steps."""
-        return float(self.sums[WindowStat.value_sum] / max(self.sums[WindowStat.steps], 1.0))
-
-    @property
-    def value_std(self) -> float:
-        """Standard deviation of V(s) over steps: how far the critic tells states apart."""
-        steps = max(self.sums[WindowStat.steps], 1.0)
-        return float(np.sqrt(max(0.0, self.sums[WindowStat.value_square_sum] / steps - self.value_mean**2)))
 
     @property
     def truncated_share(self) -> float:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.loss import LossConfig
+from a3c_exp.algorithm.window_stats import StatisticsTable
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class LearnerConfig:
         bptt: truncated back-propagation through time: a recurrent state is detached every so many steps of a window, counted
             from its start; ``None`` lets gradients flow through the whole window, 1 detaches at every step.
         window_ends_with_episode: a window stops at an episode's end (as published for A3C on Pendulum) or rolls through it.
+        statistics: what is logged of each window.
     """
 
     gamma: float = 0.99
@@ -41,6 +43,7 @@ class LearnerConfig:
     window_ends_with_episode: bool = True
     ignore_truncation: bool = False
     bptt: int | None = None
+    statistics: StatisticsTable = field(default_factory=StatisticsTable)
 
 
 class Window(NamedTuple):

@@ -1,7 +1,6 @@
 """From a window to a gradient: the learning half of A3C, for one worker's weights."""
 
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any
 
 import torch
@@ -11,85 +10,72 @@ from torch.func import functional_call
 from a3c_exp.algorithm.loss import LossTerms, a3c_loss
 from a3c_exp.algorithm.returns import n_step_returns
 from a3c_exp.algorithm.types import LearnerConfig, Window
+from a3c_exp.algorithm.window_stats import CLIPPED_NORM, GRADIENT_NORM, StatisticsTable, WindowOutputs
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.distributions import Distribution
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
-
-
-class WindowStat(IntEnum):
-    """What stands where in the figures that come with each gradient. Sums run over the window's valid steps.
-
-    ``max_probability_sum`` adds up the probability of the policy's most likely action; it is 0 for families that have none.
-    """
-
-    loss = 0
-    policy_loss = 1
-    value_loss = 2
-    entropy = 3
-    grad_norm = 4
-    steps = 5
-    target_sum = 6
-    target_square_sum = 7
-    error_sum = 8
-    error_square_sum = 9
-    value_sum = 10
-    value_square_sum = 11
-    entropy_sum = 12
-    max_probability_sum = 13
-    clipped_grad_norm = 14
-
 
 WindowLoss = Callable[..., tuple[Tensor, Tensor]]
 
 
 def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConfig) -> WindowLoss:
-    """The function ``(weights [P], *window) -> (loss, figures [len(Stat)])``.
+    """The function ``(weights [P], *window, *extra_inputs) -> (loss, window_stats [len(config.statistics)])``.
 
-    The window is one worker's, ``[n, ...]``, or that of G workers who share these weights, ``[G, n, ...]``. Behind it may stand
-    each worker's own entropy coefficient, ``[]`` or ``[G]``, and behind that the discount factor, ``[]``: as numbers that are
-    given they are no part of what is compiled. It is pure, so it can be stacked over workers, differentiated with respect to
-    the flat vector, taped and compiled.
+    The window is one worker's, ``[n, ...]``, or that of G workers that share these weights, ``[G, n, ...]``. ``extra_inputs``
+    are each worker's own entropy coefficient, ``[]`` or ``[G]``, and the discount factor, ``[]``: as inputs they are not compiled
+    in. The function is pure: it can be stacked over workers, differentiated by the flat vector, traced and compiled.
     """
 
     fields = len(Window._fields)
 
     def loss(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         window = Window._make(inputs[:fields])
-        beside = inputs[fields:]
-        own_coef = beside[0] if beside else None
-        gamma = beside[1] if len(beside) > 1 else config.gamma
+        extra_inputs = inputs[fields:]
+        entropy_coef = extra_inputs[0] if extra_inputs else None
+        gamma = extra_inputs[1] if len(extra_inputs) > 1 else config.gamma
         output = replay(model, layout.unflatten(flat), window, config.bptt)
-        # What stands behind a window's end must not reach back through the recursion, whatever it is.
+        # Rewards behind a window's end may be anything and must not reach back through the recursion.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
         target = n_step_returns(reward, window.terminated, window.trajectory_end, window.next_value, gamma)
         terms = a3c_loss(
-            model.distribution, output.parameters, output.value, window.action, target, window.valid, config.loss, own_coef
+            model.distribution, output.parameters, output.value, window.action, target, window.valid, config.loss, entropy_coef
         )
-        return terms.total, window_stats(terms, target, output, window.valid, model.distribution)
+        return terms.total, window_stats(config.statistics, window, terms, target, output, model.distribution)
 
     return loss
 
 
-def window_stats(terms: LossTerms, target: Tensor, output: PolicyValue, valid: Tensor, distribution: Distribution) -> Tensor:
-    """What is worth knowing of a window, ``[len(Stat)]``; the gradient's norms are filled in once there is a gradient."""
+def window_stats(
+    table: StatisticsTable, window: Window, terms: LossTerms, target: Tensor, output: PolicyValue, distribution: Distribution
+) -> Tensor:
+    """The statistics of a window in one vector ``[len(table)]``; the gradient's norms are zero until there is a gradient."""
     parameters, value = output.parameters.detach(), output.value.detach()
-    error = target - value
-    entropy = distribution.entropy(parameters)
-    confidence = distribution.max_probability(parameters).nan_to_num()  # NaN is what a family without probabilities says
-    steps = torch.stack([target, target * target, error, error * error, value, value * value, entropy, confidence])
-    sums = steps.flatten(1) @ valid.flatten()  # all sums over steps by one product
+    outputs = WindowOutputs(
+        window=window,
+        parameters=parameters,
+        value=value,
+        target=target,
+        error=target - value,
+        entropy=distribution.entropy(parameters),
+        max_probability=distribution.max_probability(parameters).nan_to_num(),  # NaN for densities
+        terms=LossTerms(*(term.detach() for term in terms)),
+        distribution=distribution,
+    )
+    steps = torch.stack([statistic.compute(outputs) for statistic in table.step_statistics if statistic.compute])
+    sums = steps.flatten(1) @ window.valid.flatten()  # all sums over steps by one product
     no_norm = torch.zeros_like(sums[:1])
-    reduced = torch.stack([term.detach() for term in terms])
-    return torch.cat([reduced, no_norm, valid.sum().unsqueeze(0), sums, no_norm])
+    numbers = torch.stack([statistic.compute(outputs) for statistic in table.window_statistics if statistic.compute])
+    return torch.cat([numbers, no_norm, window.valid.sum().unsqueeze(0), sums, no_norm])
 
 
-def clip_gradients(gradients: Tensor, stats: Tensor, max_norm: float | None) -> tuple[Tensor, Tensor]:
-    """Gradients ``[R, P]``, scaled down to an L2 norm of at most ``max_norm``; and ``window_stats [R, len(Stat)]`` with their
-    norms before and after that in the places kept for them."""
+def clip_gradients(gradients: Tensor, stats: Tensor, table: StatisticsTable, max_norm: float | None) -> tuple[Tensor, Tensor]:
+    """Gradients ``[R, P]``, scaled down to an L2 norm of at most ``max_norm``; and their statistics ``[R, len(table)]`` with
+    the norms before and after that in their places."""
     norms = clip_by_norm(gradients, max_norm)
-    shortened = norms if max_norm is None else norms.clamp(max=max_norm)
-    before, behind = stats[:, : WindowStat.grad_norm], stats[:, WindowStat.grad_norm + 1 : WindowStat.clipped_grad_norm]
-    return gradients, torch.cat([before, norms.unsqueeze(1), behind, shortened.unsqueeze(1)], dim=1)
+    clipped_norms = norms if max_norm is None else norms.clamp(max=max_norm)
+    before, after = table.columns[GRADIENT_NORM.name], table.columns[CLIPPED_NORM.name]
+    columns = [stats[:, :before], norms.unsqueeze(1), stats[:, before + 1 : after], clipped_norms.unsqueeze(1)]
+    return gradients, torch.cat(columns, dim=1)
 
 
 def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
@@ -124,7 +110,7 @@ def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt:
 
 
 class _UnrollModule(nn.Module):
-    """A model whose ``forward`` is its ``unroll``, since ``functional_call`` knows no other method."""
+    """A model whose ``forward`` is its ``unroll``, which is the only method that ``functional_call`` calls."""
 
     def __init__(self, model: ActorCritic) -> None:
         super().__init__()

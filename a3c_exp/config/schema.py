@@ -47,9 +47,10 @@ class PerWorkerConfig:
 
 @dataclass
 class MetricsConfig:
-    """How often averages are written to metrics.jsonl."""
+    """How often averages are written to metrics.jsonl, and statistics of one's own among them."""
 
     every_env_steps: PositiveInt = 20_000
+    extra: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """The rows that live views are made of, and the panel of one run. Imported only where a terminal draws them."""
 
-import math
 from collections.abc import Sequence
 
 from rich.cells import cell_len
@@ -13,11 +12,12 @@ from rich.text import Text
 from a3c_exp.loggers.progress import (
     RunProgress,
     format_counts,
-    format_entropy,
     format_evaluations,
     format_percent,
+    format_statistics,
     format_times,
 )
+from a3c_exp.runs.log_records import MetricsRecord
 from a3c_exp.system.number_format import format_number
 
 RUN_PANEL_HEIGHT = 9
@@ -98,21 +98,17 @@ def _results(progress: RunProgress) -> list[tuple[str, str]]:
         ("steps/s in all" if progress.num_seeds > 1 else "steps/s", "-" if speed is None else f"{speed:,.0f}"),
         ("return", "-" if metrics is None or metrics.recent_return is None else format_number(metrics.recent_return)),
         ("evaluation", format_evaluations(progress)),
-        ("lag (max)", f"{metrics.policy_lag_mean:.1f} ({metrics.policy_lag_max})" if metrics else "-"),
+        ("lag (max)", _format_lag(metrics)),
     ]
+
+
+def _format_lag(metrics: MetricsRecord | None) -> str:
+    mean, largest = (metrics.statistics.get(f"policy_lag_{kind}") if metrics else None for kind in ("mean", "max"))
+    return "-" if mean is None else f"{mean:.1f} ({largest})"
 
 
 def _diagnostics(progress: RunProgress) -> list[tuple[str, str]]:
     metrics = progress.last_metrics
     if metrics is None:
         return [("entropy", "-")]  # a line that is there from the start does not make the view jump
-    clipped = metrics.grad_norm_clipped
-    if clipped is not None and math.isclose(clipped, metrics.grad_norm, rel_tol=1e-3):
-        clipped = None  # clipping changed nothing
-    values = [
-        ("max probability", metrics.max_probability),
-        ("explained variance", metrics.explained_variance),
-        ("gradient norm", metrics.grad_norm),
-        ("clipped to", clipped),
-    ]
-    return [format_entropy(metrics), *((name, format_number(value)) for name, value in values if value is not None)]
+    return format_statistics(metrics)

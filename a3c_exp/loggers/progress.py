@@ -1,6 +1,7 @@
 """How far a run has come, as numbers and as text."""
 
 import time
+from collections.abc import Sequence
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
@@ -90,10 +91,9 @@ def progress_line(progress: RunProgress) -> str:
     if metrics := progress.last_metrics:
         if metrics.recent_return is not None:
             parts.append(f"return {format_number(metrics.recent_return)}")
-        parts.append(" ".join(format_entropy(metrics)))
-        if metrics.max_probability is not None:
-            parts.append(f"max probability {format_number(metrics.max_probability)}")
-        parts.append(f"lag {metrics.policy_lag_mean:.1f}")
+        parts += [f"{name} {value}" for name, value in format_statistics(metrics, ("policy", "confidence"))]
+        if (lag := metrics.statistics.get("policy_lag_mean")) is not None:
+            parts.append(f"lag {lag:.1f}")
     if progress.last_evaluation:
         parts.append(f"eval {format_evaluations(progress)}")
     return " | ".join([*parts, format_times(progress)])
@@ -147,11 +147,10 @@ def format_counts(progress: RunProgress) -> list[str]:
     return counts
 
 
-def format_entropy(metrics: MetricsRecord) -> tuple[str, str]:
-    """``("entropy/max", "0.62")`` where there is a maximum to compare with, else ``("entropy", "1.32")``, in nats."""
-    if metrics.entropy_normalized is None:
-        return "entropy", format_number(metrics.entropy)
-    return "entropy/max", format_number(metrics.entropy_normalized)
+def format_statistics(metrics: MetricsRecord, sections: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Name and value of the statistics that are shown, such as ``("entropy/max", "0.62")``; of all sections if none is named."""
+    shown = [(info, value) for info, value in metrics.shown() if not sections or info.section in sections]
+    return [(info.label, f"{format_number(value)} {info.unit}".rstrip()) for info, value in shown]
 
 
 def format_evaluations(progress: RunProgress) -> str:

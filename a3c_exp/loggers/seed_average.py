@@ -13,7 +13,6 @@ from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, MetricsRecord
 from a3c_exp.stats.estimates import bootstrap_interval
 
 _SUMMED_METRICS = ("steps_per_second", "updates_per_second")
-_MAX_METRICS = ("grad_norm_max", "policy_lag_max", "wall_time")
 
 
 class SeedAverageLogger:
@@ -111,23 +110,29 @@ class _SeedLogger(NullLogger):
 
 def mean_metrics(lines: Sequence[MetricsRecord]) -> MetricsRecord:
     """One line for several seeds: means, but the speed of all together and the largest of what is a maximum."""
-    merged: dict[str, Any] = {}
-    for field in fields(MetricsRecord):
-        values = [value for line in lines if (value := getattr(line, field.name)) is not None]
-        if not values:
-            merged[field.name] = None
-        elif isinstance(values[0], list):
-            same = len({len(value) for value in values}) == 1
-            merged[field.name] = np.mean(values, axis=0).tolist() if same else []
-        elif field.name in _SUMMED_METRICS:
-            merged[field.name] = float(np.sum(values))
-        elif field.name in _MAX_METRICS:
-            merged[field.name] = max(values)
-        elif all(isinstance(value, int) for value in values):
-            merged[field.name] = round(float(np.mean(values)))
-        else:
-            merged[field.name] = float(np.mean(values))
-    return MetricsRecord(**merged)
+    plain = {field.name for field in fields(MetricsRecord)} - {"statistics", "infos"}
+    merged: dict[str, Any] = {name: _combine(name, [getattr(line, name) for line in lines]) for name in plain}
+    infos = lines[0].infos
+    statistics = {
+        name: _combine(name, [line.statistics.get(name) for line in lines], info.reduction == "max")
+        for name, info in infos.items()
+    }
+    return MetricsRecord(**merged, statistics=statistics, infos=infos)
+
+
+def _combine(name: str, values: Sequence[Any], largest: bool = False) -> Any:
+    """Several seeds' values as one: a mean, if the name does not ask for something else; ``None`` if none has a value."""
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
+    if isinstance(values[0], list):
+        return np.mean(values, axis=0).tolist() if len({len(value) for value in values}) == 1 else []
+    if name in _SUMMED_METRICS:
+        return float(np.sum(values))
+    if largest or name == "wall_time":
+        return max(values)
+    mean = float(np.mean(values))
+    return round(mean) if all(isinstance(value, int) for value in values) else mean
 
 
 def mean_evaluation(evaluations: Sequence[EvaluationRecord], best: bool) -> EvaluationRecord:

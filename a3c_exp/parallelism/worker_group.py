@@ -37,7 +37,7 @@ class RoundResult:
 
     Attributes:
         gradients: ``[R, P]``, clipped if asked for; one a row of weights.
-        window_stats: ``[R, len(Stat)]``.
+        window_stats: ``[R, len(statistics)]``.
         steps: ``[K]`` environment steps taken; 0 for a worker that sat out. A row whose workers all sat out has a gradient that
             means nothing.
         ended: the episodes that ended.
@@ -147,7 +147,9 @@ class WorkerGroup:
                 self.stackable,
                 differentiate=True,
                 compiler=self.compiler,
-                output_transform=partial(clip_gradients, max_norm=self._setup.learner.max_grad_norm),
+                output_transform=partial(
+                    clip_gradients, table=self._setup.learner.statistics, max_norm=self._setup.learner.max_grad_norm
+                ),
             )
         gradients, figures = self._vectorized_gradient(*inputs)
         table = figures.cpu().numpy()

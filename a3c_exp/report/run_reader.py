@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.report.columns import (
     Columns,
     FloatArray,
@@ -19,7 +20,7 @@ from a3c_exp.report.columns import (
 from a3c_exp.report.quantities import value_bias as overconfidence
 from a3c_exp.runs.config_values import parse_config
 from a3c_exp.runs.discovery import find_runs, natural_sort_key, seed_directories
-from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord
+from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, StatisticInfo
 from a3c_exp.runs.status import RunStatus, run_status
 
 __all__ = ["RunData", "RunStatus", "find_runs", "natural_sort_key", "read_run", "read_runs", "seed_directories"]
@@ -104,7 +105,8 @@ def read_run(path: Path) -> RunData:
     if not overrides:
         overrides = strings(read_yaml(path / ".hydra" / "overrides.yaml", problems, required=False))
     group = run_json.get("group")
-    metrics = read_columns(path / "metrics.jsonl", _field_names(MetricsRecord), problems, list_fields=_PER_WORKER_FIELDS)
+    metric_names = [*_field_names(MetricsRecord), *(info.name for info in own_statistics(run_json))]
+    metrics = read_columns(path / "metrics.jsonl", metric_names, problems, list_fields=_PER_WORKER_FIELDS)
     episodes = read_columns(path / "episodes.jsonl", _field_names(EpisodeRecord), problems, one_hot=[("end", "terminated")])
     evaluations = read_columns(path / "evaluations.jsonl", _field_names(EvaluationRecord), problems, required=evaluated)
     settings = mapping(config)
@@ -132,8 +134,19 @@ def read_run(path: Path) -> RunData:
 
 
 def _field_names(record: type[EpisodeRecord] | type[MetricsRecord] | type[EvaluationRecord]) -> list[str]:
-    others = ("end", "returns", *_PER_WORKER_FIELDS)
-    return [field.name.rstrip("_") for field in fields(record) if field.name not in others]
+    others = ("end", "returns", "statistics", "infos", *_PER_WORKER_FIELDS)
+    names = [field.name.rstrip("_") for field in fields(record) if field.name not in others]
+    return [*names, *StatisticsTable().infos] if record is MetricsRecord else names
+
+
+def own_statistics(run_json: JsonObject) -> list[StatisticInfo]:
+    """The statistics that a run was given by ``metrics.extra``, as its ``run.json`` describes them."""
+    names = [field.name for field in fields(StatisticInfo)]
+    described = run_json.get("statistics")
+    entries = [entry for entry in described if isinstance(entry, dict)] if isinstance(described, list) else []
+    return [
+        StatisticInfo(**{key: value for key, value in entry.items() if key in names}) for entry in entries if "name" in entry
+    ]
 
 
 def _value_bounds(metrics: Columns) -> dict[str, FloatArray]:

@@ -43,20 +43,48 @@ class EpisodeRecord:
         return {("return" if key == "return_" else key): value for key, value in vars(self).items()}
 
 
+Reduction = Literal["mean_over_steps", "mean_over_windows", "max"]
+
+
+@dataclass(frozen=True)
+class StatisticInfo:
+    """What a statistic of training is, in words: all that loggers, the live view and the report need to know of it.
+
+    Attributes:
+        name: its key in ``metrics.jsonl`` and in W&B.
+        help: what a reader should know of it, one sentence.
+        reduction: over the windows between two lines; several seeds that train together are combined likewise.
+        unit: of its values; empty for pure numbers.
+        label: in the live view; empty leaves it out there.
+        title: of its curve in the report; empty leaves it out there.
+        section: the report's heading that the curve stands under.
+        scale: ``log`` for powers of ten, ``zero`` for an axis that starts at 0, ``unit`` for shares of at most 1 (cut off at -1),
+            ``share`` for those between 0 and 1.
+        replaces: a statistic that is not shown where this one has a value.
+        hidden_if_equal_to: a statistic that this one often only repeats; it is not shown where it does.
+    """
+
+    name: str
+    help: str
+    reduction: Reduction = "mean_over_steps"
+    unit: str = ""
+    label: str = ""
+    title: str = ""
+    section: str = "custom"
+    scale: Literal["linear", "log", "zero", "unit", "share"] = "linear"
+    replaces: str = ""
+    hidden_if_equal_to: str = ""
+
+
 @dataclass(frozen=True)
 class MetricsRecord:
-    """Averages over the windows since the last line, as they stand in ``metrics.jsonl``.
+    """Averages over the windows since the previous line of ``metrics.jsonl``.
 
     Attributes:
         recent_return: mean return of the last 100 training episodes, or of as many as there were.
-        entropy_normalized: entropy over its maximum, 1 for a policy that knows nothing; ``None`` where there is no maximum.
-        max_probability: the policy's largest probability, averaged over steps: 1 is full of itself; ``None`` for densities.
-        grad_norm, grad_norm_clipped: L2 norm of a pushed gradient before and after clipping.
-        explained_variance: ``1 - Var(R - V) / Var(R)``.
-        value_mean, value_std: V(s) over steps.
-        truncated_share: share of workers' windows in which a time limit ended an episode.
-        dropped_share, downweighted_share: shares of gradients that were too stale and so not applied, or with less weight.
         worker_steps_per_second, worker_updates_per_second: of each worker, by its number.
+        statistics: the statistics of training by name (``a3c_exp.algorithm.window_stats``); ``None`` where one has no value.
+        infos: what each of them is.
     """
 
     env_step: int
@@ -65,30 +93,31 @@ class MetricsRecord:
     wall_time: float
     steps_per_second: float
     updates_per_second: float
-    loss: float
-    policy_loss: float
-    value_loss: float
-    entropy: float
-    grad_norm: float
-    grad_norm_max: float
-    explained_variance: float | None
-    value_mean: float
-    policy_lag_mean: float
-    policy_lag_max: int
+    statistics: Mapping[str, float | None]
+    infos: Mapping[str, StatisticInfo]
     moving_average: float | None
     recent_return: float | None = None
-    grad_norm_clipped: float | None = None
-    value_std: float | None = None
-    entropy_normalized: float | None = None
-    max_probability: float | None = None
-    truncated_share: float | None = None
-    dropped_share: float = 0.0
-    downweighted_share: float = 0.0
     worker_steps_per_second: list[float] = field(default_factory=list)
     worker_updates_per_second: list[float] = field(default_factory=list)
 
+    def shown(self) -> list[tuple[StatisticInfo, float]]:
+        """The statistics that the live view has room for, without those that only repeat another."""
+        values = {name: value for name, value in self.statistics.items() if value is not None}
+        shown = [(info, values[name]) for name, info in self.infos.items() if info.label and name in values]
+        replaced = {info.replaces for info, _ in shown}
+        return [
+            (info, value)
+            for info, value in shown
+            if info.name not in replaced and not _is_close(value, values.get(info.hidden_if_equal_to))
+        ]
+
     def to_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        fields = {key: value for key, value in vars(self).items() if key not in ("statistics", "infos")}
+        return fields | dict(self.statistics)
+
+
+def _is_close(value: float, other: float | None) -> bool:
+    return other is not None and abs(value - other) <= 1e-3 * abs(other)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
 from a3c_exp.config.instantiate import checked_partial
@@ -140,6 +141,7 @@ def learner_config(config: DictConfig) -> LearnerConfig:
         window_ends_with_episode=config.window_ends_with_episode,
         ignore_truncation=config.truncation is Truncation.ignore,
         bptt=config.bptt,
+        statistics=StatisticsTable(config.metrics.extra),
     )
 
 

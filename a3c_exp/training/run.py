@@ -89,6 +89,8 @@ def run(config: DictConfig, identity: RunIdentity, stop_callback: StopCallback |
         "overrides": list(identity.overrides),
         "seed": config.seed,
     }
+    if own := assembly.setup.learner.statistics.extra_infos:
+        fields["statistics"] = [vars(info) for info in own]  # a report need not import where they come from
     # What `auto` chose is kept, here and on resume.
     config.device, config.compile = assembly.setup.device, assembly.setup.compile
     record, seeds = create_seed_runs(identity.directory, config, assembly, fields)
@@ -227,6 +229,7 @@ def _build_trainer(
                 task.worker_hyperparameters(task.seeds[index]),
                 model.distribution.max_entropy,
                 screenshots(seed),
+                task.learner.statistics,
             )
         )
     trainer = Trainer(

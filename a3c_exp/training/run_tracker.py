@@ -9,7 +9,7 @@ from torch import Tensor
 
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.algorithm.window_gradient import WindowStat
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
 from a3c_exp.evaluate.evaluator import Evaluator
 from a3c_exp.loggers.base import Logger
@@ -100,6 +100,7 @@ class RunTracker:
         clock: of the session.
         worker_hyperparameters: what each worker has of its own: entropy coefficient, learning rate.
         max_entropy: of the policy, in nats; ``None`` where it has none.
+        statistics: what is logged of the windows.
         screenshots: takes them; ``None`` for none.
     """
 
@@ -116,6 +117,7 @@ class RunTracker:
         worker_hyperparameters: Sequence[Mapping[str, float]] = (),
         max_entropy: float | None = None,
         screenshots: Screenshots | None = None,
+        statistics: StatisticsTable | None = None,
     ) -> None:
         self._budget = budget
         self._start_counts = Counts(state.env_steps, state.updates, state.episodes)
@@ -128,6 +130,7 @@ class RunTracker:
         self.worker_hyperparameters = list(worker_hyperparameters)
         self._max_entropy = max_entropy
         self._screenshots = screenshots
+        self._statistics = statistics or StatisticsTable()
         self._earlier_wall_time = tracker_state.wall_time
         self._episodes = state.episodes
         self._stats = TrainingStats()
@@ -198,7 +201,6 @@ class RunTracker:
         now = self.wall_time()
         seconds = max(now - last_time, 1e-9)
         self._last_logged = (counts.env_steps, counts.updates, now)
-        entropy = tally.per_step(WindowStat.entropy_sum)
         metrics = MetricsRecord(
             env_step=counts.env_steps,
             update=counts.updates,
@@ -206,23 +208,8 @@ class RunTracker:
             wall_time=now,
             steps_per_second=(counts.env_steps - last_steps) / seconds,
             updates_per_second=(counts.updates - last_updates) / seconds,
-            loss=tally.mean(WindowStat.loss),
-            policy_loss=tally.mean(WindowStat.policy_loss),
-            value_loss=tally.mean(WindowStat.value_loss),
-            entropy=entropy,
-            entropy_normalized=entropy / self._max_entropy if self._max_entropy else None,
-            max_probability=tally.max_probability,
-            grad_norm=tally.mean(WindowStat.grad_norm),
-            grad_norm_max=tally.grad_norm_max,
-            grad_norm_clipped=tally.mean(WindowStat.clipped_grad_norm),
-            explained_variance=tally.explained_variance,
-            value_mean=tally.value_mean,
-            value_std=tally.value_std,
-            policy_lag_mean=tally.lag_mean,
-            policy_lag_max=tally.lag_max,
-            truncated_share=tally.truncated_share,
-            dropped_share=tally.dropped_share,
-            downweighted_share=tally.downweighted_share,
+            statistics=self._statistics.values(tally, self._max_entropy),
+            infos=self._statistics.infos,
             worker_steps_per_second=(tally.worker_steps / seconds).tolist(),
             worker_updates_per_second=(tally.worker_windows / seconds).tolist(),
             moving_average=self.tracker_state.moving_average,

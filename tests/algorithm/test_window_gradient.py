@@ -15,7 +15,8 @@ from torch.distributions import Categorical, Independent, Normal
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.types import LearnerConfig, Window
-from a3c_exp.algorithm.window_gradient import WindowStat, clip_by_norm, functional_forward, replay, window_loss
+from a3c_exp.algorithm.window_gradient import clip_by_norm, functional_forward, replay, window_loss
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.config.enums import Reduction, ValueLoss
 from a3c_exp.models.base import ActorCritic
@@ -23,6 +24,8 @@ from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from tests.support.small_gru import SmallGRU
+
+STAT = StatisticsTable().columns
 
 K, N, GAMMA = 4, 6, 0.9
 TAKEN = [6, 4, 1, 5]  # steps that each worker took
@@ -136,7 +139,7 @@ def test_stacked_gradients_are_those_of_plain_modules_in_plain_loops(name: str, 
         for k in range(K):
             gradient, total = looped_gradient(model, weights, given, k, spec)
             np.testing.assert_allclose(gradients[k], gradient, rtol=1e-3, atol=1e-5)
-            assert figures[k, WindowStat.loss].item() == pytest.approx(total.item(), rel=1e-4, abs=1e-5)
+            assert figures[k, STAT["loss"]].item() == pytest.approx(total.item(), rel=1e-4, abs=1e-5)
         weights.add_(0.05)  # a pull of other weights, into the same memory
 
 
@@ -236,26 +239,26 @@ def test_figures_speak_of_valid_steps_only() -> None:
         value = output.value.detach().numpy()
         error = target - value
         want = {
-            WindowStat.steps: TAKEN[k],
-            WindowStat.target_sum: target.sum(),
-            WindowStat.target_square_sum: (target**2).sum(),
-            WindowStat.error_sum: error.sum(),
-            WindowStat.error_square_sum: (error**2).sum(),
-            WindowStat.value_sum: value.sum(),
-            WindowStat.value_square_sum: (value**2).sum(),
-            WindowStat.value_loss: (error**2).mean(),
-            WindowStat.entropy: Categorical(logits=output.parameters).entropy().mean().item(),
-            WindowStat.entropy_sum: Categorical(logits=output.parameters).entropy().sum().item(),
-            WindowStat.max_probability_sum: output.parameters.softmax(-1).amax(-1).sum().item(),
+            STAT["steps"]: TAKEN[k],
+            STAT["target_sum"]: target.sum(),
+            STAT["target_square_sum"]: (target**2).sum(),
+            STAT["error_sum"]: error.sum(),
+            STAT["error_square_sum"]: (error**2).sum(),
+            STAT["value_sum"]: value.sum(),
+            STAT["value_square_sum"]: (value**2).sum(),
+            STAT["value_loss"]: (error**2).mean(),
+            STAT["entropy_term"]: Categorical(logits=output.parameters).entropy().mean().item(),
+            STAT["entropy_sum"]: Categorical(logits=output.parameters).entropy().sum().item(),
+            STAT["max_probability_sum"]: output.parameters.softmax(-1).amax(-1).sum().item(),
         }
         for stat, number in want.items():
             assert figures[k, stat].item() == pytest.approx(number, rel=1e-4, abs=1e-5), stat.name
         parts = (
-            figures[k, WindowStat.policy_loss]
-            + 0.7 * figures[k, WindowStat.value_loss]
-            - coefs(MEANS)[k] * figures[k, WindowStat.entropy]
+            figures[k, STAT["policy_loss"]]
+            + 0.7 * figures[k, STAT["value_loss"]]
+            - coefs(MEANS)[k] * figures[k, STAT["entropy_term"]]
         )
-        assert figures[k, WindowStat.loss].item() == pytest.approx(parts.item(), rel=1e-5, abs=1e-6)
+        assert figures[k, STAT["loss"]].item() == pytest.approx(parts.item(), rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 3.0, 1e6])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
-from a3c_exp.algorithm.window_gradient import WindowStat
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.evaluate.__main__ import main as evaluate
 from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
@@ -16,6 +16,8 @@ from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
 from tests.support.command import QUICK, lines, record, run, summary
+
+STAT = StatisticsTable().columns
 
 NESTED = "tests.support.nested:Nested-v0"
 CONTINUOUS = "env.kwargs={continuous:true}"
@@ -58,7 +60,7 @@ def test_a_task_acts_learns_and_is_evaluated(id: str, overrides: tuple[str, ...]
         done = workers.round(np.full(2, 10, np.int64))
         assert done.gradients.isfinite().all() and (done.gradients != 0).any(dim=1).all()
         assert np.isfinite(done.window_stats).all()
-        assert (done.window_stats[:, WindowStat.entropy] != 0).all()
+        assert (done.window_stats[:, STAT["entropy_term"]] != 0).all()
         workers.weights.sub_(1e-3 * done.gradients)
         taken += int(done.steps.sum())
         ended += done.ended

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from support.metrics import metrics_record
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
@@ -99,13 +100,15 @@ def episode(number: int) -> EpisodeRecord:
 
 
 def metrics(env_step: int, episodes: int) -> MetricsRecord:
-    return MetricsRecord(env_step, 1, episodes, 1.0, 15300.0, 9.0, 1.0, 1.0, 1.0, 1.32, 4.1, 9.0, None, 1.0, 11.0, 25, None)
+    lags = {"policy_lag_mean": 11.0, "policy_lag_max": 25}
+    return metrics_record(env_step, episodes, 15300.0, grad_norm=4.1, grad_norm_max=9.0, **lags)
 
 
 def every_metric(env_step: int, episodes: int) -> MetricsRecord:
     """Metrics of a run with a discrete policy and gradient clipping."""
     more = {"entropy_normalized": 0.62, "max_probability": 0.934, "explained_variance": 0.41, "grad_norm_clipped": 0.5}
-    return replace(metrics(env_step, episodes), **more)
+    record = metrics(env_step, episodes)
+    return replace(record, statistics={**record.statistics, **more})
 
 
 def evaluation(mean: float, best: bool) -> EvaluationRecord:

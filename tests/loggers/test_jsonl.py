@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.metrics import metrics_record
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
@@ -26,7 +27,7 @@ def episode(number: int, return_: float = -1.5, wall_time: float = 0.0) -> Episo
 
 
 def metrics(env_step: int) -> MetricsRecord:
-    return MetricsRecord(env_step, 1, 1, 1.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, None, 1.0, 3.0, 5, None)
+    return metrics_record(env_step)
 
 
 def evaluation(env_step: int) -> EvaluationRecord:

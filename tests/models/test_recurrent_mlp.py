@@ -12,7 +12,8 @@ from torch.func import functional_call
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.types import LearnerConfig, Window
-from a3c_exp.algorithm.window_gradient import WindowStat, functional_forward, replay, window_loss
+from a3c_exp.algorithm.window_gradient import functional_forward, replay, window_loss
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.models.base import ActorCritic, PolicyValue
@@ -22,6 +23,8 @@ from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
+
+STAT = StatisticsTable().columns
 
 K, N = 3, 6
 BOX, CHOICE = Box(-1.0, 1.0, (2,)), Discrete(3)
@@ -218,7 +221,7 @@ def final_error(model: ActorCritic) -> float:
         gradients, figures = stacked(*given)
         adam.step(flat, gradients.mean(0), state, update, adam.lr)
         weights.copy_(flat)
-    return float(figures[:, WindowStat.value_loss].mean())
+    return float(figures[:, STAT["value_loss"]].mean())
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

@@ -30,7 +30,7 @@ from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
 EVERY_RUN_HAS = {
     "reward_by_episode", "reward_by_step", "reward_by_time", "training_return", "evaluation", "entropy", "value_loss",
-    "explained_variance", "value", "truncated_share", "gradient_norm", "gradient_norm_max", "policy_lag", "policy_lag_max",
+    "explained_variance", "value", "truncated_share", "grad_norm", "grad_norm_max", "policy_lag_mean", "policy_lag_max",
     "policy_lag_histogram", "speed", "worker_steps", "worker_updates", "value_excess", "sampling_gap",
 }  # fmt: skip
 EVIL = "<script>alert('&')</script>"
@@ -154,7 +154,7 @@ def figures_of(folder: Path) -> set[str]:
 
 def test_a_figure_that_has_no_numbers_or_repeats_another_is_left_out(tmp_path: Path) -> None:
     write_run(tmp_path / "discrete" / "a", episodes=8, discrete=True, clipped=True)
-    now = EVERY_RUN_HAS - {"entropy"} | {"entropy_normalized", "max_probability", "gradient_norm_clipped"}
+    now = EVERY_RUN_HAS - {"entropy"} | {"entropy_normalized", "max_probability", "grad_norm_clipped"}
     assert figures_of(tmp_path / "discrete") == now
     write_run(tmp_path / "old" / "a", episodes=8, old=True)
     new = {"truncated_share", "worker_steps", "worker_updates", "policy_lag_histogram"}

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from support.metrics import metrics_record
+
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
@@ -34,10 +36,9 @@ def episode(number: int) -> EpisodeRecord:
 
 
 def metrics(env_step: int) -> MetricsRecord:
-    one = MetricsRecord(env_step, 1, 1, 1.0, 9.0, 9.0, 0.5, 1.0, 1.0, 1.32, 1.0, 4.0, None, 1.0, 3.0, 5, None)
     speeds = {"worker_steps_per_second": [30.0, 10.0 + env_step], "worker_updates_per_second": [3.0, 1.0]}
     new = {"grad_norm_clipped": 0.5, "value_std": 2.0, "entropy_normalized": 0.6, "truncated_share": 0.25}
-    return replace(one, **new, **speeds)
+    return replace(metrics_record(env_step, loss=0.5, **new), **speeds)
 
 
 def evaluation(env_step: int, mean: float) -> EvaluationRecord:

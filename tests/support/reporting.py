@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from a3c_exp.algorithm.types import LearnerConfig
-from a3c_exp.algorithm.window_gradient import WindowStat
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import TrainingSetup
@@ -31,7 +31,7 @@ from a3c_exp.parallelism.parameter_server.server import ServerProcess, Staleness
 from a3c_exp.system.process_setup import single_thread_environment
 from tests.support.pushing import PATIENCE, context, ended
 
-FIGURES = np.zeros(len(WindowStat), np.float32)
+FIGURES = np.zeros(len(StatisticsTable()), np.float32)
 
 
 def value(worker: int, number: int) -> float:
@@ -95,7 +95,7 @@ class Office:
         self.task = TrainingSetup(_nothing, _nothing, optimizer, LearnerConfig(), workers, Budget(), None, 0)
         self.ledger = SharedCounters.create(len(shares) + 1, zeros, zeros, Budget())
         self.committed = DoubleBufferedState.create(torch.zeros(size), torch.zeros(optimizer.state_rows, size), workers)
-        self.mailboxes = GradientSlots.create(workers, size)
+        self.mailboxes = GradientSlots.create(workers, size, len(FIGURES))
         self.reported, self.answered = [create_wakeup_pipe() for _ in shares], [create_wakeup_pipe() for _ in shares]
         self.staleness = staleness or StalenessPolicy()
         self.pipes: list[Connection] = []

@@ -5,11 +5,13 @@ import math
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from support.metrics import metrics_record
 
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 
@@ -159,29 +161,31 @@ def _metrics(
         norm = float((30.0 * left + 2.0) * rng.lognormal(0.0, 0.3))
         speeds = [400.0 + 10.0 * worker for worker in range(workers)]
         lines.append(
-            MetricsRecord(
-                env_step=row.env_step,
+            replace(
+                metrics_record(
+                    row.env_step,
+                    row.episode,
+                    4000.0 * workers**0.7 * rng.uniform(0.93, 1.04),
+                    loss=10.0 * left,
+                    policy_loss=left,
+                    value_loss=float(60.0 * left * rng.lognormal(0.0, 0.35) + 0.3),
+                    entropy=1.4 * left + 0.3 + rng.normal(0.0, 0.03),
+                    grad_norm=norm,
+                    grad_norm_max=100.0,
+                    explained_variance=None if index == 0 else 1.0 - 1.6 * left + rng.normal(0.0, 0.05),
+                    value_mean=-5.0,
+                    policy_lag_mean=workers - 1.0 + rng.normal(0.0, 0.15),
+                    policy_lag_max=2 * workers,
+                    grad_norm_clipped=min(norm, 4.0) if clipped else norm,
+                    value_std=2.0,
+                    entropy_normalized=left if discrete else None,
+                    max_probability=1.0 - left / 2 if discrete else None,
+                    truncated_share=0.05,
+                ),
                 update=row.update,
-                episode=row.episode,
                 wall_time=row.wall_time,
-                steps_per_second=4000.0 * workers**0.7 * rng.uniform(0.93, 1.04),
                 updates_per_second=400.0,
-                loss=10.0 * left,
-                policy_loss=left,
-                value_loss=float(60.0 * left * rng.lognormal(0.0, 0.35) + 0.3),
-                entropy=1.4 * left + 0.3 + rng.normal(0.0, 0.03),
-                grad_norm=norm,
-                grad_norm_max=100.0,
-                explained_variance=None if index == 0 else 1.0 - 1.6 * left + rng.normal(0.0, 0.05),
-                value_mean=-5.0,
-                policy_lag_mean=workers - 1.0 + rng.normal(0.0, 0.15),
-                policy_lag_max=2 * workers,
                 moving_average=row.moving_average,
-                grad_norm_clipped=min(norm, 4.0) if clipped else norm,
-                value_std=2.0,
-                entropy_normalized=left if discrete else None,
-                max_probability=1.0 - left / 2 if discrete else None,
-                truncated_share=0.05,
                 worker_steps_per_second=speeds,
                 worker_updates_per_second=[speed / 10.0 for speed in speeds],
             )

@@ -6,12 +6,14 @@ import torch
 
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.algorithm.window_gradient import WindowStat
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import NullLogger
 from a3c_exp.parallelism.base import Counts
 from a3c_exp.runs.log_records import MetricsRecord
 from a3c_exp.training.run_tracker import Clock, Intervals, RunTracker, TrackerState
+
+STAT = StatisticsTable().columns
 
 
 def track(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> RunTracker:
@@ -63,9 +65,9 @@ def test_a_late_word_from_a_worker_makes_no_line_that_says_nobody_moves() -> Non
     for env_steps, windows in ((100, 3), (100, 1), (200, 2)):
         tally = TrainingStats()
         for _ in range(windows):
-            tally.add_update(np.ones(len(WindowStat), np.float32), lag=windows)
+            tally.add_update(np.ones(len(STAT), np.float32), lag=windows)
         one.add_stats(tally)
         one.log_metrics(Counts(env_steps, env_steps // 10, 0))
     assert [line.env_step for line in told.metrics_told] == [100, 200]
     assert all(line.steps_per_second > 0 for line in told.metrics_told)
-    assert told.metrics_told[1].policy_lag_mean == (1 * 1 + 2 * 2) / 3  # and nothing that was told is forgotten
+    assert told.metrics_told[1].statistics["policy_lag_mean"] == (1 * 1 + 2 * 2) / 3  # and nothing that was told is forgotten

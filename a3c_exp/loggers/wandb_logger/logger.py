@@ -108,7 +108,7 @@ class WandbLogger(NullLogger):
             each = values.pop(f"worker_{key}")
             values |= {f"workers/{key}/{worker}": value for worker, value in enumerate(each)}
         last = {key: values.pop(key) for key in ("update", "episode", "wall_time", "moving_average", "recent_return")}
-        most = {key: values.pop(key) for key in ("grad_norm_max", "policy_lag_max")}
+        most = {name: values.pop(name) for name, info in metrics.infos.items() if info.reduction == "max"}
         self._metrics_rows.add(env_step, values, last, most)
         self._send(self._metrics_rows.pop_row_if_due())
 

@@ -208,7 +208,7 @@ class FusedStep:
         step_inputs = StepInput(*(one[: self._config.n_step] for one in step_inputs))
         window = self._window(weights, step_inputs, records, self._no_hidden_state if hidden_state is None else hidden_state)
         gradients, figures = self._gradient(weights, *(self._by_row(field) for field in window), *extra_inputs)
-        return clip_gradients(gradients, figures, self._config.max_grad_norm)
+        return clip_gradients(gradients, figures, self._config.statistics, self._config.max_grad_norm)
 
     def _window(self, weights: Tensor, step_inputs: StepInput, records: StepRecord, hidden_state: Tensor) -> Window:
         spec = self._config

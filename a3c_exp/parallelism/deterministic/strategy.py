@@ -86,7 +86,8 @@ class Deterministic(SingleProcessStrategy):
 
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         self._virtual_times = [
-            VirtualTimeState(self._make_schedule(seed, setup.workers), setup.workers) for seed in setup.seeds
+            VirtualTimeState(self._make_schedule(seed, setup.workers), setup.workers, len(setup.learner.statistics))
+            for seed in setup.seeds
         ]
         events = super().start(setup, states)
         self._sequential_updates = self._compile_updates(setup)

@@ -25,9 +25,9 @@ class VirtualTimeState:
         history: the newest weights and those before them, where lags are set.
     """
 
-    def __init__(self, schedule: WorkerSchedule, workers: int) -> None:
+    def __init__(self, schedule: WorkerSchedule, workers: int, num_stats: int) -> None:
         self.schedule = schedule
-        self.pending_gradients = PendingGradients(workers)
+        self.pending_gradients = PendingGradients(workers, num_stats)
         self.pulled_at = np.zeros(workers, np.int64)
         self.history: WeightHistory | None = None
 

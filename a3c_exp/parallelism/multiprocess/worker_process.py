@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
-from a3c_exp.algorithm.window_gradient import WindowStat
 from a3c_exp.parallelism.base import EpisodeEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
@@ -217,8 +216,7 @@ class WorkerProcess(ControlledProcess, ABC):
             return self._counters.take_ticket(self._slot)
 
     def _send_non_finite(self, k: int, window_stats: NDArray[np.float32]) -> None:
-        terms = tuple(WindowStat(i).name for i in range(WindowStat.steps) if not np.isfinite(window_stats[i]))
-        terms = terms or tuple(WindowStat(int(i)).name for i in (~np.isfinite(window_stats)).nonzero()[0])
+        terms = self._setup.learner.statistics.non_finite(window_stats)
         self._pipe.send(NonFinite(self._worker_ids[k], int(self._rounds[k]), terms))
         while self._poll_commands():  # the main process ends the run; nothing more is pushed meanwhile
             time.sleep(0.002)

@@ -9,8 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.algorithm.window_gradient import WindowStat
-
 
 class SlotField(IntEnum):
     """What stands on a mailbox. Every number has one writer, in brackets."""
@@ -37,7 +35,7 @@ class GradientSlots:
     Attributes:
         gradients: ``[N, P]`` float32, shared: gradients.
         weights: ``[N, P]`` float32, shared: weights.
-        window_stats: ``[N, len(Stat)]`` float32, shared: what goes with the gradient.
+        window_stats: ``[N, num_stats]`` float32, shared: what goes with the gradient.
         fields: ``[N, len(Note)]`` int64, shared.
     """
 
@@ -47,9 +45,9 @@ class GradientSlots:
     fields: Tensor
 
     @classmethod
-    def create(cls, workers: int, size: int) -> "GradientSlots":
-        """Empty ones, for ``size`` weights."""
-        letters, answers, figures = (torch.zeros(workers, width) for width in (size, size, len(WindowStat)))
+    def create(cls, workers: int, size: int, num_stats: int) -> "GradientSlots":
+        """Empty ones, for ``size`` weights and ``num_stats`` numbers that come with a gradient."""
+        letters, answers, figures = (torch.zeros(workers, width) for width in (size, size, num_stats))
         notes = torch.zeros(workers, len(SlotField), dtype=torch.int64)
         for tensor in (letters, answers, figures, notes):
             tensor.share_memory_()  # type: ignore[no-untyped-call]

@@ -108,7 +108,9 @@ class ParameterServer(MultiprocessStrategy):
         self, setup: TrainingSetup, state: TrainingState, folder: Path
     ) -> tuple[Callable[..., None], Callable[..., Any]]:
         self._double_buffer = committed = DoubleBufferedState.create(state.weights, state.optimizer_state, setup.workers)
-        self._gradient_slots = mailboxes = GradientSlots.create(setup.workers, state.weights.numel())
+        self._gradient_slots = mailboxes = GradientSlots.create(
+            setup.workers, state.weights.numel(), len(setup.learner.statistics)
+        )
         reported, answered = (
             [create_wakeup_pipe() for _ in self._workers_by_process],
             [create_wakeup_pipe() for _ in self._workers_by_process],

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
-from a3c_exp.algorithm.window_gradient import WindowStat
 from a3c_exp.parallelism.single_process.gradient import WorkerGradient, episodes_of_workers
 from a3c_exp.parallelism.worker_group import RoundResult
 
@@ -19,17 +18,18 @@ class PendingGradients:
 
     Args:
         workers: N.
+        num_stats: S numbers that come with each gradient.
 
     Attributes:
         is_pending: ``[N]`` who has one.
-        window_stats: ``[N, len(Stat)]``.
+        window_stats: ``[N, S]``.
         steps: ``[N]`` environment steps of each.
         ended: the episodes that ended in them, by worker; nobody stands there in vain.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, num_stats: int) -> None:
         self.is_pending = np.zeros(workers, np.bool_)
-        self.window_stats = np.zeros((workers, len(WindowStat)), np.float32)
+        self.window_stats = np.zeros((workers, num_stats), np.float32)
         self.steps = np.zeros(workers, np.int64)
         self.ended: dict[int, list[EndedEpisode]] = {}
         self._rows: list[Tensor] = [torch.zeros(0)] * workers

@@ -11,7 +11,6 @@ from torch import Tensor
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.algorithm.window_gradient import WindowStat
 from a3c_exp.config.enums import LRSchedule
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
@@ -213,7 +212,7 @@ class SeedTraining:
         return sequential_updates.prepare(orders, self.updates, rates)
 
     def settle_rounds(self, window_stats: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
-        """Whole rounds were pushed: ``window_stats [rounds, c, len(Stat)]``, ``lags [rounds, c]`` for c pushes a round."""
+        """Whole rounds were pushed: ``window_stats [rounds, c, len(statistics)]``, ``lags [rounds, c]`` for c pushes a round."""
         rounds, pushes = lags.shape
         self.updates += lags.size
         self.env_steps += lags.size * self._steps_per_push(pushes)
@@ -247,8 +246,7 @@ class SeedTraining:
             self._events.append(EpisodeEvent(episode, self.env_steps, self.updates, self.index))
 
     def _raise_non_finite(self, window_stats: NDArray[np.float32], workers: Sequence[int]) -> None:
-        terms = [WindowStat(i).name for i in range(WindowStat.steps) if not np.isfinite(window_stats[i])]
-        terms = terms or [WindowStat(int(i)).name for i in (~np.isfinite(window_stats)).nonzero()[0]]
+        terms = self._setup.learner.statistics.non_finite(window_stats)
         who = f"worker {workers[0]}" if len(workers) == 1 else "the workers' batch"
         seed = f" of seed {self.seed}" if self._setup.num_seeds > 1 else ""
         raise NonFiniteError(

@@ -22,10 +22,10 @@ from a3c_exp.report.aggregate import (
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.labels import EndLabel, add_legend, draw_end_labels, end_label, peak_label
-from a3c_exp.report.figures.plot_specs import PLOTS, Plot
+from a3c_exp.report.figures.plot_specs import PLOTS, Plot, statistic_plot
 from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, STYLE, new_figure, scale_axes
 from a3c_exp.report.quantities.policy_lag import lag_shares
-from a3c_exp.report.run_reader import RunData
+from a3c_exp.report.run_reader import RunData, own_statistics
 from a3c_exp.report.sections import PNG_DPI, PNG_OPTIONS
 from a3c_exp.stats.estimates import MIN_SEEDS
 from a3c_exp.system.errors import A3CError
@@ -79,11 +79,17 @@ def draw_plots(comparison: Comparison, colors: dict[Configuration, svg.ThemeColo
     drawings = []
     with style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's fonts have it
-        for plot in PLOTS:
+        for plot in _plots(comparison):
             curves = {item: _curves(plot, item) for item in comparison.configurations}
             if any(curves.values()) and not _is_redundant(plot, comparison):
                 drawings.append(_draw_plot(plot, comparison.title, curves, colors, png))
     return drawings
+
+
+def _plots(comparison: Comparison) -> list[Plot]:
+    """Those of every report, and the curves of statistics that these runs were given besides."""
+    own = {info.name: statistic_plot(info) for run in comparison.runs for info in own_statistics(run.run_json)}
+    return [*PLOTS, *own.values()]
 
 
 def _curves(plot: Plot, configuration: Configuration) -> list[Curve]:

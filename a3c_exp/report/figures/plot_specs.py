@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.report.aggregate import Axis, CurveSource
+from a3c_exp.runs.log_records import StatisticInfo
 
-PlotSection = Literal["learning", "policy", "confidence", "critic", "gradients", "asynchrony", "speed"]
+PlotSection = Literal["learning", "policy", "confidence", "critic", "gradients", "asynchrony", "speed", "custom"]
 HEADINGS: dict[PlotSection, str] = {
     "learning": "Learning",
     "policy": "Policy",
@@ -14,6 +16,7 @@ HEADINGS: dict[PlotSection, str] = {
     "gradients": "Gradients",
     "asynchrony": "Asynchrony",
     "speed": "Speed",
+    "custom": "Further statistics",
 }
 
 
@@ -58,7 +61,25 @@ class Plot:
         return self.section == "learning"
 
 
+def statistic_plot(info: StatisticInfo) -> Plot:
+    """The curve of a declared statistic."""
+    section = info.section if info.section in HEADINGS else "custom"
+    return Plot(
+        name=info.name,
+        title=f"{info.title} ({info.unit})" if info.unit else info.title,
+        note=info.help,
+        source="metrics",
+        quantity=info.name,
+        axis="env_step",
+        section=section,
+        replaces=info.replaces,
+        hidden_if_equal_to=info.hidden_if_equal_to,
+        scale=info.scale,
+    )
+
+
 PLOTS = (
+    *(statistic_plot(info) for info in StatisticsTable().infos.values() if info.title),
     Plot(
         name="reward_by_episode",
         title="Mean step reward, moving average",
@@ -112,28 +133,6 @@ PLOTS = (
         edges=("ci_low", "ci_high"),
     ),
     Plot(
-        name="entropy_normalized",
-        title="Entropy, of its maximum",
-        note="1 knows nothing yet; near 0 before returns are good, the policy has settled too early.",
-        source="metrics",
-        quantity="entropy_normalized",
-        axis="env_step",
-        section="policy",
-        replaces="entropy",
-        scale="share",
-    ),
-    Plot("entropy", "Entropy", "Of the policy, a step, in nats.", "metrics", "entropy", "env_step", "policy"),
-    Plot(
-        name="max_probability",
-        title="Largest probability",
-        note="Of the policy's actions, mean over steps: near 1 it is sure of itself, rightly or not.",
-        source="metrics",
-        quantity="max_probability",
-        axis="env_step",
-        section="confidence",
-        scale="share",
-    ),
-    Plot(
         name="value_excess",
         title="Value less what was earned",
         note="Mean V(s) less the discounted return that training episodes came to, as the learner sees rewards: above 0 the "
@@ -154,26 +153,6 @@ PLOTS = (
         section="confidence",
     ),
     Plot(
-        name="value_loss",
-        title="Value loss",
-        note="The critic's part of the loss.",
-        source="metrics",
-        quantity="value_loss",
-        axis="env_step",
-        section="critic",
-        scale="log",
-    ),
-    Plot(
-        name="explained_variance",
-        title="Explained variance",
-        note="Of the returns by the value: 1 is perfect, 0 no better than a constant; cut off at \N{MINUS SIGN}1.",
-        source="metrics",
-        quantity="explained_variance",
-        axis="env_step",
-        section="critic",
-        scale="unit",
-    ),
-    Plot(
         name="value",
         title="Value",
         note="Mean of V(s) over steps; shaded: its standard deviation over steps, below and above.",
@@ -183,67 +162,6 @@ PLOTS = (
         section="critic",
         spread="within",
         edges=("value.low", "value.high"),
-    ),
-    Plot(
-        name="truncated_share",
-        title="Windows that a time limit ended",
-        note="Share of the workers' windows in which an episode was truncated, so that targets rest on V of its last state.",
-        source="metrics",
-        quantity="truncated_share",
-        axis="env_step",
-        section="critic",
-        scale="zero",
-    ),
-    Plot(
-        name="gradient_norm",
-        title="Gradient norm",
-        note="L2, mean over pushes, before clipping.",
-        source="metrics",
-        quantity="grad_norm",
-        axis="env_step",
-        section="gradients",
-        scale="log",
-    ),
-    Plot(
-        name="gradient_norm_clipped",
-        title="Gradient norm after clipping",
-        note="What the optimiser was given, mean over pushes: flat where nearly every gradient is clipped.",
-        source="metrics",
-        quantity="grad_norm_clipped",
-        axis="env_step",
-        section="gradients",
-        hidden_if_equal_to="grad_norm",
-        scale="log",
-    ),
-    Plot(
-        name="gradient_norm_max",
-        title="Largest gradient norm",
-        note="Of any push since the point before, before clipping: spikes that a mean hides.",
-        source="metrics",
-        quantity="grad_norm_max",
-        axis="env_step",
-        section="gradients",
-        scale="log",
-    ),
-    Plot(
-        name="policy_lag",
-        title="Policy lag",
-        note="Updates of the shared weights between a worker's pull and its push, mean over pushes.",
-        source="metrics",
-        quantity="policy_lag_mean",
-        axis="env_step",
-        section="asynchrony",
-        scale="zero",
-    ),
-    Plot(
-        name="policy_lag_max",
-        title="Largest policy lag",
-        note="Of any push since the point before.",
-        source="metrics",
-        quantity="policy_lag_max",
-        axis="env_step",
-        section="asynchrony",
-        scale="zero",
     ),
     Plot(
         name="policy_lag_histogram",

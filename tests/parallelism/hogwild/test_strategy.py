@@ -13,7 +13,7 @@ import torch
 
 from a3c_exp.algorithm.random_streams import env_seed
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
-from a3c_exp.algorithm.window_gradient import WindowStat
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.adam import Adam
@@ -22,6 +22,8 @@ from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.system.errors import ConfigError
 from tests.support.driving import Training, initial, small_task
 from tests.support.faulty import Gathering, Tick, WatchedEnvironments
+
+STAT = StatisticsTable().columns
 
 
 def watched(folder: Path) -> list[dict[str, Any]]:
@@ -50,7 +52,7 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
     assert {event.episode.length for event in training.episodes} == {20}
     assert {event.episode.end for event in training.episodes} == {"truncated"}
     assert training.tally.windows == 80
-    assert training.tally.sums[WindowStat.steps] == 400
+    assert training.tally.sums[STAT["steps"]] == 400
 
     # Every worker plays its own seeds, one after the other, and nobody plays another's.
     begun = training.parallelism.snapshot()[0].episodes_begun
@@ -92,7 +94,7 @@ def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from
     training = Training(Hogwild(processes=3, lock=True), task, initial(task)).finish()
     counts = training.parallelism.counts()
     assert counts.env_steps == 607
-    assert training.tally.sums[WindowStat.steps] == 607
+    assert training.tally.sums[STAT["steps"]] == 607
     assert training.tally.windows == counts.updates
     assert len({line["process"] for line in watched(tmp_path)}) == 3
     figures = training.parallelism.summary()
@@ -105,7 +107,7 @@ def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from
     again.finish()
     after, _ = again.parallelism.snapshot()
     assert after.env_steps == 700
-    assert again.tally.sums[WindowStat.steps] == 93, "what earlier sessions did is not done again"
+    assert again.tally.sums[STAT["steps"]] == 93, "what earlier sessions did is not done again"
     assert after.updates == state.updates + again.tally.windows
     assert (after.rounds >= state.rounds).all()
     seeds = [event.episode.env_seed for event in training.episodes + again.episodes]
@@ -144,7 +146,7 @@ def test_a_budget_of_episodes_is_not_approximate(tmp_path: Path, lengths: tuple[
     training = Training(Hogwild(processes=2), task).finish()
     assert len(training.episodes) == training.parallelism.counts().episodes == 41
     steps = sum(event.episode.length for event in training.episodes)
-    assert training.parallelism.counts().env_steps == steps == training.tally.sums[WindowStat.steps]
+    assert training.parallelism.counts().env_steps == steps == training.tally.sums[STAT["steps"]]
 
 
 def test_the_last_steps_of_a_budget_are_not_kept_for_a_worker_that_may_not_play(tmp_path: Path) -> None:

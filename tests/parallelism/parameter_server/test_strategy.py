@@ -16,7 +16,7 @@ import torch
 
 from a3c_exp.algorithm.random_streams import env_seed
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
-from a3c_exp.algorithm.window_gradient import WindowStat
+from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
@@ -31,6 +31,8 @@ from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
 from tests.support.driving import ENDLESS, Training, alive, descendants, initial, small_task
 from tests.support.faulty import Deadly, Faults, Gathering, Tick
 from tests.support.pushing import SLACK
+
+STAT = StatisticsTable().columns
 
 ROOT = Path(__file__).parents[3]
 
@@ -61,7 +63,7 @@ def test_any_task_and_model_is_trained_within_its_budget(id: str, model: Any, li
     training = Training(ParameterServer(processes=2), task, state).finish()
     final, _ = training.parallelism.snapshot()
     assert final.env_steps == 607
-    assert training.tally.sums[WindowStat.steps] == 607, "steps that were learned from"
+    assert training.tally.sums[STAT["steps"]] == 607, "steps that were learned from"
     assert training.tally.windows == final.updates > 120
     assert torch.isfinite(final.weights).all()
     assert not torch.equal(final.weights, state.weights)
@@ -74,7 +76,7 @@ def test_any_task_and_model_is_trained_within_its_budget(id: str, model: Any, li
     again = Training(ParameterServer(processes=1), replace(task, budget=Budget(max_env_steps=700)), final).finish()
     after, _ = again.parallelism.snapshot()
     assert after.env_steps == 700
-    assert again.tally.sums[WindowStat.steps] == 93, "what earlier sessions did is not done again"
+    assert again.tally.sums[STAT["steps"]] == 93, "what earlier sessions did is not done again"
     assert after.updates == final.updates + again.tally.windows
     assert again.tally.lag_max <= 2, "updates of an earlier session are no lag"
     seeds = [event.episode.env_seed for event in training.episodes + again.episodes]
@@ -87,7 +89,7 @@ def test_a_budget_of_episodes_is_exact(tmp_path: Path, lengths: tuple[int, ...])
     training = Training(ParameterServer(processes=2), task).finish()
     assert len(training.episodes) == training.parallelism.counts().episodes == 41
     steps = sum(event.episode.length for event in training.episodes)
-    assert training.parallelism.counts().env_steps == steps == training.tally.sums[WindowStat.steps]
+    assert training.parallelism.counts().env_steps == steps == training.tally.sums[STAT["steps"]]
 
 
 @pytest.mark.parametrize("kind", [ParameterServer, Hogwild])
@@ -136,7 +138,7 @@ def test_everything_reported_before_the_end_is_applied() -> None:
     final, _ = training.parallelism.snapshot()
     assert training.parallelism.summary()["unapplied"] == 0
     assert ticked(final)
-    assert final.env_steps == 5 * final.updates == training.tally.sums[WindowStat.steps]
+    assert final.env_steps == 5 * final.updates == training.tally.sums[STAT["steps"]]
     # Each window was one episode, and not one of them was left behind in a mailbox or a pipe.
     assert len(training.episodes) == final.updates == int(final.rounds.sum())
 
@@ -203,7 +205,7 @@ def test_no_kind_of_death_loses_an_episode_a_step_or_an_update(tmp_path: Path) -
     final, _ = training.parallelism.snapshot()
     assert ticked(final)
     assert final.episodes == len({event.episode.env_seed for event in training.episodes}) == 90
-    assert final.env_steps == 5 * final.updates == training.tally.sums[WindowStat.steps]
+    assert final.env_steps == 5 * final.updates == training.tally.sums[STAT["steps"]]
     figures = training.parallelism.summary()
     assert (figures["restarts"], figures["unapplied"]) == (5, 0)
 
@@ -226,7 +228,7 @@ def test_workers_killed_again_and_again_from_outside_neither_tear_nor_overspend(
     final, _ = training.parallelism.snapshot()
     assert ticked(final)
     assert final.env_steps == 5000, "what a dead worker had reserved was spent twice, or not at all"
-    assert training.tally.sums[WindowStat.steps] == 5000
+    assert training.tally.sums[STAT["steps"]] == 5000
     assert training.parallelism.summary()["unapplied"] == 0
 
 
