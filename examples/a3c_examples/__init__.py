@@ -1,0 +1,1 @@
+"""One extension of each kind: two environments, a model, an optimizer, a parallelism and a logger."""

@@ -1,4 +1,4 @@
-"""A logger: evaluations as a table that a spreadsheet opens."""
+"""A logger: evaluations as a CSV table."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ _ALLOWED = [field.name for field in fields(EvaluationRecord) if field.name not i
 
 
 class EvaluationTable(NullLogger):
-    """``evaluations.csv`` in the run directory: a row an evaluation, ``env_step`` first.
+    """``evaluations.csv`` in the run directory: one row per evaluation, ``env_step`` first.
 
-    A disk that is full or a folder that has gone must not end a run: it says so once and writes no more.
+    A full disk or a deleted folder must not end a run: the logger reports it once and stops writing.
 
     Args:
-        columns: what follows ``env_step``: names of an evaluation's numbers.
-        on_message: where to say something that a person should read; the program gives its own.
+        columns: the fields of an evaluation that follow ``env_step``.
+        on_message: receives messages for the user; the program passes its own.
 
     Raises:
         ConfigError: an unknown column.
@@ -31,7 +31,7 @@ class EvaluationTable(NullLogger):
     ) -> None:
         for column in columns:
             if column not in _ALLOWED:
-                raise ConfigError(f"logger.columns names {column}, but there are only {', '.join(_ALLOWED)}")
+                raise ConfigError(f"logger.columns names {column}, but the columns are {', '.join(_ALLOWED)}")
         self._columns = ["env_step", *columns]
         self._on_message = on_message
         self._path: Path | None = None
@@ -41,7 +41,7 @@ class EvaluationTable(NullLogger):
         rows: list[dict[str, Any]] = []
         if run.resumed and self._path.exists():
             with self._path.open(newline="") as file:
-                # What came after the checkpoint that the run goes on from will be lived again.
+                # Evaluations after the checkpoint that is resumed will be made again.
                 rows = [row for row in csv.DictReader(file) if int(row["env_step"]) <= run.start_env_step]
         self._write("w", rows, header=True)
 
@@ -58,5 +58,5 @@ class EvaluationTable(NullLogger):
                     table.writeheader()
                 table.writerows(rows)
         except OSError as error:
-            self._on_message(f"{self._path} cannot be written ({error.strerror}); this run goes on without it")
+            self._on_message(f"{self._path} cannot be written ({error.strerror}); the run continues without it")
             self._path = None

@@ -15,22 +15,23 @@ from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.models.initialization import initialize
 from a3c_exp.system.errors import ConfigError
 
-_MOST = 10_000
+_MAX_FEATURES = 10_000
 
 
 class FourierActorCritic(ActorCritic):
-    """``features_i = cos(pi c_i . x)`` for every whole-numbered vector ``c_i`` in ``{0 .. order}^d``, x scaled to [0, 1]^d.
+    """``features_i = cos(pi c_i . x)`` for every integer vector ``c_i`` in ``{0 .. order}^d``, x scaled to [0, 1]^d.
 
     Konidaris, Osentoski & Thomas 2011, "Value function approximation in reinforcement learning using the Fourier basis".
 
     Args:
-        observation_space, action_space: of one environment.
+        observation_space: of one environment.
+        action_space: of one environment.
         order: the highest frequency; there are ``(order + 1)^d`` features.
-        weight_std: of the two linear layers' first weights.
-        seed: of the weights.
+        weight_std: standard deviation of the initial weights of both linear layers.
+        seed: of the initial weights.
 
     Raises:
-        ConfigError: observations without bounds, or more features than make sense.
+        ConfigError: observations without bounds, or too many features.
     """
 
     def __init__(
@@ -38,19 +39,19 @@ class FourierActorCritic(ActorCritic):
     ) -> None:
         super().__init__()
         if not (isinstance(observation_space, Box) and len(observation_space.shape) == 1 and observation_space.is_bounded()):
-            raise ConfigError(f"model=fourier needs a vector within bounds to scale, but this task shows {observation_space}")
+            raise ConfigError(f"model=fourier needs a bounded vector, but this environment observes {observation_space}")
         size = observation_space.shape[0]
-        if order < 1 or (count := (order + 1) ** size) > _MOST:
+        if order < 1 or (count := (order + 1) ** size) > _MAX_FEATURES:
             raise ConfigError(
-                f"model.order is {order}, but it is at least 1 and (order + 1)^{size} features are at most {_MOST}. "
+                f"model.order is {order}, but it must be at least 1, and (order + 1)^{size} features at most {_MAX_FEATURES}. "
                 "Try model.order=1"
             )
         low, high = (torch.from_numpy(bound.astype(np.float32)) for bound in (observation_space.low, observation_space.high))
         frequencies = torch.tensor(list(itertools.product(range(order + 1), repeat=size)), dtype=torch.float32)
-        # Constants are buffers that no checkpoint holds: what is trained is the parameters, and nothing else.
+        # Constants are non-persistent buffers: checkpoints hold the parameters, which are all that is trained.
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("waves", math.pi * frequencies / (high - low), persistent=False)
-        with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
+        with torch.random.fork_rng(devices=[]):  # torch's layers draw their initial weights from its global generator
             self.policy = make_head(count, action_space, HeadConfig())
             self.value = nn.Linear(count, 1)
         self.distribution = self.policy.distribution

@@ -1,4 +1,4 @@
-"""MountainCar-v0 in tensors: a car too weak for the hill swings itself up."""
+"""MountainCar-v0 in tensors: a car that is too weak for the hill has to swing itself up."""
 
 import numpy as np
 import torch
@@ -9,10 +9,10 @@ from a3c_exp.envs.tensor.base import Step, TensorEnv
 
 
 class MountainCar(TensorEnv):
-    """gymnasium's ``MountainCarEnv`` (Moore 1990). The state is ``[position, velocity]``; every step costs 1.
+    """gymnasium's ``MountainCarEnv`` (Moore 1990). The state is ``[position, velocity]``; the reward is -1 per step.
 
     Args:
-        power: what the engine adds to the velocity in a step; the hill takes up to 0.0025.
+        power: what the engine adds to the velocity per step; the hill takes up to 0.0025.
     """
 
     state_size = 2

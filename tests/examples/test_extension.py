@@ -1,4 +1,4 @@
-"""A person's own parts, used as a person would: the command is run in a copy of examples/, away from the repository."""
+"""Extensions, used as a user would: commands run in a copy of examples/ outside the repository."""
 
 import csv
 import re
@@ -40,16 +40,16 @@ def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def random_policys_return() -> float:
-    """Mean return of 200 airships that are steered by dice."""
-    ships, dice = Airships(200), np.random.default_rng(0)
+def random_policy_return() -> float:
+    """Mean return of 200 airships with random actions."""
+    airships, rng = Airships(200), np.random.default_rng(0)
     for k in range(200):
-        ships.reset(k, k)
-    live, returns = np.ones(200, np.bool_), np.zeros(200)
+        airships.reset(k, k)
+    active, returns = np.ones(200, np.bool_), np.zeros(200)
     for _ in range(200):
-        ships.step(dice.uniform(-1, 1, (200, 1)), live)
-        returns += ships.reward * live
-        live &= ~ships.terminated
+        airships.step(rng.uniform(-1, 1, (200, 1)), active)
+        returns += airships.reward * active
+        active &= ~airships.terminated
     return float(returns.mean())
 
 
@@ -59,54 +59,54 @@ def rows(directory: Path) -> list[dict[str, str]]:
 
 
 def composed(*overrides: str) -> RunComponents:
-    """What these overrides mean, in this process."""
+    """The components that these overrides describe, built in this process."""
     (job,) = compose_jobs(overrides, multirun=False, config_dirs=[str(EXAMPLES / "conf")])
     return build_run(job.config)
 
 
-def trained(assembly: RunComponents, states: Sequence[TrainingState]) -> list[TrainingState]:
-    """Each seed's state when the budget of updates is spent."""
-    parallelism, seeds = assembly.parallelism, range(len(states))
-    parallelism.start(assembly.setup, states)
+def trained(components: RunComponents, states: Sequence[TrainingState]) -> list[TrainingState]:
+    """Each seed's state when the budget of updates is exhausted."""
+    parallelism, seeds = components.parallelism, range(len(states))
+    parallelism.start(components.setup, states)
     for _ in range(100):
         parallelism.advance(1.0, [NEVER_DUE for _ in seeds])
-        if all(parallelism.counts(index).updates == assembly.setup.budget.max_updates for index in seeds):
+        if all(parallelism.counts(index).updates == components.setup.budget.max_updates for index in seeds):
             break
     else:
-        raise AssertionError("the budget of updates is never spent")
-    found = [parallelism.snapshot(index)[0] for index in seeds]
+        raise AssertionError("the budget of updates is never exhausted")
+    snapshots = [parallelism.snapshot(index)[0] for index in seeds]
     parallelism.stop()
-    return found
+    return snapshots
 
 
-# The option --config-dir stands before, among and after the overrides of the three commands that follow: all must do.
+# --config-dir stands before, between and after the overrides in the next three tests: all positions are allowed.
 
 
-def test_five_parts_of_ones_own_learn_together(away: Path, random_policys_return: float) -> None:
+def test_five_extensions_learn_together(away: Path, random_policy_return: float) -> None:
     seeds = ("num_seeds=3", "max_env_steps=20_000", "evaluation.every_env_steps=10_000")
     ended = run(*FROM_HERE, *ALL_FIVE, *seeds, "hydra.run.dir=learn", cwd=away)
     assert ended.returncode == 0, ended.stderr
     for seed in range(3):
-        found = summary(away / "learn" / f"seed={seed}")
-        # Measured on 15 seeds: 103 at the least and 150 on average, where dice have 20 and 200 is the most there is.
-        assert found["evaluation"]["mean"] > 3 * random_policys_return, f"seed {seed}"
-        assert found["env_steps"] == 20_000
-        lag = found["policy_lag"]
-        assert (lag["mean"], lag["max"], len(set(lag["histogram"][:8]))) == (3.5, 7, 1), "0 to N - 1, each as often"
+        result = summary(away / "learn" / f"seed={seed}")
+        # Measured on 15 seeds: at least 103 and 150 on average; random actions have 20, and 200 is the maximum.
+        assert result["evaluation"]["mean"] > 3 * random_policy_return, f"seed {seed}"
+        assert result["env_steps"] == 20_000
+        lag = result["policy_lag"]
+        assert (lag["mean"], lag["max"], len(set(lag["histogram"][:8]))) == (3.5, 7, 1), "0 to N - 1, equally often"
     table = rows(away / "learn")
     assert [int(row["env_step"]) for row in table] == [10_000, 20_000]
     assert set(table[0]) == {"env_step", "mean", "ci_low", "ci_high"}
 
 
-def test_a_run_of_own_parts_that_was_stopped_in_the_middle_of_a_round_is_one_that_never_was(away: Path) -> None:
+def test_a_run_of_extensions_that_stops_within_a_round_resumes_exactly(away: Path) -> None:
     settings = ("evaluation.every_env_steps=1000", "evaluation.episodes=2", "lr_schedule=none", "max_env_steps=null")
     # 203 updates are 25 rounds of 8 workers and 3 pushes of the next.
     begun = run(*ALL_FIVE, *FROM_HERE, *settings, "max_updates=203", "hydra.run.dir=parts", cwd=away)
     resumed = run("resume=parts", "max_updates=300", cwd=away)
     for ended in (begun, resumed):
         assert ended.returncode == 0, ended.stderr
-    assembly = composed(*ALL_FIVE, *settings, "max_updates=300")
-    (whole,) = trained(assembly, assembly.initial_states)
+    components = composed(*ALL_FIVE, *settings, "max_updates=300")
+    (whole,) = trained(components, components.initial_states)
     assert summary(away / "parts")["weights_digest"] == digest(whole.weights)
     assert summary(away / "parts")["env_steps"] == whole.env_steps
     first, second = record(away / "parts")["sessions"]
@@ -115,14 +115,14 @@ def test_a_run_of_own_parts_that_was_stopped_in_the_middle_of_a_round_is_one_tha
     assert steps == sorted(set(steps)) and len(steps) == len(lines(away / "parts" / "evaluations.jsonl"))
 
 
-def test_several_seeds_of_an_own_parallelism_do_not_touch_each_other() -> None:
+def test_seeds_of_a_custom_parallelism_do_not_affect_each_other() -> None:
     both, alone = (composed(*ALL_FIVE, "max_updates=90", *seeds) for seeds in (["num_seeds=2"], ["seed=1"]))
-    (_, beside), (single,) = trained(both, both.initial_states), trained(alone, alone.initial_states)
-    assert beside.env_steps == single.env_steps and torch.equal(beside.weights, single.weights)
+    (_, stacked), (single,) = trained(both, both.initial_states), trained(alone, alone.initial_states)
+    assert stacked.env_steps == single.env_steps and torch.equal(stacked.weights, single.weights)
 
 
-def test_the_last_episode_of_a_budget_is_lived_once_though_its_round_was_cut() -> None:
-    """Tickets that were reserved, and episodes that ended in windows not pushed yet, go through a checkpoint."""
+def test_the_last_episode_of_a_budget_counts_once_although_a_checkpoint_split_its_round() -> None:
+    """Reserved tickets, and episodes that ended in windows that are not pushed yet, are part of a checkpoint."""
     limits = ("max_env_steps=null", "max_episodes=25", "max_episode_steps=12")
     settings = (*limits, "window_ends_with_episode=true", "lr_schedule=none")  # rounds of 10 and of 2 steps
     whole = composed(*ALL_FIVE, *settings, "max_updates=500")
@@ -134,8 +134,8 @@ def test_the_last_episode_of_a_budget_is_lived_once_though_its_round_was_cut() -
     for cut in (11, 43):
         part = composed(*ALL_FIVE, *settings, f"max_updates={cut}")
         states = trained(part, part.initial_states)
-        assert any(waiting["ended"] for waiting in states[0].parallelism_state["pending_gradients"]), (
-            "the cut falls between two rounds"
+        assert any(pending["ended"] for pending in states[0].parallelism_state["pending_gradients"]), (
+            "the checkpoint falls between two rounds"
         )
         rest = composed(*ALL_FIVE, *settings, "max_updates=500")
         rest.parallelism.start(rest.setup, states)
@@ -145,7 +145,7 @@ def test_the_last_episode_of_a_budget_is_lived_once_though_its_round_was_cut() -
         rest.parallelism.stop()
 
 
-def test_worker_processes_and_evaluate_find_a_persons_own_classes(away: Path) -> None:
+def test_worker_processes_and_evaluate_find_custom_classes(away: Path) -> None:
     chosen = ("logger=none", "workers=4", "parallelism=hogwild", "parallelism.processes=2", "hydra.run.dir=hogwild")
     short = ("max_env_steps=2_000", "evaluation.episodes=2", "evaluation.every_env_steps=null")
     ended = run(*OWN_LEARNERS, *chosen, *short, *FROM_HERE, cwd=away)
@@ -156,22 +156,22 @@ def test_worker_processes_and_evaluate_find_a_persons_own_classes(away: Path) ->
     assert "mean return" in ended.stdout
 
 
-def test_the_picture_shows_where_the_ship_is() -> None:
-    ships = Airships(1, render_mode="rgb_array")
-    ships.reset(0, 0)
-    centres = []
+def test_the_rendered_frame_shows_where_the_airship_is() -> None:
+    airships = Airships(1, render_mode="rgb_array")
+    airships.reset(0, 0)
+    centers = []
     for thrust in (-1.0, 1.0):
         for _ in range(15):
-            ships.step(np.array([[thrust]]), np.ones(1, np.bool_))
-        picture = ships.render()
-        assert picture.shape == (64, 256, 3) and picture.dtype == np.uint8
-        centres.append((picture[30] == (180, 30, 30)).all(axis=-1).nonzero()[0].mean() - 128)
-        assert centres[-1] == pytest.approx(55 * float(ships.observation[0, 0]), abs=2)
-    assert centres[0] < 0
+            airships.step(np.array([[thrust]]), np.ones(1, np.bool_))
+        image = airships.render()
+        assert image.shape == (64, 256, 3) and image.dtype == np.uint8
+        centers.append((image[30] == (180, 30, 30)).all(axis=-1).nonzero()[0].mean() - 128)
+        assert centers[-1] == pytest.approx(55 * float(airships.observation[0, 0]), abs=2)
+    assert centers[0] < 0
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["env.gusst=1"], "there is no key env.gusst. Did you mean env.gust?"),
         (["+env.gusst=1"], "env.gusst is not a key of Airships. Did you mean env.gust? It takes gust"),
@@ -179,34 +179,34 @@ def test_the_picture_shows_where_the_ship_is() -> None:
         (["env.gust=-1"], "Try env.gust=0.5"),
         (["env=airshp"], "Did you mean env=airship?"),
         (["model=fourier", "model.order=40"], "Try model.order=1"),
-        (["env=gymnasium", "model=fourier"], "needs a vector within bounds"),
+        (["env=gymnasium", "model=fourier"], "needs a bounded vector"),
         (["optimizer=lion", "optimizer.bettas=[0,0]"], "Did you mean optimizer.betas?"),
         (["optimizer=lion", "+optimizer.momentum=1"], "It takes lr, betas, weight_decay"),
         (["optimizer=lion", "optimizer.lr=0"], "Try optimizer.lr=1e-3"),
         (["parallelism=bulk_synchronous", "+parallelism.speeds=equal"], "It takes env_processes"),
-        (["logger=evaluation_table", "logger.columns=[avg]"], "there are only update, wall_time"),
+        (["logger=evaluation_table", "logger.columns=[avg]"], "the columns are update, wall_time"),
     ],
 )
-def test_a_mistake_with_an_own_part_is_answered_as_with_a_built_in_one(overrides: list[str], said: str) -> None:
+def test_a_mistake_with_an_extension_is_explained_like_one_with_a_built_in_part(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         composed("env=airship", *overrides)
-    assert said in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
-def test_a_class_or_a_folder_that_is_not_found_says_where_to_stand() -> None:
+def test_a_class_or_folder_that_is_not_found_says_where_to_start_the_command() -> None:
     with pytest.raises(ConfigError, match=r"folder that holds nobodys_package, or name that folder in PYTHONPATH$"):
         composed("env._target_=nobodys_package.windy.Environments", "~env.id", "~env.backend", "~env.kwargs")
     with pytest.raises(ConfigError, match=r"--config-dir nowhere: there is no such folder"):
         compose_jobs(["env=airship"], multirun=False, config_dirs=["nowhere"])
 
 
-def test_a_config_folder_may_be_called_anything(away: Path) -> None:
+def test_a_config_folder_may_have_any_name(away: Path) -> None:
     (job,) = compose_jobs(["env=airship"], multirun=False, config_dirs=[str(away / "conf")])
     assert job.config.env.gust == 0.5 and "'" in str(away) and "=" in str(away)
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parent.name}={path.stem}")
-def test_every_example_begins_with_a_command_that_can_be_run(path: Path) -> None:
+def test_every_example_begins_with_a_command_that_runs(path: Path) -> None:
     command = next(line for line in path.read_text().splitlines() if "@package" not in line)
     prefix = "# python -m a3c_exp --config-dir conf "
     assert command.startswith(prefix), command
@@ -215,26 +215,26 @@ def test_every_example_begins_with_a_command_that_can_be_run(path: Path) -> None
     assert composed(*overrides).setup.workers == 8
 
 
-def test_there_is_an_example_of_each_kind_of_part_and_none_of_it_in_the_package() -> None:
+def test_each_kind_of_extension_has_an_example_and_the_package_names_none() -> None:
     assert {path.parent.name for path in YAMLS} == {"env", "model", "optimizer", "parallelism", "logger"}
     assert not [file for file in (ROOT / "a3c_exp").rglob("*.py") if "a3c_examples" in file.read_text()]
 
 
-def test_a_disk_that_is_full_does_not_end_a_run_for_a_tables_sake(tmp_path: Path) -> None:
-    said: list[str] = []
-    table = EvaluationTable(columns=["mean"], on_message=said.append)
+def test_a_full_disk_does_not_end_a_run(tmp_path: Path) -> None:
+    messages: list[str] = []
+    table = EvaluationTable(columns=["mean"], on_message=messages.append)
     (tmp_path / "evaluations.csv").mkdir()  # what cannot be opened for writing, whoever asks
     table.start(RunInfo(tmp_path, "n", None, "train", (), {}, Budget(None, 10, None)))
     table.evaluation(EvaluationRecord(10, 1, 0.1, 1, True, 3.0, 0.0, 3.0, 3.0, 3.0, 3.0, 3.0, 5.0))
-    assert len(said) == 1 and "goes on without it" in said[0]
+    assert len(messages) == 1 and "continues without it" in messages[0]
 
 
-def test_the_code_in_the_manual_is_the_code_that_runs() -> None:
-    """Each block follows a link to the example it is taken from, and stands there line by line."""
-    manual = (ROOT / "docs" / "extending.md").read_text()
-    blocks = re.findall(r"^```(python|yaml)\n(.*?)^```$", manual, re.MULTILINE | re.DOTALL)
+def test_code_on_the_page_is_code_of_the_examples() -> None:
+    """Each block follows a link to the example that it is taken from, line by line."""
+    page = (ROOT / "docs" / "extending.md").read_text()
+    blocks = re.findall(r"^```(python|yaml)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     sourced = re.findall(
-        r"\[examples/(\S+)\]\(\.\./examples/(\S+)\):\n\n```(?:python|yaml)\n(.*?)^```$", manual, re.MULTILINE | re.DOTALL
+        r"\[examples/(\S+)\]\(\.\./examples/(\S+)\):\n\n```(?:python|yaml)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
     )
     assert len(blocks) == len(sourced) >= 10, "a block of code without a source may be wrong"
     for name, link, code in sourced:
