@@ -170,7 +170,7 @@ def hydra_section() -> list[str]:
         YamlKey(key, "null" if launcher[key] is None else str(launcher[key]), said, 0) for key, said in _LAUNCHER_KEYS.items()
     ]
     kinds = typing.get_type_hints(StudySettings)
-    numbers = {key: kinds[key] for key in ("n_trials", "n_jobs", "max_failure_rate", "lease")}
+    numbers = {key: kinds[key] for key in ("n_trials", "n_jobs", "max_failure_rate", "heartbeat_timeout")}
     optuna = CONFIG_DIR / "hydra" / "sweeper" / "optuna.yaml"
     return [
         "## hydra: directories, sweeps, studies",
@@ -248,7 +248,7 @@ def page() -> str:
         "    python -m a3c_exp env=cartpole --help      # the keys, with the values that this command would give them",
         "    python docs/generate/write_configuration.py         # writes this page",
         "",
-        "Written by the last command and compared by a test: defaults and meanings are those of [conf/](../conf), what a key",
+        "Written by the last command and compared by a test: defaults and meanings are those of [conf/](../conf/config.yaml), what a key",
         "may be is what the program answered when it was asked. To change a word here, change the comment there.",
         "",
         "What stands later wins: the defaults, the options of the groups, the preset of `env=`, what a plus lays over it, the",

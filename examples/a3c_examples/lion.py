@@ -29,13 +29,9 @@ class Lion:
         if not lr > 0:
             raise ConfigError(f"optimizer.lr is {lr}, but it must be above 0. Try optimizer.lr=1e-3")
         if not all(0 <= beta < 1 for beta in betas):
-            raise ConfigError(
-                f"optimizer.betas is {list(betas)}, but both must lie in [0, 1). Try 'optimizer.betas=[0.9,0.99]'"
-            )
+            raise ConfigError(f"optimizer.betas is {list(betas)}, but each must be in [0, 1). Try 'optimizer.betas=[0.9,0.99]'")
         if not weight_decay >= 0:
-            raise ConfigError(
-                f"optimizer.weight_decay is {weight_decay}, but it must be at least 0. Try optimizer.weight_decay=0"
-            )
+            raise ConfigError(f"optimizer.weight_decay is {weight_decay}, but must be at least 0. Try optimizer.weight_decay=0")
         self.lr = lr
         self.beta1, self.beta2 = betas
         self.weight_decay = weight_decay
