@@ -1,4 +1,4 @@
-"""All there is to see of one moment: the task's picture, what the network sees of it, and where it looks."""
+"""A frame with everything there is to see: the environment's picture, what the network sees, and which pixels matter."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ from PIL import Image, ImageDraw
 
 from a3c_exp.evaluate.evaluator import PolicyStep
 from a3c_exp.models.base import ActorCritic
-from a3c_exp.visualize.episode_info import FrameInfo
+from a3c_exp.visualize.episode_frames import FrameInfo
 from a3c_exp.visualize.overlay import overlay
-from a3c_exp.visualize.panel import LABEL_COLOR, TEXT_COLOR, font
+from a3c_exp.visualize.panel import LABEL_COLOR, TEXT_COLOR, Color, font
 from a3c_exp.visualize.saliency import saliency
 
 _BACKGROUND = (13, 16, 26)
 _GAP, _CAPTION_HEIGHT = 12, 20
 _MAX_FRAMES = 4
 _HEATMAP_COLORS = np.array([(0, 0, 0), (86, 15, 109), (187, 55, 84), (249, 142, 8), (252, 255, 164)], np.float64)
-"""Five colours of matplotlib's "inferno", by Nathaniel Smith and Stéfan van der Walt (CC0)."""
+"""Five colors of matplotlib's "inferno", by Nathaniel Smith and Stéfan van der Walt (CC0)."""
 
 
 @dataclass(frozen=True)
 class ObservationImages:
-    """An observation as pictures.
+    """An observation as images.
 
     Attributes:
         frames: each ``[height, width]`` or ``[height, width, 3]``, from 0 to 1, the latest last.
@@ -34,10 +34,9 @@ class ObservationImages:
 
 
 def observation_images(observation: NDArray[np.float32]) -> ObservationImages | None:
-    """What a network sees, if that is a picture: ``[height, width]``, or with channels before or behind.
+    """The images of an observation ``[height, width]``, or with channels first or last; ``None`` if it is no image.
 
-    Three channels are the colours of one picture, four those of one with an opacity if they come last; all others are grey
-    frames, the latest last.
+    Three channels are one image in color; four, if they come last, one with an alpha channel; others are gray frames.
     """
     if observation.ndim not in (2, 3) or min(sorted(observation.shape)[-2:]) < 8:
         return None
@@ -45,70 +44,71 @@ def observation_images(observation: NDArray[np.float32]) -> ObservationImages | 
     shown = observation if low >= 0 and high <= 1 else (observation - low) / max(high - low, 1e-9)
     if observation.ndim == 2:
         return ObservationImages([shown], None)
-    last = shown.shape[2] < shown.shape[0]
-    first_last = np.moveaxis(shown, 2, 0) if last else shown
-    axis = 2 if last else 0
-    if len(first_last) == 3 or (len(first_last) == 4 and last):
-        return ObservationImages([np.moveaxis(first_last[:3], 0, 2)], axis)
-    return ObservationImages(list(first_last), axis)
+    axis = 2 if shown.shape[2] < shown.shape[0] else 0
+    channels = np.moveaxis(shown, axis, 0)
+    if len(channels) == 3 or (len(channels) == 4 and axis == 2):
+        return ObservationImages([np.moveaxis(channels[:3], 0, 2)], axis)
+    return ObservationImages(list(channels), axis)
 
 
 class FrameComposer:
-    """Puts one moment's pictures together. For observations that are no pictures it is the overlay alone.
+    """Composes a frame of overlay, network input and saliency; for observations that are no images, of the overlay alone.
 
     Args:
-        model: whose gradients say where it looks.
+        model: whose gradients give the saliency.
     """
 
     def __init__(self, model: ActorCritic) -> None:
         self._model = model
 
     def __call__(self, picture: NDArray[np.uint8], frame_info: FrameInfo, policy_step: PolicyStep) -> NDArray[np.uint8]:
-        """The figure ``[height, width, 3]``; of the same size for every moment of a task."""
-        shown = overlay(picture, frame_info)
-        seen = observation_images(policy_step.observation.cpu().numpy())
-        if seen is None:
-            return shown
-        where = saliency(self._model, policy_step, seen.channel_axis)
-        height, width = shown.shape[:2]
-        frames = seen.frames[-_MAX_FRAMES:]
+        """The frame ``[height, width, 3]``; of the same size at every step of an environment."""
+        rendered = overlay(picture, frame_info)
+        images = observation_images(policy_step.observation.cpu().numpy())
+        if images is None:
+            return rendered
+        heatmaps = saliency(self._model, policy_step, images.channel_axis)
+        height, width = rendered.shape[:2]
+        frames = images.frames[-_MAX_FRAMES:]
         small = min((width - _GAP * (len(frames) - 1)) // len(frames), height // 2)
         total = height + _CAPTION_HEIGHT + small + _CAPTION_HEIGHT
         large = (total - _GAP - 2 * _CAPTION_HEIGHT) // 2
         canvas = Image.new("RGB", (_GAP * 3 + width + large, total + 2 * _GAP), _BACKGROUND)
-        canvas.paste(Image.fromarray(shown), (_GAP, _GAP))
         draw = ImageDraw.Draw(canvas)
+
+        def caption(x: float, y: float, text: str, size: int = 12, color: Color = TEXT_COLOR) -> None:
+            draw.text((x, y + _CAPTION_HEIGHT / 2), text, color[:3], font(size), "mm")
+
+        canvas.paste(Image.fromarray(rendered), (_GAP, _GAP))
+        caption(_GAP + width / 2, _GAP + height, "what the network sees")
         top = _GAP + height + _CAPTION_HEIGHT
-        for place, frame in enumerate(frames):
-            x = _GAP + place * (small + _GAP)
+        for index, frame in enumerate(frames):
+            x, age = _GAP + index * (small + _GAP), len(frames) - 1 - index
             canvas.paste(_gray_image(frame, small), (x, top))
-            ago = len(frames) - 1 - place
-            name = "now" if ago == 0 else f"{ago} step{'s' if ago > 1 else ''} ago"
-            draw.text((x + small / 2, top + small + _CAPTION_HEIGHT / 2), name, LABEL_COLOR[:3], font(11), "mm")
-        draw.text((_GAP + width / 2, top - _CAPTION_HEIGHT / 2), "what the network sees", TEXT_COLOR[:3], font(12), "mm")
+            caption(x + small / 2, top + small, f"{age} step{'s' if age > 1 else ''} ago" if age else "now", 11, LABEL_COLOR)
         x, y = 2 * _GAP + width, _GAP
-        for name, heat in (("what decides the action", where.policy), ("what decides the value", where.value)):
-            canvas.paste(_heatmap_image(frames[-1], heat, large), (x, y))
-            draw.text((x + large / 2, y + large + _CAPTION_HEIGHT / 2), name, TEXT_COLOR[:3], font(12), "mm")
+        for name, heatmap in (("what decides the action", heatmaps.policy), ("what decides the value", heatmaps.value)):
+            canvas.paste(_heatmap_image(frames[-1], heatmap, large), (x, y))
+            caption(x + large / 2, y + large, name)
             y += large + _CAPTION_HEIGHT + _GAP
         return np.asarray(canvas)
 
 
 def _gray_image(frame: NDArray[np.float32], size: int) -> Image.Image:
-    """A square of ``size`` pixels; what is not square is fitted into it."""
+    """A square of ``size`` pixels, into which the frame is fitted."""
     image = Image.fromarray((255 * np.clip(frame, 0, 1)).astype(np.uint8)).convert("RGB")
     return _fit_to_square(image, size)
 
 
-def _heatmap_image(frame: NDArray[np.float32], heat: NDArray[np.float32], size: int) -> Image.Image:
-    """The frame, dimmed, with its glow laid over it."""
-    grey = frame if frame.ndim == 2 else frame.mean(-1)
-    places = np.clip(heat, 0, 1) * (len(_HEATMAP_COLORS) - 1)
-    below = np.minimum(places.astype(int), len(_HEATMAP_COLORS) - 2)
-    share = (places - below)[..., None]
-    colour = _HEATMAP_COLORS[below] * (1 - share) + _HEATMAP_COLORS[below + 1] * share
-    glow = 0.92 * heat[..., None] ** 0.8
-    picture = (1 - glow) * 0.62 * 255 * np.clip(grey, 0, 1)[..., None] + glow * colour
+def _heatmap_image(frame: NDArray[np.float32], heatmap: NDArray[np.float32], size: int) -> Image.Image:
+    """The dimmed frame under its heatmap."""
+    gray = frame if frame.ndim == 2 else frame.mean(-1)
+    positions = np.clip(heatmap, 0, 1) * (len(_HEATMAP_COLORS) - 1)
+    below = np.minimum(positions.astype(int), len(_HEATMAP_COLORS) - 2)
+    share = (positions - below)[..., None]
+    color = _HEATMAP_COLORS[below] * (1 - share) + _HEATMAP_COLORS[below + 1] * share
+    opacity = 0.92 * heatmap[..., None] ** 0.8
+    picture = (1 - opacity) * 0.62 * 255 * np.clip(gray, 0, 1)[..., None] + opacity * color
     return _fit_to_square(Image.fromarray(picture.astype(np.uint8)), size, Image.Resampling.BICUBIC)
 
 

@@ -1,8 +1,8 @@
-"""Drawing without a display."""
+"""Rendering without a display."""
 
 import os
 
 
 def use_headless_display() -> None:
-    """Let pygame draw into memory: pictures that nobody sees on a display need none."""
+    """Let pygame render into memory, unless the environment variable says otherwise."""
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

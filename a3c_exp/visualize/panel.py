@@ -12,21 +12,21 @@ TEXT_COLOR: Color = (240, 243, 250, 255)
 LABEL_COLOR: Color = (172, 181, 200, 255)
 AXIS_COLOR: Color = (58, 64, 82, 226)
 AREA_COLOR: Color = (52, 84, 132, 232)
-"""Under a curve. Both are what a thin white or blue would make of the glass: shapes replace what they cover."""
+"""Below a curve. Like the axis color it is opaque enough to replace what it covers."""
 ACTION_COLOR: Color = (255, 183, 77, 255)
-"""What the policy does."""
+"""The action that was taken."""
 PROBABILITY_COLOR: Color = (104, 160, 236, 255)
-"""What it might do."""
+"""The probabilities of actions."""
 VALUE_COLOR: Color = (110, 231, 183, 255)
 """The value."""
 
 _SUPERSAMPLING = 3
-"""Shapes are drawn so many times larger and shrunk, which smooths their edges. Text is smooth already."""
+"""Shapes are drawn this many times larger and reduced, which smooths their edges. Text is smooth already."""
 
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, so that every machine has it. It knows no Greek."""
+    """Pillow's own font, which every machine has. It has no Greek letters."""
     return ImageFont.load_default(size=size)
 
 
@@ -36,11 +36,11 @@ def text_width(text: str, size: int) -> float:
 
 
 class OverlayPanel:
-    """Collects shapes and text in its own pixels, ``scale`` of the picture's each.
+    """Collects shapes and text, and draws them ``scale`` times larger.
 
     Args:
-        width, height: of the card.
-        scale: whole number of picture pixels to one of the card's.
+        width, height: of the panel, before scaling.
+        scale: pixels of the picture to one of the panel.
     """
 
     def __init__(self, width: int, height: int, scale: int = 1, fill: Color = PANEL_COLOR, radius: float = 9) -> None:
@@ -74,12 +74,12 @@ class OverlayPanel:
         self._draw.ellipse(((x - radius) * f, (y - radius) * f, (x + radius) * f, (y + radius) * f), fill=fill)
 
     def text(self, x: float, y: float, text: str, size: int = 12, fill: Color = TEXT_COLOR, anchor: str = "lm") -> None:
-        """``anchor`` as Pillow has it: left, middle or right, then top, middle or baseline."""
+        """``anchor`` as in Pillow: left, middle or right, then top, middle or baseline."""
         self._texts.append(((x * self._scale, y * self._scale), text, size * self._scale, fill, anchor))
 
     def image(self) -> Image.Image:
         image = self._shapes.reduce(_SUPERSAMPLING)
         draw = ImageDraw.Draw(image)
-        for place, text, size, fill, anchor in self._texts:
-            draw.text(place, text, font=font(size), fill=fill, anchor=anchor)
+        for position, text, size, fill, anchor in self._texts:
+            draw.text(position, text, font=font(size), fill=fill, anchor=anchor)
         return image

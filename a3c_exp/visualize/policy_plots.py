@@ -1,4 +1,4 @@
-"""A policy at one moment, in parts that can be drawn: chances of choices, densities of numbers."""
+"""A policy at one step as plots: probabilities of choices, densities of numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ _AXIS_SIGMAS = 4.0
 
 @dataclass(frozen=True)
 class BarPlot:
-    """Named chances, a bar each: of one choice, or of several switches.
+    """Named probabilities, a bar each: of one choice, or of several switches.
 
     Attributes:
         label: which part of the action this is; empty where there is only one.
         names, probabilities: of each choice.
-        selected: the places of those that are taken.
+        selected: the indices of those that are taken.
     """
 
     label: str
@@ -44,13 +44,13 @@ class BarPlot:
 
 @dataclass(frozen=True)
 class ProbabilityGrid:
-    """Chances of many choices or switches, without names, a shade each.
+    """Probabilities of many choices or switches, without names, a shade each.
 
     Attributes:
         label: which part of the action this is; empty where there is only one.
         probabilities: of each choice.
-        selected: the places of those that are taken.
-        start: what the task calls the first.
+        selected: the indices of those that are taken.
+        start: the number of the first choice in the action space.
     """
 
     label: str
@@ -67,8 +67,8 @@ class DensityPlot:
         label: the number's name.
         low, high: the axis, the space's bounds if it has any.
         heights: of the density along the axis, the highest 1.
-        mean, std: of the whole density, also where it has several hills.
-        action: what was taken, within the axis.
+        mean, std: of the density, also where it has several modes.
+        action: the action that was taken, clipped to the axis.
     """
 
     label: str
@@ -82,7 +82,7 @@ class DensityPlot:
 
 @dataclass(frozen=True)
 class ActionText:
-    """Of a policy of an unknown kind: only what it did."""
+    """The action alone, for a distribution without a plot of its own."""
 
     label: str
     text: str
@@ -91,33 +91,33 @@ class ActionText:
 PolicyPlot = BarPlot | ProbabilityGrid | DensityPlot | ActionText
 
 _MAX_BARS = 10
-"""With more choices than this, bars become cells."""
+"""With more choices than this, bars become a grid."""
 
 
 def policy_plots(
     distribution: Distribution, parameters: Tensor, action: Tensor, space: Space[Any], names: Sequence[str] | None = None
 ) -> list[PolicyPlot]:
-    """Describe a policy.
+    """The plots of a policy.
 
     Args:
         distribution: of the model.
-        parameters: ``[family.parameters_size]``.
-        action: as the family gave it.
+        parameters: ``[distribution.parameters_size]``.
+        action: as the distribution sampled it.
         space: the action space.
         names: of a Discrete space's choices or a Box's numbers, as the environment calls them.
     """
     parameters, action = parameters.detach().cpu().double(), action.detach().cpu()
     if not isinstance(distribution, ProductDistribution):
         return _component_plots(distribution, parameters, action, space, "", names)
-    found: list[PolicyPlot] = []
-    places = leaf_spaces(space)
+    plots: list[PolicyPlot] = []
+    leaves = leaf_spaces(space)
     p = a = 0
-    for number, one in enumerate(distribution.components):
-        path, leaf = places[number] if len(places) == len(distribution.components) else (str(number), space)
-        its = parameters[p : p + one.parameters_size]
-        found += _component_plots(one, its, action[a : a + one.action_size], leaf, path, None)
-        p, a = p + one.parameters_size, a + one.action_size
-    return found
+    for index, component in enumerate(distribution.components):
+        path, leaf = leaves[index] if len(leaves) == len(distribution.components) else (str(index), space)
+        next_p, next_a = p + component.parameters_size, a + component.action_size
+        plots += _component_plots(component, parameters[p:next_p], action[a:next_a], leaf, path, None)
+        p, a = next_p, next_a
+    return plots
 
 
 def _component_plots(
@@ -139,12 +139,9 @@ def _component_plots(
             on = frozenset(action.nonzero().flatten().tolist())
             if distribution.dimensions > _MAX_BARS:
                 return [ProbabilityGrid(label or "switches", torch.sigmoid(parameters).tolist(), on)]
-            own = (
-                names
-                if names is not None and len(names) == distribution.dimensions
-                else _numbered_labels("", distribution.dimensions)
-            )
-            return [BarPlot(label, own, torch.sigmoid(parameters).tolist(), on)]
+            if names is None or len(names) != distribution.dimensions:
+                names = _numbered_labels("", distribution.dimensions)
+            return [BarPlot(label, names, torch.sigmoid(parameters).tolist(), on)]
         case Normal():
             mean, std = torch.split(parameters, distribution.dimensions)
             weight = torch.ones(distribution.dimensions, 1, dtype=parameters.dtype)
@@ -175,23 +172,22 @@ def _first_choice(space: Space[Any], index: int) -> int:
 def _density_plots(
     weights: Tensor, means: Tensor, stds: Tensor, action: Tensor, space: Space[Any], label: str, names: Sequence[str] | None
 ) -> list[PolicyPlot]:
-    """One for each number; ``weights``, ``means``, ``stds`` are ``[dimensions, components]``."""
+    """A plot for each number; ``weights``, ``means``, ``stds`` are ``[dimensions, components]``."""
     dimensions = len(means)
     if names is None or len(names) != dimensions:
         names = [label or "action"] if dimensions == 1 else _numbered_labels(label or "action", dimensions)
-    whole = (weights * means).sum(-1)
-    spread = ((weights * (stds**2 + means**2)).sum(-1) - whole**2).clamp(min=0).sqrt()
-    found: list[PolicyPlot] = []
+    mean = (weights * means).sum(-1)
+    std = ((weights * (stds**2 + means**2)).sum(-1) - mean**2).clamp(min=0).sqrt()
+    plots: list[PolicyPlot] = []
     for i, number in enumerate(action.double().flatten().tolist()):
-        reach = float((means[i].abs() + _AXIS_SIGMAS * stds[i]).max())
-        low, high = _axis_range(space, i, reach)
+        low, high = _axis_range(space, i, float((means[i].abs() + _AXIS_SIGMAS * stds[i]).max()))
         x = torch.linspace(low, high, _NUM_POINTS, dtype=means.dtype).unsqueeze(-1)
         heights = (weights[i] / stds[i] * torch.exp(-0.5 * ((x - means[i]) / stds[i]) ** 2)).sum(-1)
-        # A hill between two points of the axis, or beyond its ends, must not vanish.
+        # A mode between two points of the axis, or beyond its ends, must not divide by zero.
         highest = max(float(heights.max()), 1e-300)
-        at = min(max(number, low), high)
-        found.append(DensityPlot(names[i], low, high, (heights / highest).tolist(), float(whole[i]), float(spread[i]), at))
-    return found
+        clipped = min(max(number, low), high)
+        plots.append(DensityPlot(names[i], low, high, (heights / highest).tolist(), float(mean[i]), float(std[i]), clipped))
+    return plots
 
 
 def _axis_range(space: Space[Any], index: int, extent: float) -> tuple[float, float]:
@@ -202,7 +198,7 @@ def _axis_range(space: Space[Any], index: int, extent: float) -> tuple[float, fl
             return float(low[index]), float(high[index])
     step = 1.0
     while step < extent and step < 1e12:
-        step *= 2  # in leaps, so that the axis stands still from one picture to the next
+        step *= 2  # in powers of two, so that the axis seldom changes between frames
     return -step, step
 
 

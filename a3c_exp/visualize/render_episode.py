@@ -1,4 +1,4 @@
-"""One episode for the eye: a video file, a window, or pictures."""
+"""One evaluation episode as a video file, in a window, or as frames."""
 
 import os
 import sys
@@ -11,18 +11,17 @@ from torch import Tensor
 from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.visualize.episode_info import EpisodeHistory, frames_per_second
+from a3c_exp.visualize.episode_frames import frames_per_second
 from a3c_exp.visualize.frame import FrameComposer
 from a3c_exp.visualize.headless import use_headless_display
 from a3c_exp.visualize.overlay import overlay
 from a3c_exp.visualize.screenshots import FrameSaver
-from a3c_exp.visualize.video import VideoWriter, require_video_encoder
-from a3c_exp.visualize.video_recorder import FrameFunction, VideoRecorder
+from a3c_exp.visualize.video import VideoRecorder, VideoWriter, require_video_encoder
 
 
 @dataclass(frozen=True)
 class RenderedEpisode:
-    """What was shown: the episode's return and length, and the video's path if one was written, with its frames a second."""
+    """The episode's return and length, and the path of its video if one was written, with its frames per second."""
 
     return_: float
     length: int
@@ -41,81 +40,68 @@ def render_episode(
     no_overlay: bool = False,
     saliency: bool = False,
 ) -> RenderedEpisode:
-    """Live the first held-out episode with ``weights [P]`` where it can be seen.
+    """Run the first evaluation episode with ``weights [P]``, and show or record it.
 
     Args:
-        folder: where a video goes; ``episode_<n>.mp4``, never over an old one.
-        video, display: which of the two.
-        no_overlay: leave out what is laid over the picture.
-        saliency: put beside each picture what the network sees and where it looks.
+        folder: for a video ``episode_<n>.mp4``; no file is overwritten.
+        video, display: record it, or show it in a window.
+        no_overlay: only the environment's own picture.
+        saliency: add what the network sees and which pixels matter.
 
     Raises:
-        ConfigError: both were asked for, there is no display, no video encoder, or the task draws no picture.
+        ConfigError: contradicting options, no display, no video encoder, or an environment that cannot be rendered.
     """
     if video and display:
         raise ConfigError("--video and --render draw in different ways; ask for one of them")
     if no_overlay and saliency:
-        raise ConfigError("--plain is the task's picture alone, --saliency all there is to see; ask for one of them")
+        raise ConfigError("--plain is the environment's picture alone, --saliency adds to it; ask for one of them")
     if display and sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError("--render needs a display, and this session has none. Try --video")
     if video:
         require_video_encoder()
         use_headless_display()
     envs = setup.make_evaluation_envs(num_envs=1, render_mode="human" if display else "rgb_array")
-    one = EvaluatorConfig(1, config.deterministic, config.max_episode_steps)
-    path = _unused_path(folder, ".mp4") if video else None
     speed = frames_per_second(envs)
-    film = VideoWriter(path, speed) if path is not None else None
+    writer = VideoWriter(_unused_path(folder, ".mp4"), speed) if video else None
+    recorder = None
     try:
         model, layout = setup.model(envs)
-        camera = None
-        if film is not None:
-            camera = VideoRecorder(
-                envs,
-                film,
-                EpisodeHistory(envs, model.distribution),
-                _frame_function(FrameComposer(model) if saliency else None, no_overlay),
+        if writer is not None:
+            compose = (
+                FrameComposer(model)
+                if saliency
+                else lambda picture, info, step: picture if no_overlay else overlay(picture, info)
             )
-        evaluation = Evaluator(model, layout, envs, one, seed, observer=camera).evaluate(weights.to(setup.device), 0, 0, 0.0)
-        if camera is not None:
-            camera.close()
+            recorder = VideoRecorder(envs, model.distribution, compose, writer)
+        one_episode = EvaluatorConfig(1, config.deterministic, config.max_episode_steps)
+        evaluator = Evaluator(model, layout, envs, one_episode, seed, observer=recorder)
+        evaluation = evaluator.evaluate(weights.to(setup.device), 0, 0, 0.0)
+        if recorder is not None:
+            recorder.close()
     finally:
-        if film is not None:
-            film.close()
+        if writer is not None:
+            writer.close()
         envs.close()
-    return RenderedEpisode(evaluation.mean, int(evaluation.mean_length), path, speed)
+    return RenderedEpisode(evaluation.mean, int(evaluation.mean_length), None if writer is None else writer.path, speed)
 
 
 def save_frames(
     setup: TrainingSetup, weights: Tensor, config: EvaluatorConfig, seed: int, folder: Path, interval: int
 ) -> Sequence[Path]:
-    """Pictures of every so many steps of the first held-out episode: what there is to see, what the network sees, and where
-    it looks; ``episode_<n>/step_<step>.png`` below ``folder``, never over old ones.
+    """Save every ``interval``-th frame of the first evaluation episode, with what the network sees and which pixels matter.
+
+    The files are ``episode_<n>/step_<step>.png`` below ``folder``; none is overwritten.
     """
     use_headless_display()
     envs = setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
     try:
         model, layout = setup.model(envs)
-        photographer = FrameSaver(
-            envs,
-            EpisodeHistory(envs, model.distribution),
-            FrameComposer(model),
-            _unused_path(folder, ""),
-            lambda step: None if step % interval else f"step_{step}",
-        )
-        one = EvaluatorConfig(1, config.deterministic, config.max_episode_steps)
-        Evaluator(model, layout, envs, one, seed, observer=photographer).evaluate(weights.to(setup.device), 0, 0, 0.0)
+        saver = FrameSaver(envs, model, _unused_path(folder, ""), lambda step: None if step % interval else f"step_{step}")
+        one_episode = EvaluatorConfig(1, config.deterministic, config.max_episode_steps)
+        Evaluator(model, layout, envs, one_episode, seed, observer=saver).evaluate(weights.to(setup.device), 0, 0, 0.0)
     finally:
         envs.close()
-    return photographer.paths
-
-
-def _frame_function(frame_composer: FrameComposer | None, no_overlay: bool) -> FrameFunction:
-    if no_overlay:
-        return lambda picture, glance, decision: picture
-    if frame_composer is not None:
-        return frame_composer
-    return lambda picture, glance, decision: overlay(picture, glance)
+    return saver.paths
 
 
 def _unused_path(folder: Path, suffix: str) -> Path:

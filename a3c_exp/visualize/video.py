@@ -1,17 +1,25 @@
-"""A video file, frame by frame."""
+"""A video of an episode: the recorder that observes it and the file that it writes."""
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from a3c_exp.envs.base import EnvBatch
+from a3c_exp.evaluate.evaluator import PolicyStep
+from a3c_exp.models.distributions import Distribution
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.visualize.episode_frames import EpisodeFrames, FrameFunction
+
+
+class FrameSink(Protocol):
+    def add(self, frame: NDArray[np.uint8]) -> None: ...
 
 
 class VideoWriter:
-    """An mp4 whose size is that of its first frame; without a frame no file is made.
+    """An mp4 file of the size of its first frame; without a frame no file is made.
 
     Args:
         path: of the file; its folder is made.
@@ -24,22 +32,15 @@ class VideoWriter:
         self._encoder: Any = None
 
     def add(self, frame: NDArray[np.uint8]) -> None:
-        """Append a frame ``[height, width, 3]``; its last row or column is doubled where the encoder needs an even number."""
-        odd = [(0, side % 2) for side in frame.shape[:2]]
-        frame = np.pad(frame, [*odd, (0, 0)], mode="edge")
+        """Append a frame ``[height, width, 3]``; the last row or column is doubled, since the encoder needs even sizes."""
+        padding = [(0, side % 2) for side in frame.shape[:2]]
+        frame = np.pad(frame, [*padding, (0, 0)], mode="edge")
         if self._encoder is None:
             import imageio_ffmpeg
 
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            height, width = frame.shape[:2]
-            self._encoder = imageio_ffmpeg.write_frames(
-                str(self.path),
-                (width, height),
-                fps=self._frames_per_second,
-                quality=7,
-                macro_block_size=2,
-                ffmpeg_log_level="error",
-            )
+            options = {"fps": self._frames_per_second, "quality": 7, "macro_block_size": 2, "ffmpeg_log_level": "error"}
+            self._encoder = imageio_ffmpeg.write_frames(str(self.path), frame.shape[1::-1], **options)
             self._encoder.send(None)
         self._encoder.send(np.ascontiguousarray(frame))
 
@@ -49,11 +50,44 @@ class VideoWriter:
             self._encoder = None
 
 
-def require_video_encoder() -> None:
-    """Refuse to promise a video where none can be written.
+class VideoRecorder(EpisodeFrames):
+    """Records every frame that the environment can render, those within a repeated action too.
 
+    Args:
+        envs, distribution, compose: as in ``EpisodeFrames``.
+        video: takes the frames.
+    """
+
+    def __init__(self, envs: EnvBatch, distribution: Distribution, compose: FrameFunction, video: FrameSink) -> None:
+        super().__init__(envs, distribution, compose)
+        self._video = video
+        self._step_pictures: list[NDArray[np.uint8]] = []
+        self._latest_picture: NDArray[np.uint8] | None = None
+        if hasattr(envs, "on_frame"):
+            envs.on_frame = lambda: self._step_pictures.append(envs.render())
+
+    def before_step(self, policy_step: PolicyStep) -> None:
+        super().before_step(policy_step)
+        self._video.add(self.frame(self._latest_picture))
+
+    def after_step(self, reward: float) -> None:
+        # The picture after a step is shown with the action that follows from it, so it waits for the next step.
+        *within_step, self._latest_picture = self._step_pictures or [self.envs.render()]
+        self._step_pictures = []
+        for picture in within_step:
+            self._video.add(self.frame(picture))
+        super().after_step(reward)
+
+    def close(self) -> None:
+        """Add the picture after the last step."""
+        if self._latest_picture is not None:
+            self._video.add(self.frame(self._latest_picture))
+
+
+def require_video_encoder() -> None:
+    """
     Raises:
-        ConfigError: the video extra is not installed.
+        ConfigError: the extra ``video`` is not installed.
     """
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ConfigError("a video needs imageio-ffmpeg. Try pip install 'a3c_exp[video]'")

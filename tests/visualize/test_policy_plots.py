@@ -1,4 +1,4 @@
-"""What is drawn of a policy is what the policy says."""
+"""The plots of a policy are its probabilities and densities."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sp
 
 from a3c_exp.models.distributions import Categorical, MultiCategorical, Normal, NormalMixture, draw_noise
 from a3c_exp.models.heads import HeadConfig, HeadKind, make_head
-from a3c_exp.visualize.episode_info import FrameInfo
+from a3c_exp.visualize.episode_frames import FrameInfo
 from a3c_exp.visualize.overlay import overlay
 from a3c_exp.visualize.policy_plots import ActionText, BarPlot, DensityPlot, ProbabilityGrid, policy_plots
 
@@ -24,7 +24,7 @@ SPACES: list[tuple[Space, HeadKind]] = [
 
 
 def drawn(space: Space, kind: HeadKind = HeadKind.auto, seed: int = 0):
-    """A family with parameters that an untrained head gives, and a sampled action."""
+    """A distribution with parameters of an untrained head, and a sampled action."""
     torch.manual_seed(seed)
     head = make_head(8, space, HeadConfig(kind=kind))
     with torch.no_grad():
@@ -33,7 +33,7 @@ def drawn(space: Space, kind: HeadKind = HeadKind.auto, seed: int = 0):
     return head.distribution, parameters, head.distribution.sample(parameters, torch.from_numpy(noise))
 
 
-def test_bars_are_the_policys_probabilities_under_the_tasks_own_names() -> None:
+def test_bars_are_the_policys_probabilities_under_the_names_of_the_environment() -> None:
     logits = torch.tensor([0.3, -1.0, 2.0])
     (bars,) = policy_plots(Categorical(3), logits, torch.tensor(2), Discrete(3), ["left", "none", "right"])
     assert isinstance(bars, BarPlot)
@@ -41,44 +41,44 @@ def test_bars_are_the_policys_probabilities_under_the_tasks_own_names() -> None:
     assert bars.probabilities == pytest.approx(torch.softmax(logits, 0).tolist())
 
 
-def test_choices_without_names_count_as_the_task_counts() -> None:
+def test_choices_without_names_are_numbered_as_in_the_space() -> None:
     (bars,) = policy_plots(Categorical(3), torch.zeros(3), torch.tensor(1), Discrete(3, start=-1))
     assert isinstance(bars, BarPlot) and bars.names == ["-1", "0", "1"]
     two = policy_plots(MultiCategorical([2, 3]), torch.zeros(5), torch.tensor([1, 0]), MultiDiscrete([2, 3], start=[7, 4]))
     assert [(cells.selected, cells.start) for cells in two if isinstance(cells, ProbabilityGrid)] == [({1}, 7), ({0}, 4)]
 
 
-def test_names_that_do_not_fit_the_space_are_not_put_to_wrong_choices() -> None:
+def test_names_that_do_not_fit_the_space_are_ignored() -> None:
     (bars,) = policy_plots(Categorical(3), torch.zeros(3), torch.tensor(1), Discrete(3), ["left", "right"])
     assert isinstance(bars, BarPlot) and bars.names == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("kind", [HeadKind.gaussian, HeadKind.mixture])
-def test_a_curve_is_the_density_and_its_figures_are_those_of_the_whole_density(kind: HeadKind) -> None:
+def test_a_curve_is_the_density_with_its_mean_and_std(kind: HeadKind) -> None:
     space = Box(-2, 2, (1,))
-    family, parameters, action = drawn(space, kind, seed=3)
-    assert isinstance(family, Normal | NormalMixture)
-    (curve,) = policy_plots(family, parameters, action, space, ["torque"])
+    distribution, parameters, action = drawn(space, kind, seed=3)
+    assert isinstance(distribution, Normal | NormalMixture)
+    (curve,) = policy_plots(distribution, parameters, action, space, ["torque"])
     assert isinstance(curve, DensityPlot) and curve.label == "torque"
     x = torch.linspace(curve.low, curve.high, len(curve.heights)).unsqueeze(-1)
-    density = family.log_prob(parameters.expand(len(x), -1), x).exp()
+    density = distribution.log_prob(parameters.expand(len(x), -1), x).exp()
     assert curve.heights == pytest.approx((density / density.max()).tolist(), abs=1e-4)
     wide = torch.linspace(-40, 40, 200_001, dtype=torch.float64).unsqueeze(-1)
-    mass = family.log_prob(parameters.double().expand(len(wide), -1), wide).exp()
+    mass = distribution.log_prob(parameters.double().expand(len(wide), -1), wide).exp()
     mean = float((mass * wide[:, 0]).sum() / mass.sum())
     assert curve.mean == pytest.approx(mean, abs=1e-3)
     assert curve.std == pytest.approx(float((mass * (wide[:, 0] - mean) ** 2).sum() / mass.sum()) ** 0.5, rel=1e-3)
 
 
-def test_an_action_beyond_the_bounds_stands_at_the_bound_that_it_was_clipped_to() -> None:
+def test_an_action_beyond_the_bounds_is_drawn_at_the_bound() -> None:
     (curve,) = policy_plots(Normal(1), torch.tensor([1.0, 0.5]), torch.tensor([9.0]), Box(-2, 2, (1,)))
     assert isinstance(curve, DensityPlot) and (curve.low, curve.high, curve.action) == (-2, 2, 2)
 
 
-def test_the_parts_of_a_nested_action_do_not_get_each_others_parameters() -> None:
+def test_the_parts_of_a_nested_action_get_their_own_parameters() -> None:
     space = Dict(arm=Box(-1, 1, (2,)), fire=Discrete(3, start=1), lamps=MultiBinary(2))
-    family, parameters, action = drawn(space)
-    first, second, fire, lamps = policy_plots(family, parameters, action, space)
+    distribution, parameters, action = drawn(space)
+    first, second, fire, lamps = policy_plots(distribution, parameters, action, space)
     assert isinstance(first, DensityPlot) and isinstance(second, DensityPlot)
     assert [first.mean, second.mean] == pytest.approx(parameters[:2].tolist(), abs=1e-6)
     assert [first.std, second.std] == pytest.approx(parameters[2:4].tolist(), rel=1e-5)
@@ -88,7 +88,7 @@ def test_the_parts_of_a_nested_action_do_not_get_each_others_parameters() -> Non
     assert lamps.probabilities == pytest.approx(torch.sigmoid(parameters[7:]).tolist())
 
 
-def test_a_policy_of_an_unknown_kind_shows_what_it_did() -> None:
+def test_an_unknown_distribution_shows_its_action() -> None:
     class Own(Normal):
         pass
 
@@ -100,7 +100,7 @@ def test_a_policy_of_an_unknown_kind_shows_what_it_did() -> None:
 
 @pytest.mark.parametrize(
     ("space", "kind", "size"),
-    [(*one, size) for size in [(400, 600), (97, 64)] for one in SPACES]
+    [(*space, size) for size in [(400, 600), (97, 64)] for space in SPACES]
     + [(*SPACES[0], (1080, 1920)), (*SPACES[4], (500, 500))],
 )
 def test_every_policy_can_be_drawn_on_a_picture_of_any_size(space: Space, kind: HeadKind, size: tuple[int, int]) -> None:
@@ -109,15 +109,15 @@ def test_every_policy_can_be_drawn_on_a_picture_of_any_size(space: Space, kind: 
     shown = overlay(picture, FrameInfo(found, (0.5, np.float64(-3e7)), {"speed": 57.0}, 1234, -1e9))
     assert shown.dtype == np.uint8 and shown.ndim == 3 and shown.shape[1] >= 400
     height, width = shown.shape[:2]
-    # Both cards are there, and between and under them the picture is as it was.
+    # Both panels are there, and between and below them the picture is unchanged.
     assert (shown[: height // 4, : width // 4] != 200).any() and (shown[: height // 4, -width // 4 :] != 200).any()
     assert (shown[-height // 50 :] == 200).all()
     assert (shown[:, int(0.45 * width) : int(0.6 * width)] == 200).all()
 
 
-def test_a_value_that_hardly_changes_is_not_drawn_as_mountains() -> None:
+def test_rounding_errors_of_a_constant_value_are_not_scaled_up() -> None:
     flat = overlay(np.zeros((400, 600, 3), np.uint8), FrameInfo((), tuple([100.0] * 60), step=5))
     noisy = overlay(np.zeros((400, 600, 3), np.uint8), FrameInfo((), tuple(100.0 + 1e-6 * (i % 2) for i in range(60)), step=5))
     hilly = overlay(np.zeros((400, 600, 3), np.uint8), FrameInfo((), tuple(100.0 + 9 * (i % 2) for i in range(60)), step=5))
-    card = (slice(0, 60), slice(470, 600))  # its upper part, with the line
-    assert np.abs(flat.astype(int) - noisy)[card].mean() < 0.1 * np.abs(flat.astype(int) - hilly)[card].mean()
+    panel = (slice(0, 60), slice(470, 600))  # its upper part, with the line
+    assert np.abs(flat.astype(int) - noisy)[panel].mean() < 0.1 * np.abs(flat.astype(int) - hilly)[panel].mean()

@@ -1,4 +1,4 @@
-"""Pictures of a training, which takes no notice of them."""
+"""Screenshots of a training, which they do not change."""
 
 from pathlib import Path
 
@@ -18,65 +18,65 @@ EVERY = ("screenshots.every_env_steps=100", "screenshots.after_steps=15")
 
 
 @pytest.fixture(scope="module")
-def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("runs") / "pictured", *EVERY, "logger=wandb", "logger.mode=offline")
+def run_with_screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "run_with_screenshots", *EVERY, "logger=wandb", "logger.mode=offline")
 
 
-def test_a_run_that_is_looked_at_trains_bit_for_bit_as_one_that_is_not(pictured: Path, tmp_path: Path) -> None:
+def test_screenshots_do_not_change_training(run_with_screenshots: Path, tmp_path: Path) -> None:
     unseen = trained(tmp_path / "unseen")
     for digest in ("weights_digest", "episodes_digest"):
-        assert summary(pictured)[digest] == summary(unseen)[digest]
-    means = [[line["mean"] for line in lines(run / "evaluations.jsonl")] for run in (pictured, unseen)]
+        assert summary(run_with_screenshots)[digest] == summary(unseen)[digest]
+    means = [[line["mean"] for line in lines(run / "evaluations.jsonl")] for run in (run_with_screenshots, unseen)]
     assert means[0] == means[1]
     assert not (unseen / "screenshots").exists()
 
 
-def test_there_is_a_picture_of_every_date_and_of_the_end_all_of_the_same_episode(pictured: Path) -> None:
-    found = sorted((pictured / "screenshots").iterdir(), key=lambda path: int(path.stem.removeprefix("step_")))
+def test_there_is_a_screenshot_at_every_interval_and_at_the_end(run_with_screenshots: Path) -> None:
+    found = sorted((run_with_screenshots / "screenshots").iterdir(), key=lambda path: int(path.stem.removeprefix("step_")))
     assert [path.name for path in found] == [f"step_{steps}.png" for steps in (100, 200, 300, 400)]
     pictures = [np.asarray(Image.open(path)) for path in found]
     assert {picture.shape for picture in pictures} == {(400, 600, 3)}
-    assert (pictures[0] != pictures[-1]).any(), "the weights changed, and what is said of them did not"
+    assert (pictures[0] != pictures[-1]).any(), "the weights changed, and the overlay did not"
 
 
-def test_pictures_reach_wandb(pictured: Path) -> None:
-    (run,) = (pictured / "wandb").glob("offline-run-*")
+def test_screenshots_reach_wandb(run_with_screenshots: Path) -> None:
+    (run,) = (run_with_screenshots / "wandb").glob("offline-run-*")
     sent = list(run.glob("files/media/images/screenshot_*.png"))
-    taken = list((pictured / "screenshots").iterdir())
+    taken = list((run_with_screenshots / "screenshots").iterdir())
     assert {path.read_bytes() for path in sent} == {path.read_bytes() for path in taken}
 
 
-def test_a_resumed_run_goes_on_taking_them(pictured: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_continues_to_take_them(run_with_screenshots: Path, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", *EVERY)
     resume(run, resumed_config(run, ["max_env_steps=600"]))
     names = {path.name for path in (run / "screenshots").iterdir()}
     assert names == {f"step_{steps}.png" for steps in (100, 200, 300, 400, 500, 600)}
-    assert (run / "screenshots" / "step_200.png").read_bytes() == (pictured / "screenshots" / "step_200.png").read_bytes()
+    assert (run / "screenshots" / "step_200.png").read_bytes() == (run_with_screenshots / "screenshots" / "step_200.png").read_bytes()
 
 
-def test_an_episode_that_ends_sooner_is_shown_at_its_end(tmp_path: Path) -> None:
+def test_an_episode_that_ends_sooner_is_shown_at_its_last_step(tmp_path: Path) -> None:
     """An untrained policy's CartPole falls long before its 400th step."""
     run = trained(tmp_path / "run", "screenshots.every_env_steps=400", "screenshots.after_steps=400")
     assert [path.name for path in (run / "screenshots").iterdir()] == ["step_400.png"]
 
 
-def test_several_seeds_keep_their_own(tmp_path: Path) -> None:
+def test_each_seed_has_screenshots_of_its_own(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", *EVERY, "num_seeds=2", "max_env_steps=100", "evaluation.every_env_steps=null")
     first, second = (run / f"seed={seed}" / "screenshots" / "step_100.png" for seed in (4, 5))
     assert first.read_bytes() != second.read_bytes()
 
 
-def test_a_folder_that_takes_no_picture_does_not_end_the_run(tmp_path: Path) -> None:
+def test_a_screenshot_that_cannot_be_written_does_not_end_the_run(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", "max_env_steps=100")
-    (run / "screenshots").write_text("in the way")
+    (run / "screenshots").write_text("a file where the folder should be")
     resume(run, resumed_config(run, [*EVERY, "max_env_steps=200"]))
     assert summary(run)["status"] == "finished" and summary(run)["env_steps"] == 200
     assert "a screenshot could not be written" in (run / "messages.log").read_text()
 
 
-def test_a_task_without_a_picture_is_refused_before_anything_starts() -> None:
+def test_an_environment_that_cannot_be_rendered_is_refused_before_the_run_starts() -> None:
     (job,) = compose_jobs(
         [*SMALL, *EVERY, "logger=none", "env.id=tests.support.pictures:Pictures-v0", "model=conv_gru"], multirun=False
     )
-    with pytest.raises(ConfigError, match="draws no picture"):
+    with pytest.raises(ConfigError, match="renders no picture"):
         build_run(job.config)

@@ -1,4 +1,4 @@
-"""A video file holds what was given to it."""
+"""A video file holds the frames that were added to it."""
 
 from pathlib import Path
 
@@ -9,23 +9,23 @@ import pytest
 from a3c_exp.visualize.video import VideoWriter
 
 
-def test_a_picture_of_odd_size_is_neither_blurred_nor_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    film = VideoWriter(tmp_path / "videos" / "film.mp4", 50)
+def test_a_frame_of_odd_size_is_neither_blurred_nor_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    writer = VideoWriter(tmp_path / "videos" / "episode.mp4", 50)
     frame = np.zeros((61, 83, 3), np.uint8)
     frame[:, ::8] = 255
     for _ in range(10):
-        film.add(frame)
-    film.close()
-    reader = imageio_ffmpeg.read_frames(str(film.path))
+        writer.add(frame)
+    writer.close()
+    reader = imageio_ffmpeg.read_frames(str(writer.path))
     meta = next(reader)
-    pictures = [np.frombuffer(one, np.uint8).reshape(62, 84, 3) for one in reader]
+    pictures = [np.frombuffer(data, np.uint8).reshape(62, 84, 3) for data in reader]
     assert meta["size"] == (84, 62) and meta["fps"] == 50 and len(pictures) == 10
     # Stretched by a pixel, sharp lines would be grey somewhere.
     assert np.abs(pictures[5][:61, :83].astype(int) - frame).mean() < 5
     assert not caplog.records
 
 
-def test_a_film_without_a_frame_is_no_file(tmp_path: Path) -> None:
-    film = VideoWriter(tmp_path / "film.mp4", 30)
-    film.close()
+def test_a_video_without_a_frame_makes_no_file(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "episode.mp4", 30)
+    writer.close()
     assert not any(tmp_path.iterdir())

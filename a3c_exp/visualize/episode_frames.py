@@ -1,0 +1,81 @@
+"""Frames of an episode while the policy runs it: the rendered picture, and what policy, value and environment say of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_exp.envs.base import EnvBatch
+from a3c_exp.evaluate.evaluator import PolicyStep
+from a3c_exp.models.distributions import Distribution
+from a3c_exp.visualize.policy_plots import PolicyPlot, policy_plots
+
+DEFAULT_FRAMES_PER_SECOND = 30.0
+_MAX_VALUES = 120  # of V, as far back as the plot shows
+
+
+@dataclass(frozen=True)
+class FrameInfo:
+    """One moment of an episode.
+
+    Attributes:
+        policy_plots: of the policy.
+        values: V(s), the latest last.
+        env_info: what the environment reports, such as a speed.
+        step: steps taken so far.
+        return_: sum of the rewards so far.
+    """
+
+    policy_plots: Sequence[PolicyPlot]
+    values: Sequence[float]
+    env_info: Mapping[str, float] = field(default_factory=dict)
+    step: int = 0
+    return_: float = 0.0
+
+
+FrameFunction = Callable[[NDArray[np.uint8], FrameInfo, PolicyStep], NDArray[np.uint8]]
+"""Makes a frame of a rendered picture, what there is to say of it, and the policy's step."""
+
+
+class EpisodeFrames:
+    """An ``EpisodeObserver`` that can compose a frame of the current moment.
+
+    Args:
+        envs: rendered; the first environment is observed.
+        distribution: of the policy.
+        compose: makes the frames.
+    """
+
+    def __init__(self, envs: EnvBatch, distribution: Distribution, compose: FrameFunction) -> None:
+        self.envs = envs
+        self.step = 0
+        self._distribution = distribution
+        self._compose = compose
+        self._values: list[float] = []
+        self._policy_plots: Sequence[PolicyPlot] = ()
+        self._policy_step: PolicyStep | None = None
+        self._return = 0.0
+
+    def before_step(self, policy_step: PolicyStep) -> None:
+        self._policy_step = policy_step
+        names: Sequence[str] | None = getattr(self.envs, "action_names", None)
+        parameters, action = policy_step.output.parameters, policy_step.action
+        self._policy_plots = policy_plots(self._distribution, parameters, action, self.envs.action_space, names)
+        self._values = [*self._values, float(policy_step.output.value)][-_MAX_VALUES:]
+
+    def after_step(self, reward: float) -> None:
+        self.step += 1
+        self._return += reward
+
+    def frame(self, picture: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """``picture``, or what the environment renders now, with the latest step of the policy."""
+        assert self._policy_step is not None, "a frame shows a step of the policy, and there was none yet"
+        env_info = self.envs.info() if hasattr(self.envs, "info") else {}
+        info = FrameInfo(self._policy_plots, tuple(self._values), env_info, self.step, self._return)
+        return self._compose(self.envs.render() if picture is None else picture, info, self._policy_step)
+
+
+def frames_per_second(envs: EnvBatch) -> float:
+    """At which the pictures move as fast as the environment itself, where it says so."""
+    return float(getattr(envs, "frames_per_second", DEFAULT_FRAMES_PER_SECOND))
