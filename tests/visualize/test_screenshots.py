@@ -50,8 +50,10 @@ def test_a_resumed_run_continues_to_take_them(run_with_screenshots: Path, tmp_pa
     run = trained(tmp_path / "run", *EVERY)
     resume(run, resumed_config(run, ["max_env_steps=600"]))
     names = {path.name for path in (run / "screenshots").iterdir()}
-    assert names == {f"step_{steps}.png" for steps in (100, 200, 300, 400, 500, 600)}
-    assert (run / "screenshots" / "step_200.png").read_bytes() == (run_with_screenshots / "screenshots" / "step_200.png").read_bytes()
+    assert names == {f"step_{steps}.png" for steps in range(100, 601, 100)}
+    assert (run / "screenshots" / "step_200.png").read_bytes() == (
+        run_with_screenshots / "screenshots" / "step_200.png"
+    ).read_bytes()
 
 
 def test_an_episode_that_ends_sooner_is_shown_at_its_last_step(tmp_path: Path) -> None:
@@ -78,5 +80,5 @@ def test_an_environment_that_cannot_be_rendered_is_refused_before_the_run_starts
     (job,) = compose_jobs(
         [*SMALL, *EVERY, "logger=none", "env.id=tests.support.pictures:Pictures-v0", "model=conv_gru"], multirun=False
     )
-    with pytest.raises(ConfigError, match="renders no picture"):
+    with pytest.raises(ConfigError, match="no picture"):
         build_run(job.config)
