@@ -12,6 +12,7 @@ from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
+from a3c_exp.config.enums import LRSchedule
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.base import Optimizer
@@ -83,6 +84,12 @@ class TrainingSetup:
         """A worker's learning rate before it is annealed."""
         own = self.per_worker.lr
         return self.optimizer.lr if own is None else own.draw(seed, worker)
+
+    def lr_factor(self, episodes: int, env_steps: int, updates: int) -> float:
+        """What learning rates are multiplied by at this point of the budget."""
+        if self.per_worker.lr_schedule is LRSchedule.none:
+            return 1.0
+        return self.per_worker.lr_factor(self.budget.fraction(episodes, env_steps, updates))
 
     def model(self, envs: EnvBatch, seed: int | None = None) -> tuple[ActorCritic, ParameterLayout]:
         """The network for these environments' spaces, with its seeded initial weights, and its layout."""

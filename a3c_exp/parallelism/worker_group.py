@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
 from a3c_exp.algorithm.random_streams import NOISE_BLOCK, env_seed, noise_block
 from a3c_exp.algorithm.rollout import Rollout
+from a3c_exp.algorithm.types import Window
 from a3c_exp.algorithm.window_gradient import clip_gradients, window_loss
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
@@ -33,10 +34,10 @@ class WorkerId(NamedTuple):
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One window of each worker: what it learned, and from how many steps.
+    """One window of each worker: its gradient, statistics and steps.
 
     Attributes:
-        gradients: ``[R, P]``, clipped if asked for; one a row of weights.
+        gradients: ``[R, P]``, clipped if asked for; one for each row of weights.
         window_stats: ``[R, len(statistics)]``.
         steps: ``[K]`` environment steps taken; 0 for a worker that sat out. A row whose workers all sat out has a gradient that
             means nothing.
@@ -47,6 +48,24 @@ class RoundResult:
     window_stats: NDArray[np.float32]
     steps: NDArray[np.int64]
     ended: Sequence[EndedEpisode]
+
+    def first_non_finite(self) -> int | None:
+        """The first worker that acted and whose loss or gradient is not finite, where each has a row of its own."""
+        finite = np.isfinite(self.window_stats).all(axis=1)
+        return None if finite.all() else next(iter((~finite & (self.steps > 0)).nonzero()[0].tolist()), None)
+
+    def truncated_workers(self) -> set[int]:
+        """The workers in whose windows a time limit ended an episode."""
+        return {episode.worker for episode in self.ended if episode.end == "truncated"}
+
+    def of_workers(self, first: int, count: int) -> "RoundResult":
+        """The part of ``count`` workers from ``first`` on, numbered from 0; one row, where rows serve so many workers each."""
+        rows, workers = self.gradients.shape[0], len(self.steps)
+        own, own_rows = slice(first, first + count), slice(first * rows // workers, (first + count) * rows // workers)
+        ended = [
+            replace(episode, worker=episode.worker - first) for episode in self.ended if first <= episode.worker < first + count
+        ]
+        return RoundResult(self.gradients[own_rows], self.window_stats[own_rows], self.steps[own], ended)
 
 
 class WorkerGroup:
@@ -110,6 +129,8 @@ class WorkerGroup:
         self._noise_block = np.full(k, -1, np.int64)
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a stretch, the next round's last
         self._all_indices = np.arange(k)
+        self._window: Window | None = None  # acted, to be learned from
+        self._ended: Sequence[EndedEpisode] = ()
 
     def _loss_inputs(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
         """What the loss takes behind a window, by row: entropy coefficients where workers have their own; with the discount
@@ -127,34 +148,48 @@ class WorkerGroup:
         return self._fused_rollout is not None
 
     def round(self, allowed: NDArray[np.int64]) -> RoundResult:
-        """Act for up to ``allowed [K]`` steps and differentiate, each row at its own weights."""
+        """``act``, then ``learn``."""
+        self.act(allowed)
+        return self.learn()
+
+    def act(self, allowed: NDArray[np.int64]) -> None:
+        """Act for up to ``allowed [K]`` steps, each worker with its own weights."""
         began = time.process_time()
         self._draw_noise(allowed)
         if self._fused_rollout is not None:
-            done = RoundResult(*self._fused_rollout.run(allowed, self._noise))
-            self._add_time(began, self._fused_rollout.acted_at)
-            return done
-        assert self._rollout is not None
-        window, ended = self._rollout.run(allowed, self._noise)
-        acted = time.process_time()
-        inputs = (*window, *self._extra_inputs)
-        if self._vectorized_gradient is None:
-            # Traced at the first window, so that the first environment step does not wait for it.
-            self._vectorized_gradient = vectorize(
-                self._loss,
-                self.weights,
-                inputs,
-                self.stackable,
-                differentiate=True,
-                compiler=self.compiler,
-                output_transform=partial(
-                    clip_gradients, table=self._setup.learner.statistics, max_norm=self._setup.learner.max_grad_norm
-                ),
-            )
-        gradients, figures = self._vectorized_gradient(*inputs)
-        table = figures.cpu().numpy()
-        self._add_time(began, acted)
-        return RoundResult(gradients, table, self._rollout.steps_taken, ended)
+            self._fused_rollout.begin(allowed)
+            with torch.inference_mode():
+                self._fused_rollout.act(self._noise.swapaxes(0, 1))
+        else:
+            assert self._rollout is not None
+            self._window, self._ended = self._rollout.run(allowed, self._noise)
+        self.acting_seconds += time.process_time() - began
+
+    def learn(self) -> RoundResult:
+        """The gradient of what was just acted, each row's at its own weights."""
+        began = time.process_time()
+        if self._fused_rollout is not None:
+            with torch.inference_mode():
+                gradients, window_stats = self._fused_rollout.learn()
+            result = RoundResult(gradients, window_stats, *self._fused_rollout.end())
+        else:
+            assert self._rollout is not None and self._window is not None
+            inputs, learner = (*self._window, *self._extra_inputs), self._setup.learner
+            if self._vectorized_gradient is None:
+                # Traced at the first window, so that the first environment step does not wait for it.
+                self._vectorized_gradient = vectorize(
+                    self._loss,
+                    self.weights,
+                    inputs,
+                    self.stackable,
+                    differentiate=True,
+                    compiler=self.compiler,
+                    output_transform=partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm),
+                )
+            gradients, stats = self._vectorized_gradient(*inputs)
+            result = RoundResult(gradients, stats.cpu().numpy(), self._rollout.steps_taken, self._ended)
+        self.learning_seconds += time.process_time() - began
+        return result
 
     def begin_burst(self, max_rounds: int) -> int:
         """Get ready for rounds of full windows of everybody, one after another: how many can follow, at most so many.
@@ -179,21 +214,19 @@ class WorkerGroup:
         return count
 
     def burst_round(self) -> tuple[Tensor, NDArray[np.float32], bool]:
-        """The stretch's next round: gradients and figures as ``RoundResult`` has them, and whether an episode ended in it, which
+        """The burst's next round: gradients and window statistics as in ``RoundResult``, and whether an episode ended in it, which
         makes it the last. Call in inference mode."""
-        assert self._fused_rollout is not None
-        gradients, figures = self._fused_rollout.step_round(self._upcoming_noise.pop())
+        fused = self._fused_rollout
+        assert fused is not None
+        fused.act(self._upcoming_noise.pop())
+        gradients, window_stats = fused.learn()
         self._rounds += 1
-        return gradients, figures, self._fused_rollout.any_episode_ended
+        return gradients, window_stats, fused.any_episode_ended
 
     def end_burst(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult:
         """End the stretch with its latest round, of which these are the gradients and figures."""
         assert self._fused_rollout is not None
         return RoundResult(gradients, window_stats, *self._fused_rollout.end())
-
-    def _add_time(self, began: float, acted: float) -> None:
-        self.acting_seconds += acted - began
-        self.learning_seconds += time.process_time() - acted
 
     def _make_rollout(self, model: ActorCritic) -> Rollout:
         task = self._setup

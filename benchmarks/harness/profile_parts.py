@@ -13,7 +13,7 @@ from typing import Any
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer
-from a3c_exp.parallelism.hogwild.worker import HogwildWorkers
+from a3c_exp.parallelism.hogwild.worker import make_loop
 from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters
 from a3c_exp.parallelism.multiprocess.worker_process import WorkerAssignment
 from a3c_exp.system.torch_settings import single_threaded
@@ -78,18 +78,16 @@ class HogwildProcess:
         block = SharedBuffer.create(state.weights, state.optimizer_state, Path(self._folder.name) / "lock", False, 5.0)
         self._receiver, pipe = Pipe(duplex=False)
         here = range(task.workers // processes)
-        self.process = HogwildWorkers(task, WorkerAssignment(0, here, 5.0), block, self.counters, pipe)
+        self.loop = make_loop(task, WorkerAssignment(0, here, 5.0), block, self.counters, pipe)
         self.steps = len(here) * task.learner.n_step  # of a round
-        self.process._pull_initial_weights()
+        self.loop.exchange.pull_all()
 
     def run_rounds(self, rounds: int) -> int:
-        """At least so many rounds, as ``WorkerProcess.run`` does them; how many there were."""
-        process, before = self.process, self.counters.env_steps()
+        """At least so many rounds, as ``WorkerLoop.run`` does them; how many there were."""
+        loop, before = self.loop, self.counters.env_steps()
         while (done := (self.counters.env_steps() - before) // self.steps) < rounds:
-            process._poll_commands()
-            process._between_rounds()
-            if not process._run_burst():
-                process._round(process._reserve())
+            loop.control.poll_commands()
+            loop.run_round()
             while self._receiver.poll():
                 self._receiver.recv()
         return int(done)

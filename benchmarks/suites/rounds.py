@@ -48,8 +48,8 @@ class HogwildTraining:
             self._training.run_rounds(_ROUNDS_PER_CLOCK_CHECK)
 
     def install_timers(self, timer: PartTimer) -> None:
-        process: Any = self._training.process
-        _install_timers(process._worker_group, process._sequential_updates, timer)
+        exchange: Any = self._training.loop.exchange
+        _install_timers(self._training.loop.group, exchange._sequential_updates, timer)
 
 
 class SynchronousTraining:

@@ -49,8 +49,8 @@ class StepBreakdown:
         self._install_timers()
 
     def _install_timers(self) -> None:
-        watch, process = self._timer, self.training.process
-        workers: Any = process._worker_group
+        watch, loop = self._timer, self.training.loop
+        workers: Any = loop.group
         rollout: Any = workers._rollout
         for env in workers.envs.envs:
             watch.time_method(env.unwrapped, "step", "environment")
@@ -59,7 +59,7 @@ class StepBreakdown:
             watch.time_method(rollout._policy, name, "network")
         watch.time_method(rollout, "run", "window")
         watch.time_method(workers, "_vectorized_gradient", "learning")
-        watch.time_method(process, "_exchange", "pushing")
+        watch.time_method(loop.exchange, "push_and_pull", "pushing")
 
     def measure(self, seconds: float) -> dict[str, float]:
         """Microseconds a step of each part, over so many seconds."""

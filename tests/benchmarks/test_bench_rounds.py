@@ -36,7 +36,7 @@ def test_time_within_a_part_counts_for_the_innermost_alone() -> None:
 def test_the_parts_are_the_whole_and_none_is_missing(make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Compiler", Walker)
     monkeypatch.setattr(rounds, "_WARM_UP", 0.1)
-    monkeypatch.setattr(rounds, "_AT_A_TIME", 3)
+    monkeypatch.setattr(rounds, "_ROUNDS_PER_CLOCK_CHECK", 3)
     apart = RoundBreakdown(make)
     began = time.perf_counter()
     found = apart.measure(0.3)

@@ -1,6 +1,5 @@
 """K workers in environments written in tensors: acting and learning are machine code, and the books are kept from its pages."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -23,15 +22,6 @@ _UNLIMITED = 2**40
 _Fields = TypeVar("_Fields", WorkerState, StepInput, StepRecord, UpcomingEpisodes)
 
 
-class FusedRoundResult(NamedTuple):
-    """A round's gradients ``[R, P]`` and figures ``[R, len(Stat)]``, the steps taken ``[K]``, and the episodes that ended."""
-
-    gradients: Tensor
-    window_stats: NDArray[np.float32]
-    steps: NDArray[np.int64]
-    ended: list[EndedEpisode]
-
-
 class NextEpisodes(NamedTuple):
     """What windows that roll through episode ends must know of the episodes to come.
 
@@ -49,8 +39,8 @@ class NextEpisodes(NamedTuple):
 class FusedRollout:
     """Acts and differentiates like ``Rollout`` and the learner, without Python between a step's operations.
 
-    ``run`` is a round. Where it is known that nobody begins an episode, rounds follow each other without the books being opened
-    and closed between them: ``begin``, ``step_round`` until one brings an end, ``end``.
+    A round is ``begin``, ``act``, ``learn``, ``end``. Where it is known that no worker begins an episode, rounds follow each
+    other without the counters being touched between them: ``begin``, then ``act`` and ``learn`` until an episode ends, ``end``.
 
     Args:
         model, layout, weights: as ``Rollout`` takes them.
@@ -60,12 +50,7 @@ class FusedRollout:
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
         next_episodes: for windows that roll through episode ends; not used by others.
         extra_inputs: what the loss takes behind the window, by row.
-
-    Attributes:
-        acted_at: the process's own time when the latest round's acting was over.
     """
-
-    acted_at = 0.0
 
     def __init__(
         self,
@@ -176,20 +161,12 @@ class FusedRollout:
         memory = None if self._initial_hidden_state is None else next(left)
         return self._fused_step.learn(weights, before, pages, memory, tuple(left))
 
-    def run(self, allowed: NDArray[np.int64], noise: NDArray[np.float32]) -> FusedRoundResult:
-        """Act for one window and differentiate.
+    def begin(self, allowed: NDArray[np.int64]) -> None:
+        """Begin the episodes that are due, and prepare the inputs of the coming rounds.
 
         Args:
-            allowed: ``[K]`` how many environment steps each worker may take, at most n; 0 leaves it out of this window.
-            noise: ``[K, n, noise]`` drawn beforehand.
+            allowed: ``[K]`` how many environment steps each worker may take, at most n; 0 leaves it out.
         """
-        self.begin(allowed)
-        with torch.inference_mode():
-            gradients, figures = self.step_round(noise.swapaxes(0, 1))
-        return FusedRoundResult(gradients, figures, *self.end())
-
-    def begin(self, allowed: NDArray[np.int64]) -> None:
-        """Begin the episodes that are due, and lay out what the coming rounds must know; ``allowed`` as ``run`` takes it."""
         episodes = self._episodes
         may = allowed > 0
         if not episodes.in_episode.all():
@@ -201,24 +178,27 @@ class FusedRollout:
         if self._next_episodes is not None:
             self._fill_upcoming_episodes(self._next_episodes)
 
-    def step_round(self, noise: NDArray[np.float32]) -> tuple[Tensor, NDArray[np.float32]]:
-        """A round as it was opened: its gradients ``[R, P]`` and figures ``[R, len(Stat)]``. Call in inference mode.
+    def act(self, noise: NDArray[np.float32]) -> None:
+        """Take a round's steps. Call in inference mode.
 
         Args:
-            noise: ``[n, K, noise]``.
+            noise: ``[n, K, noise]`` drawn beforehand.
         """
-        now, paper = self._worker_state, self._views
+        state = self._worker_state
         length, return_ = self._counters_before
         length[:], return_[:] = self._episodes.length, self._episodes.return_
         self._remaining[:], self._noise_view[:] = self._allowed_steps, noise
-        if now.hidden_state is not None and self._initial_hidden_state is not None:
-            self._initial_hidden_state.copy_(now.hidden_state)
-        for act in self._step_calls:
-            act()
-        self.acted_at = time.process_time()
-        gradients, figures = self._learn_call()
-        paper.observation[0], paper.begins[0] = paper.observation[-1], False
-        return gradients, figures.numpy()
+        if state.hidden_state is not None and self._initial_hidden_state is not None:
+            self._initial_hidden_state.copy_(state.hidden_state)
+        for call in self._step_calls:
+            call()
+
+    def learn(self) -> tuple[Tensor, NDArray[np.float32]]:
+        """The round's gradients ``[R, P]`` and window statistics ``[R, len(WindowStat)]``. Call in inference mode."""
+        views = self._views
+        gradients, window_stats = self._learn_call()
+        views.observation[0], views.begins[0] = views.observation[-1], False
+        return gradients, window_stats.numpy()
 
     @property
     def any_episode_ended(self) -> bool:

@@ -79,7 +79,7 @@ class SharedWeights:
         self._pushes, self._begun, self._ended = (self._table[:, which] for which in _PUSHING)
         self._optimizer = optimizer
         self._offsets = np.arange(0)  # how many of this process's pushes come before each
-        self.lock = OwnedLock(buffer.lock_path, self._control[2:3], buffer.lock_timeout, self._heartbeat)
+        self.lock = OwnedLock(buffer.lock_path, counters.lock_owner, buffer.lock_timeout, self._heartbeat)
 
     def _heartbeat(self) -> None:
         if self._slot is not None:  # who waits is not dead: who holds the lock and does nothing is

@@ -92,6 +92,11 @@ class SharedCounters:
     def command(self) -> Command:
         return Command(int(self.control.numpy()[0]))
 
+    @property
+    def lock_owner(self) -> NDArray[np.int64]:
+        """``[1]`` the id of the process that holds the lock, 0 where none does (a view)."""
+        return self.control.numpy()[2:3]
+
     def send_command(self, command: Command) -> None:
         """Say what all workers are to do next [main]."""
         self.control.numpy()[0] = command
@@ -114,13 +119,16 @@ class SharedCounters:
         """Finished episodes whose record the main process has."""
         return self.base_episodes + int(self.table[:, CounterColumn.tickets_finished].sum())
 
+    def tickets_in_use(self) -> int:
+        """Episodes begun in this session, without those that were lost with their process."""
+        table = self.table
+        return int((table[:, CounterColumn.tickets_taken] - table[:, CounterColumn.tickets_returned]).sum())
+
     def take_ticket(self, slot: int) -> bool:
         """Take the right to one episode. Call under the lock."""
-        if self.budget.max_episodes is not None:
-            table = self.table
-            taken = int((table[:, CounterColumn.tickets_taken] - table[:, CounterColumn.tickets_returned]).sum())
-            if self.base_episodes + taken >= self.budget.max_episodes:
-                return False
+        limit = self.budget.max_episodes
+        if limit is not None and self.base_episodes + self.tickets_in_use() >= limit:
+            return False
         self.table[slot, CounterColumn.tickets_taken] += 1
         return True
 

@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from a3c_exp.algorithm.training_stats import REPORT_SECONDS, TrainingStats
-from a3c_exp.config.enums import LRSchedule
 from a3c_exp.parallelism.base import StatsEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, notify
-from a3c_exp.parallelism.multiprocess.worker_process import ControlledProcess, run_in_worker
+from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, run_in_worker
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField, StateWriter, Transaction
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 
@@ -89,7 +88,7 @@ class _GradientOutcome:
     window_stats: NDArray[np.float32]
 
 
-class ServerProcess(ControlledProcess):
+class ServerProcess:
     """Serves letters one after the other. Every gradient is settled exactly once, whoever is killed when.
 
     Args:
@@ -118,8 +117,8 @@ class ServerProcess(ControlledProcess):
         weights_ready: Sequence[Connection],
         pipe: Connection,
     ) -> None:
-        super().__init__(slot, counters, pipe)
-        self._setup = setup
+        self._control = ProcessControl(slot, counters, pipe)
+        self._setup, self._counters, self._row = setup, counters, self._control.row
         self._staleness_policy = staleness_policy
         self._state_writer = StateWriter(double_buffer)
         self._gradient_slots = gradient_slots
@@ -136,8 +135,8 @@ class ServerProcess(ControlledProcess):
     def run(self) -> None:
         """Serve until the ledger is closed and every letter is answered, or the main process is gone."""
         self._publish_counters()  # a predecessor may have died between a commit and this
-        while not self._parent_exited():
-            self._poll_commands()
+        while not self._control.parent_exited():
+            self._control.poll_commands()
             waiting = self._gradient_slots.pending().tolist()
             if waiting:
                 self._row[CounterColumn.max_queue_length] = max(self._row[CounterColumn.max_queue_length], len(waiting))
@@ -171,7 +170,7 @@ class ServerProcess(ControlledProcess):
         self._publish_counters()
         for worker, note in zip(workers, notes, strict=True):
             self._fields[worker, SlotField.answered] = note[SlotField.sent]
-        self._row[CounterColumn.heartbeat] = time.monotonic_ns()
+        self._control.heartbeat()
         for one in settled:
             self._update_stats(one)
 
@@ -204,13 +203,10 @@ class ServerProcess(ControlledProcess):
         )
 
     def _lr_factor(self, transaction: Transaction) -> float:
-        """What learning rates are multiplied by at this point of the budget."""
-        exploration, ledger, books = self._setup.per_worker, self._counters, transaction.counters
-        if exploration.lr_schedule is LRSchedule.none:
-            return 1.0
-        env_steps = ledger.base_steps + int(books[StateField.env_steps])
-        updates = ledger.base_updates + int(books[StateField.updates])
-        return exploration.lr_factor(self._setup.budget.fraction(ledger.episodes(), env_steps, updates))
+        shared, own = self._counters, transaction.counters
+        env_steps = shared.base_steps + int(own[StateField.env_steps])
+        updates = shared.base_updates + int(own[StateField.updates])
+        return self._setup.lr_factor(shared.episodes(), env_steps, updates)
 
     def _update_stats(self, outcome: "_GradientOutcome") -> None:
         worker, lag = outcome.worker, outcome.lag
@@ -229,11 +225,8 @@ class ServerProcess(ControlledProcess):
         self._row[CounterColumn.pushes] = books[StateField.updates]
         self._row[CounterColumn.steps_done] = books[StateField.env_steps]
 
-    def _updates(self) -> int:
-        return self._counters.base_updates + int(self._state_writer.counters[StateField.updates])
-
     def _send_stats(self, now: float) -> None:
         if self._stats.worker_windows.any():
-            self._pipe.send(StatsEvent(self._stats))
+            self._control.send(StatsEvent(self._stats))
             self._stats = TrainingStats()
         self._next_stats_time = now + REPORT_SECONDS

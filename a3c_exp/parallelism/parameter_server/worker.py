@@ -1,22 +1,25 @@
-"""The inside of one worker process of the parameter server: K workers that report gradients and wait for their own answers."""
+"""The inside of one worker process of the parameter server: its workers send gradients and wait for the weights that follow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.multiprocess.exchange import Exchange
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, notify
-from a3c_exp.parallelism.multiprocess.worker_process import WorkerAssignment, WorkerProcess, run_in_worker
+from a3c_exp.parallelism.multiprocess.worker_loop import WorkerLoop, make_workers
+from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, WorkerAssignment, run_in_worker
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
-from a3c_exp.parallelism.worker_group import RoundResult
+from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 
 _WAIT_SECONDS = 0.1
-"""How long it waits for a ring before it shows life and looks around."""
+"""How long a process waits to be woken before it shows a heartbeat and looks itself."""
 
 
 def main(
@@ -30,109 +33,109 @@ def main(
     pipe: Connection,
 ) -> None:
     """Entry of the process."""
-    run_in_worker(
-        lambda: ParameterServerWorkers(
-            setup, assignment, gradient_slots, counters, lock_path, gradients_ready, weights_ready, pipe
-        ).run(),
-        pipe,
-    )
+
+    def run() -> None:
+        control = ProcessControl(assignment.slot, counters, pipe)
+        # A process that waits for the lock is alive: the one that holds it and does nothing is not.
+        lock = OwnedLock(lock_path, counters.lock_owner, assignment.lock_timeout, control.heartbeat)
+        budget, group = make_workers(setup, assignment, counters, lock)
+        listener = WakeupListener([weights_ready], pipe)
+        exchange = ParameterServerExchange(control, counters, group, gradient_slots, gradients_ready, listener)
+        WorkerLoop(setup, control, counters, budget, group, exchange).run()
+
+    run_in_worker(run, pipe)
 
 
-class ParameterServerWorkers(WorkerProcess):
-    """K stacked workers and their mailboxes.
+class ParameterServerExchange(Exchange):
+    """Sends the gradients of a process's K workers to the server process and waits for its weights.
 
     Args:
-        setup: what is trained.
-        assignment: which workers live here.
+        control: the link to the main process.
+        counters: the shared counters.
+        group: the workers.
         gradient_slots: of all workers.
-        counters: shared counts.
-        lock_path: of the lock that is held by whoever takes from a budget.
-        gradients_ready: a bell to ring when letters are in.
-        weights_ready: a bell that the main agent rings when answers are.
-        pipe: to the main process.
+        gradients_ready: wakes the server when gradients were sent.
+        listener: is woken when the server has answered.
     """
 
     def __init__(
         self,
-        setup: TrainingSetup,
-        assignment: WorkerAssignment,
-        gradient_slots: GradientSlots,
+        control: ProcessControl,
         counters: SharedCounters,
-        lock_path: Path,
+        group: WorkerGroup,
+        gradient_slots: GradientSlots,
         gradients_ready: Connection,
-        weights_ready: Connection,
-        pipe: Connection,
+        listener: WakeupListener,
     ) -> None:
-        owner = counters.control.numpy()[2:3]
-        # Who waits for the lock is not dead: who holds it and does nothing is.
-        lock = OwnedLock(lock_path, owner, assignment.lock_timeout, self._heartbeat)
-        super().__init__(setup, assignment, counters, lock, pipe)
-        self._gradient_slots = gradient_slots
+        self._control, self._counters, self._group = control, counters, group
+        self._gradient_slots, self._gradients_ready, self._listener = gradient_slots, gradients_ready, listener
+        self._worker_ids = [member.worker for member in group.worker_ids]
         first, last = self._worker_ids[0], self._worker_ids[-1] + 1
         self._fields = gradient_slots.fields.numpy()[first:last]
         self._received_weights = gradient_slots.weights[first:last]
-        self._gradients_ready = gradients_ready
-        self._listener = WakeupListener([weights_ready], pipe)
         self._pulled_at = [0] * len(self._worker_ids)
 
-    def _pull_initial_weights(self) -> None:
-        self._wait_for_weights()  # to what a predecessor reported: until then its steps stay reserved, and its mailboxes full
-        self._counters.settle_steps(self._slot, 0)
-        self._fields[:, SlotField.resets_acknowledged] = self._resets_requested()  # its episodes are gone anyway
+    def pull_all(self) -> None:
+        # Gradients that a predecessor sent: until they are answered its steps stay reserved.
+        self._wait_for_weights()
+        self.settle(0)
+        self._fields[:, SlotField.resets_acknowledged] = self._resets_requested()  # the predecessor's episodes are gone anyway
         for worker in self._worker_ids:
             self._gradient_slots.request_weights(worker)
-        notify(self._gradients_ready)
-        self._wait_for_weights()
-        self._pull(range(len(self._worker_ids)))
+        self._receive_weights(range(len(self._worker_ids)))
 
-    def _exchange(self, result: RoundResult, finite_workers: Sequence[int]) -> None:
-        cut_short = {episode.worker for episode in result.ended if episode.end == "truncated"}
-        for k in finite_workers:
+    def before_round(self) -> Iterable[EndedEpisode]:
+        requested = self._resets_requested()
+        workers = (requested > self._fields[:, SlotField.resets_acknowledged]).nonzero()[0].tolist()
+        return list(self._truncate_episodes(workers, requested)) if workers else ()
+
+    def _truncate_episodes(self, workers: Sequence[int], requested: NDArray[np.int64]) -> Iterator[EndedEpisode]:
+        for k in workers:
+            episode = self._group.episodes.truncate(k)
+            self._fields[k, SlotField.resets_acknowledged] = requested[k]
+            if episode is not None:
+                self._fields[k, SlotField.resets] += 1
+                yield episode
+
+    def push_and_pull(self, result: RoundResult, workers: Sequence[int]) -> None:
+        truncated = result.truncated_workers()
+        for k in workers:
             self._gradient_slots.send(
                 self._worker_ids[k],
                 result.gradients[k],
                 result.window_stats[k],
                 self._pulled_at[k],
                 int(result.steps[k]),
-                k in cut_short,
+                k in truncated,
             )
+        self._receive_weights(workers)
+
+    def _receive_weights(self, workers: Iterable[int]) -> None:
+        """Wake the server, and take the weights that it answers to these workers."""
         notify(self._gradients_ready)
         self._wait_for_weights()
-        self._pull(finite_workers)
-
-    def _pull(self, workers: Sequence[int]) -> None:
         for k in workers:
-            self._worker_group.weights[k].copy_(self._received_weights[k])
+            self._group.weights[k].copy_(self._received_weights[k])
             self._pulled_at[k] = int(self._fields[k, SlotField.answered_at])
 
-    def _settle(self, result: RoundResult) -> None:
-        # What was reported is in the main agent's books by now; what was reserved beyond it goes back.
-        self._counters.settle_steps(self._slot, 0)
-
     def _wait_for_weights(self) -> None:
-        """Wait for this process's own answers, alive; also when told to stop, for the main agent ends after all workers."""
+        """Wait for the answers to this process's workers, also after a command to stop: the server ends after all workers."""
         while (self._fields[:, SlotField.sent] != self._fields[:, SlotField.answered]).any():
-            self._heartbeat()
-            if self._parent_exited():
+            self._control.heartbeat()
+            if self._control.parent_exited():
                 raise EOFError
             self._listener.wait(_WAIT_SECONDS)
 
     def _resets_requested(self) -> NDArray[np.int64]:
-        """How often each worker was asked so far, by anyone, ``[K]``."""
-        asked: NDArray[np.int64] = (
+        """How often a reset of each worker was requested so far, ``[K]``."""
+        requested: NDArray[np.int64] = (
             self._fields[:, SlotField.resets_requested_by_server] + self._fields[:, SlotField.resets_requested_by_main]
         )
-        return asked
+        return requested
 
-    def _between_rounds(self) -> None:
-        """Cut the episodes that someone asked to be cut."""
-        asked = self._resets_requested()
-        for k in (asked > self._fields[:, SlotField.resets_acknowledged]).nonzero()[0].tolist():
-            episode = self._worker_group.episodes.truncate(k)
-            self._fields[k, SlotField.resets_acknowledged] = asked[k]
-            if episode is not None:
-                self._fields[k, SlotField.resets] += 1
-                self._send_episodes([episode])
+    def settle(self, steps: int) -> None:
+        # The server has counted the steps of what was sent; what was reserved beyond them goes back.
+        self._counters.settle_steps(self._control.slot, 0)
 
-    def _updates(self) -> int:
+    def updates(self) -> int:
         return self._counters.base_updates + int(self._counters.table[:, CounterColumn.pushes].sum())
