@@ -99,10 +99,10 @@ def _check_components(jobs: Sequence[ComposedJob], multirun: bool) -> None:
     launcher = jobs[0].hydra.launcher
     if multirun and launcher["_target_"] == _LOCAL_LAUNCHER:
         from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
-        from a3c_exp.sweep.launcher.config import check_launcher_config
+        from a3c_exp.sweep.launcher.config import LocalLauncherConfig
         from a3c_exp.sweep.launcher.local import PRELOAD
 
-        check_launcher_config(launcher["n_jobs"], launcher["heartbeat_timeout"])
+        LocalLauncherConfig(n_jobs=launcher["n_jobs"], heartbeat_timeout=launcher["heartbeat_timeout"]).check()
         start_fork_server((*PRELOAD, "a3c_exp.__main__"))  # what jobs need too
     elif any(_uses_processes(job) for job in jobs):
         from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server

@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
-from a3c_exp.config.type_checks import Example, In, Ne, PositiveInt, field_problems
+from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, PositiveInt, field_problems
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.suggestions import closest_match
 
@@ -69,7 +69,7 @@ class ScreenshotsConfig:
     """How often a screenshot of an episode is taken, and at which of its steps."""
 
     every_env_steps: Annotated[int, Ge(1), Example(100_000)] | None = None
-    after_steps: Annotated[int, Ge(0)] = 100
+    after_steps: NonNegativeInt = 100
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Config:
     reward_clip: Annotated[float, Gt(0), Example(3)] | None = None
     lr_schedule: LRSchedule = LRSchedule.none
     per_worker: PerWorkerConfig = field(default_factory=PerWorkerConfig)
-    seed: Annotated[int, Ge(0)] = 0
+    seed: NonNegativeInt = 0
     num_seeds: Annotated[int, Ge(1), Example(10)] = 1
     device: Device = Device.cpu
     compile: bool | Annotated[str, In(("auto",))] = "auto"

@@ -37,6 +37,7 @@ class Example:
 
 
 PositiveInt = Annotated[int, Ge(1)]
+NonNegativeInt = Annotated[int, Ge(0)]
 
 _COMPARISONS: Mapping[type, tuple[str, Callable[[Any, Any], bool], str, str]] = {
     Ge: ("ge", operator.ge, "of at least", "≥"),

@@ -74,7 +74,7 @@ def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, said: s
         (["env.id=NoSuchTask-v0"], "not a registered gymnasium task"),
         (["+env.kwargs.wings=2"], "could not be made"),
         (["parallelism.processes=0"], "parallelism.processes is 0"),
-        (["parallelism.on_worker_death=shrug"], "restart or fail"),
+        (["parallelism.on_worker_death=shrug"], "one of restart, fail"),
         (["parallelism.start_method=fork"], "one of forkserver, spawn"),
         (["parallelism._target_=no.such.Class"], "cannot be imported"),
         (["device=cuda"], "Try device=auto"),

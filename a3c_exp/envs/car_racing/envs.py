@@ -3,11 +3,9 @@
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from annotated_types import Ge
-
-from a3c_exp.config.type_checks import PositiveInt
+from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
 
@@ -65,7 +63,7 @@ class CarRacingEnvs(EnvBatch):
         frame_skip: PositiveInt = 1,
         source: FrameSource = "state_pixels",
         actions: list[list[float]] | Literal["continuous"] | None = None,
-        braking_steps: Annotated[int, Ge(0)] = 4,
+        braking_steps: NonNegativeInt = 4,
         crop: bool = False,
         preprocessing: Preprocessing = "numpy",
         no_progress_limit: PositiveInt | None = None,

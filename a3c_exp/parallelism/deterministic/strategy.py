@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.config.type_checks import PositiveInt
+from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import Event, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule, WeightHistory
@@ -66,7 +66,7 @@ class Deterministic(SingleProcessStrategy):
         between_workers: Variation = 0.5,
         between_windows: Variation = 0.1,
         lag: int | Sequence[int] | None = None,
-        env_processes: Annotated[int, Ge(0)] = 0,
+        env_processes: NonNegativeInt = 0,
         processes: PositiveInt | None = None,
         seed_block: PositiveInt | None = None,
     ) -> None:

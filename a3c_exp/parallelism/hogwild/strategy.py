@@ -7,11 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.hogwild import worker as hogwild_worker
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
-from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
+from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy, OnDeath, Seconds
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.worker_group import WorkerGroup
 from a3c_exp.system.child_process import StartMethod
@@ -38,12 +39,12 @@ class Hogwild(MultiprocessStrategy):
 
     def __init__(
         self,
-        processes: int | None = None,
+        processes: PositiveInt | None = None,
         lock: bool = False,
-        on_worker_death: str = "restart",
-        max_restarts: int = 10,
-        worker_timeout: float = 60.0,
-        lock_timeout: float = 5.0,
+        on_worker_death: OnDeath = OnDeath.restart,
+        max_restarts: NonNegativeInt = 10,
+        worker_timeout: Seconds = 60.0,
+        lock_timeout: Seconds = 5.0,
         start_method: StartMethod = "forkserver",
     ) -> None:
         super().__init__(processes, on_worker_death, max_restarts, worker_timeout, lock_timeout, start_method)

@@ -8,9 +8,10 @@ from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Gt
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
@@ -36,6 +37,9 @@ class OnDeath(StrEnum):
     fail = "fail"
 
 
+Seconds = Annotated[float, Gt(0)]
+
+
 class MultiprocessStrategy(Parallelism, ABC):
     """Worker processes that nobody waits for; whoever derives says where the shared weights live and who changes them.
 
@@ -58,24 +62,12 @@ class MultiprocessStrategy(Parallelism, ABC):
     def __init__(
         self,
         processes: int | None,
-        on_worker_death: str,
+        on_worker_death: OnDeath,
         max_restarts: int,
         worker_timeout: float,
         lock_timeout: float,
         start_method: StartMethod,
     ) -> None:
-        if processes is not None and processes < 1:
-            raise ConfigError(f"parallelism.processes is {processes}, but it is 1 or more, or null for one a core")
-        if on_worker_death not in list(OnDeath):
-            raise ConfigError(
-                f"parallelism.on_worker_death is {on_worker_death}, but it is restart or fail. "
-                "Try parallelism.on_worker_death=restart"
-            )
-        if max_restarts < 0:
-            raise ConfigError(f"parallelism.max_restarts is {max_restarts}, but it is at least 0")
-        for key, seconds in (("worker_timeout", worker_timeout), ("lock_timeout", lock_timeout)):
-            if not seconds > 0:
-                raise ConfigError(f"parallelism.{key} is {seconds} seconds, but it is above 0. Try parallelism.{key}=60")
         self._processes = processes
         self._on_death = OnDeath(on_worker_death)
         self._max_restarts = max_restarts if self._on_death is OnDeath.restart else 0

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Collection, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.config.type_checks import NonNegativeInt
 from a3c_exp.parallelism.base import Counts, TrainingSetup
-from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, MultiprocessStrategy
+from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, MultiprocessStrategy, OnDeath, Seconds
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
 from a3c_exp.parallelism.parameter_server import server as main_agent
@@ -48,32 +50,17 @@ class ParameterServer(MultiprocessStrategy):
 
     def __init__(
         self,
-        processes: int | None = None,
-        max_lag: int | None = None,
-        on_stale: str = "drop",
-        reset_after_lag: int | None = None,
-        on_worker_death: str = "restart",
-        max_restarts: int = 10,
-        worker_timeout: float = 60.0,
-        lock_timeout: float = 5.0,
+        processes: Annotated[int, Ge(1), Le(_MAX_PROCESSES)] | None = None,
+        max_lag: NonNegativeInt | None = None,
+        on_stale: OnStale = OnStale.drop,
+        reset_after_lag: NonNegativeInt | None = None,
+        on_worker_death: OnDeath = OnDeath.restart,
+        max_restarts: NonNegativeInt = 10,
+        worker_timeout: Seconds = 60.0,
+        lock_timeout: Seconds = 5.0,
         start_method: StartMethod = "forkserver",
     ) -> None:
         super().__init__(processes, on_worker_death, max_restarts, worker_timeout, lock_timeout, start_method)
-        if processes is not None and processes > _MAX_PROCESSES:
-            raise ConfigError(
-                f"parallelism.processes is {processes}, but one main agent serves at most {_MAX_PROCESSES}. "
-                "Try parallelism.processes=null, which is one a core; each hosts its share of the workers"
-            )
-        if on_stale not in list(OnStale):
-            raise ConfigError(
-                f"parallelism.on_stale is {on_stale}, but it is drop or downweight. Try parallelism.on_stale=drop"
-            )
-        for key, bound in (("max_lag", max_lag), ("reset_after_lag", reset_after_lag)):
-            if bound is not None and bound < 0:
-                raise ConfigError(
-                    f"parallelism.{key} is {bound}, but it is null, or a number of updates of at least 0. "
-                    f"Try parallelism.{key}=20"
-                )
         if max_lag == 0 and on_stale == OnStale.downweight:
             raise ConfigError(
                 "parallelism.max_lag=0 with on_stale=downweight would multiply every stale gradient by 0. "

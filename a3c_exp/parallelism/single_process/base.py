@@ -5,16 +5,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_state import EpisodeState
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.config.type_checks import PositiveInt
+from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
@@ -52,7 +51,7 @@ class SingleProcessStrategy(Parallelism, ABC):
 
     def __init__(
         self,
-        env_processes: Annotated[int, Ge(0)] = 0,
+        env_processes: NonNegativeInt = 0,
         processes: PositiveInt | None = None,
         seed_block: PositiveInt | None = None,
     ) -> None:

@@ -1,16 +1,15 @@
 """A2C: all workers' windows make one batch and one update, and everyone waits for it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.config.type_checks import PositiveInt
+from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import Event, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
@@ -37,7 +36,7 @@ class Synchronous(SingleProcessStrategy):
 
     def __init__(
         self,
-        env_processes: Annotated[int, Ge(0)] = 0,
+        env_processes: NonNegativeInt = 0,
         processes: PositiveInt | None = None,
         seed_block: PositiveInt | None = None,
     ) -> None:

@@ -1,21 +1,32 @@
-"""The bounds of the keys of ``hydra.launcher`` with ``hydra/launcher=local``."""
+"""The keys of ``hydra.launcher`` with ``hydra/launcher=local``."""
 
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from annotated_types import Gt
+
+from a3c_exp.config.type_checks import Example, PositiveInt, field_problems
 from a3c_exp.system.errors import ConfigError
 
 
-def check_launcher_config(n_jobs: int | None, heartbeat_timeout: float) -> None:
-    """Refuse values out of range.
+@dataclass
+class LocalLauncherConfig:
+    """Values of the keys.
 
-    Raises:
-        ConfigError: a value is out of its range.
+    Attributes:
+        n_jobs: at a time; ``None``: as many as find cores.
+        heartbeat_timeout: seconds without a heartbeat after which a job counts as dead; there is one every five seconds.
     """
-    if n_jobs is not None and n_jobs < 1:
-        raise ConfigError(
-            f"hydra.launcher.n_jobs is {n_jobs}, but it is 1 or more, or null for as many as there are cores for. "
-            "Try hydra.launcher.n_jobs=2"
-        )
-    if not heartbeat_timeout > 10:
-        raise ConfigError(
-            f"hydra.launcher.heartbeat_timeout is {heartbeat_timeout} seconds, but it is above 10: a job sends a heartbeat "
-            "every five. Try hydra.launcher.heartbeat_timeout=120"
-        )
+
+    _target_: str = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
+    n_jobs: Annotated[PositiveInt, Example(2)] | None = None
+    heartbeat_timeout: Annotated[float, Gt(10)] = 120.0
+
+    def check(self) -> None:
+        """Refuse values out of bounds.
+
+        Raises:
+            ConfigError: names each, with what is allowed.
+        """
+        if problems := list(field_problems(LocalLauncherConfig, asdict(self), "hydra.launcher.")):
+            raise ConfigError("\n".join(problems))

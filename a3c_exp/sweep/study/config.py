@@ -1,13 +1,15 @@
 """What ``hydra.sweeper`` says of a study, checked."""
 
-import math
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Gt, Le
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import StudyDirection
 
+from a3c_exp.config.type_checks import Example, PositiveInt, value_problem
 from a3c_exp.sweep.study.objective import Objective
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.suggestions import closest_match
@@ -37,15 +39,15 @@ class StudySettings:
     study_name: str | None
     storage: str | None
     objectives: tuple[Objective, ...]
-    n_trials: int
-    n_jobs: int
+    n_trials: Annotated[PositiveInt, Example(60)]
+    n_jobs: Annotated[PositiveInt, Example(2)]
     seeds: tuple[int, ...]
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any] | None
     params: Mapping[str, str]
     custom_search_space: Mapping[str, Any] | None
-    max_failure_rate: float
-    heartbeat_timeout: float
+    max_failure_rate: Annotated[float, Gt(0), Le(1), Example(1)]
+    heartbeat_timeout: Annotated[float, Ge(1), Example(60)]
 
     @property
     def directions(self) -> list[StudyDirection]:
@@ -74,14 +76,10 @@ def read_settings(sweeper: DictConfig, seed: int) -> StudySettings:
         if key not in known:
             guess = closest_match(key, known)
             raise ConfigError(f"hydra.sweeper.{key} is no key of a study." + (f" Did you mean {guess}?" if guess else ""))
-    rate = content["max_failure_rate"]
-    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate <= 1:
-        raise ConfigError(f"hydra.sweeper.max_failure_rate is {rate}, but it is a share above 0 and at most 1. Try 1.0")
-    timeout = content["heartbeat_timeout"]
-    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not (timeout >= 1 and math.isfinite(timeout)):
-        raise ConfigError(
-            f"hydra.sweeper.heartbeat_timeout is {timeout}, but it is at least 1 second. Try hydra.sweeper.heartbeat_timeout=60"
-        )
+    hints = typing.get_type_hints(StudySettings, include_extras=True)
+    for key in ("n_trials", "n_jobs", "max_failure_rate", "heartbeat_timeout"):
+        if problem := value_problem(f"hydra.sweeper.{key}", content[key], hints[key]):
+            raise ConfigError(problem)
     name = content["study_name"]
     if name is not None and (not str(name).strip() or "/" in str(name) or str(name).startswith(".")):
         raise ConfigError(f"hydra.sweeper.study_name is {name!r}, but it names a folder too: letters, digits, _ and -")
@@ -97,24 +95,16 @@ def read_settings(sweeper: DictConfig, seed: int) -> StudySettings:
         study_name=None if name is None else str(name),
         storage=storage,
         objectives=_objectives(content["objective"], content["direction"]),
-        n_trials=_positive_int("n_trials", content["n_trials"], 60),
-        n_jobs=_positive_int("n_jobs", content["n_jobs"], 2),
+        n_trials=content["n_trials"],
+        n_jobs=content["n_jobs"],
         seeds=_seeds(content["seeds"], seed),
         sampler=_component_config("sampler", content["sampler"]),
         pruner=None if content["pruner"] is None else _component_config("pruner", content["pruner"]),
         params=_params(content["params"]),
         custom_search_space=None if custom is None else _component_config("custom_search_space", custom),
-        max_failure_rate=float(rate),
-        heartbeat_timeout=float(timeout),
+        max_failure_rate=float(content["max_failure_rate"]),
+        heartbeat_timeout=float(content["heartbeat_timeout"]),
     )
-
-
-def _positive_int(key: str, value: Any, example: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(
-            f"hydra.sweeper.{key} is {value}, but it is a whole number of at least 1. Try hydra.sweeper.{key}={example}"
-        )
-    return value
 
 
 def _objectives(names: Any, directions: Any) -> tuple[Objective, ...]:

@@ -173,21 +173,6 @@ def test_a_resumed_run_counts_from_where_it_stood() -> None:
     assert played < {env_seed(0, 0, 7), env_seed(0, 0, 8), env_seed(0, 1, 4), env_seed(0, 1, 5)}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"processes": 0}, "parallelism.processes is 0"),
-        ({"on_worker_death": "ignore"}, "Try parallelism.on_worker_death=restart"),
-        ({"max_restarts": -1}, "parallelism.max_restarts is -1"),
-        ({"worker_timeout": 0.0}, "parallelism.worker_timeout is 0"),
-        ({"lock_timeout": -1.0}, "parallelism.lock_timeout is -1"),
-    ],
-)
-def test_a_setting_that_cannot_work_is_refused(arguments: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        Hogwild(**arguments)
-
-
 def test_a_start_method_that_forks_after_torch_has_run_is_refused() -> None:
     task = small_task(Budget(max_episodes=1), workers=1)
     hogwild = Hogwild(start_method="fork")  # type: ignore[arg-type]

@@ -5,18 +5,16 @@ from pathlib import Path
 import pytest
 
 from a3c_exp.config.compose import compose_jobs
-from a3c_exp.sweep.launcher.config import check_launcher_config
+from a3c_exp.sweep.launcher.config import LocalLauncherConfig
 from a3c_exp.sweep.launcher.job import required_cores
 from a3c_exp.system.errors import ConfigError
 from tests.support.command import run
 
 
-@pytest.mark.parametrize(
-    ("jobs", "silence", "said"), [(0, 120.0, "n_jobs is 0"), (None, 5.0, "heartbeat_timeout is 5.0 seconds")]
-)
+@pytest.mark.parametrize(("jobs", "silence", "said"), [(0, 120.0, "n_jobs is 0"), (None, 5.0, "heartbeat_timeout is 5.0")])
 def test_a_value_out_of_range_is_named_with_what_to_type(jobs: int | None, silence: float, said: str) -> None:
     with pytest.raises(ConfigError, match=rf"hydra\.launcher\.{said}.*Try hydra\.launcher\."):
-        check_launcher_config(jobs, silence)
+        LocalLauncherConfig(n_jobs=jobs, heartbeat_timeout=silence).check()
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_every_study_in_the_tree_can_be_run(path: Path) -> None:
     ("overrides", "said"),
     [
         (["gama=interval(0.8,0.9)"], "Did you mean gamma?"),
-        (["gamma=interval(0.9,1.2)"], "gamma is 1.2, but a discount factor lies in (0, 1]"),
+        (["gamma=interval(0.9,1.2)"], "gamma is 1.2, but it is a finite number above 0 and of at most 1"),
         (["parallelism.processes=choice(1,0)"], "the search space holds what cannot be run, parallelism.processes=0"),
         (["seed=choice(1,2)", "study.seeds=3"], "seed is searched and hydra.sweeper.seeds gives it"),
         (["hydra.sweeper.n_trials=1,2"], "cannot be searched: a study tries keys of the run"),

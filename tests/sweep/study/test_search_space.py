@@ -83,7 +83,7 @@ def test_an_empty_or_contradictory_space_is_refused(typed: list[str], said: str)
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"n_trials": 0}, "hydra.sweeper.n_trials is 0, but it is a whole number of at least 1"),
+        ({"n_trials": 0}, "hydra.sweeper.n_trials is 0, but it is at least 1"),
         ({"n_trials": 1.5}, "n_trials is 1.5"),
         ({"n_jobs": 0}, "n_jobs is 0"),
         ({"n_trails": 5}, "Did you mean n_trials?"),
@@ -91,8 +91,8 @@ def test_an_empty_or_contradictory_space_is_refused(typed: list[str], said: str)
         ({"objective": "evaluation.men"}, "which no run's summary has. Did you mean evaluation.mean?"),
         ({"objective": ["evaluation.mean", "wall_time"]}, "each objective needs its direction"),
         ({"objective": ["wall_time"] * 2, "direction": ["minimize"] * 2}, "the same quantity twice"),
-        ({"max_failure_rate": 0}, "a share above 0 and at most 1"),
-        ({"heartbeat_timeout": 0}, "at least 1 second"),
+        ({"max_failure_rate": 0}, "a finite number above 0 and of at most 1"),
+        ({"heartbeat_timeout": 0}, "heartbeat_timeout is 0, but it is a finite number of at least 1"),
         ({"seeds": [1, 1]}, "a list of different seeds"),
         ({"study_name": "a/b"}, "it names a folder too"),
         ({"storage": 5}, "but it is null"),
