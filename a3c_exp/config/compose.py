@@ -25,9 +25,6 @@ CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(_
 """The config groups: inside the package once installed, beside it in a checkout."""
 
 
-_ABLATION_EXAMPLES = {"arm": "workers_12", "control": "fair"}
-
-
 @dataclass(frozen=True)
 class ComposedJob:
     """One run that a command line asks for.
@@ -231,8 +228,8 @@ def explain_error(error: Exception, overrides: Sequence[str], searchpath_overrid
 
 
 def _unknown_key(key: str, overrides: Sequence[str], searchpath_overrides: Sequence[str]) -> str:
-    if key in _ABLATION_EXAMPLES:
-        return f"{key} chooses within an ablation. Try +ablation=worker_count {key}={_ABLATION_EXAMPLES[key]}"
+    if example := _ablation_example(key, overrides):
+        return f"{key} chooses within an ablation. Try {example}"
     if key in _config_groups():
         options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
         typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")
@@ -250,6 +247,18 @@ def _unknown_key(key: str, overrides: Sequence[str], searchpath_overrides: Seque
         guess = f"{parent}.{close}" if parent else close
     hint = f"Did you mean {guess}?" if guess else "python -m a3c_exp --help lists them all"
     return f"there is no key {key}. {hint}"
+
+
+def _ablation_example(key: str, overrides: Sequence[str]) -> str | None:
+    """An ablation in which ``key`` is a choice, with the option that was typed if it is one of its own."""
+    typed = next((text.partition("=")[2] for text in overrides if text.startswith(f"{key}=")), "")
+    texts = {path.stem: path.read_text() for path in sorted((CONFIG_DIR / "ablation").glob("*.yaml"))}
+    options = {
+        name: match[1] for name, text in texts.items() if (match := re.search(rf"^ +- /{key}: (\w+)", text, re.MULTILINE))
+    }
+    for name in sorted(options, key=lambda name: typed not in texts[name]):
+        return f"+ablation={name} {key}={typed if typed and typed in texts[name] else options[name]}"
+    return None
 
 
 def _child_keys(key: str) -> list[str]:

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from a3c_exp.config.ablation import read_ablation_report
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
 from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, PositiveInt, field_problems
 from a3c_exp.system.errors import ConfigError
@@ -88,6 +89,7 @@ class AblationConfig:
     arm: str | None = None
     control: str | None = None
     own_seed: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -161,6 +163,7 @@ def _problems(config: DictConfig) -> Iterator[str]:
             guess = closest_match(str(key), names)
             yield f"there is no key {key!s}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(names)}")
     yield from field_problems(Config, typing.cast(Mapping[str, Any], OmegaConf.to_container(config, resolve=True)))
+    read_ablation_report(config.ablation.report)
     if config.truncation is Truncation.ignore and config.max_episode_steps is not None:
         yield (
             f"max_episode_steps is {config.max_episode_steps}, but truncation=ignore lets episodes run past any limit. "

@@ -124,7 +124,7 @@ def _notes(differing: Sequence[tuple[str, str, str]], num_unmatched: int) -> lis
         )
     if num_unmatched:
         notes.append(
-            f"Without their like on the other side, and so not compared: {num_unmatched} configuration{'s' * (num_unmatched > 1)}."
+            f"Not compared, without a counterpart on the other side: {num_unmatched} configuration{'s' * (num_unmatched > 1)}."
         )
     return notes
 

@@ -1,7 +1,7 @@
 """The report's figures as a report in Weights & Biases, drawn there from the runs that it has. Needs an account.
 
-What goes into it is decided by ``wandb_panels``, ``run_ids`` and ``group_by_keys``, which need neither an account nor wandb; ``publish``
-hands it over.
+What goes into it is decided by ``wandb_panels``, ``run_ids`` and ``group_by_keys``, which need neither an account nor wandb;
+``publish`` sends it.
 """
 
 import re

@@ -10,7 +10,8 @@ from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.tolerant_io import YAML_LOADER
 from a3c_exp.system.flatten import flatten
 
-PER_RUN_KEYS = ("seed", "num_seeds", "name")  # what runs may differ in and still be seeds of one configuration
+PER_RUN_KEYS = ("seed", "num_seeds", "name", "ablation.report")
+"""What runs may differ in and still be seeds of one configuration: nothing of it changes what is trained."""
 
 _KEY = re.compile(r"\n(?=[A-Za-z_])")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
@@ -93,7 +94,7 @@ def as_text(value: Any) -> str:
 
 
 def distinguishing_keys(configurations: Sequence[tuple[tuple[str, str], ...]], preferred: Iterable[str] = ()) -> set[str]:
-    """Few names whose values suffice to tell all ``configurations`` apart: greedily, those of ``preferred`` and readable ones before others.
+    """Few names whose values distinguish all ``configurations``: greedily, ``preferred`` and readable ones before others.
 
     Args:
         configurations: ``(name, value)`` pairs, the same names in each.

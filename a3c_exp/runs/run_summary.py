@@ -44,7 +44,7 @@ class RunSummary:
 
     Args:
         path: the directory.
-        run_json_text: the text of its ``run.json``, if it is known already; a run that is read while it writes stays as it was then.
+        run_json_text: the text of its ``run.json``, if it has been read; a run that is read while it writes stays as it was then.
     """
 
     def __init__(self, path: Path, run_json_text: str | None = None) -> None:
@@ -60,12 +60,12 @@ class RunSummary:
 
     @cached_property
     def status(self) -> RunStatus:
-        """As in ``Run``."""
+        """As in ``run_status``."""
         return run_status(self.path, self.run_json, self.problems)
 
     @cached_property
     def summary_json(self) -> JsonObject:
-        """``summary_json.json``; empty without one, or if it is an earlier session's."""
+        """``summary.json``; empty without one, or if it is an earlier session's."""
         if self.status in ("running", "killed"):
             return {}
         return read_json_object(self.path / "summary.json", self.problems, required=False) or {}
@@ -94,8 +94,8 @@ class RunSummary:
     def value(self, key: str) -> Any:
         """What ``key`` is in this run, ``MISSING`` if nothing; ``None`` where it says so.
 
-        ``key`` is one of ``METADATA_KEYS`` or ``RESULT_KEYS``, a key of the configuration, the name of a config group (then the option
-        that was chosen), a dotted key of ``run.json`` or ``summary_json.json``, in this order.
+        ``key`` is one of ``METADATA_KEYS`` or ``RESULT_KEYS``, a key of the configuration, the name of a config group (then the
+        option that was chosen), a dotted key of ``run.json`` or ``summary.json``, in this order.
         """
         if key in METADATA_KEYS:
             return self._metadata(key)
@@ -125,7 +125,7 @@ class RunSummary:
 
     def config_items(self) -> Iterator[tuple[str, str]]:
         """``(dotted name, value as text)`` of every configuration value, references filled in."""
-        for name, text in flatten_as_text(self.config):
+        for name, text in flatten_as_text(self.config, ("ablation.report",)):  # words, which change nothing
             yield from (
                 flatten_as_text({name: resolve_reference(self.config, name, text)})
                 if text.startswith("${")

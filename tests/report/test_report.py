@@ -333,7 +333,8 @@ def test_reading_and_reporting_import_neither_torch_nor_matplotlib_beforehand() 
 
 def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", episodes=4)
-    code = f"import sys; sys.modules['matplotlib'] = None; from a3c_exp.report.__main__ import main; sys.exit(main([{str(run)!r}]))"
+    code = "import sys; sys.modules['matplotlib'] = None; from a3c_exp.report.__main__ import main; "
+    code += f"sys.exit(main([{str(run)!r}]))"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -1,12 +1,12 @@
-"""Learning curves in the published report's layout: one panel a group, side by side, but with every seed in it."""
+"""Learning curves and policy lags of an ablation: one panel an arm, side by side."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a3c_exp.report.ablations.comparisons import ControlledComparison, arm_label
-from a3c_exp.report.aggregate import Axis, Configuration, Curve, quartile_band
+from a3c_exp.report.ablations.comparisons import ControlledComparison
+from a3c_exp.report.aggregate import Axis, Curve, quartile_band
 from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.multi_panel import (
     CaptionedFigure,
@@ -17,7 +17,7 @@ from a3c_exp.report.figures.multi_panel import (
     set_shared_x_label,
 )
 from a3c_exp.report.figures.style import AXIS_TITLES, compact_number
-from a3c_exp.report.quantities.curve_metrics import THRESHOLD, Measure, learning_curve
+from a3c_exp.report.quantities.curve_metrics import MEASURES, Measure, learning_curve
 from a3c_exp.report.quantities.policy_lag import lag_shares
 from a3c_exp.report.run_reader import RunData
 
@@ -25,92 +25,81 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NUM_POINTS = 80  # of a line; more only show noise
-_ABLATION_TITLES: dict[str, str] = {"max_episode_steps": "Episode limit", "worker_count": "Workers"}
 _MEASURE_TITLES: dict[Measure, str] = {
     "training": "Training: mean step reward",
-    "evaluation": "Evaluation: return in 200 steps",
+    "evaluation": "Evaluation: mean return",
 }
 
 
 def learning_curve_figure(comparison: ControlledComparison) -> CaptionedFigure | None:
-    """What the report drew, and below it what it did not look at; ``None`` if no group has a curve.
+    """Training above, evaluation below, over episodes or steps; ``None`` if no arm has a curve.
 
-    Above: the report's moving average, or the mean step reward where budgets are in steps. Below: the standard evaluation.
+    Above: the moving average of the mean step reward, or the mean itself where budgets are in steps.
     """
-    measures: tuple[Measure, Measure] = ("training", "evaluation")
     arms = list(comparison.arms)
     curves = {
-        (measure, arm): learning_curves(comparison.arms[arm], measure, comparison.axis) for measure in measures for arm in arms
+        (measure, arm): learning_curves(comparison.arms[arm], measure, comparison.axis) for measure in MEASURES for arm in arms
     }
     if not any(curves.values()):
         return None
-    subject = _ABLATION_TITLES.get(comparison.ablation, comparison.ablation)
-    figure, axes = panel_grid(
-        f"{subject}, {comparison.title}", [arm_label("", arm) for arm in arms], 2, height=92.0, margins=Margins(top=46.0)
-    )
-    for measure, row in zip(measures, axes, strict=True):
-        drawn = [item for arm in arms for item in curves[measure, arm]]
-        low, high = _shared_limits(drawn)
-        for arm, one, ink in zip(arms, row, svg.SERIES_COLORS, strict=False):
-            _draw_curves(one, curves[measure, arm], ink.light)
-            one.axhline(THRESHOLD[measure], color=svg.TEXT_COLOR.light, linewidth=0.6, linestyle=(0, (1, 3)))
-            one.set_ylim(low, high)
-            one.set_xlim(0.0, max((item.x[-1] for item in curves[measure, arm]), default=1.0))
-            _set_ticks(one, first=one is row[0], last=row is axes[-1])
-        place = row[0].get_position()
-        lift = 0.5 if measure == "evaluation" else 1.6  # lines of text above the panels
-        figure.text(
-            place.x0,
-            place.y1 + (lift * 10.0 + 1.0) / 72 / figure.get_figheight(),
-            _MEASURE_TITLES[measure],
-            fontsize=8.0,
-            style="italic",
-        )
+    subject = f"{comparison.label[:1].upper()}{comparison.label[1:]}, {comparison.title}"
+    heads = [comparison.arm_label(arm) for arm in arms]
+    figure, axes = panel_grid(subject, heads, 2, height=92.0, margins=Margins(top=46.0))
+    for measure, row in zip(MEASURES, axes, strict=True):
+        limits = _shared_limits([curve for arm in arms for curve in curves[measure, arm]])
+        for arm, panel, color in zip(arms, row, svg.SERIES_COLORS, strict=False):
+            _draw_curves(panel, curves[measure, arm], color.light)
+            threshold = getattr(comparison.report.learned, measure)
+            if np.isfinite(threshold):
+                panel.axhline(threshold, color=svg.TEXT_COLOR.light, linewidth=0.6, linestyle=(0, (1, 3)))
+            panel.set_ylim(*limits)
+            panel.set_xlim(0.0, max((curve.x[-1] for curve in curves[measure, arm]), default=1.0))
+            _set_ticks(panel, first=panel is row[0], last=row is axes[-1])
+        box = row[0].get_position()
+        lines = 0.5 if measure == "evaluation" else 1.6  # of text above the panels
+        y = box.y1 + (lines * 10.0 + 1.0) / 72 / figure.get_figheight()
+        figure.text(box.x0, y, _MEASURE_TITLES[measure], fontsize=8.0, style="italic")
     set_shared_x_label(figure, AXIS_TITLES[comparison.axis])
-    curve = (
-        "the report's moving average" if comparison.axis == "episode" else "mean reward of a step in each fortieth of the run"
-    )
+    above = "the moving average" if comparison.axis == "episode" else "mean reward of a step in each fortieth of the run"
     return CaptionedFigure(
         f"{comparison.ablation}_{comparison.key}",
-        f"{subject}, {comparison.title}: learning curves",
-        f"Above {curve}, below the return of the standard 200-step evaluation. Line and band: median and middle half of the "
+        f"{subject}: learning curves",
+        f"Above {above}, below the return of the standard evaluation. Line and band: median and middle half of the "
         "seeds; thin: single seeds; dotted: what counts as learned.",
         figure,
     )
 
 
-def lag_figure(deterministic: ControlledComparison, hogwild: ControlledComparison) -> CaptionedFigure | None:
+def lag_figure(virtual: ControlledComparison, real: ControlledComparison) -> CaptionedFigure | None:
     """How stale gradients were, in virtual time and in real asynchrony; ``None`` without any histogram."""
-    arms = [arm for arm in hogwild.arms if arm in deterministic.arms]
+    names = ("deterministic", "hogwild")
+    arms = [arm for arm in real.arms if arm in virtual.arms]
     shares = {
-        (name, arm): lag_shares(Configuration(arm, arm, (), protocol.arms[arm]))
-        for name, protocol in (("deterministic", deterministic), ("hogwild", hogwild))
+        (name, arm): lag_shares(comparison.arms[arm])
+        for name, comparison in zip(names, (virtual, real), strict=True)
         for arm in arms
     }
-    if not arms or not all(found is not None for found in shares.values()):
+    histograms = {key: curve for key, curve in shares.items() if curve is not None}
+    if not arms or len(histograms) < len(shares):
         return None
-    title = f"Policy lag, {_ABLATION_TITLES.get(hogwild.ablation, hogwild.ablation).lower()}"
-    figure, axes = panel_grid(title, [arm_label("", arm) for arm in arms], height=90.0, margins=Margins(top=52.0))
-    highest = max(float(found.y.max()) for found in shares.values() if found is not None)
-    for arm, one in zip(arms, axes[0], strict=True):
-        farthest = 1.0
-        for name, ink in zip(("deterministic", "hogwild"), svg.SERIES_COLORS, strict=False):
-            found = shares[name, arm]
-            assert found is not None
-            one.step(found.x, found.y, where="mid", color=ink.light, linewidth=1.4)
-            one.fill_between(found.x, 0.0, found.y, step="mid", color=ink.light, alpha=0.15, linewidth=0)
-            most = np.flatnonzero(np.cumsum(found.y) >= 0.995)
-            farthest = max(farthest, float(found.x[most[0]]) if most.size else 1.0)
-        one.set_xlim(-0.5, 1.15 * farthest + 1.0)
-        one.set_ylim(0.0, 1.08 * highest)
-        _set_ticks(one, first=one is axes[0][0])
-    add_legend_row(
-        figure,
-        [(name, {"color": ink.light}) for name, ink in zip(("deterministic", "hogwild"), svg.SERIES_COLORS, strict=False)],
-    )
+    title = f"Policy lag, {real.label}"
+    figure, axes = panel_grid(title, [real.arm_label(arm) for arm in arms], height=90.0, margins=Margins(top=52.0))
+    highest = max(float(curve.y.max()) for curve in histograms.values())
+    for arm, panel in zip(arms, axes[0], strict=True):
+        largest_lag = 1.0
+        for name, color in zip(names, svg.SERIES_COLORS, strict=False):
+            curve = histograms[name, arm]
+            panel.step(curve.x, curve.y, where="mid", color=color.light, linewidth=1.4)
+            panel.fill_between(curve.x, 0.0, curve.y, step="mid", color=color.light, alpha=0.15, linewidth=0)
+            nearly_all = np.flatnonzero(np.cumsum(curve.y) >= 0.995)
+            largest_lag = max(largest_lag, float(curve.x[nearly_all[0]]) if nearly_all.size else 1.0)
+        panel.set_xlim(-0.5, 1.15 * largest_lag + 1.0)
+        panel.set_ylim(0.0, 1.08 * highest)
+        _set_ticks(panel, first=panel is axes[0][0])
+    add_legend_row(figure, [(name, {"color": color.light}) for name, color in zip(names, svg.SERIES_COLORS, strict=False)])
     set_shared_x_label(figure, "Updates between pull and push")
     caption = "Share of pushes at each policy lag; the rare longest are cut off on the right."
-    return CaptionedFigure(f"lag_{hogwild.ablation}", f"{title}: deterministic and hogwild", caption, figure)
+    return CaptionedFigure(f"lag_{real.ablation}", f"{title}: deterministic and hogwild", caption, figure)
 
 
 def _draw_curves(axes: "Axes", curves: Sequence[Curve], color: str) -> None:
@@ -145,4 +134,4 @@ def _set_ticks(axes: "Axes", first: bool, last: bool = True) -> None:
 
 def learning_curves(runs: Sequence[RunData], measure: Measure, axis: Axis) -> list[Curve]:
     """The curves of those runs that have one."""
-    return [found for run in runs if (found := learning_curve(run, measure, axis)) is not None]
+    return [curve for run in runs if (curve := learning_curve(run, measure, axis)) is not None]

@@ -1,4 +1,4 @@
-"""What the groups of a comparison come to, drawn: effects beside what counts as clear, and ends over what was varied."""
+"""Figures of what an ablation comes to: effects, ends over what was varied, performance profiles, predicted wall times."""
 
 import math
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from a3c_exp.report.ablations.comparisons import ControlledComparison, arm_label
+from a3c_exp.config.ablation import WallTimeTraining
+from a3c_exp.report.ablations.comparisons import ControlledComparison
 from a3c_exp.report.ablations.curves import learning_curves
 from a3c_exp.report.ablations.verdicts import Decision, EffectEstimate, Verdict
-from a3c_exp.report.ablations.wall_time_model import SOURCE_CORES, MeasuredCosts, predict_seconds
+from a3c_exp.report.ablations.wall_time_model import MeasuredCosts, predict_seconds
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.multi_panel import (
@@ -22,7 +23,7 @@ from a3c_exp.report.figures.multi_panel import (
     set_shared_x_label,
 )
 from a3c_exp.report.figures.style import CHARACTER_WIDTH, compact_number
-from a3c_exp.report.quantities.curve_metrics import THRESHOLD, Measure, curve_metrics
+from a3c_exp.report.quantities.curve_metrics import curve_metrics
 from a3c_exp.stats.estimates import (
     MIN_SEEDS,
     NO_INTERVAL,
@@ -43,183 +44,164 @@ DECISION_COLORS: dict[Decision, svg.ThemeColor] = {
     "reversed": svg.SERIES_COLORS[1],
     "undecided": svg.OTHER_COLOR,
 }
-"""The colours of verdicts, on figures and pages."""
+"""The colors of verdicts in figures."""
 
 _MAX_DRAWN_EFFECT = 5.0  # effects are drawn up to five times what is clear
 _ROW_HEIGHT = 13.0  # points
-_AXIS_LABELS = {"worker_range": "Workers", "staleness": "Updates between pull and push", "n_step": "Steps of a window"}
-_HEADINGS = {
-    "worker_range": "One worker to thirty-two",
-    "staleness": "Twelve workers, gradients as stale as told",
-    "n_step": "How much the window matters",
-}
 
 
 def effect_figure(verdicts: Sequence[Verdict]) -> CaptionedFigure | None:
-    """One conclusion: each part's effect under every protocol, in units of what would be clear; ``None`` without any."""
-    conclusion = verdicts[0].claim
+    """One claim: each part's effect in every comparison, in units of what would be clear; ``None`` without any."""
+    claim = verdicts[0].claim
     rows = [
         (verdict, change)
         for verdict in verdicts
-        for change in dict.fromkeys(finding.change for finding in verdict.effects)
-        if any(math.isfinite(item.effect) for item in verdict.effects if item.change == change)
+        for change in dict.fromkeys(effect.change for effect in verdict.effects)
+        if any(math.isfinite(effect.effect) for effect in verdict.effects if effect.change == change)
     ]
     if not rows:
         return None
-    labels = _row_labels(rows, several=len(conclusion.changes) > 1)
+    labels = _row_labels(rows, several=len(claim.changes) > 1)
     left = min(150.0, 8.0 + 0.86 * CHARACTER_WIDTH * max(map(len, labels)))
-    heads = [part.text for part in conclusion.parts]
-    room = Margins(left=left, top=50.0, column_gap=13.0)
     figure, axes = panel_grid(
-        f"{conclusion.number}. {conclusion.title}", heads, height=_ROW_HEIGHT * len(rows) + 6.0, margins=room
+        f"{claim.number}. {claim.title}",
+        [part.text for part in claim.parts],
+        height=_ROW_HEIGHT * len(rows) + 6.0,
+        margins=Margins(left=left, top=50.0, column_gap=13.0),
     )
-    for column, part in enumerate(conclusion.parts):
-        one = axes[0][column]
-        one.axvspan(-1.0, 1.0, color=svg.GRID_COLOR.light, alpha=0.45, linewidth=0)
-        one.axvline(0.0, color=svg.TEXT_COLOR.light, linewidth=0.7)
-        for height, (verdict, change) in enumerate(rows):
-            for finding in verdict.effects:
-                if finding.part == part and finding.change == change:
-                    _draw_effect(one, -float(height), finding, verdict.measure == "evaluation")
-        one.set_xlim(-_MAX_DRAWN_EFFECT, _MAX_DRAWN_EFFECT)
-        one.set_ylim(-len(rows) + 0.4, 0.6)
-        one.set_yticks(
-            [-float(height) for height in range(len(rows))],
-            labels if column == 0 else [""] * len(rows),
-            fontsize=SMALL_TEXT_SIZE,
-        )
-        one.set_xticks([-4, -1, 1, 4], ["\N{MINUS SIGN}4", "\N{MINUS SIGN}1", "1", "4"], fontsize=SMALL_TEXT_SIZE)
-        one.grid(False)
+    for column, (part, panel) in enumerate(zip(claim.parts, axes[0], strict=True)):
+        panel.axvspan(-1.0, 1.0, color=svg.GRID_COLOR.light, alpha=0.45, linewidth=0)
+        panel.axvline(0.0, color=svg.TEXT_COLOR.light, linewidth=0.7)
+        for row, (verdict, change) in enumerate(rows):
+            for effect in verdict.effects:
+                if effect.part == part and effect.change == change:
+                    _draw_effect(panel, -float(row), effect, verdict.measure == "evaluation")
+        panel.set_xlim(-_MAX_DRAWN_EFFECT, _MAX_DRAWN_EFFECT)
+        panel.set_ylim(-len(rows) + 0.4, 0.6)
+        row_labels = labels if column == 0 else [""] * len(rows)
+        panel.set_yticks([-float(row) for row in range(len(rows))], row_labels, fontsize=SMALL_TEXT_SIZE)
+        panel.set_xticks([-4, -1, 1, 4], ["\N{MINUS SIGN}4", "\N{MINUS SIGN}1", "1", "4"], fontsize=SMALL_TEXT_SIZE)
+        panel.grid(False)
     style: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.0}
-    add_legend_row(figure, [(name, {**style, "color": ink.light}) for name, ink in DECISION_COLORS.items()])
-    set_shared_x_label(figure, "effect \N{RIGHTWARDS ARROW} as the report says; 1 is clear")
+    add_legend_row(figure, [(name, {**style, "color": color.light}) for name, color in DECISION_COLORS.items()])
+    set_shared_x_label(figure, "effect \N{RIGHTWARDS ARROW} as claimed; 1 is clear")
     caption = (
         "Thick: 95 % interval of the effect alone; thin: the one behind the verdict, which holds together with all others. "
         "Grey band: too small to be clear. Round: training curve; square: standard evaluation."
     )
-    return CaptionedFigure(
-        f"effects_{conclusion.number}", f"Conclusion {conclusion.number}: effects by protocol", caption, figure
-    )
+    return CaptionedFigure(f"effects_{claim.number}", f"Conclusion {claim.number}: effects by protocol", caption, figure)
 
 
-def range_figure(comparisons: Sequence[ControlledComparison], ablation: str, env_name: str = "") -> CaptionedFigure | None:
+def range_figure(comparisons: Sequence[ControlledComparison]) -> CaptionedFigure | None:
     """Where runs end and how high they are on the way, over the whole range of what was varied; ``None`` without numbers.
 
     Args:
-        comparisons: of one comparison and one task; each gets a colour.
-        ablation: its name.
-        env_name: to be told in the title.
+        comparisons: of one ablation and one environment; each gets a color.
     """
-    arms = list(dict.fromkeys(arm for protocol in comparisons for arm in protocol.arms))
-    told = {(index, arm): evaluation_metrics(protocol, arm) for index, protocol in enumerate(comparisons) for arm in arms}
-    if not arms or not any(values.size for pair in told.values() for values in pair):
+    ablation, report, env = comparisons[0].ablation, comparisons[0].report, comparisons[0].report.control.env
+    arms = list(dict.fromkeys(arm for comparison in comparisons for arm in comparison.arms))
+    metrics = {(index, arm): evaluation_metrics(one, arm) for index, one in enumerate(comparisons) for arm in arms}
+    if not arms or not any(values.size for pair in metrics.values() for values in pair):
         return None
-    word = _AXIS_LABELS.get(ablation, ablation)
-    heads = ["at the end", "on the way"]
-    title = _HEADINGS.get(ablation, ablation.replace("_", " ")) + (f" on {env_name}" if env_name else "")
+    title = (report.heading or ablation.replace("_", " ")) + (f" on {env}" if env else "")
     several = len(comparisons) > 1
+    heads = ["at the end", "on the way"]
     figure, axes = panel_grid(title, heads, height=110.0, margins=Margins(top=52.0 if several else 36.0))
-    for place, one in enumerate(axes[0]):
-        for index, ink in zip(range(len(comparisons)), svg.SERIES_COLORS, strict=False):
+    for column, panel in enumerate(axes[0]):
+        for index, color in zip(range(len(comparisons)), svg.SERIES_COLORS, strict=False):
             shift = (index - (len(comparisons) - 1) / 2) * 0.22
-            _draw_range(one, [told[index, arm][place] for arm in arms], shift, ink.light)
-        one.set_xticks(range(len(arms)), arms, fontsize=SMALL_TEXT_SIZE)
-        one.set_xlim(-0.6, len(arms) - 0.4)
-        one.tick_params(axis="y", labelsize=8.0, labelleft=one is axes[0][0])
-    low = min(one.get_ylim()[0] for one in axes[0])
-    high = max(one.get_ylim()[1] for one in axes[0])
-    for one in axes[0]:
-        one.set_ylim(low, high)
-    names = [protocol.title.rpartition(", ")[2] for protocol in comparisons]
+            _draw_range(panel, [metrics[index, arm][column] for arm in arms], shift, color.light)
+        panel.set_xticks(range(len(arms)), arms, fontsize=SMALL_TEXT_SIZE)
+        panel.set_xlim(-0.6, len(arms) - 0.4)
+        panel.tick_params(axis="y", labelsize=8.0, labelleft=panel is axes[0][0])
+    low = min(panel.get_ylim()[0] for panel in axes[0])
+    high = max(panel.get_ylim()[1] for panel in axes[0])
+    for panel in axes[0]:
+        panel.set_ylim(low, high)
     if several:
-        look: dict[str, Any] = {"marker": "o", "markersize": 3.5}
-        add_legend_row(
-            figure, [(name, {**look, "color": ink.light}) for name, ink in zip(names, svg.SERIES_COLORS, strict=False)]
-        )
-    set_shared_x_label(figure, word)
+        names = [comparison.title.rpartition(", ")[2] for comparison in comparisons]
+        style: dict[str, Any] = {"marker": "o", "markersize": 3.5}
+        entries = [(name, {**style, "color": color.light}) for name, color in zip(names, svg.SERIES_COLORS, strict=False)]
+        add_legend_row(figure, entries)
+    set_shared_x_label(figure, report.axis_label or str(report.varied))
     caption = (
         "Return of the standard evaluation: mean of the last tenth of a run, and of the whole. Interquartile mean over seeds "
         "with its 95 % bootstrap interval; small dots: single seeds."
     )
-    name = f"range_{ablation}_{env_name.lower()}" if env_name else f"range_{ablation}"
-    return CaptionedFigure(name, title, caption, figure)
+    return CaptionedFigure(f"range_{ablation}_{env.lower()}" if env else f"range_{ablation}", title, caption, figure)
 
 
 def profile_figure(comparisons: Sequence[ControlledComparison]) -> CaptionedFigure | None:
-    """Share of seeds that end above each return, for two protocols side by side; ``None`` with too few seeds."""
-    shown = [one for one in comparisons if all(evaluation_metrics(one, arm)[0].size >= MIN_SEEDS for arm in one.arms)][:2]
+    """Share of seeds that end above each return, for two comparisons side by side; ``None`` with too few seeds."""
+    ends = {comparison: {arm: evaluation_metrics(comparison, arm)[0] for arm in comparison.arms} for comparison in comparisons}
+    shown = [one for one in comparisons if all(values.size >= MIN_SEEDS for values in ends[one].values())][:2]
     if not shown:
         return None
-    told = [{arm: evaluation_metrics(protocol, arm)[0] for arm in protocol.arms} for protocol in shown]
-    whole = np.concatenate([values for one in told for values in one.values()])
-    margin = 0.05 * max(float(np.ptp(whole)), 1e-9)
-    levels = np.linspace(whole.min() - margin, whole.max() + margin, 121)
+    returns = np.concatenate([values for comparison in shown for values in ends[comparison].values()])
+    margin = 0.05 * max(float(np.ptp(returns)), 1e-9)
+    levels = np.linspace(returns.min() - margin, returns.max() + margin, 121)
     figure, axes = panel_grid(
         "Seeds that end above each return", [one.title for one in shown], height=100.0, margins=Margins(top=52.0)
     )
-    for one, groups in zip(axes[0], told, strict=True):
-        for values, ink in zip(groups.values(), svg.SERIES_COLORS, strict=False):
-            low, high = profile_band([values], levels)
-            one.fill_between(levels, low, high, color=ink.light, alpha=0.15, linewidth=0)
-            one.plot(levels, performance_profile([values], levels), color=ink.light, linewidth=1.6)
-        one.set_ylim(0.0, 1.03)
-        _set_sparse_ticks(one, first=one is axes[0][0])
-    add_legend_row(
-        figure, [(arm_label("", arm), {"color": ink.light}) for arm, ink in zip(shown[0].arms, svg.SERIES_COLORS, strict=False)]
-    )
+    for panel, comparison in zip(axes[0], shown, strict=True):
+        for values, color in zip(ends[comparison].values(), svg.SERIES_COLORS, strict=False):
+            panel.fill_between(levels, *profile_band([values], levels), color=color.light, alpha=0.15, linewidth=0)
+            panel.plot(levels, performance_profile([values], levels), color=color.light, linewidth=1.6)
+        panel.set_ylim(0.0, 1.03)
+        _set_sparse_ticks(panel, first=panel is axes[0][0])
+    labels = map(shown[0].arm_label, shown[0].arms)
+    add_legend_row(figure, [(label, {"color": color.light}) for label, color in zip(labels, svg.SERIES_COLORS, strict=False)])
     set_shared_x_label(figure, "Evaluation return, mean of the last tenth of a run")
     title = f"Performance profiles, {shown[0].ablation.replace('_', ' ')}"
     caption = "Higher and further right is better; band: pointwise 95 % bootstrap interval over seeds."
     return CaptionedFigure(f"profile_{shown[0].ablation}", title, caption, figure)
 
 
-def wall_time_figure(costs: MeasuredCosts, episodes: int = 1000, steps: int = 4000) -> CaptionedFigure:
-    """Predicted minutes of the report's training, over the cores of a machine."""
+def wall_time_figure(costs: MeasuredCosts, changes: Sequence[tuple[int, int]], training: WallTimeTraining) -> CaptionedFigure:
+    """Predicted minutes of a training, over the cores of a machine."""
+    workers = list(dict.fromkeys(count for change in changes for count in change))
     cores = np.arange(1, 17)
     heads = ["one process a worker", "one process a core"]
-    figure, axes = panel_grid("Predicted minutes, 1000 episodes of 4000 steps", heads, height=100.0, margins=Margins(top=52.0))
-    windows = episodes * steps / costs.n_step
+    title = f"Predicted minutes, {training.episodes} episodes of {training.steps} steps"
+    figure, axes = panel_grid(title, heads, height=100.0, margins=Margins(top=52.0))
+    windows = training.episodes * training.steps / costs.n_step
     highest = 0.0
-    for one, stacked in zip(axes[0], (False, True), strict=True):
-        for workers, ink, width in zip(
-            (12, 6, 4), svg.SERIES_COLORS, (3.4, 2.2, 1.2), strict=False
-        ):  # where they coincide, all are seen
-            minutes = (
-                np.array([predict_seconds(costs, workers, int(count), windows, stacked) for count in cores]) / 60.0
-            )  # [cores, R]
-            low, middle, high = np.quantile(minutes, (0.025, 0.5, 0.975), axis=1)
-            one.fill_between(cores, low, high, color=ink.light, alpha=0.15, linewidth=0, step="mid")
-            one.step(cores, middle, where="mid", color=ink.light, linewidth=width)
+    widths = np.linspace(3.4, 1.2, len(workers))  # where lines coincide, all are seen
+    for panel, stacked in zip(axes[0], (False, True), strict=True):
+        for count, color, width in zip(workers, svg.SERIES_COLORS, widths, strict=False):
+            seconds = np.array([predict_seconds(costs, count, int(number), windows, stacked) for number in cores])  # [cores, R]
+            low, middle, high = np.quantile(seconds / 60.0, (0.025, 0.5, 0.975), axis=1)
+            panel.fill_between(cores, low, high, color=color.light, alpha=0.15, linewidth=0, step="mid")
+            panel.step(cores, middle, where="mid", color=color.light, linewidth=width)
             highest = max(highest, float(high.max()))
-        one.axvline(SOURCE_CORES, color=svg.TEXT_COLOR.light, linewidth=0.7, linestyle=(0, (1, 3)))
-        one.set_xlim(1.0, 16.0)
-        one.set_xticks([1, 4, 8, 12, 16], ["1", "4", "8", "12", "16"], fontsize=SMALL_TEXT_SIZE)
-        align_end_ticks_inside(one)
-        one.tick_params(axis="y", labelsize=8.0, labelleft=one is axes[0][0])
-    for one in axes[0]:
-        one.set_ylim(0.0, 1.08 * highest)
+        panel.axvline(training.cores, color=svg.TEXT_COLOR.light, linewidth=0.7, linestyle=(0, (1, 3)))
+        panel.set_xlim(1.0, 16.0)
+        panel.set_xticks([1, 4, 8, 12, 16], ["1", "4", "8", "12", "16"], fontsize=SMALL_TEXT_SIZE)
+        align_end_ticks_inside(panel)
+        panel.tick_params(axis="y", labelsize=8.0, labelleft=panel is axes[0][0])
+    for panel in axes[0]:
+        panel.set_ylim(0.0, 1.08 * highest)
     add_legend_row(
         figure,
-        [(f"{workers} workers", {"color": ink.light}) for workers, ink in zip((12, 6, 4), svg.SERIES_COLORS, strict=False)],
+        [(f"{count} workers", {"color": color.light}) for count, color in zip(workers, svg.SERIES_COLORS, strict=False)],
     )
     set_shared_x_label(figure, "Cores")
     caption = (
         f"From what rollouts, gradients and updates cost on one core of {costs.host or 'this machine'}; dotted: the "
-        f"{SOURCE_CORES} of the report's machine. Fewer workers take longer only where they leave cores idle."
+        f"{training.cores} cores of the claim's own machine. Fewer workers take longer only where they leave cores idle."
     )
     return CaptionedFigure("clock_predicted", "Predicted wall time over cores", caption, figure)
 
 
 def evaluation_metrics(comparison: ControlledComparison, arm: str) -> tuple[FloatArray, FloatArray]:
-    """Of each run of a group: its evaluation at the end, and on the way; both ``[runs]``."""
-    measure: Measure = "evaluation"
-    curves = learning_curves(comparison.arms.get(arm, ()), measure, "env_step")
-    told = [curve_metrics(one, one.x[-1], THRESHOLD[measure]) for one in curves]
-    return np.array([one.final for one in told]), np.array([one.area for one in told])
+    """Of each run of an arm: its evaluation at the end, and on the way; both ``[runs]``."""
+    curves = learning_curves(comparison.arms.get(arm, ()), "evaluation", "env_step")
+    metrics = [curve_metrics(curve, curve.x[-1]) for curve in curves]
+    return np.array([run.final for run in metrics]), np.array([run.area for run in metrics])
 
 
 def _row_labels(rows: Sequence[tuple[Verdict, str]], several: bool) -> list[str]:
-    """The protocol where it begins, and the change where there are several."""
+    """The control where it begins, and the change where there are several."""
     labels, last = [], ""
     for verdict, change in rows:
         title = verdict.comparison.title
@@ -232,25 +214,25 @@ def _row_labels(rows: Sequence[tuple[Verdict, str]], several: bool) -> list[str]
 def _draw_effect(axes: "Axes", height: float, effect: EffectEstimate, square: bool) -> None:
     if not math.isfinite(effect.effect):
         return
-    ink = DECISION_COLORS[effect.decision].light
+    color = DECISION_COLORS[effect.decision].light
     for (low, high), width in ((effect.simultaneous_interval, 0.8), (effect.interval, 2.4)):
         edges = np.clip(np.array([low, high]) / effect.min_effect, -_MAX_DRAWN_EFFECT, _MAX_DRAWN_EFFECT)
-        axes.plot(edges, [height, height], color=ink, linewidth=width, solid_capstyle="butt")
-    place = effect.effect / effect.min_effect
-    beyond = abs(place) > 0.97 * _MAX_DRAWN_EFFECT
-    marker = (">" if place > 0 else "<") if beyond else ("s" if square else "o")
-    at = float(np.clip(place, -0.95 * _MAX_DRAWN_EFFECT, 0.95 * _MAX_DRAWN_EFFECT))
-    axes.plot([at], [height], marker=marker, markersize=4.0, color=ink, linestyle="")
+        axes.plot(edges, [height, height], color=color, linewidth=width, solid_capstyle="butt")
+    position = effect.effect / effect.min_effect
+    beyond = abs(position) > 0.97 * _MAX_DRAWN_EFFECT
+    marker = (">" if position > 0 else "<") if beyond else ("s" if square else "o")
+    at = float(np.clip(position, -0.95 * _MAX_DRAWN_EFFECT, 0.95 * _MAX_DRAWN_EFFECT))
+    axes.plot([at], [height], marker=marker, markersize=4.0, color=color, linestyle="")
 
 
 def _draw_range(axes: "Axes", groups: Sequence[FloatArray], shift: float, color: str) -> None:
-    centres = [(index + shift, float(interquartile_mean(values))) for index, values in enumerate(groups) if values.size]
+    centers = [(index + shift, float(interquartile_mean(values))) for index, values in enumerate(groups) if values.size]
     for index, values in enumerate(groups):
         axes.plot(np.full(values.size, index + shift + 0.13), values, ".", color=color, markersize=3.0, alpha=0.5, linestyle="")
         if values.size >= MIN_SEEDS:
             low, high = seed_interval(values)
             axes.plot([index + shift] * 2, [low, high], color=color, linewidth=2.2, solid_capstyle="butt")
-    axes.plot(*zip(*centres, strict=True), color=color, linewidth=0.9, marker="o", markersize=3.5)
+    axes.plot(*zip(*centers, strict=True), color=color, linewidth=0.9, marker="o", markersize=3.5)
 
 
 def seed_interval(values: FloatArray) -> Interval:

@@ -1,9 +1,9 @@
-"""The published report's ablations, judged: verdicts first, then what they rest on. A report takes it from ``build_ablation_section``."""
+"""What a report says of the ablations among its runs: verdicts first, then what they rest on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from a3c_exp.report.ablations.claims import CLAIMS
 from a3c_exp.report.ablations.comparisons import ControlledComparison, find_comparisons
 from a3c_exp.report.ablations.curves import lag_figure, learning_curve_figure
 from a3c_exp.report.ablations.effects import effect_figure, profile_figure, range_figure, wall_time_figure
@@ -16,7 +16,13 @@ from a3c_exp.report.ablations.tables import (
     wall_time_table,
 )
 from a3c_exp.report.ablations.verdicts import CONFIDENCE, MIN_VERDICT_SEEDS, Verdict, evaluate_claims
-from a3c_exp.report.ablations.wall_time_model import MeasuredCosts, WallTimePrediction, find_costs, predict_wall_times
+from a3c_exp.report.ablations.wall_time_model import (
+    MeasuredCosts,
+    WallTimePrediction,
+    find_costs,
+    predict_wall_times,
+    worker_counts,
+)
 from a3c_exp.report.figures.multi_panel import CaptionedFigure, with_figure_style
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.tables import Table
@@ -29,12 +35,12 @@ class AblationSection:
 
     Attributes:
         title: its heading.
-        lead: what was judged and how, a paragraph of plain sentences.
-        verdicts: one for each conclusion, protocol and measure.
-        predictions: the fourth conclusion on other machines; empty without ``costs.json``.
-        tables: verdicts at a glance (a row a conclusion and measure, a column a protocol), what they rest on, what was run, and
-            wall times predicted; those that have rows. Cells that hold a verdict have it as their ``status``, with hyphens.
-        figures: the report's curves first; empty if none were asked for.
+        lead: what was compared and how, a paragraph of plain sentences.
+        verdicts: one for each claim, comparison and measure.
+        predictions: the change of wall time on other machines; empty without ``costs.json``.
+        tables: verdicts (a row a claim and measure, a column a comparison), what they rest on, what was run, and wall times
+            predicted; those that have rows. Cells that hold a verdict have it as their ``status``, with hyphens.
+        figures: learning curves first; empty if none were asked for.
         notes: reasons for doubt, one sentence each.
     """
 
@@ -57,106 +63,107 @@ def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -
     Raises:
         A3CError: figures are wanted and matplotlib is not installed.
     """
-    found = find_comparisons(runs)
-    if not found:
+    comparisons = find_comparisons(runs)
+    if not comparisons:
         return None
-    verdicts = evaluate_claims(found)
-    costs = find_costs(run for one in found for members in one.arms.values() for run in members)
-    predicted = predict_wall_times(costs) if costs is not None else []
+    verdicts = evaluate_claims(comparisons)
+    timed = next((one for one in verdicts if one.measure == "clock" and one.comparison.report.wall_time is not None), None)
+    costs = find_costs(run for comparison in comparisons for arm in comparison.arms.values() for run in arm)
+    predictions, figures = [], list(_figures(comparisons, verdicts)) if draw_figures else []
+    if costs is not None and timed is not None and timed.comparison.report.wall_time is not None:
+        changes, training = worker_counts(timed.claim), timed.comparison.report.wall_time
+        predictions = predict_wall_times(costs, changes, training)
+        if draw_figures:
+            figures.append(with_figure_style(lambda: wall_time_figure(costs, changes, training)))
     tables = [
         *verdict_tables(verdicts),
-        comparison_table(found),
+        comparison_table(comparisons),
         effect_table(verdicts),
-        final_return_table(found),
-        wall_time_table(found),
-        prediction_table(predicted),
+        final_return_table(comparisons),
+        wall_time_table(comparisons),
+        prediction_table(predictions),
     ]
     return AblationSection(
-        "The report's conclusions, judged",
+        "Claims and verdicts",
         _lead(verdicts),
         tuple(verdicts),
-        tuple(predicted),
+        tuple(predictions),
         tuple(table for table in tables if table.rows),
-        tuple(ablation_figures(found, verdicts, costs)) if draw_figures else (),
-        tuple(_notes(found, verdicts, costs)),
+        tuple(figures),
+        tuple(_notes(comparisons, verdicts, costs)),
     )
 
 
-def ablation_figures(
-    comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdict], costs: MeasuredCosts | None
-) -> list[CaptionedFigure]:
-    """Curves in the report's layout, effects, ranges, profiles, lags and predicted wall times: those that have numbers."""
+def _figures(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdict]) -> Iterable[CaptionedFigure]:
+    figures = with_figure_style(lambda: list(_draw_all(comparisons, verdicts)))
+    return (figure for figure in figures if figure is not None)
 
-    def drawn() -> list[CaptionedFigure | None]:
-        made: list[CaptionedFigure | None] = []
-        by_key = {(one.ablation, one.key): one for one in comparisons}
-        for ablation in ("max_episode_steps", "worker_count"):
-            mine = [one for one in comparisons if one.ablation == ablation]
-            made += [learning_curve_figure(one) for one in mine]
-            made.append(profile_figure([one for one in mine if one.key in ("published", "fair")]))
-            if (ablation, "hogwild") in by_key and (ablation, "published") in by_key:
-                made.append(lag_figure(by_key[ablation, "published"], by_key[ablation, "hogwild"]))
-        for conclusion in CLAIMS:
-            mine_too = [one for one in verdicts if one.claim is conclusion]
-            made.append(effect_figure(mine_too) if mine_too else None)
-        for ablation in ("worker_range", "staleness"):
-            mine = [one for one in comparisons if one.ablation == ablation]
-            made.append(range_figure(mine, ablation) if mine else None)
-        for task in ("Pendulum", "CartPole"):
-            mine = [one for one in comparisons if one.ablation == "n_step" and one.key.startswith(task.lower())]
-            made.append(range_figure(mine, "n_step", task) if mine else None)
-        made.append(wall_time_figure(costs) if costs is not None else None)
-        return made
 
-    return [one for one in with_figure_style(drawn) if one is not None]
+def _draw_all(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdict]) -> Iterator[CaptionedFigure | None]:
+    """Curves, profiles and lags of ablations whose arms have names, effects, then the values that others vary."""
+    for _, group in groupby((one for one in comparisons if one.report.varied is None), lambda one: one.ablation):
+        by_control = {comparison.control: comparison for comparison in group}
+        report = next(iter(by_control.values())).report
+        yield from map(learning_curve_figure, by_control.values())
+        yield profile_figure([by_control[control] for control in report.profiles if control in by_control])
+        pair = report.asynchrony
+        if pair is not None and {pair.virtual, pair.real} <= by_control.keys():
+            yield lag_figure(by_control[pair.virtual], by_control[pair.real])
+    for _, claim_verdicts in groupby(verdicts, lambda verdict: verdict.claim.number):
+        yield effect_figure(list(claim_verdicts))
+    varied = [comparison for comparison in comparisons if comparison.report.varied is not None]
+    for ablation, env in dict.fromkeys((one.ablation, one.report.control.env) for one in varied):
+        yield range_figure([one for one in varied if (one.ablation, one.report.control.env) == (ablation, env)])
 
 
 def _lead(verdicts: Sequence[Verdict]) -> str:
-    comparisons = max((one.num_intervals for one in verdicts), default=0)
-    if not comparisons:
+    num_intervals = max((verdict.num_intervals for verdict in verdicts), default=0)
+    if not num_intervals:
         return f"No verdict yet: each takes at least {MIN_VERDICT_SEEDS} finished seeds in both of the groups that it compares."
-    each = 100 * bonferroni_confidence(comparisons, CONFIDENCE)
+    each = 100 * bonferroni_confidence(num_intervals, CONFIDENCE)
     return (
-        f"A conclusion is supported where all its parts are. {comparisons} comparisons were made, so each verdict rests on an "
-        f"interval that holds with {each:.2f} % confidence, and all of them together with {100 * CONFIDENCE:.0f} %. "
+        f"A conclusion is supported where all its parts are. {num_intervals} comparisons were made, so each verdict rests on "
+        f"an interval that holds with {each:.2f} % confidence, and all of them together with {100 * CONFIDENCE:.0f} %. "
         f"Where a verdict is undecided for that reason alone, the table says where it leans."
     )
 
 
 def _notes(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdict], costs: MeasuredCosts | None) -> list[str]:
-    notes = [f"{one.ablation.replace('_', ' ')}, {one.title}: {caution}" for one in comparisons for caution in one.warnings]
-    for one in comparisons:
-        if one.num_excluded:
-            what = (
-                "1 run that did not finish or repeats"
-                if one.num_excluded == 1
-                else f"{one.num_excluded} runs that did not finish or repeat"
-            )
-            notes.append(f"{one.ablation.replace('_', ' ')}, {one.title}: left out {what} a seed.")
-    notes += _hogwild_agreement(verdicts)
-    if any(one.key == "own_limit" and one.ablation == "max_episode_steps" for one in comparisons):
+    def prefix(comparison: ControlledComparison) -> str:
+        return f"{comparison.ablation.replace('_', ' ')}, {comparison.title}"
+
+    notes = [f"{prefix(comparison)}: {warning}" for comparison in comparisons for warning in comparison.warnings]
+    for comparison in comparisons:
+        if number := comparison.num_excluded:
+            runs = "1 run that did not finish or repeats" if number == 1 else f"{number} runs that did not finish or repeat"
+            notes.append(f"{prefix(comparison)}: left out {runs} a seed.")
+    notes += _asynchrony_notes(verdicts)
+    for comparison in comparisons:
+        if comparison.control in comparison.report.notes:
+            notes.append(comparison.report.notes[comparison.control])
+    if costs is None and any(verdict.measure == "clock" for verdict in verdicts):
         notes.append(
-            "Within the environment's own limit the groups of conclusions 1 and 2 are the same training: whatever differs "
-            "there is chance, and shows what chance can do in the other columns."
-        )
-    if costs is None and any(one.measure == "clock" for one in verdicts):
-        notes.append(
-            "No wall times are predicted for other machines: python -m a3c_exp.training.measure_costs --out FOLDER, with the folder of "
-            "these runs, measures what that takes."
+            "No wall times are predicted for other machines: python -m a3c_exp.training.measure_costs --out FOLDER, with the "
+            "folder of these runs, measures what that takes."
         )
     return notes
 
 
-def _hogwild_agreement(verdicts: Sequence[Verdict]) -> list[str]:
+def _asynchrony_notes(verdicts: Sequence[Verdict]) -> list[str]:
     """Whether real and virtual asynchrony come to the same verdicts."""
-    told: dict[tuple[int, str], dict[str, str]] = {}
-    for one in verdicts:
-        if one.comparison.key in ("published", "hogwild") and one.measure != "clock":
-            told.setdefault((one.claim.number, one.measure), {})[one.comparison.key] = one.decision
-    both = [answers for answers in told.values() if len(answers) == 2]
+    decisions: dict[tuple[int, str], dict[str, str]] = {}
+    titles = {}
+    for verdict in verdicts:
+        pair = verdict.comparison.report.asynchrony
+        if pair is not None and verdict.comparison.key in (pair.virtual, pair.real) and verdict.measure != "clock":
+            kind = "real" if verdict.comparison.key == pair.real else "virtual"
+            decisions.setdefault((verdict.claim.number, verdict.measure), {})[kind] = verdict.decision
+            titles[kind] = verdict.comparison.title
+    both = [by_kind for by_kind in decisions.values() if len(by_kind) == 2]
     if not both:
         return []
-    same = sum(len(set(answers.values())) == 1 for answers in both)
+    same = sum(by_kind["real"] == by_kind["virtual"] for by_kind in both)
     return [
-        f"Real asynchrony (hogwild) comes to the same verdict as virtual time (as published) in {same} of {len(both)} cases."
+        f"Real asynchrony ({titles['real']}) comes to the same verdict as virtual time ({titles['virtual']}) in {same} of "
+        f"{len(both)} cases."
     ]

@@ -1,9 +1,9 @@
-"""The tables of the section on ablations: verdicts at a glance, what they rest on, where groups end, what was run."""
+"""The tables of the section on ablations: verdicts, what they rest on, where arms end, what was run."""
 
 import math
 from collections.abc import Sequence
 
-from a3c_exp.report.ablations.comparisons import DESCRIPTIONS, TITLES, ControlledComparison, arm_label
+from a3c_exp.report.ablations.comparisons import ControlledComparison
 from a3c_exp.report.ablations.effects import evaluation_metrics, seed_interval
 from a3c_exp.report.ablations.verdicts import EffectEstimate, Verdict
 from a3c_exp.report.ablations.wall_time_model import WallTimePrediction
@@ -16,26 +16,28 @@ TIMES_SIGN = "\N{MULTIPLICATION SIGN}"
 
 
 def verdict_tables(verdicts: Sequence[Verdict]) -> list[Table]:
-    """The verdicts at a glance, one table a comparison: a row a conclusion and measure, a column a protocol."""
+    """One table for each subject of claims: a row a claim and measure, a column a comparison."""
     tables = []
-    for name, title in (("max_episode_steps", "Verdicts: episode limit"), ("worker_count", "Verdicts: workers")):
-        mine = [one for one in verdicts if name in one.claim.ablations]
-        keys = list(dict.fromkeys(one.comparison.key for one in mine))
-        titles = {one.comparison.key: one.comparison.title for one in mine}
+    for subject in dict.fromkeys(verdict.claim.subject for verdict in verdicts):
+        cells: dict[tuple[int, str], dict[str, Verdict]] = {}
+        titles = {}
+        for verdict in verdicts:
+            if verdict.claim.subject == subject:
+                titles[verdict.comparison.key] = verdict.comparison.title
+                cells.setdefault((verdict.claim.number, verdict.measure), {})[verdict.comparison.key] = verdict
         rows = []
-        for number, measure in dict.fromkeys((one.claim.number, one.measure) for one in mine):
-            cells = {one.comparison.key: one for one in mine if (one.claim.number, one.measure) == (number, measure)}
-            conclusion = next(iter(cells.values())).claim
-            head = Cell(f"{number}. {conclusion.title}", f"by {_MEASURES[measure]}")
-            rows.append((head, *(_verdict_cell(cells.get(key)) for key in keys)))
-        tables.append(Table(title, ("conclusion", *(titles[key] for key in keys)), 1 + len(keys), tuple(rows)))
+        for (number, measure), by_key in cells.items():
+            title = next(iter(by_key.values())).claim.title
+            rows.append((Cell(f"{number}. {title}", f"by {measure}"), *(_verdict_cell(by_key.get(key)) for key in titles)))
+        tables.append(Table(f"Verdicts: {subject}", ("conclusion", *titles.values()), 1 + len(titles), tuple(rows)))
     return tables
 
 
 def comparison_table(comparisons: Sequence[ControlledComparison]) -> Table:
-    """What the protocols are that the other tables name."""
-    keys = dict.fromkeys(one.key for one in comparisons)
-    rows = [(Cell(TITLES.get(key, key)), Cell(DESCRIPTIONS.get(key, "A control of its own."))) for key in keys]
+    """What the controls are that the other tables name."""
+    by_key = {comparison.key: comparison for comparison in reversed(comparisons)}
+    keys = dict.fromkeys(comparison.key for comparison in comparisons)
+    rows = [(Cell(by_key[key].title), Cell(by_key[key].report.words.description)) for key in keys]
     return Table("Protocols", ("protocol", "what it is"), 2, tuple(rows))
 
 
@@ -46,7 +48,7 @@ def effect_table(verdicts: Sequence[Verdict]) -> Table:
         (
             Cell(str(verdict.claim.number)),
             Cell(verdict.comparison.title),
-            Cell(_MEASURES[verdict.measure]),
+            Cell(verdict.measure),
             Cell(item.change),
             Cell(item.part.text),
             Cell(_format_effect(item), _format_interval(item)),
@@ -62,19 +64,14 @@ def effect_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def final_return_table(comparisons: Sequence[ControlledComparison]) -> Table:
-    """Where every group ends, by the standard evaluation: interquartile means over seeds with their intervals."""
+    """Where every arm ends, by the standard evaluation: interquartile means over seeds with their intervals."""
     rows = []
-    for protocol in comparisons:
-        for arm in protocol.arms:
-            told = evaluation_metrics(protocol, arm)
-            cells = [_mean_cell(values) for values in told]
-            if told[0].size:
-                names = (
-                    _ABLATION_LABELS.get(protocol.ablation, protocol.ablation),
-                    protocol.title,
-                    arm_label(protocol.ablation, arm),
-                )
-                rows.append((*map(Cell, names), Cell(str(told[0].size)), *cells))
+    for comparison in comparisons:
+        for arm in comparison.arms:
+            final, area = evaluation_metrics(comparison, arm)
+            if final.size:
+                texts = comparison.label, comparison.title, comparison.arm_label(arm), str(final.size)
+                rows.append((*map(Cell, texts), _mean_cell(final), _mean_cell(area)))
     columns = ("comparison", "protocol", "group", "seeds", "evaluation at the end", "on the way")
     return Table("Where they end", columns, 3, tuple(rows))
 
@@ -82,23 +79,23 @@ def final_return_table(comparisons: Sequence[ControlledComparison]) -> Table:
 def wall_time_table(comparisons: Sequence[ControlledComparison]) -> Table:
     """How long runs took and how stale their gradients were, where every run had a process to itself."""
     rows = []
-    for protocol in comparisons:
-        for arm, runs in protocol.arms.items():
-            if protocol.ablation in ("max_episode_steps", "worker_count") and runs:
-                done = [run_result(run) for run in runs]
+    for comparison in comparisons:
+        for arm, runs in comparison.arms.items():
+            if comparison.report.varied is None and runs:
+                results = [run_result(run) for run in runs]
                 alone = all(run.num_seeds_in_process == 1 for run in runs)
-                seconds = mean([one.wall_time for one in done])
+                seconds = mean([result.wall_time for result in results])
                 rows.append(
                     (
-                        Cell(protocol.title),
-                        Cell(arm_label(protocol.ablation, arm)),
+                        Cell(comparison.title),
+                        Cell(comparison.arm_label(arm)),
                         Cell(str(len(runs))),
-                        Cell(f"{mean([one.episodes for one in done]):,.0f}"),
-                        Cell(f"{mean([one.env_steps for one in done]):,.0f}"),
+                        Cell(f"{mean([result.episodes for result in results]):,.0f}"),
+                        Cell(f"{mean([result.env_steps for result in results]):,.0f}"),
                         Cell(format_duration(seconds) if alone else NO_VALUE, "" if alone else "seeds shared a process"),
                         Cell(
-                            format_number(mean([one.policy_lag for one in done]), 1.0),
-                            _format_max([one.policy_lag_max for one in done]),
+                            format_number(mean([result.policy_lag for result in results]), 1.0),
+                            _format_max([result.policy_lag_max for result in results]),
                         ),
                     )
                 )
@@ -107,7 +104,7 @@ def wall_time_table(comparisons: Sequence[ControlledComparison]) -> Table:
 
 
 def prediction_table(predictions: Sequence[WallTimePrediction]) -> Table:
-    """The fourth conclusion on machines with so many cores."""
+    """The change of wall time on machines with so many cores."""
     rows = [
         (
             Cell("one process a core" if one.stacked else "one process a worker"),
@@ -122,18 +119,6 @@ def prediction_table(predictions: Sequence[WallTimePrediction]) -> Table:
     ]
     columns = ("where workers live", "change", "cores", "before", "after", "longer", "takes clearly longer")
     return Table("Wall time predicted", columns, 2, tuple(rows))
-
-
-_MEASURES = {"training": "training", "evaluation": "evaluation", "clock": "clock"}
-
-
-_ABLATION_LABELS = {
-    "max_episode_steps": "episode limit",
-    "worker_count": "workers",
-    "worker_range": "workers, range",
-    "staleness": "staleness",
-    "n_step": "window",
-}
 
 
 def _mean_cell(values: FloatArray) -> Cell:

@@ -1,13 +1,13 @@
 """How long training would take on a machine with so many cores, from what its parts cost on one of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from a3c_exp.report.ablations.claims import CLAIMS
+from a3c_exp.config.ablation import Claim, WallTimeTraining
 from a3c_exp.report.ablations.verdicts import Decision, decide
 from a3c_exp.report.columns import FloatArray, mapping, number, read_json_object
 from a3c_exp.report.quantities.curve_metrics import MIN_EFFECT_RATIO
@@ -16,8 +16,6 @@ from a3c_exp.stats.estimates import Interval
 
 COSTS_FILE = "costs.json"
 CORES = (1, 2, 4, 6, 8, 12, 16)
-SOURCE_CORES = 12
-"""Of the machine of the report: its listing has one worker for each, ``cpu_count()``, and trains with 12."""
 _MAX_PARENT_FOLDERS = 4  # folders above a run in which its costs may lie
 
 
@@ -55,8 +53,8 @@ class WallTimePrediction:
     Attributes:
         cores: of that machine.
         change: from how many workers to how many.
-        stacked: false: one process a worker, as the report; true: one process a core, which hosts its share of the workers.
-        before, after: seconds for the report's 1000 episodes of 4000 steps.
+        stacked: false: one process a worker; true: one process a core, which hosts its share of the workers.
+        before, after: seconds of the same number of environment steps.
         ratio, interval: after over before, and the middle 95 % of it over repeated measurements.
         decision: the verdict on "takes clearly longer".
     """
@@ -119,31 +117,33 @@ def predict_seconds(costs: MeasuredCosts, workers: int, cores: int, windows: flo
     return windows / speed
 
 
+def worker_counts(claim: Claim) -> list[tuple[int, int]]:
+    """From how many workers to how many each change of a claim about wall time goes, as far as its arms are named so."""
+    numbers = [tuple(arm.rpartition("_")[2] for arm in change) for change in claim.changes]
+    return [(int(before), int(after)) for before, after in numbers if before.isdigit() and after.isdigit()]
+
+
 def predict_wall_times(
-    costs: MeasuredCosts, cores: Iterable[int] = CORES, episodes: int = 1000, steps: int = 4000
+    costs: MeasuredCosts, changes: Sequence[tuple[int, int]], training: WallTimeTraining, cores: Iterable[int] = CORES
 ) -> list[WallTimePrediction]:
-    """The fourth conclusion for machines that nobody ran it on."""
-    windows = episodes * steps / costs.n_step
-    clock = next(one for one in CLAIMS if one.parts[0].quantity == "seconds")
-    found = []
-    for stacked in (False, True):
-        for many, few in clock.changes:
-            change = int(many.rpartition("_")[2]), int(few.rpartition("_")[2])
-            for count in cores:
-                before, after = (predict_seconds(costs, workers, count, windows, stacked) for workers in change)
-                found.append(_predict_change(count, change, stacked, before, after))
-    return found
+    """The change of wall time for machines on which nothing was run."""
+    windows = training.episodes * training.steps / costs.n_step
+    return [
+        _predict_change(costs, change, count, windows, stacked)
+        for stacked in (False, True)
+        for change in changes
+        for count in cores
+    ]
 
 
 def _predict_change(
-    cores: int, change: tuple[int, int], stacked: bool, before: FloatArray, after: FloatArray
+    costs: MeasuredCosts, change: tuple[int, int], cores: int, windows: float, stacked: bool
 ) -> WallTimePrediction:
-    ratios = after / before
-    low, ratio, high = (float(value) for value in np.quantile(ratios, (0.025, 0.5, 0.975)))
-    logs = float(np.log(low)), float(np.log(high))
-    found = decide(float(np.log(ratio)), logs, float(np.log(MIN_EFFECT_RATIO)))
+    before, after = (predict_seconds(costs, workers, cores, windows, stacked) for workers in change)
+    low, ratio, high = (float(value) for value in np.quantile(after / before, (0.025, 0.5, 0.975)))
+    decision = decide(float(np.log(ratio)), (float(np.log(low)), float(np.log(high))), float(np.log(MIN_EFFECT_RATIO)))
     return WallTimePrediction(
-        cores, change, stacked, float(np.median(before)), float(np.median(after)), ratio, (low, high), found
+        cores, change, stacked, float(np.median(before)), float(np.median(after)), ratio, (low, high), decision
     )
 
 

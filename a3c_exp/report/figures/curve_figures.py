@@ -94,7 +94,7 @@ def _plots(comparison: Comparison) -> list[Plot]:
 
 def _curves(plot: Plot, configuration: Configuration) -> list[Curve]:
     if plot.source == "lags":
-        shares = lag_shares(configuration)
+        shares = lag_shares(configuration.runs)
         return [] if shares is None else [shares]
     return _thinned_curves(plot, plot.quantity, configuration.runs)
 

@@ -107,7 +107,8 @@ def add_legend_row(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=label, **style) for label, style in entries]
-    figure.legend(handles=handles, ncols=len(handles), loc="upper left", fontsize=SMALL_TEXT_SIZE, borderaxespad=0.0, borderpad=0.0,
+    figure.legend(handles=handles, ncols=len(handles), loc="upper left", fontsize=SMALL_TEXT_SIZE,
+                  borderaxespad=0.0, borderpad=0.0,
                   bbox_to_anchor=(4.0 / WIDTH, 1.0 - top / 72 / figure.get_figheight()), handlelength=1.4,
                   handletextpad=0.5, columnspacing=1.2)  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What a run's curve comes down to: how high it is, when it gets there, where it ends and how steady it is by then.
 
-Every number is of one run, so that whatever is said of a group rests on its seeds.
+Every number is of one run, so that statements about a group rest on its seeds.
 """
 
 import math
@@ -13,6 +13,7 @@ from a3c_exp.report.aggregate import Axis, Curve, run_curve
 from a3c_exp.report.run_reader import RunData
 
 Measure = Literal["training", "evaluation"]
+MEASURES: tuple[Measure, Measure] = ("training", "evaluation")
 
 NUM_BINS = 40
 """Points of a training curve over environment steps, and of the area under any curve."""
@@ -20,12 +21,8 @@ FINAL_SHARE = 0.1
 """The share of a run that its end is."""
 CONVERGED_SHARE = 0.25
 """The share of a run, at its end, in which its steadiness is judged."""
-THRESHOLD: dict[Measure, float] = {"training": -2.0, "evaluation": -400.0}
-"""Where Pendulum counts as learned: -2 a step, which is -400 in 200 steps and a third of what a random policy loses."""
-MIN_EFFECT: dict[Measure, float] = {"training": 0.5, "evaluation": 100.0}
-"""A difference that a person would call clear: half a point of reward a step, which is 100 in 200 steps."""
 MIN_EFFECT_RATIO = 1.25
-"""And for times and variabilities: a quarter more."""
+"""The smallest ratio of times and of variabilities that a person would call clear: a quarter more."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,10 @@ class CurveMetrics:
 
 
 def learning_curve(run: RunData, measure: Measure, axis: Axis) -> Curve | None:
-    """The curve by which a run is judged; ``None`` where it has no numbers for it.
+    """The curve by which a run is compared; ``None`` where it has no numbers for it.
 
-    ``evaluation``: mean returns of the standard evaluations. ``training`` over episodes: the report's own curve, the moving
-    average of the mean step reward. ``training`` over environment steps: mean reward of a step in each of ``NUM_BINS`` parts of
+    ``evaluation``: mean returns of the standard evaluations. ``training`` over episodes: the moving average of the mean step
+    reward. ``training`` over environment steps: mean reward of a step in each of ``NUM_BINS`` parts of
     the run, since a moving average over episodes looks back ten times as far where they are ten times as long.
     """
     if measure == "evaluation":
@@ -62,14 +59,14 @@ def learning_curve(run: RunData, measure: Measure, axis: Axis) -> Curve | None:
         steps = run.episodes["env_step"]
         if not np.isfinite(steps).any():
             return None
-        # Workers side by side end their episodes together, so how many have ended jumps; how many were lived does not.
+        # Workers side by side end their episodes together, so how many have ended jumps; how many steps were done does not.
         return Curve(run, found.x * (steps.size / np.nanmax(steps)), found.y)
     if axis == "episode":
         return run_curve(run, "episodes", "moving_average", "episode")
     return _binned_training_curve(run)
 
 
-def curve_metrics(curve: Curve, horizon: float, threshold: float) -> CurveMetrics:
+def curve_metrics(curve: Curve, horizon: float, threshold: float = math.nan) -> CurveMetrics:
     """What ``curve`` comes down to; ``area`` and ``time`` look at ``[0, horizon]``, the others at the end of the run itself."""
     grid = horizon * (np.arange(5 * NUM_BINS) + 0.5) / (5 * NUM_BINS)
     above = np.flatnonzero((curve.y >= threshold) & (curve.x <= horizon))
@@ -100,7 +97,7 @@ def _binned_training_curve(run: RunData) -> Curve | None:
         return None
     edges = np.linspace(0.0, steps.max(), NUM_BINS + 1)
     place = np.clip(np.searchsorted(edges, steps, side="left") - 1, 0, NUM_BINS - 1)
-    lived = np.bincount(place, lengths, NUM_BINS)
-    earned = np.bincount(place, rewards, NUM_BINS)
-    full = lived > 0  # long episodes of many workers end together, and leave bins without an end
-    return Curve(run, edges[1:][full], earned[full] / lived[full])
+    steps_in_bin = np.bincount(place, lengths, NUM_BINS)
+    reward_in_bin = np.bincount(place, rewards, NUM_BINS)
+    full = steps_in_bin > 0  # long episodes of many workers end together, and leave bins without an end
+    return Curve(run, edges[1:][full], reward_in_bin[full] / steps_in_bin[full])

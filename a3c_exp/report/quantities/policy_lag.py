@@ -1,32 +1,33 @@
-"""How policy lag was distributed over the pushes of a configuration."""
+"""How policy lag was distributed over the pushes of some runs."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from a3c_exp.report.aggregate import Configuration, Curve
+from a3c_exp.report.aggregate import Curve
 from a3c_exp.report.columns import FloatArray, mapping, number
 from a3c_exp.report.run_reader import RunData
 
 _MAX_BINS = 4096  # bins; a longer list was not written by a run
 
 
-def lag_shares(configuration: Configuration) -> Curve | None:
+def lag_shares(runs: Sequence[RunData]) -> Curve | None:
     """Share of pushes at each lag, over all runs that say; ``None`` if none does.
 
     Returns:
         ``x``: lags in updates, from -1 to one beyond the largest seen, where ``y``, the share, is 0: so that steps around
         each lag close at both ends.
     """
-    told = [(run, counts) for run in configuration.runs if (counts := _lag_histogram(run)) is not None]
-    total = np.zeros(max((counts.size for _, counts in told), default=0))
-    for _, counts in told:
+    histograms = [(run, counts) for run in runs if (counts := _lag_histogram(run)) is not None]
+    total = np.zeros(max((counts.size for _, counts in histograms), default=0))
+    for _, counts in histograms:
         total[: counts.size] += counts
     if not total.any():
         return None
     last = int(total.nonzero()[0][-1])
     shares = np.concatenate([[0.0], total[: last + 1] / total.sum(), [0.0]])
-    return Curve(told[0][0], np.arange(-1.0, last + 2.0), shares)
+    return Curve(histograms[0][0], np.arange(-1.0, last + 2.0), shares)
 
 
 def _lag_histogram(run: RunData) -> FloatArray | None:

@@ -158,7 +158,8 @@ def _importances(record: StudyRecord, index: int) -> StudyFigure | None:
     axes.grid(False)
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
-    caption = f"Importance by PED-ANOVA over {len(record.trials_in_state('complete'))} complete trials: what sets the better ones apart."
+    num_complete = len(record.trials_in_state("complete"))
+    caption = f"Importance by PED-ANOVA over {num_complete} complete trials: what sets the better ones apart."
     return _render(figure, f"importance_{index}", "importance", caption, f"importance of parameters for {name}")
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from a3c_exp.config.ablation import read_ablation_report
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
-from a3c_exp.report.ablations.comparisons import DESCRIPTIONS, TITLES, VARIED_KEYS, find_comparisons
+from a3c_exp.report.ablations.comparisons import find_comparisons
 from a3c_exp.report.ablations.section import build_ablation_section
 from a3c_exp.report.run_reader import read_runs
 from a3c_exp.system.errors import ConfigError
@@ -55,9 +56,7 @@ def test_a_published_group_is_the_reports_preset(arm: str) -> None:
     assert list(config.optimizer.betas) == [0.96, 0.999]
     assert not config.bootstrap_on_truncation and config.num_seeds == 10
     assert config.parallelism._target_.endswith("Deterministic")
-    assert dict(config.ablation) | {"own_seed": 0} == {
-        "name": ablation, "arm": arm, "control": "published", "own_seed": 0,
-    }  # fmt: skip
+    assert (config.ablation.name, config.ablation.arm, config.ablation.control) == (ablation, arm, "published")
     assert config.evaluation.every_env_steps * 40 == episodes * steps  # forty points, however long the run
 
 
@@ -140,12 +139,30 @@ def test_an_ablation_without_m_is_refused_with_what_to_type() -> None:
     assert job.config.workers == 4
 
 
-def test_every_ablation_and_control_has_words_for_a_page() -> None:
-    controls = {path.stem for path in (CONFIG_DIR / "control").glob("*.yaml")}
-    assert controls | {"worker_range", "staleness"} == set(TITLES) == set(DESCRIPTIONS)
-    assert {*VARIED_KEYS, "max_episode_steps", "worker_count"} == set(ABLATIONS)
-    for name in ABLATIONS:
-        assert set(swept(name).get("control", [])) <= controls
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_and_control_has_words_for_a_page(name: str) -> None:
+    for job in compose_jobs([f"+ablation={name}"], multirun=True):
+        report = read_ablation_report(job.config.ablation.report)
+        assert report.label and report.control.title and report.control.description
+        assert bool(report.varied) == (job.config.ablation.arm is None)
+        arms = set(swept(name).get("arm", ())) | set(report.stands_for.values())
+        assert all(arm in arms for claim in report.claims.values() for change in claim.changes for arm in change)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "ablation.report.claims.short_limit.parts=[{text: x, quantity: speed, effect: raises}]",
+            "expected one of .*variability",
+        ),
+        ("+ablation.report.claims.new={number: 5, title: x, changes: [[a]], parts: []}", r"new.changes is .* pair of arms"),
+        ("+ablation.report.labl=x", "labl"),
+    ],
+)
+def test_a_mistake_in_the_words_of_an_ablation_is_refused_before_anything_runs(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compose_jobs(["+ablation=max_episode_steps", "arm=steps_500", "control=fair", override], False)
 
 
 def test_the_command_runs_the_whole_sweep_and_analysis_finds_it(tmp_path: Path) -> None:

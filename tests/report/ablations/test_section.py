@@ -90,7 +90,7 @@ def test_every_finding_has_a_row_with_its_effect_and_interval(found: AblationSec
     assert ratio[6].text == "100 %" and ratio[7].text == str(SEEDS)
 
 
-def test_the_prediction_says_on_which_machines_the_fourth_conclusion_would_hold(found: AblationSection) -> None:
+def test_the_prediction_says_on_which_machines_the_claim_about_wall_time_would_hold(found: AblationSection) -> None:
     table = next(one for one in found.tables if one.name == "Wall time predicted")
     on = {(row[0].text, row[1].text, row[2].text): row[-1].text for row in table.rows}
     assert on["one process a worker", "12 to 4 workers", "12"] == "supported"

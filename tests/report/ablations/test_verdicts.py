@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from a3c_exp.config.ablation import Expected
 from a3c_exp.report.ablations.comparisons import find_comparisons
 from a3c_exp.report.ablations.verdicts import MIN_VERDICT_SEEDS, combine_decisions, decide
 from a3c_exp.report.quantities.curve_metrics import curve_metrics, learning_curve
@@ -37,11 +38,11 @@ def test_each_answer_is_given_where_its_definition_says() -> None:
     assert decide(-1.0, (-1.8, -0.2), 0.5) == "reversed"
     assert decide(-0.2, (-0.3, -0.1), 0.5) == "not supported"
     assert decide(0.1, (-0.9, 1.1), 0.5) == "undecided"
-    assert decide(0.1, (-0.2, 0.4), 0.5, "hardly") == "supported"
-    assert decide(1.0, (0.2, 1.8), 0.5, "hardly") == "not supported"
-    assert decide(-1.0, (-1.8, -0.2), 0.5, "hardly") == "reversed"
-    assert decide(0.1, (-0.2, 0.6), 0.5, "hardly") == "undecided"
-    for expected in ("clear", "hardly"):
+    assert decide(0.1, (-0.2, 0.4), 0.5, Expected.hardly) == "supported"
+    assert decide(1.0, (0.2, 1.8), 0.5, Expected.hardly) == "not supported"
+    assert decide(-1.0, (-1.8, -0.2), 0.5, Expected.hardly) == "reversed"
+    assert decide(0.1, (-0.2, 0.6), 0.5, Expected.hardly) == "undecided"
+    for expected in ("clear", Expected.hardly):
         assert decide(math.nan, (math.nan, math.nan), 0.5, expected) == "undecided"  # type: ignore[arg-type]
         assert decide(1.0, (-math.inf, math.inf), 0.5, expected) == "undecided"  # type: ignore[arg-type]
 
@@ -84,7 +85,7 @@ def test_the_same_runs_under_other_seeds_support_nothing(tmp_path: Path) -> None
         first = found[1, "own_limit", measure]
         assert first.decision == "not supported"
         assert not any(finding.paired for finding in first.effects)
-        assert {item.decision for item in found[2, "own_limit", measure].effects if item.part.expected == "hardly"} == {
+        assert {item.decision for item in found[2, "own_limit", measure].effects if item.part.expected is Expected.hardly} == {
             "supported"
         }
 

@@ -1,0 +1,201 @@
+"""What a report says of an ablation: its words, and the claims that its runs can judge.
+
+All of it is data below the key ``ablation.report``: an ablation, its claims and its controls bring it along (``conf/ablation``,
+``conf/control``, or the same folders of one's own), and every run keeps it in its own configuration, so that it can still be
+judged after those files have changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import nan
+from typing import Any
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from a3c_exp.system.errors import ConfigError
+
+
+class Quantity(StrEnum):
+    """What is measured on every run: on its curves (see ``curve_metrics``), or its seconds of training an episode."""
+
+    time = "time"
+    area = "area"
+    final = "final"
+    variability = "variability"
+    seconds = "seconds"
+
+
+class Effect(StrEnum):
+    """What a change does to a quantity, as a claim says."""
+
+    raises = "raises"
+    lowers = "lowers"
+
+
+class Expected(StrEnum):
+    """How large the effect is: ``clear``, or ``hardly``: not clear in that direction."""
+
+    clear = "clear"
+    hardly = "hardly"
+
+
+@dataclass
+class ClaimPart:
+    """One thing that a claim says of a change from one arm to another."""
+
+    text: str = MISSING
+    quantity: Quantity = MISSING
+    effect: Effect = MISSING
+    expected: Expected = Expected.clear
+
+    @property
+    def sign(self) -> int:
+        """+1 if the change raises the quantity, -1 if it lowers it."""
+        return 1 if self.effect is Effect.raises else -1
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether arms are compared by how many times, not by how much: times and variabilities."""
+        return self.quantity in (Quantity.time, Quantity.variability, Quantity.seconds)
+
+
+@dataclass
+class Claim:
+    """A statement about arms that runs can contradict.
+
+    Attributes:
+        number: by which a page names it.
+        title: in a few words.
+        text: what it says, in a sentence.
+        subject: claims about the same subject share a table.
+        changes: ``[from, to]`` arms that it speaks of; all of them must bear it out.
+        parts: what it says of each change; all of them must hold. Either all of them are about ``seconds`` or none is.
+    """
+
+    number: int = MISSING
+    title: str = MISSING
+    text: str = ""
+    subject: str = "claims"
+    changes: list[list[str]] = MISSING
+    parts: list[ClaimPart] = MISSING
+
+    @property
+    def is_about_wall_time(self) -> bool:
+        return self.parts[0].quantity is Quantity.seconds
+
+
+@dataclass
+class MeasureValues:
+    """One number for training curves (reward of a step), one for evaluations (return of an episode); NaN: none."""
+
+    training: float = nan
+    evaluation: float = nan
+
+
+@dataclass
+class ControlWords:
+    """What a control is called; ``order`` is its place among them, ``env`` the environment that it sets, if it sets one."""
+
+    title: str | None = None
+    description: str = "A control of its own."
+    order: int = 1000
+    env: str = ""
+
+
+@dataclass
+class SharedArm:
+    """An arm that need not be run under ``control`` (``None``: any), since ``as_arm`` of another ablation is the same."""
+
+    arm: str = MISSING
+    ablation: str = MISSING
+    as_arm: str = MISSING
+    control: str | None = None
+    as_control: str | None = None
+
+
+@dataclass
+class Asynchrony:
+    """The controls of which one is asynchronous in virtual time and the other in real time, and all else is equal."""
+
+    virtual: str = MISSING
+    real: str = MISSING
+
+
+@dataclass
+class WallTimeTraining:
+    """The training whose wall time is predicted for other machines, and how many cores the claim's own machine had."""
+
+    episodes: int = MISSING
+    steps: int = MISSING
+    cores: int = MISSING
+
+
+@dataclass
+class AblationReport:
+    """How an ablation is reported.
+
+    Attributes:
+        order: its place among ablations.
+        label: what its runs vary, in a word or two.
+        claims: by name.
+        learned: from where on a curve counts as learned; parts about ``time`` need it.
+        min_effect: the smallest difference that is called clear; parts about ``area`` and ``final`` need it.
+        control: words for the control of the run.
+        column: words for the ablation where it judges claims of another one, beside that one's controls.
+        varied: the key whose values are the arms, where no ``ablation.arm`` names them; drawn over these values.
+        arm_label: such an arm in words, ``{}`` its value.
+        axis_label, heading: of the figure over the values of ``varied``.
+        stands_for: values of ``varied`` by the arm of the claims that they are.
+        same_runs: arms that another ablation may have run.
+        notes: what is to be said where a control was run, by control.
+        profiles: the two controls whose performance profiles are drawn.
+        asynchrony: the pair of controls whose policy lags and verdicts are compared.
+        wall_time: of what the wall time is predicted.
+    """
+
+    order: int = 1000
+    label: str | None = None
+    claims: dict[str, Claim] = field(default_factory=dict)
+    learned: MeasureValues = field(default_factory=MeasureValues)
+    min_effect: MeasureValues = field(default_factory=MeasureValues)
+    control: ControlWords = field(default_factory=ControlWords)
+    column: ControlWords | None = None
+    varied: str | None = None
+    arm_label: str = "{}"
+    axis_label: str | None = None
+    heading: str | None = None
+    stands_for: dict[str, str] = field(default_factory=dict)
+    same_runs: list[SharedArm] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+    profiles: list[str] = field(default_factory=list)
+    asynchrony: Asynchrony | None = None
+    wall_time: WallTimeTraining | None = None
+
+    @property
+    def words(self) -> ControlWords:
+        """What its comparison is called in a table."""
+        return self.column or self.control
+
+
+def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
+    """The typed form of ``ablation.report``.
+
+    Raises:
+        ConfigError: names the key that is wrong, and what is allowed.
+    """
+    try:
+        node = OmegaConf.merge(OmegaConf.structured(AblationReport), section)
+        report = OmegaConf.to_object(node)
+    except OmegaConfBaseException as error:
+        key = f"ablation.report.{error.full_key}" if error.full_key else "ablation.report"
+        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None
+    assert isinstance(report, AblationReport)
+    for name, claim in report.claims.items():
+        key = f"ablation.report.claims.{name}"
+        if not claim.changes or any(len(change) != 2 for change in claim.changes):
+            raise ConfigError(f"{key}.changes is {claim.changes}, but each change is a pair of arms: [[from, to], ...]")
+        if not claim.parts or len({part.quantity is Quantity.seconds for part in claim.parts}) > 1:
+            raise ConfigError(f"{key}.parts: a claim has parts, and either all of them are about seconds or none is")
+    return report
