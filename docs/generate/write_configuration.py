@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from a3c_exp.config import schema
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config
 from a3c_exp.sweep.launcher.config import LocalLauncherConfig
-from a3c_exp.sweep.study.config import StudySettings
+from a3c_exp.sweep.study.config import StudyConfig
 
 PAGE = Path(__file__).parents[1] / "configuration.md"
 GROUPS = {
@@ -161,7 +161,7 @@ def hydra_section() -> list[str]:
         "",
         _escape_markdown(file_description(optuna)),
         "",
-        *table(read_keys(optuna), "hydra.sweeper.", lambda key: type_hint(StudySettings, key) if key in numbers else Any),
+        *table(read_keys(optuna), "hydra.sweeper.", lambda key: type_hint(StudyConfig, key) if key in numbers else Any),
         "",
     ]
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.compose import CONFIG_DIR
 from a3c_exp.runs.study_storage import open_storage
-from a3c_exp.sweep.study.config import StudySettings, read_settings
+from a3c_exp.sweep.study.config import StudyConfig, read_study_config
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
 from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue
 
@@ -17,11 +17,11 @@ BASE = OmegaConf.create({"gamma": 0.9, "workers": 4})
 SPACE = ("gamma=interval(0.8,0.99)", "workers=choice(4,6,12)")
 
 
-def settings(**changed: object) -> StudySettings:
+def settings(**changed: object) -> StudyConfig:
     """The defaults of conf/hydra/sweeper/optuna.yaml with some of them changed."""
     node = OmegaConf.load(CONFIG_DIR / "hydra" / "sweeper" / "optuna.yaml")
     assert isinstance(node, DictConfig)
-    return read_settings(OmegaConf.merge(node, changed), seed=0)  # type: ignore[arg-type]
+    return read_study_config(OmegaConf.merge(node, changed), seed=0)  # type: ignore[arg-type]
 
 
 def space() -> SearchSpace:

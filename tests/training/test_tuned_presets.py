@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from a3c_exp.config.compose import compose_jobs
-from a3c_exp.sweep.study.config import read_settings
+from a3c_exp.sweep.study.config import read_study_config
 from a3c_exp.sweep.study.search_space import read_search_space
 from a3c_exp.training.build import build_run
 from tests.support.command import ROOT
@@ -37,7 +37,7 @@ def test_the_tuned_preset_lies_among_the_best_trials_of_the_study_that_it_names(
 @pytest.mark.parametrize("study", ["pendulum", "cartpole"])
 def test_what_was_published_is_among_what_the_study_may_try(study: str) -> None:
     (base,) = compose_jobs([f"+study={study}"], multirun=False)
-    settings = read_settings(base.hydra.sweeper, base.config.seed)
+    settings = read_study_config(base.hydra.sweeper, base.config.seed)
     space = read_search_space(settings.params, [f"+study={study}"], None, base.config)
     (published,) = compose_jobs([f"env={study}"], multirun=False)
     tried = set(space.distributions) - {"beta"}  # the notebook has no entropy term, and a logarithmic range no zero

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND, COMMAND_PREFIX
 from a3c_exp.sweep.study.objective import Objective
+from a3c_exp.sweep.study.search_space import format_override_value
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, format_value
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import ConfigError
@@ -25,7 +26,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class BestConfig:
-    """A configuration that stands for itself, without the study.
+    """A configuration that can be run without the study.
 
     Attributes:
         command: that runs it.
@@ -37,16 +38,16 @@ class BestConfig:
 
 
 class BestConfigWriter:
-    """Keeps the best configuration of a study in its directory, anew whenever it changes: a study that is killed leaves it.
+    """Writes the best configuration of a study into its directory whenever it changes, so that a killed study has it too.
 
     Args:
         directory: of the study.
         name: of the study.
-        objectives: of the study; with several there is a file for each trial that none beats in everything.
-        config: of the sweep; says where configuration files were looked for.
+        objectives: of the study; with several there is a file for each trial of the Pareto front.
+        config: of the sweep; has the search path of the configuration files.
 
     Attributes:
-        commands: how to run what was kept, for a person.
+        commands: that run what was written.
     """
 
     def __init__(self, directory: Path, name: str, objectives: Sequence[Objective], config: DictConfig) -> None:
@@ -60,11 +61,12 @@ class BestConfigWriter:
         self.commands: list[str] = []
 
     def write_if_changed(self, snapshot: StudySnapshot) -> None:
-        """Write what is best now, if it is not what was."""
+        """Write the best configuration if it is another than before."""
         best = snapshot.best
-        if [trial.number for trial in best] == self._written_trials:
+        numbers = [trial.number for trial in best]
+        if numbers == self._written_trials:
             return
-        self._written_trials = [trial.number for trial in best]
+        self._written_trials = numbers
         folder = shlex.quote(str(self._directory / BEST_FOLDER))
         if len(self._objectives) > 1:
             for trial in best:
@@ -81,16 +83,16 @@ class BestConfigWriter:
         try:
             best = build_best_config(overrides, name, [note], self._config_directories)
             write_best_config(self._directory, name, best)
-        except (ConfigError, OSError) as error:  # configuration files that were changed meanwhile, a full disk
+        except (ConfigError, OSError) as error:  # configuration files that have changed, a full disk
             return f"trial {trial.number} could not be written as a file: {error}"
         return best.command
 
 
 def build_best_config(overrides: Sequence[str], name: str, notes: Sequence[str], search: Sequence[str] = ()) -> BestConfig:
-    """What a trial's overrides come to, told by what differs from the chosen groups' own values.
+    """The configuration of a trial, as its differences from the defaults of the chosen config groups.
 
     Args:
-        overrides: of the trial, those that all share included.
+        overrides: of the trial, with those that all trials share.
         name: of the experiment.
         notes: comment lines for the file.
         search: further config folders.
@@ -98,10 +100,10 @@ def build_best_config(overrides: Sequence[str], name: str, notes: Sequence[str],
     (job,) = compose_jobs(list(overrides), False, search)
     choices = {group: str(job.hydra.runtime.choices[group]) for group in _CONFIG_GROUPS}
     chosen = [f"{group}={choice}" for group, choice in choices.items()]
-    changed = _differences(_config_values(job.config), plain := _group_defaults(chosen, search))
-    known = flatten(plain)
+    defaults = _group_defaults(chosen, search)
+    changed, keys = _differences(_config_values(job.config), defaults), flatten(defaults)
     values = [
-        f"{'' if _has_key(key, known) else '++'}{key}={_to_override_value(value)}" for key, value in flatten(changed).items()
+        f"{'' if _has_key(key, keys) else '++'}{key}={format_override_value(value)}" for key, value in flatten(changed).items()
     ]
     command = ["python", "-m", "a3c_exp", *chosen, *values]
     head = [
@@ -126,7 +128,7 @@ def write_best_config(directory: Path, name: str, best: BestConfig) -> Path:
 
 
 def _group_defaults(group_choices: Sequence[str], search: Sequence[str]) -> dict[str, Any]:
-    """The values of the chosen groups alone; they may have nothing that ends a run, which is then told apart from what does."""
+    """The values of the chosen groups alone, also of groups that set no budget, without which nothing can be composed."""
     try:
         (plain,) = compose_jobs(list(group_choices), False, search)
     except ConfigError:
@@ -142,30 +144,17 @@ def _config_values(config: DictConfig) -> dict[str, Any]:
 
 
 def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``values`` has and ``defaults`` has not, or otherwise."""
-    found: dict[str, Any] = {}
+    """The part of ``values`` that is not in ``defaults`` or differs there."""
+    differences: dict[str, Any] = {}
     for key, value in values.items():
         other = defaults.get(key, _ABSENT)
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             if inner := _differences(value, other):
-                found[key] = inner
+                differences[key] = inner
         elif value != other:
-            found[key] = value
-    return found
+            differences[key] = value
+    return differences
 
 
 def _has_key(key: str, defaults: Mapping[str, Any]) -> bool:
     return key in defaults or any(name.startswith(f"{key}.") for name in defaults)
-
-
-def _to_override_value(value: Any) -> str:
-    """A value as Hydra's command line reads it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{','.join(map(_to_override_value, value))}]"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_to_override_value(item)}" for key, item in value.items()) + "}"
-    return value if isinstance(value, str) else repr(value)

@@ -1,4 +1,4 @@
-"""What a study tries to make large or small: a quantity of the run's summary."""
+"""What a study maximizes or minimizes: a quantity of the run's summary."""
 
 import math
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ OBJECTIVE_NAMES = (
     "policy_lag.mean",
     "policy_lag.max",
 )
-"""Every quantity that each run's summary has; ``parallelism.<figure>`` are those of one kind of parallelism."""
+"""Every quantity that each run's summary has; ``parallelism.<name>`` are those of one kind of parallelism."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One quantity and where it should go.
+    """A quantity and its direction.
 
     Attributes:
         name: dotted, as in ``summary.json``.
@@ -61,7 +61,7 @@ class Objective:
 
     @property
     def known_during_training(self) -> bool:
-        """Whether an evaluation in the middle of a run tells how it stands, so that the run can be pruned."""
+        """Whether evaluations during a run give a value, so that the run can be pruned."""
         return self.name.partition(".")[0] in ("evaluation", "best_evaluation")
 
     def intermediate_value(self, evaluation: EvaluationRecord, previous: float | None) -> float:
@@ -69,7 +69,7 @@ class Objective:
 
         Args:
             evaluation: the newest.
-            previous: what this said of the one before; what is best so far stays so.
+            previous: the value at the evaluation before; the best so far is kept.
         """
         value = float(getattr(evaluation, self.name.partition(".")[2]))
         if self.name.startswith("best_") and not evaluation.best and previous is not None:

@@ -1,23 +1,23 @@
-"""Whether a command asks for a study. Light, so that any other command need not wait for Optuna or torch."""
+"""Whether a command asks for a study. It imports neither Optuna nor torch, so that other commands start quickly."""
 
 from collections.abc import Sequence
 
-TRIAL_WORKER_VARIABLE = "A3C_LANE"
-"""Environment variable that makes a process a lane of another's study: the command that began it."""
+TRIAL_WORKER_VARIABLE = "A3C_TRIAL_WORKER"
+"""Environment variable of a process that runs trials of a study: the command that started the study."""
 
-EXIT_WITH_PARENT_VARIABLE = "A3C_LANE_TIED"
-"""Environment variable of a lane that ends when its standard input does, and so with whoever started it."""
+EXIT_WITH_PARENT_VARIABLE = "A3C_TRIAL_WORKER_EXITS_WITH_PARENT"
+"""Environment variable of a trial worker that ends when its standard input does, and so with its parent process."""
 
 TRIAL_NUMBER_VARIABLE = "A3C_TRIAL"
-"""Environment variable that makes a job a trial: its number."""
+"""Environment variable of a job that is a trial: its number."""
 
 _STUDY_KEYS = ("study", "hydra/sweeper", "experiment", "ablation")
 
 
 def expand_overrides(overrides: Sequence[str]) -> list[str]:
-    """Overrides with the short ``study.<key>`` written out.
+    """Overrides with ``study.<key>`` expanded.
 
-    With ``++``, so that a sampler or pruner of another class may be given keys that the default one does not have.
+    With ``++``, since another sampler or pruner may have keys that the default one does not have.
 
     >>> expand_overrides(["study.n_trials=100", "+study=pendulum"])
     ['++hydra.sweeper.n_trials=100', '+study=pendulum']
@@ -26,5 +26,5 @@ def expand_overrides(overrides: Sequence[str]) -> list[str]:
 
 
 def may_be_study(overrides: Sequence[str]) -> bool:
-    """Whether any of these overrides can choose Optuna's sweeper, so that it is worth composing the configuration to see."""
+    """Whether any of these overrides can choose Optuna's sweeper; composing the configuration tells for certain."""
     return any(text.lstrip("+").partition("=")[0] in _STUDY_KEYS for text in overrides)

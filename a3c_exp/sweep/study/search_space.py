@@ -1,8 +1,9 @@
-"""What a study may try: the search space, from the words on the command line and in YAML to Optuna's distributions."""
+"""The search space of a study: from overrides and YAML to Optuna's distributions."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import optuna
@@ -16,7 +17,7 @@ from a3c_exp.system.errors import ConfigError
 
 CustomSearchSpace = Callable[[DictConfig, optuna.Trial], Mapping[str, Any] | None]
 _NUM_CHECKED_DRAWS = 5
-"""Draws of a Python function that are tried before a study starts."""
+"""Draws of a Python function that are checked before a study starts."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class SearchSpace:
 
     Attributes:
         distributions: by parameter; their names are the configuration's keys.
-        keys: what stands before the ``=`` of each parameter's override; a ``+`` more than its name, perhaps.
+        keys: the left side of each parameter's override: its name, perhaps with ``+``.
         fixed: the overrides that all trials share.
-        custom: draws parameters of its own, some depending on others; ``None`` without.
+        custom: a function that suggests further parameters, which may depend on others; or ``None``.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -36,37 +37,37 @@ class SearchSpace:
     custom: CustomSearchSpace | None = None
 
     def suggest_overrides(self, trial: optuna.Trial, base: DictConfig) -> list[str]:
-        """One trial's overrides, those that all share included."""
+        """One trial's overrides, with those that all trials share."""
         for name, distribution in self.distributions.items():
             trial._suggest(name, distribution)
-        drawn = dict(trial.params)
+        values = {name: trial.params[name] for name in self.distributions}
         if self.custom is not None:
-            told = self.custom(base.copy(), trial)
-            drawn = dict(trial.params) if told is None else {name: drawn[name] for name in self.distributions} | dict(told)
-        return [*self.fixed, *(f"{self.keys.get(name, name)}={format_override_value(value)}" for name, value in drawn.items())]
+            returned = self.custom(base.copy(), trial)
+            values = dict(trial.params) if returned is None else values | dict(returned)
+        return self._overrides(values)
+
+    def _overrides(self, values: Mapping[str, Any]) -> list[str]:
+        return [*self.fixed, *(f"{self.keys.get(name, name)}={format_override_value(value)}" for name, value in values.items())]
 
     def probes(self, base: DictConfig) -> list[list[str]]:
-        """Overrides that try the ends of every range and every choice at least once, and some draws of a function."""
+        """Overrides that try the ends of every range and every choice at least once, and some draws of the function."""
         ends = {name: _range_ends(distribution) for name, distribution in self.distributions.items()}
         longest = max(map(len, ends.values()), default=0)
-        corners = [{name: values[min(at, len(values) - 1)] for name, values in ends.items()} for at in range(longest)]
-        found = [
-            [*self.fixed, *(f"{self.keys[name]}={format_override_value(value)}" for name, value in corner.items())]
-            for corner in corners
-        ]
+        corners = [{name: values[min(i, len(values) - 1)] for name, values in ends.items()} for i in range(longest)]
+        probes = [self._overrides(corner) for corner in corners]
         if self.custom is not None:
             study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
             try:
                 draws = [self.suggest_overrides(study.ask(), base) for _ in range(_NUM_CHECKED_DRAWS)]
-            except Exception as error:  # a person's own code raises what it likes
+            except Exception as error:  # the user's code may raise anything
                 raise ConfigError(f"hydra.sweeper.custom_search_space failed: {type(error).__name__}: {error}") from None
             if not any(trial.params for trial in study.get_trials(deepcopy=False)):
                 raise ConfigError("hydra.sweeper.custom_search_space suggested nothing, so there is nothing to search")
-            found += draws
-        return found
+            probes += draws
+        return probes
 
     def descriptions(self) -> dict[str, str]:
-        """Each parameter's range in words that can be typed again."""
+        """Each parameter's range as it can be typed."""
         return {name: describe_distribution(distribution) for name, distribution in self.distributions.items()}
 
 
@@ -77,9 +78,9 @@ def read_search_space(
 
     Args:
         params: from YAML, by key.
-        overrides: overrides on the command line; they win over ``params``.
+        overrides: from the command line; they take precedence over ``params``.
         custom: a function by ``_target_``, with further arguments for it.
-        base: the configuration that is searched around; its values say whether a range is of whole numbers.
+        base: the configuration without the search; its values say whether a range is of whole numbers.
 
     Raises:
         ConfigError: it is empty or contradicts itself.
@@ -88,20 +89,17 @@ def read_search_space(
     for override in listed:
         if not override.is_sweep_override():
             raise ConfigError(
-                f"hydra.sweeper.params has {override.input_line}, which is one value and no range. What all trials share "
-                "stands outside of params, or on the command line"
+                f"hydra.sweeper.params has {override.input_line}, which is a single value. What all trials share "
+                "belongs outside of params, or on the command line"
             )
-    on_line = [override for override in parse_overrides(list(overrides)) if not override.is_hydra_override()]
-    _reject_duplicates(on_line)
-    named = {_parameter_name(override) for override in on_line}
-    chosen = [*on_line, *(override for override in listed if _parameter_name(override) not in named)]
-    distributions, keys, fixed = {}, {}, []
-    for override in chosen:
-        if override.is_sweep_override():
-            distributions[_parameter_name(override)] = _parse_distribution(override, base)
-            keys[_parameter_name(override)] = override.get_key_element()
-        else:
-            fixed.append(override.input_line or "")
+    typed = [override for override in parse_overrides(list(overrides)) if not override.is_hydra_override()]
+    _reject_duplicates(typed)
+    names = {_parameter_name(override) for override in typed}
+    overriding = [*typed, *(override for override in listed if _parameter_name(override) not in names)]
+    searched = {_parameter_name(override): override for override in overriding if override.is_sweep_override()}
+    distributions = {name: _parse_distribution(override, base) for name, override in searched.items()}
+    keys = {name: override.get_key_element() for name, override in searched.items()}
+    fixed = [override.input_line or "" for override in overriding if not override.is_sweep_override()]
     function = None if custom is None else _load_custom_function(custom)
     if function is None and all(distribution.single() for distribution in distributions.values()):
         raise ConfigError(
@@ -112,15 +110,19 @@ def read_search_space(
 
 
 def format_override_value(value: Any) -> str:
-    """A value as it stands behind an override's ``=``.
+    """A value as the right side of an override.
 
-    >>> format_override_value(True), format_override_value(None), format_override_value(1e-05), format_override_value("adam"), format_override_value("a,b")
-    ('true', 'null', '1e-05', 'adam', "'a,b'")
+    >>> [format_override_value(value) for value in (True, None, 1e-05, "adam", "a,b", [0, 22])]
+    ['true', 'null', '1e-05', 'adam', "'a,b'", '[0,22]']
     """
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(format_override_value, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{format_override_value(item)}" for key, item in value.items()) + "}"
     if not isinstance(value, str):
         return repr(value)
     plain = value[:1] in ("[", "{", "'", '"') or re.fullmatch(r"[\w./:+-]+", value)
@@ -128,7 +130,7 @@ def format_override_value(value: Any) -> str:
 
 
 def describe_distribution(distribution: BaseDistribution) -> str:
-    """A distribution as it would be typed.
+    """A distribution as it is typed.
 
     >>> describe_distribution(FloatDistribution(1e-4, 0.1, log=True)), describe_distribution(IntDistribution(2, 20, step=2))
     ('tag(log, interval(0.0001, 0.1))', 'range(2, 21, 2)')
@@ -150,9 +152,9 @@ def _parameter_name(override: Override) -> str:
 
 
 def _reject_duplicates(overrides: Sequence[Override]) -> None:
-    seen: dict[str, Override] = {}
+    first_overrides: dict[str, Override] = {}
     for override in overrides:
-        before = seen.setdefault(_parameter_name(override), override)
+        before = first_overrides.setdefault(_parameter_name(override), override)
         if before is not override and (before.is_sweep_override() or override.is_sweep_override()):
             raise ConfigError(
                 f"{before.input_line} and {override.input_line} contradict each other: give {_parameter_name(override)} once"
@@ -160,21 +162,21 @@ def _reject_duplicates(overrides: Sequence[Override]) -> None:
 
 
 def _parse_distribution(override: Override, base: DictConfig | None) -> BaseDistribution:
-    said, value = override.input_line, override.value()
-    kind = _number_type(override, base)
+    value, number_type = override.value(), _number_type(override, base)
     try:
         if isinstance(value, IntervalSweep):
-            return _interval_distribution(value, kind)
+            return _interval_distribution(value, number_type)
         if isinstance(value, RangeSweep) and not value.shuffle:
-            return _range_distribution(value, [float(item) for item in override.sweep_iterator(Transformer.identity)], kind)  # type: ignore[arg-type]
+            items = [float(item) for item in override.sweep_iterator(Transformer.identity)]  # type: ignore[arg-type]
+            return _range_distribution(value, items, number_type)
         choices = list(override.sweep_iterator(Transformer.encode))
         if isinstance(value, RangeSweep):
-            choices.sort(key=float)  # type: ignore[arg-type]  # it was shuffled, which means that order tells nothing
+            choices.sort(key=float)  # type: ignore[arg-type]  # a shuffled range: choices without an order
         if len(set(map(repr, choices))) < len(choices):
-            raise ConfigError("the same choice stands there twice")
+            raise ConfigError("the same choice is there twice")
         return CategoricalDistribution(choices)  # type: ignore[arg-type]
     except (ConfigError, ValueError) as error:
-        raise ConfigError(f"{said}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{override.input_line}: {str(error).splitlines()[0]}") from None
 
 
 def _interval_distribution(value: IntervalSweep, number_type: type | None) -> BaseDistribution:
@@ -182,8 +184,8 @@ def _interval_distribution(value: IntervalSweep, number_type: type | None) -> Ba
     log = _is_log_scale(value.tags)
     low, high = value.start, value.end
     _check_bounds(low, high, log)
-    whole = isinstance(low, int) and isinstance(high, int)
-    if number_type is int or (number_type is None and whole):
+    are_integers = isinstance(low, int) and isinstance(high, int)
+    if number_type is int or (number_type is None and are_integers):
         return IntDistribution(_to_integer(low), _to_integer(high), log=log)
     return FloatDistribution(float(low), float(high), log=log)
 
@@ -196,8 +198,8 @@ def _range_distribution(value: RangeSweep, items: list[float], number_type: type
     _check_bounds(low, high, log)
     if log and step != 1:
         raise ConfigError("a logarithmic range takes no step. Try tag(log, interval(low, high))")
-    whole = all(item.is_integer() for item in [*items, step]) and isinstance(value.start, int)
-    if number_type is int or (number_type is None and whole):
+    are_integers = all(item.is_integer() for item in [*items, step]) and isinstance(value.start, int)
+    if number_type is int or (number_type is None and are_integers):
         return IntDistribution(_to_integer(low), _to_integer(high), step=_to_integer(step), log=log)
     return FloatDistribution(low, high, log=log) if log else FloatDistribution(low, high, step=step)
 
@@ -222,40 +224,34 @@ def _to_integer(value: float) -> int:
 
 
 def _number_type(override: Override, base: DictConfig | None) -> type | None:
-    """Whether the configuration has whole numbers or others at this key; ``None`` if it does not say."""
+    """``int`` or ``float``, as the configuration has at this key; ``None`` if it does not say."""
     if base is None:
         return None
     try:
         parent, _, last = _parameter_name(override).rpartition(".")
         node = (OmegaConf.select(base, parent) if parent else base)._get_node(last)
-    except Exception:  # no such key: composing a probe says so, and better
+    except Exception:  # no such key: composing a probe reports it better
         return None
     if node is None:
         return None
-    for kind in (int, float):
-        if node._metadata.ref_type is kind:
-            return kind
-    value = node._value()
-    return type(value) if type(value) in (int, float) else None
+    if node._metadata.ref_type in (int, float):
+        return node._metadata.ref_type
+    value_type = type(node._value())
+    return value_type if value_type in (int, float) else None
 
 
 def _load_custom_function(custom: Mapping[str, Any]) -> CustomSearchSpace:
     target = custom["_target_"]
     try:
-        found = get_method(target)
-    except Exception as error:  # whatever importing somebody's module raises
+        function = get_method(target)
+    except Exception as error:  # whatever importing the user's module raises
         reason = str(error).splitlines()[0]
         raise ConfigError(
             f"hydra.sweeper.custom_search_space._target_={target} cannot be imported: {reason}. "
-            "Name a function(config, trial), and start in the folder that holds its module"
+            "Name a function(config, trial), and start in the folder of its module"
         ) from None
-    given = {key: value for key, value in custom.items() if not key.startswith("_")}
-
-    def draw(config: DictConfig, trial: optuna.Trial) -> Mapping[str, Any] | None:
-        told: Mapping[str, Any] | None = found(config, trial, **given)
-        return told
-
-    return draw
+    arguments = {key: value for key, value in custom.items() if not key.startswith("_")}
+    return partial(function, **arguments)
 
 
 def _range_ends(distribution: BaseDistribution) -> list[Any]:

@@ -1,4 +1,4 @@
-"""``study.json``: what a reader of a study's directory needs to know before opening its storage."""
+"""``study.json``: what a reader of a study's directory needs before opening its storage."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from a3c_exp.runs.record import now
 from a3c_exp.runs.study_storage import STUDY_FILE
-from a3c_exp.sweep.study.config import StudySettings
+from a3c_exp.sweep.study.config import StudyConfig
 from a3c_exp.sweep.study.sampler_pruner import can_prune
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.cli import command
@@ -16,7 +16,7 @@ from a3c_exp.system.machine import git_commit
 
 
 def read_study_file(directory: Path) -> dict[str, Any]:
-    """Its content; empty without a readable one."""
+    """Its content; empty if it cannot be read."""
     try:
         content = json.loads((directory / STUDY_FILE).read_text())
     except (OSError, ValueError):
@@ -25,11 +25,11 @@ def read_study_file(directory: Path) -> dict[str, Any]:
 
 
 def write_study_file(
-    directory: Path, name: str, settings: StudySettings, sweeper: DictConfig, signature: dict[str, Any]
+    directory: Path, name: str, study_config: StudyConfig, sweeper: DictConfig, signature: dict[str, Any]
 ) -> None:
-    """Write it anew, with one more command that worked on the study.
+    """Replace it, with this command added to its sessions.
 
-    The storage stands in it as in the configuration: a password given as ``${oc.env:NAME}`` is not written down.
+    The storage is written as in the configuration: a password given as ``${oc.env:NAME}`` is not written.
     """
     storage = sweeper._get_node("storage")
     typed = None if storage is None else storage._value()
@@ -38,10 +38,10 @@ def write_study_file(
         "format": 1,
         "study_name": name,
         "storage": None if typed is None else str(typed),
-        "n_trials": settings.n_trials,
-        "prunes": can_prune(settings),
-        "sampler": dict(settings.sampler),
-        "pruner": None if settings.pruner is None else dict(settings.pruner),
+        "n_trials": study_config.n_trials,
+        "prunes": can_prune(study_config),
+        "sampler": dict(study_config.sampler),
+        "pruner": None if study_config.pruner is None else dict(study_config.pruner),
         **signature,
         "sessions": [*sessions, {"started": now(), "command": command(), "git": git_commit()}],
     }

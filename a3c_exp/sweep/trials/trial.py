@@ -12,7 +12,7 @@ import optuna
 from omegaconf import DictConfig
 
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, SEED_STD, SEEDS
-from a3c_exp.sweep.study.config import StudySettings, read_settings
+from a3c_exp.sweep.study.config import StudyConfig, read_study_config
 from a3c_exp.sweep.study.sampler_pruner import can_prune
 from a3c_exp.sweep.study.study_snapshot import STATE_NAMES
 from a3c_exp.sweep.trials.heartbeat import TrialHeartbeat
@@ -36,7 +36,7 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
     Returns:
         The (first) objective's value; of a pruned trial the last that was known.
     """
-    settings = read_settings(sweeper, config.seed)
+    settings = read_study_config(sweeper, config.seed)
     ledger = open_trial_queue(settings, directory)
     trial = optuna.Trial(ledger.study, ledger.trials()[number]._trial_id)
     try:
@@ -55,7 +55,7 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
         _write_trial_file(identity.directory, ledger, number)
 
 
-def _heartbeat(queue: TrialQueue, number: int, settings: StudySettings) -> AbstractContextManager[object]:
+def _heartbeat(queue: TrialQueue, number: int, settings: StudyConfig) -> AbstractContextManager[object]:
     """A lease of this process's own, unless it is the one that took the trial."""
     trial = queue.trials()[number]
     if any(held.number == number for held in queue.running_trials_of(os.getpid())):
@@ -65,7 +65,7 @@ def _heartbeat(queue: TrialQueue, number: int, settings: StudySettings) -> Abstr
 
 class _TrialRunner:
     def __init__(
-        self, config: DictConfig, settings: StudySettings, queue: TrialQueue, trial: optuna.Trial, identity: RunIdentity
+        self, config: DictConfig, settings: StudyConfig, queue: TrialQueue, trial: optuna.Trial, identity: RunIdentity
     ) -> None:
         self._config = config
         self._settings = settings

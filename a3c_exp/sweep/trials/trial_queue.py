@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from a3c_exp.runs.study_storage import COMMAND, DIRECTORY, REASON, RETRY_OF, RETRYABLE, open_storage
-from a3c_exp.sweep.study.config import StudySettings
+from a3c_exp.sweep.study.config import StudyConfig
 from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
 from a3c_exp.sweep.study.search_space import SearchSpace
 from a3c_exp.sweep.trials.heartbeat import StaleTrialDetector, TrialHeartbeat, heartbeats_of, machine_id
@@ -49,7 +49,7 @@ class TrialQueue:
         directory: of the study; processes take turns by a lock in it.
     """
 
-    def __init__(self, study: optuna.Study, settings: StudySettings, directory: Path) -> None:
+    def __init__(self, study: optuna.Study, settings: StudyConfig, directory: Path) -> None:
         self.study = study
         self._settings = settings
         self._lock = JournalFileOpenLock(str((directory / "claims").absolute()), grace_period=_LOCK_GRACE_PERIOD)
@@ -176,7 +176,7 @@ class TrialQueue:
                 self._lock.release()
 
 
-def open_trial_queue(settings: StudySettings, directory: Path) -> TrialQueue:
+def open_trial_queue(settings: StudyConfig, directory: Path) -> TrialQueue:
     """The books of a study that was begun.
 
     Raises:

@@ -13,7 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from a3c_exp.sweep.study.config import read_settings
+from a3c_exp.sweep.study.config import read_study_config
 from a3c_exp.sweep.study.overrides import EXIT_WITH_PARENT_VARIABLE, TRIAL_NUMBER_VARIABLE
 from a3c_exp.sweep.study.search_space import read_search_space
 from a3c_exp.sweep.trials.trial_queue import open_trial_queue
@@ -35,7 +35,7 @@ def run_trials(config: DictConfig, context: HydraContext, task_function: TaskFun
     base = config.copy()
     OmegaConf.set_struct(base, False)
     base.pop("hydra")
-    settings = read_settings(config.hydra.sweeper, base.seed)
+    settings = read_study_config(config.hydra.sweeper, base.seed)
     space = read_search_space(settings.params, arguments, settings.custom_search_space, base)
     ledger = open_trial_queue(settings, directory)
     launcher = _make_launcher(config, context, task_function)

@@ -1,4 +1,4 @@
-"""What is wrong with a study is said in one line before a trial starts, and nothing is left behind."""
+"""A wrong study is refused in one line before a trial starts, and leaves nothing behind."""
 
 import sys
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ import pytest
 from a3c_exp.__main__ import main
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs
 from a3c_exp.runs.study_storage import open_storage
-from a3c_exp.sweep.study.config import is_study, read_settings
+from a3c_exp.sweep.study.config import is_study, read_study_config
 from a3c_exp.sweep.study.overrides import expand_overrides, may_be_study
 from a3c_exp.sweep.study.planning import StudyPlan, plan
 from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
@@ -22,35 +22,35 @@ OPTUNA = ("hydra/sweeper=optuna", "model.actor_hidden=[4]", "model.critic_hidden
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
 def planned(*overrides: str) -> StudyPlan:
-    found = plan(expand_overrides([*OPTUNA, *overrides]))
-    assert found is not None
-    return found
+    study_plan = plan(expand_overrides([*OPTUNA, *overrides]))
+    assert study_plan is not None
+    return study_plan
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG_DIR / "study").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_in_the_tree_can_be_run(path: Path) -> None:
     (base,) = compose_jobs([f"+study={path.stem}"], False)
     assert is_study(base.hydra)
-    settings = read_settings(base.hydra.sweeper, base.config.seed)
-    assert settings.study_name == path.stem and make_sampler(settings, 0) and make_pruner(settings)
-    space = read_search_space(settings.params, [f"+study={path.stem}"], None, base.config)
+    study_config = read_study_config(base.hydra.sweeper, base.config.seed)
+    assert study_config.study_name == path.stem and make_sampler(study_config, 0) and make_pruner(study_config)
+    space = read_search_space(study_config.params, [f"+study={path.stem}"], None, base.config)
     assert {"gamma", "beta", "n_step", "workers", "optimizer.lr"} <= set(space.distributions)
     (job,) = compose_jobs(space.probes(base.config)[-1], False)
     assert build_run(job.config).setup.workers == max(space.distributions["workers"].choices)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["gama=interval(0.8,0.9)"], "Did you mean gamma?"),
         (["gamma=interval(0.9,1.2)"], "gamma is 1.2, but it is a finite number above 0 and of at most 1"),
-        (["parallelism.processes=choice(1,0)"], "the search space holds what cannot be run, parallelism.processes=0"),
-        (["seed=choice(1,2)", "study.seeds=3"], "seed is searched and hydra.sweeper.seeds gives it"),
+        (["parallelism.processes=choice(1,0)"], "the search space has values that cannot be run, parallelism.processes=0"),
+        (["seed=choice(1,2)", "study.seeds=3"], "seed is searched and hydra.sweeper.seeds sets it"),
         (["hydra.sweeper.n_trials=1,2"], "cannot be searched: a study tries keys of the run"),
         (["study.custom_search_space=tests.support.spaces.empty"], "suggested nothing"),
         (["study.custom_search_space=tests.support.spaces.broken"], "RuntimeError: this space has a hole"),
@@ -58,31 +58,31 @@ def test_every_study_in_the_tree_can_be_run(path: Path) -> None:
         (["gamma=interval(0.8,0.9)", "study.storage=journal:nowhere/a.log"], "there is no folder nowhere"),
     ],
 )
-def test_what_cannot_be_run_is_refused_in_one_line(overrides: list[str], said: str) -> None:
+def test_a_study_that_cannot_be_run_is_refused_in_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         planned(*overrides)
-    message = str(caught.value)
-    assert said in message and len(message.splitlines()) == 1, message
+    text = str(caught.value)
+    assert message in text and len(text.splitlines()) == 1, text
     assert list(Path().iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("storage", "said"),
+    ("storage", "message"),
     [
         ("somewhere", "storage=somewhere is no storage"),
         ("sqlite:////nowhere/at/all.db", "cannot be reached"),
         ("postgresql://me:secret@localhost:1/db", "postgresql://me:***@localhost:1/db"),
     ],
 )
-def test_a_storage_that_cannot_be_had_is_named_without_its_password(storage: str, said: str) -> None:
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(storage: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         open_storage(storage, Path())
-    message = str(caught.value)
-    assert said in message and "secret" not in message and len(message.splitlines()) == 1
+    text = str(caught.value)
+    assert message in text and "secret" not in text and len(text.splitlines()) == 1
 
 
 @pytest.mark.skipif(find_spec("psycopg") is not None, reason="this machine has the driver")
-def test_the_driver_that_is_missing_is_the_one_that_is_named() -> None:
+def test_a_missing_driver_is_named() -> None:
     with pytest.raises(ConfigError, match=r"No module named 'psycopg'\. Try pip install 'psycopg\[binary\]'"):
         open_storage("postgresql://me@localhost:1/db", Path())
 
@@ -92,11 +92,11 @@ def test_the_storage_of_another_study_is_refused() -> None:
     optuna.create_study(storage="sqlite:///study.db", study_name="s")
     with pytest.raises(ConfigError, match="a study s that a3c_exp did not make"):
         planned(*searched)
-    place = Path("outputs/studies/s")
-    (place / "trial=0").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=r"trial=0 belongs to a study that .* does not know"):
+    directory = Path("outputs/studies/s")
+    (directory / "trial=0").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"trial=0 belongs to a study that .* does not have"):
         planned("gamma=interval(0.8,0.9)", "study.study_name=s")
-    (place / "study.json").write_text('{"study_name": "t"}')
+    (directory / "study.json").write_text('{"study_name": "t"}')
     with pytest.raises(ConfigError, match=r"is the directory of study t, not of s.*study.study_name=t"):
         planned("gamma=interval(0.8,0.9)", "study.study_name=s")
     Path("a.journal").write_text("not a journal\nat all\n")
@@ -104,18 +104,18 @@ def test_the_storage_of_another_study_is_refused() -> None:
         planned("gamma=interval(0.8,0.9)", "study.study_name=u", "study.storage=journal:a.journal")
 
 
-def test_one_choice_may_open_others() -> None:
+def test_a_function_may_add_parameters_to_the_space() -> None:
     target = "{_target_: tests.support.spaces.adam_or_sgd, most: 0.5}"
     found = planned(f"study.custom_search_space={target}", "optimizer.lr=tag(log,interval(1e-4,1e-2))")
     assert found.signature["custom_search_space"]["most"] == 0.5 and list(found.signature["space"]) == ["optimizer.lr"]
 
 
-def test_a_plain_sweep_is_none_of_optunas_business() -> None:
+def test_a_plain_sweep_is_no_study() -> None:
     assert may_be_study(["+study=pendulum"]) and may_be_study(["hydra/sweeper=optuna"]) and not may_be_study(["workers=4,6"])
     assert plan(["+experiment=cartpole_tuned", "workers=4,6"]) is None
 
 
-def test_a_mistake_on_the_command_line_ends_with_exit_code_2_and_nothing_begun(
+def test_a_mistake_on_the_command_line_ends_with_exit_code_2_and_no_directory(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["a3c_exp", *OPTUNA, "gamma=interval(0.8,0.9)", "study.n_trials=0", "-m"])

@@ -1,4 +1,4 @@
-"""What is typed is what is searched, and what cannot be searched is refused in one line."""
+"""The search space is the one that was typed, and what cannot be searched is refused in one line."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -17,7 +17,7 @@ def read(*typed: str, **params: str) -> SearchSpace:
     return read_search_space({key.replace("__", "."): text for key, text in params.items()}, typed, None, BASE)
 
 
-def test_each_form_means_the_distribution_that_it_says() -> None:
+def test_each_form_is_the_distribution_that_it_names() -> None:
     found = read(
         "gamma=interval(0,1)",
         "workers=interval(2,12)",
@@ -43,14 +43,14 @@ def test_each_form_means_the_distribution_that_it_says() -> None:
     assert {"env=pendulum", "gamma=0.0", "workers=2", "optimizer=adam", "+env.kwargs.wind=true", "n_step=2"} <= set(low)
 
 
-def test_a_range_is_of_whole_numbers_where_the_key_takes_whole_numbers_only() -> None:
+def test_a_range_is_of_whole_numbers_where_the_key_takes_only_whole_numbers() -> None:
     assert isinstance(read("gamma=interval(0,1)").distributions["gamma"], FloatDistribution)
     assert isinstance(read("workers=interval(1.0,8.0)").distributions["workers"], IntDistribution)
     with pytest.raises(ConfigError, match=r"workers=interval\(1.5,8\): this key takes whole numbers, not 1.5"):
         read("workers=interval(1.5,8)")
 
 
-def test_the_command_line_wins_over_yaml_and_a_plain_value_ends_the_search() -> None:
+def test_the_command_line_overrides_yaml_and_a_plain_value_ends_the_search() -> None:
     found = read(
         "gamma=0.9", "beta=interval(0,1)", gamma="interval(0.5,0.6)", beta="interval(5,6)", optimizer__lr="interval(1,2)"
     )
@@ -59,7 +59,7 @@ def test_the_command_line_wins_over_yaml_and_a_plain_value_ends_the_search() -> 
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "message"),
     [
         ([], "nothing to search"),
         (["gamma=0.9"], "nothing to search"),
@@ -69,21 +69,21 @@ def test_the_command_line_wins_over_yaml_and_a_plain_value_ends_the_search() -> 
         (["beta=tag(lug,interval(0,1))"], "tag lug means nothing here; there is log"),
         (["workers=range(4,4)"], "no number lies in this range"),
         (["workers=tag(log,range(1,9,2))"], "takes no step"),
-        (["workers=choice(4,6,4)"], "the same choice stands there twice"),
+        (["workers=choice(4,6,4)"], "the same choice is there twice"),
         (["gamma=interval(0.8,0.9)", "gamma=0.9"], "contradict each other"),
         (["gamma=interval(0.8"], "cannot be read"),
     ],
 )
-def test_an_empty_or_contradictory_space_is_refused(typed: list[str], said: str) -> None:
+def test_an_empty_or_contradictory_space_is_refused(typed: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(*typed)
-    assert said in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
-        ({"n_trials": 0}, "hydra.sweeper.n_trials is 0, but it is at least 1"),
+        ({"n_trials": 0}, "hydra.sweeper.n_trials is 0, but it is at least 1. Try hydra.sweeper.n_trials=60"),
         ({"n_trials": 1.5}, "n_trials is 1.5"),
         ({"n_jobs": 0}, "n_jobs is 0"),
         ({"n_trails": 5}, "Did you mean n_trials?"),
@@ -91,7 +91,7 @@ def test_an_empty_or_contradictory_space_is_refused(typed: list[str], said: str)
         ({"objective": "evaluation.men"}, "which no run's summary has. Did you mean evaluation.mean?"),
         ({"objective": ["evaluation.mean", "wall_time"]}, "each objective needs its direction"),
         ({"objective": ["wall_time"] * 2, "direction": ["minimize"] * 2}, "the same quantity twice"),
-        ({"max_failure_rate": 0}, "a finite number above 0 and of at most 1"),
+        ({"max_failure_rate": 0}, "max_failure_rate is 0, but it is a finite number above 0 and of at most 1"),
         ({"heartbeat_timeout": 0}, "heartbeat_timeout is 0, but it is a finite number of at least 1"),
         ({"seeds": [1, 1]}, "a list of different seeds"),
         ({"study_name": "a/b"}, "it names a folder too"),
@@ -100,10 +100,10 @@ def test_an_empty_or_contradictory_space_is_refused(typed: list[str], said: str)
         ({"params": {"gamma": [0.8, 0.9]}}, "it is text such as interval"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_in_one_line(changed: dict[str, object], said: str) -> None:
+def test_a_wrong_key_of_a_study_is_refused_in_one_line(changed: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings(**changed)
-    assert said in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    assert message in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
 def test_a_sampler_or_pruner_that_cannot_be_made_is_named() -> None:
@@ -128,11 +128,11 @@ def test_another_pruner_takes_its_own_keys_and_not_the_defaults() -> None:
         assert isinstance(make_pruner(settings(**without)), NopPruner)
 
 
-def test_a_study_does_not_go_on_with_trials_that_do_not_compare() -> None:
-    kept = {"space": {"gamma": "interval(0.8, 0.9)"}, "config": {"max_env_steps": 1000}, "seeds": []}
-    check_same_study("s", "here", kept, kept)
-    with pytest.raises(ConfigError, match="begun with max_env_steps: 1000, and this command has max_env_steps: 2000"):
-        check_same_study("s", "here", kept, {**kept, "config": {"max_env_steps": 2000}})
-    with pytest.raises(ConfigError, match=r"begun with gamma: interval\(0.8, 0.9\), and this command has gamma: not there"):
-        check_same_study("s", "here", kept, {**kept, "space": {}})
-    assert flatten(kept) == {"space.gamma": "interval(0.8, 0.9)", "config.max_env_steps": 1000, "seeds": []}
+def test_a_study_is_not_resumed_with_another_configuration() -> None:
+    stored = {"space": {"gamma": "interval(0.8, 0.9)"}, "config": {"max_env_steps": 1000}, "seeds": []}
+    check_same_study("s", "here", stored, stored)
+    with pytest.raises(ConfigError, match="started with max_env_steps: 1000, and this command has max_env_steps: 2000"):
+        check_same_study("s", "here", stored, {**stored, "config": {"max_env_steps": 2000}})
+    with pytest.raises(ConfigError, match=r"started with gamma: interval\(0.8, 0.9\), and this command has gamma: not there"):
+        check_same_study("s", "here", stored, {**stored, "space": {}})
+    assert flatten(stored) == {"space.gamma": "interval(0.8, 0.9)", "config.max_env_steps": 1000, "seeds": []}
