@@ -38,16 +38,16 @@ def begin(directory: Path, **changed: object) -> TrialQueue:
     return open_trial_queue(chosen, directory)
 
 
-def work(directory: Path, n_trials: int, lease: float, die_at: int) -> None:
+def work(directory: Path, n_trials: int, timeout: float, die_at: int) -> None:
     """Claim trials until none is left; with the claim number ``die_at`` the power goes."""
-    ledger = open_trial_queue(settings(study_name="s", n_trials=n_trials, heartbeat_timeout=lease), directory)
+    queue = open_trial_queue(settings(study_name="s", n_trials=n_trials, heartbeat_timeout=timeout), directory)
     done = 0
-    while (claim := ledger.claim(space(), BASE)) is not None:
+    while (claim := queue.claim(space(), BASE)) is not None:
         done += 1
         if done == die_at:
             os._exit(9)
-        ledger.complete(claim.number, [float(claim.number)])
-        claim.heartbeat.__exit__()
+        queue.complete(claim.number, [float(claim.number)])
+        claim.heartbeat.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a run is filed in Weights & Biases, whose pages group runs by group and, below that, by job type, without being told."""
+"""How a run is filed in Weights & Biases, whose pages group runs by group and, below that, by job type by default."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 from a3c_exp.loggers.base import RunInfo
 
 _MAX_LENGTH = 64  # characters of a tag or a job type that W&B takes
-_IGNORED_KEYS = ("seed", "control", "ablation", "study")  # what is said elsewhere, or must not tell runs of one curve apart
+_IGNORED_KEYS = ("seed", "control", "ablation", "study")  # shown elsewhere, or different between runs of one curve
 
 
 @dataclass(frozen=True)
 class WandbPlacement:
-    """Where a run stands among others.
+    """The group of a run, and its place in it.
 
     Attributes:
         group: the comparison: of an ablation its name and control, else the sweep; ``None`` for a run on its own.
@@ -26,20 +26,21 @@ class WandbPlacement:
 
 
 def wandb_placement(run: RunInfo) -> WandbPlacement:
-    """File ``run`` so that W&B's own page shows a curve an arm, with its seeds, under each ablation and control.
+    """Place ``run`` so that W&B's own page shows one curve for each arm, over its seeds, under each ablation and control.
 
     A single run stays as it is. Of a sweep that is no ablation, seeds of the same overrides share a job type.
     """
     ablation, study = _config_section(run, "ablation"), _config_section(run, "study")
-    told = _distinguishing_overrides(run.name)
+    overrides = _distinguishing_overrides(run.name)
     if ablation.get("name"):
-        name, control, arm = str(ablation["name"]), ablation.get("control"), str(ablation.get("arm") or told or run.job_type)
+        name, control = str(ablation["name"]), ablation.get("control")
+        arm = str(ablation.get("arm") or overrides or run.job_type)
         group = f"{name} ({control})" if control else name
         tags = (f"ablation={name}", *([f"control={control}"] if control else []), f"arm={arm}")
         return _placement(run, group, arm, tags)
     if study.get("name"):
         return _placement(run, f"study {study['name']}", "trial", (f"study={study['name']}",))
-    return _placement(run, run.group, told if run.group and told else run.job_type, ())
+    return _placement(run, run.group, overrides if run.group and overrides else run.job_type, ())
 
 
 def _placement(run: RunInfo, group: str | None, job_type: str, tags: tuple[str, ...]) -> WandbPlacement:
@@ -48,11 +49,11 @@ def _placement(run: RunInfo, group: str | None, job_type: str, tags: tuple[str, 
 
 
 def _distinguishing_overrides(name: str) -> str:
-    """The overrides in a job's name that tell its curve: ``workers=4`` of ``workers=4,seed=0``."""
+    """The overrides in a job's name that identify its curve: ``workers=4`` of ``workers=4,seed=0``."""
     parts = [part for part in name.split("/")[-1].split(",") if part.partition("=")[0] not in _IGNORED_KEYS]
     return " ".join(parts) if parts and all("=" in part for part in parts) else ""
 
 
 def _config_section(run: RunInfo, key: str) -> Mapping[str, Any]:
-    found = run.config.get(key)
-    return found if isinstance(found, Mapping) else {}
+    section = run.config.get(key)
+    return section if isinstance(section, Mapping) else {}

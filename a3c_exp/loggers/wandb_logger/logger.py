@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from a3c_exp.loggers.base import NullLogger, RunInfo
-from a3c_exp.loggers.wandb_logger import grouping as wandb_groups
 from a3c_exp.loggers.wandb_logger.client import WandbClient
+from a3c_exp.loggers.wandb_logger.grouping import wandb_placement
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.system.errors import ConfigError
 
@@ -26,26 +26,26 @@ def to_stderr(text: str) -> None:
 class WandbLogger(NullLogger):
     """Shows a run in W&B: curves over environment steps, the configuration, a summary, videos, screenshots.
 
-    Online if the person is logged in and W&B answers in time, else offline, below ``<run directory>/wandb``; one line
-    says which, and how to send it later. wandb runs in a process of its own and begins in the background, so training
-    neither waits for it nor fails with it.
+    Online if the user is logged in and W&B answers in time, else offline, below ``<run directory>/wandb``; one line says
+    which, and how to send it later. wandb runs in a process of its own and begins in the background, so training neither
+    waits for it nor fails with it.
 
     The curves are ``train/*`` (losses, entropy, lag ...), ``workers/*`` (each worker's speed), ``episode/*`` and
-    ``eval/*``. Short episodes end by the thousand in a second, which neither W&B nor a reader can take: a row of
-    ``episode/*`` stands for all episodes since the row before (their mean; ``episode/count`` of them), likewise
-    ``train/*`` and ``workers/*``, which share a row. Evaluations, videos and screenshots are all sent.
-    The files of the run directory have every single line.
+    ``eval/*``. Short episodes end by the thousand in a second, which is too much for W&B and for a reader: a row of
+    ``episode/*`` is the mean of all episodes since the row before (``episode/count`` of them), likewise ``train/*`` and
+    ``workers/*``, which share a row. Evaluations, videos and screenshots are all sent. The files of the run directory
+    have every single line.
 
     Args:
         project: the W&B project.
-        entity: the user or team it belongs to; ``None`` for the person's default.
-        mode: ``auto``, ``online`` or ``offline``. ``auto`` heeds ``WANDB_MODE`` and ``wandb offline``, and is online if
-            the person is logged in.
+        entity: the user or team it belongs to; ``None`` for the user's default.
+        mode: ``auto``, ``online`` or ``offline``. ``auto`` respects ``WANDB_MODE`` and ``wandb offline``, and is online if
+            the user is logged in.
         init_timeout: seconds that W&B has to answer before the run is kept offline.
         finish_timeout: seconds that it has to take what is left when the run ends.
         row_interval: least seconds between two rows of episodes, and of metrics.
         tags: added to the run's own.
-        on_message: told what a person should know, a line at a time, in the thread that calls the logger.
+        on_message: called with each line for the user, in the thread that calls the logger.
     """
 
     def __init__(
@@ -73,22 +73,22 @@ class WandbLogger(NullLogger):
         self._client: WandbClient | None = None
 
     def start(self, run: RunInfo) -> None:
-        place = wandb_groups.wandb_placement(run)
-        hello = {
+        placement = wandb_placement(run)
+        handshake = {
             "directory": str(run.directory.absolute()),
             "project": self._project,
             "entity": self._entity,
             "mode": self._mode,
             "id": run_id(run.directory),
             "name": run.name,
-            "group": place.group,
-            "job_type": place.job_type,
-            "tags": list(dict.fromkeys((*place.tags, *self._tags))),
+            "group": placement.group,
+            "job_type": placement.job_type,
+            "tags": list(dict.fromkeys((*placement.tags, *self._tags))),
             "config": run.config,
             "argv": sys.argv or ["python"],
             "pid": os.getpid(),
         }
-        self._client = WandbClient(hello, self._init_timeout, self._finish_timeout)
+        self._client = WandbClient(handshake, self._init_timeout, self._finish_timeout)
 
     def episode(self, episode: EpisodeRecord) -> None:
         values = {
@@ -119,13 +119,14 @@ class WandbLogger(NullLogger):
         self._send({"env_step": env_step, **{f"eval/{key}": float(value) for key, value in values.items()}})
 
     def video(self, path: Path, env_step: int) -> None:
-        if self._client:
-            self._client.send({"do": "video", "path": str(path.absolute()), "env_step": env_step})
-        self._forward_messages()
+        self._send_file("video", path, env_step)
 
     def screenshot(self, path: Path, env_step: int) -> None:
+        self._send_file("picture", path, env_step)
+
+    def _send_file(self, kind: str, path: Path, env_step: int) -> None:
         if self._client:
-            self._client.send({"do": "picture", "path": str(path.absolute()), "env_step": env_step})
+            self._client.send({"do": kind, "path": str(path.absolute()), "env_step": env_step})
         self._forward_messages()
 
     def finish(self, status: Status, summary: JsonObject) -> None:
@@ -133,8 +134,7 @@ class WandbLogger(NullLogger):
             return
         self._send(self._episode_rows.pop_row())
         self._send(self._metrics_rows.pop_row())
-        self._client.send({"do": "finish", "status": status, "summary": dict(summary)})
-        self._client.close()
+        self._client.finish(status, dict(summary))
         self._forward_messages()
         self._client = None
 
@@ -144,17 +144,17 @@ class WandbLogger(NullLogger):
         self._forward_messages()
 
     def _forward_messages(self) -> None:
-        for news in self._client.messages() if self._client else ():
-            self._on_message(f"W&B {news}")
+        for message in self._client.pop_messages() if self._client else ():
+            self._on_message(f"W&B {message}")
 
 
 def run_id(directory: Path) -> str:
-    """The id that a run has in W&B: drawn once and kept beside it, so that a resumed run goes on in the same place."""
+    """The id of a run in W&B: drawn once and saved in its directory, so that a resumed run continues the same curves."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / ID_FILE
     try:
-        if found := path.read_text().strip():
-            return found
+        if saved := path.read_text().strip():
+            return saved
     except FileNotFoundError:
         pass
     new = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
@@ -163,7 +163,7 @@ def run_id(directory: Path) -> str:
 
 
 class _RowAverager:
-    """Rows that come faster than ``interval`` made into one: their mean, last or largest value."""
+    """Merges rows that come faster than ``interval`` into one, with their mean, last or largest value."""
 
     def __init__(self, prefix: str, interval: float) -> None:
         self._prefix = prefix
@@ -198,6 +198,6 @@ class _RowAverager:
         means = {key: sum(values) / len(values) for key, values in self._values.items()}
         row = {**means, **self._last, **self._maxima, "count": self._count}
         self._values, self._last, self._maxima, self._count = {}, {}, {}, 0
-        # A key with a place of its own (workers/...) shares the row: W&B counts, and slows down with, rows.
+        # A key with a section of its own (workers/...) shares the row: W&B slows down with the number of rows.
         named = {key if "/" in key else f"{self._prefix}{key}": value for key, value in row.items()}
         return {"env_step": self._env_step, **named}

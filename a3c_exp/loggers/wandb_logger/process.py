@@ -1,11 +1,11 @@
-"""The process that talks to Weights & Biases for one run; started by ``wandb_pipe.py``, fed with lines of JSON.
+"""The process that talks to Weights & Biases for one run; started by ``client.py``, which sends it commands as JSON.
 
-It is a process of its own because of what wandb does to the one that it lives in: it replaces ``sys.exit`` and
+It is a process of its own because of what wandb does to the one that imports it: it replaces ``sys.exit`` and
 ``sys.excepthook``, waits without a limit for its service at exit, needs a second to import and a millisecond a row.
 This one can be killed at any time, and the training never notices.
 
-It lives as long as the pipe that feeds it. When the pipe ends without a last word, the run was killed, and that is what
-W&B is told. It imports nothing of a3c_exp (and so no torch).
+It ends with its pipe. When the pipe ends without a finish command, the run was killed, and so it is shown in W&B. It imports
+nothing of a3c_exp (and so no torch).
 """
 
 import contextlib
@@ -16,8 +16,9 @@ import signal
 import sys
 import textwrap
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 JsonObject = dict[str, Any]
 
@@ -26,13 +27,13 @@ GRACE_SECONDS = 5.0
 
 
 class _ReplySender:
-    def __init__(self, pipe: BinaryIO) -> None:
+    def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._reported_problems: set[str] = set()
 
     def send(self, reply_type: str, **values: Any) -> None:
-        with contextlib.suppress(OSError):  # the run is gone; its record is still to be brought to an end
-            self._pipe.write(json.dumps({"word": reply_type, **values}).encode() + b"\n")
+        with contextlib.suppress(OSError):  # the run is gone; its record still has to be finished
+            self._pipe.send({"type": reply_type, **values})
 
     def send_problem(self, error: Exception) -> None:
         text = _error_line(error)
@@ -47,22 +48,21 @@ def _error_line(error: Exception) -> str:
 
 
 def main() -> None:
-    # wandb starts a process of its own, which inherits 0, 1 and 2: were those the pipes, their end would go unnoticed.
-    commands, replies = os.fdopen(os.dup(0), "rb"), _ReplySender(os.fdopen(os.dup(1), "wb", buffering=0))
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nowhere, standard)
-    # Ctrl-C and a scheduler's SIGTERM reach the whole family. What they mean is for the run to say, or for its end.
+    pipe = Connection(os.dup(0))
+    replies = _ReplySender(pipe)
+    # wandb starts a process of its own, which inherits 0: were that still the pipe, its end would go unnoticed.
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    # Ctrl-C and a scheduler's SIGTERM reach all processes of a run. It is the run that decides what they mean.
     # A function, not SIG_IGN: wandb's own process would inherit that.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
-    # No usage and crash reports to the makers of wandb, unless the person wants them.
+    # No usage and crash reports to the makers of wandb, unless the user wants them.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    os.environ.pop("WANDB_SERVICE", None)  # left there by a wandb in the training's own process; its end is not ours
+    os.environ.pop("WANDB_SERVICE", None)  # set by a wandb in the training's own process, whose service must not be used
 
-    hello = json.loads(commands.readline())
-    # What W&B shows as the program and its arguments should be what the person typed.
-    sys.argv = hello["argv"]
+    handshake = json.loads(pipe.recv_bytes())
+    # What W&B shows as the program and its arguments should be what the user typed.
+    sys.argv = handshake["argv"]
     os.environ.setdefault("WANDB_PROGRAM", sys.argv[0])
     try:
         import wandb
@@ -71,23 +71,23 @@ def main() -> None:
         return
     replies.send("imported")
     try:
-        mode, why = _resolve_mode(hello["mode"])
+        mode, why = _resolve_mode(handshake["mode"])
         if mode == "disabled":
             replies.send("disabled", why=why)
             return
-        run = _init_run(hello, mode)
+        run = _init_run(handshake, mode)
     except Exception as error:
         replies.send("failed", why=_error_line(error))
         return
     replies.send("ready", mode=mode, why=why, directory=str(Path(run.dir).parent), url=run.url)
 
-    status, summary = _run_commands(run, commands, replies)
-    threading.Timer(hello["finish_timeout"] + GRACE_SECONDS, os._exit, args=[1]).start()
+    status, summary = _run_commands(run, pipe, replies)
+    threading.Timer(handshake["finish_timeout"] + GRACE_SECONDS, os._exit, args=[1]).start()
     try:
         run.summary.update({**summary, "status": status})
         run.finish(exit_code=EXIT_CODES.get(status, 1))
         replies.send("finished")
-    except Exception as error:  # TimeoutError, or whatever a service that broke down leads to
+    except Exception as error:  # TimeoutError, or whatever a service that broke down causes
         replies.send("unsent", why=_error_line(error))
     wandb.teardown()
 
@@ -114,16 +114,10 @@ def _resolve_mode(requested: str) -> tuple[str, str]:
 def _init_run(handshake: JsonObject, mode: str) -> Any:
     import wandb
 
+    names = ("project", "entity", "id", "name", "group", "job_type", "tags", "config")
     run = wandb.init(
+        **{name: handshake[name] for name in names},
         dir=handshake["directory"],
-        project=handshake["project"],
-        entity=handshake["entity"],
-        id=handshake["id"],
-        name=handshake["name"],
-        group=handshake["group"],
-        job_type=handshake["job_type"],
-        tags=handshake["tags"],
-        config=handshake["config"],
         resume="allow",
         mode="online" if mode == "online" else "offline",
         settings=wandb.Settings(
@@ -141,12 +135,13 @@ def _init_run(handshake: JsonObject, mode: str) -> Any:
     return run
 
 
-def _run_commands(run: Any, commands: BinaryIO, replies: _ReplySender) -> tuple[str, JsonObject]:
+def _run_commands(run: Any, pipe: Connection, replies: _ReplySender) -> tuple[str, JsonObject]:
+    """Carry commands out until the run ends; returns its status and its summary."""
     import wandb
 
-    for line in commands:
+    while True:
         try:
-            command = json.loads(line)
+            command = json.loads(pipe.recv_bytes())
             if command["do"] == "finish":
                 return command["status"], command["summary"]
             if command["do"] == "video":
@@ -155,12 +150,13 @@ def _run_commands(run: Any, commands: BinaryIO, replies: _ReplySender) -> tuple[
                 run.log({"env_step": command["env_step"], "screenshot": wandb.Image(command["path"])})
             else:
                 run.log(command["row"])
+        except (EOFError, ConnectionError):
+            return "killed", {}
         except Exception as error:
             replies.send_problem(error)
-    return "killed", {}
 
 
-if __name__ == "__main__":  # by wandb_pipe.py, with a TMPDIR made for it
+if __name__ == "__main__":  # by client.py, with a TMPDIR made for it
     try:
         main()
     finally:

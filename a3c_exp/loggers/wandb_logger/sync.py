@@ -11,10 +11,10 @@ _BATCH_SIZE = 200  # folders a call: a command line has its limits
 
 
 def require_login() -> None:
-    """Pass if the person is logged in, by wandb's own rules.
+    """Pass if the user is logged in, by wandb's own rules.
 
     Raises:
-        A3CError: wandb is not installed, is switched off, or nobody is logged in; says what to type.
+        A3CError: wandb is not installed or switched off, or the user is not logged in; says what to type.
     """
     try:
         from wandb.sdk import wandb_setup
@@ -34,26 +34,24 @@ def require_login() -> None:
 
 
 def unsent(directories: Iterable[Path]) -> list[Path]:
-    """The folders below ``<run directory>/wandb`` that hold what was never sent, oldest first.
+    """The folders below ``<run directory>/wandb`` with runs that were never sent, oldest first.
 
-    Seeds that trained together have one W&B run, kept in the folder above them.
+    Seeds that trained together have one W&B run, in the folder above theirs.
     """
     folders = dict.fromkeys(folder for directory in directories for folder in (directory, directory.resolve().parent))
-    found = {kept.resolve(): kept for folder in folders for kept in (folder / "wandb").glob("offline-run-*")}
-    return sorted(
-        (kept for kept in found.values() if any(kept.glob("*.wandb")) and not is_sent(kept)), key=lambda kept: kept.name
-    )
+    runs = {run.resolve(): run for folder in folders for run in (folder / "wandb").glob("offline-run-*")}
+    return sorted((run for run in runs.values() if any(run.glob("*.wandb")) and not is_sent(run)), key=lambda run: run.name)
 
 
 def is_sent(folder: Path) -> bool:
-    """Whether wandb has marked it so."""
+    """Whether wandb has marked it as sent."""
     return any(folder.glob("*.wandb.synced"))
 
 
 def send(folders: Sequence[Path]) -> int:
-    """Send them by ``wandb sync``, which shows how it goes; returns how many got through."""
+    """Send them by ``wandb sync``, which shows its progress; returns how many were sent."""
     for start in range(0, len(folders), _BATCH_SIZE):
-        some = folders[start : start + _BATCH_SIZE]
+        batch = folders[start : start + _BATCH_SIZE]
         # -P: with the current folder on its path, `import wandb` could find a folder named wandb.
-        subprocess.run([sys.executable, "-P", "-m", "wandb", "sync", *map(str, some)], check=False)
+        subprocess.run([sys.executable, "-P", "-m", "wandb", "sync", *map(str, batch)], check=False)
     return sum(map(is_sent, folders))

@@ -1,4 +1,4 @@
-"""Whether a study's trials fail so often that it is better stopped, and of what."""
+"""Whether a study's trials fail so often that it should stop, and for which reason."""
 
 import re
 from collections import Counter
@@ -13,25 +13,25 @@ _MIN_TRIALS = 3
 
 
 def study_stop_reason(trials: Sequence[FrozenTrial], max_failure_rate: float, n_jobs: int, n_trials: int) -> str | None:
-    """Why a study should stop, with the cause that most failures share; ``None``: go on.
+    """Why a study should stop, with the cause that most failures share; ``None`` if it should go on.
 
     Args:
-        trials: that ended in this session: what failed in an earlier one may have been mended since.
+        trials: that ended in this session: the cause of earlier failures may have been removed since.
         max_failure_rate: of the study.
-        n_jobs: trials side by side; the first batch is let end.
+        n_jobs: trials at a time; the first batch runs to its end.
         n_trials: of the study.
     """
-    told = [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRYABLE)]
-    failed = [trial for trial in told if trial.state is TrialState.FAIL]
-    if len(told) < min(max(_MIN_TRIALS, n_jobs), n_trials) or len(failed) < max_failure_rate * len(told):
+    ended = [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRYABLE)]
+    failed = [trial for trial in ended if trial.state is TrialState.FAIL]
+    if len(ended) < min(max(_MIN_TRIALS, n_jobs), n_trials) or len(failed) < max_failure_rate * len(ended):
         return None
-    cause, times = common_cause([str(trial.user_attrs.get(REASON, "no reason known")) for trial in failed])
+    cause, times = common_cause([str(trial.user_attrs.get(REASON, "unknown")) for trial in failed])
     share = "all of them" if times == len(failed) else f"{times} of them"
-    return f"{len(failed)} of {len(told)} trials failed (max_failure_rate={max_failure_rate:g}), {share} with: {cause}"
+    return f"{len(failed)} of {len(ended)} trials failed (max_failure_rate={max_failure_rate:g}), {share} with: {cause}"
 
 
 def common_cause(reasons: Sequence[str]) -> tuple[str, int]:
-    """The reason that most have, numbers in it aside, and how many have it.
+    """The most frequent reason, numbers in it aside, and how many have it.
 
     >>> common_cause(["worker 1: NaN", "worker 2: NaN", "killed"])
     ('worker 1: NaN', 2)

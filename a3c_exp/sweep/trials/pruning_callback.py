@@ -1,4 +1,4 @@
-"""What a study sees of a running trial: each evaluation is reported as it comes, and a hopeless run is told to stop."""
+"""Reports each evaluation of a running trial to its study, and stops the run if the trial is pruned."""
 
 import math
 import sys
@@ -15,22 +15,22 @@ from a3c_exp.system.number_format import format_number
 
 
 class PruningCallback(NullLogger):
-    """Reports a run's evaluations to its trial and asks whether they are worth going on.
+    """Reports a run's evaluations to its trial, and asks whether it should be pruned.
 
-    Of several seeds that train side by side it hears the mean. Of seeds that train one after another, each evaluation is
-    reported as the mean with those of the earlier seeds at the same point of their training, so that later seeds only
-    make the figure surer.
+    Of several seeds that train together it is given the mean. Of seeds that train one after another, each evaluation is
+    reported as the mean with those of the earlier seeds at the same point of their training, so that later seeds only make
+    the value more precise.
 
     Args:
         trial: of the study.
-        objective: what is reported; ``None`` reports nothing, as with several objectives.
+        objective: the value to report; ``None`` reports nothing, as with several objectives.
         can_prune: whether to ask.
-        earlier_seeds: what the seeds before had at each evaluation.
+        earlier_seeds: the values of earlier seeds at each evaluation.
 
     Attributes:
-        stop_reason: why the run should stop; ``None``: go on.
+        stop_reason: why the run should stop; ``None`` if it should go on.
         intermediate_values: the objective at each evaluation of this run.
-        status, summary: of the run, once it is over.
+        status, summary: of the run, once it has ended.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class PruningCallback(NullLogger):
             self._objective.intermediate_value(evaluation, self.intermediate_values[-1] if self.intermediate_values else None)
         )
         at = len(self.intermediate_values) - 1
-        known = [curve[min(at, len(curve) - 1)] for curve in self._earlier_seeds if curve]
-        value = sum([*known, self.intermediate_values[-1]]) / (len(known) + 1)
+        earlier = [values[min(at, len(values) - 1)] for values in self._earlier_seeds if values]
+        value = sum([*earlier, self.intermediate_values[-1]]) / (len(earlier) + 1)
         if not math.isfinite(value):
             return
         try:
@@ -65,7 +65,7 @@ class PruningCallback(NullLogger):
                 pruner = type(self._trial.study.pruner).__name__
                 self.stop_reason = f"{pruner} at evaluation {at + 1}: {self._objective.name} is {format_number(value)}"
         except UpdateFinishedTrialError:
-            self.stop_reason = "another process took this trial for dead and ended it"
+            self.stop_reason = "another process took this trial for stale and ended it"
         except Exception as error:  # a storage that is away for a moment is no reason to lose a run
             print(f"evaluation {at + 1} could not be reported to the study: {error}", file=sys.stderr, flush=True)
 

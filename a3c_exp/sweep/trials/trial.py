@@ -1,8 +1,8 @@
-"""One trial, in the process that runs it: all its seeds, and how it ended told to the study."""
+"""One trial, in the process that runs it: all its seeds, and the report to the study of how it ended."""
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from a3c_exp.training.run import RunIdentity, run
 
 
 def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity: RunIdentity, number: int) -> float:
-    """Run a trial and tell its study how it ended; an exception is told too, and passes on.
+    """Run a trial and tell its study how it ended, also by an exception, which passes on.
 
     Args:
         config: of the trial, checked.
@@ -34,33 +34,33 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
         number: of the trial.
 
     Returns:
-        The (first) objective's value; of a pruned trial the last that was known.
+        The (first) objective's value; of a pruned trial the last one.
     """
     settings = read_study_config(sweeper, config.seed)
-    ledger = open_trial_queue(settings, directory)
-    trial = optuna.Trial(ledger.study, ledger.trials()[number]._trial_id)
+    queue = open_trial_queue(settings, directory)
+    trial = optuna.Trial(queue.study, queue.trials()[number]._trial_id)
     try:
-        with _heartbeat(ledger, number, settings):
-            return _TrialRunner(config, settings, ledger, trial, identity).run()
+        with _heartbeat(queue, number, settings):
+            return _TrialRunner(config, settings, queue, trial, identity).run()
     except SystemExit:
-        ledger.fail(number, "stopped by Ctrl-C or SIGTERM", retry=True)
+        queue.fail(number, "stopped by Ctrl-C or SIGTERM", retry=True)
         raise
     except A3CError as error:
-        ledger.fail(number, str(error).removeprefix(f"{identity.directory}: "))
+        queue.fail(number, str(error).removeprefix(f"{identity.directory}: "))
         raise
     except BaseException as error:
-        ledger.fail(number, f"{type(error).__name__}: {error}")
+        queue.fail(number, f"{type(error).__name__}: {error}")
         raise
     finally:
-        _write_trial_file(identity.directory, ledger, number)
+        _write_trial_file(identity.directory, queue, number)
 
 
 def _heartbeat(queue: TrialQueue, number: int, settings: StudyConfig) -> AbstractContextManager[object]:
-    """A lease of this process's own, unless it is the one that took the trial."""
+    """Heartbeats of this process, unless it is the one that claimed the trial and sends them already."""
     trial = queue.trials()[number]
-    if any(held.number == number for held in queue.running_trials_of(os.getpid())):
+    if any(running.number == number for running in queue.running_trials_of(os.getpid())):
         return nullcontext()
-    return TrialHeartbeat(queue.study._storage, trial._trial_id, f"job {os.getpid()}", settings.heartbeat_timeout)
+    return closing(TrialHeartbeat(queue.study._storage, trial._trial_id, f"job {os.getpid()}", settings.heartbeat_timeout))
 
 
 class _TrialRunner:
@@ -76,38 +76,39 @@ class _TrialRunner:
         self._intermediate_values: list[list[float]] = []
 
     def run(self) -> float:
-        parts = self._seed_runs()
-        for index, (config, identity) in enumerate(parts):
-            judge = self._pruning_callback()
-            last = run(config, identity, judge)
-            self._intermediate_values.append(judge.intermediate_values)
-            over = index == len(parts) - 1
-            if judge.status == "pruned" or (judge.stop_reason is not None and not over):
-                return self._end_pruned(judge, last)
-            self._record_values(judge.summary, config.seed)
+        seed_runs = self._seed_runs()
+        for index, (config, identity) in enumerate(seed_runs):
+            callback = self._pruning_callback()
+            last_return = run(config, identity, callback)
+            self._intermediate_values.append(callback.intermediate_values)
+            is_last = index == len(seed_runs) - 1
+            if callback.status == "pruned" or (callback.stop_reason is not None and not is_last):
+                return self._end_pruned(callback, last_return)
+            self._record_values(callback.summary, config.seed)
         return self._end_complete()
 
     def _seed_runs(self) -> list[tuple[DictConfig, RunIdentity]]:
         if not self._settings.seeds:
             return [(self._config, self._identity)]
-        found = []
+        seed_runs = []
         for seed in self._settings.seeds:
-            own = self._config.copy()
-            own.seed = seed
-            part, name = f"seed={seed}", self._identity.name
-            found.append((own, replace(self._identity, directory=self._identity.directory / part, name=f"{name}/{part}")))
-        return found
+            config = self._config.copy()
+            config.seed = seed
+            folder, name = f"seed={seed}", self._identity.name
+            identity = replace(self._identity, directory=self._identity.directory / folder, name=f"{name}/{folder}")
+            seed_runs.append((config, identity))
+        return seed_runs
 
     def _pruning_callback(self) -> PruningCallback:
         objective = self._settings.objectives[0] if len(self._settings.objectives) == 1 else None
-        watched = objective if objective is not None and objective.known_during_training else None
-        return PruningCallback(self._trial, watched, can_prune(self._settings), list(self._intermediate_values))
+        reported = objective if objective is not None and objective.known_during_training else None
+        return PruningCallback(self._trial, reported, can_prune(self._settings), list(self._intermediate_values))
 
     def _record_values(self, summary: Mapping[str, Any], seed: int) -> None:
-        """Keep each seed's values, as soon as they are known."""
+        """Save each seed's values as soon as they are known."""
         seeds: Mapping[str, Any] = summary.get("seeds") or {f"seed={seed}": summary}
-        for name, own in seeds.items():
-            self._values[name] = [objective.final_value(own) for objective in self._settings.objectives]
+        for name, seed_summary in seeds.items():
+            self._values[name] = [objective.final_value(seed_summary) for objective in self._settings.objectives]
         self._trial.set_user_attr(SEEDS, self._values)
         if len(self._values) > 1:
             self._trial.set_user_attr(SEED_STD, np.std(list(self._values.values()), axis=0, ddof=1).tolist())
@@ -126,7 +127,7 @@ class _TrialRunner:
 
 
 def _write_trial_file(directory: Path, queue: TrialQueue, number: int) -> None:
-    """Write beside the runs what the study knows of this trial."""
+    """Write what the study knows of this trial into its directory."""
     trial = queue.trials()[number]
     content = {
         "number": number,

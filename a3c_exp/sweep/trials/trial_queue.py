@@ -1,4 +1,4 @@
-"""The study's books: which trials there are, which may begin, and how each ended. Exactly as many as were asked for."""
+"""A study's trials: which there are, which may begin, and how each ended. Exactly as many run as were asked for."""
 
 import contextlib
 import shlex
@@ -17,12 +17,12 @@ from a3c_exp.runs.study_storage import COMMAND, DIRECTORY, REASON, RETRY_OF, RET
 from a3c_exp.sweep.study.config import StudyConfig
 from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
 from a3c_exp.sweep.study.search_space import SearchSpace
-from a3c_exp.sweep.trials.heartbeat import StaleTrialDetector, TrialHeartbeat, heartbeats_of, machine_id
+from a3c_exp.sweep.trials.heartbeat import StaleTrialDetector, TrialHeartbeat, heartbeats_of, is_from_process
 from a3c_exp.system.errors import ConfigError
 
 _LOCK_GRACE_PERIOD = 30
 _TELL_TIMEOUT = 60.0
-PROCESS_GONE = "its process is gone: killed, or the power went"
+PROCESS_GONE = "its process is gone: it was killed, or the power failed"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ClaimedTrial:
     Attributes:
         number: of the trial.
         overrides: its own and those that all trials share.
-        heartbeat: to be entered while it runs.
+        heartbeat: to be closed when it has ended.
     """
 
     number: int
@@ -60,11 +60,11 @@ class TrialQueue:
         return self.study.get_trials(deepcopy=False)
 
     def claim(self, space: SearchSpace, base: DictConfig) -> ClaimedTrial | None:
-        """Begin a trial, unless all that were asked for have been begun.
+        """Begin a trial; ``None`` if all that were asked for have begun.
 
         Args:
             space: to draw from.
-            base: the configuration that a custom function is shown.
+            base: the configuration that a custom search space is called with.
 
         Raises:
             ConfigError: a custom function failed.
@@ -77,21 +77,21 @@ class TrialQueue:
                 return None
             self.study.sampler = make_sampler(self._settings, len(trials))
             trial = self.study.ask()
-            lease = TrialHeartbeat(self.study._storage, trial._trial_id, "lane", self._settings.heartbeat_timeout)
-            lease.__enter__()  # within the lock: nobody may take it for dead before it has begun
+            # Within the lock: no other process may take it for stale before it has begun.
+            heartbeat = TrialHeartbeat(self.study._storage, trial._trial_id, "worker", self._settings.heartbeat_timeout)
         try:
             overrides = space.suggest_overrides(trial, base)
-        except Exception as error:  # a person's own function
-            lease.__exit__()
+        except Exception as error:  # whatever a function of the user raises
+            heartbeat.close()
             reason = f"custom_search_space failed: {type(error).__name__}: {error}"
             self.fail(trial.number, reason)
             raise ConfigError(f"hydra.sweeper.{reason}") from None
         trial.set_user_attr(COMMAND, shlex.join(["python", "-m", "a3c_exp", *overrides]))
         trial.set_user_attr(DIRECTORY, f"trial={trial.number}")
-        return ClaimedTrial(trial.number, overrides, lease)
+        return ClaimedTrial(trial.number, overrides, heartbeat)
 
     def fail_stale_trials(self) -> None:
-        """Mark trials as failed whose process is gone, and see that each is tried again once."""
+        """Mark trials as failed whose process is gone, and enqueue each of them again, once."""
         with self._locked():
             self._fail_stale_trials()
 
@@ -107,8 +107,8 @@ class TrialQueue:
 
         Args:
             number: of the trial.
-            reason: for a person.
-            retry: it was no fault of the trial's: it is repeated, unless it is a repetition itself.
+            reason: for the user.
+            retry: the trial itself is not to blame: it is repeated, unless it is a repetition already.
         """
         trial = self.trials()[number]
         if trial.state.is_finished():
@@ -119,33 +119,30 @@ class TrialQueue:
         self._tell(number, TrialState.FAIL)
 
     def running_trials_of(self, pid: int) -> list[FrozenTrial]:
-        """The running trials that a process of this machine has a lease on."""
-        running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
-        return [
-            trial
-            for trial in running
-            if any(lease.get("pid") == pid and lease.get("machine") == machine_id() for lease in heartbeats_of(trial))
-        ]
+        """The running trials that a process of this machine works on."""
+        return [trial for trial in self._running_trials() if any(is_from_process(beat, pid) for beat in heartbeats_of(trial))]
 
     def num_remaining(self) -> int:
-        """Trials that were asked for and that nobody has begun."""
+        """Trials that were asked for and have not begun."""
         trials = self.trials()
         waiting = sum(trial.state is TrialState.WAITING for trial in trials)
         return max(0, self._settings.n_trials - num_distinct_trials(trials)) + waiting
 
     def has_unconfirmed_trials(self) -> bool:
-        """Whether a running trial may yet turn out to be dead, so that it is to be tried again."""
-        running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
-        return any(not self._stale_detector.is_confirmed_alive(trial) for trial in running)
+        """Whether a running trial may yet turn out to be stale, so that it has to be retried."""
+        return any(not self._stale_detector.is_confirmed_alive(trial) for trial in self._running_trials())
+
+    def _running_trials(self) -> list[FrozenTrial]:
+        return [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
 
     def _fail_stale_trials(self) -> None:
-        for trial in self.trials():
-            if trial.state is TrialState.RUNNING and self._stale_detector.is_stale(trial):
+        for trial in self._running_trials():
+            if self._stale_detector.is_stale(trial):
                 self.fail(trial.number, PROCESS_GONE, retry=True)
         trials = self.trials()
-        repeated = _retried_numbers(trials)
+        retried = _retried_numbers(trials)
         for trial in trials:
-            if trial.user_attrs.get(RETRYABLE) and trial.state is TrialState.FAIL and trial.number not in repeated:
+            if trial.user_attrs.get(RETRYABLE) and trial.state is TrialState.FAIL and trial.number not in retried:
                 self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
 
     def _set_user_attr(self, number: int, key: str, value: object) -> None:
@@ -153,7 +150,7 @@ class TrialQueue:
             self.study._storage.set_trial_user_attr(self.trials()[number]._trial_id, key, value)
 
     def _tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
-        """Tell the storage, for a while if it does not listen: an hour's work is in it."""
+        """Write the end of a trial, again and again if the storage is away: it is worth an hour of training."""
         deadline = time.monotonic() + _TELL_TIMEOUT
         while True:
             try:
@@ -172,15 +169,15 @@ class TrialQueue:
         try:
             yield
         finally:
-            with contextlib.suppress(RuntimeError):  # someone waited too long and took it away
+            with contextlib.suppress(RuntimeError):  # another process waited too long and took it away
                 self._lock.release()
 
 
 def open_trial_queue(settings: StudyConfig, directory: Path) -> TrialQueue:
-    """The books of a study that was begun.
+    """The trial queue of a study that exists.
 
     Raises:
-        ConfigError: its storage cannot be had, or does not know the study.
+        ConfigError: its storage cannot be reached, or does not know the study.
     """
     name = settings.study_name or directory.name
     storage = open_storage(settings.storage, directory)
@@ -192,9 +189,9 @@ def open_trial_queue(settings: StudyConfig, directory: Path) -> TrialQueue:
 
 
 def num_distinct_trials(trials: Sequence[FrozenTrial]) -> int:
-    """How many of the trials that were asked for have been begun: one that is tried again counts once."""
-    repeated = _retried_numbers(trials)
-    return sum(trial.number not in repeated for trial in trials)
+    """How many of the trials that were asked for have begun: one that is retried counts once."""
+    retried = _retried_numbers(trials)
+    return sum(trial.number not in retried for trial in trials)
 
 
 def _retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:

@@ -1,4 +1,4 @@
-"""A lane: a process that runs one trial after another, through any of Hydra's launchers, until none is left."""
+"""A trial worker: a process that runs one trial after another, through any of Hydra's launchers, until none is left."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def run_trials(config: DictConfig, context: HydraContext, task_function: TaskFun
     Args:
         config: composed for the sweep, ``hydra`` included.
         context, task_function: for the launcher.
-        arguments: the overrides that were typed, but Hydra's own.
+        arguments: the overrides as typed, without Hydra's own.
     """
     _exit_with_parent()
     directory = Path(str(config.hydra.sweep.dir))
@@ -37,22 +37,23 @@ def run_trials(config: DictConfig, context: HydraContext, task_function: TaskFun
     base.pop("hydra")
     settings = read_study_config(config.hydra.sweeper, base.seed)
     space = read_search_space(settings.params, arguments, settings.custom_search_space, base)
-    ledger = open_trial_queue(settings, directory)
+    queue = open_trial_queue(settings, directory)
     launcher = _make_launcher(config, context, task_function)
-    while (claim := ledger.claim(space, base)) is not None:
-        own = [f"hydra.sweep.subdir='trial={claim.number}'", f"++hydra.job.env_set.{TRIAL_NUMBER_VARIABLE}='{claim.number}'"]
+    while (claim := queue.claim(space, base)) is not None:
+        number = claim.number
+        hydra_overrides = [f"hydra.sweep.subdir='trial={number}'", f"++hydra.job.env_set.{TRIAL_NUMBER_VARIABLE}='{number}'"]
         try:
-            (ended,) = launcher.launch([[*claim.overrides, *own]], initial_job_idx=claim.number)
-            reason = _failure_reason(ended)
+            (job_return,) = launcher.launch([[*claim.overrides, *hydra_overrides]], initial_job_idx=number)
+            reason = _failure_reason(job_return)
         except Exception as error:  # how launchers say that a job's process died
             reason = f"{type(error).__name__}: {error}"
         finally:
-            claim.heartbeat.__exit__()
-        ledger.fail(claim.number, reason)  # unless the job itself has told how it ended
+            claim.heartbeat.close()
+        queue.fail(number, reason)  # unless the job itself has recorded how it ended
 
 
 def _make_launcher(config: DictConfig, context: HydraContext, task_function: TaskFunction) -> Launcher:
-    """The chosen one, but for ``local``: a lane is a process already, and needs none around it for each trial."""
+    """The chosen one, except for ``local``: a trial worker is a process already, and its trials need no other."""
     if config.hydra.launcher._target_ == _LOCAL_LAUNCHER:
         config = config.copy()
         with open_dict(config):
@@ -63,11 +64,11 @@ def _make_launcher(config: DictConfig, context: HydraContext, task_function: Tas
 def _failure_reason(job_return: JobReturn) -> str:
     if job_return.status == JobStatus.FAILED:
         return f"{type(job_return._return_value).__name__}: {job_return._return_value}"
-    return "its job ended without a word to the study"
+    return "its job ended without reporting to the study"
 
 
 def _exit_with_parent() -> None:
-    """Whoever started this lane holds the other end of its standard input: with them it ends, leaving a checkpoint."""
+    """The study holds the other end of this process's standard input; at its end this one stops, leaving a checkpoint."""
     if EXIT_WITH_PARENT_VARIABLE not in os.environ:
         return
 
@@ -76,4 +77,4 @@ def _exit_with_parent() -> None:
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=wait, name="sweeper's end", daemon=True).start()
+    threading.Thread(target=wait, name="end of the study", daemon=True).start()

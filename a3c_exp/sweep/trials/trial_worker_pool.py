@@ -1,33 +1,30 @@
-"""The processes that run a study's trials: started, watched, and ended with whoever started them."""
+"""The processes that run a study's trials."""
 
 import os
 import shlex
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from a3c_exp.sweep.study.overrides import EXIT_WITH_PARENT_VARIABLE, TRIAL_WORKER_VARIABLE
+from a3c_exp.system.child_process import ChildCommand, describe_exit, end_all
 from a3c_exp.system.cli import command_line
 
 _STOP_TIMEOUT = 20.0
-"""Seconds that lanes have to leave a checkpoint when the study is stopped."""
-
+"""Seconds that trial workers have to leave a checkpoint when the study is stopped."""
 _STOP_EXIT_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 @dataclass(frozen=True)
 class WorkerExit:
-    """A lane that has ended.
+    """A trial worker that has ended.
 
     Attributes:
         pid: its process.
         failure: how, if it had not finished; else empty.
-        was_stopped: whether someone told it to stop.
+        was_stopped: whether it was asked to stop.
     """
 
     pid: int
@@ -36,7 +33,7 @@ class WorkerExit:
 
 
 class TrialWorkerPool:
-    """Lane processes of one study.
+    """Trial workers of one study. They end with this process.
 
     Args:
         log_path: file that their output is appended to.
@@ -44,64 +41,45 @@ class TrialWorkerPool:
 
     def __init__(self, log_path: Path) -> None:
         self.log_path = log_path
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[ChildCommand] = []
 
     def __len__(self) -> int:
         return len(self._processes)
 
     def start(self) -> None:
-        """Start one more: this very command, told to work on the study and to leave its books to us."""
+        """Start one more: the command of this process, with the environment variable that makes it a trial worker."""
+        command = [sys.executable, "-m", "a3c_exp", *sys.argv[1:]]
+        variables = {**os.environ, TRIAL_WORKER_VARIABLE: shlex.join(command_line()), EXIT_WITH_PARENT_VARIABLE: "1"}
         with self.log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "a3c_exp", *sys.argv[1:]],
-                stdin=subprocess.PIPE,  # with us it ends: a lane ends when its standard input does
-                stdout=log,
-                stderr=log,
-                env={**os.environ, TRIAL_WORKER_VARIABLE: shlex.join(command_line()), EXIT_WITH_PARENT_VARIABLE: "1"},
-                process_group=0,  # Ctrl-C comes to us alone, and is handed on once
-            )
-        self._processes.append(process)
+            # In a process group of its own: Ctrl-C comes to this process alone, which passes it on once.
+            self._processes.append(ChildCommand(command, stdout=log, stderr=log, env=variables, process_group=0))
 
     def pop_exited(self) -> list[WorkerExit]:
-        """Those that have ended since this was last asked."""
-        over = [process for process in self._processes if process.poll() is not None]
-        self._processes = [process for process in self._processes if process not in over]
-        for process in over:
-            if process.stdin is not None:
-                process.stdin.close()
-        return [
-            WorkerExit(process.pid, self._describe_failure(process), process.returncode in _STOP_EXIT_CODES) for process in over
-        ]
+        """Those that have ended since the last call."""
+        exits = []
+        for process in list(self._processes):
+            if (code := process.exitcode) is not None:
+                self._processes.remove(process)
+                process.close()
+                exits.append(WorkerExit(process.pid, self._describe_failure(code), code in _STOP_EXIT_CODES))
+        return exits
 
-    def stop(self, signal_number: int = signal.SIGTERM) -> Sequence[WorkerExit]:
-        """Hand a signal on, and wait until all have ended; who takes too long is killed."""
+    def stop(self, signal_number: int = signal.SIGTERM) -> list[WorkerExit]:
+        """Pass a signal on, and wait until all have ended; those that take too long are killed."""
         for process in self._processes:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal_number)
-        deadline = time.monotonic() + _STOP_TIMEOUT
-        found: list[WorkerExit] = []
-        while self._processes:
-            found += self.pop_exited()
-            if time.monotonic() > deadline:
-                for process in self._processes:
-                    process.kill()
-            time.sleep(0.05)
-        return found
+            process.send_signal(signal_number)
+        end_all(self._processes, _STOP_TIMEOUT)
+        return self.pop_exited()
 
-    def _describe_failure(self, process: "subprocess.Popen[bytes]") -> str:
-        code = process.returncode
-        if code == 0:
+    def _describe_failure(self, exitcode: int) -> str:
+        if exitcode == 0:
             return ""
-        if code < 0:
-            with suppress(ValueError):
-                return f"killed by {signal.Signals(-code).name}"
-            return f"killed by signal {-code}"
-        if code in _STOP_EXIT_CODES:
+        if exitcode in _STOP_EXIT_CODES:
             return "stopped by Ctrl-C or SIGTERM"
-        words = self._last_output()
-        return f"its process ended with exit code {code}" + (f": {words}" if words else "")
+        last_line = self._last_line() if exitcode > 0 else ""
+        return f"its process {describe_exit(exitcode)}" + (f": {last_line}" if last_line else "")
 
-    def _last_output(self) -> str:
+    def _last_line(self) -> str:
         with suppress(OSError), self.log_path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]

@@ -120,7 +120,7 @@ hello = dict(directory={str(tmp_path)!r}, project="p", entity=None, mode="offlin
              job_type="train", tags=[], config={{}}, argv=["train.py"], pid=1)
 pipe = WandbClient(hello, 15.0, 15.0)
 pipe.send_row({{"env_step": 200, "episode/return": -10.0}})
-while not pipe.messages():
+while not pipe.pop_messages():
     time.sleep(0.1)
 print("ready", flush=True)
 time.sleep(60)

@@ -51,8 +51,8 @@ def under_way(folder: Path, found: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def holder(trial: FrozenTrial) -> int:
-    (lease,) = heartbeats_of(trial)
-    return int(lease["pid"])
+    (heartbeat,) = heartbeats_of(trial)
+    return int(heartbeat["pid"])
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_trial_that_was_killed_is_failed_with_its_reason_and_the_study_goes_on(night: Path) -> None:
-    (killed,) = (trial for trial in trials(night) if trial.user_attrs.get(REASON) == "killed by SIGKILL")
+    (killed,) = (trial for trial in trials(night) if trial.user_attrs.get(REASON) == "its process was killed by SIGKILL")
     assert killed.state is TrialState.FAIL and RETRYABLE not in killed.user_attrs
     assert sum(trial.state is TrialState.COMPLETE for trial in trials(night)) == 2
 

@@ -15,38 +15,38 @@ from tests.support.command import ROOT, environment
 from tests.support.studies import BASE, begin, settings, space
 
 
-def worker(directory: Path, n_trials: int, lease: float = 60.0, die_at: int = 0) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.support.studies", str(directory), str(n_trials), str(lease), str(die_at)]
+def worker(directory: Path, n_trials: int, timeout: float = 60.0, die_at: int = 0) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "tests.support.studies", str(directory), str(n_trials), str(timeout), str(die_at)]
     return subprocess.Popen(command, cwd=ROOT, env=environment())
 
 
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
 def test_two_processes_do_not_make_one_trial_more_than_was_asked_for(tmp_path: Path, storage: str) -> None:
     chosen = None if storage == "journal" else f"sqlite:///{tmp_path}/study.db"
-    ledger = begin(tmp_path, n_trials=4, storage=chosen)
+    queue = begin(tmp_path, n_trials=4, storage=chosen)
     if storage == "sqlite":
         for _ in range(4):
-            claim = ledger.claim(space(), BASE)
+            claim = queue.claim(space(), BASE)
             assert claim is not None
-            ledger.complete(claim.number, [1.0])
-            claim.heartbeat.__exit__()
-        assert ledger.claim(space(), BASE) is None
+            queue.complete(claim.number, [1.0])
+            claim.heartbeat.close()
+        assert queue.claim(space(), BASE) is None
     else:
         processes = [worker(tmp_path, 4) for _ in range(2)]
         assert [process.wait(60) for process in processes] == [0, 0]
-    trials = ledger.trials()
+    trials = queue.trials()
     assert [trial.number for trial in trials] == list(range(4))
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     assert len({trial.params["gamma"] for trial in trials}) == 4, "two processes drew the same trial"
 
 
 def test_a_trial_whose_process_is_gone_is_failed_and_tried_again_once(tmp_path: Path) -> None:
-    ledger = begin(tmp_path, n_trials=4)
+    queue = begin(tmp_path, n_trials=4)
     assert worker(tmp_path, 4, die_at=2).wait(60) == 9
-    (dead,) = (trial for trial in ledger.trials() if trial.state is TrialState.RUNNING)
+    (dead,) = (trial for trial in queue.trials() if trial.state is TrialState.RUNNING)
     assert worker(tmp_path, 4, die_at=1).wait(60) == 9, "the one that tries it again dies too"
     assert worker(tmp_path, 4).wait(60) == 0
-    trials = ledger.trials()
+    trials = queue.trials()
     again = [trial for trial in trials if RETRY_OF in trial.user_attrs]
     assert [trial.user_attrs[RETRY_OF] for trial in again] == [dead.number]
     assert again[0].params == dead.params and again[0].state is TrialState.FAIL
@@ -56,7 +56,7 @@ def test_a_trial_whose_process_is_gone_is_failed_and_tried_again_once(tmp_path: 
 
 
 def test_a_trial_that_someone_works_on_is_not_taken_for_dead(tmp_path: Path) -> None:
-    ours, theirs = begin(tmp_path, n_trials=2, lease=1.0), begin(tmp_path, n_trials=2, lease=1.0)
+    ours, theirs = begin(tmp_path, n_trials=2, heartbeat_timeout=1.0), begin(tmp_path, n_trials=2, heartbeat_timeout=1.0)
     claim = ours.claim(space(), BASE)
     assert claim is not None
     theirs.fail_stale_trials()
@@ -64,78 +64,78 @@ def test_a_trial_that_someone_works_on_is_not_taken_for_dead(tmp_path: Path) -> 
     assert other is not None and other.number == 1
     assert theirs.claim(space(), BASE) is None, "both are taken"
     assert [trial.state for trial in ours.trials()] == [TrialState.RUNNING] * 2
-    claim.heartbeat.__exit__()
-    other.heartbeat.__exit__()
+    claim.heartbeat.close()
+    other.heartbeat.close()
 
 
-def test_a_lease_of_another_machine_lapses_only_when_nobody_renews_it(tmp_path: Path) -> None:
-    ledger = begin(tmp_path, n_trials=1)
-    claim = ledger.claim(space(), BASE)
+def test_a_trial_on_another_machine_is_stale_only_when_its_heartbeats_stop(tmp_path: Path) -> None:
+    queue = begin(tmp_path, n_trials=1)
+    claim = queue.claim(space(), BASE)
     assert claim is not None
-    claim.heartbeat.__exit__()
-    storage, watch = ledger.study._storage, StaleTrialDetector(timeout=0.05)
-    (trial,) = ledger.trials()
+    claim.heartbeat.close()
+    storage, watch = queue.study._storage, StaleTrialDetector(timeout=0.05)
+    (trial,) = queue.trials()
 
     def renewed(beat: int) -> bool:
-        lease = {"machine": "elsewhere", "pid": 1, "started": "1", "beat": beat}
-        storage.set_trial_system_attr(trial._trial_id, "a3c_exp:heartbeat:lane", lease)
-        return watch.is_stale(ledger.trials()[0])
+        heartbeat = {"machine": "elsewhere", "pid": 1, "started": "1", "beat": beat}
+        storage.set_trial_system_attr(trial._trial_id, "a3c_exp:heartbeat:worker", heartbeat)
+        return watch.is_stale(queue.trials()[0])
 
-    assert not renewed(1) and not watch.is_confirmed_alive(ledger.trials()[0])
+    assert not renewed(1) and not watch.is_confirmed_alive(queue.trials()[0])
     time.sleep(0.06)
-    assert not renewed(2) and watch.is_confirmed_alive(ledger.trials()[0]), "it was renewed in time by nobody's clock but ours"
+    assert not renewed(2) and watch.is_confirmed_alive(queue.trials()[0]), "it was renewed in time by nobody's clock but ours"
     time.sleep(0.06)
-    assert watch.is_stale(ledger.trials()[0])
+    assert watch.is_stale(queue.trials()[0])
 
 
 def test_a_process_of_this_machine_that_was_stopped_for_a_while_is_not_taken_for_dead(tmp_path: Path) -> None:
-    ledger = begin(tmp_path, n_trials=1)
-    claim = ledger.claim(space(), BASE)
+    queue = begin(tmp_path, n_trials=1)
+    claim = queue.claim(space(), BASE)
     assert claim is not None
-    claim.heartbeat.__exit__()  # nothing renews it any more, and this process lives
+    claim.heartbeat.close()  # nothing renews it any more, and this process lives
     watch = StaleTrialDetector(timeout=0.05)
-    assert not watch.is_stale(ledger.trials()[0])
+    assert not watch.is_stale(queue.trials()[0])
     time.sleep(0.06)
-    assert not watch.is_stale(ledger.trials()[0]) and watch.is_confirmed_alive(ledger.trials()[0])
+    assert not watch.is_stale(queue.trials()[0]) and watch.is_confirmed_alive(queue.trials()[0])
 
 
 def test_a_trial_that_was_stopped_by_a_person_is_tried_again_and_a_failed_one_is_not(tmp_path: Path) -> None:
-    ledger = begin(tmp_path, n_trials=2)
-    claims = [ledger.claim(space(), BASE) for _ in range(2)]
+    queue = begin(tmp_path, n_trials=2)
+    claims = [queue.claim(space(), BASE) for _ in range(2)]
     for claim, reason, again in zip(claims, ("stopped by Ctrl-C", "the pendulum came off"), (True, False), strict=True):
         assert claim is not None
-        ledger.fail(claim.number, reason, retry=again)
-        claim.heartbeat.__exit__()
-    ledger.fail_stale_trials()
-    states = [trial.state for trial in ledger.trials()]
+        queue.fail(claim.number, reason, retry=again)
+        claim.heartbeat.close()
+    queue.fail_stale_trials()
+    states = [trial.state for trial in queue.trials()]
     assert states == [TrialState.FAIL, TrialState.FAIL, TrialState.WAITING]
-    assert RETRYABLE not in ledger.trials()[1].user_attrs
-    ledger.fail(1, "said twice")
-    assert ledger.trials()[1].user_attrs[REASON] == "the pendulum came off", "the first word about an end stands"
+    assert RETRYABLE not in queue.trials()[1].user_attrs
+    queue.fail(1, "said twice")
+    assert queue.trials()[1].user_attrs[REASON] == "the pendulum came off", "the first word about an end stands"
 
 
 def test_a_study_that_goes_on_does_not_draw_again_what_it_began_with(tmp_path: Path) -> None:
     whole, parts = begin(tmp_path / "whole", n_trials=4), tmp_path / "parts"
     drawn = []
-    for ledgers in ([whole] * 4, [begin(parts, n_trials=4) for _ in range(4)]):
-        for ledger in ledgers:
-            claim = ledger.claim(space(), BASE)
+    for queues in ([whole] * 4, [begin(parts, n_trials=4) for _ in range(4)]):
+        for queue in queues:
+            claim = queue.claim(space(), BASE)
             assert claim is not None
-            ledger.complete(claim.number, [1.0])
-            claim.heartbeat.__exit__()
-        drawn.append([trial.params for trial in ledger.trials()])
+            queue.complete(claim.number, [1.0])
+            claim.heartbeat.close()
+        drawn.append([trial.params for trial in queue.trials()])
     assert drawn[0] == drawn[1] and len({str(params) for params in drawn[0]}) == 4
 
 
 def test_half_a_line_of_a_killed_writer_does_not_end_the_study(tmp_path: Path) -> None:
-    ledger = begin(tmp_path, n_trials=3)
+    queue = begin(tmp_path, n_trials=3)
     journal = tmp_path / "study.journal"
     with journal.open("ab") as file:
         file.write(b'{"op_code":6,"worker')
-    claim = ledger.claim(space(), BASE)
+    claim = queue.claim(space(), BASE)
     assert claim is not None
-    ledger.complete(claim.number, [2.0])
-    claim.heartbeat.__exit__()
+    queue.complete(claim.number, [2.0])
+    claim.heartbeat.close()
     again = begin(tmp_path, n_trials=3)
     assert [trial.value for trial in again.trials()] == [2.0]
 
