@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.offline_wandb import history, records
+from tests.support.offline_wandb import history, records
 
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.window_stats import STATISTICS, StatisticsTable

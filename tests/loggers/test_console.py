@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
-from support.metrics import metrics_record
+from tests.support.metrics import metrics_record
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo

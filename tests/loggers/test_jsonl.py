@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.metrics import metrics_record
+from tests.support.metrics import metrics_record
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo

@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from support.metrics import metrics_record
-
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
+from tests.support.metrics import metrics_record
 
 OWN = [{"worker": 0, "entropy_coef": 0.01, "lr": 1e-3}, {"worker": 1, "entropy_coef": 0.1, "lr": 1e-4}]
 CONFIG = {

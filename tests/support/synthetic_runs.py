@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from support.metrics import metrics_record
+from tests.support.metrics import metrics_record
 
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 

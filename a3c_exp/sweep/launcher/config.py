@@ -14,7 +14,7 @@ class LocalLauncherConfig:
     """Values of the keys.
 
     Attributes:
-        n_jobs: at a time; ``None``: as many as find cores.
+        n_jobs: at a time; ``None`` for as many as there are cores for.
         heartbeat_timeout: seconds without a heartbeat after which a job counts as dead; there is one every five seconds.
     """
 
