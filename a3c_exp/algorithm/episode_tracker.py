@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from a3c_exp.algorithm.batched_policy import zero_actions
 from a3c_exp.algorithm.episode_state import ActionLog, EpisodeState
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
@@ -53,8 +54,7 @@ class EpisodeTracker:
         device: torch.device | str = "cpu",
         record_actions: bool = False,
     ) -> None:
-        k, family = envs.num_envs, model.distribution
-        action = family.sample(torch.zeros(family.parameters_size), torch.zeros(family.noise_size))
+        k = envs.num_envs
         self._envs = envs
         self._next_env_seed = next_env_seed
         self.in_episode = np.zeros(k, np.bool_)
@@ -63,7 +63,7 @@ class EpisodeTracker:
         self.episode_starts = np.zeros(k, np.bool_)
         self.any_episode_start = False
         self.hidden_state = torch.zeros(k, model.hidden_state_size, device=device)
-        self.zero_action = np.zeros((k, *action.shape), np.int64 if action.dtype == torch.int64 else np.float32)
+        self.zero_action = zero_actions(model.distribution, k)
         # What can be written down and put back needs no replay.
         self._env_states = envs.env_state
         self.action_log = ActionLog(k) if record_actions and self._env_states is None else None

@@ -53,7 +53,7 @@ class Rollout:
         self._on_cpu = self._device.type == "cpu"
         self._by_row = WorkerGrouping(k, weights.shape[0]).by_row
         self._empty_hidden_state = torch.zeros(k, 0, device=self._device)
-        self._policy = BatchedPolicy(model, layout, weights, envs.observation, episode_tracker.zero_action, n, compiler)
+        self._policy = BatchedPolicy(model, layout, weights, envs.observation, n, compiler)
 
         observation = envs.observation.shape[1:]
         self._observation = np.zeros((k, n, *observation), np.float32)

@@ -1,8 +1,8 @@
-"""A taped program as machine code: torch's Inductor ahead of time, kept on disk from run to run.
+"""A recorded function compiled ahead of time by torch's Inductor, and kept on disk from run to run.
 
-A tape that the TorchScript executor walks pays a few microseconds for each small operation. Compiled, neighbouring operations
-become one loop and the walk is C++. The first time costs tens of seconds and needs a C++ compiler; what comes of it is kept
-under a name made of the program itself, the versions and the processor, so that it is found again and never mistaken.
+The TorchScript executor pays a few microseconds for each small operation. Compiled, neighboring operations become one loop, and
+no executor is left. The first time costs tens of seconds and needs a C++ compiler; the result is cached under a hash of the
+function itself, the versions and the processor.
 """
 
 import hashlib
@@ -11,7 +11,6 @@ import platform
 import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -24,18 +23,15 @@ from filelock import FileLock, Timeout
 from torch import Tensor, fx, nn
 
 from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
+from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, build_library, load_library
 
 TensorFunction = Callable[..., Sequence[Tensor]]
 BoundFunction = Callable[[], Sequence[Tensor]]
 _MAX_UNROLLED_INNER_DIM = 4
 """Inner dimensions up to which a product of a vector is a sum of scaled rows."""
-_INDUCTOR_OPTIONS = {
-    "cpp.threads": 1,  # a worker keeps to one core
-    "memory_planning": True,  # one block for all that lies between, not a malloc for each: a tenth of a small function's time
-}
 _VIEW_OPS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 _BUILD_LOCK_TIMEOUT = 300.0
-"""How long a process waits for another that makes the same machine code, before it makes its own."""
+"""How long a process waits for another that compiles the same, before it compiles it too."""
 
 
 class CompiledFunction:
@@ -58,14 +54,14 @@ def bind(function: TensorFunction, *inputs: Tensor) -> BoundFunction:
 
 
 class Compiler:
-    """Compiles programs, remembers how that went, and keeps the results in a folder.
+    """Compiles graphs, remembers how that went, and keeps the results in a folder.
 
     Args:
-        folder: where compiled programs are kept; ``None`` takes ``a3c_exp/compiled`` in the person's cache folder.
+        folder: where compiled functions are kept; ``None`` takes ``a3c_exp/compiled`` in the user's cache folder.
 
     Attributes:
-        compile_seconds: spent compiling so far; 0 where everything was found in the folder.
-        num_compiled: how many run compiled.
+        compile_seconds: spent compiling so far; 0 if everything was in the folder.
+        num_compiled: functions that run compiled.
         failures: why others do not, a line each.
         waited: whether another process was compiling the same at the same time.
     """
@@ -79,7 +75,7 @@ class Compiler:
         self.waited = False
 
     def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:
-        """The program as a function ``(weights, *inputs) -> outputs``; ``None`` if that cannot be had.
+        """The graph as a function ``(weights, *inputs) -> outputs``; ``None`` if it could not be compiled.
 
         Args:
             op_graph: whose constants may be views of ``weights``.
@@ -95,17 +91,17 @@ class Compiler:
                         began = time.monotonic()
                         self._build(op_graph, weights, examples, library)
                         self.compile_seconds += time.monotonic() - began
-            run = torch._C._aoti.AOTIModelContainerRunnerCpu(str(library), 1).run
-        except Exception as error:  # whatever a compiler, a linker or a full disk has to say: the run goes on without
+            run = load_library(library)
+        except Exception as error:  # of a compiler, a linker or a full disk: the run goes on uncompiled
             self.failures.append(_first_line(error))
             return None
         self.num_compiled += 1
         return CompiledFunction(run)
 
     def status_text(self) -> str:
-        """What a person should know of it, in a sentence."""
+        """How compiling went, in one sentence."""
         if self.failures and self.num_compiled:
-            return f"machine code: {self.num_compiled} functions compiled, the others not: {self.failures[0]}"
+            return f"{self.num_compiled} functions compiled, the others not: {self.failures[0]}"
         if self.failures:
             return f"not compiled, so this run goes on uncompiled and slower: {self.failures[0]}"
         if self.compile_seconds:
@@ -116,7 +112,7 @@ class Compiler:
 
     @contextmanager
     def _build_lock(self, library: Path) -> Iterator[None]:
-        """One process at a time, for a while; then both compile side by side, which costs time and nothing else."""
+        """One process at a time; after a limit both compile side by side, which only costs time."""
         lock = FileLock(library.with_suffix(".lock"))
         with suppress(Timeout):
             lock.acquire(blocking=False)
@@ -133,58 +129,47 @@ class Compiler:
         compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
         if compiler is None:
             raise RuntimeError("there is no C++ compiler (g++ or clang++) on this machine; install one, or say compile=false")
-        import torch._inductor  # two seconds, and only those who compile pay them
-
-        # Beside its last place, so that it gets there whole or not at all, whoever else compiles the same.
-        with (
-            tempfile.TemporaryDirectory(dir=self.folder, prefix="building_") as scratch,
-            warnings.catch_warnings(action="ignore"),
-            torch.no_grad(),
-        ):
+        # Built in the same folder, so that it is moved into key whole or not at all.
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="building_") as scratch:
             path = Path(scratch) / "compiled.so"
-            options = {
-                **_INDUCTOR_OPTIONS,
-                "aot_inductor.output_path": str(path),
-                "compile_threads": 1,  # no pool of processes that outlives a Ctrl-C
-            }
             inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))
-            torch._inductor.aot_compile(_to_fx_graph(op_graph, weights), inputs, options=options)
+            build_library(_to_fx_graph(op_graph, weights), inputs, path)
             path.replace(library)
 
 
 def _to_fx_graph(op_graph: OpGraph, weights: Tensor) -> fx.GraphModule:
-    """The program with the weights as its first input."""
+    """The graph with the weights as its first input."""
     root, graph = nn.Module(), fx.Graph()
     flat = graph.placeholder("weights")
-    known: dict[TensorKey, Any] = {place: graph.placeholder(f"input_{i}") for i, place in enumerate(op_graph.inputs)}
-    for place, tensor in op_graph.constants.items():
+    nodes: dict[TensorKey, Any] = {key: graph.placeholder(f"input_{i}") for i, key in enumerate(op_graph.inputs)}
+    for key, tensor in op_graph.constants.items():
         offset = _weight_offset(tensor, weights)
         if offset is not None:
             view = (flat, list(tensor.shape), list(tensor.stride()), offset)
-            known[place] = graph.call_function(torch.ops.aten.as_strided.default, view)
+            nodes[key] = graph.call_function(torch.ops.aten.as_strided.default, view)
         else:
-            name = f"constant_{len(known)}"
+            name = f"constant_{len(nodes)}"
             root.register_buffer(name, tensor.clone())
-            known[place] = graph.get_attr(name)
+            nodes[key] = graph.get_attr(name)
     for operation in op_graph.operations:
-        args, kwargs = operation.resolve_inputs(known)
-        # Strides are the compiler's own, so what could be viewed when it was taped may have to be copied.
+        args, kwargs = operation.resolve_inputs(nodes)
+        # The compiler chooses strides, so what could be viewed when it was recorded may have to be copied.
         func = torch.ops.aten.reshape.default if operation.func in _VIEW_OPS else operation.func
         node = _expand_small_matmul(graph, operation, args) or graph.call_function(func, args, kwargs)
         if len(operation.func._schema.returns) == 1 and str(operation.func._schema.returns[0].type) == "Tensor":
-            operation.store_output(known, node)
+            operation.store_output(nodes, node)
         else:
-            operation.store_output(known, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
-    graph.output(tuple(known[place] for place in op_graph.outputs))
+            operation.store_output(nodes, [graph.call_function(getitem, (node, i)) for i in range(len(operation.results))])
+    graph.output(tuple(nodes[key] for key in op_graph.outputs))
     return fx.GraphModule(root, graph)
 
 
 def _expand_small_matmul(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node | None:
-    """A batched product of small matrices, ``[B, m, k] x [B, k, n]``, as sums that melt into their neighbours' loops; ``None``
-    for what a library multiplies faster than that."""
+    """A batched product of small matrices, ``[B, m, k] x [B, k, n]``, as sums that are fused with neighboring operations;
+    ``None`` where a library multiplies faster."""
     if operation.func is not torch.ops.aten.bmm.default:
         return None
-    (_, m, k), (_, _, n) = (place[1] for _, place in operation.arguments if place is not None)
+    (_, m, k), (_, _, n) = (key[1] for _, key in operation.arguments if key is not None)
     aten, call = torch.ops.aten, graph.call_function
     left, right = args
     if k == 1 or (m == 1 and k <= _MAX_UNROLLED_INNER_DIM):
@@ -203,36 +188,36 @@ def _expand_small_matmul(graph: fx.Graph, operation: Operation, args: Any) -> fx
 
 
 def _weight_offset(tensor: Tensor, weights: Tensor) -> int | None:
-    """At which of the weights' numbers the tensor begins; ``None`` if it lies elsewhere."""
+    """The index in ``weights`` at which the tensor begins; ``None`` if it is not a view of them."""
     if tensor.untyped_storage().data_ptr() != weights.untyped_storage().data_ptr():
         return None
     return int(tensor.storage_offset()) - int(weights.storage_offset())
 
 
 def _cache_key(op_graph: OpGraph, weights: Tensor) -> str:
-    """A name for what would be compiled, the same in every process."""
+    """A hash of what would be compiled, the same in every process."""
     numbers: dict[TensorKey, int] = {}
 
-    def name(place: TensorKey) -> str:
-        number = numbers.setdefault(place, len(numbers))
-        return f"%{number}{list(place[1])}{list(place[2])}{place[3]}"
+    def name(key: TensorKey) -> str:
+        number = numbers.setdefault(key, len(numbers))
+        return f"%{number}{list(key[1])}{list(key[2])}{key[3]}"
 
-    said = [torch.__version__, _cpu_description(), repr(_INDUCTOR_OPTIONS), f"weights {list(weights.shape)}"]
-    said += [f"input {name(place)}" for place in op_graph.inputs]
-    for place, tensor in op_graph.constants.items():
+    lines = [torch.__version__, _cpu_description(), repr(INDUCTOR_OPTIONS), f"weights {list(weights.shape)}"]
+    lines += [f"input {name(key)}" for key in op_graph.inputs]
+    for key, tensor in op_graph.constants.items():
         offset = _weight_offset(tensor, weights)
         value = offset if offset is not None else hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
-        said.append(f"constant {name(place)} = {value}")
+        lines.append(f"constant {name(key)} = {value}")
     for operation in op_graph.operations:
-        arguments = [repr(leaf) if place is None else name(place) for leaf, place in operation.arguments]
-        results = [place and name(place) for place in operation.results]
-        said.append(f"{results} = {operation.func}({arguments}, {operation.treespec})")
-    said += [f"output {name(place)}" for place in op_graph.outputs]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+        arguments = [repr(leaf) if key is None else name(key) for leaf, key in operation.arguments]
+        results = [key and name(key) for key in operation.results]
+        lines.append(f"{results} = {operation.func}({arguments}, {operation.treespec})")
+    lines += [f"output {name(key)}" for key in op_graph.outputs]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
 def _cpu_description() -> str:
-    """What machine code depends on: the kind of processor with everything it can do."""
+    """What compiled code depends on: the processor's model and its instruction sets."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         kind = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})

@@ -1,12 +1,12 @@
-"""A pure function of tensors, played by numpy in memory that never moves.
+"""A pure function of tensors, run by numpy in memory that never moves.
 
-A batched step of a small task is twenty operations on a few numbers each. What that costs is not arithmetic but dispatch: torch
-takes one to several microseconds for an operation, numpy half of one when it is told where to write. So the function is taped
-once, each operation is translated into the numpy function that does the same, and the list of them is run. Views are made once.
-What has no translation runs in torch, on the same memory.
+A batched step of a small environment is twenty operations on a few numbers each, which cost dispatch, not arithmetic. So the
+function is recorded once, each operation is translated into the numpy function that does the same, and the list of them is run;
+views are made once, and what has no translation runs in torch on the same memory. A step of Pendulum for 12 workers takes 52
+microseconds so, 152 with TorchScript and 287 with plain torch.
 
-numpy is also what gymnasium's tasks compute with: its sines and powers are those of the C library, to the last bit, where torch
-has its own, which differ in the last bit for one number in several hundred.
+numpy is also what gymnasium computes with: its sines and powers are those of the C library, to the last bit, where torch's
+differ in the last bit for one number in several hundred.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,19 +78,19 @@ class NumpyExecutor:
 
     def __init__(self, function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> None:
         with torch.no_grad():
-            with OpRecorder() as tape:
+            with OpRecorder() as recorder:
                 outputs = tuple(function(*examples))
-            program = OpGraph(tape, examples, outputs)
-            known: dict[TensorKey, Tensor] = dict(program.constants)
+            graph = OpGraph(recorder, examples, outputs)
+            values: dict[TensorKey, Tensor] = dict(graph.constants)
             inputs = [example.clone() for example in examples]
-            known.update(zip(program.inputs, inputs, strict=True))
-            self._has_mutating_ops = any(operation.func._schema.is_mutable for operation in program.operations)
+            values.update(zip(graph.inputs, inputs, strict=True))
+            self._has_mutating_ops = any(operation.func._schema.is_mutable for operation in graph.operations)
             self.untranslated: list[str] = []
             self._calls: list[NumpyCall] = []
-            for operation in program.operations:
-                self._calls += self._translate(operation, known)
-        self.inputs: list[NDArray[Any]] = [one.numpy() for one in inputs]
-        self.outputs: list[NDArray[Any]] = [known[place].numpy() for place in program.outputs]
+            for operation in graph.operations:
+                self._calls += self._translate(operation, values)
+        self.inputs: list[NDArray[Any]] = [tensor.numpy() for tensor in inputs]
+        self.outputs: list[NDArray[Any]] = [values[key].numpy() for key in graph.outputs]
 
     def run(self) -> None:
         """Compute the outputs of what the inputs hold now."""
@@ -98,7 +98,7 @@ class NumpyExecutor:
             call()
 
     def _translate(self, operation: Operation, values: dict[TensorKey, Tensor]) -> list[NumpyCall]:
-        """Run an operation once; its result becomes the memory that every later run writes into."""
+        """Run an operation once; later runs write into the memory of its result."""
         func = operation.func
         args, kwargs = operation.resolve_inputs(values)
         sources = tensors_in((args, kwargs))
@@ -107,11 +107,11 @@ class NumpyExecutor:
         if func._schema.is_mutable:
             return [torch.no_grad()(partial(func, *args, **kwargs))]
         memories = {source.untyped_storage().data_ptr() for source in sources}
-        made = tensors_in(result)
-        if all(one.untyped_storage().data_ptr() in memories for one in made):
-            return []  # views: of memory that does not move either
+        results = tensors_in(result)
+        if all(tensor.untyped_storage().data_ptr() in memories for tensor in results):
+            return []  # a view stays valid
         if func in _FILL_OPS and not self._has_mutating_ops:
-            return []  # it holds these numbers already, and nobody else writes here
+            return []  # it holds these numbers already, and nothing else writes here
         if isinstance(result, Tensor):
             calls = _numpy_calls(func, args, kwargs, result)
             if calls is not None:
@@ -120,50 +120,50 @@ class NumpyExecutor:
 
         def in_torch() -> None:
             with torch.no_grad():
-                for place, new in zip(made, tensors_in(func(*args, **kwargs)), strict=True):
-                    place.copy_(new)
+                for memory, new in zip(results, tensors_in(func(*args, **kwargs)), strict=True):
+                    memory.copy_(new)
 
         return [in_torch]
 
 
 def _numpy_calls(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> list[NumpyCall] | None:
-    """The calls of numpy that write ``func(*args)`` into ``result``'s memory; ``None`` if there are none that mean the same."""
+    """The calls of numpy that write ``func(*args)`` into ``result``'s memory; ``None`` if numpy has none that mean the same."""
     out = result.numpy()
-    given = [one.numpy() if isinstance(one, Tensor) else one for one in args]
+    inputs = [arg.numpy() if isinstance(arg, Tensor) else arg for arg in args]
     if func is _ATEN._to_copy.default and set(kwargs) <= {"dtype"}:
-        return [partial(np.copyto, out, given[0], casting="unsafe")]
+        return [partial(np.copyto, out, inputs[0], casting="unsafe")]
     if kwargs:
         return None
     if func is _ATEN.clone.default:
-        return [partial(np.copyto, out, given[0])]
+        return [partial(np.copyto, out, inputs[0])]
     if func is _ATEN.where.self:
-        chosen, yes, no = given
-        return [partial(np.copyto, out, no), partial(np.copyto, out, yes, where=chosen)]
+        condition, yes, no = inputs
+        return [partial(np.copyto, out, no), partial(np.copyto, out, yes, where=condition)]
     if func is _ATEN.stack.default:
         dim = args[1] if len(args) > 1 else 0
-        places = result.unbind(dim)
-        return [partial(np.copyto, place.numpy(), part.numpy()) for place, part in zip(places, args[0], strict=True)]
+        slices = result.unbind(dim)
+        return [partial(np.copyto, target.numpy(), part.numpy()) for target, part in zip(slices, args[0], strict=True)]
     if func is _ATEN.cat.default:
         dim = args[1] if len(args) > 1 else 0
         slices = torch.split(result, [part.shape[dim] for part in args[0]], dim)
-        return [partial(np.copyto, place.numpy(), part.numpy()) for place, part in zip(slices, args[0], strict=True)]
+        return [partial(np.copyto, target.numpy(), part.numpy()) for target, part in zip(slices, args[0], strict=True)]
     if func is _ATEN.clamp.default:
-        return _clamp_calls(given, out)
-    if func is _ATEN.rsub.Scalar and len(given) == 2:
-        func, given = _ATEN.sub.Tensor, given[::-1]
+        return _clamp_calls(inputs, out)
+    if func is _ATEN.rsub.Scalar and len(inputs) == 2:
+        func, inputs = _ATEN.sub.Tensor, inputs[::-1]
     ufunc = _UFUNCS.get(func)
     if func is _ATEN.pow.Tensor_Scalar:
         # The C library's power in double precision, as in gymnasium's scalar arithmetic; x * x is another number now and then.
-        ufunc, given = (np.float_power, given) if out.dtype == np.float64 else (np.multiply, [given[0], given[0]])
+        ufunc, inputs = (np.float_power, inputs) if out.dtype == np.float64 else (np.multiply, [inputs[0], inputs[0]])
         if ufunc is np.multiply and args[1] != 2:
             return None
-    if ufunc is None or len(given) != ufunc.nin:
+    if ufunc is None or len(inputs) != ufunc.nin:
         return None
-    given = _numbers_as_arrays(given)
-    would = ufunc(*given)
-    if would.dtype != out.dtype or would.shape != out.shape:
+    inputs = _numbers_as_arrays(inputs)
+    example = ufunc(*inputs)
+    if example.dtype != out.dtype or example.shape != out.shape:
         return None
-    return [partial(ufunc, *given, out=out)]
+    return [partial(ufunc, *inputs, out=out)]
 
 
 def _clamp_calls(inputs: Sequence[Any], out: NDArray[Any]) -> list[NumpyCall] | None:
@@ -179,9 +179,9 @@ def _clamp_calls(inputs: Sequence[Any], out: NDArray[Any]) -> list[NumpyCall] | 
 
 
 def _numbers_as_arrays(inputs: Sequence[Any]) -> list[Any]:
-    """Numbers beside floating-point arrays as arrays of their type, which numpy need not convert at every call."""
-    kinds = {one.dtype for one in inputs if isinstance(one, np.ndarray)}
-    kind = next(iter(kinds)) if len(kinds) == 1 else None
-    if kind is None or kind.kind != "f":
+    """Numbers next to floating-point arrays as arrays of their type, so that numpy does not convert them at every call."""
+    dtypes = {array.dtype for array in inputs if isinstance(array, np.ndarray)}
+    dtype = next(iter(dtypes)) if len(dtypes) == 1 else None
+    if dtype is None or dtype.kind != "f":
         return list(inputs)
-    return [np.asarray(one, kind) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in inputs]
+    return [np.asarray(x, dtype) if isinstance(x, int | float) and not isinstance(x, bool) else x for x in inputs]

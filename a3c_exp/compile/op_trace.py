@@ -1,43 +1,37 @@
-"""What a function of tensors does, written down operation by operation while it runs once."""
+"""What a function of tensors does, recorded operation by operation while it runs once."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from a3c_exp.compile.torch_backend import OperationMode, pytree
 
 TensorKey = tuple[int, torch.Size, tuple[int, ...], torch.dtype]
-"""A tensor is known by the memory it lies in, not by identity: autograd hands saved tensors back under new identities. A tape
-keeps all of them alive, so no memory serves twice."""
+"""A tensor is identified by the memory it lies in: autograd hands saved tensors back as other objects. A recorder keeps all of
+them alive, so no memory serves twice."""
 
 
 def tensor_key(tensor: Tensor) -> TensorKey:
     return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
-class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class OpRecorder(OperationMode):  # type: ignore[no-untyped-call]
     """Records every operation on plain tensors, in order, with the very tensors that went in and came out."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # True would import torch._dynamo, sympy and more: two seconds and 100 MB in every worker
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        self.operations.append((func, args, kwargs or {}, result))
-        return result
+    def on_operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        self.operations.append((func, args, kwargs, result))
 
 
 class Operation(NamedTuple):
-    """One taped operation; tensors stand under their places, since an executor that traces sees other shapes than numbers.
+    """One recorded operation. Tensors are replaced by their keys, since an executor that traces sees symbols, not numbers.
 
-    ``results`` has ``None`` for what is no tensor: a gradient that nobody asked for, say.
+    ``results`` has ``None`` for what is not a tensor, such as a gradient that was not asked for.
     """
 
     func: Any
@@ -47,40 +41,40 @@ class Operation(NamedTuple):
 
     @classmethod
     def from_call(cls, func: Any, arguments: Any, result: Any) -> "Operation":
-        leaves, structure = pytree.tree_flatten(arguments)
-        placed: list[tuple[Any, TensorKey | None]] = [
+        leaves, treespec = pytree.tree_flatten(arguments)
+        keyed: list[tuple[Any, TensorKey | None]] = [
             (None, tensor_key(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves
         ]
         leaves = pytree.tree_leaves(result)
-        return cls(func, placed, structure, [tensor_key(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves])
+        return cls(func, keyed, treespec, [tensor_key(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves])
 
     def resolve_inputs(self, values: dict[TensorKey, Any]) -> tuple[Any, Any]:
-        """Its arguments and keyword arguments, where ``values`` says what stands for each place."""
+        """Its arguments and keyword arguments, with ``values`` in place of the keys."""
         args, kwargs = pytree.tree_unflatten(
-            [leaf if place is None else values[place] for leaf, place in self.arguments], self.treespec
+            [leaf if key is None else values[key] for leaf, key in self.arguments], self.treespec
         )
         return args, kwargs
 
     def store_output(self, values: dict[TensorKey, Any], result: Any) -> None:
-        """Enter its result into what is known."""
-        for place, leaf in zip(self.results, pytree.tree_leaves(result), strict=True):
-            if place is not None:
-                values[place] = leaf
+        """Add its result to ``values``."""
+        for key, leaf in zip(self.results, pytree.tree_leaves(result), strict=True):
+            if key is not None:
+                values[key] = leaf
 
 
 class OpGraph:
-    """A tape as a function of its inputs: what does not depend on them is a constant.
+    """Recorded operations as a function of their inputs: what does not depend on those is a constant.
 
     A view of memory that never moves is a constant too, though the numbers in that memory may change between two calls.
 
     Attributes:
-        inputs, outputs: their places.
-        constants: the tensors themselves, which the program reads anew at every call.
+        inputs, outputs: their keys.
+        constants: the tensors themselves, which are read anew at every call.
         operations: in order.
     """
 
     def __init__(self, recorder: OpRecorder, examples: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        self._recorder = recorder  # keeps every place alive
+        self._recorder = recorder  # keeps the memory behind every key alive
         self.inputs = [tensor_key(example) for example in examples]
         self.outputs = [tensor_key(output) for output in outputs]
         self.constants: dict[TensorKey, Tensor] = {}
@@ -88,7 +82,7 @@ class OpGraph:
         changing = set(self.inputs)
         for func, args, kwargs, result in recorder.operations:
             if func is torch.ops.aten.detach.default:
-                continue  # the same place once more: without autograd there is nothing to detach from
+                continue  # the same memory once more: without autograd there is nothing to detach from
             sources = tensors_in((args, kwargs))
             if sources and not (_is_view(func) and all(tensor_key(source) not in changing for source in sources)):
                 for source in sources:
@@ -99,9 +93,9 @@ class OpGraph:
             self._add_constant_unless(changing, output)
 
     def _add_constant_unless(self, changing: "set[TensorKey]", tensor: Tensor) -> None:
-        place = tensor_key(tensor)
-        if place not in changing:
-            self.constants.setdefault(place, tensor.detach())
+        key = tensor_key(tensor)
+        if key not in changing:
+            self.constants.setdefault(key, tensor.detach())
 
 
 def tensors_in(tree: Any) -> list[Tensor]:

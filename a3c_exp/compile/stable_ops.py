@@ -1,8 +1,8 @@
 """Elementwise functions that give the same bits wherever an element lies.
 
-torch computes sigmoid, softplus, elu and silu eight or sixteen elements at a time, and what is left over at a tensor's end with
-other, equally good code that rounds otherwise. Which elements those are hangs on how many workers are stacked, so that a seed
-would not be the same bit for bit alone and among others. exp, expm1, log1p and tanh have no such remainder.
+torch computes sigmoid, softplus, elu and silu eight or sixteen elements at a time, and the remainder at a tensor's end with
+other code that rounds differently. Which elements those are depends on how many workers are stacked, so that a seed would not
+give the same bits alone and among others. exp, expm1, log1p and tanh have no such remainder.
 """
 
 import torch
@@ -15,7 +15,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 def softplus(x: Tensor) -> Tensor:
-    """``log(1 + exp(x))``; x itself above 20, as torch has it."""
+    """``log(1 + exp(x))``; x itself above 20, as in torch."""
     return torch.where(x > 20.0, x, torch.log1p(torch.exp(x.clamp(max=20.0))))
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-import torch
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.compile.torch_backend import fused_adam
 from a3c_exp.optimizers.base import Decay, LearningRate
 
 
@@ -37,21 +37,18 @@ class Adam:
         self.weight_decay = weight_decay
 
     def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
-        # The kernel behind torch.optim.Adam(fused=True): one pass over memory, which also keeps hogwild's races short.
-        torch._fused_adam_(
-            [weights],
-            [gradient],
-            [optimizer_state[0]],
-            [optimizer_state[1]],
-            [],
-            [torch.tensor(float(updates + 1), device=weights.device)],
+        # One pass over memory, which also keeps hogwild's races short.
+        fused_adam(
+            weights,
+            gradient,
+            optimizer_state[0],
+            optimizer_state[1],
+            updates + 1,
             lr=lr,
             beta1=self.beta1,
             beta2=self.beta2,
             weight_decay=self.weight_decay,
             eps=self.eps,
-            amsgrad=False,
-            maximize=False,
         )
 
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ def inputs(seed: int) -> tuple[Tensor, Tensor]:
 
 @needs_compiler
 @pytest.mark.parametrize("stackable", [True, False], ids=["stacked", "one by one"])
-def test_machine_code_says_what_was_compiled_and_is_found_again(stackable: bool, tmp_path: Path) -> None:
+def test_compiled_code_says_what_was_compiled_and_is_found_again(stackable: bool, tmp_path: Path) -> None:
     weights = torch.randn(K, 10, generator=torch.Generator().manual_seed(1))
     plain = vectorize(bent_line, weights, inputs(0), stackable=False, differentiate=True)
     first, again = Compiler(tmp_path), Compiler(tmp_path)
@@ -44,7 +44,7 @@ def test_machine_code_says_what_was_compiled_and_is_found_again(stackable: bool,
             weights.mul_(-0.7)  # a pull: in place
     assert first.compile_seconds > 0
     assert again.compile_seconds == 0
-    assert [path.suffix for path in tmp_path.iterdir()] == [".so"]  # and nothing half-done beside it
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".so", ".lock"}  # and nothing half-done beside it
 
 
 @needs_compiler
@@ -74,7 +74,7 @@ def test_another_program_or_constant_is_not_mistaken_for_one_that_was_compiled(t
     assert len({once, *others}) == 4
 
 
-def test_what_could_be_viewed_when_it_was_taped_may_be_copied() -> None:
+def test_what_could_be_viewed_when_it_was_recorded_may_be_copied() -> None:
     """Small products are written as sums, whose results lie in memory as what went in does: time first, here."""
     weights = torch.randn(K, 3)
 
@@ -82,8 +82,8 @@ def test_what_could_be_viewed_when_it_was_taped_may_be_copied() -> None:
         seen = torch.tanh(x).transpose(0, 1)
         return (torch.bmm(seen, flat.view(K, 1, 3)).view(K * 5, 3).cumsum(0),)
 
-    taped, other = torch.randn(2, 5, K, 1)
-    graph = _to_fx_graph(_record_op_graph(partial(outer, weights), [taped]), weights)
+    traced, other = torch.randn(2, 5, K, 1)
+    graph = _to_fx_graph(_record_op_graph(partial(outer, weights), [traced]), weights)
     torch.testing.assert_close(graph(weights, other), outer(weights, other))
 
 

@@ -1,4 +1,4 @@
-"""Numpy plays what torch was taped doing."""
+"""numpy runs what torch was recorded doing."""
 
 from collections.abc import Callable
 

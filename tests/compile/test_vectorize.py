@@ -1,4 +1,4 @@
-"""K workers at once against the same workers one by one, and the tape against what was taped."""
+"""K workers at once against the same workers one by one, and the trace against what was traced."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ def one_by_one(function: PerWorkerFunction, weights: Tensor, given: tuple[Tensor
     return [torch.stack(column) for column in zip(*rows, strict=True)]
 
 
-def untaped(function: PerWorkerFunction, weights: Tensor, given: tuple[Tensor, ...], differentiate: bool) -> list[Tensor]:
+def untraced(function: PerWorkerFunction, weights: Tensor, given: tuple[Tensor, ...], differentiate: bool) -> list[Tensor]:
     """Plain vmap over the workers, in plain autograd."""
     leaf = weights.clone().requires_grad_(differentiate)
     first, *rest = vmap(function)(leaf, *given)
@@ -93,7 +93,7 @@ def no_fallback() -> Iterator[None]:
 @pytest.mark.usefixtures("no_fallback")
 @pytest.mark.parametrize("differentiate", [False, True], ids=["forward", "gradient"])
 @pytest.mark.parametrize("name", list(MODELS))
-def test_stacked_is_worker_by_worker_and_taped_is_untaped_to_the_bit(name: str, differentiate: bool) -> None:
+def test_stacked_is_worker_by_worker_and_traced_is_untraced_to_the_bit(name: str, differentiate: bool) -> None:
     model = MODELS[name]()
     layout = ParameterLayout.from_module(model)
     weights = own_weights(layout, model, seed=2)
@@ -106,7 +106,7 @@ def test_stacked_is_worker_by_worker_and_taped_is_untaped_to_the_bit(name: str, 
         given = inputs(model, seed=10 + step)
         with torch.no_grad():
             got = stacked(*given)
-        for one, plain in zip(got, untaped(function, weights, given, differentiate), strict=True):
+        for one, plain in zip(got, untraced(function, weights, given, differentiate), strict=True):
             assert torch.equal(one, plain)
             assert not one.requires_grad
         for one, plain in zip(got, one_by_one(function, weights, given, differentiate), strict=True):
@@ -149,7 +149,7 @@ def test_each_gradient_is_of_its_own_workers_loss_alone() -> None:
     assert torch.equal(stacked(scale)[0], 2 * weights * scale.unsqueeze(-1))
 
 
-# Functions that a tape would get wrong. Each must be refused, or run untaped with a warning; never be silently wrong.
+# Functions that a trace would get wrong. Each must be refused, or run untraced with a warning; never be silently wrong.
 
 _calls = 0
 
@@ -189,10 +189,10 @@ def mixes_up_an_input_given_twice(flat: Tensor, x: Tensor, same: Tensor) -> tupl
     ],
     ids=["float input", "integer input", "bool input", "weights", "one input twice"],
 )
-def test_a_wrong_tape_is_thrown_away_with_a_warning(function: PerWorkerFunction, examples: tuple[Tensor, ...]) -> None:
+def test_a_wrong_trace_is_discarded_with_a_warning(function: PerWorkerFunction, examples: tuple[Tensor, ...]) -> None:
     weights = torch.rand(K, 3, generator=torch.Generator().manual_seed(6))
     before = weights.clone()
-    with pytest.warns(UserWarning, match="untaped"):
+    with pytest.warns(UserWarning, match="untraced"):
         stacked = vectorize(function, weights, examples)
     assert torch.equal(weights, before)
     for step in range(2):
@@ -202,7 +202,7 @@ def test_a_wrong_tape_is_thrown_away_with_a_warning(function: PerWorkerFunction,
 
 
 def test_a_function_that_remembers_is_found_out() -> None:
-    with pytest.warns(UserWarning, match="counts_its_calls gives other values when taped"):
+    with pytest.warns(UserWarning, match="counts_its_calls gives other values when traced"):
         vectorize(counts_its_calls, torch.ones(K, 3), (torch.ones(K, 3),))
 
 

@@ -226,7 +226,7 @@ def test_a_negative_slope_is_differentiated_like_any_other() -> None:
 
 
 def test_nothing_in_it_reads_a_number_out_of_a_tensor() -> None:
-    """A tape, and machine code made of it, would keep that number for ever, whatever became of the weights."""
+    """A trace, and code compiled from it, would keep that number for ever, whatever became of the weights."""
     model = small()
     layout = ParameterLayout.from_module(model)
     weights, given = layout.flatten(model).unsqueeze(0), tuple(window(SMALL, 8, 1))

@@ -112,9 +112,9 @@ SPACES: dict[str, tuple[Space, str]] = {
 }
 
 
-@pytest.mark.filterwarnings("error:.*gives other values when taped")
+@pytest.mark.filterwarnings("error:.*gives other values when traced")
 @pytest.mark.parametrize("name", list(SPACES))
-def test_acting_and_learning_are_taped_and_are_worker_by_worker(name: str) -> None:
+def test_acting_and_learning_are_traced_and_are_worker_by_worker(name: str) -> None:
     """With the real loss, so that log-probability, entropy and their gradients all go through the tape."""
     space, kind = SPACES[name]
     model = SeparateMLP(Box(-1.0, 1.0, (2,)), space, (5,), (3,), head=HeadConfig(kind=kind), weight_std=0.5)

@@ -1,0 +1,80 @@
+"""torch's private and deprecated interfaces, all that this package uses of them, behind one small interface.
+
+To check at the next torch (this was written for 2.13); tests/compile and tests/optimizers fail where one has changed:
+
+- ``torch.jit.trace`` is deprecated. If it goes, ``vectorize`` can return its eager function: same values, several times slower.
+- ``torch._inductor.aot_compile`` takes a graph of ATen operations and writes a library; its successor is
+  ``aoti_compile_and_package``, which writes an archive.
+- ``torch._C._aoti.AOTIModelContainerRunnerCpu`` loads such a library; ``run`` takes and returns a list of tensors.
+- ``torch._fused_adam_`` is the kernel of ``torch.optim.Adam(fused=True)``; a new argument would have no default.
+- ``TorchDispatchMode`` must still see each operation below vmap and autograd, and must not import ``torch._dynamo``.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+__all__ = ["INDUCTOR_OPTIONS", "OperationMode", "build_library", "fused_adam", "load_library", "pytree", "trace"]
+
+INDUCTOR_OPTIONS = {"cpp.threads": 1, "memory_planning": True}
+"""One core a worker; one block of memory for all intermediate results, which saves a tenth of a small function's time."""
+
+
+class OperationMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While entered, ``on_operation`` is called with each operation on plain tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # True would import torch._dynamo, sympy and more: two seconds and 100 MB in every worker
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.on_operation(func, args, kwargs or {}, result)
+        return result
+
+    def on_operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        raise NotImplementedError
+
+
+def trace(module: nn.Module, examples: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
+    """The module as the TorchScript executor runs it: the only executor that needs neither Python nor a C++ compiler."""
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced: Any = torch.jit.trace(module, tuple(examples), check_trace=False)  # type: ignore[no-untyped-call]
+    forward: Callable[..., Sequence[Tensor]] = traced.forward  # without the hooks that calling a module looks for
+    return forward
+
+
+def build_library(graph: fx.GraphModule, examples: Sequence[Tensor], path: Path) -> None:
+    """Compile a graph ahead of time into the shared library ``path``; takes seconds to minutes."""
+    import torch._inductor  # two seconds, and only those who compile pay them
+
+    options = {
+        **INDUCTOR_OPTIONS,
+        "aot_inductor.output_path": str(path),
+        "compile_threads": 1,  # no pool of processes that outlives a Ctrl-C
+    }
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():
+        torch._inductor.aot_compile(graph, tuple(examples), options=options)
+
+
+def load_library(path: Path) -> Callable[[list[Tensor]], Sequence[Tensor]]:
+    """The function that ``build_library`` compiled."""
+    run: Callable[[list[Tensor]], Sequence[Tensor]] = torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1).run
+    return run
+
+
+def fused_adam(weights: Tensor, gradient: Tensor, first: Tensor, second: Tensor, step: int, **settings: float) -> None:
+    """The kernel behind ``torch.optim.Adam(fused=True)``, in place: one pass over memory."""
+    count = torch.tensor(float(step), device=weights.device)
+    arguments: Any = {**settings, "amsgrad": False, "maximize": False}
+    torch._fused_adam_([weights], [gradient], [first], [second], [], [count], **arguments)
