@@ -1,8 +1,8 @@
-"""Seeds that train side by side in stacks of a set size, so that it makes no difference which process a stack lives in.
+"""Seeds that train in stacks of a set size, so that it makes no difference which process trains a stack.
 
 How many rows a batched operation has can change the last bit of each. So seeds are stacked in blocks of ``seed_block``, the
-first B seeds in the first and so on; the last is filled up with trainings that have nothing to do. A block is the same
-computation wherever it is done, and whole blocks are what processes divide among themselves.
+first B seeds in the first and so on; the last is padded with idle trainings. A block is the same computation wherever it is
+done, and processes divide whole blocks among themselves.
 """
 
 import copy
@@ -39,7 +39,7 @@ class Block:
 
 
 def split_into_blocks(setup: TrainingSetup, block_size: int) -> list[Block]:
-    """The task's seeds in blocks of ``block_size``."""
+    """The training's seeds in blocks of ``block_size``."""
     return [
         Block(
             replace(setup, seed=setup.seed + first, num_seeds=block_size),
@@ -50,7 +50,7 @@ def split_into_blocks(setup: TrainingSetup, block_size: int) -> list[Block]:
 
 
 def pad_with_idle(block: Block, states: Sequence[TrainingState]) -> list[TrainingState]:
-    """States for all of a block: those of its seeds, and of trainings that have spent their budget before they begin."""
+    """States for all of a block: those of its seeds, and of trainings whose budget is spent before they begin."""
     budget, like = block.setup.budget, states[0]
     idle = TrainingState.initial(like.weights, len(like.optimizer_state), len(like.rounds))
     idle.updates, idle.env_steps = budget.max_updates or 0, budget.max_env_steps or 0
@@ -80,20 +80,22 @@ class SeedBlocks(Parallelism):
         return self.start_blocks(split_into_blocks(setup, self._block_size), states)
 
     def start_blocks(self, blocks: Sequence[Block], states: Sequence[TrainingState]) -> Sequence[Event]:
-        """As ``start``, with some of a task's blocks; ``states`` are those of their seeds, in order.
+        """As ``start``, with some of the training's blocks; ``states`` are those of their seeds, in order.
 
-        What is asked by ``index`` from then on counts these seeds: 0 is the first of the first block.
+        From then on ``index`` counts these seeds: 0 is the first of the first block.
         """
         events: list[Event] = []
         self._blocks, first = [], 0
         try:
             for block in blocks:
-                own = range(first, first + len(block.indices))
+                seeds = range(first, first + len(block.indices))
                 stack = copy.deepcopy(self._strategy)
-                self._blocks.append(Block(block.setup, own))
+                self._blocks.append(Block(block.setup, seeds))
                 self._strategies.append(stack)
-                events += self._renumber(stack.start(block.setup, pad_with_idle(block, states[own.start : own.stop])), own)
-                first = own.stop
+                events += self._renumber(
+                    stack.start(block.setup, pad_with_idle(block, states[seeds.start : seeds.stop])), seeds
+                )
+                first = seeds.stop
         except BaseException:
             self._strategies = self._strategies[: len(self._blocks) - 1]  # the last has cleaned up after itself
             self.stop()
@@ -101,16 +103,18 @@ class SeedBlocks(Parallelism):
         return deduplicate_messages(events)
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
-        """Each block that can train does so for its share of the time; one of whose seeds has come to its date waits."""
+        """Each block that can train does so for its share of the time; one with a seed at its due step waits."""
         events: list[Event] = []
         deadline = time.monotonic() + timeout
         for _ in self._strategies:
             self._current_block = (self._current_block + 1) % len(self._strategies)
-            own = self._blocks[self._current_block].indices
-            dates = [until[index] for index in own]
-            idle = self._blocks[self._current_block].setup.num_seeds - len(own)
+            seeds = self._blocks[self._current_block].indices
+            due_steps = [until[index] for index in seeds]
+            idle = self._blocks[self._current_block].setup.num_seeds - len(seeds)
             share = max(0.0, deadline - time.monotonic()) if len(self._strategies) == 1 else timeout / len(self._strategies)
-            events += self._renumber(self._strategies[self._current_block].advance(share, [*dates, *[NO_DUE_STEP] * idle]), own)
+            events += self._renumber(
+                self._strategies[self._current_block].advance(share, [*due_steps, *[NO_DUE_STEP] * idle]), seeds
+            )
         return deduplicate_messages(events)
 
     def listen(self) -> Sequence[Event]:
@@ -157,14 +161,14 @@ def renumbered(event: Event, first_seed: int) -> Event:
     return event if isinstance(event, MessageEvent) else replace(event, index=event.index + first_seed)
 
 
-def deduplicate_messages(events: Sequence[Event]) -> list[Event]:
-    """Blocks say the same of what concerns all of them."""
-    told: set[str] = set()
-    kept = []
+def deduplicate_messages(events: Sequence[Event], seen: set[str] | None = None) -> list[Event]:
+    """The events without messages that another block has sent already; ``seen`` remembers them from call to call."""
+    seen = set() if seen is None else seen
+    unique: list[Event] = []
     for event in events:
-        if isinstance(event, MessageEvent):
-            if event.text in told:
-                continue
-            told.add(event.text)
-        kept.append(event)
-    return kept
+        if not isinstance(event, MessageEvent):
+            unique.append(event)
+        elif event.text not in seen:
+            seen.add(event.text)
+            unique.append(event)
+    return unique

@@ -3,7 +3,7 @@
 import pickle
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -11,17 +11,14 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.multiprocess.supervisor import Supervisor
-from a3c_exp.parallelism.seed_processes.blocks import SeedBlocks, SeedBlockStrategy, renumbered, split_into_blocks
-from a3c_exp.parallelism.seed_processes.worker_process import (
-    Answer,
-    DueSteps,
-    FinalState,
-    ProgressReport,
-    Query,
-    Stop,
-    TrainingFailed,
-    main,
+from a3c_exp.parallelism.seed_processes.blocks import (
+    SeedBlocks,
+    SeedBlockStrategy,
+    deduplicate_messages,
+    renumbered,
+    split_into_blocks,
 )
+from a3c_exp.parallelism.seed_processes.worker_process import Answer, FinalState, ProgressReport, Request, TrainingFailed, main
 from a3c_exp.system.errors import A3CError, WorkerError
 
 HEARTBEAT_TIMEOUT = 60.0
@@ -66,7 +63,7 @@ class SeedProcesses(Parallelism):
         self._block_size = block_size
         self._processes = processes
         self._seeds: list[range] = []  # of each process
-        self._states: list[TrainingState] = []  # the newest that are known
+        self._states: list[TrainingState] = []  # the newest
         self._counts: list[Counts] = []
         self._finals: dict[int, FinalState] = {}
         self._sent_due_steps: dict[int, Sequence[int]] = {}
@@ -107,16 +104,17 @@ class SeedProcesses(Parallelism):
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         for index, seeds in enumerate(self._seeds):
-            dates = [until[seed] for seed in seeds]
-            if self._sent_due_steps.get(index) != dates:
-                self._sent_due_steps[index] = dates
-                self._send(index, DueSteps(dates))
-        self._listen(timeout)
-        self._raise_first_error()
-        return self._pop_events()
+            due_steps = [until[seed] for seed in seeds]
+            if self._sent_due_steps.get(index) != due_steps:
+                self._sent_due_steps[index] = due_steps
+                self._send(index, ("train_until", due_steps))
+        return self._next_events(timeout)
 
     def listen(self) -> Sequence[Event]:
-        self._listen(0.0)
+        return self._next_events(0.0)
+
+    def _next_events(self, timeout: float) -> Sequence[Event]:
+        self._listen(timeout)
         self._raise_first_error()
         return self._pop_events()
 
@@ -129,26 +127,25 @@ class SeedProcesses(Parallelism):
     def weights(self, index: int = 0) -> Tensor:
         if index in self._finals:
             return self._finals[index].weights
-        found = self._query("weights", index)
-        if found is None and not self._stopped:
-            self._raise_first_error()  # older weights must not pass for those of now
-        return self._states[index].weights if found is None else found
+        weights: Tensor | None = self._query("weights", index)
+        if weights is None and not self._stopped:
+            self._raise_first_error()  # older weights must not pass for the current ones
+        return self._states[index].weights if weights is None else weights
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
         if index in self._finals:
             self._states[index] = self._finals[index].state
-        elif (found := self._query("snapshot", index)) is not None:
-            state, events = found
+        elif (answer := self._query("snapshot", index)) is not None:
+            state, events = answer
             self._states[index] = state
-            where = Counts(state.env_steps, state.updates, state.episodes)
-            self._receive(self._process_of(index), events, {index: where})
+            self._receive(self._process_of(index), events, {index: Counts(state.env_steps, state.updates, state.episodes)})
         return self._states[index], self._pop_events()
 
     def stop(self) -> Sequence[Event]:
         if self._supervisor is None or self._stopped:
             return []
         for index in list(self._supervisor.processes):
-            self._send(index, Stop())
+            self._send(index, ("stop", None))
         deadline = time.monotonic() + STOP_SECONDS
         while self._supervisor.processes and time.monotonic() < deadline and len(self._finals) < len(self._states):
             self._listen(0.05)
@@ -159,7 +156,7 @@ class SeedProcesses(Parallelism):
         self._stopped = True
         events = self._pop_events()
         if len(self._finals) < len(self._states) and all(self._budget_exhausted(counts) for counts in self._counts):
-            self._raise_first_error()  # all was trained, and what came of it is lost: that is no end of a run
+            self._raise_first_error()  # the budget is spent, but the weights are lost: the run has failed
         return events
 
     def summary(self, index: int = 0) -> dict[str, Any]:
@@ -174,21 +171,21 @@ class SeedProcesses(Parallelism):
     def _process_of(self, seed: int) -> int:
         return next(index for index, seeds in enumerate(self._seeds) if seed in seeds)
 
-    def _send(self, index: int, message: Any) -> None:
+    def _send(self, index: int, request: Request) -> None:
         assert self._supervisor is not None
         if index in self._supervisor.processes:
-            self._supervisor.processes[index].send(message)
+            self._supervisor.processes[index].send(request)
 
-    def _query(self, kind: str, seed: int) -> Any:
+    def _query(self, kind: Literal["weights", "snapshot"], seed: int) -> Any:
         """A process's answer about one of its seeds; ``None`` if it is dead."""
         assert self._supervisor is not None
         index = self._process_of(seed)
         self._answers.pop(index, None)
-        self._send(index, Query(kind, seed - self._seeds[index].start))
+        self._send(index, (kind, seed - self._seeds[index].start))
         while index not in self._answers:
             if index not in self._supervisor.processes:
                 return None
-            self._listen(0.05)  # bounded: one that shows no life is killed, and then it is gone
+            self._listen(0.05)  # bounded: a process without heartbeats is killed, and then it is gone
         return self._answers.pop(index).content
 
     def _listen(self, timeout: float) -> None:
@@ -225,21 +222,17 @@ class SeedProcesses(Parallelism):
                 self._receive(index, message.events, {first + message.index: message.counts})
 
     def _receive(self, index: int, events: Sequence[Event], counts: dict[int, Counts]) -> None:
-        named: list[Event] = []
-        for event in events:
-            if not isinstance(event, MessageEvent):
-                named.append(renumbered(event, self._seeds[index].start))
-            elif event.text not in self._seen_messages:
-                self._seen_messages.add(event.text)
-                named.append(event)
-        self._received.append((named, counts))
+        first = self._seeds[index].start
+        self._received.append(
+            ([renumbered(event, first) for event in deduplicate_messages(events, self._seen_messages)], counts)
+        )
 
     def _pop_events(self) -> list[Event]:
-        heard, self._received = self._received, []
-        for _, counts in heard:
-            for seed, one in counts.items():
-                self._counts[seed] = one
-        return [event for events, _ in heard for event in events]
+        received, self._received = self._received, []
+        for _, counts in received:
+            for seed, seed_counts in counts.items():
+                self._counts[seed] = seed_counts
+        return [event for events, _ in received for event in events]
 
     def _raise_first_error(self) -> None:
         if self._errors:

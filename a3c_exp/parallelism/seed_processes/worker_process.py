@@ -4,7 +4,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -19,24 +19,8 @@ _SLICE_SECONDS = 0.1
 """Seconds of training between two checks of the pipe."""
 
 
-@dataclass(frozen=True)
-class DueSteps:
-    """To the process: for each of its seeds the environment steps at which it waits."""
-
-    due_steps: Sequence[int]
-
-
-@dataclass(frozen=True)
-class Query:
-    """To the process: ``weights`` or ``snapshot`` of one of its seeds."""
-
-    kind: str
-    index: int
-
-
-@dataclass(frozen=True)
-class Stop:
-    """To the process: send the state of all seeds, and end."""
+Request = tuple[Literal["train_until", "weights", "snapshot", "stop"], Any]
+"""A request to the process and its argument: each seed's due step, or the index of a seed. ``train_until`` has no answer."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +34,7 @@ class ProgressReport:
 
 @dataclass(frozen=True)
 class Answer:
-    """To ``Query``: the weights, or a state to go on from and what happened up to it."""
+    """The weights of a seed, or a state to resume it from and what happened up to it."""
 
     content: Any
 
@@ -75,15 +59,7 @@ class FinalState:
 
 
 def main(strategy: SeedBlockStrategy, block_size: int, blocks: Sequence[Block], states: bytes, pipe: Connection) -> None:
-    """Entry of the process.
-
-    Args:
-        strategy: trains a block.
-        block_size: seeds in a block.
-        blocks: this process's.
-        states: their seeds', pickled.
-        pipe: to the main process.
-    """
+    """Entry of the process, which trains these ``blocks`` from the pickled ``states`` of their seeds."""
     run_in_worker(lambda: _SeedWorkerProcess(SeedBlocks(strategy, block_size), blocks, pickle.loads(states), pipe).run(), pipe)
 
 
@@ -105,25 +81,22 @@ class _SeedWorkerProcess:
         """Train until asked to stop."""
         idle = False
         while True:
-            # While it waits, any message wakes it, and so does the end of the pipe.
+            # While it waits, any request wakes it, and so does the end of the pipe.
             while self._pipe.poll(0.05 if idle or self._failed or not self._due_steps else 0.0):
-                message = self._pipe.recv()
-                if isinstance(message, Stop):
-                    self._finish()
-                    return
-                self._handle_message(message)
+                request: Request = self._pipe.recv()
+                match request:
+                    case "train_until", due_steps:
+                        self._due_steps = due_steps
+                    case "weights", index:
+                        self._parent.send(Answer(self._seed_blocks.weights(index)))
+                    case "snapshot", index:
+                        self._parent.send(Answer(self._seed_blocks.snapshot(index)))
+                    case _:
+                        self._finish()
+                        return
                 idle = False
             if self._due_steps and not self._failed:
                 idle = not self._train()
-
-    def _handle_message(self, message: DueSteps | Query) -> None:
-        match message:
-            case DueSteps():
-                self._due_steps = message.due_steps
-            case Query(kind="weights"):
-                self._parent.send(Answer(self._seed_blocks.weights(message.index)))
-            case Query():
-                self._parent.send(Answer(self._seed_blocks.snapshot(message.index)))
 
     def _train(self) -> bool:
         """Train for a moment; returns whether anything happened."""

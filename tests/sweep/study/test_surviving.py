@@ -109,7 +109,7 @@ def test_a_study_that_goes_on_has_as_many_trials_as_were_asked_for_and_no_direct
 def test_the_end_names_the_best_and_makes_the_page(night: Path) -> None:
     said = (night / "second.txt").read_text()
     best = max((trial for trial in trials(night) if trial.value is not None), key=lambda trial: trial.value or 0.0)
-    assert "goes on: " in said and f"trial {best.number}: gamma=" in said
+    assert "continues: " in said and f"trial {best.number}: gamma=" in said
     assert (night / PLACE / "report" / "index.html").is_file() and "report: outputs/studies/night/report/index.html" in said
 
 
