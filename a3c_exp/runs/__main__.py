@@ -1,4 +1,4 @@
-"""``python -m a3c_exp.runs``: which runs there are, which are alike, which is best, from their files alone."""
+"""``python -m a3c_exp.runs``: lists, compares and ranks runs, from their files alone."""
 
 import argparse
 import gc
@@ -23,24 +23,24 @@ examples:
   python -m a3c_exp.runs                                          what lies below outputs/, the newest last
   python -m a3c_exp.runs env=pendulum 'workers>=6' status=finished
   python -m a3c_exp.runs outputs/2026-11-21 optimizer.lr=1e-4,3e-4 --columns optimizer.lr --sort evaluation
-  python -m a3c_exp.runs best env=pendulum                        the runs that ended best
-  python -m a3c_exp.runs best env=pendulum --over-seeds           the configurations that did, each over its seeds
+  python -m a3c_exp.runs best env=pendulum                        the runs with the best last evaluations
+  python -m a3c_exp.runs best env=pendulum --over-seeds           the configurations with the best means over their seeds
   python -m a3c_exp.runs show workers=4,seed=0                    one run, by its folder or a part of its path
   python -m a3c_exp.runs compare workers=4,seed=0 workers=6,seed=0
   python -m a3c_exp.runs status=finished --csv > runs.csv         everything about them
-  python -m a3c_exp.runs sync                                     send to W&B what runs kept offline
+  python -m a3c_exp.runs sync                                     send offline runs to W&B
 
-conditions, all of which must hold:
-  key=value, key!=value    several values, any of which will do: workers=4,6;  * stands for anything: name=*lr*
-  'key>=6' and <, <=, >    for numbers, and for the dates created and ended; in quotes, for the shell takes < and >
-  key~text, key!~text      contains it, in any case
+conditions, all of which a run must meet:
+  key=value, key!=value    one of several values: workers=4,6;  with * for any text: name=*lr*
+  'key>=6' and <, <=, >    for numbers, and for the dates created and ended; quoted, because < and > mean something to the shell
+  key~text, key!~text      contains the text, in any case
   A key is a value of the configuration (workers, optimizer.lr, env.id), a config group (env=pendulum, model=conv_gru), a result
-  (evaluation, best, moving_average, env_steps, steps_per_second, policy_lag ...) or a fact (status, name, group, host, commit,
-  created ...): docs/runs.md lists them."""
+  (evaluation, best, moving_average, env_steps, steps_per_second, policy_lag ...) or metadata (status, name, group, host,
+  commit, created ...): docs/runs.md lists them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 done, 1 no run fits the conditions, 2 with one line on stderr where the command was wrong."""
+    """The exit code: 0; 1 if no run meets the conditions; 2, with one line on stderr, if the command was wrong."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = words.pop(0) if words and words[0] in _COMMANDS else "list"
     command = _COMMANDS[name]
@@ -50,37 +50,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace, terminal: Terminal) -> int:
-    entries, asked = _select_summaries(options.words, options.columns)
+    runs, keys = _select_summaries(options.words, options.columns)
     if options.sort:
-        check_key(options.sort, entries or _load_summaries(options.words))
-        entries = sort_by_key(entries, options.sort, options.reverse)
-        asked.append(options.sort)
+        check_key(options.sort, runs or _load_summaries(options.words))
+        runs = sort_by_key(runs, options.sort, options.reverse)
+        keys.append(options.sort)
     else:
-        entries = sort_by_time(entries)
-        entries = entries[::-1] if options.reverse else entries
-    return _show_list(entries[-options.last :] if options.last else entries, asked, options, terminal)
+        runs = sort_by_time(runs)
+        runs = runs[::-1] if options.reverse else runs
+    return _show_list(runs[-options.last :] if options.last else runs, keys, options, terminal)
 
 
 def _best(options: argparse.Namespace, terminal: Terminal) -> int:
-    entries, asked = _select_summaries(options.words, options.columns)
+    runs, keys = _select_summaries(options.words, options.columns)
     key: str = options.by
-    check_key(key, entries or _load_summaries(options.words))
+    check_key(key, runs or _load_summaries(options.words))
     if options.over_seeds:
         from a3c_exp.runs.ranking import rank_configs, ranking_csv, ranking_table
 
-        found = rank_configs(entries, key, options.lowest)[: options.last or None]
-        if not found:
-            return _print_nothing_found(f"no run that fits has a number {key} yet")
-        print(ranking_csv(found, key).rstrip("\n") if options.csv else ranking_table(found, key, terminal))
+        configs = rank_configs(runs, key, options.lowest)[: options.last or None]
+        if not configs:
+            return _print_nothing_found(f"no run that meets the conditions has a number {key} yet")
+        print(ranking_csv(configs, key).rstrip("\n") if options.csv else ranking_table(configs, key, terminal))
         return 0
-    ranked = [entry for entry in sort_by_key(entries, key, not options.lowest) if entry.value(key) not in (MISSING, None)]
-    code = _show_list(ranked[: options.last or None], [*asked, key], options, terminal)
+    ranked = [run for run in sort_by_key(runs, key, not options.lowest) if run.value(key) not in (MISSING, None)]
+    code = _show_list(ranked[: options.last or None], [*keys, key], options, terminal)
     if len(ranked) > 1 and terminal.width:
-        print(
-            terminal.paint(
-                "\nThe best of many single runs is partly luck; --over-seeds ranks configurations by their mean.", "dim"
-            )
-        )
+        hint = "\nThe best of many single runs is partly chance; --over-seeds ranks configurations by their means."
+        print(terminal.paint(hint, "dim"))
     return code
 
 
@@ -89,8 +86,8 @@ def _show(options: argparse.Namespace, terminal: Terminal) -> int:
 
     if len(options.words) != 1:
         raise ConfigError(f"show takes one run, got {len(options.words)}. Try: {_PROGRAM} show RUN, or compare RUN RUN")
-    entry = _find_summary(options.words[0])
-    print(details_csv(entry).rstrip("\n") if options.csv else run_details(entry, terminal))
+    run = _find_summary(options.words[0])
+    print(details_csv(run).rstrip("\n") if options.csv else run_details(run, terminal))
     return 0
 
 
@@ -99,28 +96,28 @@ def _compare(options: argparse.Namespace, terminal: Terminal) -> int:
 
     if len(options.words) < 2:
         raise ConfigError(f"compare takes two runs or more, got {len(options.words)}. Try: {_PROGRAM} compare RUN RUN")
-    entries = [_find_summary(word) for word in options.words]
-    print(comparison_csv(entries).rstrip("\n") if options.csv else comparison_tables(entries, terminal))
+    runs = [_find_summary(word) for word in options.words]
+    print(comparison_csv(runs).rstrip("\n") if options.csv else comparison_tables(runs, terminal))
     return 0
 
 
 def _sync(options: argparse.Namespace, terminal: Terminal) -> int:
     from a3c_exp.loggers.wandb_logger.sync import require_login, send, unsent
 
-    entries, _ = _select_summaries(options.words, [])
-    running = [entry for entry in entries if entry.status == "running"]
-    folders = unsent(entry.path for entry in entries if entry not in running)
+    runs, _ = _select_summaries(options.words, [])
+    running = [run for run in runs if run.status == "running"]
+    folders = unsent(run.path for run in runs if run not in running)
     if running:
         print(f"{len(running)} still running, left for later", file=sys.stderr)
     if not folders:
-        print("nothing to send: no run here keeps anything that W&B does not have")
+        print("nothing to send: W&B has all of these runs")
         return 0
     if options.dry_run:
         print("\n".join(map(str, folders)))
         return 0
     require_login()
     sent = send(folders)
-    print(f"{sent} of {len(folders)} sent" + ("" if sent == len(folders) else "; type the same again to send the rest"))
+    print(f"{sent} of {len(folders)} sent" + ("" if sent == len(folders) else "; repeat the command to send the rest"))
     return 0 if sent == len(folders) else 1
 
 
@@ -140,41 +137,36 @@ def _parser(command: str) -> argparse.ArgumentParser:
         _EPILOG,
         usage=f"{_PROGRAM} [list | best | show | compare | sync] [DIR ...] [CONDITION ...] [options]",
     )
-    runs = command in ("show", "compare")
-    what = "RUN" if runs else "DIR or CONDITION"
+    metavar = "RUN" if command in ("show", "compare") else "DIR or CONDITION"
     parser.add_argument(
-        "words", nargs="*", metavar=what, help=f"run directories, or folders of them (default: {ROOT}); conditions"
+        "words", nargs="*", metavar=metavar, help=f"run directories, or folders of them (default: {ROOT}); conditions"
     )
     if command != "sync":
         parser.add_argument("--csv", action="store_true", help="comma-separated values, numbers in full")
     if command in ("list", "best"):
         number = {"list": 0, "best": 10}[command]
         parser.add_argument("--columns", type=_keys, default=[], metavar="KEY,...", help="further columns")
-        parser.add_argument("-n", "--last", type=_non_negative_int, default=number, metavar="N", help="only so many (0: all)")
+        parser.add_argument("-n", "--last", type=_non_negative_int, default=number, metavar="N", help="only this many (0: all)")
     if command == "list":
-        parser.add_argument("--sort", metavar="KEY", help="in order of this (default: of time, the newest last)")
-        parser.add_argument("--reverse", action="store_true", help="the other way round")
+        parser.add_argument("--sort", metavar="KEY", help="sort by this key (default: by time, the newest last)")
+        parser.add_argument("--reverse", action="store_true", help="in reverse order")
     if command == "best":
-        parser.add_argument("--by", default="evaluation", metavar="KEY", help="what decides (default: the last evaluation)")
-        parser.add_argument("--lowest", action="store_true", help="the lowest is the best")
+        parser.add_argument("--by", default="evaluation", metavar="KEY", help="rank by this key (default: the last evaluation)")
+        parser.add_argument("--lowest", action="store_true", help="the lowest value is the best")
         parser.add_argument("--over-seeds", action="store_true", help="rank configurations by the mean over their seeds")
     if command == "sync":
-        parser.add_argument("--dry-run", action="store_true", help="say what would be sent")
+        parser.add_argument("--dry-run", action="store_true", help="list what would be sent")
     return parser
 
 
 def _show_list(
-    summaries: Sequence[RunSummary], requested_keys: Sequence[str], options: argparse.Namespace, terminal: Terminal
+    runs: Sequence[RunSummary], requested_keys: Sequence[str], options: argparse.Namespace, terminal: Terminal
 ) -> int:
-    if not summaries:
-        return _print_nothing_found("no run fits these conditions")
+    if not runs:
+        return _print_nothing_found("no run meets these conditions")
     columns = list(dict.fromkeys(requested_keys))
-    if options.csv:
-        print(runs_csv(summaries, columns).rstrip("\n"))
-    else:
-        print(
-            runs_table(summaries, terminal, columns, grouped=options.words is not None and not getattr(options, "sort", "by"))
-        )
+    grouped = not getattr(options, "sort", "by")  # a list in order of time
+    print(runs_csv(runs, columns).rstrip("\n") if options.csv else runs_table(runs, terminal, columns, grouped))
     return 0
 
 
@@ -184,17 +176,17 @@ def _print_nothing_found(reason: str) -> int:
 
 
 def _select_summaries(words: Sequence[str], columns: Sequence[str]) -> tuple[list[RunSummary], list[str]]:
-    """The runs that are meant, and the keys that were asked for and so are to be seen."""
+    """The runs that meet the conditions among ``words``, and the keys that the table should show."""
     conditions = [parse_condition(word) for word in words if _is_condition(word)]
-    entries = _load_summaries(words)
+    runs = _load_summaries(words)
     for key in columns:
-        check_key(key, entries)
-    asked = [*columns, *(condition.key for condition in conditions if _distinguishes_runs(condition))]
-    return select_runs(entries, conditions), asked
+        check_key(key, runs)
+    keys = [*columns, *(condition.key for condition in conditions if _distinguishes_runs(condition))]
+    return select_runs(runs, conditions), keys
 
 
 def _distinguishes_runs(condition: Condition) -> bool:
-    """Whether runs that fulfil it may differ in its key."""
+    """Whether runs that meet it may differ in its key."""
     return condition.operator != "=" or len(condition.values) > 1 or "*" in condition.values[0]
 
 
@@ -213,20 +205,19 @@ def _is_condition(word: str) -> bool:
 
 
 def _find_summary(word: str) -> RunSummary:
-    """The run that is meant by its folder, or by a part of its path below outputs/ that no other has."""
+    """The run in a folder, or the only run below outputs/ whose path contains ``word``."""
     if Path(word).is_dir():
-        found, where = find_runs([word]), word
-    elif ROOT.is_dir():
-        paths, where = find_runs([ROOT]), f"{ROOT}/*{word}*"
-        found = [path for path in paths if str(path).endswith(os.sep + word)] or [path for path in paths if word in str(path)]
+        matches, pattern = find_runs([word]), word
     else:
-        found, where = [], word
-    if len(found) == 1:
-        return RunSummary(found[0])
-    if not found:
+        paths, pattern = find_runs([ROOT]) if ROOT.is_dir() else [], f"{ROOT}/*{word}*"
+        matches = [path for path in paths if str(path).endswith(os.sep + word)] or [path for path in paths if word in str(path)]
+    if len(matches) == 1:
+        return RunSummary(matches[0])
+    if not matches:
         raise ConfigError(f"there is no run {word}. {_PROGRAM} lists those below {ROOT}/; or name its folder")
-    names = ", ".join(sorted(map(str, found), key=natural_sort_key)[:3])
-    raise ConfigError(f"{where} means {len(found)} runs ({names}{', ...' if len(found) > 3 else ''}); name one of them")
+    names = ", ".join(sorted(map(str, matches), key=natural_sort_key)[:3])
+    more = ", ..." if len(matches) > 3 else ""
+    raise ConfigError(f"{pattern} matches {len(matches)} runs ({names}{more}); name one of them")
 
 
 def _keys(text: str) -> list[str]:
@@ -235,10 +226,10 @@ def _keys(text: str) -> list[str]:
 
 def _non_negative_int(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs")
     return int(text)
 
 
 if __name__ == "__main__":
-    gc.disable()  # it would look through all that was read, again and again, for cycles that there are none of
+    gc.disable()  # it would traverse everything that is read again and again, and there are no cycles
     sys.exit(main())

@@ -1,4 +1,8 @@
-"""Tables for a terminal: aligned, coloured where colours are wanted, cut to its width. No numpy here."""
+"""Tables of text: aligned, in color on a terminal, and no wider than it.
+
+Not rich's, which takes 1.5 seconds for a thousand runs instead of 20 milliseconds, and can neither drop columns nor shorten a
+cell in its middle.
+"""
 
 import os
 import shutil
@@ -11,16 +15,17 @@ from a3c_exp.runs.tolerant_io import printable
 
 _ANSI_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 _GAP = 2
+_MIN_FIRST_WIDTH = 24
 
 
 @dataclass(frozen=True)
 class Terminal:
-    """What the place that text goes to can show.
+    """What the output can show.
 
     Attributes:
-        width: columns; 0 for as many as it takes, where the text goes to a file or into a pipe.
+        width: columns; 0 for any number, where the output goes to a file or into a pipe.
         color: whether escape sequences are wanted.
-        unicode: whether it can show more than plain letters, such as bars.
+        unicode: whether it can show more than ASCII, such as bars.
     """
 
     width: int = 0
@@ -29,35 +34,33 @@ class Terminal:
 
     @classmethod
     def from_stream(cls, stream: TextIO) -> "Terminal":
-        """The terminal behind ``stream``; heeds NO_COLOR (no-color.org) and TERM=dumb."""
+        """The terminal behind ``stream``; respects NO_COLOR (no-color.org) and TERM=dumb."""
         if not stream.isatty():
             return cls()
-        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        signs = "utf" in (stream.encoding or "").lower()
-        return cls(max(shutil.get_terminal_size((100, 24)).columns, 40), not plain, signs)
+        no_color = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        unicode = "utf" in (stream.encoding or "").lower()
+        return cls(max(shutil.get_terminal_size((100, 24)).columns, 40), not no_color, unicode)
 
     def paint(self, text: str, style: str) -> str:
-        """``text`` in a style such as ``bold`` or ``bold green``; as it is for an empty style or without colours."""
+        """``text`` in a style such as ``bold`` or ``bold green``; unchanged for an empty style or without color."""
         if not (self.color and style and text):
             return text
         return f"\x1b[{';'.join(_ANSI_CODES[word] for word in style.split())}m{text}\x1b[0m"
 
 
 class TextCell(NamedTuple):
-    """A cell: text and its style."""
-
     text: str
     style: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a sheet.
+    """A column of a table.
 
     Attributes:
-        title: at its head.
-        align_right: whether cells stand at the right edge, as numbers do.
-        drop_rank: columns of the highest rank are left out first where there is no room; 0 never is.
+        title: in the first line.
+        align_right: whether cells are aligned right, as numbers are.
+        drop_rank: where there is no room, columns of the highest rank are dropped first; 0 never is.
     """
 
     title: str
@@ -65,48 +68,56 @@ class Column:
     drop_rank: int = 0
 
 
-Row = Sequence[TextCell] | TextCell  # a single word is a heading across all columns
+Row = Sequence[TextCell] | TextCell
+"""Cells; or a heading across all columns."""
 
 
 def format_table(columns: Sequence[Column], rows: Sequence[Row], terminal: Terminal) -> str:
-    """A table as text. Where it is wider than the terminal, columns are left out by rank, then the first is shortened."""
-    cells = [[(printable(text), style) for text, style in row] for row in rows if not isinstance(row, TextCell)]
-    taken = [[display_width(text) for text, _ in row] for row in cells]
-    widths = [max([display_width(column.title), *(row[i] for row in taken)]) for i, column in enumerate(columns)]
-    shown = list(range(len(columns)))
+    """A table as text. Where it is wider than the terminal, columns are dropped by rank, then the first is shortened."""
+    header: Row = [TextCell(column.title, "dim") for column in columns]
+    lines = [
+        row if isinstance(row, TextCell) else [(text, display_width(text), style) for text, style in _printable_cells(row)]
+        for row in [header, *rows]
+    ]
+    cell_widths = [[width for _, width, _ in line] for line in lines if not isinstance(line, TextCell)]
+    widths = list(map(max, zip(*cell_widths, strict=True)))
+    shown = _fit_columns(columns, widths, terminal.width)
 
-    def needed() -> int:
-        return sum(widths[i] for i in shown) + _GAP * (len(shown) - 1)
-
-    least = min(widths[0], 24)  # of the first column
-    while terminal.width and needed() - widths[0] + least > terminal.width and any(columns[i].drop_rank for i in shown):
-        shown.remove(max(shown, key=lambda i: (columns[i].drop_rank, i)))
-    if terminal.width and needed() > terminal.width:
-        widths[0] = max(widths[0] - (needed() - terminal.width), 8)
-
-    places = [(i, widths[i], columns[i].align_right, i == shown[-1]) for i in shown]
-
-    def line(row: Sequence[tuple[str, str]], taken: Sequence[int]) -> str:
+    def format_line(cells: Sequence[tuple[str, int, str]]) -> str:
         texts = []
-        for i, width, right, last in places:
-            text, style = row[i]
-            space = " " * (width - taken[i])
-            if taken[i] > width:
-                text = shorten_middle(text, width)
-                space = " " * (width - display_width(text))
-            painted = terminal.paint(text, style)
-            texts.append(space + painted if right else painted if last else painted + space)
+        for i in shown:
+            text, width, style = cells[i]
+            if width > widths[i]:
+                text = shorten_middle(text, widths[i])
+                width = display_width(text)
+            space, painted = " " * (widths[i] - width), terminal.paint(text, style)
+            texts.append(space + painted if columns[i].align_right else painted if i == shown[-1] else painted + space)
         return (" " * _GAP).join(texts).rstrip()
 
-    lines = [line([(column.title, "dim") for column in columns], [display_width(column.title) for column in columns])]
-    following = zip(cells, taken, strict=True)
-    for row in rows:
-        if isinstance(row, TextCell):
-            text = printable(row.text)
-            lines.append(terminal.paint(shorten_middle(text, terminal.width or display_width(text)), row.style))
-        else:
-            lines.append(line(*next(following)))
-    return "\n".join(lines)
+    def format_heading(cell: TextCell) -> str:
+        text = printable(cell.text)
+        return terminal.paint(shorten_middle(text, terminal.width or display_width(text)), cell.style)
+
+    return "\n".join(format_heading(line) if isinstance(line, TextCell) else format_line(line) for line in lines)
+
+
+def _printable_cells(row: Sequence[TextCell]) -> list[tuple[str, str]]:
+    return [(printable(text), style) for text, style in row]
+
+
+def _fit_columns(columns: Sequence[Column], widths: list[int], max_width: int) -> list[int]:
+    """The indices of the columns that are shown; reduces the first of ``widths`` where that is not enough."""
+    shown = list(range(len(columns)))
+
+    def total() -> int:
+        return sum(widths[i] for i in shown) + _GAP * (len(shown) - 1)
+
+    shortest = min(widths[0], _MIN_FIRST_WIDTH)
+    while max_width and total() - widths[0] + shortest > max_width and any(columns[i].drop_rank for i in shown):
+        shown.remove(max(shown, key=lambda i: (columns[i].drop_rank, i)))
+    if max_width and total() > max_width:
+        widths[0] = max(widths[0] - (total() - max_width), 8)
+    return shown
 
 
 def display_width(text: str) -> int:
@@ -117,7 +128,7 @@ def display_width(text: str) -> int:
 
 
 def shorten_middle(text: str, width: int) -> str:
-    """``text`` within ``width`` columns, its middle left out where it is longer: both ends tell runs apart."""
+    """``text`` within ``width`` columns, without its middle if it is longer: names of runs differ at both ends."""
     if display_width(text) <= width:
         return text
     left, right = (width - 1) - (width - 1) // 2, (width - 1) // 2
@@ -125,9 +136,9 @@ def shorten_middle(text: str, width: int) -> str:
 
 
 def _prefix_of_width(text: str, width: int) -> str:
-    taken = ""
+    prefix = ""
     for char in text:
-        if display_width(taken + char) > width:
+        if display_width(prefix + char) > width:
             break
-        taken += char
-    return taken
+        prefix += char
+    return prefix

@@ -1,10 +1,10 @@
-"""Lists of runs: for a terminal, as plain lines, and as CSV. No numpy here."""
+"""Lists of runs: for a terminal, as plain lines, and as CSV."""
 
 import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,71 +21,75 @@ _TITLES = {
     "env_steps": "env steps", "moving_average": "moving avg", "recent_return": "recent return", "wall_time": "time",
     "steps_per_second": "steps/s", "policy_lag": "lag", "policy_lag_max": "max lag", "created": "started",
 }  # fmt: skip
-_COMMON_KEYS = ("env", "parallelism", "workers")  # said once where they are the same for all
+_COMMON_KEYS = ("env", "parallelism", "workers")  # in a line above the table where all runs share them
 _DROP_RANKS = {
     "created": 9, "parallelism": 8, "wall_time": 7, "env": 6, "moving_average": 5, "env_steps": 4, "workers": 3, "seed": 2,
 }  # fmt: skip
 _INTEGER_KEYS = ("episodes", "env_steps", "updates", "steps_per_second", "evaluation_step", "best_step", "policy_lag_max")
-_TEXT_KEYS = ("path", "reason", "command")  # columns of running text stand at the end
+_TEXT_KEYS = ("path", "reason", "command")  # long texts are the last columns
 
 
-def runs_table(summaries: Sequence[RunSummary], terminal: Terminal, extra: Sequence[str] = (), grouped: bool = True) -> str:
-    """A table of ``summaries``, a line each, in the given order.
+def runs_table(runs: Sequence[RunSummary], terminal: Terminal, extra: Sequence[str] = (), grouped: bool = True) -> str:
+    """A table of ``runs``, a line each, in the given order.
 
     Args:
-        summaries: at least one.
-        terminal: with a width, what all share is said once above and, if ``grouped``, runs stand below their folder; without
-            one (a pipe), every line has its whole path and everything else.
-        extra: keys that get a column besides the usual ones.
+        runs: at least one.
+        terminal: with a width, values that all runs share are in a line above the table and, if ``grouped``, runs are listed
+            under their folder; without one (a pipe), every line has the whole path and every value.
+        extra: keys of further columns.
     """
-    root = common_folder(summaries)
-    pretty = terminal.width > 0
-    same = {
-        key: value
-        for key in _COMMON_KEYS
-        if pretty and key not in extra and (value := _common_value(key, summaries)) is not None
-    }
-    keys = [key for key in ("status", *_COMMON_KEYS, "seed") if key not in same]
+    root = common_folder(runs)
+    if not terminal.width:
+        columns, keys = _columns((), extra)
+        rows: list[Row] = [[TextCell(str(run.path)), *(format_cell(run, key, terminal) for key in keys)] for run in runs]
+        return format_table(columns, rows, terminal)
+    shared = {key: value for key in _COMMON_KEYS if key not in extra and (value := _common_value(key, runs)) is not None}
+    columns, keys = _columns(shared, extra)
+    rows, folder = [], None
+    for run in runs:
+        parent, name = run.path.parent, os.path.relpath(run.path, root)
+        if grouped and parent != root:
+            if parent != folder:
+                rows.append(TextCell(f"{os.path.relpath(parent, root)}/", "bold"))
+            name = f"  {run.path.name}"
+        folder = parent
+        name = run.path.resolve().name if name == "." else name
+        rows.append([TextCell(name), *(format_cell(run, key, terminal) for key in keys)])
+    head = f"{terminal.paint(_count_statuses(runs), 'bold')}{terminal.paint(f' in {root}', 'dim')}"
+    if shared:
+        head += terminal.paint("  all: " + ", ".join(f"{key}={value}" for key, value in shared.items()), "dim")
+    return f"{head}\n\n{format_table(columns, rows, terminal)}"
+
+
+def _columns(shared: Container[str], extra: Sequence[str]) -> tuple[list[Column], list[str]]:
+    """The columns of a table, and the keys of all but the first, which is the run."""
+    keys = [key for key in ("status", *_COMMON_KEYS, "seed") if key not in shared]
     keys += [key for key in extra if key not in (*keys, *_TEXT_KEYS)]
     keys += [key for key in ("env_steps", "moving_average", "evaluation", "wall_time", "created") if key not in keys]
     keys += [key for key in extra if key in _TEXT_KEYS and key not in keys]
-    columns = [Column("run"), *(_make_column(key, extra) for key in keys)]
-    rows: list[Row] = []
-    folder: Path | None = None
-    for entry in summaries:
-        parent, name = entry.path.parent, os.path.relpath(entry.path, root) if pretty else str(entry.path)
-        if grouped and pretty and parent != root:
-            if parent != folder:
-                rows.append(TextCell(f"{os.path.relpath(parent, root)}/", "bold"))
-            name = f"  {entry.path.name}"
-        folder = parent
-        cells = [format_cell(entry, key, terminal) for key in keys]
-        rows.append([TextCell(name if name != "." else entry.path.resolve().name), *cells])
-    table = format_table(columns, rows, terminal)
-    if not pretty:
-        return table
-    head = f"{terminal.paint(_count_statuses(summaries), 'bold')}{terminal.paint(f' in {root}', 'dim')}"
-    if same:
-        head += terminal.paint("  all: " + ", ".join(f"{key}={value}" for key, value in same.items()), "dim")
-    return f"{head}\n\n{table}"
+    return [Column("run"), *(_make_column(key, extra) for key in keys)], keys
 
 
-def runs_csv(summaries: Sequence[RunSummary], extra: Sequence[str] = ()) -> str:
-    """Everything about ``summaries`` as CSV: facts, results, the configuration values that differ, and ``extra`` keys.
+def runs_csv(runs: Sequence[RunSummary], extra: Sequence[str] = ()) -> str:
+    """Everything about ``runs`` as CSV: metadata, results, the configuration values that differ, and ``extra`` keys.
 
-    Numbers are in full; what a run does not say is empty.
+    Numbers are in full; a missing value is empty.
     """
-    leaves = {entry: dict(entry.config_items()) for entry in summaries}
-    names = sorted({name for values in leaves.values() for name in values}, key=natural_sort_key)
-    differing = [name for name in names if len({values.get(name) for values in leaves.values()}) > 1]
-    fixed = ("path", "name", "group", "status", "reason", "env", "parallelism", "workers", "seed")
-    rest = tuple(key for key in METADATA_KEYS if key not in fixed)
-    keys = list(dict.fromkeys((*fixed, *RESULT_KEYS, *rest, *extra)))
+    configs = [dict(run.config_items()) for run in runs]
+    differing = differing_keys(configs)
+    first = ("path", "name", "group", "status", "reason", "env", "parallelism", "workers", "seed")
+    keys = list(dict.fromkeys((*first, *RESULT_KEYS, *METADATA_KEYS, *extra)))
     rows = [
-        [_csv_value(entry.value(key)) for key in keys] + [leaves[entry].get(name, "") for name in differing]
-        for entry in summaries
+        [_csv_value(run.value(key)) for key in keys] + [config.get(name, "") for name in differing]
+        for run, config in zip(runs, configs, strict=True)
     ]
     return csv_text([[*keys, *(f"config.{name}" for name in differing)], *rows])
+
+
+def differing_keys(configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """The keys whose values are not the same in all ``configs``, sorted."""
+    names = sorted({name for config in configs for name in config}, key=natural_sort_key)
+    return [name for name in names if len({config.get(name) for config in configs}) > 1]
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
@@ -95,42 +99,40 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
     return target.getvalue()
 
 
-def sort_by_time(summaries: Iterable[RunSummary]) -> list[RunSummary]:
+def sort_by_time(runs: Iterable[RunSummary]) -> list[RunSummary]:
     """The newest last; runs of one folder stay together, in natural order of their names."""
     groups: dict[Path, list[RunSummary]] = {}
-    for entry in summaries:
-        groups.setdefault(entry.path.parent, []).append(entry)
-    dated = sorted(groups.values(), key=lambda group: max(str(entry.value("created") or "") for entry in group))
-    return [entry for group in dated for entry in sorted(group, key=lambda entry: natural_sort_key(entry.path.name))]
+    for run in runs:
+        groups.setdefault(run.path.parent, []).append(run)
+    dated = sorted(groups.values(), key=lambda group: max(str(run.value("created") or "") for run in group))
+    return [run for group in dated for run in sorted(group, key=lambda run: natural_sort_key(run.path.name))]
 
 
-def sort_by_key(summaries: Iterable[RunSummary], key: str, descending: bool = False) -> list[RunSummary]:
+def sort_by_key(runs: Iterable[RunSummary], key: str, descending: bool = False) -> list[RunSummary]:
     """In order of a value, numbers before words; runs without it come last either way."""
-    known: list[RunSummary] = []
-    unknown: list[RunSummary] = []
-    for entry in summaries:
-        value = entry.value(key)
-        (unknown if value is MISSING or value is None else known).append(entry)
-    return sorted(known, key=lambda entry: natural_sort_value(entry.value(key)), reverse=descending) + unknown
+    runs = list(runs)
+    valued = [run for run in runs if run.value(key) not in (MISSING, None)]
+    rest = [run for run in runs if run.value(key) in (MISSING, None)]
+    return sorted(valued, key=lambda run: natural_sort_value(run.value(key)), reverse=descending) + rest
 
 
 def natural_sort_value(value: Any) -> tuple[bool, float, Any]:
     """A key that sorts numbers by size and anything else as text with numbers in it."""
-    found = number(value)
-    return (False, found, ()) if found == found else (True, 0.0, natural_sort_key(as_text(value)))
+    size = number(value)
+    return (False, size, ()) if size == size else (True, 0.0, natural_sort_key(as_text(value)))
 
 
-def common_folder(summaries: Sequence[RunSummary]) -> Path:
-    """The deepest folder that all of them lie in, as they were named."""
-    paths = [str(entry.path.parent) for entry in summaries]
+def common_folder(runs: Sequence[RunSummary]) -> Path:
+    """The deepest folder that contains all runs."""
+    paths = [str(run.path.parent) for run in runs]
     try:
         return Path(os.path.commonpath(paths))
-    except ValueError:  # some named from here, some from the root
+    except ValueError:  # relative and absolute paths
         return Path(os.path.commonpath([str(Path(path).absolute()) for path in paths]))
 
 
 def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
-    """One value of a run, written for people."""
+    """A value of a run as text."""
     value = summary.value(key)
     if key == "status":
         return _status_cell(summary, terminal)
@@ -151,10 +153,10 @@ def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
 
 
 def budget_share(summary: RunSummary) -> float | None:
-    """How much of its budget a run has used, from 0 to 1; ``None`` if it has none that is known."""
-    done = {"max_episodes": "episodes", "max_env_steps": "env_steps", "max_updates": "updates"}
-    budgets = ((number(summary.config.get(budget)), summary.result(counted)) for budget, counted in done.items())
-    shares = [spent / budget for budget, spent in budgets if budget > 0 and spent == spent]
+    """How much of its budget a run has used, from 0 to 1; ``None`` without a known budget."""
+    counts = {"max_episodes": "episodes", "max_env_steps": "env_steps", "max_updates": "updates"}
+    budgets = ((number(summary.config.get(budget)), summary.result(count)) for budget, count in counts.items())
+    shares = [used / budget for budget, used in budgets if budget > 0 and used == used]
     return min(max(shares), 1.0) if shares else None
 
 
@@ -165,21 +167,20 @@ def _status_cell(summary: RunSummary, terminal: Terminal) -> TextCell:
 
 
 def _make_column(key: str, extra: Sequence[str]) -> Column:
-    words = key in ("status", "env", "parallelism", "created", "ended", *METADATA_KEYS) and key != "seconds"
+    is_text = key in ("status", "env", "parallelism", "created", "ended", *METADATA_KEYS) and key != "seconds"
     rank = 0 if key in ("status", "evaluation") else 1 if key in extra else _DROP_RANKS.get(key, 1)
-    return Column(_TITLES.get(key, key), not words, rank)
+    return Column(_TITLES.get(key, key), not is_text, rank)
 
 
-def _common_value(key: str, summaries: Sequence[RunSummary]) -> str | None:
-    found = {as_text(value) for entry in summaries if (value := entry.value(key)) is not MISSING}
-    return found.pop() if len(found) == 1 and len(summaries) > 1 else None
+def _common_value(key: str, runs: Sequence[RunSummary]) -> str | None:
+    values = {as_text(value) for run in runs if (value := run.value(key)) is not MISSING}
+    return values.pop() if len(values) == 1 and len(runs) > 1 else None
 
 
-def _count_statuses(summaries: Sequence[RunSummary]) -> str:
-    statuses = Counter(entry.status for entry in summaries)
-    return f"{len(summaries)} run{'s' * (len(summaries) > 1)}: " + ", ".join(
-        f"{n} {status}" for status, n in statuses.most_common()
-    )
+def _count_statuses(runs: Sequence[RunSummary]) -> str:
+    statuses = Counter(run.status for run in runs)
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+    return f"{len(runs)} run{'s' * (len(runs) > 1)}: {counts}"
 
 
 def _format_date(value: object) -> str:

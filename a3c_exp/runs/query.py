@@ -29,7 +29,7 @@ class Condition:
         key: of ``RunSummary.value``.
         operator: ``=`` and ``!=`` (any of ``values``, in which ``*`` stands for anything), ``~`` and ``!~`` (contains, in any
             case), or an ordering.
-        values: what it is held against.
+        values: what the run's value is compared with.
     """
 
     key: str
@@ -37,26 +37,27 @@ class Condition:
     values: tuple[str, ...]
 
     def matches(self, summary: RunSummary) -> bool:
-        """Whether it does; a run that has no such key fulfils ``!=`` and ``!~`` only."""
-        found = summary.value(self.key)
+        """Whether a run meets it; one that has no such key meets ``!=`` and ``!~`` only."""
+        actual = summary.value(self.key)
         if self.operator in _ORDERINGS:
-            return found is not MISSING and found is not None and self._compare_ordered(found)
-        texts = [] if found is MISSING else [as_text(found).replace(" ", ""), str(found)]
+            return actual is not MISSING and actual is not None and self._compare_ordered(actual)
+        texts = [] if actual is MISSING else [as_text(actual).replace(" ", ""), str(actual)]
         if self.operator in ("~", "!~"):
-            inside = any(value.lower() in text.lower() for value in self.values for text in texts[1:])
-            return inside == (self.operator == "~")
-        same = any(fnmatchcase(text, value.replace("[", "[[]")) for value in self.values for text in texts)
-        return same == (self.operator == "=")
+            contained = any(value.lower() in text.lower() for value in self.values for text in texts[1:])
+            return contained == (self.operator == "~")
+        equal = any(fnmatchcase(text, value.replace("[", "[[]")) for value in self.values for text in texts)
+        return equal == (self.operator == "=")
 
     def _compare_ordered(self, actual: Any) -> bool:
-        if self.key in _DATE_KEYS:  # as far as was typed: created<=2026-11-20 takes in all of that day
-            theirs = self.values[0].replace(" ", "T")
-            return _compare(str(actual)[: len(theirs)], theirs, self.operator)
-        return _compare(_float_or_nan(actual), _float_or_nan(self.values[0]), self.operator)
+        compare = _ORDERINGS[self.operator]
+        if self.key in _DATE_KEYS:  # to the precision that was typed: created<=2026-11-20 includes that day
+            typed = self.values[0].replace(" ", "T")
+            return bool(compare(str(actual)[: len(typed)], typed))
+        return bool(compare(_float_or_nan(actual), _float_or_nan(self.values[0])))
 
 
 def is_condition(text: str) -> bool:
-    """Whether ``text`` looks like a condition, right or wrong."""
+    """Whether ``text`` has the form of a condition."""
     return _CONDITION.fullmatch(text) is not None
 
 
@@ -64,7 +65,7 @@ def parse_condition(text: str) -> Condition:
     """The condition that ``text`` is.
 
     Raises:
-        ConfigError: it is none, or one that can never hold.
+        ConfigError: it is none, or one that no run can meet.
     """
     match = _CONDITION.fullmatch(text)
     if match is None:
@@ -77,8 +78,8 @@ def parse_condition(text: str) -> Condition:
     if key == "status" and operator == "=":
         for value in values:
             if "*" not in value and value not in STATUSES:
-                known = ", ".join(STATUSES)
-                raise ConfigError(f"{text}: there is no status {value!r}.{_suggestion(value, STATUSES)} There are {known}")
+                statuses = ", ".join(STATUSES)
+                raise ConfigError(f"{text}: there is no status {value!r}.{_suggestion(value, STATUSES)} There are {statuses}")
     return Condition(key, operator, values)
 
 
@@ -87,43 +88,40 @@ def _check_ordering(text: str, key: str, operator: str, typed: str) -> None:
         if not _DATE.fullmatch(typed):
             raise ConfigError(f"{text}: {typed!r} is no date; write it as 2026-11-21 or 2026-11-21T14:30")
     elif len(_split_alternatives(typed)) > 1:
-        raise ConfigError(f"{text}: {operator} takes one value; several, any of which will do, go with =: {key}={typed}")
+        raise ConfigError(f"{text}: {operator} takes one value; for any of several use =: {key}={typed}")
     elif math.isnan(_float_or_nan(typed)):
         raise ConfigError(f"{text}: {operator} compares numbers (and the dates created and ended), got {typed!r}")
 
 
-def select_runs(summaries: Sequence[RunSummary], conditions: Sequence[Condition]) -> list[RunSummary]:
-    """The entries for which all ``conditions`` hold.
+def select_runs(runs: Sequence[RunSummary], conditions: Sequence[Condition]) -> list[RunSummary]:
+    """The runs that meet all ``conditions``.
 
     Raises:
-        ConfigError: none of the entries has a key that is asked for; a wrong one is not just a list of nothing.
+        ConfigError: no run has a condition's key, so it is a mistake rather than a condition that no run meets.
     """
-    kept = list(summaries)
+    selected = list(runs)
     for condition in conditions:
-        left = [entry for entry in kept if condition.matches(entry)]
-        if not left or condition.operator.startswith("!"):
-            check_key(condition.key, summaries)
-        kept = left
-    return kept
+        selected = [run for run in selected if condition.matches(run)]
+        if not selected or condition.operator.startswith("!"):
+            check_key(condition.key, runs)
+    return selected
 
 
-def check_key(key: str, summaries: Sequence[RunSummary]) -> None:
-    """Refuse a key that no entry has.
-
-    Raises:
-        ConfigError: names the nearest that there is.
+def check_key(key: str, runs: Sequence[RunSummary]) -> None:
     """
-    if key in METADATA_KEYS or key in RESULT_KEYS or any(entry.value(key) is not MISSING for entry in summaries):
+    Raises:
+        ConfigError: no run has this key; names the closest one.
+    """
+    if key in METADATA_KEYS or key in RESULT_KEYS or any(run.value(key) is not MISSING for run in runs):
         return
-    raise ConfigError(
-        f"none of these {len(summaries)} runs has {key!r}.{_suggestion(key, _known_keys(summaries))} Try: show RUN, which lists them"
-    )
+    suggestion = _suggestion(key, _known_keys(runs))
+    raise ConfigError(f"none of these {len(runs)} runs has {key!r}.{suggestion} Try: show RUN, which lists the keys")
 
 
-def _known_keys(summaries: Iterable[RunSummary]) -> list[str]:
+def _known_keys(runs: Iterable[RunSummary]) -> list[str]:
     names = dict.fromkeys((*METADATA_KEYS, *RESULT_KEYS))
-    for entry in list(summaries)[:20]:
-        names |= dict.fromkeys(name for name, _ in entry.config_items()) | dict.fromkeys(map(str, entry.config))
+    for run in list(runs)[:20]:
+        names |= dict.fromkeys(name for name, _ in run.config_items()) | dict.fromkeys(map(str, run.config))
     return list(names)
 
 
@@ -134,12 +132,12 @@ def _suggestion(word: str, choices: Sequence[str]) -> str:
 
 
 def _split_alternatives(text: str) -> list[str]:
-    """Split at the commas that are in no brackets: ``[200,100],[64]`` are two."""
+    """Split at commas outside of brackets: ``[200,100],[64]`` are two."""
     return re.split(r",(?![^\[]*\])", text)
 
 
 def _normalized_value(typed: str) -> str:
-    """As ``summary_text`` would write it: numbers in any notation, true, false and null in any case."""
+    """As ``as_text`` would write it, for numbers in any notation and true, false and null in any case."""
     text = typed.strip()
     if text.lower() in ("true", "false", "null", "none"):
         return "null" if text.lower() == "none" else text.lower()
@@ -155,7 +153,3 @@ def _float_or_nan(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return math.nan
-
-
-def _compare(actual: Any, expected: Any, operator: str) -> bool:
-    return bool(_ORDERINGS[operator](actual, expected))

@@ -1,4 +1,4 @@
-"""``python -m a3c_exp.runs``: a question is answered from the files, a mistake in one line, and a pipe gets plain text."""
+"""``python -m a3c_exp.runs`` reads files alone, reports a mistake in one line, and writes plain text into a pipe."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def inside(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_their_folder(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(outputs.parent)
 
 
@@ -67,11 +67,13 @@ def names(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> list[
         (["reason~disk"], ["broken"]),
     ],
 )
-def test_conditions_mean_what_they_say(words: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_conditions_select_the_runs_that_meet_them(
+    words: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert names(words, capsys) == expected
 
 
-def test_a_list_is_in_order_of_time_and_sorted_on_demand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_list_is_in_order_of_time_or_of_a_key(capsys: pytest.CaptureFixture[str]) -> None:
     everything = names([], capsys)
     assert everything[:3] == ["broken", "gone", "old"]
     assert everything.index("workers=4,seed=0") < everything.index("workers=12,seed=0")
@@ -83,7 +85,7 @@ def test_a_list_is_in_order_of_time_and_sorted_on_demand(capsys: pytest.CaptureF
     assert names(["env=pendulum", "--sort", "evaluation", "--last", "2"], capsys) == ordered[1::-1]
 
 
-def test_runs_without_the_number_neither_win_nor_come_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_without_the_number_are_neither_best_nor_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, evaluations in enumerate((0, 3)):
         write_run(tmp_path / f"a{seed}", seed=seed, episodes=5, evaluations=evaluations)
     assert names(["best", str(tmp_path)], capsys) == ["a1"]
@@ -93,7 +95,7 @@ def test_runs_without_the_number_neither_win_nor_come_first(tmp_path: Path, caps
     assert "no run" in capsys.readouterr().err
 
 
-def test_over_seeds_a_configuration_counts_by_its_mean(capsys: pytest.CaptureFixture[str]) -> None:
+def test_over_seeds_configurations_are_ranked_by_their_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["best", "env=pendulum", "--over-seeds", "--by", "moving_average", "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["runs"] for row in rows] == ["2", "2"]
@@ -105,7 +107,7 @@ def test_over_seeds_a_configuration_counts_by_its_mean(capsys: pytest.CaptureFix
     assert "workers=12" in capsys.readouterr().out
 
 
-def test_compare_shows_what_differs_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_shows_only_what_differs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "workers=4,seed=0", "workers=12,seed=1"]) == 0
     configuration, *_ = capsys.readouterr().out.split("\n\n")
     assert [line.split() for line in configuration.splitlines()[1:]] == [["seed", "0", "1"], ["workers", "4", "12"]]
@@ -116,9 +118,7 @@ def test_compare_shows_what_differs_and_nothing_else(capsys: pytest.CaptureFixtu
     assert rows["optimizer.lr"] == ["0.0003", "0.0001"]
 
 
-def test_of_different_classes_only_what_they_share_is_held_against_each_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_arguments_that_only_one_class_has_are_no_differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path / "a", episodes=3, config={"optimizer": {"_target_": "x.adam.Adam", "lr": 1.0, "betas": [0.9]}})
     write_run(tmp_path / "b", episodes=3, config={"optimizer": {"_target_": "x.sgd.SGD", "lr": 2.0}})
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
@@ -129,7 +129,7 @@ def test_of_different_classes_only_what_they_share_is_held_against_each_other(
     ]
 
 
-def test_show_tells_how_it_ended_and_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_says_how_a_run_ended_and_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "broken"]) == 0
     out = capsys.readouterr().out
     assert "failed: \N{REPLACEMENT CHARACTER}[31mdisk full" in out
@@ -165,7 +165,7 @@ def test_show_tells_how_it_ended_and_how_to_go_on(capsys: pytest.CaptureFixture[
         (["compare", "old"], "compare RUN RUN"),
     ],
 )
-def test_a_mistake_is_one_line_that_helps(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_is_reported_in_one_line_with_a_hint(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -173,17 +173,17 @@ def test_a_mistake_is_one_line_that_helps(words: list[str], hint: str, capsys: p
     assert hint in captured.err
 
 
-def test_nothing_that_fits_is_told_from_a_mistake(
+def test_a_condition_that_no_run_meets_is_no_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["workers=5"]) == 1
-    assert "no run fits" in capsys.readouterr().err
+    assert "no run meets" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
     assert main([]) == 2
     assert "there is no folder outputs here" in capsys.readouterr().err
 
 
-def test_a_pipe_gets_whole_lines_without_colours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_gets_complete_lines_without_colors(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env=pendulum"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split()[:2] == ["run", "status"]
@@ -202,18 +202,18 @@ def on_a_terminal(columns: int, **more: str) -> str:
         written = b""
         while True:
             try:
-                some = os.read(near, 65536)
-            except OSError:  # how Linux says that nobody holds the other end any more
+                data = os.read(near, 65536)(near, 65536)
+            except OSError:  # Linux: the other end is closed
                 break
-            if not some:
+            if not data:
                 break
-            written += some
+            written += data
     os.close(near)
     assert process.returncode == 0
     return written.decode()
 
 
-def test_a_terminal_gets_a_table_that_fits_with_what_all_share_said_once() -> None:
+def test_a_terminal_gets_a_table_that_fits_and_shared_values_in_one_line() -> None:
     out = on_a_terminal(72)
     plain = on_a_terminal(72, NO_COLOR="1").replace("\r", "").splitlines()
     assert "\x1b[32m" in out
@@ -225,7 +225,7 @@ def test_a_terminal_gets_a_table_that_fits_with_what_all_share_said_once() -> No
 
 
 @pytest.mark.parametrize("width", [8, 20, 40, 200])
-def test_no_line_of_a_sheet_is_wider_than_its_terminal(width: int) -> None:
+def test_no_line_of_a_table_is_wider_than_its_terminal(width: int) -> None:
     columns = [Column("run"), Column("status", drop_rank=0), Column("a", True, 3), Column("b", True, 2)]
     rows = [
         [TextCell("漢字" * 20 + "end"), TextCell("ok"), TextCell("1"), TextCell("22222")],
@@ -244,7 +244,7 @@ def test_a_shortened_text_keeps_both_ends() -> None:
     assert all(display_width(shorten_middle("漢字" * 9, width)) <= width for width in range(2, 30))
 
 
-def test_a_missing_value_fulfils_only_what_denies(tmp_path: Path) -> None:
+def test_a_missing_value_meets_only_negations(tmp_path: Path) -> None:
     entries = [
         RunSummary(write_run(tmp_path / "a", episodes=3, config={"bptt": None})),
         RunSummary(write_run(tmp_path / "b", episodes=3)),
@@ -262,7 +262,7 @@ def test_a_missing_value_fulfils_only_what_denies(tmp_path: Path) -> None:
         kept("bpt!=3")
 
 
-def test_a_reused_process_number_is_not_taken_for_the_run(tmp_path: Path) -> None:
+def test_a_reused_process_id_is_not_taken_for_the_run(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", status="running", pid=os.getpid(), episodes=3, run_json={"pid_started": 1.0})
     assert RunSummary(path).status == "killed"
     said = json.loads((path / "run.json").read_text())
@@ -270,15 +270,15 @@ def test_a_reused_process_number_is_not_taken_for_the_run(tmp_path: Path) -> Non
     assert RunSummary(path).status == "running"
 
 
-def test_a_list_is_quick_because_it_loads_nothing_heavy() -> None:
-    heavy = "{'torch', 'numpy', 'hydra', 'wandb', 'pandas'}"
+def test_a_list_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'numpy', 'hydra', 'wandb', 'pandas', 'rich'}"
     code = f"import sys; from a3c_exp.runs.__main__ import main; main([]); sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment(), check=False, timeout=60, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_offline_runs_are_sent_only_by_who_is_logged_in(
+def test_offline_runs_are_sent_only_after_a_login(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_run(tmp_path / "runs" / "a", episodes=3)
