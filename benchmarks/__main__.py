@@ -1,9 +1,9 @@
-"""Measures a3c_exp on this machine.
+"""Measure a3c_exp on this machine.
 
-python -m benchmarks                         all: see below which
+python -m benchmarks                         all benchmarks of the list below
 python -m benchmarks speed --repeats 5       one of them
-python -m benchmarks --write-readme          and puts the tables into benchmarks/README.md
-python -m benchmarks scaling --help          how cost grows: a command of its own, not among all
+python -m benchmarks --write-readme          also write the tables into benchmarks/README.md
+python -m benchmarks scaling --help          how cost grows: a command of its own, not part of all
 """
 
 import argparse
@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import machine, readme
+from benchmarks.harness import readme
+from benchmarks.harness.environment import ROOT, command_line, environment
 from benchmarks.harness.interleaved import interleave
 from benchmarks.harness.table import Table, as_text, make_rows, write
 from benchmarks.harness.training_runs import TrainingRuns
@@ -49,13 +50,14 @@ BENCHMARKS = {
     "conv_gru": conv_gru,
     "reading": reading,
 }
-OUTPUT_FOLDER = machine.ROOT / "outputs" / "benchmarks"
+OUTPUT_FOLDER = ROOT / "outputs" / "benchmarks"
 
 
-def measure(name: str, runs: TrainingRuns, repeats: int, environment: dict[str, Any]) -> Table:
+def measure(name: str, runs: TrainingRuns, repeats: int, measured_on: dict[str, Any]) -> Table:
+    """Run one benchmark."""
     benchmark = BENCHMARKS[name]
     _log(f"{benchmark.TITLE}, {repeats} repeats")
-    series = interleave(benchmark.variants(runs), repeats, _log)
+    results = interleave(benchmark.variants(runs), repeats, _log)
     return Table(
         benchmark=name,
         title=benchmark.TITLE,
@@ -63,20 +65,20 @@ def measure(name: str, runs: TrainingRuns, repeats: int, environment: dict[str, 
         baseline=benchmark.BASELINE,
         repeats=repeats,
         seconds=runs.seconds,
-        command=machine.command_line(),
-        environment=environment,
-        rows=make_rows(series, benchmark.UNIT, benchmark.BASELINE),
+        command=command_line(),
+        environment=measured_on,
+        rows=make_rows(results, benchmark.UNIT, benchmark.BASELINE),
     )
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["scaling"]:  # several quantities of many configurations: it has options and tables of its own
+    if sys.argv[1:2] == ["scaling"]:  # it measures several quantities, and has its own options and tables
         return scaling.main(sys.argv[2:])
     arguments = _arguments()
     if arguments.write_readme:
         readme.check_markers()
-    environment = machine.environment()  # once: later the load average shows our own work
-    # Both end the block below and the measured commands with it. SIGINT too: a background job would ignore it.
+    measured_on = environment()  # once, before the load average includes the benchmark itself
+    # Both signals end the block below, and the measured commands with it. A background job would ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     tables = []
@@ -84,12 +86,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="a3c_benchmarks_", ignore_cleanup_errors=True) as folder:
             runs = TrainingRuns(Path(folder), arguments.seconds)
             for name in [arguments.benchmark] if arguments.benchmark else BENCHMARKS:
-                table = measure(name, runs, arguments.repeats, environment)
+                table = measure(name, runs, arguments.repeats, measured_on)
                 write(table, arguments.out)
                 print(f"\n{as_text(table)}\n", flush=True)
                 tables.append(table)
     except KeyboardInterrupt:
-        _log("interrupted; what was being measured is gone, finished tables are in " + str(arguments.out))
+        _log("interrupted; finished tables are in " + str(arguments.out))
         return 130
     if arguments.write_readme:
         readme.write(arguments.out, list(BENCHMARKS))
@@ -100,16 +102,16 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("benchmark", nargs="?", choices=list(BENCHMARKS), help="one of them; all without")
-    parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats (3); fewer only to try it out")
-    parser.add_argument("--seconds", type=float, default=20.0, help="length of one measured stretch of training (20)")
+    parser.add_argument("benchmark", nargs="?", choices=list(BENCHMARKS), help="the benchmark; without it all of them")
+    parser.add_argument("--repeats", type=int, default=3, help="interleaved repeats (3)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement of training (20)")
     parser.add_argument("--out", type=Path, default=OUTPUT_FOLDER, help="folder for JSON and Markdown (outputs/benchmarks)")
-    parser.add_argument("--write-readme", action="store_true", help="put the tables in --out into benchmarks/README.md")
+    parser.add_argument("--write-readme", action="store_true", help="write the tables of --out into benchmarks/README.md")
     arguments = parser.parse_args()
     if arguments.repeats < 1 or arguments.seconds <= 0:
         parser.error("--repeats must be at least 1 and --seconds more than 0, such as --repeats 3 --seconds 20")
     if arguments.write_readme and arguments.repeats < 3:
-        parser.error("--write-readme wants medians of at least 3 repeats; leave --repeats out or raise it")
+        parser.error("--write-readme needs at least 3 repeats. Try --repeats 3")
     return arguments
 
 

@@ -1,12 +1,12 @@
-"""stable-baselines3's A2C: how fast it trains on CartPole, Pendulum or CarRacing, and how soon it solves CartPole.
+"""stable-baselines3's A2C: training speed on CartPole, Pendulum or CarRacing, and time to solve CartPole.
 
-python -m benchmarks.baselines.stable_baselines_a2c --workers 6 --seconds 20          training steps a second
+python -m benchmarks.baselines.stable_baselines_a2c --workers 6 --seconds 20       steps per second
 python -m benchmarks.baselines.stable_baselines_a2c --env CarRacing-v3 --workers 8    the same from pixels, with its CnnPolicy
-python -m benchmarks.baselines.stable_baselines_a2c --env Pendulum-v1 --workers 12    the Pendulum report's networks and settings
-python -m benchmarks.baselines.stable_baselines_a2c --solve --seed 0                  seconds until the last 100 episodes average 475
+python -m benchmarks.baselines.stable_baselines_a2c --env Pendulum-v1 --workers 12    the Pendulum report's settings
+python -m benchmarks.baselines.stable_baselines_a2c --solve --seed 0                  seconds until solved
 
-A development extra: `pip install -c constraints.txt -e '.[compare]'`. Settings are the library's own defaults, which are also
-what rl-zoo has for this task (hyperparams/a2c.yml: MlpPolicy, ent_coef 0, 8 environments, 5e5 steps).
+Needs an extra: `pip install -c constraints.txt -e '.[compare]'`. Settings are the library's own defaults, which are also
+what rl-zoo has for CartPole (hyperparams/a2c.yml: MlpPolicy, ent_coef 0, 8 environments, 5e5 steps).
 """
 
 import argparse
@@ -31,7 +31,7 @@ class SolveResult:
 
 
 def speed(env: str, workers: int, seconds: float, seed: int, threads: int) -> float:
-    """Environment steps a second in the steady state."""
+    """Environment steps per second in the steady state."""
     model = make_model(env, workers, seed, threads)
     started: list[tuple[float, int]] = []
 
@@ -53,17 +53,17 @@ def solve(workers: int, max_steps: int, seed: int, threads: int) -> SolveResult:
     """Train until solved, or for ``max_steps``; the clock starts with training, not with the imports."""
     model = make_model("CartPole-v1", workers, seed, threads)
     last: deque[float] = deque(maxlen=100)
-    found: list[tuple[float, int]] = []
+    solved: list[tuple[float, int]] = []
     start = time.perf_counter()
 
     def stop(steps: int) -> bool:
         if len(last) == 100 and sum(last) / 100 >= SOLVED_RETURN:
-            found.append((time.perf_counter() - start, steps))
+            solved.append((time.perf_counter() - start, steps))
             return True
         return False
 
     steps = learn(model, max_steps, stop, last)
-    return SolveResult(found[0][1], found[0][0], steps) if found else SolveResult(None, None, steps)
+    return SolveResult(solved[0][1], solved[0][0], steps) if solved else SolveResult(None, None, steps)
 
 
 def make_model(env: str, workers: int, seed: int, threads: int) -> Any:
@@ -91,16 +91,16 @@ def make_model(env: str, workers: int, seed: int, threads: int) -> Any:
 
 
 def learn(model: Any, max_steps: int, stop: Any, returns: "deque[float] | None" = None) -> int:
-    """Train until ``stop(steps)`` says so, asked after each step of all environments; returns the steps taken."""
+    """Train until ``stop(steps)``, called after each step of all environments, is true; returns the steps taken."""
 
-    def watch(local: dict[str, Any], _: dict[str, Any]) -> bool:
+    def callback(local: dict[str, Any], _: dict[str, Any]) -> bool:
         if returns is not None:
             for info in local["infos"]:
                 if "episode" in info:
                     returns.append(float(info["episode"]["r"]))
         return not stop(model.num_timesteps)
 
-    model.learn(max_steps, callback=watch)
+    model.learn(max_steps, callback=callback)
     return int(model.num_timesteps)
 
 
@@ -108,13 +108,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.baselines.stable_baselines_a2c", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--env", choices=list(WARM_UP), default="CartPole-v1", help="the task (CartPole-v1)")
+    parser.add_argument("--env", choices=list(WARM_UP), default="CartPole-v1", help="the environment (CartPole-v1)")
     parser.add_argument("--workers", type=int, help="environments (default: 6 for speed, rl-zoo's 8 for --solve)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="length of the measured stretch of speed (20)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the speed measurement (20)")
     parser.add_argument("--solve", action="store_true", help="train until the last 100 training episodes average 475")
-    parser.add_argument("--max-steps", type=int, default=500_000, help="give up then (rl-zoo's budget, 500000)")
+    parser.add_argument("--max-steps", type=int, default=500_000, help="budget of steps (rl-zoo's, 500000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="torch's threads (1; 0: torch's own choice)")
+    parser.add_argument("--threads", type=int, default=1, help="torch's threads (1; 0: torch's default)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     arguments = parser.parse_args()
     try:
@@ -124,7 +124,7 @@ def main() -> int:
         return 2
     if arguments.solve:
         if arguments.env != "CartPole-v1":
-            parser.error("--solve is about CartPole-v1; leave --env out")
+            parser.error("--solve needs CartPole-v1. Leave --env out")
         solved = solve(arguments.workers or 8, arguments.max_steps, arguments.seed, arguments.threads)
         when = f"{solved.seconds:.1f} s, {solved.env_steps:,} steps" if solved.seconds else f"never in {solved.trained:,} steps"
         print(json.dumps(asdict(solved)) if arguments.json else f"last 100 episodes average {SOLVED_RETURN:.0f} after {when}")

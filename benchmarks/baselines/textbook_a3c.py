@@ -1,12 +1,12 @@
-"""A3C on Pendulum as it is usually written in PyTorch: the yardstick that a3c_exp's speed is measured against.
+"""A3C on Pendulum as it is usually written in PyTorch: the baseline of a3c_exp's speed.
 
     python -m benchmarks.baselines.textbook_a3c --workers 12 --seconds 20
 
-One process a worker, one local network each, one torch forward a step, a shared Adam, no lock. It is the family of
-scripts that the Pendulum report descends from, with that family's known mistakes mended, since a wrong program is no
-yardstick: the optimiser's step count and moments are shared, the global gradient is assigned anew with every push, and
-the time limit bootstraps from the value of the last observation. Nothing here is slower than a careful person would
-write it: acting runs the actor alone and without a graph, and every process keeps to one torch thread.
+One process and one local network per worker, one forward pass per step, a shared Adam, no lock. It belongs to the family of
+scripts that the Pendulum report descends from, with that family's known mistakes corrected, since a wrong program is no
+baseline: the optimizer's step count and moments are shared, the global gradient is assigned anew with every push, and
+the time limit bootstraps from the value of the last observation. It is as fast as careful code of this kind: acting runs
+only the actor, without a graph, and every process uses one torch thread.
 """
 
 import argparse
@@ -33,10 +33,10 @@ GAMMA = 0.9
 ENTROPY_COEF = 0.005
 N_STEP = 10
 MAX_EPISODE_STEPS = 4000
-REWARD_SHIFT = REWARD_SCALE = 8.1  # the learner sees (reward + 8.1) / 8.1, about -1 to 1
+REWARD_SHIFT = REWARD_SCALE = 8.1  # learns from (reward + 8.1) / 8.1, about -1 to 1
 LEARNING_RATE = 1e-4
 BETAS = (0.96, 0.999)
-WARM_UP_WINDOWS = 20  # a worker; the first few pay for torch's and numpy's lazy initialisation
+WARM_UP_WINDOWS = 20  # per worker; the first few include torch's and numpy's lazy initialization
 START_TIMEOUT = 300.0  # seconds; a dozen processes that import torch on a busy machine with cold disks are slow
 STOP_TIMEOUT = 20.0
 
@@ -81,9 +81,9 @@ class ActorCritic(nn.Module):
 
 
 class SharedAdam(torch.optim.Adam):
-    """torch's own Adam whose state exists from the start and lies in shared memory, so that all workers move one state.
+    """torch's Adam with its state created at the start in shared memory, so that all workers update one state.
 
-    ``step`` has to be a tensor made here: the one that Adam makes at its first step would be private to a process.
+    ``step`` has to be a tensor created here: the one that Adam creates at its first step would be private to a process.
     """
 
     def __init__(self, params: Any, fused: bool = False) -> None:
@@ -109,7 +109,7 @@ class Window(NamedTuple):
 
 
 def n_step_returns(rewards: Sequence[float], value: float) -> list[float]:
-    """``R_t = r_t + gamma R_{t+1}``, from the value of the state behind the window.
+    """``R_t = r_t + gamma R_{t+1}``, from the value of the state after the window.
 
     >>> n_step_returns([1.0, 2.0], 10.0)
     [10.9, 11.0]
@@ -122,7 +122,7 @@ def n_step_returns(rewards: Sequence[float], value: float) -> list[float]:
 
 
 def collect(environment: Any, local: ActorCritic, observation: np.ndarray, steps: int) -> Window:
-    """Act for ``steps`` steps, or fewer where the episode terminates."""
+    """Act for ``steps`` steps, or fewer if the episode terminates."""
     observations, actions, rewards = [], [], []
     terminated = False
     for _ in range(steps):
@@ -151,7 +151,7 @@ def push_and_pull(optimizer: torch.optim.Optimizer, local: ActorCritic, shared: 
     )
     local.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    # Each time: zero_grad leaves None behind, and a gradient assigned once would be pushed for ever.
+    # Each time: zero_grad sets gradients to None, and a gradient assigned once would be pushed forever.
     for shared_parameter, local_parameter in zip(shared.parameters(), local.parameters(), strict=True):
         shared_parameter.grad = local_parameter.grad
     optimizer.step()
@@ -169,8 +169,8 @@ def record_episode(moving_average: Any, results: Any, rank: int, mean_reward: fl
 def run_worker(
     rank: int, shared: ActorCritic, optimizer: SharedAdam, shared_state: "SharedState", seed: int, tuned: bool
 ) -> None:
-    """One worker's life, in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process says when to stop
+    """The main loop of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the main process stops the workers
     torch.set_num_threads(1)
     torch.manual_seed(seed + rank)
     if tuned:
@@ -181,7 +181,7 @@ def run_worker(
     local.load_state_dict(shared.state_dict())
     observation, _ = environment.reset(seed=seed + rank)
     step, total = 0, 0.0
-    # A killed main process cannot say stop; its children then have another parent.
+    # A killed main process cannot stop its children, which then have another parent.
     while not shared_state.stop.value and os.getppid() == parent:
         window = collect(environment, local, observation, min(N_STEP, MAX_EPISODE_STEPS - step))
         push_and_pull(optimizer, local, shared, window)
@@ -197,7 +197,7 @@ def run_worker(
 
 
 class SharedState:
-    """What the processes share besides the weights. ``steps`` has one number a worker: one writer each, so no lock."""
+    """What processes share besides the weights. ``steps`` has one element, with one writer, per worker, so it needs no lock."""
 
     def __init__(self, context: Any, workers: int) -> None:
         self.steps = context.RawArray(ctypes.c_int64, workers)
@@ -211,8 +211,11 @@ class Measurement:
     """Steps between two moments at which every worker was training.
 
     Attributes:
-        steps, seconds, steps_per_second: the steady state; starting and the first windows are left out.
-        total_steps: every step that was taken, before and behind the measured span too.
+        workers: number of worker processes.
+        steps: in the steady state, without start and first windows.
+        seconds: of the steady state.
+        steps_per_second: in the steady state.
+        total_steps: all steps, also before and after the measured span.
         episodes: episodes that ended.
         moving_average: the report's curve at the end; ``None`` before the first episode has ended.
     """
@@ -227,7 +230,7 @@ class Measurement:
 
 
 class Training:
-    """The shared weights and optimiser and what trains them; ``started`` is the way in."""
+    """Shared weights, optimizer and worker processes; use it with ``started``."""
 
     def __init__(self, workers: int, seed: int = 0, tuned: bool = False) -> None:
         context = mp.get_context("spawn")
@@ -248,7 +251,7 @@ class Training:
 
     @contextmanager
     def started(self) -> Iterator["Training"]:
-        """Workers run inside the block; behind it there are none, whatever happened."""
+        """Workers run inside the block and have ended after it, also after an error."""
         try:
             for process in self.processes:
                 process.start()
@@ -269,30 +272,30 @@ class Training:
             self._take_results(0.05)
 
     def train(self, seconds: float) -> tuple[int, float]:
-        """Steps taken, and the time they took, while this waited for about ``seconds``."""
+        """Steps and elapsed time while workers train for about ``seconds``."""
         before, start = self.steps(), time.perf_counter()
-        while (left := start + seconds - time.perf_counter()) > 0:
-            self._take_results(min(left, 0.5))
+        while (remaining := start + seconds - time.perf_counter()) > 0:
+            self._take_results(min(remaining, 0.5))
         after, end = self.steps(), time.perf_counter()
         return after - before, end - start
 
     def _take_results(self, timeout: float) -> None:
-        """Wait for ``timeout`` at most, for one result at most; a dead worker is an error, not a slow measurement."""
+        """Wait at most ``timeout`` for one result; a dead worker is an error, not a slow measurement."""
         try:
             self.episodes.append(self.shared_state.results.get(timeout=timeout))
         except queue.Empty:
             dead = [process.name for process in self.processes if process.exitcode is not None]
             if dead and not self.shared_state.stop.value:
-                raise RuntimeError(f"{', '.join(dead)} died; its traceback stands above") from None
+                raise RuntimeError(f"{', '.join(dead)} died; its traceback is above") from None
 
     def _stop(self) -> None:
         self.shared_state.stop.value = True
-        begun = [process for process in self.processes if process.pid is not None]
+        started = [process for process in self.processes if process.pid is not None]
         deadline = time.monotonic() + STOP_TIMEOUT
-        # The queue is emptied meanwhile: a worker that still has results to hand over does not end.
-        while any(process.is_alive() for process in begun) and time.monotonic() < deadline:
+        # Empty the queue meanwhile: a worker with undelivered results does not end.
+        while any(process.is_alive() for process in started) and time.monotonic() < deadline:
             self._take_results(0.05)
-        for process in begun:
+        for process in started:
             if process.is_alive():
                 process.kill()
             process.join()
@@ -302,7 +305,7 @@ class Training:
 
 
 def measure(workers: int, seconds: float, seed: int = 0, tuned: bool = False) -> Measurement:
-    """Train for ``seconds`` in the steady state and say how many steps that was."""
+    """Train for ``seconds`` in the steady state and count the steps."""
     training = Training(workers, seed, tuned)
     with training.started():
         training.wait_until_warm()
@@ -318,7 +321,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of the measured steady state")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tuned", action="store_true", help="torch's two free switches: fused Adam, no argument validation")
+    parser.add_argument("--tuned", action="store_true", help="torch's own optimizations: fused Adam, no argument validation")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     arguments = parser.parse_args()
     try:

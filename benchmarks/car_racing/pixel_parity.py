@@ -1,10 +1,10 @@
-"""Whether our CarRacing is gymnasium's: every pixel, reward and flag, over whole episodes.
+"""Compare a3c_exp's CarRacing with gymnasium's: every pixel, reward and flag, over whole episodes.
 
 python -m benchmarks.car_racing.pixel_parity --episodes 20
 
-Episodes are driven in turn by somebody who keeps to the road and finishes the lap, by one who drives too fast and slides over
-the grass, and at random; every fourth has colours of its own. Both pictures are compared: what ``step`` returns at every frame,
-what ``render`` returns at every tenth. The exit code is 0 if nothing differed.
+Three drivers take turns: one finishes the lap, one drives too fast and slides over the grass, one acts at random. Every fourth
+episode has other colors. The observations of ``step`` are compared at every frame, the images of ``render``
+at every tenth. The exit code is 0 if nothing differed.
 """
 
 import argparse
@@ -23,13 +23,13 @@ _STYLES = ("to the finish", "too fast", "at random")
 
 @dataclass(frozen=True)
 class EpisodeComparison:
-    """One episode lived by both.
+    """One episode in both environments.
 
     Attributes:
-        frames: until it ended, for the one or for the other.
-        differing_frames: frames of which something differed.
+        frames: until the episode ended in one of them.
+        differing_frames: frames with a difference.
         tiles_visited: tiles of the track that were visited.
-        finished: whether the lap was.
+        finished: whether the lap was finished.
     """
 
     frames: int
@@ -39,7 +39,7 @@ class EpisodeComparison:
 
 
 class _GymnasiumCarRacing(CarRacing):
-    """gymnasium's own; it need not draw what is not compared."""
+    """gymnasium's environment, which renders only what is compared."""
 
     draws_observation = True
 
@@ -50,38 +50,39 @@ class _GymnasiumCarRacing(CarRacing):
 def compare_episode(
     seed: int, style: str, frames: int = 1000, compare_every: int = 1, render_every: int = 10, domain_randomize: bool = False
 ) -> EpisodeComparison:
-    """Live the episode of ``seed`` with gymnasium's and with ours.
+    """Play the episode of ``seed`` in both environments.
 
     Args:
         style: one of ``to the finish``, ``too fast``, ``at random``.
-        frames: at most so many.
-        compare_every, render_every: at which frames the pictures of ``step`` and of ``render`` are compared.
-        domain_randomize: with other colours.
+        frames: maximum length.
+        compare_every: interval of frames at which observations are compared.
+        render_every: interval of frames at which images of ``render`` are compared.
+        domain_randomize: other colors.
     """
     ours = CarRacingGame(render_mode="rgb_array", domain_randomize=domain_randomize)
     theirs = _GymnasiumCarRacing(render_mode="rgb_array", domain_randomize=domain_randomize)
     generator = np.random.default_rng(seed)
     differing = int(not np.array_equal(ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]))
-    held = np.zeros(3)
+    random_action = np.zeros(3)
     for frame in range(1, frames + 1):
         if style == "at random":
             if frame % 8 == 1:
-                held = generator.uniform((-1, 0, 0), (1, 1, 0.4))
-            action = held
+                random_action = generator.uniform((-1, 0, 0), (1, 1, 0.4))
+            action = random_action
         else:
             action = controls(theirs, 60.0 if style == "to the finish" else 90.0)
         theirs.draws_observation = ours.always_draw = frame % compare_every == 0
-        mine, *told = ours.step(action)
-        picture, *right = theirs.step(action)
-        same = told == right
+        observation, *outcome = ours.step(action)
+        expected, *expected_outcome = theirs.step(action)
+        same = outcome == expected_outcome
         if theirs.draws_observation:
-            same = same and np.array_equal(mine, picture)
+            same = same and np.array_equal(observation, expected)
         if frame % render_every == 0:
             same = same and np.array_equal(ours.render(), theirs.render())  # type: ignore[no-untyped-call]
         differing += not same
-        if told[1] or right[1]:
+        if outcome[1] or expected_outcome[1]:
             break
-    return EpisodeComparison(frame, differing, theirs.tile_visited_count, bool(right[3].get("lap_finished")))
+    return EpisodeComparison(frame, differing, theirs.tile_visited_count, bool(expected_outcome[3].get("lap_finished")))
 
 
 def main() -> int:
@@ -91,14 +92,12 @@ def main() -> int:
     differing = 0
     for seed in range(parser.parse_args().episodes):
         style = _STYLES[seed % 3]
-        found = compare_episode(seed, style, domain_randomize=seed % 4 == 3)
-        differing += found.differing_frames
-        print(
-            f"seed {seed}, {style}: {found.frames} frames, {found.tiles_visited} tiles{', finished' if found.finished else ''}, "
-            f"{found.differing_frames} differ",
-            flush=True,
-        )
-    print("every frame is the same" if differing == 0 else f"{differing} frames differ")
+        result = compare_episode(seed, style, domain_randomize=seed % 4 == 3)
+        differing += result.differing_frames
+        lap = ", finished" if result.finished else ""
+        tiles = f"{result.tiles_visited} tiles{lap}"
+        print(f"seed {seed}, {style}: {result.frames} frames, {tiles}, {result.differing_frames} differ", flush=True)
+    print("all frames are equal" if differing == 0 else f"{differing} frames differ")
     return int(differing > 0)
 
 

@@ -1,4 +1,4 @@
-"""Interleaved repeats: A B C A B C, so that a machine that slows down meanwhile slows every variant alike."""
+"""Interleaved repeats: A B C A B C, so that a machine that slows down slows every variant alike."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from a3c_exp.system.number_format import format_number
 
 
 class MeasurementError(Exception):
-    """A variant could not be measured; the message is the reason that the table shows."""
+    """A variant could not be measured; the table shows the message."""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """A promise about a variant's median.
+    """A requirement on a variant's median.
 
     Attributes:
         quantity: the measured value itself, or its ratio to the baseline.
-        relation: which side of ``bound`` is right.
+        relation: which side of ``bound`` meets the requirement.
     """
 
     quantity: str  # "value" or "ratio"
@@ -31,7 +31,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to do the thing. ``measure`` returns one number, or raises if it cannot."""
+    """One variant. ``measure`` returns one number, or raises."""
 
     name: str
     measure: Callable[[], float]
@@ -40,7 +40,7 @@ class Variant:
 
 @dataclass
 class VariantResult:
-    """A variant's numbers in the order of repeats, so that equal indices were measured next to each other."""
+    """A variant's values in the order of repeats: equal indices were measured next to each other."""
 
     name: str
     requirement: Requirement | None = None
@@ -50,17 +50,17 @@ class VariantResult:
 
 def interleave(variants: Sequence[Variant], repeats: int, log: Callable[[str], None]) -> list[VariantResult]:
     """Measure every variant ``repeats`` times in turn. A variant that fails once is left out from then on."""
-    series = [VariantResult(variant.name, variant.requirement) for variant in variants]
+    results = [VariantResult(variant.name, variant.requirement) for variant in variants]
     for repeat in range(repeats):
-        for variant, one in zip(variants, series, strict=True):
-            if one.failure is not None:
+        for variant, result in zip(variants, results, strict=True):
+            if result.failure is not None:
                 continue
             try:
-                one.values.append(variant.measure())
-            except Exception as error:  # whatever it was, the other variants are still worth measuring
+                result.values.append(variant.measure())
+            except Exception as error:  # the other variants can still be measured
                 kind = "" if isinstance(error, MeasurementError) else f"{type(error).__name__}: "
-                one.failure = kind + " ".join(str(error).split())
-                log(f"  {repeat + 1}/{repeats} {variant.name}: failed: {one.failure}")
+                result.failure = kind + " ".join(str(error).split())
+                log(f"  {repeat + 1}/{repeats} {variant.name}: failed: {result.failure}")
             else:
-                log(f"  {repeat + 1}/{repeats} {variant.name}: {format_number(one.values[-1])}")
-    return series
+                log(f"  {repeat + 1}/{repeats} {variant.name}: {format_number(result.values[-1])}")
+    return results

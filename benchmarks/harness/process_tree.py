@@ -1,4 +1,4 @@
-"""A measured command in a session of its own: watched, limited in time, and gone afterwards with all it started."""
+"""A measured command in a session of its own: watched, limited in time, and ended with all the processes it started."""
 
 import os
 import signal
@@ -7,63 +7,61 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
+import psutil
+
+from a3c_exp.system.child_process import describe_exit
+from benchmarks.harness.environment import ROOT
 from benchmarks.harness.interleaved import MeasurementError
-from benchmarks.harness.machine import ROOT
 
-PROC = Path("/proc")
-TERMINATE_TIMEOUT = 8.0  # seconds between asking a command to end and killing it
-HELPER_TIMEOUT = 10.0  # seconds in which helpers (a tracker's upload process) may outlive the command that ended
-DROPPED_VARIABLES = (
-    "PYTHONDONTWRITEBYTECODE",
-)  # set in many containers: the program would be compiled anew at each of its starts
-MAX_QUOTED_OUTPUT = 400  # characters of output that are quoted when a command fails
-
-
-class ProcessStat(NamedTuple):
-    """What the tree needs of ``/proc/<pid>/stat``; ``start_time`` tells a process from a later one with the same number."""
-
-    parent: int
-    session: int
-    start_time: int
+TERMINATE_TIMEOUT = 8.0  # seconds between SIGTERM and SIGKILL
+HELPER_TIMEOUT = 10.0  # seconds for which helpers (such as W&B's upload process) may outlive the command
+DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE",)  # set in many containers: every start would compile the program anew
+MAX_QUOTED_OUTPUT = 400  # characters of output that an error message quotes
 
 
 class ProcessTree:
-    """A process and all that it started, whether they are children, in its session, or were seen to be so before."""
+    """A process and all that it started: its descendants, its session, and processes that were seen to be either before."""
 
     def __init__(self, root: int) -> None:
-        self._start_times: dict[int, int] = {}  # pid -> born
+        self._members: dict[int, psutil.Process] = {}
         self._sessions = {root}
         self._root = root
 
-    def living_pids(self) -> list[int]:
+    def living(self) -> list[psutil.Process]:
         """The tree's living processes. A helper in a session of its own is found by its parent and then remembered."""
-        table = _process_table()
-        found = {pid for pid, stat in table.items() if self._start_times.get(pid) == stat.start_time}
-        if self._root in table and self._root not in self._start_times:
-            found.add(self._root)
-        grown = True
-        while grown:
-            new = {
+        table = {
+            process.pid: process
+            for process in psutil.process_iter(["ppid", "status"])
+            if process.info["status"] != psutil.STATUS_ZOMBIE
+        }
+        sessions = {pid: _session(pid) for pid in table}
+        # Equal processes have the same start time too: a number may be used again.
+        members = {pid for pid, process in table.items() if self._members.get(pid) == process}
+        if self._root in table and self._root not in self._members:
+            members.add(self._root)
+        while True:
+            added = {
                 pid
-                for pid, stat in table.items()
-                if pid not in found and (stat.parent in found or stat.session in self._sessions)
+                for pid, process in table.items()
+                if pid not in members and (process.info["ppid"] in members or sessions[pid] in self._sessions)
             }
-            found |= new
-            # Only sessions that the tree itself opened: its leader is one of ours.
-            self._sessions |= {table[pid].session for pid in new if table[pid].session in found}
-            grown = bool(new)
-        self._start_times.update({pid: table[pid].start_time for pid in found})
-        return sorted(found)
+            if not added:
+                break
+            members |= added
+            # Only sessions that the tree itself opened: the session's leader is a member.
+            self._sessions |= {session for pid in added if (session := sessions[pid]) is not None and session in members}
+        self._members |= {pid: table[pid] for pid in members}
+        return [table[pid] for pid in sorted(members)]
 
     def kill(self) -> None:
         """SIGTERM, a few seconds' grace, SIGKILL."""
-        for name in (signal.SIGTERM, signal.SIGKILL):
-            for pid in self.living_pids():
-                _send_signal(pid, name)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in self.living():
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
             deadline = time.monotonic() + TERMINATE_TIMEOUT
-            while self.living_pids() and time.monotonic() < deadline:
+            while self.living() and time.monotonic() < deadline:
                 time.sleep(0.05)
 
 
@@ -76,7 +74,7 @@ class MeasuredCommand:
         with output.open("wb") as log:
             self.started_at = time.time()
             self._clock = time.perf_counter()
-            # A session of its own: Ctrl-C reaches this program alone, which then ends the command and all below it.
+            # A session of its own: Ctrl-C reaches only this program, which then ends the command and all below it.
             self.process = subprocess.Popen(
                 list(arguments),
                 cwd=ROOT,
@@ -88,21 +86,23 @@ class MeasuredCommand:
             )
         self.tree = ProcessTree(self.process.pid)
 
-    def wait(self, timeout: float, interval: float = 1.0, on_poll: Callable[[list[int]], None] | None = None) -> float:
-        """Wait for a good end and return the seconds from start to end.
+    def wait(
+        self, timeout: float, interval: float = 1.0, on_poll: Callable[[list[psutil.Process]], None] | None = None
+    ) -> float:
+        """Wait until the command ends successfully and return the seconds from start to end.
 
         Args:
             timeout: seconds after which the command counts as hung.
-            interval: seconds between two looks at the process tree.
-            on_poll: called with the tree's process ids at each look.
+            interval: seconds between two polls of the process tree.
+            on_poll: called with the tree's living processes at each poll.
 
         Raises:
             MeasurementError: the command failed, hung, or left processes behind.
         """
         while True:
-            alive = self.tree.living_pids()
+            processes = self.tree.living()
             if on_poll is not None:
-                on_poll(alive)
+                on_poll(processes)
             try:
                 code = self.process.wait(timeout=interval)
             except subprocess.TimeoutExpired:
@@ -111,15 +111,16 @@ class MeasuredCommand:
                 continue
             seconds = time.perf_counter() - self._clock
             if code != 0:
-                raise MeasurementError(f"{self.name} {_describe_exit(code)}: {self._output_tail()}")
+                hint = ", as happens where memory runs out" if code == -signal.SIGKILL else ""
+                raise MeasurementError(f"{self.name} {describe_exit(code)}{hint}: {self._output_tail()}")
             self._wait_for_tree_to_end()
             return seconds
 
     def _wait_for_tree_to_end(self) -> None:
         deadline = time.monotonic() + HELPER_TIMEOUT
-        while left := self.tree.living_pids():
+        while remaining := self.tree.living():
             if time.monotonic() > deadline:
-                raise MeasurementError(f"{self.name} ended but left {len(left)} processes behind")
+                raise MeasurementError(f"{self.name} ended but left {len(remaining)} processes behind")
             time.sleep(0.1)
 
     def _output_tail(self) -> str:
@@ -127,31 +128,21 @@ class MeasuredCommand:
         return f"... {text[-MAX_QUOTED_OUTPUT:]}" if len(text) > MAX_QUOTED_OUTPUT else text or "no output"
 
 
-def _describe_exit(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    hint = ", as happens where memory runs out" if -code == signal.SIGKILL else ""
-    return f"was killed by {signal.Signals(-code).name}{hint}"
-
-
 @contextmanager
 def run_command(arguments: Sequence[str], output: Path, environment: dict[str, str] | None = None) -> Iterator[MeasuredCommand]:
-    """Start a command; behind the block there is nothing left of it."""
-    job = MeasuredCommand(arguments, output, environment or {})
+    """Start a command; after the block none of its processes is left."""
+    command = MeasuredCommand(arguments, output, environment or {})
     try:
-        yield job
+        yield command
     finally:
         with _ignore_signals():
-            job.tree.kill()
-            # Without /proc there is no tree to walk; the session's group is then the best there is.
-            if job.process.poll() is None:
-                os.killpg(job.process.pid, signal.SIGKILL)
-            job.process.wait()
+            command.tree.kill()
+            command.process.wait()
 
 
 @contextmanager
 def _ignore_signals() -> Iterator[None]:
-    """An impatient second Ctrl-C must not interrupt the clearing up of the first."""
+    """A second Ctrl-C must not interrupt the cleanup after the first."""
     handlers = {name: signal.signal(name, signal.SIG_IGN) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -160,33 +151,34 @@ def _ignore_signals() -> Iterator[None]:
             signal.signal(name, handler)
 
 
-def pss_bytes(pids: Sequence[int]) -> int:
-    """Proportional set size of some processes together: a page that n processes share counts 1/n for each."""
+def pss_bytes(processes: Sequence[psutil.Process]) -> int:
+    """Proportional set size of several processes: a page that n processes share counts 1/n for each.
+
+    Raises:
+        MeasurementError: the system does not report it (it needs Linux).
+    """
     total = 0
-    for pid in pids:
-        try:
-            lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue  # it ended between the look and the reading
-        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):  # it ended since it was seen
+            memory = process.memory_full_info()
+            if not hasattr(memory, "pss"):
+                raise MeasurementError("needs the proportional set size of processes (Linux)")
+            total += memory.pss
     return total
 
 
-def _process_table() -> dict[int, ProcessStat]:
-    table = {}
-    for entry in PROC.iterdir() if PROC.is_dir() else []:
-        if entry.name.isdigit():
-            try:
-                text = (entry / "stat").read_text()
-            except OSError:
-                continue
-            # The command's name stands in brackets and may itself hold spaces and brackets.
-            fields = text[text.rindex(")") + 2 :].split()
-            if fields[0] != "Z":
-                table[int(entry.name)] = ProcessStat(int(fields[1]), int(fields[3]), int(fields[19]))
-    return table
+def cpu_seconds(processes: Sequence[psutil.Process]) -> dict[int, float]:
+    """Processor time that each process has used, in user and in kernel mode."""
+    seconds = {}
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            seconds[process.pid] = times.user + times.system
+    return seconds
 
 
-def _send_signal(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None

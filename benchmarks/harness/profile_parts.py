@@ -1,4 +1,4 @@
-"""Where time goes within one process that trains: parts are timed where they run, each without what it calls of the others."""
+"""Where the time of one training process goes: parts are timed where they run, each without the parts that it calls."""
 
 import tempfile
 import time
@@ -24,7 +24,7 @@ UNLIMITED_BUDGET = ("max_episodes=null", "max_updates=null", "max_env_steps=1000
 
 
 class PartTimer:
-    """Adds up what functions take, each without the timed ones within it. Seconds by part in ``seconds``; calls in ``calls``."""
+    """Sums the time of functions, each without the timed functions that it calls: ``seconds`` and ``calls`` by part."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -32,18 +32,18 @@ class PartTimer:
         self._nested_seconds: list[float] = []
 
     def timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
-        """The same function, timed as this part."""
+        """The function, timed as this part."""
 
         @wraps(function, assigned=())
         def call(*args: Any) -> Any:
-            began = time.perf_counter()
+            start = time.perf_counter()
             self._nested_seconds.append(0.0)
             result = function(*args)
-            took = time.perf_counter() - began
-            self.seconds[part] += took - self._nested_seconds.pop()
+            duration = time.perf_counter() - start
+            self.seconds[part] += duration - self._nested_seconds.pop()
             self.calls[part] += 1
             if self._nested_seconds:
-                self._nested_seconds[-1] += took
+                self._nested_seconds[-1] += duration
             return result
 
         return call
@@ -58,12 +58,12 @@ class PartTimer:
 
 
 class HogwildProcess:
-    """One of hogwild's processes, in this one: nobody else trains beside it, and its pushes meet no one.
+    """One of hogwild's worker processes, run in this process: no other process trains, so its pushes never overlap.
 
     Args:
-        overrides: of the configuration.
-        processes: among which its workers are dealt; it has the first one's.
-        setup_changes: what is to be otherwise in the task.
+        overrides: overrides of the configuration.
+        processes: number of processes that share the workers; this one has the first one's.
+        setup_changes: fields of the training setup to replace.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class HogwildProcess:
         self.loop.exchange.pull_all()
 
     def run_rounds(self, rounds: int) -> int:
-        """At least so many rounds, as ``WorkerLoop.run`` does them; how many there were."""
+        """Run at least this many rounds as ``WorkerLoop.run`` does; returns their number."""
         loop, before = self.loop, self.counters.env_steps()
         while (done := (self.counters.env_steps() - before) // self.steps) < rounds:
             loop.control.poll_commands()
@@ -94,11 +94,11 @@ class HogwildProcess:
 
 
 class BreakdownVariants:
-    """Parts that are all measured when the whole is asked for; that comes first in every repeat.
+    """Variants for the total and its parts. Measuring the total, which comes first in every repeat, measures all parts.
 
     Args:
-        make_breakdown: something whose ``measure(seconds)`` gives microseconds by part; made when first needed.
-        seconds: of a measurement.
+        make_breakdown: its result's ``measure(seconds)`` returns microseconds by part; called when first needed.
+        seconds: length of a measurement.
     """
 
     def __init__(self, make_breakdown: Callable[[], Any], seconds: float) -> None:
@@ -116,7 +116,7 @@ class BreakdownVariants:
         return sum(self._microseconds.values())
 
     def variants(self, name: str, parts: dict[str, str]) -> list[Variant]:
-        """The whole, then each of ``parts``: what it is called in the table, by key."""
+        """The total, then each of ``parts``, a name in the table by key."""
 
         def part(key: str) -> Variant:
             return Variant(f"{name}: {parts[key]}", lambda: self.microseconds_of(key))

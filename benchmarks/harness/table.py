@@ -15,7 +15,7 @@ from benchmarks.harness.interleaved import Requirement, VariantResult
 class Row:
     """One variant. ``ratios`` are its values over the baseline's of the same repeat, ``ratio`` is the median of those.
 
-    ``verdict`` is ``met``, ``NOT met``, ``failed`` or, where nothing was promised, empty.
+    ``verdict`` is ``met``, ``NOT met``, ``failed`` or, without a requirement, empty.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A benchmark's result with all that is needed to place it and to measure it again."""
+    """A benchmark's result, with all that is needed to interpret it and to measure it again."""
 
     benchmark: str
     title: str
@@ -49,9 +49,9 @@ class Table:
 
 
 def make_rows(results: Sequence[VariantResult], unit: str, baseline: str | None) -> tuple[Row, ...]:
-    """Rows in the order of the series; ratios wherever the baseline has a value of the same repeat."""
-    base = next((one.values for one in results if one.name == baseline), [])
-    return tuple(_row(one, unit, [] if one.name == baseline else base) for one in results)
+    """Rows in the order of the results; ratios where the baseline has a value of the same repeat."""
+    base = next((result.values for result in results if result.name == baseline), [])
+    return tuple(_row(result, unit, [] if result.name == baseline else base) for result in results)
 
 
 def pairwise_ratios(values: Sequence[float], base: Sequence[float]) -> tuple[float, ...]:
@@ -65,17 +65,17 @@ def pairwise_ratios(values: Sequence[float], base: Sequence[float]) -> tuple[flo
 
 def _row(result: VariantResult, unit: str, base: Sequence[float]) -> Row:
     ratios = pairwise_ratios(result.values, base)
-    middle = median(result.values) if result.values else None
+    value = median(result.values) if result.values else None
     ratio = median(ratios) if ratios else None
     verdict, required = "", ""
     if result.requirement is not None:
         required = _format_requirement(result.requirement, unit)
-        number = middle if result.requirement.quantity == "value" else ratio
-        # A requirement on a ratio has no answer without the baseline, and no answer is not a pass.
+        number = value if result.requirement.quantity == "value" else ratio
+        # Without the baseline, a requirement on a ratio has failed.
         verdict = "failed" if number is None else "met" if result.requirement.is_met(number) else "NOT met"
     if result.failure is not None:
         verdict = "failed"
-    return Row(result.name, tuple(result.values), middle, ratios, ratio, required, verdict, result.failure)
+    return Row(result.name, tuple(result.values), value, ratios, ratio, required, verdict, result.failure)
 
 
 def _format_requirement(requirement: Requirement, unit: str) -> str:
@@ -83,7 +83,7 @@ def _format_requirement(requirement: Requirement, unit: str) -> str:
 
 
 def as_text(table: Table) -> str:
-    """Columns padded with blanks, for a terminal."""
+    """The table for a terminal, with padded columns."""
     cells = _table_cells(table)
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     lines = [
@@ -98,15 +98,15 @@ def as_text(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """The same, as a section of a README."""
+    """The table as a section of a README."""
     header, *body = ["| " + " | ".join(line) + " |" for line in _table_cells(table)]
     rule = "|" + "|".join(["---", *["---:"] * (len(_table_cells(table)[0]) - 1)]) + "|"
-    facts = [f"- {line}" for line in (*_failure_notes(table), *_notes(table))]
-    return "\n".join([f"### {table.title}", "", header, rule, *body, "", *facts, ""])
+    notes = [f"- {line}" for line in (*_failure_notes(table), *_notes(table))]
+    return "\n".join([f"### {table.title}", "", header, rule, *body, "", *notes, ""])
 
 
 def write(table: Table, folder: Path) -> None:
-    """``<benchmark>.json`` and ``<benchmark>.md``."""
+    """Write ``<benchmark>.json`` and ``<benchmark>.md``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{table.benchmark}.json").write_text(json.dumps(asdict(table), indent=2) + "\n")
     (folder / f"{table.benchmark}.md").write_text(as_markdown(table))
@@ -134,17 +134,17 @@ def _notes(table: Table) -> list[str]:
 
 
 def environment_notes(environment: dict[str, Any], command: str) -> list[str]:
-    """Command, machine, versions, date and code, a line each."""
+    """Command, machine, versions, date and code, one line each."""
     machine, versions, git = (environment.get(key) or {} for key in ("machine", "versions", "git"))
-    facts = [
+    notes = [
         f"command: {command}",
         "machine: " + ", ".join(f"{key} {value}" for key, value in machine.items() if value is not None),
         "versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
         f"date: {environment.get('date')}",
     ]
     if git:
-        facts.append(f"code: {git['commit'][:12]}{' with uncommitted changes' if git['dirty'] else ''}")
-    return facts
+        notes.append(f"code: {git['commit'][:12]}{' with uncommitted changes' if git['dirty'] else ''}")
+    return notes
 
 
 def _method_note(table: Table) -> str:

@@ -1,4 +1,4 @@
-"""Runs of a3c_exp as a person starts them, from the command line, and what their run directories say."""
+"""Runs of a3c_exp, started from the command line, and the results in their run directories."""
 
 import itertools
 import json
@@ -14,8 +14,8 @@ from benchmarks.harness.process_tree import run_command
 WORKERS = 12
 PROBE_STEPS = 50_000
 PROBE_TRIES = 5
-STARTUP_TIMEOUT = 180.0  # seconds that a run may need besides its training
-# The preset's own budgets would end a run on a fast machine before the steps that were asked for.
+STARTUP_TIMEOUT = 180.0  # seconds of a run besides its training
+# The preset's budget would end a run on a fast machine before the requested steps.
 PENDULUM = ("env=pendulum", f"workers={WORKERS}", "max_episodes=null")
 CAR_RACING = (
     "env=car_racing",
@@ -23,10 +23,10 @@ CAR_RACING = (
     "metrics.every_env_steps=200",
     "screenshots.every_env_steps=null",
     "evaluation.episodes=1",
-    "evaluation.max_episode_steps=10",  # or the evaluation at the end takes longer than what is measured
+    "evaluation.max_episode_steps=10",  # a full evaluation at the end would take longer than the measurement
 )
 CARTPOLE = ("env=cartpole", "truncation=end", "max_updates=null", "evaluation.every_env_steps=null")
-OFFLINE_ENVIRONMENT = {"WANDB_MODE": "offline"}  # even where the person is logged in: no network in a measurement
+OFFLINE_ENVIRONMENT = {"WANDB_MODE": "offline"}  # even if the user is logged in: no network during a measurement
 
 
 class TrainingRuns:
@@ -39,7 +39,7 @@ class TrainingRuns:
         self._path_counter = itertools.count()
 
     def unused_path(self, name: str) -> Path:
-        """A path that nobody has used yet."""
+        """A new path."""
         return self.folder / f"{name}_{next(self._path_counter)}"
 
     def run(
@@ -59,15 +59,14 @@ class TrainingRuns:
             *([] if logger is None else [f"logger={logger}"]),
             f"hydra.run.dir='{directory}'",
         ]
-        with run_command(arguments, self.unused_path("output"), OFFLINE_ENVIRONMENT) as job:
-            job.wait(timeout or STARTUP_TIMEOUT + 6 * self.seconds, interval, on_poll)
-        return directory, job.started_at
+        with run_command(arguments, self.unused_path("output"), OFFLINE_ENVIRONMENT) as command:
+            command.wait(timeout or STARTUP_TIMEOUT + 6 * self.seconds, interval, on_poll)
+        return directory, command.started_at
 
     def steps_for(
         self, overrides: Sequence[str], seconds: float, base: Sequence[str] = PENDULUM, min_steps: int = PROBE_STEPS
     ) -> int:
-        """Environment steps that take this variant about ``seconds``, at least ``min_steps``; probes once with that many, then goes
-        by the latest run."""
+        """Environment steps that take this variant about ``seconds``, by its latest run or a probe of ``min_steps`` steps."""
         key = (*base, *overrides)
         if key not in self._rates:
             self._rates[key] = self._probe(overrides, base, min_steps)
@@ -81,7 +80,7 @@ class TrainingRuns:
         return sum(rates)
 
     def _probe(self, overrides: Sequence[str], base: Sequence[str], steps: int) -> float:
-        """A rough speed of one seed, from a run just long enough to have one."""
+        """A rough speed of one seed, from a short run."""
         rate = 0.0
         for _ in range(PROBE_TRIES):
             directory, _ = self.run(overrides, steps, base=base)
@@ -95,16 +94,16 @@ class TrainingRuns:
                     break
             steps *= 4
         if rate <= 0:
-            raise MeasurementError(f"metrics.jsonl says nothing about speed after {steps // 4:,} steps")
+            raise MeasurementError(f"metrics.jsonl has no speed after {steps // 4:,} steps")
         return rate
 
 
 def last_json_result(output: Path, name: str) -> dict[str, Any]:
-    """The last line of JSON that a command printed among other things."""
+    """The last line of JSON in a command's output."""
     for line in reversed(output.read_text().splitlines()):
         if line.startswith("{"):
-            found: dict[str, Any] = json.loads(line)
-            return found
+            result: dict[str, Any] = json.loads(line)
+            return result
     raise MeasurementError(f"{name} printed no result")
 
 
@@ -123,18 +122,18 @@ def read_json_lines(file: Path) -> list[dict[str, Any]]:
 
 
 def steady_rate(lines: Sequence[dict[str, Any]]) -> float:
-    """Environment steps a second between the first line behind a third of the run and the last line.
+    """Environment steps per second between the first line after a third of the run and the last line.
 
     >>> points = [(0, 9.0), (10, 19.0), (30, 20.0)]
     >>> steady_rate([{"env_step": step, "wall_time": seconds} for step, seconds in points])
     20.0
     """
-    kept = [line for line in lines if 3 * line["env_step"] >= lines[-1]["env_step"]]
-    if len(kept) < 2:
-        raise MeasurementError(f"metrics.jsonl has {len(lines)} lines, {len(kept)} of them after the warm-up; 2 are needed")
-    steps, seconds = kept[-1]["env_step"] - kept[0]["env_step"], kept[-1]["wall_time"] - kept[0]["wall_time"]
+    steady = [line for line in lines if 3 * line["env_step"] >= lines[-1]["env_step"]]
+    if len(steady) < 2:
+        raise MeasurementError(f"metrics.jsonl has {len(lines)} lines, {len(steady)} of them after the warm-up; 2 are needed")
+    steps, seconds = steady[-1]["env_step"] - steady[0]["env_step"], steady[-1]["wall_time"] - steady[0]["wall_time"]
     if seconds <= 0:
-        raise MeasurementError("metrics.jsonl's wall_time stands still")
+        raise MeasurementError("wall_time in metrics.jsonl does not advance")
     return float(steps / seconds)
 
 
@@ -142,7 +141,7 @@ def first_step_time(directory: Path) -> float:
     """The moment of the first environment step, in seconds since 1970."""
     try:
         timings = json.loads((directory / "run.json").read_text())["timings"]
-        # A time without a zone is local time, which is what timestamp() takes it for.
+        # timestamp() takes a time without a zone for local time.
         return datetime.fromisoformat(timings["first_env_step"]).timestamp()
     except OSError as error:
         raise MeasurementError(f"the run directory has no readable run.json: {error.strerror}") from error

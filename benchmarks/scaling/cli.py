@@ -1,8 +1,8 @@
 """How speed, memory and compile time grow with workers, seeds, width, window length, processes and runs at a time.
 
 python -m benchmarks scaling                             everything: about 25 minutes once everything is compiled
-python -m benchmarks scaling --only workers,seeds        some of it; what else was measured before stays
-python -m benchmarks scaling --draw --write-docs         nothing measured: figures and tables of what there is, into docs/
+python -m benchmarks scaling --only workers,seeds        some of it; the rest is kept
+python -m benchmarks scaling --draw --write-docs         figures and tables of earlier measurements, into docs/
 """
 
 import argparse
@@ -18,7 +18,8 @@ from pathlib import Path
 
 from a3c_exp.system.errors import A3CError
 from a3c_exp.system.number_format import format_number
-from benchmarks.harness import machine, readme
+from benchmarks.harness import readme
+from benchmarks.harness.environment import ROOT, command_line, environment
 from benchmarks.harness.interleaved import MeasurementError
 from benchmarks.scaling import figures as scaling_figures
 from benchmarks.scaling.points import Point, all_series, unique_points
@@ -37,7 +38,7 @@ from benchmarks.scaling.record import (
 )
 from benchmarks.scaling.run import PointRuns
 
-DOCS = machine.ROOT / "docs"
+DOCS = ROOT / "docs"
 SPEED_PAGE = DOCS / "speed.md"
 ALL_SERIES = all_series()
 REPEATS = 5
@@ -45,12 +46,12 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked for.
+    """What to measure.
 
     Attributes:
-        series: their names.
-        repeats: of every point.
-        minutes: after which no repeat is begun that would not fit, the first pass not counted.
+        series: names of the series.
+        repeats: measurements of every point.
+        minutes: no repeat begins that would end later than this, not counting the first pass.
     """
 
     series: tuple[str, ...]
@@ -61,14 +62,14 @@ class Plan:
 def measure(
     plan: Plan, results: Sequence[SeriesResult], runs: PointRuns, save: Callable[[], None], log: Callable[[str], None]
 ) -> None:
-    """Prepare every point, then measure all of them again and again; a point that fails is left out from then on.
+    """Prepare every point, then measure all of them repeatedly; a point that fails is left out from then on.
 
     Args:
-        plan: how often, and for how long.
-        results: of the plan's series, still empty; they are filled.
-        runs: what prepares and measures.
-        save: called after every point, so that nothing is lost.
-        log: progress.
+        plan: what to measure.
+        results: the empty results of the plan's series, which are filled.
+        runs: prepares and measures points.
+        save: called after every point.
+        log: receives progress messages.
     """
     points = unique_points([ALL_SERIES[name] for name in plan.series])
     for number, point in enumerate(points, start=1):
@@ -76,16 +77,16 @@ def measure(
         save()
     began = time.monotonic()
     for repeat in range(plan.repeats):
-        spent = time.monotonic() - began
-        if repeat and spent + spent / repeat > 60 * plan.minutes:
-            log(f"{repeat} repeats took {spent / 60:.0f} minutes; another would not fit into --minutes {plan.minutes:g}")
+        elapsed = time.monotonic() - began
+        if repeat and elapsed + elapsed / repeat > 60 * plan.minutes:
+            log(f"{repeat} repeats took {elapsed / 60:.0f} minutes; another would exceed --minutes {plan.minutes:g}")
             return
         for point in points:
             _measure_point(point, f"  {repeat + 1}/{plan.repeats} {point.label}", results, runs, log)
             save()
         if repeat == 0 and plan.repeats > 1:
-            whole = (time.monotonic() - began) * plan.repeats / 60
-            log(f"one repeat done; {plan.repeats} take about {math.ceil(whole)} minutes")
+            total = (time.monotonic() - began) * plan.repeats / 60
+            log(f"one repeat done; {plan.repeats} take about {math.ceil(total)} minutes")
 
 
 def _prepare_point(
@@ -93,7 +94,7 @@ def _prepare_point(
 ) -> None:
     try:
         compilation = runs.prepare(point)
-    except Exception as error:  # whatever it was, the other points are still worth measuring
+    except Exception as error:  # the other points can still be measured
         _record_failure(point, name, error, results, log)
         return
     for row in rows_of(point, results):
@@ -133,7 +134,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = _arguments(argv)
     results = read(arguments.out)
     if not arguments.draw:
-        # Both end the measured command and all below it. SIGINT too: a background job would ignore it.
+        # Both signals end the measured command with all its processes. A background job would ignore SIGINT.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         plan = Plan(arguments.only, arguments.repeats, arguments.minutes)
@@ -154,37 +155,41 @@ def main(argv: Sequence[str]) -> int:
     _write_figures(drawn, arguments.out)
     write(results, arguments.out)
     if arguments.write_docs:
-        if few := [name for name, result in results.items() if not result.repeats.isdigit() or int(result.repeats) < REPEATS]:
-            _log(f"docs/ is left as it was: fewer than {REPEATS} repeats of {', '.join(few)}; measure those again with --only")
+        if incomplete := [
+            name for name, result in results.items() if not result.repeats.isdigit() or int(result.repeats) < REPEATS
+        ]:
+            _log(
+                f"docs/ is unchanged: fewer than {REPEATS} repeats of {', '.join(incomplete)}. Measure those again with --only"
+            )
             return 2
         _write_figures(drawn, DOCS / "figures")
         tables = as_markdown(results, {name: f"figures/{figure_path(DOCS, name).name}" for name in drawn})
         SPEED_PAGE.write_text(readme.fill(SPEED_PAGE.read_text(), tables))
-    asked = [results[name] for name in arguments.only if name in results]
-    return int(any(row.failure for result in asked for row in result.rows))
+    requested = [results[name] for name in arguments.only if name in results]
+    return int(any(row.failure for result in requested for row in result.rows))
 
 
 def _measure_plan(
     plan: Plan, before: Mapping[str, SeriesResult], out: Path, seconds: float, cold: bool
 ) -> dict[str, SeriesResult]:
-    """The earlier results with those of the plan's series in their places."""
-    environment, command = machine.environment(), machine.command_line()
-    new = {name: new_result(ALL_SERIES[name], seconds, command, environment) for name in plan.series}
+    """The earlier results, with those of the plan's series replaced."""
+    measured_on, command = environment(), command_line()
+    new = {name: new_result(ALL_SERIES[name], seconds, command, measured_on) for name in plan.series}
     names = [name for name in (*ALL_SERIES, *before) if name in new or name in before]
-    if aside := back_up(out, [name for name in new if name in before], datetime.now()):
-        _log(f"some of it was measured before; that stays in {aside}")
+    if backup := back_up(out, [name for name in new if name in before], datetime.now()):
+        _log(f"earlier measurements of these series are kept in {backup}")
 
-    def keep() -> None:
+    def save() -> None:
         for name, result in new.items():
             for row in result.rows:
                 carry_over_compilation(row, before.get(name))
-        # Until there is something new to show, what was measured before stands in its place.
-        begun = {name for name, result in new.items() if name not in before or any(row.measured for row in result.rows)}
-        write({name: new[name] if name in begun else before[name] for name in names}, out)
+        # Until a series has new measurements, its earlier ones are kept.
+        started = {name for name, result in new.items() if name not in before or any(row.measured for row in result.rows)}
+        write({name: new[name] if name in started else before[name] for name in names}, out)
 
     with tempfile.TemporaryDirectory(prefix="a3c_benchmarks_", ignore_cleanup_errors=True) as folder:
         _log(f"{BENCHMARK_NAME}: {', '.join(plan.series)}; {plan.repeats} repeats")
-        measure(plan, list(new.values()), PointRuns(Path(folder), seconds, cold), keep, _log)
+        measure(plan, list(new.values()), PointRuns(Path(folder), seconds, cold), save, _log)
     return {name: new.get(name) or before[name] for name in names}
 
 
@@ -199,32 +204,30 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog=f"python -m benchmarks {BENCHMARK_NAME}", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--only", default=",".join(ALL_SERIES), help=f"series, with commas between: {', '.join(ALL_SERIES)}; all without"
+        "--only", default=",".join(ALL_SERIES), help=f"series, separated by commas: {', '.join(ALL_SERIES)}; default: all"
     )
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="interleaved repeats (5); fewer only to try it out")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="interleaved repeats (5)")
     parser.add_argument("--seconds", type=float, default=2.5, help="length of the measured part of a run (2.5)")
-    parser.add_argument("--minutes", type=float, default=40.0, help="begin no repeat that would last beyond so many (40)")
+    parser.add_argument("--minutes", type=float, default=40.0, help="begin no repeat that would end later than this (40)")
     parser.add_argument(
         "--cold", action="store_true", help="compile everything anew, to see how long that takes (half an hour)"
     )
-    parser.add_argument(
-        "--out", type=Path, default=machine.ROOT / "outputs" / "benchmarks", help="folder for JSON, Markdown, SVG"
-    )
-    parser.add_argument("--draw", action="store_true", help="measure nothing: tables and figures of what lies in --out")
-    parser.add_argument("--write-docs", action="store_true", help="put figures into docs/figures/, tables into docs/speed.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "benchmarks", help="folder for JSON, Markdown, SVG")
+    parser.add_argument("--draw", action="store_true", help="measure nothing: tables and figures of the measurements in --out")
+    parser.add_argument("--write-docs", action="store_true", help="write figures into docs/figures/, tables into docs/speed.md")
     arguments = parser.parse_args(argv)
     arguments.only = tuple(dict.fromkeys(arguments.only.split(",")))
     unknown = [name for name in arguments.only if name not in ALL_SERIES]
     if unknown:
-        parser.error(f"--only {','.join(unknown)} is none of the series {', '.join(ALL_SERIES)}; such as --only workers,seeds")
+        parser.error(
+            f"--only {','.join(unknown)} is not a series; the series are {', '.join(ALL_SERIES)}. Try --only workers,seeds"
+        )
     if arguments.repeats < 1 or arguments.seconds <= 0 or arguments.minutes <= 0:
         parser.error("--repeats must be at least 1, --seconds and --minutes more than 0, such as --repeats 5 --seconds 2.5")
     if arguments.write_docs and not arguments.draw and arguments.repeats < REPEATS:
-        parser.error(f"--write-docs wants medians of at least {REPEATS} repeats; leave --repeats out or raise it")
+        parser.error(f"--write-docs needs at least {REPEATS} repeats. Try --repeats {REPEATS}")
     if arguments.write_docs:
-        readme.fill(
-            SPEED_PAGE.read_text() if SPEED_PAGE.exists() else "", ""
-        )  # before half an hour of measuring: is there a place?
+        readme.fill(SPEED_PAGE.read_text() if SPEED_PAGE.exists() else "", "")  # fail before measuring, not after
     return arguments
 
 

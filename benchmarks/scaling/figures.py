@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PROPORTIONAL = ("workers", "seeds")
-"""Series in which more of it could cost nothing, so that steps a second would grow in proportion."""
-_MIN_TICK_GAP = 0.13  # share of an axis' length between two numbers on it
+"""Series whose steps per second would grow in proportion if more cost no time."""
+_MIN_TICK_GAP = 0.13  # share of an axis' length between two tick labels
 
 
 def draw(results: Mapping[str, SeriesResult]) -> dict[str, str]:
-    """SVG files by name: one for each series that has curves, and one for what is compared in pairs.
+    """SVG files by name: one for each series that has curves, and one for the pairwise comparisons.
 
     Raises:
         A3CError: matplotlib is not installed.
     """
-    found = {}
+    files = {}
     for name, result in results.items():
         if result.axis and any(row.measured for row in result.rows):
-            found[name] = panels.svg_files(panels.with_figure_style(partial(_curves_figure, name, result)))[0]
+            files[name] = panels.svg_files(panels.with_figure_style(partial(_curves_figure, name, result)))[0]
     pairs = [
         (row.line, result.ratios(row))
         for result in results.values()
@@ -35,8 +35,8 @@ def draw(results: Mapping[str, SeriesResult]) -> dict[str, str]:
         if row.against and result.ratios(row)
     ]
     if pairs:
-        found["processes"] = panels.svg_files(panels.with_figure_style(partial(_ratios_figure, pairs)))[0]
-    return found
+        files["processes"] = panels.svg_files(panels.with_figure_style(partial(_ratios_figure, pairs)))[0]
+    return files
 
 
 def _curves_figure(name: str, result: SeriesResult) -> panels.CaptionedFigure:
@@ -46,20 +46,22 @@ def _curves_figure(name: str, result: SeriesResult) -> panels.CaptionedFigure:
             lines.setdefault(row.line, []).append(row)
     entries: list[tuple[str, dict[str, Any]]] = []
     if len(lines) > 1:
-        entries = [(line, {"color": ink.light, "linewidth": 1.9}) for line, ink in zip(lines, svg.SERIES_COLORS, strict=False)]
+        entries = [
+            (line, {"color": color.light, "linewidth": 1.9}) for line, color in zip(lines, svg.SERIES_COLORS, strict=False)
+        ]
     if name in PROPORTIONAL:
         entries.append(("in proportion", _PROPORTIONAL_STYLE))
-    room = panels.Margins(left=34.0, right=6.0, top=56.0 if entries else 42.0, bottom=34.0, column_gap=30.0)
+    margins = panels.Margins(left=34.0, right=6.0, top=56.0 if entries else 42.0, bottom=34.0, column_gap=30.0)
     figure, ((speed, memory),) = panels.panel_grid(
-        result.title[0].upper() + result.title[1:], ("Steps a second", "Memory at most, MB"), height=120.0, margins=room
+        result.title[0].upper() + result.title[1:], ("Steps a second", "Memory at most, MB"), height=120.0, margins=margins
     )
     if entries:
         panels.add_legend_row(figure, entries, top=21.0)
     speed.set_yscale("log")
-    for axes, quantity, middle in ((speed, "steps_per_second", median), (memory, "memory_mb", max)):
+    for axes, quantity, reduce in ((speed, "steps_per_second", median), (memory, "memory_mb", max)):
         axes.tick_params(labelsize=panels.SMALL_TEXT_SIZE)
-        for rows, ink in zip(lines.values(), svg.SERIES_COLORS, strict=False):
-            _draw_line(axes, rows, quantity, middle, ink.light)
+        for rows, color in zip(lines.values(), svg.SERIES_COLORS, strict=False):
+            _draw_line(axes, rows, quantity, reduce, color.light)
         _set_log_x_ticks(axes, [row.x for rows in lines.values() for row in rows if row.x is not None])
     if name in PROPORTIONAL:
         first = next(iter(lines.values()))
@@ -67,8 +69,8 @@ def _curves_figure(name: str, result: SeriesResult) -> panels.CaptionedFigure:
     _set_log_y_ticks(speed)
     _set_linear_y_ticks(memory)
     panels.set_shared_x_label(figure, result.axis[0].upper() + result.axis[1:])
-    words = f"{result.title}: steps a second and memory"
-    return panels.CaptionedFigure(f"scaling_{name}", words, "", figure)
+    description = f"{result.title}: steps a second and memory"
+    return panels.CaptionedFigure(f"scaling_{name}", description, "", figure)
 
 
 _PROPORTIONAL_STYLE: dict[str, Any] = {"color": svg.OTHER_COLOR.light, "linewidth": 1.0, "linestyle": (0, (3, 2))}
@@ -77,52 +79,54 @@ _PROPORTIONAL_STYLE: dict[str, Any] = {"color": svg.OTHER_COLOR.light, "linewidt
 def _draw_line(
     axes: "Axes", rows: Sequence[PointResult], quantity: str, reduce: Callable[[list[float]], float], color: str
 ) -> None:
-    """Medians (or maxima) with a band from the least to the most; hollow where not everything was machine code."""
+    """Medians (or maxima) with a band from minimum to maximum; points that are not fully compiled are hollow."""
     values = [row.values(quantity) for row in rows]
     x = [row.x for row in rows if row.x is not None]
-    axes.fill_between(x, [min(some) for some in values], [max(some) for some in values], color=color, alpha=0.17, linewidth=0)
-    axes.plot(x, [reduce(some) for some in values], color=color, linewidth=1.9)
-    for row, place, some in zip(rows, x, values, strict=True):
-        whole = row.compiled is None or row.compiled.remark is None
-        face = color if whole else "none"
-        axes.plot([place], [reduce(some)], "o", markersize=3.4, markerfacecolor=face, markeredgecolor=color, clip_on=False)
+    axes.fill_between(x, list(map(min, values)), list(map(max, values)), color=color, alpha=0.17, linewidth=0)
+    axes.plot(x, list(map(reduce, values)), color=color, linewidth=1.9)
+    for row, position, repeats in zip(rows, x, values, strict=True):
+        compiled = row.compiled is None or row.compiled.remark is None
+        face = color if compiled else "none"
+        axes.plot(
+            [position], [reduce(repeats)], "o", markersize=3.4, markerfacecolor=face, markeredgecolor=color, clip_on=False
+        )
 
 
 def _draw_proportional(axes: "Axes", x: Sequence[float], first: float) -> None:
-    """As fast as it would be if what is added cost no time."""
+    """The speed if more cost no time."""
     low, high = axes.get_ylim()
-    axes.plot(x, [first * one / x[0] for one in x], zorder=1.0, **_PROPORTIONAL_STYLE)
+    axes.plot(x, [first * each / x[0] for each in x], zorder=1.0, **_PROPORTIONAL_STYLE)
     axes.set_ylim(low, min(high * 2.0, first * x[-1] / x[0]))
 
 
 def _set_log_x_ticks(axes: "Axes", ticks: Sequence[float]) -> None:
-    """A logarithmic axis with a tick at every measured place, and as many numbers as there is room for."""
+    """A logarithmic axis with a tick at every measured position, and as many labels as there is room for."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-    places = sorted(set(ticks))
+    positions = sorted(set(ticks))
     axes.set_xscale("log")
-    margin = (places[-1] / places[0]) ** 0.04 if len(places) > 1 else 2.0
-    axes.set_xlim(places[0] / margin, places[-1] * margin)
-    numbered = _spaced_ticks(places)
-    axes.xaxis.set_major_locator(FixedLocator(places))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{place:g}" if place in numbered else "" for place in places]))
+    margin = (positions[-1] / positions[0]) ** 0.04 if len(positions) > 1 else 2.0
+    axes.set_xlim(positions[0] / margin, positions[-1] * margin)
+    labeled = _spaced_ticks(positions)
+    axes.xaxis.set_major_locator(FixedLocator(positions))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{position:g}" if position in labeled else "" for position in positions]))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _spaced_ticks(ticks: Sequence[float]) -> list[float]:
-    """Of places on a logarithmic axis the first, the last, and those between that keep apart from each other.
+    """Of positions on a logarithmic axis the first, the last, and those between that are far enough apart.
 
-    >>> _spread([1, 4, 12, 32, 64, 128, 256])
+    >>> _spaced_ticks([1, 4, 12, 32, 64, 128, 256])
     [1, 4, 12, 32, 256]
     """
     if len(ticks) < 3:
         return list(ticks)
-    whole = ticks[-1] / ticks[0]
-    kept = [ticks[0]]
-    for place in ticks[1:-1]:
-        if min(place / kept[-1], ticks[-1] / place) >= whole**_MIN_TICK_GAP:
-            kept.append(place)
-    return [*kept, ticks[-1]]
+    span = ticks[-1] / ticks[0]
+    spaced = [ticks[0]]
+    for position in ticks[1:-1]:
+        if min(position / spaced[-1], ticks[-1] / position) >= span**_MIN_TICK_GAP:
+            spaced.append(position)
+    return [*spaced, ticks[-1]]
 
 
 def _set_log_y_ticks(axes: "Axes") -> None:
@@ -144,16 +148,16 @@ def _set_linear_y_ticks(axes: "Axes") -> None:
 
 
 def _ratios_figure(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.CaptionedFigure:
-    """How many times as fast with two processes, or with runs side by side: medians, and from the least to the most."""
+    """Speed with two processes, or with parallel runs, over one: medians with a range from minimum to maximum."""
     from matplotlib.ticker import FuncFormatter
 
-    room = panels.Margins(left=124.0, right=14.0, top=34.0, bottom=34.0)
+    margins = panels.Margins(left=124.0, right=14.0, top=34.0, bottom=34.0)
     title = "Two processes, and runs side by side"
-    figure, ((axes,),) = panels.panel_grid(title, ("",), height=24.0 * len(pairs), margins=room)
-    colour = svg.SERIES_COLORS[0].light
+    figure, ((axes,),) = panels.panel_grid(title, ("",), height=24.0 * len(pairs), margins=margins)
+    color = svg.SERIES_COLORS[0].light
     for row, (_, ratios) in enumerate(reversed(pairs)):
-        axes.plot([min(ratios), max(ratios)], [row, row], color=colour, linewidth=4.0, alpha=0.25)
-        axes.plot([median(ratios)], [row], "o", color=colour, markersize=5.0)
+        axes.plot([min(ratios), max(ratios)], [row, row], color=color, linewidth=4.0, alpha=0.25)
+        axes.plot([median(ratios)], [row], "o", color=color, markersize=5.0)
         axes.annotate(
             f"{median(ratios):.2f}",
             (median(ratios), row),

@@ -1,4 +1,4 @@
-"""What the scaling benchmark measures: series of configurations that differ in one quantity, as overrides of one command."""
+"""What the scaling benchmark measures: series of configurations that differ in one quantity, as overrides of a command."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ BASE_OVERRIDES = (
     "evaluation.every_env_steps=null",
     "checkpoint.every_env_steps=null",
     "evaluation.episodes=1",
-    "evaluation.max_episode_steps=10",  # or with 100 seeds the evaluation at the end takes longer than what is measured
+    "evaluation.max_episode_steps=10",  # with 100 seeds a full evaluation at the end would take longer than the measurement
     "logger=none",
 )
-WORKERS, N_STEP = 12, 10  # the preset's own
+WORKERS, N_STEP = 12, 10  # of the preset
 SWEPT_RUNS = 4
 SWEPT_STEPS = 300_000
-"""Environment steps of each run of a sweep: some seconds, and the same whoever launches them and whenever."""
+"""Environment steps of each run of a sweep: some seconds."""
 NUM_SEEDS, SEEDS_PER_BLOCK = 20, 10
 
 
@@ -26,11 +26,11 @@ class Point:
     """One configuration.
 
     Attributes:
-        label: in the table.
-        overrides: beside ``BASE_OVERRIDES``; points of several series with the same ones are measured once.
-        line: the curve it belongs to, where its series has several.
-        x: where on the curve's horizontal axis; ``None`` where there is none.
-        seeds: trained at the same time.
+        label: name in the table.
+        overrides: in addition to ``BASE_OVERRIDES``; points of several series with the same overrides are measured once.
+        line: the curve that it belongs to, if its series has several.
+        x: position on the horizontal axis; ``None`` without one.
+        seeds: number of seeds trained at the same time.
         round_steps: environment steps of one round of one seed.
         against: label of the point of the same series that it is compared with, repeat by repeat.
         swept: a sweep of ``SWEPT_RUNS`` runs, measured from the command to its end.
@@ -48,13 +48,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points that answer one question.
+    """Points that differ in one quantity.
 
     Attributes:
-        name: on the command line and in file names.
-        title: of its table and figure.
-        axis: what ``x`` is; empty where points have none.
-        points: in the table's order.
+        name: used on the command line and in file names.
+        title: title of its table and figure.
+        axis: label of ``x``; empty if points have none.
+        points: its points in the table's order.
     """
 
     name: str
@@ -64,22 +64,22 @@ class Series:
 
 
 def all_series() -> dict[str, Series]:
-    """By name, in the order in which they are measured and shown."""
-    found = (_workers(), _seeds(), _hidden_units(), _n_step(), _processes(), _sweep())
-    return {series.name: series for series in found}
+    """All series by name, in the order in which they are measured and shown."""
+    series = (_workers(), _seeds(), _hidden_units(), _n_step(), _processes(), _sweep())
+    return {each.name: each for each in series}
 
 
 def unique_points(series: Sequence[Series]) -> list[Point]:
-    """Their points without those that are there already: 12 workers, one seed and a window of 10 are one configuration."""
-    found: dict[tuple[str, ...], Point] = {}
-    for one in series:
-        for point in one.points:
-            found.setdefault(point.overrides, point)
-    return list(found.values())
+    """Their points without duplicates: 12 workers, one seed and a window of 10 are the same configuration."""
+    points: dict[tuple[str, ...], Point] = {}
+    for each in series:
+        for point in each.points:
+            points.setdefault(point.overrides, point)
+    return list(points.values())
 
 
-def _deterministic(*more: str) -> tuple[str, ...]:
-    return ("parallelism=deterministic", *more)
+def _deterministic(*overrides: str) -> tuple[str, ...]:
+    return ("parallelism=deterministic", *overrides)
 
 
 def _workers() -> Series:
@@ -92,8 +92,8 @@ def _workers() -> Series:
             x=count,
             round_steps=count * N_STEP,
         )
-        for kind, some in counts.items()
-        for count in some
+        for kind, worker_counts in counts.items()
+        for count in worker_counts
     ]
     return Series("workers", "more workers in one process", "workers", tuple(points))
 
@@ -148,7 +148,7 @@ def _processes() -> Series:
         Point(f"{in_blocks}, 1 process", blocks(1), line=in_blocks, seeds=NUM_SEEDS),
         Point(f"{in_blocks}, 2 processes", blocks(2), line=in_blocks, seeds=NUM_SEEDS, against=f"{in_blocks}, 1 process"),
     )
-    return Series("processes", f"one process and two, {WORKERS} workers a seed", "", points)
+    return Series("processes", f"one process and two, {WORKERS} workers per seed", "", points)
 
 
 def _sweep() -> Series:

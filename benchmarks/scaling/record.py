@@ -1,4 +1,4 @@
-"""What the scaling benchmark has measured so far: series by series in one JSON file, and as tables."""
+"""The results of the scaling benchmark: series by series in one JSON file, and as tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ BENCHMARK_NAME = "scaling"
 
 @dataclass
 class PointResult:
-    """A point and its numbers in the order of repeats.
+    """A point and its measurements in the order of repeats.
 
     Attributes:
-        compiled: of the first pass; its seconds are an earlier one's where the code was found in the cache this time.
-        failure: why there are no numbers, or no more.
-        measured: one of each repeat that went well.
+        compiled: compilation of the first pass, or an earlier one if the code was in the cache.
+        failure: why there are no measurements, or no more.
+        measured: the measurements of successful repeats.
     """
 
     label: str
@@ -37,14 +37,14 @@ class PointResult:
     measured: list[PointMeasurement] = field(default_factory=list)
 
     def values(self, quantity: str) -> list[float]:
-        """Of one of ``Measured``'s quantities, those that are known."""
-        found = (getattr(one, quantity) for one in self.measured)
-        return [value for value in found if value is not None]
+        """The known values of a quantity of ``PointMeasurement``."""
+        values = (getattr(measurement, quantity) for measurement in self.measured)
+        return [value for value in values if value is not None]
 
 
 @dataclass
 class SeriesResult:
-    """A series as it was measured, with all that is needed to place it and to measure it again."""
+    """A measured series, with all that is needed to interpret it and to measure it again."""
 
     name: str
     title: str
@@ -56,34 +56,34 @@ class SeriesResult:
 
     @property
     def repeats(self) -> str:
-        """How many there were, of the rows that did not fail: ``5``, or ``2 to 3`` where the last was broken off."""
+        """The number of repeats of the rows that did not fail: ``5``, or ``2 to 3`` if the last was interrupted."""
         counts = [len(row.measured) for row in self.rows if not row.failure] or [0]
         return f"{max(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
 
     def ratios(self, row: PointResult) -> tuple[float, ...]:
-        """Its speed over that of the row it is compared with, repeat by repeat."""
-        other = next((one for one in self.rows if one.label == row.against), None)
+        """The row's speed over that of the row it is compared with, repeat by repeat."""
+        other = next((candidate for candidate in self.rows if candidate.label == row.against), None)
         if other is None:
             return ()
         return pairwise_ratios(row.values("steps_per_second"), other.values("steps_per_second"))
 
 
 def new_result(series: Series, seconds: float, command: str, environment: dict[str, Any]) -> SeriesResult:
-    """Of a series of which nothing is measured yet."""
+    """The empty result of a series."""
     rows = [PointResult(point.label, point.overrides, point.line, point.x, point.against) for point in series.points]
     return SeriesResult(series.name, series.title, series.axis, seconds, command, environment, rows)
 
 
 def rows_of(point: Point, results: Sequence[SeriesResult]) -> list[PointResult]:
-    """All rows that a point's numbers belong to."""
+    """All rows that a point's measurements belong to."""
     return [row for result in results for row in result.rows if row.overrides == point.overrides]
 
 
 def read(folder: Path) -> dict[str, SeriesResult]:
-    """What earlier commands measured, by series.
+    """Earlier results by series.
 
     Raises:
-        SystemExit: the file is there and cannot be read, so that it would be lost by writing.
+        SystemExit: the file exists and cannot be read, so writing would lose it.
     """
     path = folder / f"{BENCHMARK_NAME}.json"
     if not path.exists():
@@ -92,24 +92,24 @@ def read(folder: Path) -> dict[str, SeriesResult]:
         return {each["name"]: _series_result(each) for each in json.loads(path.read_text())["series"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SystemExit(
-            f"{path} holds earlier measurements but cannot be read ({type(error).__name__}: {error}); move it away first, "
-            "or take another folder with --out"
+            f"{path} holds earlier measurements but cannot be read ({type(error).__name__}: {error}). Move it away, "
+            "or try another folder with --out"
         ) from None
 
 
 def back_up(folder: Path, replaced: Sequence[str], now: datetime) -> Path | None:
-    """Copy the file before series in it are measured anew; where to, or ``None`` if nothing is replaced."""
+    """Copy the file before series in it are replaced; the copy's path, or ``None`` if nothing is replaced."""
     path = folder / f"{BENCHMARK_NAME}.json"
     if not replaced:
         return None
-    aside = folder / f"{BENCHMARK_NAME}.{now:%Y-%m-%d_%H-%M-%S}.json"
-    with aside.open("x") as file:
+    backup = folder / f"{BENCHMARK_NAME}.{now:%Y-%m-%d_%H-%M-%S}.json"
+    with backup.open("x") as file:
         file.write(path.read_text())
-    return aside
+    return backup
 
 
 def write(results: Mapping[str, SeriesResult], folder: Path) -> None:
-    """``scaling.json`` and ``scaling.md``, each whole or as it was."""
+    """Write ``scaling.json`` and ``scaling.md``, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"benchmark": BENCHMARK_NAME, "series": [asdict(result) for result in results.values()]}
     tables = as_markdown(results, {name: path.name for name in results if (path := figure_path(folder, name)).exists()})
@@ -120,27 +120,27 @@ def write(results: Mapping[str, SeriesResult], folder: Path) -> None:
 
 
 def figure_path(folder: Path, name: str) -> Path:
-    """Where the figure of a series lies."""
+    """The path of a series' figure."""
     return folder / f"{BENCHMARK_NAME}_{name}.svg"
 
 
 def as_markdown(results: Mapping[str, SeriesResult], figures: Mapping[str, str]) -> str:
-    """A section for each series, with its figure above its table where ``figures`` says where that lies."""
+    """A section for each series, with its figure, if ``figures`` has it, above its table."""
     sections = []
-    for result, told in zip(results.values(), _table_notes(results), strict=True):
+    for result, notes in zip(results.values(), _table_notes(results), strict=True):
         header, *body = ["| " + " | ".join(line) + " |" for line in table_cells(result)]
         rule = "|---|" + "---:|" * (header.count(" | "))
         title = result.title[0].upper() + result.title[1:]
-        picture = [f"![{title}]({figures[result.name]})", ""] if result.name in figures else []
-        notes = [f"- {line}" for line in told]
-        sections.append("\n".join([f"### {title}", "", *picture, header, rule, *body, "", *notes, ""]))
+        image = [f"![{title}]({figures[result.name]})", ""] if result.name in figures else []
+        bullets = [f"- {line}" for line in notes]
+        sections.append("\n".join([f"### {title}", "", *image, header, rule, *body, "", *bullets, ""]))
     return "\n".join(sections)
 
 
 def as_text(results: Mapping[str, SeriesResult]) -> str:
-    """The same for a terminal: columns padded with blanks."""
+    """The same for a terminal, with padded columns."""
     sections = []
-    for result, told in zip(results.values(), _table_notes(results), strict=True):
+    for result, notes in zip(results.values(), _table_notes(results), strict=True):
         table = table_cells(result)
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
@@ -149,27 +149,28 @@ def as_text(results: Mapping[str, SeriesResult]) -> str:
             )
             for line in table
         ]
-        sections.append("\n".join([f"{BENCHMARK_NAME}, {result.title}", lines[0], "-" * len(lines[0]), *lines[1:], *told]))
+        sections.append("\n".join([f"{BENCHMARK_NAME}, {result.title}", lines[0], "-" * len(lines[0]), *lines[1:], *notes]))
     return "\n\n".join(sections)
 
 
 def _table_notes(results: Mapping[str, SeriesResult]) -> list[list[str]]:
-    """What stands beneath each table; where several were measured by one command, the last alone says when and on what."""
-    told = []
-    for one, after in pairwise([*results.values(), None]):
-        assert one is not None
-        together = after is not None and (one.command, one.environment) == (after.command, after.environment)
-        told.append([*row_notes(one), method_note(one), *([] if together else environment_notes(one.environment, one.command))])
-    return told
+    """The notes below each table; of several that one command measured, only the last has the environment."""
+    notes = []
+    for result, following in pairwise([*results.values(), None]):
+        assert result is not None
+        together = following and (result.command, result.environment) == (following.command, following.environment)
+        environment = [] if together else environment_notes(result.environment, result.command)
+        notes.append([*row_notes(result), method_note(result), *environment])
+    return notes
 
 
 def table_cells(result: SeriesResult) -> list[list[str]]:
-    """A header and a line a row."""
+    """A header, and a line per row."""
     compared = any(row.against for row in result.rows)
-    whole = _is_sweep(result)
+    sweep = _is_sweep(result)
     header = ["configuration", "steps/s", "min-max"]
     header += ["times", "min-max"] if compared else []
-    header += ["seconds"] if whole else ["µs of CPU a step"]
+    header += ["seconds"] if sweep else ["µs of CPU a step"]
     lines = [[*header, "MB at most", "compiled in"]]
     for row in result.rows:
         speeds = row.values("steps_per_second")
@@ -177,33 +178,33 @@ def table_cells(result: SeriesResult) -> list[list[str]]:
         if compared:
             ratios = result.ratios(row)
             line += [_format_median(ratios), _format_range(ratios)]
-        line.append(_format_median(row.values("seconds" if whole else "cpu_microseconds")))
+        line.append(_format_median(row.values("seconds" if sweep else "cpu_microseconds")))
         memory = row.values("memory_mb")
         lines.append([*line, format_number(max(memory)) if memory else "-", _format_compilation(row)])
     return lines
 
 
 def row_notes(result: SeriesResult) -> list[str]:
-    """What a reader of the numbers must know of single rows."""
-    found = [f"failed: {row.label}: {row.failure}" for row in result.rows if row.failure]
-    return found + [f"{row.label}: {row.compiled.remark}" for row in result.rows if row.compiled and row.compiled.remark]
+    """Notes on single rows."""
+    failures = [f"failed: {row.label}: {row.failure}" for row in result.rows if row.failure]
+    return failures + [f"{row.label}: {row.compiled.remark}" for row in result.rows if row.compiled and row.compiled.remark]
 
 
 def method_note(result: SeriesResult) -> str:
-    """How often and how long everything was measured, and how its columns come about."""
-    said = f"medians of {result.repeats} interleaved repeats"
+    """How often and how long everything was measured, and what the columns mean."""
+    note = f"medians of {result.repeats} interleaved repeats"
     if not _is_sweep(result):
-        said += f" of {result.seconds:g} s"
+        note += f" of {result.seconds:g} s"
     if any(row.against for row in result.rows):
-        said += "; times: against one process or one run at a time, repeat by repeat, then their median"
-    return f"{said}; warm: machine code was found in the cache"
+        note += "; times: against one process or one run at a time, repeat by repeat, then their median"
+    return f"{note}; warm: compiled code was found in the cache"
 
 
 def carry_over_compilation(row: PointResult, earlier: SeriesResult | None) -> None:
-    """Where code was found in the cache, what making it once took is known from an earlier measurement, if it said so."""
+    """If the code was in the cache, take the compile time from an earlier measurement, if there is one."""
     if earlier is None or row.compiled is None or row.compiled.seconds is not None or row.compiled.remark:
         return
-    before = next((one.compiled for one in earlier.rows if one.overrides == row.overrides), None)
+    before = next((other.compiled for other in earlier.rows if other.overrides == row.overrides), None)
     if before is not None and before.seconds is not None:
         row.compiled = before
 
@@ -216,7 +217,7 @@ def _series_result(data: dict[str, Any]) -> SeriesResult:
             PointResult(
                 **{**each, "overrides": tuple(each["overrides"])},
                 compiled=None if compiled is None else Compilation(**compiled),
-                measured=[PointMeasurement(**one) for one in measured],
+                measured=[PointMeasurement(**values) for values in measured],
             )
         )
     return SeriesResult(**data, rows=rows)

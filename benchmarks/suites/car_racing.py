@@ -1,6 +1,6 @@
-"""Frames a second of CarRacing-v3, gymnasium's own against ours: the same drives, the same pictures, resets included.
+"""Frames per second of CarRacing-v3, gymnasium's against a3c_exp's: the same drives, the same images, resets included.
 
-Everybody replays the drives that one driver recorded, so all see the same road, and nobody is charged for driving.
+All variants replay recorded drives, so all see the same track, and none pays for driving.
 """
 
 import time
@@ -26,34 +26,34 @@ BASELINE = "gymnasium"
 _SEEDS = range(4)
 _FRAMES = 996
 _SKIP = 4
-"""Frames for which the recording driver held its controls, so that the drives are possible with this frame_skip as well."""
+"""Frames per control of the recorded drives, so that they can be replayed with this frame_skip too."""
 
 Game = TypeVar("Game", bound=CarRacing)
 EpisodeRunner = Callable[[int, NDArray[np.float32]], Iterator[int]]
-"""Lives one recorded episode, ``seed`` and ``[frames, 3]``, and says after each step how many frames it was."""
+"""Replays one recorded episode, ``seed`` and ``[frames, 3]``, and yields the number of frames of each step."""
 
 
 def variants(runs: TrainingRuns) -> list[Variant]:
-    def measured(name: str, live: EpisodeRunner, requirement: Requirement | None = None) -> Variant:
-        return Variant(name, lambda: frames_per_second(live, runs.seconds), requirement)
+    def measured(name: str, replay: EpisodeRunner, requirement: Requirement | None = None) -> Variant:
+        return Variant(name, lambda: frames_per_second(replay, runs.seconds), requirement)
 
     return [
         measured(BASELINE, _gymnasium),
-        measured("a3c_exp, every picture", _a3c, Requirement("ratio", "at least", 3.5)),
-        measured(f"a3c_exp, every {_SKIP}th picture", _a3c_frame_skip, Requirement("ratio", "at least", 10.0)),
-        measured("a3c_exp, grey and stacked, frame_skip=1", _a3c_envs(1)),
-        measured(f"a3c_exp, grey and stacked, frame_skip={_SKIP}", _a3c_envs(_SKIP)),
-        measured("gymnasium render, grey and shrunk by scikit-image (the article's)", _article_preprocessing),
+        measured("a3c_exp, every frame", _a3c, Requirement("ratio", "at least", 3.5)),
+        measured(f"a3c_exp, every {_SKIP}th frame", _a3c_frame_skip, Requirement("ratio", "at least", 10.0)),
+        measured("a3c_exp, gray and stacked, frame_skip=1", _a3c_envs(1)),
+        measured(f"a3c_exp, gray and stacked, frame_skip={_SKIP}", _a3c_envs(_SKIP)),
+        measured("gymnasium render, gray and shrunk by scikit-image (the article's)", _article_preprocessing),
         measured("a3c_exp source=render", _a3c_envs(1, source="render")),
     ]
 
 
 def frames_per_second(run_episode: EpisodeRunner, seconds: float) -> float:
-    """Wall time of whole steps and resets; the first 100 frames, which load and warm what can be, are left out."""
+    """Frames over the wall time of steps and resets, without the first 100 frames."""
     frames, started, warm = 0, time.perf_counter(), False
     for seed in cycle(_SEEDS):
-        for lived in run_episode(seed, recorded_drive(seed)):
-            frames += lived
+        for step_frames in run_episode(seed, recorded_drive(seed)):
+            frames += step_frames
             now = time.perf_counter()
             if not warm and frames >= 100:
                 frames, started, warm = 0, now, True
@@ -64,17 +64,17 @@ def frames_per_second(run_episode: EpisodeRunner, seconds: float) -> float:
 
 @cache
 def recorded_drive(seed: int) -> NDArray[np.float32]:
-    """The controls of a drive round the track, ``[996, 3]``, four frames each."""
+    """The controls of a drive around the track, ``[996, 3]``, constant for four frames each."""
     game = CarRacingGame(always_draw=False)
     game.reset(seed=seed)
-    held = []
+    actions = []
     for frame in range(_FRAMES):
         if frame % _SKIP == 0:
             action = controls(game, cruise_speed=45.0).astype(np.float32)
-        held.append(action)
+        actions.append(action)
         if game.advance(*action.tolist())[1]:
             break
-    return np.array(held)
+    return np.array(actions)
 
 
 def _gymnasium(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
@@ -120,11 +120,11 @@ def _make_game(kind: type[Game]) -> Game:
 def _a3c_envs(frame_skip: int, source: FrameSource = "state_pixels") -> EpisodeRunner:
     make = cache(partial(CarRacingEnvs, 1, frame_skip, source, "continuous", braking_steps=0))
 
-    def live(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
-        envs, everyone = make(), np.array([True])
+    def replay(seed: int, drive: NDArray[np.float32]) -> Iterator[int]:
+        envs, active = make(), np.array([True])
         envs.reset(0, seed)
         for action in drive[: len(drive) // frame_skip * frame_skip : frame_skip]:
-            envs.step(action[None], everyone)
+            envs.step(action[None], active)
             yield frame_skip
 
-    return live
+    return replay

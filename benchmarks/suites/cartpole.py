@@ -1,4 +1,4 @@
-"""Training steps a second on CartPole with 6 workers, against stable-baselines3's A2C."""
+"""Training steps per second on CartPole with 6 workers, against stable-baselines3's A2C."""
 
 import sys
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def variants(runs: TrainingRuns) -> list[Variant]:
 
 
 def stable_baselines(runs: TrainingRuns) -> float:
-    """A command of its own, like a3c_exp; it leaves its warm-up out by itself."""
+    """Runs as a command, like a3c_exp, and excludes its own warm-up."""
     arguments = [sys.executable, "-m", "benchmarks.baselines.stable_baselines_a2c", "--workers", str(WORKERS)]
     arguments += ["--seconds", str(runs.seconds), "--json"]
     with run_command(arguments, runs.unused_path("output")) as job:

@@ -1,10 +1,10 @@
-"""The CarRacing network's time: windows forward and backward with Adam's step, and acting; beside how it is usually written.
+"""Processor time of the CarRacing network: windows forward and backward with Adam's step, and acting; and as usually written.
 
-python -m benchmarks.suites.conv_gru "a3c_exp, 10 steps"       one variant by itself: milliseconds of one core a step of experience
+python -m benchmarks.suites.conv_gru "a3c_exp, 10 steps"       one variant: milliseconds of one core per step
 
-Each is measured in a process of its own, on one torch thread, and in processor time: whoever else uses the machine makes it
-slower by way of caches and memory only. The arithmetic limit is the floating point operations that cannot be spared, at the
-rate at which this core multiplies large matrices.
+Each is measured in a process of its own, on one torch thread, and in processor time, which other programs affect only through
+caches and memory. The arithmetic limit is the necessary floating point operations at the rate at which this core multiplies
+large matrices.
 """
 
 import argparse
@@ -32,18 +32,18 @@ from benchmarks.harness.interleaved import MeasurementError, Variant
 from benchmarks.harness.process_tree import run_command
 from benchmarks.harness.training_runs import STARTUP_TIMEOUT, TrainingRuns, last_json_result
 
-TITLE = "conv_gru: milliseconds of one core a step of experience, the CarRacing article's network"
+TITLE = "conv_gru: milliseconds of one core per step, the CarRacing article's network"
 UNIT = "ms"
 BASELINE = "as usually written, 10 steps"
 OBSERVATION_SPACE = Box(0.0, 1.0, (4, 96, 96))
-COMPILE_TIMEOUT = 600.0  # seconds that making machine code may take, once
+COMPILE_TIMEOUT = 600.0  # seconds that compiling may take
 WARM_UP_RUNS = 3
 
 Step = Callable[[], None]
 
 
 class ReferenceConvGRU(nn.Module):
-    """The article's listing as a module: a picture at a time, BatchNorm in training mode."""
+    """The article's listing as a module: one image at a time, BatchNorm in training mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,32 +67,32 @@ class ReferenceConvGRU(nn.Module):
 
 @dataclass(frozen=True)
 class Workload:
-    """What is run, and how many steps of experience it is."""
+    """A function to run, and its number of environment steps."""
 
     run: Step
     steps: int
 
 
 def reference_window(n: int, channels_last: bool = False) -> Workload:
-    """A window of n steps; with ``channels_last``, convolutions batched over it and Adam fused: torch's free switches."""
+    """A window of n steps; ``channels_last`` also batches convolutions over it and fuses Adam: torch's own optimizations."""
     model = ReferenceConvGRU()
     if channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=channels_last or None)
-    pictures, action, target = torch.rand(n, *OBSERVATION_SPACE.shape), torch.randint(0, 4, (n,)), torch.randn(n)
+    images, action, target = torch.rand(n, *OBSERVATION_SPACE.shape), torch.randint(0, 4, (n,)), torch.randn(n)
 
     def run() -> None:
         h, outputs = torch.zeros(1, 256), []
         if channels_last:
-            features = model.features(pictures.contiguous(memory_format=torch.channels_last)).unsqueeze(1)
+            features = model.features(images.contiguous(memory_format=torch.channels_last)).unsqueeze(1)
         for t in range(n):
-            policy, value, h = model(features[t] if channels_last else model.features(pictures[t : t + 1]), h)
+            policy, value, h = model(features[t] if channels_last else model.features(images[t : t + 1]), h)
             outputs.append((policy, value))
         logits, value = (torch.cat(parts) for parts in zip(*outputs, strict=True))
-        law = torch.distributions.Categorical(logits=logits)
+        distribution = torch.distributions.Categorical(logits=logits)
         error = target - value.squeeze(-1)
-        log_prob = law.log_prob(action)  # type: ignore[no-untyped-call]
-        entropy = law.entropy()  # type: ignore[no-untyped-call]
+        log_prob = distribution.log_prob(action)  # type: ignore[no-untyped-call]
+        entropy = distribution.entropy()  # type: ignore[no-untyped-call]
         loss = -(log_prob * error.detach()).mean() + 0.5 * error.square().mean() - 0.01 * entropy.mean()
         optimizer.zero_grad()
         loss.backward()
@@ -103,26 +103,26 @@ def reference_window(n: int, channels_last: bool = False) -> Workload:
 
 
 def a3c_window(n: int, windows: int = 1, compiler: Compiler | None = None, bptt: int | None = None) -> Workload:
-    """What a3c_exp does with windows of n steps that share weights: gradient, clip, Adam's step, pull."""
+    """a3c_exp's computation for windows of n steps that share weights: gradient, clipping, Adam's step, pull."""
     model = ConvGRU(OBSERVATION_SPACE, Discrete(4))
     layout = ParameterLayout.from_module(model)
     shared, state, adam = layout.flatten(model), torch.zeros(2, layout.size), Adam(1e-4)
     weights = shared.unsqueeze(0).clone()
     shape = (1, n) if windows == 1 else (1, windows, n)
-    nothing, last = torch.zeros(shape), torch.zeros(shape)
+    zeros, last = torch.zeros(shape), torch.zeros(shape)
     last[..., -1] = 1.0
-    given = Window(
-        torch.rand(*shape, *OBSERVATION_SPACE.shape), torch.randint(0, 4, shape), torch.randn(shape), nothing.bool(), last.bool(),
-        torch.randn(shape), torch.ones(shape), nothing.clone(), torch.randn(*shape[:-1], 256),
+    window = Window(
+        torch.rand(*shape, *OBSERVATION_SPACE.shape), torch.randint(0, 4, shape), torch.randn(shape), zeros.bool(), last.bool(),
+        torch.randn(shape), torch.ones(shape), zeros.clone(), torch.randn(*shape[:-1], 256),
     )  # fmt: skip
     spec = LearnerConfig(n_step=n, loss=LossConfig(0.5, 0.01), bptt=bptt)
     loss = window_loss(model, layout, spec)
-    gradient = vectorize(loss, weights, tuple(given), model.stackable, differentiate=True, compiler=compiler)
+    gradient = vectorize(loss, weights, tuple(window), model.stackable, differentiate=True, compiler=compiler)
     if compiler is not None and compiler.failures:
         raise MeasurementError(compiler.status_text())
 
     def run() -> None:
-        gradients, _ = gradient(*given)
+        gradients, _ = gradient(*window)
         with torch.inference_mode():
             clip_by_norm(gradients, 40.0)
         adam.step(shared, gradients[0], state, 1, adam.lr)
@@ -137,26 +137,26 @@ def a3c_acting(batch: int, compiler: Compiler | None = None) -> Workload:
     layout = ParameterLayout.from_module(model)
     weights = layout.flatten(model).unsqueeze(0)
     shape = (1,) if batch == 1 else (1, batch)
-    given = torch.rand(*shape, *OBSERVATION_SPACE.shape), torch.zeros(*shape, 256)
+    inputs = torch.rand(*shape, *OBSERVATION_SPACE.shape), torch.zeros(*shape, 256)
 
     def act(flat: Tensor, observed: Tensor, state: Tensor) -> tuple[Tensor, ...]:
         return tuple(functional_forward(model, layout.unflatten(flat), observed, state))
 
-    stacked = vectorize(act, weights, given, model.stackable, compiler=compiler)
+    stacked = vectorize(act, weights, inputs, model.stackable, compiler=compiler)
     if compiler is not None and compiler.failures:
         raise MeasurementError(compiler.status_text())
 
     def run() -> None:
-        stacked(*given)
+        stacked(*inputs)
 
     return Workload(run, batch)
 
 
 def flops_per_step(learning: bool) -> int:
-    """Floating point operations a step that nobody can spare: each product forwards and, in learning, twice backwards; the
-    gradient of the picture itself is nobody's business.
+    """Necessary floating point operations per step: each product forward and, in learning, twice backward, except for the
+    gradient of the image.
 
-    >>> operations(learning=False) / 1e6  # doctest: +ELLIPSIS
+    >>> flops_per_step(learning=False) / 1e6  # doctest: +ELLIPSIS
     25.5...
     """
     convs = [(48, 4 * 4 * 4), (24, 9 * 32), (12, 9 * 32), (6, 9 * 32)]
@@ -168,7 +168,7 @@ def flops_per_step(learning: bool) -> int:
 
 
 def arithmetic_limit(learning: bool) -> float:
-    """Milliseconds a step of ``flops_per_step`` at the rate of a product of two 1024x1024 matrices."""
+    """Milliseconds per step of ``flops_per_step`` at the rate of a product of two 1024x1024 matrices."""
     size = 1024
     one, other = torch.randn(2, size, size).unbind()
     fastest = min(_milliseconds(lambda: torch.mm(one, other)) for _ in range(20))
@@ -176,7 +176,7 @@ def arithmetic_limit(learning: bool) -> float:
 
 
 def measure(workload: Workload, seconds: float) -> float:
-    """Milliseconds of processor time a step: the median over as many runs as fit into the time."""
+    """Milliseconds of processor time per step: the median over as many runs as fit into ``seconds``."""
     for _ in range(WARM_UP_RUNS):
         workload.run()
     times: list[float] = []
@@ -216,13 +216,13 @@ LIMITS = {"arithmetic limit of a window": True, "arithmetic limit of acting": Fa
 
 def variants(runs: TrainingRuns) -> list[Variant]:
     def variant(name: str) -> Variant:
-        def apart() -> float:
+        def run_in_subprocess() -> float:
             arguments = [sys.executable, "-m", "benchmarks.suites.conv_gru", name, "--seconds", str(runs.seconds), "--json"]
             with run_command(arguments, runs.unused_path("output")) as job:
                 job.wait(timeout=2 * STARTUP_TIMEOUT + 4 * runs.seconds + COMPILE_TIMEOUT)
             return float(last_json_result(job.output, "conv_gru")["ms"])
 
-        return Variant(name, apart)
+        return Variant(name, run_in_subprocess)
 
     return [variant(name) for name in (*WINDOWS, *LIMITS)]
 
@@ -237,10 +237,10 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     if arguments.variant in LIMITS:
-        found = arithmetic_limit(LIMITS[arguments.variant])
+        milliseconds = arithmetic_limit(LIMITS[arguments.variant])
     else:
-        found = measure(WINDOWS[arguments.variant](), arguments.seconds)
-    print(json.dumps({"ms": found}) if arguments.json else f"{found:.3g} ms a step")
+        milliseconds = measure(WINDOWS[arguments.variant](), arguments.seconds)
+    print(json.dumps({"ms": milliseconds}) if arguments.json else f"{milliseconds:.3g} ms a step")
     return 0
 
 

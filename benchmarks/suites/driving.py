@@ -1,4 +1,4 @@
-"""Training frames a second on CarRacing from pixels with 8 workers, against stable-baselines3's A2C."""
+"""Training frames per second on CarRacing from pixels with 8 workers, against stable-baselines3's A2C."""
 
 import sys
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def variants(runs: TrainingRuns) -> list[Variant]:
 
 
 def stable_baselines(runs: TrainingRuns, threads: int) -> float:
-    """A command of its own, like a3c_exp; it leaves its warm-up out by itself. ``threads=0``: torch's own choice."""
+    """Runs as a command, like a3c_exp, and excludes its own warm-up. ``threads=0``: torch's default."""
     arguments = [
         sys.executable,
         "-m",

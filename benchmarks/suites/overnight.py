@@ -1,4 +1,4 @@
-"""What took a night: a whole run of the Pendulum report, and training until the pendulum stands, from a warm compiler cache."""
+"""Time to result: a whole run of the Pendulum report, and training until Pendulum is solved, with a warm compiler cache."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.harness.interleaved import MeasurementError, Requirement, Variant
 from benchmarks.harness.training_runs import TrainingRuns, read_json_lines
 
-TITLE = "overnight: seconds of whole runs on Pendulum, 12 workers, machine code at hand"
+TITLE = "overnight: seconds of whole runs on Pendulum, 12 workers, warm compiler cache"
 UNIT = "s"
 BASELINE = None
 SOLVED_RETURN = -200.0
@@ -22,17 +22,17 @@ FUSED_ROUNDS = ("compile=true", "env.backend=tensor", "evaluation.every_env_step
 
 
 def variants(runs: TrainingRuns) -> list[Variant]:
-    found = []
-    for name, overrides, promised in (
+    results = []
+    for name, overrides, required in (
         ("deterministic", ("parallelism=deterministic", *FUSED_ROUNDS), False),
         ("hogwild", ("parallelism=hogwild", "parallelism.processes=2", *FUSED_ROUNDS), True),
     ):
-        most = (Requirement("value", "less than", 25.0), Requirement("value", "less than", 8.0)) if promised else (None, None)
+        limits = (Requirement("value", "less than", 25.0), Requirement("value", "less than", 8.0)) if required else (None, None)
         whole = f"the report's 4 million steps, {name}: from the command to the finished run"
-        stands = f"until the last 100 episodes of 200 steps average {SOLVED_RETURN:.0f}, {name}"
-        found.append(Variant(whole, partial(time_whole_run, runs, overrides), most[0]))
-        found.append(Variant(stands, partial(time_until_solved, runs, overrides, itertools.count()), most[1]))
-    return found
+        solved = f"until the last 100 episodes of 200 steps average {SOLVED_RETURN:.0f}, {name}"
+        results.append(Variant(whole, partial(time_whole_run, runs, overrides), limits[0]))
+        results.append(Variant(solved, partial(time_until_solved, runs, overrides, itertools.count()), limits[1]))
+    return results
 
 
 def time_whole_run(runs: TrainingRuns, overrides: Sequence[str]) -> float:
@@ -48,19 +48,19 @@ def time_whole_run(runs: TrainingRuns, overrides: Sequence[str]) -> float:
 def time_until_solved(runs: TrainingRuns, overrides: Sequence[str], seeds: Iterator[int]) -> float:
     """Seconds of training by the run's own episode log; each repeat is another seed."""
     seed = next(seeds)
-    more = (*overrides, f"seed={seed}", "max_episode_steps=200")
-    directory, _ = runs.run(more, MAX_STEPS, timeout=TIMEOUT)
-    at = first_solved_episode(read_json_lines(directory / "episodes.jsonl"))
-    if at is None:
-        raise MeasurementError(f"seed {seed} did not get there in {MAX_STEPS:,} steps")
-    return float(at["wall_time"])
+    overrides = (*overrides, f"seed={seed}", "max_episode_steps=200")
+    directory, _ = runs.run(overrides, MAX_STEPS, timeout=TIMEOUT)
+    solved = first_solved_episode(read_json_lines(directory / "episodes.jsonl"))
+    if solved is None:
+        raise MeasurementError(f"seed {seed} was not solved in {MAX_STEPS:,} steps")
+    return float(solved["wall_time"])
 
 
 def first_solved_episode(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The episode with which the mean return of the last 100 first reached -200, or ``None``.
 
     >>> episodes = [{"return": -1000.0 if i < 50 else -100.0, "wall_time": float(i)} for i in range(200)]
-    >>> stands_at(episodes)["wall_time"]
+    >>> first_solved_episode(episodes)["wall_time"]
     138.0
     """
     last: deque[float] = deque(maxlen=100)

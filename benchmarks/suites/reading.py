@@ -1,4 +1,4 @@
-"""Seconds to read what many runs left: a list of a thousand, a report on two hundred."""
+"""Seconds to read many run directories: a list of 1000, a report on 200."""
 
 import json
 import shutil
@@ -16,11 +16,8 @@ TITLE = "reading: a list of 1000 runs, a report on 200, each of 1000 episodes, 2
 UNIT = "s"
 BASELINE = None
 NUM_LISTED, NUM_REPORTED, NUM_SEEDS = 1000, 200, 10
-LINES_PER_FILE = {
-    "episodes.jsonl": 1000,
-    "metrics.jsonl": 200,
-    "evaluations.jsonl": 40,
-}  # as the Pendulum report's preset leaves them
+# As many as a run of the Pendulum preset writes.
+LINES_PER_FILE = {"episodes.jsonl": 1000, "metrics.jsonl": 200, "evaluations.jsonl": 40}
 TIMEOUT = 300.0
 
 
@@ -37,29 +34,29 @@ def variants(runs: TrainingRuns) -> list[Variant]:
 
 
 def time_listing(runs: TrainingRuns, folder: Path, conditions: Sequence[str], *command: str) -> float:
-    """From outside: the clock starts before the interpreter does."""
+    """The clock starts before the interpreter does."""
     prepare_runs(runs, folder)
     return _time_command(runs, ["-m", "a3c_exp.runs", *command, str(folder), *conditions])
 
 
 def time_report(runs: TrainingRuns, folder: Path) -> float:
-    """Of the first runs, into a new folder."""
+    """A report on the first runs, into a new folder."""
     prepare_runs(runs, folder)
-    some = [str(path) for path in sorted(folder.iterdir())[: NUM_REPORTED // NUM_SEEDS]]
-    return _time_command(runs, ["-m", "a3c_exp.report", *some, "--out", str(runs.unused_path("report"))])
+    folders = [str(path) for path in sorted(folder.iterdir())[: NUM_REPORTED // NUM_SEEDS]]
+    return _time_command(runs, ["-m", "a3c_exp.report", *folders, "--out", str(runs.unused_path("report"))])
 
 
 def prepare_runs(runs: TrainingRuns, folder: Path) -> None:
-    """Make a real run and lengthen it to what a long one leaves, then the others after it; once."""
+    """Once: make a real run, lengthen its files to those of a long one, and copy it with other values."""
     if folder.exists():
         return
-    made, _ = runs.run(
+    original, _ = runs.run(
         ["seed=0", "max_episode_steps=200", "evaluation.every_env_steps=5000", "metrics.every_env_steps=5000"], 40_000, "none"
     )
     for name, number in LINES_PER_FILE.items():
-        (made / f"long_{name}").write_text(_repeat_lines(made / name, number))
-    config = (made / ".hydra" / "config.yaml").read_text()
-    record: dict[str, Any] = json.loads((made / "run.json").read_text())
+        (original / f"long_{name}").write_text(_repeat_lines(original / name, number))
+    config = (original / ".hydra" / "config.yaml").read_text()
+    record: dict[str, Any] = json.loads((original / "run.json").read_text())
     for index in range(NUM_LISTED):
         seed, workers = index % NUM_SEEDS, index // NUM_SEEDS % 10 + 1
         path = folder / f"lr={index // (10 * NUM_SEEDS)},workers={workers:02}" / f"seed={seed}"
@@ -71,25 +68,25 @@ def prepare_runs(runs: TrainingRuns, folder: Path) -> None:
         (path / "run.json").write_text(
             json.dumps({**record, "seed": seed, "name": f"{path.parent.name},{path.name}"}, indent=2)
         )
-        shutil.copy(made / "summary.json", path)
+        shutil.copy(original / "summary.json", path)
         for name in LINES_PER_FILE:
-            (path / name).hardlink_to(made / f"long_{name}")
+            (path / name).hardlink_to(original / f"long_{name}")
 
 
 def _repeat_lines(path: Path, num_lines: int) -> str:
-    """The file's lines again and again, their counters going on."""
-    given = [json.loads(line) for line in path.read_text().splitlines()]
-    if not given:
+    """The file's lines repeated, with continuing counters."""
+    originals = [json.loads(line) for line in path.read_text().splitlines()]
+    if not originals:
         raise MeasurementError(f"{path.name} of a real run is empty")
-    step = given[-1]["env_step"]
-    found = []
+    step = originals[-1]["env_step"]
+    lines = []
     for index in range(num_lines):
-        line, lap = dict(given[index % len(given)]), index // len(given)
+        line, lap = dict(originals[index % len(originals)]), index // len(originals)
         line["env_step"] += lap * step
         line |= {"episode": index + 1} if "episode" in line else {}
-        line |= {"wall_time": line["wall_time"] + lap * given[-1]["wall_time"]}
-        found.append(json.dumps(line))
-    return "\n".join(found) + "\n"
+        line |= {"wall_time": line["wall_time"] + lap * originals[-1]["wall_time"]}
+        lines.append(json.dumps(line))
+    return "\n".join(lines) + "\n"
 
 
 def _time_command(runs: TrainingRuns, arguments: Sequence[str]) -> float:

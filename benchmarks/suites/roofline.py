@@ -1,4 +1,4 @@
-"""What no trainer on this machine can beat: the environment stepped by nobody, and the arithmetic a step cannot do without."""
+"""Upper bounds for any trainer on this machine: the environment alone, and the matrix products of the network alone."""
 
 import multiprocessing
 import time
@@ -16,7 +16,7 @@ class Network:
 
     Attributes:
         layers: (inputs, outputs) of each.
-        workers: how many act side by side.
+        workers: number of workers that act side by side.
         n_step: steps of a window.
         per_worker_weights: each worker has weights of its own, so that acting multiplies vectors, not matrices.
     """
@@ -28,12 +28,12 @@ class Network:
 
     @property
     def flops(self) -> float:
-        """Of one environment step: acting, and the forward and backward pass of learning, 2 + 2 + 4 a weight."""
+        """FLOPs per environment step: acting, and the forward and backward pass of learning, 2 + 2 + 4 per weight."""
         return 8.0 * sum(inputs * outputs for inputs, outputs in self.layers)
 
 
 def env_steps_per_second(env_id: str, seconds: float) -> float:
-    """Steps a second of gymnasium's environment in one process, unwrapped, with actions drawn beforehand."""
+    """Steps per second of gymnasium's environment in one process, unwrapped, with actions drawn beforehand."""
     env = gymnasium.make(env_id).unwrapped
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(1000)]
@@ -49,24 +49,24 @@ def env_steps_per_second(env_id: str, seconds: float) -> float:
 
 
 def parallel_env_steps_per_second(env_id: str, seconds: float, processes: int) -> float:
-    """The same in several processes at once, their steps together: what no trainer of as many processes comes to."""
-    spawning = multiprocessing.get_context("spawn")
-    together = spawning.Barrier(processes)
-    with ProcessPoolExecutor(processes, spawning, _wait_at_barrier, (together,)) as pool:
+    """The same in several processes at once, summed: an upper bound for trainers with as many processes."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(processes)
+    with ProcessPoolExecutor(processes, context, _wait_at_barrier, (barrier,)) as pool:
         return sum(pool.map(env_steps_per_second, [env_id] * processes, [seconds] * processes))
 
 
 def _wait_at_barrier(barrier: Barrier) -> None:
-    """Imports take each process its own time; none begins before all are there."""
+    """Start all processes at the same time, after their imports."""
     barrier.wait()
 
 
 def arithmetic_limit(network: Network, seconds: float) -> float:
-    """Environment steps a second if nothing were done but the network's products, at the rate of this machine's library for
-    products of just these shapes, on one core: neither activations nor losses, environments or optimisers.
+    """Environment steps per second if only the network's matrix products were computed, at this machine's rate for these shapes
+    on one core, without activations, losses, environments or optimizers.
 
-    Shared weights multiply all workers' observations in one product while acting and all their windows while learning; each
-    worker's own weights multiply a vector, which is bound by memory.
+    Shared weights multiply all workers' observations in one product while acting and all their windows while learning;
+    per-worker weights multiply a vector, which is bound by memory.
     """
     torch.set_num_threads(1)
     batch, rows = (network.workers, 1) if network.per_worker_weights else (1, network.workers)

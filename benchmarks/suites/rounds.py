@@ -1,9 +1,9 @@
-"""Where each microsecond of a round goes in tensor environments: calls of machine code, and the Python between them.
+"""Where the time of a round goes in tensor environments: calls of compiled functions, and the Python between them.
 
-python -m benchmarks.suites.rounds                every part, once: a quick look
+python -m benchmarks.suites.rounds                every part, once
 
-A round is one window of every worker. The process is this one: nobody else trains beside it, and its pushes meet no one.
-What the timing itself takes, half a microsecond a call, is in "between the calls".
+A round is one window of every worker. Everything runs in this process, so pushes never overlap. The timing itself, half a
+microsecond per call, is in "between the calls".
 """
 
 import time
@@ -21,17 +21,17 @@ from benchmarks.suites.cartpole import CARTPOLE_NETWORK
 from benchmarks.suites.roofline import Network, arithmetic_limit
 from benchmarks.suites.throughput import FUSED_ROUNDS, PENDULUM_NETWORK
 
-TITLE = "rounds: microseconds of a core a round in tensor environments, whole rounds of machine code, one process"
+TITLE = "rounds: microseconds of a core per round in tensor environments, compiled rounds, one process"
 UNIT = "µs"
 BASELINE = None
 PARTS = {
     "acting": "acting and the environments, a call for each step",
     "learning": "learning, one call",
     "pushing": "pushing and pulling, one call",
-    "between": "between the calls: books, noise, budget, coefficients",
+    "between": "between the calls: counters, noise, budget, coefficients",
 }
 _WARM_UP = 2.0  # seconds
-_ROUNDS_PER_CLOCK_CHECK = 50  # rounds between two looks at the clock
+_ROUNDS_PER_CLOCK_CHECK = 50  # rounds between two readings of the clock
 _UNLIMITED_STEPS = 2**62
 
 
@@ -70,9 +70,9 @@ class SynchronousTraining:
 
 
 def _install_timers(worker_group: Any, updates: Any, timer: PartTimer) -> None:
-    whole_rounds: Any = worker_group._fused_rollout
-    whole_rounds._step_calls = [timer.timed(call, "acting") for call in whole_rounds._step_calls]
-    whole_rounds._learn_call = timer.timed(whole_rounds._learn_call, "learning")
+    rollout: Any = worker_group._fused_rollout
+    rollout._step_calls = [timer.timed(call, "acting") for call in rollout._step_calls]
+    rollout._learn_call = timer.timed(rollout._learn_call, "learning")
     updates._run = timer.timed(updates._run, "pushing")
 
 
@@ -80,7 +80,7 @@ class RoundBreakdown:
     """A training whose calls are timed.
 
     Args:
-        make: what trains; made machine code of and warmed up at once.
+        make: builds the training, which is compiled and warmed up at once.
     """
 
     def __init__(self, make: Callable[[], HogwildTraining | SynchronousTraining]) -> None:
@@ -90,17 +90,17 @@ class RoundBreakdown:
         self._training.install_timers(self._timer)
 
     def measure(self, seconds: float) -> dict[str, float]:
-        """Microseconds a round of each part, over so many seconds."""
+        """Microseconds per round of each part, measured for ``seconds``."""
         self._timer.clear()
-        began = time.perf_counter()
+        start = time.perf_counter()
         self._training.train(seconds)
-        whole, found = time.perf_counter() - began, self._timer.seconds
-        spent = {**found, "between": whole - sum(found.values())}
-        return {part: 1e6 * spent[part] / self._timer.calls["learning"] for part in PARTS}
+        total, timed = time.perf_counter() - start, self._timer.seconds
+        seconds_of = {**timed, "between": total - sum(timed.values())}
+        return {part: 1e6 * seconds_of[part] / self._timer.calls["learning"] for part in PARTS}
 
 
 def breakdown_settings() -> dict[str, tuple[Callable[[], HogwildTraining | SynchronousTraining], Network]]:
-    """What is taken apart, and the network whose products it cannot do without."""
+    """The measured trainings, each with its network."""
     six = Network(PENDULUM_NETWORK.layers, 6, PENDULUM_NETWORK.n_step, per_worker_weights=True)
     return {
         "Pendulum, hogwild, 6 workers of 12, 60 steps": (lambda: HogwildTraining(12, 2), six),
@@ -110,26 +110,26 @@ def breakdown_settings() -> dict[str, tuple[Callable[[], HogwildTraining | Synch
 
 
 def variants(runs: TrainingRuns) -> list[Variant]:
-    found: list[Variant] = []
+    result: list[Variant] = []
     for name, (make, network) in breakdown_settings().items():
-        found += BreakdownVariants(partial(RoundBreakdown, make), runs.seconds / 2).variants(name, PARTS)
-        found.append(Variant(f"{name}: the network's products alone", partial(_matrix_products, network, runs.seconds / 2)))
-    return found
+        result += BreakdownVariants(partial(RoundBreakdown, make), runs.seconds / 2).variants(name, PARTS)
+        result.append(Variant(f"{name}: the network's products alone", partial(_matrix_products, network, runs.seconds / 2)))
+    return result
 
 
 def _matrix_products(network: Network, seconds: float) -> float:
-    """Microseconds a round of the products of matrices that acting and learning cannot do without."""
+    """Microseconds per round of the matrix products of acting and learning."""
     return 1e6 * network.workers * network.n_step / arithmetic_limit(network, seconds)
 
 
 def main() -> None:
     for name, (make, network) in breakdown_settings().items():
         with single_threaded():
-            found = RoundBreakdown(make).measure(5.0)
+            parts = RoundBreakdown(make).measure(5.0)
         print(
-            f"{name}: {sum(found.values()):.0f} µs a round, the network's products alone {_matrix_products(network, 2.0):.0f}"
+            f"{name}: {sum(parts.values()):.0f} µs a round, the network's products alone {_matrix_products(network, 2.0):.0f}"
         )
-        for part, microseconds in found.items():
+        for part, microseconds in parts.items():
             print(f"  {microseconds:6.1f}  {PARTS[part]}")
 
 

@@ -1,4 +1,4 @@
-"""Seconds until CartPole is solved, against stable-baselines3's A2C; each repeat is another seed."""
+"""Seconds until CartPole is solved, against stable-baselines3's A2C; each repeat uses another seed."""
 
 import itertools
 import sys
@@ -17,31 +17,31 @@ TUNED_OVERRIDES = ["env=cartpole", "+experiment=cartpole_tuned"]
 
 
 def variants(runs: TrainingRuns) -> list[Variant]:
-    theirs, ours = itertools.count(), itertools.count()
+    baseline_seeds, a3c_seeds = itertools.count(), itertools.count()
     return [
-        Variant(BASELINE, lambda: solve_stable_baselines(runs, next(theirs))),
+        Variant(BASELINE, lambda: solve_stable_baselines(runs, next(baseline_seeds))),
         Variant(
-            "a3c_exp +experiment=cartpole_tuned", lambda: solve_a3c(runs, next(ours)), Requirement("ratio", "at most", 0.5)
+            "a3c_exp +experiment=cartpole_tuned", lambda: solve_a3c(runs, next(a3c_seeds)), Requirement("ratio", "at most", 0.5)
         ),
     ]
 
 
 def solve_a3c(runs: TrainingRuns, seed: int) -> float:
-    """From the start of training, by the run's own episode log; without evaluations, of which the other side has none."""
+    """Seconds from the start of training by the run's episode log; without evaluations, as the baseline has none."""
     directory, _ = runs.run(
         [f"seed={seed}", "evaluation.every_env_steps=null"], MAX_STEPS, base=TUNED_OVERRIDES, timeout=TIMEOUT
     )
-    at = first_solved_episode(read_json_lines(directory / "episodes.jsonl"))
-    if at is None:
+    solved = first_solved_episode(read_json_lines(directory / "episodes.jsonl"))
+    if solved is None:
         raise MeasurementError(f"seed {seed} was not solved in {MAX_STEPS:,} steps")
-    return float(at["wall_time"])
+    return float(solved["wall_time"])
 
 
 def solve_stable_baselines(runs: TrainingRuns, seed: int) -> float:
     arguments = [sys.executable, "-m", "benchmarks.baselines.stable_baselines_a2c", "--solve", "--seed", str(seed)]
     with run_command([*arguments, "--max-steps", str(MAX_STEPS), "--json"], runs.unused_path("output")) as job:
         job.wait(timeout=TIMEOUT)
-    found = last_json_result(job.output, "stable_baselines_a2c")
-    if found["seconds"] is None:
-        raise MeasurementError(f"seed {seed} was not solved in {found['trained']:,} steps")
-    return float(found["seconds"])
+    result = last_json_result(job.output, "stable_baselines_a2c")
+    if result["seconds"] is None:
+        raise MeasurementError(f"seed {seed} was not solved in {result['trained']:,} steps")
+    return float(result["seconds"])

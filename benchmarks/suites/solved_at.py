@@ -2,7 +2,7 @@
 
 python -m benchmarks.suites.solved_at outputs/2026-11-21/12-00-00_cartpole       a run, or a folder with several seeds
 
-Returns count up to 500 a piece, so that a preset that steps past CartPole's limit is judged by the same measure.
+Returns count up to 500 each, so that a preset that continues past CartPole's limit is measured in the same way.
 """
 
 import argparse
@@ -15,14 +15,14 @@ from typing import Any
 from benchmarks.harness.training_runs import read_json_lines
 
 SOLVED_RETURN = 475.0
-MAX_RETURN = 500.0  # the task's own longest episode
+MAX_RETURN = 500.0  # of CartPole's longest episode
 
 
 def first_solved_episode(episodes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The episode with which the mean of the last 100 first reached 475, or ``None``.
 
     >>> episodes = [{"return": 500.0, "wall_time": float(i), "env_step": 500 * i} for i in range(1, 200)]
-    >>> solved_at(episodes)["wall_time"], solved_at(episodes[:99])
+    >>> first_solved_episode(episodes)["wall_time"], first_solved_episode(episodes[:99])
     (100.0, None)
     """
     last: deque[float] = deque(maxlen=100)
@@ -37,19 +37,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.suites.solved_at", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path, nargs="+", help="a run directory, or one with seed=... directories inside")
     arguments = parser.parse_args()
-    runs = [one for run in arguments.run for one in sorted(run.glob("seed=*"), key=_seed_number) or [run]]
-    found = []
+    runs = [seed for run in arguments.run for seed in sorted(run.glob("seed=*"), key=_seed_number) or [run]]
+    solved = []
     for run in runs:
         episodes = read_json_lines(run / "episodes.jsonl")
-        at = first_solved_episode(episodes)
-        if at is None:
+        episode = first_solved_episode(episodes)
+        if episode is None:
             print(f"{run.name}: not solved in {len(episodes):,} episodes")
             continue
-        found.append(at)
-        print(f"{run.name}: after {at['env_step']:,} steps, {at['wall_time']:.1f} s, {at['episode']:,} episodes")
-    if found:
-        steps, seconds = median(at["env_step"] for at in found), median(at["wall_time"] for at in found)
-        print(f"solved {len(found)} of {len(runs)}; median {steps:,.0f} steps, {seconds:.1f} s")
+        solved.append(episode)
+        print(f"{run.name}: after {episode['env_step']:,} steps, {episode['wall_time']:.1f} s, {episode['episode']:,} episodes")
+    if solved:
+        steps, seconds = (median(episode[key] for episode in solved) for key in ("env_step", "wall_time"))
+        print(f"solved {len(solved)} of {len(runs)}; median {steps:,.0f} steps, {seconds:.1f} s")
 
 
 def _seed_number(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Training steps a second on Pendulum with 12 workers, against the textbook."""
+"""Training steps per second on Pendulum with 12 workers, compared with a textbook implementation."""
 
 import sys
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def variants(runs: TrainingRuns) -> list[Variant]:
 
 
 def textbook_steps_per_second(runs: TrainingRuns, *options: str) -> float:
-    """Like a3c_exp, as a command of its own; it leaves its warm-up out by itself."""
+    """Runs as a command, like a3c_exp, and excludes its own warm-up."""
     arguments = [sys.executable, "-m", "benchmarks.baselines.textbook_a3c", "--workers", str(WORKERS)]
     arguments += ["--seconds", str(runs.seconds), "--json", *options]
     with run_command(arguments, runs.unused_path("output")) as job:

@@ -1,6 +1,6 @@
-"""Where each microsecond of a step goes in plain gymnasium environments: one process of hogwild, taken apart while it trains.
+"""Where the time of a step goes with gymnasium's environments: one process of hogwild, timed while it trains.
 
-python -m benchmarks.suites.stepping              every part, once: a quick look
+python -m benchmarks.suites.stepping              every part, once
 """
 
 import time
@@ -17,18 +17,18 @@ from benchmarks.suites.speed import textbook_steps_per_second
 WORKERS, PROCESSES = 12, 2
 WORKERS_PER_PROCESS = WORKERS // PROCESSES
 TITLE = (
-    f"stepping: microseconds of a core an environment step, gymnasium's Pendulum, one process of {WORKERS_PER_PROCESS} workers"
+    f"stepping: microseconds of a core per environment step, gymnasium's Pendulum, one process of {WORKERS_PER_PROCESS} workers"
 )
 UNIT = "µs"
 BASELINE = "textbook_a3c, all of it"
 PARTS = {
     "environment": "the environment itself",
-    "around it": "our loop around it: actions in, observations and rewards out",
-    "network": "acting: the network, the policy's sample, what was seen and done",
-    "window": "the window's books: lengths, returns, limits, rewards",
+    "around it": "the loop around it: actions in, observations and rewards out",
+    "network": "acting: the network, sampling, recording",
+    "window": "the rollout: lengths, returns, limits, rewards",
     "learning": "learning: returns, loss, gradient, norms",
     "pushing": "pushing and pulling",
-    "rest": "the rest: noise, budget, tally, commands",
+    "rest": "the rest: noise, budget, statistics, commands",
 }
 _ROUNDS_WARM_UP = 50
 
@@ -37,39 +37,39 @@ class StepBreakdown:
     """One process of workers whose parts are timed.
 
     Args:
-        overrides: of the configuration.
+        overrides: overrides of the configuration.
     """
 
     def __init__(self, overrides: list[str]) -> None:
-        # The same environments, within reach.
+        # gymnasium's environments in a form whose steps can be timed.
         reachable = {"make_envs": partial(GymnasiumEnvs, "Pendulum-v1")}
         self.training = HogwildProcess(["env=pendulum", f"workers={WORKERS}", *overrides], PROCESSES, lambda _: reachable)
-        self.training.run_rounds(_ROUNDS_WARM_UP)  # which also makes the machine code
+        self.training.run_rounds(_ROUNDS_WARM_UP)  # also compiles
         self._timer = PartTimer()
         self._install_timers()
 
     def _install_timers(self) -> None:
-        watch, loop = self._timer, self.training.loop
+        timer, loop = self._timer, self.training.loop
         workers: Any = loop.group
         rollout: Any = workers._rollout
         for env in workers.envs.envs:
-            watch.time_method(env.unwrapped, "step", "environment")
-        watch.time_method(workers.envs, "step", "around it")
+            timer.time_method(env.unwrapped, "step", "environment")
+        timer.time_method(workers.envs, "step", "around it")
         for name in ("begin", "act", "value", "record"):
-            watch.time_method(rollout._policy, name, "network")
-        watch.time_method(rollout, "run", "window")
-        watch.time_method(workers, "_vectorized_gradient", "learning")
-        watch.time_method(loop.exchange, "push_and_pull", "pushing")
+            timer.time_method(rollout._policy, name, "network")
+        timer.time_method(rollout, "run", "window")
+        timer.time_method(workers, "_vectorized_gradient", "learning")
+        timer.time_method(loop.exchange, "push_and_pull", "pushing")
 
     def measure(self, seconds: float) -> dict[str, float]:
-        """Microseconds a step of each part, over so many seconds."""
+        """Microseconds per step of each part, measured for ``seconds``."""
         self._timer.clear()
-        rounds, began = 0, time.perf_counter()
-        while time.perf_counter() - began < seconds:
+        rounds, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
             rounds += self.training.run_rounds(20)
-        whole, found = time.perf_counter() - began, self._timer.seconds
-        spent = {**found, "rest": whole - sum(found.values())}
-        return {part: 1e6 * spent[part] / (rounds * self.training.steps) for part in PARTS}
+        total, timed = time.perf_counter() - start, self._timer.seconds
+        seconds_of = {**timed, "rest": total - sum(timed.values())}
+        return {part: 1e6 * seconds_of[part] / (rounds * self.training.steps) for part in PARTS}
 
 
 def variants(runs: TrainingRuns) -> list[Variant]:
@@ -77,7 +77,7 @@ def variants(runs: TrainingRuns) -> list[Variant]:
         return BreakdownVariants(lambda: StepBreakdown([setting]), runs.seconds / 4).variants(f"a3c_exp {setting}", PARTS)
 
     return [
-        # Two cores are busy, and the steps of both are counted.
+        # The textbook keeps two cores busy.
         Variant(BASELINE, lambda: 1e6 * PROCESSES / textbook_steps_per_second(runs)),
         *of("compile=false"),
         *of("compile=true"),
@@ -87,9 +87,9 @@ def variants(runs: TrainingRuns) -> list[Variant]:
 def main() -> None:
     for setting in ("compile=false", "compile=true"):
         with single_threaded():
-            found = StepBreakdown([setting]).measure(5.0)
-        print(f"{setting}: {sum(found.values()):.1f} µs a step")
-        for part, microseconds in found.items():
+            parts = StepBreakdown([setting]).measure(5.0)
+        print(f"{setting}: {sum(parts.values()):.1f} µs a step")
+        for part, microseconds in parts.items():
             print(f"  {microseconds:6.1f}  {PARTS[part]}")
 
 

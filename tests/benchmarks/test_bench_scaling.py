@@ -1,4 +1,4 @@
-"""The scaling benchmark loses nothing, charges nobody for what is not theirs, and says what it could not measure."""
+"""The scaling benchmark loses no measurement, measures only the steady state, and reports what it could not measure."""
 
 import json
 from collections.abc import Callable
@@ -58,36 +58,36 @@ def filled(name: str, repeats: int = 5, speed: float = 1000.0) -> SeriesResult:
 
 
 class Scripted:
-    """Says what it is told to, a speed for each repeat; fails where that is an error."""
+    """Returns scripted speeds, one per repeat, or raises a scripted error."""
 
     def __init__(self, speeds: Callable[[Point, int], float | Exception]) -> None:
         self.speeds = speeds
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
     def prepare(self, point: Point) -> Compilation:
-        self.asked.append(f"prepare {point.label}")
+        self.calls.append(f"prepare {point.label}")
         return WARM
 
     def measure(self, point: Point) -> PointMeasurement:
-        repeat = self.asked.count(point.label)
-        self.asked.append(point.label)
-        found = self.speeds(point, repeat)
-        if isinstance(found, Exception):
-            raise found
-        return PointMeasurement(found, 400.0, 10.0, 5.0)
+        repeat = self.calls.count(point.label)
+        self.calls.append(point.label)
+        speed = self.speeds(point, repeat)
+        if isinstance(speed, Exception):
+            raise speed
+        return PointMeasurement(speed, 400.0, 10.0, 5.0)
 
 
 def run(runs: Scripted, *names: str, repeats: int = 3, minutes: float = 60.0) -> tuple[list[SeriesResult], list[str]]:
-    results, said = [empty(name) for name in names], []
-    measure(Plan(names, repeats, minutes), results, runs, lambda: None, said.append)
-    return results, said
+    results, messages = [empty(name) for name in names], []
+    measure(Plan(names, repeats, minutes), results, runs, lambda: None, messages.append)
+    return results, messages
 
 
 # -- what is measured
 
 
-def test_nobody_is_charged_for_starting_or_for_waiting_until_the_others_end() -> None:
-    """Slow before the first line; and the last is written when everybody has finished, long after this seed had."""
+def test_starting_and_waiting_for_other_seeds_are_not_measured() -> None:
+    """The time before the first line is slow, and the last line is written when all seeds have finished."""
     written = lines((100, 50.0), (200, 51.0), (300, 52.0), (400, 53.0), (500, 54.0), (600, 90.0))
     assert rate_of(*measured_span(written)) == 100.0
 
@@ -98,8 +98,8 @@ def test_too_little_is_not_a_speed(points: list[tuple[int, float]]) -> None:
         measured_span(lines(*points))
 
 
-def test_a_run_that_went_on_uncompiled_is_not_shown_as_machine_code(tmp_path: Path) -> None:
-    """By the very sentences with which a run says it."""
+def test_a_run_that_continued_uncompiled_is_not_shown_as_compiled(tmp_path: Path) -> None:
+    """By the messages of the run."""
     cold, warm, without, partly, waited = (Compiler(tmp_path) for _ in range(5))
     cold.compile_seconds, cold.num_compiled = 41.2, 4
     warm.num_compiled = partly.num_compiled = waited.num_compiled = 4
@@ -117,26 +117,27 @@ def test_a_run_that_went_on_uncompiled_is_not_shown_as_machine_code(tmp_path: Pa
     assert compilation_from_messages("something else")[1] is not None
 
 
-def test_processor_time_is_that_of_the_stretch_and_of_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch, now = ProcessTreeMonitor(), [100.0]
-    spent = {1: 5.0, 2: 0.0}
+def test_processor_time_is_that_of_the_measured_span_and_of_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor, now = ProcessTreeMonitor(), [100.0]
+    seconds = {1: 5.0, 2: 0.0}
+    monkeypatch.setattr(scaling_run, "pss_bytes", lambda processes: 0)
     monkeypatch.setattr(scaling_run.time, "time", lambda: now[0])
-    monkeypatch.setattr(scaling_run, "cpu_seconds", lambda pids: {pid: spent[pid] for pid in pids})
-    watch([1, 2])
-    now[0], spent = 102.0, {1: 6.0, 2: 2.0}
-    watch([1, 2])
-    now[0], spent = 104.0, {1: 7.0}
-    watch([1])  # the other has ended: what it spent is not given back
-    assert watch.cpu_seconds_between(101.0, 103.0) == pytest.approx(1.5 + 0.5)
-    assert watch.cpu_seconds_between(99.0, 103.0) is None
+    monkeypatch.setattr(scaling_run, "cpu_seconds", lambda processes: seconds)
+    monitor([])
+    now[0], seconds = 102.0, {1: 6.0, 2: 2.0}
+    monitor([])
+    now[0], seconds = 104.0, {1: 7.0}
+    monitor([])  # the other process has ended, and its time still counts
+    assert monitor.cpu_seconds_between(101.0, 103.0) == pytest.approx(1.5 + 0.5)
+    assert monitor.cpu_seconds_between(99.0, 103.0) is None
 
 
-def test_a_measurement_does_not_take_the_machines_last_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = ProcessTreeMonitor()
-    watch([])
-    monkeypatch.setattr(scaling_run, "memory_bytes", lambda: (100, 3))
+def test_a_measurement_does_not_use_up_the_machines_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = ProcessTreeMonitor()
+    monitor([])
+    monkeypatch.setattr(scaling_run, "MIN_FREE_MEMORY_SHARE", 1.0)
     with pytest.raises(MeasurementError, match="of memory were left"):
-        watch([])
+        monitor([])
 
 
 LAST_OF_LINES = {
@@ -147,15 +148,15 @@ LAST_OF_LINES = {
 @pytest.mark.parametrize("point", LAST_OF_LINES.values(), ids=lambda point: point.label)
 def test_every_point_is_a_run_that_can_be_started(point: Point) -> None:
     budget = () if point.swept else ("max_env_steps=100000",)
-    found = list(compose_jobs([*BASE_OVERRIDES, *point.overrides, *budget], multirun=point.swept))
-    assert len(found) == (4 if point.swept else 1)
-    for job in found:
+    jobs = list(compose_jobs([*BASE_OVERRIDES, *point.overrides, *budget], multirun=point.swept))
+    assert len(jobs) == (4 if point.swept else 1)
+    for job in jobs:
         assert job.config.num_seeds == point.seeds
         assert job.config.workers * job.config.n_step == point.round_steps
         assert job.config.compile is True
 
 
-def test_a_point_is_compared_with_one_that_is_there() -> None:
+def test_a_point_is_compared_with_an_existing_one() -> None:
     for series in SERIES.values():
         labels = [point.label for point in series.points]
         assert len(set(labels)) == len(labels)
@@ -169,13 +170,13 @@ def test_repeats_are_not_run_in_blocks_and_nothing_is_timed_before_all_is_compil
     runs = Scripted(lambda point, repeat: 1.0)
     run(runs, "hidden", repeats=2)
     labels = [point.label for point in SERIES["hidden"].points]
-    assert runs.asked == [*(f"prepare {label}" for label in labels), *labels, *labels]
+    assert runs.calls == [*(f"prepare {label}" for label in labels), *labels, *labels]
 
 
 def test_one_configuration_of_three_series_is_measured_once_and_shown_in_each() -> None:
     runs = Scripted(lambda point, repeat: 7.0)
     results, _ = run(runs, "workers", "seeds", "window", repeats=1)
-    assert runs.asked.count("deterministic, 12 workers") == 1
+    assert runs.calls.count("deterministic, 12 workers") == 1
     shared = [row for result in results for row in result.rows if row.overrides == ("parallelism=deterministic",)]
     assert len(shared) == 3
     assert all(row.values("steps_per_second") == [7.0] for row in shared)
@@ -186,7 +187,7 @@ def test_a_point_that_fails_stops_no_other_and_says_why() -> None:
     def speeds(point: Point, repeat: int) -> float | Exception:
         return MeasurementError("it was killed") if point.x == 512 and repeat == 1 else 10.0 + repeat
 
-    (result,), said = run(Scripted(speeds), "hidden")
+    (result,), messages = run(Scripted(speeds), "hidden")
     *others, widest = result.rows
     assert widest.failure == "it was killed"
     assert widest.values("steps_per_second") == [10.0]
@@ -194,7 +195,7 @@ def test_a_point_that_fails_stops_no_other_and_says_why() -> None:
     assert result.repeats == "3"
     for text in (as_text({"hidden": result}), as_markdown({"hidden": result}, {})):
         assert "failed: width 512: it was killed" in text
-    assert any("width 512: failed: it was killed" in line for line in said)
+    assert any("width 512: failed: it was killed" in line for line in messages)
 
 
 def test_ctrl_c_is_not_a_failed_point() -> None:
@@ -206,7 +207,7 @@ def test_ctrl_c_is_not_a_failed_point() -> None:
         run(Interrupted(lambda point, repeat: 1.0), "hidden")
 
 
-def test_no_repeat_is_begun_that_would_not_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_repeat_begins_that_would_not_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(scaling.time, "monotonic", lambda: now[0])
 
@@ -214,14 +215,14 @@ def test_no_repeat_is_begun_that_would_not_end_in_time(monkeypatch: pytest.Monke
         now[0] += 12.0  # five points: a minute a repeat
         return 1.0
 
-    (result,), said = run(Scripted(speeds), "hidden", repeats=5, minutes=3.5)
+    (result,), messages = run(Scripted(speeds), "hidden", repeats=5, minutes=3.5)
     assert result.repeats == "3"
-    assert any("would not fit" in line for line in said)
+    assert any("would exceed" in line for line in messages)
     (at_least,), _ = run(Scripted(speeds), "hidden", repeats=5, minutes=0.1)
     assert at_least.repeats == "1"
 
 
-def test_twice_as_fast_is_said_of_the_same_repeat() -> None:
+def test_ratios_are_taken_within_a_repeat() -> None:
     result = filled("processes")
     one, two = result.rows[:2]
     one.measured = [PointMeasurement(speed, 400.0, 1.0, 5.0) for speed in (10.0, 20.0, 1.0)]
@@ -230,7 +231,7 @@ def test_twice_as_fast_is_said_of_the_same_repeat() -> None:
     assert result.ratios(one) == ()
 
 
-# -- what is kept
+# -- what is saved
 
 
 def commanded(monkeypatch: pytest.MonkeyPatch, runs: Scripted, *words: str) -> int:
@@ -250,22 +251,22 @@ def test_measuring_one_series_does_not_lose_another(tmp_path: Path, monkeypatch:
     assert list(after) == ["workers", "sweep"]
     assert after["workers"] == before["workers"]
     assert [row.values("steps_per_second") for row in after["sweep"].rows] == [[77.0], [77.0]]
-    (aside,) = tmp_path.glob("scaling.2*.json")
-    assert json.loads(aside.read_text())["series"][1]["rows"][0]["measured"][0]["steps_per_second"] == 1000.0
+    (backup,) = tmp_path.glob("scaling.2*.json")
+    assert json.loads(backup.read_text())["series"][1]["rows"][0]["measured"][0]["steps_per_second"] == 1000.0
 
 
 @pytest.mark.parametrize("finished", [0, 2])
-def test_breaking_off_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: int) -> None:
+def test_an_interruption_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: int) -> None:
     before = {"hidden": filled("hidden"), "sweep": filled("sweep")}
     write(before, tmp_path)
 
-    class BrokenOff(Scripted):
+    class InterruptedLater(Scripted):
         def measure(self, point: Point) -> PointMeasurement:
-            if sum(not one.startswith("prepare") for one in self.asked) == finished:
+            if sum(not call.startswith("prepare") for call in self.calls) == finished:
                 raise KeyboardInterrupt
             return super().measure(point)
 
-    assert commanded(monkeypatch, BrokenOff(lambda *_: 77.0), "--only", "hidden", "--out", str(tmp_path)) == 130
+    assert commanded(monkeypatch, InterruptedLater(lambda *_: 77.0), "--only", "hidden", "--out", str(tmp_path)) == 130
     after = read(tmp_path)
     assert after["sweep"] == before["sweep"]
     if finished:
@@ -275,38 +276,38 @@ def test_breaking_off_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert after == before
 
 
-def test_what_is_measured_anew_is_kept_aside(tmp_path: Path) -> None:
+def test_replaced_measurements_are_backed_up(tmp_path: Path) -> None:
     write({"hidden": filled("hidden", speed=5.0)}, tmp_path)
     text = (tmp_path / "scaling.json").read_text()
-    aside = back_up(tmp_path, ["hidden"], datetime(2026, 1, 2, 3, 4, 5))
-    assert aside is not None
+    backup = back_up(tmp_path, ["hidden"], datetime(2026, 1, 2, 3, 4, 5))
+    assert backup is not None
     write({"hidden": filled("hidden", speed=6.0)}, tmp_path)
-    assert aside.read_text() == text
-    assert aside != tmp_path / "scaling.json"
+    assert backup.read_text() == text
+    assert backup != tmp_path / "scaling.json"
     assert back_up(tmp_path, [], datetime(2026, 1, 2, 3, 4, 5)) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"series": 3}', '{"series": [{"name": "workers"}]}', "[]"])
-def test_measurements_that_cannot_be_read_are_not_written_over(tmp_path: Path, content: str) -> None:
+def test_unreadable_measurements_are_not_overwritten(tmp_path: Path, content: str) -> None:
     (tmp_path / "scaling.json").write_text(content)
-    with pytest.raises(SystemExit, match="move it away"):
+    with pytest.raises(SystemExit, match="Move it away"):
         scaling.main(["--out", str(tmp_path)])
     assert (tmp_path / "scaling.json").read_text() == content
 
 
-def test_how_long_compiling_took_is_not_forgotten_when_it_is_found_in_the_cache() -> None:
+def test_compile_time_is_kept_when_the_code_is_found_in_the_cache() -> None:
     earlier, later = filled("hidden"), filled("hidden")
     earlier.rows[0].compiled = Compilation(41.0, 1900.0, None)
     for row in later.rows:
         carry_over_compilation(row, earlier)
     assert later.rows[0].compiled == earlier.rows[0].compiled
     assert later.rows[1].compiled == WARM
-    later.rows[0].compiled = Compilation(None, 500.0, "nothing is machine code: no compiler")
+    later.rows[0].compiled = Compilation(None, 500.0, "nothing is compiled: no compiler")
     carry_over_compilation(later.rows[0], earlier)
     assert later.rows[0].compiled.remark is not None
 
 
-def test_the_documents_are_not_filled_with_a_quick_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_is_not_filled_with_too_few_repeats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write({"sweep": filled("sweep", repeats=4)}, tmp_path)
     page = scaling.SPEED_PAGE.read_text()
     assert scaling.main(["--draw", "--write-docs", "--out", str(tmp_path)]) == 2
@@ -319,12 +320,12 @@ def test_the_documents_are_not_filled_with_a_quick_look(tmp_path: Path, capsys: 
 # -- what is shown
 
 
-def test_every_series_is_drawn_whatever_failed(tmp_path: Path) -> None:
+def test_every_series_is_drawn_although_points_failed(tmp_path: Path) -> None:
     results = {name: filled(name) for name in SERIES}
     for result in results.values():
         result.rows[-1].failure = "out of memory"
     results["workers"].rows[-1].measured = []
-    results["hidden"].rows[0].compiled = Compilation(None, 500.0, "nothing is machine code: no compiler")
+    results["hidden"].rows[0].compiled = Compilation(None, 500.0, "nothing is compiled: no compiler")
     write(results, tmp_path)
     assert scaling.main(["--draw", "--out", str(tmp_path)]) == 1
     drawn = {path.stem.removeprefix("scaling_"): path.read_text() for path in tmp_path.glob("*.svg")}

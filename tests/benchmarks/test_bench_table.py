@@ -1,4 +1,4 @@
-"""The table says what was measured, and nothing kinder."""
+"""The table shows what was measured."""
 
 import json
 from collections.abc import Callable
@@ -22,17 +22,17 @@ def table(*series: VariantResult, baseline: str | None = "base") -> Table:
 
 
 def test_the_ratio_is_not_that_of_the_medians() -> None:
-    """Here the machine slows down meanwhile: medians say 5, every pair but one says something else."""
-    _, row = table(VariantResult("base", None, [10.0, 20.0, 1.0]), VariantResult("ours", FIVE_TIMES, [50.0, 60.0, 4.0])).rows
+    """The machine slows down: the medians' ratio is 5, the pairs' is not."""
+    _, row = table(VariantResult("base", None, [10.0, 20.0, 1.0]), VariantResult("a3c_exp", FIVE_TIMES, [50.0, 60.0, 4.0])).rows
     assert row.ratios == (5.0, 3.0, 4.0)
     assert (row.median, row.ratio) == (50.0, 4.0)
     assert row.verdict == "NOT met"
 
 
 def test_the_median_is_not_the_mean() -> None:
-    (row,) = table(VariantResult("ours", None, [1.0, 2.0, 90.0]), baseline=None).rows
+    (row,) = table(VariantResult("a3c_exp", None, [1.0, 2.0, 90.0]), baseline=None).rows
     assert row.median == 2.0
-    (row,) = table(VariantResult("ours", None, [1.0, 2.0, 4.0, 90.0]), baseline=None).rows
+    (row,) = table(VariantResult("a3c_exp", None, [1.0, 2.0, 4.0, 90.0]), baseline=None).rows
     assert row.median == 3.0
 
 
@@ -40,23 +40,23 @@ def test_the_median_is_not_the_mean() -> None:
     ("requirement", "value", "verdict"),
     [(SMALL, 599.9, "met"), (SMALL, 600.0, "NOT met"), (FIVE_TIMES, 5.0, "met"), (FIVE_TIMES, 4.99, "NOT met")],
 )
-def test_a_bound_is_not_rounded_in_our_favour(requirement: Requirement, value: float, verdict: str) -> None:
-    _, row = table(VariantResult("base", None, [1.0]), VariantResult("ours", requirement, [value])).rows
+def test_a_value_is_not_rounded_to_meet_a_bound(requirement: Requirement, value: float, verdict: str) -> None:
+    _, row = table(VariantResult("base", None, [1.0]), VariantResult("a3c_exp", requirement, [value])).rows
     assert row.verdict == verdict
 
 
 def test_a_failure_is_not_a_pass() -> None:
-    made = table(VariantResult("base", None, [1.0, 1.0]), VariantResult("ours", FIVE_TIMES, [9.0], failure="it died"))
-    assert made.rows[1].verdict == "failed"
-    assert not made.passed
-    assert "it died" in as_text(made)
-    assert "it died" in as_markdown(made)
+    result = table(VariantResult("base", None, [1.0, 1.0]), VariantResult("a3c_exp", FIVE_TIMES, [9.0], failure="it died"))
+    assert result.rows[1].verdict == "failed"
+    assert not result.passed
+    assert "it died" in as_text(result)
+    assert "it died" in as_markdown(result)
 
 
 def test_a_ratio_without_a_baseline_is_not_a_pass() -> None:
-    made = table(VariantResult("base", None, [], failure="no torch"), VariantResult("ours", FIVE_TIMES, [9.0]))
-    assert made.rows[1].ratio is None
-    assert made.rows[1].verdict == "failed"
+    result = table(VariantResult("base", None, [], failure="no torch"), VariantResult("a3c_exp", FIVE_TIMES, [9.0]))
+    assert result.rows[1].ratio is None
+    assert result.rows[1].verdict == "failed"
 
 
 def test_repeats_are_not_run_in_blocks() -> None:
@@ -77,23 +77,23 @@ def test_one_failing_variant_does_not_stop_or_shift_the_others() -> None:
         def measure() -> float:
             attempts.append(1)
             if len(attempts) == limit:
-                raise MeasurementError("out of luck")
+                raise MeasurementError("out of memory")
             return 10.0
 
         return measure
 
-    series = interleave([Variant("ours", fails_at(2)), Variant("base", lambda: next(numbers))], 3, lambda _: None)
-    assert series[0].values == [10.0]
-    assert series[0].failure == "out of luck"
-    assert series[1].values == [1.0, 2.0, 3.0]
+    results = interleave([Variant("a3c_exp", fails_at(2)), Variant("base", lambda: next(numbers))], 3, lambda _: None)
+    assert results[0].values == [10.0]
+    assert results[0].failure == "out of memory"
+    assert results[1].values == [1.0, 2.0, 3.0]
     assert len(attempts) == 2
-    assert make_rows(series, "s", "base")[0].ratios == (10.0,)
+    assert make_rows(results, "s", "base")[0].ratios == (10.0,)
 
 
-def test_an_unforeseen_error_is_not_the_end_of_the_benchmark() -> None:
-    series = interleave([Variant("broken", lambda: 1 / 0), Variant("fine", lambda: 1.0)], 2, lambda _: None)
-    assert series[0].failure == "ZeroDivisionError: division by zero"
-    assert series[1].values == [1.0, 1.0]
+def test_an_unexpected_error_does_not_end_the_benchmark() -> None:
+    results = interleave([Variant("broken", lambda: 1 / 0), Variant("fine", lambda: 1.0)], 2, lambda _: None)
+    assert results[0].failure == "ZeroDivisionError: division by zero"
+    assert results[1].values == [1.0, 1.0]
 
 
 def test_ctrl_c_is_not_a_failed_variant() -> None:
@@ -105,21 +105,21 @@ def test_ctrl_c_is_not_a_failed_variant() -> None:
 
 
 def test_the_written_numbers_are_not_rounded_away(tmp_path: Path) -> None:
-    write(table(VariantResult("base", None, [3.0]), VariantResult("ours", FIVE_TIMES, [1234.5678])), tmp_path)
+    write(table(VariantResult("base", None, [3.0]), VariantResult("a3c_exp", FIVE_TIMES, [1234.5678])), tmp_path)
     read = json.loads((tmp_path / "speed.json").read_text())
     assert read["rows"][1]["values"] == [1234.5678]
     assert read["command"] == "python -m benchmarks"
     assert read["environment"]["machine"] == {"cores": 2}
-    assert "| ours | 1,235 |" in (tmp_path / "speed.md").read_text()
+    assert "| a3c_exp | 1,235 |" in (tmp_path / "speed.md").read_text()
 
 
 def test_a_markdown_row_does_not_lose_a_column() -> None:
-    made = table(VariantResult("base", None, [3.0]), VariantResult("ours", FIVE_TIMES, [], failure="a | b\nc"))
-    rows = [line for line in as_markdown(made).splitlines() if line.startswith("|")]
+    result = table(VariantResult("base", None, [3.0]), VariantResult("a3c_exp", FIVE_TIMES, [], failure="a | b\nc"))
+    rows = [line for line in as_markdown(result).splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1
 
 
-def test_filling_the_readme_eats_nothing_around_the_markers() -> None:
+def test_filling_the_readme_keeps_the_text_around_the_markers() -> None:
     text = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
     once = fill(text, "new")
     assert once == f"above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n"

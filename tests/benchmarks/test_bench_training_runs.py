@@ -1,4 +1,4 @@
-"""What is read from a run directory is what happened."""
+"""Speeds and times are read from run directories correctly."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The yardstick is right: a wrong textbook would make any ratio to it worthless."""
+"""The textbook baseline is correct: otherwise any ratio to it would be worthless."""
 
 import math
 import multiprocessing
@@ -129,7 +129,7 @@ def test_the_environment_does_not_end_after_200_steps() -> None:
 
 @dataclass
 class Run:
-    """Two workers' short life: measured, then robbed of one worker, then stopped."""
+    """A short training of two workers: measured, then one worker is killed, then it is stopped."""
 
     training: Training
     weights_before: torch.Tensor
@@ -162,7 +162,7 @@ def test_steps_of_the_warm_up_are_not_counted(run: Run) -> None:
     assert run.seconds >= 1.0
 
 
-def test_optimiser_and_weights_are_not_private_to_a_worker(run: Run) -> None:
+def test_optimizer_and_weights_are_not_private_to_a_worker(run: Run) -> None:
     weights = torch.nn.utils.parameters_to_vector(run.training.shared.parameters())
     assert not torch.equal(weights, run.weights_before)
     assert bool(weights.isfinite().all())
