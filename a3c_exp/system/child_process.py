@@ -14,6 +14,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, TypeVar
 
+from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.process_setup import single_thread_environment
 
 StartMethod = Literal["forkserver", "spawn"]
@@ -33,6 +34,18 @@ class Crash:
     """The child raised: its traceback."""
 
     text: str
+
+
+def prepare_start(start_method: str, preload: Sequence[str]) -> None:
+    """Check how children are to start, and start the fork server if they need it.
+
+    Raises:
+        ConfigError: ``fork`` would copy the locks of this process's threads, and other words mean nothing.
+    """
+    if start_method not in ("forkserver", "spawn"):
+        raise ConfigError(f"start_method={start_method}, but it is forkserver or spawn. Try start_method=forkserver")
+    if start_method == "forkserver":
+        start_fork_server(preload)
 
 
 def start_fork_server(preload: Sequence[str]) -> None:
@@ -88,7 +101,7 @@ class ChildProcess:
     Args:
         target: called in the process with ``args`` and its end of the pipe.
         args: picklable.
-        start_method: forkserver or spawn; never fork, which copies the locks of this process's threads.
+        start_method: forkserver or spawn.
         name: of the process.
         daemon: whether it ends with this process even where an unforeseen exception ends that; it can have no children then.
 

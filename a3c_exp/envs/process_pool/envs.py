@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.process_pool.shared_memory import PoolLayout, create_shared_memory, map_arrays, pool_layout, view_actions
 from a3c_exp.envs.process_pool.worker import CLOSE, STEP, Failure, Handshake, main
-from a3c_exp.system.child_process import ChildProcess, StartMethod, describe_exit, end_all, start_fork_server
+from a3c_exp.system.child_process import ChildProcess, StartMethod, describe_exit, end_all, prepare_start
 from a3c_exp.system.errors import ConfigError, WorkerError
 
 _PRELOAD = ["a3c_exp.envs.process_pool.worker", "a3c_exp.envs.gymnasium"]
@@ -58,13 +58,16 @@ class SubprocessEnvs(EnvBatch):
         timeout: float = 60.0,
         start_method: StartMethod = "forkserver",
     ) -> None:
-        _check_arguments(num_envs, processes, timeout, start_method)
+        if num_envs < 1 or processes < 1 or not 0 < timeout < 1e9:
+            raise ConfigError(
+                f"a pool of environments was given num_envs={num_envs}, processes={processes} and timeout={timeout:g} seconds, "
+                "but each is above 0. Try num_envs=2 processes=2 timeout=60"
+            )
+        prepare_start(start_method, _PRELOAD)
         self.num_envs = num_envs
         self._processes: list[_EnvProcess] = []
         # At exit this comes before multiprocessing's own end, which waits without a limit; in a forked copy it does nothing.
         self._finalizer = util.Finalize(self, _close_processes, args=(self._processes,), exitpriority=10)
-        if start_method == "forkserver":
-            start_fork_server(_PRELOAD)
         try:
             for share in np.array_split(np.arange(num_envs), min(processes, num_envs)):
                 self._processes.append(_EnvProcess(make_envs, share.tolist(), start_method, min(processes, num_envs)))
@@ -184,7 +187,7 @@ class _EnvProcess(ChildProcess):
             self.pipe.send_bytes(message)
 
     def send_memory(self, layout: PoolLayout, descriptor: int) -> None:
-        self.send(layout)
+        self.send(("memory", layout))
         with suppress(OSError):
             reduction.send_handle(self.pipe, descriptor, self.pid)
 
@@ -224,16 +227,3 @@ def _close_processes(processes: list[_EnvProcess]) -> None:
     for process in processes:
         process.close()
     processes.clear()
-
-
-def _check_arguments(num_envs: int, processes: int, timeout: float, start_method: str) -> None:
-    for name, number in (("num_envs", num_envs), ("processes", processes)):
-        if number < 1:
-            raise ConfigError(f"a pool of environments was given {name}={number}, but it is 1 or more. Try {name}=2")
-    if not 0 < timeout < 1e9:
-        raise ConfigError(f"a pool of environments was given timeout={timeout:g} seconds, but it is above 0. Try timeout=60")
-    if start_method not in ("forkserver", "spawn"):
-        raise ConfigError(
-            f"a pool of environments was given start_method={start_method}, but it is forkserver or spawn. "
-            "Try start_method=forkserver"
-        )

@@ -22,8 +22,8 @@ from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.process_pool.shared_memory import PoolArrays, map_arrays, view_actions
 from a3c_exp.system.errors import ConfigError
 
-Request = tuple[Literal["step", "reset", "render", "action", "close"], Any]
-"""A request and its argument. The memory comes before all requests; ``action`` and ``close`` have no reply."""
+Request = tuple[Literal["memory", "action", "reset", "step", "render", "close"], Any]
+"""A request and its argument. ``memory``, which comes first, ``action`` and ``close`` have no reply."""
 
 STEP: bytes = pickle.dumps(("step", None))
 CLOSE: bytes = pickle.dumps(("close", None))
@@ -66,7 +66,7 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
         _check(envs, count)
         shape = envs.observation.shape[1:]
         pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
-        _EnvShard(envs, first, _receive_memory(pipe)).serve(pipe)
+        _EnvShard(envs, first).serve(pipe)
     except (BrokenPipeError, EOFError):
         os._exit(1)  # the main process is gone
     except BaseException as error:
@@ -78,14 +78,6 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
                 envs.close()
         os._exit(1)
     envs.close()
-
-
-def _receive_memory(pipe: Connection) -> PoolArrays:
-    layout, descriptor = pipe.recv(), reduction.recv_handle(pipe)
-    try:
-        return map_arrays(descriptor, layout)
-    finally:
-        os.close(descriptor)
 
 
 def _exit_with_parent(lifeline: Connection) -> None:
@@ -117,9 +109,11 @@ class _EnvShard:
     so they cannot be exchanged for shared ones.
     """
 
-    def __init__(self, envs: EnvBatch, first: int, arrays: PoolArrays) -> None:
+    def __init__(self, envs: EnvBatch, first: int) -> None:
         self._envs = envs
         self._slice = slice(first, first + envs.num_envs)
+
+    def _share(self, arrays: PoolArrays) -> None:
         self._observation = arrays.observation[self._slice]
         self._reward = arrays.reward[self._slice]
         self._terminated = arrays.terminated[self._slice]
@@ -133,6 +127,10 @@ class _EnvShard:
         while True:
             request: Request = pipe.recv()
             match request:
+                case "memory", layout:
+                    descriptor = reduction.recv_handle(pipe)
+                    self._share(map_arrays(descriptor, layout))
+                    os.close(descriptor)
                 case "step", _:
                     pipe.send_bytes(_EPISODE_ENDED if self._step() else _NO_EPISODE_ENDED)
                 case "reset", (index, seed):

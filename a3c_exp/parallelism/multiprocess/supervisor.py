@@ -6,7 +6,7 @@ from typing import Any
 
 from a3c_exp.system import child_process
 from a3c_exp.system.child_process import ChildProcess, HeartbeatTimer, StartMethod, end_all, wait_for_any
-from a3c_exp.system.errors import ConfigError, WorkerError
+from a3c_exp.system.errors import WorkerError
 
 _PRELOAD = ["a3c_exp.parallelism.multiprocess.preload"]
 
@@ -62,16 +62,10 @@ class Supervisor:
         heartbeat_timeout: float,
         last_heartbeat: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
-        if start_method not in ("forkserver", "spawn"):
-            raise ConfigError(
-                f"parallelism.start_method is {start_method}, but it is forkserver or spawn. "
-                "Try parallelism.start_method=forkserver"
-            )
+        child_process.prepare_start(start_method, _PRELOAD)
         self._target = target
         self._arguments = arguments
         self._start_method = start_method
-        if start_method == "forkserver":
-            start_fork_server()
         self._last_heartbeat = last_heartbeat
         self._timer = HeartbeatTimer(heartbeat_timeout)
         self.processes: dict[int, ChildProcess] = {}
