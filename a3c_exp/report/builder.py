@@ -1,32 +1,21 @@
-"""A report on run directories: one self-contained page, its figures as files, its tables as CSV. No torch here."""
+"""A report on run directories: one self-contained page, its figures as files, its tables as CSV."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
-from a3c_exp import __version__
-from a3c_exp.report import compare as versus
-from a3c_exp.report import html_page as page
-from a3c_exp.report import provenance, report_files, tables
-from a3c_exp.report.ablations import section as ablations
+from a3c_exp.report import compare, html_page, provenance, report_files, tables
+from a3c_exp.report.ablations.section import build_ablation_section
 from a3c_exp.report.aggregate import Comparison, group_by_configuration
 from a3c_exp.report.diagnostics import diagnostics_table
-from a3c_exp.report.figures.curve_figures import RenderedFigure, assign_colors, draw_plots
+from a3c_exp.report.figures.curve_figures import assign_colors, draw_plots
 from a3c_exp.report.figures.plot_specs import HEADINGS
-from a3c_exp.report.quantities import worker_hyperparameters as workers
+from a3c_exp.report.quantities.worker_hyperparameters import worker_hyperparameter_table
 from a3c_exp.report.report_files import MARKER, check_replaceable
 from a3c_exp.report.run_reader import RunData, read_runs
 from a3c_exp.report.run_results import ConfigResult, config_results
 from a3c_exp.report.sections import RenderedSection, Section, render_section
-
-__all__ = ["MARKER", "Report", "check_replaceable", "make_report", "write_report"]
-
-
-_SHORT_TITLES = {"workers": "Workers", "troubles": "What failed"}  # titles as the list of contents has them
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +48,7 @@ def write_report(
         paths: run directories, or folders of them.
         out: the report's own folder.
         ignore: names of configuration values that do not make a configuration of their own, besides seeds and names.
-        compared_sides: two sides to hold against each other, each a folder of runs or conditions, as in ``versus.sides``.
+        compared_sides: two sides to compare, each a folder of runs or conditions, as in ``compare.resolve_sides``.
         png: whether to write the figures as PNG too, a third of the time.
 
     Raises:
@@ -77,113 +66,90 @@ def make_report(
     compared_sides: tuple[str, str] | None = None,
     png: bool = True,
 ) -> Report:
-    """As ``write_report``, with what there is to tell about it."""
+    """As ``write_report``, with what a terminal shows of it."""
     out, ignored = Path(out), tuple(ignore)
     check_replaceable(out)
     runs = read_runs(paths)
     comparison = group_by_configuration(runs, ignored)
-    found = config_results(comparison.configurations)
-    inks = assign_colors(comparison, [item.mean(lambda one: one.moving_average) for item in found])
-    parts = [render_section(identity, section, png) for identity, section in _sections(runs, ignored, compared_sides).items()]
-    drawings = draw_plots(comparison, inks, png)
-    shown = _tables(comparison, found)
-    content = _Content(_title(paths), comparison, found, inks, drawings, parts, shown)
-    in_full = {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, found)}
-    written = (
-        report_files.collect_files(drawings, parts, [shown[name] for name in shown if name not in ("runs", "summary")])
-        | in_full
+    results = config_results(comparison.configurations)
+    colors = assign_colors(comparison, [result.mean(lambda run: run.moving_average) for result in results])
+    sections = [render_section(html_id, section, png) for html_id, section in _sections(runs, ignored, compared_sides).items()]
+    figures = draw_plots(comparison, colors, png)
+    page_tables = _tables(comparison, results)
+    files = report_files.collect_files(
+        figures,
+        sections,
+        [table for name, table in page_tables.items() if table is not None and name not in ("runs", "summary")],
     )
-    report_files.write(out, _page(content, list(written)), written)
-    told = [f"\n{part.section.title}: {part.section.lead}" for part in parts]
-    return Report(out / "index.html", content.title, comparison, "\n".join([tables.summary_text(comparison, found), *told]))
+    files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, results)}
+    by_heading = {name: [figure for figure in figures if figure.plot.section == name] for name in HEADINGS}
+    by_heading = {name: shown for name, shown in by_heading.items() if shown}
+    html = html_page.render(
+        "report.html",
+        marker=f"{MARKER}\n{report_files.manifest(list(files))}",
+        title=_title(paths),
+        comparison=comparison,
+        seeds=_seeds(comparison),
+        statuses=tables.format_statuses(Counter(run.status for run in runs)),
+        shared_overrides=_shared_overrides(comparison.runs),
+        warnings=provenance.comparison_warnings(comparison, results),
+        contents=_contents(sections, page_tables, [*by_heading]),
+        rendered_sections=sections,
+        tables=page_tables,
+        figures=by_heading,
+        headings=HEADINGS,
+        colors=colors,
+        origins=provenance.origins(comparison.runs),
+    )
+    report_files.write(out, html, files)
+    leads = [f"\n{part.section.title}: {part.section.lead}" for part in sections]
+    return Report(out / "index.html", _title(paths), comparison, "\n".join([tables.summary_text(comparison, results), *leads]))
 
 
 def _sections(runs: Sequence[RunData], ignored: Sequence[str], compared_sides: tuple[str, str] | None) -> dict[str, Section]:
-    """What has verdicts, by its place on the page, in the order in which it stands there."""
-    found: dict[str, Section | None] = {
-        "versus": versus.build_comparison_section(*versus.resolve_sides(compared_sides, runs), ignored)
-        if compared_sides is not None
-        else None,
-        "ablations": ablations.build_ablation_section(runs),
-    }
-    return {identity: section for identity, section in found.items() if section is not None}
+    """The sections with verdicts, by their ids, in the order of the page."""
+    sections: dict[str, Section] = {}
+    if compared_sides is not None:
+        sections["versus"] = compare.build_comparison_section(*compare.resolve_sides(compared_sides, runs), ignored)
+    ablations = build_ablation_section(runs)
+    return sections | ({"ablations": ablations} if ablations is not None else {})
 
 
-@dataclass(frozen=True, eq=False)
-class _Content:
-    """All that stands on the page."""
-
-    title: str
-    comparison: Comparison
-    results: Sequence[ConfigResult]
-    colors: page.ConfigurationColors
-    rendered_figures: Sequence[RenderedFigure]
-    rendered_sections: Sequence[RenderedSection]
-    tables: dict[str, tables.Table]
-
-
-def _tables(comparison: Comparison, results: Sequence[ConfigResult]) -> dict[str, tables.Table]:
-    """The tables of the page that have rows, by the section that each stands in."""
+def _tables(comparison: Comparison, results: Sequence[ConfigResult]) -> dict[str, tables.Table | None]:
+    """The tables of the page by the section that each stands in; ``None`` for one without rows."""
     made = {
         "summary": tables.summary_table(comparison, results),
         "diagnostics": diagnostics_table(comparison, results),
-        "workers": workers.worker_hyperparameter_table(comparison),
-        "troubles": tables.incomplete_runs_table(comparison),
+        "workers": worker_hyperparameter_table(comparison),
+        "incomplete": tables.incomplete_runs_table(comparison),
         "runs": tables.run_table(comparison),
     }
-    return {name: table for name, table in made.items() if table.rows}
+    return {name: table if table.rows else None for name, table in made.items()}
 
 
-def _page(content: _Content, written: Sequence[str]) -> str:
-    comparison, inks, drawings = content.comparison, content.colors, content.rendered_figures
-    legend = page.legend(comparison, inks)
-    curves = page.figures(drawings, "learning", heading=False)
-    figures = "\n".join(filter(None, (page.figures(drawings, name) for name in HEADINGS if name != "learning")))
-    drawn = {name: page.html_table(table, inks) for name, table in content.tables.items()}
-    bodies = [
-        ("summary", "Summary", drawn.get("summary", "")),
-        ("learning", HEADINGS["learning"], curves and legend + curves),
-        ("diagnostics", "Diagnostics", figures and f"{drawn.get('diagnostics', '')}\n{legend}{figures}"),
-        ("workers", "What each worker has of its own", drawn.get("workers", "")),
-        ("troubles", "What did not finish, or misses something", drawn.get("troubles", "")),
-        ("runs", "Single runs", drawn.get("runs", "")),
-        ("origins", "What was run", page.origin_list(provenance.origins(comparison.runs))),
-    ]
-    titles = [(part.html_id, part.section.title) for part in content.rendered_sections]
-    titles += [(identity, _SHORT_TITLES.get(identity, title)) for identity, title, body in bodies if body.strip()]
-    sections = [page.rendered_section(part, inks) for part in content.rendered_sections]
-    sections += [page.section(identity, title, body) for identity, title, body in bodies]
-    template = Template(files("a3c_exp.report").joinpath("templates/report.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        marker=f"{MARKER}\n{report_files.manifest(written)}",
-        title=page.escape_text(content.title),
-        lead=_lead(comparison),
-        notices=page.notices(provenance.comparison_warnings(comparison, content.results))
-        + page.table_of_contents([*titles, ("method", "How to read this")]),
-        sections="\n".join(filter(None, sections)),
-        color_rules=page.color_rules(),
-        footer=page.escape_text(f"Made {datetime.now():%Y-%m-%d %H:%M} by a3c_exp {__version__}."),
-    )
+def _contents(
+    sections: Sequence[RenderedSection], shown: Mapping[str, tables.Table | None], headings: Collection[str]
+) -> list[tuple[str, str]]:
+    """``(id, title)`` of what the page has, for the list of contents."""
+    titles = {"summary": "Summary", "learning": HEADINGS["learning"], "diagnostics": "Diagnostics", "workers": "Workers"}
+    titles |= {"incomplete": "What failed", "runs": "Single runs", "origins": "What was run", "method": "How to read this"}
+    missing = {name for name, table in shown.items() if table is None} | ({"learning"} - {*headings})
+    if {*headings} <= {"learning"}:
+        missing.add("diagnostics")
+    names = [(part.html_id, part.section.title) for part in sections]
+    return names + [(name, title) for name, title in titles.items() if name not in missing]
 
 
-def _lead(comparison: Comparison) -> str:
-    runs, configurations = comparison.runs, comparison.configurations
-    seeds = sorted({item.num_seeds for item in configurations})
-    span = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    noun = "seed" if seeds[-1] == 1 else "seeds"
-    each = "" if len(configurations) == 1 else " each"
-    lead = f"<b>{len(runs)} run{'s' * (len(runs) > 1)}</b> of "
-    lead += f"<b>{len(configurations)} configuration{'s' * (len(configurations) > 1)}</b>"
-    lead += f", {span} {noun}{each}: {page.escape_text(tables.format_statuses(Counter(run.status for run in runs)))}."
-    if comparison.varying_keys:
-        shown = ", ".join(f"<code>{page.escape_text(name)}</code>" for name in comparison.varying_keys[:8])
-        more = len(comparison.varying_keys) - 8
-        lead += f" They differ in {shown}{f' and {more} more' if more > 0 else ''}."
+def _seeds(comparison: Comparison) -> str:
+    """``3 seeds``, ``1 to 3 seeds``."""
+    numbers = sorted({item.num_seeds for item in comparison.configurations})
+    span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    return f"{span} {'seed' if numbers[-1] == 1 else 'seeds'}"
+
+
+def _shared_overrides(runs: Sequence[RunData]) -> list[str]:
     shared = set.intersection(*(set(run.overrides) for run in runs))
-    same = [text for text in runs[0].overrides if text in shared and not text.startswith("seed=")]
-    if same and len(configurations) > 1:
-        lead += f" The same in all: {', '.join(f'<code>{page.escape_text(text)}</code>' for text in same)}."
-    return lead
+    return [text for text in runs[0].overrides if text in shared and not text.startswith("seed=")]
 
 
 def _title(paths: Sequence[Path | str]) -> str:

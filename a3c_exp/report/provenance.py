@@ -56,7 +56,7 @@ def comparison_warnings(comparison: Comparison, results: Sequence[ConfigResult])
     partial = [item for item in results if 0 < len(item.averaged_runs) < len(item.configuration.runs)]
     if partial:
         number = sum(len(item.configuration.runs) - len(item.averaged_runs) for item in partial)
-        found.append(f"{number} run{'s' * (number > 1)} not finished and left out of the means; see the troubles below.")
+        found.append(f"{number} run{'s' * (number > 1)} not finished and left out of the means; see what failed below.")
     unfinished = [item.configuration.label for item in results if not item.statuses["finished"] and item.averaged_runs]
     if unfinished:
         found.append(f"No run of {_join_names(unfinished)} has finished: its means are over what there is so far.")

@@ -99,7 +99,7 @@ def incomplete_runs_table(comparison: Comparison) -> Table:
                 Cell("; ".join(run.problems)),
             )
             rows.append(cells)
-    return Table("Troubles", ("run", "status", "reason", "got as far as", "missing or damaged"), 5, tuple(rows))
+    return Table("Incomplete runs", ("run", "status", "reason", "got as far as", "missing or damaged"), 5, tuple(rows))
 
 
 def common_parent(runs: Sequence[RunData]) -> Path:

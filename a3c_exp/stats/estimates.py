@@ -1,4 +1,4 @@
-"""Point estimates and bootstrap intervals over a handful of seeds. numpy only; tests and corrections are in ``inference``.
+"""Point estimates and bootstrap intervals over a handful of seeds; ``significance`` has tests.
 
 Few seeds are the rule in reinforcement learning, so a number without its uncertainty misleads: Agarwal et al., "Deep
 Reinforcement Learning at the Edge of the Statistical Precipice" (NeurIPS 2021, arXiv:2108.13264, the ``rliable``
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from a3c_exp.stats.significance import FloatArray, t_quantile
+from a3c_exp.stats.significance import FloatArray
 
 Interval = tuple[float, float]
 NO_INTERVAL: Interval = (math.nan, math.nan)
@@ -129,9 +129,7 @@ def stratified_bootstrap_interval(
         rows = min(step, resamples - start)
         drawn = [x[rng.integers(0, x.size, (rows, x.size))] for x in strata]
         estimates.append(np.asarray(statistic(np.concatenate(drawn, axis=1), axis=-1), dtype=np.float64))
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(np.concatenate(estimates), (tail, 1.0 - tail))
-    return float(low), float(high)
+    return _percentiles(np.concatenate(estimates), (1.0 - confidence) / 2.0)
 
 
 @cache
@@ -139,15 +137,17 @@ def expanded_confidence(confidence: float, num_values: int) -> float:
     """The confidence to ask of a percentile bootstrap so that intervals over ``num_values`` values cover as often as they say.
 
     A resample of n values spreads too little, by sqrt((n - 1) / n), and its quantiles are a normal's where Student's t is
-    called for. The mended tail is ``Phi(-sqrt(n / (n - 1)) t(tail, n - 1))``: Hesterberg, "What Teachers Should Know about the
-    Bootstrap" (2015, arXiv:1411.5279), section 4.2, "expanded percentile interval". For ten values 0.95 becomes 0.983.
+    called for. The corrected tail is ``Phi(-sqrt(n / (n - 1)) t(tail, n - 1))``: Hesterberg, "What Teachers Should Know about
+    the Bootstrap" (2015, arXiv:1411.5279), section 4.2, "expanded percentile interval". For ten values 0.95 becomes 0.983.
 
     Args:
         confidence: wanted, in (0, 1).
         num_values: how many values; at least 2.
     """
+    from scipy.special import stdtrit
+
     tail = (1.0 - confidence) / 2.0
-    return 1.0 - 2.0 * NormalDist().cdf(math.sqrt(num_values / (num_values - 1)) * t_quantile(tail, num_values - 1))
+    return 1.0 - 2.0 * NormalDist().cdf(math.sqrt(num_values / (num_values - 1)) * float(stdtrit(num_values - 1, tail)))
 
 
 def difference_interval(
@@ -160,7 +160,7 @@ def difference_interval(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap interval of ``statistic(ours) - statistic(theirs)``, ``expanded_confidence`` for few seeds.
+    """Percentile bootstrap interval of ``statistic(first) - statistic(second)``, ``expanded_confidence`` for few seeds.
 
     Args:
         first, second: one number a seed.
@@ -177,17 +177,13 @@ def difference_interval(
         raise ValueError(f"paired groups are of one size, got {x.size} and {y.size}")
     if min(x.size, y.size) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return NO_INTERVAL
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(0, x.size, (resamples, x.size))
-    others = rows if paired else rng.integers(0, y.size, (resamples, y.size))
-    drawn = statistic(x[rows], axis=-1) - statistic(y[others], axis=-1)
+    drawn_x, drawn_y = _resample_both(x, y, paired, resamples, seed)
     tail = (1.0 - expanded_confidence(confidence, min(x.size, y.size))) / 2.0
-    low, high = np.quantile(drawn, (tail, 1.0 - tail))
-    return float(low), float(high)
+    return _percentiles(statistic(drawn_x, axis=-1) - statistic(drawn_y, axis=-1), tail)
 
 
 def probability_of_improvement(first: ArrayLike, second: ArrayLike, *, paired: bool = False) -> float:
-    """How probably a run of ours is better than one of theirs: ``P(X > Y) + P(X = Y) / 2`` (Agarwal et al. 2021, section 4.3).
+    """How probably a run of the first group beats one of the second: ``P(X > Y) + P(X = Y) / 2`` (Agarwal et al. 2021, 4.3).
 
     Args:
         first, second: one number a seed, larger is better.
@@ -204,17 +200,12 @@ def improvement_interval(
 ) -> Interval:
     """Percentile bootstrap interval of ``probability_of_improvement``, resampled within groups, or in pairs.
 
-    Where every one of ours is better than each of theirs it is ``(1, 1)``: no resample knows anything else.
+    Where every run of the first group is better than each of the second it is ``(1, 1)``: no resample differs.
     """
     x, y = _flat_array(first), _flat_array(second)
     if min(x.size, y.size) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return NO_INTERVAL
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(0, x.size, (resamples, x.size))
-    others = rows if paired else rng.integers(0, y.size, (resamples, y.size))
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(_improvement(x[rows], y[others], paired), (tail, 1.0 - tail))
-    return float(low), float(high)
+    return _percentiles(_improvement(*_resample_both(x, y, paired, resamples, seed), paired), (1.0 - confidence) / 2.0)
 
 
 def performance_profile(groups: Sequence[ArrayLike], thresholds: ArrayLike) -> FloatArray:
@@ -252,10 +243,22 @@ def profile_band(
     return low, high
 
 
+def _resample_both(x: FloatArray, y: FloatArray, paired: bool, resamples: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """``[resamples, n]`` of each group: the same rows of both where they are paired."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, x.size, (resamples, x.size))
+    return x[rows], y[rows if paired else rng.integers(0, y.size, (resamples, y.size))]
+
+
+def _percentiles(estimates: FloatArray, tail: float) -> Interval:
+    low, high = np.quantile(estimates, (tail, 1.0 - tail))
+    return float(low), float(high)
+
+
 def _improvement(x: FloatArray, y: FloatArray, paired: bool) -> Any:
     """Over the last axis of both; leading axes are resamples."""
-    one, other = (x, y) if paired else (x[..., :, None], y[..., None, :])
-    won = (one > other) + 0.5 * (one == other)
+    first, second = (x, y) if paired else (x[..., :, None], y[..., None, :])
+    won = (first > second) + 0.5 * (first == second)
     return won.mean(axis=-1 if paired else (-2, -1)) if won.size else math.nan
 
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a3c_exp.report.aggregate import (
-    Configuration,
     Curve,
     align,
     band_members,
@@ -62,7 +61,7 @@ def test_lag_shares_are_those_of_all_pushes_together(histograms: list[list[int]]
         RunData(Path("run"), "finished", "run", None, {}, (), {}, {"policy_lag": {"histogram": counts}}, {}, {}, {})
         for counts in histograms
     ]
-    shares = lag_shares(Configuration("", "", (), tuple(runs)))
+    shares = lag_shares(tuple(runs))
     pushes = [lag for counts in histograms for lag, count in enumerate(counts) for _ in range(count)]
     if not pushes:
         assert shares is None
@@ -77,7 +76,7 @@ def test_lag_shares_are_those_of_all_pushes_together(histograms: list[list[int]]
 def test_a_histogram_that_is_none_is_left_out(histogram: object) -> None:
     summary = {"policy_lag": {"histogram": histogram}}
     run = RunData(Path("run"), "finished", "run", None, {}, (), {}, summary, {}, {}, {})
-    assert lag_shares(Configuration("", "", (), (run,))) is None
+    assert lag_shares((run,)) is None
 
 
 def test_a_difference_that_no_override_shows_still_counts(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_configurations_are_held_against_their_like(tmp_path: Path) -> None:
     found = verdicts(part)
     assert found["workers=4 last evaluation"] == "undecided"
     assert found["workers=6 last evaluation"] == "B better"
-    assert "not compared: 1 configuration." in part.notes[0]
+    assert "without a counterpart on the other side: 1 configuration." in part.notes[0]
     assert [row[0].text for row in part.tables[1].rows] == ["gamma"]
 
 

@@ -15,13 +15,14 @@ from PIL import Image
 
 from a3c_exp.report.__main__ import main
 from a3c_exp.report.aggregate import group_by_configuration
-from a3c_exp.report.builder import MARKER, write_report
+from a3c_exp.report.builder import write_report
 from a3c_exp.report.figures import curve_figures as figures
 from a3c_exp.report.figures.curve_figures import assign_colors
 from a3c_exp.report.figures.plot_specs import PLOTS
 from a3c_exp.report.figures.svg import OTHER_COLOR, SERIES_COLORS
 from a3c_exp.report.provenance import comparison_warnings
 from a3c_exp.report.quantities.worker_hyperparameters import worker_hyperparameter_table
+from a3c_exp.report.report_files import MARKER
 from a3c_exp.report.run_reader import read_runs
 from a3c_exp.report.run_results import config_results, run_result
 from a3c_exp.report.tables import format_count, format_duration, format_interval, format_mean_std, format_number, summary_table
@@ -112,11 +113,11 @@ def test_what_files_say_is_shown_and_never_obeyed(report: Path) -> None:
 
 def test_the_page_names_what_failed_and_why(report: Path) -> None:
     text = report.read_text()
-    troubles = text[text.index('id="troubles"') : text.index('id="runs"')]
-    assert troubles.count("<tr>") == 3  # the head, the killed one and the failed one
-    assert "its process is gone" in troubles
-    assert "30 episodes, 6,000 steps" in troubles
-    assert "the last line is half-written" in troubles
+    incomplete = text[text.index('id="incomplete"') : text.index('id="runs"')]
+    assert incomplete.count("<tr>") == 3  # the head, the killed one and the failed one
+    assert "its process is gone" in incomplete
+    assert "30 episodes, 6,000 steps" in incomplete
+    assert "the last line is half-written" in incomplete
 
 
 def test_a_run_that_failed_is_not_averaged_in_silently(sweep: Path) -> None:
@@ -179,7 +180,7 @@ def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path
     folder = write_seeds(tmp_path / "many", episodes=8)
     text = write_report([folder], folder / "report", png=False).read_text()
     assert "<b>3 runs</b> of <b>1 configuration</b>, 3 seeds: 3 finished." in text
-    assert "shared one process" in text and 'id="troubles"' not in text
+    assert "shared one process" in text and 'id="incomplete"' not in text
     write_run(tmp_path / "alone", episodes=8, workers=6)
     comparison = group_by_configuration(read_runs([tmp_path]))
     assert any(
@@ -232,12 +233,12 @@ def test_the_verdicts_of_ablations_stand_first_and_beside_the_page(tmp_path: Pat
 
 def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) -> None:
     tables = {path.stem: list(csv.DictReader(path.open())) for path in (report.parent / "tables").iterdir()}
-    assert tables.keys() == {"summary", "diagnostics", "troubles"}
+    assert tables.keys() == {"summary", "diagnostics", "incomplete_runs"}
     four = next(row for row in tables["summary"] if row["config.workers"] == "4")
     finals = [run_result(run).evaluation.mean for run in read_runs([sweep]) if run.config["workers"] == 4]
     assert float(four["evaluation_mean"]) == pytest.approx(sum(finals) / 3)
     assert float(four["evaluation_low"]) < sum(finals) / 3 < float(four["evaluation_high"])
-    assert tables["troubles"][0]["reason"]
+    assert tables["incomplete_runs"][0]["reason"]
     assert {row["workers"]: row["largest"] for row in tables["diagnostics"]} == {"4": "8", "6": "12", "12": "24"}
     assert not any("\N{MINUS SIGN}" in text for rows in tables.values() for row in rows for text in row.values())
 

@@ -1,22 +1,23 @@
-"""Yuen's test against scipy's, Student's t against scipy's, and whether many intervals hold together as often as they say."""
+"""Yuen's test against scipy's, and whether many intervals hold together as often as they say."""
 
 import math
 
 import numpy as np
 import pytest
 import scipy.stats
+from scipy.special import stdtr
 
-from a3c_exp.stats.significance import bonferroni_confidence, t_quantile, t_tail, yuen_contrast
+from a3c_exp.stats.significance import bonferroni_confidence, yuen_contrast
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(10, 10), (5, 5), (7, 12), (4, 30), (3, 3)])
-def test_the_contrast_is_scipys_trimmed_test(ours: int, theirs: int) -> None:
-    rng = np.random.default_rng(ours)
-    x, y = rng.normal(size=ours), rng.standard_t(3, size=theirs) * 2.0 + 1.0
+@pytest.mark.parametrize(("n", "m"), [(10, 10), (5, 5), (7, 12), (4, 30), (3, 3)])
+def test_the_contrast_is_scipys_trimmed_test(n: int, m: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=n), rng.standard_t(3, size=m) * 2.0 + 1.0
     found, known = yuen_contrast(x, y), scipy.stats.ttest_ind(x, y, equal_var=False, trim=0.25)
     assert found.difference / found.standard_error == pytest.approx(known.statistic)
     assert found.degrees_of_freedom == pytest.approx(known.df)
-    assert 2.0 * t_tail(abs(known.statistic), found.degrees_of_freedom) == pytest.approx(known.pvalue)
+    assert 2.0 * stdtr(found.degrees_of_freedom, -abs(known.statistic)) == pytest.approx(known.pvalue)
     for confidence in (0.95, 0.9995):
         assert found.interval(confidence) == pytest.approx(tuple(known.confidence_interval(confidence)))
 
@@ -24,14 +25,6 @@ def test_the_contrast_is_scipys_trimmed_test(ours: int, theirs: int) -> None:
 def test_the_difference_is_that_of_interquartile_means() -> None:
     found = yuen_contrast([0.0, 1.0, 2.0, 900.0], [5.0, 6.0, 7.0, -800.0])
     assert found.difference == pytest.approx(1.5 - 5.5)
-
-
-@pytest.mark.parametrize("freedom", [1.0, 2.5, 4.0, 9.0, 40.3])
-def test_students_t_is_scipys(freedom: float) -> None:
-    for t in (-5.0, -0.3, 0.0, 0.7, 3.0, 12.0, 80.0):
-        assert t_tail(t, freedom) == pytest.approx(scipy.stats.t.sf(t, freedom), rel=1e-9)
-    for probability in (1e-6, 0.025, 0.4, 0.5, 0.9, 0.9999):
-        assert t_quantile(probability, freedom) == pytest.approx(scipy.stats.t.ppf(probability, freedom), rel=1e-8, abs=1e-9)
 
 
 def test_groups_that_do_not_vary_are_as_sure_as_their_ranks_and_no_surer() -> None:
@@ -77,6 +70,6 @@ def test_all_intervals_hold_together_as_often_as_they_say(kind: str) -> None:
     for family in range(families):
         found = [yuen_contrast(one, other) for one, other in zip(x[family], y[family], strict=True)]
         whole += all(
-            t_tail(abs(one.difference) / one.standard_error, one.degrees_of_freedom) >= tail for one in found
+            stdtr(one.degrees_of_freedom, -abs(one.difference) / one.standard_error) >= tail for one in found
         )  # 0 is in its interval
     assert whole / families >= 0.90

@@ -6,15 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
-from a3c_exp import __version__
-from a3c_exp.report import html_page as page
-from a3c_exp.report.builder import MARKER, check_replaceable
-from a3c_exp.report.study.figures import StudyFigure, StudySection, draw_study
+from a3c_exp.report import html_page
+from a3c_exp.report.report_files import MARKER, check_replaceable
+from a3c_exp.report.study.figures import StudyFigure, draw_study
 from a3c_exp.report.study.reader import StudyRecord, Trial, read_study, session_commands
 from a3c_exp.report.tables import NO_VALUE, Cell, Table, format_duration, format_mean_std, format_number, format_statuses
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND_PREFIX, journal_path
@@ -46,52 +42,30 @@ def make_study_report(directory: Path, out: Path) -> StudyReport:
 
 
 def _page(record: StudyRecord, figures: Sequence[StudyFigure]) -> str:
-    failed = [trial for trial in record.trials if trial.state == "failed"]
-    sections = (
-        page.section("best", "Best", _best_html(record)),
-        page.section("course", "How it went", _figures_html(figures, "course")),
-        page.section("importance", "What mattered", _figures_html(figures, "importance")),
-        page.section("slices", "Parameter by parameter", _figures_html(figures, "slices", "small")),
-        page.section("failures", "What failed", page.html_table(_failure_table(failed), {})) if failed else "",
-        page.section("trials", "All trials", page.html_table(_trial_table(record), {})) if record.trials else "",
-        page.section("origins", "What was run", page.origin_list(_origins(record))),
-    )
-    head, _, rest = _read_template("report.html").partition('<section id="method">')
-    return Template(f"{head}$method{rest.partition('</section>')[2]}").substitute(
+    best = record.best
+    return html_page.render(
+        "study.html",
         marker=MARKER,
-        title=page.escape_text(f"Study {record.name}"),
-        lead=_lead(record),
-        notices=page.notices(_warnings(record)),
-        sections="\n".join(filter(None, sections)),
-        color_rules=page.color_rules(),
-        method=_read_template("study.html"),
-        footer=page.escape_text(f"Made {datetime.now():%Y-%m-%d %H:%M} by a3c_exp {__version__}."),
+        title=f"Study {record.name}",
+        study=record,
+        statuses=format_statuses(Counter(trial.state for trial in record.counted_trials)) or "none yet",
+        best_value=_format_value(best[0], 0) if best and len(record.objectives) == 1 else "",
+        warnings=_warnings(record),
+        best_table=_best_table(record),
+        best_files=[_best_file(record, name, text) for name, text in record.best_files.items()],
+        command_prefix=COMMAND_PREFIX,
+        figures={name: [figure for figure in figures if figure.section == name] for name in ("course", "importance", "slices")},
+        failures=_failure_table([trial for trial in record.trials if trial.state == "failed"]),
+        trials=_trial_table(record),
+        origins=_origins(record),
     )
-
-
-def _read_template(name: str) -> str:
-    return files("a3c_exp.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _lead(record: StudyRecord) -> str:
-    counts = format_statuses(Counter(trial.state for trial in record.counted_trials))
-    goal = " and ".join(f"{way} <code>{page.escape_text(name)}</code>" for name, way in record.objectives)
-    lead = (
-        f"<b>{len(record.counted_trials)} of {record.n_trials} trials</b> to {goal}: {page.escape_text(counts or 'none yet')}."
-    )
-    if record.best and len(record.objectives) == 1:
-        best = record.best[0]
-        lead += f" Best: <b>{page.escape_text(_format_value(best, 0))}</b> in trial {best.number}."
-    elif record.best:
-        lead += f" <b>{len(record.best)}</b> of them are beaten by no other in everything."
-    return lead
 
 
 def _warnings(record: StudyRecord) -> list[str]:
     found = []
     complete = record.trials_in_state("complete")
     if complete and all(len(trial.seeds) < 2 for trial in complete):
-        found.append("One seed a trial: part of what looks better is luck. Give study.seeds or num_seeds.")
+        found.append("One seed a trial: part of what looks better is chance. Give study.seeds or num_seeds.")
     if 0 < len(complete) < 20:
         found.append(f"Only {len(complete)} complete trials: what mattered is hardly known yet.")
     if dead := sum(trial.retry_of is not None for trial in record.trials):
@@ -99,38 +73,27 @@ def _warnings(record: StudyRecord) -> list[str]:
     return found
 
 
-def _best_html(record: StudyRecord) -> str:
-    best = record.best
-    if not best:
-        return "<p>No trial is complete yet.</p>"
-    columns = ("trial", *(name for name, _ in record.objectives), *(one.name for one in record.parameters))
+def _best_table(record: StudyRecord) -> Table:
+    columns = ("trial", *(name for name, _ in record.objectives), *(parameter.name for parameter in record.parameters))
     rows = [
         (
             Cell(str(trial.number)),
             *(Cell(_format_value(trial, index)) for index in range(len(record.objectives))),
-            *(Cell(_format_param(trial, one.name)) for one in record.parameters),
+            *(Cell(_format_param(trial, parameter.name)) for parameter in record.parameters),
         )
-        for trial in best
+        for trial in record.best
     ]
-    parts = [page.html_table(Table("Best", columns, 1, tuple(rows)), {})]
-    folder = record.path / BEST_FOLDER
-    for name, text in record.best_files.items():
-        command = f"python -m a3c_exp --config-dir {folder} +experiment={name}"
-        typed = [line.partition(COMMAND_PREFIX)[2] for line in text.splitlines() if line.startswith(f"# {COMMAND_PREFIX}")]
-        lines = "\n".join(page.escape_text(line) for line in text.splitlines() if COMMAND_PREFIX not in line)
-        parts += [f"<p>{COMMAND_PREFIX}<code>{page.escape_text(line)}</code></p>" for line in typed]
-        parts.append(f"<p>As an experiment: <code>{page.escape_text(command)}</code></p>\n<pre>{lines}</pre>")
-    return "\n".join(parts)
+    return Table("Best", columns, 1, tuple(rows))
 
 
-def _figures_html(figures: Sequence[StudyFigure], section: StudySection, size: str = "large") -> str:
-    def figure(item: StudyFigure) -> str:
-        return f"<figure>{item.inline_svg}<figcaption>{page.escape_text(item.caption)}</figcaption></figure>"
-
-    chosen = [item for item in figures if item.section == section]
-    beside = "\n".join(figure(item) for item in chosen if not item.wide)
-    wide = "\n".join(f'<div class="wide">{figure(item)}</div>' for item in chosen if item.wide)
-    return (f'<div class="{size}">\n{beside}\n</div>\n' if beside else "") + wide
+def _best_file(record: StudyRecord, name: str, text: str) -> dict[str, object]:
+    """The experiment that the study wrote of its best trial, and the commands that run it."""
+    lines = text.splitlines()
+    return {
+        "commands": [line.partition(COMMAND_PREFIX)[2] for line in lines if line.startswith(f"# {COMMAND_PREFIX}")],
+        "experiment": f"python -m a3c_exp --config-dir {record.path / BEST_FOLDER} +experiment={name}",
+        "lines": [line for line in lines if COMMAND_PREFIX not in line],
+    }
 
 
 def _trial_table(record: StudyRecord) -> Table:
