@@ -40,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from a3c_exp.runs.record import FORMAT, load, now
+    from a3c_exp.runs.record import load, now
+    from a3c_exp.runs.run_format import FORMAT
     from a3c_exp.system.machine import git_commit
     from a3c_exp.training import pretrained
     from a3c_exp.training.resume import saved_config

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from a3c_exp.runs.log_records import Status
+from a3c_exp.runs.run_format import FORMAT, require_format
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import RunDirectoryError
@@ -19,8 +20,6 @@ from a3c_exp.system.process_identity import is_same_process, process_start_time
 
 _PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "optuna", "wandb")
 _MAX_DIFF_LENGTH = 5_000_000
-FORMAT = 2
-"""Of run directories, checkpoints and exported weights; another one is refused."""
 
 
 class RunRecord:
@@ -121,7 +120,7 @@ def load(directory: Path) -> dict[str, Any]:
     """The content of a directory's run.json.
 
     Raises:
-        RunDirectoryError: there is none, or it cannot be read.
+        RunDirectoryError: there is none, it cannot be read, or it is of an older format.
     """
     path = directory / "run.json"
     try:
@@ -130,6 +129,9 @@ def load(directory: Path) -> dict[str, Any]:
         raise RunDirectoryError(f"{directory} is no run directory: it holds no run.json") from None
     except ValueError as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise RunDirectoryError(f"{path} cannot be read: it holds no JSON object")
+    require_format(directory, content)
     return content
 
 

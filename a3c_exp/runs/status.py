@@ -1,10 +1,11 @@
-"""How a run stands: what it says of itself, and whether the process that said so is still there. No numpy here."""
+"""How a run stands: what it says of itself, and whether the process that said so is still there."""
 
 import time
 from pathlib import Path
 from typing import Literal
 
 from a3c_exp.runs.log_records import JsonObject, Status
+from a3c_exp.runs.run_format import format_problem
 from a3c_exp.runs.tolerant_io import mapping
 from a3c_exp.system.process_identity import is_same_process
 
@@ -21,6 +22,8 @@ def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStat
     ``killed`` says that it calls itself running but its process, on this machine, is gone (or another one has its number
     now); ``unknown`` that it says nothing that can be read. Of other machines only the age of the files is known.
     """
+    if run_json and (problem := format_problem(run_json)):
+        problems.append(problem)
     said = run_json.get("status")
     if said in ("finished", "interrupted", "pruned", "failed"):
         status: RunStatus = said

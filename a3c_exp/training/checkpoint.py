@@ -1,8 +1,6 @@
 """Checkpoints: written atomically, verified when read, and loadable without running anybody's code."""
 
-import contextlib
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +12,10 @@ from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.runs.log_records import EvaluationRecord
+from a3c_exp.runs.run_format import FORMAT, require_format
+from a3c_exp.system.atomic_write import atomic_write
 from a3c_exp.system.errors import RunDirectoryError
 
-_FORMAT = 1
 _STEP_FILE_NAME = re.compile(r"step_(\d+)\.pt")
 
 
@@ -41,7 +40,6 @@ class Checkpoints:
         """
         path = self._directory / f"step_{state.env_steps}.pt"
         content = {
-            "format": _FORMAT,
             "weights": state.weights,
             "optimizer_state": state.optimizer_state,
             "rounds": torch.from_numpy(state.rounds.copy()),
@@ -61,7 +59,7 @@ class Checkpoints:
         """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far, and that evaluation."""
         path = self._directory / "best.pt"
         content = {"env_steps": evaluation.env_step, "updates": evaluation.update, "evaluation": evaluation.to_dict()}
-        write(path, {"format": _FORMAT, "weights": weights, **content})
+        write(path, {"weights": weights, **content})
         return path
 
     def best(self) -> EvaluationRecord | None:
@@ -121,7 +119,7 @@ def read(path: Path) -> dict[str, Any]:
     """The content of any checkpoint, its checksum verified.
 
     Raises:
-        RunDirectoryError: it is missing or damaged.
+        RunDirectoryError: it is missing, damaged, or of an older format.
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -132,6 +130,7 @@ def read(path: Path) -> dict[str, Any]:
     checksum = content.pop("sha256", None)
     if checksum != digest(content):
         raise RunDirectoryError(f"the checkpoint {path} is damaged: its checksum does not match its content")
+    require_format(path, content)
     return content
 
 
@@ -173,16 +172,8 @@ def find(folder: Path, name: str) -> Path:
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write what ``read`` reads, with a checksum, all of it or nothing."""
+    """Write what ``read`` reads, with its format and a checksum, all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            torch.save({**content, "sha256": digest(content)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:  # a full disk must not leave half a file where a whole one was expected
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    content = {"format": FORMAT, **content}
+    with atomic_write(path) as file:
+        torch.save({**content, "sha256": digest(content)}, file)

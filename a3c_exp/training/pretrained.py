@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from a3c_exp.runs.run_format import require_format
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.checkpoint import read, write
@@ -52,12 +53,13 @@ def load(folder: Path) -> Pretrained:
     Raises:
         RunDirectoryError: part of it is missing or damaged.
     """
-    path = folder / WEIGHTS_FILE
-    content = read(path)
     try:
         provenance = json.loads((folder / PROVENANCE_FILE).read_text())
+        require_format(folder, provenance)
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{folder / PROVENANCE_FILE} cannot be read: {error}") from None
+    path = folder / WEIGHTS_FILE
+    content = read(path)
     config = read_config(folder / CONFIG_FILE)
     saved = SavedWeights(path, content["weights"].float(), content["env_steps"], content["updates"])
     return Pretrained(config, saved, provenance)

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
 from a3c_exp.config.compose import explain_error
+from a3c_exp.runs.record import load
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.system.suggestions import closest_match
 
@@ -23,6 +24,7 @@ def saved_config(directory: Path) -> DictConfig:
     path = directory / ".hydra" / "config.yaml"
     if not path.is_file():
         raise RunDirectoryError(f"{directory} is no run directory: it holds no .hydra/config.yaml")
+    load(directory)  # refuses a run of an older format
     return read_config(path)
 
 

@@ -67,7 +67,7 @@ def write_arm(
         rng = np.random.default_rng([len(arm or folder or ""), seed, round(-1000 * way.end)])
         _write_run(path, {**whole, "seed": seed}, way, rng, episodes, steps, status)
     if stacked:
-        (place / "run.json").write_text(json.dumps({"format": 1, "status": "finished", "reason": None, "seeds": names}))
+        (place / "run.json").write_text(json.dumps({"format": 2, "status": "finished", "reason": None, "seeds": names}))
     return place
 
 
@@ -110,4 +110,4 @@ def _write_run(
         "policy_lag": {"mean": way.lag, "max": 2 * way.lag, "histogram": [0] * way.lag + [3, 1]},
     }  # fmt: skip
     (path / "summary.json").write_text(json.dumps(summary))
-    (path / "run.json").write_text(json.dumps({"format": 1, "status": status, "reason": None, "seed": config["seed"]}))
+    (path / "run.json").write_text(json.dumps({"format": 2, "status": status, "reason": None, "seed": config["seed"]}))

@@ -69,7 +69,7 @@ def write_run(
     (path / "run.json").write_text(
         json.dumps(
             {
-                "format": 1,
+                "format": 2,
                 **said,
                 "name": path.name,
                 "group": path.parent.name,
@@ -117,7 +117,7 @@ def write_seeds(path: Path, seeds: int = 3, **more: Any) -> Path:
         write_run(path / folder, seed=seed, config={"num_seeds": 1, "name": None}, **more)
     (path / ".hydra").mkdir()
     (path / ".hydra" / "config.yaml").write_text(yaml.safe_dump({"seed": 0, "num_seeds": seeds}))
-    (path / "run.json").write_text(json.dumps({"format": 1, "status": "finished", "reason": None, "seeds": folders}))
+    (path / "run.json").write_text(json.dumps({"format": 2, "status": "finished", "reason": None, "seeds": folders}))
     (path / "summary.json").write_text(json.dumps({"status": "finished", "reason": None, "num_seeds": seeds}))
     return path
 

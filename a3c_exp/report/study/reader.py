@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from a3c_exp.report.columns import mapping, number, read_json_object, read_text, strings
 from a3c_exp.runs.log_records import JsonObject
+from a3c_exp.runs.run_format import require_format
 from a3c_exp.runs.study_storage import (
     BEST_FOLDER,
     COMMAND,
@@ -157,6 +158,7 @@ def read_study(path: Path) -> StudyRecord:
     content = read_json_object(path / STUDY_FILE, problems)
     if content is None:
         raise RunDirectoryError(f"{path}: {problems[0] if problems else f'{STUDY_FILE} is missing'}")
+    require_format(path, content)
     name = str(content.get("study_name") or path.resolve().name)
     study = _load_study(path, content, name)
     trials = [_read_trial(trial) for trial in study.get_trials(deepcopy=False)]

@@ -10,18 +10,26 @@ from a3c_exp.runs.record import now
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.sweep.study.config import StudyConfig
 from a3c_exp.sweep.study.sampler_pruner import can_prune
+from a3c_exp.runs.run_format import FORMAT, require_format
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.cli import command
 from a3c_exp.system.machine import git_commit
 
 
 def read_study_file(directory: Path) -> dict[str, Any]:
-    """Its content; empty if it cannot be read."""
+    """Its content; empty if it cannot be read.
+
+    Raises:
+        RunDirectoryError: it is of an older format.
+    """
     try:
         content = json.loads((directory / STUDY_FILE).read_text())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    require_format(directory, content)
+    return content
 
 
 def write_study_file(
@@ -35,7 +43,7 @@ def write_study_file(
     typed = None if storage is None else storage._value()
     sessions = read_study_file(directory).get("sessions", [])
     content = {
-        "format": 1,
+        "format": FORMAT,
         "study_name": name,
         "storage": None if typed is None else str(typed),
         "n_trials": study_config.n_trials,
