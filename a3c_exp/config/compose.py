@@ -1,7 +1,6 @@
 """From a command line to checked configurations, before Hydra makes a directory or starts a job."""
 
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
+from a3c_exp.config.error_messages import CONFIG_DIR as CONFIG_DIR
+from a3c_exp.config.error_messages import explain_error
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.suggestions import closest_match
-
-_INSTALLED_CONFIG_DIR = Path(__file__).parents[1] / "conf"
-CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(__file__).parents[2] / "conf"
-"""The config groups: inside the package once installed, beside it in a checkout."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class ComposedJob:
         overrides: without sweeps.
         config: composed and checked.
         env: the chosen option of the env group.
-        hydra: Hydra's own settings, for whoever sweeps.
+        hydra: Hydra's own settings, for sweepers and launchers.
     """
 
     overrides: tuple[str, ...]
@@ -43,7 +39,7 @@ class ComposedJob:
 
     @property
     def title(self) -> str:
-        """What the directory is named after: the comparison that this run belongs to, or its environment."""
+        """What the directory is named after: the ablation that the run belongs to, or its environment."""
         name = self.config.ablation.name
         return f"{name}_ablation" if name else self.env
 
@@ -57,27 +53,27 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
         config_dirs: further config folders (``--config-dir``).
 
     Raises:
-        ConfigError: any of them cannot be run; nothing has been started or made.
+        ConfigError: one of them cannot be run; nothing was started or made.
     """
     parsed = parse_overrides(overrides)
     sweeps = [override for override in parsed if override.is_sweep_override()]
     if sweeps and not multirun:
         raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
-    found = []
+    jobs = []
     with _hydra_initialized():
         plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
         whole = _compose_without_sweeps(plain, config_dirs)
         parsed = [*_sweep_from_config(whole, parsed, multirun), *parsed]
         for choice in itertools.product(*(_sweep_values(override) for override in parsed)):
-            found.append(
+            jobs.append(
                 _checked_job(
                     choice,
                     whole if whole is not None and choice == plain else _compose_with_hydra(choice, config_dirs),
                     config_dirs,
                 )
             )
-    _reject_duplicates(found)
-    return found
+    _reject_duplicates(jobs)
+    return jobs
 
 
 def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> DictConfig | None:
@@ -92,7 +88,7 @@ def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> D
 
 
 def _compose_without_sweeps(overrides: tuple[str, ...], config_dirs: Sequence[str]) -> DictConfig | None:
-    """The configuration without what was typed to be swept, as far as it may bring a sweep with it; else ``None``."""
+    """The configuration without the typed sweeps, if its files may themselves ask for a sweep; else ``None``."""
     if not config_dirs and not any(text.startswith(("+", "hydra.")) for text in overrides):
         return None  # nothing else can, and composing takes its time
     try:
@@ -188,109 +184,11 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 @contextmanager
 def _hydra_initialized() -> Any:
-    whole = GlobalHydra.instance()
-    running = whole.hydra  # where a sweep composes while it runs
-    whole.clear()
+    instance = GlobalHydra.instance()
+    running = instance.hydra  # a sweep composes while it runs
+    instance.clear()
     try:
         with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="a3c_exp"):
             yield
     finally:
-        whole.hydra = running
-
-
-def explain_error(error: Exception, overrides: Sequence[str], searchpath_overrides: Sequence[str] = ()) -> str:
-    """What a person should do about one of Hydra's or OmegaConf's errors, in a line or two.
-
-    Args:
-        overrides: as typed.
-        searchpath_overrides: the override that adds further config folders, so that their keys can be named too.
-    """
-    text = str(error)
-    if match := re.search(r"Could not override '([^']+)'", text):
-        inside = re.search(r"not in '\w+'\n\s*full_key: (\S+)", str(error.__cause__))  # key={wrong: 1}
-        return _unknown_key(inside.group(1) if inside else match.group(1), overrides, searchpath_overrides)
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        group, option = match.groups()
-        options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
-        guess = closest_match(option, options)
-        plus = "+" if any(text.startswith(f"+{group}=") for text in overrides) else ""
-        hint = f"Did you mean {plus}{group}={guess}? " if guess else ""
-        return f"{plus}{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
-    if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
-        return _unknown_key(match.group(1), overrides, searchpath_overrides)
-    cause = error.__cause__ if error.__cause__ is not None else error
-    if match := re.search(r"full_key: (\S+)", str(cause)):
-        return _wrong_type(match.group(1), str(cause).splitlines()[0], overrides)
-    first = text.splitlines()[0] if text else type(error).__name__
-    if type(error).__name__ == "OverrideParseException":
-        return f"an override cannot be read: {first}. Quote what the shell or Hydra might take apart: 'key=[a,b]'"
-    return f"{first}" + (f": {str(cause).splitlines()[0]}" if cause is not error and str(cause) else "")
-
-
-def _unknown_key(key: str, overrides: Sequence[str], searchpath_overrides: Sequence[str]) -> str:
-    if example := _ablation_example(key, overrides):
-        return f"{key} chooses within an ablation. Try {example}"
-    if key in _config_groups():
-        options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
-        typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")
-        option = closest_match(typed, options) or options[0]
-        return f"{key} is laid over a preset, so it takes a plus: +{key}={option}. There are {', '.join(options)}"
-    groups = [text for text in overrides if "." not in text.partition("=")[0] and text.partition("=")[0] in _config_groups()]
-    try:
-        known = schema.keys(compose("config", overrides=[*groups, *searchpath_overrides]))
-    except (HydraException, OmegaConfBaseException):
-        known = list(schema.Config.__dataclass_fields__)
-    parent = key.rpartition(".")[0]
-    siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == parent]
-    guess = closest_match(key, known)
-    if guess is None and (close := closest_match(key.rpartition(".")[2], siblings)):
-        guess = f"{parent}.{close}" if parent else close
-    hint = f"Did you mean {guess}?" if guess else "python -m a3c_exp --help lists them all"
-    return f"there is no key {key}. {hint}"
-
-
-def _ablation_example(key: str, overrides: Sequence[str]) -> str | None:
-    """An ablation in which ``key`` is a choice, with the option that was typed if it is one of its own."""
-    typed = next((text.partition("=")[2] for text in overrides if text.startswith(f"{key}=")), "")
-    texts = {path.stem: path.read_text() for path in sorted((CONFIG_DIR / "ablation").glob("*.yaml"))}
-    options = {
-        name: match[1] for name, text in texts.items() if (match := re.search(rf"^ +- /{key}: (\w+)", text, re.MULTILINE))
-    }
-    for name in sorted(options, key=lambda name: typed not in texts[name]):
-        return f"+ablation={name} {key}={typed if typed and typed in texts[name] else options[name]}"
-    return None
-
-
-def _child_keys(key: str) -> list[str]:
-    known = schema.keys(compose("config"))
-    return [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == key]
-
-
-def _config_groups() -> list[str]:
-    return [folder.name for folder in CONFIG_DIR.iterdir() if folder.is_dir()]
-
-
-def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:
-    typed = [text.partition("=")[2] for text in overrides if text.lstrip("+").partition("=")[0] == key]
-    got = typed[-1] if typed else None
-    subject = f"{key} is {got}" if got is not None else key
-    if "Integer" in reason:
-        allowed = "a whole number"
-        try:
-            if got is not None and float(got).is_integer():
-                allowed += f". Try {key}={int(float(got))}"
-        except ValueError:
-            pass
-    elif "Float" in reason:
-        allowed = "a number"
-    elif "Boolean" in reason or "bool" in reason:
-        allowed = "true or false"
-    elif match := re.search(r"expected one of \[([^\]]+)\]", reason):
-        allowed = f"one of {match.group(1)}"
-    elif "is not a subclass of" in reason:
-        return f"{subject}, but it holds keys of its own: {', '.join(_child_keys(key))}. Try {key}.<name>=..."
-    elif "not Optional" in reason or "NoneType" in reason or "None" in reason:
-        allowed = "never null"
-    else:
-        return f"{subject}: {reason}"
-    return f"{subject}, but it is {allowed}"
+        instance.hydra = running

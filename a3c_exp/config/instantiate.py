@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from a3c_exp.config.other_names import suggest_key
 from a3c_exp.config.type_checks import value_problem
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.suggestions import closest_match
 
 
 def checked_partial(node: DictConfig, path: str, caller_arguments: Iterable[str] = ()) -> partial[Any]:
@@ -46,7 +46,7 @@ def _checked_partial(content: Mapping[str, Any], path: str, caller_arguments: It
             continue
         if not open_ended and (key not in parameters or key in caller_arguments):
             names = [name for name in parameters if name not in caller_arguments]
-            guess = closest_match(key, names)
+            guess = suggest_key(key, names)
             hint = f"Did you mean {path}.{guess}? " if guess else ""
             raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {hint}It takes {', '.join(names) or 'none'}")
         values[key] = _checked_value(value, f"{path}.{key}", parameters.get(key), hints.get(key, Any))

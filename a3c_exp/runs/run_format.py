@@ -19,7 +19,9 @@ def format_problem(content: Mapping[str, Any]) -> str | None:
     if isinstance(found, int) and found > FORMAT:
         return f"was written by a newer a3c_exp (format {found}, this version reads {FORMAT}). Update a3c_exp"
     reader = _LAST_READER.get(found if isinstance(found, int) else 1, _LAST_READER[1])
-    return f"was written by an older a3c_exp, whose files this version does not read. Commit {reader} does: git checkout {reader}"
+    return (
+        f"was written by an older a3c_exp, whose files this version does not read. Commit {reader} does: git checkout {reader}"
+    )
 
 
 def require_format(path: Path, content: Mapping[str, Any]) -> None:

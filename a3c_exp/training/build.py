@@ -1,4 +1,4 @@
-"""From a composed configuration to the parts of a run, with every impossible combination refused on the way."""
+"""From a composed configuration to the components of a run; an impossible combination is refused on the way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,18 +27,18 @@ from a3c_exp.visualize.video import require_video_encoder
 
 @dataclass(frozen=True)
 class RunComponents:
-    """The parts of one run, built but not started: no process, no directory.
+    """The components of one run, built but not started: no process, no directory.
 
     Attributes:
         setup: what workers need.
         parallelism: how they run.
-        make_logger: for the logger group's logger.
-        evaluator_config: how weights are judged.
-        intervals: how often what happens.
-        screenshot_after_steps: steps of an episode, where screenshots are taken.
-        keep_last: how many checkpoints stay.
+        make_logger: of the logger group.
+        evaluator_config: how weights are evaluated.
+        intervals: of logging, evaluation, checkpoints and screenshots.
+        screenshot_after_steps: step of an episode at which a screenshot is taken.
+        keep_last: how many checkpoints are kept.
         initial_states: each seed's weights, before the first update.
-        notices: what was chosen for the person, a sentence each.
+        notices: what was chosen automatically, a sentence each.
     """
 
     setup: TrainingSetup
@@ -53,14 +53,14 @@ class RunComponents:
 
 
 def build_run(config: DictConfig) -> RunComponents:
-    """Build every part once.
+    """Build every component once.
 
     Raises:
         ConfigError: a value or a combination that cannot be run.
     """
     check(config)
     optimizer = checked_partial(config.optimizer, "optimizer")()
-    task = TrainingSetup(
+    setup = TrainingSetup(
         make_envs=checked_partial(config.env, "env", caller_arguments=("num_envs", "render_mode")),
         make_model=checked_partial(config.model, "model", caller_arguments=("observation_space", "action_space", "seed")),
         optimizer=optimizer,
@@ -74,36 +74,36 @@ def build_run(config: DictConfig) -> RunComponents:
         num_seeds=config.num_seeds,
         compile=config.compile is True,
     )
-    if task.compile and task.device != "cpu":
-        raise ConfigError(f"compile=true makes machine code for device=cpu only, not {task.device}. Try compile=false")
+    if setup.compile and setup.device != "cpu":
+        raise ConfigError(f"compile=true compiles for device=cpu only, not {setup.device}. Try compile=false")
     parallelism: Parallelism = checked_partial(config.parallelism, "parallelism")()
-    parallelism.check(task)
-    parallelism = parallelism.with_processes(task)
+    parallelism.check(setup)
+    parallelism = parallelism.with_processes(setup)
     evaluation = evaluator_config(config)
     if config.evaluation.video:
         require_video_encoder()
 
-    envs = task.make_envs(num_envs=1)
+    envs = setup.make_envs(num_envs=1)
     try:
-        task = replace(task, evaluation_kwargs=envs.evaluation_kwargs)
+        setup = replace(setup, evaluation_kwargs=envs.evaluation_kwargs)
         if config.screenshots.every_env_steps is not None:
-            require_rendering(task)
-        if task.max_episode_steps is None and not task.learner.ignore_truncation:
-            task = replace(task, max_episode_steps=envs.default_max_episode_steps)
-        model, layout = task.model(envs)
-        Evaluator(model, layout, envs, evaluation, task.seed)  # refuses what could not be evaluated
-        remarks = []
+            require_rendering(setup)
+        if setup.max_episode_steps is None and not setup.learner.ignore_truncation:
+            setup = replace(setup, max_episode_steps=envs.default_max_episode_steps)
+        model, layout = setup.model(envs)
+        Evaluator(model, layout, envs, evaluation, setup.seed)  # refuses what could not be evaluated
+        notices = []
         if config.compile == "auto":
-            whole_rounds = model.stackable and envs.tensor_env is not None
-            together = task.workers if parallelism.share_weights else 1
-            pays, why = should_compile(task, layout.size, whole_rounds, together)
-            task = replace(task, compile=pays)
-            remarks.append(why)
-        weights = [layout.flatten(task.model(envs, seed)[0]).cpu() for seed in task.seeds]
+            fused_rounds = model.stackable and envs.tensor_env is not None
+            windows_per_update = setup.workers if parallelism.share_weights else 1
+            compiled, reason = should_compile(setup, layout.size, fused_rounds, windows_per_update)
+            setup = replace(setup, compile=compiled)
+            notices.append(reason)
+        weights = [layout.flatten(setup.model(envs, seed)[0]).cpu() for seed in setup.seeds]
     finally:
         envs.close()
     return RunComponents(
-        setup=task,
+        setup=setup,
         parallelism=parallelism,
         make_logger=_logger_factory(config),
         evaluator_config=evaluation,
@@ -115,8 +115,8 @@ def build_run(config: DictConfig) -> RunComponents:
         ),
         screenshot_after_steps=config.screenshots.after_steps,
         keep_last=config.checkpoint.keep_last,
-        initial_states=[TrainingState.initial(one, optimizer.state_rows, config.workers) for one in weights],
-        notices=remarks,
+        initial_states=[TrainingState.initial(vector, optimizer.state_rows, config.workers) for vector in weights],
+        notices=notices,
     )
 
 
@@ -146,41 +146,43 @@ def learner_config(config: DictConfig) -> LearnerConfig:
 
 
 def per_worker_hyperparameters(config: DictConfig) -> PerWorkerHyperparameters:
-    """What differs between workers and what falls over time."""
+    """What differs between workers, and the learning-rate schedule."""
 
-    def spread(key: str) -> HyperparameterRange | None:
+    def range_of(key: str) -> HyperparameterRange | None:
         node = config.per_worker[key]
         if node.kind is HyperparameterRangeKind.none:
             return None
         return HyperparameterRange(key, HyperparameterRangeKind(node.kind), node.low, node.high, tuple(node["values"]))
 
-    return PerWorkerHyperparameters(spread("beta"), spread("lr"), LRSchedule(config.lr_schedule))
+    return PerWorkerHyperparameters(range_of("beta"), range_of("lr"), LRSchedule(config.lr_schedule))
 
 
 def evaluator_config(config: DictConfig) -> EvaluatorConfig:
-    """How the run judges its weights while it trains."""
+    """How the run evaluates its weights while it trains."""
     return EvaluatorConfig(config.evaluation.episodes, config.evaluation.deterministic, config.evaluation.max_episode_steps)
 
 
 def resolve_device(requested: Device) -> str:
-    """The name torch knows the device by.
+    """The device's name in torch.
 
     Raises:
         ConfigError: this machine has no such device.
     """
-    present = ["cpu"]
+    available = ["cpu"]
     if torch.backends.mps.is_available():
-        present.insert(0, "mps")
+        available.insert(0, "mps")
     if torch.cuda.is_available():
-        present.insert(0, "cuda")
+        available.insert(0, "cuda")
     if requested is Device.auto:
-        return present[0]
-    if requested.value not in present:
-        raise ConfigError(f"device={requested.value}, but this machine has only {', '.join(sorted(present))}. Try device=auto")
+        return available[0]
+    if requested.value not in available:
+        raise ConfigError(
+            f"device={requested.value}, but this machine has only {', '.join(sorted(available))}. Try device=auto"
+        )
     return requested.value
 
 
 def _logger_factory(config: DictConfig) -> partial[Any]:
     make = checked_partial(config.logger, "logger", caller_arguments=("on_message",))
-    make()  # its constructor checks its values; starting is another matter
+    make()  # its constructor checks its values and starts nothing
     return make

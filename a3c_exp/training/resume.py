@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
-from a3c_exp.config.compose import explain_error
+from a3c_exp.config.error_messages import explain_error
+from a3c_exp.config.other_names import suggest_key
 from a3c_exp.runs.record import load
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
-from a3c_exp.system.suggestions import closest_match
 
 
 def saved_config(directory: Path) -> DictConfig:
@@ -61,7 +61,7 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
                     f"{override.input_line}: a resumed run keeps its {key}. Change single values: {key}.<name>=..."
                 )
             if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
-                guess = closest_match(key, schema.keys(config))
+                guess = suggest_key(key, schema.keys(config))
                 raise ConfigError(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else ""))
             OmegaConf.update(config, key, override.value())
     except (HydraException, OmegaConfBaseException) as error:

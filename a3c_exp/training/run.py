@@ -16,7 +16,6 @@ from a3c_exp.loggers.forwarding import make_console_logger
 from a3c_exp.loggers.seed_average import SeedAverageLogger
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.record import RunRecord
-from a3c_exp.runs.record import load as load_record
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import A3CError, RunFailed
 from a3c_exp.system.signals import StopSignals
@@ -24,7 +23,7 @@ from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import RunComponents, build_run
 from a3c_exp.training.checkpoint import Checkpoints
 from a3c_exp.training.run_tracker import Clock, RunTracker
-from a3c_exp.training.seed_runs import SeedRun, close_seed_runs, create_seed_runs, reopen_seed_runs, save_config
+from a3c_exp.training.seed_runs import RunContext, SeedRun, close_run, create_run, reopen_run
 from a3c_exp.training.trainer import Interrupted, Trainer
 from a3c_exp.visualize.render_episode import render_episode
 from a3c_exp.visualize.screenshots import Screenshots
@@ -35,7 +34,7 @@ _MAX_PARALLEL_EPISODES = 25
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What tells a run from others.
+    """What distinguishes a run from others.
 
     Attributes:
         directory: the run directory.
@@ -55,30 +54,36 @@ class RunIdentity:
 
 
 class StopCallback(Logger, Protocol):
-    """Looks on as a logger does, in the console's place, and may have seen enough."""
+    """A logger in the console's place that may end the run."""
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the run should end here, as ``pruned``; ``None``: go on. Asked between steps."""
+        """Why the run should end here, as ``pruned``; ``None``: go on. Read between steps."""
 
 
-def run(config: DictConfig, identity: RunIdentity, stop_callback: StopCallback | None = None) -> float:
-    """Train from the beginning in a directory of its own.
+def run(
+    config: DictConfig,
+    identity: RunIdentity,
+    stop_callback: StopCallback | None = None,
+    components: RunComponents | None = None,
+) -> float:
+    """Train from the beginning in a new directory.
 
     Args:
         config: checked.
-        identity: where, and under which name.
+        identity: the directory and the names.
         stop_callback: of a study's trial.
+        components: what ``build_run`` made of this ``config``, if that was called before.
 
     Returns:
-        The mean return of the final evaluation, over all seeds; of the last one so far, if the judge ended the run.
+        The mean return of the final evaluation, over all seeds; of the last one so far, if ``stop_callback`` ended the run.
 
     Raises:
         ConfigError, RunDirectoryError: before anything was started.
         RunFailed: the run ended early by its own fault.
-        SystemExit: someone stopped it; 130 after Ctrl-C, 143 after SIGTERM.
+        SystemExit: a signal stopped it; 130 after Ctrl-C, 143 after SIGTERM.
     """
-    assembly = build_run(config)
+    components = components or build_run(config)
     fields = {
         "name": identity.name,
         "group": identity.group,
@@ -89,12 +94,11 @@ def run(config: DictConfig, identity: RunIdentity, stop_callback: StopCallback |
         "overrides": list(identity.overrides),
         "seed": config.seed,
     }
-    if own := assembly.setup.learner.statistics.extra_infos:
-        fields["statistics"] = [vars(info) for info in own]  # a report need not import where they come from
-    # What `auto` chose is kept, here and on resume.
-    config.device, config.compile = assembly.setup.device, assembly.setup.compile
-    record, seeds = create_seed_runs(identity.directory, config, assembly, fields)
-    return _train_until_stopped(config, assembly, record, seeds, stop_callback)
+    if extra := components.setup.learner.statistics.extra_infos:
+        fields["statistics"] = [vars(info) for info in extra]  # a report need not import where they come from
+    # What `auto` chose is saved, for a resume on another machine.
+    config.device, config.compile = components.setup.device, components.setup.compile
+    return _train_until_stopped(create_run(identity.directory, config, components, fields), stop_callback)
 
 
 def resume(directory: Path, config: DictConfig) -> float:
@@ -107,36 +111,24 @@ def resume(directory: Path, config: DictConfig) -> float:
     Raises:
         RunDirectoryError: it is no run, it still runs, or it has no checkpoint that fits the configuration.
     """
-    assembly = build_run(config)
-    load_record(directory)
-    record, seeds = reopen_seed_runs(directory, config, assembly)
-    save_config(directory, config)
-    return _train_until_stopped(config, assembly, record, seeds)
+    return _train_until_stopped(reopen_run(directory, config, build_run(config)))
 
 
-def _train_until_stopped(
-    config: DictConfig,
-    components: RunComponents,
-    record: RunRecord,
-    seed_runs: Sequence[SeedRun],
-    stop_callback: StopCallback | None = None,
-) -> float:
-    """Train until the end, whatever it is, and say in the run directories which it was."""
+def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None = None) -> float:
+    """Train until the end, whatever it is, and record in the run directories which it was."""
     status: Status = "failed"
     reason: str | None = None
     loggers: list[Logger] = []
     trainer: Trainer | None = None
-    together = SeedAverageLogger(loggers, len(seed_runs)) if len(seed_runs) > 1 else None
-    clock = Clock()
+    seed_average = SeedAverageLogger(loggers, len(context.seed_runs)) if len(context.seed_runs) > 1 else None
     with single_threaded(), StopSignals() as stop:
         try:
-            enough = partial(_should_stop, stop, stop_callback)
-            trainer = _build_trainer(components, record, seed_runs, enough, clock, loggers, together)
-            record.mark("started")
-            _start_loggers(config, components, record, seed_runs, stop_callback or make_console_logger(), loggers)
+            trainer = _build_trainer(context, partial(_should_stop, stop, stop_callback), loggers, seed_average)
+            context.record.mark("started")
+            _start_loggers(context, stop_callback or make_console_logger(), loggers)
             trainer.train()
-            if config.evaluation.video:
-                _record_video(components, record, loggers)
+            if context.config.evaluation.video:
+                _record_video(context, loggers)
             status = "finished"
             return _last_return(trainer)
         except Interrupted:
@@ -148,17 +140,14 @@ def _train_until_stopped(
             return _last_return(trainer)
         except (A3CError, OSError) as error:
             reason = str(error)
-            raise RunFailed(f"{record.directory}: {reason}") from error
+            raise RunFailed(f"{context.record.directory}: {reason}") from error
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
             raise
         finally:
-            summary = close_seed_runs(record, seed_runs, status, reason, trainer, components.parallelism)
-            if together is not None:
-                together.finish(status, summary)
-            else:
-                for logger in reversed(loggers):
-                    logger.finish(status, summary)
+            summary = close_run(context, status, reason, trainer)
+            for logger in [seed_average] if seed_average is not None else reversed(loggers):
+                logger.finish(status, summary)
 
 
 def _should_stop(stop: StopSignals, stop_callback: StopCallback | None) -> bool:
@@ -166,107 +155,92 @@ def _should_stop(stop: StopSignals, stop_callback: StopCallback | None) -> bool:
 
 
 def _last_return(trainer: Trainer) -> float:
-    last = [track.last_evaluation for track in trainer.trackers]
-    return sum(evaluation.mean for evaluation in last if evaluation) / len(last)
+    evaluations = [tracker.last_evaluation for tracker in trainer.trackers]
+    return sum(evaluation.mean for evaluation in evaluations if evaluation) / len(evaluations)
 
 
-def _record_video(components: RunComponents, record: RunRecord, loggers: Sequence[Logger]) -> None:
-    task, parallelism = components.setup, components.parallelism
+def _record_video(context: RunContext, loggers: Sequence[Logger]) -> None:
+    setup, parallelism = context.components.setup, context.components.parallelism
+    config, folder = context.components.evaluator_config, context.record.directory / "videos"
     try:
-        # A seed that trains nothing: the episode that is shown is none of those that picked the best weights.
-        seed = task.seeds.stop
-        shown = render_episode(
-            task, parallelism.weights(0), components.evaluator_config, seed, record.directory / "videos", video=True
-        )
+        # A seed that trains nothing: the episode that is shown is none of those that selected the best weights.
+        rendered = render_episode(setup, parallelism.weights(0), config, setup.seeds.stop, folder, video=True)
     except OSError as error:
         for logger in loggers:
             logger.message(f"the video could not be written: {error}")
         return
-    assert shown.path is not None
+    assert rendered.path is not None
     for logger in loggers:
-        logger.video(shown.path, parallelism.counts(0).env_steps)
+        logger.video(rendered.path, parallelism.counts(0).env_steps)
 
 
 def _build_trainer(
-    components: RunComponents,
-    record: RunRecord,
-    seed_runs: Sequence[SeedRun],
-    should_stop: Callable[[], bool],
-    clock: Clock,
-    loggers: list[Logger],
-    seed_average: SeedAverageLogger | None,
+    context: RunContext, should_stop: Callable[[], bool], loggers: list[Logger], seed_average: SeedAverageLogger | None
 ) -> Trainer:
-    task = components.setup
-    envs = task.make_evaluation_envs(num_envs=min(components.evaluator_config.episodes, _MAX_PARALLEL_EPISODES))
-    model, layout = task.model(envs)
+    components, setup, clock = context.components, context.components.setup, Clock()
+    envs = setup.make_evaluation_envs(num_envs=min(components.evaluator_config.episodes, _MAX_PARALLEL_EPISODES))
+    model, layout = setup.model(envs)
     trainer: Trainer
 
     def between_steps() -> None:
         trainer.between_evaluation_steps()
 
-    def screenshots(seed: SeedRun) -> Screenshots | None:
+    def screenshots(seed_run: SeedRun) -> Screenshots | None:
         if components.intervals.screenshots is None:
             return None
         # A seed that trains nothing, as for videos; the same for all, so that seeds can be compared.
-        folder, after = seed.record.directory / "screenshots", components.screenshot_after_steps
-        return Screenshots(task, components.evaluator_config.deterministic, task.seeds.stop, folder, after, between_steps)
+        folder, after = seed_run.record.directory / "screenshots", components.screenshot_after_steps
+        return Screenshots(setup, components.evaluator_config.deterministic, setup.seeds.stop, folder, after, between_steps)
 
-    evaluator = Evaluator(model, layout, envs, components.evaluator_config, task.seed, between_steps)
-    tracks = []
-    for index, seed in enumerate(seed_runs):
-        # One training logs to everyone; of several each writes its own files, and everyone else is told the mean.
-        own = loggers if seed_average is None else [seed.jsonl_logger, seed_average.logger_for_seed(index)]
-        tracks.append(
-            RunTracker(
-                task.budget,
-                seed.state,
-                seed.tracker_state,
-                evaluator.for_seed(task.seeds[index]),
-                Checkpoints(seed.record.directory / "checkpoints", components.keep_last),
-                own,
-                components.intervals,
-                clock,
-                task.worker_hyperparameters(task.seeds[index]),
-                model.distribution.max_entropy,
-                screenshots(seed),
-                task.learner.statistics,
-            )
+    evaluator = Evaluator(model, layout, envs, components.evaluator_config, setup.seed, between_steps)
+    trackers = [
+        RunTracker(
+            setup.budget,
+            seed_run.state,
+            seed_run.tracker_state,
+            evaluator.for_seed(setup.seeds[index]),
+            Checkpoints(seed_run.record.directory / "checkpoints", components.keep_last),
+            # A single seed logs everywhere; of several each writes its own files, and all other loggers get the mean.
+            loggers if seed_average is None else [seed_run.jsonl_logger, seed_average.logger_for_seed(index)],
+            components.intervals,
+            clock,
+            setup.worker_hyperparameters(setup.seeds[index]),
+            model.distribution.max_entropy,
+            screenshots(seed_run),
+            setup.learner.statistics,
         )
+        for index, seed_run in enumerate(context.seed_runs)
+    ]
     trainer = Trainer(
-        task,
+        setup,
         components.parallelism,
-        [seed.state for seed in seed_runs],
-        tracks,
+        [seed_run.state for seed_run in context.seed_runs],
+        trackers,
         clock,
         should_stop,
+        on_first_step=partial(context.record.mark, "first_env_step"),
         notices=components.notices,
-        on_first_step=partial(record.mark, "first_env_step"),
     )
     return trainer
 
 
-def _start_loggers(
-    config: DictConfig,
-    components: RunComponents,
-    record: RunRecord,
-    seed_runs: Sequence[SeedRun],
-    console_logger: Logger,
-    loggers: list[Logger],
-) -> None:
-    """Start them one after another, so that those that run hear what the next has to say."""
+def _start_loggers(context: RunContext, console_logger: Logger, loggers: list[Logger]) -> None:
+    """Start them one after another, so that those that run receive the messages of the next."""
 
-    def say(text: str) -> None:
+    def on_message(text: str) -> None:
         for logger in loggers:
             logger.message(text)
 
-    make = components.make_logger
-    extra: Logger = make(on_message=say) if "on_message" in inspect.signature(make.func).parameters else make()
+    make = context.components.make_logger
+    takes_messages = "on_message" in inspect.signature(make.func).parameters
+    group_logger: Logger = make(on_message=on_message) if takes_messages else make()
+    seed_runs = context.seed_runs
     if len(seed_runs) > 1:
-        for seed in seed_runs:
-            seed.jsonl_logger.start(_run_info(seed.config, seed.record, components, [seed]))
-    everyone: list[Logger] = [seed_runs[0].jsonl_logger] if len(seed_runs) == 1 else []
-    for logger in [*everyone, console_logger, extra]:
-        logger.start(_run_info(config, record, components, seed_runs))
+        for seed_run in seed_runs:
+            seed_run.jsonl_logger.start(_run_info(seed_run.config, seed_run.record, context.components, [seed_run]))
+    jsonl: list[Logger] = [seed_runs[0].jsonl_logger] if len(seed_runs) == 1 else []
+    for logger in [*jsonl, console_logger, group_logger]:
+        logger.start(_run_info(context.config, context.record, context.components, seed_runs))
         loggers.append(logger)
 
 
@@ -282,7 +256,7 @@ def _run_info(config: DictConfig, record: RunRecord, components: RunComponents, 
         config=config_to_dict(config) | {"worker_hyperparameters": components.setup.worker_hyperparameters(content["seed"])},
         budget=components.setup.budget,
         resumed=len(content["sessions"]) > 1,
-        start_env_step=sum(seed.state.env_steps for seed in seed_runs) // len(seed_runs),
-        start_episode=sum(seed.state.episodes for seed in seed_runs) // len(seed_runs),
-        start_update=sum(seed.state.updates for seed in seed_runs) // len(seed_runs),
+        start_env_step=sum(seed_run.state.env_steps for seed_run in seed_runs) // len(seed_runs),
+        start_episode=sum(seed_run.state.episodes for seed_run in seed_runs) // len(seed_runs),
+        start_update=sum(seed_run.state.updates for seed_run in seed_runs) // len(seed_runs),
     )

@@ -1,4 +1,4 @@
-"""The results of one training: what is logged, evaluated and saved when, and how far it has come."""
+"""The results of one training: what is logged, evaluated and saved at which step."""
 
 import time
 from collections import deque
@@ -15,7 +15,6 @@ from a3c_exp.evaluate.evaluator import Evaluator
 from a3c_exp.loggers.base import Logger
 from a3c_exp.parallelism.base import Counts, EpisodeEvent
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
-from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.checkpoint import Checkpoints
 from a3c_exp.visualize.screenshots import Screenshots
 
@@ -25,23 +24,17 @@ _NUM_RECENT_EPISODES = 100
 
 @dataclass(frozen=True)
 class Intervals:
-    """How often things happen, in environment steps; ``None`` is never (but for the end, where everything happens)."""
+    """Intervals in environment steps; ``None``: only at the end."""
 
     metrics: int = 20_000
     evaluation: int | None = 100_000
     checkpoint: int | None = 200_000
     screenshots: int | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("metrics", "evaluation", "checkpoint", "screenshots"):
-            every = getattr(self, name)
-            if every is not None and every < 1:
-                raise ConfigError(f"{name}.every_env_steps is {every}, but it is at least 1. Try {name}.every_env_steps=100000")
-
 
 @dataclass
 class TrackerState:
-    """What must be remembered from session to session beside the weights."""
+    """What a resumed session needs in addition to the training state."""
 
     moving_average: float | None = None
     wall_time: float = 0.0
@@ -56,7 +49,7 @@ class TrackerState:
 
 
 class Clock:
-    """Seconds of training: run from the start, and stand still once training has ended."""
+    """Seconds of training, from its start to its end."""
 
     def __init__(self) -> None:
         self._start_time: float | None = None
@@ -90,15 +83,15 @@ class RunTracker:
     """One training's results.
 
     Args:
-        budget: what ends it.
+        budget: of the training.
         state: where this session begins.
         tracker_state: from earlier sessions.
-        evaluator: judges the shared weights.
-        checkpoints: where states go.
-        loggers: where results go.
-        intervals: how often.
+        evaluator: of the shared weights.
+        checkpoints: of the training.
+        loggers: receive the results.
+        intervals: of logging, evaluation, checkpoints and screenshots.
         clock: of the session.
-        worker_hyperparameters: what each worker has of its own: entropy coefficient, learning rate.
+        worker_hyperparameters: each worker's entropy coefficient and learning rate.
         max_entropy: of the policy, in nats; ``None`` where it has none.
         statistics: what is logged of the windows.
         screenshots: takes them; ``None`` for none.
@@ -137,11 +130,11 @@ class RunTracker:
         self.total_stats = TrainingStats()
         self._last_logged = (state.env_steps, state.updates, self._earlier_wall_time)
         self._due_steps = {name: _next_due_step(state.env_steps, every) for name, every in vars(intervals).items()}
-        if state.env_steps:  # an evaluation that was broken off when the run was stopped is made up for
+        if state.env_steps:  # an evaluation that the stop interrupted is repeated
             self._due_steps["evaluation"] = _next_due_step(tracker_state.last_evaluation_step or 0, intervals.evaluation)
         self.last_evaluation: EvaluationRecord | None = None
 
-    # -- budget and dates ------------------------------------------------------------------------------------------------
+    # -- budget and due steps ---------------------------------------------------------------------------------------------
 
     def budget_exhausted(self, counts: Counts) -> bool:
         """Whether the budget is used up."""
@@ -152,7 +145,7 @@ class RunTracker:
         return min(self._due_steps.values())
 
     def is_due(self, name: str, counts: Counts) -> bool:
-        """Whether it is time for ``metrics``, ``evaluation``, ``screenshots`` or ``checkpoint``; the next date is set."""
+        """Whether it is time for ``metrics``, ``evaluation``, ``screenshots`` or ``checkpoint``; sets the next due step."""
         if counts.env_steps < self._due_steps[name]:
             return False
         self._due_steps[name] = _next_due_step(counts.env_steps, getattr(self._intervals, name))
@@ -161,7 +154,7 @@ class RunTracker:
     # -- what happened ---------------------------------------------------------------------------------------------------
 
     def episode(self, event: EpisodeEvent) -> None:
-        """Log a finished episode, and carry the report's curve on."""
+        """Log a finished episode, and update the moving average."""
         ended, old = event.episode, self.tracker_state.moving_average
         mean = ended.return_ / ended.length
         self.tracker_state.moving_average = mean if old is None else 0.99 * old + 0.01 * mean
@@ -193,10 +186,10 @@ class RunTracker:
 
     def log_metrics(self, counts: Counts) -> None:
         """Write the averages since the last line; nothing, if nothing was learned since."""
-        tally = self._stats
+        stats = self._stats
         last_steps, last_updates, last_time = self._last_logged
-        if not tally.windows or counts.env_steps == last_steps:
-            return  # what free-running workers tell late belongs to steps that the last line has: it waits for the next
+        if not stats.windows or counts.env_steps == last_steps:
+            return  # late statistics of free-running workers belong to steps of the last line; they wait for the next
         self._stats = TrainingStats()
         now = self.wall_time()
         seconds = max(now - last_time, 1e-9)
@@ -208,10 +201,10 @@ class RunTracker:
             wall_time=now,
             steps_per_second=(counts.env_steps - last_steps) / seconds,
             updates_per_second=(counts.updates - last_updates) / seconds,
-            statistics=self._statistics.values(tally, self._max_entropy),
+            statistics=self._statistics.values(stats, self._max_entropy),
             infos=self._statistics.infos,
-            worker_steps_per_second=(tally.worker_steps / seconds).tolist(),
-            worker_updates_per_second=(tally.worker_windows / seconds).tolist(),
+            worker_steps_per_second=(stats.worker_steps / seconds).tolist(),
+            worker_updates_per_second=(stats.worker_windows / seconds).tolist(),
             moving_average=self.tracker_state.moving_average,
             recent_return=self.tracker_state.recent_return,
         )
@@ -219,10 +212,10 @@ class RunTracker:
             logger.metrics(metrics)
 
     def evaluate(self, weights: Tensor, counts: Counts) -> None:
-        """Judge the weights, and keep them if they are the best so far."""
+        """Evaluate the weights, and save them if they are the best so far."""
         evaluation = self._evaluator.evaluate(weights, counts.env_steps, counts.updates, self.wall_time())
         best = self.tracker_state.best_evaluation
-        # Of equals the later: where a task has a ceiling, the first to touch it is seldom the surest.
+        # Of equals the later one: where returns have a maximum, the first weights to reach it are seldom the most reliable.
         if best is None or evaluation.mean >= best.mean:
             self.tracker_state.best_evaluation = evaluation = replace(evaluation, best=True)
             self._checkpoints.save_best(weights, evaluation)
@@ -231,7 +224,7 @@ class RunTracker:
             logger.evaluation(evaluation)
 
     def take_screenshot(self, weights: Tensor, counts: Counts) -> None:
-        """Keep a picture of what the weights do, if any are wanted."""
+        """Take a screenshot with these weights, if screenshots are wanted."""
         if self._screenshots is None:
             return
         try:
@@ -245,7 +238,7 @@ class RunTracker:
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint."""
         if not state.weights.isfinite().all():
-            self.message("the weights are not finite and were not saved; the checkpoint before stays")
+            self.message("the weights are not finite and were not saved; the previous checkpoint stays")
             return
         self.tracker_state.wall_time = self.wall_time()
         extra = {"moving_average": self.tracker_state.moving_average, "wall_time": self.tracker_state.wall_time}

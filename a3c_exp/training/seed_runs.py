@@ -17,6 +17,7 @@ from a3c_exp.loggers.seed_average import mean_summary
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.runs.log_records import EvaluationRecord, Status
 from a3c_exp.runs.record import RunRecord
+from a3c_exp.runs.record import load as load_record
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.build import RunComponents
@@ -33,7 +34,7 @@ class SeedRun:
         record: of its run directory.
         config: of that seed alone.
         state, tracker_state: where it begins.
-        jsonl_logger: writes its local truth.
+        jsonl_logger: writes its log files.
     """
 
     record: RunRecord
@@ -43,10 +44,28 @@ class SeedRun:
     jsonl_logger: JsonlLogger = field(default_factory=JsonlLogger)
 
 
-def create_seed_runs(
-    directory: Path, config: DictConfig, components: RunComponents, fields: Mapping[str, Any]
-) -> tuple[RunRecord, list[SeedRun]]:
-    """Take directories for a new run; returns the record of the whole, and each seed's part.
+@dataclass(frozen=True)
+class RunContext:
+    """One session of a run: what was asked for, what was built of it, and where it is recorded.
+
+    Attributes:
+        config: checked.
+        components: built from it, once.
+        record: of the run directory, or of the folder of several seeds.
+        seed_runs: each seed's part.
+    """
+
+    config: DictConfig
+    components: RunComponents
+    record: RunRecord
+    seed_runs: Sequence[SeedRun]
+
+
+def create_run(directory: Path, config: DictConfig, components: RunComponents, fields: Mapping[str, Any]) -> RunContext:
+    """Take directories for a new run.
+
+    Args:
+        fields: of ``run.json``.
 
     Raises:
         RunDirectoryError: one of them already holds a run.
@@ -55,66 +74,67 @@ def create_seed_runs(
     if len(seeds) == 1:
         record = RunRecord.create(directory, **fields)
         save_config(directory, config)
-        return record, [SeedRun(record, config, states[0], TrackerState())]
+        return RunContext(config, components, record, [SeedRun(record, config, states[0], TrackerState())])
     record = RunRecord.create(directory, **fields, seeds=[_seed_folder(seed) for seed in seeds])
     save_config(directory, config)
-    parts = []
+    seed_runs = []
     for seed, state in zip(seeds, states, strict=True):
-        own = _single_seed_config(config, seed)
-        inner = directory / _seed_folder(seed)
+        seed_config, seed_directory = _single_seed_config(config, seed), directory / _seed_folder(seed)
         name = f"{fields['name']}/{_seed_folder(seed)}"
-        part = RunRecord.create(inner, **{**fields, "name": name, "seed": seed})
-        save_config(inner, own)
-        parts.append(SeedRun(part, own, state, TrackerState()))
-    return record, parts
+        seed_record = RunRecord.create(seed_directory, **{**fields, "name": name, "seed": seed})
+        save_config(seed_directory, seed_config)
+        seed_runs.append(SeedRun(seed_record, seed_config, state, TrackerState()))
+    return RunContext(config, components, record, seed_runs)
 
 
-def reopen_seed_runs(directory: Path, config: DictConfig, components: RunComponents) -> tuple[RunRecord, list[SeedRun]]:
+def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -> RunContext:
     """Begin another session of a run, each seed from its own newest checkpoint.
 
     Raises:
-        RunDirectoryError: it still runs, or a checkpoint is missing or does not fit the configuration.
-        ConfigError: the budget is spent.
+        RunDirectoryError: it is no run, it still runs, or a checkpoint is missing or does not fit the configuration.
+        ConfigError: the budget is exhausted.
     """
+    load_record(directory)
     seeds = components.setup.seeds
-    inner = [directory] if len(seeds) == 1 else [directory / _seed_folder(seed) for seed in seeds]
-    loaded = [_load_checkpoint(one, components) for one in inner]
+    directories = [directory] if len(seeds) == 1 else [directory / _seed_folder(seed) for seed in seeds]
+    loaded = [_load_checkpoint(seed_directory, components) for seed_directory in directories]
     _reject_exhausted_budget(directory, components, [state for state, _ in loaded])
-    steps = min(state.env_steps for state, _ in loaded)
-    record = RunRecord.reopen(directory, steps)
-    parts = []
-    for seed, one, (state, progress) in zip(seeds, inner, loaded, strict=True):
-        own = config if len(seeds) == 1 else _single_seed_config(config, seed)
-        part = record if len(seeds) == 1 else RunRecord.reopen(one, state.env_steps)
-        truncate_after(one, episodes=state.episodes, env_step=state.env_steps)
-        save_config(one, own)
-        parts.append(SeedRun(part, own, state, progress))
-    return record, parts
+    record = RunRecord.reopen(directory, min(state.env_steps for state, _ in loaded))
+    seed_runs = []
+    for seed, seed_directory, (state, tracker_state) in zip(seeds, directories, loaded, strict=True):
+        seed_config = config if len(seeds) == 1 else _single_seed_config(config, seed)
+        seed_record = record if len(seeds) == 1 else RunRecord.reopen(seed_directory, state.env_steps)
+        truncate_after(seed_directory, episodes=state.episodes, env_step=state.env_steps)
+        save_config(seed_directory, seed_config)
+        seed_runs.append(SeedRun(seed_record, seed_config, state, tracker_state))
+    save_config(directory, config)
+    return RunContext(config, components, record, seed_runs)
 
 
 def _load_checkpoint(directory: Path, components: RunComponents) -> tuple[TrainingState, TrackerState]:
     checkpoints = Checkpoints(directory / "checkpoints", components.keep_last)
     state, extra = load(checkpoints.latest())
-    fresh = components.initial_states[0]
-    for what, ours, saved in (
-        ("weights", fresh.weights.shape, state.weights.shape),
-        ("optimiser state", fresh.optimizer_state.shape, state.optimizer_state.shape),
-        ("workers", fresh.rounds.shape, state.rounds.shape),
+    initial = components.initial_states[0]
+    for name, expected, saved in (
+        ("weights", initial.weights.shape, state.weights.shape),
+        ("optimizer states", initial.optimizer_state.shape, state.optimizer_state.shape),
+        ("workers", initial.rounds.shape, state.rounds.shape),
     ):
-        if ours != saved:
+        if expected != saved:
             raise RunDirectoryError(
-                f"the checkpoint's {what} have shape {tuple(saved)} but the configuration asks for {tuple(ours)}; "
+                f"the checkpoint's {name} have shape {tuple(saved)} but the configuration asks for {tuple(expected)}; "
                 "a resumed run keeps its model, optimizer and workers"
             )
     evaluations = evaluations_until(directory, state.env_steps)
     best = checkpoints.best()
     if state.parallelism_state and best is not None and best.env_step > state.env_steps:
-        # The better one will be lived, and found, again.
-        best = max(evaluations, key=lambda one: (one.mean, one.env_step), default=None)
+        # Training goes on exactly, and so will find the better one again.
+        best = max(evaluations, key=lambda evaluation: (evaluation.mean, evaluation.env_step), default=None)
     evaluated_at = evaluations[-1].env_step if evaluations else None
-    progress = TrackerState(extra["moving_average"], float(extra["wall_time"] or 0.0), best, evaluated_at)
-    progress.recent_returns.extend(recent_returns(directory, state.episodes, progress.recent_returns.maxlen or 1))
-    return state, progress
+    tracker_state = TrackerState(extra["moving_average"], float(extra["wall_time"] or 0.0), best, evaluated_at)
+    maxlen = tracker_state.recent_returns.maxlen or 1
+    tracker_state.recent_returns.extend(recent_returns(directory, state.episodes, maxlen))
+    return state, tracker_state
 
 
 def _reject_exhausted_budget(directory: Path, components: RunComponents, states: Sequence[TrainingState]) -> None:
@@ -131,33 +151,25 @@ def _reject_exhausted_budget(directory: Path, components: RunComponents, states:
             )
 
 
-def close_seed_runs(
-    record: RunRecord,
-    seed_runs: Sequence[SeedRun],
-    status: Status,
-    reason: str | None,
-    trainer: Trainer | None,
-    parallelism: Parallelism,
-) -> dict[str, Any]:
-    """Say how it ended in every directory; a disk that is full must not keep the rest from being told.
+def close_run(context: RunContext, status: Status, reason: str | None, trainer: Trainer | None) -> dict[str, Any]:
+    """Record in every directory how the run ended; a full disk in one does not keep the others from it.
 
     Returns:
         The summary of the whole.
     """
-    started = trainer is not None and trainer.started
     summaries = {}
-    for index, seed in enumerate(seed_runs):
-        track = trainer.trackers[index] if trainer is not None and started else None
-        summary = _summary(seed, status, reason, track, parallelism, index)
-        summaries[_seed_folder(seed.record.content["seed"])] = summary
-        _close(seed.record, status, reason, summary)
-        if len(seed_runs) > 1:
-            seed.jsonl_logger.finish(status, summary)
-    if len(seed_runs) == 1:
+    for index, seed_run in enumerate(context.seed_runs):
+        tracker = trainer.trackers[index] if trainer is not None and trainer.started else None
+        summary = _summary(seed_run, status, reason, tracker, context.components.parallelism, index)
+        summaries[_seed_folder(seed_run.record.content["seed"])] = summary
+        _close(seed_run.record, status, reason, summary)
+        if len(context.seed_runs) > 1:
+            seed_run.jsonl_logger.finish(status, summary)
+    if len(context.seed_runs) == 1:
         return summary
-    whole = mean_summary(status, reason, summaries)
-    _close(record, status, reason, whole)
-    return whole
+    mean = mean_summary(status, reason, summaries)
+    _close(context.record, status, reason, mean)
+    return mean
 
 
 def _close(record: RunRecord, status: Status, reason: str | None, summary: Mapping[str, Any]) -> None:
@@ -173,7 +185,7 @@ def _summary(
     summary: dict[str, Any] = {"status": status, "reason": reason}
     if tracker is None:
         return summary
-    counts, tally = parallelism.counts(index), tracker.total_stats
+    counts, stats = parallelism.counts(index), tracker.total_stats
     return summary | {
         "episodes": counts.episodes,
         "env_steps": counts.env_steps,
@@ -184,7 +196,7 @@ def _summary(
         "recent_return": tracker.tracker_state.recent_return,
         "evaluation": _without_returns(tracker.last_evaluation),
         "best_evaluation": _without_returns(tracker.tracker_state.best_evaluation),
-        "policy_lag": {"mean": tally.lag_mean, "max": tally.lag_max, "histogram": tally.lag_histogram.tolist()},
+        "policy_lag": {"mean": stats.lag_mean, "max": stats.lag_max, "histogram": stats.lag_histogram.tolist()},
         "parallelism": parallelism.summary(index),
         "workers": tracker.worker_hyperparameters,
         "weights_digest": digest(parallelism.weights(index)),
@@ -205,9 +217,9 @@ def save_config(directory: Path, config: DictConfig) -> None:
 
 
 def _single_seed_config(config: DictConfig, seed: int) -> DictConfig:
-    own = config.copy()
-    own.seed, own.num_seeds = seed, 1
-    return own
+    seed_config = config.copy()
+    seed_config.seed, seed_config.num_seeds = seed, 1
+    return seed_config
 
 
 def _seed_folder(seed: int) -> str:

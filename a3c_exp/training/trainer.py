@@ -1,4 +1,15 @@
-"""THE training loop: budget, logging, evaluation, checkpoints, stopping. It knows no environment and no strategy by name."""
+"""The training loop: budget, logging, evaluation, checkpoints, stopping; for every environment and parallelism the same.
+
+::
+
+    parallelism.start(setup, states)
+    while the budget lasts and nothing asked to stop:
+        events = parallelism.advance(due_steps)      # a moment of training: episodes, statistics, messages
+        each tracker logs its events
+        each tracker whose step is due writes metrics, evaluates, takes a screenshot, saves a checkpoint
+    parallelism.stop()
+    each tracker saves the final checkpoint and evaluates the final weights
+"""
 
 import contextlib
 import time
@@ -9,24 +20,24 @@ from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallel
 from a3c_exp.training.run_tracker import NEVER_DUE, Clock, RunTracker
 
 _POLL_SECONDS = 0.1
-"""Seconds that the loop lets pass at most before it looks at signals, deaths and what is due."""
+"""Seconds after which the loop at the latest checks signals, dead processes and due steps."""
 
 
 class Interrupted(Exception):  # noqa: N818 - no error
-    """Someone asked the run to stop."""
+    """The run was asked to stop."""
 
 
 class Trainer:
-    """Runs one parallelism on one task until the budget is spent or someone asks to stop.
+    """Trains until the budget is exhausted or the run is asked to stop.
 
     Args:
         setup, parallelism: what is trained and how.
-        states: from where, one for each seed.
-        trackers: each seed's results.
-        clock: of this session; the tracks read it.
-        stop_requested: asked at every tick and between evaluation steps.
+        states: where training begins, one for each seed.
+        trackers: one for each seed; they write its results.
+        clock: of this session; the trackers read it.
+        stop_requested: called at every iteration and between evaluation steps.
         on_first_step: called once when the first environment step has been taken.
-        notices: said at the start.
+        notices: messages for the start.
     """
 
     def __init__(
@@ -62,56 +73,56 @@ class Trainer:
             Interrupted: after a checkpoint was saved.
             NonFiniteError, WorkerError: from the parallelism; the last good checkpoint stays.
         """
-        self._handle([MessageEvent(remark) for remark in self._notices])
+        self._handle([MessageEvent(notice) for notice in self._notices])
         if self._setup.compile:
-            self._handle([MessageEvent("making machine code: about a minute, unless a run like this did so before")])
+            self._handle([MessageEvent("compiling: about a minute, unless a run like this was compiled before")])
         self._handle(self._parallelism.start(self._setup, self._states))
         self._clock.start()
         try:
-            for track, state in zip(self.trackers, self._states, strict=True):
-                if not track.has_checkpoint():
-                    track.save(state)  # so that there is always something to go on from
+            for tracker, state in zip(self.trackers, self._states, strict=True):
+                if not tracker.has_checkpoint():
+                    tracker.save(state)  # so that there is always something to go on from
             while not self._all_budgets_exhausted():
                 if self._stop_requested():
                     raise Interrupted
                 self._handle(self._parallelism.advance(_POLL_SECONDS, self._due_steps()))
                 self._mark_first_step()
-                for index, track in enumerate(self.trackers):
-                    self._run_due_callbacks(index, track)
+                for index, tracker in enumerate(self.trackers):
+                    self._run_due_callbacks(index, tracker)
         except Interrupted:
             self._finish()
             raise
         except BaseException:
-            # What went wrong was never applied, so what is there is worth keeping; but saying why comes first.
+            # What went wrong was never applied, so the state is worth saving; a failure to save must not hide the error.
             with contextlib.suppress(OSError):
                 self._finish()
             raise
         self._finish()
-        for index, track in enumerate(self.trackers):
-            track.evaluate(self._parallelism.weights(index), self._parallelism.counts(index))
-            track.take_screenshot(self._parallelism.weights(index), self._parallelism.counts(index))
+        for index, tracker in enumerate(self.trackers):
+            tracker.evaluate(self._parallelism.weights(index), self._parallelism.counts(index))
+            tracker.take_screenshot(self._parallelism.weights(index), self._parallelism.counts(index))
 
     def _finish(self) -> None:
-        """End the workers and keep where they came to."""
+        """Stop the workers and save where they are."""
         self._handle(self._parallelism.stop())
         self._clock.end()
-        for index, track in enumerate(self.trackers):
-            self._save_checkpoint(index, track)
+        for index, tracker in enumerate(self.trackers):
+            self._save_checkpoint(index, tracker)
 
     def _all_budgets_exhausted(self) -> bool:
-        return all(track.budget_exhausted(self._parallelism.counts(index)) for index, track in enumerate(self.trackers))
+        return all(tracker.budget_exhausted(self._parallelism.counts(index)) for index, tracker in enumerate(self.trackers))
 
     def _due_steps(self) -> list[int]:
-        """For each seed the step at which it must wait for us; one that has spent its budget keeps nobody waiting."""
+        """For each seed the step at which it must wait for its callbacks; never for one whose budget is exhausted."""
         return [
-            NEVER_DUE if track.budget_exhausted(self._parallelism.counts(index)) else track.next_due_step()
-            for index, track in enumerate(self.trackers)
+            NEVER_DUE if tracker.budget_exhausted(self._parallelism.counts(index)) else tracker.next_due_step()
+            for index, tracker in enumerate(self.trackers)
         ]
 
     def _run_due_callbacks(self, index: int, tracker: RunTracker) -> None:
         counts = self._parallelism.counts(index)
         if tracker.budget_exhausted(counts):
-            return  # at the end everything is written once more anyway
+            return  # at the end everything is written anyway
         if tracker.is_due("metrics", counts):
             tracker.log_metrics(counts)
         if tracker.is_due("evaluation", counts):
@@ -129,11 +140,11 @@ class Trainer:
                 case StatsEvent():
                     self.trackers[event.index].add_stats(event.stats)
                 case MessageEvent():
-                    for track in self.trackers:
-                        track.message(event.text)
+                    for tracker in self.trackers:
+                        tracker.message(event.text)
 
     def between_evaluation_steps(self) -> None:
-        """Training may go on while weights are judged: listen, so that nothing waits and no death goes unnoticed."""
+        """Handle events during an evaluation, since free-running workers go on training."""
         if self._stop_requested():
             raise Interrupted
         now = time.monotonic()
@@ -143,8 +154,8 @@ class Trainer:
 
     def _save_checkpoint(self, index: int, tracker: RunTracker) -> None:
         state, events = self._parallelism.snapshot(index)
-        self._handle(events)  # before saving, so that the counters here stand where the state does
-        tracker.log_metrics(self._parallelism.counts(index))  # so that whoever goes on from here begins a line of its own
+        self._handle(events)  # before saving, so that the tracker's counters are those of the state
+        tracker.log_metrics(self._parallelism.counts(index))  # so that a resumed run begins a new line
         tracker.save(state)
 
     def _mark_first_step(self) -> None:

@@ -8,10 +8,10 @@ from annotated_types import Ge, Gt, Le
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import StudyDirection
 
+from a3c_exp.config.other_names import suggest_key
 from a3c_exp.config.type_checks import Example, PositiveInt, value_problem
 from a3c_exp.sweep.study.objective import Objective
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.suggestions import closest_match
 
 SWEEPER_TARGET = "hydra_plugins.a3c_exp_optuna.OptunaSweeper"
 _HYDRA_KEYS = ("_target_", "_recursive_", "_convert_")
@@ -74,7 +74,7 @@ def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
     known = [*_HYDRA_KEYS, "direction", "objective", *StudyConfig.__dataclass_fields__]
     for key in map(str, content):
         if key not in known:
-            guess = closest_match(key, known)
+            guess = suggest_key(key, known)
             raise ConfigError(f"hydra.sweeper.{key} is no key of a study." + (f" Did you mean {guess}?" if guess else ""))
     hints = get_type_hints(StudyConfig, include_extras=True)
     for key in _NUMBERS:

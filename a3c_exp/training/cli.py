@@ -1,0 +1,101 @@
+"""The command line of one run: what is checked before anything starts, the directory that it gets, its resume.
+
+Torch is imported only where something is built, so that mistakes are answered quickly.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from a3c_exp.config.compose import ComposedJob
+from a3c_exp.runs.run_directories import create_run_directory
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.gc_settings import gc_frozen
+
+if TYPE_CHECKING:
+    from a3c_exp.training.build import RunComponents
+    from a3c_exp.training.run import RunIdentity
+
+
+def uses_processes(job: ComposedJob) -> bool:
+    """Whether the run starts processes from a fork server, which can import torch while this process does."""
+    parallelism = job.config.parallelism
+    return parallelism.get("start_method") == "forkserver" or ("seed_block" in parallelism and (parallelism.processes or 1) > 1)
+
+
+def build_components(jobs: Sequence[ComposedJob]) -> "RunComponents":
+    """Build every run's components once, so that what cannot run is refused before anything is started.
+
+    Returns:
+        Those of the last one.
+
+    Raises:
+        ConfigError: one of them cannot run.
+    """
+    with gc_frozen():
+        from a3c_exp.training.build import build_run
+    for job in jobs:
+        try:
+            components = build_run(job.config)
+        except ConfigError as error:
+            where = f"{' '.join(job.overrides)}: " if len(jobs) > 1 else ""
+            raise ConfigError(f"{where}{error}") from None
+    return components
+
+
+def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multirun: bool) -> list[str]:
+    """The command line with a new directory of this command's own, unless it names one.
+
+    Raises:
+        ConfigError: the directory that it names holds a run.
+    """
+    key, suffix = ("hydra.sweep.dir", "_sweep") if multirun else ("hydra.run.dir", "")
+    suffix = "" if jobs[0].config.ablation.name else suffix  # an ablation's title says that there are several runs
+    named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
+    if not named:
+        return [f"{key}='{create_run_directory(jobs[0].title + suffix)}'", *argv]
+    used = sorted(Path(named[-1].strip("'\"")).glob("*/run.json" if multirun else "run.json"))
+    if used:
+        raise ConfigError(
+            f"{used[0].parent} already holds a run, and no run is ever overwritten. "
+            f"Go on with it (resume={used[0].parent}) or choose another {key}"
+        )
+    return list(argv)
+
+
+def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
+    """The identity of the run that Hydra has just started."""
+    from a3c_exp.training.run import RunIdentity
+
+    hydra = HydraConfig.get()
+    multirun = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
+    directory = Path(hydra.runtime.output_dir)
+    choices: dict[str, Any] = hydra.runtime.choices
+    return RunIdentity(
+        directory=directory,
+        name=config.name or (directory.name if multirun else f"{directory.parent.name}_{directory.name}"),
+        group=Path(hydra.sweep.dir).name if multirun else None,
+        env=str(choices["env"]),
+        parallelism=str(choices["parallelism"]),
+        overrides=list(hydra.overrides.task),
+    )
+
+
+def resume_run(directory: Path, overrides: Sequence[str], multirun: bool) -> None:
+    """Go on with a run.
+
+    Raises:
+        ConfigError, RunDirectoryError: it cannot be gone on with in this way.
+    """
+    if multirun:
+        raise ConfigError("resume goes on with one run, so it takes no -m")
+    from a3c_exp.training.resume import resumed_config
+
+    config = resumed_config(directory, overrides)
+    with gc_frozen():
+        from a3c_exp.training.run import resume
+
+    resume(directory, config)
