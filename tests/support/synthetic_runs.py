@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from tests.support.metrics import metrics_record
 
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
+from tests.support.metrics import metrics_record
 
 DEAD_PID = 2**22 + 1  # above the kernel's largest process id
 NEW = ("grad_norm_clipped", "value_std", "entropy_normalized", "max_probability", "truncated_share",
