@@ -1,8 +1,7 @@
-"""What a place that results go to must offer. The trainer talks to a list of these and knows none by name."""
+"""The interface of loggers. The trainer has a list of them and depends on no kind."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
@@ -10,20 +9,20 @@ from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a logger is told when a run starts.
+    """What a logger gets when a run starts.
 
     Attributes:
         directory: the run directory; everything a logger writes goes below it.
-        name: what tells this run from its siblings (the overrides of a sweep's job, else the directory's name).
+        name: what distinguishes this run in its sweep (its job's overrides), else the directory's name.
         group: the sweep it belongs to, or ``None``.
         job_type: ``train`` or, inside a sweep, ``sweep``.
         tags: words to filter by, such as the environment and the kind of parallelism.
         config: the full resolved configuration.
         budget: what ends the run, for progress and time left.
-        resumed: whether an earlier session of the same run went before.
+        resumed: whether this session continues an earlier one.
         start_env_step, start_episode, start_update: where this session begins (0 unless resumed).
 
-    Of several seeds that train together, all figures are means over them; ``config["num_seeds"]`` says how many.
+    All numbers of seeds that train together are means over them; ``config["num_seeds"]`` is how many.
     """
 
     directory: Path
@@ -39,56 +38,37 @@ class RunInfo:
     start_update: int = 0
 
 
-class Logger(Protocol):
-    """Called from the main process only, in the order of events. Must never prompt, and never wait without a limit.
+class Logger:
+    """Called from the main process only, in the order of events. It must not prompt, nor wait without a limit.
 
-    A logger whose service fails says so once and goes on without it: results are safe in the run directory anyway.
+    A logger whose service fails reports that once and continues without it: the run directory has all results. Every method
+    does nothing unless it is overridden.
     """
 
-    def start(self, run: RunInfo) -> None: ...
-
-    def episode(self, episode: EpisodeRecord) -> None: ...
-
-    def metrics(self, metrics: MetricsRecord) -> None: ...
-
-    def evaluation(self, evaluation: EvaluationRecord) -> None: ...
-
-    def message(self, text: str) -> None:
-        """Something a person should read: a dead worker, a fallback, an interruption."""
-
-    def video(self, path: Path, env_step: int) -> None:
-        """A video that was made at ``env_step``."""
-
-    def screenshot(self, path: Path, env_step: int) -> None:
-        """A screenshot that was taken at ``env_step``."""
-
-    def finish(self, status: Status, summary: JsonObject) -> None:
-        """The run is over for whatever reason; nothing is logged after this."""
-
-
-class NullLogger:
-    """Takes everything and keeps nothing: ``logger=none``, and the base of loggers that care for a few events only."""
-
     def start(self, run: RunInfo) -> None:
-        pass
+        """A session of the run starts."""
 
     def episode(self, episode: EpisodeRecord) -> None:
-        pass
+        """A training episode has ended."""
 
     def metrics(self, metrics: MetricsRecord) -> None:
-        pass
+        """Means over the last interval."""
 
     def evaluation(self, evaluation: EvaluationRecord) -> None:
-        pass
+        """The weights were evaluated."""
 
     def message(self, text: str) -> None:
-        pass
+        """Something that the user should read: a dead worker, a fallback, an interruption."""
 
     def video(self, path: Path, env_step: int) -> None:
-        pass
+        """A video was written at ``env_step``."""
 
     def screenshot(self, path: Path, env_step: int) -> None:
-        pass
+        """A screenshot was written at ``env_step``."""
 
     def finish(self, status: Status, summary: JsonObject) -> None:
-        pass
+        """The run has ended, for whatever reason; nothing is logged after this."""
+
+
+class NullLogger(Logger):
+    """Discards everything: ``logger=none``."""

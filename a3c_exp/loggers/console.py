@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, TextIO
 
-from a3c_exp.loggers.base import NullLogger, RunInfo
+from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.live_view import LiveView
 from a3c_exp.loggers.progress import RunProgress, progress_line, summary_rows
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _STATUS_STYLES = {"finished": "green", "failed": "red"}
 
 
-class ConsoleLogger(NullLogger):
+class ConsoleLogger(Logger):
     """Shows progress, speed and the numbers that say whether training works.
 
     On a terminal that is one panel, which gives way to a summary at the end. Anywhere else it is one line every ``interval``

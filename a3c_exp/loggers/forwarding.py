@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from a3c_exp.loggers.base import Logger, NullLogger, RunInfo
+from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.console import ConsoleLogger
 from a3c_exp.loggers.live_view import REFRESH_PER_SECOND
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
@@ -25,7 +25,7 @@ def make_console_logger() -> Logger:
     return ConsoleLogger() if _forwarding_send is None else ForwardingLogger(_forwarding_send)
 
 
-class ForwardingLogger(NullLogger):
+class ForwardingLogger(Logger):
     """Forwards what a console shows, as often as a console is redrawn.
 
     Thousands of episodes may end in a second, of which a console shows the newest: of the episodes, and of the metrics,

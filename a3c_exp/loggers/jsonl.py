@@ -1,4 +1,4 @@
-"""The local truth: every event of a run as one line of a file in its run directory, whatever else is logged where."""
+"""The complete log: every event of a run as a line of a file in its run directory, with any other loggers too."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.loggers.base import NullLogger, RunInfo
+from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
@@ -23,12 +23,12 @@ EVALUATIONS = "evaluations.jsonl"
 MESSAGES = "messages.log"
 
 
-class JsonlLogger(NullLogger):
+class JsonlLogger(Logger):
     """Appends to ``episodes.jsonl``, ``metrics.jsonl``, ``evaluations.jsonl`` and ``messages.log``.
 
-    A line is handed to the system whole and at once, with nothing kept back in this process: whoever kills it loses at
-    most the line being written. This is the one logger that raises: without the local truth a run is worth nothing, so
-    a full disk stops it (``RunDirectoryError``), with every earlier line intact.
+    Each line is written with one system call and never buffered, so a killed process loses at most the line that it was
+    writing. This is the only logger that raises: a run without its log is worthless, so a full disk stops it
+    (``RunDirectoryError``), with every earlier line intact.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class JsonlLogger(NullLogger):
     def start(self, run: RunInfo) -> None:
         run.directory.mkdir(parents=True, exist_ok=True)
         for name in (EPISODES, METRICS, EVALUATIONS):
-            if _has_partial_last_line(run.directory / name):  # it would swallow the first line of this session
+            if _has_partial_last_line(run.directory / name):  # the first line of this session would be appended to it
                 _discard_lines(run.directory / name, keep=lambda _: True)
         for name in (EPISODES, METRICS, EVALUATIONS, MESSAGES):
             self._writers[name] = _LineWriter(run.directory / name)
@@ -56,7 +56,7 @@ class JsonlLogger(NullLogger):
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = f"{stamp} {text.rstrip()}".replace("\n", "\n    ") + "\n"
-        with suppress(RunDirectoryError):  # it may be about the full disk itself, and still reaches the console
+        with suppress(RunDirectoryError):  # the message may be about a full disk, and reaches the console anyway
             self._writers[MESSAGES].append(line.encode("utf-8", "replace"))
 
     def finish(self, status: Status, summary: JsonObject) -> None:
@@ -67,7 +67,7 @@ class JsonlLogger(NullLogger):
 
 @dataclass(frozen=True)
 class DiscardedLines:
-    """How many lines a resume took out of each file."""
+    """How many lines were removed from each file."""
 
     episodes: int
     metrics: int
@@ -75,11 +75,11 @@ class DiscardedLines:
 
 
 def truncate_after(directory: Path, *, episodes: int, env_step: int) -> DiscardedLines:
-    """Move what was written after a checkpoint out of the way of the session that resumes from it.
+    """Remove what was written after a checkpoint, for the session that resumes from it.
 
-    Lines beyond the checkpoint's ``episodes`` or ``env_step``, and lines that a kill left half written, go to
-    ``<name>.discarded.jsonl`` beside the file. When it was interrupted, however far it had come, call it again: then
-    each line is in exactly one of the two files.
+    Lines beyond the checkpoint's ``episodes`` or ``env_step``, and incomplete lines, are moved to
+    ``<name>.discarded.jsonl`` in the same folder. If this is interrupted at any point and called again, each line is in
+    exactly one of the two files.
     """
     return DiscardedLines(
         episodes=_discard_lines(directory / EPISODES, keep=lambda line: _number_or_inf(line, "episode") <= episodes),
@@ -92,13 +92,13 @@ def json_line(record: JsonObject) -> bytes:
     """One JSON object and a newline. JSON knows no NaN and no infinity: they become ``null``."""
     try:
         text = json.dumps(record, allow_nan=False, default=_to_builtin)
-    except ValueError:  # rare, so the usual line pays nothing for it
+    except ValueError:  # rare, so usual lines are not searched for it
         text = json.dumps(_nan_to_none(record), allow_nan=False)
     return text.encode() + b"\n"
 
 
 def _to_builtin(value: Any) -> Any:
-    """A numpy or torch scalar, an array or a path, as Python's own."""
+    """A numpy or torch scalar, an array or a path, as a built-in type."""
     for convert in ("item", "tolist"):
         if hasattr(value, convert):
             try:
@@ -121,29 +121,29 @@ def _nan_to_none(value: Any) -> Any:
 
 
 def evaluations_until(directory: Path, env_step: int) -> list[EvaluationRecord]:
-    """The evaluations that a run had made at ``env_step``, by its own log; lines that cannot be read are left out."""
-    found = []
+    """The evaluations of a run up to ``env_step``, from its log; unreadable lines are skipped."""
+    evaluations = []
     with suppress(OSError), (directory / EVALUATIONS).open("rb") as file:
         for line in file:
             with suppress(ValueError, TypeError):
-                found.append(EvaluationRecord(**json.loads(line)))
-    return [evaluation for evaluation in found if evaluation.env_step <= env_step]
+                evaluations.append(EvaluationRecord(**json.loads(line)))
+    return [evaluation for evaluation in evaluations if evaluation.env_step <= env_step]
 
 
 def recent_returns(directory: Path, episodes: int, count: int) -> list[float]:
-    """The returns of the last ``count`` of a run's first ``episodes`` training episodes, by its own log."""
-    found: deque[float] = deque(maxlen=count)
+    """The returns of the last ``count`` of a run's first ``episodes`` training episodes, from its log."""
+    returns: deque[float] = deque(maxlen=count)
     with suppress(OSError), (directory / EPISODES).open("rb") as file:
         for line in file:
             with suppress(ValueError, KeyError, TypeError):
                 record = json.loads(line)
                 if record["episode"] <= episodes:
-                    found.append(float(record["return"]))
-    return list(found)
+                    returns.append(float(record["return"]))
+    return list(returns)
 
 
 def episodes_digest(directory: Path) -> str | None:
-    """SHA-256 of a run's episode log, but for the wall times in it: equal for runs that lived the same episodes.
+    """SHA-256 of a run's episode log without its wall times: equal for runs with the same episodes.
 
     ``None`` if the log cannot be read.
     """
@@ -160,7 +160,7 @@ def episodes_digest(directory: Path) -> str | None:
 
 
 class _LineWriter:
-    """A file that only ever grows by whole lines."""
+    """A file that grows by complete lines only."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -170,13 +170,13 @@ class _LineWriter:
     def append(self, line: bytes) -> None:
         try:
             rest = line
-            while rest := rest[os.write(self._file, rest) :]:  # once, but for a disk that takes only what still fits
+            while rest := rest[os.write(self._file, rest) :]:  # once, unless the disk is nearly full
                 pass
         except OSError as error:
-            os.ftruncate(self._file, self._size)  # half a line would make the next one unreadable too
+            os.ftruncate(self._file, self._size)  # an incomplete line would make the next one unreadable too
             raise RunDirectoryError(
                 f"cannot write to {self._path}: {error.strerror}. All earlier lines are intact; free some space, "
-                f"then go on from the last checkpoint."
+                f"then resume from the last checkpoint."
             ) from error
         self._size += len(line)
 
@@ -199,7 +199,7 @@ def _has_partial_last_line(path: Path) -> bool:
 
 
 def _discard_lines(path: Path, keep: Callable[[JsonObject], bool]) -> int:
-    """Keep the whole lines that ``keep`` says yes to; the rest goes to the discarded file. Returns how many went."""
+    """Keep the complete lines for which ``keep`` is true and move the rest to the discarded file; returns how many."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -221,13 +221,13 @@ def _discard_lines(path: Path, keep: Callable[[JsonObject], bool]) -> int:
 def _should_keep(line: bytes, keep: Callable[[JsonObject], bool]) -> bool:
     try:
         record = json.loads(line)
-    except ValueError:  # half written, or not even text
+    except ValueError:  # incomplete, or not even text
         return False
     return isinstance(record, dict) and keep(record)
 
 
 def _append_once(path: Path, lines: bytes) -> None:
     before = path.read_bytes() if path.exists() else b""
-    # A cut that was killed between its two steps has put the lines here and not yet taken them from there.
+    # An interrupted call may have written the lines here without removing them there.
     if not before.endswith(lines):
         write_atomically(path, before + lines)

@@ -148,7 +148,7 @@ def format_counts(progress: RunProgress) -> list[str]:
 
 
 def format_statistics(metrics: MetricsRecord, sections: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Name and value of the statistics that are shown, such as ``("entropy/max", "0.62")``; of all sections if none is named."""
+    """Name and value of the shown statistics, such as ``("entropy/max", "0.62")``; of all sections if none is named."""
     shown = [(info, value) for info, value in metrics.shown() if not sections or info.section in sections]
     return [(info.label, format_number(value)) for info, value in shown]
 

@@ -1,4 +1,4 @@
-"""What several seeds that train together look like from outside: one line of progress, one W&B run, all figures averaged."""
+"""Means over seeds that train together: for one line of progress and one W&B run."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from a3c_exp.loggers.base import Logger, NullLogger, RunInfo
+from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.stats.estimates import bootstrap_interval
 
@@ -16,12 +16,12 @@ _SUMMED_METRICS = ("steps_per_second", "updates_per_second")
 
 
 class SeedAverageLogger:
-    """Gathers what S seeds log and hands the mean on, as soon as every seed has said its part.
+    """Logs the means of S seeds, each as soon as every seed has logged its value.
 
-    Episodes are not handed on: those of different seeds make no curve.
+    Episodes are not logged: those of different seeds are no learning curve.
 
     Args:
-        loggers: who hears the mean.
+        loggers: get the means.
         num_seeds: S.
     """
 
@@ -33,7 +33,7 @@ class SeedAverageLogger:
         self._last_message = ""
 
     def logger_for_seed(self, index: int) -> Logger:
-        """Where one seed logs to."""
+        """The logger of one seed."""
         return _SeedLogger(self, index)
 
     def start(self, run: RunInfo) -> None:
@@ -43,54 +43,54 @@ class SeedAverageLogger:
     def metrics(self, index: int, metrics: MetricsRecord) -> None:
         self._metrics[index].append(metrics)
         if all(self._metrics):
-            self._forward_metrics([queue.popleft() for queue in self._metrics])
-
-    def _forward_metrics(self, lines: Sequence[MetricsRecord]) -> None:
-        merged = mean_metrics(lines)
-        for logger in self._loggers:
-            logger.metrics(merged)
+            self._log_metrics()
 
     def evaluation(self, index: int, evaluation: EvaluationRecord) -> None:
         self._evaluations[index].append(evaluation)
         if all(self._evaluations):
-            self._forward_evaluation([queue.popleft() for queue in self._evaluations])
-
-    def _forward_evaluation(self, evaluations: Sequence[EvaluationRecord]) -> None:
-        mean = float(np.mean([part.mean for part in evaluations]))
-        best = self._best is None or mean >= self._best
-        self._best = mean if best else self._best
-        merged = mean_evaluation(evaluations, best)
-        for logger in self._loggers:
-            logger.evaluation(merged)
+            self._log_evaluation()
 
     def message(self, text: str) -> None:
-        if text == self._last_message:
-            return  # every seed says what concerns all of them
-        self._last_message = text
-        for logger in self._loggers:
-            logger.message(text)
+        """Log a message once, even if every seed has it."""
+        if text != self._last_message:
+            self._last_message = text
+            for logger in self._loggers:
+                logger.message(text)
 
     def video(self, path: Path, env_step: int) -> None:
         for logger in self._loggers:
             logger.video(path, env_step)
 
     def screenshot(self, index: int, path: Path, env_step: int) -> None:
-        """Of the first seed alone: there is no mean of pictures."""
-        if index == 0:
-            for logger in self._loggers:
-                logger.screenshot(path, env_step)
+        """Log the first seed's; images have no mean."""
+        for logger in self._loggers if index == 0 else ():
+            logger.screenshot(path, env_step)
 
     def finish(self, status: Status, summary: JsonObject) -> None:
-        """Hand on what only some seeds have said, and end."""
-        while left := [queue.popleft() for queue in self._metrics if queue]:
-            self._forward_metrics(left)
-        while rest := [queue.popleft() for queue in self._evaluations if queue]:
-            self._forward_evaluation(rest)
+        """Log what only some seeds have, and end."""
+        while any(self._metrics):
+            self._log_metrics()
+        while any(self._evaluations):
+            self._log_evaluation()
         for logger in reversed(self._loggers):
             logger.finish(status, summary)
 
+    def _log_metrics(self) -> None:
+        metrics = mean_metrics([queue.popleft() for queue in self._metrics if queue])
+        for logger in self._loggers:
+            logger.metrics(metrics)
 
-class _SeedLogger(NullLogger):
+    def _log_evaluation(self) -> None:
+        evaluations = [queue.popleft() for queue in self._evaluations if queue]
+        mean = float(np.mean([evaluation.mean for evaluation in evaluations]))
+        best = self._best is None or mean >= self._best
+        self._best = mean if best else self._best
+        merged = mean_evaluation(evaluations, best)
+        for logger in self._loggers:
+            logger.evaluation(merged)
+
+
+class _SeedLogger(Logger):
     def __init__(self, average: SeedAverageLogger, index: int) -> None:
         self._average = average
         self._index = index
@@ -109,7 +109,7 @@ class _SeedLogger(NullLogger):
 
 
 def mean_metrics(lines: Sequence[MetricsRecord]) -> MetricsRecord:
-    """One line for several seeds: means, but the speed of all together and the largest of what is a maximum."""
+    """One record for several seeds: means, but the sum of their speeds and the largest of each maximum."""
     plain = {field.name for field in fields(MetricsRecord)} - {"statistics", "infos"}
     merged: dict[str, Any] = {name: _combine(name, [getattr(line, name) for line in lines]) for name in plain}
     infos = lines[0].infos
@@ -121,7 +121,7 @@ def mean_metrics(lines: Sequence[MetricsRecord]) -> MetricsRecord:
 
 
 def _combine(name: str, values: Sequence[Any], largest: bool = False) -> Any:
-    """Several seeds' values as one: a mean, if the name does not ask for something else; ``None`` if none has a value."""
+    """The mean of several seeds' values, or their sum or maximum where that is meant; ``None`` if no seed has a value."""
     values = [value for value in values if value is not None]
     if not values:
         return None
@@ -137,48 +137,45 @@ def _combine(name: str, values: Sequence[Any], largest: bool = False) -> Any:
 
 def mean_evaluation(evaluations: Sequence[EvaluationRecord], best: bool) -> EvaluationRecord:
     """One evaluation for several seeds: the mean of their means, with an interval that resamples seeds, not episodes."""
-    returns = [value for part in evaluations for value in part.returns]
-    means = np.array([part.mean for part in evaluations])
+    means = np.array([evaluation.mean for evaluation in evaluations])
     low, high = bootstrap_interval(means)
     return EvaluationRecord(
-        env_step=round(float(np.mean([part.env_step for part in evaluations]))),
-        update=round(float(np.mean([part.update for part in evaluations]))),
-        wall_time=max(part.wall_time for part in evaluations),
-        episodes=sum(part.episodes for part in evaluations),
+        env_step=round(float(np.mean([evaluation.env_step for evaluation in evaluations]))),
+        update=round(float(np.mean([evaluation.update for evaluation in evaluations]))),
+        wall_time=max(evaluation.wall_time for evaluation in evaluations),
+        episodes=sum(evaluation.episodes for evaluation in evaluations),
         deterministic=evaluations[0].deterministic,
         mean=float(means.mean()),
         std=float(np.std(means, ddof=1)) if len(means) > 1 else 0.0,
         median=float(np.median(means)),
         ci_low=low,
         ci_high=high,
-        min=min(part.min for part in evaluations),
-        max=max(part.max for part in evaluations),
-        mean_length=float(np.mean([part.mean_length for part in evaluations])),
-        returns=returns,
+        min=min(evaluation.min for evaluation in evaluations),
+        max=max(evaluation.max for evaluation in evaluations),
+        mean_length=float(np.mean([evaluation.mean_length for evaluation in evaluations])),
+        returns=[value for evaluation in evaluations for value in evaluation.returns],
         best=best,
     )
 
 
 def mean_summary(status: Status, reason: str | None, summaries: Mapping[str, JsonObject]) -> dict[str, Any]:
-    """The summary of all seeds together, each seed's own below its name.
+    """The summary of all seeds, with each seed's own under ``seeds``.
 
-    Counts, and the speed, are sums over seeds; ``evaluation`` holds the mean of the seeds' means and its spread over seeds.
+    Counts and the speed are sums over seeds; ``evaluation`` has the mean of the seeds' means and its spread over seeds.
     """
-    told = [summary for summary in summaries.values() if "env_steps" in summary]
+    trained = [summary for summary in summaries.values() if "env_steps" in summary]
     merged: dict[str, Any] = {"status": status, "reason": reason, "num_seeds": len(summaries)}
-    if told:
+    if trained:
         for key in ("episodes", "env_steps", "updates", "steps_per_second"):
-            merged[key] = sum(summary[key] for summary in told)
-        merged["wall_time"] = max(summary["wall_time"] for summary in told)
+            merged[key] = sum(summary[key] for summary in trained)
+        merged["wall_time"] = max(summary["wall_time"] for summary in trained)
         for key in ("moving_average", "recent_return"):
-            averages = [summary[key] for summary in told if summary[key] is not None]
-            merged[key] = float(np.mean(averages)) if averages else None
+            values = [summary[key] for summary in trained if summary[key] is not None]
+            merged[key] = float(np.mean(values)) if values else None
         for key in ("evaluation", "best_evaluation"):
-            found = [summary[key] for summary in told if summary[key] is not None]
-            if found:
-                evaluation = mean_evaluation([EvaluationRecord(**{**one, "returns": []}) for one in found], best=False)
-                merged[key] = {name: value for name, value in evaluation.to_dict().items() if name != "returns"}
-            else:
-                merged[key] = None
+            records = [EvaluationRecord(**{**summary[key], "returns": []}) for summary in trained if summary[key] is not None]
+            merged[key] = mean_evaluation(records, best=False).to_dict() if records else None
+            if merged[key]:
+                del merged[key]["returns"]
     merged["seeds"] = dict(summaries)
     return merged

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from omegaconf import DictConfig
 
@@ -53,12 +52,14 @@ class RunIdentity:
     overrides: Sequence[str]
 
 
-class StopCallback(Logger, Protocol):
-    """A logger in the console's place that may end the run."""
+class StopCallback(Logger):
+    """A logger in the console's place that can end the run.
 
-    @property
-    def stop_reason(self) -> str | None:
-        """Why the run should end here, as ``pruned``; ``None``: go on. Read between steps."""
+    Attributes:
+        stop_reason: why the run should end as ``pruned``; ``None``: it continues. Read between steps.
+    """
+
+    stop_reason: str | None = None
 
 
 def run(

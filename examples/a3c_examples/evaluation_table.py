@@ -6,14 +6,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.loggers.base import NullLogger, RunInfo
+from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.system.errors import ConfigError
 
 _ALLOWED = [field.name for field in fields(EvaluationRecord) if field.name not in ("env_step", "returns")]
 
 
-class EvaluationTable(NullLogger):
+class EvaluationTable(Logger):
     """``evaluations.csv`` in the run directory: one row per evaluation, ``env_step`` first.
 
     A full disk or a deleted folder must not end a run: the logger reports it once and stops writing.

@@ -202,7 +202,7 @@ def on_a_terminal(columns: int, **more: str) -> str:
         written = b""
         while True:
             try:
-                data = os.read(near, 65536)(near, 65536)
+                data = os.read(near, 65536)
             except OSError:  # Linux: the other end is closed
                 break
             if not data:

@@ -45,7 +45,7 @@ MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, C
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
 PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
 LOGGERS: tuple[type[Logger], ...] = (NullLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
-JUDGES: tuple[type[StopCallback], ...] = (PruningCallback,)
+STOP_CALLBACKS: tuple[type[StopCallback], ...] = (PruningCallback,)
 
 BESIDE: dict[str, list[str]] = {"model=conv_gru": ["env=gymnasium", "env.id=tests.support.pictures:Pictures-v0"]}
 """What must stand beside an option that does not fit the default task."""

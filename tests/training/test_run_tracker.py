@@ -8,7 +8,7 @@ from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
-from a3c_exp.loggers.base import NullLogger
+from a3c_exp.loggers.base import Logger
 from a3c_exp.parallelism.base import Counts
 from a3c_exp.runs.log_records import MetricsRecord
 from a3c_exp.training.run_tracker import Clock, Intervals, RunTracker, TrackerState
@@ -47,7 +47,7 @@ def test_no_evaluation_is_due_where_none_was_asked_for() -> None:
     assert not track(510, None, every=None).is_due("evaluation", Counts(10**8, 0, 0))
 
 
-class Lines(NullLogger):
+class Lines(Logger):
     """Keeps the metrics it is told."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.loggers.base import NullLogger, RunInfo
+from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.wandb_logger.client import WandbClient
 from a3c_exp.loggers.wandb_logger.grouping import wandb_placement
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
@@ -23,7 +23,7 @@ def to_stderr(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-class WandbLogger(NullLogger):
+class WandbLogger(Logger):
     """Shows a run in W&B: curves over environment steps, the configuration, a summary, videos, screenshots.
 
     Online if the user is logged in and W&B answers in time, else offline, below ``<run directory>/wandb``; one line says

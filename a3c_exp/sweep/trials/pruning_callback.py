@@ -8,13 +8,14 @@ from typing import Any
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from a3c_exp.loggers.base import NullLogger, RunInfo
+from a3c_exp.loggers.base import RunInfo
 from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, Status
 from a3c_exp.sweep.study.objective import Objective
 from a3c_exp.system.number_format import format_number
+from a3c_exp.training.run import StopCallback
 
 
-class PruningCallback(NullLogger):
+class PruningCallback(StopCallback):
     """Reports a run's evaluations to its trial, and asks whether it should be pruned.
 
     Of several seeds that train together it is given the mean. Of seeds that train one after another, each evaluation is
@@ -40,7 +41,7 @@ class PruningCallback(NullLogger):
         self._objective = objective
         self._can_prune = can_prune
         self._earlier_seeds = earlier_seeds
-        self.stop_reason: str | None = None
+        self.stop_reason = None
         self.intermediate_values: list[float] = []
         self.status: Status = "running"
         self.summary: Mapping[str, Any] = {}
