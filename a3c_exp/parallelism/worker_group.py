@@ -60,7 +60,9 @@ class RoundResult:
 
     def of_workers(self, first: int, count: int) -> "RoundResult":
         """The part of ``count`` workers from ``first`` on, numbered from 0; one row, where rows serve so many workers each."""
-        rows, workers = self.gradients.shape[0], len(self.steps)
+        rows, workers = len(self.gradients), len(self.steps)
+        if count == workers:
+            return self
         own, own_rows = slice(first, first + count), slice(first * rows // workers, (first + count) * rows // workers)
         ended = [
             replace(episode, worker=episode.worker - first) for episode in self.ended if first <= episode.worker < first + count

@@ -66,7 +66,7 @@ class SynchronousTraining:
         self._parallelism.advance(seconds, [_UNLIMITED_STEPS])
 
     def install_timers(self, timer: PartTimer) -> None:
-        _install_timers(self._parallelism.worker_group, self._parallelism._sequential_updates, timer)
+        _install_timers(self._parallelism.worker_group, self._parallelism.rule.sequential_updates, timer)
 
 
 def _install_timers(worker_group: Any, updates: Any, timer: PartTimer) -> None:

@@ -134,7 +134,7 @@ def test_the_last_episode_of_a_budget_counts_once_although_a_checkpoint_split_it
     for cut in (11, 43):
         part = composed(*ALL_FIVE, *settings, f"max_updates={cut}")
         states = trained(part, part.initial_states)
-        assert any(pending["ended"] for pending in states[0].parallelism_state["pending_gradients"]), (
+        assert any(pending and pending["ended"] for pending in states[0].parallelism_state["pending_gradients"]), (
             "the checkpoint falls between two rounds"
         )
         rest = composed(*ALL_FIVE, *settings, "max_updates=500")

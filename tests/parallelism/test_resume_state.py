@@ -50,7 +50,7 @@ def test_few_episodes_are_shared_out_and_nobody_takes_them_all() -> None:
     task = tiny_task("loose", workers=6, budget=Budget(max_episodes=8))
     driven = Driven(Deterministic(), task)
     driven.kind.advance(0.0, [1])
-    driven.kind._round()
+    driven.kind.run_round()
     assert driven.kind.worker_group.episodes.in_episode.all()
     assert driven.finish().kind.counts().episodes == 8
 

@@ -1,7 +1,6 @@
-"""What kinds of parallelism share that run all workers in this process, several seeds side by side, and repeat exactly."""
+"""Training with all workers in one process, several seeds side by side, which repeats bit for bit."""
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,40 +16,40 @@ from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
+from a3c_exp.parallelism.single_process.update_rule import UpdateRule
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
 from a3c_exp.system.errors import ConfigError
 
 
-class SingleProcessStrategy(Parallelism, ABC):
-    """Rounds of stacked windows and the pushes between them; whoever derives says who acts and in which order pushes come.
+class SingleProcessStrategy(Parallelism):
+    """Trains all seeds in this process, in rounds of one window of each worker::
+
+        until the trainer wants something:
+            for each training: updates, for as long as its rule has gradients to apply
+            one round: every worker that may act steps its environment and learns, all side by side
 
     Training happens in ``advance`` alone, so the same steps are evaluated and saved in every repetition. A checkpoint holds all
-    that is under way: to go on from it is to have never stopped, bit for bit, on the same machine and versions.
-
-    The trainings' replicas make pushes for as long as ``next_update`` finds one; when none is left for any, ``allowed_steps`` is asked
-    once for each and a round of windows is computed for all that were allowed, then handed to ``collect``.
+    that is under way: a run that goes on from it is the same, bit for bit, as one that never stopped, on the same machine and
+    versions.
 
     Args:
+        rule: who acts, and which gradient is applied next.
         env_processes: processes that step the environments; 0 steps them here, which is faster unless a step takes long.
         processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
         seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
 
     Attributes:
-        kind: written into checkpoints, so that no other kind goes on from them.
-        share_weights: one row of ``worker_group.weights`` a training, which the pushes change, and one gradient of all its windows;
-            or a row and a gradient for each worker, which only pulls change (``replica.weights`` is then apart from them).
-        worker_group: all trainings' workers, those of replica i from ``i * workers_per_training`` on.
-        workers_per_training: N of one training.
+        kind: the rule's name.
+        worker_group: all trainings' workers, those of each next to each other.
+        trainings: one for each seed.
 
     Raises:
         ConfigError: a value is out of its range.
     """
 
-    kind: str
-    share_weights: bool
-
     def __init__(
         self,
+        rule: UpdateRule,
         env_processes: NonNegativeInt = 0,
         processes: PositiveInt | None = None,
         seed_block: PositiveInt | None = None,
@@ -60,48 +59,20 @@ class SingleProcessStrategy(Parallelism, ABC):
                 f"parallelism.env_processes is {env_processes} and parallelism.processes is {processes}, but environments get "
                 "processes of their own, or seeds do. Try parallelism.env_processes=0"
             )
+        self.rule, self.kind, self.share_weights = rule, rule.name, rule.share_weights
         self._env_processes = env_processes
         self._processes = processes or 1
         self._seed_block = seed_block
         self._stopped = False
         self.burst_runner: BurstRunner | None = None
 
-    # -- the two things that tell one kind from another ------------------------------------------------------------------
-
-    @abstractmethod
-    def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
-        """Write into ``allowed [N]`` (all 0) how many steps each worker of a training may take in the coming round: what
-        ``training.reserve`` has granted. A worker whose last window was not pushed yet must be left at 0."""
-
-    @abstractmethod
-    def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
-        """Take in what the round brought for a training; ``participants`` are its workers that acted, by number. Gradients may
-        be kept: every round's are new."""
-
-    @abstractmethod
-    def next_update(self, training: SeedTraining, until: int) -> bool:
-        """Make a training's next update, once for every window, or several that follow each other, of which none but the last
-        may bring its environment steps to ``until``; false if a round must come first."""
-
-    @abstractmethod
-    def state_dict(self, training: SeedTraining) -> dict[str, Any]:
-        """What of a training is under way, in plain values and tensors, for a checkpoint between any two pushes."""
-
-    @abstractmethod
-    def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
-        """Begin from a checkpoint's details, or from nothing; the replica and the episodes are back in place by then."""
-
     def cores(self, workers: int, num_seeds: int) -> int:
-        """How many cores a run keeps busy: this process computes while those of the environments wait, and the reverse."""
         return max(min(self._processes, num_seeds), self._env_processes)
 
     def with_processes(self, setup: TrainingSetup) -> Parallelism:
-        """What trains this task: this object, or one that has others like it train a block of seeds each."""
         from a3c_exp.parallelism.seed_processes.strategy import distribute_seeds
 
         return distribute_seeds(self, setup, self._processes, self._seed_block)
-
-    # -- what the trainer calls ------------------------------------------------------------------------------------------
 
     def check(self, setup: TrainingSetup) -> None:
         environments = setup.workers * setup.num_seeds
@@ -110,65 +81,64 @@ class SingleProcessStrategy(Parallelism, ABC):
                 f"parallelism.env_processes is {self._env_processes}, but there are only {environments} environments. "
                 f"Try parallelism.env_processes={environments}"
             )
+        self.rule.check(setup)
 
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         for state in states:
             if state.parallelism_state and state.parallelism_state.get("kind") != self.kind:
                 raise ConfigError("this checkpoint is of another parallelism; a resumed run keeps the one it was started with")
-        self.setup, self.workers_per_training = setup, setup.workers
-        members = [WorkerId(seed, worker) for seed in setup.seeds for worker in range(setup.workers)]
-        self.rounds = np.concatenate([state.rounds for state in states])
-        self.episodes_begun = np.concatenate([state.episodes_begun for state in states])
+        self._num_workers = setup.workers
+        self._rounds = np.concatenate([state.rounds for state in states])
+        self._episodes_begun = np.concatenate([state.episodes_begun for state in states])
         self.trainings: list[SeedTraining] = []
         self.worker_group = WorkerGroup(
-            self._with_pool(setup),
-            members,
-            self.rounds,
-            self.episodes_begun,
+            self._with_env_processes(setup),
+            [WorkerId(seed, worker) for seed in setup.seeds for worker in range(setup.workers)],
+            self._rounds,
+            self._episodes_begun,
             self._take_ticket,
             self.share_weights,
             keep_actions=True,
-            tickets=lambda: np.concatenate([replica.tickets for replica in self.trainings]),
+            tickets=lambda: np.concatenate([training.tickets for training in self.trainings]),
         )
         try:
             for index, state in enumerate(states):
-                weights = self.worker_group.weights[index] if self.share_weights else state.weights.to(setup.device, copy=True)
-                self.trainings.append(SeedTraining(setup, index, state, weights))
+                self.trainings.append(SeedTraining(setup, index, state, self.worker_group, self.share_weights))
             notices = self._restore_episodes([state.parallelism_state for state in states])
-            for replica, state in zip(self.trainings, states, strict=True):
-                self.load_state_dict(replica, state.parallelism_state or None)
+            self.burst_runner = self.rule.start(setup, self.worker_group, self.trainings)
+            for training, state in zip(self.trainings, states, strict=True):
+                self.rule.load_state_dict(training, state.parallelism_state or None)
         except BaseException:
             self.stop()
             raise
         self._has_stepped = self._compile_message_sent = False
         return notices
 
-    def _with_pool(self, setup: TrainingSetup) -> TrainingSetup:
+    def _with_env_processes(self, setup: TrainingSetup) -> TrainingSetup:
         if not self._env_processes:
             return setup
         from a3c_exp.envs.process_pool.envs import SubprocessEnvs
         from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
-        start_fork_server()  # whoever starts the fork server first decides what it has imported
+        start_fork_server()  # what the fork server has imported is decided by the first that starts it
         return replace(setup, make_envs=partial(SubprocessEnvs, setup.make_envs, processes=self._env_processes))
 
-    def _restore_episodes(self, details: Sequence[dict[str, Any]]) -> list[Event]:
-        """Bring all environments back to where they stood."""
-        none = [
-            EpisodeState.not_started()
-        ] * self.workers_per_training  # of a training that has no checkpoint yet, or nothing to do
-        kept = [[EpisodeState.from_state_dict(one) for one in each["episodes"]] if each else none for each in details]
-        states = [state for each in kept for state in each]
+    def _restore_episodes(self, state_dicts: Sequence[dict[str, Any]]) -> list[Event]:
+        """Bring all environments back to where they were saved."""
+        n = self._num_workers
+        # A training without a checkpoint has no episodes yet, and neither has one with nothing to do.
+        saved = [each.get("episodes") or [EpisodeState.not_started().state_dict()] * n for each in state_dicts]
+        states = [EpisodeState.from_state_dict(one) for each in saved for one in each]
         if not any(state.in_episode for state in states):
             return []
-        for index, state in enumerate(states):
-            self.trainings[index // self.workers_per_training].episodes_in_progress += state.in_episode
-        astray = self.worker_group.episodes.load_episode_states(states)
-        for k in astray:
-            self.trainings[k // self.workers_per_training].discard_episode()
-        if not astray:
+        for k, state in enumerate(states):
+            self.trainings[k // n].episodes_in_progress += state.in_episode
+        lost = self.worker_group.episodes.load_episode_states(states)
+        for k in lost:
+            self.trainings[k // n].discard_episode()
+        if not lost:
             return []
-        names = ", ".join(self._worker_name(k) for k in astray)
+        names = ", ".join(self._worker_name(k) for k in lost)
         return [
             MessageEvent(
                 f"the environments of {names} did not come back to the observation they were saved at, though given "
@@ -184,13 +154,13 @@ class SingleProcessStrategy(Parallelism, ABC):
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         deadline = time.monotonic() + timeout
         while True:
-            for replica in self.trainings:
-                while replica.env_steps < until[replica.index] and not replica.updates_exhausted:
-                    if not self.next_update(replica, until[replica.index]):
+            for training in self.trainings:
+                while training.env_steps < until[training.index] and not training.updates_exhausted:
+                    if not self.rule.next_update(training, until[training.index]):
                         break
-            reached = any(replica.env_steps >= until[replica.index] for replica in self.trainings)
-            if reached or time.monotonic() >= deadline or not self._act(until, deadline):
-                return [*self._compile_message(), *(event for replica in self.trainings for event in replica.pop_events())]
+            reached = any(training.env_steps >= until[training.index] for training in self.trainings)
+            if reached or time.monotonic() >= deadline or not self._run_rounds(until, deadline):
+                return [*self._compile_message(), *(event for training in self.trainings for event in training.pop_events())]
 
     def _compile_message(self) -> Iterator[Event]:
         """How compiling went, once that is known."""
@@ -198,43 +168,40 @@ class SingleProcessStrategy(Parallelism, ABC):
             self._compile_message_sent = True
             yield MessageEvent(self.worker_group.compiler.status_text())
 
-    def _act(self, until: Sequence[int], deadline: float) -> bool:
-        """Bring windows to be pushed, or several rounds with their pushes, none of which brings a training's steps to
-        ``until``; false if nobody can act. ``deadline`` is on ``time.monotonic()``."""
+    def _run_rounds(self, until: Sequence[int], deadline: float) -> bool:
+        """One round, or a burst of rounds with their updates, none of which brings a training's steps to ``until``; false if no
+        worker can act. ``deadline`` is on ``time.monotonic()``."""
         if self.burst_runner is None or not self.burst_runner.run(until, deadline):
-            return self._round()
+            return self.run_round()
         last = self.burst_runner.unfinished_round()
         if last is not None:
             self._distribute(last, np.full(len(last.steps), True))
         return True
 
-    def _round(self) -> bool:
+    def run_round(self) -> bool:
         """One window of every worker that can act; false if none can."""
         allowed = np.zeros(len(self.worker_group.worker_ids), np.int64)
-        n = self.workers_per_training
-        for replica in self.trainings:
-            if replica.updates_exhausted:
+        n = self._num_workers
+        for training in self.trainings:
+            if training.updates_exhausted:
                 continue
-            self.allowed_steps(replica, allowed[replica.index * n : (replica.index + 1) * n])
+            self.rule.allowed_steps(training, allowed[training.index * n : (training.index + 1) * n])
         if not allowed.any():
             return False
         self._distribute(self.worker_group.round(allowed), allowed > 0)
         return True
 
     def _distribute(self, result: RoundResult, acted: NDArray[np.bool_]) -> None:
-        """Let every training take in what a round brought for its workers, of whom these acted, ``[K]``."""
+        """Give every training its part of a round, in which the workers ``acted [K]``."""
         self._has_stepped = True
-        for replica in self.trainings:
-            first = replica.index * self.workers_per_training
-            own = acted[first : first + self.workers_per_training].nonzero()[0]
-            if len(own):
-                self.collect(replica, result, own)
+        for training in self.trainings:
+            first = training.index * self._num_workers
+            participants = acted[first : first + self._num_workers].nonzero()[0]
+            if len(participants):
+                self.rule.collect(training, result.of_workers(first, self._num_workers), participants)
 
     def _take_ticket(self, k: int) -> bool:
-        return self.trainings[k // self.workers_per_training].take_ticket(k % self.workers_per_training)
-
-    def in_episode(self, training: SeedTraining, worker: int) -> bool:
-        return bool(self.worker_group.episodes.in_episode[training.index * self.workers_per_training + worker])
+        return self.trainings[k // self._num_workers].take_ticket(k % self._num_workers)
 
     def listen(self) -> Sequence[Event]:
         return []
@@ -249,25 +216,26 @@ class SingleProcessStrategy(Parallelism, ABC):
         return self.trainings[index].weights.detach().clone()
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
-        replica, n = self.trainings[index], self.workers_per_training
+        training, n = self.trainings[index], self._num_workers
         own = slice(index * n, (index + 1) * n)
         details = {
             "kind": self.kind,
             "episodes": [self.worker_group.episodes.episode_state(k).state_dict() for k in range(own.start, own.stop)],
-            **self.state_dict(replica),
+            **self.rule.state_dict(training),
         }
-        return replica.training_state(self.rounds[own], self.episodes_begun[own], details), replica.pop_events()
+        return training.training_state(self._rounds[own], self._episodes_begun[own], details), training.pop_events()
 
     def stop(self) -> Sequence[Event]:
         if self._stopped:
             return []
         self._stopped = True
         self.worker_group.close()
-        return [event for replica in self.trainings for event in replica.pop_events()]
+        return [event for training in self.trainings for event in training.pop_events()]
 
     def summary(self, index: int = 0) -> dict[str, Any]:
         compiler = self.worker_group.compiler
         return {
             "env_processes": self._env_processes,
             "compiled_functions": 0 if compiler is None else compiler.num_compiled,
+            **self.rule.summary(index),
         }

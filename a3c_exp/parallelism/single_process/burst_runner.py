@@ -1,8 +1,8 @@
-"""Rounds in which nothing is to be decided: computed and pushed one after another, and the books of them all kept afterwards.
+"""Rounds that need no decision, computed and applied one after another; everything is counted afterwards.
 
-Most rounds are alike: everybody lives a full window, nobody's episode ends, and no bound, evaluation or checkpoint falls due.
-What happens to the books in such a round is known beforehand, and to keep them would take longer than the round. They come out
-as if it had been done, bit for bit.
+Most rounds are alike: every worker acts for a full window, no episode ends, and no bound, evaluation or checkpoint falls due.
+What such a round adds to the counters is known beforehand, and counting it takes longer than the round. The counters come out
+as if each round had been counted, bit for bit.
 """
 
 import time
@@ -12,61 +12,61 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 
 _MAX_BURST = 32
 """Rounds that are prepared at once."""
 _COOLDOWN_ROUNDS = 8
-"""Rounds done in the usual way after a stretch that was cut short by its first."""
+"""Rounds computed one by one after a burst that was cut short by its first."""
 
 
-class BurstTraining(Protocol):
-    """One of those that keep step.
+class BurstRule(Protocol):
+    """What an update rule knows of rounds in which all workers act for a full window."""
 
-    Attributes:
-        training: its weights and counters.
-        worker_weights: ``[c, P]`` what those who push pull into; c is how many pushes a round has.
-    """
+    def max_burst_rounds(self, training: SeedTraining, until: int) -> int:
+        """How many such rounds can follow before the training's environment steps come to ``until``."""
 
-    @property
-    def training(self) -> SeedTraining: ...
-    @property
-    def worker_weights(self) -> Tensor: ...
+    def push_orders(self, training: SeedTraining, rounds: int) -> NDArray[np.int64] | None:
+        """``[rounds, c]`` the rows of gradients in the order in which they are applied; ``None`` in the middle of a round."""
 
-    def max_burst_rounds(self, until: int) -> int:
-        """How many rounds can follow in which nothing is to be decided, before environment steps come to ``until``."""
-
-    def push_orders(self, rounds: int) -> NDArray[np.int64] | None:
-        """``[rounds, c]`` who pushes in turn; ``None`` if a round is under way."""
-
-    def settle(self, order: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
-        """Enter rounds that were pushed in the books: ``order [rounds, c]``, ``window_stats [rounds, c, len(Stat)]`` by row of
-        gradients, not in turn. There may be none."""
+    def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
+        """Count rounds that were applied: ``orders [rounds, c]``, ``window_stats [rounds, c, len(statistics)]`` by row of
+        gradients. There may be none."""
 
 
 class BurstRunner:
-    """Does as many rounds at once as need no decision.
+    """Runs as many rounds at once as need no decision.
 
     Args:
-        worker_group: of all trainings, those of each next to each other.
+        worker_group: the workers of all trainings, those of each next to each other.
         trainings: in the same order.
-        sequential_updates: makes the pushes of a training's round.
+        rule: says how many rounds can follow, and in which order their gradients are applied.
+        sequential_updates: applies the gradients of a training's round.
+        share_weights: a round has one gradient of all workers, who have no weights of their own.
     """
 
     def __init__(
-        self, worker_group: WorkerGroup, trainings: Sequence[BurstTraining], sequential_updates: SequentialUpdates
+        self,
+        worker_group: WorkerGroup,
+        trainings: Sequence[SeedTraining],
+        rule: BurstRule,
+        sequential_updates: SequentialUpdates,
+        share_weights: bool,
     ) -> None:
-        self._worker_group, self._trainings, self._sequential_updates = worker_group, trainings, sequential_updates
-        self._pushes_per_round = len(trainings[0].worker_weights)
+        self._worker_group, self._trainings, self._rule = worker_group, trainings, rule
+        self._sequential_updates = sequential_updates
+        # Where workers share the weights, what an update pulls is not read.
+        unread = torch.zeros(1, worker_group.layout.size)
+        self._worker_weights = [unread if share_weights else training.worker_weights for training in trainings]
+        self._updates_per_round = len(self._worker_weights[0])
         self._burst_length, self._cooldown = 2, 0
         self._unfinished_round: RoundResult | None = None
 
     def run(self, until: Sequence[int], deadline: float) -> bool:
-        """Rounds with all their pushes; false if there is none to be done in this way now.
+        """Rounds with all their updates; false if none can be run in this way now.
 
         Args:
             until: environment steps that each training must stay below.
@@ -78,52 +78,49 @@ class BurstRunner:
         orders = self._push_orders(until)
         if orders is None:
             return False
-        figures = self._run_rounds(orders, deadline)
-        for one, (training, order) in enumerate(zip(self._trainings, orders, strict=True)):
-            training.settle(
-                order[: len(figures)], figures[:, one * self._pushes_per_round : (one + 1) * self._pushes_per_round]
-            )
-        # What cuts stretches short tends to come again as soon.
-        self._burst_length = min(_MAX_BURST, max(2, 2 * len(figures)))
-        self._cooldown = 0 if len(figures) else _COOLDOWN_ROUNDS
+        window_stats = self._run_rounds(orders, deadline)
+        rounds, c = len(window_stats), self._updates_per_round
+        for i, (training, order) in enumerate(zip(self._trainings, orders, strict=True)):
+            self._rule.settle_burst(training, order[:rounds], window_stats[:, i * c : (i + 1) * c])
+        # What cuts bursts short tends to come again as soon.
+        self._burst_length = min(_MAX_BURST, max(2, 2 * rounds))
+        self._cooldown = 0 if rounds else _COOLDOWN_ROUNDS
         return True
 
     def unfinished_round(self) -> RoundResult | None:
-        """The round that came last, if its pushes were not made: an episode ended in it, or something was not finite."""
-        left, self._unfinished_round = self._unfinished_round, None
-        return left
+        """The last round, if its gradients were not applied: an episode ended in it, or something was not finite."""
+        result, self._unfinished_round = self._unfinished_round, None
+        return result
 
     def _push_orders(self, until: Sequence[int]) -> list[NDArray[np.int64]] | None:
-        """``[rounds, c]`` for each training, who pushes in turn."""
-        most = min(self._burst_length, *(one.max_burst_rounds(until[one.training.index]) for one in self._trainings))
-        if most < 2:
+        """``[rounds, c]`` for each training."""
+        limits = (self._rule.max_burst_rounds(training, until[training.index]) for training in self._trainings)
+        max_rounds = min(self._burst_length, *limits)
+        if max_rounds < 2:
             return None
-        orders = [one.push_orders(most) for one in self._trainings]
-        count = 0 if any(order is None for order in orders) else self._worker_group.begin_burst(most)
+        orders = [self._rule.push_orders(training, max_rounds) for training in self._trainings]
+        count = 0 if any(order is None for order in orders) else self._worker_group.begin_burst(max_rounds)
         return [order[:count] for order in orders if order is not None] if count else None
 
     def _run_rounds(self, orders: Sequence[NDArray[np.int64]], deadline: float) -> NDArray[np.float32]:
-        """Figures ``[rounds, R, len(Stat)]`` of the rounds that were pushed."""
-        n = self._pushes_per_round
-        calls = [
-            one.training.prepare_burst(self._sequential_updates, order)
-            for one, order in zip(self._trainings, orders, strict=True)
-        ]
-        pushed: list[NDArray[np.float32]] = []
+        """Window statistics ``[rounds, R, len(statistics)]`` of the rounds that were applied."""
+        updates, c = self._sequential_updates, self._updates_per_round
+        prepared = [training.prepare_burst(updates, order) for training, order in zip(self._trainings, orders, strict=True)]
+        applied: list[NDArray[np.float32]] = []
         with torch.inference_mode():
-            for told in zip(*calls, strict=True):
-                gradients, figures, someone_ended = self._worker_group.burst_round()
-                if someone_ended or not np.isfinite(figures).all():
-                    self._unfinished_round = self._worker_group.end_burst(gradients, figures)
+            for batches_by_training in zip(*prepared, strict=True):
+                gradients, window_stats, any_end = self._worker_group.burst_round()
+                if any_end or not np.isfinite(window_stats).all():
+                    self._unfinished_round = self._worker_group.end_burst(gradients, window_stats)
                     break
-                self._push(told, torch.split(gradients, n) if len(self._trainings) > 1 else (gradients,))
-                pushed.append(figures)
+                parts = torch.split(gradients, c) if len(self._trainings) > 1 else (gradients,)
+                for training, own, pulled, batches in zip(
+                    self._trainings, parts, self._worker_weights, batches_by_training, strict=True
+                ):
+                    updates.push(training.weights, training.optimizer_state, own, pulled, batches)
+                applied.append(window_stats)
                 if time.monotonic() >= deadline:
                     break
         if self._unfinished_round is None:
-            self._worker_group.end_burst(gradients, figures)
-        return np.stack(pushed) if pushed else np.zeros((0, *figures.shape), np.float32)
-
-    def _push(self, batches: Sequence[Sequence[UpdateBatch]], gradients: Sequence[Tensor]) -> None:
-        for one, calls, block in zip(self._trainings, batches, gradients, strict=True):
-            self._sequential_updates.push(one.training.weights, one.training.optimizer_state, block, one.worker_weights, calls)
+            self._worker_group.end_burst(gradients, window_stats)
+        return np.stack(applied) if applied else np.zeros((0, *window_stats.shape), np.float32)

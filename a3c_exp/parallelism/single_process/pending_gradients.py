@@ -1,6 +1,7 @@
-"""Windows that are computed and wait for their push, of the workers of one training."""
+"""Gradients that are computed and not applied yet, with all that is counted when they are."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,22 +10,48 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
-from a3c_exp.parallelism.single_process.gradient import WorkerGradient, episodes_of_workers
 from a3c_exp.parallelism.worker_group import RoundResult
 
 
+@dataclass(frozen=True)
+class WorkerGradient:
+    """What one update applies: the gradient of a worker's window, or of all workers' windows together.
+
+    Attributes:
+        gradient: ``[P]``.
+        window_stats: ``[S]``.
+        workers, steps: whose windows it is of, and how many environment steps each has.
+        ended: the episodes that ended in them; ``worker`` counts within the training.
+    """
+
+    gradient: Tensor
+    window_stats: NDArray[np.float32]
+    workers: Sequence[int]
+    steps: Sequence[int]
+    ended: Sequence[EndedEpisode]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "gradient": self.gradient.detach().cpu().clone(),
+            "window_stats": torch.from_numpy(self.window_stats.copy()),
+            "workers": list(self.workers),
+            "steps": list(self.steps),
+            "ended": [dict(vars(episode)) for episode in self.ended],
+        }
+
+
 class PendingGradients:
-    """At most one of each worker.
+    """At most one gradient of each worker of a training.
 
     Args:
         workers: N.
         num_stats: S numbers that come with each gradient.
 
     Attributes:
-        is_pending: ``[N]`` who has one.
+        is_pending: ``[N]`` which workers have one.
         window_stats: ``[N, S]``.
-        steps: ``[N]`` environment steps of each.
-        ended: the episodes that ended in them, by worker; nobody stands there in vain.
+        steps: ``[N]`` environment steps of each one's window.
+        ended: the episodes that ended in them, by worker; only workers with such episodes have an entry.
     """
 
     def __init__(self, workers: int, num_stats: int) -> None:
@@ -35,73 +62,69 @@ class PendingGradients:
         self._rows: list[Tensor] = [torch.zeros(0)] * workers
         self._stacked: Tensor | None = None  # the same as the rows, where they lie together
 
-    def add(self, result: RoundResult, first: int, participants: NDArray[np.int64]) -> None:
-        """Take in what a round brought for ``participants``; worker 0 is the round's ``first``."""
-        behind = first + len(self.is_pending)
+    @property
+    def ended_episodes(self) -> int:
+        """How many episodes ended in their windows."""
+        return sum(len(episodes) for episodes in self.ended.values())
+
+    def add(self, result: RoundResult, participants: NDArray[np.int64]) -> None:
+        """Keep what a round brought for these workers."""
         if len(participants) == len(self.is_pending):
-            self.window_stats, self.steps = result.window_stats[first:behind], result.steps[first:behind].copy()
-            self._stacked = result.gradients[first:behind]
+            self.window_stats, self.steps, self._stacked = result.window_stats, result.steps.copy(), result.gradients
             self.is_pending[:] = True
         else:
             self._unstack()
             self.window_stats = self.window_stats.copy()
             for worker in participants.tolist():
-                self._rows[worker] = result.gradients[first + worker]
-            self.window_stats[participants] = result.window_stats[first + participants]
-            self.steps[participants] = result.steps[first + participants]
+                self._rows[worker] = result.gradients[worker]
+            self.window_stats[participants] = result.window_stats[participants]
+            self.steps[participants] = result.steps[participants]
             self.is_pending[participants] = True
-        if result.ended:
-            for one in episodes_of_workers(result.ended, first, len(self.is_pending)):
-                self.ended.setdefault(one.worker, []).append(one)
+        for episode in result.ended:
+            self.ended.setdefault(episode.worker, []).append(episode)
 
     def _unstack(self) -> None:
         if self._stacked is not None:
             self._rows, self._stacked = list(self._stacked.unbind()), None
 
     def gradients(self) -> Tensor:
-        """``[N, P]``; rows of those who have none mean nothing."""
+        """``[N, P]``; rows of workers without a pending gradient mean nothing."""
         if self._stacked is None:
-            some = next(row for row in self._rows if len(row))
-            self._stacked = torch.stack([row if len(row) else torch.zeros_like(some) for row in self._rows])
+            like = next(row for row in self._rows if len(row))
+            self._stacked = torch.stack([row if len(row) else torch.zeros_like(like) for row in self._rows])
         return self._stacked
 
-    def discard(self, order: NDArray[np.int64]) -> None:
-        """These wait no longer."""
-        self.is_pending[order] = False
+    def discard(self, workers: NDArray[np.int64]) -> None:
+        """Forget these workers' gradients, which were applied."""
+        self.is_pending[workers] = False
         if self.ended:
-            for worker in order.tolist():
+            for worker in workers.tolist():
                 self.ended.pop(worker, None)
 
     def pop(self, worker: int) -> WorkerGradient:
-        """A worker's, which waits no longer."""
-        one = self._gradient_of(worker)
+        """Take out a worker's gradient."""
+        gradient = self._worker_gradient(worker)
         self.is_pending[worker] = False
         self.ended.pop(worker, None)
-        return one
+        return gradient
 
-    def _gradient_of(self, worker: int) -> WorkerGradient:
+    def _worker_gradient(self, worker: int) -> WorkerGradient:
         gradient = self._rows[worker] if self._stacked is None else self._stacked[worker]
-        return WorkerGradient(
-            gradient, self.window_stats[worker], [worker], [int(self.steps[worker])], self.ended.get(worker, [])
-        )
+        steps, ended = int(self.steps[worker]), self.ended.get(worker, [])
+        return WorkerGradient(gradient, self.window_stats[worker], [worker], [steps], ended)
 
     def state_dict(self) -> list[dict[str, Any] | None]:
-        """In plain values and tensors, for a checkpoint. One that is not finite stopped the run. It is not kept, or the run
-        could never go on, at whatever learning rate."""
-        kept = self.is_pending & np.isfinite(self.window_stats).all(axis=1)
-        return [self._gradient_of(worker).state_dict() if kept[worker] else None for worker in range(len(kept))]
+        """By worker, in plain values and tensors. A gradient that is not finite stopped the run and is left out: with it the run
+        could never be resumed, at whatever learning rate."""
+        saved = self.is_pending & np.isfinite(self.window_stats).all(axis=1)
+        return [self._worker_gradient(worker).state_dict() if saved[worker] else None for worker in range(len(saved))]
 
     def load_state_dict(self, state_dict: Sequence[dict[str, Any] | None], device: torch.device) -> None:
         self._unstack()
-        for worker, one in enumerate(state_dict):
-            if one is None:
-                continue
-            gradient = WorkerGradient.from_state_dict(one, device)
-            self._rows[worker], self.window_stats[worker], self.steps[worker] = (
-                gradient.gradient,
-                gradient.window_stats,
-                gradient.steps[0],
-            )
-            self.is_pending[worker] = True
-            if gradient.ended:
-                self.ended[worker] = list(gradient.ended)
+        for worker, saved in enumerate(state_dict):
+            if saved is not None:
+                self._rows[worker] = saved["gradient"].to(device)
+                self.window_stats[worker], self.steps[worker] = saved["window_stats"].numpy(), saved["steps"][0]
+                self.is_pending[worker] = True
+                if saved["ended"]:
+                    self.ended[worker] = [EndedEpisode(**episode) for episode in saved["ended"]]

@@ -1,0 +1,68 @@
+"""What tells one single-process parallelism from another: who acts, and which gradient is applied next."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
+from a3c_exp.parallelism.single_process.seed_training import SeedTraining
+from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
+
+
+class UpdateRule(Protocol):
+    """Decides for each training in the process which workers act and in which order their gradients are applied.
+
+    ``SingleProcessStrategy`` asks ``next_update`` for as long as it makes updates; when it makes none for any training,
+    ``allowed_steps`` is asked once for each, one round is computed for all workers that were allowed, and ``collect`` is given
+    each training's part of it. Derive a class from this one. Several trainings may run side by side: keep what is under way by
+    ``training.index``.
+
+    Attributes:
+        name: written into checkpoints, so that no other rule goes on from them.
+        share_weights: all workers of a training act with the weights that updates change, and one gradient is computed of all
+            their windows; or each has a copy of its own, a row of ``training.worker_weights``, that changes only when it pulls.
+    """
+
+    name: str
+    share_weights: bool
+
+    def check(self, setup: TrainingSetup) -> None:
+        """Refuse what this rule cannot train.
+
+        Raises:
+            ConfigError: says what it cannot do and what to type instead.
+        """
+        return
+
+    def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> BurstRunner | None:
+        """Begin with these trainings, before ``load_state_dict`` of each. Returns what runs bursts of rounds, if anything can."""
+        return None
+
+    def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
+        """Write into ``allowed [N]`` (all 0) how many steps each worker may take in the coming round: what
+        ``training.reserve`` has granted. A worker whose last gradient was not applied yet must be left at 0."""
+
+    def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
+        """Keep what a round brought for this training's workers, of whom ``participants`` acted.
+
+        Gradients and statistics may be kept as they are, since those of every round are new; ``result.steps`` is overwritten.
+        """
+
+    def next_update(self, training: SeedTraining, until: int) -> bool:
+        """Apply the next gradient, each once, or several that follow each other, of which none but the last may bring the
+        environment steps to ``until``; false if a round must come first."""
+        raise NotImplementedError
+
+    def state_dict(self, training: SeedTraining) -> dict[str, Any]:
+        """What is under way, in plain values and tensors, for a checkpoint between any two updates."""
+        raise NotImplementedError
+
+    def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
+        """Go on from ``state_dict``, or begin if it is ``None``; weights, counters and episodes are in place by then."""
+
+    def summary(self, index: int) -> dict[str, Any]:
+        """What the run's summary should say of one training."""
+        return {}
