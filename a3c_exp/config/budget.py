@@ -1,4 +1,4 @@
-"""What ends a run. No torch here, so that loggers stay light."""
+"""The bounds of a run."""
 
 from dataclasses import dataclass
 

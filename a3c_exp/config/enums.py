@@ -1,10 +1,10 @@
-"""Words that a configuration chooses from. No torch here, so that a mistake on the command line is answered at once."""
+"""Words that a configuration chooses from."""
 
 from enum import StrEnum
 
 
 class Reduction(StrEnum):
-    """How a loss term is gathered over the valid steps of a window."""
+    """How a loss term is reduced over the valid steps of a window."""
 
     mean = "mean"
     sum = "sum"
@@ -18,7 +18,7 @@ class ValueLoss(StrEnum):
 
 
 class Device(StrEnum):
-    """Where networks run; ``auto`` is the fastest that is present."""
+    """Where networks run; ``auto`` is the fastest that is available."""
 
     cpu = "cpu"
     cuda = "cuda"
@@ -27,14 +27,14 @@ class Device(StrEnum):
 
 
 class Truncation(StrEnum):
-    """What a time limit does: it ends the episode, or environments step on past it as if there were none."""
+    """What a time limit does: it ends the episode, or environments step past it as if there were none."""
 
     end = "end"
     ignore = "ignore"
 
 
 class HyperparameterRangeKind(StrEnum):
-    """How workers' own values are spread: not at all, drawn between two bounds, or listed and dealt out in turn."""
+    """How hyperparameters differ between workers: not at all, drawn from a range, or assigned from a list in turn."""
 
     none = "none"
     uniform = "uniform"
@@ -43,7 +43,7 @@ class HyperparameterRangeKind(StrEnum):
 
 
 class LRSchedule(StrEnum):
-    """What becomes of the learning rate over the budget."""
+    """The learning rate over the budget."""
 
     none = "none"
     linear = "linear"

@@ -14,7 +14,7 @@ from a3c_exp.system.suggestions import closest_match
 
 _INSTALLED_CONFIG_DIR = Path(__file__).parents[1] / "conf"
 CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(__file__).parents[2] / "conf"
-"""The config groups: inside the package once installed, beside it in a checkout."""
+"""The config groups: inside the package once installed, next to it in a checkout."""
 
 _ABLATION_EXAMPLES = {"arm": "workers_12", "control": "fair"}
 

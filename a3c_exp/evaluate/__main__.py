@@ -53,11 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write an mp4 of the (first seed's) first episode to videos/, with policy, value and return laid over it",
     )
-    parser.add_argument("--plain", action="store_true", help="with --video: the environment's picture and nothing over it")
+    parser.add_argument("--plain", action="store_true", help="with --video: the environment's frame without the overlay")
     parser.add_argument(
         "--saliency",
         action="store_true",
-        help="with --video: beside the picture what the network sees and where it looks; alone: pictures of that, every "
+        help="with --video: also show the network input and its saliency; alone: images of that, every "
         f"{_SCREENSHOT_INTERVAL} steps of the first episode",
     )
     parser.add_argument("--render", action="store_true", help="show the first episode in a window")

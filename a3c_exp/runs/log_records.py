@@ -1,4 +1,4 @@
-"""What a run writes down: one frozen record a line. No torch here, so that readers of run directories stay light."""
+"""What a run logs: one frozen record a line. This module imports no torch, so that readers of run directories start quickly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class EpisodeRecord:
 
     Attributes:
         episode: its number in order of arrival, from 1.
-        worker: the logical worker that lived it, from 0.
+        worker: the logical worker that collected it, from 0.
         return_: undiscounted sum of the environment's own rewards (``return`` in the file).
         length: environment steps.
         mean_step_reward: ``return_ / length``.

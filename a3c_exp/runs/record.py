@@ -37,7 +37,7 @@ class RunRecord:
 
     @classmethod
     def create(cls, directory: Path, **fields: Any) -> "RunRecord":
-        """Take a directory for a new run; exactly one process can.
+        """Take a directory for a new run; only one process can.
 
         Raises:
             RunDirectoryError: it already holds a run.
@@ -90,13 +90,13 @@ class RunRecord:
         return record
 
     def mark(self, timing: str) -> None:
-        """Note the time of ``started`` or ``first_env_step``, the first time it happens."""
+        """Record the time of ``started`` or ``first_env_step``, the first time it happens."""
         if self.content["timings"][timing] is None:
             self.content["timings"][timing] = now()
             self._write()
 
     def close(self, status: Status, reason: str | None) -> None:
-        """Say how the run ended."""
+        """Record how the run ended."""
         ended = now()
         timings = self.content["timings"]
         timings["ended"] = ended
@@ -136,10 +136,10 @@ def load(directory: Path) -> dict[str, Any]:
 
 
 def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> None:
-    """Say how a run ended, and its seeds' runs, in place of its process, which died without a word of its own.
+    """Record how a run, and the runs of its seeds, ended in place of their process, which died without recording it.
 
     Args:
-        pid: of that process: a record that is another's, or that says how it ended, stays as it is.
+        pid: of that process; the record of another process, or of a run that has ended, is left as it is.
     """
     with contextlib.suppress(OSError, RunDirectoryError):
         content = load(directory)

@@ -1,6 +1,6 @@
-"""A study as it is kept: which words stand in it beside Optuna's own, and how its storage is opened.
+"""A study's storage: the attributes that are stored in addition to Optuna's own, and how it is opened.
 
-Whoever tunes writes them, whoever reports reads them. Optuna is imported only when a storage is opened.
+The sweeper writes them, the report reads them. Optuna is imported only when a storage is opened.
 """
 
 import os
@@ -17,7 +17,7 @@ STUDY_FILE = "study.json"
 JOURNAL_FILE = "study.journal"
 BEST_FOLDER = "best"
 COMMAND_PREFIX = "As one command: "
-"""What stands before the command in the best configuration's file."""
+"""Prefix of the command in the file of the best configuration."""
 
 STUDY_SIGNATURE = "a3c_exp"
 """User attribute of a study: what all its trials have in common."""
@@ -100,8 +100,8 @@ def _open_journal(path: Path) -> "BaseStorage":
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-    class MendingLock(JournalFileSymlinkLock):
-        """Whoever may write first takes away half a line that a killed writer left: the next one would make it unreadable."""
+    class RepairingLock(JournalFileSymlinkLock):
+        """The holder first removes the partial line of a killed writer, which would make the next line unreadable."""
 
         def acquire(self) -> bool:
             taken = super().acquire()
@@ -109,7 +109,7 @@ def _open_journal(path: Path) -> "BaseStorage":
             return taken
 
     try:
-        backend = JournalFileBackend(str(path), MendingLock(str(path.absolute()), grace_period=_LOCK_SECONDS))
+        backend = JournalFileBackend(str(path), RepairingLock(str(path.absolute()), grace_period=_LOCK_SECONDS))
         return JournalStorage(backend)
     except OSError as error:
         raise ConfigError(f"the study's journal {path} cannot be opened: {error.strerror or error}") from None

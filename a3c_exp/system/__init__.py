@@ -1,1 +1,5 @@
-"""The operating system and the process: errors, signals, threads, memory, number formats."""
+"""What every folder may use of the operating system and the process: errors, commands, files, processes, signals, memory."""
+
+from a3c_exp.system.errors import A3CError, ConfigError, RunDirectoryError, RunFailed
+
+__all__ = ["A3CError", "ConfigError", "RunDirectoryError", "RunFailed"]

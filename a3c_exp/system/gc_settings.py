@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from what is no garbage."""
+"""Python's garbage collector, kept away from objects that are never garbage."""
 
 import gc
 from collections.abc import Iterator

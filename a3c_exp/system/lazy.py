@@ -6,7 +6,7 @@ from typing import Any
 
 
 def lazy_exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]]:
-    """``__getattr__`` and ``__all__`` of a package (PEP 562); type checkers read the imports beside it.
+    """``__getattr__`` and ``__all__`` of a package (PEP 562); type checkers read the imports next to it.
 
     Args:
         package: its ``__name__``.

@@ -1,4 +1,4 @@
-"""Memory that pictures pass through again and again, kept instead of being given back and asked for at every step."""
+"""The C library keeps freed memory instead of giving it back to the system and asking for it again at every step."""
 
 import ctypes
 from functools import cache
@@ -10,14 +10,14 @@ _TRIM_THRESHOLD_BYTES = 2**30
 
 @cache
 def disable_malloc_trim() -> bool:
-    """Have the C library keep what is freed, for this process; whether it could be told.
+    """Have the C library keep what this process frees; returns whether it can.
 
-    A batch of pictures makes tensors of megabytes that live for milliseconds. glibc gives such memory back to the system and
+    A batch of images makes tensors of megabytes that live for milliseconds. glibc gives such memory back to the system and
     asks for it anew, and a system that hands out pages one by one as they are touched takes longer over them than the
-    convolutions over a picture. The price: a process stays as large as it once was. Other C libraries are left alone.
+    convolutions over an image. The price: a process stays as large as it once was. Other C libraries are left alone.
     """
     try:
-        tell = ctypes.CDLL(None).mallopt
+        mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    return all([tell(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES), tell(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)])
+    return all([mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES), mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD_BYTES)])

@@ -36,7 +36,7 @@ def share_fork_server() -> bool:
     parent"), but looks for a server that is its own child, finds none, and starts another.
 
     Returns:
-        Whether that can be: this process came from a fork server, and one that answers to whoever knows its address. From
+        Whether that can be: this process came from a fork server, and from one that answers every process that knows its address. From
         Python 3.14 on it wants a key that its children are not given; then each process has a server of its own as before.
     """
     server: Any = forkserver._forkserver

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question that the training loop asks, instead of an exception at any instruction."""
+"""Ctrl-C and SIGTERM as a flag that the training loop reads, instead of an exception at any instruction."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ _HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """While entered, notes which signal asked to stop; a second one ends the process at once.
+    """While entered, records which signal asked to stop; a second one ends the process at once.
 
     Attributes:
         received: the first signal's number, or ``None``.
@@ -28,12 +28,12 @@ class StopSignals:
             signal.signal(number, handler)
 
     def requested(self) -> bool:
-        """Whether someone asked to stop."""
+        """Whether a signal asked to stop."""
         return self.received is not None
 
     @property
     def exit_code(self) -> int:
-        """128 plus the signal's number, as a shell would say it: 130 for Ctrl-C, 143 for SIGTERM."""
+        """128 plus the signal's number, as in a shell: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.received or 0)
 
     @property

@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, verified when read, and loadable without running anybody's code."""
+"""Checkpoints: written atomically, verified when read, and loaded without running code from the file."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ class Checkpoints:
 
     Args:
         directory: the folder; made when first written to.
-        keep_last: how many ``step_*.pt`` files stay. Only files that this object wrote or found by that name are ever removed.
+        keep_last: how many ``step_*.pt`` files are kept; no other files are ever removed.
     """
 
     def __init__(self, directory: Path, keep_last: int) -> None:
@@ -32,11 +32,11 @@ class Checkpoints:
         self._keep_last = keep_last
 
     def save(self, state: TrainingState, extra: Mapping[str, float | int | None]) -> Path:
-        """Write a checkpoint of everything training goes on from.
+        """Write a checkpoint from which training can go on.
 
         Args:
             state: of the shared weights and counters.
-            extra: numbers of the trainer's own, such as the moving average and the wall time so far.
+            extra: numbers of the tracker, such as the moving average and the wall time so far.
         """
         path = self._directory / f"step_{state.env_steps}.pt"
         content = {
@@ -89,8 +89,8 @@ class Checkpoints:
         raise RunDirectoryError(f"{self._directory} holds no checkpoint to go on from{detail}")
 
     def _steps(self) -> list[Path]:
-        found = [path for path in self._directory.glob("step_*.pt") if _STEP_FILE_NAME.fullmatch(path.name)]
-        return sorted(found, key=lambda path: int(path.stem.removeprefix("step_")))
+        paths = [path for path in self._directory.glob("step_*.pt") if _STEP_FILE_NAME.fullmatch(path.name)]
+        return sorted(paths, key=lambda path: int(path.stem.removeprefix("step_")))
 
 
 def load(path: Path) -> tuple[TrainingState, dict[str, float | int | None]]:
@@ -101,7 +101,7 @@ def load(path: Path) -> tuple[TrainingState, dict[str, float | int | None]]:
     """
     content = read(path)
     if "optimizer_state" not in content:
-        raise RunDirectoryError(f"{path} holds weights alone and cannot be gone on from; take a step_*.pt")
+        raise RunDirectoryError(f"{path} holds only weights, from which training cannot go on; take a step_*.pt")
     state = TrainingState(
         weights=content["weights"],
         optimizer_state=content["optimizer_state"],
@@ -148,8 +148,8 @@ def digest(content: Any) -> str:
                 feed(value[key])
         elif isinstance(value, list | tuple):
             hasher.update(f"[{len(value)}".encode())
-            for one in value:
-                feed(one)
+            for item in value:
+                feed(item)
         else:
             hasher.update(repr(value).encode())
 
@@ -160,7 +160,7 @@ def digest(content: Any) -> str:
 def find(folder: Path, name: str) -> Path:
     """The checkpoint that ``best``, ``last`` or a file's path means in a ``checkpoints/`` folder.
 
-    A run that was never evaluated has no best; its last stands in.
+    A run that was never evaluated has no best; its last is taken.
 
     Raises:
         RunDirectoryError: there is none.

@@ -1,11 +1,11 @@
-"""Whether a run is long enough for machine code to pay: ``compile=auto``."""
+"""Whether a run is long enough for compiling to pay: ``compile=auto``."""
 
 import math
 
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.number_format import format_duration
 
-# What a run costs without machine code, roughly, on one core of 2.8 GHz: a fixed price a step and one for each weight.
+# What a run costs uncompiled, roughly, on one core of 2.8 GHz: a fixed price a step and one for each weight.
 _SECONDS_PER_STEP = 60e-6
 _SECONDS_PER_STEP_AND_WEIGHT = 6e-9
 # From how much work on it is made: a minute of compiling, against rounds that become many times faster as a whole, or
@@ -25,11 +25,11 @@ def should_compile(setup: TrainingSetup, num_weights: int, fused_rounds: bool, w
     steps = max_env_steps_in_budget(setup, windows_per_update)
     seconds = steps * (_SECONDS_PER_STEP + _SECONDS_PER_STEP_AND_WEIGHT * num_weights)
     pays = setup.device == "cpu" and seconds >= (_MIN_SECONDS_FUSED_ROUNDS if fused_rounds else _MIN_SECONDS_FUNCTIONS)
-    work = "no end of work" if math.isinf(seconds) else f"about {format_duration(seconds)} of work without it"
+    work = "no bound on the work" if math.isinf(seconds) else f"about {format_duration(seconds)} of work uncompiled"
     if pays:
-        return True, f"compile=auto: {work}, so machine code is made first"
+        return True, f"compile=auto: {work}, so it is compiled first"
     reason = "only for device=cpu" if setup.device != "cpu" else work
-    return False, f"compile=auto: no machine code ({reason}); compile=true makes it"
+    return False, f"compile=auto: not compiled ({reason}); compile=true compiles it"
 
 
 def max_env_steps_in_budget(setup: TrainingSetup, windows_per_update: int) -> float:

@@ -30,7 +30,7 @@ _WARM_UP_ROUNDS = 30
 _EPILOG = """\
 examples:
   python -m a3c_exp.training.measure_costs --out outputs/2026-11-22/10-00-00_worker_count_ablation
-      beside the runs of an ablation, so that the report on them predicts wall times for other machines
+      next to the runs of an ablation, so that the report on them predicts wall times for other machines
   python -m a3c_exp.training.measure_costs env=cartpole workers=6 --out .
 
 Takes about fifteen seconds of an otherwise idle machine; --seconds for longer. Overrides are those of python -m a3c_exp."""
@@ -48,7 +48,7 @@ class StepCosts:
 
 
 def measure(components: RunComponents, workers: int, seconds: float, repeats: int = _NUM_REPEATS) -> StepCosts:
-    """Live windows of the task with so many stacked workers, and say what each part took.
+    """Collect and learn windows with so many stacked workers, and time each part.
 
     Args:
         components: of a configuration; its budget is ignored.
@@ -56,13 +56,13 @@ def measure(components: RunComponents, workers: int, seconds: float, repeats: in
         seconds: how long to measure, all in all.
         repeats: into how many measurements to cut that.
     """
-    task = replace(components.setup, workers=workers, num_seeds=1)
-    members = [WorkerId(task.seed, worker) for worker in range(workers)]
+    setup = replace(components.setup, workers=workers, num_seeds=1)
+    members = [WorkerId(setup.seed, worker) for worker in range(workers)]
     rounds, begun = np.zeros((2, workers), np.int64)
-    stacked = WorkerGroup(task, members, rounds, begun, lambda _: True)
+    stacked = WorkerGroup(setup, members, rounds, begun, lambda _: True)
     weights = components.initial_states[0].weights.clone()
     state = torch.zeros_like(components.initial_states[0].optimizer_state)
-    allowed = np.full(workers, task.learner.n_step)
+    allowed = np.full(workers, setup.learner.n_step)
     rollout, gradient, update = [], [], []
     updates = 0
     try:
@@ -75,7 +75,9 @@ def measure(components: RunComponents, workers: int, seconds: float, repeats: in
                 gradients = stacked.round(allowed).gradients
                 began = time.process_time()
                 for k in range(workers):  # as hogwild does: a push, then a pull, worker by worker
-                    task.optimizer.step(weights, gradients[k], state, updates, 0.0)  # a rate of 0: the task stays what it was
+                    setup.optimizer.step(
+                        weights, gradients[k], state, updates, 0.0
+                    )  # a rate of 0 leaves the weights as they are
                     stacked.weights[k].copy_(weights)
                     updates += 1
                 pushing += time.process_time() - began
@@ -115,20 +117,20 @@ def _measure_and_write(overrides: Sequence[str], out: Path, seconds: float) -> N
         raise ConfigError(f"{out} is no folder. Name one that holds runs: --out outputs/...")
     if target.exists():
         raise ConfigError(f"{target} is there already and is not overwritten. Move it away, or choose another --out")
-    assembly = build_run(compose_jobs(list(overrides), multirun=False)[0].config)
-    task = assembly.setup
+    components = build_run(compose_jobs(list(overrides), multirun=False)[0].config)
+    setup = components.setup
     costs = []
     print(f"{'workers':>9}{'rollout':>12}{'gradient':>12}{'update':>12}   microseconds a window, medians")
-    for workers in [size for size in WORKER_COUNTS if size <= task.workers]:
+    for workers in [size for size in WORKER_COUNTS if size <= setup.workers]:
         with single_threaded():
-            cost = measure(assembly, workers, seconds)
+            cost = measure(components, workers, seconds)
         costs.append(cost)
         each = [1e6 * float(np.median(values)) for values in (cost.rollout, cost.gradient, cost.update)]
         print(f"{workers:>9}{each[0] / workers:>12.1f}{each[1] / workers:>12.1f}{each[2]:>12.1f}", flush=True)
     content = {
         "format": 1,
         "command": command(),
-        "n_step": task.learner.n_step,
+        "n_step": setup.learner.n_step,
         "costs": [vars(cost) for cost in costs],
         **{key: value for key, value in environment_info().items() if key in ("git", "versions", "machine", "host")},
     }

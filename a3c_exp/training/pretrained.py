@@ -1,4 +1,4 @@
-"""Weights to give away: a small folder with a configuration, one run's best weights, and where they come from.
+"""Exported weights: a small folder with a configuration, the weights of one run, and how they were made.
 
 config.yaml        the run's whole configuration
 weights.pt         the weights, perhaps in half precision, with a checksum
@@ -66,18 +66,18 @@ def load(folder: Path) -> Pretrained:
 
 
 def to_stored_precision(weights: Tensor, half: bool) -> Tensor:
-    """The weights ``[P]`` as a file keeps them.
+    """The weights ``[P]`` in the precision of the file.
 
     Raises:
-        ConfigError: half precision cannot hold them.
+        ConfigError: they are out of the range of half precision.
     """
     if not half:
         return weights.float()
-    kept = weights.half()
-    if not kept.isfinite().all():
+    stored = weights.half()
+    if not stored.isfinite().all():
         largest = float(weights.abs().max())
         raise ConfigError(f"half precision ends at 65504, and the largest weight is {largest:g}. Leave out --half")
-    return kept
+    return stored
 
 
 def save(
@@ -97,9 +97,9 @@ def save(
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         unfinished.mkdir()
-        own = config.copy()
-        own.device = "cpu"  # whoever loads it may have no other
-        OmegaConf.save(own, unfinished / CONFIG_FILE)
+        stored_config = config.copy()
+        stored_config.device = "cpu"  # the machine that loads it may have no other
+        OmegaConf.save(stored_config, unfinished / CONFIG_FILE)
         write(unfinished / WEIGHTS_FILE, {"weights": stored_weights, "env_steps": env_step, "updates": update})
         write_json(unfinished / PROVENANCE_FILE, provenance)
         unfinished.rename(folder)
@@ -112,15 +112,15 @@ def save(
 
 
 def reject_existing(folder: Path) -> None:
-    """Nothing is ever written over.
+    """Nothing is ever overwritten.
 
     Raises:
         ConfigError: the folder exists.
     """
     if folder.exists():
-        raise ConfigError(f"{folder} exists, and nothing is written over. Try another name, or remove it first")
+        raise ConfigError(f"{folder} exists, and nothing is overwritten. Try another name, or remove it first")
 
 
 def max_rounding_error(weights: Tensor, stored_weights: Tensor) -> float:
-    """The largest change of any weight by keeping it so."""
+    """The largest change of any weight by storing it in this precision."""
     return float((weights - stored_weights.float()).abs().max()) if weights.numel() else 0.0

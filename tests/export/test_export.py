@@ -1,4 +1,4 @@
-"""Weights that are given away: what they are said to be worth is what they are worth, and nothing is written over."""
+"""Weights that are given away: what they are said to be worth is what they are worth, and nothing is overwritten."""
 
 import json
 import shutil
@@ -82,7 +82,7 @@ def test_a_look_at_them_writes_nothing_beside_them(
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["{run}", "--out", "{half}"], "exists, and nothing is written over"),
+        (["{run}", "--out", "{half}"], "exists, and nothing is overwritten"),
         (["{half}", "--out", "{new}"], "is no run directory"),
         (["{run}", "--out", "{new}", "--seed", "4"], "is the seed that the run trained with"),
         (["{run}", "--out", "{new}", "--checkpoint", "gone.pt"], "there is no checkpoint gone.pt"),
