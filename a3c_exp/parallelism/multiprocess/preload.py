@@ -1,7 +1,7 @@
 """What the fork server imports once for all workers.
 
-Imported there and nowhere else. Freezing takes everything imported so far out of the garbage collector's rounds, which would
-otherwise write into every page and so give each worker its own copy of them.
+Imported there and nowhere else. Freezing hides everything imported so far from the garbage collector, which would otherwise
+write into every page and so give each worker its own copy of them.
 """
 
 from a3c_exp.system.gc_settings import gc_frozen

@@ -185,12 +185,12 @@ class _JobRunner:
 
     def _task_function(self) -> Callable[[DictConfig], Any]:
         module, name = self._spec.task_function
-        task = getattr(importlib.import_module(module), name)
+        function = getattr(importlib.import_module(module), name)
 
-        @wraps(task)
+        @wraps(function)
         def report_start_and_run(config: DictConfig) -> Any:
             self._send(JobStarted(HydraConfig.get().runtime.output_dir))
-            return task(config)
+            return function(config)
 
         return report_start_and_run
 
@@ -211,7 +211,7 @@ class _JobRunner:
         try:
             while not self._pipe.poll(HEARTBEAT_SECONDS):  # the launcher sends nothing more: this is its end
                 if self._ended:
-                    return  # one that hangs on its way out must be noticed
+                    return  # a job that hangs while it exits must be noticed
                 self._send(Heartbeat())
         except OSError:
             pass

@@ -1,4 +1,4 @@
-"""What the fork server imports once for all jobs of a sweep, beside what it imports for their workers.
+"""What the fork server imports once for all jobs of a sweep, in addition to what their workers need.
 
 Imported there and nowhere else; nothing of it runs a tensor operation, so nothing is forked after torch has used its threads.
 """
@@ -11,4 +11,4 @@ with gc_frozen():
     import a3c_exp.sweep.launcher.job
     import a3c_exp.training.run  # noqa: F401
 
-    Plugins.instance()  # finds and imports everyone's plugins: a third of a second that no job has to spend
+    Plugins.instance()  # finds and imports all plugins of Hydra: a third of a second that no job has to spend

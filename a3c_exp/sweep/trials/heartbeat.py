@@ -62,10 +62,10 @@ class TrialHeartbeat:
 
 
 class StaleTrialDetector:
-    """Tells the running trials of a study that a process works on from those whose process is gone.
+    """Finds running trials whose process is gone.
 
-    A process of this machine is looked up. Those of other machines are judged by whether their heartbeats change, measured by
-    this process's own clock: clocks of different machines need not agree.
+    A process of this machine is looked up. One of another machine is gone when its heartbeats have stopped, by this process's
+    own clock: clocks of different machines need not agree.
 
     Args:
         timeout: as of the heartbeats.

@@ -47,7 +47,7 @@ def test_spawned_processes_give_the_same() -> None:
     pooled.close()
 
 
-def test_a_rollout_lives_the_same_windows() -> None:
+def test_a_rollout_collects_the_same_windows() -> None:
     make = MAKERS["CartPole"]
     pooled = SubprocessEnvs(make, 3, 2)
     model = SeparateMLP(pooled.observation_space, pooled.action_space, seed=0, actor_hidden=(8,), critic_hidden=(8,))
@@ -73,7 +73,7 @@ def test_a_rollout_lives_the_same_windows() -> None:
     pooled.close()
 
 
-def test_arrays_keep_their_place() -> None:
+def test_arrays_are_overwritten_in_place() -> None:
     """The rollout keeps a tensor's view of them, also of what comes in later steps."""
     pooled = SubprocessEnvs(MAKERS["scripted"], 3, 2)
     arrays = pooled.observation, pooled.reward, pooled.terminated, pooled.truncated
@@ -88,8 +88,8 @@ def test_arrays_keep_their_place() -> None:
     assert view[2].tolist() == [1.0, 1.0]  # a pool that is closed takes no memory away from who still looks at it
 
 
-def test_a_process_without_a_live_environment_is_not_asked() -> None:
-    """A stopped one would be waited for."""
+def test_a_process_without_an_active_environment_gets_no_request() -> None:
+    """A suspended one would be waited for."""
     pooled = SubprocessEnvs(MAKERS["scripted"], 4, 2, timeout=30.0)
     for k in range(4):
         pooled.reset(k, 1)
@@ -102,7 +102,7 @@ def test_a_process_without_a_live_environment_is_not_asked() -> None:
     pooled.close()
 
 
-def test_the_form_of_actions_may_change() -> None:
+def test_type_and_shape_of_actions_may_change() -> None:
     pooled, plain = SubprocessEnvs(RememberingEnvironments, 3, 2), RememberingEnvironments(3)
     live = np.ones(3, np.bool_)
     small = np.arange(3)

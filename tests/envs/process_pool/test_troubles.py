@@ -1,4 +1,4 @@
-"""Whatever befalls the processes of a pool is said, and leaves none behind."""
+"""Whatever happens to the processes of a pool is reported, and leaves none behind."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ from tests.support.troubled import FATAL, TroubledEnvironments
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-def test_ctrl_c_is_the_main_processes_business() -> None:
+def test_ctrl_c_is_left_to_the_main_process() -> None:
     pooled = SubprocessEnvs(MAKERS["scripted"], 2, 2)
     for pid in of_pool():
         os.kill(pid, signal.SIGINT)
@@ -36,8 +36,8 @@ def test_ctrl_c_is_the_main_processes_business() -> None:
     pooled.close()
 
 
-def struck(envs: SubprocessEnvs, where: str) -> str:
-    """What is said when trouble comes in environment 3 of 5."""
+def error_message(envs: SubprocessEnvs, where: str) -> str:
+    """The error when environment 3 of 5 fails."""
     envs.reset(0, 1)
     with pytest.raises(WorkerError) as caught:
         envs.reset(3, FATAL)
@@ -65,17 +65,17 @@ def test_no_kind_of_death_goes_unnoticed(trouble: str, where: str, says: str) ->
     timeout = 0.5 if "answer" in says else 60.0
     pooled = SubprocessEnvs(partial(TroubledEnvironments, trouble=trouble, where=where), K, 2, timeout)
     pids = of_pool()
-    said = struck(pooled, where)
-    assert said.startswith(f"the process of environments 3 to 4 (process id {pids[1]}, one of 2) "), said
-    assert says in said
-    assert ("in _raise" in said) == (trouble == "raise"), "the traceback is lost"
+    message = error_message(pooled, where)
+    assert message.startswith(f"the process of environments 3 to 4 (process id {pids[1]}, one of 2) "), message
+    assert says in message
+    assert ("in _raise" in message) == (trouble == "raise"), "the traceback is lost"
     gone(set(pids))
     with pytest.raises(WorkerError, match="closed"):
         pooled.reset(0, 1)
     pooled.close()
 
 
-def test_a_process_that_is_killed_between_two_steps_is_missed_at_the_next() -> None:
+def test_a_process_that_is_killed_between_two_steps_is_noticed_at_the_next() -> None:
     pooled = SubprocessEnvs(MAKERS["scripted"], 2, 2)
     pooled.reset(0, 1)
     pooled.reset(1, 1)
@@ -92,7 +92,7 @@ def test_environments_that_could_not_be_made_end_those_that_could(trouble: str, 
     assert of_pool() == []
 
 
-def test_a_persons_mistake_comes_back_as_one_line() -> None:
+def test_a_configuration_error_in_a_process_is_one_line() -> None:
     with pytest.raises(ConfigError, match=r"^gravity=-1, but it is above 0. Try gravity=9.8$"):
         SubprocessEnvs(partial(TroubledEnvironments, trouble="refuse", where="init"), 3, 2)
     with pytest.raises(ConfigError, match=r"^env.id=NoSuchTask-v0 is not a registered"):
@@ -119,7 +119,7 @@ def test_what_cannot_be_sent_to_a_process_leaves_none_behind() -> None:
         SubprocessEnvs(lambda num_envs: ScriptedEnvironments(num_envs), 2, 2)
 
 
-def test_closing_lets_go_of_everything_and_can_be_done_twice(tmp_path: Path) -> None:
+def test_closing_releases_everything_and_can_be_done_twice(tmp_path: Path) -> None:
     def files() -> int:
         gc.collect()
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -144,7 +144,7 @@ def test_environments_that_do_not_close_are_not_waited_for(monkeypatch: pytest.M
     assert not any(alive(pid) for pid in pids)
 
 
-def test_a_pool_that_is_forgotten_ends() -> None:
+def test_a_pool_that_is_garbage_collected_ends() -> None:
     pooled = SubprocessEnvs(MAKERS["scripted"], 3, 2)
     pids = of_pool()
     del pooled
@@ -153,7 +153,7 @@ def test_a_pool_that_is_forgotten_ends() -> None:
 
 
 def test_an_interrupted_step_is_not_taken_for_the_next_ones_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C where nobody handles it: the answer that is still under way would stay in the pipe."""
+    """Ctrl-C without a handler: the reply that is still on its way would stay in the pipe."""
 
     class InterruptionError(Exception):
         pass
@@ -176,7 +176,7 @@ def test_an_interrupted_step_is_not_taken_for_the_next_ones_answer(monkeypatch: 
 
 
 def test_processes_do_not_outlive_a_main_process_that_was_killed(tmp_path: Path) -> None:
-    """One sleeps until it is asked for something, the other is in a step that never returns, and so never looks."""
+    """One waits for a request, the other is in a step that never returns, and so never checks."""
     command = [sys.executable, "-m", "tests.support.endless_pool", str(tmp_path / "in_step")]
     main = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     with main:
@@ -195,7 +195,7 @@ def test_processes_do_not_outlive_a_main_process_that_was_killed(tmp_path: Path)
     gone(family)
 
 
-def test_a_program_that_forgets_to_close_ends_without_a_word() -> None:
+def test_a_program_that_forgets_to_close_ends_silently() -> None:
     program = (
         "from tests.support.scripted import ScriptedEnvironments\n"
         "from a3c_exp.envs.process_pool.envs import SubprocessEnvs\n"

@@ -32,14 +32,16 @@ def info(name: str, group: str | None = "a_sweep", tags: tuple[str, ...] = (), *
         (info("workers=4", ablation=None, study="odd"), "a_sweep", "workers=4"),
     ],
 )  # fmt: skip
-def test_runs_stand_with_those_of_their_curve(run: RunInfo, group: str | None, job_type: str) -> None:
-    found = wandb_placement(run)
-    assert (found.group, found.job_type) == (group, job_type)
+def test_runs_of_one_curve_share_group_and_job_type(run: RunInfo, group: str | None, job_type: str) -> None:
+    placement = wandb_placement(run)
+    assert (placement.group, placement.job_type) == (group, job_type)
 
 
 def test_nothing_is_longer_than_wandb_takes() -> None:
-    found = wandb_placement(info("x=" + "y" * 500, "g" * 500, ("t" * 500, ""), ablation={"name": "a" * 500, "arm": "b" * 500}))
-    assert isinstance(found, WandbPlacement)
-    assert len(found.group or "") <= 128
-    assert max(map(len, (found.job_type, *found.tags))) <= 64
-    assert "" not in found.tags
+    placement = wandb_placement(
+        info("x=" + "y" * 500, "g" * 500, ("t" * 500, ""), ablation={"name": "a" * 500, "arm": "b" * 500})
+    )
+    assert isinstance(placement, WandbPlacement)
+    assert len(placement.group or "") <= 128
+    assert max(map(len, (placement.job_type, *placement.tags))) <= 64
+    assert "" not in placement.tags

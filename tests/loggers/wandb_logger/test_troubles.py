@@ -42,27 +42,27 @@ def test_a_key_without_a_network_is_offline_within_the_limit_and_says_so(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     monkeypatch.setenv("WANDB_BASE_URL", CLOSED_PORT)
-    said: list[str] = []
-    logger = WandbLogger(init_timeout=1.0, finish_timeout=5.0, on_message=said.append)
+    messages: list[str] = []
+    logger = WandbLogger(init_timeout=1.0, finish_timeout=5.0, on_message=messages.append)
     began = time.monotonic()
     logger.start(run_info(tmp_path))
     logger.episode(episode(1))
     logger.finish("finished", SUMMARY)
     assert time.monotonic() - began < 30.0  # left to itself wandb takes 100; alone on a machine this takes 4
-    (told,) = said
-    assert "keeps this run offline (could not go online: " in told and "connection refused" in told
-    assert "\n" not in told
+    (message,) = messages
+    assert "keeps this run offline (could not go online: " in message and "connection refused" in message
+    assert "\n" not in message
     (kept,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     assert b"episode/return" in kept.read_bytes()
     assert nothing_left_after(0.0)
 
 
 def test_a_hung_wandb_does_not_hang_the_run(tmp_path: Path) -> None:
-    said: list[str] = []
-    logger = WandbLogger(mode="offline", init_timeout=15.0, finish_timeout=0.5, on_message=said.append)
+    messages: list[str] = []
+    logger = WandbLogger(mode="offline", init_timeout=15.0, finish_timeout=0.5, on_message=messages.append)
     logger.start(run_info(tmp_path))
     (process,) = wait_for_process()
-    while not said:
+    while not messages:
         time.sleep(0.1)
         logger.episode(episode(1))
     os.kill(process, signal.SIGSTOP)
@@ -71,43 +71,43 @@ def test_a_hung_wandb_does_not_hang_the_run(tmp_path: Path) -> None:
     began = time.monotonic()
     logger.finish("finished", SUMMARY)
     assert time.monotonic() - began < 10.0
-    assert said[1].startswith("W&B did not take everything in 0.5 s; to send it later: wandb sync ")
+    assert messages[1].startswith("W&B did not take everything in 0.5 s; to send it later: wandb sync ")
     assert nothing_left_after(5.0)
 
 
 def test_an_upload_that_hangs_does_not_hang_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
-    said: list[str] = []
+    messages: list[str] = []
     with slow_service() as address:
         monkeypatch.setenv("WANDB_BASE_URL", address)
-        logger = WandbLogger(init_timeout=15.0, finish_timeout=0.5, on_message=said.append)
+        logger = WandbLogger(init_timeout=15.0, finish_timeout=0.5, on_message=messages.append)
         logger.start(run_info(tmp_path))
         logger.episode(episode(1))
-        while not said:
+        while not messages:
             time.sleep(0.1)
             logger.video(tmp_path / "none.mp4", 1)
         began = time.monotonic()
         logger.finish("finished", SUMMARY)
         assert time.monotonic() - began < 10.0
     (folder,) = (tmp_path / "wandb").glob("run-*")
-    assert said[0] == f"W&B {address}/someone/a3c_exp/runs/{(tmp_path / 'wandb_id').read_text().strip()}"
-    assert "W&B could not take something: FileNotFoundError: " in said[1]  # there is no such video
-    assert said[-1].startswith("W&B did not take everything") and said[-1].endswith(f": wandb sync {folder}")
+    assert messages[0] == f"W&B {address}/someone/a3c_exp/runs/{(tmp_path / 'wandb_id').read_text().strip()}"
+    assert "W&B could not take something: FileNotFoundError: " in messages[1]  # there is no such video
+    assert messages[-1].startswith("W&B did not take everything") and messages[-1].endswith(f": wandb sync {folder}")
     assert nothing_left_after(5.0)
 
 
-def test_a_dead_wandb_is_said_once_and_training_goes_on(tmp_path: Path) -> None:
-    said: list[str] = []
-    logger = WandbLogger(mode="offline", row_interval=0.0, on_message=said.append)
+def test_a_dead_wandb_is_reported_once_and_training_continues(tmp_path: Path) -> None:
+    messages: list[str] = []
+    logger = WandbLogger(mode="offline", row_interval=0.0, on_message=messages.append)
     logger.start(run_info(tmp_path))
     (process,) = wait_for_process()
     os.kill(process, signal.SIGKILL)
     deadline = time.monotonic() + 10.0
-    while not said and time.monotonic() < deadline:
+    while not messages and time.monotonic() < deadline:
         logger.episode(episode(1))
         time.sleep(0.05)
     logger.finish("finished", SUMMARY)
-    assert said == ["W&B is off from here, the run goes on without it: its process ended"]
+    assert messages == ["W&B is off from here, the run goes on without it: its process ended"]
     assert nothing_left_after(5.0)
 
 
@@ -116,9 +116,9 @@ def test_a_killed_run_leaves_no_process_and_is_not_shown_as_running(tmp_path: Pa
 import tempfile, time
 from a3c_exp.loggers.wandb_logger.client import WandbClient
 tempfile.tempdir = {tempfile.gettempdir()!r}
-hello = dict(directory={str(tmp_path)!r}, project="p", entity=None, mode="offline", id="abcdefgh", name="n", group=None,
+handshake = dict(directory={str(tmp_path)!r}, project="p", entity=None, mode="offline", id="abcdefgh", name="n", group=None,
              job_type="train", tags=[], config={{}}, argv=["train.py"], pid=1)
-pipe = WandbClient(hello, 15.0, 15.0)
+pipe = WandbClient(handshake, 15.0, 15.0)
 pipe.send_row({{"env_step": 200, "episode/return": -10.0}})
 while not pipe.pop_messages():
     time.sleep(0.1)
@@ -137,13 +137,13 @@ time.sleep(60)
     assert history(found, "episode/return") == [(200, -10.0)]
 
 
-def test_wandb_mode_disabled_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_mode_disabled_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    said: list[str] = []
-    logger = WandbLogger(on_message=said.append)
+    messages: list[str] = []
+    logger = WandbLogger(on_message=messages.append)
     logger.start(run_info(tmp_path))
     logger.finish("finished", SUMMARY)
-    assert len(said) == 1 and "WANDB_MODE" in said[0]
+    assert len(messages) == 1 and "WANDB_MODE" in messages[0]
     assert not (tmp_path / "wandb").exists()
 
 
@@ -164,7 +164,7 @@ def test_the_configuration_files_name_only_what_exists(name: str) -> None:
 
 @contextmanager
 def slow_service() -> Iterator[str]:
-    """A service in place of W&B's that lets a run begin and then never takes anything it is sent."""
+    """A service in place of W&B's that lets a run begin and then never answers."""
     over = threading.Event()
     model = {"id": "m", "name": "a3c_exp", "entity": {"id": "e", "name": "someone"}}
 

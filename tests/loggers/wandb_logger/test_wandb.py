@@ -1,4 +1,4 @@
-"""What a run kept by wandb offline holds, read back with its own reader."""
+"""An offline run, read back with wandb's own reader."""
 
 import os
 import signal
@@ -31,11 +31,11 @@ pytestmark = pytest.mark.usefixtures("nobody_logged_in")
 
 
 class Sessions:
-    """One offline run that was interrupted and resumed, one of many short episodes, and what there was around them."""
+    """One offline run that was interrupted and resumed, one of many short episodes, and the process around them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "resumed"
-        self.said: list[str] = []
+        self.messages: list[str] = []
         before = self._process_state()
         self._train(1, 6, "interrupted", resumed=False)
         short = WandbLogger(row_interval=60.0, on_message=lambda _: None)
@@ -53,7 +53,7 @@ class Sessions:
         self.first, self.second, self.short = records(*self.folders, short_folder)
 
     def _train(self, first: int, last: int, status: Any, resumed: bool) -> None:
-        logger = WandbLogger(tags=["mine"], row_interval=0.0, on_message=self.said.append)
+        logger = WandbLogger(tags=["mine"], row_interval=0.0, on_message=self.messages.append)
         began = time.monotonic()
         logger.start(run_info(self.directory, resumed=resumed))
         for number in range(first, last + 1):
@@ -62,7 +62,7 @@ class Sessions:
         logger.evaluation(evaluation(200 * last, -80.0 * last))
         video = self.directory / "videos" / "step_1.mp4"
         video.parent.mkdir(exist_ok=True)
-        video.write_bytes(b"not really a film")
+        video.write_bytes(b"not really a video")
         logger.video(video, 200 * last)
         self.seconds_of_training = time.monotonic() - began
         logger.finish(status, SUMMARY)
@@ -86,7 +86,7 @@ def test_the_curves_stand_over_environment_steps(sessions: Sessions) -> None:
     assert [(one["glob_name"], one["step_metric"]) for one in defined] == [("*", "env_step")]
 
 
-def test_each_workers_speed_has_a_place_of_its_own_and_costs_no_row(sessions: Sessions) -> None:
+def test_each_workers_speed_has_a_section_of_its_own_and_costs_no_row(sessions: Sessions) -> None:
     rows = [record["history"]["item"] for record in sessions.first if record["type"] == "history"]
     trained = [row for row in rows if any(key.startswith("train/") for key in row)]
     assert len(trained) == 6
@@ -95,7 +95,7 @@ def test_each_workers_speed_has_a_place_of_its_own_and_costs_no_row(sessions: Se
     assert not [key for row in rows for key in row if "worker" in key and not key.startswith("workers/")]
 
 
-def test_what_is_known_of_the_new_diagnostics_is_sent_and_nothing_is_made_up(sessions: Sessions) -> None:
+def test_diagnostics_with_a_value_are_sent_and_those_without_are_not(sessions: Sessions) -> None:
     for key, value in (("grad_norm_clipped", 0.5), ("value_std", 2.0), ("entropy_normalized", 0.6), ("truncated_share", 0.25)):
         assert history(sessions.first, f"train/{key}") == [(200 * n, value) for n in range(1, 7)]
     assert history(sessions.first, "train/max_probability") == []
@@ -117,7 +117,7 @@ def test_the_panels_of_a_report_in_wandb_ask_for_what_is_there(sessions: Session
     assert len(asked & written) >= 12
 
 
-def test_an_ablations_runs_are_filed_so_that_the_page_shows_a_curve_an_arm(sessions: Sessions) -> None:
+def test_runs_of_an_ablation_are_one_curve_for_each_arm(sessions: Sessions) -> None:
     run = next(record["run"] for record in sessions.short if record["type"] == "run")
     assert (run["run_group"], run["job_type"]) == ("worker_count (fair)", "workers_6")
     assert run["tags"] == ["pendulum", "ablation=worker_count", "control=fair", "arm=workers_6"]
@@ -135,7 +135,7 @@ def test_the_summary_has_the_last_evaluation_and_how_it_ended(sessions: Sessions
 def test_a_video_is_kept_with_the_run(sessions: Sessions) -> None:
     assert history(sessions.first, "video._type") == [(1200, "video-file")]
     (copy,) = (sessions.folders[0] / "files" / "media" / "videos").iterdir()
-    assert copy.read_bytes() == b"not really a film"
+    assert copy.read_bytes() == b"not really a video"
 
 
 def test_a_resume_goes_on_under_the_same_id_at_its_own_environment_steps(sessions: Sessions) -> None:
@@ -147,19 +147,19 @@ def test_a_resume_goes_on_under_the_same_id_at_its_own_environment_steps(session
     assert [step for step, _ in history(sessions.second, "episode/return")] == [200 * n for n in range(7, 13)]
 
 
-def test_nobody_is_asked_and_everybody_is_told_how_to_send_it(sessions: Sessions) -> None:
-    assert len(sessions.said) == 2
-    for said, folder in zip(sessions.said, sessions.folders, strict=True):
-        assert said == f"W&B keeps this run offline (not logged in); to send it later: wandb sync {folder}"
+def test_no_question_is_asked_and_the_message_says_how_to_send_the_run(sessions: Sessions) -> None:
+    assert len(sessions.messages) == 2
+    for message, folder in zip(sessions.messages, sessions.folders, strict=True):
+        assert message == f"W&B keeps this run offline (not logged in); to send it later: wandb sync {folder}"
 
 
-def test_a_thousand_short_episodes_are_few_rows_and_none_is_forgotten(sessions: Sessions) -> None:
+def test_a_thousand_short_episodes_are_few_rows_and_none_is_lost(sessions: Sessions) -> None:
     assert history(sessions.short, "episode/count") == [(200, 1), (200_000, 999)]
     assert history(sessions.short, "episode/return") == [(200, -10.0), (200_000, -10.0 * 501)]  # the mean of 2 to 1000
     assert history(sessions.short, "episode/number")[-1] == (200_000, 1000)
 
 
-def test_training_neither_waits_for_wandb_nor_lives_with_it(sessions: Sessions) -> None:
+def test_training_neither_waits_for_wandb_nor_imports_it(sessions: Sessions) -> None:
     assert sessions.seconds_of_training < 0.9  # importing wandb and its beginning take two at the least
     assert sessions.untouched  # signals, sys.exit, excepthook, environment, and not even imported
     assert sessions.left == ([], []) and sessions.threads == []

@@ -49,7 +49,7 @@ def test_no_kind_of_death_goes_unnoticed_or_costs_an_episode(tmp_path: Path) -> 
         assert not alive(faults.struck(number)["pid"])
     assert all("; replaced, " in text and " of at most 10 times" in text for text in said.values())
 
-    # Each of the sixty was played to its end by somebody, and counted once.
+    # Each of the sixty was played to its end, and counted once.
     assert training.parallelism.counts().episodes == 60
     assert len(training.episodes) == 60
     assert len({event.episode.env_seed for event in training.episodes}) == 60
@@ -58,14 +58,14 @@ def test_no_kind_of_death_goes_unnoticed_or_costs_an_episode(tmp_path: Path) -> 
     assert len(training.parallelism.summary()["deaths"]) == 3
 
 
-def test_what_a_process_said_before_its_death_is_not_lost_with_it(tmp_path: Path) -> None:
-    """Its pipe is read to the end before what it held goes back, or the episode that it finished would be played again."""
+def test_messages_sent_before_a_death_are_not_lost(tmp_path: Path) -> None:
+    """Its pipe is read to the end before its reservations are returned, or a finished episode would be played again."""
     faults = Faults(("raise",), tmp_path, at_step=17)
     task = small_task(Budget(max_episodes=4), workers=1, lengths=(5,), faults=faults)
     training = Training(Hogwild(processes=1), task)
     with training:
         deadline = time.monotonic() + PATIENCE
-        # It is only looked at, never listened to, as if all that it did had happened between two looks.
+        # Its death is checked for without reading its messages, as if all had happened between two checks.
         while not training.events:
             training.events += training.parallelism._replace_dead_processes()
             assert time.monotonic() < deadline
@@ -76,7 +76,7 @@ def test_what_a_process_said_before_its_death_is_not_lost_with_it(tmp_path: Path
     assert len({event.episode.env_seed for event in training.episodes}) == len(training.episodes) == 4
 
 
-def test_the_notice_names_the_workers_that_were_hit(tmp_path: Path) -> None:
+def test_the_message_names_the_affected_workers(tmp_path: Path) -> None:
     task = small_task(
         Budget(max_env_steps=503),
         workers=5,
@@ -91,7 +91,7 @@ def test_the_notice_names_the_workers_that_were_hit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("locked", [True, False])
-def test_a_worker_killed_in_the_middle_of_its_push_stops_nobody(tmp_path: Path, locked: bool) -> None:
+def test_a_worker_killed_in_the_middle_of_its_push_stops_no_other(tmp_path: Path, locked: bool) -> None:
     deadly = Deadly(Tick(), tmp_path / "died", at_update=20, point="half_written")
     task = small_task(Budget(max_episodes=50), workers=2, lengths=(5,), optimizer=deadly, gathering=Gathering(tmp_path, 2))
     training = Training(Hogwild(processes=2, lock=locked), task).finish()
@@ -107,7 +107,7 @@ def test_a_worker_killed_in_the_middle_of_its_push_stops_nobody(tmp_path: Path, 
         assert state.weights.max() <= (state.updates + 1) * Tick.lr, "at most the torn push is there without being counted"
 
 
-def test_a_run_that_is_to_fail_on_a_death_fails(tmp_path: Path) -> None:
+def test_on_worker_death_fail_ends_the_run(tmp_path: Path) -> None:
     task = small_task(ENDLESS, workers=2, faults=Faults(("kill",), tmp_path))
     training = Training(Hogwild(processes=2, on_worker_death="fail"), task)
     with training, pytest.raises(WorkerError, match="was killed by SIGKILL; that is death 1, and 0 are allowed"):
@@ -122,18 +122,18 @@ def test_workers_that_keep_dying_end_the_run_with_the_cause(tmp_path: Path) -> N
         training.until(lambda: False)
     assert "that is death 2, and 1 are allowed (parallelism.max_restarts)" in str(caught.value)
     assert "RuntimeError: the pole snapped" in str(caught.value)
-    # Each life ended one episode before its death; what was counted was also said.
+    # Each process finished one episode before its death; what was counted was also reported.
     finished = [event for event in training.events if isinstance(event, EpisodeEvent)]
     assert len(finished) == training.parallelism.counts().episodes == 2
 
 
-def test_a_process_that_stops_with_the_lock_in_its_hand_takes_no_other_with_it(tmp_path: Path) -> None:
+def test_a_process_that_is_suspended_while_it_holds_the_lock_is_the_only_one_killed(tmp_path: Path) -> None:
     deadly = Deadly(Tick(), tmp_path / "stopped", 20, "half_written", signal.SIGSTOP)
     task = small_task(Budget(max_episodes=50), workers=3, lengths=(5,), optimizer=deadly, gathering=Gathering(tmp_path, 3))
     training = Training(Hogwild(processes=3, lock=True, worker_timeout=3.0, lock_timeout=0.5), task)
     with training:
         training.until((tmp_path / "stopped").exists)
-        # Meanwhile the main process can still evaluate and save: nobody pushes, and the copy in use is whole.
+        # Meanwhile the main process can still evaluate and save: there are no pushes, and the copy in use is whole.
         weights = training.parallelism.weights()
         assert torch.equal(weights, torch.full_like(weights, 20 * Tick.lr))
         state, events = training.parallelism.snapshot()
@@ -156,7 +156,7 @@ def test_processes_that_did_start_do_not_outlive_one_that_could_not() -> None:
     assert training.workers() == []
 
 
-def test_a_stopped_process_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_suspended_process_is_killed_and_replaced(tmp_path: Path) -> None:
     faults = Faults(("stop",), tmp_path)
     task = small_task(Budget(max_episodes=40), workers=2, faults=faults, gathering=Gathering(tmp_path, 2))
     training = Training(Hogwild(processes=2, worker_timeout=3.0), task)
@@ -168,8 +168,8 @@ def test_a_stopped_process_is_not_waited_for(tmp_path: Path) -> None:
     assert len(training.episodes) == 40
 
 
-def test_workers_are_not_blamed_for_the_sleep_of_the_main_process() -> None:
-    """After Ctrl-Z and fg nobody has shown life for a long time, and nobody is dead."""
+def test_workers_are_not_killed_because_the_main_process_was_suspended() -> None:
+    """After Ctrl-Z and fg no worker has sent a heartbeat for a long time, and none is dead."""
     task = small_task(ENDLESS, workers=1)
     training = Training(Hogwild(processes=1, worker_timeout=2.0), task)
     with training:
@@ -194,7 +194,7 @@ def test_a_live_checkpoint_is_whole_and_does_not_wait_for_ever() -> None:
         training.events += events
         assert torch.equal(state.weights, torch.full_like(state.weights, state.updates * Tick.lr))
         assert torch.equal(state.optimizer_state, torch.full_like(state.optimizer_state, state.updates))
-        assert state.episodes == len(training.episodes), "the state and what was logged do not stand at the same place"
+        assert state.episodes == len(training.episodes), "the state and the log differ"
         return state.updates, time.monotonic() - before
 
     with training:
@@ -216,12 +216,12 @@ def test_a_live_checkpoint_is_whole_and_does_not_wait_for_ever() -> None:
         _, seconds = check()
         assert seconds < SLACK
         assert training.notices == ["a worker did not reach the checkpoint's barrier within 5 s; saved as it was"]
-    assert not alive(stopped), "a stopped process does not hear that it should end"
+    assert not alive(stopped), "a suspended process does not see the request to stop"
     check()
 
 
 @pytest.mark.parametrize("locked", [False, True])
-def test_nothing_is_pushed_behind_a_checkpoints_back(locked: bool) -> None:
+def test_nothing_is_pushed_while_a_checkpoint_is_taken(locked: bool) -> None:
     """The barrier holds while the state is read, also for a process that was just leaving the last barrier."""
     training = Training(Hogwild(processes=2, lock=locked), small_task(ENDLESS, workers=2))
     with training:
@@ -236,7 +236,7 @@ def test_nothing_is_pushed_behind_a_checkpoints_back(locked: bool) -> None:
             training.parallelism.snapshot()
 
 
-def test_a_worker_that_hears_nothing_is_ended_all_the_same(tmp_path: Path) -> None:
+def test_a_worker_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None:
     faults = Faults(("ignore",), tmp_path)
     training = Training(Hogwild(processes=2), small_task(ENDLESS, workers=2, faults=faults))
     with training:
@@ -269,4 +269,4 @@ def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:
     left = [pid for pid in family if alive(pid)]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    assert not left, "workers, or the server that forks them, live on"
+    assert not left, "workers, or the server that forks them, still run"

@@ -51,12 +51,12 @@ class Trained:
         return self.save()
 
     def save(self) -> list[TrainingState]:
-        found = []
+        states = []
         for seed in range(self.task.num_seeds):
             state, events = self.kind.snapshot(seed)
             self.events += events
-            found.append(state)
-        return found
+            states.append(state)
+        return states
 
     def episodes(self, seed: int) -> list[Any]:
         return [event.episode for event in self.events if isinstance(event, EpisodeEvent) and event.index == seed]
@@ -70,7 +70,7 @@ def assert_same(ours: Sequence[TrainingState], theirs: Sequence[TrainingState]) 
 
 
 @pytest.mark.parametrize("kind", [partial(Deterministic, lag=(0, 3)), Synchronous])
-def test_a_block_is_the_same_wherever_it_is_trained_and_whoever_is_beside_it(kind: Any) -> None:
+def test_a_block_is_the_same_in_any_process_and_with_any_other_seeds(kind: Any) -> None:
     here = Trained(kind(seed_block=2), task_of(num_seeds=3)).until()
     there = Trained(kind(seed_block=2, processes=2), task_of(num_seeds=3)).until()
     assert isinstance(there.kind, SeedProcesses)
@@ -93,17 +93,17 @@ def test_a_process_that_is_killed_ends_the_run_and_costs_no_bit() -> None:
 
     broken = Trained(Deterministic(seed_block=1, processes=3), task).until(50)
     saved = broken.save()
-    assert all(50 <= state.env_steps < STEPS for state in saved), "each seed waits at its date"
+    assert all(50 <= state.env_steps < STEPS for state in saved), "each seed waits at its due step"
     os.kill(broken.kind._supervisor.processes[1].process.pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match=r"process 1, which trained seed 6, was killed by SIGKILL"):
         broken.until()
     left = broken.end()
-    assert not broken.kind._supervisor.processes, "nobody is left"
-    assert left[1] is saved[1], "what it had come to is gone; its last checkpoint is not"
+    assert not broken.kind._supervisor.processes, "a process is left"
+    assert left[1] is saved[1], "its last state is lost; its last checkpoint is not"
     assert_same(Trained(Deterministic(seed_block=1, processes=2), task, left).until().end(), whole)
 
 
-def test_a_seed_that_had_no_checkpoint_yet_begins_beside_one_that_had() -> None:
+def test_a_seed_without_a_checkpoint_starts_together_with_one_that_resumes() -> None:
     task = task_of(num_seeds=2)
     whole = Trained(Deterministic(), task).until().end()
     half = Trained(Deterministic(), task).until(50)
@@ -111,7 +111,7 @@ def test_a_seed_that_had_no_checkpoint_yet_begins_beside_one_that_had() -> None:
     assert_same(Trained(Deterministic(), task, mixed).until().end(), whole)
 
 
-def test_an_error_in_a_process_is_the_runs_own() -> None:
+def test_an_error_in_a_process_is_raised_in_the_run() -> None:
     task = task_of(num_seeds=2, optimizer=SGD(lr=1e30), max_episode_steps=None)
     broken = Trained(Deterministic(processes=2), task)
     with pytest.raises(NonFiniteError, match="not finite"):
@@ -136,7 +136,9 @@ def test_a_run_in_processes_is_the_run_in_one(tmp_path: Path) -> None:
         one, two = tmp_path / "1" / f"seed={seed}", tmp_path / "2" / f"seed={seed}"
         for key in ("weights_digest", "episodes_digest", "env_steps", "updates"):
             assert summary(one)[key] == summary(two)[key]
-        judged = [[(each["env_step"], each["returns"]) for each in lines(where / "evaluations.jsonl")] for where in (one, two)]
-        assert judged[0] == judged[1] and len(judged[0]) == 3
+        evaluations = [
+            [(each["env_step"], each["returns"]) for each in lines(where / "evaluations.jsonl")] for where in (one, two)
+        ]
+        assert evaluations[0] == evaluations[1] and len(evaluations[0]) == 3
     assert record(tmp_path / "2")["status"] == "finished"
     assert summary(tmp_path / "2" / "seed=2")["parallelism"]["processes"] == 2

@@ -1,4 +1,4 @@
-"""What of a launcher is refused before a directory is made or a process started."""
+"""Which configurations of the launcher are refused before a directory is made or a process started."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Several jobs of a sweep at a time, as a person starts them. Real processes throughout."""
+"""Several jobs of a sweep at a time, as a user starts them. Real processes throughout."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def test_a_job_that_dies_fails_alone_and_says_how(tmp_path: Path) -> None:
     assert record(killed)["status"] == summary(killed)["status"] == "failed"
     assert "was killed by SIGKILL" in record(killed)["reason"] and record(killed)["sessions"][-1]["status"] == "failed"
     assert f"failed: +env.how=kill +env.fail_at=45: {killed}: its process was killed by SIGKILL" in ended.stderr
-    # An error that nobody foresaw is shown whole, once, with the name of the run that it struck.
+    # An unforeseen error is shown whole, once, with the name of the run that it ended.
     assert record(raised)["status"] == "failed" and "the pendulum came off" in record(raised)["reason"]
     assert "+env.how=raise +env.fail_at=45 | RuntimeError: the pendulum came off" in ended.stderr
     assert ended.stderr.count("Traceback") == 1
@@ -63,7 +63,7 @@ def test_stopping_a_sweep_stops_every_run_with_a_checkpoint(tmp_path: Path) -> N
         assert list((directory / "checkpoints").glob("step_*.pt"))
     assert len(list(sweep_of(tmp_path).glob("*/run.json"))) == 2 and "1 was not started" in err
     assert f"resume={runs[0]}" in err
-    assert_nobody_is_left(process)
+    assert_no_process_is_left(process)
 
 
 def test_a_launcher_that_is_killed_leaves_no_run_behind(tmp_path: Path) -> None:
@@ -71,35 +71,35 @@ def test_a_launcher_that_is_killed_leaves_no_run_behind(tmp_path: Path) -> None:
     runs = wait_for_two(tmp_path, process)
     process.kill()
     process.communicate(timeout=30)
-    assert_nobody_is_left(process)
+    assert_no_process_is_left(process)
     for directory in runs:
         assert record(directory)["status"] == "interrupted" and record(directory)["reason"] == "SIGTERM"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "room", "by_cores", "begun"),
+    ("wanted", "room", "by_cores", "started"),
     [
         ([1, 1, 1], 2, True, 2),
         ([2, 1, 1], 2, True, 1),
         ([8, 1], 2, True, 1),  # more than there are cores: alone
-        ([1, 2, 1], 2, True, 1),  # the large one is not passed by
+        ([1, 2, 1], 2, True, 1),  # smaller jobs do not overtake the large one
         ([8, 8, 8], 2, False, 2),  # hydra.launcher.n_jobs=2 counts jobs
-        ([1, 0, 1], 4, True, 1),  # one that is not ready yet keeps its turn
+        ([1, 0, 1], 4, True, 1),  # one that is not ready yet keeps its place
     ],
 )
-def test_no_more_begin_than_there_are_cores_for(wanted: list[int], room: int, by_cores: bool, begun: int) -> None:
-    entries = [JobState(number, f"workers={number}") for number in range(len(wanted))]
-    for entry, cores in zip(entries, wanted, strict=True):
-        entry.cores = cores
-    for entry in entries:
-        if not can_start(entry, entries, room, by_cores):
+def test_no_more_begin_than_there_are_cores_for(wanted: list[int], room: int, by_cores: bool, started: int) -> None:
+    jobs = [JobState(number, f"workers={number}") for number in range(len(wanted))]
+    for job, cores in zip(jobs, wanted, strict=True):
+        job.cores = cores
+    for job in jobs:
+        if not can_start(job, jobs, room, by_cores):
             break
-        entry.mark_started()
-    assert [entry.started for entry in entries] == [number < begun for number in range(len(wanted))]
+        job.mark_started()
+    assert [job.started for job in jobs] == [number < started for number in range(len(wanted))]
 
 
 def wait_for_two(folder: Path, process: "subprocess.Popen[str]") -> list[Path]:
-    """Until two runs of the sweep in ``folder`` have lived some episodes."""
+    """Until two runs of the sweep in ``folder`` have finished some episodes."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         found = [path.parent for path in folder.glob("outputs/*/*/*/episodes.jsonl") if path.stat().st_size > 1000]
@@ -111,12 +111,12 @@ def wait_for_two(folder: Path, process: "subprocess.Popen[str]") -> list[Path]:
 
 
 def fork_servers(process: "subprocess.Popen[str]") -> list[int]:
-    """Those processes of a session that imported for others; what they fork has their command line."""
+    """The fork servers of a session; the processes that they fork have their command line."""
     alike = {pid for pid in session_members(process.pid) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()}
     return [pid for pid in alike if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) not in alike]
 
 
-def assert_nobody_is_left(process: "subprocess.Popen[str]") -> None:
+def assert_no_process_is_left(process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 20
     while session_members(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)

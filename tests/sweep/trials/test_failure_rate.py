@@ -1,4 +1,4 @@
-"""A study stops for what is wrong with all of it, and for nothing else."""
+"""A study stops when its configuration is wrong, and for no single failure."""
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -25,10 +25,10 @@ def why(found: list[FrozenTrial], rate: float = 1.0, n_jobs: int = 1, n_trials: 
 
 
 def test_a_first_batch_that_fails_whole_stops_the_study_with_the_common_cause() -> None:
-    assert why(trials("no such task", "no such task")) is None, "two may be bad luck"
+    assert why(trials("no such task", "no such task")) is None, "two may be a coincidence"
     said = why(trials("worker 1: nan", "worker 2: nan", "killed by SIGKILL"))
     assert said == "3 of 3 trials failed (max_failure_rate=1), 2 of them with: worker 1: nan"
-    assert why(trials("a", "a", "a"), n_jobs=4) is None, "the first batch is let end"
+    assert why(trials("a", "a", "a"), n_jobs=4) is None, "the first batch runs to its end"
     assert why(trials("a", "a"), n_trials=2) == "2 of 2 trials failed (max_failure_rate=1), all of them with: a"
 
 
@@ -38,7 +38,7 @@ def test_one_success_keeps_a_study_going_unless_a_lower_rate_was_asked_for() -> 
     assert "3 of 4 trials failed" in (why(mixed, rate=0.75) or "") and why(mixed, rate=0.8) is None
 
 
-def test_what_is_tried_again_is_no_failure() -> None:
+def test_a_trial_that_is_retried_is_no_failure() -> None:
     assert why(trials("stopped by Ctrl-C", "stopped by Ctrl-C", "stopped by Ctrl-C", **{RETRYABLE: True})) is None
 
 
@@ -55,7 +55,7 @@ def test_the_best_is_the_one_that_the_direction_asks_for() -> None:
     assert view([]).best == [] and view([]).format_counts() == "0 of 4 trials"
 
 
-def test_a_trial_that_is_tried_again_is_shown_once() -> None:
+def test_a_trial_that_is_retried_is_shown_once() -> None:
     study = optuna.create_study()
     study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={RETRYABLE: True, REASON: "gone"}))
     study.add_trial(create_trial(state=TrialState.COMPLETE, value=2.0, user_attrs={RETRY_OF: 0, SEED_STD: [12.3]}))

@@ -1,4 +1,4 @@
-"""Exactly as many trials as were asked for, whoever works on them, and none lost with the process that ran it."""
+"""Exactly as many trials as were asked for, in any number of processes, and none lost with the process that ran it."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def test_a_trial_whose_process_is_gone_is_failed_and_tried_again_once(tmp_path: 
     assert sum(trial.state is TrialState.COMPLETE for trial in trials) == 3
 
 
-def test_a_trial_that_someone_works_on_is_not_taken_for_dead(tmp_path: Path) -> None:
+def test_a_running_trial_is_not_taken_for_stale(tmp_path: Path) -> None:
     ours, theirs = begin(tmp_path, n_trials=2, heartbeat_timeout=1.0), begin(tmp_path, n_trials=2, heartbeat_timeout=1.0)
     claim = ours.claim(space(), BASE)
     assert claim is not None
@@ -73,33 +73,35 @@ def test_a_trial_on_another_machine_is_stale_only_when_its_heartbeats_stop(tmp_p
     claim = queue.claim(space(), BASE)
     assert claim is not None
     claim.heartbeat.close()
-    storage, watch = queue.study._storage, StaleTrialDetector(timeout=0.05)
+    storage, detector = queue.study._storage, StaleTrialDetector(timeout=0.05)
     (trial,) = queue.trials()
 
-    def renewed(beat: int) -> bool:
+    def is_stale_with(beat: int) -> bool:
         heartbeat = {"machine": "elsewhere", "pid": 1, "started": "1", "beat": beat}
         storage.set_trial_system_attr(trial._trial_id, "a3c_exp:heartbeat:worker", heartbeat)
-        return watch.is_stale(queue.trials()[0])
+        return detector.is_stale(queue.trials()[0])
 
-    assert not renewed(1) and not watch.is_confirmed_alive(queue.trials()[0])
+    assert not is_stale_with(1) and not detector.is_confirmed_alive(queue.trials()[0])
     time.sleep(0.06)
-    assert not renewed(2) and watch.is_confirmed_alive(queue.trials()[0]), "it was renewed in time by nobody's clock but ours"
+    assert not is_stale_with(2) and detector.is_confirmed_alive(queue.trials()[0]), (
+        "its heartbeat changed in time by this process's own clock"
+    )
     time.sleep(0.06)
-    assert watch.is_stale(queue.trials()[0])
+    assert detector.is_stale(queue.trials()[0])
 
 
-def test_a_process_of_this_machine_that_was_stopped_for_a_while_is_not_taken_for_dead(tmp_path: Path) -> None:
+def test_a_suspended_process_of_this_machine_is_not_taken_for_dead(tmp_path: Path) -> None:
     queue = begin(tmp_path, n_trials=1)
     claim = queue.claim(space(), BASE)
     assert claim is not None
-    claim.heartbeat.close()  # nothing renews it any more, and this process lives
-    watch = StaleTrialDetector(timeout=0.05)
-    assert not watch.is_stale(queue.trials()[0])
+    claim.heartbeat.close()  # no more heartbeats, while this process runs
+    detector = StaleTrialDetector(timeout=0.05)
+    assert not detector.is_stale(queue.trials()[0])
     time.sleep(0.06)
-    assert not watch.is_stale(queue.trials()[0]) and watch.is_confirmed_alive(queue.trials()[0])
+    assert not detector.is_stale(queue.trials()[0]) and detector.is_confirmed_alive(queue.trials()[0])
 
 
-def test_a_trial_that_was_stopped_by_a_person_is_tried_again_and_a_failed_one_is_not(tmp_path: Path) -> None:
+def test_a_trial_that_was_stopped_by_the_user_is_repeated_and_a_failed_one_is_not(tmp_path: Path) -> None:
     queue = begin(tmp_path, n_trials=2)
     claims = [queue.claim(space(), BASE) for _ in range(2)]
     for claim, reason, again in zip(claims, ("stopped by Ctrl-C", "the pendulum came off"), (True, False), strict=True):
@@ -111,10 +113,10 @@ def test_a_trial_that_was_stopped_by_a_person_is_tried_again_and_a_failed_one_is
     assert states == [TrialState.FAIL, TrialState.FAIL, TrialState.WAITING]
     assert RETRYABLE not in queue.trials()[1].user_attrs
     queue.fail(1, "said twice")
-    assert queue.trials()[1].user_attrs[REASON] == "the pendulum came off", "the first word about an end stands"
+    assert queue.trials()[1].user_attrs[REASON] == "the pendulum came off", "the first reason stands"
 
 
-def test_a_study_that_goes_on_does_not_draw_again_what_it_began_with(tmp_path: Path) -> None:
+def test_a_resumed_study_does_not_sample_its_first_trials_again(tmp_path: Path) -> None:
     whole, parts = begin(tmp_path / "whole", n_trials=4), tmp_path / "parts"
     drawn = []
     for queues in ([whole] * 4, [begin(parts, n_trials=4) for _ in range(4)]):
@@ -127,7 +129,7 @@ def test_a_study_that_goes_on_does_not_draw_again_what_it_began_with(tmp_path: P
     assert drawn[0] == drawn[1] and len({str(params) for params in drawn[0]}) == 4
 
 
-def test_half_a_line_of_a_killed_writer_does_not_end_the_study(tmp_path: Path) -> None:
+def test_half_a_line_of_a_killed_writer_does_not_break_the_study(tmp_path: Path) -> None:
     queue = begin(tmp_path, n_trials=3)
     journal = tmp_path / "study.journal"
     with journal.open("ab") as file:
