@@ -8,7 +8,7 @@ the live view and the report's curves take their names and words from the declar
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pkgutil import resolve_name
@@ -107,37 +107,20 @@ def _value_std(totals: Totals) -> float:
     return math.sqrt(max(0.0, totals.mean("value_square") - totals.mean("value") ** 2))
 
 
+# fmt: off
 GRADIENT_NORM = Statistic(
-    "grad_norm",
-    "L2, mean over pushes, before clipping.",
-    "mean_over_windows",
-    label="gradient norm",
-    title="Gradient norm",
-    section="gradients",
-    scale="log",
-)
+    "grad_norm", "L2, mean over pushes, before clipping.", "mean_over_windows",
+    label="gradient norm", title="Gradient norm", section="gradients", scale="log")
 CLIPPED_NORM = Statistic(
-    "grad_norm_clipped",
-    "What the optimizer was given, mean over pushes: flat where nearly every gradient is clipped.",
-    "mean_over_windows",
-    label="clipped to",
-    title="Gradient norm after clipping",
-    section="gradients",
-    scale="log",
-    hidden_if_equal_to="grad_norm",
-)
+    "grad_norm_clipped", "What the optimizer was given, mean over pushes: flat where nearly every gradient is clipped.",
+    "mean_over_windows", label="clipped to", title="Gradient norm after clipping", section="gradients", scale="log",
+    hidden_if_equal_to="grad_norm")
 STATISTICS = (
     Statistic("loss", "The whole loss.", "mean_over_windows", compute=lambda window: window.terms.total),
     Statistic("policy_loss", "The policy's part.", "mean_over_windows", compute=lambda window: window.terms.policy),
     Statistic(
-        "value_loss",
-        "The critic's part of the loss.",
-        "mean_over_windows",
-        title="Value loss",
-        section="critic",
-        scale="log",
-        compute=lambda window: window.terms.value,
-    ),
+        "value_loss", "The critic's part of the loss.", "mean_over_windows", title="Value loss", section="critic", scale="log",
+        compute=lambda window: window.terms.value),
     Statistic("entropy_term", "", "mean_over_windows", compute=lambda window: window.terms.entropy, logged=False),
     Statistic("target", "", compute=lambda window: window.target, logged=False),
     Statistic("target_square", "", compute=lambda window: window.target * window.target, logged=False),
@@ -146,94 +129,45 @@ STATISTICS = (
     Statistic("value", "", compute=lambda window: window.value, logged=False),
     Statistic("value_square", "", compute=lambda window: window.value * window.value, logged=False),
     Statistic(
-        "entropy",
-        "Of the policy, a step, in nats.",
-        unit="nats",
-        label="entropy",
-        title="Entropy",
-        section="policy",
-        compute=lambda window: window.entropy,
-    ),
+        "entropy", "Of the policy, a step, in nats.", unit="nats", label="entropy", title="Entropy", section="policy",
+        compute=lambda window: window.entropy),
     Statistic(
-        "entropy_normalized",
-        "1 knows nothing yet; near 0 before returns are good, the policy has settled too early.",
-        label="entropy/max",
-        title="Entropy, of its maximum",
-        section="policy",
-        scale="share",
-        replaces="entropy",
-        derive=lambda totals: totals.mean("entropy") / totals.max_entropy if totals.max_entropy else None,
-    ),
+        "entropy_normalized", "1 knows nothing yet; near 0 before returns are good, the policy has settled too early.",
+        label="entropy/max", title="Entropy, of its maximum", section="policy", scale="share", replaces="entropy",
+        derive=lambda totals: totals.mean("entropy") / totals.max_entropy if totals.max_entropy else None),
     Statistic(
-        "max_probability",
-        "Of the policy's actions, mean over steps: near 1 it is sure of itself, rightly or not.",
-        label="max probability",
-        title="Largest probability",
-        section="confidence",
-        scale="share",
-        compute=lambda window: window.max_probability,
-        derive=lambda totals: totals.mean("max_probability") or None,
-    ),
+        "max_probability", "Of the policy's actions, mean over steps: near 1 it is sure of itself, rightly or not.",
+        label="max probability", title="Largest probability", section="confidence", scale="share",
+        compute=lambda window: window.max_probability, derive=lambda totals: totals.mean("max_probability") or None),
     Statistic(
-        "explained_variance",
-        "Of the returns by the value: 1 is perfect, 0 no better than a constant; cut off at \N{MINUS SIGN}1.",
-        label="explained variance",
-        title="Explained variance",
-        section="critic",
-        scale="unit",
-        derive=_explained_variance,
-    ),
+        "explained_variance", "Of the returns by the value: 1 is perfect, 0 no better than a constant; cut off at \N{MINUS SIGN}1.",
+        label="explained variance", title="Explained variance", section="critic", scale="unit", derive=_explained_variance),
     Statistic("value_mean", "V(s), mean over steps.", derive=lambda totals: totals.mean("value")),
     Statistic("value_std", "Standard deviation of V(s) over steps.", derive=_value_std),
     GRADIENT_NORM,
     CLIPPED_NORM,
     Statistic(
-        "grad_norm_max",
-        "Of any push since the point before, before clipping: spikes that a mean hides.",
-        "max",
-        title="Largest gradient norm",
-        section="gradients",
-        scale="log",
-        derive=lambda totals: totals.max("grad_norm"),
-    ),
+        "grad_norm_max", "Of any push since the point before, before clipping: spikes that a mean hides.", "max",
+        title="Largest gradient norm", section="gradients", scale="log", derive=lambda totals: totals.max("grad_norm")),
     Statistic(
-        "policy_lag_mean",
-        "Updates of the shared weights between a worker's pull and its push, mean over pushes.",
-        unit="updates",
-        title="Policy lag",
-        section="asynchrony",
-        scale="zero",
-        derive=lambda totals: totals.stats.lag_mean,
-    ),
+        "policy_lag_mean", "Updates of the shared weights between a worker's pull and its push, mean over pushes.",
+        unit="updates", title="Policy lag", section="asynchrony", scale="zero", derive=lambda totals: totals.stats.lag_mean),
     Statistic(
-        "policy_lag_max",
-        "Of any push since the point before.",
-        "max",
-        unit="updates",
-        title="Largest policy lag",
-        section="asynchrony",
-        scale="zero",
-        derive=lambda totals: totals.stats.lag_max,
-    ),
+        "policy_lag_max", "Of any push since the point before.", "max", unit="updates", title="Largest policy lag",
+        section="asynchrony", scale="zero", derive=lambda totals: totals.stats.lag_max),
     Statistic(
         "truncated_share",
         "Share of the workers' windows in which an episode was truncated, so that targets rest on V of its last state.",
-        title="Windows that a time limit ended",
-        section="critic",
-        scale="zero",
-        derive=lambda totals: totals.stats.truncated_share,
-    ),
+        title="Windows that a time limit ended", section="critic", scale="zero",
+        derive=lambda totals: totals.stats.truncated_share),
     Statistic(
-        "dropped_share",
-        "Share of gradients that were too stale to be applied.",
-        derive=lambda totals: totals.stats.dropped_share,
-    ),
+        "dropped_share", "Share of gradients that were too stale to be applied.",
+        derive=lambda totals: totals.stats.dropped_share),
     Statistic(
-        "downweighted_share",
-        "Share of gradients that were applied with less weight because they were stale.",
-        derive=lambda totals: totals.stats.downweighted_share,
-    ),
+        "downweighted_share", "Share of gradients that were applied with less weight because they were stale.",
+        derive=lambda totals: totals.stats.downweighted_share),
 )
+# fmt: on
 
 
 class StatisticsTable:
@@ -319,8 +253,3 @@ def _load_statistic(path: str) -> Statistic:
         )
     words = statistic.name.replace("_", " ")
     return replace(statistic, label=statistic.label or words, title=statistic.title or words.capitalize())
-
-
-def logged_infos(extra: Sequence[StatisticInfo] = ()) -> list[StatisticInfo]:
-    """The statistics of every run, and a run's own."""
-    return [*StatisticsTable().infos.values(), *extra]

@@ -12,11 +12,28 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.classic import ACTION_NAMES, SPEED_STATE_INDEX
 from a3c_exp.envs.wrappers import compose_wrappers, describe_error
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
 from a3c_exp.spaces.flatten import describe_unsupported
 from a3c_exp.system.errors import ConfigError
+
+ACTION_NAMES: Mapping[str, Sequence[str]] = {
+    "CartPole-v1": ("left", "right"),
+    "MountainCar-v0": ("left", "none", "right"),
+    "MountainCarContinuous-v0": ("force",),
+    "Acrobot-v1": ("torque -1", "torque 0", "torque +1"),
+    "Pendulum-v1": ("torque",),
+    "LunarLander-v3": ("none", "left engine", "main engine", "right engine"),
+}
+"""What gymnasium's environments call the choices of a Discrete action space, or the numbers of a Box."""
+
+SPEED_STATE_INDEX: Mapping[str, int] = {
+    "CartPole-v1": 1,
+    "MountainCar-v0": 1,
+    "MountainCarContinuous-v0": 1,
+    "Pendulum-v1": 1,
+}
+"""Where in their state they keep their speed, in m/s or rad/s, but for the mountain cars, which count steps."""
 
 
 class GymnasiumEnvs(EnvBatch):

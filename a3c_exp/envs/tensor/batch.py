@@ -13,7 +13,7 @@ from torch.func import vmap
 
 from a3c_exp.compile.numpy_executor import NumpyExecutor
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.classic import ACTION_NAMES, SPEED_STATE_INDEX
+from a3c_exp.envs.gymnasium import ACTION_NAMES, SPEED_STATE_INDEX
 from a3c_exp.envs.tensor.base import TensorEnv
 from a3c_exp.envs.tensor.renderer import GymnasiumRenderer
 from a3c_exp.system.errors import ConfigError
