@@ -1,4 +1,4 @@
-"""Where one worker stands within its episode, as a checkpoint keeps it: enough to live the same episode on."""
+"""Where one worker stands within its episode, as a checkpoint saves it: enough to continue the same episode."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,18 +13,18 @@ from torch import Tensor
 class EpisodeState:
     """One worker between two windows.
 
-    An environment is kept as its own state, if it says what that is, or as the seed of its reset and the actions since: whoever
-    replays them comes to the same state, and the observation tells whether that is so.
+    An environment is saved as its own state, if it offers that, or as the seed of its reset and the actions since: replaying
+    them leads to the same state, which the observation verifies.
 
     Attributes:
-        in_episode: whether it is within an episode; if not, the rest means nothing.
+        in_episode: whether it is within an episode; if not, the rest has no meaning.
         seed: what the environment was reset with.
         length: environment steps of the episode so far.
         return_: sum of its rewards so far.
         observation: ``[*observation]`` the latest.
         hidden_state: ``[state]`` of a recurrent model.
-        actions: ``[length, *action]`` since the reset; none where the environment's own state is kept.
-        env_state: that state.
+        actions: ``[length, *action]`` since the reset; none if the environment's own state is saved.
+        env_state: the environment's own state.
     """
 
     in_episode: bool
@@ -46,44 +46,42 @@ class EpisodeState:
 
     @classmethod
     def not_started(cls) -> "EpisodeState":
-        """Of a worker that is within no episode."""
+        """A worker that is within no episode."""
         return cls(False, 0, 0, 0.0, torch.empty(0), torch.empty(0), torch.empty(0))
 
     def matches(self, observation: Tensor) -> bool:
-        """Whether an environment that was replayed shows the very same, bit for bit."""
-        same_kind = observation.dtype == self.observation.dtype and observation.shape == self.observation.shape
-        return same_kind and torch.equal(observation.view(torch.uint8), self.observation.view(torch.uint8))
+        """Whether a replayed environment's observation is the same, bit for bit."""
+        same_type = observation.dtype == self.observation.dtype and observation.shape == self.observation.shape
+        return same_type and torch.equal(observation.view(torch.uint8), self.observation.view(torch.uint8))
 
 
 _MAX_CHUNKS = 1000
 
 
 class ActionLog:
-    """The actions of K workers' episodes under way, kept window by window."""
+    """The actions of K workers' current episodes, stored window by window."""
 
     def __init__(self, workers: int) -> None:
         self._actions: list[list[NDArray[Any]]] = [[] for _ in range(workers)]
-        self._first_step = [0] * workers  # the step of this window at which the episode under way began
+        self._first_step = [0] * workers  # the step of this window at which the current episode began
 
     def end_episode(self, worker: int, t: int) -> None:
-        """An episode ended at step t of this window: what comes later belongs to another."""
+        """An episode ended at step t of this window; later actions belong to the next one."""
         self._actions[worker] = []
         self._first_step[worker] = t + 1
 
     def add_window(self, action: NDArray[Any], steps: NDArray[np.int64]) -> None:
-        """Take in a window's ``action [K, n, ...]``, of which each worker took the first ``steps [K]``."""
+        """Add a window's ``action [K, n, ...]``, of which each worker took the first ``steps [K]``."""
         block = action.copy()
         for worker, count in enumerate(steps.tolist()):
             if count > self._first_step[worker]:
                 self._actions[worker].append(block[worker, self._first_step[worker] : count])
-                if (
-                    len(self._actions[worker]) >= _MAX_CHUNKS
-                ):  # an episode that never ends must not become a million little arrays
+                if len(self._actions[worker]) >= _MAX_CHUNKS:  # an endless episode must not become a million little arrays
                     self._actions[worker] = [np.concatenate(self._actions[worker])]
             self._first_step[worker] = 0
 
     def episode_actions(self, worker: int, like: NDArray[Any]) -> NDArray[Any]:
-        """``[length, *action]`` of the episode under way; ``like [K, *action]`` says of which kind."""
+        """``[length, *action]`` of the current episode; ``like [K, *action]`` gives type and shape."""
         return np.concatenate([like[:0], *self._actions[worker]])
 
     def set_episode_actions(self, worker: int, actions: NDArray[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The episodes that K workers of one process have under way: where each began, how far it is, what it earned so far."""
+"""The current episodes of K workers of one process: their seeds, lengths and returns so far."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NextEnvSeed = Callable[[int], int | None]
 
 @dataclass(frozen=True)
 class EndedEpisode:
-    """An episode that a worker of this process just finished; rewards are the environment's own."""
+    """An episode that a worker of this process finished; rewards are the environment's own."""
 
     worker: int
     return_: float
@@ -27,23 +27,23 @@ class EndedEpisode:
 
 
 class EpisodeTracker:
-    """K episodes, in the books.
+    """Counts the steps and rewards of K episodes.
 
     Args:
         envs: K environments.
-        model: whose recurrent state, if it has any, goes with the episodes, and whose actions are kept.
-        next_env_seed: asked with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
-            when there is no episode to be had now.
-        device: where the recurrent state lies.
-        record_actions: remember the actions of the episodes under way, so that ``episode_state`` can tell how to come back to them.
+        model: whose recurrent state, if it has any, belongs to the episodes.
+        next_env_seed: called with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
+            if no episode may begin now.
+        device: of the recurrent state.
+        record_actions: record the actions of current episodes, so that ``episode_state`` can save them.
 
     Attributes:
-        in_episode: ``[K]`` who is within one.
+        in_episode: ``[K]`` whether a worker is within one.
         length, return_: ``[K]`` steps and rewards so far.
         hidden_state: ``[K, state]`` of a recurrent model.
-        zero_action: ``[K, *action]`` zeros of the kind that actions are.
-        episode_starts: ``[K]`` whose next step is the first of an episode.
-        action_log: the actions, if they are kept.
+        zero_action: ``[K, *action]`` zeros of the type of actions.
+        episode_starts: ``[K]`` whether a worker's next step is the first of an episode.
+        action_log: the actions, if they are recorded.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class EpisodeTracker:
         self.any_episode_start = False
         self.hidden_state = torch.zeros(k, model.hidden_state_size, device=device)
         self.zero_action = zero_actions(model.distribution, k)
-        # What can be written down and put back needs no replay.
+        # An environment whose state can be saved and loaded needs no replay.
         self._env_states = envs.env_state
         self.action_log = ActionLog(k) if record_actions and self._env_states is None else None
         self._env_seeds = [0] * k
 
     def begin(self, k: int) -> bool:
-        """Reset worker k's environment for a new episode; false if there is none to be had now."""
+        """Reset worker k's environment for a new episode; false if none may begin now."""
         seed = self.start(k)
         if seed is None:
             return False
@@ -78,7 +78,7 @@ class EpisodeTracker:
         return True
 
     def start(self, k: int) -> int | None:
-        """Enter a new episode of worker k in the books; the seed that its environment is to be reset with, or ``None``."""
+        """Count a new episode of worker k; the seed to reset its environment with, or ``None``."""
         seed = self._next_env_seed(k)
         if seed is not None:
             self._env_seeds[k] = seed
@@ -97,9 +97,9 @@ class EpisodeTracker:
         return EndedEpisode(k, float(self.return_[k]), int(self.length[k]), end, self._env_seeds[k])
 
     def truncate(self, k: int) -> EndedEpisode | None:
-        """End worker k's episode between two windows, as a time limit would; ``None`` if it is within none.
+        """End worker k's episode between two windows, as a time limit would; ``None`` if it is in none.
 
-        Its last window is bootstrapped already: whatever a window cuts off, it values with V of what follows.
+        Its last window is bootstrapped already: a window's last step always takes V of what follows.
         """
         if not self.in_episode[k]:
             return None
@@ -107,10 +107,8 @@ class EpisodeTracker:
         return self.end(k, -1, terminated=False)
 
     def episode_state(self, k: int) -> EpisodeState:
-        """Where a worker stands; only between two windows, and only with ``keep_actions``."""
-        assert self.action_log is not None or self._env_states is not None, (
-            "episodes whose actions are not kept cannot be come back to"
-        )
+        """Where a worker stands; only between two windows, and only with ``record_actions``."""
+        assert self.action_log is not None or self._env_states is not None, "needs record_actions=True"
         return EpisodeState(
             in_episode=bool(self.in_episode[k]),
             seed=self._env_seeds[k],
@@ -129,29 +127,29 @@ class EpisodeTracker:
         from its seed.
 
         Returns:
-            The workers whose environment did not come to the observation that was saved: they will begin a new episode.
+            The workers whose environment did not reach the saved observation: they will begin a new episode.
         """
-        envs, within = self._envs, [k for k, state in enumerate(states) if state.in_episode]
-        for k in within:
+        envs, in_episode = self._envs, [k for k, state in enumerate(states) if state.in_episode]
+        for k in in_episode:
             envs.reset(k, states[k].seed)
         replayed = [state.in_episode and state.env_state is None for state in states]
-        lengths = np.array([state.length if again else 0 for state, again in zip(states, replayed, strict=True)])
+        lengths = np.array([state.length if replay else 0 for state, replay in zip(states, replayed, strict=True)])
         actions = self.zero_action.copy()
         for t in range(int(lengths.max(initial=0))):
-            live = lengths > t
-            for k in live.nonzero()[0].tolist():
+            active = lengths > t
+            for k in active.nonzero()[0].tolist():
                 actions[k] = states[k].actions[t].numpy()
-            envs.step(actions, live)
+            envs.step(actions, active)
         envs.terminated[:] = False
         envs.truncated[:] = False
-        for k in within:
+        for k in in_episode:
             environment = states[k].env_state
             if environment is not None and self._env_states is not None:
                 self._env_states[k] = environment.numpy()
                 envs.observation[k] = states[k].observation.numpy()
-        astray = [k for k in within if not states[k].matches(torch.from_numpy(envs.observation[k]))]
-        for k in within:
-            if k in astray:
+        diverged = [k for k in in_episode if not states[k].matches(torch.from_numpy(envs.observation[k]))]
+        for k in in_episode:
+            if k in diverged:
                 envs.observation[k] = 0.0
                 continue
             state = states[k]
@@ -160,4 +158,4 @@ class EpisodeTracker:
             self.hidden_state[k] = state.hidden_state.to(self.hidden_state.device)
             if self.action_log is not None:
                 self.action_log.set_episode_actions(k, state.actions.numpy())
-        return astray
+        return diverged

@@ -56,20 +56,20 @@ def a3c_loss(
 
     Args:
         distribution: the policy's distribution.
-        parameters: ``[..., n, family.parameters_size]`` what the policy head put out.
+        parameters: ``[..., n, distribution.parameters_size]`` the policy head's output.
         value: ``[..., n]`` V(s_t), with gradient.
         action: ``[..., n, *action]`` the sampled actions, unclipped.
         target: ``[..., n]`` n-step returns, without gradient.
-        valid: ``[..., n]`` 1.0 for steps that were taken, 0.0 behind the window's end.
+        valid: ``[..., n]`` 1.0 for steps that were taken, 0.0 after the window's end.
         config: coefficients and reductions.
-        entropy_coef: ``[...]`` each window's own coefficient in place of ``config.entropy_coef``.
+        entropy_coef: ``[...]`` each window's own coefficient instead of ``config.entropy_coef``.
     """
     assert value.shape == target.shape == valid.shape, (value.shape, target.shape, valid.shape)
     log_prob = distribution.log_prob(parameters, action)  # [n]
     entropy = distribution.entropy(parameters)  # [n]
     assert log_prob.shape == entropy.shape == value.shape, (log_prob.shape, entropy.shape, value.shape)
 
-    # Behind a window's end a target may be NaN, and so would be the gradient: reduce() makes it 0, and 0 * NaN is NaN.
+    # After a window's end a target may be NaN, and so would be the gradient: reduce() makes it 0, and 0 * NaN is NaN.
     target = torch.where(valid > 0, target, 0.0)
     policy_term = -log_prob * advantage(target, value)
     if config.value_loss is ValueLoss.mse:
@@ -84,18 +84,18 @@ def a3c_loss(
     total = policy + config.value_coef * value_
     if entropy_coef is not None:
         total = total - reduce(entropy_coef.unsqueeze(-1) * entropy, valid, config.entropy_reduction)
-    elif config.entropy_coef:  # without a bonus nothing need flow back through the entropy
+    elif config.entropy_coef:  # without a bonus no gradient flows through the entropy
         total = total - config.entropy_coef * entropy_
     return LossTerms(total, policy, value_, entropy_)
 
 
 def reduce(term: Tensor, valid: Tensor, reduction: Reduction) -> Tensor:
-    """Sum or mean of ``term`` over the steps with ``valid`` = 1; zero when there is none.
+    """Sum or mean of ``term`` over the steps with ``valid`` = 1; zero if there is none.
 
     Of a batch ``[G, n]`` the mean is taken over all its steps, and sums over a window are averaged over the windows, so that
     the size of an update does not depend on the number of workers.
     """
-    # where, not a product: what stands behind a window's end may be NaN, and NaN * 0 is NaN.
+    # where, not a product: numbers after a window's end may be NaN, and NaN * 0 is NaN.
     total = torch.where(valid > 0, term, 0.0).sum()
     if reduction is Reduction.mean:
         return total / valid.sum().clamp(min=1.0)

@@ -1,4 +1,4 @@
-"""What differs between workers, so that they explore differently, and what changes while training goes on.
+"""Hyperparameters that differ between workers, so that they explore differently, and the learning-rate schedule.
 
 Mnih et al. 2016 (arXiv:1602.01783), section 4: "using different exploration policies in each worker". Section 8 draws learning
 rates from LogUniform(1e-4, 1e-2) and anneals them to zero over training.
@@ -18,13 +18,13 @@ class HyperparameterRange:
     """A distribution that each worker's own value is drawn from, once a run.
 
     Attributes:
-        key: what is drawn, as it stands on the command line.
+        key: the configuration key.
         kind: uniform or loguniform between two bounds, or a choice of listed values.
         low, high: the bounds of the first two.
         values: what a choice picks from, by worker in turn: worker k takes ``values[k % len(values)]``.
 
     Raises:
-        ConfigError: bounds or values that make no distribution of numbers of at least 0.
+        ConfigError: bounds or values that are not a distribution over numbers of at least 0.
     """
 
     key: str
@@ -34,25 +34,25 @@ class HyperparameterRange:
     values: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        where = f"per_worker.{self.key}"
+        key = f"per_worker.{self.key}"
         if self.kind is HyperparameterRangeKind.values:
             if not self.values or not all(math.isfinite(value) and value >= 0 for value in self.values):
                 raise ConfigError(
-                    f"{where}.values is {list(self.values)}, but it lists numbers of at least 0. "
-                    f"Try '{where}={{kind: values, values: [0.001, 0.01]}}'"
+                    f"{key}.values is {list(self.values)}, but it lists numbers of at least 0. "
+                    f"Try '{key}={{kind: values, values: [0.001, 0.01]}}'"
                 )
             return
         low, high = self.low, self.high
         least = 0.0 if self.kind is HyperparameterRangeKind.uniform else math.ulp(0.0)
         if low is None or high is None or not (least <= low <= high < math.inf):
-            word = "at least" if least == 0 else "above"
+            bound = "at least" if least == 0 else "above"
             raise ConfigError(
-                f"{where} goes from low={low} to high={high}, but {self.kind} takes two bounds {word} 0, low <= high. "
-                f"Try '{where}={{kind: {self.kind}, low: 1e-4, high: 1e-2}}'"
+                f"{key} goes from low={low} to high={high}, but {self.kind} takes two bounds {bound} 0, low <= high. "
+                f"Try '{key}={{kind: {self.kind}, low: 1e-4, high: 1e-2}}'"
             )
 
     def draw(self, seed: int, worker: int) -> float:
-        """The value of one worker of one seed; the same whoever else takes part."""
+        """The value of one worker of one seed; it does not depend on the other workers."""
         if self.kind is HyperparameterRangeKind.values:
             return float(self.values[worker % len(self.values)])
         assert self.low is not None and self.high is not None
@@ -65,10 +65,10 @@ class HyperparameterRange:
 
 @dataclass(frozen=True)
 class PerWorkerHyperparameters:
-    """Which values are each worker's own, and how learning rates fall.
+    """Which hyperparameters each worker draws for itself, and how learning rates fall.
 
     Attributes:
-        beta, lr: where each worker draws its own entropy coefficient and its own learning rate; ``None``: all are alike.
+        beta, lr: the distributions of workers' entropy coefficients and learning rates; ``None`` gives all the same.
         lr_schedule: of the learning rate: none, or linear to zero over the budget.
     """
 
@@ -77,10 +77,10 @@ class PerWorkerHyperparameters:
     lr_schedule: LRSchedule = LRSchedule.none
 
     def lr_factor(self, fraction: float) -> float:
-        """What rates are multiplied by when ``fraction`` of the budget is used up."""
+        """The factor of learning rates when ``fraction`` of the budget is used up."""
         return 1.0 if self.lr_schedule is LRSchedule.none else max(0.0, 1.0 - fraction)
 
     @property
     def workers_differ(self) -> bool:
-        """Whether workers differ at all."""
+        """Whether any hyperparameter differs between workers."""
         return self.beta is not None or self.lr is not None

@@ -1,4 +1,4 @@
-"""One counter-based random stream for each (seed, worker, purpose), so that no worker's luck depends on its neighbours.
+"""One counter-based random stream for each (seed, worker, purpose), so that no worker's random numbers depend on the others.
 
 A stream is a Philox generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") keyed by the root seed, the
 purpose and the worker. Its counter is the round or episode number, so a stream needs no state in a checkpoint beyond those
@@ -42,7 +42,7 @@ def random_stream(seed: int, purpose: StreamPurpose, worker: int = 0, counter: i
     >>> bool((a.random(4) == b.random(4)).all())
     True
     """
-    # The count fills the counter's upper half, so that streams of neighbouring counts are 2^128 draws apart.
+    # The count fills the counter's upper half, so that streams of neighboring counts are 2^128 draws apart.
     return np.random.Generator(np.random.Philox(key=_philox_key(seed, purpose, worker), counter=[0, 0, counter, 0]))
 
 

@@ -18,12 +18,12 @@ def n_step_returns(
     Args:
         reward: ``[..., n]`` rewards as the learner sees them (shifted and scaled).
         terminated: ``[..., n]`` bool; the state after this step is terminal, so its value is zero by definition.
-        trajectory_end: ``[..., n]`` bool; later rewards do not belong to this step. Always true at the window's last valid step.
+        trajectory_end: ``[..., n]`` bool; later rewards do not belong to this step. Always true at the last valid step.
         next_value: ``[..., n]`` ``V(s_{t+1})``; read only where ``trajectory_end`` and not ``terminated``.
         gamma: discount factor in (0, 1]; a number or ``[]``.
 
     Returns:
-        ``[..., n]`` targets, without gradient. Steps behind the last valid one hold numbers of no meaning; mask them.
+        ``[..., n]`` targets, without gradient. Steps after the last valid one hold numbers without meaning; mask them.
 
     >>> n_step_returns(torch.tensor([1.0, 1.0]), torch.tensor([False, False]), torch.tensor([False, True]),
     ...                torch.tensor([0.0, 10.0]), 0.5)
@@ -32,18 +32,18 @@ def n_step_returns(
     assert reward.shape == terminated.shape == trajectory_end.shape == next_value.shape, (
         f"shapes differ: {reward.shape}, {terminated.shape}, {trajectory_end.shape}, {next_value.shape}"
     )
-    # R_t = (r_t + gamma V_t) + (gamma or 0) R_{t+1}: what does not depend on R is computed for all steps at once, and one
-    # fused operation a step is left. This runs in every window of every worker.
+    # R_t = (r_t + gamma V_t) + (gamma or 0) R_{t+1}: what does not depend on R is computed for all steps at once, which leaves
+    # one fused operation a step. This runs in every window of every worker.
     bootstrap = torch.where(trajectory_end & ~terminated, next_value, 0.0)
     if isinstance(gamma, Tensor):
-        own = torch.addcmul(reward, bootstrap, gamma).unbind(-1)
+        one_step = torch.addcmul(reward, bootstrap, gamma).unbind(-1)
     else:
-        own = torch.add(reward, bootstrap, alpha=gamma).unbind(-1)
-    carried = ((~(trajectory_end | terminated)).to(reward.dtype) * gamma).unbind(-1)
-    target = own[-1]  # nothing follows the last step
+        one_step = torch.add(reward, bootstrap, alpha=gamma).unbind(-1)
+    discount = ((~(trajectory_end | terminated)).to(reward.dtype) * gamma).unbind(-1)
+    target = one_step[-1]  # nothing follows the last step
     targets = [target]
     for t in reversed(range(reward.shape[-1] - 1)):
-        target = torch.addcmul(own[t], carried[t], target)
+        target = torch.addcmul(one_step[t], discount[t], target)
         targets.append(target)
     return torch.stack(targets[::-1], dim=-1).detach()
 

@@ -1,4 +1,4 @@
-"""Acting: K workers step their environments side by side for up to n steps, each with its own weights."""
+"""Acting: K workers step their environments for up to n steps, each with its own weights."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
 
 class Rollout:
-    """K workers and their K environments, which go on from window to window.
+    """K workers and their K environments, from window to window.
 
     Args:
-        model, layout: the network and where its weights stand in the flat vector.
+        model, layout: the network and its layout in the flat vector.
         weights: ``[K, P]`` each worker's own copy, or ``[R, P]`` where each row serves K/R workers that follow each other;
             read in place at every step.
         envs: K environments.
-        episode_tracker: the books of their episodes.
+        episode_tracker: counts their episodes' steps and rewards.
         config: window length and the treatment of rewards and ends.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
-        compiler: makes machine code of acting; ``None`` leaves it alone.
+        compiler: compiles acting; ``None`` leaves it uncompiled.
     """
 
     def __init__(
@@ -60,18 +60,18 @@ class Rollout:
         self._raw_reward = np.zeros((k, n), np.float64)
         self._reward = np.zeros((k, n), np.float32)
         self._next_value = np.zeros((k, n), np.float32)
-        # What every window begins with zeros in lies together, to be wiped at once.
+        # Arrays that every window begins with zeros are contiguous, to be cleared at once.
         self._float_masks = np.zeros((2, k, n), np.float32)
         self._valid, self._first = self._float_masks
         self._bool_masks = np.zeros((2, k, n), np.bool_)
-        self._terminated, self._cut = self._bool_masks
+        self._terminated, self._trajectory_end = self._bool_masks
         self._cumulative_reward = np.zeros((k, n + 1), np.float64)
         self._action = np.repeat(episode_tracker.zero_action[:, None], n, axis=1)
-        parts: list[NDArray[Any]] = [
+        fields: list[NDArray[Any]] = [
             self._observation, self._action, self._reward, self._terminated,
-            self._cut, self._next_value, self._valid, self._first,
+            self._trajectory_end, self._next_value, self._valid, self._first,
         ]  # fmt: skip
-        self._window_fields = [self._by_row(torch.from_numpy(part)) for part in parts]  # the same memory, as a window shows it
+        self._window_fields = [self._by_row(torch.from_numpy(field)) for field in fields]  # views of the same memory
 
     @torch.no_grad()
     def run(self, allowed_steps: NDArray[np.int64], noise: NDArray[np.float32]) -> tuple[Window, list[EndedEpisode]]:
@@ -79,7 +79,7 @@ class Rollout:
 
         Args:
             allowed_steps: ``[K]`` how many environment steps each worker may take, at most n; 0 leaves it out of this window.
-            noise: ``[K, n, noise]`` drawn beforehand, so that a worker's luck does not depend on who is stacked with it.
+            noise: ``[K, n, noise]`` drawn beforehand, so that it does not depend on which workers are stacked.
 
         Returns:
             The window (its tensors are overwritten by the next call) and the episodes that ended in it. Where rows of weights
@@ -121,31 +121,31 @@ class Rollout:
         return Window._make([*fields, state_at_start]), ended
 
     def _handle_ends(self, t: int, progress: "_WindowProgress", any_end: bool, ended: list[EndedEpisode]) -> None:
-        """Step t ends something for someone: an episode, a window, or a share of the budget."""
-        envs, spec, live = self._envs, self._config, progress.active
+        """At step t an episode, a worker's window or its share of the budget ends."""
+        envs, config, active = self._envs, self._config, progress.active
         self._update_counters(t, progress)
         ends = (
-            live & (self._episode_tracker.length >= self._max_episode_steps)
+            active & (self._episode_tracker.length >= self._max_episode_steps)
             if self._max_episode_steps is not None
-            else np.zeros_like(live)
+            else np.zeros_like(active)
         )
         terminated = ends & False
         if any_end:
-            terminated = envs.terminated & live
-            ends |= terminated if spec.ignore_truncation else (envs.terminated | envs.truncated) & live
-        self._terminated[:, t] = terminated if spec.bootstrap_on_truncation else ends
-        stops = live & (progress.remaining == 0) if t < spec.n_step - 1 else live
-        if spec.window_ends_with_episode:
+            terminated = envs.terminated & active
+            ends |= terminated if config.ignore_truncation else (envs.terminated | envs.truncated) & active
+        self._terminated[:, t] = terminated if config.bootstrap_on_truncation else ends
+        stops = active & (progress.remaining == 0) if t < config.n_step - 1 else active
+        if config.window_ends_with_episode:
             stops = stops | ends
-        cut = stops | ends
-        self._cut[:, t] = cut
-        if (cut & ~self._terminated[:, t]).any():
-            # V of what followed, before any reset; asking does not advance the recurrent state.
+        trajectory_end = stops | ends
+        self._trajectory_end[:, t] = trajectory_end
+        if (trajectory_end & ~self._terminated[:, t]).any():
+            # V of what followed, before any reset; the recurrent state does not advance.
             self._next_value[:, t] = self._policy.value(self._hidden_state)
-        progress.active = live & ~stops
+        progress.active = active & ~stops
         for k in ends.nonzero()[0].tolist():
             ended.append(self._episode_tracker.end(k, t, bool(terminated[k])))
-            envs.observation[k] = 0.0  # a terminal one may be NaN, and the network may see it while others act
+            envs.observation[k] = 0.0  # a terminal one may be NaN, and is still an input while others act
             if progress.active[k]:
                 progress.active[k] = self._episode_tracker.begin(k)
         if any_end:
@@ -154,29 +154,29 @@ class Rollout:
         progress.next_known_end = self._next_known_end(progress)
 
     def _update_counters(self, t: int, progress: "_WindowProgress") -> None:
-        """Bring lengths, returns and shares of the budget up to step t, for those who live."""
-        live, count, episodes = progress.active, t + 1 - progress.steps_counted, self._episode_tracker
-        past = slice(progress.steps_counted, t + 1)
-        self._valid[live, past] = 1.0
-        # One after another, so that a return's last bits do not depend on when others' episodes end.
-        paid = self._cumulative_reward[:, : count + 1]
-        paid[:, 0] = episodes.return_
-        paid[:, 1:] = self._raw_reward[:, past]
-        np.copyto(episodes.return_, np.add.accumulate(paid, axis=1)[:, -1], where=live)
-        np.add(episodes.length, count, out=episodes.length, where=live)
-        np.subtract(progress.remaining, count, out=progress.remaining, where=live)
+        """Bring lengths, returns and remaining steps of active workers up to step t."""
+        active, count, episodes = progress.active, t + 1 - progress.steps_counted, self._episode_tracker
+        uncounted = slice(progress.steps_counted, t + 1)
+        self._valid[active, uncounted] = 1.0
+        # Added one by one, so that a return's last bits do not depend on when other episodes end.
+        cumulative = self._cumulative_reward[:, : count + 1]
+        cumulative[:, 0] = episodes.return_
+        cumulative[:, 1:] = self._raw_reward[:, uncounted]
+        np.copyto(episodes.return_, np.add.accumulate(cumulative, axis=1)[:, -1], where=active)
+        np.add(episodes.length, count, out=episodes.length, where=active)
+        np.subtract(progress.remaining, count, out=progress.remaining, where=active)
         progress.steps_counted = t + 1
 
     def _next_known_end(self, progress: "_WindowProgress") -> int:
-        """The next step at which, by the counters alone, something ends; until then only environments can end an episode."""
-        live = progress.active
-        progress.any_active = bool(live.any())
+        """The next step at which, by the counters, something ends; before that only environments can end an episode."""
+        active = progress.active
+        progress.any_active = bool(active.any())
         if not progress.any_active:
             return progress.steps_counted
-        left = progress.remaining[live]
+        remaining = progress.remaining[active]
         if self._max_episode_steps is not None:
-            left = np.minimum(left, self._max_episode_steps - self._episode_tracker.length[live])
-        return min(progress.steps_counted + int(left.min()), self._config.n_step) - 1
+            remaining = np.minimum(remaining, self._max_episode_steps - self._episode_tracker.length[active])
+        return min(progress.steps_counted + int(remaining.min()), self._config.n_step) - 1
 
     @property
     def _hidden_state(self) -> Tensor:
@@ -184,7 +184,7 @@ class Rollout:
         return self._episode_tracker.hidden_state if self._recurrent else self._empty_hidden_state
 
     def _update_hidden_state(self, hidden_state: Tensor, active: NDArray[np.bool_]) -> None:
-        # A worker that sat this step out remembers what it remembered.
+        # An inactive worker keeps its state.
         mask = torch.from_numpy(active).to(self._device).unsqueeze(-1)
         self._episode_tracker.hidden_state = torch.where(mask, hidden_state, self._episode_tracker.hidden_state)
 
@@ -200,13 +200,13 @@ class Rollout:
 
 
 class _WindowProgress:
-    """How far each worker is within the window being lived.
+    """How far each worker is within the current window.
 
     Attributes:
         remaining: ``[K]`` steps that each may still take, as of ``steps_counted``.
-        active: ``[K]`` who steps.
-        any_active: whether anybody does.
-        steps_counted: steps of the window that are accounted for; the counters are brought up to date only when something ends.
+        active: ``[K]`` which workers step.
+        any_active: whether any does.
+        steps_counted: steps of the window that are counted; counters are updated only when something ends.
         next_known_end: the step at which something ends next, by the counters.
     """
 

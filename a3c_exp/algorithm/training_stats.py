@@ -1,4 +1,4 @@
-"""Sums over windows, cheap to keep in a worker's loop and small to send: averages are taken by whoever reads them."""
+"""Sums over windows, cheap to update in a worker's loop and small to send; averages are taken later."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ REPORT_SECONDS = 0.25
 
 @dataclass
 class TrainingStats:
-    """What happened in some windows that were pushed.
+    """Sums over windows whose gradients were pushed.
 
     Attributes:
         windows: how many gradients: windows, or batches of windows where workers push together.
         sums, maxima: ``[len(StatisticsTable)]`` each number of their vectors summed over them, and the largest; ``[]``
             before the first.
-        truncated: windows in which an episode was ended by a time limit.
-        worker_windows, worker_steps: windows and environment steps of each worker by its number; empty until one is counted.
+        truncated: windows in which a time limit ended an episode.
+        worker_windows, worker_steps: windows and environment steps of each worker, by its number; grown as needed.
         dropped, downweighted: gradients that were too stale: not applied (and not among ``windows``), or applied with less
             weight.
         lag_histogram: ``[LAG_BINS]`` pushes at each policy lag: shared updates between the pull and the push.
@@ -38,7 +38,8 @@ class TrainingStats:
     worker_steps: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def count_windows(self, workers: Sequence[int], steps: Sequence[int], truncated: int) -> None:
-        """Count one window of each of these workers, whichever update it went into; in ``truncated`` a time limit struck."""
+        """Count one window of each of these workers, whichever update it went into; in ``truncated`` of them a time limit ended
+        an episode."""
         if max(workers) >= len(self.worker_windows):
             self._grow(max(workers) + 1)
         for worker, count in zip(workers, steps, strict=True):
@@ -47,9 +48,9 @@ class TrainingStats:
         self.truncated += truncated
 
     def _grow(self, workers: int) -> None:
-        more = np.zeros(max(0, workers - len(self.worker_windows)), np.int64)
-        self.worker_windows = np.concatenate([self.worker_windows, more])
-        self.worker_steps = np.concatenate([self.worker_steps, more])
+        zeros = np.zeros(max(0, workers - len(self.worker_windows)), np.int64)
+        self.worker_windows = np.concatenate([self.worker_windows, zeros])
+        self.worker_steps = np.concatenate([self.worker_steps, zeros])
 
     def add_update(self, window_stats: NDArray[np.float32], lag: int) -> None:
         """Count one update with the ``window_stats [len(StatisticsTable)]`` of what was pushed."""
@@ -76,11 +77,11 @@ class TrainingStats:
         self.lag_histogram += np.bincount(np.minimum(lags.ravel(), LAG_BINS - 1), minlength=LAG_BINS)
 
     def count_many_windows(self, workers: NDArray[np.int64], steps: NDArray[np.int64], rounds: int = 1) -> None:
-        """Count a window of each of these workers, who may be named more than once, in none of which a time limit struck; or as
-        many as there were rounds."""
-        most = int(workers.max())
-        if most >= len(self.worker_windows):
-            self._grow(most + 1)
+        """Count a window of each of these workers, who may be named more than once, in none of which a time limit ended an
+        episode."""
+        last = int(workers.max())
+        if last >= len(self.worker_windows):
+            self._grow(last + 1)
         count = len(self.worker_windows)
         self.worker_windows += rounds * np.bincount(workers, minlength=count)
         np.add.at(self.worker_steps, workers, rounds * steps)
@@ -119,6 +120,6 @@ class TrainingStats:
 
     @property
     def lag_max(self) -> int:
-        """Largest policy lag seen (at most ``LAG_BINS - 1``, which means that or more)."""
-        seen = self.lag_histogram.nonzero()[0]
-        return int(seen[-1]) if len(seen) else 0
+        """Largest policy lag (at most ``LAG_BINS - 1``, which means that or more)."""
+        lags = self.lag_histogram.nonzero()[0]
+        return int(lags[-1]) if len(lags) else 0

@@ -1,4 +1,4 @@
-"""The vocabulary that crosses boundaries: what a window holds, what the learner is told, what ends a run."""
+"""What crosses module boundaries: the learner's configuration, a window of experience, the state of a training."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,11 +20,11 @@ class LearnerConfig:
         gamma: discount factor in (0, 1].
         n_step: window length n; at most n steps between two pulls.
         loss: coefficients and reductions.
-        max_grad_norm: a worker's gradient is scaled down to this L2 norm; ``None`` leaves it alone.
-        bootstrap_on_truncation: a time limit is not an end: its target is V(final observation). ``False`` treats it as
-            terminal, as the code does that the Pendulum report descends from.
+        max_grad_norm: a worker's gradient is scaled down to this L2 norm; ``None`` does not.
+        bootstrap_on_truncation: a time limit's target is V(final observation). ``False`` treats it as terminal, as the code
+            does that the Pendulum report descends from.
         reward_shift, reward_scale: the learner sees ``(reward + reward_shift) / reward_scale``; logs keep the raw reward.
-        reward_clip: what the learner sees lies within plus and minus this; ``None`` leaves it alone.
+        reward_clip: what the learner sees is clipped to plus and minus this; ``None`` does not.
         ignore_truncation: environments step on past their time limit; an episode ends only where it terminates.
         bptt: truncated back-propagation through time: a recurrent state is detached every so many steps of a window, counted
             from its start; ``None`` lets gradients flow through the whole window, 1 detaches at every step.
@@ -47,12 +47,12 @@ class LearnerConfig:
 
 
 class Window(NamedTuple):
-    """What K workers did between two pulls, side by side; worker k's steps are those with ``valid[k] = 1``.
+    """What K workers did between two pulls; worker k's steps are those with ``valid[k] = 1``.
 
-    Workers that share one set of weights can be gathered: then every field has ``[R, G]`` in place of ``[K]``.
+    Workers that share one set of weights are grouped: then every field has ``[R, G]`` instead of ``[K]``.
 
     ``observation[k, t]`` led to ``action[k, t]``; ``next_value[k, t]`` is V of the observation that followed, before any
-    reset, under the weights that acted, and is set wherever the chain of rewards is cut without a terminal state.
+    reset, under the weights that acted, and is set wherever a trajectory ends without a terminal state.
     """
 
     observation: Tensor  # [K, n, *observation]
@@ -68,7 +68,7 @@ class Window(NamedTuple):
 
 @dataclass
 class TrainingState:
-    """What training goes on from: shared weights and every counter that a random stream or a budget hangs on.
+    """What training continues from: shared weights and every counter that a random stream or a budget depends on.
 
     Attributes:
         weights: ``[P]`` float32.
@@ -78,8 +78,8 @@ class TrainingState:
         episodes: training episodes finished so far.
         rounds: ``[N]`` windows that each worker began: the counter of its action stream.
         episodes_begun: ``[N]`` episodes that each worker began: the counter of its environment seeds.
-        parallelism_state: what the parallelism itself needs to go on exactly, in plain containers, numbers and tensors; empty for
-            those whose resume is approximate.
+        parallelism_state: what the parallelism itself needs to continue exactly, in plain containers, numbers and tensors;
+            empty for those whose resume is approximate.
     """
 
     weights: Tensor

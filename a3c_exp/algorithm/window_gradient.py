@@ -22,8 +22,8 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
     """The function ``(weights [P], *window, *extra_inputs) -> (loss, window_stats [len(config.statistics)])``.
 
     The window is one worker's, ``[n, ...]``, or that of G workers that share these weights, ``[G, n, ...]``. ``extra_inputs``
-    are each worker's own entropy coefficient, ``[]`` or ``[G]``, and the discount factor, ``[]``: as inputs they are not compiled
-    in. The function is pure: it can be stacked over workers, differentiated by the flat vector, traced and compiled.
+    are each worker's own entropy coefficient, ``[]`` or ``[G]``, and the discount factor, ``[]``: as inputs they are not
+    compiled in. The function is pure: it can be stacked over workers, differentiated by the flat vector, traced and compiled.
     """
 
     fields = len(Window._fields)
@@ -96,7 +96,7 @@ def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt:
     given), and reset where an episode begins.
     """
     if model.hidden_state_size == 0:
-        # One long batch: layers multiply a matrix faster than they do a stack of small ones.
+        # One long batch: one large matrix product is faster than several small ones.
         shape = window.reward.shape
         output = functional_forward(
             model, weights, window.observation.flatten(0, len(shape) - 1), window.hidden_state.new_zeros(0)
@@ -123,7 +123,7 @@ class _UnrollModule(nn.Module):
 def functional_forward(
     model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, hidden_state: Tensor
 ) -> PolicyValue:
-    """The model with other weights than its own."""
+    """The model's output with these weights instead of its own."""
     output: Any = functional_call(model, weights, (observation, hidden_state))
     assert isinstance(output, PolicyValue), (
         f"{type(model).__name__}.forward must return PolicyValue, not {type(output).__name__}"

@@ -19,12 +19,13 @@ class EnvBatch(Protocol):
     Attributes:
         evaluation_kwargs: constructor arguments with which evaluations make the environments, whatever the run's are: for
             options that make an episode easier to learn from and must not flatter a policy.
-        tensor_env: the environment as pure functions of tensors, from which whole rounds can be compiled; ``None``: it has none.
+        tensor_env: the environment as pure functions of tensors, from which whole rounds can be compiled; ``None``: it has
+        none.
         env_state: ``[K, ...]`` all there is to know of the environments, overwritten in place: writing a row back, with the
             observation that belongs to it, returns to that moment exactly. ``None``: episodes are replayed instead.
         num_envs: K.
         observation_space, action_space: of one environment; what it observes is always a float32 Box.
-        default_max_episode_steps: the time limit that the task itself declares, or ``None``.
+        default_max_episode_steps: the time limit that the environment itself declares, or ``None``.
         observation: ``[K, *observation]`` float32, always the latest one of each environment; overwritten in place.
         reward: ``[K]`` float64, of the last step, as the environment gave it.
         terminated, truncated: ``[K]`` bool, of the last step.
@@ -68,8 +69,8 @@ class RenderMetadata(Protocol):
 
     Attributes:
         action_names: of a Discrete space's choices, or of a Box's numbers; ``None`` if they have none.
-        frames_per_second: at which its pictures move as fast as the task itself.
-        on_frame: where a step is several frames of the task: called after each of them, so that all can be rendered.
+        frames_per_second: at which its pictures move as fast as the environment itself.
+        on_frame: where a step is several frames of the environment: called after each of them, so that all can be rendered.
     """
 
     action_names: Sequence[str] | None
@@ -77,4 +78,4 @@ class RenderMetadata(Protocol):
     on_frame: Callable[[], None] | None
 
     def info(self) -> Mapping[str, float]:
-        """What the task itself knows and a picture should say, such as its speed."""
+        """What the environment itself knows and a picture should say, such as its speed."""

@@ -1,4 +1,4 @@
-"""Classic control tasks by gymnasium's own code or as batched tensors: the same episodes either way."""
+"""Classic control environments by gymnasium's own code or as batched tensors: the same episodes either way."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ClassicControlEnvs(EnvBatch):
-    """K copies of one task, stepped one after another by gymnasium or all at once in tensors.
+    """K copies of one environment, stepped one after another by gymnasium or all at once in tensors.
 
     Both give the same observations, rewards and flags for the same seeds and actions; ``tensor`` is many times faster.
 
@@ -28,10 +28,10 @@ class ClassicControlEnvs(EnvBatch):
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Attributes:
-        tensor_env: the task as pure functions of tensors; ``None`` with ``backend="gymnasium"``.
+        tensor_env: the environment as pure functions of tensors; ``None`` with ``backend="gymnasium"``.
 
     Raises:
-        ConfigError: no such task in tensors, wrappers or arguments for one, or whatever ``GymnasiumEnvs`` refuses.
+        ConfigError: no such environment in tensors, wrappers or arguments for one, or whatever ``GymnasiumEnvs`` refuses.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ClassicControlEnvs(EnvBatch):
         return self._envs.frames_per_second
 
     def info(self) -> dict[str, float]:
-        """What the task says of the first environment, such as its speed."""
+        """What the environment says of the first environment, such as its speed."""
         return self._envs.info()
 
     def close(self) -> None:
@@ -98,10 +98,10 @@ def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "Tenso
     from a3c_exp.envs.tensor.cartpole import CartPole
     from a3c_exp.envs.tensor.pendulum import Pendulum
 
-    tasks: dict[str, type[TensorEnv]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
-    if id not in tasks:
+    environments: dict[str, type[TensorEnv]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
+    if id not in environments:
         raise ConfigError(
-            f"env.id={id} is not written in tensors, only {' and '.join(tasks)} are. Try env.backend=gymnasium, or write it "
+            f"env.id={id} is not written in tensors, only {' and '.join(environments)} are. Try env.backend=gymnasium, or write it "
             "yourself: docs/tensor-environments.md"
         )
-    return TensorEnvBatch(tasks[id](), num_envs, render_mode)
+    return TensorEnvBatch(environments[id](), num_envs, render_mode)

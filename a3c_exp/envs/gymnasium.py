@@ -1,4 +1,4 @@
-"""Any gymnasium task by its id, K copies side by side in one process."""
+"""Any gymnasium environment by its id, K copies side by side in one process."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -39,14 +39,14 @@ SPEED_STATE_INDEX: Mapping[str, int] = {
 class GymnasiumEnvs(EnvBatch):
     """K copies of one registered gymnasium environment, stepped in a plain loop.
 
-    The task's own time limit is taken off (the rollout keeps the one that the run asks for) and so are the wrappers that only
-    check a programmer's calls; wrappers that belong to the task stay, and so do those that are listed here.
+    The environment's own time limit is taken off (the rollout keeps the one that the run asks for) and so are the wrappers that
+    only check a programmer's calls; wrappers that belong to the environment stay, and so do those that are listed here.
 
     Actions and observations may be Box, Discrete, MultiDiscrete, MultiBinary, and Tuple or Dict of these, nested. A network
     sees one float32 array: bytes from 0 to 255 (images) divided by 255, choices as one-hot vectors, nested spaces flattened.
 
     Args:
-        id: a registered id such as ``Pendulum-v1``, or ``module:id``, where importing the module registers the task.
+        id: a registered id such as ``Pendulum-v1``, or ``module:id``, where importing the module registers the environment.
         num_envs: how many copies.
         kwargs: passed on to ``gymnasium.make``.
         wrappers: put around each copy in this order, the first one innermost; each a dotted name, or a mapping with the name
@@ -74,7 +74,7 @@ class GymnasiumEnvs(EnvBatch):
         bare.order_enforce = False
         bare.disable_env_checker = True
         arguments = dict(kwargs or {})
-        if render_mode is not None:  # a task that cannot render need not know the word
+        if render_mode is not None:  # an environment that cannot render need not know the word
             arguments["render_mode"] = render_mode
         self.envs: list[gymnasium.Env[Any, Any]] = []
         try:
@@ -124,7 +124,7 @@ class GymnasiumEnvs(EnvBatch):
         """The picture ``[height, width, 3]`` of the first environment.
 
         Raises:
-            ConfigError: the task draws none.
+            ConfigError: the environment draws none.
         """
         try:
             frame: Any = self.envs[0].render()
@@ -143,7 +143,7 @@ class GymnasiumEnvs(EnvBatch):
         return float(self.envs[0].metadata.get("render_fps", 30))
 
     def info(self) -> dict[str, float]:
-        """The first environment's speed, if it is one of the tasks whose state is known."""
+        """The first environment's speed, if it is one of the environments whose state is known."""
         place = SPEED_STATE_INDEX.get(self._id.rpartition(":")[2])
         state: Any = getattr(self.envs[0].unwrapped, "state", None)
         return {} if place is None or state is None else {"speed": abs(float(np.asarray(state)[place]))}
@@ -158,25 +158,25 @@ def _spec(id: str) -> EnvSpec:
     if colon:
         try:
             importlib.import_module(module)
-        except Exception as error:  # whatever importing somebody's module raises
+        except Exception as error:  # whatever importing a user's module raises
             raise ConfigError(
-                f"env.id={id} is not a registered gymnasium task: importing {module or 'nothing'} failed: {describe_error(error)}"
+                f"env.id={id} is not a registered gymnasium environment: importing {module or 'nothing'} failed: {describe_error(error)}"
             ) from error
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
-        raise ConfigError(f"env.id={id} is not a registered gymnasium task: {describe_error(error)}") from error
+        raise ConfigError(f"env.id={id} is not a registered gymnasium environment: {describe_error(error)}") from error
 
 
 def _make(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
         return gymnasium.make(spec, **arguments)
-    except Exception as error:  # whatever a third party's constructor raises is the person's to mend
+    except Exception as error:  # of any kind: the constructor is a third party's
         raise ConfigError(f"env.id={id} could not be made: {describe_error(error)}") from error
 
 
 def _wrapper_time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
-    """The time limit of a TimeLimit among the wrappers, for a task that declares none itself."""
+    """The time limit of a TimeLimit among the wrappers, for an environment that declares none itself."""
     while isinstance(env, gymnasium.Wrapper):
         if isinstance(env, gymnasium.wrappers.TimeLimit):
             return int(env._max_episode_steps)

@@ -1,4 +1,4 @@
-"""Wrappers that a person lists around every copy of a task."""
+"""Wrappers that a person lists around every copy of an environment."""
 
 import importlib
 import inspect
@@ -55,8 +55,8 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
     def layer(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
         try:
             wrapped = cls(env, **arguments)
-        except Exception as error:  # whatever a third party's wrapper raises is the person's to mend
-            raise ConfigError(f"{path}: {target} cannot wrap this task: {describe_error(error)}") from error
+        except Exception as error:  # of any kind: the wrapper is a third party's
+            raise ConfigError(f"{path}: {target} cannot wrap this environment: {describe_error(error)}") from error
         if not isinstance(wrapped, gymnasium.Env):
             raise ConfigError(f"{path}: {target} made a {type(wrapped).__name__}, and not an environment")
         return wrapped
@@ -68,7 +68,7 @@ def _locate(target: str, path: str) -> Callable[..., Any]:
     module, _, name = target.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever importing somebody's module raises
+    except Exception as error:  # whatever importing a user's module raises
         hint = f". Try gymnasium.wrappers.{target}" if not module and target in gymnasium.wrappers.__all__ else ""
         raise ConfigError(f"{path}: {target} cannot be imported: {describe_error(error)}{hint}") from error
     if not callable(found):

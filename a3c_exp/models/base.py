@@ -9,15 +9,15 @@ from a3c_exp.models.distributions import Distribution
 
 
 class PolicyValue(NamedTuple):
-    """What a model says of observations ``[..., *observation]``."""
+    """A model's output for observations ``[..., *observation]``."""
 
-    parameters: Tensor  # [..., family.parameters_size]
+    parameters: Tensor  # [..., distribution.parameters_size]
     value: Tensor  # [...], no trailing 1: a [n, 1] value against a [n] target broadcasts to nonsense
     hidden_state: Tensor  # [..., state_size], the recurrent state after this observation
 
 
 class ActorCritic(nn.Module):
-    """An actor and a critic in one module, written for one worker's weights; stacking is not its business.
+    """An actor and a critic in one module, written for one worker's weights.
 
     Attributes:
         distribution: the distribution over actions whose parameters it computes.
@@ -31,28 +31,27 @@ class ActorCritic(nn.Module):
     stackable: bool = True
 
     def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
-        """Parameters and value of observations with any leading shape; asking never changes the module."""
+        """Parameters and value of observations with any leading shape; the module does not change."""
         raise NotImplementedError
 
     def unroll(self, observation: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None = None) -> PolicyValue:
-        """``forward`` along a window's steps, each from the state that the one before left behind.
+        """``forward`` along a window's steps, each from the state after the previous one.
 
-        A recurrent model that can do part of its work for all steps at once does so in an ``unroll`` of its own; what it says
-        is the same.
+        A recurrent model that can do part of its work for all steps at once overrides this; the output is the same.
 
         Args:
             observation: ``[..., n, *observation]``.
-            episode_start: ``[..., n]`` 1 where a step begins an episode, and the state before it is wiped.
+            episode_start: ``[..., n]`` 1 where a step begins an episode, and the state before it is reset.
             hidden_state: ``[..., state_size]`` at the window's start.
             bptt: no gradient flows back past every so many steps, counted from the window's start; ``None`` for none cut.
 
         Returns:
-            What it says of each step, ``[..., n, *]``; the states are those after each step.
+            The output of each step, ``[..., n, *]``; the states are those after each step.
         """
         time, outputs = episode_start.dim() - 1, []
-        kept = (1.0 - episode_start).unsqueeze(-1).unbind(time)
-        for t, seen in enumerate(observation.unbind(time)):
-            output = self(seen, detach_hidden_state(hidden_state, t, bptt) * kept[t])
+        keep_mask = (1.0 - episode_start).unsqueeze(-1).unbind(time)
+        for t, observed in enumerate(observation.unbind(time)):
+            output = self(observed, detach_hidden_state(hidden_state, t, bptt) * keep_mask[t])
             hidden_state = output.hidden_state
             outputs.append(output)
         return PolicyValue(*(torch.stack(parts, dim=time) for parts in zip(*outputs, strict=True)))

@@ -1,4 +1,4 @@
-"""The CarRacing article's network: convolutions over pictures, a GRU that remembers, policy and value."""
+"""The CarRacing article's network: convolutions over images, a GRU, policy and value."""
 
 import itertools
 from collections.abc import Sequence
@@ -23,26 +23,26 @@ _PADDING = 1
 
 
 class ConvGRU(Recurrent):
-    """Norm, convolutions with a PReLU each, norm, GRU cell, then policy and value on its memory.
+    """Norm, convolutions with a PReLU each, norm, GRU cell, then policy and value from its state.
 
     The defaults are the CarRacing article's: 4 -> 32 channels by a 4x4 kernel, then three times 3x3, all with stride 2 and
-    padding 1, which leaves 32 x 6 x 6 = 1152 features of a 96x96 picture, and a GRU of 256. Its BatchNorm, which at batch size
-    1 is an instance norm in training and something else in evaluation, is replaced by norms without running statistics: what
-    the network says of a picture depends neither on the mode nor on which other pictures are in the batch.
+    padding 1, which leaves 32 x 6 x 6 = 1152 features of a 96x96 image, and a GRU of 256. Its BatchNorm, which at batch size
+    1 is an instance norm in training and something else in evaluation, is replaced by norms without running statistics: the
+    output for an image depends neither on the mode nor on the other images in the batch.
 
     Args:
         observation_space: a Box ``[channels, height, width]``.
         action_space: any.
         channels, kernels, strides: of the convolutions, one number each.
-        hidden_size: numbers that the cell remembers and shows to policy and value.
-        norm: of the pictures before and of the features behind the convolutions: instance, layer or none.
+        hidden_size: size of the cell's state, the input of policy and value.
+        norm: of the images before and the features after the convolutions: instance, layer or none.
         head: the policy's last layer.
         orthogonal: draw orthogonal weights and zero biases; otherwise as the article does: ``xavier_uniform`` with
             leaky_relu's gain and biases of 0.01 but for the GRU, whose weights are torch's own and whose biases are 0.
         seed: of the weights.
 
     Raises:
-        ConfigError: observations are no pictures or too small for the strides, an unknown norm, sizes below 1, or a head that
+        ConfigError: observations are not images or too small for the strides, an unknown norm, sizes below 1, or a head that
             does not fit the action space.
     """
 
@@ -86,10 +86,10 @@ class ConvGRU(Recurrent):
             self._init_as_published(seed)
 
     def features(self, observation: Tensor) -> Tensor:
-        pictures = observation
+        images = observation
         for conv, activation in zip(self.convs, self.activations, strict=True):
-            pictures = activation(conv(pictures))
-        features: Tensor = self.norm_out(pictures).flatten(1)
+            images = activation(conv(images))
+        features: Tensor = self.norm_out(images).flatten(1)
         return features
 
     def _init_as_published(self, seed: int) -> None:
@@ -106,16 +106,16 @@ class ConvGRU(Recurrent):
 
 
 def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
-    """Channels, height and width of what is observed."""
+    """Channels, height and width of an observation."""
     if not isinstance(space, Box) or len(space.shape) != 3:
         raise ConfigError(
-            f"model=conv_gru reads pictures [channels, height, width], but this task observes {' '.join(str(space).split())}. "
+            f"model=conv_gru reads images [channels, height, width], but this environment observes {' '.join(str(space).split())}. "
             "Try model=recurrent_mlp"
         )
     channels, height, width = space.shape
     if width <= 4 < channels:
         raise ConfigError(
-            f"model=conv_gru reads pictures [channels, height, width], but this task's are {list(space.shape)}, channels last. "
+            f"model=conv_gru reads images [channels, height, width], but this environment's are {list(space.shape)}, channels last. "
             "Try env=car_racing, or a wrapper that moves them to the front"
         )
     return channels, height, width
@@ -124,19 +124,19 @@ def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
 def _num_features(
     image_shape: tuple[int, int, int], channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], norm: NormKind
 ) -> int:
-    """How many numbers the convolutions make of a picture."""
+    """How many features the convolutions make of an image."""
     sides = list(image_shape[1:])
     for kernel, stride in zip(kernels, strides, strict=True):
         if min(sides) + 2 * _PADDING < kernel:
             raise ConfigError(
-                f"model.kernels={list(kernels)} and model.strides={list(strides)} leave nothing of pictures of "
+                f"model.kernels={list(kernels)} and model.strides={list(strides)} leave nothing of images of "
                 f"{image_shape[1]}x{image_shape[2]}. Try fewer layers, such as 'model.channels=[32,32]' 'model.kernels=[4,3]' "
                 "'model.strides=[2,2]'"
             )
         sides = [(side + 2 * _PADDING - kernel) // stride + 1 for side in sides]
     if norm is NormKind.instance and sides == [1, 1]:
         raise ConfigError(
-            "model.norm=instance takes each channel's mean away, but the convolutions leave one number a channel of pictures "
+            "model.norm=instance takes each channel's mean away, but the convolutions leave one number a channel of images "
             f"of {image_shape[1]}x{image_shape[2]}. Try model.norm=layer"
         )
     return channels[-1] * sides[0] * sides[1]

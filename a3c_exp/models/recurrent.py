@@ -1,4 +1,4 @@
-"""What recurrent models have in common: features of each observation, one cell, then policy and value on its memory."""
+"""What recurrent models have in common: features of each observation, one cell, then policy and value from its state."""
 
 from torch import Tensor, nn
 
@@ -8,14 +8,14 @@ from a3c_exp.models.layers.cells import Cell
 
 
 class Recurrent(ActorCritic):
-    """An actor-critic with a memory; whoever derives says what is seen in an observation.
+    """A recurrent actor-critic; a subclass computes the features of an observation.
 
     In a window only the cell's dependence on its own state is stepped: features, and the cell's product with them, are
     computed for all steps at once, and so are policy and value. One product of n rows costs far less than n of one row.
 
     Attributes:
-        cell: the memory.
-        policy, value: the last layers, from what the cell shows.
+        cell: the recurrent layer.
+        policy, value: the last layers, from the cell's state.
     """
 
     cell: Cell
@@ -23,21 +23,21 @@ class Recurrent(ActorCritic):
     value: nn.Linear
 
     def features(self, observation: Tensor) -> Tensor:
-        """What the cell is shown of observations with one leading dimension, ``[B, *observation] -> [B, inputs]``."""
+        """The cell's inputs, ``[B, *observation] -> [B, inputs]``."""
         raise NotImplementedError
 
     def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
         leading = hidden_state.shape[:-1]
-        seen = self.cell.input_projection(self.features(_flatten_leading_dims(observation, len(leading))))
-        return self._policy_value(self.cell.step(seen.view(*leading, -1), hidden_state))
+        projected = self.cell.input_projection(self.features(_flatten_leading_dims(observation, len(leading))))
+        return self._policy_value(self.cell.step(projected.view(*leading, -1), hidden_state))
 
     def unroll(self, observation: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None = None) -> PolicyValue:
-        seen = self.cell.input_projection(self.features(_flatten_leading_dims(observation, episode_start.dim())))
-        return self._policy_value(self.cell.unroll(seen.view(*episode_start.shape, -1), episode_start, hidden_state, bptt))
+        projected = self.cell.input_projection(self.features(_flatten_leading_dims(observation, episode_start.dim())))
+        return self._policy_value(self.cell.unroll(projected.view(*episode_start.shape, -1), episode_start, hidden_state, bptt))
 
     def _policy_value(self, hidden_state: Tensor) -> PolicyValue:
-        remembered = hidden_state[..., : self.cell.hidden_size]
-        return PolicyValue(self.policy(remembered), self.value(remembered).squeeze(-1), hidden_state)
+        hidden = hidden_state[..., : self.cell.hidden_size]
+        return PolicyValue(self.policy(hidden), self.value(hidden).squeeze(-1), hidden_state)
 
 
 def _flatten_leading_dims(observation: Tensor, leading: int) -> Tensor:

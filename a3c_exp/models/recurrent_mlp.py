@@ -1,4 +1,4 @@
-"""A memory between a dense body and the last layers, for tasks whose observations do not say everything."""
+"""A recurrent cell between dense layers and the heads, for partially observed environments."""
 
 from enum import StrEnum
 from typing import Any
@@ -26,16 +26,16 @@ CELLS = {CellKind.gru: GRUCell, CellKind.lstm: LSTMCell}
 
 
 class RecurrentMLP(Recurrent):
-    """Dense layers, one recurrent cell, then policy and value on its memory.
+    """Dense layers, one recurrent cell, then policy and value from its state.
 
     Args:
         observation_space, action_space: of one environment.
-        hidden: widths of the layers before the cell; none shows it the observation itself.
+        hidden: widths of the layers before the cell; none feeds it the observation itself.
         cell: gru or lstm.
-        hidden_size: numbers that the cell remembers and shows to policy and value.
+        hidden_size: size of the cell's state, the input of policy and value.
         activation: of the layers before the cell: one of relu, relu6, tanh, elu, silu.
         head: the policy's last layer.
-        weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialisation.
+        weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialization.
         orthogonal: draw orthogonal weights instead.
         seed: of the weights.
 

@@ -20,7 +20,7 @@ class SeparateMLP(ActorCritic):
         actor_hidden, critic_hidden: widths of the hidden layers; none makes a linear network.
         activation: one of relu, relu6, tanh, elu, silu.
         head: the policy's last layer.
-        weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialisation.
+        weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialization.
         orthogonal: draw orthogonal weights instead.
         seed: of the weights.
 

@@ -1,4 +1,4 @@
-"""What an optimiser must offer to be shared: arithmetic on flat tensors, with no state of its own."""
+"""What an optimizer must offer to be shared: arithmetic on flat tensors, with no state of its own."""
 
 from collections.abc import Sequence
 from typing import Annotated, Protocol, runtime_checkable
@@ -31,7 +31,7 @@ class Optimizer(Protocol):
 
         Args:
             weights: ``[P]`` float32, changed in place.
-            gradient: ``[P]``, left as it is.
+            gradient: ``[P]``, not changed.
             optimizer_state: ``[state_rows, P]``, changed in place; all zeros before the first update.
             updates: how many updates came before this one (for bias corrections).
             lr: the learning rate of this step.
@@ -40,11 +40,11 @@ class Optimizer(Protocol):
 
 @runtime_checkable
 class FunctionalOptimizer(Optimizer, Protocol):
-    """One that can also say what an update comes to without writing anything, for a compiler to string updates together."""
+    """One that also offers an update as a pure function, so that a compiler can chain updates."""
 
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``[m, count]``: the numbers of each update that hang on its place and learning rate alone. They are worked out here
-        since a compiler would do so anew for every weight."""
+        """``[m, count]``: the numbers of each update that depend only on its index and learning rate. They are computed
+        here, since compiled code would compute them anew for every weight."""
 
     def functional_step(
         self, weights: Tensor, gradient: Tensor, optimizer_state: Sequence[Tensor], coefficients: Tensor
@@ -52,7 +52,7 @@ class FunctionalOptimizer(Optimizer, Protocol):
         """The new weights ``[P]`` and the new state, ``state_rows`` times ``[P]``; equal to ``step`` to rounding.
 
         Args:
-            weights, gradient: as ``step`` takes them, left as they are.
-            optimizer_state: its rows; apart, so that a compiler keeps them in registers from one update to the next.
+            weights, gradient: as ``step`` takes them, not changed.
+            optimizer_state: its rows, separately, so that compiled code keeps them in registers between updates.
             coefficients: ``[m]`` float32 of this update.
         """

@@ -11,12 +11,12 @@ from torch.nn.parameter import is_lazy
 from a3c_exp.system.errors import ConfigError
 
 SMALL_FAN_IN = 4
-"""Inputs of a layer up to which it is narrow."""
+"""Layers of at most so many inputs are multiplied by their transposed weights."""
 
 
 @dataclass(frozen=True)
 class ParameterLayout:
-    """Where each named parameter of a module stands in the flat vector.
+    """Where each named parameter of a module lies in the flat vector.
 
     Attributes:
         names: the parameters' names in order.
@@ -30,11 +30,11 @@ class ParameterLayout:
 
     @classmethod
     def from_module(cls, module: nn.Module) -> "ParameterLayout":
-        """The layout of a module's parameters; one that several layers share stands in it once.
+        """The layout of a module's parameters; a parameter that several layers share is in it once.
 
         Raises:
-            ConfigError: something that the vector could not carry: state beside the parameters, or parameters that are frozen,
-                have no memory of their own or yet, or are not float32.
+            ConfigError: something that the vector cannot hold: state other than parameters, or parameters that are frozen,
+                overlap, have no values yet, or are not float32.
         """
         parameters = dict(module.named_parameters())
         for name, parameter in parameters.items():
@@ -56,7 +56,7 @@ class ParameterLayout:
 
     def flatten(self, module: nn.Module) -> Tensor:
         """The module's current weights as a new vector ``[P]``."""
-        # A parameter that came, went or changed since would be trained by nobody and say nothing.
+        # A parameter that was added, removed or changed since would silently not be trained.
         now = ParameterLayout.from_module(module)
         assert now == self, (
             f"the model has other parameters than its layout: {set(now.names) ^ set(self.names) or 'other shapes'}"
@@ -74,18 +74,18 @@ class ParameterLayout:
         return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}
 
     def unflatten_transposed(self, flat: Tensor, transposed: Sequence[Tensor]) -> dict[str, Tensor]:
-        """``unflatten``, with one weight vector's ``transposed`` matrices in the places of the narrow ones."""
-        found, left = self.unflatten(flat), iter(transposed)
+        """``unflatten``, with one weight vector's ``transposed`` matrices instead of those with few inputs."""
+        parameters, remaining = self.unflatten(flat), iter(transposed)
         for name, shape in zip(self.names, self.shapes, strict=True):
             if _has_small_fan_in(shape):
-                found[name] = next(left).t()
-        return found
+                parameters[name] = next(remaining).t()
+        return parameters
 
     def transposed(self, flat: Tensor) -> list[Tensor]:
-        """The narrow matrices of ``flat [R, P]``, ``[R, inputs, outputs]`` each: views, to be copied by whoever wants them
+        """The matrices with few inputs of ``flat [R, P]``, transposed to ``[R, inputs, outputs]``: views, which are not
         contiguous.
 
-        A layer of few inputs, ``[outputs, inputs]``, is multiplied many outputs at a time only if those lie side by side.
+        A layer with few inputs, ``[outputs, inputs]``, is vectorized over outputs only if those are contiguous.
         """
         pieces = zip(torch.split(flat, list(self.sizes), dim=1), self.shapes, strict=True)
         return [piece.view(-1, *shape).transpose(1, 2) for piece, shape in pieces if _has_small_fan_in(shape)]
@@ -96,18 +96,18 @@ def _has_small_fan_in(shape: torch.Size) -> bool:
 
 
 def _reject_extra_state(module: nn.Module) -> None:
-    """A checkpoint is the vector alone, and workers exchange nothing else."""
+    """Checkpoints hold the vector alone, and workers exchange nothing else."""
     for name, child in module.named_modules():
         if getattr(child, "track_running_stats", False):
             raise ConfigError(
                 f"the model's layer {name} ({type(child).__name__}) keeps running statistics, which asynchronous workers "
                 "cannot share. Use a group or instance norm, or track_running_stats=False"
             )
-    known = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    names = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     for name in module.state_dict():
-        if name not in known:
+        if name not in names:
             raise ConfigError(
-                f"the model keeps {name} beside its parameters: neither workers nor checkpoints share what becomes of it. "
+                f"the model keeps {name} besides its parameters: neither workers nor checkpoints share it. "
                 "Register a constant with register_buffer(..., persistent=False), and keep no changing state"
             )
 
@@ -131,17 +131,17 @@ def _reject_unsupported(name: str, parameter: nn.Parameter) -> None:
 
 
 def _reject_overlaps(parameters: dict[str, nn.Parameter]) -> None:
-    """Two parameters in one memory would be torn apart: the vector would hold, and train, a copy of each."""
-    held = sorted((p.data_ptr(), _end_address(p), name) for name, p in parameters.items() if p.numel() > 0)
-    for (_, end, name), (begin, _, other) in itertools.pairwise(held):
+    """Two parameters in one memory would be separated: the vector would hold, and train, a copy of each."""
+    ranges = sorted((p.data_ptr(), _end_address(p), name) for name, p in parameters.items() if p.numel() > 0)
+    for (_, end, name), (begin, _, other) in itertools.pairwise(ranges):
         if begin < end:
             raise ConfigError(
-                f"the model's parameters {name} and {other} are two that share one memory. "
+                f"the model's parameters {name} and {other} share memory. "
                 "To tie layers, give both the same nn.Parameter: a.weight = b.weight"
             )
 
 
 def _end_address(parameter: Tensor) -> int:
-    """The address behind the last of its numbers."""
+    """The address after the last of its numbers."""
     steps = sum((size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True))
     return parameter.data_ptr() + (steps + 1) * parameter.element_size()

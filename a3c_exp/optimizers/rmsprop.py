@@ -1,4 +1,4 @@
-"""Shared RMSprop, the A3C paper's optimiser, on one flat vector."""
+"""Shared RMSprop, the A3C paper's optimizer, on one flat vector."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -18,17 +18,17 @@ class RMSprop:
     Mnih et al. 2016 (arXiv:1602.01783), section 4, "Shared RMSProp", with eps inside the root as printed there (and as in
     TensorFlow's); ``torch.optim.RMSprop`` has ``sqrt(g) + eps``. The two differ much for an eps as large as A3C's. With
     momentum ``v = momentum v + d / sqrt(g + eps)``, ``w = w - lr v``, as in torch: the rate stands outside v, so annealing it
-    also slows what is already under way.
+    also slows the current velocity.
 
-    The row of g holds what gradients added to it. What is left of its initial value after t updates is
-    ``initial_square * alpha^t``, known from t alone, so state starts as all zeros whatever that value is.
+    The row of g holds what gradients added to it. The rest of its initial value after t updates is ``initial_square *
+    alpha^t``, which follows from t, so state starts as zeros for any initial value.
 
     State rows: the mean square of gradients, then the velocity if there is momentum.
 
     Args:
         lr: base learning rate. The paper draws it log-uniformly from 1e-4..1e-2.
-        alpha: how much of g each update keeps; .99 in the paper.
-        eps: keeps the division finite; large values make small gradients take small steps. The paper does not say it: .1 is
+        alpha: the share of g that each update keeps; .99 in the paper.
+        eps: keeps the division finite; large values make small gradients take small steps. The paper does not give it: .1 is
             V. Mnih's answer to the author of https://github.com/muupan/async-rl (its wiki, with an lr of 7e-4).
         momentum: of the velocity; 0 for none.
         eps_inside_sqrt: ``False`` is torch's way.
@@ -62,7 +62,7 @@ class RMSprop:
         scratch = self._scratch_like(weights)
         torch.mul(gradient, gradient, out=scratch)
         # Shared memory is written once an element, with its final value: a decay first and a sum afterwards would show
-        # lock-free neighbours a square without this gradient, and leave it so where the process is killed in between.
+        # other lock-free workers a square without this gradient, and leave it so where the process is killed in between.
         square.lerp_(scratch, 1.0 - self.alpha)
         if self.eps_inside_sqrt:
             torch.add(square, rest + self.eps, out=scratch).sqrt_()
@@ -94,7 +94,7 @@ class RMSprop:
         return weights - rate * velocity, (square, velocity)
 
     def _scratch_like(self, weights: Tensor) -> Tensor:
-        # Kept between steps: fresh memory for millions of weights costs page faults at every push.
+        # Reused between steps: fresh memory for millions of weights costs page faults at every push.
         if self._scratch.shape != weights.shape or self._scratch.device != weights.device:
             self._scratch = torch.empty_like(weights)
         return self._scratch

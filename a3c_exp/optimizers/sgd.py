@@ -13,14 +13,14 @@ from a3c_exp.optimizers.base import Decay, LearningRate
 class SGD:
     """``v = momentum v + g``, ``w = w - lr v``; equal to ``torch.optim.SGD`` without dampening, Nesterov or weight decay.
 
-    A steady gradient moves weights by ``lr / (1 - momentum)`` of it a step. The velocity is shared: it holds all workers'
-    latest gradients, whoever pushes.
+    A steady gradient moves weights by ``lr / (1 - momentum)`` of it a step. The velocity is shared: it holds the
+    latest gradients of all workers.
 
     State rows: the velocity if there is momentum, none otherwise.
 
     Args:
         lr: base learning rate.
-        momentum: how much of the velocity each update keeps; 0 for none.
+        momentum: the share of the velocity that each update keeps; 0 for none.
 
     Raises:
         ConfigError: a value is out of its range.

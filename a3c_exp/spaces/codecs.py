@@ -1,4 +1,4 @@
-"""From a policy's action to what a gymnasium task takes, and from what it observes to what a network takes."""
+"""From a policy's action to a gymnasium environment's, and from its observation to a network's input."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,13 +20,13 @@ Encode = Callable[[Any, NDArray[np.float32]], None]
 def action_decoder(space: Space[Any]) -> Decode:
     """How actions become elements of ``space``; what is sampled beyond a Box is clipped here, and in no other place.
 
-    Discrete actions count from the space's ``start``. A Box of whole numbers takes the nearest one. The vector of a Tuple or
-    Dict is taken apart in the order of ``core.spaces.leaves``. The array that comes in is never written to.
+    Discrete actions count from the space's ``start``. A Box of integers takes the nearest one. The vector of a Tuple or
+    Dict is taken apart in the order of ``spaces.flatten.leaf_spaces``. The input is never written to.
     """
     if not isinstance(space, Tuple | Dict):
         decode = _leaf_decoder(space)
         if isinstance(space, Box) and space.shape == ():  # a row of such an array is a number, and a Box holds arrays
-            return lambda action: [np.asarray(one) for one in decode(action)]
+            return lambda action: [np.asarray(row) for row in decode(action)]
         return decode
 
     parts: list[tuple[slice, Callable[[NDArray[Any]], NDArray[Any]]]] = []
@@ -37,7 +37,7 @@ def action_decoder(space: Space[Any]) -> Decode:
         begin = end
 
     def decode_parts(action: NDArray[Any]) -> list[Any]:
-        columns = [decode(action[:, place]) for place, decode in parts]
+        columns = [decode(action[:, slice_]) for slice_, decode in parts]
         return [_unflatten(space, iter([column[k, ...] for column in columns])) for k in range(len(action))]
 
     return decode_parts
@@ -45,9 +45,9 @@ def action_decoder(space: Space[Any]) -> Decode:
 
 def _unflatten(space: Space[Any], values: Iterator[Any]) -> Any:
     if isinstance(space, Tuple):
-        return tuple(_unflatten(one, values) for one in space.spaces)
+        return tuple(_unflatten(part, values) for part in space.spaces)
     if isinstance(space, Dict):
-        return {key: _unflatten(one, values) for key, one in space.spaces.items()}
+        return {key: _unflatten(part, values) for key, part in space.spaces.items()}
     value = next(values)
     return value[()] if isinstance(space, Discrete) else value
 
@@ -79,7 +79,7 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
 
     A Box keeps its shape, and needs no function at all (``None``: numpy converts as it assigns), but for bytes: a uint8 Box
     from 0 to 255, which is what images are, is divided by 255. Discrete and MultiDiscrete become one-hot vectors, MultiBinary a
-    vector of 0 and 1. A Tuple or Dict becomes one vector of all its parts, in the order of ``core.spaces.leaves``.
+    vector of 0 and 1. A Tuple or Dict becomes one vector of all its parts, in the order of ``spaces.flatten.leaf_spaces``.
     """
     if isinstance(space, Box):
         if _is_bytes(space):
@@ -101,11 +101,11 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
         return box, parts[0][2]
 
     def encode_parts(observed: Any, out: NDArray[np.float32]) -> None:
-        for keys, place, encode in parts:
+        for keys, slice_, encode in parts:
             value = observed
             for key in keys:
                 value = value[key]
-            encode(value, out[place])
+            encode(value, out[slice_])
 
     return box, encode_parts
 
@@ -113,11 +113,11 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
 def _leaf_paths(space: Space[Any], keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Space[Any]]]:
     """Every leaf with the keys that lead to its value in an observation."""
     if isinstance(space, Dict):
-        for key, one in space.spaces.items():
-            yield from _leaf_paths(one, (*keys, key))
+        for key, part in space.spaces.items():
+            yield from _leaf_paths(part, (*keys, key))
     elif isinstance(space, Tuple):
-        for place, one in enumerate(space.spaces):
-            yield from _leaf_paths(one, (*keys, place))
+        for index, part in enumerate(space.spaces):
+            yield from _leaf_paths(part, (*keys, index))
     else:
         yield keys, space
 
@@ -132,11 +132,11 @@ def _leaf_encoder(space: Space[Any]) -> tuple[Box, Encode]:
     assert isinstance(space, Discrete | MultiDiscrete), space
     counts = np.atleast_1d(space.n if isinstance(space, Discrete) else space.nvec).reshape(-1).astype(np.int64)
     # The i-th choice's ones begin where those of the choices before it end.
-    places = np.cumsum(counts) - counts - np.asarray(space.start, np.int64).reshape(-1)
+    first_columns = np.cumsum(counts) - counts - np.asarray(space.start, np.int64).reshape(-1)
 
     def write_one_hot(value: Any, out: NDArray[np.float32]) -> None:
         out.fill(0.0)
-        out[places + np.asarray(value, np.int64).reshape(-1)] = 1.0
+        out[first_columns + np.asarray(value, np.int64).reshape(-1)] = 1.0
 
     return Box(0.0, 1.0, (int(counts.sum()),), np.float32), write_one_hot
 

@@ -1,6 +1,6 @@
-"""The order in which nested spaces are laid out flat: the one thing that a policy head and an environment agree on.
+"""The order in which nested spaces are flattened, which policy heads and environments share.
 
-An action travels as one vector: what a head puts together component by component, an environment takes apart in the same order.
+An action is one vector: a head joins its components and an environment splits it in the same order.
 """
 
 from typing import Any
@@ -15,24 +15,24 @@ FUNDAMENTAL_SPACES = (Box, Discrete, MultiDiscrete, MultiBinary)
 def leaf_spaces(space: Space[Any], path: str = "") -> list[tuple[str, Space[Any]]]:
     """The spaces within a nested Tuple or Dict, in order, each with its path for messages; a simple space is its own leaf.
 
-    >>> [path for path, _ in leaves(Dict(arm=Tuple([Discrete(2), Box(0, 1)]), jump=Discrete(2)))]
+    >>> [path for path, _ in leaf_spaces(Dict(arm=Tuple([Discrete(2), Box(0, 1)]), jump=Discrete(2)))]
     ['arm.0', 'arm.1', 'jump']
     """
     if isinstance(space, Dict):
-        inner = [(str(key), one) for key, one in space.spaces.items()]
+        inner = [(str(key), part) for key, part in space.spaces.items()]
     elif isinstance(space, Tuple):
-        inner = [(str(place), one) for place, one in enumerate(space.spaces)]
+        inner = [(str(index), part) for index, part in enumerate(space.spaces)]
     else:
         return [(path, space)]
-    return [leaf for key, one in inner for leaf in leaf_spaces(one, f"{path}.{key}" if path else key)]
+    return [leaf for key, part in inner for leaf in leaf_spaces(part, f"{path}.{key}" if path else key)]
 
 
 def describe_unsupported(space: Space[Any]) -> str | None:
-    """What of a space no part of this program can take, in words; ``None`` if all of it can be taken."""
-    found = leaf_spaces(space)
-    if not found:
+    """Which part of a space is not supported, in words; ``None`` if all of it is."""
+    leaves = leaf_spaces(space)
+    if not leaves:
         return f"an empty {type(space).__name__} space"
-    for path, leaf in found:
+    for path, leaf in leaves:
         at = f" (under {path})" if path else ""
         if not isinstance(leaf, FUNDAMENTAL_SPACES):
             return f"a {type(leaf).__name__} space{at}"

@@ -71,7 +71,7 @@ def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, said: s
         (["+optimizer.momentum=0.9"], "optimizer.momentum is not a key of Adam"),
         (["model.head.kind=categorical"], "Try model.head.kind=gaussian"),
         (["env=gymnasium", "model.head.kind=gaussian"], "Try model.head.kind=categorical"),
-        (["env.id=NoSuchTask-v0"], "not a registered gymnasium task"),
+        (["env.id=NoSuchTask-v0"], "not a registered gymnasium environment"),
         (["+env.kwargs.wings=2"], "could not be made"),
         (["parallelism.processes=0"], "parallelism.processes is 0"),
         (["parallelism.on_worker_death=shrug"], "one of restart, fail"),

@@ -93,8 +93,8 @@ def test_a_recipe_with_wrappers_travels_to_another_process() -> None:
         ({**LIMIT, "max_steps": 3}, "unexpected keyword argument 'max_steps'. It takes max_episode_steps"),
         ({**LIMIT, "env": 3}, "multiple values for argument 'env'"),
         ({"max_episode_steps": 3}, r"env.wrappers\[1\] names no wrapper. Try 'env.wrappers=\["),
-        ("gymnasium.wrappers.GrayscaleObservation", "cannot wrap this task: ValueError: GrayscaleObservation requires"),
-        ("tests.envs.test_wrappers.broken", "cannot wrap this task: RuntimeError: two lines"),
+        ("gymnasium.wrappers.GrayscaleObservation", "cannot wrap this environment: ValueError: GrayscaleObservation requires"),
+        ("tests.envs.test_wrappers.broken", "cannot wrap this environment: RuntimeError: two lines"),
         ({"_target_": "tests.envs.test_wrappers.broken", "how": "x"}, "made a str, and not an environment"),
     ],
 )

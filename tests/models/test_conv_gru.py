@@ -282,11 +282,15 @@ def test_it_acts_in_any_space(actions: Space) -> None:
 @pytest.mark.parametrize(
     ("space", "arguments", "says"),
     [
-        (Box(-1.0, 1.0, (3,)), {}, r"model=conv_gru reads pictures \[channels, height, width\], but this task observes Box"),
-        (Box(0.0, 1.0, (96, 96)), {}, "this task observes Box"),
-        (Discrete(3), {}, "this task observes Discrete"),
+        (
+            Box(-1.0, 1.0, (3,)),
+            {},
+            r"model=conv_gru reads images \[channels, height, width\], but this environment observes Box",
+        ),
+        (Box(0.0, 1.0, (96, 96)), {}, "this environment observes Box"),
+        (Discrete(3), {}, "this environment observes Discrete"),
         (Box(0.0, 1.0, (96, 96, 3)), {}, r"are \[96, 96, 3\], channels last"),
-        (SMALL, {"kernels": (4, 3, 9, 3)}, "leave nothing of pictures of 20x18"),
+        (SMALL, {"kernels": (4, 3, 9, 3)}, "leave nothing of images of 20x18"),
         (Box(0.0, 1.0, (2, 10, 10)), {}, "model.norm=instance takes each channel's mean away"),
         (SMALL, {"channels": (8, 8)}, "have 2, 4 and 4 numbers"),
         (SMALL, {"channels": ()}, r"model.channels is \[\]"),

@@ -129,7 +129,7 @@ def test_a_model_without_parameters_has_nothing_to_train() -> None:
 
 
 class Counting(nn.Module):
-    """Keeps a number beside its parameters."""
+    """Keeps a number besides its parameters."""
 
     def __init__(self, persistent: bool) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Remembering(nn.Linear):
 )
 def test_state_that_would_be_lost_is_refused(model: nn.Module, kept: str) -> None:
     """Training changes it in each worker by itself, and a checkpoint has no place for it."""
-    with pytest.raises(ConfigError, match=f"the model keeps {kept} beside its parameters") as caught:
+    with pytest.raises(ConfigError, match=f"the model keeps {kept} besides its parameters") as caught:
         ParameterLayout.from_module(model)
     assert "\n" not in str(caught.value)
 
@@ -210,7 +210,7 @@ def test_two_parameters_in_one_memory_are_refused(view: Callable[[Tensor], Tenso
     """Tied by their storage they would be torn apart in the vector without a word."""
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     model[1].weight = nn.Parameter(view(model[0].weight.detach()))
-    with pytest.raises(ConfigError, match=r"0\.weight and 1\.weight are two that share one memory") as caught:
+    with pytest.raises(ConfigError, match=r"0\.weight and 1\.weight share memory") as caught:
         ParameterLayout.from_module(model)
     assert "\n" not in str(caught.value)
 

@@ -1,6 +1,6 @@
 """EnvPool's CarRacing behind the same few methods as our own: another renderer, for training only.
 
-Its pictures have the same scale and colours, but hard edges; its tracks are its own; a seed gives the same episode every time
+Its pictures have the same scale and colors, but hard edges; its tracks are its own; a seed gives the same episode every time
 (Weng et al. 2022, "EnvPool: A Highly Parallel Reinforcement Learning Environment Execution Engine").
 """
 
@@ -37,7 +37,7 @@ class EnvPoolGame:
 
     def reset(self, *, seed: int) -> None:
         """Begin the episode of ``seed``."""
-        # EnvPool's seeds have 31 bits; mixed, so that neighbouring large seeds stay apart.
+        # EnvPool's seeds have 31 bits; mixed, so that neighboring large seeds stay apart.
         small = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
         self._pool = self._make(
             "CarRacing-v3", env_type="gymnasium", num_envs=1, num_threads=1, seed=small, max_episode_steps=_NO_LIMIT

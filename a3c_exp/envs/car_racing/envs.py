@@ -1,4 +1,4 @@
-"""CarRacing-v3 as the CarRacing article drives it: four grey frames, a few actions, brakes on while the frames come in."""
+"""CarRacing-v3 as the CarRacing article drives it: four gray frames, a few actions, brakes on while the frames come in."""
 
 import math
 import os
@@ -44,9 +44,9 @@ class CarRacingEnvs(EnvBatch):
             picture stands in for those that are missing.
         crop: leave the status bar out and stretch the rest.
         preprocessing: ``numpy``, or ``skimage`` as in the article; the same to within 1e-6.
-        no_progress_limit: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for never, and
-            evaluations never do.
-        domain_randomize: gymnasium's own option: other colours on every track.
+        no_progress_limit: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for
+            never, and evaluations never do.
+        domain_randomize: gymnasium's own option: other colors on every track.
         backend: ``gymnasium``, or ``envpool`` for another renderer and other tracks in training (an extra).
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
@@ -73,7 +73,7 @@ class CarRacingEnvs(EnvBatch):
     ) -> None:
         if backend == "envpool" and (source == "render" or domain_randomize or render_mode is not None):
             raise ConfigError(
-                "env.backend=envpool has one small picture, in colours of its own. Leave out env.source=render and "
+                "env.backend=envpool has one small picture, in colors of its own. Leave out env.source=render and "
                 "env.domain_randomize, or try env.backend=gymnasium"
             )
         limit = gymnasium.spec("CarRacing-v3").max_episode_steps

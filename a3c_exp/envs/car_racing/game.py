@@ -11,7 +11,7 @@ from a3c_exp.envs.car_racing.vehicle import set_controls, step_car
 
 
 class CarRacingGame(CarRacing):
-    """The task itself: the same tracks, physics, rewards and ends as gymnasium's, and the same pictures, bit for bit.
+    """The environment itself: the same tracks, physics, rewards and ends as gymnasium's, and the same pictures, bit for bit.
 
     Args:
         renderer: draws the pictures; may be shared by games of one thread.

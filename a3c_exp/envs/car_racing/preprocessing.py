@@ -1,6 +1,6 @@
-"""From CarRacing's coloured picture to the 96x96 grey one that the network sees.
+"""From CarRacing's colored picture to the 96x96 gray one that the network sees.
 
-The CarRacing article turns the 400x600 picture grey with scikit-image's ``rgb2gray`` and shrinks it with ``rescale((0.24,
+The CarRacing article turns the 400x600 picture gray with scikit-image's ``rgb2gray`` and shrinks it with ``rescale((0.24,
 0.16), anti_aliasing=False, mode="edge")``, which interpolates between the four pixels around each point. Both are linear, so
 the same numbers come from a weighted sum of three bytes, in single precision, of those pixels only that are looked at.
 """
@@ -24,7 +24,7 @@ _SOURCE_SHAPES: dict[FrameSource, tuple[int, int]] = {"state_pixels": (96, 96), 
 
 
 class GrayscalePreprocessor:
-    """The grey picture, 96x96 in [0, 1], of one that is 96x96 or 400x600 in colour.
+    """The gray picture, 96x96 in [0, 1], of one that is 96x96 or 400x600 in color.
 
     Args:
         source: which: ``state_pixels`` is 96x96, ``render`` 400x600.
@@ -58,17 +58,17 @@ class GrayscalePreprocessor:
             self._row_weights, self._column_weights = down[:, None], right
 
     def __call__(self, pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-        """Write the grey of ``pixels [height, width, 4]`` into ``out [96, 96]``, both contiguous."""
+        """Write the gray of ``pixels [height, width, 4]`` into ``out [96, 96]``, both contiguous."""
         if self._by_skimage:
             out[:] = preprocess_with_skimage(pixels[: self._rows, :, :3])
         elif self._same_size:
             np.dot(pixels.reshape(-1, 4).astype(np.float32), self._weights, out=out.reshape(-1))
         else:
             seen = pixels.view(np.uint32).reshape(-1)[self._pixel_indices]
-            grey = np.dot(seen.view(np.uint8).reshape(-1, 4).astype(np.float32), self._weights).reshape(
+            gray = np.dot(seen.view(np.uint8).reshape(-1, 4).astype(np.float32), self._weights).reshape(
                 2 * FRAME_SIZE, 2 * FRAME_SIZE
             )
-            upper, lower = grey[:FRAME_SIZE], grey[FRAME_SIZE:]
+            upper, lower = gray[:FRAME_SIZE], gray[FRAME_SIZE:]
             between = upper + (lower - upper) * self._row_weights
             np.add(between[:, :FRAME_SIZE], (between[:, FRAME_SIZE:] - between[:, :FRAME_SIZE]) * self._column_weights, out=out)
 
@@ -78,14 +78,14 @@ def preprocess_with_skimage(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     from skimage.color import rgb2gray
     from skimage.transform import resize
 
-    grey: NDArray[np.float64] = rgb2gray(pixels)
-    if grey.shape != (FRAME_SIZE, FRAME_SIZE):
-        grey = resize(grey, (FRAME_SIZE, FRAME_SIZE), anti_aliasing=False, mode="edge")  # type: ignore[no-untyped-call]
-    return grey
+    gray: NDArray[np.float64] = rgb2gray(pixels)
+    if gray.shape != (FRAME_SIZE, FRAME_SIZE):
+        gray = resize(gray, (FRAME_SIZE, FRAME_SIZE), anti_aliasing=False, mode="edge")  # type: ignore[no-untyped-call]
+    return gray
 
 
 def _interpolation_taps(length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Where linear interpolation from ``length`` pixels to 96 looks: the first of two neighbours, and the second's weight.
+    """Where linear interpolation from ``length`` pixels to 96 looks: the first of two neighbors, and the second's weight.
 
     Centres of pixels fall on centres; beyond the outermost the edge goes on.
     """

@@ -55,7 +55,7 @@ _GRASS = [
 class Scenery:
     """What stays where it is for an episode: the patches of grass and the road, in the order in which they are drawn.
 
-    The game's own tiles are given colours that lie in one array here, so that a tile that changes its shade (when a wheel
+    The game's own tiles are given colors that lie in one array here, so that a tile that changes its shade (when a wheel
     touches it) changes it here as well.
 
     Args:
@@ -122,7 +122,7 @@ class CarRacingRenderer:
         return self._shrink(self._small, game, score)
 
     def picture(self, game: CarRacing, scenery: Scenery) -> NDArray[np.uint8]:
-        """``[400, 600, 4]`` as ``render_mode="rgb_array"`` gives it, with tyre marks; overwritten by the next call."""
+        """``[400, 600, 4]`` as ``render_mode="rgb_array"`` gives it, with tire marks; overwritten by the next call."""
         self._draw_track(game, scenery, particles=True)
         if self._large is None:
             self._large = _ShrunkScreen(VIDEO_W, VIDEO_H)

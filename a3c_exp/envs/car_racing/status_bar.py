@@ -99,7 +99,7 @@ _Rectangle = tuple[int, int, int, int]
 
 
 def _indicators(game: CarRacing) -> Iterator[tuple[_Rectangle, tuple[int, int, int]]]:
-    """The indicators that are long enough to be drawn, with their colours: as in gymnasium's ``_render_indicators``."""
+    """The indicators that are long enough to be drawn, with their colors: as in gymnasium's ``_render_indicators``."""
     car: Any = game.car
     wheels, hull = car.wheels, car.hull
     velocity = hull.linearVelocity

@@ -75,7 +75,7 @@ def step_car(car: Any, dt: float) -> None:
         p_force = -vs * _STIFFNESS
         force = math.sqrt(f_force * f_force + p_force * p_force)
 
-        if force > 2.0 * friction_limit:  # a tyre mark
+        if force > 2.0 * friction_limit:  # a tire mark
             particle = w.skid_particle
             if particle and particle.grass == grass and len(particle.poly) < 30:
                 particle.poly.append((w.position[0], w.position[1]))
@@ -115,7 +115,7 @@ class CarOutline:
 
     def __init__(self, car: Any) -> None:
         self._bodies = [*car.wheels, car.hull]
-        tyres = [wheel.fixtures[0].shape.vertices for wheel in car.wheels]
+        tires = [wheel.fixtures[0].shape.vertices for wheel in car.wheels]
         shapes = [fixture.shape.vertices for fixture in car.hull.fixtures]
         stripes = [[(0.0, 0.0)] * 4] * 4
         corners: list[tuple[float, float]] = []
@@ -123,7 +123,7 @@ class CarOutline:
         self._parts: list[tuple[slice, list[int]]] = []
         hull_color = [int(c * 255) for c in car.hull.color]
         for body, part, color in [
-            *((k, tyre, [int(c * 255) for c in WHEEL_COLOR]) for k, tyre in enumerate(tyres)),
+            *((k, tire, [int(c * 255) for c in WHEEL_COLOR]) for k, tire in enumerate(tires)),
             *((4, shape, hull_color) for shape in shapes),
             *((k, stripe, list(WHEEL_WHITE)) for k, stripe in enumerate(stripes)),
         ]:
@@ -139,7 +139,7 @@ class CarOutline:
     def polygons(
         self, c: float, s: float, zoom: float, shift: tuple[float, float]
     ) -> list[tuple[list[list[float]], list[int]]]:
-        """Corners on the screen and colours, in the order in which they are drawn.
+        """Corners on the screen and colors, in the order in which they are drawn.
 
         Args:
             c, s: cosine and sine of the camera's turn.

@@ -1,4 +1,5 @@
-"""Tasks as pure functions of tensors. Importing this registers them with gymnasium as vector environments, without torch."""
+"""Environments as pure functions of tensors. Importing this registers them with gymnasium as vector environments, without
+torch."""
 
 import gymnasium
 

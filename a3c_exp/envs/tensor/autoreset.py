@@ -15,7 +15,7 @@ class AutoresetStep(NamedTuple):
         state: ``[..., state_size + 1]``; where the episode ended, that of a new one.
         observation: ``[..., *observation]`` of ``state``: what the policy acts on next.
         reward: ``[...]`` of the step that was taken.
-        terminated: ``[...]`` bool: the task itself ended the episode.
+        terminated: ``[...]`` bool: the environment itself ended the episode.
         truncated: ``[...]`` bool: the time limit was reached, by an episode that terminates at that very step too.
         final_observation: ``[..., *observation]`` before any reset, the same as ``observation`` where no episode ended. A
             learner that bootstraps takes V of this, everywhere but where ``terminated``: that is right in the middle of an
@@ -47,7 +47,7 @@ def advance(
     Pure, for any leading shape, without control flow on values: it can be taped, vmapped and compiled like what it is made of.
 
     Args:
-        env: the task.
+        env: the environment.
         state: ``[..., state_size + 1]``, from ``begin`` or an earlier step.
         action: ``[..., *action]`` as the policy sampled it.
         noise: ``[..., reset_noise]`` drawn beforehand, whether it will be needed or not, uniform in [0, 1): with

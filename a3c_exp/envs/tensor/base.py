@@ -1,4 +1,5 @@
-"""What a task written in tensors must offer: its dynamics as pure functions, for one environment or for any number at once."""
+"""What an environment written in tensors must offer: its dynamics as pure functions, for one environment or for any number at
+once."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
@@ -26,19 +27,20 @@ class Step(NamedTuple):
 
 
 class TensorEnv(ABC):
-    """A task without memory: whoever uses it keeps the state and hands it in.
+    """An environment without memory: whoever uses it keeps the state and hands it in.
 
     ``reset``, ``observe`` and ``step`` are written for any leading shape ``[...]``, without Python control flow on values,
     random operations or writing into what is handed in: so they can be taped, run under ``torch.func.vmap`` and compiled
-    together with a network. They compute in the precision of the state: float64 is what gymnasium's tasks compute in.
+    together with a network. They compute in the precision of the state: float64 is what gymnasium's environments compute in.
 
     Attributes:
         state_size: numbers that a state is.
         reset_noise: numbers that choose where an episode begins.
         observation_space: a Box; observations are float32 whatever the state is.
         action_space: a Box, or Discrete from 0 on.
-        max_episode_steps: the time limit that the task itself declares, or ``None``. Nothing here keeps it.
-        render_env_id: the gymnasium task that draws it, if its ``state`` is the same numbers; ``None`` if it cannot be drawn.
+        max_episode_steps: the time limit that the environment itself declares, or ``None``. Nothing here keeps it.
+        render_env_id: the gymnasium environment that draws it, if its ``state`` is the same numbers; ``None`` if it cannot be
+        drawn.
     """
 
     state_size: int
@@ -76,7 +78,8 @@ class TensorEnv(ABC):
         return seeding.np_random(seed)[0].random(self.reset_noise)
 
     def set_state(self, render_env: Any, state: NDArray[np.float64], action: NDArray[Any] | None) -> None:
-        """Have the unwrapped task of ``render_env_id`` stand as ``state [state_size]``, which ``action`` led to, if any did."""
+        """Have the unwrapped environment of ``render_env_id`` stand as ``state [state_size]``, which ``action`` led to, if any
+        did."""
         render_env.state = state
 
     def example_inputs(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""K environments of a task in tensors, side by side in one process, as the rollout takes them."""
+"""K environments of an environment in tensors, side by side in one process, as the rollout takes them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,17 +20,17 @@ from a3c_exp.system.errors import ConfigError
 
 
 class TensorEnvBatch(EnvBatch):
-    """K copies of one task, stepped all at once in float64.
+    """K copies of one environment, stepped all at once in float64.
 
-    An episode begins where gymnasium's ``reset(seed=seed)`` would, if the task's ``reset`` means the same by its noise.
+    An episode begins where gymnasium's ``reset(seed=seed)`` would, if the environment's ``reset`` means the same by its noise.
 
     Args:
-        environment: the task; shared, since it has no memory.
+        environment: the environment; shared, since it has no memory.
         num_envs: K.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Attributes:
-        tensor_env: the task.
+        tensor_env: the environment.
 
     Raises:
         ConfigError: its functions are not what they must be, or it should be drawn and cannot.
@@ -125,7 +125,7 @@ class TensorEnvBatch(EnvBatch):
         return 30.0 if self._renderer is None else self._renderer.frames_per_second
 
     def info(self) -> dict[str, float]:
-        """The first environment's speed, if it is one of the tasks whose state is known."""
+        """The first environment's speed, if it is one of the environments whose state is known."""
         place = SPEED_STATE_INDEX.get(self.tensor_env.render_env_id or "")
         return {} if place is None else {"speed": abs(float(self.env_state[0, place]))}
 
@@ -138,7 +138,9 @@ def _check_tensor_env(env: TensorEnv) -> None:
     """That its functions have the right shapes and mean the same for one state as for many, with no value looked at."""
     name = type(env).__name__
     if isinstance(env.action_space, Discrete) and env.action_space.start != 0:
-        raise ConfigError(f"{name} has actions from {env.action_space.start} on, but actions of a task in tensors count from 0")
+        raise ConfigError(
+            f"{name} has actions from {env.action_space.start} on, but actions of an environment in tensors count from 0"
+        )
     noise = torch.linspace(0.1, 0.9, 3 * env.reset_noise, dtype=torch.float64).view(3, env.reset_noise)
     _, action = env.example_inputs((3,))
     try:

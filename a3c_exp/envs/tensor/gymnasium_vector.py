@@ -1,4 +1,4 @@
-"""Tasks in tensors as gymnasium's vector environments, for programs other than this one."""
+"""Environments in tensors as gymnasium's vector environments, for programs other than this one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,13 +18,13 @@ StepResult = tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], 
 
 
 class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]):
-    """What ``gymnasium.vector.SyncVectorEnv`` of the same task and time limit is, step by step, and faster.
+    """What ``gymnasium.vector.SyncVectorEnv`` of the same environment and time limit is, step by step, and faster.
 
     Each environment has a random generator of its own, seeded with ``seed + its index`` or from a list of seeds; episodes that
     begin by themselves go on drawing from it. All that is returned is copied, and the caller's to keep.
 
     Args:
-        env: the task in tensors.
+        env: the environment in tensors.
         num_envs: K.
         max_episode_steps: the time limit; ``None`` for none.
         autoreset_mode: ``NextStep`` (gymnasium's default: the step after an episode's end is its reset, whatever the action),

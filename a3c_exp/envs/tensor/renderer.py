@@ -1,4 +1,4 @@
-"""Pictures of a task that only computes: gymnasium's own task, set to the same state, draws it."""
+"""Pictures of an environment that only computes: gymnasium's own environment, set to the same state, draws it."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ class GymnasiumRenderer:
     """Draws one environment.
 
     Args:
-        env: whose ``drawn_as`` names the task that draws.
+        env: whose ``drawn_as`` names the environment that draws.
         render_mode: ``rgb_array`` or ``human``.
 
     Raises:
-        ConfigError: nothing draws this task.
+        ConfigError: nothing draws this environment.
     """
 
     def __init__(self, env: TensorEnv, render_mode: str) -> None:
         if env.render_env_id is None:
             raise ConfigError(
-                f"{type(env).__name__} names no gymnasium task that draws it (drawn_as), so there is no picture of it"
+                f"{type(env).__name__} names no gymnasium environment that draws it (drawn_as), so there is no picture of it"
             )
         self._env = env
         self._render_env: Any = gymnasium.make(env.render_env_id, render_mode=render_mode, disable_env_checker=True).unwrapped

@@ -1,4 +1,4 @@
-"""What every policy family offers, and the noise that its samples are made of."""
+"""What every distribution offers, and the noise that its samples are made of."""
 
 from typing import Protocol
 
@@ -10,13 +10,13 @@ _BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
 class Distribution(Protocol):
-    """What a policy family offers: plain tensor operations without control flow on data, and no random one.
+    """What a distribution offers: plain tensor operations without control flow on data, without random ones.
 
     Attributes:
         parameters_size: ``parameters`` is always ``[..., parameters_size]``.
         uniform_noise, normal_noise: how many numbers of each kind a sample takes; noise is
             ``[..., uniform_noise + normal_noise]``, uniform numbers in [0, 1) first, then standard normal ones.
-        max_entropy: the entropy in nats of the family's most random member; ``None`` for anything with a continuous part,
+        max_entropy: the entropy in nats of the distribution's most random member; ``None`` for anything with a continuous part,
             which has no such bound. So it also tells whether an action is discrete (int64) or holds real numbers (float32).
     """
 
@@ -34,7 +34,7 @@ class Distribution(Protocol):
         """An action, a deterministic function of the parameters and of noise ``[..., noise_size]``."""
 
     def mode(self, parameters: Tensor) -> Tensor:
-        """The most likely action: what a deterministic evaluation does."""
+        """The most likely action: of a deterministic evaluation."""
 
     def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
         """Joint log-probability (density) ``[...]`` of an action, summed over its dimensions."""
@@ -55,7 +55,8 @@ def draw_noise(
     shape: tuple[int, ...],
     dtype: type[np.float32] | type[np.float64] = np.float32,
 ) -> NDArray[np.float32]:
-    """Noise ``[*shape, family.noise_size]`` for samples of a family: all uniform numbers are drawn first, then the normal ones.
+    """Noise ``[*shape, distribution.noise_size]`` for samples of a distribution: all uniform numbers are drawn first, then the
+    normal ones.
 
     Args:
         distribution: whose samples.
@@ -67,7 +68,7 @@ def draw_noise(
     blocks: list[NDArray[np.float32]] = []
     if distribution.uniform_noise:
         uniform = generator.random((*shape, distribution.uniform_noise), dtype=dtype).astype(np.float32, copy=False)
-        # The largest doubles below 1 are rounded to 1, which no family's noise may be.
+        # The largest doubles below 1 are rounded to 1, which no distribution's noise may be.
         blocks.append(np.minimum(uniform, _BELOW_ONE))
     if distribution.normal_noise:
         normal = generator.standard_normal((*shape, distribution.normal_noise), dtype=dtype)

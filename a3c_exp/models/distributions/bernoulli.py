@@ -1,4 +1,4 @@
-"""Several independent switches."""
+"""Several independent binary choices."""
 
 import math
 
@@ -10,7 +10,7 @@ from a3c_exp.models.distributions.base import Distribution
 
 
 class Bernoulli(Distribution):
-    """``d`` independent switches; parameters are the logits of 1, ``[..., d]``, an action is 0 or 1, int64 ``[..., d]``.
+    """``d`` independent binary choices; parameters are the logits of 1, ``[..., d]``, an action is 0 or 1, int64 ``[..., d]``.
 
     With ``s(x) = log(1 + e^x)``: ``log p(1) = -s(-l)``, ``log p(0) = -s(l)``; the entropy ``s(l) - l sigmoid(l)`` is even in
     ``l`` and taken at ``-|l|``, where nothing cancels.

@@ -1,4 +1,4 @@
-"""Real numbers with several bell curves each, for tasks where two quite different actions are good."""
+"""Mixtures of Gaussians, for environments where two quite different actions are good."""
 
 import math
 
@@ -15,7 +15,7 @@ class NormalMixture(Distribution):
     """A mixture of Gaussians for each of ``dimensions`` numbers, independent of the other numbers' mixtures.
 
     Independent mixtures, not components shared by all dimensions: log-probability and entropy stay sums over dimensions, and
-    ``components`` curves a dimension give ``components ** dimensions`` hills.
+    ``components`` Gaussians a dimension give up to ``components ** dimensions`` modes.
 
     Parameters ``[..., 3 * dimensions * components]`` are the logits of the components' weights, then means, then standard
     deviations, each block dimension by dimension.
@@ -29,7 +29,8 @@ class NormalMixture(Distribution):
     ``sum_i w_i H_i - sum_i w_i log sum_j w_j exp(-B_ij)``, where ``H_i = log(sigma_i) + (1 + log(2 pi)) / 2`` and
     ``B_ij = (mu_i - mu_j)^2 / (4 (sigma_i^2 + sigma_j^2)) + log((sigma_i^2 + sigma_j^2) / (2 sigma_i sigma_j)) / 2``.
 
-    It is a lower bound, at least ``sum_i w_i H_i``, and exact for one component, for equal ones and for ones far apart.
+    It is a lower bound, at least ``sum_i w_i H_i``, and exact for one component, for equal ones and for distant
+    ones.
     """
 
     max_entropy = None
@@ -52,23 +53,23 @@ class NormalMixture(Distribution):
         log_weight, mean, std = self._split(parameters)
         uniform, normal = torch.split(noise, self.dimensions, dim=-1)
         cumulative = log_weight.exp().cumsum(dim=-1)
-        chosen = (cumulative <= uniform.unsqueeze(-1)).sum(dim=-1, keepdim=True).clamp(max=self.components - 1)
-        return mean.gather(-1, chosen).squeeze(-1) + std.gather(-1, chosen).squeeze(-1) * normal
+        component = (cumulative <= uniform.unsqueeze(-1)).sum(dim=-1, keepdim=True).clamp(max=self.components - 1)
+        return mean.gather(-1, component).squeeze(-1) + std.gather(-1, component).squeeze(-1) * normal
 
     def mode(self, parameters: Tensor) -> Tensor:
-        """The highest of the hills that mean-shift climbs to from the components' means, a fixed number of steps.
+        """The highest of the modes that mean-shift climbs to from the components' means, a fixed number of steps.
 
         The fixed point ``a = sum_i r_i(a) mu_i / sigma_i^2 / sum_i r_i(a) / sigma_i^2``, where ``r_i(a)`` is component i's
         share of the density at ``a``: Carreira-Perpinan 2000, "Mode-finding for mixtures of Gaussian distributions".
         """
         log_weight, mean, std = (part.unsqueeze(-2) for part in self._split(parameters))  # [..., d, 1, c]
         precision = std.pow(-2)
-        at = mean.transpose(-1, -2)  # [..., d, c, 1]: every component's mean is a place to start
+        points = mean.transpose(-1, -2)  # [..., d, c, 1]: every component's mean is a place to start
         for _ in range(_MEAN_SHIFT_STEPS):
-            pull = torch.softmax(_log_densities(log_weight, mean, std, at), dim=-1) * precision
-            at = (pull * mean).sum(dim=-1, keepdim=True) / pull.sum(dim=-1, keepdim=True)
-        height = torch.logsumexp(_log_densities(log_weight, mean, std, at), dim=-1)  # [..., d, c]
-        return at.squeeze(-1).gather(-1, height.argmax(dim=-1, keepdim=True)).squeeze(-1)
+            pull = torch.softmax(_log_densities(log_weight, mean, std, points), dim=-1) * precision
+            points = (pull * mean).sum(dim=-1, keepdim=True) / pull.sum(dim=-1, keepdim=True)
+        height = torch.logsumexp(_log_densities(log_weight, mean, std, points), dim=-1)  # [..., d, c]
+        return points.squeeze(-1).gather(-1, height.argmax(dim=-1, keepdim=True)).squeeze(-1)
 
     def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
         log_weight, mean, std = self._split(parameters)
@@ -79,9 +80,9 @@ class NormalMixture(Distribution):
         own = torch.log(std) + (0.5 + HALF_LOG_2PI)
         variance, log_std = std * std, torch.log(std)
         sums = variance.unsqueeze(-1) + variance.unsqueeze(-2)  # [..., d, c, c]
-        apart = mean.unsqueeze(-1) - mean.unsqueeze(-2)
+        difference = mean.unsqueeze(-1) - mean.unsqueeze(-2)
         log_ratio = torch.log(0.5 * sums) - log_std.unsqueeze(-1) - log_std.unsqueeze(-2)
-        distance = 0.25 * apart * apart / sums + 0.5 * log_ratio
+        distance = 0.25 * difference * difference / sums + 0.5 * log_ratio
         overlap = torch.logsumexp(log_weight.unsqueeze(-2) - distance, dim=-1)
         return (log_weight.exp() * (own - overlap)).sum(dim=(-2, -1))
 

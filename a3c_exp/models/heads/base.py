@@ -6,7 +6,7 @@ from a3c_exp.models.distributions import Distribution
 
 
 class Head(nn.Module):
-    """From features ``[..., features]`` to a family's parameters ``[..., family.parameters_size]``.
+    """From features ``[..., features]`` to a distribution's parameters ``[..., distribution.parameters_size]``.
 
     Attributes:
         distribution: the distribution whose parameters it computes.

@@ -37,7 +37,7 @@ class ActionScaling(nn.Module):
             mean = MeanKind.scaled if bounded.all() else mean if bounded.any() else MeanKind.linear
         self.kind = mean
         low, high = (np.where(bounded, bound, 0.0) for bound in (low, high))
-        for name, column in (("centre", (high + low) / 2), ("reach", (high - low) / 2)):
+        for name, column in (("center", (high + low) / 2), ("half_range", (high - low) / 2)):
             self.register_buffer(name, torch.from_numpy(column.repeat(repeats)).to(torch.float32), persistent=False)
         self.register_buffer("bounded", torch.from_numpy(bounded.repeat(repeats)), persistent=False)
 
@@ -46,7 +46,7 @@ class ActionScaling(nn.Module):
             return mean
         if self.kind is MeanKind.tanh:
             return torch.tanh(mean)
-        scaled = self.get_buffer("centre") + self.get_buffer("reach") * torch.tanh(mean)
+        scaled = self.get_buffer("center") + self.get_buffer("half_range") * torch.tanh(mean)
         return scaled if self.kind is MeanKind.scaled else torch.where(self.get_buffer("bounded"), scaled, mean)
 
 

@@ -1,4 +1,4 @@
-"""The head of every policy over choices and switches."""
+"""The head of every policy over discrete actions."""
 
 from torch import Tensor, nn
 

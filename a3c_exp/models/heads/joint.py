@@ -42,24 +42,24 @@ def make_head(features: int, space: Space[Any], config: HeadConfig) -> Head:
     Raises:
         ConfigError: the head does not fit the space.
     """
-    strange = describe_unsupported(space)
-    if strange is not None:
+    unsupported = describe_unsupported(space)
+    if unsupported is not None:
         raise ConfigError(
-            f"no policy head fits {strange}; there are heads for Box, Discrete, MultiDiscrete, MultiBinary, "
+            f"no policy head fits {unsupported}; there are heads for Box, Discrete, MultiDiscrete, MultiBinary, "
             "and Tuple and Dict of these"
         )
     parts = [leaf for _, leaf in leaf_spaces(space)]
     if config.kind is not HeadKind.auto and not any(isinstance(part, _COMPATIBLE_SPACES[config.kind]) for part in parts):
-        wanted = " or ".join(one.__name__ for one in _COMPATIBLE_SPACES[config.kind])
+        wanted = " or ".join(cls.__name__ for cls in _COMPATIBLE_SPACES[config.kind])
         instead = next(kind for kind, fitting in _COMPATIBLE_SPACES.items() if isinstance(parts[0], fitting))
         raise ConfigError(
-            f"model.head.kind={config.kind} needs a {wanted} action space, but this task has {' '.join(str(space).split())}. "
+            f"model.head.kind={config.kind} needs a {wanted} action space, but this environment has {' '.join(str(space).split())}. "
             f"Try model.head.kind={instead}"
         )
     if isinstance(space, Tuple | Dict):
         return JointHead([_component_head(features, part, config) for part in parts])
     if isinstance(space, Discrete):
-        # An action without an axis of its own: the cheapest there is, for the commonest space.
+        # An action without an axis of its own is the cheapest, for the most common space.
         return LogitsHead(features, Categorical(int(space.n)))
     return _component_head(features, space, config)
 

@@ -15,8 +15,8 @@ class Cell(nn.Module):
     """One step of a recurrent layer, with the parameters of torch's cells under their names and in their order.
 
     Attributes:
-        hidden_state_size: numbers of state it carries from step to step; all zeros at an episode's beginning.
-        hidden_size: how many of them, the first ones, it shows to the layers above.
+        hidden_state_size: size of the state; all zeros at an episode's beginning.
+        hidden_size: how many of them, the first ones, are the output.
     """
 
     gates: int
@@ -32,7 +32,7 @@ class Cell(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """As torch's cells: uniform within 1 / sqrt(memory), biases too."""
+        """As torch's cells: uniform within 1 / sqrt(hidden_size), biases too."""
         bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
@@ -42,26 +42,27 @@ class Cell(nn.Module):
         return self.step(self.input_projection(features), hidden_state)
 
     def input_projection(self, features: Tensor) -> Tensor:
-        """``W_ih x + b_ih [..., gates * memory]``: the part that no state enters, so that a window's steps can share it."""
+        """``W_ih x + b_ih [..., gates * hidden_size]``: the part that does not depend on the state, computed for all steps of a
+        window at once."""
         return functional.linear(features, self.weight_ih, self.bias_ih)
 
     def step(self, projected_input: Tensor, hidden_state: Tensor) -> Tensor:
-        """The state ``[..., state_size]`` after what was ``input_projection [..., gates * memory]``, from the one before."""
+        """The state ``[..., state_size]`` after the one before, from ``projected_input [..., gates * hidden_size]``."""
         raise NotImplementedError
 
     def unroll(self, projected_input: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None) -> Tensor:
         """``step`` along windows: the states ``[..., n, state_size]`` after each of their steps.
 
         Args:
-            input_projection: ``[..., n, gates * memory]``.
-            episode_start: ``[..., n]`` 1 where a step begins an episode, and the state before it is wiped.
+            projected_input: ``[..., n, gates * hidden_size]``.
+            episode_start: ``[..., n]`` 1 where a step begins an episode, and the state before it is reset.
             hidden_state: ``[..., state_size]`` at the windows' start.
             bptt: the state is detached before every so many steps; ``None`` for never.
         """
         time, states = episode_start.dim() - 1, []
-        kept = (1.0 - episode_start).unsqueeze(-1).unbind(time)
-        for t, seen_now in enumerate(projected_input.unbind(time)):
-            hidden_state = self.step(seen_now, detach_hidden_state(hidden_state, t, bptt) * kept[t])
+        keep_mask = (1.0 - episode_start).unsqueeze(-1).unbind(time)
+        for t, step_input in enumerate(projected_input.unbind(time)):
+            hidden_state = self.step(step_input, detach_hidden_state(hidden_state, t, bptt) * keep_mask[t])
             states.append(hidden_state)
         return torch.stack(states, dim=time)
 
@@ -81,18 +82,18 @@ class GRUCell(Cell):
 
     def step(self, projected_input: Tensor, hidden_state: Tensor) -> Tensor:
         sizes = [2 * self.hidden_size, self.hidden_size]
-        seen_rz, seen_n = torch.split(projected_input, sizes, dim=-1)
-        kept_rz, kept_n = torch.split(functional.linear(hidden_state, self.weight_hh, self.bias_hh), sizes, dim=-1)
-        r, z = sigmoid(seen_rz + kept_rz).chunk(2, dim=-1)
-        n = torch.tanh(seen_n + r * kept_n)
+        input_rz, input_n = torch.split(projected_input, sizes, dim=-1)
+        hidden_rz, hidden_n = torch.split(functional.linear(hidden_state, self.weight_hh, self.bias_hh), sizes, dim=-1)
+        r, z = sigmoid(input_rz + hidden_rz).chunk(2, dim=-1)
+        n = torch.tanh(input_n + r * hidden_n)
         return n + z * (hidden_state - n)
 
     def unroll(self, projected_input: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None) -> Tensor:
         shape = episode_start.shape
         by_time = projected_input.view(-1, shape[-1], projected_input.shape[-1]).transpose(0, 1)
-        kept = (1.0 - episode_start).view(-1, shape[-1], 1).transpose(0, 1)
+        keep_mask = (1.0 - episode_start).view(-1, shape[-1], 1).transpose(0, 1)
         states, _ = FusedGRU.apply(  # type: ignore[no-untyped-call]
-            by_time, kept, hidden_state.reshape(-1, self.hidden_size), self.weight_hh, self.bias_hh, bptt
+            by_time, keep_mask, hidden_state.reshape(-1, self.hidden_size), self.weight_hh, self.bias_hh, bptt
         )
         unrolled: Tensor = states.transpose(0, 1).reshape(*shape, self.hidden_size)
         return unrolled

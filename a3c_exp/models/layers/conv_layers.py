@@ -1,4 +1,4 @@
-"""Layers over pictures, with gradients that cost what they must: on a CPU torch's own take longer than the convolutions."""
+"""Layers over images whose gradients are quicker on a CPU than torch's, which take longer than the convolutions."""
 
 from enum import StrEnum
 from typing import Any
@@ -10,10 +10,10 @@ from torch.nn import functional
 
 
 class NormKind(StrEnum):
-    """How pictures and features are normalised, each picture by itself.
+    """How images and features are normalized, each image by itself.
 
-    ``instance``: each channel over its own pixels, which is what a BatchNorm does in training where a batch is one picture.
-    ``layer``: all channels together, so that what a channel says on the whole is kept. ``none``: not at all.
+    ``instance``: each channel over its own pixels, which is what a BatchNorm does in training if a batch is one image.
+    ``layer``: all channels together, which keeps differences between channels. ``none``: not at all.
     """
 
     instance = "instance"
@@ -22,7 +22,7 @@ class NormKind(StrEnum):
 
 
 class Norm(nn.Module):
-    """Each picture's channels to mean 0 and variance 1, then a scale and a shift a channel, as a BatchNorm has them."""
+    """Each image's channels to mean 0 and variance 1, then a scale and a shift a channel, as in a BatchNorm."""
 
     def __init__(self, channels: int, kind: NormKind) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Norm(nn.Module):
 
 
 class PReLU(nn.PReLU):
-    """``torch.nn.PReLU`` with one slope, whose gradient torch computes five times as slowly as it need be on a CPU."""
+    """``torch.nn.PReLU`` with one slope, whose gradient torch computes five times as slowly as needed on a CPU."""
 
     def __init__(self) -> None:
         super().__init__(num_parameters=1)
@@ -46,8 +46,8 @@ class PReLU(nn.PReLU):
     def forward(self, images: Tensor) -> Tensor:
         if not torch.is_grad_enabled() or images.device.type != "cpu":
             return super().forward(images)
-        bent: Tensor = PReLUFunction.apply(images, self.weight)  # type: ignore[no-untyped-call]
-        return bent
+        output: Tensor = PReLUFunction.apply(images, self.weight)  # type: ignore[no-untyped-call]
+        return output
 
 
 class PReLUFunction(torch.autograd.Function):
@@ -59,21 +59,21 @@ class PReLUFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor]:
-        pictures, slope = ctx.saved_tensors
-        above: Tensor = torch.ops.aten.threshold_backward(grad_output, pictures, 0.0)  # of where() this is the fast half
+        images, slope = ctx.saved_tensors
+        above: Tensor = torch.ops.aten.threshold_backward(grad_output, images, 0.0)  # of where() this is the fast half
         below = grad_output - above
         return torch.addcmul(above, below, slope), torch.dot(
-            _flatten_channels_last(below), _flatten_channels_last(pictures)
+            _flatten_channels_last(below), _flatten_channels_last(images)
         ).unsqueeze(0)
 
 
 def _flatten_channels_last(images: Tensor) -> Tensor:
-    """All numbers in a row, in an order that needs no copy of pictures whose channels come last."""
+    """All numbers in a row, in an order that needs no copy in channels-last memory."""
     return images.permute(0, 2, 3, 1).reshape(-1)
 
 
 class NormedConv(nn.Module):
-    """A norm and the convolution behind it, for the first layers: nobody asks for the gradient with respect to the picture.
+    """A norm and the convolution behind it, for the first layers, where the gradient with respect to the image is not needed.
 
     That gradient would cost as much as the convolution itself and be used for the norm's scale and shift alone, two numbers a
     channel, which follow from the gradient of the kernel.
@@ -86,18 +86,18 @@ class NormedConv(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         norm, conv = self.norm, self.conv
         if norm.groups == 0 or images.requires_grad or not torch.is_grad_enabled():
-            seen: Tensor = conv(norm(images).contiguous(memory_format=torch.channels_last))
-            return seen
-        plain = functional.group_norm(images, norm.groups).contiguous(memory_format=torch.channels_last)
-        given = plain, norm.weight, norm.bias, conv.weight, conv.bias, conv.stride, conv.padding
-        scaled: Tensor = ScaledConvFunction.apply(*given)  # type: ignore[no-untyped-call]
+            output: Tensor = conv(norm(images).contiguous(memory_format=torch.channels_last))
+            return output
+        normalized = functional.group_norm(images, norm.groups).contiguous(memory_format=torch.channels_last)
+        arguments = normalized, norm.weight, norm.bias, conv.weight, conv.bias, conv.stride, conv.padding
+        scaled: Tensor = ScaledConvFunction.apply(*arguments)  # type: ignore[no-untyped-call]
         return scaled
 
 
 class ScaledConvFunction(torch.autograd.Function):
     """``conv2d(scale x + shift)``.
 
-    With ``g`` the gradient of the output, ``G`` that of a kernel over x itself, and ``T`` that of a kernel over a picture of
+    With ``g`` the gradient of the output, ``G`` that of a kernel over x itself, and ``T`` that of a kernel over an image of
     ones (which differs between taps, because padding is not shifted)::
 
         d kernel = scale G + shift T      d scale = sum(kernel G)      d shift = sum(kernel T)
@@ -116,22 +116,22 @@ class ScaledConvFunction(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(normalized, scale, shift, kernel)
         ctx.stride, ctx.padding = stride, padding
-        shown = torch.addcmul(shift.view(-1, 1, 1), normalized, scale.view(-1, 1, 1))
-        return functional.conv2d(shown, kernel, bias, stride, padding)
+        scaled = torch.addcmul(shift.view(-1, 1, 1), normalized, scale.view(-1, 1, 1))
+        return functional.conv2d(scaled, kernel, bias, stride, padding)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        plain, scale, shift, kernel = ctx.saved_tensors
-        of_plain = _kernel_gradient(grad_output, plain, kernel, ctx)
-        # Summed over pictures as a matrix: torch adds up pictures whose channels come last twenty times as slowly.
+        normalized, scale, shift, kernel = ctx.saved_tensors
+        d_kernel_normalized = _kernel_gradient(grad_output, normalized, kernel, ctx)
+        # Summed over images as a matrix, which torch does twenty times as fast as a channels-last tensor.
         grad_output = grad_output.contiguous(memory_format=torch.channels_last)
         d_sum = grad_output.permute(0, 2, 3, 1).flatten(1).sum(0).view(1, *grad_output.shape[2:], -1).permute(0, 3, 1, 2)
-        ones = plain.new_ones(1, 1, *plain.shape[2:])
-        of_ones = _kernel_gradient(d_sum, ones, kernel[:, :1], ctx)
-        d_kernel = of_plain * scale.view(-1, 1, 1) + of_ones * shift.view(-1, 1, 1)
-        d_scale = (kernel * of_plain).sum((0, 2, 3))
-        d_shift = (kernel * of_ones).sum((0, 2, 3))
+        ones = normalized.new_ones(1, 1, *normalized.shape[2:])
+        d_kernel_ones = _kernel_gradient(d_sum, ones, kernel[:, :1], ctx)
+        d_kernel = d_kernel_normalized * scale.view(-1, 1, 1) + d_kernel_ones * shift.view(-1, 1, 1)
+        d_scale = (kernel * d_kernel_normalized).sum((0, 2, 3))
+        d_shift = (kernel * d_kernel_ones).sum((0, 2, 3))
         return None, d_scale, d_shift, d_kernel, d_sum.permute(0, 2, 3, 1).flatten(0, 2).sum(0), None, None
 
 

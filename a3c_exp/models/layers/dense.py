@@ -1,4 +1,4 @@
-"""Dense layers over vectors, the body of every MLP here."""
+"""Dense layers over vectors."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -31,12 +31,12 @@ class Dense(nn.Sequential):
 
     Args:
         key: the option that lists the widths, for messages.
-        in_features: numbers that come in.
+        in_features: size of the input.
         widths: of the layers.
         activation: one of relu, relu6, tanh, elu, silu.
 
     Attributes:
-        out_features: numbers that go out; the inputs where there is no layer.
+        out_features: size of the output; ``in_features`` without layers.
 
     Raises:
         ConfigError: a width below 1 or an unknown activation.

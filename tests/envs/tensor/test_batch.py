@@ -148,7 +148,7 @@ def test_the_task_itself_is_there_for_a_compiled_round_and_recipes_travel() -> N
         (["env.backend=tensor", "env.id=Acrobot-v1"], "only Pendulum-v1 and CartPole-v1 are. Try env.backend=gymnasium"),
         (["env.backend=tensor", "+env.kwargs.g=9.81"], "env.kwargs is {'g': 9.81}, which is for gymnasium's own code"),
         (["env.backend=tensor", "+env.wrappers=[gymnasium.wrappers.ClipReward]"], "env.wrappers is ['gymnasium.wrappers.Clip"),
-        (["env.id=NoSuchTask-v0"], "not a registered gymnasium task"),
+        (["env.id=NoSuchTask-v0"], "not a registered gymnasium environment"),
     ],
 )
 def test_what_tensors_cannot_do_is_refused_in_one_line(overrides: list[str], said: str) -> None:
@@ -203,5 +203,5 @@ def test_a_task_that_is_no_pure_function_is_refused_before_it_can_lie(how: str, 
 
 
 def test_what_nothing_draws_is_not_promised_a_picture() -> None:
-    with pytest.raises(ConfigError, match="Drifting names no gymnasium task that draws it"):
+    with pytest.raises(ConfigError, match="Drifting names no gymnasium environment that draws it"):
         TensorEnvBatch(Drifting("not at all"), 1, render_mode="rgb_array")

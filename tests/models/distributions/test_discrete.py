@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a3c_exp.models.distributions import Bernoulli, MultiCategorical, ProductDistribution, draw_noise
+from a3c_exp.models.distributions import Bernoulli, Distribution, MultiCategorical, ProductDistribution, draw_noise
 
 LOGIT = st.floats(-20.0, 20.0)
 CHOICES = st.lists(st.lists(LOGIT, min_size=1, max_size=4), min_size=1, max_size=3)
@@ -27,14 +27,14 @@ def law_of(families: list[list[float]]) -> dict[tuple[int, ...], float]:
     return {action: math.prod(table[a] for table, a in zip(tables, action, strict=True)) for action in actions}
 
 
-def check(family, parameters: torch.Tensor, law: dict[tuple[int, ...], float]) -> None:
+def check(family: Distribution, parameters: torch.Tensor, law: dict[tuple[int, ...], float]) -> None:
     actions = torch.tensor(list(law))
     got = family.log_prob(parameters.expand(len(law), -1), actions).exp()
     np.testing.assert_allclose(got, list(law.values()), rtol=1e-9, atol=1e-300)
     entropy = -sum(p * math.log(p) for p in law.values() if p > 0)
     assert family.entropy(parameters).item() == pytest.approx(entropy, rel=1e-9, abs=1e-9)
     most = max(law.values())
-    assert family.confidence(parameters).item() == pytest.approx(most, rel=1e-9)
+    assert family.max_probability(parameters).item() == pytest.approx(most, rel=1e-9)
     assert law[tuple(family.mode(parameters).tolist())] == pytest.approx(most, rel=1e-9)
 
 
