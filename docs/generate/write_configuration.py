@@ -26,14 +26,14 @@ from a3c_exp.sweep.study.config import StudyConfig
 
 PAGE = Path(__file__).parents[1] / "configuration.md"
 GROUPS = {
-    "env": "The task. What a preset sets beside it stands in [a table of its own](#presets).",
+    "env": "The environment. What a preset sets besides is in [a table of its own](#presets).",
     "model": "The networks.",
-    "optimizer": "One shared optimiser on one flat vector of weights.",
-    "parallelism": "Where workers live, and in which order they update.",
-    "logger": "Where results go beside the run directory.",
+    "optimizer": "One shared optimizer on one flat vector of weights.",
+    "parallelism": "Where workers run, and in which order they update.",
+    "logger": "Where results go in addition to the run directory.",
 }
 OVERLAY_GROUPS = {
-    "experiment": "`+experiment=NAME`: published and tuned settings laid over a preset.",
+    "experiment": "`+experiment=NAME`: published and tuned settings that overlay a preset.",
     "ablation": "`+ablation=NAME -m`: the comparisons of [ablations](ablations.md).",
     "arm": "`arm=NAME`: the groups of an ablation.",
     "control": "`control=NAME`: the protocols that its groups may follow.",
@@ -180,10 +180,10 @@ def presets_section() -> list[str]:
     used = dict.fromkeys(key for one in sets for key in one)
     rows = [f"| | default | {' | '.join(f'`env={path.stem}`' for path in paths)} |", "|---|---|" + "---|" * len(paths)]
     for key in sorted(used, key=lambda key: list(default).index(key) if key in default else 3.5):
-        first = _inline_code(str(default[key])) if key in default else "the optimiser's own"
+        first = _inline_code(str(default[key])) if key in default else "the optimizer's own"
         cells = [_inline_code(str(one[key])) if key in one else "" for one in sets]
         rows.append(f"| `{key}` | {first} | {' | '.join(cells)} |")
-    return ["## Presets", "", "What a preset sets beside `env`; where a cell is empty the default stands.", "", *rows, ""]
+    return ["## Presets", "", "What a preset sets besides `env`; an empty cell means the default.", "", *rows, ""]
 
 
 def overlay_section(name: str) -> list[str]:
