@@ -58,9 +58,11 @@ def launch(
         ConfigError: the jobs cannot be sent to another process.
         SystemExit: a signal asked to stop; every run was given time to save a checkpoint.
     """
-    start_fork_server((*PRELOAD, importable_name(task_function)[0]))
+    function = importable_name(task_function)
+    start_fork_server((*PRELOAD, function[0]))
     Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-    specs = _job_specs(context, task_function, config, job_overrides, first_number)
+    shared = pickle_hydra_state(context, config), function, command_line(), dict(os.environ), str(Path.cwd())
+    specs = [JobSpec(first_number + index, list(overrides), *shared) for index, overrides in enumerate(job_overrides)]
     if not specs:
         return []
     outcomes.total = max(outcomes.total, first_number + len(specs))
@@ -94,21 +96,6 @@ def importable_name(task_function: TaskFunction) -> tuple[str, str]:
             "module. Try hydra/launcher=basic"
         )
     return (spec.name if task_function.__module__ == "__main__" and spec else task_function.__module__), name
-
-
-def _job_specs(
-    context: HydraContext,
-    task_function: TaskFunction,
-    config: DictConfig,
-    job_overrides: Sequence[Sequence[str]],
-    first_number: int,
-) -> list[JobSpec]:
-    hydra_state, name, command = pickle_hydra_state(context, config), importable_name(task_function), command_line()
-    environment, folder = dict(os.environ), str(Path.cwd())
-    return [
-        JobSpec(first_number + index, list(overrides), hydra_state, name, command, environment, folder)
-        for index, overrides in enumerate(job_overrides)
-    ]
 
 
 def free_capacity(jobs: Iterable[JobState], capacity: int, by_cores: bool) -> int:
