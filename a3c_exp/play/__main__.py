@@ -1,4 +1,4 @@
-"""``python -m a3c_exp.play env=car_racing``: a person drives, and may see how a trained run does on the same tracks."""
+"""``python -m a3c_exp.play env=car_racing``: drive yourself, and compare with a trained policy on the same tracks."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from a3c_exp.system.cli import CommandParser, run_command
@@ -27,7 +28,7 @@ keys: left and right steer, up is gas, down brakes; Return goes to the next trac
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry of the command; returns its exit code: 0, or 2 when what was asked cannot be done."""
+    """The command; returns its exit code: 0, or 2 if it was wrong."""
     return run_command("a3c_exp.play", lambda: _play(_parser().parse_intermixed_args(argv)))
 
 
@@ -35,8 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         "a3c_exp.play", "Drive CarRacing with the keyboard, on the tracks that evaluate uses. Needs a display.", _EXAMPLES
     )
-    parser.add_argument("overrides", nargs="*", help="as for python -m a3c_exp; env=car_racing is what can be played")
-    parser.add_argument("--tracks", type=int, help="end after so many (default: go on until Escape)")
+    parser.add_argument("overrides", nargs="*", help="as for python -m a3c_exp; only env=car_racing can be played")
+    parser.add_argument("--tracks", type=int, help="end after this many (default: continue until Escape)")
     parser.add_argument("--seed", type=int, default=1_000_003, help="root of the tracks' seeds (default %(default)s)")
     parser.add_argument("--against", type=Path, metavar="RUN_DIR", help="then let this run's policy drive the same tracks")
     return parser
@@ -49,39 +50,40 @@ def _play(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--tracks is {arguments.tracks}, but it is at least 1. Try --tracks 3")
     if arguments.seed < 0:
         raise ConfigError(f"--seed is {arguments.seed}, but it is at least 0. Try --seed 1")
-    # Everything before the window opens: a mistake should be known before anybody has driven.
+    # Mistakes are reported before the window opens.
     (job,) = compose_jobs(arguments.overrides, multirun=False)
     domain_randomize = _check_car_racing(job.env, job.config)
     _require_display()
     opponent = None if arguments.against is None else _opponent(arguments.against)
 
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or importing pygame prints a greeting
     from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed
     from a3c_exp.play.keyboard import play
 
-    # What a person drives is what `python -m a3c_exp.evaluate` asks of a policy.
+    # The tracks are those of `python -m a3c_exp.evaluate`.
     tracks = count() if arguments.tracks is None else range(arguments.tracks)
     seeds = (env_seed(arguments.seed, 0, track, StreamPurpose.evaluation) for track in tracks)
-    drives: list[DriveResult] = []
-    for drive in play(seeds, domain_randomize):
-        drives.append(drive)
-        how = "lap finished" if drive.finished else "track ended" if drive.complete else "given up"
-        print(f"track {len(drives)}: {drive.return_:.1f} in {drive.seconds:.1f} s, {how}", flush=True)
-    driven = [track for track, drive in enumerate(drives) if drive.complete]
-    if opponent is None or not driven:
+    results: list[DriveResult] = []
+    for result in play(seeds, domain_randomize):
+        results.append(result)
+        end = "lap finished" if result.finished else "track ended" if result.complete else "given up"
+        print(f"track {len(results)}: {result.return_:.1f} in {result.seconds:.1f} s, {end}", flush=True)
+    complete = [track for track, result in enumerate(results) if result.complete]
+    if opponent is None or not complete:
         return
-    theirs = opponent(arguments.seed, driven[-1] + 1)
-    for track in driven:
-        print(f"track {track + 1}: you {drives[track].return_:.1f}, the run {theirs[track]:.1f}")
-    yours = sum(drives[track].return_ for track in driven) / len(driven)
-    print(f"mean: you {yours:.1f}, the run {sum(theirs[track] for track in driven) / len(driven):.1f}")
+    run_returns = opponent(arguments.seed, complete[-1] + 1)
+    pairs = [(results[track].return_, run_returns[track]) for track in complete]
+    for track, (yours, run) in zip(complete, pairs, strict=True):
+        print(f"track {track + 1}: you {yours:.1f}, the run {run:.1f}")
+    yours, run = map(fmean, zip(*pairs, strict=True))
+    print(f"mean: you {yours:.1f}, the run {run:.1f}")
 
 
 def _check_car_racing(env: str, config: "DictConfig") -> bool:
-    """Whether tracks have colours of their own.
+    """Whether every track has random colors.
 
     Raises:
-        ConfigError: another task than CarRacing.
+        ConfigError: the environment is not CarRacing.
     """
     target = str(config.env.get("_target_"))
     if not target.endswith(".CarRacingEnvs"):
@@ -90,17 +92,20 @@ def _check_car_racing(env: str, config: "DictConfig") -> bool:
 
 
 def _require_display() -> None:
-    """A driver that SDL was told to use, such as ``SDL_VIDEODRIVER=dummy``, is taken at its word."""
-    has_one = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
-    if sys.platform.startswith("linux") and not has_one:
+    """
+    Raises:
+        ConfigError: there is no display, and ``SDL_VIDEODRIVER`` names no driver that needs none.
+    """
+    has_display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
+    if sys.platform.startswith("linux") and not has_display:
         raise ConfigError("playing needs a display, and this session has none. Try python -m a3c_exp.evaluate RUN_DIR --video")
 
 
 def _opponent(run: Path) -> Callable[[int, int], list[float]]:
-    """The deterministic policy of a run's best weights: its returns on the first so many tracks of a root seed.
+    """A function of a root seed and a number of tracks: the returns of a run's best weights, without sampling actions.
 
     Raises:
-        ConfigError: the run drove something else.
+        ConfigError: the run's environment is not CarRacing.
         RunDirectoryError: it is no run directory, or it has no checkpoint.
     """
     from a3c_exp.evaluate.evaluator import EvaluatorConfig

@@ -1,4 +1,8 @@
-"""CarRacing driven from the keyboard."""
+"""CarRacing driven from the keyboard.
+
+Not by gymnasium.utils.play, which resets every episode with the same seed, has no key for the next track, shows no score, and
+draws a smaller picture.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,19 +14,18 @@ from gymnasium.envs.box2d.car_racing import FPS
 from a3c_exp.envs.car_racing.game import CarRacingGame
 from a3c_exp.system.errors import ConfigError
 
-_BRAKE_STRENGTH = 0.8
-"""More than 0.9 would block the wheels."""
+_BRAKE_STRENGTH = 0.8  # more than 0.9 would lock the wheels
 
 
 @dataclass(frozen=True)
 class DriveResult:
-    """One track, as far as it was driven.
+    """The result of one track.
 
     Attributes:
         return_: gymnasium's score.
         seconds: of the game's time.
-        complete: it was driven until the lap was done, the car was out of the field, or time was up.
-        finished: the lap was done.
+        complete: the episode ended: the lap was finished, the car left the field, or the time was up.
+        finished: the lap was finished.
     """
 
     return_: float
@@ -38,7 +41,7 @@ class KeyboardControls:
         self._pressed_keys: set[int] = set()
 
     def handle_event(self, event: pygame.event.Event) -> None:
-        """Take note of a key that went down or up."""
+        """Update the pressed keys."""
         if event.type == pygame.KEYDOWN:
             self._pressed_keys.add(event.key)
         elif event.type == pygame.KEYUP:
@@ -46,19 +49,18 @@ class KeyboardControls:
 
     @property
     def controls(self) -> tuple[float, float, float]:
-        """``(steering, gas, brake)``; left and right together go straight on."""
-        left, right, up, down = (
-            float(key in self._pressed_keys) for key in (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
-        )
+        """``(steering, gas, brake)``; left and right together steer straight."""
+        keys = (pygame.K_LEFT, pygame.K_RIGHT, pygame.K_UP, pygame.K_DOWN)
+        left, right, up, down = (float(key in self._pressed_keys) for key in keys)
         return right - left, up, _BRAKE_STRENGTH * down
 
 
 def play(seeds: Iterable[int], domain_randomize: bool = False) -> Iterator[DriveResult]:
-    """Let a person drive in a window, 50 frames a second, one track after the other until they close it or press Escape.
+    """Drive one track after the other in a window, at 50 frames per second, until it is closed or Escape is pressed.
 
     Args:
         seeds: of the tracks.
-        domain_randomize: with colours of their own.
+        domain_randomize: random colors on every track.
 
     Raises:
         ConfigError: no window can be opened.
@@ -70,29 +72,28 @@ def play(seeds: Iterable[int], domain_randomize: bool = False) -> Iterator[Drive
     game = CarRacingGame(always_draw=False, render_mode="human", domain_randomize=domain_randomize)
     try:
         for number, seed in enumerate(seeds, 1):
-            drive, goes_on = _drive(game, seed, number)
-            yield drive
-            if not goes_on:
+            result, next_track = _drive(game, seed, number)
+            yield result
+            if not next_track:
                 return
     finally:
         game.close()  # type: ignore[no-untyped-call]
 
 
 def _drive(game: CarRacingGame, seed: int, number: int) -> tuple[DriveResult, bool]:
-    """One track, and whether the person wants another."""
+    """The result of one track, and whether the next one follows."""
     limit = gymnasium.spec("CarRacing-v3").max_episode_steps
     assert limit is not None
     game.reset(seed=seed)
-    wheel = KeyboardControls()
-    return_ = 0.0
+    keyboard, return_ = KeyboardControls(), 0.0
     for frame in range(limit):
         pygame.display.set_caption(f"CarRacing, track {number}: {return_:.1f} after {frame / FPS:.0f} s of {limit / FPS:.0f}")
         for event in pygame.event.get():
             key = event.key if event.type == pygame.KEYDOWN else None
             if event.type == pygame.QUIT or key in (pygame.K_ESCAPE, pygame.K_RETURN):
                 return DriveResult(return_, frame / FPS, complete=False, finished=False), key == pygame.K_RETURN
-            wheel.handle_event(event)
-        reward, terminated, info = game.advance(*wheel.controls)
+            keyboard.handle_event(event)
+        reward, terminated, info = game.advance(*keyboard.controls)
         game.render()  # type: ignore[no-untyped-call]
         return_ += reward
         if terminated:
