@@ -1,1 +1,1 @@
-"""``python -m a3c_exp.export``: the weights of a run as a folder to give away."""
+"""``python -m a3c_exp.export``: the weights of a run as a small folder for others to use."""

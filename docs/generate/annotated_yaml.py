@@ -48,7 +48,7 @@ def read_keys(path: Path, section: str = "") -> list[YamlKey]:
 
     found = walk(yaml.compose(text, yaml.SafeLoader), "")
     prefix = f"{section}." if section else ""
-    return [replace(one, key=one.key.removeprefix(prefix)) for one in found if one.key.startswith(prefix)]
+    return [replace(item, key=item.key.removeprefix(prefix)) for item in found if item.key.startswith(prefix)]
 
 
 def _source_text(node: yaml.Node, text: str) -> str:
@@ -90,9 +90,9 @@ def file_description(path: Path) -> str:
 def default_choices(path: Path) -> dict[str, str]:
     """The options that a file's defaults choose."""
     found = {}
-    for one in yaml.safe_load(path.read_text()).get("defaults", []):
-        if isinstance(one, dict):
-            for key, value in one.items():
+    for item in yaml.safe_load(path.read_text()).get("defaults", []):
+        if isinstance(item, dict):
+            for key, value in item.items():
                 name = key.removeprefix("override ").lstrip("/")
                 if not name.startswith("hydra/") or name == "hydra/sweeper":
                     found[name] = value
@@ -101,4 +101,4 @@ def default_choices(path: Path) -> dict[str, str]:
 
 def base_options(path: Path) -> list[str]:
     """The files of its own group that a file adds to."""
-    return [one for one in yaml.safe_load(path.read_text()).get("defaults", []) if isinstance(one, str) and one != "_self_"]
+    return [item for item in yaml.safe_load(path.read_text()).get("defaults", []) if isinstance(item, str) and item != "_self_"]
