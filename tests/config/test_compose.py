@@ -18,7 +18,7 @@ def config(*overrides: str):
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("gama=0.9", "Did you mean gamma?"),
         ("env.idd=x", "Did you mean env.id?"),
@@ -54,16 +54,16 @@ def config(*overrides: str):
         ("workers=[1", "cannot be read"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, said: str) -> None:
+def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config(override)
     message = str(caught.value)
-    assert said in message
+    assert message in message
     assert len(message.splitlines()) <= 3
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["optimizer.lr=-1"], "but it is a finite number above 0. Try optimizer.lr="),
         (["optimizer.lr=fast"], "optimizer.lr is 'fast', but it is a finite number"),
@@ -80,14 +80,14 @@ def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, said: s
         (["device=cuda"], "Try device=auto"),
     ],
 )
-def test_an_impossible_part_or_pair_is_refused_when_assembled(overrides: list[str], said: str) -> None:
+def test_an_impossible_value_or_combination_is_refused_before_the_run(overrides: list[str], message: str) -> None:
     import torch
 
     if overrides == ["device=cuda"] and torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device, so asking for it is no mistake")
     with pytest.raises(ConfigError) as caught:
         build_run(config(*overrides))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_one_wrong_value_refuses_the_whole_sweep() -> None:
@@ -136,7 +136,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_in_the_tree_can_be_assembled(option: str) -> None:
+def test_every_option_of_every_group_can_be_built(option: str) -> None:
     assert build_run(config(option, *BESIDE.get(option, []))).setup.workers >= 1
 
 
@@ -146,7 +146,7 @@ def test_every_yaml_begins_with_the_command_that_uses_it(path: Path) -> None:
     assert head[0].startswith("# python -m a3c_exp"), f"{path} begins with {head[0]!r}"
 
 
-def test_the_configs_of_a_checkout_are_the_ones_beside_the_package() -> None:
+def test_a_checkout_uses_its_own_configs() -> None:
     assert ROOT / "conf" == CONFIG_DIR
 
 

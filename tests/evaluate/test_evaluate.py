@@ -31,14 +31,14 @@ def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, 
     return {line[:14].strip(): line[15:] for line in capsys.readouterr().out.splitlines()}
 
 
-def test_every_seed_is_judged_by_its_own_weights_and_the_interval_is_over_seeds(
+def test_every_seed_is_evaluated_with_its_own_weights_and_the_interval_is_over_seeds(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = evaluated(capsys, str(folder))
     alone = [evaluated(capsys, str(folder / f"seed={seed}")) for seed in range(4, 4 + SEEDS)]
-    means = [float(told["mean return"]) for told in alone]
+    means = [float(printed["mean return"]) for printed in alone]
     assert [float(whole[f"seed {seed}"].split()[0]) for seed in range(4, 4 + SEEDS)] == means
-    assert len(set(means)) > 1, "seeds that all do the same would not tell their weights apart"
+    assert len(set(means)) > 1, "seeds that all do the same would not distinguish their weights"
     assert float(whole["mean return"]) == pytest.approx(np.mean(means), abs=0.1)
     low, high = bootstrap_interval(np.array(means))
     assert whole["95 % interval"] == f"{low:.1f} to {high:.1f} (bootstrap over seeds)"
@@ -54,9 +54,9 @@ def test_two_seeds_are_given_no_interval(folder: Path, tmp_path: Path, capsys: p
 
 def test_a_video_of_several_seeds_is_of_the_first(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
-    told = evaluated(capsys, str(copy), "--video")
-    assert Path(told["video"]) == copy / "seed=4" / "videos" / "episode_1.mp4"
-    assert Path(told["video"]).is_file()
+    printed = evaluated(capsys, str(copy), "--video")
+    assert Path(printed["video"]) == copy / "seed=4" / "videos" / "episode_1.mp4"
+    assert Path(printed["video"]).is_file()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_video_of_several_seeds_is_of_the_first(folder: Path, tmp_path: Path, 
         ("run.json", [], "holds no run.json"),
     ],
 )
-def test_what_cannot_be_judged_is_one_line_before_any_number(
+def test_what_cannot_be_evaluated_is_one_line_before_any_number(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str, arguments: list[str], what: str
 ) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")

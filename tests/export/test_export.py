@@ -1,4 +1,4 @@
-"""Weights that are given away: what they are said to be worth is what they are worth, and nothing is overwritten."""
+"""Weights that are given away: what they are provenance to be worth is what they are worth, and nothing is overwritten."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def half(run: Path) -> Path:
     return folder
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
+def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
     assert evaluate.main([*arguments]) == 0, capsys.readouterr().err
     return {line[:14].strip(): line[15:] for line in capsys.readouterr().out.splitlines()}
 
@@ -39,12 +39,12 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
 def test_what_it_is_worth_is_measured_on_the_weights_as_they_are_kept(
     run: Path, half: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = json.loads((half / "provenance.json").read_text())
+    provenance = json.loads((half / "provenance.json").read_text())
     best = read(run / "checkpoints" / "best.pt")["weights"]
     kept = pretrained.load(half).saved.weights
     assert torch.equal(kept, best.half().float()) and not torch.equal(kept, best)
-    assert said["precision"] == "float16" and said["largest_rounding"] == float((kept - best).abs().max()) > 0
-    assert told(capsys, str(half), "--episodes", "9")["mean return"] == f"{said['evaluation']['mean']:.1f}"
+    assert provenance["precision"] == "float16" and provenance["largest_rounding"] == float((kept - best).abs().max()) > 0
+    assert evaluated(capsys, str(half), "--episodes", "9")["mean return"] == f"{provenance['evaluation']['mean']:.1f}"
 
 
 def test_in_single_precision_they_are_the_runs_own(run: Path, tmp_path: Path) -> None:
@@ -55,26 +55,31 @@ def test_in_single_precision_they_are_the_runs_own(run: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_the_story_says_which_run_made_them(run: Path, half: Path) -> None:
-    said, record = json.loads((half / "provenance.json").read_text()), json.loads((run / "run.json").read_text())
-    assert said["trained"]["command"] == record["command"] and said["trained"]["git"] == record["git"]
-    assert said["trained"]["seed"] == 4 and said["trained"]["machine"] == record["machine"]
-    assert said["checkpoint"] == "best.pt" and said["env_steps"] == read(run / "checkpoints" / "best.pt")["env_steps"]
-    assert said["exported"]["command"].startswith("python -m a3c_exp.export ") and "--half" in said["exported"]["command"]
+def test_the_provenance_names_the_run(run: Path, half: Path) -> None:
+    provenance, record = json.loads((half / "provenance.json").read_text()), json.loads((run / "run.json").read_text())
+    assert provenance["trained"]["command"] == record["command"] and provenance["trained"]["git"] == record["git"]
+    assert provenance["trained"]["seed"] == 4 and provenance["trained"]["machine"] == record["machine"]
+    assert (
+        provenance["checkpoint"] == "best.pt" and provenance["env_steps"] == read(run / "checkpoints" / "best.pt")["env_steps"]
+    )
+    assert (
+        provenance["exported"]["command"].startswith("python -m a3c_exp.export ")
+        and "--half" in provenance["exported"]["command"]
+    )
     assert record["host"] not in (half / "provenance.json").read_text()
 
 
-def test_a_look_at_them_writes_nothing_beside_them(
+def test_evaluating_exported_weights_writes_nothing_next_to_them(
     half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in half.rglob("*")}
     monkeypatch.chdir(tmp_path)
-    shown = told(capsys, str(half), "--episodes", "1", "--video")
+    shown = evaluated(capsys, str(half), "--episodes", "1", "--video")
     assert Path(shown["video"]) == Path("outputs/pretrained/half/videos/episode_1.mp4")
     assert (tmp_path / shown["video"]).read_bytes()[4:8] == b"ftyp"
     assert (
         "in outputs/pretrained/half/screenshots/episode_1,"
-        in told(capsys, str(half), "--episodes", "1", "--saliency")["pictures"]
+        in evaluated(capsys, str(half), "--episodes", "1", "--saliency")["pictures"]
     )
     assert {path: path.stat().st_mtime_ns for path in half.rglob("*")} == before
 
@@ -94,8 +99,8 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(
 ) -> None:
     places = {"run": run, "half": half, "new": tmp_path / "new"}
     assert export.main([argument.format(**places) for argument in arguments]) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and what in said.err
+    provenance = capsys.readouterr()
+    assert provenance.out == "" and provenance.err.count("\n") == 1 and what in provenance.err
     assert not any(tmp_path.iterdir())
 
 
@@ -119,7 +124,7 @@ def test_a_damaged_folder_is_not_evaluated(half: Path, tmp_path: Path, capsys: p
 def test_what_comes_with_the_code_fits_the_code(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A change of a model or of an environment would else leave weights behind that nobody can use."""
+    """A change of a model or of an environment would else leave weights that cannot be used."""
     given = pretrained.load(folder)
     task = build_run(given.config).setup
     envs = task.make_evaluation_envs(num_envs=1)
@@ -130,5 +135,5 @@ def test_what_comes_with_the_code_fits_the_code(
     if (envs.default_max_episode_steps or 1000) <= 200 and len(envs.observation_space.shape or ()) == 1:
         monkeypatch.chdir(tmp_path)
         low, high = (float(given.provenance["evaluation"][key]) for key in ("min", "max"))
-        lived = float(told(capsys, str(folder), "--episodes", "2")["mean return"])
-        assert low - 0.1 <= lived <= high + 0.1  # two of the episodes that those are the worst and the best of
+        evaluated_mean = float(evaluated(capsys, str(folder), "--episodes", "2")["mean return"])
+        assert low - 0.1 <= evaluated_mean <= high + 0.1  # two of the episodes that those are the worst and the best of

@@ -27,7 +27,7 @@ def test_the_moment_of_a_weight_that_learns_no_more_does_not_stay_a_slow_number(
     assert torch.equal(ours, plain), "and no weight is another for it"
 
 
-def test_whoever_trains_from_a_program_of_their_own_computes_as_before_afterwards() -> None:
+def test_settings_of_the_calling_program_are_restored_after_training() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

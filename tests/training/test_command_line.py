@@ -164,7 +164,7 @@ def test_a_killed_run_is_resumed_with_nothing_repeated_and_nothing_lost(tmp_path
     assert before == after[:kept] + discarded, "every line of the first session stands in exactly one file"
     assert [episode["episode"] for episode in after] == list(range(1, len(after) + 1))
     assert all(later["wall_time"] >= sooner["wall_time"] for sooner, later in pairwise(after))
-    assert len({episode["env_seed"] for episode in after}) == len(after), "no episode is lived twice"
+    assert len({episode["env_seed"] for episode in after}) == len(after), "no episode is played twice"
     assert summary(where)["env_steps"] == limit
     about = record(where)
     assert about["status"] == "finished" and [s["from_env_step"] for s in about["sessions"]] == [0, latest]

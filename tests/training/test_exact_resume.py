@@ -36,7 +36,7 @@ COMMAND = (
 
 
 class Unrepeatable(gymnasium.Env[Any, Any]):
-    """Observes luck that no seed governs."""
+    """Observes random numbers that no seed determines."""
 
     observation_space = Box(-1, 1, (2,))
     action_space = Discrete(2)
@@ -84,7 +84,7 @@ def test_what_a_checkpoint_holds_is_all_there_is(
         before.append(len(whole.episodes()))
     whole.finish().stop()
     (end,) = whole.save()
-    for state, lived in zip(saved, before, strict=True):
+    for state, num_before in zip(saved, before, strict=True):
         resumed = Driven(KINDS[kind](), task, [through_a_file(state, tmp_path)])
         assert resumed.notices == []
         (again,) = resumed.save()
@@ -92,7 +92,7 @@ def test_what_a_checkpoint_holds_is_all_there_is(
         resumed.finish().stop()
         (reached,) = resumed.save()
         assert same_bits(reached.weights, end.weights) and same_bits(reached.optimizer_state, end.optimizer_state)
-        assert resumed.episodes() == whole.episodes()[lived:]
+        assert resumed.episodes() == whole.episodes()[num_before:]
         assert reached.rounds.tolist() == end.rounds.tolist()
         assert reached.episodes_begun.tolist() == end.episodes_begun.tolist()
         assert str(reached.parallelism_state) == str(end.parallelism_state)

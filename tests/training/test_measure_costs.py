@@ -19,7 +19,7 @@ def test_every_part_is_measured_and_none_is_counted_twice() -> None:
     assert cost.workers == 2
     for values in (cost.rollout, cost.gradient, cost.update):
         assert len(values) == 3 and min(values) > 0
-    assert max(cost.rollout + cost.gradient + cost.update) < 0.5  # of one window, not of all that were lived
+    assert max(cost.rollout + cost.gradient + cost.update) < 0.5  # of one window, not of all windows
     assert (assembly.initial_states[0].weights == before).all()
 
 

@@ -16,7 +16,7 @@ from a3c_exp.training.run_tracker import Clock, Intervals, RunTracker, TrackerSt
 STAT = StatisticsTable().columns
 
 
-def track(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> RunTracker:
+def make_tracker(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> RunTracker:
     state = TrainingState.initial(torch.zeros(1), 0, 1)
     state.env_steps = env_steps
     cadence = Intervals(metrics=10**9, evaluation=every, checkpoint=None)
@@ -39,35 +39,35 @@ def track(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> 
 )
 def test_an_evaluation_that_was_broken_off_is_made_up_for(env_steps: int, evaluated_at: int | None, due: int) -> None:
     """It was due, and the run was stopped in the middle of it: the log of the resumed run must not lack it."""
-    assert track(env_steps, evaluated_at).next_due_step() == due
+    assert make_tracker(env_steps, evaluated_at).next_due_step() == due
 
 
 def test_no_evaluation_is_due_where_none_was_asked_for() -> None:
-    assert track(510, None, every=None).next_due_step() == 10**9  # that of the metrics
-    assert not track(510, None, every=None).is_due("evaluation", Counts(10**8, 0, 0))
+    assert make_tracker(510, None, every=None).next_due_step() == 10**9  # that of the metrics
+    assert not make_tracker(510, None, every=None).is_due("evaluation", Counts(10**8, 0, 0))
 
 
 class Lines(Logger):
-    """Keeps the metrics it is told."""
+    """Keeps the metrics that it receives."""
 
     def __init__(self) -> None:
-        self.metrics_told: list[MetricsRecord] = []
+        self.metrics_lines: list[MetricsRecord] = []
 
     def metrics(self, metrics: MetricsRecord) -> None:
-        self.metrics_told.append(metrics)
+        self.metrics_lines.append(metrics)
 
 
-def test_a_late_word_from_a_worker_makes_no_line_that_says_nobody_moves() -> None:
+def test_late_statistics_of_a_worker_write_no_line_without_steps() -> None:
     """A checkpoint writes a line, too; what free-running workers tell just before it may belong to steps already written."""
-    one = track(0, None)
-    told = Lines()
-    one.loggers = [told]
+    tracker = make_tracker(0, None)
+    logger = Lines()
+    tracker.loggers = [logger]
     for env_steps, windows in ((100, 3), (100, 1), (200, 2)):
-        tally = TrainingStats()
+        stats = TrainingStats()
         for _ in range(windows):
-            tally.add_update(np.ones(len(STAT), np.float32), lag=windows)
-        one.add_stats(tally)
-        one.log_metrics(Counts(env_steps, env_steps // 10, 0))
-    assert [line.env_step for line in told.metrics_told] == [100, 200]
-    assert all(line.steps_per_second > 0 for line in told.metrics_told)
-    assert told.metrics_told[1].statistics["policy_lag_mean"] == (1 * 1 + 2 * 2) / 3  # and nothing that was told is forgotten
+            stats.add_update(np.ones(len(STAT), np.float32), lag=windows)
+        tracker.add_stats(stats)
+        tracker.log_metrics(Counts(env_steps, env_steps // 10, 0))
+    assert [line.env_step for line in logger.metrics_lines] == [100, 200]
+    assert all(line.steps_per_second > 0 for line in logger.metrics_lines)
+    assert logger.metrics_lines[1].statistics["policy_lag_mean"] == (1 * 1 + 2 * 2) / 3  # and no statistic is lost
