@@ -1,7 +1,7 @@
 """Sphinx builds the site from the Markdown pages, which also read well on a repository's web page: ``make docs``.
 
-The source directory is the root of the repository, so that links from docs/ to README.md, benchmarks/ and the code are ordinary
-relative links. ``make docs`` turns every warning into an error: a broken link, a heading that is gone, a docstring that does not parse.
+The source directory is the root of the repository, so that links from docs/ to README.md, benchmarks/ and the code are plain
+relative links. ``make docs`` turns warnings into errors: a broken link, a missing heading, a docstring that does not parse.
 """
 
 import sys

@@ -131,7 +131,7 @@ def group_section(name: str, composed_options: Mapping[tuple[str, str], DictConf
                 for one in typing.get_type_hints(of.__init__)
                 if one not in {*node, *_CALLER_ARGUMENTS.get(name, ()), "return"}
             ]
-            page += [f"`+{name}.{one}=...` is what other options have under that name." for one in more] + [""] * bool(more)
+            page += [f"`+{name}.{one}=...` has the meaning that it has in other options." for one in more] + [""] * bool(more)
     return page
 
 
@@ -212,11 +212,11 @@ def page() -> str:
         "    python -m a3c_exp env=cartpole --help      # the keys, with the values that this command would give them",
         "    python docs/generate/write_configuration.py         # writes this page",
         "",
-        "Written by the last command and compared by a test: defaults and meanings are those of [conf/](../conf/config.yaml), what a key",
-        "may be is what the program answered when it was asked. To change a word here, change the comment there.",
+        "Written by the last command, and a test compares them: defaults and meanings are those of [conf/](../conf/config.yaml),",
+        "allowed values those of the annotated types. To change a meaning here, change the comment there.",
         "",
-        "What stands later wins: the defaults, the options of the groups, the preset of `env=`, what a plus lays over it, the",
-        "command line. A value of a wrong type or out of its bounds is refused in one line before anything is started.",
+        "Later values win: the defaults, the options of the groups, the preset of `env=`, overlays (`+experiment=`), the",
+        "command line. A value of the wrong type or out of bounds is refused in one line before anything is started.",
         "",
         "[The run](#the-run) · [env](#env) · [model](#model) · [optimizer](#optimizer) · [parallelism](#parallelism) ·",
         "[logger](#logger) · [hydra](#hydra-directories-sweeps-studies) · [presets](#presets) ·",

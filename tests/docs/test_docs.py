@@ -1,4 +1,4 @@
-"""README.md and docs/: what they say can be typed, opened and found, and the page of keys has all of them."""
+"""README.md and docs/: commands can be typed, links lead somewhere, named tests exist, and the page of keys is complete."""
 
 import importlib
 import re
@@ -28,7 +28,7 @@ IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 def commands(page: Path) -> Iterator[list[str]]:
     """The folder and the words of every command in a page's blocks and sentences, without comments; lines that end with a
-    backslash are one."""
+    backslash are joined."""
     text = re.sub(r"\\\n\s*", " ", page.read_text())
     for block in re.findall(r"(?:^(?: {4}|\t).*\n)+|^```\w*\n.*?^```$", text, re.MULTILINE | re.DOTALL):
         folder = ROOT
@@ -51,21 +51,30 @@ RUNS = {
 
 def test_the_page_of_keys_is_what_conf_and_the_code_say() -> None:
     written = write_configuration.PAGE.read_text()
-    assert written == write_configuration.page(), "docs/configuration.md is old: python docs/generate/write_configuration.py"
+    assert written == write_configuration.page(), (
+        "docs/configuration.md is out of date: python docs/generate/write_configuration.py"
+    )
 
 
 def test_no_key_is_missing_on_the_page_of_keys() -> None:
-    """Of every option, as the program composes it, whatever the page is made of."""
+    """The keys of every option, as the program composes it."""
     page, groups = write_configuration.PAGE.read_text(), write_configuration.GROUPS
     options = {group: [path.stem for path in sorted((CONFIG_DIR / group).glob("*.yaml"))] for group in groups}
     assert {path.parent.name for path in CONFIG_DIR.glob("*/*.yaml")} == {*groups, *write_configuration.OVERLAY_GROUPS}
-    for some in zip_longest(*options.values()):  # all options in as few compositions as there can be
-        chosen = [f"{group}={option}" for group, option in zip(options, some, strict=True) if option is not None]
+    for row in zip_longest(*options.values()):  # all options in as few compositions as possible
+        chosen = [f"{group}={option}" for group, option in zip(options, row, strict=True) if option is not None]
         assert not [choice for choice in chosen if f"### {choice}\n" not in page]
         (job,) = compose_jobs([*chosen, "max_env_steps=1000"], multirun=False)
         keys = schema.keys(job.config)
         leaves = [key for key in keys if key not in groups and not any(other.startswith(f"{key}.") for other in keys)]
         assert not [key for key in leaves if f"| `{key}` |" not in page], chosen
+
+
+def test_every_meaning_on_the_page_of_keys_reads_alone() -> None:
+    """A reader looks up one row, not the row above it."""
+    meanings = re.findall(r"^\| `[^|]*\|[^|]*\|[^|]*\| (.*) \|$", write_configuration.PAGE.read_text(), re.MULTILINE)
+    assert len(meanings) > 100
+    assert not [meaning for meaning in meanings if re.match(r"(and|or|of|in|that|which|the same) ", meaning, re.IGNORECASE)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
@@ -74,9 +83,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if "://" in target:
             continue
         file, _, anchor = target.partition("#")
-        there = (page.parent / unquote(file)).resolve() if file else page
-        assert there.exists(), f"{page.name} links to {target}"
-        assert not anchor or anchor in anchors(there), f"{page.name} links to {target}, and {there.name} has no such heading"
+        linked = (page.parent / unquote(file)).resolve() if file else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(linked), f"{page.name} links to {target}, and {linked.name} has no such heading"
 
 
 def prose(text: str) -> str:
@@ -91,27 +100,26 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_check_sees_commands_at_all() -> None:
+def test_commands_of_pages_are_found() -> None:
     assert len(RUNS) > 60 and {page for page, _ in TYPED} > {ROOT / "README.md", ROOT / "docs" / "reproducing.md"}
 
 
 def test_every_run_that_a_page_shows_can_be_composed() -> None:
-    """Keys and options that were renamed would stay in the docs for ever."""
+    """Renamed keys and options do not stay in the docs."""
     groups = {path.name for path in CONFIG_DIR.iterdir() if path.is_dir()}
-    alike: dict[tuple[str, ...], list[tuple[str, list[str]]]] = defaultdict(list)
+    by_choices: dict[tuple[str, ...], list[tuple[str, list[str]]]] = defaultdict(list)
     for (folder, _, *words), page in RUNS.items():
         arguments = get_args_parser().parse_intermixed_args(words)
         overrides = [one_value(override) for override in parse_overrides(expand_overrides(arguments.overrides))]
-        choices = [one for one in overrides if "/" in one.partition("=")[0] or one.lstrip("+").partition("=")[0] in groups]
+        keys = [override.partition("=")[0] for override in overrides]
+        choices = [text for text, key in zip(overrides, keys, strict=True) if "/" in key or key.lstrip("+") in groups]
         search = str(Path(folder) / arguments.config_dir) if arguments.config_dir else ""
-        if not search or Path(search).is_dir():  # else it is what a study will have made
-            alike[(search, *choices)].append((page.name, overrides))
+        if not search or Path(search).is_dir():  # otherwise a study will create it
+            by_choices[(search, *choices)].append((page.name, overrides))
     wrong = []
-    for (
-        search,
-        *choices,
-    ), commands in alike.items():  # those with the same options at once, and one by one to find the culprit
-        values = [one for _, overrides in commands for one in overrides if one not in choices]
+    # Commands with the same options are composed together; if that fails, one by one.
+    for (search, *choices), commands in by_choices.items():
+        values = [override for _, overrides in commands for override in overrides if override not in choices]
         if hydra_config([*choices, *values], [search] if search else []) is None:
             wrong += [
                 f"{page}: {' '.join(overrides)}"
@@ -122,14 +130,14 @@ def test_every_run_that_a_page_shows_can_be_composed() -> None:
 
 
 def one_value(override: Override) -> str:
-    """An override that sets the first of the values that a sweep would try, or the end of their interval."""
+    """An override that sets the first of a sweep's values, or an end of its interval."""
     if not override.is_sweep_override():
         return override.input_line or ""
     value = next(override.sweep_string_iterator()) if override.is_discrete_sweep() else "1"
     return f"{override.get_key_element()}={value}"
 
 
-def test_every_other_command_that_a_page_shows_has_the_options_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_other_command_of_a_page_has_the_options_that_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
     seen = set()
     for page, (_, *words) in TYPED:
         if words[0] != "python" or not words[2].startswith("a3c_exp."):
@@ -141,12 +149,12 @@ def test_every_other_command_that_a_page_shows_has_the_options_it_shows(capsys: 
             module.main(
                 [*(arguments[:1] if words[2].endswith("runs") and arguments and arguments[0].isalpha() else []), "--help"]
             )
-        shown = capsys.readouterr().out
-        assert not [option for option in options if option not in shown], f"{page.name}: {' '.join(words)}"
+        help_text = capsys.readouterr().out
+        assert not [option for option in options if option not in help_text], f"{page.name}: {' '.join(words)}"
     assert seen >= {f"a3c_exp.{name}" for name in ("evaluate", "export", "report", "runs", "play", "training.measure_costs")}
 
 
-def test_every_guard_that_a_page_names_stands_where_it_says() -> None:
+def test_every_test_that_a_page_links_to_is_in_that_file() -> None:
     guards = [(page, *guard) for page in PAGES for guard in re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", page.read_text())]
     assert len(guards) > 60
     wrong = [f"{page.name}: {name}" for page, name, file in guards if f"def {name}(" not in (page.parent / file).read_text()]
@@ -162,10 +170,10 @@ def test_no_page_names_a_test_that_is_gone() -> None:
     assert not [f"{page}: {name}" for page, name in named if name not in known]
 
 
-def test_the_house_on_the_page_is_the_house_that_stands() -> None:
+def test_the_floor_plan_has_every_folder_of_the_package() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     missing = [part for layer in LAYERS for part in layer if not re.search(rf"`{part}(/|\.py)?`", page)]
-    assert not missing, f"docs/architecture.md does not say where {missing} stand"
+    assert not missing, f"the floor plan of docs/architecture.md lacks {missing}"
 
 
 def test_ci_runs_the_checks_that_contributors_are_asked_to_run() -> None:
