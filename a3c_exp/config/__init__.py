@@ -12,10 +12,5 @@ if TYPE_CHECKING:
     from a3c_exp.config.schema import Config as Config
 else:
     __getattr__, __all__ = lazy_exports(
-        __name__,
-        Budget="budget",
-        ComposedJob="compose",
-        Config="schema",
-        checked_partial="instantiate",
-        compose_jobs="compose",
+        __name__, Budget="budget", ComposedJob="compose", Config="schema", checked_partial="instantiate", compose_jobs="compose"
     )

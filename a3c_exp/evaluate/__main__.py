@@ -90,9 +90,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         from a3c_exp.training.saved_weights import held_out_evaluator, load_weights
 
     evaluation_config = EvaluatorConfig(
-        arguments.episodes,
-        not arguments.stochastic,
-        arguments.max_episode_steps or configs[0].evaluation.max_episode_steps,
+        arguments.episodes, not arguments.stochastic, arguments.max_episode_steps or configs[0].evaluation.max_episode_steps
     )
     # The seeds of a run differ in nothing else, so the setup of the first serves all. All checkpoints are read before the
     # first episode, so that a missing one is reported at once.

@@ -27,7 +27,7 @@ class RunRecord:
 
     Args:
         directory: the run directory.
-        content: what stands in it.
+        content: of its run.json.
     """
 
     def __init__(self, directory: Path, content: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ class RunRecord:
             **fields,
             **environment_info(),
             "timings": {"created": created, "started": None, "first_env_step": None, "ended": None, "seconds": None},
-            "sessions": [{"started": created, "ended": None, "status": "running", "command": command(), "from_env_step": 0}],
+            "sessions": [_new_session(created, 0)],
         }
         try:
             with (directory / "run.json").open("x") as file:
@@ -75,15 +75,7 @@ class RunRecord:
         if is_alive(content):
             raise RunDirectoryError(f"{directory} is still running as process {content['pid']}; stop that first (Ctrl-C)")
         content.update(status="running", reason=None, **environment_info())
-        content["sessions"].append(
-            {
-                "started": now(),
-                "ended": None,
-                "status": "running",
-                "command": command(),
-                "from_env_step": from_env_step,
-            }
-        )
+        content["sessions"].append(_new_session(now(), from_env_step))
         record = cls(directory, content)
         record._save_diff()
         record._write()
@@ -114,6 +106,10 @@ class RunRecord:
             number = len(self.content["sessions"])
             name = "code.diff" if number == 1 else f"code.{number}.diff"
             (self.directory / name).write_text(difference[:_MAX_DIFF_LENGTH])
+
+
+def _new_session(started: str, from_env_step: int) -> dict[str, Any]:
+    return {"started": started, "ended": None, "status": "running", "command": command(), "from_env_step": from_env_step}
 
 
 def load(directory: Path) -> dict[str, Any]:
