@@ -82,7 +82,7 @@ def make_report(
         [table for name, table in page_tables.items() if table is not None and name not in ("runs", "summary")],
     )
     files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, results)}
-    by_heading = {name: [figure for figure in figures if figure.plot.section == name] for name in HEADINGS}
+    by_heading = {name: [figure for figure in figures if figure.section == name] for name in HEADINGS}
     by_heading = {name: shown for name, shown in by_heading.items() if shown}
     html = html_page.render(
         "report.html",

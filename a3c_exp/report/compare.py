@@ -15,7 +15,6 @@ from a3c_exp.report.sections import PlainSection
 from a3c_exp.report.tables import Cell, Table
 from a3c_exp.runs.discovery import RUN_DIRECTORY_HINT, find_runs
 from a3c_exp.runs.query import is_condition, parse_condition, select_runs
-from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.stats.estimates import MIN_SEEDS, interquartile_mean, mean, probability_of_improvement, std
 from a3c_exp.stats.significance import bonferroni_confidence, yuen_contrast
 from a3c_exp.system.errors import ConfigError
@@ -80,8 +79,8 @@ def resolve_sides(side_specs: tuple[str, str], runs: Sequence[RunData]) -> tuple
         if Path(word).is_dir():
             chosen = [places[path.resolve()] for path in find_runs([word]) if path.resolve() in places]
         elif all(map(is_condition, word.split())):
-            entries = select_runs([RunSummary(path) for path in places], [parse_condition(part) for part in word.split()])
-            chosen = [places[entry.path] for entry in entries]
+            matches = select_runs(runs, [parse_condition(part) for part in word.split()])
+            chosen = [run for run in runs if run in matches]
         else:
             raise ConfigError(
                 f"--compare {word}: neither a folder of runs nor a condition such as workers=4; {RUN_DIRECTORY_HINT}"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from a3c_exp.report.figures.curve_figures import RenderedFigure
+from a3c_exp.report.figures.multi_panel import FigureFiles
 from a3c_exp.report.sections import RenderedSection
 from a3c_exp.report.tables import Table, table_csv
 from a3c_exp.system.atomic_write import write_atomically
@@ -19,22 +19,18 @@ _FOLDERS = ("figures", "tables")
 
 
 def collect_files(
-    rendered_figures: Sequence[RenderedFigure], rendered_sections: Sequence[RenderedSection], tables: Sequence[Table]
+    figures: Sequence[FigureFiles], sections: Sequence[RenderedSection], tables: Sequence[Table]
 ) -> dict[str, str | bytes]:
-    """The content of each file by its name: figures as SVG and PNG, tables as CSV; those of a part carry its name."""
-    found: dict[str, str | bytes] = {}
-    for drawing in rendered_figures:
-        found |= _figure_files(drawing.plot.name, drawing.standalone_svg, drawing.png)
-    for part in rendered_sections:
-        for picture in part.figures:
-            found |= _figure_files(f"{part.html_id}_{picture.name}", picture.standalone_svg, picture.png)
-    for prefix, many in [("", tables), *((f"{part.html_id}_", part.section.tables) for part in rendered_sections)]:
-        found |= {f"tables/{prefix}{_slug(table.name)}.csv": table_csv(table) for table in many}
-    return found
-
-
-def _figure_files(name: str, standalone_svg: str, png: bytes) -> dict[str, str | bytes]:
-    return {f"figures/{_slug(name)}.svg": standalone_svg} | ({f"figures/{_slug(name)}.png": png} if png else {})
+    """The content of each file by its name: figures as SVG and PNG, tables as CSV; those of a section carry its id."""
+    files: dict[str, str | bytes] = {}
+    groups = [("", figures, tables), *((f"{part.html_id}_", part.figures, part.section.tables) for part in sections)]
+    for prefix, group_figures, group_tables in groups:
+        for figure in group_figures:
+            files[f"figures/{_slug(prefix + figure.name)}.svg"] = figure.standalone_svg
+            if figure.png:
+                files[f"figures/{_slug(prefix + figure.name)}.png"] = figure.png
+        files |= {f"tables/{prefix}{_slug(table.name)}.csv": table_csv(table) for table in group_tables}
+    return files
 
 
 def manifest(names: Sequence[str]) -> str:

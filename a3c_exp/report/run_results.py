@@ -85,7 +85,7 @@ class ConfigResult:
 
 def run_result(run: RunData) -> RunResult:
     """What ``run`` came down to: from its summary, or from its lines if it was cut short or is still at it."""
-    said = run.summary_json or {}
+    said = run.summary_json
     lag = mapping(said.get("policy_lag"))
     steps = _first_finite(said.get("env_steps"), _max_count(run, "env_step"))
     seconds = mapping(run.run_json.get("timings")).get("seconds")

@@ -1,25 +1,20 @@
-"""Parts of a report with something to say of their own: verdicts, pictures, tables, doubts. They stand first on the page."""
+"""Sections of a report with verdicts, figures, tables and notes. They stand first on the page."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from a3c_exp.report.figures import multi_panel as panels
-from a3c_exp.report.figures.multi_panel import CaptionedFigure
+from a3c_exp.report.figures.multi_panel import CaptionedFigure, FigureFiles, png_bytes, svg_files, with_figure_style
 from a3c_exp.report.tables import Table
-
-PNG_DPI = 216  # an inch, of PNG files: sharp on paper and on any screen
-PNG_OPTIONS = {"compress_level": 3}  # of PNG files: a third of the time, a tenth larger
 
 
 class Section(Protocol):
-    """What the report asks of a part; ``PolicyPlot`` is one, ``ablations.Section`` another.
+    """What the report asks of a section; ``PlainSection`` is one, ``AblationSection`` another.
 
     Attributes:
         title: its heading.
         lead: the result in words, a paragraph.
-        tables: those whose names begin with ``Verdicts`` stand before the pictures, all others after them.
+        tables: those whose names begin with ``Verdicts`` stand before the figures, all others after them.
         figures: figures of its own.
         notes: reasons for doubt, one sentence each.
     """
@@ -52,19 +47,8 @@ class PlainSection:
 
 
 @dataclass(frozen=True)
-class FigureFiles:
-    """A picture as files: an SVG of its own, the same as part of a page, and as PNG on white paper."""
-
-    name: str
-    caption: str
-    standalone_svg: str
-    inline_svg: str
-    png: bytes = b""
-
-
-@dataclass(frozen=True)
 class RenderedSection:
-    """A section with its place on the page, ``html_id``, and its pictures drawn."""
+    """A section with its place on the page, ``html_id``, and its figures drawn."""
 
     html_id: str
     section: Section
@@ -83,14 +67,11 @@ class RenderedSection:
 
 def render_section(html_id: str, section: Section, png: bool = True) -> RenderedSection:
     """Draw what ``section`` shows; as PNG too if ``png``."""
-    return RenderedSection(html_id, section, tuple(_render_figure(picture, png) for picture in section.figures))
+    files = (
+        FigureFiles(figure.name, figure.caption, *svg_files(figure), _png(figure) if png else b"") for figure in section.figures
+    )
+    return RenderedSection(html_id, section, tuple(files))
 
 
-def _render_figure(figure_spec: CaptionedFigure, png: bool) -> FigureFiles:
-    file, inline = panels.svg_files(figure_spec)
-    if not png:
-        return FigureFiles(figure_spec.name, figure_spec.caption, file, inline)
-    target = io.BytesIO()
-    how: dict[str, Any] = {"format": "png", "dpi": PNG_DPI, "facecolor": "white", "metadata": {"Software": None}}
-    panels.with_figure_style(lambda: figure_spec.figure.savefig(target, pil_kwargs=PNG_OPTIONS, **how))
-    return FigureFiles(figure_spec.name, figure_spec.caption, file, inline, target.getvalue())
+def _png(figure: CaptionedFigure) -> bytes:
+    return with_figure_style(lambda: png_bytes(figure.figure))

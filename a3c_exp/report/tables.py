@@ -216,7 +216,7 @@ def _csv_row(comparison: Comparison, configuration: Configuration, run: RunData)
     row: dict[str, object] = {
         "path": run.path,
         "name": run.name,
-        "group": run.group or "",
+        "group": run.group,
         "configuration": configuration.label,
     }
     row |= {"seed": run.seed, "status": run.status, "reason": run.reason}

@@ -1,4 +1,4 @@
-"""A run directory at a glance: what a list of a thousand runs can say of each. Read only when asked. No numpy here."""
+"""One run directory, of which only that is read which is asked for: a list of a thousand runs appears at once."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from a3c_exp.runs.config_values import MISSING, flatten_as_text, parse_config, r
 from a3c_exp.runs.discovery import find_run_records
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.status import RunStatus, run_status
-from a3c_exp.runs.tolerant_io import mapping, number, parse_object, read_json_object, read_text, strings
+from a3c_exp.runs.tolerant_io import mapping, number, parse_object, read_json_object, read_text, read_yaml, strings
 
 METADATA_KEYS = (
     "path",
@@ -44,7 +44,7 @@ class RunSummary:
 
     Args:
         path: the directory.
-        run_json_text: the text of its ``run.json``, if it has been read; a run that is read while it writes stays as it was then.
+        run_json_text: the text of its ``run.json``, if it has been read already: what the run writes later is then not seen.
     """
 
     def __init__(self, path: Path, run_json_text: str | None = None) -> None:
@@ -66,20 +66,30 @@ class RunSummary:
     @cached_property
     def summary_json(self) -> JsonObject:
         """``summary.json``; empty without one, or if it is an earlier session's."""
-        if self.status in ("running", "killed"):
+        live = self.status in ("running", "killed")
+        found = read_json_object(self.path / "summary.json", self.problems, required=not live)
+        if found is not None and live:
+            self.problems.append("summary.json is an earlier session's and not used")
             return {}
-        return read_json_object(self.path / "summary.json", self.problems, required=False) or {}
+        return found or {}
 
     @cached_property
     def config(self) -> JsonObject:
-        """``.hydra/config.yaml`` as written; empty if it cannot be read."""
-        text = read_text(self.path / ".hydra" / "config.yaml", self.problems)
-        return mapping(parse_config(text)) if text else {}
+        """``.hydra/config.yaml`` as written, references unresolved; empty if it cannot be read."""
+        path = self.path / ".hydra" / "config.yaml"
+        text = read_text(path, [])
+        config = parse_config(text) if text.strip() else None
+        if config is None:
+            config = read_yaml(path, self.problems)  # which says what is wrong with it
+        if config is not None and not isinstance(config, Mapping):
+            self.problems.append("config.yaml is damaged: not a mapping")
+        return mapping(config)
 
     @cached_property
     def overrides(self) -> tuple[str, ...]:
-        """What was typed."""
-        return strings(self.run_json.get("overrides"))
+        """What was typed on the command line, such as ``workers=4``."""
+        typed = strings(self.run_json.get("overrides"))
+        return typed or strings(read_yaml(self.path / ".hydra" / "overrides.yaml", self.problems, required=False))
 
     @cached_property
     def name(self) -> str:
@@ -87,9 +97,23 @@ class RunSummary:
         return str(self.run_json.get("name") or self.path.resolve().name)
 
     @property
-    def seed(self) -> Any:
-        """As the configuration has it, else ``run.json``; ``MISSING`` without one."""
-        return self.run_json.get("seed", self.config.get("seed", MISSING))
+    def group(self) -> str:
+        """As in ``run.json``; empty without one."""
+        return str(self.run_json.get("group") or "")
+
+    @property
+    def seed(self) -> str:
+        """The seed as text; ``?`` if neither ``run.json`` nor the configuration has one."""
+        value = self.value("seed")
+        return "?" if value is None or value is MISSING else str(value)
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, in the run's own words; empty if it did not say."""
+        for source in (self.run_json, self.summary_json):
+            if source.get("reason"):
+                return str(source["reason"])
+        return "its process is gone and left no reason" if self.status == "killed" else ""
 
     def value(self, key: str) -> Any:
         """What ``key`` is in this run, ``MISSING`` if nothing; ``None`` where it says so.
@@ -103,7 +127,7 @@ class RunSummary:
             found = self.result(key)
             return MISSING if math.isnan(found) else found
         if key == "seed":
-            return self.seed
+            return self.run_json.get("seed", self.config.get("seed", MISSING))
         value = resolve_reference(self.config, key, select(self.config, key))
         if isinstance(value, Mapping):
             return self._config_group_option(key, value)

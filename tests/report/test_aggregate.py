@@ -17,7 +17,7 @@ from a3c_exp.report.aggregate import (
     run_curve,
 )
 from a3c_exp.report.quantities.policy_lag import lag_shares
-from a3c_exp.report.run_reader import RunData, read_run, read_runs
+from a3c_exp.report.run_reader import RunData, read_runs
 from a3c_exp.runs.config_values import flatten_as_text
 from tests.support.synthetic_runs import write_run, write_seeds
 
@@ -25,7 +25,14 @@ from tests.support.synthetic_runs import write_run, write_seeds
 def a_run(status: str = "finished", **columns: list[float]) -> RunData:
     """A run in memory: curves need no more than its columns and its status."""
     table = {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
-    return RunData(Path("run"), status, "run", None, {}, (), {}, None, table, table, table)  # type: ignore[arg-type]
+    return in_memory(status=status, episodes=table, metrics=table, evaluations=table)
+
+
+def in_memory(**attributes: object) -> RunData:
+    """A run of which only that is known which a test needs."""
+    run = RunData.__new__(RunData)
+    vars(run).update({"path": Path("run"), "config": {}, "run_json": {}, "summary_json": {}, **attributes})
+    return run
 
 
 def a_curve(x: list[float], y: list[float], status: str = "finished") -> Curve:
@@ -34,7 +41,7 @@ def a_curve(x: list[float], y: list[float], status: str = "finished") -> Curve:
 
 def test_seeds_are_put_together_and_configurations_kept_apart(tmp_path: Path) -> None:
     runs = [
-        read_run(write_run(tmp_path / f"{workers},{seed}", workers=workers, seed=seed, episodes=3))
+        RunData(write_run(tmp_path / f"{workers},{seed}", workers=workers, seed=seed, episodes=3))
         for workers in (12, 4)
         for seed in (1, 0)
     ]
@@ -57,10 +64,7 @@ def test_seeds_that_trained_together_and_one_that_trained_alone_are_one_configur
 
 @given(st.lists(st.lists(st.integers(0, 50), max_size=6), min_size=1, max_size=4))
 def test_lag_shares_are_those_of_all_pushes_together(histograms: list[list[int]]) -> None:
-    runs = [
-        RunData(Path("run"), "finished", "run", None, {}, (), {}, {"policy_lag": {"histogram": counts}}, {}, {}, {})
-        for counts in histograms
-    ]
+    runs = [in_memory(summary_json={"policy_lag": {"histogram": counts}}) for counts in histograms]
     shares = lag_shares(tuple(runs))
     pushes = [lag for counts in histograms for lag, count in enumerate(counts) for _ in range(count)]
     if not pushes:
@@ -75,14 +79,14 @@ def test_lag_shares_are_those_of_all_pushes_together(histograms: list[list[int]]
 @pytest.mark.parametrize("histogram", [None, "many", [], [1, None], [-1, 2], [1, [2]], [0, 0], [1] * 100_000])
 def test_a_histogram_that_is_none_is_left_out(histogram: object) -> None:
     summary = {"policy_lag": {"histogram": histogram}}
-    run = RunData(Path("run"), "finished", "run", None, {}, (), {}, summary, {}, {}, {})
+    run = in_memory(summary_json=summary)
     assert lag_shares((run,)) is None
 
 
 def test_a_difference_that_no_override_shows_still_counts(tmp_path: Path) -> None:
     """The default may have changed between two runs of the same command."""
-    one = read_run(write_run(tmp_path / "a", episodes=3))
-    two = read_run(write_run(tmp_path / "b", episodes=3, config={"optimizer": {"lr": 0.01}}))
+    one = RunData(write_run(tmp_path / "a", episodes=3))
+    two = RunData(write_run(tmp_path / "b", episodes=3, config={"optimizer": {"lr": 0.01}}))
     comparison = group_by_configuration([one, two])
     assert [item.label for item in comparison.configurations] == ["optimizer.lr=0.0001", "optimizer.lr=0.01"]
     assert len(group_by_configuration([one, two], ignore=("seed", "optimizer")).configurations) == 1
@@ -97,7 +101,7 @@ def test_the_same_number_written_differently_is_the_same() -> None:
 def test_many_differences_get_a_short_label(tmp_path: Path) -> None:
     one = {"optimizer": {"_target_": "Adam", "lr": 1e-3, "eps": 1e-8, "betas": [0.9, 0.99]}}
     two = {"optimizer": {"_target_": "RMSprop", "lr": 1e-3, "eps": 1e-5, "alpha": 0.99}}
-    runs = [read_run(write_run(tmp_path / name, episodes=3, config=c)) for name, c in (("a", one), ("b", two))]
+    runs = [RunData(write_run(tmp_path / name, episodes=3, config=c)) for name, c in (("a", one), ("b", two))]
     labels = [item.label for item in group_by_configuration(runs).configurations]
     assert len(set(labels)) == 2
     assert all(label.count("=") == 1 and "_target_" not in label for label in labels)
@@ -106,13 +110,13 @@ def test_many_differences_get_a_short_label(tmp_path: Path) -> None:
 def test_runs_without_a_configuration_are_no_ones_seeds(tmp_path: Path) -> None:
     paths = [write_run(tmp_path / str(seed), seed=seed, episodes=3) for seed in range(3)]
     (paths[2] / ".hydra" / "config.yaml").write_text("a: [")
-    comparison = group_by_configuration([read_run(path) for path in paths])
+    comparison = group_by_configuration([RunData(path) for path in paths])
     assert sorted(len(item.runs) for item in comparison.configurations) == [1, 2]
     assert comparison.varying_keys == ()
 
 
 def test_a_seed_run_twice_is_not_two_seeds(tmp_path: Path) -> None:
-    runs = [read_run(write_run(tmp_path / name, seed=5, episodes=3)) for name in ("a", "b")]
+    runs = [RunData(write_run(tmp_path / name, seed=5, episodes=3)) for name in ("a", "b")]
     (configuration,) = group_by_configuration(runs).configurations
     assert (len(configuration.runs), configuration.num_seeds) == (2, 1)
 

@@ -12,16 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from a3c_exp.report.columns import read_columns
-from a3c_exp.report.run_reader import find_runs, natural_sort_key, read_run
+from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.run_results import run_result
+from a3c_exp.runs.discovery import find_runs, natural_sort_key
 from a3c_exp.system.errors import RunDirectoryError
 from tests.support.synthetic_runs import DEAD_PID, NEW, write_run, write_seeds
 
 
 def test_a_finished_run_reads_whole(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path / "sweep" / "workers=4", seed=7, episodes=30, evaluations=5))
+    run = RunData(write_run(tmp_path / "sweep" / "workers=4", seed=7, episodes=30, evaluations=5))
     assert (run.status, run.name, run.group, run.seed) == ("finished", "workers=4", "sweep", "7")
-    assert run.problems == ()
+    assert run.problems == []
     assert run.config["optimizer"] == {"lr": 1e-4}
     assert run.overrides == ("workers=4", "seed=7")
     assert run.episodes["episode"].tolist() == list(range(1, 31))
@@ -32,9 +33,9 @@ def test_a_finished_run_reads_whole(tmp_path: Path) -> None:
 
 
 def test_a_half_written_last_line_costs_that_line_only(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path / "a", episodes=30, half_written=True))
+    run = RunData(write_run(tmp_path / "a", episodes=30, half_written=True))
     assert run.episodes["episode"].size == 30
-    assert run.problems == ("episodes.jsonl: the last line is half-written and left out",)
+    assert run.problems == ["episodes.jsonl: the last line is half-written and left out"]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -47,7 +48,7 @@ def test_a_file_cut_anywhere_never_crashes_and_keeps_every_whole_line(tmp_path: 
     whole = (tmp_path / "whole").read_bytes()
     cut = data.draw(st.integers(0, len(whole)))
     (path / "episodes.jsonl").write_bytes(whole[:cut])
-    kept = read_run(path).episodes["episode"].tolist()
+    kept = RunData(path).episodes["episode"].tolist()
     ended = whole[:cut].count(b"\n")
     assert kept in (list(range(1, ended + 1)), list(range(1, ended + 2)))  # the last may lack its newline only
 
@@ -74,7 +75,7 @@ def test_no_content_of_any_file_crashes_the_reader(tmp_path: Path, name: str, co
     before = (path / name).read_bytes()
     try:
         (path / name).write_bytes(content)
-        run = read_run(path)
+        run = RunData(path)
         assert len({column.size for column in run.episodes.values()}) == 1
         run_result(run)
     finally:
@@ -88,13 +89,13 @@ def test_a_missing_or_empty_file_is_said(tmp_path: Path, name: str, how: str) ->
     (path / name).unlink()
     if how == "empty":
         (path / name).touch()
-    assert f"{name} is {how}" in read_run(path).problems
+    assert f"{name} is {how}" in RunData(path).problems
 
 
 def test_a_run_without_evaluations_does_not_miss_them(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", episodes=5, evaluations=0)
     (path / "evaluations.jsonl").unlink()
-    assert read_run(path).problems == ()
+    assert RunData(path).problems == []
 
 
 def test_a_damaged_line_in_the_middle_is_counted(tmp_path: Path) -> None:
@@ -102,30 +103,30 @@ def test_a_damaged_line_in_the_middle_is_counted(tmp_path: Path) -> None:
     lines = (path / "episodes.jsonl").read_text().splitlines()
     lines[2] = "\0" * 40  # what a power cut leaves
     (path / "episodes.jsonl").write_text("\n".join(lines) + "\n")
-    run = read_run(path)
+    run = RunData(path)
     assert run.episodes["episode"].tolist() == [1, 2, 4, 5, 6]
-    assert run.problems == ("episodes.jsonl: 1 damaged line left out",)
+    assert run.problems == ["episodes.jsonl: 1 damaged line left out"]
 
 
 def test_a_dead_process_is_not_running(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path / "a", status="running", pid=DEAD_PID, episodes=5))
+    run = RunData(write_run(tmp_path / "a", status="running", pid=DEAD_PID, episodes=5))
     assert run.status == "killed"
-    assert run.summary_json is None
+    assert run.summary_json == {}
     assert run.reason == "its process is gone and left no reason"
     assert run_result(run).env_steps == 1000  # from its lines
 
 
 def test_a_living_process_is_running(tmp_path: Path) -> None:
-    assert read_run(write_run(tmp_path / "a", status="running", pid=os.getpid())).status == "running"
+    assert RunData(write_run(tmp_path / "a", status="running", pid=os.getpid())).status == "running"
 
 
 def test_a_process_on_another_machine_is_not_declared_dead(tmp_path: Path) -> None:
     path = write_run(tmp_path / "a", status="running", pid=DEAD_PID, host="elsewhere")
-    assert read_run(path).status == "running"
-    assert read_run(path).problems == ()
+    assert RunData(path).status == "running"
+    assert RunData(path).problems == []
     for file in path.iterdir():
         os.utime(file, (time.time() - 7200, time.time() - 7200))
-    (problem,) = read_run(path).problems
+    (problem,) = RunData(path).problems
     assert "on elsewhere" in problem
     assert "2.0 h" in problem
 
@@ -134,8 +135,8 @@ def test_an_earlier_sessions_summary_is_not_taken_for_the_runs(tmp_path: Path) -
     path = write_run(tmp_path / "a", status="failed", episodes=5)
     said = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps({**said, "status": "running", "pid": os.getpid()}))
-    run = read_run(path)
-    assert run.summary_json is None
+    run = RunData(path)
+    assert run.summary_json == {}
     assert "summary.json is an earlier session's and not used" in run.problems
 
 
@@ -159,17 +160,17 @@ def test_several_seeds_are_not_one_broken_run(tmp_path: Path) -> None:
     assert find_runs([folder]) == inner
     assert find_runs([tmp_path]) == [tmp_path / "sweep" / "alone", *inner]
     assert find_runs([folder / "seed=1", folder]) == inner  # each once
-    runs = [read_run(path) for path in inner]
+    runs = [RunData(path) for path in inner]
     assert [(run.seed, run.status, run.problems, run.num_seeds_in_process) for run in runs] == [
-        (str(seed), "finished", (), 3) for seed in range(3)
+        (str(seed), "finished", [], 3) for seed in range(3)
     ]
-    assert read_run(tmp_path / "sweep" / "alone").num_seeds_in_process == 1
+    assert RunData(tmp_path / "sweep" / "alone").num_seeds_in_process == 1
 
 
 def test_a_seed_that_is_gone_is_missed(tmp_path: Path) -> None:
     folder = write_seeds(tmp_path / "many", episodes=3)
     (folder / "seed=1").rename(tmp_path / "elsewhere")
-    runs = [read_run(path) for path in find_runs([folder])]
+    runs = [RunData(path) for path in find_runs([folder])]
     assert [run.status for run in runs] == ["finished", "unknown", "finished"]
     assert "run.json is missing" in runs[1].problems
 
@@ -184,8 +185,8 @@ def test_a_list_of_seeds_leads_nowhere_else(tmp_path: Path, seeds: object) -> No
 
 
 def test_what_older_runs_did_not_write_is_unknown_and_not_a_problem(tmp_path: Path) -> None:
-    old, new = (read_run(write_run(tmp_path / name, episodes=20, old=name == "old")) for name in ("old", "new"))
-    assert old.problems == new.problems == ()
+    old, new = (RunData(write_run(tmp_path / name, episodes=20, old=name == "old")) for name in ("old", "new"))
+    assert old.problems == new.problems == []
     assert old.metrics.keys() == new.metrics.keys()
     names = [name for name in NEW if not name.startswith("worker_")]
     unknown = [*names, "value.low", "value.high", *(f"worker_steps_per_second.{word}" for word in ("low", "mean", "high"))]
@@ -222,7 +223,7 @@ def test_many_runs_are_read_quickly(tmp_path: Path) -> None:
     path = write_run(tmp_path / "0", episodes=1000)
     start = time.process_time()
     for _ in range(20):
-        read_run(path)
+        RunData(path)
     assert time.process_time() - start < 5.0  # about 0.4 s on an idle core
 
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a3c_exp.report.run_reader import read_run
+from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.run_results import run_result
 from a3c_exp.runs.config_values import (
     MISSING,
@@ -99,11 +99,11 @@ def test_a_glance_says_what_reading_the_whole_run_says(tmp_path: Path, how: str)
         "old": {"old": True},
     }
     path = write_run(tmp_path / how, seed=3, episodes=31, **states[how])
-    entry, run = RunSummary(path), read_run(path)
+    entry, run = RunSummary(path), RunData(path)
     whole = run_result(run)
     assert (entry.status, entry.name, str(entry.seed), entry.config) == (run.status, run.name, run.seed, run.config)
     fields = {"episodes", "env_steps", "updates", "moving_average", "wall_time", "steps_per_second"}
-    if run.summary_json is not None:
+    if run.summary_json:
         fields |= {"policy_lag", "policy_lag_max"} if how != "old" else set()
         assert entry.result("best") == whole.best_evaluation.mean
     for field in fields:
@@ -116,7 +116,7 @@ def test_a_glance_says_what_reading_the_whole_run_says(tmp_path: Path, how: str)
 @given(
     content=st.one_of(st.binary(max_size=40), st.sampled_from([b"[]", b"{}", b'{"status": 1}', b'{"git": 3, "timings": []}']))
 )
-def test_no_content_of_any_file_crashes_the_glance(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_no_content_of_any_file_crashes_the_summary(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("run")
     for name in ("run.json", "summary.json", "episodes.jsonl", "metrics.jsonl", "evaluations.jsonl"):
         (path / name).write_bytes(content)

@@ -1,10 +1,7 @@
 """Curves as SVG: one figure a question, all in one style, drawn by matplotlib (which is imported only when needed)."""
 
-import io
 import math
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,39 +19,18 @@ from a3c_exp.report.aggregate import (
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.labels import EndLabel, add_legend, draw_end_labels, end_label, peak_label
+from a3c_exp.report.figures.multi_panel import FigureFiles, png_bytes, svg_text, with_figure_style
 from a3c_exp.report.figures.plot_specs import PLOTS, Plot, statistic_plot
-from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, STYLE, new_figure, scale_axes
+from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, new_figure, scale_axes
 from a3c_exp.report.quantities.policy_lag import lag_shares
 from a3c_exp.report.run_reader import RunData, own_statistics
-from a3c_exp.report.sections import PNG_DPI, PNG_OPTIONS
 from a3c_exp.stats.estimates import MIN_SEEDS
-from a3c_exp.system.errors import A3CError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MAX_MARKED_POINTS = 30  # evaluations up to which each gets a dot
 _MAX_END_LABEL = 12  # characters up to which a label is written at the end of its line
-
-
-@dataclass(frozen=True)
-class RenderedFigure:
-    """A drawn plot: files of its own (with a legend) and a part of a page (which has one for all).
-
-    Attributes:
-        plot: what it shows.
-        standalone_svg: an SVG that stands alone.
-        inline_svg: the same as a part of a page.
-        caption: what a reader should know.
-        png: the same as PNG, on white paper; empty where nobody asked for one.
-    """
-
-    plot: Plot
-    standalone_svg: str
-    inline_svg: str
-    caption: str
-    png: bytes = b""
 
 
 def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> dict[Configuration, svg.ThemeColor]:
@@ -66,24 +42,15 @@ def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> dict[Conf
     return {item: next(inks) if i in best else svg.OTHER_COLOR for i, item in enumerate(comparison.configurations)}
 
 
-def draw_plots(comparison: Comparison, colors: dict[Configuration, svg.ThemeColor], png: bool = True) -> list[RenderedFigure]:
+def draw_plots(comparison: Comparison, colors: dict[Configuration, svg.ThemeColor], png: bool = True) -> list[FigureFiles]:
     """All plots for which there are numbers, but for those that only repeat another; as PNG too if ``png``.
 
     Raises:
         A3CError: matplotlib is not installed.
     """
-    try:
-        from matplotlib import style
-    except ImportError as error:
-        raise A3CError('a report needs matplotlib, which is not installed: pip install "a3c_exp[report]"') from error
-    drawings = []
-    with style.context(["default", STYLE]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's fonts have it
-        for plot in _plots(comparison):
-            curves = {item: _curves(plot, item) for item in comparison.configurations}
-            if any(curves.values()) and not _is_redundant(plot, comparison):
-                drawings.append(_draw_plot(plot, comparison.title, curves, colors, png))
-    return drawings
+    curves = {plot: {item: _curves(plot, item) for item in comparison.configurations} for plot in _plots(comparison)}
+    shown = [plot for plot in curves if any(curves[plot].values()) and not _is_redundant(plot, comparison)]
+    return with_figure_style(lambda: [_draw_plot(plot, comparison.title, curves[plot], colors, png) for plot in shown])
 
 
 def _plots(comparison: Comparison) -> list[Plot]:
@@ -127,7 +94,7 @@ def _is_redundant(plot: Plot, comparison: Comparison) -> bool:
 
 def _draw_plot(
     plot: Plot, title: str, curves: dict[Configuration, list[Curve]], colors: dict[Configuration, svg.ThemeColor], png: bool
-) -> RenderedFigure:
+) -> FigureFiles:
     named = [item for item in curves if curves[item] and colors[item] != svg.OTHER_COLOR] if len(curves) > 1 else []
     longest = max((len(item.short_label) for item in named), default=0)
     at_ends = 0 < longest <= _MAX_END_LABEL
@@ -156,16 +123,16 @@ def _draw_plot(
     scale_axes(axes, plot, np.concatenate(heights))
     if at_ends:
         draw_end_labels(figure, axes, ends)
-    page = file = _svg(figure)
+    page = file = svg_text(figure)
     if named:
         add_legend(figure, title, [(item.short_label, colors[item].light) for item in named])
-        file = _svg(figure)
+        file = svg_text(figure)
     words = f"{plot.title} against {AXIS_TITLES[plot.axis].lower()}"
     caption = f"{plot.note} {_reading_hint(plot, several)}".rstrip()
     if left_out:
         caption += f" Left out of the bands: {left_out} run{'s' * (left_out > 1)} that did not get as far."
-    image = _png(figure) if png else b""
-    return RenderedFigure(plot, svg.standalone(file, words), svg.inline(page, plot.name, words), caption, image)
+    image = png_bytes(figure) if png else b""
+    return FigureFiles(plot.name, caption, svg.standalone(file, words), svg.inline(page, plot.name, words), image, plot.section)
 
 
 def _band(plot: Plot, curves: Sequence[Curve]) -> Band | None:
@@ -236,18 +203,6 @@ def _draw_histogram(axes: "Axes", shares: Curve, color: str, unfilled: bool) -> 
     axes.step(shares.x, shares.y, where="mid", color=color, linewidth=0.8 if unfilled else 1.6, alpha=0.5 if unfilled else 0.95)
     if not unfilled:
         axes.fill_between(shares.x, 0.0, shares.y, step="mid", color=color, alpha=0.17, linewidth=0)
-
-
-def _svg(figure: "Figure") -> str:
-    target = io.StringIO()
-    figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
-    return svg.minify(target.getvalue())
-
-
-def _png(figure: "Figure") -> bytes:
-    target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None}, pil_kwargs=PNG_OPTIONS)
-    return target.getvalue()
 
 
 def _thin_curve(curve: Curve, max_points: int) -> Curve:

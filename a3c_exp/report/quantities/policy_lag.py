@@ -32,7 +32,7 @@ def lag_shares(runs: Sequence[RunData]) -> Curve | None:
 
 def _lag_histogram(run: RunData) -> FloatArray | None:
     """Pushes at each lag, as the run's summary has them; ``None`` if it has none, or not that."""
-    counts = mapping((run.summary_json or {}).get("policy_lag")).get("histogram")
+    counts = mapping(run.summary_json.get("policy_lag")).get("histogram")
     if not isinstance(counts, list) or not 0 < len(counts) <= _MAX_BINS:
         return None
     values = [number(count) for count in counts]

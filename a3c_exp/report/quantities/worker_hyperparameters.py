@@ -41,7 +41,7 @@ def _row(
 
 def _differing_quantities(run: RunData) -> dict[str, tuple[float, ...]]:
     """Each quantity of the run's workers that is not the same for all."""
-    said = (run.summary_json or {}).get("workers")
+    said = run.summary_json.get("workers")
     workers = [mapping(one) for one in said] if isinstance(said, list) else []
     names = dict.fromkeys(str(name) for one in workers for name in one if name != "worker")  # that is its number
     found = {name: tuple(number(one.get(name)) for one in workers) for name in names}

@@ -1,20 +1,21 @@
-"""A study as pictures: how it went, what mattered, what was tried. Drawn by matplotlib, imported only when needed."""
+"""The figures of a study: how it went, what mattered, what was tried.
 
-import io
+``optuna.visualization.matplotlib`` has the same six, without pruned trials, without the best trial marked, and in pyplot's
+global state and style, which neither follow a dark screen nor can be read on a phone.
+"""
+
 import math
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from a3c_exp.report.columns import printable
 from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.style import STYLE, TEXT_SIZE, WIDTH, compact_number
+from a3c_exp.report.figures.multi_panel import FigureFiles, svg_text, with_figure_style
+from a3c_exp.report.figures.style import TEXT_SIZE, WIDTH, compact_number
 from a3c_exp.report.study.axes import configure_axis, limit_labels, positions, scaled_positions, shorten_start
 from a3c_exp.report.study.reader import Parameter, StudyRecord, Trial
-from a3c_exp.system.errors import A3CError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,42 +28,17 @@ _OTHER_COLOR = svg.OTHER_COLOR.light
 _FULL_WIDTH = 660.0
 
 
-@dataclass(frozen=True)
-class StudyFigure:
-    """A drawn figure: a file of its own and a part of a page.
-
-    Attributes:
-        name: of the file.
-        section: where it stands.
-        wide: whether it takes the page's whole width.
-        standalone_svg, inline_svg: SVG.
-        caption: how to read it.
-    """
-
-    name: str
-    section: StudySection
-    wide: bool
-    standalone_svg: str
-    inline_svg: str
-    caption: str
-
-
-def draw_study(record: StudyRecord) -> list[StudyFigure]:
+def draw_study(record: StudyRecord) -> list[FigureFiles]:
     """All figures for which there are trials enough.
 
     Raises:
         A3CError: matplotlib is not installed.
     """
-    try:
-        from matplotlib import style
-    except ImportError as error:
-        raise A3CError('a report needs matplotlib, which is not installed: pip install "a3c_exp[report]"') from error
-    with style.context(["default", STYLE]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's fonts have it
-        return [drawing for drawing in _all_figures(record) if drawing is not None]
+    figures = with_figure_style(lambda: list(_all_figures(record)))
+    return [figure for figure in figures if figure is not None]
 
 
-def _all_figures(record: StudyRecord) -> Iterator[StudyFigure | None]:
+def _all_figures(record: StudyRecord) -> Iterator[FigureFiles | None]:
     several = len(record.objectives) > 1
     if several:
         yield _pareto_front(record)
@@ -78,7 +54,7 @@ def _all_figures(record: StudyRecord) -> Iterator[StudyFigure | None]:
             yield _slice(record, parameter, index)
 
 
-def _history(record: StudyRecord, index: int) -> StudyFigure | None:
+def _history(record: StudyRecord, index: int) -> FigureFiles | None:
     complete, pruned = record.trials_in_state("complete"), _with_intermediate_values(record.trials_in_state("pruned"))
     if not complete:
         return None
@@ -99,7 +75,7 @@ def _history(record: StudyRecord, index: int) -> StudyFigure | None:
     return _render(figure, f"history_{index}", "course", caption, f"{name} of each trial")
 
 
-def _intermediate(record: StudyRecord) -> StudyFigure | None:
+def _intermediate(record: StudyRecord) -> FigureFiles | None:
     told = [trial for trial in record.trials_in_state("complete", "pruned", "running") if trial.intermediate]
     if not told:
         return None
@@ -124,7 +100,7 @@ def _intermediate(record: StudyRecord) -> StudyFigure | None:
     return _render(figure, "intermediate", "course", caption, f"{name} while training")
 
 
-def _pareto_front(record: StudyRecord) -> StudyFigure | None:
+def _pareto_front(record: StudyRecord) -> FigureFiles | None:
     complete, best = record.trials_in_state("complete"), record.best
     if not complete:
         return None
@@ -140,7 +116,7 @@ def _pareto_front(record: StudyRecord) -> StudyFigure | None:
     return _render(figure, "front", "course", caption, f"{up} against {across}")
 
 
-def _importances(record: StudyRecord, index: int) -> StudyFigure | None:
+def _importances(record: StudyRecord, index: int) -> FigureFiles | None:
     known = [one for one in record.parameters if index < len(one.importance) and math.isfinite(one.importance[index])]
     if not known:
         return None
@@ -163,7 +139,7 @@ def _importances(record: StudyRecord, index: int) -> StudyFigure | None:
     return _render(figure, f"importance_{index}", "importance", caption, f"importance of parameters for {name}")
 
 
-def _slice(record: StudyRecord, parameter: Parameter, index: int) -> StudyFigure | None:
+def _slice(record: StudyRecord, parameter: Parameter, index: int) -> FigureFiles | None:
     trials = [trial for trial in record.trials_in_state("complete") if parameter.name in trial.params]
     if len(trials) < 2:
         return None
@@ -182,7 +158,7 @@ def _slice(record: StudyRecord, parameter: Parameter, index: int) -> StudyFigure
     return _render(figure, file_name, "slices", caption, f"{name} against {parameter.name}")
 
 
-def _coordinates(record: StudyRecord) -> StudyFigure | None:
+def _coordinates(record: StudyRecord) -> FigureFiles | None:
     shown = [one for one in record.parameters if not _has_single_value(record, one)][:8]
     trials = [trial for trial in record.trials_in_state("complete") if all(one.name in trial.params for one in shown)]
     if len(shown) < 2 or len(trials) < 2:
@@ -253,11 +229,9 @@ def _set_integer_ticks(axes: "Axes") -> None:
     axes.autoscale_view()
 
 
-def _render(figure: "Figure", name: str, section: StudySection, caption: str, title: str, wide: bool = False) -> StudyFigure:
-    target = io.StringIO()
-    figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
-    slim = svg.minify(target.getvalue())
-    return StudyFigure(name, section, wide, svg.standalone(slim, title), svg.inline(slim, name, title), caption)
+def _render(figure: "Figure", name: str, section: StudySection, caption: str, title: str, wide: bool = False) -> FigureFiles:
+    text = svg_text(figure)
+    return FigureFiles(name, caption, svg.standalone(text, title), svg.inline(text, name, title), b"", section, wide)
 
 
 def _has_single_value(record: StudyRecord, parameter: Parameter) -> bool:

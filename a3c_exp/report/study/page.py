@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from a3c_exp.report import html_page
+from a3c_exp.report.figures.multi_panel import FigureFiles
 from a3c_exp.report.report_files import MARKER, check_replaceable
-from a3c_exp.report.study.figures import StudyFigure, draw_study
+from a3c_exp.report.study.figures import draw_study
 from a3c_exp.report.study.reader import StudyRecord, Trial, read_study, session_commands
 from a3c_exp.report.tables import NO_VALUE, Cell, Table, format_duration, format_mean_std, format_number, format_statuses
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND_PREFIX, journal_path
@@ -41,7 +42,7 @@ def make_study_report(directory: Path, out: Path) -> StudyReport:
     return StudyReport(out / "index.html", _terminal_summary(record))
 
 
-def _page(record: StudyRecord, figures: Sequence[StudyFigure]) -> str:
+def _page(record: StudyRecord, figures: Sequence[FigureFiles]) -> str:
     best = record.best
     return html_page.render(
         "study.html",
@@ -214,7 +215,7 @@ def _csv(record: StudyRecord) -> str:
     return target.getvalue()
 
 
-def _write(out: Path, html: str, table: str, figures: Sequence[StudyFigure]) -> None:
+def _write(out: Path, html: str, table: str, figures: Sequence[FigureFiles]) -> None:
     """The page first: should the rest fail, the folder is known as a report's and can be written again."""
     try:
         folder = out / "figures"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.quantities.value_bias import greedy_gap, value_overestimation
-from a3c_exp.report.run_reader import read_run
+from a3c_exp.report.run_reader import RunData
 from tests.support.synthetic_runs import write_run
 
 
@@ -90,6 +90,6 @@ def test_without_an_episode_before_it_an_evaluation_has_nothing_to_compare_with(
 def test_a_limit_that_counts_as_an_end_is_one(tmp_path: Path) -> None:
     kept = write_run(tmp_path / "a", episodes=30, config={"bootstrap_on_truncation": True})
     cut = write_run(tmp_path / "b", episodes=30, config={"bootstrap_on_truncation": False})
-    going_on, ended = (read_run(path).metrics["value.excess"] for path in (kept, cut))
+    going_on, ended = (RunData(path).metrics["value.excess"] for path in (kept, cut))
     assert np.isfinite(going_on).all()
     assert (ended < going_on).all()  # rewards are negative: what ends sooner loses less
