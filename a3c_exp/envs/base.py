@@ -1,4 +1,4 @@
-"""What K environments side by side must offer to the rollout."""
+"""The interface of K environments that the rollout steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -21,8 +21,8 @@ class EnvBatch(Protocol):
             options that make an episode easier to learn from and must not flatter a policy.
         tensor_env: the environment as pure functions of tensors, from which whole rounds can be compiled; ``None``: it has
         none.
-        env_state: ``[K, ...]`` all there is to know of the environments, overwritten in place: writing a row back, with the
-            observation that belongs to it, returns to that moment exactly. ``None``: episodes are replayed instead.
+        env_state: ``[K, ...]`` the whole state of the environments, overwritten in place: writing a row back, with the
+            observation that belongs to it, restores that moment exactly. ``None``: episodes are replayed instead.
         num_envs: K.
         observation_space, action_space: of one environment; what it observes is always a float32 Box.
         default_max_episode_steps: the time limit that the environment itself declares, or ``None``.
@@ -51,11 +51,11 @@ class EnvBatch(Protocol):
 
         Args:
             action: ``[K, ...]`` as the policy sampled it, int64 or float32; that of a Tuple or Dict is one vector, in the order
-                of ``core.spaces.leaves``. Clipped here to the action space's bounds, and nowhere else.
+                of ``spaces.flatten.leaf_spaces``. Clipped here to the action space's bounds, and nowhere else.
             active: ``[K]`` which environments step.
 
         Returns:
-            Whether any live environment terminated or was truncated by itself.
+            Whether any active environment terminated or was truncated by itself.
         """
 
     def render(self) -> NDArray[np.uint8]:
@@ -65,12 +65,12 @@ class EnvBatch(Protocol):
 
 
 class RenderMetadata(Protocol):
-    """What environments may offer, each part or none, to whoever watches the first of them; nothing else asks for it.
+    """What environments may offer for rendering the first of them; nothing else uses it.
 
     Attributes:
         action_names: of a Discrete space's choices, or of a Box's numbers; ``None`` if they have none.
-        frames_per_second: at which its pictures move as fast as the environment itself.
-        on_frame: where a step is several frames of the environment: called after each of them, so that all can be rendered.
+        frames_per_second: of the environment's real time.
+        on_frame: if a step is several frames: called after each of them, so that all can be rendered.
     """
 
     action_names: Sequence[str] | None
@@ -78,4 +78,4 @@ class RenderMetadata(Protocol):
     on_frame: Callable[[], None] | None
 
     def info(self) -> Mapping[str, float]:
-        """What the environment itself knows and a picture should say, such as its speed."""
+        """What a rendered frame should show, such as the speed."""

@@ -54,7 +54,7 @@ class GymnasiumEnvs(EnvBatch):
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Raises:
-        ConfigError: no such id or wrapper, arguments that either refuses, or spaces that no model here can take.
+        ConfigError: no such id or wrapper, arguments that either refuses, or spaces that no model supports.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class GymnasiumEnvs(EnvBatch):
             for _ in range(num_envs):
                 self.envs.append(wrap(_make(id, bare, arguments)))
             for does, space in (("observes", self.envs[0].observation_space), ("acts in", self.envs[0].action_space)):
-                strange = describe_unsupported(space)
-                if strange is not None:
+                unsupported = describe_unsupported(space)
+                if unsupported is not None:
                     raise ConfigError(
-                        f"env.id={id} {does} {strange}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
+                        f"env.id={id} {does} {unsupported}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
                         "Tuple or Dict of these; a wrapper (env.wrappers) can turn other spaces into one of them"
                     )
             self.default_max_episode_steps = spec.max_episode_steps or _wrapper_time_limit(self.envs[0])
@@ -131,7 +131,7 @@ class GymnasiumEnvs(EnvBatch):
         except NotImplementedError:
             frame = None
         if not isinstance(frame, np.ndarray) or frame.ndim != 3:
-            raise ConfigError(f"env.id={self._id} draws no picture that could be shown (render_mode=rgb_array)")
+            raise ConfigError(f"env.id={self._id} renders no image (render_mode=rgb_array)")
         return frame
 
     @property

@@ -1,9 +1,9 @@
-"""Wrappers that a person lists around every copy of an environment."""
+"""Wrappers that the configuration lists, around every copy of an environment."""
 
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 
@@ -20,7 +20,7 @@ def compose_wrappers(wrappers: Sequence[Mapping[str, Any] | str]) -> WrapFunctio
 
     Raises:
         ConfigError: here for a name that cannot be imported or an argument that the wrapper does not take, and from the
-            function for whatever a wrapper itself objects to. The function closes an environment that it could not wrap.
+            function for any error of a wrapper. The function closes an environment that it could not wrap.
     """
     layers = [_make_wrapper(entry, f"env.wrappers[{place}]") for place, entry in enumerate(wrappers)]
 
@@ -58,7 +58,7 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
         except Exception as error:  # of any kind: the wrapper is a third party's
             raise ConfigError(f"{path}: {target} cannot wrap this environment: {describe_error(error)}") from error
         if not isinstance(wrapped, gymnasium.Env):
-            raise ConfigError(f"{path}: {target} made a {type(wrapped).__name__}, and not an environment")
+            raise ConfigError(f"{path}: {target} returned a {type(wrapped).__name__}, not an environment")
         return wrapped
 
     return layer
@@ -67,16 +67,15 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
 def _locate(target: str, path: str) -> Callable[..., Any]:
     module, _, name = target.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        wrapper = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever importing a user's module raises
         hint = f". Try gymnasium.wrappers.{target}" if not module and target in gymnasium.wrappers.__all__ else ""
         raise ConfigError(f"{path}: {target} cannot be imported: {describe_error(error)}{hint}") from error
-    if not callable(found):
-        raise ConfigError(f"{path}: {target} is a {type(found).__name__}, and not a wrapper")
-    wrapper: Callable[..., Any] = found
-    return wrapper
+    if not callable(wrapper):
+        raise ConfigError(f"{path}: {target} is a {type(wrapper).__name__}, not a wrapper")
+    return cast(Callable[..., Any], wrapper)
 
 
 def describe_error(error: BaseException) -> str:
-    """Somebody else's error in one line."""
+    """An error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -88,14 +88,14 @@ def test_a_recipe_with_wrappers_travels_to_another_process() -> None:
         ("TimeLimit", r"env.wrappers\[1\]: TimeLimit cannot be imported.*Try gymnasium.wrappers.TimeLimit"),
         ("gymnasium.wrappers.TimeLimt", "cannot be imported: AttributeError"),
         ("no_such_module.Wrapper", "cannot be imported: ModuleNotFoundError"),
-        ("gymnasium.wrappers", "is a module, and not a wrapper"),
+        ("gymnasium.wrappers", "is a module, not a wrapper"),
         ("gymnasium.wrappers.TimeLimit", "missing a required argument: 'max_episode_steps'. It takes max_episode_steps"),
         ({**LIMIT, "max_steps": 3}, "unexpected keyword argument 'max_steps'. It takes max_episode_steps"),
         ({**LIMIT, "env": 3}, "multiple values for argument 'env'"),
         ({"max_episode_steps": 3}, r"env.wrappers\[1\] names no wrapper. Try 'env.wrappers=\["),
         ("gymnasium.wrappers.GrayscaleObservation", "cannot wrap this environment: ValueError: GrayscaleObservation requires"),
         ("tests.envs.test_wrappers.broken", "cannot wrap this environment: RuntimeError: two lines"),
-        ({"_target_": "tests.envs.test_wrappers.broken", "how": "x"}, "made a str, and not an environment"),
+        ({"_target_": "tests.envs.test_wrappers.broken", "how": "x"}, "returned a str, not an environment"),
     ],
 )
 def test_what_cannot_be_wrapped_is_refused_in_one_line(wrapper: Any, says: str) -> None:

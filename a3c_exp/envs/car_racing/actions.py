@@ -1,4 +1,4 @@
-"""What a driver can do in CarRacing: a few fixed combinations of steering, gas and brake, or any."""
+"""Actions in CarRacing: a few fixed combinations of steering, gas and brake, or any."""
 
 import math
 from collections.abc import Sequence
@@ -65,12 +65,12 @@ def _check_actions(actions: Any) -> NDArray[np.float64]:
     allowed = "It is continuous, null for the article's four, or a list such as [[-0.8,0,0],[0.8,0,0],[0,0.1,0],[0,0,0.6]]"
     if isinstance(actions, str) or not isinstance(actions, Sequence) or len(actions) < 2:
         raise ConfigError(f"env.actions is {actions!r}, which leaves nothing to choose from. {allowed}")
-    for place, row in enumerate(actions):
+    for index, row in enumerate(actions):
         if isinstance(row, str) or not isinstance(row, Sequence) or len(row) != 3 or not all(map(_is_number, row)):
-            raise ConfigError(f"env.actions[{place}] is {row!r}, but an action is three numbers: [steering, gas, brake]")
+            raise ConfigError(f"env.actions[{index}] is {row!r}, but an action is three numbers: [steering, gas, brake]")
         for name, value, low, high in zip(_NAMES, row, _LOW, _HIGH, strict=True):
             if not low <= value <= high:
-                raise ConfigError(f"env.actions[{place}] has {name} {value:g}, but {name} lies in [{low:g}, {high:g}]")
+                raise ConfigError(f"env.actions[{index}] has {name} {value:g}, but {name} lies in [{low:g}, {high:g}]")
     return np.array(actions, np.float64)
 
 

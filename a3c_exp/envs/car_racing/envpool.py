@@ -37,23 +37,23 @@ class EnvPoolGame:
 
     def reset(self, *, seed: int) -> None:
         """Begin the episode of ``seed``."""
-        # EnvPool's seeds have 31 bits; mixed, so that neighboring large seeds stay apart.
-        small = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+        # EnvPool's seeds have 31 bits; mixed, so that neighboring large seeds differ.
+        pool_seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
         self._pool = self._make(
-            "CarRacing-v3", env_type="gymnasium", num_envs=1, num_threads=1, seed=small, max_episode_steps=_NO_LIMIT
+            "CarRacing-v3", env_type="gymnasium", num_envs=1, num_threads=1, seed=pool_seed, max_episode_steps=_NO_LIMIT
         )
         self.tile_visited_count = 0
         self._update_pixels(self._pool.reset()[0])
 
     def advance(self, steering: float, gas: float, brake: float) -> tuple[float, bool, dict[str, Any]]:
-        """One frame: reward, whether the episode terminated, and nothing else to tell."""
+        """One frame: reward, whether the episode terminated, and an empty info."""
         observed, reward, terminated, _, _ = self._pool.step(np.array([[steering, gas, brake]], np.float32))
         self._update_pixels(observed)
         self.tile_visited_count += bool(reward[0] > 0)
         return float(reward[0]), bool(terminated[0]), {}
 
     def state_pixels(self) -> NDArray[np.uint8]:
-        """``[96, 96, 4]``: RGB and a byte of no meaning."""
+        """``[96, 96, 4]``: RGB and a byte without meaning."""
         return self._pixels
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""CarRacing-v3 as the CarRacing article drives it: four gray frames, a few actions, brakes on while the frames come in."""
+"""CarRacing-v3 as in the CarRacing article: four gray frames, a few actions, brakes on while the frame stack fills."""
 
 import math
 import os
@@ -38,10 +38,10 @@ class CarRacingEnvs(EnvBatch):
     Args:
         num_envs: K.
         frame_skip: frames a step.
-        source: the picture that is looked at: gymnasium's 96x96 observation, or its 400x600 render as in the article.
+        source: the input image: gymnasium's 96x96 observation, or its 400x600 render as in the article.
         actions: rows of ``[steering, gas, brake]`` to choose from, ``continuous`` for all of them, ``None`` for the article's.
         braking_steps: frames of full brakes at the start; the article has 4, which fill the stack. With fewer, the oldest
-            picture stands in for those that are missing.
+            image replaces those that are missing.
         crop: leave the status bar out and stretch the rest.
         preprocessing: ``numpy``, or ``skimage`` as in the article; the same to within 1e-6.
         no_progress_limit: end an episode, as truncated, after so many steps without a new tile of the track; ``None`` for
@@ -116,13 +116,13 @@ class CarRacingEnvs(EnvBatch):
         if self._braking_steps < FRAME_STACK:
             self._draw(game, frames[0])
             frames[1:missing] = frames[0]
-        owed = 0.0
+        braking_reward = 0.0
         for frame in range(self._braking_steps):
-            owed += self._advance_frame(game, FULL_BRAKE)[0]
-            place = FRAME_STACK - self._braking_steps + frame
-            if place >= 0:
-                self._draw(game, frames[place])
-        self._pending_reward[index] = owed
+            braking_reward += self._advance_frame(game, FULL_BRAKE)[0]
+            slot = FRAME_STACK - self._braking_steps + frame
+            if slot >= 0:
+                self._draw(game, frames[slot])
+        self._pending_reward[index] = braking_reward
         self._progress[index] = (game.tile_visited_count, 0)
 
     def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
@@ -133,8 +133,8 @@ class CarRacingEnvs(EnvBatch):
             reward, self._pending_reward[k] = self._pending_reward[k], 0.0
             terminated = False
             for _ in range(self._frame_skip):
-                paid, terminated = self._advance_frame(game, control)
-                reward += paid
+                frame_reward, terminated = self._advance_frame(game, control)
+                reward += frame_reward
                 if self.on_frame is not None and k == 0:
                     self.on_frame()
                 if terminated:
@@ -162,9 +162,9 @@ class CarRacingEnvs(EnvBatch):
             self._to_grayscale(game.state_pixels(), out)
 
     def _reached_no_progress_limit(self, k: int) -> bool:
-        visited, waited = self._progress[k]
-        now = self.games[k].tile_visited_count
-        self._progress[k] = (now, 0 if now > visited else waited + 1)
+        last_count, steps_waited = self._progress[k]
+        count = self.games[k].tile_visited_count
+        self._progress[k] = (count, 0 if count > last_count else steps_waited + 1)
         assert self._no_progress_limit is not None
         return self._progress[k][1] >= self._no_progress_limit
 
@@ -175,7 +175,7 @@ class CarRacingEnvs(EnvBatch):
         return rgb(game.picture())
 
     on_frame: Callable[[], None] | None = None
-    """Called after every frame of the first game, the frames within a step too, for whoever wants to render them all."""
+    """Called after every frame of the first game, the frames within a step too, so that all can be rendered."""
     frames_per_second = float(FPS)
 
     @property
@@ -185,7 +185,7 @@ class CarRacingEnvs(EnvBatch):
     def info(self) -> dict[str, float]:
         """The first car's true speed, in the game's own units of length a second."""
         game = self.games[0]
-        assert isinstance(game, CarRacingGame), "only gymnasium's game is looked at"
+        assert isinstance(game, CarRacingGame), "only gymnasium's game has a car"
         car: Any = game.car
         return {"speed": math.hypot(*car.hull.linearVelocity)}
 

@@ -1,4 +1,4 @@
-"""gymnasium's CarRacing-v3, drawn only when somebody looks."""
+"""gymnasium's CarRacing-v3, rendered only on demand."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class CarRacingGame(CarRacing):
 
     @property
     def scenery(self) -> Scenery:
-        """Of the episode under way."""
+        """Of the current episode."""
         if self._scenery is None:
             self._scenery = Scenery(self)
         return self._scenery
@@ -85,7 +85,7 @@ class CarRacingGame(CarRacing):
         self._score = self.reward  # gymnasium draws what step() returns before it takes off the frame's 0.1
 
     def state_pixels(self) -> NDArray[np.uint8]:
-        """The picture now, ``[96, 96, 4]``: RGB and a byte of no meaning. Overwritten by the view's next."""
+        """The picture now, ``[96, 96, 4]``: RGB and a byte without meaning. Overwritten by the renderer's next."""
         return self._renderer.state_pixels(self, self.scenery, self._score)
 
     def picture(self) -> NDArray[np.uint8]:

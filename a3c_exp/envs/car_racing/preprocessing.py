@@ -1,4 +1,4 @@
-"""From CarRacing's colored picture to the 96x96 gray one that the network sees.
+"""From CarRacing's color image to the 96x96 gray one that the network sees.
 
 The CarRacing article turns the 400x600 picture gray with scikit-image's ``rgb2gray`` and shrinks it with ``rescale((0.24,
 0.16), anti_aliasing=False, mode="edge")``, which interpolates between the four pixels around each point. Both are linear, so
@@ -64,8 +64,8 @@ class GrayscalePreprocessor:
         elif self._same_size:
             np.dot(pixels.reshape(-1, 4).astype(np.float32), self._weights, out=out.reshape(-1))
         else:
-            seen = pixels.view(np.uint32).reshape(-1)[self._pixel_indices]
-            gray = np.dot(seen.view(np.uint8).reshape(-1, 4).astype(np.float32), self._weights).reshape(
+            pixels_used = pixels.view(np.uint32).reshape(-1)[self._pixel_indices]
+            gray = np.dot(pixels_used.view(np.uint8).reshape(-1, 4).astype(np.float32), self._weights).reshape(
                 2 * FRAME_SIZE, 2 * FRAME_SIZE
             )
             upper, lower = gray[:FRAME_SIZE], gray[FRAME_SIZE:]

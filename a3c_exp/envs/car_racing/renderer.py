@@ -1,4 +1,4 @@
-"""The picture of CarRacing-v3, pixel for pixel gymnasium's own, without drawing what nobody sees.
+"""The picture of CarRacing-v3, pixel for pixel gymnasium's own, without drawing what is not visible.
 
 gymnasium draws 1000x800 pixels upside down, turns them over, paints the status bar over the lower eighth, and shrinks all that.
 The same pixels for less, in the order of what it saves:
@@ -6,7 +6,7 @@ The same pixels for less, in the order of what it saves:
 - Of some 800 polygons about 40 touch the screen above the status bar. All are tested at once, in the plane of the track first.
 - Shrinking makes rows shorter first, each by itself; so rows can be shortened before they are turned over, which is then a
   tenth of the work, and those under the status bar need not be shortened at all.
-- The status bar is shortened a line of a kind at a time: ``car_racing_bar``.
+- The status bar is shortened a line of a kind at a time: ``status_bar``.
 
 Two things must stay as they are, because they show: lines are clipped at the edge of the whole screen (a smaller clipping
 rectangle would give them other slopes), and corners go through the same arithmetic, in double precision and in the same order.
@@ -53,7 +53,7 @@ _GRASS = [
 
 
 class Scenery:
-    """What stays where it is for an episode: the patches of grass and the road, in the order in which they are drawn.
+    """What does not move in an episode: the patches of grass and the road, in drawing order.
 
     The game's own tiles are given colors that lie in one array here, so that a tile that changes its shade (when a wheel
     touches it) changes it here as well.
@@ -70,11 +70,11 @@ class Scenery:
         self.low, self.high = self.corners.min(1), self.corners.max(1)  # [2, N]
         self.colors = np.array([game.grass_color] * len(_GRASS) + [color for _, color in road], np.float64)  # [N, 3]
         tiles = iter(bodies)
-        for place, (poly, color) in enumerate(road):
+        for index, (poly, color) in enumerate(road):
             if isinstance(color, np.ndarray):  # a border's is a tuple and never changes
-                shade = self.colors[len(_GRASS) + place]
+                shade = self.colors[len(_GRASS) + index]
                 next(tiles).color = shade
-                road[place] = (poly, shade)
+                road[index] = (poly, shade)
         self.background_color = [int(c) for c in game.bg_color]
         self.car = CarOutline(game.car)
 
@@ -103,7 +103,7 @@ class _ShrunkScreen:
 
 
 class CarRacingRenderer:
-    """Draws games. One serves any number of them, one after the other; it keeps nothing but room to draw in."""
+    """Draws games. One serves any number of them, one after the other; it holds nothing but buffers."""
 
     def __init__(self) -> None:
         _, self._canvas = pixel_surface(WINDOW_W, WINDOW_H)
@@ -113,7 +113,7 @@ class CarRacingRenderer:
         self._large: _ShrunkScreen | None = None
 
     def state_pixels(self, game: CarRacing, scenery: Scenery, score: float) -> NDArray[np.uint8]:
-        """What ``step`` returns, ``[96, 96, 4]``: RGB and a byte of no meaning; overwritten by the next call.
+        """What ``step`` returns, ``[96, 96, 4]``: RGB and a byte without meaning; overwritten by the next call.
 
         Args:
             score: that the status bar shows.

@@ -49,11 +49,11 @@ class StatusBar:
         if width not in self._shrunk_lines:
             self._shrunk_lines[width] = pixel_surface(width, _MAX_LINE_KINDS)
         short, short_surface = self._shrunk_lines[width]
-        found = list(_indicators(game))
+        indicators = list(_indicators(game))
         lines = self._lines
         kinds: list[slice] = []
-        for upper, lower in pairwise(sorted({edge for (_, y, _, h), _ in found for edge in (y, y + h)})):
-            inside = [(x, w, color) for (x, y, w, h), color in found if y <= upper and y + h >= lower]
+        for upper, lower in pairwise(sorted({edge for (_, y, _, h), _ in indicators for edge in (y, y + h)})):
+            inside = [(x, w, color) for (x, y, w, h), color in indicators if y <= upper and y + h >= lower]
             if inside and upper < WINDOW_H:
                 line = len(kinds)
                 kinds.append(slice(upper - _TOP, lower - _TOP))
@@ -68,8 +68,8 @@ class StatusBar:
 
     def _shrunk_score(self, number: str, width: int) -> tuple[slice, NDArray[np.uint32]]:
         """The rows of the bar where it stands, and these, shortened."""
-        found = self._score_cache.get((number, width))
-        if found is None:
+        score = self._score_cache.get((number, width))
+        if score is None:
             _, whole = pixel_surface(WINDOW_W, STATUS_BAR)
             place = self._draw_score(whole, number, _TOP)
             assert place.right <= WINDOW_W // _SCORE_WIDTH_DIVISOR, f"{number} is {place.width} pixels wide"
@@ -78,8 +78,8 @@ class StatusBar:
             rows = slice(place.top, place.bottom)
             if len(self._score_cache) >= _CACHE_SIZE:
                 self._score_cache.clear()
-            found = self._score_cache[number, width] = rows, pixels[rows, : width // _SCORE_WIDTH_DIVISOR].copy()
-        return found
+            score = self._score_cache[number, width] = rows, pixels[rows, : width // _SCORE_WIDTH_DIVISOR].copy()
+        return score
 
     def _draw_score(self, target: pygame.Surface, number: str, top: int) -> pygame.Rect:
         """Write it on a surface whose first row is row ``top`` of the screen."""

@@ -1,4 +1,4 @@
-"""The car of CarRacing-v3: gymnasium's physics and outlines, the same bits by a shorter way.
+"""The car of CarRacing-v3: gymnasium's physics and outlines, the same bits with less work.
 
 What is asked of Box2D is asked once, scalars stay scalars instead of passing through numpy, and all corners are turned at
 once. The arithmetic and its order are those of ``gymnasium.envs.box2d.car_dynamics``: every rounding is the same.
@@ -145,11 +145,11 @@ class CarOutline:
             c, s: cosine and sine of the camera's turn.
             zoom, shift: what the camera does afterwards.
         """
-        turned = []
+        transforms = []
         for body in self._bodies:
             transform = body.transform
             q, p = transform.q, transform.position
-            turned.append((q.c, q.s, p.x, p.y))
+            transforms.append((q.c, q.s, p.x, p.y))
         ends: list[float] = []
         striped = []
         for wheel in self._bodies[:4]:
@@ -159,20 +159,20 @@ class CarOutline:
             ends += (first, first, last, last)
         self._y[self._stripe_start :] = ends
 
-        cos, sin, px, py = np.array(turned, np.float32).T[:, self._body]
+        cos, sin, px, py = np.array(transforms, np.float32).T[:, self._body]
         x: NDArray[np.float64] = (cos * self._x - sin * self._y + px).astype(np.float64)
         y: NDArray[np.float64] = (sin * self._x + cos * self._y + py).astype(np.float64)
         on_screen = np.empty((len(x), 2))
         on_screen[:, 0] = (c * x - s * y) * zoom + shift[0]
         on_screen[:, 1] = (s * x + c * y) * zoom + shift[1]
         corners = on_screen.tolist()
-        parts = [(corners[place], color) for place, color in self._parts]
-        found = []
+        parts = [(corners[corner_range], color) for corner_range, color in self._parts]
+        polygons = []
         for k in range(4):
-            found.append(parts[k])
+            polygons.append(parts[k])
             if striped[k]:
-                found.append(parts[k - 4])
-        return found + parts[4:-4]
+                polygons.append(parts[k - 4])
+        return polygons + parts[4:-4]
 
 
 def _stripe(phase: float) -> tuple[float, float] | None:

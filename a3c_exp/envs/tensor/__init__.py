@@ -1,5 +1,4 @@
-"""Environments as pure functions of tensors. Importing this registers them with gymnasium as vector environments, without
-torch."""
+"""Environments as pure functions of tensors; importing this registers them with gymnasium, without torch."""
 
 import gymnasium
 

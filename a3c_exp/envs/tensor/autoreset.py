@@ -1,4 +1,4 @@
-"""Episodes that follow each other by themselves: a pure step that counts, ends and begins anew, for whole rounds."""
+"""A pure step that counts, ends episodes and begins new ones, so that whole rollouts can be compiled."""
 
 from typing import NamedTuple
 
@@ -57,9 +57,9 @@ def advance(
     stepped = env.step(state[..., :-1], action)
     elapsed = state[..., -1] + 1.0
     truncated = torch.zeros_like(stepped.terminated) if max_episode_steps is None else elapsed >= max_episode_steps
-    lived = torch.cat([stepped.state, elapsed.unsqueeze(-1)], dim=-1)
+    continued = torch.cat([stepped.state, elapsed.unsqueeze(-1)], dim=-1)
     ended = (stepped.terminated | truncated).unsqueeze(-1)
-    following = torch.where(ended, begin(env, noise), lived)
+    following = torch.where(ended, begin(env, noise), continued)
     final_observation = env.observe(stepped.state)
     return AutoresetStep(
         state=following,

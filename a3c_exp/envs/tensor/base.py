@@ -1,5 +1,4 @@
-"""What an environment written in tensors must offer: its dynamics as pure functions, for one environment or for any number at
-once."""
+"""The interface of an environment written in tensors: its dynamics as pure functions, for one or for any number at once."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from torch import Tensor
 
 
 class Step(NamedTuple):
-    """What one step leads to.
+    """The result of one step.
 
     Attributes:
         state: ``[..., state_size]``, of the same type as the one that was stepped.
@@ -27,18 +26,18 @@ class Step(NamedTuple):
 
 
 class TensorEnv(ABC):
-    """An environment without memory: whoever uses it keeps the state and hands it in.
+    """An environment without memory: the caller holds the state and passes it in.
 
     ``reset``, ``observe`` and ``step`` are written for any leading shape ``[...]``, without Python control flow on values,
-    random operations or writing into what is handed in: so they can be taped, run under ``torch.func.vmap`` and compiled
+    random operations or writing into their arguments: so they can be recorded, run under ``torch.func.vmap`` and compiled
     together with a network. They compute in the precision of the state: float64 is what gymnasium's environments compute in.
 
     Attributes:
-        state_size: numbers that a state is.
-        reset_noise: numbers that choose where an episode begins.
+        state_size: size of a state.
+        reset_noise: random numbers that choose where an episode begins.
         observation_space: a Box; observations are float32 whatever the state is.
         action_space: a Box, or Discrete from 0 on.
-        max_episode_steps: the time limit that the environment itself declares, or ``None``. Nothing here keeps it.
+        max_episode_steps: the time limit that the environment itself declares, or ``None``. It is not applied here.
         render_env_id: the gymnasium environment that draws it, if its ``state`` is the same numbers; ``None`` if it cannot be
         drawn.
     """
@@ -64,8 +63,8 @@ class TensorEnv(ABC):
 
         Args:
             state: ``[..., state_size]``.
-            action: ``[..., *action]`` as a policy samples it: int64 for Discrete; float32 for a Box, and beyond its bounds as
-                it may be. ``clip`` clips it.
+            action: ``[..., *action]`` as a policy samples it: int64 for Discrete; float32 for a Box, possibly beyond its
+                bounds; ``clip`` clips it.
         """
 
     def clip(self, action: Tensor) -> Tensor:

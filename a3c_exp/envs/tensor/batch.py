@@ -1,4 +1,4 @@
-"""K environments of an environment in tensors, side by side in one process, as the rollout takes them."""
+"""K copies of an environment written in tensors, in one process, as the rollout takes them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,8 @@ from a3c_exp.system.errors import ConfigError
 class TensorEnvBatch(EnvBatch):
     """K copies of one environment, stepped all at once in float64.
 
-    An episode begins where gymnasium's ``reset(seed=seed)`` would, if the environment's ``reset`` means the same by its noise.
+    An episode begins where gymnasium's ``reset(seed=seed)`` would, if the environment's ``reset`` uses its noise in the same
+    way.
 
     Args:
         environment: the environment; shared, since it has no memory.
@@ -33,7 +34,7 @@ class TensorEnvBatch(EnvBatch):
         tensor_env: the environment.
 
     Raises:
-        ConfigError: its functions are not what they must be, or it should be drawn and cannot.
+        ConfigError: its functions are not valid, or it should be rendered and cannot.
     """
 
     def __init__(self, environment: TensorEnv, num_envs: int = 1, render_mode: str | None = None) -> None:
@@ -56,12 +57,12 @@ class TensorEnvBatch(EnvBatch):
 
         self._step = NumpyExecutor(step, environment.example_inputs((num_envs,)))
         self._reset = NumpyExecutor(reset, (torch.full((1, environment.reset_noise), 0.5, dtype=torch.float64),))
-        # The player's own memory: what it steps next time is what stands there.
+        # The executor's own memory, which the next step reads.
         self.env_state: NDArray[np.float64] = self._step.inputs[0]
         self._action = self._step.inputs[1]
         self._has_acted = np.zeros(num_envs, np.bool_)
-        observed = self._step.outputs[1]
-        self.observation = np.zeros(observed.shape, np.float32)
+        observation = self._step.outputs[1]
+        self.observation = np.zeros(observation.shape, np.float32)
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
@@ -126,8 +127,8 @@ class TensorEnvBatch(EnvBatch):
 
     def info(self) -> dict[str, float]:
         """The first environment's speed, if it is one of the environments whose state is known."""
-        place = SPEED_STATE_INDEX.get(self.tensor_env.render_env_id or "")
-        return {} if place is None else {"speed": abs(float(self.env_state[0, place]))}
+        index = SPEED_STATE_INDEX.get(self.tensor_env.render_env_id or "")
+        return {} if index is None else {"speed": abs(float(self.env_state[0, index]))}
 
     def close(self) -> None:
         if self._renderer is not None:
@@ -135,7 +136,7 @@ class TensorEnvBatch(EnvBatch):
 
 
 def _check_tensor_env(env: TensorEnv) -> None:
-    """That its functions have the right shapes and mean the same for one state as for many, with no value looked at."""
+    """Check shapes, and that the functions give the same for one state as for many, without branches on values."""
     name = type(env).__name__
     if isinstance(env.action_space, Discrete) and env.action_space.start != 0:
         raise ConfigError(
@@ -146,22 +147,22 @@ def _check_tensor_env(env: TensorEnv) -> None:
     try:
         with torch.no_grad():
             state = env.reset(noise)
-            every = state, env.observe(state), *env.step(state, action)
-            alone = vmap(env.reset)(noise), vmap(env.observe)(state), *vmap(env.step)(state, action)
+            batched = state, env.observe(state), *env.step(state, action)
+            single_states = vmap(env.reset)(noise), vmap(env.observe)(state), *vmap(env.step)(state, action)
     except RuntimeError as error:  # what vmap has to say of a branch on values, of randomness, of writing in place
         first = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"{name} is no pure function of tensors, without control flow on values and random operations: {first}"
         ) from error
-    state_shape, observed = (3, env.state_size), (3, *env.observation_space.shape)
-    promised = {
+    state_shape, observation = (3, env.state_size), (3, *env.observation_space.shape)
+    expected = {
         "reset": (state_shape, torch.float64),
-        "observe": (observed, torch.float32),
+        "observe": (observation, torch.float32),
         "step's state": (state_shape, torch.float64),
         "step's reward": ((3,), torch.float64),
         "step's terminated": ((3,), torch.bool),
     }
-    for (what, (shape, dtype)), got, single in zip(promised.items(), every, alone, strict=True):
+    for (what, (shape, dtype)), got, single in zip(expected.items(), batched, single_states, strict=True):
         if got.shape != shape or got.dtype != dtype:
             raise ConfigError(
                 f"{name}: {what} is {list(got.shape)} of {got.dtype} for three states in torch.float64, "

@@ -21,7 +21,7 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
     """What ``gymnasium.vector.SyncVectorEnv`` of the same environment and time limit is, step by step, and faster.
 
     Each environment has a random generator of its own, seeded with ``seed + its index`` or from a list of seeds; episodes that
-    begin by themselves go on drawing from it. All that is returned is copied, and the caller's to keep.
+    begin by themselves go on drawing from it. Returned arrays are copies.
 
     Args:
         env: the environment in tensors.
@@ -69,11 +69,11 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         Raises:
             ValueError: as many seeds as environments were not given, or an option that is not known here.
         """
-        chosen = self._reset_mask(options)
+        mask = self._reset_mask(options)
         seeds = [None if seed is None else seed + k for k in range(self.num_envs)] if not isinstance(seed, Sequence) else seed
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds were given for {self.num_envs} environments")
-        for k in chosen.nonzero()[0].tolist():
+        for k in mask.nonzero()[0].tolist():
             if seeds[k] is not None or self._generators[k] is None:
                 self._generators[k], _ = seeding.np_random(seeds[k])
             self._begin(k)

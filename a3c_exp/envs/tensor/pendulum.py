@@ -1,4 +1,4 @@
-"""Pendulum-v1 in tensors: a rod that depends on a motor too weak to lift it at once."""
+"""Pendulum-v1 in tensors: a pendulum whose motor is too weak to lift it at once."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pictures of an environment that only computes: gymnasium's own environment, set to the same state, draws it."""
+"""Renders an environment written in tensors by gymnasium's own, set to the same state."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class GymnasiumRenderer:
     """Draws one environment.
 
     Args:
-        env: whose ``drawn_as`` names the environment that draws.
+        env: whose ``render_env_id`` names the environment that draws.
         render_mode: ``rgb_array`` or ``human``.
 
     Raises:
@@ -24,7 +24,7 @@ class GymnasiumRenderer:
     def __init__(self, env: TensorEnv, render_mode: str) -> None:
         if env.render_env_id is None:
             raise ConfigError(
-                f"{type(env).__name__} names no gymnasium environment that draws it (drawn_as), so there is no picture of it"
+                f"{type(env).__name__} names no gymnasium environment that draws it (render_env_id), so there is no picture of it"
             )
         self._env = env
         self._render_env: Any = gymnasium.make(env.render_env_id, render_mode=render_mode, disable_env_checker=True).unwrapped
