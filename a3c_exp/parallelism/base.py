@@ -1,4 +1,4 @@
-"""What every way to parallelise is given, what it reports, and what it must offer to the trainer."""
+"""What every parallelism is given, what it reports, and what it must offer to the trainer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class TrainingSetup:
         evaluation_kwargs: what evaluations make the environments with besides; see ``EnvBatch``.
         num_seeds: S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``.
         per_worker: what differs between workers and falls over time.
-        compile: make machine code of acting and learning, where the kind of parallelism can.
+        compile: compile acting and learning, where the parallelism can.
         device: where the networks run; the shared weights are always in main memory.
     """
 
@@ -117,7 +117,7 @@ class StatsEvent:
 
 @dataclass(frozen=True)
 class MessageEvent:
-    """Something that a person should read."""
+    """A message to the user."""
 
     text: str
 
@@ -154,17 +154,17 @@ class Parallelism(Protocol):
         return self
 
     def check(self, setup: TrainingSetup) -> None:
-        """Refuse a task that this kind cannot run, before anything is started.
+        """Refuse a training that this parallelism cannot run, before anything is started.
 
         Raises:
             ConfigError: says what it cannot do and what to type instead.
         """
 
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
-        """Begin training from a state for each seed. Returns as soon as workers are on their way, with what there is to say.
+        """Begin training from a state for each seed. Returns as soon as workers are started, with what happened.
 
         Raises:
-            ConfigError: the states are not of this kind of parallelism, or there are more of them than it can run.
+            ConfigError: the states are not of this parallelism, or there are more of them than it can run.
         """
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
@@ -172,8 +172,9 @@ class Parallelism(Protocol):
 
         Args:
             timeout: seconds.
-            until: for each seed the environment steps at which the trainer wants to do something. A kind whose workers wait
-                for this call stops at the first update from there on, so that evaluations come at the same steps in every
+            until: for each seed the environment steps at which the trainer wants to do something. A parallelism whose
+                workers wait for this call stops at the first update from there on, so that evaluations come at the same steps
+                in every
                 repetition; one whose workers run freely takes no notice.
 
         Raises:
@@ -182,7 +183,7 @@ class Parallelism(Protocol):
         """
 
     def listen(self) -> Sequence[Event]:
-        """What happened meanwhile, for a trainer that is busy with something else; trains nothing itself."""
+        """What happened meanwhile, for a trainer that is busy with something else; does not train."""
 
     def counts(self, index: int = 0) -> Counts: ...
 
@@ -199,7 +200,7 @@ class Parallelism(Protocol):
         """
 
     def stop(self) -> Sequence[Event]:
-        """End all workers, with a limit; leaves no process behind. Returns what they still had to say."""
+        """End all workers, within a time limit; leaves no process running. Returns their last events."""
 
     def summary(self, index: int = 0) -> dict[str, Any]:
-        """What this kind of parallelism has to say about itself, for the summary."""
+        """What the run's summary should say about this parallelism."""

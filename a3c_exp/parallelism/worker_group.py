@@ -1,7 +1,7 @@
-"""K workers of one process, stacked: the part that every kind of parallelism shares."""
+"""K workers of one process, stacked: what every parallelism shares."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 
 class WorkerId(NamedTuple):
-    """One worker among those of a process: its random streams hang on these two, not on who is stacked with it."""
+    """One worker among those of a process: its random streams depend on these two, not on the workers that are stacked with
+    it."""
 
     seed: int  # root seed of the training it belongs to
     worker: int  # its number in that training
@@ -80,17 +81,17 @@ class WorkerGroup:
         rounds, episodes_begun: ``[K]`` counters of those workers, counted up in place (they may be shared memory).
         take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
         share_weights: one row of weights serves all workers of a training.
-        keep_actions: so that ``episodes.save`` can tell where each worker stands.
-        compiler: to use if the task wants one; ``None`` makes a new one.
-        tickets: how many episodes each worker may begin in the coming round, ``[K]``; ``None`` if only ``take_ticket`` knows.
+        keep_actions: so that ``episodes.episode_state`` can tell where each worker stands.
+        compiler: to use if the setup wants one; ``None`` makes a new one.
+        tickets: how many episodes each worker may begin in the coming round, ``[K]``; ``None`` if only ``take_ticket`` can
+            tell.
 
     Attributes:
-        episodes: the books of their episodes.
+        episodes: the progress of their episodes.
         weights: ``[R, P]``.
         stackable: whether the model is.
-        compiler: what it says of itself; ``None`` if nothing is to be compiled.
-        acting_seconds, learning_seconds: seconds of this process's own time that ``round`` spent so far on rollouts and on gradients, whoever
-            else is busy.
+        compiler: compiles what it can; ``None`` if nothing is to be compiled.
+        acting_seconds, learning_seconds: processor time spent so far on rollouts and on gradients.
     """
 
     def __init__(
@@ -129,24 +130,24 @@ class WorkerGroup:
         self._noise = np.zeros((k, n, model.distribution.noise_size), np.float32)
         self._noise_blocks = np.zeros((k, NOISE_BLOCK, n, model.distribution.noise_size), np.float32)
         self._noise_block = np.full(k, -1, np.int64)
-        self._upcoming_noise: list[NDArray[np.float32]] = []  # of a stretch, the next round's last
+        self._upcoming_noise: list[NDArray[np.float32]] = []  # of a burst, the next round's last
         self._all_indices = np.arange(k)
         self._window: Window | None = None  # acted, to be learned from
         self._ended: Sequence[EndedEpisode] = ()
 
     def _loss_inputs(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
-        """What the loss takes behind a window, by row: entropy coefficients where workers have their own; with the discount
-        factor where machine code is to serve whichever there are."""
-        task, device = self._setup, self._setup.device
-        if task.per_worker.beta is None and not task.compile:
+        """What the loss takes after a window, by row: entropy coefficients where workers have their own; with the discount
+        factor where compiled code must serve any of them."""
+        setup, device = self._setup, self._setup.device
+        if setup.per_worker.beta is None and not setup.compile:
             return ()
-        coefs = torch.tensor([task.entropy_coef(*member) for member in self.worker_ids], device=device)
-        coefs = coefs.view(rows, -1) if share_weights and task.workers > 1 else coefs
-        return (coefs, torch.full((rows,), task.learner.gamma, device=device)) if task.compile else (coefs,)
+        coefs = torch.tensor([setup.entropy_coef(*member) for member in self.worker_ids], device=device)
+        coefs = coefs.view(rows, -1) if share_weights and setup.workers > 1 else coefs
+        return (coefs, torch.full((rows,), setup.learner.gamma, device=device)) if setup.compile else (coefs,)
 
     @property
     def has_fused_rounds(self) -> bool:
-        """Whether a round is machine code from end to end, so that ``begin_burst`` can ever open one."""
+        """Whether a whole round is compiled, so that ``begin_burst`` can ever begin one."""
         return self._fused_rollout is not None
 
     def round(self, allowed: NDArray[np.int64]) -> RoundResult:
@@ -194,9 +195,9 @@ class WorkerGroup:
         return result
 
     def begin_burst(self, max_rounds: int) -> int:
-        """Get ready for rounds of full windows of everybody, one after another: how many can follow, at most so many.
+        """Prepare rounds of full windows of all workers, one after another: how many can follow, at most so many.
 
-        0 where rounds are not whole pieces of machine code or somebody begins an episode: then nothing was opened.
+        0 where rounds are not compiled as a whole or a worker begins an episode: then nothing was begun.
         """
         fused, episodes = self._fused_rollout, self.episodes
         if fused is None or episodes.any_episode_start or not episodes.in_episode.all():
@@ -209,15 +210,15 @@ class WorkerGroup:
         if count < 1:
             return 0
         self._load_noise(np.full(len(rows), True))
-        drawn = self._noise_blocks[self._all_indices[:, np.newaxis], rows[:, np.newaxis] + np.arange(count)]
-        self._upcoming_noise = list(np.ascontiguousarray(drawn.transpose(1, 2, 0, 3)))
+        noise = self._noise_blocks[self._all_indices[:, np.newaxis], rows[:, np.newaxis] + np.arange(count)]
+        self._upcoming_noise = list(np.ascontiguousarray(noise.transpose(1, 2, 0, 3)))
         self._upcoming_noise.reverse()
         fused.begin(np.full(len(rows), n))
         return count
 
     def burst_round(self) -> tuple[Tensor, NDArray[np.float32], bool]:
-        """The burst's next round: gradients and window statistics as in ``RoundResult``, and whether an episode ended in it, which
-        makes it the last. Call in inference mode."""
+        """The burst's next round: gradients and window statistics as in ``RoundResult``, and whether an episode ended in it,
+        which makes it the last. Call in inference mode."""
         fused = self._fused_rollout
         assert fused is not None
         fused.act(self._upcoming_noise.pop())
@@ -226,35 +227,35 @@ class WorkerGroup:
         return gradients, window_stats, fused.any_episode_ended
 
     def end_burst(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult:
-        """End the stretch with its latest round, of which these are the gradients and figures."""
+        """End the burst with its latest round, of which these are the gradients and window statistics."""
         assert self._fused_rollout is not None
         return RoundResult(gradients, window_stats, *self._fused_rollout.end())
 
     def _make_rollout(self, model: ActorCritic) -> Rollout:
-        task = self._setup
+        setup = self._setup
         return Rollout(
-            model, self.layout, self.weights, self.envs, self.episodes, task.learner, task.max_episode_steps, self.compiler
+            model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps, self.compiler
         )
 
     def _make_fused_rollout(self, model: ActorCritic, tickets: Callable[[], NDArray[np.int64]] | None) -> "FusedRollout | None":
-        """Rounds as one piece of machine code, where environments and model allow it."""
-        task = self._setup
+        """Rounds that are compiled as a whole, where environments and model allow it."""
+        setup = self._setup
         if self.compiler is None or not model.stackable or self.envs.tensor_env is None:
             return None
-        if not task.learner.window_ends_with_episode and task.budget.max_episodes is not None and tickets is None:
-            return None  # episodes begin within the round, and nobody knows beforehand how many may
+        if not setup.learner.window_ends_with_episode and setup.budget.max_episodes is not None and tickets is None:
+            return None  # episodes begin within the round, and how many may is not known beforehand
         from a3c_exp.parallelism.compiled.fused_rollout import FusedRollout, NextEpisodes
 
-        at_hand = tickets if task.budget.max_episodes is not None else None
+        remaining_tickets = tickets if setup.budget.max_episodes is not None else None
         fused = FusedRollout(
             model,
             self.layout,
             self.weights,
             self.envs,
             self.episodes,
-            task.learner,
-            task.max_episode_steps,
-            NextEpisodes(self._upcoming_seed, self._episodes_begun, at_hand),
+            setup.learner,
+            setup.max_episode_steps,
+            NextEpisodes(self._upcoming_seed, self._episodes_begun, remaining_tickets),
             self._extra_inputs,
         )
         return fused if fused.compile(self.compiler) else None
@@ -265,7 +266,7 @@ class WorkerGroup:
         self._rounds += allowed > 0
 
     def _load_noise(self, needed: NDArray[np.bool_]) -> None:
-        """Have these workers' noise of the coming round at hand, and of those behind it in the same block."""
+        """Draw these workers' noise of the coming round, and of those after it in the same block."""
         blocks = self._rounds // NOISE_BLOCK
         for k in ((self._noise_block != blocks) & needed).nonzero()[0].tolist():
             seed, worker = self.worker_ids[k]
@@ -280,24 +281,8 @@ class WorkerGroup:
         return seed
 
     def _upcoming_seed(self, k: int, j: int) -> int:
-        """The seed of worker k's next episode but j."""
+        """The seed of worker k's next episode after j others."""
         return env_seed(self.worker_ids[k].seed, self.worker_ids[k].worker, int(self._episodes_begun[k]) + j)
 
     def close(self) -> None:
         self.envs.close()
-
-
-def compile_ahead(setup: TrainingSetup, sizes: Iterable[int], compile_more: Callable[[WorkerGroup], object]) -> Compiler:
-    """Live one window with each number of workers, so that machine code lies ready for processes that will host as many:
-    they must show life every few seconds, which nobody can who compiles. What else they need, ``compile_more`` makes for them."""
-    compiler = Compiler()
-    for k in sizes:
-        members = [WorkerId(setup.seed, worker) for worker in range(k)]
-        rounds, begun = np.zeros((2, k), np.int64)
-        workers = WorkerGroup(setup, members, rounds, begun, lambda _: True, compiler=compiler)
-        try:
-            workers.round(np.full(k, setup.learner.n_step))
-            compile_more(workers)
-        finally:
-            workers.close()
-    return compiler

@@ -1,4 +1,4 @@
-"""A main agent and processes that do nothing but report gradients to it, as the parameter server's workers do between windows.
+"""A server process and processes that do nothing but report gradients to it, as the parameter server's workers do between windows.
 
 Every gradient is one number in all its elements, so that a torn one shows by itself; the number says whose it is and which.
 """
@@ -51,7 +51,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Diary:
-    """Adds each gradient to all weights, and writes down what came, in order; a torn gradient ends the main agent.
+    """Adds each gradient to all weights, and writes down what came, in order; a torn gradient ends the server.
 
     Attributes:
         file: receives one int64 an update: the gradient's number.
@@ -77,12 +77,12 @@ class Diary:
 
 
 class Office:
-    """What a main agent and those who report to it share, and the processes of both.
+    """What a server process and those who report to it share, and the processes of both.
 
     Args:
         shares: the worker numbers of each reporting process.
         size: P.
-        optimizer: the main agent's.
+        optimizer: the server's.
         staleness: what it does about old gradients.
     """
 
@@ -117,11 +117,11 @@ class Office:
         )
 
     def agent(self) -> ServerProcess:
-        """A main agent in this process."""
+        """A server process in this process."""
         return ServerProcess(*self._agent_arguments())
 
     def start_agent(self) -> BaseProcess:
-        """A main agent in a process of its own, which ends once ``close`` was said and all letters are answered."""
+        """A server process in a process of its own, which ends once ``close`` was said and all requests are answered."""
         return _started(main_agent.main, *self._agent_arguments())
 
     def start(self, share: int, times: int, dies_after: float = 0.0) -> BaseProcess:
@@ -133,7 +133,7 @@ class Office:
         return _started(report, self.mailboxes, list(self.shares[share]), times, dies_after, *bells)
 
     def close(self, agent: BaseProcess) -> None:
-        """Have the main agent end, and see that it does so in order."""
+        """Have the server end, and see that it does so in order."""
         self.ledger.send_command(Command.close)
         notify(self.reported[0][1])
         assert ended(agent) == 0

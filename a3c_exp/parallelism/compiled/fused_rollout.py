@@ -1,4 +1,4 @@
-"""K workers in environments written in tensors: acting and learning are machine code, and the books are kept from its pages."""
+"""K workers in environments written in tensors: acting and learning are compiled, and episodes counted from the records."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -23,12 +23,12 @@ _Fields = TypeVar("_Fields", WorkerState, StepInput, StepRecord, UpcomingEpisode
 
 
 class NextEpisodes(NamedTuple):
-    """What windows that roll through episode ends must know of the episodes to come.
+    """What windows that continue past episode ends must know of the next episodes.
 
     Attributes:
-        seed: of worker k's next episode but j.
-        begun: ``[K]`` how many each worker has begun, kept by others.
-        remaining_tickets: how many each worker may begin in the coming round, ``[K]``; ``None`` if there is no end of them.
+        seed: of worker k's next episode after j others.
+        begun: ``[K]`` how many each worker has begun, counted elsewhere.
+        remaining_tickets: how many each worker may begin in the coming round, ``[K]``; ``None`` for any number.
     """
 
     seed: Callable[[int, int], int]
@@ -37,7 +37,7 @@ class NextEpisodes(NamedTuple):
 
 
 class FusedRollout:
-    """Acts and differentiates like ``Rollout`` and the learner, without Python between a step's operations.
+    """Acts and differentiates like ``Rollout`` and the loss, without Python between a step's operations.
 
     A round is ``begin``, ``act``, ``learn``, ``end``. Where it is known that no worker begins an episode, rounds follow each
     other without the counters being touched between them: ``begin``, then ``act`` and ``learn`` until an episode ends, ``end``.
@@ -45,11 +45,11 @@ class FusedRollout:
     Args:
         model, layout, weights: as ``Rollout`` takes them.
         envs: K environments that have a ``tensor_env``.
-        episodes: the books of their episodes.
+        episodes: the progress of their episodes.
         config: window length and how experience becomes gradients.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
-        next_episodes: for windows that roll through episode ends; not used by others.
-        extra_inputs: what the loss takes behind the window, by row.
+        next_episodes: for windows that continue past episode ends; not used by others.
+        extra_inputs: what the loss takes after the window, by row.
     """
 
     def __init__(
@@ -71,19 +71,19 @@ class FusedRollout:
         self._transposed = [matrix.contiguous() for matrix in layout.transposed(weights)]
         self._fused_step = FusedStep(model, layout, envs.tensor_env, config, max_episode_steps, k, weights.shape[0])
         self._next_episodes = None if config.window_ends_with_episode or n == 1 else next_episodes
-        self._first_upcoming = np.full(k, -n, np.int64)  # the episode that the first of those ahead is
+        self._first_upcoming = np.full(k, -n, np.int64)  # the episode that the first of those upcoming is
         self._allowed_steps = np.zeros(k, np.int64)
         self._counters_before = np.zeros(k, np.int64), np.zeros(k, np.float64)  # lengths and returns before the latest round
 
         seen, size = envs.observation.shape[1:], envs.env_state.shape[1]
-        ahead = None
+        upcoming = None
         if self._next_episodes is not None:
             counts = torch.zeros(k, dtype=torch.int64), torch.full((k,), _UNLIMITED)
-            ahead = UpcomingEpisodes(torch.zeros(k, n - 1, size, dtype=torch.float64), torch.zeros(k, n - 1, *seen), *counts)
-        remembers = episodes.hidden_state if model.hidden_state_size else None
+            upcoming = UpcomingEpisodes(torch.zeros(k, n - 1, size, dtype=torch.float64), torch.zeros(k, n - 1, *seen), *counts)
+        hidden_state = episodes.hidden_state if model.hidden_state_size else None
         remaining = torch.zeros(k, dtype=torch.int64)
         length, return_ = torch.from_numpy(episodes.length), torch.from_numpy(episodes.return_)
-        self._worker_state = WorkerState(torch.from_numpy(envs.env_state), remaining, length, return_, remembers, ahead)
+        self._worker_state = WorkerState(torch.from_numpy(envs.env_state), remaining, length, return_, hidden_state, upcoming)
         self._noise = torch.zeros(n, k, model.distribution.noise_size)
         no, action = torch.zeros(n + 1, k, dtype=torch.bool), torch.from_numpy(episodes.zero_action)
         self._step_inputs = StepInput(torch.zeros(n + 1, k, *seen), no, no.clone())
@@ -94,20 +94,23 @@ class FusedRollout:
             ends=no[:n].clone(),
             terminated=no[:n].clone(),
             stops=no[:n].clone(),
-            hidden_state=None if remembers is None else torch.zeros(n, *remembers.shape),
+            hidden_state=None if hidden_state is None else torch.zeros(n, *hidden_state.shape),
         )
-        self._initial_hidden_state = None if remembers is None else remembers.clone()
-        # What numpy is to look at, and what each call is given, is put together once.
-        self._views = _NumpyViews(
-            *(one.numpy() for one in self._step_inputs),
-            *(one.numpy() for one in (self._step_records.raw_reward, *self._step_records[3:5])),
-        )
+        self._initial_hidden_state = None if hidden_state is None else hidden_state.clone()
         self._remaining, self._noise_view = remaining.numpy(), self._noise.numpy()
+        self._prepare_calls(extra_inputs)
+
+    def _prepare_calls(self, extra_inputs: tuple[Tensor, ...]) -> None:
+        """Put together numpy's views and the inputs of each call, once."""
+        self._views = _NumpyViews(
+            *(field.numpy() for field in self._step_inputs),
+            *(field.numpy() for field in (self._step_records.raw_reward, *self._step_records[3:5])),
+        )
         self._step_call_inputs = [
             [*self._transposed, *_tensors(self._worker_state), self._noise[t]]
-            + [*(one[t] for one in self._step_inputs), *(one[t] for one in _tensors(self._step_records))]
-            + [one[t + 1] for one in self._step_inputs]
-            for t in range(n)
+            + [*(field[t] for field in self._step_inputs), *(field[t] for field in _tensors(self._step_records))]
+            + [field[t + 1] for field in self._step_inputs]
+            for t in range(self._n)
         ]
         self._learn_call_inputs = _tensors(self._step_inputs) + _tensors(self._step_records)
         if self._initial_hidden_state is not None:
@@ -119,20 +122,21 @@ class FusedRollout:
         self._bind_calls()
 
     def compile(self, compiler: Compiler) -> bool:
-        """Make machine code of it; false if that cannot be had, and then it runs as it is, slowly."""
-        wanted = [
+        """Compile it; false if that is impossible, and then it runs as it is, slowly."""
+        functions = [
             (self._uncompiled_step, self._step_call_inputs[0], "a step"),
             (self._uncompiled_learn, self._learn_call_inputs, "learning"),
-            *([(self._uncompiled_transpose, self._transposed, "turning weights")] if self._transposed else []),
+            *([(self._uncompiled_transpose, self._transposed, "transposing weights")] if self._transposed else []),
         ]
         weights = self._weights
-        found = [compile_checked(partial(plain, weights), weights, given, compiler, name) for plain, given, name in wanted]
-        step, learn, *turn = found
-        if step is None or learn is None or None in turn:
+        step, learn, *transpose = [
+            compile_checked(partial(function, weights), weights, inputs, compiler, name) for function, inputs, name in functions
+        ]
+        if step is None or learn is None or None in transpose:
             return False
         self._step, self._learn = step, learn
-        if turn and turn[0] is not None:
-            self._transpose = turn[0]
+        if transpose and transpose[0] is not None:
+            self._transpose = transpose[0]
         self._bind_calls()
         return True
 
@@ -140,26 +144,26 @@ class FusedRollout:
         """Put together the calls of a round."""
         weights = self._weights
         self._step_calls: list[BoundFunction] = [bind(self._transpose, weights, *self._transposed)] if self._transposed else []
-        self._step_calls += [bind(self._step, weights, *given) for given in self._step_call_inputs]
+        self._step_calls += [bind(self._step, weights, *inputs) for inputs in self._step_call_inputs]
         self._learn_call = bind(self._learn, weights, *self._learn_call_inputs)
 
     def _uncompiled_transpose(self, weights: Tensor, *targets: Tensor) -> Sequence[Tensor]:
-        for place, matrix in zip(targets, self._layout.transposed(weights), strict=True):
-            place.copy_(matrix)
+        for target, matrix in zip(targets, self._layout.transposed(weights), strict=True):
+            target.copy_(matrix)
         return ()
 
     def _uncompiled_step(self, weights: Tensor, *inputs: Tensor) -> Sequence[Tensor]:
-        turned, left = inputs[: len(self._transposed)], iter(inputs[len(self._transposed) :])
-        now, noise = _rebuild(self._worker_state, left), next(left)
-        before, page = _rebuild(self._step_inputs, left), _rebuild(self._step_records, left)
-        self._fused_step.step(weights, turned, now, noise, before, page, _rebuild(self._step_inputs, left))
+        transposed, rest = inputs[: len(self._transposed)], iter(inputs[len(self._transposed) :])
+        state, noise = _rebuild(self._worker_state, rest), next(rest)
+        step_input, record = _rebuild(self._step_inputs, rest), _rebuild(self._step_records, rest)
+        self._fused_step.step(weights, transposed, state, noise, step_input, record, _rebuild(self._step_inputs, rest))
         return ()
 
     def _uncompiled_learn(self, weights: Tensor, *inputs: Tensor) -> Sequence[Tensor]:
-        left = iter(inputs)
-        before, pages = _rebuild(self._step_inputs, left), _rebuild(self._step_records, left)
-        memory = None if self._initial_hidden_state is None else next(left)
-        return self._fused_step.learn(weights, before, pages, memory, tuple(left))
+        rest = iter(inputs)
+        step_inputs, records = _rebuild(self._step_inputs, rest), _rebuild(self._step_records, rest)
+        hidden_state = None if self._initial_hidden_state is None else next(rest)
+        return self._fused_step.learn(weights, step_inputs, records, hidden_state, tuple(rest))
 
     def begin(self, allowed: NDArray[np.int64]) -> None:
         """Begin the episodes that are due, and prepare the inputs of the coming rounds.
@@ -172,8 +176,8 @@ class FusedRollout:
         if not episodes.in_episode.all():
             for k in (may & ~episodes.in_episode).nonzero()[0].tolist():
                 may[k] = episodes.begin(k)
-        paper = self._views
-        paper.observation[0], paper.active[0], paper.begins[0] = self._envs.observation, may, episodes.episode_starts
+        views = self._views
+        views.observation[0], views.active[0], views.begins[0] = self._envs.observation, may, episodes.episode_starts
         np.multiply(allowed, may, out=self._allowed_steps)
         if self._next_episodes is not None:
             self._fill_upcoming_episodes(self._next_episodes)
@@ -206,29 +210,29 @@ class FusedRollout:
         return int(np.count_nonzero(self._views.ends)) > 0  # the quickest way to ask
 
     def end(self) -> tuple[NDArray[np.int64], list[EndedEpisode]]:
-        """Enter the latest round in the books; its steps ``[K]``, and the episodes that ended in it."""
-        episodes, paper = self._episodes, self._views
-        self._envs.observation[:] = paper.observation[-1]
+        """Count the latest round; returns its steps ``[K]``, and the episodes that ended in it."""
+        episodes, views = self._episodes, self._views
+        self._envs.observation[:] = views.observation[-1]
         if episodes.any_episode_start:
             episodes.episode_starts[:] = False
-        found = self._allowed_steps.copy(), list[EndedEpisode]()
-        if paper.ends.any():
-            found = paper.active[:-1].sum(axis=0, dtype=np.int64), self._replay_episode_ends()
+        result = self._allowed_steps.copy(), list[EndedEpisode]()
+        if views.ends.any():
+            result = views.active[:-1].sum(axis=0, dtype=np.int64), self._replay_episode_ends()
         episodes.any_episode_start = False
-        return found
+        return result
 
     def _replay_episode_ends(self) -> list[EndedEpisode]:
-        """The episodes that ended, with what was begun after them, step by step."""
-        episodes, paper = self._episodes, self._views
+        """The episodes that ended, step by step, with those that were begun after them."""
+        episodes, views = self._episodes, self._views
         ended: list[EndedEpisode] = []
         episodes.length[:], episodes.return_[:] = self._counters_before
         for t in range(self._n):
             # One after another, so that a return's last bits do not depend on when others' episodes end.
-            episodes.return_ += paper.raw_reward[t]
-            episodes.length += paper.active[t]
-            for k in paper.ends[t].nonzero()[0].tolist():
-                ended.append(episodes.end(k, t, bool(paper.terminated[t, k])))
-                if t + 1 < self._n and paper.begins[t + 1, k]:
+            episodes.return_ += views.raw_reward[t]
+            episodes.length += views.active[t]
+            for k in views.ends[t].nonzero()[0].tolist():
+                ended.append(episodes.end(k, t, bool(views.terminated[t, k])))
+                if t + 1 < self._n and views.begins[t + 1, k]:
                     seed = episodes.start(k)
                     assert seed is not None, f"worker {k} began an episode that it had no ticket for"
         episodes.episode_starts[:] = False
@@ -236,23 +240,23 @@ class FusedRollout:
 
     def _fill_upcoming_episodes(self, next_episodes: NextEpisodes) -> None:
         """Where the next episodes of each worker begin, as many as a round could come to."""
-        ahead, env = self._worker_state.upcoming, self._tensor_env
-        assert ahead is not None
-        ahead.begun.zero_()
+        upcoming, env = self._worker_state.upcoming, self._tensor_env
+        assert upcoming is not None
+        upcoming.begun.zero_()
         if next_episodes.remaining_tickets is not None:
-            ahead.may_begin.numpy()[:] = next_episodes.remaining_tickets()
+            upcoming.may_begin.numpy()[:] = next_episodes.remaining_tickets()
         for k in (self._first_upcoming != next_episodes.begun).nonzero()[0].tolist():
-            behind = min(int(next_episodes.begun[k] - self._first_upcoming[k]), self._n - 1)
-            known = self._n - 1 - behind
-            ahead.env_state[k, :known] = ahead.env_state[k, behind:].clone()
+            used = min(int(next_episodes.begun[k] - self._first_upcoming[k]), self._n - 1)
+            known = self._n - 1 - used
+            upcoming.env_state[k, :known] = upcoming.env_state[k, used:].clone()
             noise = np.stack([env.draw_noise(next_episodes.seed(k, j)) for j in range(known, self._n - 1)])
-            ahead.env_state[k, known:] = env.reset(torch.from_numpy(noise))
-            ahead.observation[k] = env.observe(ahead.env_state[k])
+            upcoming.env_state[k, known:] = env.reset(torch.from_numpy(noise))
+            upcoming.observation[k] = env.observe(upcoming.env_state[k])
             self._first_upcoming[k] = next_episodes.begun[k]
 
 
 class _NumpyViews(NamedTuple):
-    """What the books are kept from; ``[n, K, ...]``, and what is known before a step ``[n + 1, K, ...]``."""
+    """What episodes are counted from: ``[n, K, ...]``, and what is known before a step ``[n + 1, K, ...]``."""
 
     observation: NDArray[np.float32]
     active: NDArray[np.bool_]
@@ -263,14 +267,14 @@ class _NumpyViews(NamedTuple):
 
 
 def _tensors(fields: WorkerState | StepInput | StepRecord | UpcomingEpisodes) -> list[Tensor]:
-    """All there are, in order."""
-    found: list[Tensor] = []
+    """All tensors among the fields, in order."""
+    tensors: list[Tensor] = []
     for field in fields:
         if isinstance(field, Tensor):
-            found.append(field)
+            tensors.append(field)
         elif field is not None:
-            found += _tensors(field)
-    return found
+            tensors += _tensors(field)
+    return tensors
 
 
 def _rebuild(template: _Fields, tensors: Iterator[Tensor]) -> _Fields:

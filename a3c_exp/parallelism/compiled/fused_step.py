@@ -1,7 +1,7 @@
-"""A round in environments written in tensors, as two functions of tensors alone: one step of everybody, and what they learn.
+"""A round in environments written in tensors, as two pure functions of tensors: one step of all workers, and their gradients.
 
 What ``Rollout`` does with numpy between the network's calls, and ``WorkerGroup`` with the window afterwards, stands here for
-a compiler to make machine code of. It means the same, to rounding. Steps are written where the last one left off, time first,
+a compiler. The results are the same, to rounding. Steps are written where the last one ended, time first,
 so that one piece of code serves every step of every round.
 """
 
@@ -27,7 +27,7 @@ class WorkerState(NamedTuple):
         env_state: ``[K, state_size]`` float64 of the environments.
         remaining: ``[K]`` int64 steps that each worker may still take in this round.
         length: ``[K]`` int64 steps of the episodes under way.
-        return_: ``[K]`` float64 what they earned so far.
+        return_: ``[K]`` float64 what they return_ so far.
         hidden_state: ``[K, state]`` of a recurrent model; ``None`` of others.
         upcoming: of windows that roll through episode ends; ``None`` of others.
     """
@@ -41,10 +41,10 @@ class WorkerState(NamedTuple):
 
 
 class UpcomingEpisodes(NamedTuple):
-    """The episodes that each worker comes to next, known beforehand, since nobody can be asked within a round.
+    """The episodes that each worker comes to next, prepared beforehand, since nothing can be looked up within a round.
 
     Attributes:
-        env_state: ``[K, E, state_size]`` where they begin, in turn.
+        env_state: ``[K, E, state_size]`` where they begin, in order.
         observation: ``[K, E, *observation]``.
         begun: ``[K]`` int64: how many of them were begun in this round; written by each step.
         may_begin: ``[K]`` int64: how many of them may be.
@@ -77,8 +77,8 @@ class StepRecord(NamedTuple):
         action: ``[K, *action]``.
         raw_reward: ``[K]`` float64, as the environment gave it; 0 for who did not step.
         next_observation: ``[K, *observation]`` what followed, before any reset.
-        ends, terminated, stops: ``[K]`` bool: whose episode ended with the step; whose was ended by the task itself; and who
-            takes no further step in this round.
+        ends, terminated, stops: ``[K]`` bool: whose episode ended with the step; whose was ended by the environment
+            itself; and who takes no further step in this round.
         hidden_state: ``[K, state]`` of a recurrent model after the step; ``None`` of others.
     """
 
@@ -96,7 +96,7 @@ class FusedStep:
 
     Args:
         model, layout: the network and where its weights stand in the flat vector.
-        env: the task.
+        env: the environment.
         config: window length and how experience becomes gradients.
         max_episode_steps: the time limit; ``None`` for none.
         workers, rows: K and R.
@@ -117,8 +117,8 @@ class FusedStep:
         self._by_row, self._by_worker = grouped.by_row, grouped.by_worker
         self._no_hidden_state = torch.zeros(workers, 0)
 
-        def act(flat: Tensor, observed: Tensor, noise: Tensor, memory: Tensor, *turned: Tensor) -> tuple[Tensor, Tensor]:
-            output = functional_forward(model, layout.unflatten_transposed(flat, turned), observed, memory)
+        def act(flat: Tensor, observed: Tensor, noise: Tensor, memory: Tensor, *transposed: Tensor) -> tuple[Tensor, Tensor]:
+            output = functional_forward(model, layout.unflatten_transposed(flat, transposed), observed, memory)
             return model.distribution.sample(output.parameters, noise), output.hidden_state
 
         def value(flat: Tensor, observed: Tensor, memory: Tensor) -> tuple[Tensor]:
@@ -139,52 +139,49 @@ class FusedStep:
         record: StepRecord,
         next_input: StepInput,
     ) -> None:
-        """Everybody who lives takes a step: ``worker_state`` moves on, ``record`` and ``next_input`` are written.
+        """Every active worker takes a step: ``worker_state``, ``record`` and ``next_input`` are written.
 
         Args:
             weights: ``[R, P]``.
-            transposed: their narrow matrices once more, as ``ParameterLayout.turned`` has them, but contiguous.
+            transposed: their narrow matrices once more, as ``ParameterLayout.transposed`` has them, but contiguous.
             noise: ``[K, noise]`` of the policy, drawn beforehand.
         """
-        env, live = self._env, step_input.active
+        env, active = self._env, step_input.active
         memory = (
             self._no_hidden_state
             if worker_state.hidden_state is None
             else worker_state.hidden_state * (~step_input.begins).unsqueeze(-1)
         )
-        acted = self._act(weights, self._by_row(step_input.observation), self._by_row(noise), self._by_row(memory), *transposed)
-        action, remembered = (self._by_worker(one) for one in acted)
+        outputs = self._act(
+            weights, self._by_row(step_input.observation), self._by_row(noise), self._by_row(memory), *transposed
+        )
+        action, next_memory = (self._by_worker(output) for output in outputs)
         stepped = env.step(worker_state.env_state, action)
-        state = torch.where(live.unsqueeze(-1), stepped.state, worker_state.env_state)
+        state = torch.where(active.unsqueeze(-1), stepped.state, worker_state.env_state)
         seen = env.observe(state)
-        length = worker_state.length + live.long()
-        terminated = stepped.terminated & live
-        ends = terminated if self._limit is None else terminated | ((length >= self._limit) & live)
-        stops = live & (worker_state.remaining == 1)
+        length = worker_state.length + active.long()
+        terminated = stepped.terminated & active
+        ends = terminated if self._limit is None else terminated | ((length >= self._limit) & active)
+        stops = active & (worker_state.remaining == 1)
         if self._config.window_ends_with_episode:
             stops = stops | ends
         # What ends an episode may be NaN, and the network may see it while others act.
         observation = torch.where(_broadcast_like(ends, seen), 0.0, seen)
         again = torch.zeros_like(ends)
-        if worker_state.upcoming is not None:
-            again = ends & ~stops & (worker_state.upcoming.begun < worker_state.upcoming.may_begin)
-            state = torch.where(
-                again.unsqueeze(-1), _gather_one(worker_state.upcoming.env_state, worker_state.upcoming.begun), state
-            )
-            observation = torch.where(
-                _broadcast_like(again, seen),
-                _gather_one(worker_state.upcoming.observation, worker_state.upcoming.begun),
-                observation,
-            )
-            worker_state.upcoming.begun.copy_(worker_state.upcoming.begun + again.long())
+        if (upcoming := worker_state.upcoming) is not None:
+            again = ends & ~stops & (upcoming.begun < upcoming.may_begin)
+            state = torch.where(again.unsqueeze(-1), _gather_one(upcoming.env_state, upcoming.begun), state)
+            first = _gather_one(upcoming.observation, upcoming.begun)
+            observation = torch.where(_broadcast_like(again, seen), first, observation)
+            upcoming.begun.copy_(upcoming.begun + again.long())
 
-        paid = torch.where(live, stepped.reward, 0.0)
-        _write(record, action, paid, seen, ends, terminated, stops)
-        _write(next_input, observation, live & ~stops & (~ends | again), again)
-        earned = torch.where(ends, 0.0, worker_state.return_ + paid)
-        _write(worker_state, state, worker_state.remaining - live.long(), torch.where(ends, 0, length), earned)
+        reward = torch.where(active, stepped.reward, 0.0)
+        _write(record, action, reward, seen, ends, terminated, stops)
+        _write(next_input, observation, active & ~stops & (~ends | again), again)
+        return_ = torch.where(ends, 0.0, worker_state.return_ + reward)
+        _write(worker_state, state, worker_state.remaining - active.long(), torch.where(ends, 0, length), return_)
         if worker_state.hidden_state is not None and record.hidden_state is not None:
-            memory = torch.where(live.unsqueeze(-1), remembered, memory)
+            memory = torch.where(active.unsqueeze(-1), next_memory, memory)
             record.hidden_state.copy_(memory)
             worker_state.hidden_state.copy_(memory)
 
@@ -197,18 +194,18 @@ class FusedStep:
         hidden_state: Tensor | None,
         extra_inputs: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """Gradients ``[R, P]``, clipped if asked for, and figures ``[R, len(Stat)]`` of a round.
+        """Gradients ``[R, P]``, clipped if asked for, and window statistics ``[R, len(statistics)]`` of a round.
 
         Args:
             weights: ``[R, P]`` that acted.
             step_inputs, records: of all its steps.
             hidden_state: ``[K, state]`` of a recurrent model at the round's start.
-            extra_inputs: what the loss takes behind the window, by row.
+            extra_inputs: what the loss takes after the window, by row.
         """
-        step_inputs = StepInput(*(one[: self._config.n_step] for one in step_inputs))
+        step_inputs = StepInput(*(field[: self._config.n_step] for field in step_inputs))
         window = self._window(weights, step_inputs, records, self._no_hidden_state if hidden_state is None else hidden_state)
-        gradients, figures = self._gradient(weights, *(self._by_row(field) for field in window), *extra_inputs)
-        return clip_gradients(gradients, figures, self._config.statistics, self._config.max_grad_norm)
+        gradients, window_stats = self._gradient(weights, *(self._by_row(field) for field in window), *extra_inputs)
+        return clip_gradients(gradients, window_stats, self._config.statistics, self._config.max_grad_norm)
 
     def _window(self, weights: Tensor, step_inputs: StepInput, records: StepRecord, hidden_state: Tensor) -> Window:
         spec = self._config

@@ -1,4 +1,4 @@
-"""A policy lag that is set, not found: how many updates old the weights are from which each push is computed."""
+"""A policy lag that is set: how many updates old the weights are from which each applied gradient is computed."""
 
 from collections.abc import Sequence
 
@@ -50,12 +50,12 @@ class LagSchedule:
             return low
         block, place = divmod(update, _BLOCK_SIZE)
         if self._block[:2] != (seed, block):
-            drawn = random_stream(seed, StreamPurpose.lag, 0, block).integers(low, high + 1, _BLOCK_SIZE)
-            self._block = seed, block, drawn.tolist()
+            lags = random_stream(seed, StreamPurpose.lag, 0, block).integers(low, high + 1, _BLOCK_SIZE)
+            self._block = seed, block, lags.tolist()
         return self._block[2][place]
 
     def lags_from(self, seed: int, update: int, count: int) -> NDArray[np.int64]:
-        """``[count]`` those of this update and the ones behind it."""
+        """``[count]`` the lags of this update and the ones after it."""
         low, high = self._bounds
         return np.full(count, low) if low == high else np.array([self.lag_at(seed, update + ahead) for ahead in range(count)])
 
@@ -71,10 +71,10 @@ class WeightHistory:
 
     def __init__(self, max_lag: int, versions: Sequence[Tensor], newest: int) -> None:
         self._capacity, self.newest = max_lag + 1, newest
-        kept = torch.stack(list(versions)[-self._capacity :])
-        self._count = len(kept)
-        self._rows = torch.zeros(3 * self._capacity + 64, kept.shape[1], device=kept.device)
-        self._rows[: self._count] = kept
+        newest_rows = torch.stack(list(versions)[-self._capacity :])
+        self._count = len(newest_rows)
+        self._rows = torch.zeros(3 * self._capacity + 64, newest_rows.shape[1], device=newest_rows.device)
+        self._rows[: self._count] = newest_rows
 
     @property
     def oldest(self) -> int:
@@ -83,12 +83,12 @@ class WeightHistory:
 
     def append(self, versions: Tensor) -> None:
         """Newer ones, ``[c, P]`` in order."""
-        for some in torch.split(versions, len(self._rows) - self._capacity):
-            if self._count + len(some) > len(self._rows):
+        for part in torch.split(versions, len(self._rows) - self._capacity):
+            if self._count + len(part) > len(self._rows):
                 last = self._rows[self._count - self._capacity : self._count].clone()
                 self._rows[: self._capacity], self._count = last, self._capacity
-            self._rows[self._count : self._count + len(some)] = some
-            self._count += len(some)
+            self._rows[self._count : self._count + len(part)] = part
+            self._count += len(part)
         self.newest += len(versions)
 
     def at(self, versions: NDArray[np.int64]) -> Tensor:
@@ -98,4 +98,4 @@ class WeightHistory:
     def versions(self) -> list[Tensor]:
         """All that is still there, the newest last, for a checkpoint."""
         first = self._count - min(self._count, self._capacity)
-        return [one.cpu().clone() for one in self._rows[first : self._count]]
+        return [row.cpu().clone() for row in self._rows[first : self._count]]

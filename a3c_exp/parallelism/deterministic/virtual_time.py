@@ -25,7 +25,7 @@ from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 
 
 class VirtualTimeState:
-    """What one training has under way, besides its weights and counters.
+    """What one training has in progress, besides its weights and counters.
 
     Args:
         schedule: whose window ends next.
@@ -138,8 +138,8 @@ class VirtualTimeRule(UpdateRule):
     def _next_windows_from_history(
         self, training: SeedTraining, state: VirtualTimeState, history: WeightHistory
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The workers whose windows can begin where lags are set, and from which versions of the weights: the window that update
-        v will apply is computed from the weights of update v - lag, so it can begin as soon as those exist."""
+        """The workers whose windows can begin where lags are set, and from which versions of the weights: the window that
+        update v will apply is computed from the weights of update v - lag, so it can begin as soon as those exist."""
         newest, max_lag = training.updates, self._lag_schedule.max_lag
         # Mostly all workers, or as many as the lag has room for.
         count = min(max_lag + 1, len(state.pulled_at))

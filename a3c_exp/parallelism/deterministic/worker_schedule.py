@@ -1,4 +1,4 @@
-"""Whose turn it is in virtual time: the seeded order in which asynchronous workers end their windows."""
+"""The seeded order in which asynchronous workers end their windows in virtual time."""
 
 import heapq
 import math
@@ -20,22 +20,23 @@ _ROUNDS_PER_BLOCK = 64
 
 
 class WorkerSchedule(Protocol):
-    """An endless sequence of workers, a function of the seed alone; it never hangs on what happens in a window."""
+    """An endless sequence of workers, a function of the seed alone: it does not depend on what happens in a window."""
 
     def peek(self, ahead: int = 0) -> int:
-        """The worker whose window ends next, or ``ahead`` turns after that."""
+        """The worker whose window ends next, or ``ahead`` windows after that."""
 
     def pop(self) -> int:
         """The worker whose window ends next; time moves on."""
 
     def peek_distinct(self, count: int) -> list[int]:
-        """The workers of the next turns, up to the first that has another: at least one, at most ``count``."""
+        """The workers whose windows end next, up to the first that would come twice: at least one, at most ``count``."""
 
     def advance(self, count: int) -> None:
         """``pop`` as often."""
 
     def peek_rounds(self, count: int) -> NDArray[np.int64] | None:
-        """``[count, N]`` the next turns, where every worker has one a round and a round begins now; ``None`` elsewhere."""
+        """``[count, N]`` the next rounds, where every worker ends one window a round and a round begins now; ``None``
+        elsewhere."""
 
     def state_dict(self) -> dict[str, Any]:
         """Where the sequence stands, in plain values, for a checkpoint."""
@@ -44,7 +45,7 @@ class WorkerSchedule(Protocol):
 
 
 class RoundRobinSchedule:
-    """All workers are equally fast: each has one turn a round, in an order drawn anew for every round, or once for all.
+    """All workers are equally fast: each ends one window a round, in an order drawn anew for every round, or once for all.
 
     With a fixed order the policy lag is N - 1 at every push; shuffled it varies from 0 to 2N - 2 around that mean.
     """
@@ -59,7 +60,7 @@ class RoundRobinSchedule:
         return int(self._round_order(round_)[place])
 
     def _round_order(self, number: int) -> NDArray[np.int64]:
-        """``[N]`` the workers of a round in turn."""
+        """``[N]`` the workers of a round in order."""
         block, row = divmod(number if self._order == "shuffled" else 0, _ROUNDS_PER_BLOCK)
         if block not in self._blocks:
             if len(self._blocks) > 3:
@@ -76,8 +77,8 @@ class RoundRobinSchedule:
 
     def peek_distinct(self, count: int) -> list[int]:
         round_, place = divmod(self._position, self._workers)
-        found: list[int] = self._round_order(round_)[place : place + count].tolist()
-        return found
+        workers: list[int] = self._round_order(round_)[place : place + count].tolist()
+        return workers
 
     def peek_rounds(self, count: int) -> NDArray[np.int64] | None:
         first, place = divmod(self._position, self._workers)
@@ -94,7 +95,7 @@ class RoundRobinSchedule:
 
 
 class RandomDurationSchedule:
-    """Fast and slow workers mixed: a window lasts a random time, and whose ends first has the next turn.
+    """Fast and slow workers mixed: a window lasts a random time, and the one that ends first comes next.
 
     The mean duration of each worker's windows is drawn once, each window's own duration around that mean; both from the same
     kind of distribution, with mean 1 and the given coefficient of variation (standard deviation over mean).
@@ -131,10 +132,10 @@ class RandomDurationSchedule:
         return self._queue.popleft()
 
     def peek_distinct(self, count: int) -> list[int]:
-        found: list[int] = []
-        while len(found) < count and self.peek(len(found)) not in found:
-            found.append(self.peek(len(found)))
-        return found
+        workers: list[int] = []
+        while len(workers) < count and self.peek(len(workers)) not in workers:
+            workers.append(self.peek(len(workers)))
+        return workers
 
     def peek_rounds(self, count: int) -> NDArray[np.int64] | None:
         return None

@@ -1,4 +1,4 @@
-"""The shared weights and the shared optimiser state of hogwild, in one block of shared memory."""
+"""The shared weights and the shared optimizer state of hogwild, in one block of shared memory."""
 
 import contextlib
 import time
@@ -19,14 +19,14 @@ from a3c_exp.system.errors import LockTimeoutError
 
 _PUSHING = CounterColumn.pushes, CounterColumn.push_begun, CounterColumn.push_ended
 _Push = Callable[[Tensor, Tensor, int], None]
-"""Writes weights ``[P]`` and optimiser state ``[rows, P]`` in place, before which so many updates were made."""
+"""Writes weights ``[P]`` and optimizer state ``[rows, P]`` in place, before which so many updates were made."""
 
 
 @dataclass(frozen=True)
 class SharedBuffer:
-    """What crosses to the processes: the memory, and whether it is guarded.
+    """What is sent to the processes: the memory, and whether a lock guards it.
 
-    With a lock there are two copies of weights and optimiser state. A push writes the copy that is not in use and then
+    With a lock there are two copies of weights and optimizer state. A push writes the copy that is not in use and then
     switches with one store, so a process that is killed in the middle of a push leaves the weights exactly as they were. That
     store holds which copy is in use, in the lowest bit, and the number of updates, in those above it.
     Without a lock (Recht et al. 2011, arXiv:1106.5730) there is one copy, written in place: two processes that write at the
@@ -35,7 +35,7 @@ class SharedBuffer:
 
     Attributes:
         copies: ``[copies, 1 + state_rows, P]`` float32 in shared memory; row 0 of a copy is the weights.
-        lock_path: the lock's file; it also guards the ledger.
+        lock_path: the lock's file; it also guards the shared counters.
         locked: whether pushes take the lock.
         lock_timeout: seconds to wait for the lock.
     """
@@ -49,7 +49,7 @@ class SharedBuffer:
     def create(
         cls, weights: Tensor, optimizer_state: Tensor, lock_path: Path, locked: bool, lock_timeout: float
     ) -> "SharedBuffer":
-        """Shared memory that starts with these ``weights [P]`` and this optimiser ``optimizer_state [rows, P]``."""
+        """Shared memory that starts with these ``weights [P]`` and this optimizer ``optimizer_state [rows, P]``."""
         one = torch.cat([weights.unsqueeze(0), optimizer_state])
         memory = one.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
         memory.share_memory_()  # type: ignore[no-untyped-call]
@@ -57,12 +57,12 @@ class SharedBuffer:
 
 
 class SharedWeights:
-    """One process's hold on the shared weights.
+    """One process's access to the shared weights.
 
     Args:
         buffer: the memory.
-        counters: shared counts.
-        slot: this process's row in the ledger, or ``None`` for the main process, which only reads.
+        counters: the shared counters.
+        slot: this process's row of the shared counters, or ``None`` for the main process, which only reads.
         optimizer: applies gradients.
     """
 
@@ -82,7 +82,7 @@ class SharedWeights:
         self.lock = OwnedLock(buffer.lock_path, counters.lock_owner, buffer.lock_timeout, self._heartbeat)
 
     def _heartbeat(self) -> None:
-        if self._slot is not None:  # who waits is not dead: who holds the lock and does nothing is
+        if self._slot is not None:  # a process that waits is alive: the one that holds the lock and does nothing is not
             self._table[self._slot, CounterColumn.heartbeat] = time.monotonic_ns()
 
     def updates(self) -> int:
@@ -113,7 +113,7 @@ class SharedWeights:
         over memory. Call in inference mode.
 
         Args:
-            sequential_updates, batches: that make these pushes, in the workers' order.
+            sequential_updates, batches: compiled code for these updates, in the workers' order, and its inputs.
             gradients: ``[K, P]``.
             worker_weights: ``[K, P]`` receive the new weights.
             pulled_at: ``[K]`` what the last pulls stood at; written over.
@@ -144,7 +144,7 @@ class SharedWeights:
             gradient: computed from the weights that were pulled at update ``pulled_at``.
             into: ``[P]`` receives the new weights.
             pulled_at: what the last pull returned.
-            lr: learning rate; ``None`` takes the optimiser's own.
+            lr: learning rate; ``None`` takes the optimizer's own.
 
         Returns:
             The policy lag of this push, in updates, and the update that ``into`` stands at.
@@ -184,9 +184,9 @@ class SharedWeights:
         return before
 
     def read(self) -> tuple[Tensor, Tensor]:
-        """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]``."""
+        """Copies of the weights ``[P]`` and the optimizer state ``[rows, P]``."""
         if self._locked:
-            # Who holds a lock beyond its limit is stuck, and then nobody pushes.
+            # A process that holds a lock beyond its limit is stuck, and then no other pushes.
             with contextlib.suppress(LockTimeoutError), self.lock:
                 return self._copy()
         return self._copy()

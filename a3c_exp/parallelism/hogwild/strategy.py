@@ -19,16 +19,17 @@ from a3c_exp.system.child_process import StartMethod
 
 
 class Hogwild(MultiprocessStrategy):
-    """Asynchronous processes over shared weights and a shared optimiser (Mnih et al. 2016, with Hogwild! updates).
+    """Asynchronous processes over shared weights and a shared optimizer (Mnih et al. 2016, with Hogwild! updates).
 
     Args:
         processes: how many; ``None`` takes as many as this machine has cores, never more than workers. With one process a
-            worker it is the literal A3C; otherwise each process hosts its share of the workers, stacked, which take turns.
+            worker it is the literal A3C; otherwise each process hosts its share of the workers, stacked, which push one after
+            another.
         lock: whether a push takes a lock. Without it two processes that write at the same moment can lose single elements.
         on_worker_death: restart or fail.
         max_restarts: deaths that a run survives.
-        worker_timeout: seconds without a sign of life after which a worker process counts as dead.
-        lock_timeout: seconds to wait for a lock before saying who holds it; workers wait ``worker_timeout`` longer.
+        worker_timeout: seconds without a heartbeat after which a worker process counts as dead.
+        lock_timeout: seconds to wait for a lock before an error names its holder; workers wait ``worker_timeout`` longer.
         start_method: forkserver (imports torch once) or spawn.
 
     Raises:

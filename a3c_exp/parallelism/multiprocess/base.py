@@ -1,4 +1,4 @@
-"""What kinds of parallelism share whose workers are processes of their own: supervised, on an exact budget, ended in time."""
+"""Training with workers in processes of their own: supervised, on an exact budget, ended in time."""
 
 import tempfile
 import time
@@ -16,16 +16,17 @@ from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
+from a3c_exp.parallelism.multiprocess.compile_ahead import compile_ahead
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor, too_many_deaths
 from a3c_exp.parallelism.multiprocess.worker_process import NonFinite, WorkerAssignment
-from a3c_exp.parallelism.worker_group import WorkerGroup, compile_ahead
+from a3c_exp.parallelism.worker_group import WorkerGroup
 from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError, NonFiniteError
 from a3c_exp.system.process_setup import usable_cores
 
 STOP_SECONDS = 3.0
-"""How long processes may take to end when told to, before they are killed."""
+"""How long processes may take to end after the command to stop, before they are killed."""
 _BARRIER_SECONDS = 5.0
 """How long a live checkpoint waits for all processes to come between two windows."""
 
@@ -41,14 +42,15 @@ Seconds = Annotated[float, Gt(0)]
 
 
 class MultiprocessStrategy(Parallelism, ABC):
-    """Worker processes that nobody waits for; whoever derives says where the shared weights live and who changes them.
+    """Worker processes that never wait for each other. A subclass decides where the shared weights are and which process
+    changes them.
 
     Args:
         processes: how many; ``None`` takes as many as this machine has cores, never more than workers.
         on_worker_death: restart or fail.
         max_restarts: deaths that a run survives.
-        worker_timeout: seconds without a sign of life after which a process counts as dead.
-        lock_timeout: seconds to wait for a lock before saying who holds it; workers wait ``worker_timeout`` longer.
+        worker_timeout: seconds without a heartbeat after which a process counts as dead.
+        lock_timeout: seconds to wait for a lock before an error names its holder; workers wait ``worker_timeout`` longer.
         start_method: forkserver (imports torch once) or spawn.
 
     Raises:
@@ -57,7 +59,7 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     name: str
     barrier_participant = "a worker"
-    """Who must stand still for a checkpoint, as a sentence begins."""
+    """The processes that must pause for a checkpoint, as the subject of a sentence."""
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class MultiprocessStrategy(Parallelism, ABC):
         self._events: list[Event] = []
         self._final: tuple[Tensor, Tensor] | None = None
 
-    # -- what tells one kind from another --------------------------------------------------------------------------------
+    # -- what a subclass decides -----------------------------------------------------------------------------------------
 
     @abstractmethod
     def _prepare(
@@ -87,12 +89,12 @@ class MultiprocessStrategy(Parallelism, ABC):
         """Make what processes share; returns a process's entry, and what gives its arguments for an index."""
 
     def _compile(self, setup: TrainingSetup, worker_group: WorkerGroup) -> None:
-        """Make what machine code a process that hosts these workers needs beside theirs: by default none."""
+        """Compile what a process that hosts these workers needs besides them: by default nothing."""
         return
 
     @abstractmethod
     def _read_state(self) -> tuple[Tensor, Tensor]:
-        """Copies of the weights ``[P]`` and the optimiser state ``[rows, P]`` while processes run."""
+        """Copies of the weights ``[P]`` and the optimizer state ``[rows, P]`` while processes run."""
 
     @abstractmethod
     def _updates(self) -> int:
@@ -100,14 +102,14 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     @abstractmethod
     def _release(self) -> None:
-        """Nothing runs any more: give back what ``_prepare`` took."""
+        """No process runs any more: give back what ``_prepare`` took."""
 
     def _process_indices(self) -> Sequence[int]:
         """The processes, in the order in which they are started: by default those of workers."""
         return range(len(self._workers_by_process))
 
     def _barrier_processes(self) -> Collection[int]:
-        """The processes that must stand still for a checkpoint: by default all."""
+        """The processes that must pause for a checkpoint: by default all."""
         return self._supervisor.processes
 
     def _process_name(self, index: int) -> str:
@@ -119,7 +121,7 @@ class MultiprocessStrategy(Parallelism, ABC):
         self._counters.release_dead(index)
 
     def _stop_processes(self) -> list[tuple[int, Any]]:
-        """Have all processes end, within limits; returns what they still had to say."""
+        """Have all processes end, within limits; returns their last messages."""
         self._counters.send_command(Command.stop)
         return self._supervisor.stop(STOP_SECONDS)
 
@@ -132,8 +134,8 @@ class MultiprocessStrategy(Parallelism, ABC):
     def check(self, setup: TrainingSetup) -> None:
         if setup.num_seeds > 1:
             raise ConfigError(
-                f"num_seeds={setup.num_seeds} trains seeds side by side in one process, which {self.name} does not: its workers "
-                f"are processes of their own. Try 'seed=range({setup.seed},{setup.seed + setup.num_seeds})' -m, or "
+                f"num_seeds={setup.num_seeds} trains seeds side by side in one process, which {self.name} does not: its "
+                f"workers are processes of their own. Try 'seed=range({setup.seed},{setup.seed + setup.num_seeds})' -m, or "
                 "parallelism=deterministic"
             )
 
@@ -177,7 +179,7 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     def _assignment(self, index: int) -> WorkerAssignment:
         """Where a process's workers stand."""
-        # Longer than it takes to notice and kill whoever holds the lock and does nothing, so that only that one dies.
+        # Longer than it takes to notice and kill a process that holds the lock and does nothing, so that only that one dies.
         return WorkerAssignment(index, self._workers_by_process[index], self._worker_timeout + self._lock_timeout)
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
@@ -189,7 +191,7 @@ class MultiprocessStrategy(Parallelism, ABC):
         return self._pop_events()
 
     def _listen(self, timeout: float) -> None:
-        # Kept, not returned: what was counted before an error is still handed over, by ``stop``.
+        # Stored, not returned: what was counted before an error is still handed over, by ``stop``.
         for index, message in self._supervisor.listen(timeout):
             self._events.extend(self._handle_message(index, message))
         self._events.extend(self._replace_dead_processes())
@@ -219,10 +221,9 @@ class MultiprocessStrategy(Parallelism, ABC):
             self._release_dead(death.index)
             if len(self._deaths) > self._max_restarts:
                 raise too_many_deaths(self._deaths, self._max_restarts, self._process_name(death.index))
-            yield MessageEvent(
-                f"{self._process_name(death.index)}{self._affected_workers(death.index)} {death.cause}; replaced, {len(self._deaths)} of at most "
-                f"{self._max_restarts} times{death.details}"
-            )
+            subject = self._process_name(death.index) + self._affected_workers(death.index)
+            restarts = f"{len(self._deaths)} of at most {self._max_restarts} times"
+            yield MessageEvent(f"{subject} {death.cause}; replaced, {restarts}{death.details}")
             self._supervisor.start(death.index)
 
     def _affected_workers(self, index: int) -> str:
@@ -246,7 +247,8 @@ class MultiprocessStrategy(Parallelism, ABC):
         if not self._pause():
             self._events.append(
                 MessageEvent(
-                    f"{self.barrier_participant} did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was"
+                    f"{self.barrier_participant} did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; "
+                    "saved as it was"
                 )
             )
         weights, optimizer_state = self._final or self._read_state()

@@ -32,7 +32,8 @@ class Exchange(Protocol):
         """Apply these workers' gradients in this order, and give each the weights that follow its own."""
 
     def push_and_pull_all(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> None:
-        """``push_and_pull`` for full windows of all workers. Called in inference mode, and only where ``burst_rounds`` is not 0."""
+        """``push_and_pull`` for full windows of all workers. Called in inference mode, and only where ``burst_rounds`` is not
+        0."""
         raise AssertionError(f"{type(self).__name__} has no bursts")
 
     def settle(self, steps: int) -> None:

@@ -20,13 +20,13 @@ class Command(IntEnum):
     run = 0
     pause = 1
     stop = 2
-    close = 3  # no worker is left: a main agent ends once it has applied what was reported
+    close = 3  # no worker is left: the parameter server ends once it has applied what was sent
 
 
 class CounterColumn(IntEnum):
     """Counts of one process slot (a replacement inherits its predecessor's). The writer stands in brackets."""
 
-    heartbeat = 0  # monotonic nanoseconds of its last sign of life [worker]
+    heartbeat = 0  # monotonic nanoseconds of its last heartbeat [worker]
     tickets_taken = 1  # episodes it began [worker, under the lock]
     tickets_returned = 2  # of those, how many died with it and went back [main]
     tickets_finished = 3  # of those, how many the main process has received [main]
@@ -39,7 +39,7 @@ class CounterColumn(IntEnum):
     paused = 10  # the number of the barrier that it waits at, or last waited at [worker]
     stepping = 11  # 1 once it took its first environment step [worker]
     updates_reserved = 12  # updates that the windows it is in may make [worker, under the lock]
-    max_queue_length = 13  # gradients that once waited at the same time [main agent]
+    max_queue_length = 13  # gradients that once waited at the same time [server]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SharedCounters:
     Attributes:
         control: ``[4]`` command, updates and copy in use of locked weights, owner of the lock (a process id), number of the
             last barrier.
-        slots: ``[processes, len(Slot)]``.
+        slots: ``[processes, len(CounterColumn)]``.
         workers: ``[2, N]`` each worker's windows begun and episodes begun.
         budget: what may be taken in all.
         base_steps, base_episodes, base_updates: what earlier sessions of a resumed run had done.
@@ -72,7 +72,7 @@ class SharedCounters:
         budget: Budget,
         base: tuple[int, int, int] = (0, 0, 0),
     ) -> "SharedCounters":
-        """A ledger in shared memory; ``base`` is (environment steps, episodes, updates) done before."""
+        """Counters in shared memory; ``base`` is (environment steps, episodes, updates) done before."""
         workers = torch.from_numpy(np.stack([rounds, episodes_begun])).clone()
         control, slots = torch.zeros(4, dtype=torch.int64), torch.zeros(processes, len(CounterColumn), dtype=torch.int64)
         for tensor in (control, slots, workers):
@@ -81,11 +81,11 @@ class SharedCounters:
 
     def __post_init__(self) -> None:
         for tensor in (self.control, self.slots, self.workers):
-            assert tensor.is_shared(), "the ledger must be shared"  # type: ignore[no-untyped-call]
+            assert tensor.is_shared(), "the counters must be shared"  # type: ignore[no-untyped-call]
 
     @property
     def table(self) -> NDArray[np.int64]:
-        """``[processes, len(Slot)]`` the slots, as numpy (a view)."""
+        """``[processes, len(CounterColumn)]`` the slots, as numpy (a view)."""
         return self.slots.numpy()
 
     @property
@@ -103,7 +103,7 @@ class SharedCounters:
 
     def start_barrier(self) -> int:
         """Have all workers wait between two windows; returns the barrier's number, which they write down once there [main]."""
-        # In this order: whoever writes the new number has been told to wait, and so reads the command once more.
+        # In this order: a process that writes the new number has seen the command to wait, and so reads the command once more.
         self.send_command(Command.pause)
         self.control.numpy()[3] += 1
         return int(self.control[3])
@@ -185,7 +185,7 @@ class SharedCounters:
         """Some of what a slot has reserved was used up, in windows that were pushed; the rest stays reserved.
 
         Args:
-            row: the slot's, ``[len(Slot)]``.
+            row: the slot's, ``[len(CounterColumn)]``.
             steps, updates: used up.
         """
         # In this order, as in ``settle_steps``.

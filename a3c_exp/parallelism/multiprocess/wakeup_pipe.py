@@ -1,4 +1,4 @@
-"""A doorbell from one process to another: it says that there is something to see, never what."""
+"""A pipe by which one process wakes another: it says that there is something to see, never what."""
 
 import os
 import select
@@ -9,38 +9,38 @@ from multiprocessing.connection import Connection
 
 
 def create_wakeup_pipe() -> tuple[Connection, Connection]:
-    """The end to listen at and the end to ring. Both may be sent to processes; a replacement is given its predecessor's."""
-    listening, ringing = Pipe(duplex=False)
-    for pipe in (listening, ringing):
+    """The receiver and the sender. Both may be sent to processes; a replacement is given its predecessor's."""
+    receiver, sender = Pipe(duplex=False)
+    for pipe in (receiver, sender):
         os.set_blocking(pipe.fileno(), False)
-    return listening, ringing
+    return receiver, sender
 
 
 def notify(sender: Connection) -> None:
-    """Wake whoever listens; never waits. One byte: a process that is killed at any instruction leaves no ring half sent."""
-    with suppress(BlockingIOError):  # full of rings: nobody has listened yet, but will find out all the same
+    """Wake the receiver; never waits. One byte: a process that is killed at any instruction leaves nothing half sent."""
+    with suppress(BlockingIOError):  # the pipe is full, so the receiver will wake anyway
         os.write(sender.fileno(), b"\0")
 
 
 class WakeupListener:
-    """Waits for rings, and for the end of the pipe to the main process, which is no reason to wait any longer.
+    """Waits to be woken, or until the pipe to the main process ends, which is no reason to wait any longer.
 
     Args:
-        receivers: the ends to listen at.
+        receivers: of the pipes to wait at.
         pipe: to the main process.
     """
 
     def __init__(self, receivers: Sequence[Connection], pipe: Connection) -> None:
-        self._receiver_fds = {one.fileno() for one in receivers}
-        self._receivers = list(receivers)  # a connection that nobody holds is closed
+        self._receiver_fds = {receiver.fileno() for receiver in receivers}
+        self._receivers = list(receivers)  # a connection without a reference is closed
         self._poll = select.poll()
         for number in (*self._receiver_fds, pipe.fileno()):
             self._poll.register(number, select.POLLIN)
 
     def wait(self, timeout: float) -> None:
-        """Until somebody rings, for at most ``timeout`` seconds.
+        """Wait until a sender notifies, for at most ``timeout`` seconds.
 
-        A ring that came before is not lost, and one that is heard may be about something that was seen already.
+        An earlier notification is not lost, and a notification may be about something that was seen already.
         """
         for number, _ in self._poll.poll(timeout * 1000.0):
             if number in self._receiver_fds:

@@ -34,7 +34,8 @@ class WorkerAssignment:
 
 
 def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
-    """Run the body of a process. It ends when ``run`` returns, when the main process is gone, or by an error, which is sent first."""
+    """Run the body of a process. It ends when ``run`` returns, when the main process is gone, or by an error, which is sent
+    first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides what it means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:

@@ -1,4 +1,4 @@
-"""The main agent: one process that owns weights and optimiser and applies what workers report, in order of arrival."""
+"""The server process: it owns weights and optimizer state and applies workers' gradients in order of arrival."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedSta
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 
 _IDLE_SECONDS = 0.1
-"""How long it waits for a ring before it shows life and looks around."""
+"""How long the server waits to be woken before it shows a heartbeat and looks itself."""
 
 
 class OnStale(StrEnum):
@@ -32,7 +32,7 @@ class OnStale(StrEnum):
 
 @dataclass(frozen=True)
 class StalenessPolicy:
-    """What the main agent does about gradients that come from old weights.
+    """What the server does about gradients that come from old weights.
 
     Attributes:
         max_lag: the bound, in updates; ``None`` applies every gradient as it is.
@@ -77,7 +77,7 @@ def main(
 
 @dataclass(frozen=True)
 class _GradientOutcome:
-    """What became of a gradient, to be told once it counts."""
+    """What became of a gradient, to be counted once it is committed."""
 
     worker: int
     lag: int
@@ -89,18 +89,18 @@ class _GradientOutcome:
 
 
 class ServerProcess:
-    """Serves letters one after the other. Every gradient is settled exactly once, whoever is killed when.
+    """Serves requests one after the other. Every gradient is settled exactly once, whichever process is killed when.
 
     Args:
         setup: what is trained.
         staleness_policy: what becomes of old gradients.
-        slot: its row in the ledger.
-        double_buffer: weights, optimiser state and books.
-        gradient_slots: one a worker.
+        slot: its row of the shared counters.
+        double_buffer: weights, optimizer state and counters.
+        gradient_slots: one for each worker.
         workers_by_process: the worker numbers of each worker process.
-        counters: shared counts.
-        gradients_ready: a bell of each worker process, which it rings when letters are in.
-        weights_ready: a bell of each worker process, to ring when answers are.
+        counters: the shared counters.
+        gradients_ready: of each worker process, which wakes the server when it has sent requests.
+        weights_ready: of each worker process, to wake it when its requests are answered.
         pipe: to the main process.
     """
 
@@ -124,7 +124,7 @@ class ServerProcess:
         self._gradient_slots = gradient_slots
         self._fields = gradient_slots.fields.numpy()
         self._window_stats = gradient_slots.window_stats.numpy()
-        self._process_of_worker = {worker: number for number, home in enumerate(workers_by_process) for worker in home}
+        self._process_of_worker = {worker: process for process, workers in enumerate(workers_by_process) for worker in workers}
         self._listener = WakeupListener(gradients_ready, pipe)
         self._weights_ready = weights_ready
         self._learning_rates = [setup.lr(setup.seed, worker) for worker in range(setup.workers)]
@@ -133,18 +133,18 @@ class ServerProcess:
         self._next_stats_time = 0.0
 
     def run(self) -> None:
-        """Serve until the ledger is closed and every letter is answered, or the main process is gone."""
+        """Serve until the command is close and every request is answered, or the main process is gone."""
         self._publish_counters()  # a predecessor may have died between a commit and this
         while not self._control.parent_exited():
             self._control.poll_commands()
-            waiting = self._gradient_slots.pending().tolist()
-            if waiting:
-                self._row[CounterColumn.max_queue_length] = max(self._row[CounterColumn.max_queue_length], len(waiting))
-                for home, letters in groupby(waiting, self._process_of_worker.__getitem__):
-                    self._serve(list(letters))
-                    notify(self._weights_ready[home])
+            pending = self._gradient_slots.pending().tolist()
+            if pending:
+                self._row[CounterColumn.max_queue_length] = max(self._row[CounterColumn.max_queue_length], len(pending))
+                for process, workers in groupby(pending, self._process_of_worker.__getitem__):
+                    self._serve(list(workers))
+                    notify(self._weights_ready[process])
                     if self._counters.command is Command.pause:
-                        break  # the rest waits on
+                        break  # the others stay pending
             elif self._counters.command is Command.close:
                 break
             else:
@@ -155,51 +155,51 @@ class ServerProcess:
         self._send_stats(time.monotonic())
 
     def _serve(self, workers: Sequence[int]) -> None:
-        """Settle these workers' letters in this order, in one transaction, and answer each with the weights that come after its
+        """Settle these workers' requests in this order, in one transaction, and answer each with the weights that follow its
         own gradient."""
-        notes = [self._fields[worker].tolist() for worker in workers]
-        draft, base = self._state_writer.begin(), self._counters.base_updates
-        settled: list[_GradientOutcome] = []
-        for worker, note in zip(workers, notes, strict=True):
+        requests = [self._fields[worker].tolist() for worker in workers]
+        transaction, base = self._state_writer.begin(), self._counters.base_updates
+        outcomes: list[_GradientOutcome] = []
+        for worker, request in zip(workers, requests, strict=True):
             # A gradient that is settled, but was not answered: a predecessor died between the two.
-            if note[SlotField.has_gradient] and draft.counters[len(StateField) + worker] < note[SlotField.sent]:
-                settled.append(self._apply(draft, worker, note))
-            self._gradient_slots.weights[worker].copy_(draft.weights)
-            self._fields[worker, SlotField.answered_at] = base + draft.counters[StateField.updates]
-        draft.commit()
+            if request[SlotField.has_gradient] and transaction.counters[len(StateField) + worker] < request[SlotField.sent]:
+                outcomes.append(self._apply(transaction, worker, request))
+            self._gradient_slots.weights[worker].copy_(transaction.weights)
+            self._fields[worker, SlotField.answered_at] = base + transaction.counters[StateField.updates]
+        transaction.commit()
         self._publish_counters()
-        for worker, note in zip(workers, notes, strict=True):
-            self._fields[worker, SlotField.answered] = note[SlotField.sent]
+        for worker, request in zip(workers, requests, strict=True):
+            self._fields[worker, SlotField.answered] = request[SlotField.sent]
         self._control.heartbeat()
-        for one in settled:
-            self._update_stats(one)
+        for outcome in outcomes:
+            self._update_stats(outcome)
 
-    def _apply(self, transaction: Transaction, worker: int, fields: Sequence[int]) -> "_GradientOutcome":
+    def _apply(self, transaction: Transaction, worker: int, fields: Sequence[int]) -> _GradientOutcome:
         """Apply a worker's gradient, or drop it."""
-        books = transaction.counters
-        updates = self._counters.base_updates + int(books[StateField.updates])
+        counters = transaction.counters
+        updates = self._counters.base_updates + int(counters[StateField.updates])
         lag, bound = updates - fields[SlotField.pulled_at], self._staleness_policy.max_lag
         stale = bound is not None and lag > bound
         drop = stale and self._staleness_policy.on_stale is OnStale.drop
-        books[len(StateField) + worker] = fields[SlotField.sent]
-        books[StateField.env_steps] += fields[SlotField.steps]
+        counters[len(StateField) + worker] = fields[SlotField.sent]
+        counters[StateField.env_steps] += fields[SlotField.steps]
         if drop:
-            books[StateField.dropped] += 1
+            counters[StateField.dropped] += 1
         else:
             gradient = self._gradient_slots.gradients[worker]
             if stale:
                 assert bound is not None
-                # Beside the letter, not in it: if this process dies, its replacement finds the gradient as it was sent.
+                # Not in place: if this process dies, its replacement must find the gradient as it was sent.
                 gradient = torch.mul(gradient, bound / lag, out=self._scaled)
-                books[StateField.downweighted] += 1
+                counters[StateField.downweighted] += 1
             weights, state = transaction.writable_state()
             self._setup.optimizer.step(
                 weights, gradient, state, updates, self._learning_rates[worker] * self._lr_factor(transaction)
             )
-            books[StateField.updates] += 1
-        figures = self._window_stats[worker].copy()
+            counters[StateField.updates] += 1
+        window_stats = self._window_stats[worker].copy()
         return _GradientOutcome(
-            worker, lag, not drop, stale and not drop, fields[SlotField.steps], fields[SlotField.truncated], figures
+            worker, lag, not drop, stale and not drop, fields[SlotField.steps], fields[SlotField.truncated], window_stats
         )
 
     def _lr_factor(self, transaction: Transaction) -> float:
@@ -208,7 +208,7 @@ class ServerProcess:
         updates = shared.base_updates + int(own[StateField.updates])
         return self._setup.lr_factor(shared.episodes(), env_steps, updates)
 
-    def _update_stats(self, outcome: "_GradientOutcome") -> None:
+    def _update_stats(self, outcome: _GradientOutcome) -> None:
         worker, lag = outcome.worker, outcome.lag
         if outcome.applied:
             self._stats.add_update(outcome.window_stats, lag)
@@ -220,10 +220,10 @@ class ServerProcess:
             self._fields[worker, SlotField.resets_requested_by_server] += 1
 
     def _publish_counters(self) -> None:
-        """Put into the ledger what budgets are reckoned from; before the answer, which gives reservations back."""
-        books = self._state_writer.counters
-        self._row[CounterColumn.pushes] = books[StateField.updates]
-        self._row[CounterColumn.steps_done] = books[StateField.env_steps]
+        """Write the shared counters that budgets are computed from; before the answer, which gives reservations back."""
+        counters = self._state_writer.counters
+        self._row[CounterColumn.pushes] = counters[StateField.updates]
+        self._row[CounterColumn.steps_done] = counters[StateField.env_steps]
 
     def _send_stats(self, now: float) -> None:
         if self._stats.worker_windows.any():

@@ -1,4 +1,4 @@
-"""A3C with a main agent: workers report gradients, one process applies them as they arrive and answers with new weights."""
+"""A3C with a parameter server: one process applies gradients as they arrive and answers with the weights that follow."""
 
 from collections.abc import Callable, Collection, Sequence
 from multiprocessing.connection import Connection
@@ -14,8 +14,7 @@ from a3c_exp.parallelism.base import Counts, TrainingSetup
 from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, MultiprocessStrategy, OnDeath, Seconds
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
-from a3c_exp.parallelism.parameter_server import server as main_agent
-from a3c_exp.parallelism.parameter_server import worker as parameter_server_worker
+from a3c_exp.parallelism.parameter_server import server, worker
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.parameter_server.server import OnStale, StalenessPolicy
@@ -23,11 +22,11 @@ from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError
 
 _MAX_PROCESSES = 100
-"""Each bell is a file that the main agent is started with, and the fork server hands over 256 files at most."""
+"""Each wakeup pipe is a file that the server is started with, and the fork server hands over 256 files at most."""
 
 
 class ParameterServer(MultiprocessStrategy):
-    """Worker processes that report to a main agent in a process of its own.
+    """Worker processes that send gradients to a server process, which owns the weights.
 
     Args:
         processes: of workers; ``None`` takes as many as this machine has cores, never more than workers.
@@ -35,8 +34,8 @@ class ParameterServer(MultiprocessStrategy):
         on_stale: drop them, or downweight them: multiply by ``max_lag / lag``.
         reset_after_lag: a worker whose gradient had a larger policy lag begins a new episode; ``None``: no worker does.
         on_worker_death: restart or fail.
-        max_restarts: deaths that a run survives, the main agent's included.
-        worker_timeout: seconds without a sign of life after which a process counts as dead.
+        max_restarts: deaths that a run survives, the server's included.
+        worker_timeout: seconds without a heartbeat after which a process counts as dead.
         lock_timeout: seconds to wait for the lock on the budget before saying who holds it; workers wait ``worker_timeout``
             longer.
         start_method: forkserver (imports torch once) or spawn.
@@ -46,7 +45,7 @@ class ParameterServer(MultiprocessStrategy):
     """
 
     name = "parameter_server"
-    barrier_participant = "the main agent"
+    barrier_participant = "the server"
 
     def __init__(
         self,
@@ -69,9 +68,9 @@ class ParameterServer(MultiprocessStrategy):
         self._staleness_policy = StalenessPolicy(max_lag, OnStale(on_stale), reset_after_lag)
 
     def request_reset(self, worker: int) -> None:
-        """Ask a worker to begin a new episode before its next window. The episode under way is cut: it counts as truncated.
+        """Ask a worker to begin a new episode before its next window. The current episode is cut: it counts as truncated.
 
-        A worker that is within no episode, or dies before it hears of it, has nothing to cut.
+        A worker that is in no episode, or dies before it sees the request, has nothing to cut.
 
         Raises:
             ConfigError: there is no such worker.
@@ -81,11 +80,11 @@ class ParameterServer(MultiprocessStrategy):
             raise ConfigError(f"worker {worker} cannot be reset: workers are numbered from 0 to {workers - 1}")
         self._gradient_slots.fields.numpy()[worker, SlotField.resets_requested_by_main] += 1
 
-    # -- what tells it from other kinds ----------------------------------------------------------------------------------
+    # -- what differs from hogwild ---------------------------------------------------------------------------------------
 
     @property
     def _server_index(self) -> int:
-        """The main agent's index among processes: behind those of workers."""
+        """The server's index among processes: it comes after those of workers."""
         return len(self._workers_by_process)
 
     def _process_indices(self) -> Sequence[int]:
@@ -94,27 +93,24 @@ class ParameterServer(MultiprocessStrategy):
     def _prepare(
         self, setup: TrainingSetup, state: TrainingState, folder: Path
     ) -> tuple[Callable[..., None], Callable[..., Any]]:
-        self._double_buffer = committed = DoubleBufferedState.create(state.weights, state.optimizer_state, setup.workers)
-        self._gradient_slots = mailboxes = GradientSlots.create(
-            setup.workers, state.weights.numel(), len(setup.learner.statistics)
-        )
-        reported, answered = (
-            [create_wakeup_pipe() for _ in self._workers_by_process],
-            [create_wakeup_pipe() for _ in self._workers_by_process],
-        )
-        shares, ledger = self._workers_by_process, self._counters
+        self._double_buffer = DoubleBufferedState.create(state.weights, state.optimizer_state, setup.workers)
+        num_stats = len(setup.learner.statistics)
+        self._gradient_slots = slots = GradientSlots.create(setup.workers, state.weights.numel(), num_stats)
+        workers, counters = self._workers_by_process, self._counters
+        gradients_ready, weights_ready = ([create_wakeup_pipe() for _ in workers] for _ in range(2))
 
         def arguments(index: int) -> tuple[Any, ...]:
             if index == self._server_index:
-                ends = [listening for listening, _ in reported], [ringing for _, ringing in answered]
-                return main_agent.main, (setup, self._staleness_policy, index, committed, mailboxes, shares, ledger, *ends)
-            bells = reported[index][1], answered[index][0]
-            return parameter_server_worker.main, (setup, self._assignment(index), mailboxes, ledger, folder / "lock", *bells)
+                pipes = [receiver for receiver, _ in gradients_ready], [sender for _, sender in weights_ready]
+                shared = self._double_buffer, slots, workers, counters
+                return server.main, (setup, self._staleness_policy, index, *shared, *pipes)
+            own = gradients_ready[index][1], weights_ready[index][0]
+            return worker.main, (setup, self._assignment(index), slots, counters, folder / "lock", *own)
 
         return _run, arguments
 
     def _read_state(self) -> tuple[Tensor, Tensor]:
-        # It stands still within milliseconds; while it does, workers go on with their windows.
+        # The server pauses within milliseconds; meanwhile workers go on with their windows.
         pausing = self._final is None and self._supervisor.processes and self._counters.command is Command.run
         if pausing:
             self._pause()
@@ -130,40 +126,40 @@ class ParameterServer(MultiprocessStrategy):
         return self.counts().updates
 
     def counts(self, index: int = 0) -> Counts:
-        ledger, books = self._counters, self._double_buffer.read_counters()
+        shared, own = self._counters, self._double_buffer.read_counters()
         return Counts(
-            ledger.base_steps + int(books[StateField.env_steps]),
-            ledger.base_updates + int(books[StateField.updates]),
-            ledger.episodes(),
+            shared.base_steps + int(own[StateField.env_steps]),
+            shared.base_updates + int(own[StateField.updates]),
+            shared.episodes(),
         )
 
     def _process_name(self, index: int) -> str:
-        return "the main agent's process" if index == self._server_index else super()._process_name(index)
+        return "the server process" if index == self._server_index else super()._process_name(index)
 
     def _release_dead(self, index: int) -> None:
         self._counters.release_dead(index, keep_reserved=True)
 
     def _stop_processes(self) -> list[tuple[int, Any]]:
-        # First those who report; then the main agent, once everything reported is applied.
+        # First the workers; then the server, once everything they sent is applied.
         self._counters.send_command(Command.stop)
         messages = self._supervisor.stop(STOP_SECONDS, exclude=[self._server_index])
         self._counters.send_command(Command.close)
         return messages + self._supervisor.stop(STOP_SECONDS)
 
     def _release(self) -> None:
-        pass  # shared memory goes when the last who holds it does
+        pass  # shared memory is freed with its last user
 
     def summary(self, index: int = 0) -> dict[str, Any]:
-        notes, books = self._gradient_slots.fields.numpy(), self._double_buffer.read_counters()
-        unsettled = (notes[:, SlotField.has_gradient] == 1) & (notes[:, SlotField.sent] > books[len(StateField) :])
+        fields, counters = self._gradient_slots.fields.numpy(), self._double_buffer.read_counters()
+        unsettled = (fields[:, SlotField.has_gradient] == 1) & (fields[:, SlotField.sent] > counters[len(StateField) :])
         return {
             **super().summary(index),
-            "applied": int(books[StateField.updates]),
-            "dropped": int(books[StateField.dropped]),
-            "downweighted": int(books[StateField.downweighted]),
-            # Reported but neither applied nor dropped: none, after an end in order.
+            "applied": int(counters[StateField.updates]),
+            "dropped": int(counters[StateField.dropped]),
+            "downweighted": int(counters[StateField.downweighted]),
+            # Sent but neither applied nor dropped: none, after a regular end.
             "unapplied": int(unsettled.sum()),
-            "resets": int(notes[:, SlotField.resets].sum()),
+            "resets": int(fields[:, SlotField.resets].sum()),
             "max_queue_length": int(self._counters.table[self._server_index, CounterColumn.max_queue_length]),
         }
 

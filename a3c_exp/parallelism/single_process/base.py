@@ -29,7 +29,7 @@ class SingleProcessStrategy(Parallelism):
             one round: every worker that may act steps its environment and learns, all side by side
 
     Training happens in ``advance`` alone, so the same steps are evaluated and saved in every repetition. A checkpoint holds all
-    that is under way: a run that goes on from it is the same, bit for bit, as one that never stopped, on the same machine and
+    that is in progress: a run that goes on from it is the same, bit for bit, as one that never stopped, on the same machine and
     versions.
 
     Args:

@@ -17,7 +17,7 @@ class UpdateRule(Protocol):
 
     ``SingleProcessStrategy`` asks ``next_update`` for as long as it makes updates; when it makes none for any training,
     ``allowed_steps`` is asked once for each, one round is computed for all workers that were allowed, and ``collect`` is given
-    each training's part of it. Derive a class from this one. Several trainings may run side by side: keep what is under way by
+    each training's part of it. Derive a class from this one. Several trainings may run side by side: keep what is pending by
     ``training.index``.
 
     Attributes:
@@ -38,7 +38,8 @@ class UpdateRule(Protocol):
         return
 
     def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> BurstRunner | None:
-        """Begin with these trainings, before ``load_state_dict`` of each. Returns what runs bursts of rounds, if anything can."""
+        """Begin with these trainings, before ``load_state_dict`` of each. Returns what runs bursts of rounds, if anything
+        can."""
         return None
 
     def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
@@ -57,7 +58,7 @@ class UpdateRule(Protocol):
         raise NotImplementedError
 
     def state_dict(self, training: SeedTraining) -> dict[str, Any]:
-        """What is under way, in plain values and tensors, for a checkpoint between any two updates."""
+        """What is pending, in plain values and tensors, for a checkpoint between any two updates."""
         raise NotImplementedError
 
     def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:

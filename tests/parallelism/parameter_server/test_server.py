@@ -1,4 +1,4 @@
-"""The main agent applies every reported gradient exactly once, whole and in order of arrival, whoever is killed when."""
+"""The server applies every reported gradient exactly once, whole and in order of arrival, whoever is killed when."""
 
 import signal
 from collections import Counter
@@ -60,7 +60,7 @@ def test_a_gradient_whose_sender_is_killed_while_writing_it_is_never_applied(tmp
 
 
 @pytest.mark.parametrize("point", ["before_write", "half_written", "all_written"])
-def test_a_main_agent_that_is_killed_has_applied_each_gradient_once_all_the_same(tmp_path: Path, point) -> None:
+def test_a_server_that_is_killed_has_applied_each_gradient_once_all_the_same(tmp_path: Path, point) -> None:
     deadly = Deadly(Sum(), tmp_path / "died", at_update=40, point=point)
     office = Office([[0, 1, 2], [3]], 1000, deadly)
     agent, reporters = office.start_agent(), [office.start(share, 60) for share in range(2)]
@@ -69,7 +69,7 @@ def test_a_main_agent_that_is_killed_has_applied_each_gradient_once_all_the_same
     weights = office.committed.read()[0]
     assert (weights == weights[0]).all(), "half of an update counts"
     agent = office.start_agent()
-    assert [ended(process) for process in reporters] == [0, 0], "workers do not die of the main agent's death"
+    assert [ended(process) for process in reporters] == [0, 0], "workers do not die of the server's death"
     office.close(agent)
     weights, _, books = office.committed.read()
     total = sum(value(worker, number) for worker in range(4) for number in range(1, 61))
@@ -122,9 +122,9 @@ def test_gradients_are_applied_in_order_of_arrival_and_each_answered_with_the_we
 def test_a_worker_cannot_have_two_letters_under_way(tmp_path: Path) -> None:
     office = Office([[0]], 10, Diary(tmp_path / "diary"))
     send(office, 0, pulled_at=0)
-    with pytest.raises(AssertionError, match="one letter"):
+    with pytest.raises(AssertionError, match="one pending request"):
         send(office, 0, pulled_at=0)
-    with pytest.raises(AssertionError, match="one letter"):
+    with pytest.raises(AssertionError, match="one pending request"):
         office.mailboxes.request_weights(0)
 
 

@@ -1,4 +1,4 @@
-"""Whole trainings with a main agent, in real processes: exact budgets, nothing lost at the end, resets, deaths, checkpoints."""
+"""Whole trainings with a parameter server, in real processes: exact budgets, nothing lost at the end, resets, deaths, checkpoints."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def ticked(state: TrainingState) -> bool:
 
 
 def agent_of(training: Training) -> int:
-    """The main agent's process id."""
+    """The server's process id."""
     parallelism = training.parallelism
     assert isinstance(parallelism, ParameterServer)
     return int(parallelism._supervisor.processes[parallelism._server_index].process.pid or 0)
@@ -267,7 +267,7 @@ def test_the_death_of_the_main_agent_in_the_middle_of_an_update_costs_nothing(tm
             weights = training.parallelism.weights()  # nobody commits meanwhile, and what counts is whole
             assert torch.equal(weights, torch.full_like(weights, 50 * Tick.lr))
         training.until(training.spent, "the end of the budget")
-    notice = next(text for text in training.notices if text.startswith("the main agent's process "))
+    notice = next(text for text in training.notices if text.startswith("the server process "))
     assert ("was killed by SIGKILL" if ending is signal.SIGKILL else "gave no sign of life for 3 s") in notice
     final, _ = training.parallelism.snapshot()
     assert ticked(final)
@@ -279,7 +279,7 @@ def test_a_main_agent_that_keeps_dying_ends_the_run_with_the_cause(tmp_path: Pat
     training = Training(ParameterServer(processes=1, max_restarts=1), task)
     with training, pytest.raises(WorkerError) as caught:
         training.until(lambda: False)
-    assert "the main agent's process ended with exit code 1; that is death 2, and 1 are allowed" in str(caught.value)
+    assert "the server process ended with exit code 1; that is death 2, and 1 are allowed" in str(caught.value)
     assert "ZeroDivisionError" in str(caught.value)
     final, _ = training.parallelism.snapshot()
     assert (final.updates, final.env_steps) == (0, 0)
@@ -326,7 +326,7 @@ def test_workers_and_main_agent_do_not_outlive_a_main_process_that_was_killed() 
     left = [pid for pid in family if alive(pid)]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    assert not left, "workers, the main agent or the server that forks them live on"
+    assert not left, "workers, the server or the server that forks them live on"
 
 
 @pytest.mark.parametrize(
