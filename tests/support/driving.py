@@ -4,10 +4,10 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
 import torch
 
 from a3c_exp.algorithm.training_stats import TrainingStats
@@ -126,28 +126,13 @@ class Training:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs, sleeps or is stopped; one that only waits for its parent to take note of its end does not."""
+    """Whether a process runs, sleeps or is suspended; one that only waits for its parent to take note of its end does not."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def descendants(pid: int) -> set[int]:
     """Children of a process, their children, and so on."""
-    parents: dict[int, list[int]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            parents.setdefault(parent, []).append(int(folder.name))
-    found: set[int] = set()
-    unseen = [pid]
-    while unseen:
-        children = parents.get(unseen.pop(), [])
-        found.update(children)
-        unseen += children
-    return found
+    return {child.pid for child in psutil.Process(pid).children(recursive=True)}

@@ -150,13 +150,10 @@ class WandbLogger(Logger):
 
 def run_id(directory: Path) -> str:
     """The id of a run in W&B: drawn once and saved in its directory, so that a resumed run continues the same curves."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / ID_FILE
-    try:
-        if saved := path.read_text().strip():
-            return saved
-    except FileNotFoundError:
-        pass
+    if path.exists() and (saved := path.read_text().strip()):
+        return saved
+    directory.mkdir(parents=True, exist_ok=True)
     new = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
     path.write_text(new + "\n")
     return new

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from a3c_exp.loggers.base import NullLogger
+from a3c_exp.loggers.base import Logger
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
 from a3c_exp.system.errors import ConfigError
 from tests.support.offline_wandb import (
@@ -159,7 +159,7 @@ def test_the_configuration_files_name_only_what_exists(name: str) -> None:
 
     path = Path(__file__).parents[3] / "conf" / "logger" / f"{name}.yaml"
     assert path.read_text().startswith(f"# python -m a3c_exp logger={name}\n")
-    assert isinstance(instantiate(OmegaConf.load(path)), NullLogger)
+    assert isinstance(instantiate(OmegaConf.load(path)), Logger)
 
 
 @contextmanager
