@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
-from tests.support.metrics import metrics_record
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
 from a3c_exp.loggers.console import ConsoleLogger
 from a3c_exp.loggers.progress import RunProgress, progress_line
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
+from tests.support.metrics import metrics_record
 
 SUMMARY = {
     "reason": "budget reached",

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.metrics import metrics_record
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
 from a3c_exp.loggers.jsonl import DiscardedLines, JsonlLogger, truncate_after
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 from a3c_exp.system.errors import RunDirectoryError
+from tests.support.metrics import metrics_record
 
 
 def started(directory: Path) -> JsonlLogger:
@@ -70,7 +70,7 @@ def test_nan_and_infinity_are_null_and_not_broken_json(tmp_path: Path, value: fl
     assert rows(tmp_path / "episodes.jsonl")[0]["length"] == 200
 
 
-def test_a_numpy_number_that_slipped_in_does_not_end_the_run(tmp_path: Path) -> None:
+def test_a_numpy_number_in_a_record_does_not_end_the_run(tmp_path: Path) -> None:
     import numpy as np
 
     logger = started(tmp_path)
@@ -102,7 +102,7 @@ for number in range(1, 10**9):
     assert len(found) >= acknowledged
 
 
-def test_a_full_disk_is_an_error_and_not_half_a_line(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_leaves_no_incomplete_line(tmp_path: Path) -> None:
     logger = started(tmp_path)
     logger.episode(episode(1))
     size = (tmp_path / "episodes.jsonl").stat().st_size
@@ -137,7 +137,7 @@ def test_a_resume_keeps_exactly_what_the_checkpoint_had(tmp_path: Path) -> None:
     assert numbers(tmp_path / "episodes.jsonl") == [1, 2, 3, 4]
 
 
-def test_episodes_that_arrived_out_of_step_are_told_by_their_number(tmp_path: Path) -> None:
+def test_episodes_that_arrive_out_of_order_are_kept_by_their_number(tmp_path: Path) -> None:
     logger = started(tmp_path)
     late = EpisodeRecord(4, 1, -1.0, 10, -1.0, -1.0, 100, 1, 0.0, "truncated", 7)  # arrived last, but with few steps
     for one in (episode(1), episode(2), episode(3), late):
@@ -146,7 +146,7 @@ def test_episodes_that_arrived_out_of_step_are_told_by_their_number(tmp_path: Pa
     assert numbers(tmp_path / "episodes.jsonl") == [1, 2, 3]
 
 
-def test_a_half_written_line_is_not_lost_or_repeated(tmp_path: Path) -> None:
+def test_an_incomplete_line_is_neither_lost_nor_repeated(tmp_path: Path) -> None:
     logger = started(tmp_path)
     for number in (1, 2, 3):
         logger.episode(episode(number))
@@ -184,7 +184,7 @@ def test_a_second_resume_keeps_what_the_first_one_discarded(tmp_path: Path) -> N
     assert [(row["episode"], row["wall_time"]) for row in discarded] == [(2, 0.0), (3, 0.0), (2, 5.0)]
 
 
-def test_a_cut_that_was_killed_half_way_repeats_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_truncation_repeats_no_line(tmp_path: Path) -> None:
     logger = started(tmp_path)
     for number in (1, 2, 3):
         logger.episode(episode(number))
@@ -197,7 +197,7 @@ def test_a_cut_that_was_killed_half_way_repeats_nothing(tmp_path: Path) -> None:
     assert (path.read_bytes(), (tmp_path / "episodes.discarded.jsonl").read_bytes()) == done
 
 
-def test_a_cut_with_nothing_to_cut_touches_nothing(tmp_path: Path) -> None:
+def test_a_truncation_without_later_lines_changes_no_file(tmp_path: Path) -> None:
     assert truncate_after(tmp_path, episodes=0, env_step=0) == DiscardedLines(0, 0, 0)
     assert list(tmp_path.iterdir()) == []
     started(tmp_path).episode(episode(1))
@@ -206,7 +206,7 @@ def test_a_cut_with_nothing_to_cut_touches_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "episodes.jsonl").stat() == before
 
 
-def test_a_torn_line_does_not_swallow_the_next_session(tmp_path: Path) -> None:
+def test_an_incomplete_line_is_not_joined_with_the_next_session(tmp_path: Path) -> None:
     (tmp_path / "episodes.jsonl").write_bytes(b'{"episode": 1}\n{"epis')
     started(tmp_path).episode(episode(2))
     assert numbers(tmp_path / "episodes.jsonl") == [1, 2]

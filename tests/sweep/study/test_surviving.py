@@ -1,4 +1,4 @@
-"""A study can be left alone for a night: what is killed is recorded, what is stopped goes on, and the count is kept."""
+"""A study survives killed workers and Ctrl-C: failures are recorded, stopped trials are retried, and no trial counts twice."""
 
 import json
 import os
@@ -17,18 +17,18 @@ from a3c_exp.sweep.trials.heartbeat import heartbeats_of
 from tests.support.command import record, run, session_members, start, summary
 
 SLOW = (
-    "hydra/sweeper=optuna", "env=cartpole", "env._target_=tests.training.test_exact_resume.Sleepy", "model.hidden=[4]", "workers=2",
-    "logger=none", "truncation=end", "max_episode_steps=20", "max_updates=null", "max_env_steps=2500",
+    "hydra/sweeper=optuna", "env=cartpole", "env._target_=tests.training.test_exact_resume.Sleepy", "model.hidden=[4]",
+    "workers=2", "logger=none", "truncation=end", "max_episode_steps=20", "max_updates=null", "max_env_steps=2500",
     "evaluation.every_env_steps=1000", "evaluation.episodes=1", "gamma=interval(0.8,0.99)", "study.study_name=night",
     "study.n_trials=3", "study.n_jobs=2", "study.pruner=null",
 )  # fmt: skip
-PLACE = Path("outputs/studies/night")
+STUDY = Path("outputs/studies/night")
 
 
 def trials(folder: Path) -> list[FrozenTrial]:
-    if not (folder / PLACE / "study.json").exists():
+    if not (folder / STUDY / "study.json").exists():
         return []
-    return optuna.load_study(study_name="night", storage=open_storage(None, folder / PLACE)).trials
+    return optuna.load_study(study_name="night", storage=open_storage(None, folder / STUDY)).trials
 
 
 def wait_for(
@@ -36,17 +36,17 @@ def wait_for(
 ) -> list[FrozenTrial]:
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
-        if ready(found := trials(folder)):
-            return found
+        if ready(current := trials(folder)):
+            return current
         time.sleep(0.05)
     process.kill()
-    raise AssertionError(f"{what} never came: {process.communicate()}")
+    raise AssertionError(f"timeout while waiting for {what}: {process.communicate()}")
 
 
-def under_way(folder: Path, found: list[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that live episodes just now."""
-    running = [trial for trial in found if trial.state is TrialState.RUNNING]
-    logs = {trial.number: folder / PLACE / f"trial={trial.number}" / "episodes.jsonl" for trial in running}
+def under_way(folder: Path, current: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials whose runs have logged episodes."""
+    running = [trial for trial in current if trial.state is TrialState.RUNNING]
+    logs = {trial.number: folder / STUDY / f"trial={trial.number}" / "episodes.jsonl" for trial in running}
     return [trial for trial in running if logs[trial.number].exists() and logs[trial.number].stat().st_size > 0]
 
 
@@ -57,66 +57,66 @@ def holder(trial: FrozenTrial) -> int:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of three trials of which one was killed, and all stopped, before it was gone on with to its end."""
+    """A study of three trials: one was killed, then the study was stopped and resumed to its end."""
     folder = tmp_path_factory.mktemp("night")
     process = start(*SLOW, "-m", cwd=folder)
-    found = wait_for("two trials at a time", folder, process, lambda found: len(under_way(folder, found)) == 2)
-    killed = under_way(folder, found)[0]
+    running = wait_for("two running trials", folder, process, lambda now: len(under_way(folder, now)) == 2)
+    killed = under_way(folder, running)[0]
     os.kill(holder(killed), signal.SIGKILL)
-    wait_for("word of its death", folder, process, lambda found: found[killed.number].state is TrialState.FAIL)
+    wait_for("the failed trial", folder, process, lambda now: now[killed.number].state is TrialState.FAIL)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=100)
-    (folder / "first.json").write_text(json.dumps({"code": process.returncode, "said": said}))
-    assert session_members(process.pid) == [], "a lane outlived its study"
-    ended = run(*SLOW, "study.n_jobs=1", "-m", cwd=folder, limit=300)  # of how many at a time, the study knows nothing
+    _, stderr = process.communicate(timeout=100)
+    (folder / "first.json").write_text(json.dumps({"code": process.returncode, "stderr": stderr}))
+    assert session_members(process.pid) == [], "a trial worker outlived its study"
+    ended = run(*SLOW, "study.n_jobs=1", "-m", cwd=folder, limit=300)  # n_jobs may change when a study is resumed
     assert ended.returncode == 0, ended.stderr
     (folder / "second.txt").write_text(ended.stderr)
     return folder
 
 
-def test_a_trial_that_was_killed_is_failed_with_its_reason_and_the_study_goes_on(night: Path) -> None:
+def test_a_killed_trial_fails_with_its_reason_and_the_study_continues(night: Path) -> None:
     (killed,) = (trial for trial in trials(night) if trial.user_attrs.get(REASON) == "its process was killed by SIGKILL")
     assert killed.state is TrialState.FAIL and RETRYABLE not in killed.user_attrs
     assert sum(trial.state is TrialState.COMPLETE for trial in trials(night)) == 2
 
 
-def test_stopping_a_study_leaves_checkpoints_and_the_command_that_goes_on(night: Path) -> None:
+def test_stopping_a_study_leaves_checkpoints_and_prints_the_command_that_resumes(night: Path) -> None:
     first = json.loads((night / "first.json").read_text())
-    assert first["code"] == 130 and "stopped by Ctrl-C. Go on with: python -m a3c_exp hydra/sweeper=optuna" in first["said"]
-    assert "killed by SIGKILL" in first["said"] and "Traceback" not in first["said"]
+    assert first["code"] == 130 and "stopped by Ctrl-C. Go on with: python -m a3c_exp hydra/sweeper=optuna" in first["stderr"]
+    assert "killed by SIGKILL" in first["stderr"] and "Traceback" not in first["stderr"]
     stopped = [trial for trial in trials(night) if trial.user_attrs.get(RETRYABLE)]
     assert stopped
     for trial in stopped:
-        where = night / PLACE / f"trial={trial.number}"
-        if (where / "run.json").exists():
-            assert record(where)["status"] == "interrupted" and list((where / "checkpoints").glob("step_*.pt"))
+        directory = night / STUDY / f"trial={trial.number}"
+        if (directory / "run.json").exists():
+            assert record(directory)["status"] == "interrupted" and list((directory / "checkpoints").glob("step_*.pt"))
 
 
-def test_a_study_that_goes_on_has_as_many_trials_as_were_asked_for_and_no_directory_twice(night: Path) -> None:
-    found = trials(night)
-    repeated = {trial.user_attrs[RETRY_OF] for trial in found if RETRY_OF in trial.user_attrs}
-    assert repeated == {trial.number for trial in found if trial.user_attrs.get(RETRYABLE)}
-    assert [trial.number for trial in found] == list(range(3 + len(repeated)))
-    assert all(trial.state.is_finished() for trial in found)
-    for trial in found:
+def test_a_resumed_study_has_n_trials_and_no_directory_twice(night: Path) -> None:
+    all_trials = trials(night)
+    repeated = {trial.user_attrs[RETRY_OF] for trial in all_trials if RETRY_OF in trial.user_attrs}
+    assert repeated == {trial.number for trial in all_trials if trial.user_attrs.get(RETRYABLE)}
+    assert [trial.number for trial in all_trials] == list(range(3 + len(repeated)))
+    assert all(trial.state.is_finished() for trial in all_trials)
+    for trial in all_trials:
         if trial.state is TrialState.COMPLETE:
-            where = night / PLACE / f"trial={trial.number}"
-            assert trial.value == summary(where)["evaluation"]["mean"]
-            assert record(where)["command"].startswith("python -m a3c_exp hydra/sweeper=optuna env=cartpole")
-            assert len(record(where)["sessions"]) == 1
+            directory = night / STUDY / f"trial={trial.number}"
+            assert trial.value == summary(directory)["evaluation"]["mean"]
+            assert record(directory)["command"].startswith("python -m a3c_exp hydra/sweeper=optuna env=cartpole")
+            assert len(record(directory)["sessions"]) == 1
 
 
-def test_the_end_names_the_best_and_makes_the_page(night: Path) -> None:
-    said = (night / "second.txt").read_text()
+def test_a_finished_study_prints_its_best_trial_and_makes_a_report(night: Path) -> None:
+    stderr = (night / "second.txt").read_text()
     best = max((trial for trial in trials(night) if trial.value is not None), key=lambda trial: trial.value or 0.0)
-    assert "continues: " in said and f"trial {best.number}: gamma=" in said
-    assert (night / PLACE / "report" / "index.html").is_file() and "report: outputs/studies/night/report/index.html" in said
+    assert "continues: " in stderr and f"trial {best.number}: gamma=" in stderr
+    assert (night / STUDY / "report" / "index.html").is_file() and "report: outputs/studies/night/report/index.html" in stderr
 
 
 def test_the_best_can_be_run_as_an_experiment_without_the_study(night: Path) -> None:
     from a3c_exp.config.compose import compose_jobs
 
     best = max((trial for trial in trials(night) if trial.value is not None), key=lambda trial: trial.value or 0.0)
-    (job,) = compose_jobs(["+experiment=night"], False, [str(night / PLACE / "best")])
+    (job,) = compose_jobs(["+experiment=night"], False, [str(night / STUDY / "best")])
     assert job.config.gamma == best.params["gamma"] and job.config.max_env_steps == 2500 and job.env == "cartpole"
     assert job.config.env._target_ == "tests.training.test_exact_resume.Sleepy" and list(job.config.model.hidden) == [4]
