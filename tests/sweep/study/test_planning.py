@@ -1,5 +1,6 @@
 """A wrong study is refused in one line before a trial starts, and leaves nothing behind."""
 
+import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from a3c_exp.__main__ import main
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs
+from a3c_exp.runs.run_format import FORMAT
 from a3c_exp.runs.study_storage import open_storage
 from a3c_exp.sweep.study.config import is_study, read_study_config
 from a3c_exp.sweep.study.overrides import expand_overrides, may_be_study
@@ -96,7 +98,7 @@ def test_the_storage_of_another_study_is_refused() -> None:
     (directory / "trial=0").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"trial=0 belongs to a study that .* does not have"):
         planned("gamma=interval(0.8,0.9)", "study.study_name=s")
-    (directory / "study.json").write_text('{"study_name": "t"}')
+    (directory / "study.json").write_text(json.dumps({"format": FORMAT, "study_name": "t"}))
     with pytest.raises(ConfigError, match=r"is the directory of study t, not of s.*study.study_name=t"):
         planned("gamma=interval(0.8,0.9)", "study.study_name=s")
     Path("a.journal").write_text("not a journal\nat all\n")
