@@ -212,7 +212,7 @@ def page() -> str:
         "    python -m a3c_exp env=cartpole --help      # the keys, with the values that this command would give them",
         "    python docs/generate/write_configuration.py         # writes this page",
         "",
-        "Written by the last command, and a test compares them: defaults and meanings are those of [conf/](../conf/config.yaml),",
+        "Written by the last command, which a test repeats: defaults and meanings are those of [conf/](../conf/config.yaml),",
         "allowed values those of the annotated types. To change a meaning here, change the comment there.",
         "",
         "Later values win: the defaults, the options of the groups, the preset of `env=`, overlays (`+experiment=`), the",
