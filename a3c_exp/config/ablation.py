@@ -1,8 +1,8 @@
-"""What a report says of an ablation: its words, and the claims that its runs can judge.
+"""What a report says of an ablation: its words, and the claims that its runs can support or contradict.
 
 All of it is data below the key ``ablation.report``: an ablation, its claims and its controls bring it along (``conf/ablation``,
 ``conf/control``, or the same folders of one's own), and every run keeps it in its own configuration, so that it can still be
-judged after those files have changed.
+evaluated after those files have changed.
 """
 
 from collections.abc import Mapping
@@ -143,7 +143,7 @@ class AblationReport:
         learned: from where on a curve counts as learned; parts about ``time`` need it.
         min_effect: the smallest difference that is called clear; parts about ``area`` and ``final`` need it.
         control: words for the control of the run.
-        column: words for the ablation where it judges claims of another one, beside that one's controls.
+        column: words for the ablation where its runs judge claims of another one, next to that one's controls.
         varied: the key whose values are the arms, where no ``ablation.arm`` names them; drawn over these values.
         arm_label: such an arm in words, ``{}`` its value.
         axis_label, heading: of the figure over the values of ``varied``.

@@ -17,18 +17,18 @@ examples:
   python -m a3c_exp.report outputs/2026-11-20 outputs/2026-11-21 --out report
       everything of two days in one comparison
   python -m a3c_exp.report --compare outputs/2026-11-20/one_sweep outputs/2026-11-21/another
-      two sides held against each other: what differs, by how much, and whether it can be chance
+      two sides compared: what differs, by how much, and whether it can be chance
   python -m a3c_exp.report outputs/2026-11-21 --compare parallelism=hogwild parallelism=deterministic
-      the same among runs of one place, told apart by conditions as of python -m a3c_exp.runs
+      the same among runs of one place, distinguished by conditions as of python -m a3c_exp.runs
   python -m a3c_exp.report outputs/studies/pendulum
       an Optuna study: what was best, how it got there, what mattered
   python -m a3c_exp.report outputs --ignore logger --ignore parallelism.processes
       runs that differ in these values only count as seeds of the same configuration
   python -m a3c_exp.report outputs/2026-11-21 --wandb
-      besides, the figures as a report in Weights & Biases, on the runs that are there (python -m a3c_exp.runs sync sends them)
+      and the figures as a report in Weights & Biases, on the runs that are there (python -m a3c_exp.runs sync sends them)
 
-The page (index.html) needs neither network nor scripts: send it as it is. Beside it lie runs.csv, tables/*.csv, and figures/ as
-SVG and PNG. Seeds that trained together (num_seeds=10) are read each as a run of its own.
+The page (index.html) needs neither network nor scripts: send it as it is. Next to it are runs.csv, tables/*.csv, and figures/
+as SVG and PNG. Seeds that trained together (num_seeds=10) are read each as a run of its own.
 Runs that still run, failed or were killed are read as far as they got, and marked. An earlier report is replaced;
 anything else in the way is not."""
 
@@ -47,7 +47,7 @@ def _main(options: argparse.Namespace) -> None:
         from a3c_exp.loggers.wandb_logger.sync import require_login
         from a3c_exp.report.wandb_report import check_ready
 
-        check_ready()  # before anything is made: a person who is not logged in should not have to wait to be told
+        check_ready()  # before anything is made: a person who is not logged in should not have to wait for the message
         require_login()
     out: Path = options.out or (directories[0] / "report" if len(directories) == 1 else Path("report"))
     if len(directories) == 1 and is_study(directories[0]):

@@ -95,7 +95,7 @@ def group_by_configuration(runs: Sequence[RunData], ignore: Iterable[str] = ()) 
 
     Args:
         runs: at least one.
-        ignore: names of values that make no difference, besides those of ``PER_RUN_KEYS``; everything below an
+        ignore: names of values that make no difference, in addition to ``PER_RUN_KEYS``; everything below an
             ignored name is ignored too.
 
     Runs whose configuration cannot be read form groups of their own, by what was typed on the command line.
@@ -197,7 +197,7 @@ def _typed_overrides(run: RunData, ignored: Sequence[str]) -> list[str]:
 def _labels(
     groups: Mapping[tuple[tuple[str, str], ...], Sequence[RunData]], ignored: Sequence[str]
 ) -> dict[tuple[tuple[str, str], ...], str]:
-    """A short name for each group: what the person typed where that tells them apart, else the differing values."""
+    """A short name for each group: what the person typed where that distinguishes them, else the differing values."""
     typed = {key: {tuple(_typed_overrides(run, ignored)) for run in runs} for key, runs in groups.items()}
     if not groups:
         return {}

@@ -47,7 +47,7 @@ def write_report(
     Args:
         paths: run directories, or folders of them.
         out: the report's own folder.
-        ignore: names of configuration values that do not make a configuration of their own, besides seeds and names.
+        ignore: names of configuration values that do not make a configuration of their own, in addition to seeds and names.
         compared_sides: two sides to compare, each a folder of runs or conditions, as in ``compare.resolve_sides``.
         png: whether to write the figures as PNG too, a third of the time.
 

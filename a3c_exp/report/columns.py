@@ -64,14 +64,14 @@ def _convert_all(columns: Iterable[str], rows: Sequence[JsonObject]) -> dict[str
     """All columns by a single call, which is twice as quick; ``None`` where some line has something else than numbers."""
     names = list(columns)
     try:
-        whole = np.array([itemgetter(*names)(row) for row in rows], dtype=np.float64)
-    except KeyError:  # what older runs did not write is missing from every line of theirs
+        table = np.array([itemgetter(*names)(row) for row in rows], dtype=np.float64)
+    except KeyError:  # what older runs did not write is missing from all their lines
         lacking = [name for name in names if not any(name in row for row in rows)]
         rest = _convert_all([name for name in names if name not in lacking], rows) if lacking else None
         return None if rest is None else {**rest, **{name: np.full(len(rows), np.nan) for name in lacking}}
     except (TypeError, ValueError, OverflowError):
         return None
-    return dict(zip(names, whole.T, strict=True)) if whole.ndim == 2 else None
+    return dict(zip(names, table.T, strict=True)) if table.ndim == 2 else None
 
 
 def _low_mean_high(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
@@ -84,7 +84,7 @@ def _low_mean_high(name: str, values: Sequence[object]) -> dict[str, FloatArray]
 
 
 def _parse_rows(lines: list[str], name: str, problems: list[str]) -> list[JsonObject]:
-    try:  # one call for a whole file is a third quicker than one a line, and nearly every file is whole
+    try:  # one call for a file is a third quicker than one a line, and nearly every file is intact
         rows = json.loads("[" + ",".join(lines) + "]")
         if len(rows) == len(lines) and all(isinstance(row, dict) for row in rows):
             return list(rows)

@@ -1,4 +1,4 @@
-"""Two sides held against each other: ``--compare A B``. What differs, by how much, and whether that can be chance."""
+"""Two sides compared: ``--compare A B``. What differs, by how much, and whether that can be chance."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from a3c_exp.stats.significance import bonferroni_confidence, yuen_contrast
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import NO_VALUE, format_interval, format_mean_std, format_number
 
-MIN_VERDICT_SEEDS = 5  # fewer on either side, and a difference is told but not judged
+MIN_VERDICT_SEEDS = 5  # fewer on either side, and a difference is shown without a verdict
 _MAX_SHOWN_VALUES = 12  # configuration values
 
 
@@ -131,31 +131,31 @@ def _notes(differing: Sequence[tuple[str, str, str]], num_unmatched: int) -> lis
 def _match_configurations(
     comparison: Comparison, side_a: Side, side_b: Side
 ) -> tuple[list[tuple[str, str, str]], list[Pair], int]:
-    """What tells the sides apart as such; configurations that match but for that; how many have none that matches."""
+    """What distinguishes the sides as such; configurations that match but for that; how many have none that matches."""
     groups = [[item for item in comparison.configurations if set(item.runs) & set(side.runs)] for side in (side_a, side_b)]
     values = [
         {name: {dict(item.values).get(name, "") for item in group} for name in comparison.varying_keys} for group in groups
     ]
     fixed = [name for name in comparison.varying_keys if all(len(one[name]) == 1 for one in values)]
-    apart = [(name, *(min(one[name]) for one in values)) for name in fixed]
-    differing = [(name, of_a, of_b) for name, of_a, of_b in apart if of_a != of_b]
+    fixed_values = [(name, *(min(one[name]) for one in values)) for name in fixed]
+    differing = [(name, of_a, of_b) for name, of_a, of_b in fixed_values if of_a != of_b]
     names = {name for name, _, _ in differing}
 
     def rest(item: Configuration) -> tuple[tuple[str, str], ...]:
         return tuple(pair for pair in item.values if pair[0] not in names)
 
-    theirs_by_rest = {rest(item): item for item in groups[1]}
+    b_by_rest = {rest(item): item for item in groups[1]}
     pairs = []
     for item in groups[0]:
-        like = theirs_by_rest.get(rest(item))
+        like = b_by_rest.get(rest(item))
         if like is not None:
             label = " ".join(f"{name}={value}" for name, value in rest(item) if len({v for g in values for v in g[name]}) > 1)
             pairs.append(Pair(label or item.label, _runs_of_side(item, side_a), _runs_of_side(like, side_b)))
     if pairs:
         return differing, pairs, len(groups[0]) + len(groups[1]) - 2 * len(pairs)
-    whole = [Configuration(side.name, side.name, (), side.runs) for side in (side_a, side_b)]
+    sides = [Configuration(side.name, side.name, (), side.runs) for side in (side_a, side_b)]
     ranges = [(name, *(", ".join(sorted(one[name])) for one in values)) for name in comparison.varying_keys]
-    return [(name, of_a, of_b) for name, of_a, of_b in ranges if of_a != of_b], [Pair("all", whole[0], whole[1])], 0
+    return [(name, of_a, of_b) for name, of_a, of_b in ranges if of_a != of_b], [Pair("all", sides[0], sides[1])], 0
 
 
 def _runs_of_side(configuration: Configuration, side: Side) -> Configuration:
@@ -169,23 +169,23 @@ def _runs_of_side(configuration: Configuration, side: Side) -> Configuration:
 
 
 def _row(pair: Pair, measure: ComparisonMeasure, num_tests: int, label_pair: bool) -> tuple[Cell, ...] | None:
-    ours, theirs = (_measured_values(item, measure) for item in (pair.side_a, pair.side_b))
-    if not (ours.size and theirs.size):
+    values_a, values_b = (_measured_values(item, measure) for item in (pair.side_a, pair.side_b))
+    if not (values_a.size and values_b.size):
         return None
     difference, interval, ahead, verdict = NO_VALUE, "", NO_VALUE, "too few seeds"
-    if min(ours.size, theirs.size) >= MIN_SEEDS:
-        found = yuen_contrast(theirs, ours)
+    if min(values_a.size, values_b.size) >= MIN_SEEDS:
+        found = yuen_contrast(values_b, values_a)
         low, high = found.interval()
         difference, interval = format_number(found.difference, high - low), format_interval((low, high))
-        ahead = f"{probability_of_improvement(theirs, ours):.0%}"
-        if min(ours.size, theirs.size) >= MIN_VERDICT_SEEDS:
+        ahead = f"{probability_of_improvement(values_b, values_a):.0%}"
+        if min(values_a.size, values_b.size) >= MIN_VERDICT_SEEDS:
             low, high = found.interval(bonferroni_confidence(num_tests))
             verdict = f"B {measure.better}" if low > 0 else f"A {measure.better}" if high < 0 else "undecided"
-    elif min(ours.size, theirs.size) > 0:
-        difference = format_number(float(interquartile_mean(theirs) - interquartile_mean(ours)))
-    cells = (Cell(measure.title), _verdict_cell(verdict), Cell(format_mean_std(mean(ours), std(ours))),
-             Cell(format_mean_std(mean(theirs), std(theirs))), Cell(f"{ours.size}, {theirs.size}"), Cell(difference, interval),
-             Cell(ahead))  # fmt: skip
+    elif min(values_a.size, values_b.size) > 0:
+        difference = format_number(float(interquartile_mean(values_b) - interquartile_mean(values_a)))
+    cells = (Cell(measure.title), _verdict_cell(verdict), Cell(format_mean_std(mean(values_a), std(values_a))),
+             Cell(format_mean_std(mean(values_b), std(values_b))), Cell(f"{values_a.size}, {values_b.size}"),
+             Cell(difference, interval), Cell(ahead))  # fmt: skip
     return (Cell(pair.label), *cells) if label_pair else cells
 
 
@@ -204,13 +204,13 @@ def _lead(rows: Sequence[tuple[Cell, ...]], label_pairs: bool) -> str:
     if not rows:
         return "No run of one side has a number to hold against the other's yet."
     at = 1 if label_pairs else 0
-    told = [(row[at].text, row[at + 1].text, row[0].text) for row in rows if row[at + 1].status == "clear"]
+    clear = [(row[at].text, row[at + 1].text, row[0].text) for row in rows if row[at + 1].status == "clear"]
     if all(row[at + 1].text == "too few seeds" for row in rows):
         return f"Too few seeds for a verdict: it takes {MIN_VERDICT_SEEDS} finished ones on either side."
-    if not told:
-        return "Nothing that was measured tells A from B beyond chance."
+    if not clear:
+        return "Nothing that was measured distinguishes A from B beyond chance."
     return "Beyond chance: " + "; ".join(
-        f"{verdict} by {measure}" + (f" ({label})" if label_pairs else "") for measure, verdict, label in told
+        f"{verdict} by {measure}" + (f" ({label})" if label_pairs else "") for measure, verdict, label in clear
     ) + "."  # fmt: skip
 
 

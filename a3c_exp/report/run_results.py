@@ -57,7 +57,7 @@ class ConfigResult:
         configuration: the runs it is about.
         statuses: how many runs of each status.
         averaged_runs: the runs that the means are over: the finished ones, or all with an episode if none is finished.
-        run_results: theirs, in the same order.
+        run_results: of these runs, in the same order.
         interval: 95 % interval of the mean last evaluation.
         interval_over: what the interval is over: ``seeds`` (three or more), ``episodes`` (one run's own) or nothing.
     """

@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One cell: text, a smaller note after it, and whose colour or status it shows."""
+    """One cell: text, a smaller note after it, and the configuration whose color, or the status, that it shows."""
 
     text: str
     note: str = ""

@@ -107,7 +107,7 @@ def publish(comparison: Comparison, title: str) -> str:
 
 
 def build_report(comparison: Comparison, title: str, project: str, entity: str) -> Any:
-    """The report as wandb-workspaces' ``Report``, not yet saved; with ``entity`` empty it asks nobody anything."""
+    """The report as wandb-workspaces' ``Report``, not yet saved; with ``entity`` empty it needs no network."""
     wr = _import_workspaces()
     runs = {
         "name": f"{len(comparison.runs)} runs",

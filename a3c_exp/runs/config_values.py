@@ -1,4 +1,4 @@
-"""Configurations as they stand in ``.hydra/config.yaml``: read quickly, filled in, laid flat. No numpy here."""
+"""Configurations as they stand in ``.hydra/config.yaml``: read quickly, with references resolved, and flattened."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ def parse_config(text: str) -> Any:
     """What the YAML ``text`` holds; ``None`` if it cannot be read.
 
     A thousand runs have few different lines between them, so each top-level key's text is parsed once and remembered.
-    A text that does not consist of such keys, or whose parts hang together (anchors), is parsed as a whole.
+    A text that does not consist of such keys, or whose parts refer to each other (anchors), is parsed at once.
     """
     try:
         *ended, last = _KEY.split(text)

@@ -1,4 +1,4 @@
-"""Where the run directories are. No numpy here."""
+"""Where the run directories are."""
 
 import os
 import re
@@ -17,7 +17,7 @@ def find_runs(paths: Iterable[Path | str]) -> list[Path]:
     """All run directories at or below ``paths``, each once, in natural order (``workers=4`` before ``workers=12``).
 
     A folder of several seeds that trained together stands for the run directories of its seeds; one that is missing is
-    among them all the same, to be missed by whoever reads it.
+    among them all the same, so that its reader reports what is missing.
 
     Raises:
         RunDirectoryError: a path is not a directory, or there is no run directory at or below it.

@@ -207,7 +207,7 @@ def find_run_summaries(paths: Iterable[Path | str]) -> list[RunSummary]:
 
 
 def last_json_object(path: Path) -> JsonObject:
-    """The last whole line of a ``.jsonl`` file, a half-written one behind it left out; empty if there is none."""
+    """The last complete line of a ``.jsonl`` file, a half-written one behind it left out; empty if there is none."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

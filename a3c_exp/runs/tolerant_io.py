@@ -1,7 +1,4 @@
-"""Reading files that may be half-written, damaged or absent: what can be read is returned, what cannot is said.
-
-No numpy here: a list of a thousand runs is to come at once.
-"""
+"""Reading files that may be half-written, damaged or absent: what can be read is returned, what cannot is said."""
 
 import json
 import math
@@ -36,16 +33,16 @@ def strings(value: object) -> tuple[str, ...]:
 
 def printable(text: str) -> str:
     """``text`` fit for a terminal, an SVG and a UTF-8 file: whatever cannot be printed becomes �."""
-    if text.isprintable():  # nearly always, and told a hundred times as quickly
+    if text.isprintable():  # nearly always, and checked a hundred times as quickly
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def relative_to_cwd(path: Path) -> str:
-    """``path`` as one would type it here, so that a page that is passed on does not name folders of its maker's; whole where it
-    does not lie below the folder that one is in."""
-    whole, here = path.resolve(), Path.cwd().resolve()
-    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
+    """``path`` as one would type it here, so that a page that is passed on does not name its author's folders; absolute where
+    it does not lie below the current folder."""
+    full, here = path.resolve(), Path.cwd().resolve()
+    return str(full.relative_to(here) if full.is_relative_to(here) else full)
 
 
 def read_text(path: Path, problems: list[str], *, required: bool = True) -> str:

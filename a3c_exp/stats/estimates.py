@@ -78,7 +78,7 @@ def bootstrap_interval(
     """Percentile bootstrap interval (Efron 1979): resample n of n with replacement, take the statistic's quantiles.
 
     With fewer than ten values it is narrower than it claims (three seeds cover the true mean in about three cases of
-    four, not in 95 of 100); it is still the honest choice over a standard error, which assumes normality besides.
+    four, not in 95 of 100); it is still the honest choice over a standard error, which assumes normality as well.
 
     Args:
         values: one number a seed.

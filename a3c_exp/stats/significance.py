@@ -28,8 +28,8 @@ class Contrast:
     min_p_value: float
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Two-sided interval ``difference ± t standard_error``; ``(-inf, inf)`` for groups that do not vary and are too small for
-        such confidence."""
+        """Two-sided interval ``difference ± t standard_error``; ``(-inf, inf)`` for groups that do not vary and are too small
+        for such confidence."""
         if self.standard_error > 0:
             from scipy.special import stdtrit  # a report without tests need not wait for it
 

@@ -62,7 +62,7 @@ def test_a_real_difference_is_found_and_named(tmp_path: Path) -> None:
 def test_the_same_again_is_no_difference(tmp_path: Path) -> None:
     part = compared(side(tmp_path, "a", 8), side(tmp_path, "b", 8))
     assert set(verdicts(part).values()) == {"undecided"}
-    assert part.lead == "Nothing that was measured tells A from B beyond chance."
+    assert part.lead == "Nothing that was measured distinguishes A from B beyond chance."
     assert "the same configuration" in part.notes[0]
 
 

@@ -42,8 +42,8 @@ class MeasuredCosts:
 
     def seconds_per_window(self, workers_per_process: float) -> FloatArray:
         """``[R]`` seconds that one window costs a process with so many workers; linear between sizes that were measured."""
-        whole = (self.rollout + self.gradient) / self.workers[:, None] + self.update
-        return np.array([np.interp(workers_per_process, self.workers, column) for column in whole.T])
+        costs = (self.rollout + self.gradient) / self.workers[:, None] + self.update
+        return np.array([np.interp(workers_per_process, self.workers, column) for column in costs.T])
 
 
 @dataclass(frozen=True)

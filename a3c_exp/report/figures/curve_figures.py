@@ -34,12 +34,12 @@ _MAX_END_LABEL = 12  # characters up to which a label is written at the end of i
 
 
 def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> dict[Configuration, svg.ThemeColor]:
-    """A colour for each configuration; if they are too many, grey for all but the highest in ``ranking``."""
+    """A color for each configuration; if they are too many, grey for all but the highest in ``ranking``."""
     known = [value if math.isfinite(value) else -math.inf for value in ranking]
     order = sorted(range(len(known)), key=known.__getitem__, reverse=True)
     best = set(order[: len(svg.SERIES_COLORS)])
-    inks = iter(svg.SERIES_COLORS)
-    return {item: next(inks) if i in best else svg.OTHER_COLOR for i, item in enumerate(comparison.configurations)}
+    series_colors = iter(svg.SERIES_COLORS)
+    return {item: next(series_colors) if i in best else svg.OTHER_COLOR for i, item in enumerate(comparison.configurations)}
 
 
 def draw_plots(comparison: Comparison, colors: dict[Configuration, svg.ThemeColor], png: bool = True) -> list[FigureFiles]:
@@ -54,7 +54,7 @@ def draw_plots(comparison: Comparison, colors: dict[Configuration, svg.ThemeColo
 
 
 def _plots(comparison: Comparison) -> list[Plot]:
-    """Those of every report, and the curves of statistics that these runs were given besides."""
+    """Those of every report, and the curves of further statistics that these runs have."""
     own = {info.name: statistic_plot(info) for run in comparison.runs for info in own_statistics(run.run_json)}
     return [*PLOTS, *own.values()]
 
@@ -72,7 +72,7 @@ def _thinned_curves(plot: Plot, quantity: str, runs: Sequence[RunData]) -> list[
 
 
 def _is_redundant(plot: Plot, comparison: Comparison) -> bool:
-    """Whether every run's numbers are those of another figure, or are told there in a better way."""
+    """Whether every run's numbers are those of another figure, or are shown there in a better way."""
     better = [other for other in PLOTS if other.replaces == plot.name]
     if better:
         return all(
@@ -87,8 +87,8 @@ def _is_redundant(plot: Plot, comparison: Comparison) -> bool:
         for run in comparison.runs
     )
     return all(
-        ours is None or (other is not None and ours.y.size == other.y.size and np.allclose(ours.y, other.y, rtol=1e-5))
-        for ours, other in pairs
+        curve is None or (other is not None and curve.y.size == other.y.size and np.allclose(curve.y, other.y, rtol=1e-5))
+        for curve, other in pairs
     )
 
 
@@ -101,7 +101,7 @@ def _draw_plot(
     figure, axes = new_figure(plot, right_margin=longest * CHARACTER_WIDTH + 12.0 if at_ends else 10.0)
     ends: list[EndLabel] = []
     heights = [item.y for items in curves.values() for item in items]
-    left_out = 0
+    num_left_out = 0
     several = any(len(band_members(items)) >= MIN_SEEDS for items in curves.values() if items)
     for item in sorted(curves, key=lambda item: colors[item] != svg.OTHER_COLOR):  # grey ones first, below the others
         if curves[item]:
@@ -115,7 +115,7 @@ def _draw_plot(
                 _draw_series(axes, plot, curves[item], band, colors[item].light)
             if plot.edges and not plain and (plot.spread == "within" or not several):
                 heights += _draw_edges(axes, plot, curves[item], band is not None, colors[item].light)
-            left_out += len(curves[item]) - band.num_seeds if band else 0
+            num_left_out += len(curves[item]) - band.num_seeds if band else 0
             if item in named and plot.spread == "steps":
                 ends.append(peak_label(curves[item][0], item.short_label, colors[item].light))
             elif item in named:
@@ -129,8 +129,8 @@ def _draw_plot(
         file = svg_text(figure)
     words = f"{plot.title} against {AXIS_TITLES[plot.axis].lower()}"
     caption = f"{plot.note} {_reading_hint(plot, several)}".rstrip()
-    if left_out:
-        caption += f" Left out of the bands: {left_out} run{'s' * (left_out > 1)} that did not get as far."
+    if num_left_out:
+        caption += f" Left out of the bands: {num_left_out} run{'s' * (num_left_out > 1)} that did not get as far."
     image = png_bytes(figure) if png else b""
     return FigureFiles(plot.name, caption, svg.standalone(file, words), svg.inline(page, plot.name, words), image, plot.section)
 
@@ -172,7 +172,7 @@ def _draw_series(axes: "Axes", plot: Plot, curves: list[Curve], band: Band | Non
 
 
 def _draw_background(axes: "Axes", curves: Sequence[Curve], band: Band | None, color: str) -> None:
-    """A configuration beyond the last colour: one thin line, or one a seed."""
+    """A configuration beyond the last color: one thin line, or one a seed."""
     for x, y in [(band.x, band.middle)] if band else [(item.x, item.y) for item in curves]:
         axes.plot(x, y, color=color, linewidth=0.8, alpha=0.5)
 
@@ -199,7 +199,7 @@ def _draw_edges(axes: "Axes", plot: Plot, curves: Sequence[Curve], use_medians: 
 
 
 def _draw_histogram(axes: "Axes", shares: Curve, color: str, unfilled: bool) -> None:
-    """A histogram: filled only if it has a colour, so that those behind it are seen."""
+    """A histogram: filled only if it has a color, so that those behind it are seen."""
     axes.step(shares.x, shares.y, where="mid", color=color, linewidth=0.8 if unfilled else 1.6, alpha=0.5 if unfilled else 0.95)
     if not unfilled:
         axes.fill_between(shares.x, 0.0, shares.y, step="mid", color=color, alpha=0.17, linewidth=0)

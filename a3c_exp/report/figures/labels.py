@@ -1,4 +1,4 @@
-"""What tells the lines of a figure apart: labels at their ends, and a legend for a figure that stands alone."""
+"""What distinguishes the lines of a figure: labels at their ends, and a legend for a figure that stands alone."""
 
 import math
 from collections.abc import Sequence
@@ -35,13 +35,13 @@ def end_label(curves: Sequence[Curve], text: str, color: str) -> EndLabel:
 
 
 def peak_label(curve: Curve, text: str, color: str) -> EndLabel:
-    """The right corner of a histogram's highest step: its ends lie on the ground, where they tell nothing apart."""
+    """The right corner of a histogram's highest step: its ends lie on the axis, where labels would overlap."""
     at = int(curve.y.argmax())
     return EndLabel(float(curve.x[at]) + 0.5, float(curve.y[at]), text, color)
 
 
 def draw_end_labels(figure: "Figure", axes: "Axes", labels: Sequence[EndLabel]) -> None:
-    """Write each label beside the end of its line, pushed apart along the right edge where they would overlap."""
+    """Write each label next to the end of its line, pushed apart along the right edge where they would overlap."""
     figure.draw_without_rendering()  # settles the limits
     to_points, gap = 72.0 / figure.dpi, TEXT_SIZE + 1.5
     low, high = (edge * to_points for edge in axes.get_window_extent().intervaly)
@@ -66,12 +66,12 @@ def draw_end_labels(figure: "Figure", axes: "Axes", labels: Sequence[EndLabel]) 
 
 
 def add_legend(figure: "Figure", title: str, entries: list[tuple[str, str]]) -> None:
-    """Make room under the figure's title and write ``(label, colour)`` entries there, in as many rows as they need."""
+    """Make room under the figure's title and write ``(label, color)`` entries there, in as many rows as they need."""
     from matplotlib.lines import Line2D
 
     widest = max(len(label) for label, _ in entries) * CHARACTER_WIDTH + 32.0
     columns = max(1, int((WIDTH - 8.0) // widest))
-    handles = [Line2D([], [], color=ink, linewidth=2.0, label=label) for label, ink in entries]
+    handles = [Line2D([], [], color=color, linewidth=2.0, label=label) for label, color in entries]
     rows = math.ceil(len(handles) / columns) + bool(title)
     old = figure.get_figheight() * 72
     new = old + rows * (TEXT_SIZE + 5.0) + 4.0

@@ -49,7 +49,7 @@ STYLE: dict[Any, Any] = {
 
 
 def new_figure(plot: Plot, right_margin: float) -> tuple["Figure", "Axes"]:
-    """An empty figure with its title and axes, and ``right_margin`` points of room beside them."""
+    """An empty figure with its title and axes, and ``right_margin`` points of room to their right."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 

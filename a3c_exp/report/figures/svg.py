@@ -41,7 +41,7 @@ def dark_rules() -> str:
 
 
 def minify(svg: str) -> str:
-    """Without prologue, metadata and needless digits: much smaller, and the same picture."""
+    """Without prologue, metadata and needless digits: much smaller, and the same figure."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def configure_axis(axes: "Axes", parameter: Parameter) -> None:
-    """Let the axis to the right show the parameter's whole range, on its scale."""
+    """Let the axis to the right show the parameter's full range, on its scale."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     if parameter.choices:

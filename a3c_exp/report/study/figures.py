@@ -76,13 +76,13 @@ def _history(record: StudyRecord, index: int) -> FigureFiles | None:
 
 
 def _intermediate(record: StudyRecord) -> FigureFiles | None:
-    told = [trial for trial in record.trials_in_state("complete", "pruned", "running") if trial.intermediate]
-    if not told:
+    reported = [trial for trial in record.trials_in_state("complete", "pruned", "running") if trial.intermediate]
+    if not reported:
         return None
     best = {trial.number for trial in record.best}
     name, _ = record.objectives[0]
     figure, axes = _new_figure(f"{_quantity_label(name)} while training", "Evaluations")
-    order = sorted(told, key=lambda trial: (trial.number in best, trial.state != "pruned"))
+    order = sorted(reported, key=lambda trial: (trial.number in best, trial.state != "pruned"))
     for trial in order:
         steps, values = zip(*trial.intermediate, strict=True)
         look: dict[str, Any] = {"color": _COMPLETE_COLOR, "linewidth": 0.8, "alpha": 0.45}
@@ -135,7 +135,7 @@ def _importances(record: StudyRecord, index: int) -> FigureFiles | None:
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
     num_complete = len(record.trials_in_state("complete"))
-    caption = f"Importance by PED-ANOVA over {num_complete} complete trials: what sets the better ones apart."
+    caption = f"Importance by PED-ANOVA over {num_complete} complete trials: what distinguishes the better ones."
     return _render(figure, f"importance_{index}", "importance", caption, f"importance of parameters for {name}")
 
 
@@ -177,9 +177,9 @@ def _coordinates(record: StudyRecord) -> FigureFiles | None:
     table = np.array(columns)
     for at in rank.argsort():
         top = rank[at] >= 0.75
-        colour, alpha = (_BEST_COLOR, 0.9) if rank[at] == 1.0 else (_COMPLETE_COLOR, 0.65) if top else (_OTHER_COLOR, 0.28)
+        color, alpha = (_BEST_COLOR, 0.9) if rank[at] == 1.0 else (_COMPLETE_COLOR, 0.65) if top else (_OTHER_COLOR, 0.28)
         width = 2.0 if rank[at] == 1.0 else 1.1 if top else 0.7
-        axes.plot(range(len(table)), table[:, at], color=colour, alpha=alpha, linewidth=width)
+        axes.plot(range(len(table)), table[:, at], color=color, alpha=alpha, linewidth=width)
     for at, parameter in enumerate([*shown, None]):
         axes.axvline(at, color=svg.GRID_COLOR.light, linewidth=0.8, zorder=0)
         low, high = (

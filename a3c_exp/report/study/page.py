@@ -37,8 +37,8 @@ def make_study_report(directory: Path, out: Path) -> StudyReport:
     """
     check_replaceable(out)
     record = read_study(directory)
-    drawings = draw_study(record)
-    _write(out, _page(record, drawings), _csv(record), drawings)
+    figures = draw_study(record)
+    _write(out, _page(record, figures), _csv(record), figures)
     return StudyReport(out / "index.html", _terminal_summary(record))
 
 
@@ -222,7 +222,7 @@ def _write(out: Path, html: str, table: str, figures: Sequence[FigureFiles]) -> 
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(out / "index.html", html, durable=False)
         write_atomically(out / "trials.csv", table, durable=False)
-        for drawing in figures:
-            write_atomically(folder / f"{drawing.name}.svg", drawing.standalone_svg, durable=False)
+        for figure in figures:
+            write_atomically(folder / f"{figure.name}.svg", figure.standalone_svg, durable=False)
     except OSError as error:
         raise RunDirectoryError(f"{out}: the report cannot be written here: {error.strerror or error}") from error

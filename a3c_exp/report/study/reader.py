@@ -81,7 +81,7 @@ class Parameter:
         log: whether its scale is logarithmic.
         choices: of a categorical one, in order; empty for numbers.
         low, high: the ends of its range; NaN for choices.
-        importance: share of what varied in each objective, in [0, 1]; NaN where it cannot be told.
+        importance: share of what varied in each objective, in [0, 1]; NaN where it is unknown.
     """
 
     name: str
@@ -139,8 +139,8 @@ class StudyRecord:
         return [way * value for way, value in zip(ways, trial.values, strict=True)]
 
     def _dominates(self, trial: Trial, other: Trial) -> bool:
-        ours, theirs = self._values_to_maximize(trial), self._values_to_maximize(other)
-        return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
+        values, others = self._values_to_maximize(trial), self._values_to_maximize(other)
+        return values != others and all(a >= b for a, b in zip(values, others, strict=True))
 
 
 def is_study(path: Path) -> bool:
@@ -247,7 +247,7 @@ def _parameter_importances(study: "Study", index: int) -> Mapping[str, float]:
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     if len(complete) < _MIN_COMPLETE_TRIALS or len({trial.values[index] for trial in complete}) < 2:
         return {}
-    # Told a target, it looks for what makes that small.
+    # With a target it looks for what makes the target small.
     sign = -1.0 if study.directions[index] is optuna.study.StudyDirection.MAXIMIZE else 1.0
     try:
         with warnings.catch_warnings():
