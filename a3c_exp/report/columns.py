@@ -71,7 +71,7 @@ def _convert_all(columns: Iterable[str], rows: Sequence[JsonObject]) -> dict[str
         return None if rest is None else {**rest, **{name: np.full(len(rows), np.nan) for name in lacking}}
     except (TypeError, ValueError, OverflowError):
         return None
-    return dict(zip(names, table.T, strict=True)) if table.ndim == 2 else None
+    return dict(zip(names, table.T, strict=True)) if table.shape == (len(rows), len(names)) else None
 
 
 def _low_mean_high(name: str, values: Sequence[object]) -> dict[str, FloatArray]:

@@ -20,6 +20,7 @@ from optuna.trial import TrialState, create_trial
 
 from a3c_exp.report.__main__ import main
 from a3c_exp.report.study.reader import read_study
+from a3c_exp.runs.run_format import FORMAT
 from a3c_exp.runs.study_storage import DIRECTORY, REASON, RETRY_OF, SEED_STD, SEEDS, STUDY_SIGNATURE, open_storage
 from a3c_exp.sweep.study.study_file import write_study_file
 from tests.support.studies import settings
@@ -131,7 +132,7 @@ def test_a_study_that_has_just_begun_has_a_page_too(tmp_path: Path) -> None:
 
 
 def test_a_study_without_its_storage_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "study.json").write_text(json.dumps({"study_name": "s", "storage": None}))
+    (tmp_path / "study.json").write_text(json.dumps({"format": FORMAT, "study_name": "s", "storage": None}))
     assert main([str(tmp_path)]) == 2
     assert "study.journal is missing" in capsys.readouterr().err and not (tmp_path / "study.journal").exists()
 
