@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.offline_wandb import history, records
 
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.window_stats import STATISTICS, StatisticsTable
 from a3c_exp.system.errors import ConfigError
+from tests.support.offline_wandb import history, records
 
 ROOT = Path(__file__).parents[2]
 OWN = ("support.own_statistic.advantage_size", "support.own_statistic.longest_window")

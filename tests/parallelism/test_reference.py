@@ -59,7 +59,7 @@ def assert_same_training(driven: Driven, reference: ReferenceTraining, updates: 
     assert change > 1e3 * FLOAT_DRIFT, "a training that changes nothing agrees with everything"
     assert_same_episodes(driven.episodes(), reference)
     assert driven.kind.counts().env_steps == reference.a3c.env_steps
-    histogram = driven.tally().lag_histogram
+    histogram = driven.stats().lag_histogram
     assert {lag: int(histogram[lag]) for lag in histogram.nonzero()[0]} == Counter(reference.lags)
 
 

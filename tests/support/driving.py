@@ -116,7 +116,7 @@ class Training:
         return [event.text for event in self.events if isinstance(event, MessageEvent)]
 
     @property
-    def tally(self) -> TrainingStats:
+    def stats(self) -> TrainingStats:
         """Sums over all that workers reported."""
         whole = TrainingStats()
         for event in self.events:

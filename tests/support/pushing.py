@@ -25,7 +25,7 @@ SLACK = 15.0
 
 
 def ledger_for(processes: int, updates: int = 0) -> SharedCounters:
-    """A ledger without a budget, for one worker a process."""
+    """A counters without a budget, for one worker a process."""
     return SharedCounters.create(
         processes, np.zeros(processes, np.int64), np.zeros(processes, np.int64), Budget(), (0, 0, updates)
     )
@@ -43,11 +43,11 @@ def context() -> Any:
 
 
 def push(
-    block: SharedBuffer, ledger: SharedCounters, slot: int, optimizer: Optimizer, gradient: Tensor, times: int, start: Any
+    block: SharedBuffer, counters: SharedCounters, slot: int, optimizer: Optimizer, gradient: Tensor, times: int, start: Any
 ) -> None:
     """Process: pull, meet the others, then push the same gradient ``times`` times."""
     torch.set_num_threads(1)
-    shared = SharedWeights(block, ledger, slot, optimizer)
+    shared = SharedWeights(block, counters, slot, optimizer)
     own = torch.empty_like(gradient)
     pulled_at = shared.pull(own)
     if start is not None:
@@ -60,13 +60,13 @@ def push(
 
 
 def push_together(
-    block: SharedBuffer, ledger: SharedCounters, optimizer: Optimizer, gradients: Sequence[Tensor], times: int = 1
+    block: SharedBuffer, counters: SharedCounters, optimizer: Optimizer, gradients: Sequence[Tensor], times: int = 1
 ) -> list[int]:
     """One process a gradient, all at the same time; returns their exit codes."""
     made = context()
     start = made.Barrier(len(gradients))
     processes = [
-        made.Process(target=push, args=(block, ledger, slot, optimizer, gradient, times, start), daemon=True)
+        made.Process(target=push, args=(block, counters, slot, optimizer, gradient, times, start), daemon=True)
         for slot, gradient in enumerate(gradients)
     ]
     with single_thread_environment():
@@ -76,11 +76,13 @@ def push_together(
 
 
 def push_alone(
-    block: SharedBuffer, ledger: SharedCounters, slot: int, optimizer: Optimizer, gradient: Tensor, times: int = 1
+    block: SharedBuffer, counters: SharedCounters, slot: int, optimizer: Optimizer, gradient: Tensor, times: int = 1
 ) -> BaseProcess:
     """One process that pushes on its own; the caller waits for it."""
     made = context()
-    process: BaseProcess = made.Process(target=push, args=(block, ledger, slot, optimizer, gradient, times, None), daemon=True)
+    process: BaseProcess = made.Process(
+        target=push, args=(block, counters, slot, optimizer, gradient, times, None), daemon=True
+    )
     with single_thread_environment():
         process.start()
     return process

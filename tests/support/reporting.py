@@ -24,7 +24,7 @@ from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, create_wakeup_pipe, notify
-from a3c_exp.parallelism.parameter_server import server as main_agent
+from a3c_exp.parallelism.parameter_server import server as server
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.parameter_server.server import ServerProcess, StalenessPolicy
@@ -93,9 +93,9 @@ class Office:
         zeros = np.zeros(workers, np.int64)
         self.shares = shares
         self.task = TrainingSetup(_nothing, _nothing, optimizer, LearnerConfig(), workers, Budget(), None, 0)
-        self.ledger = SharedCounters.create(len(shares) + 1, zeros, zeros, Budget())
-        self.committed = DoubleBufferedState.create(torch.zeros(size), torch.zeros(optimizer.state_rows, size), workers)
-        self.mailboxes = GradientSlots.create(workers, size, len(FIGURES))
+        self.counters = SharedCounters.create(len(shares) + 1, zeros, zeros, Budget())
+        self.double_buffer = DoubleBufferedState.create(torch.zeros(size), torch.zeros(optimizer.state_rows, size), workers)
+        self.gradient_slots = GradientSlots.create(workers, size, len(FIGURES))
         self.reported, self.answered = [create_wakeup_pipe() for _ in shares], [create_wakeup_pipe() for _ in shares]
         self.staleness = staleness or StalenessPolicy()
         self.pipes: list[Connection] = []
@@ -107,10 +107,10 @@ class Office:
             self.task,
             self.staleness,
             len(self.shares),
-            self.committed,
-            self.mailboxes,
+            self.double_buffer,
+            self.gradient_slots,
             self.shares,
-            self.ledger,
+            self.counters,
             [listening for listening, _ in self.reported],
             [ringing for _, ringing in self.answered],
             theirs,
@@ -122,7 +122,7 @@ class Office:
 
     def start_agent(self) -> BaseProcess:
         """A server process in a process of its own, which ends once ``close`` was said and all requests are answered."""
-        return _started(main_agent.main, *self._agent_arguments())
+        return _started(server.main, *self._agent_arguments())
 
     def start(self, share: int, times: int, dies_after: float = 0.0) -> BaseProcess:
         """A process that reports ``times`` gradients for each of its workers, all at once and then waiting for the answers.
@@ -130,11 +130,11 @@ class Office:
         With ``dies_after`` it is killed so many seconds after it began to write the last.
         """
         bells = self.reported[share][1], self.answered[share][0]
-        return _started(report, self.mailboxes, list(self.shares[share]), times, dies_after, *bells)
+        return _started(report, self.gradient_slots, list(self.shares[share]), times, dies_after, *bells)
 
     def close(self, agent: BaseProcess) -> None:
         """Have the server end, and see that it does so in order."""
-        self.ledger.send_command(Command.close)
+        self.counters.send_command(Command.close)
         notify(self.reported[0][1])
         assert ended(agent) == 0
 
@@ -151,13 +151,13 @@ def _started(target: Any, *arguments: Any) -> BaseProcess:
 
 
 def report(
-    mailboxes: GradientSlots, workers: list[int], times: int, dies_after: float, reported: Connection, answered: Connection
+    gradient_slots: GradientSlots, workers: list[int], times: int, dies_after: float, reported: Connection, answered: Connection
 ) -> None:
     """Process: wait for answers to what a predecessor sent, then go on behind its last letter."""
     torch.set_num_threads(1)
     never, _kept = Pipe()
     listener = WakeupListener([answered], never)
-    notes, gradient = mailboxes.fields.numpy(), torch.empty_like(mailboxes.gradients[0])
+    notes, gradient = gradient_slots.fields.numpy(), torch.empty_like(gradient_slots.gradients[0])
 
     def await_answers() -> None:
         notify(reported)
@@ -169,10 +169,10 @@ def report(
     await_answers()
     for round in range(times):
         for worker in workers:
-            assert (mailboxes.weights[worker] == mailboxes.weights[worker, 0]).all(), "an answer is torn"
+            assert (gradient_slots.weights[worker] == gradient_slots.weights[worker, 0]).all(), "an answer is torn"
             number, pulled_at = int(notes[worker, SlotField.sent]) + 1, int(notes[worker, SlotField.answered_at])
             gradient.fill_(value(worker, number))
             if dies_after and round == times - 1:
                 signal.setitimer(signal.ITIMER_REAL, dies_after)  # the kernel's own, at whatever instruction that is
-            mailboxes.send(worker, gradient, FIGURES, pulled_at, 1, False)
+            gradient_slots.send(worker, gradient, FIGURES, pulled_at, 1, False)
         await_answers()

@@ -133,7 +133,7 @@ class Driven:
     def notices(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, MessageEvent)]
 
-    def tally(self, index: int = 0) -> TrainingStats:
+    def stats(self, index: int = 0) -> TrainingStats:
         """Sums over all pushes of a seed."""
         whole = TrainingStats()
         for event in self.events:

@@ -1,4 +1,4 @@
-"""An executor of taped programs that needs no C++ compiler: what is made for machine code, run operation by operation."""
+"""An executor of taped programs that needs no C++ compiler: what is made for compiled code, run operation by operation."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from a3c_exp.compile.op_trace import OpGraph, TensorKey
 
 
 class Walker(Compiler):
-    """Walks programs in place of compiling them. That machine code agrees with a program is shown elsewhere, and checked anew
+    """Walks programs in place of compiling them. That compiled code agrees with a program is shown elsewhere, and checked anew
     by every run that compiles one; that the program means what it should is quicker to show so."""
 
     def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:

@@ -47,7 +47,7 @@ def test_a_seed_among_others_is_the_seed_alone_bit_for_bit(
         assert same_bits(states[index].weights, state.weights)
         assert same_bits(states[index].optimizer_state, state.optimizer_state)
         assert [event.episode for event in together.episodes(index)] == [event.episode for event in alone.episodes()]
-        assert together.tally(index).lag_histogram.tolist() == alone.tally().lag_histogram.tolist()
+        assert together.stats(index).lag_histogram.tolist() == alone.stats().lag_histogram.tolist()
         assert together.kind.counts(index) == alone.kind.counts()
         assert together.kind.counts(index).env_steps == 120
         assert str(states[index].parallelism_state) == str(state.parallelism_state), (

@@ -76,8 +76,8 @@ def no_other(kind: Callable[[], SingleProcessStrategy], budget: Budget, rolling:
     assert ours.kind.counts() == theirs.kind.counts()
     assert episodes(ours) == episodes(theirs) != []
     torch.testing.assert_close(ours.kind.weights(), theirs.kind.weights(), rtol=1e-3, atol=1e-4)
-    assert ours.tally().lag_histogram.tolist() == theirs.tally().lag_histogram.tolist()
-    assert ours.tally().worker_steps.tolist() == theirs.tally().worker_steps.tolist()
+    assert ours.stats().lag_histogram.tolist() == theirs.stats().lag_histogram.tolist()
+    assert ours.stats().worker_steps.tolist() == theirs.stats().worker_steps.tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -144,7 +144,7 @@ def test_books_kept_afterwards_are_the_same_books(
         assert torch.equal(ours.kind.weights(index), theirs.kind.weights(index))
         assert ours.kind.counts(index) == theirs.kind.counts(index)
         assert episodes(ours, index) == episodes(theirs, index) != []
-        mine, others = ours.tally(index), theirs.tally(index)
+        mine, others = ours.stats(index), theirs.stats(index)
         for name in ("sums", "lag_histogram", "worker_windows", "worker_steps"):
             assert getattr(mine, name).tolist() == getattr(others, name).tolist(), name
 

@@ -20,7 +20,7 @@ def histogram(kind: Deterministic, workers: int, updates: int, **settings: objec
     task = tiny_task(workers=workers, budget=Budget(max_updates=updates), n_step=1, max_episode_steps=20, **settings)
     driven = Driven(kind, task).finish().stop()
     driven.save()
-    counted = driven.tally().lag_histogram
+    counted = driven.stats().lag_histogram
     assert counted.sum() == updates == driven.kind.counts().updates
     return {int(lag): int(counted[lag]) for lag in counted.nonzero()[0]}
 
@@ -70,7 +70,7 @@ def test_a_set_lag_is_kept_to_the_end_of_a_budget_of_episodes(lag: int | Sequenc
         driven.save()
         updates, lags = driven.kind.counts().updates, LagSchedule(lag)
         expected = np.bincount([min(update, lags.lag_at(seed, update)) for update in range(updates)], minlength=7)
-        assert driven.tally().lag_histogram[:7].tolist() == expected.tolist()
+        assert driven.stats().lag_histogram[:7].tolist() == expected.tolist()
 
 
 def test_who_is_slow_is_far_behind() -> None:
@@ -79,10 +79,10 @@ def test_who_is_slow_is_far_behind() -> None:
     driven = Driven(kind, task).finish().stop()
     driven.save()
     durations = kind.summary()["mean_durations"]
-    windows = driven.tally().worker_windows
+    windows = driven.stats().worker_windows
     assert windows.sum() == 300
     assert np.argsort(durations).tolist() == np.argsort(-windows).tolist()
-    assert driven.tally().lag_max > 3
+    assert driven.stats().lag_max > 3
 
 
 def test_lags_hang_on_seed_and_update_alone() -> None:

@@ -106,8 +106,8 @@ def test_what_happens_in_windows_does_not_change_whose_turn_it_is(kind: tuple[st
         driven = Driven(Deterministic(speeds=kind[0]), tiny_task(workers=3, **settings))  # type: ignore[arg-type]
         found, before = [], np.zeros(3, np.int64)
         for _ in range(12):
-            tally, now = driven.step().tally(), np.zeros(3, np.int64)
-            now[: len(tally.worker_windows)] = tally.worker_windows
+            stats, now = driven.step().stats(), np.zeros(3, np.int64)
+            now[: len(stats.worker_windows)] = stats.worker_windows
             found.append(int((now - before).argmax()))
             before = now
         driven.stop()

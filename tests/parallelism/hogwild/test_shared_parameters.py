@@ -25,23 +25,23 @@ def all_done(exit_codes: list[int]) -> None:
 
 
 def test_three_locked_pushes_at_once_are_not_lost_nor_doubled(tmp_path: Path) -> None:
-    block, ledger = block_for(torch.zeros(P), NO_STATE, tmp_path, locked=True), ledger_for(3)
+    block, counters = block_for(torch.zeros(P), NO_STATE, tmp_path, locked=True), ledger_for(3)
     # Digits of their own: the sum says of each gradient how often it arrived.
     gradients = [torch.full((P,), -(10.0**digit)) for digit in range(3)]
-    all_done(push_together(block, ledger, SGD(lr=1.0), gradients))
-    shared = SharedWeights(block, ledger, None, SGD(lr=1.0))
+    all_done(push_together(block, counters, SGD(lr=1.0), gradients))
+    shared = SharedWeights(block, counters, None, SGD(lr=1.0))
     assert torch.equal(shared.read()[0], torch.full((P,), 111.0))
     assert shared.updates() == 3
 
 
 def test_three_lock_free_pushes_in_turn_are_not_lost_nor_doubled(tmp_path: Path) -> None:
-    block, ledger = block_for(torch.zeros(P), NO_STATE, tmp_path, locked=False), ledger_for(3)
+    block, counters = block_for(torch.zeros(P), NO_STATE, tmp_path, locked=False), ledger_for(3)
     for slot in range(3):
-        assert ended(push_alone(block, ledger, slot, SGD(lr=1.0), torch.full((P,), -(10.0**slot)))) == 0
-    shared = SharedWeights(block, ledger, None, SGD(lr=1.0))
+        assert ended(push_alone(block, counters, slot, SGD(lr=1.0), torch.full((P,), -(10.0**slot)))) == 0
+    shared = SharedWeights(block, counters, None, SGD(lr=1.0))
     assert torch.equal(shared.read()[0], torch.full((P,), 111.0))
     assert shared.updates() == 3
-    assert ledger.table[:, CounterColumn.overlapping].sum() == 0, "pushes in turn never met"
+    assert counters.table[:, CounterColumn.overlapping].sum() == 0, "pushes in turn never met"
 
 
 def adam_of_one_process(weights: Tensor, gradient: Tensor, times: int) -> tuple[Tensor, Tensor]:
@@ -60,10 +60,10 @@ def test_two_processes_do_not_keep_an_adam_each(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     weights, gradient = torch.randn(P, generator=generator), torch.randn(P, generator=generator)
     adam = Adam(1e-3, (0.96, 0.999))
-    block, ledger = block_for(weights, torch.zeros(2, P), tmp_path, locked=True), ledger_for(2)
+    block, counters = block_for(weights, torch.zeros(2, P), tmp_path, locked=True), ledger_for(2)
     # The same gradient every time, so that who comes first makes no difference.
-    all_done(push_together(block, ledger, adam, [gradient, gradient], times=100))
-    shared = SharedWeights(block, ledger, None, adam)
+    all_done(push_together(block, counters, adam, [gradient, gradient], times=100))
+    shared = SharedWeights(block, counters, None, adam)
     expected, moments = adam_of_one_process(weights, gradient, 200)
     assert shared.updates() == 200
     torch.testing.assert_close(shared.read()[0], expected, rtol=1e-5, atol=1e-6)
@@ -77,9 +77,9 @@ def test_a_resumed_adam_does_not_start_over(tmp_path: Path) -> None:
     weights, gradient = torch.randn(P, generator=generator), torch.randn(P, generator=generator)
     adam = Adam(1e-3, (0.96, 0.999))
     saved, moments = adam_of_one_process(weights, gradient, 37)
-    block, ledger = block_for(saved, moments, tmp_path, locked=True), ledger_for(2, updates=37)
-    all_done(push_together(block, ledger, adam, [gradient, gradient], times=20))
-    shared = SharedWeights(block, ledger, None, adam)
+    block, counters = block_for(saved, moments, tmp_path, locked=True), ledger_for(2, updates=37)
+    all_done(push_together(block, counters, adam, [gradient, gradient], times=20))
+    shared = SharedWeights(block, counters, None, adam)
     expected, expected_moments = adam_of_one_process(weights, gradient, 77)
     assert shared.updates() == 77
     torch.testing.assert_close(shared.read()[0], expected, rtol=1e-5, atol=1e-6)
@@ -88,23 +88,23 @@ def test_a_resumed_adam_does_not_start_over(tmp_path: Path) -> None:
 
 def test_locked_pushes_of_two_processes_lose_nothing(tmp_path: Path) -> None:
     sgd = SGD(lr=0.5)
-    block, ledger = block_for(torch.zeros(P), NO_STATE, tmp_path, locked=True), ledger_for(2)
-    all_done(push_together(block, ledger, sgd, [torch.ones(P)] * 2, times=2000))
-    shared = SharedWeights(block, ledger, None, sgd)
+    block, counters = block_for(torch.zeros(P), NO_STATE, tmp_path, locked=True), ledger_for(2)
+    all_done(push_together(block, counters, sgd, [torch.ones(P)] * 2, times=2000))
+    shared = SharedWeights(block, counters, None, sgd)
     assert torch.equal(shared.read()[0], torch.full((P,), -2000.0)), "an element missed a push, or had one twice"
     assert shared.updates() == 4000
-    assert ledger.table[:, CounterColumn.pushes].tolist() == [2000, 2000]
+    assert counters.table[:, CounterColumn.pushes].tolist() == [2000, 2000]
 
 
 def test_what_lock_free_pushes_lose_is_not_more_than_is_said(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     sgd = SGD(lr=1.0)
-    block, ledger = block_for(torch.zeros(P), NO_STATE, tmp_path, locked=False), ledger_for(2)
-    all_done(push_together(block, ledger, sgd, [torch.full((P,), -1.0)] * 2, times=2000))
-    shared = SharedWeights(block, ledger, None, sgd)
+    block, counters = block_for(torch.zeros(P), NO_STATE, tmp_path, locked=False), ledger_for(2)
+    all_done(push_together(block, counters, sgd, [torch.full((P,), -1.0)] * 2, times=2000))
+    shared = SharedWeights(block, counters, None, sgd)
     lost = 4000 - shared.read()[0]  # [P]
-    overlapping = int(ledger.table[:, CounterColumn.overlapping].sum())
+    overlapping = int(counters.table[:, CounterColumn.overlapping].sum())
     share = float(lost.mean()) / 4000
     said = f"lock-free: {share:.2%} of a push lost on average, {float(lost.max()) / 4000:.2%} of the worst element's"
     print(f"{said}; {overlapping / 4000:.2%} of pushes overlapped")
@@ -120,8 +120,8 @@ def test_what_lock_free_pushes_lose_is_not_more_than_is_said(
 @pytest.mark.parametrize("locked", [True, False])
 def test_the_policy_lag_is_not_guessed(tmp_path: Path, locked: bool) -> None:
     sgd = SGD(lr=1.0)
-    block, ledger = block_for(torch.zeros(P), NO_STATE, tmp_path, locked), ledger_for(2, updates=1000)
-    ours, theirs = (SharedWeights(block, ledger, slot, sgd) for slot in range(2))
+    block, counters = block_for(torch.zeros(P), NO_STATE, tmp_path, locked), ledger_for(2, updates=1000)
+    ours, theirs = (SharedWeights(block, counters, slot, sgd) for slot in range(2))
     own, other, one = torch.empty(P), torch.empty(P), torch.full((P,), -1.0)
     pulled_at, at = ours.pull(own), theirs.pull(other)
     assert pulled_at == at == 1000
@@ -146,8 +146,8 @@ def test_pushes_in_one_pass_are_the_same_pushes_one_by_one(locked: bool, tmp_pat
     for at_once in (True, False):
         folder = tmp_path / str(at_once)
         folder.mkdir()
-        block, ledger = block_for(torch.ones(P), torch.zeros(2, P), folder, locked=locked), ledger_for(2)
-        ours, other = (SharedWeights(block, ledger, slot, adam) for slot in range(2))
+        block, counters = block_for(torch.ones(P), torch.zeros(2, P), folder, locked=locked), ledger_for(2)
+        ours, other = (SharedWeights(block, counters, slot, adam) for slot in range(2))
         own, elsewhere, lags = torch.zeros(workers, P), torch.zeros(P), []
         pulled_at = np.array([ours.pull(row) for row in own])
         for gradient in gradients:
@@ -159,7 +159,7 @@ def test_pushes_in_one_pass_are_the_same_pushes_one_by_one(locked: bool, tmp_pat
             for k in range(workers):
                 lag, pulled_at[k] = ours.push_and_pull(gradient[k], own[k], int(pulled_at[k]), rates[k])
                 lags[-1].append(lag)
-        pushes = ledger.table[
+        pushes = counters.table[
             :, [CounterColumn.pushes, CounterColumn.push_begun, CounterColumn.push_ended, CounterColumn.overlapping]
         ].tolist()
         found.append((torch.stack([*own, ours.read()[0], *ours.read()[1]]), ours.updates(), lags, pulled_at.tolist(), pushes))

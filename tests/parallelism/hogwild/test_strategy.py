@@ -51,8 +51,8 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
     assert len(training.episodes) == 20
     assert {event.episode.length for event in training.episodes} == {20}
     assert {event.episode.end for event in training.episodes} == {"truncated"}
-    assert training.tally.windows == 80
-    assert training.tally.sums[STAT["steps"]] == 400
+    assert training.stats.windows == 80
+    assert training.stats.sums[STAT["steps"]] == 400
 
     # Every worker plays its own seeds, one after the other, and nobody plays another's.
     begun = training.parallelism.snapshot()[0].episodes_begun
@@ -94,8 +94,8 @@ def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from
     training = Training(Hogwild(processes=3, lock=True), task, initial(task)).finish()
     counts = training.parallelism.counts()
     assert counts.env_steps == 607
-    assert training.tally.sums[STAT["steps"]] == 607
-    assert training.tally.windows == counts.updates
+    assert training.stats.sums[STAT["steps"]] == 607
+    assert training.stats.windows == counts.updates
     assert len({line["process"] for line in watched(tmp_path)}) == 3
     figures = training.parallelism.summary()
     assert (figures["processes"], figures["lock"], figures["deaths"]) == (3, True, [])
@@ -107,8 +107,8 @@ def test_a_process_for_every_worker_under_a_lock_ends_with_a_state_to_go_on_from
     again.finish()
     after, _ = again.parallelism.snapshot()
     assert after.env_steps == 700
-    assert again.tally.sums[STAT["steps"]] == 93, "what earlier sessions did is not done again"
-    assert after.updates == state.updates + again.tally.windows
+    assert again.stats.sums[STAT["steps"]] == 93, "what earlier sessions did is not done again"
+    assert after.updates == state.updates + again.stats.windows
     assert (after.rounds >= state.rounds).all()
     seeds = [event.episode.env_seed for event in training.episodes + again.episodes]
     assert len(set(seeds)) == len(seeds), "a resumed worker played an episode again"
@@ -134,8 +134,8 @@ def test_the_policy_lag_of_workers_in_one_process_is_how_many_others_there_are()
     task = small_task(Budget(max_env_steps=4 * 5 * 30), workers=4, lengths=(5,))
     training = Training(Hogwild(processes=1), task).finish()
     # At first all pull the same weights; from then on the other three push between a worker's pull and its push.
-    assert training.tally.lag_histogram[:5].tolist() == [1, 1, 1, 117, 0]
-    assert training.tally.lag_max == 3
+    assert training.stats.lag_histogram[:5].tolist() == [1, 1, 1, 117, 0]
+    assert training.stats.lag_max == 3
     assert torch.equal(training.parallelism.weights(), torch.full_like(training.state.weights, 120 * Tick.lr))
 
 
@@ -146,7 +146,7 @@ def test_a_budget_of_episodes_is_not_approximate(tmp_path: Path, lengths: tuple[
     training = Training(Hogwild(processes=2), task).finish()
     assert len(training.episodes) == training.parallelism.counts().episodes == 41
     steps = sum(event.episode.length for event in training.episodes)
-    assert training.parallelism.counts().env_steps == steps == training.tally.sums[STAT["steps"]]
+    assert training.parallelism.counts().env_steps == steps == training.stats.sums[STAT["steps"]]
 
 
 def test_the_last_steps_of_a_budget_are_not_kept_for_a_worker_that_may_not_play(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_resumed_run_counts_from_where_it_stood() -> None:
     assert (after.updates, after.env_steps, after.episodes) == (103, 65, 12)
     assert torch.equal(after.weights, torch.full_like(weights, 103 * Tick.lr))
     assert torch.equal(after.optimizer_state, torch.full_like(after.optimizer_state, 103.0))
-    assert training.tally.lag_max <= 1, "updates of an earlier session are no lag"
+    assert training.stats.lag_max <= 1, "updates of an earlier session are no lag"
     played = {event.episode.env_seed for event in training.episodes}
     assert played < {env_seed(0, 0, 7), env_seed(0, 0, 8), env_seed(0, 1, 4), env_seed(0, 1, 5)}
 

@@ -29,12 +29,12 @@ def after(pushes: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("point", ["before_write", "half_written", "all_written"])
 def test_a_push_that_was_killed_under_the_lock_leaves_no_trace(tmp_path: Path, point: Point) -> None:
     weights, state = after(0)
-    block, ledger = block_for(weights, state, tmp_path, locked=True, timeout=PATIENCE), ledger_for(2)
+    block, counters = block_for(weights, state, tmp_path, locked=True, timeout=PATIENCE), ledger_for(2)
     deadly = Deadly(ADAM, tmp_path / "died", at_update=5, point=point)
-    assert ended(push_alone(block, ledger, 0, deadly, GRADIENT, times=10)) == KILLED
+    assert ended(push_alone(block, counters, 0, deadly, GRADIENT, times=10)) == KILLED
     assert (tmp_path / "died").exists()
 
-    shared = SharedWeights(block, ledger, 1, deadly)
+    shared = SharedWeights(block, counters, 1, deadly)
     before = time.monotonic()
     weights, state = shared.read()
     assert shared.updates() == 5
@@ -49,10 +49,10 @@ def test_a_push_that_was_killed_under_the_lock_leaves_no_trace(tmp_path: Path, p
 
 
 def test_a_process_that_dies_between_two_pushes_takes_no_lock_with_it(tmp_path: Path) -> None:
-    block, ledger = block_for(*after(0), tmp_path, locked=True, timeout=PATIENCE), ledger_for(2)
+    block, counters = block_for(*after(0), tmp_path, locked=True, timeout=PATIENCE), ledger_for(2)
     # Never ends by itself; where the signal finds it is anybody's guess.
-    process = push_alone(block, ledger, 0, ADAM, GRADIENT, times=10**9)
-    shared = SharedWeights(block, ledger, 1, ADAM)
+    process = push_alone(block, counters, 0, ADAM, GRADIENT, times=10**9)
+    shared = SharedWeights(block, counters, 1, ADAM)
     deadline = time.monotonic() + PATIENCE
     while shared.updates() < 100 and time.monotonic() < deadline:
         time.sleep(0.001)
@@ -67,11 +67,11 @@ def test_a_process_that_dies_between_two_pushes_takes_no_lock_with_it(tmp_path: 
 
 
 def test_a_lock_free_push_that_was_killed_leaves_each_element_with_it_or_without(tmp_path: Path) -> None:
-    block, ledger = block_for(*after(0), tmp_path, locked=False), ledger_for(2)
+    block, counters = block_for(*after(0), tmp_path, locked=False), ledger_for(2)
     deadly = Deadly(ADAM, tmp_path / "died", at_update=5, point="half_written")
-    assert ended(push_alone(block, ledger, 0, deadly, GRADIENT, times=10)) == KILLED
+    assert ended(push_alone(block, counters, 0, deadly, GRADIENT, times=10)) == KILLED
 
-    shared = SharedWeights(block, ledger, 1, deadly)
+    shared = SharedWeights(block, counters, 1, deadly)
     weights, _ = shared.read()
     assert torch.isfinite(weights).all()
     with_it, without = weights == after(6)[0], weights == after(5)[0]
@@ -79,24 +79,24 @@ def test_a_lock_free_push_that_was_killed_leaves_each_element_with_it_or_without
     assert int(with_it.sum()) >= P // 2, "this test meant to tear a push"
     assert int(without.sum()) >= P // 2, "this test meant to tear a push"
     assert shared.updates() == 5, "a push that did not end does not count"
-    ledger.release_dead(0)
+    counters.release_dead(0)
     own = torch.empty(P)
     assert shared.push_and_pull(GRADIENT, own, shared.pull(own)) == (0, 6)
     assert torch.isfinite(own).all()
-    assert ended(push_alone(block, ledger, 0, deadly, GRADIENT, times=10)) == 0, "the run goes on"
+    assert ended(push_alone(block, counters, 0, deadly, GRADIENT, times=10)) == 0, "the run goes on"
     assert shared.updates() == 16
 
 
 def test_a_buried_process_does_not_overlap_with_everyone_for_ever(tmp_path: Path) -> None:
     sgd = SGD(lr=1.0)
-    block, ledger = block_for(torch.zeros(P), torch.zeros(0, P), tmp_path, locked=False), ledger_for(2)
+    block, counters = block_for(torch.zeros(P), torch.zeros(0, P), tmp_path, locked=False), ledger_for(2)
     deadly = Deadly(sgd, tmp_path / "died", at_update=0, point="half_written")
-    assert ended(push_alone(block, ledger, 0, deadly, GRADIENT)) == KILLED
-    shared = SharedWeights(block, ledger, 1, deadly)
+    assert ended(push_alone(block, counters, 0, deadly, GRADIENT)) == KILLED
+    shared = SharedWeights(block, counters, 1, deadly)
     own = torch.empty(P)
     at = shared.pull(own)
     _, at = shared.push_and_pull(GRADIENT, own, at)
-    assert ledger.table[1, CounterColumn.overlapping] == 1, "while it is not known to be dead, it counts as writing"
-    ledger.release_dead(0)
+    assert counters.table[1, CounterColumn.overlapping] == 1, "while it is not known to be dead, it counts as writing"
+    counters.release_dead(0)
     shared.push_and_pull(GRADIENT, own, at)
-    assert ledger.table[1, CounterColumn.overlapping] == 1
+    assert counters.table[1, CounterColumn.overlapping] == 1

@@ -23,19 +23,19 @@ from tests.support.pushing import KILLED, PATIENCE, SLACK, block_for, context, e
 P = 64
 
 
-def hold(block: SharedBuffer, ledger: SharedCounters, pipe: Connection) -> None:
+def hold(block: SharedBuffer, counters: SharedCounters, pipe: Connection) -> None:
     """Process: take the lock, say so, and stop in the middle."""
-    with SharedWeights(block, ledger, 0, SGD(lr=1.0)).lock:
+    with SharedWeights(block, counters, 0, SGD(lr=1.0)).lock:
         pipe.send("held")
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @contextmanager
-def stopped_holder(block: SharedBuffer, ledger: SharedCounters) -> Iterator[BaseProcess]:
+def stopped_holder(block: SharedBuffer, counters: SharedCounters) -> Iterator[BaseProcess]:
     """A process that holds the lock and is stopped; it does not hear a polite end, so it is killed whatever happens."""
     made = context()
     ours, theirs = made.Pipe()
-    holder = made.Process(target=hold, args=(block, ledger, theirs), daemon=True)
+    holder = made.Process(target=hold, args=(block, counters, theirs), daemon=True)
     with single_thread_environment():
         holder.start()
     try:
@@ -48,9 +48,9 @@ def stopped_holder(block: SharedBuffer, ledger: SharedCounters) -> Iterator[Base
 
 def test_a_stopped_holder_is_named_and_a_killed_one_is_forgotten(tmp_path: Path) -> None:
     weights = torch.arange(P, dtype=torch.float32)
-    block, ledger = block_for(weights, torch.zeros(0, P), tmp_path, locked=True, timeout=0.3), ledger_for(2)
-    shared = SharedWeights(block, ledger, 1, SGD(lr=1.0))
-    with stopped_holder(block, ledger) as holder:
+    block, counters = block_for(weights, torch.zeros(0, P), tmp_path, locked=True, timeout=0.3), ledger_for(2)
+    shared = SharedWeights(block, counters, 1, SGD(lr=1.0))
+    with stopped_holder(block, counters) as holder:
         began = time.monotonic_ns()
         says = rf"waited 0\.3 s for lock, held by process {holder.pid}$"
         with pytest.raises(LockTimeoutError, match=says), shared.lock:
@@ -59,12 +59,12 @@ def test_a_stopped_holder_is_named_and_a_killed_one_is_forgotten(tmp_path: Path)
             shared.push_and_pull(torch.ones(P), torch.empty(P), 0)
         assert shared.updates() == 0
         # Who waits shows life all the while; else it would be replaced together with the one that is stuck.
-        assert ledger.table[1, CounterColumn.heartbeat] > began + 0.3e9, "the last sign of life is older than the second wait"
+        assert counters.table[1, CounterColumn.heartbeat] > began + 0.3e9, "the last sign of life is older than the second wait"
         # An evaluation or a checkpoint must not fail because a worker is stuck: nobody pushes, so the weights stand still.
         assert torch.equal(shared.read()[0], weights)
 
     before = time.monotonic()
-    patient = SharedWeights(block_like(block, timeout=PATIENCE), ledger, 1, SGD(lr=1.0))
+    patient = SharedWeights(block_like(block, timeout=PATIENCE), counters, 1, SGD(lr=1.0))
     assert patient.push_and_pull(torch.ones(P), torch.empty(P), 0) == (0, 1)
     assert time.monotonic() - before < SLACK, "the kernel gives the lock back at once; nobody has to time out for it"
     assert torch.equal(patient.read()[0], weights - 1)

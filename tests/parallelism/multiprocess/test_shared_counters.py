@@ -28,7 +28,7 @@ def die() -> None:
 
 @contextmanager
 def at_line(line: int, happens: Callable[[], None] = die) -> Iterator[None]:
-    """Something happens before the code inside runs its ``line``-th line of the ledger; kill -9 by default."""
+    """Something happens before the code inside runs its ``line``-th line of the counters; kill -9 by default."""
     seen = 0
 
     def watch(frame: FrameType, event: str, argument: Any) -> Any:
@@ -49,12 +49,12 @@ def at_line(line: int, happens: Callable[[], None] = die) -> Iterator[None]:
         sys.settrace(before)
 
 
-class Bookkeeping:
-    """A ledger, and what its processes and the main process know; every check is against what they know."""
+class BudgetModel:
+    """A counters, and what its processes and the main process know; every check is against what they know."""
 
     def __init__(self, budget: Budget, base: tuple[int, int, int]) -> None:
         zeros = np.zeros(PROCESSES, np.int64)
-        self.ledger = SharedCounters.create(PROCESSES, zeros, zeros, budget, base)
+        self.counters = SharedCounters.create(PROCESSES, zeros, zeros, budget, base)
         self.budget = budget
         self.base = base
         self.playing = [0] * PROCESSES  # episodes that each process is in
@@ -63,50 +63,50 @@ class Bookkeeping:
 
     def act(self, slot: int, wanted: int, taken: int, ends: bool) -> None:
         """One window of one process, as hogwild has it: reserve, begin an episode, step, settle, report."""
-        from_plenty = self.ledger.try_reserve_lock_free(slot, wanted, 1, (wanted, 1))
-        self.reserved[slot] = wanted if from_plenty else self.ledger.reserve_steps(slot, wanted)
+        from_plenty = self.counters.try_reserve_lock_free(slot, wanted, 1, (wanted, 1))
+        self.reserved[slot] = wanted if from_plenty else self.counters.reserve_steps(slot, wanted)
         assert 0 <= self.reserved[slot] <= wanted
-        if self.playing[slot] == 0 and self.ledger.take_ticket(slot):
+        if self.playing[slot] == 0 and self.counters.take_ticket(slot):
             self.playing[slot] = 1
         steps = min(taken, self.reserved[slot]) if self.playing[slot] else 0
         part = steps // 2 if from_plenty else 0
         if part:  # as several windows at once are settled one by one
-            self.ledger.settle_part(self.ledger.table[slot], part, 0)
+            self.counters.settle_part(self.counters.table[slot], part, 0)
             self.reserved[slot] -= part
-        self.ledger.settle_steps(slot, steps - part)
+        self.counters.settle_steps(slot, steps - part)
         self.reserved[slot] = 0
         if ends and steps and self.playing[slot]:
             self.receive(slot)
 
     def receive(self, slot: int) -> None:
         """What the main process does on an episode's record."""
-        self.ledger.table[slot, CounterColumn.tickets_finished] += 1
+        self.counters.table[slot, CounterColumn.tickets_finished] += 1
         self.playing[slot] -= 1
         self.finished += 1
 
     def die(self, slot: int) -> None:
-        self.ledger.release_dead(slot)
+        self.counters.release_dead(slot)
         self.playing[slot] = self.reserved[slot] = 0
 
     def check(self) -> None:
-        table = self.ledger.table
+        table = self.counters.table
         held = int((table[:, CounterColumn.tickets_taken] - table[:, CounterColumn.tickets_returned]).sum())
-        steps = self.ledger.env_steps() + int(table[:, CounterColumn.steps_reserved].sum())
+        steps = self.counters.env_steps() + int(table[:, CounterColumn.steps_reserved].sum())
         if self.budget.max_episodes is not None:
             assert self.base[1] + held <= max(self.budget.max_episodes, self.base[1])
         if self.budget.max_env_steps is not None:
             assert steps <= max(self.budget.max_env_steps, self.base[0])
-        assert self.ledger.episodes() == self.base[1] + self.finished
+        assert self.counters.episodes() == self.base[1] + self.finished
         assert held == self.finished + sum(self.playing), "a ticket is neither finished nor held by anyone alive"
 
     def use_up(self) -> None:
         """Everyone plays on until nobody may."""
         for _ in range(10_000):
-            before = self.ledger.env_steps(), self.finished
+            before = self.counters.env_steps(), self.finished
             for slot in range(PROCESSES):
                 self.act(slot, WINDOW, WINDOW, ends=True)
             self.check()
-            if (self.ledger.env_steps(), self.finished) == before:
+            if (self.counters.env_steps(), self.finished) == before:
                 return
         raise AssertionError("the budget never ends")
 
@@ -132,32 +132,32 @@ windows = st.tuples(
 def test_no_death_spends_a_budget_twice_or_loses_a_part_of_it(
     budget: Budget, base: tuple[int, int, int], history: list[tuple[int, int, int, bool, int | None]]
 ) -> None:
-    books = Bookkeeping(budget, base)
+    model = BudgetModel(budget, base)
     for slot, wanted, taken, ends, dies_at in history:
         if dies_at is None:
-            books.act(slot, wanted, taken, ends)
+            model.act(slot, wanted, taken, ends)
         else:
-            finished = books.finished
+            finished = model.finished
             try:
                 with at_line(dies_at):
-                    books.act(slot, wanted, taken, ends)
+                    model.act(slot, wanted, taken, ends)
             except Died:
-                assert books.finished == finished, "only the worker's side dies here"
+                assert model.finished == finished, "only the worker's side dies here"
                 # Between the death and the burial the others go on, and must not get what may still be the dead one's.
                 neighbour = (slot + 1) % PROCESSES
-                granted = books.ledger.reserve_steps(neighbour, 1000)
+                granted = model.counters.reserve_steps(neighbour, 1000)
                 if budget.max_env_steps is not None:
-                    assert books.ledger.env_steps() + granted <= max(budget.max_env_steps, base[0])
-                books.ledger.settle_steps(neighbour, 0)
-                books.die(slot)
-        books.check()
+                    assert model.counters.env_steps() + granted <= max(budget.max_env_steps, base[0])
+                model.counters.settle_steps(neighbour, 0)
+                model.die(slot)
+        model.check()
     for slot in range(PROCESSES):
-        books.die(slot)
-    books.check()
-    books.use_up()
+        model.die(slot)
+    model.check()
+    model.use_up()
     spent = [
-        budget.max_episodes is not None and books.ledger.episodes() == max(budget.max_episodes, base[1]),
-        budget.max_env_steps is not None and books.ledger.env_steps() == max(budget.max_env_steps, base[0]),
+        budget.max_episodes is not None and model.counters.episodes() == max(budget.max_episodes, base[1]),
+        budget.max_env_steps is not None and model.counters.env_steps() == max(budget.max_env_steps, base[0]),
     ]
     assert any(spent), "a part of the budget was lost with the dead"
 
@@ -167,18 +167,18 @@ def test_a_death_at_every_single_line_of_a_window_is_survived() -> None:
     lines = 0
     while True:
         lines += 1
-        books = Bookkeeping(Budget(max_episodes=1, max_env_steps=7), (0, 0, 0))
+        model = BudgetModel(Budget(max_episodes=1, max_env_steps=7), (0, 0, 0))
         try:
             with at_line(lines):
-                books.act(0, WINDOW, 3, ends=False)
+                model.act(0, WINDOW, 3, ends=False)
             break
         except Died:
-            books.die(0)
-        books.check()
-        done = books.ledger.env_steps()
+            model.die(0)
+        model.check()
+        done = model.counters.env_steps()
         assert done in (0, 3), "steps count as a window's worth or not at all"
-        books.use_up()
-        assert (books.ledger.episodes(), books.ledger.env_steps()) == (1, min(7, done + WINDOW))
+        model.use_up()
+        assert (model.counters.episodes(), model.counters.env_steps()) == (1, min(7, done + WINDOW))
     assert lines > 15, "this test meant to die at many lines"
 
 
@@ -188,35 +188,35 @@ def test_a_neighbour_at_any_line_of_a_settlement_gets_only_what_is_left() -> Non
     reached = True
     while reached:
         lines += 1
-        books = Bookkeeping(Budget(max_env_steps=8), (0, 0, 0))
-        ledger = books.ledger
+        model = BudgetModel(Budget(max_env_steps=8), (0, 0, 0))
+        counters = model.counters
         reached = False
 
-        def neighbour(ledger: SharedCounters = ledger) -> None:
+        def neighbour(counters: SharedCounters = counters) -> None:
             nonlocal reached
             reached = True
-            ledger.settle_steps(1, ledger.reserve_steps(1, 10))
+            counters.settle_steps(1, counters.reserve_steps(1, 10))
 
-        assert ledger.reserve_steps(0, WINDOW) == WINDOW
+        assert counters.reserve_steps(0, WINDOW) == WINDOW
         with at_line(lines, neighbour):
-            ledger.settle_steps(0, WINDOW)
-        assert ledger.env_steps() <= 8, "steps were taken twice"
-        books.use_up()
-        assert ledger.env_steps() == 8
+            counters.settle_steps(0, WINDOW)
+        assert counters.env_steps() <= 8, "steps were taken twice"
+        model.use_up()
+        assert counters.env_steps() == 8
     assert lines > 2
 
 
 def test_the_dead_do_not_hold_up_a_barrier_nor_pass_it() -> None:
-    books = Bookkeeping(Budget(max_episodes=1), (0, 0, 0))
-    ledger = books.ledger
-    first = ledger.start_barrier()
-    assert ledger.command is Command.pause
-    ledger.wait_at_barrier(0)
-    ledger.release_dead(0)
-    assert ledger.table[0, CounterColumn.paused] != first, "its replacement has not arrived there"
-    ledger.wait_at_barrier(1)
-    ledger.send_command(Command.run)
-    second = ledger.start_barrier()
-    assert ledger.table[1, CounterColumn.paused] == first != second, (
+    model = BudgetModel(Budget(max_episodes=1), (0, 0, 0))
+    counters = model.counters
+    first = counters.start_barrier()
+    assert counters.command is Command.pause
+    counters.wait_at_barrier(0)
+    counters.release_dead(0)
+    assert counters.table[0, CounterColumn.paused] != first, "its replacement has not arrived there"
+    counters.wait_at_barrier(1)
+    counters.send_command(Command.run)
+    second = counters.start_barrier()
+    assert counters.table[1, CounterColumn.paused] == first != second, (
         "who is on its way from the last barrier is not at the next"
     )

@@ -173,7 +173,7 @@ def test_workers_are_not_killed_because_the_main_process_was_suspended() -> None
     task = small_task(ENDLESS, workers=1)
     training = Training(Hogwild(processes=1, worker_timeout=2.0), task)
     with training:
-        training.until(lambda: training.tally.windows > 0, "work")
+        training.until(lambda: training.stats.windows > 0, "work")
         (pid,) = training.workers()
         os.kill(pid, signal.SIGSTOP)
         time.sleep(2.5)  # everything stands still, this process too
@@ -198,7 +198,7 @@ def test_a_live_checkpoint_is_whole_and_does_not_wait_for_ever() -> None:
         return state.updates, time.monotonic() - before
 
     with training:
-        training.until(lambda: training.tally.windows > 20, "work")
+        training.until(lambda: training.stats.windows > 20, "work")
         last = 0
         for _ in range(20):
             updates, _ = check()
@@ -225,7 +225,7 @@ def test_nothing_is_pushed_while_a_checkpoint_is_taken(locked: bool) -> None:
     """The barrier holds while the state is read, also for a process that was just leaving the last barrier."""
     training = Training(Hogwild(processes=2, lock=locked), small_task(ENDLESS, workers=2))
     with training:
-        training.until(lambda: training.tally.windows > 20, "work")
+        training.until(lambda: training.stats.windows > 20, "work")
         for _ in range(100):
             assert training.parallelism._pause()
             before = training.parallelism.counts()

@@ -27,20 +27,20 @@ def test_under_load_no_gradient_is_lost_doubled_torn_or_out_of_its_workers_order
     came = diary.read()
     for worker in range(6):
         assert [number for whose, number in came if whose == worker] == list(range(1, times + 1))
-    weights, state, books = office.committed.read()
+    weights, state, state_counters = office.double_buffer.read()
     total = sum(value(worker, number) for worker in range(6) for number in range(1, times + 1))
     assert torch.equal(weights, torch.full_like(weights, total))
     assert torch.equal(state, torch.full_like(state, 6 * times))
-    assert books[: len(StateField)].tolist()[StateField.updates] == books[StateField.env_steps] == 6 * times
-    assert books[len(StateField) :].tolist() == [times] * 6
-    assert 1 <= office.ledger.table[3, CounterColumn.max_queue_length] <= 6, "a queue is bounded by one a worker"
+    assert state_counters[: len(StateField)].tolist()[StateField.updates] == state_counters[StateField.env_steps] == 6 * times
+    assert state_counters[len(StateField) :].tolist() == [times] * 6
+    assert 1 <= office.counters.table[3, CounterColumn.max_queue_length] <= 6, "a queue is bounded by one a worker"
 
 
 def test_a_gradient_whose_sender_is_killed_while_writing_it_is_never_applied(tmp_path: Path) -> None:
     diary = Diary(tmp_path / "diary")
     office = Office([[0]], 4_000_000, diary)  # so large that writing it takes milliseconds
     agent = office.start_agent()
-    notes, letter = office.mailboxes.fields.numpy(), office.mailboxes.gradients[0]
+    notes, letter = office.gradient_slots.fields.numpy(), office.gradient_slots.gradients[0]
     torn = killed = 0
     while torn < 2:
         assert killed < 60, f"of {killed} that were killed, {torn} were writing"
@@ -54,8 +54,8 @@ def test_a_gradient_whose_sender_is_killed_while_writing_it_is_never_applied(tmp
 
     numbers = [number for _, number in diary.read()]
     assert numbers == list(range(1, len(numbers) + 1))
-    weights, _, books = office.committed.read()
-    assert books[StateField.updates] == len(numbers) == notes[0, SlotField.sent]
+    weights, _, state_counters = office.double_buffer.read()
+    assert state_counters[StateField.updates] == len(numbers) == notes[0, SlotField.sent]
     assert torch.equal(weights, torch.full_like(weights, sum(value(0, number) for number in numbers)))
 
 
@@ -65,16 +65,16 @@ def test_a_server_that_is_killed_has_applied_each_gradient_once_all_the_same(tmp
     office = Office([[0, 1, 2], [3]], 1000, deadly)
     agent, reporters = office.start_agent(), [office.start(share, 60) for share in range(2)]
     assert ended(agent) == KILLED
-    assert office.committed.read_counters()[StateField.updates] <= 40
-    weights = office.committed.read()[0]
+    assert office.double_buffer.read_counters()[StateField.updates] <= 40
+    weights = office.double_buffer.read()[0]
     assert (weights == weights[0]).all(), "half of an update counts"
     agent = office.start_agent()
     assert [ended(process) for process in reporters] == [0, 0], "workers do not die of the server's death"
     office.close(agent)
-    weights, _, books = office.committed.read()
+    weights, _, state_counters = office.double_buffer.read()
     total = sum(value(worker, number) for worker in range(4) for number in range(1, 61))
     assert torch.equal(weights, torch.full_like(weights, total))
-    assert books[StateField.updates] == books[StateField.env_steps] == 240
+    assert state_counters[StateField.updates] == state_counters[StateField.env_steps] == 240
 
 
 def test_a_commit_without_its_answer_is_answered_and_not_repeated(tmp_path: Path) -> None:
@@ -82,20 +82,20 @@ def test_a_commit_without_its_answer_is_answered_and_not_repeated(tmp_path: Path
     office = Office([[0]], 10, Diary(tmp_path / "diary"))
     send(office, 0, pulled_at=0)
     office.agent()._serve([0])
-    note = office.mailboxes.fields.numpy()[0]
+    note = office.gradient_slots.fields.numpy()[0]
     note[SlotField.answered] = 0
-    office.mailboxes.weights[0] = -1.0
+    office.gradient_slots.weights[0] = -1.0
     office.agent()._serve([0])
     assert note[SlotField.answered] == note[SlotField.sent] == 1
-    assert office.committed.read_counters()[StateField.updates] == 1
-    assert torch.equal(office.mailboxes.weights[0], torch.full((10,), value(0, 1)))
+    assert office.double_buffer.read_counters()[StateField.updates] == 1
+    assert torch.equal(office.gradient_slots.weights[0], torch.full((10,), value(0, 1)))
 
 
 def send(office: Office, worker: int, pulled_at: int, steps: int = 1) -> None:
-    """A letter with this worker's next gradient."""
-    number = int(office.mailboxes.fields[worker, SlotField.sent]) + 1
-    gradient = torch.full_like(office.mailboxes.gradients[worker], value(worker, number))
-    office.mailboxes.send(worker, gradient, FIGURES, pulled_at, steps, False)
+    """A request with this worker's next gradient."""
+    number = int(office.gradient_slots.fields[worker, SlotField.sent]) + 1
+    gradient = torch.full_like(office.gradient_slots.gradients[worker], value(worker, number))
+    office.gradient_slots.send(worker, gradient, FIGURES, pulled_at, steps, False)
 
 
 def test_gradients_are_applied_in_order_of_arrival_and_each_answered_with_the_weights_behind_it(tmp_path: Path) -> None:
@@ -104,28 +104,28 @@ def test_gradients_are_applied_in_order_of_arrival_and_each_answered_with_the_we
     agent = office.agent()
     for worker in (2, 0, 3, 1):
         send(office, worker, pulled_at=0)
-    assert office.mailboxes.pending().tolist() == [2, 0, 3, 1]
+    assert office.gradient_slots.pending().tolist() == [2, 0, 3, 1]
     for worker in (2, 0, 3, 1):
         agent._serve([worker])
     assert [worker for worker, _ in diary.read()] == [2, 0, 3, 1]
-    assert office.mailboxes.weights[[2, 0, 3, 1], 0].tolist() == [18.0, 34.0, 53.0, 70.0]
-    assert office.mailboxes.fields[[2, 0, 3, 1], SlotField.answered_at].tolist() == [1, 2, 3, 4]
-    assert office.mailboxes.pending().tolist() == []
+    assert office.gradient_slots.weights[[2, 0, 3, 1], 0].tolist() == [18.0, 34.0, 53.0, 70.0]
+    assert office.gradient_slots.fields[[2, 0, 3, 1], SlotField.answered_at].tolist() == [1, 2, 3, 4]
+    assert office.gradient_slots.pending().tolist() == []
 
     for worker in (1, 0):
         send(office, worker, pulled_at=4)
     agent._serve([1, 0])
-    assert office.mailboxes.weights[[1, 0], 0].tolist() == [103.0, 135.0], "one transaction, but answers in between"
-    assert office.mailboxes.fields[[1, 0], SlotField.answered_at].tolist() == [5, 6]
+    assert office.gradient_slots.weights[[1, 0], 0].tolist() == [103.0, 135.0], "one transaction, but answers in between"
+    assert office.gradient_slots.fields[[1, 0], SlotField.answered_at].tolist() == [5, 6]
 
 
-def test_a_worker_cannot_have_two_letters_under_way(tmp_path: Path) -> None:
+def test_a_worker_cannot_have_two_pending_requests(tmp_path: Path) -> None:
     office = Office([[0]], 10, Diary(tmp_path / "diary"))
     send(office, 0, pulled_at=0)
     with pytest.raises(AssertionError, match="one pending request"):
         send(office, 0, pulled_at=0)
     with pytest.raises(AssertionError, match="one pending request"):
-        office.mailboxes.request_weights(0)
+        office.gradient_slots.request_weights(0)
 
 
 def test_who_asks_for_weights_changes_nothing(tmp_path: Path) -> None:
@@ -133,12 +133,12 @@ def test_who_asks_for_weights_changes_nothing(tmp_path: Path) -> None:
     agent = office.agent()
     send(office, 0, pulled_at=0, steps=7)
     agent._serve([0])
-    office.mailboxes.request_weights(1)
+    office.gradient_slots.request_weights(1)
     agent._serve([1])
-    assert office.mailboxes.weights[1, 0] == value(0, 1)
-    assert office.mailboxes.fields[1, SlotField.answered_at] == 1
-    books = office.committed.read_counters()
-    assert (books[StateField.updates], books[StateField.env_steps]) == (1, 7)
+    assert office.gradient_slots.weights[1, 0] == value(0, 1)
+    assert office.gradient_slots.fields[1, SlotField.answered_at] == 1
+    state_counters = office.double_buffer.read_counters()
+    assert (state_counters[StateField.updates], state_counters[StateField.env_steps]) == (1, 7)
 
 
 def test_stale_gradients_are_dropped_and_counted_but_their_steps_were_lived(tmp_path: Path) -> None:
@@ -150,37 +150,41 @@ def test_stale_gradients_are_dropped_and_counted_but_their_steps_were_lived(tmp_
     agent._serve([0, 1, 2, 3])
     # Lags 0, 1, then 2 for both others: who is dropped makes nobody older.
     assert diary.read() == [(0, 1), (1, 1)]
-    books = office.committed.read_counters()
-    assert books[StateField.dropped] == 2
-    assert (books[StateField.updates], books[StateField.env_steps]) == (2, 20)
-    assert office.mailboxes.weights[:, 0].tolist() == [16.0, 33.0, 33.0, 33.0], "who was dropped gets new weights too"
-    assert office.mailboxes.fields[:, SlotField.answered_at].tolist() == [1, 2, 2, 2]
-    tally = agent._stats
-    assert (tally.windows, tally.dropped, tally.downweighted) == (2, 2, 0)
-    assert tally.lag_histogram[:3].tolist() == [1, 1, 0], "what was not applied has no place among the lags"
-    assert (tally.dropped_share, tally.worker_steps.tolist()) == (0.5, [5, 5, 5, 5])
+    state_counters = office.double_buffer.read_counters()
+    assert state_counters[StateField.dropped] == 2
+    assert (state_counters[StateField.updates], state_counters[StateField.env_steps]) == (2, 20)
+    assert office.gradient_slots.weights[:, 0].tolist() == [16.0, 33.0, 33.0, 33.0], "who was dropped gets new weights too"
+    assert office.gradient_slots.fields[:, SlotField.answered_at].tolist() == [1, 2, 2, 2]
+    stats = agent._stats
+    assert (stats.windows, stats.dropped, stats.downweighted) == (2, 2, 0)
+    assert stats.lag_histogram[:3].tolist() == [1, 1, 0], "what was not applied has no place among the lags"
+    assert (stats.dropped_share, stats.worker_steps.tolist()) == (0.5, [5, 5, 5, 5])
 
-    transactions = int(office.committed.transaction_count)
-    place = office.committed.read_counters()[StateField.active_copy]
+    transactions = int(office.double_buffer.transaction_count)
+    place = office.double_buffer.read_counters()[StateField.active_copy]
     send(office, 0, pulled_at=0)
     agent._serve([0])
-    assert int(office.committed.transaction_count) == transactions + 1
-    assert office.committed.read_counters()[StateField.active_copy] == place, "weights that stay as they are need not be copied"
+    assert int(office.double_buffer.transaction_count) == transactions + 1
+    assert office.double_buffer.read_counters()[StateField.active_copy] == place, (
+        "weights that stay as they are need not be copied"
+    )
 
 
 def test_stale_gradients_weigh_less_the_staler_they_are() -> None:
     office = Office([[0, 1, 2, 3]], 10, Sum(), StalenessPolicy(2, OnStale.downweight))
     agent = office.agent()
     for worker in range(4):
-        office.mailboxes.send(worker, torch.full((10,), 12.0), FIGURES, -worker, 1, False)  # pulled that much earlier
+        office.gradient_slots.send(worker, torch.full((10,), 12.0), FIGURES, -worker, 1, False)  # pulled that much earlier
     agent._serve([0, 1, 2, 3])
     # Lags 0, 2, 4, 6 at a bound of 2: whole, whole, a half, a third.
-    assert office.mailboxes.weights[:, 0].tolist() == [12.0, 24.0, 30.0, 34.0]
-    assert torch.equal(office.mailboxes.gradients, torch.full((4, 10), 12.0)), "letters stay as they were sent"
-    tally = agent._stats
-    assert (tally.windows, tally.dropped, tally.downweighted) == (4, 0, 2)
-    assert tally.lag_histogram[[0, 2, 4, 6]].tolist() == [1, 1, 1, 1]
-    assert Counter(office.committed.read_counters()[[StateField.updates, StateField.downweighted]].tolist()) == Counter([4, 2])
+    assert office.gradient_slots.weights[:, 0].tolist() == [12.0, 24.0, 30.0, 34.0]
+    assert torch.equal(office.gradient_slots.gradients, torch.full((4, 10), 12.0)), "letters stay as they were sent"
+    stats = agent._stats
+    assert (stats.windows, stats.dropped, stats.downweighted) == (4, 0, 2)
+    assert stats.lag_histogram[[0, 2, 4, 6]].tolist() == [1, 1, 1, 1]
+    assert Counter(office.double_buffer.read_counters()[[StateField.updates, StateField.downweighted]].tolist()) == Counter(
+        [4, 2]
+    )
 
 
 def test_a_worker_with_an_old_policy_is_asked_to_begin_anew(tmp_path: Path) -> None:
@@ -188,5 +192,5 @@ def test_a_worker_with_an_old_policy_is_asked_to_begin_anew(tmp_path: Path) -> N
     for worker in range(3):
         send(office, worker, pulled_at=0)
     office.agent()._serve([0, 1, 2])
-    assert office.mailboxes.fields[:, SlotField.resets_requested_by_server].tolist() == [0, 0, 1]
-    assert office.committed.read_counters()[StateField.updates] == 3, "it is applied all the same"
+    assert office.gradient_slots.fields[:, SlotField.resets_requested_by_server].tolist() == [0, 0, 1]
+    assert office.double_buffer.read_counters()[StateField.updates] == 3, "it is applied all the same"

@@ -63,8 +63,8 @@ def test_any_task_and_model_is_trained_within_its_budget(id: str, model: Any, li
     training = Training(ParameterServer(processes=2), task, state).finish()
     final, _ = training.parallelism.snapshot()
     assert final.env_steps == 607
-    assert training.tally.sums[STAT["steps"]] == 607, "steps that were learned from"
-    assert training.tally.windows == final.updates > 120
+    assert training.stats.sums[STAT["steps"]] == 607, "steps that were learned from"
+    assert training.stats.windows == final.updates > 120
     assert torch.isfinite(final.weights).all()
     assert not torch.equal(final.weights, state.weights)
     assert final.optimizer_state.any()
@@ -76,9 +76,9 @@ def test_any_task_and_model_is_trained_within_its_budget(id: str, model: Any, li
     again = Training(ParameterServer(processes=1), replace(task, budget=Budget(max_env_steps=700)), final).finish()
     after, _ = again.parallelism.snapshot()
     assert after.env_steps == 700
-    assert again.tally.sums[STAT["steps"]] == 93, "what earlier sessions did is not done again"
-    assert after.updates == final.updates + again.tally.windows
-    assert again.tally.lag_max <= 2, "updates of an earlier session are no lag"
+    assert again.stats.sums[STAT["steps"]] == 93, "what earlier sessions did is not done again"
+    assert after.updates == final.updates + again.stats.windows
+    assert again.stats.lag_max <= 2, "updates of an earlier session are no lag"
     seeds = [event.episode.env_seed for event in training.episodes + again.episodes]
     assert len(set(seeds)) == len(seeds), "a resumed worker played an episode again"
 
@@ -89,7 +89,7 @@ def test_a_budget_of_episodes_is_exact(tmp_path: Path, lengths: tuple[int, ...])
     training = Training(ParameterServer(processes=2), task).finish()
     assert len(training.episodes) == training.parallelism.counts().episodes == 41
     steps = sum(event.episode.length for event in training.episodes)
-    assert training.parallelism.counts().env_steps == steps == training.tally.sums[STAT["steps"]]
+    assert training.parallelism.counts().env_steps == steps == training.stats.sums[STAT["steps"]]
 
 
 @pytest.mark.parametrize("kind", [ParameterServer, Hogwild])
@@ -104,7 +104,7 @@ def test_a_budget_of_updates_is_exact_and_every_window_within_it_is_learned_from
 def test_the_policy_lag_is_how_many_others_were_applied_between_an_answer_and_the_next_report() -> None:
     task = small_task(Budget(max_env_steps=4 * 5 * 30), workers=4, lengths=(5,))
     training = Training(ParameterServer(processes=1), task).finish()
-    assert training.tally.lag_histogram[:5].tolist() == [1, 1, 1, 117, 0]
+    assert training.stats.lag_histogram[:5].tolist() == [1, 1, 1, 117, 0]
     assert ticked(training.parallelism.snapshot()[0])
 
 
@@ -116,9 +116,9 @@ def test_dropped_gradients_are_no_updates_but_their_steps_count() -> None:
     figures = training.parallelism.summary()
     assert (final.env_steps, final.updates, figures["applied"], figures["dropped"]) == (600, 90, 90, 30)
     assert ticked(final)
-    tally = training.tally
-    assert (tally.windows, tally.dropped, tally.lag_max) == (90, 30, 2)
-    assert tally.dropped_share == 0.25
+    stats = training.stats
+    assert (stats.windows, stats.dropped, stats.lag_max) == (90, 30, 2)
+    assert stats.dropped_share == 0.25
     assert len(training.episodes) == 120
 
 
@@ -128,7 +128,7 @@ def test_downweighted_gradients_are_updates_of_their_own() -> None:
     figures = training.parallelism.summary()
     # All but the last worker's first, and the first three workers' first, have a lag of 3.
     assert (figures["applied"], figures["dropped"], figures["downweighted"]) == (100, 0, 97)
-    assert training.tally.downweighted == 97
+    assert training.stats.downweighted == 97
 
 
 def test_everything_reported_before_the_end_is_applied() -> None:
@@ -138,15 +138,15 @@ def test_everything_reported_before_the_end_is_applied() -> None:
     final, _ = training.parallelism.snapshot()
     assert training.parallelism.summary()["unapplied"] == 0
     assert ticked(final)
-    assert final.env_steps == 5 * final.updates == training.tally.sums[STAT["steps"]]
-    # Each window was one episode, and not one of them was left behind in a mailbox or a pipe.
+    assert final.env_steps == 5 * final.updates == training.stats.sums[STAT["steps"]]
+    # Each window was one episode, and not one of them was left behind in a slot or a pipe.
     assert len(training.episodes) == final.updates == int(final.rounds.sum())
 
 
 def test_a_live_checkpoint_stands_between_two_updates() -> None:
     training = Training(ParameterServer(processes=2), small_task(ENDLESS, workers=4, lengths=(5,)))
     with training:
-        training.until(lambda: training.tally.windows > 20, "work")
+        training.until(lambda: training.stats.windows > 20, "work")
         last = 0
         for _ in range(20):
             state, events = training.parallelism.snapshot()
@@ -205,7 +205,7 @@ def test_no_kind_of_death_loses_an_episode_a_step_or_an_update(tmp_path: Path) -
     final, _ = training.parallelism.snapshot()
     assert ticked(final)
     assert final.episodes == len({event.episode.env_seed for event in training.episodes}) == 90
-    assert final.env_steps == 5 * final.updates == training.tally.sums[STAT["steps"]]
+    assert final.env_steps == 5 * final.updates == training.stats.sums[STAT["steps"]]
     figures = training.parallelism.summary()
     assert (figures["restarts"], figures["unapplied"]) == (5, 0)
 
@@ -228,7 +228,7 @@ def test_workers_killed_again_and_again_from_outside_neither_tear_nor_overspend(
     final, _ = training.parallelism.snapshot()
     assert ticked(final)
     assert final.env_steps == 5000, "what a dead worker had reserved was spent twice, or not at all"
-    assert training.tally.sums[STAT["steps"]] == 5000
+    assert training.stats.sums[STAT["steps"]] == 5000
     assert training.parallelism.summary()["unapplied"] == 0
 
 
@@ -257,7 +257,7 @@ def test_what_a_dead_worker_reported_is_neither_forgotten_nor_promised_to_anothe
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
-def test_the_death_of_the_main_agent_in_the_middle_of_an_update_costs_nothing(tmp_path: Path, ending: signal.Signals) -> None:
+def test_the_death_of_the_server_in_the_middle_of_an_update_costs_nothing(tmp_path: Path, ending: signal.Signals) -> None:
     deadly = Deadly(Tick(), tmp_path / "died", 50, "half_written", ending)
     task = small_task(Budget(max_episodes=200), workers=4, lengths=(5,), optimizer=deadly)
     training = Training(ParameterServer(processes=2, worker_timeout=3.0), task)
@@ -274,7 +274,7 @@ def test_the_death_of_the_main_agent_in_the_middle_of_an_update_costs_nothing(tm
     assert (final.updates, final.env_steps, final.episodes) == (200, 1000, 200)
 
 
-def test_a_main_agent_that_keeps_dying_ends_the_run_with_the_cause(tmp_path: Path) -> None:
+def test_a_server_that_keeps_dying_ends_the_run_with_the_cause(tmp_path: Path) -> None:
     task = small_task(ENDLESS, workers=2, optimizer=Broken())
     training = Training(ParameterServer(processes=1, max_restarts=1), task)
     with training, pytest.raises(WorkerError) as caught:
@@ -295,7 +295,7 @@ class Broken(Tick):
         raise ZeroDivisionError("the step broke")
 
 
-def test_a_value_that_is_not_finite_does_not_reach_the_main_agent(tmp_path: Path) -> None:
+def test_a_value_that_is_not_finite_does_not_reach_the_server(tmp_path: Path) -> None:
     faults = Faults(("nan",), tmp_path, at_step=6)
     task = small_task(ENDLESS, workers=3, lengths=(50,), faults=faults)
     training = Training(ParameterServer(processes=1), task)
@@ -306,7 +306,7 @@ def test_a_value_that_is_not_finite_does_not_reach_the_main_agent(tmp_path: Path
     assert ticked(final)
 
 
-def test_workers_and_main_agent_do_not_outlive_a_main_process_that_was_killed() -> None:
+def test_workers_and_server_do_not_outlive_a_main_process_that_was_killed() -> None:
     command = [sys.executable, "-m", "tests.support.endless_run", "parameter_server"]
     main = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     with main:
@@ -356,6 +356,6 @@ def test_counters_of_an_earlier_session_are_gone_on_from() -> None:
     assert (after.updates, after.env_steps, after.episodes) == (103, 65, 12)
     assert ticked(after)
     assert training.parallelism.summary()["applied"] == 3, "of this session"
-    assert training.tally.lag_max <= 1
+    assert training.stats.lag_max <= 1
     played = {event.episode.env_seed for event in training.episodes}
     assert played < {env_seed(0, 0, 7), env_seed(0, 0, 8), env_seed(0, 1, 4), env_seed(0, 1, 5)}

@@ -105,8 +105,8 @@ def test_budgets_are_kept_exactly_and_end(
         is_truncated = own > one.length or one.env_seed % 2
         assert one.end == ("truncated" if is_truncated else "terminated")
         assert one.return_ == pytest.approx(0.01 * one.length * (one.length + 1) / 2)
-    tally = driven.tally()
-    assert tally.worker_steps.sum() == counts.env_steps and tally.windows == counts.updates
+    stats = driven.stats()
+    assert stats.worker_steps.sum() == counts.env_steps and stats.windows == counts.updates
 
     # A resume from anywhere keeps the budget just as well, and comes to the same end.
     again = Driven(KINDS[kind](), task)
