@@ -1,4 +1,4 @@
-"""The numbers of run directories as columns, and what reading them shares with ``files``."""
+"""The numbers of run directories as columns."""
 
 import json
 import math
@@ -9,13 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from a3c_exp.runs.log_records import JsonObject
-from a3c_exp.runs.tolerant_io import mapping, number, parse_object, printable, read_json_object, read_text, read_yaml, strings
-from a3c_exp.stats.significance import FloatArray
-
-__all__ = [
-    "Columns", "FloatArray", "mapping", "number", "printable", "read_columns", "read_json_object", "read_text", "read_yaml",
-    "strings",
-]  # fmt: skip
+from a3c_exp.runs.tolerant_io import number, parse_object, read_text
+from a3c_exp.stats.significance import FloatArray as FloatArray
 
 Columns = Mapping[str, FloatArray]  # every column [lines], NaN where a line had no such number
 

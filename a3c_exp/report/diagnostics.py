@@ -9,8 +9,8 @@ from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.columns import Columns, FloatArray
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.run_results import ConfigResult
-from a3c_exp.report.tables import NO_VALUE, Cell, Table
-from a3c_exp.system.number_format import format_count, format_number
+from a3c_exp.report.tables import Cell, Table
+from a3c_exp.system.number_format import NO_VALUE, format_count, format_number
 
 _FINAL_SHARE = 0.1  # the share of a run that its end is
 

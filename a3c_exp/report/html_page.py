@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from a3c_exp import __version__
 from a3c_exp.report.aggregate import Configuration
-from a3c_exp.report.columns import printable
 from a3c_exp.report.figures import svg
+from a3c_exp.runs.tolerant_io import printable
 from a3c_exp.system.number_format import typographic
 
 ConfigurationColors = Mapping[Configuration, svg.ThemeColor]

@@ -7,10 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from a3c_exp.report.aggregate import Comparison
-from a3c_exp.report.columns import mapping
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.run_results import ConfigResult
-from a3c_exp.runs.tolerant_io import relative_to_cwd
+from a3c_exp.runs.tolerant_io import mapping, relative_to_cwd
 from a3c_exp.stats.estimates import MIN_SEEDS
 
 Origin = tuple[str, tuple[str, ...]]  # what, and the different answers with how many runs gave each

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from a3c_exp.report.aggregate import Configuration
-from a3c_exp.report.columns import Columns, FloatArray, mapping, number
+from a3c_exp.report.columns import Columns, FloatArray
 from a3c_exp.report.run_reader import RunData
+from a3c_exp.runs.tolerant_io import mapping, number
 from a3c_exp.stats.estimates import MIN_SEEDS, NO_INTERVAL, Interval, bootstrap_interval, mean, std
 
 

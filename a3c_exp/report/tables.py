@@ -11,9 +11,9 @@ from operator import attrgetter
 from pathlib import Path
 
 from a3c_exp.report.aggregate import Comparison, Configuration
-from a3c_exp.report.columns import mapping, printable
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.run_results import ConfigResult, RunResult, run_result
+from a3c_exp.runs.tolerant_io import mapping, printable
 from a3c_exp.system.number_format import (
     NO_VALUE,
     format_count,
@@ -22,26 +22,6 @@ from a3c_exp.system.number_format import (
     format_mean_std,
     format_number,
 )
-
-__all__ = [
-    "NO_VALUE",
-    "Cell",
-    "Table",
-    "common_parent",
-    "format_count",
-    "format_duration",
-    "format_interval",
-    "format_mean_std",
-    "format_number",
-    "format_statuses",
-    "incomplete_runs_table",
-    "run_table",
-    "runs_csv",
-    "summary_csv",
-    "summary_table",
-    "summary_text",
-    "table_csv",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,8 @@ from a3c_exp.report.quantities.worker_hyperparameters import worker_hyperparamet
 from a3c_exp.report.report_files import MARKER
 from a3c_exp.report.run_reader import read_runs
 from a3c_exp.report.run_results import config_results, run_result
-from a3c_exp.report.tables import format_count, format_duration, format_interval, format_mean_std, format_number, summary_table
+from a3c_exp.report.tables import summary_table
+from a3c_exp.system.number_format import format_count, format_duration, format_interval, format_mean_std, format_number
 from tests.support.synthetic_ablations import Way, write_arm
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 

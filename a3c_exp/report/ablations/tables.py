@@ -9,8 +9,9 @@ from a3c_exp.report.ablations.verdicts import EffectEstimate, Verdict
 from a3c_exp.report.ablations.wall_time_model import WallTimePrediction
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.run_results import run_result
-from a3c_exp.report.tables import NO_VALUE, Cell, Table, format_duration, format_interval, format_number
+from a3c_exp.report.tables import Cell, Table
 from a3c_exp.stats.estimates import Interval, interquartile_mean, mean
+from a3c_exp.system.number_format import NO_VALUE, format_duration, format_interval, format_number
 
 TIMES_SIGN = "\N{MULTIPLICATION SIGN}"
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from a3c_exp.config.ablation import Claim, WallTimeTraining
 from a3c_exp.report.ablations.verdicts import Decision, decide
-from a3c_exp.report.columns import FloatArray, mapping, number, read_json_object
+from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.quantities.curve_metrics import MIN_EFFECT_RATIO
 from a3c_exp.report.run_reader import RunData
+from a3c_exp.runs.tolerant_io import mapping, number, read_json_object
 from a3c_exp.stats.estimates import Interval
 
 COSTS_FILE = "costs.json"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from a3c_exp.report.aggregate import Curve
-from a3c_exp.report.columns import FloatArray, mapping, number
+from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.run_reader import RunData
+from a3c_exp.runs.tolerant_io import mapping, number
 
 _MAX_BINS = 4096  # bins; a longer list was not written by a run
 

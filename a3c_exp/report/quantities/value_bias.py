@@ -5,8 +5,9 @@ Both are derived from what every run directory holds, for training records neith
 
 import numpy as np
 
-from a3c_exp.report.columns import Columns, FloatArray, mapping, number
+from a3c_exp.report.columns import Columns, FloatArray
 from a3c_exp.runs.log_records import JsonObject
+from a3c_exp.runs.tolerant_io import mapping, number
 
 _RECENT_EPISODES = 100  # training episodes, as in ``recent_return``
 _LENGTH_TOLERANCE = 0.1  # by which share episodes may differ in length where no limit says that they are alike

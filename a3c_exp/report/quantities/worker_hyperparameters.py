@@ -3,9 +3,10 @@
 from collections import defaultdict
 
 from a3c_exp.report.aggregate import Comparison, Configuration
-from a3c_exp.report.columns import mapping, number
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.tables import NO_VALUE, Cell, Table
+from a3c_exp.report.tables import Cell, Table
+from a3c_exp.runs.tolerant_io import mapping, number
+from a3c_exp.system.number_format import NO_VALUE
 
 _QUANTITY_LABELS = {"entropy_coef": "entropy coefficient", "lr": "learning rate"}
 _MAX_ROWS = 60  # rows; the rest stands in each run's summary.json

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from a3c_exp.report.columns import FloatArray, printable
+from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.study.reader import Parameter
+from a3c_exp.runs.tolerant_io import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

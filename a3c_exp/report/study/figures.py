@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from a3c_exp.report.columns import printable
 from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.multi_panel import FigureFiles, svg_text, with_figure_style
 from a3c_exp.report.figures.style import TEXT_SIZE, WIDTH, compact_number
 from a3c_exp.report.study.axes import configure_axis, limit_labels, positions, scaled_positions, shorten_start
 from a3c_exp.report.study.reader import Parameter, StudyRecord, Trial
+from a3c_exp.runs.tolerant_io import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

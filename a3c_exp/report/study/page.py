@@ -13,11 +13,12 @@ from a3c_exp.report.figures.multi_panel import FigureFiles
 from a3c_exp.report.report_files import MARKER, check_replaceable
 from a3c_exp.report.study.figures import draw_study
 from a3c_exp.report.study.reader import StudyRecord, Trial, read_study, session_commands
-from a3c_exp.report.tables import NO_VALUE, Cell, Table, format_duration, format_mean_std, format_number, format_statuses
+from a3c_exp.report.tables import Cell, Table, format_statuses
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND_PREFIX, journal_path
 from a3c_exp.runs.tolerant_io import relative_to_cwd
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
+from a3c_exp.system.number_format import NO_VALUE, format_duration, format_mean_std, format_number
 
 
 @dataclass(frozen=True)

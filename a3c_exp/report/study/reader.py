@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from a3c_exp.report.columns import mapping, number, read_json_object, read_text, strings
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.run_format import require_format
 from a3c_exp.runs.study_storage import (
@@ -24,6 +23,7 @@ from a3c_exp.runs.study_storage import (
     journal_path,
     open_storage,
 )
+from a3c_exp.runs.tolerant_io import mapping, number, read_json_object, read_text, strings
 from a3c_exp.system.errors import A3CError, RunDirectoryError
 
 if TYPE_CHECKING:
