@@ -194,8 +194,8 @@ def test_a_mistake_with_an_extension_is_explained_like_one_with_a_built_in_part(
 
 
 def test_a_class_or_folder_that_is_not_found_says_where_to_start_the_command() -> None:
-    with pytest.raises(ConfigError, match=r"folder that holds nobodys_package, or name that folder in PYTHONPATH$"):
-        composed("env._target_=nobodys_package.windy.Environments", "~env.id", "~env.backend", "~env.kwargs")
+    with pytest.raises(ConfigError, match=r"folder that holds missing_package, or name that folder in PYTHONPATH$"):
+        composed("env._target_=missing_package.windy.Environments", "~env.id", "~env.backend", "~env.kwargs")
     with pytest.raises(ConfigError, match=r"--config-dir nowhere: there is no such folder"):
         compose_jobs(["env=airship"], multirun=False, config_dirs=["nowhere"])
 
