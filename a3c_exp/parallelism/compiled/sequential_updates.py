@@ -62,8 +62,8 @@ class SequentialUpdates:
     def compile(self, compiler: Compiler) -> bool:
         """Compile it; false if that is impossible."""
         rows, n, p = self._optimizer.state_rows, self._workers, self._size
-        one = np.zeros((1, self._batch_size))
-        ((numbers,),) = self.prepare(one.astype(np.int64), 0, one)
+        zeros = np.zeros((1, self._batch_size))
+        ((numbers,),) = self.prepare(zeros.astype(np.int64), 0, zeros)
         inputs = [torch.zeros(p), torch.zeros(rows, p), torch.zeros(n, p), torch.zeros(n, p), *numbers]
         compiled = compile_checked(partial(self._uncompiled, self._no_weights), self._no_weights, inputs, compiler, "pushing")
         if compiled is None:

@@ -50,8 +50,8 @@ class SharedBuffer:
         cls, weights: Tensor, optimizer_state: Tensor, lock_path: Path, locked: bool, lock_timeout: float
     ) -> "SharedBuffer":
         """Shared memory that starts with these ``weights [P]`` and this optimizer ``optimizer_state [rows, P]``."""
-        one = torch.cat([weights.unsqueeze(0), optimizer_state])
-        memory = one.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
+        copy = torch.cat([weights.unsqueeze(0), optimizer_state])
+        memory = copy.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
         memory.share_memory_()  # type: ignore[no-untyped-call]
         return cls(memory, lock_path, locked, lock_timeout)
 

@@ -128,7 +128,7 @@ class SingleProcessStrategy(Parallelism):
         n = self._num_workers
         # A training without a checkpoint has no episodes yet, and neither has one with nothing to do.
         saved = [each.get("episodes") or [EpisodeState.not_started().state_dict()] * n for each in state_dicts]
-        states = [EpisodeState.from_state_dict(one) for each in saved for one in each]
+        states = [EpisodeState.from_state_dict(episode) for episodes in saved for episode in episodes]
         if not any(state.in_episode for state in states):
             return []
         for k, state in enumerate(states):
