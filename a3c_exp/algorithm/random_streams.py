@@ -2,7 +2,7 @@
 
 A stream is a Philox generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") keyed by the root seed, the
 purpose and the worker. Its counter is the round or episode number, so a stream needs no state in a checkpoint beyond those
-numbers, and a replaced worker goes on where the dead one stood.
+numbers, and a replacement of a worker continues where it stopped.
 """
 
 from enum import IntEnum

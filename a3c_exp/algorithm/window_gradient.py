@@ -34,7 +34,7 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
         entropy_coef = extra_inputs[0] if extra_inputs else None
         gamma = extra_inputs[1] if len(extra_inputs) > 1 else config.gamma
         output = replay(model, layout.unflatten(flat), window, config.bptt)
-        # Rewards behind a window's end may be anything and must not reach back through the recursion.
+        # Rewards after a window's end may be anything and must not enter the recursion.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
         target = n_step_returns(reward, window.terminated, window.trajectory_end, window.next_value, gamma)
         terms = a3c_loss(
@@ -92,8 +92,8 @@ def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
 def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt: int | None = None) -> PolicyValue:
     """The model's output ``[..., n, *]`` over a window ``[..., n]``, from the recurrent state at its start.
 
-    The state is carried through the window, so that gradients flow back through it (cut every ``bptt`` steps, if a number is
-    given), and reset where an episode begins.
+    The state is carried through the window, so that gradients flow back through it (cut every ``bptt`` steps, unless ``None``),
+    and reset where an episode begins.
     """
     if model.hidden_state_size == 0:
         # One long batch: one large matrix product is faster than several small ones.

@@ -1,8 +1,8 @@
 """The statistics of training. Each is declared once, here: how it is computed, how it is averaged, where it is shown.
 
-``window_gradient`` packs what a window yields into one vector and ``TrainingStats`` adds the vectors up; ``metrics.jsonl``, W&B,
-the live view and the report's curves take their names and words from the declarations. A new diagnostic is one more entry of
-``STATISTICS``, or, outside this package, one ``Statistic`` that ``metrics.extra=[my_module.my_statistic]`` names::
+``window_gradient`` packs what a window yields into one vector and ``TrainingStats`` adds the vectors up; ``metrics.jsonl``,
+W&B, the live view and the report's curves take their names and words from the declarations. A new diagnostic is one more entry
+of ``STATISTICS``, or, outside this package, one ``Statistic`` that ``metrics.extra=[my_module.my_statistic]`` names::
 
     advantage_size = Statistic("advantage_size", "Mean |R - V|.", compute=lambda window: window.error.abs())
 """
@@ -140,7 +140,8 @@ STATISTICS = (
         label="max probability", title="Largest probability", section="confidence", scale="share",
         compute=lambda window: window.max_probability, derive=lambda totals: totals.mean("max_probability") or None),
     Statistic(
-        "explained_variance", "Of the returns by the value: 1 is perfect, 0 no better than a constant; cut off at \N{MINUS SIGN}1.",
+        "explained_variance",
+        "Of the returns by the value: 1 is perfect, 0 no better than a constant; cut off at \N{MINUS SIGN}1.",
         label="explained variance", title="Explained variance", section="critic", scale="unit", derive=_explained_variance),
     Statistic("value_mean", "V(s), mean over steps.", derive=lambda totals: totals.mean("value")),
     Statistic("value_std", "Standard deviation of V(s) over steps.", derive=_value_std),

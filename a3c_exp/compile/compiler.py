@@ -1,4 +1,4 @@
-"""A recorded function compiled ahead of time by torch's Inductor, and kept on disk from run to run.
+"""A recorded function compiled ahead of time by torch's Inductor, and cached on disk.
 
 The TorchScript executor pays a few microseconds for each small operation. Compiled, neighboring operations become one loop, and
 no executor is left. The first time costs tens of seconds and needs a C++ compiler; the result is cached under a hash of the

@@ -101,7 +101,8 @@ def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "Tenso
     environments: dict[str, type[TensorEnv]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
     if id not in environments:
         raise ConfigError(
-            f"env.id={id} is not written in tensors, only {' and '.join(environments)} are. Try env.backend=gymnasium, or write it "
+            f"env.id={id} is not written in tensors, only {' and '.join(environments)} are. Try "
+            "env.backend=gymnasium, or write it "
             "yourself: docs/tensor-environments.md"
         )
     return TensorEnvBatch(environments[id](), num_envs, render_mode)

@@ -50,7 +50,7 @@ class GymnasiumEnvs(EnvBatch):
         num_envs: how many copies.
         kwargs: passed on to ``gymnasium.make``.
         wrappers: put around each copy in this order, the first one innermost; each a dotted name, or a mapping with the name
-            under ``_target_`` and the wrapper's arguments beside it.
+            under ``_target_`` and the wrapper's arguments.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
     Raises:
@@ -89,13 +89,13 @@ class GymnasiumEnvs(EnvBatch):
                     )
             self.default_max_episode_steps = spec.max_episode_steps or _wrapper_time_limit(self.envs[0])
             self.action_space = self.envs[0].action_space
-            seen, self._encode = observation_encoder(self.envs[0].observation_space)
-            self.observation_space: Space[Any] = seen
+            box, self._encode = observation_encoder(self.envs[0].observation_space)
+            self.observation_space: Space[Any] = box
             self._decode = action_decoder(self.action_space)
         except BaseException:
             self.close()
             raise
-        self.observation = np.zeros((num_envs, *seen.shape), np.float32)
+        self.observation = np.zeros((num_envs, *box.shape), np.float32)
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
@@ -108,14 +108,14 @@ class GymnasiumEnvs(EnvBatch):
             self._encode(observed, self.observation[index])
 
     def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
-        envs, actions, encode, seen = self.envs, self._decode(action), self._encode, self.observation
+        envs, actions, encode, observation = self.envs, self._decode(action), self._encode, self.observation
         any_end = False
         for k in active.nonzero()[0].tolist():
             observed, self.reward[k], terminated, truncated, _ = envs[k].step(actions[k])
             if encode is None:
-                seen[k] = observed
+                observation[k] = observed
             else:
-                encode(observed, seen[k])
+                encode(observed, observation[k])
             self.terminated[k], self.truncated[k] = terminated, truncated
             any_end = any_end or terminated or truncated
         return any_end
@@ -143,7 +143,7 @@ class GymnasiumEnvs(EnvBatch):
         return float(self.envs[0].metadata.get("render_fps", 30))
 
     def info(self) -> dict[str, float]:
-        """The first environment's speed, if it is one of the environments whose state is known."""
+        """The first environment's speed, if it is one of those in ``SPEED_STATE_INDEX``."""
         place = SPEED_STATE_INDEX.get(self._id.rpartition(":")[2])
         state: Any = getattr(self.envs[0].unwrapped, "state", None)
         return {} if place is None or state is None else {"speed": abs(float(np.asarray(state)[place]))}
@@ -160,7 +160,8 @@ def _spec(id: str) -> EnvSpec:
             importlib.import_module(module)
         except Exception as error:  # whatever importing a user's module raises
             raise ConfigError(
-                f"env.id={id} is not a registered gymnasium environment: importing {module or 'nothing'} failed: {describe_error(error)}"
+                f"env.id={id} is not a registered gymnasium environment: importing {module or 'nothing'} failed: "
+                f"{describe_error(error)}"
             ) from error
     try:
         return gymnasium.spec(name)

@@ -16,7 +16,7 @@ def compose_wrappers(wrappers: Sequence[Mapping[str, Any] | str]) -> WrapFunctio
     """One function that puts all wrappers around an environment, the first one innermost.
 
     Args:
-        wrappers: each a dotted name, or a mapping with the name under ``_target_`` and the wrapper's arguments beside it.
+        wrappers: each a dotted name, or a mapping with the name under ``_target_`` and the wrapper's arguments.
 
     Raises:
         ConfigError: here for a name that cannot be imported or an argument that the wrapper does not take, and from the

@@ -109,13 +109,15 @@ def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
     """Channels, height and width of an observation."""
     if not isinstance(space, Box) or len(space.shape) != 3:
         raise ConfigError(
-            f"model=conv_gru reads images [channels, height, width], but this environment observes {' '.join(str(space).split())}. "
+            f"model=conv_gru reads images [channels, height, width], but this environment observes "
+            f"{' '.join(str(space).split())}. "
             "Try model=recurrent_mlp"
         )
     channels, height, width = space.shape
     if width <= 4 < channels:
         raise ConfigError(
-            f"model=conv_gru reads images [channels, height, width], but this environment's are {list(space.shape)}, channels last. "
+            f"model=conv_gru reads images [channels, height, width], but this environment's are "
+            f"{list(space.shape)}, channels last. "
             "Try env=car_racing, or a wrapper that moves them to the front"
         )
     return channels, height, width

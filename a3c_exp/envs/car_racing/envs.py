@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame greets whoever imports it, on standard output
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or pygame prints a greeting when imported
 
 import gymnasium
 import numpy as np
@@ -55,7 +55,7 @@ class CarRacingEnvs(EnvBatch):
     """
 
     evaluation_kwargs: ClassVar[Mapping[str, Any]] = {"no_progress_limit": None, "backend": "gymnasium"}
-    """A policy is judged by whole episodes of gymnasium's own game."""
+    """A policy is evaluated on whole episodes of gymnasium's own game."""
 
     def __init__(
         self,

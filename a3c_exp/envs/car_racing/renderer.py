@@ -174,11 +174,11 @@ class CarRacingRenderer:
         touches &= (most_y >= STATUS_BAR - _MARGIN) & (least_y <= WINDOW_H + _MARGIN)
         polygons = drawn[:, :, touches].transpose(2, 1, 0)
         colors = scenery.colors[places[touches]].astype(np.uint8).tolist()
-        canvas, seen = self._canvas, self._visible
+        canvas, visible = self._canvas, self._visible
         outline, fill = gfxdraw.aapolygon, gfxdraw.filled_polygon
         for polygon, lowered, color in zip(polygons.tolist(), (polygons - _BAR_OFFSET).tolist(), colors, strict=True):
             outline(canvas, polygon, color)
-            fill(seen, lowered, color)
+            fill(visible, lowered, color)
 
 
 def _visible_bounds(zoom: float, shift: tuple[float, float], c: float, s: float) -> tuple[float, float, float, float]:

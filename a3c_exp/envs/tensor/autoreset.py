@@ -44,7 +44,7 @@ def advance(
 ) -> AutoresetStep:
     """One step, and the beginning of a new episode wherever it ends one.
 
-    Pure, for any leading shape, without control flow on values: it can be taped, vmapped and compiled like what it is made of.
+    Pure, for any leading shape, without control flow on values: it can be recorded, vmapped and compiled like the environment.
 
     Args:
         env: the environment.

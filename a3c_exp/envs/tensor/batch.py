@@ -126,7 +126,7 @@ class TensorEnvBatch(EnvBatch):
         return 30.0 if self._renderer is None else self._renderer.frames_per_second
 
     def info(self) -> dict[str, float]:
-        """The first environment's speed, if it is one of the environments whose state is known."""
+        """The first environment's speed, if it is one of those in ``SPEED_STATE_INDEX``."""
         index = SPEED_STATE_INDEX.get(self.tensor_env.render_env_id or "")
         return {} if index is None else {"speed": abs(float(self.env_state[0, index]))}
 

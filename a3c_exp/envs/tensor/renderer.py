@@ -24,7 +24,8 @@ class GymnasiumRenderer:
     def __init__(self, env: TensorEnv, render_mode: str) -> None:
         if env.render_env_id is None:
             raise ConfigError(
-                f"{type(env).__name__} names no gymnasium environment that draws it (render_env_id), so there is no picture of it"
+                f"{type(env).__name__} names no gymnasium environment that draws it (render_env_id), so there is no "
+                "picture of it"
             )
         self._env = env
         self._render_env: Any = gymnasium.make(env.render_env_id, render_mode=render_mode, disable_env_checker=True).unwrapped

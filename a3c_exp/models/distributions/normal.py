@@ -1,4 +1,4 @@
-"""Real numbers with a bell curve each."""
+"""Independent Gaussians."""
 
 import math
 

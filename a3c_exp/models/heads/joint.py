@@ -53,7 +53,8 @@ def make_head(features: int, space: Space[Any], config: HeadConfig) -> Head:
         wanted = " or ".join(cls.__name__ for cls in _COMPATIBLE_SPACES[config.kind])
         instead = next(kind for kind, fitting in _COMPATIBLE_SPACES.items() if isinstance(parts[0], fitting))
         raise ConfigError(
-            f"model.head.kind={config.kind} needs a {wanted} action space, but this environment has {' '.join(str(space).split())}. "
+            f"model.head.kind={config.kind} needs a {wanted} action space, but this environment has "
+            f"{' '.join(str(space).split())}. "
             f"Try model.head.kind={instead}"
         )
     if isinstance(space, Tuple | Dict):
