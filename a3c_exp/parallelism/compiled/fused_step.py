@@ -27,7 +27,7 @@ class WorkerState(NamedTuple):
         env_state: ``[K, state_size]`` float64 of the environments.
         remaining: ``[K]`` int64 steps that each worker may still take in this round.
         length: ``[K]`` int64 steps of the current episodes.
-        return_: ``[K]`` float64 what they return_ so far.
+        return_: ``[K]`` float64 their returns so far.
         hidden_state: ``[K, state]`` of a recurrent model; ``None`` of others.
         upcoming: of windows that roll through episode ends; ``None`` of others.
     """
