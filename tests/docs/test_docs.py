@@ -84,7 +84,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             continue
         file, _, anchor = target.partition("#")
         linked = (page.parent / unquote(file)).resolve() if file else page
-        assert linked.exists(), f"{page.name} links to {target}"
+        assert linked.is_file(), f"{page.name} links to {target}, which is no file"
         assert not anchor or anchor in anchors(linked), f"{page.name} links to {target}, and {linked.name} has no such heading"
 
 
