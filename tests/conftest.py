@@ -6,6 +6,8 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+os.environ.setdefault("MKL_CBWR", "AUTO")  # MKL rounds a product alike wherever it begins: test_matrix_products.py
+
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_server() -> None:

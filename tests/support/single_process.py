@@ -32,6 +32,7 @@ class Loose(SharedMLP):
 MODELS: dict[str, Callable[..., Any]] = {
     "separate": partial(SeparateMLP, actor_hidden=(8,), critic_hidden=(6,), weight_std=None),
     "shared": partial(SharedMLP, hidden=(8,), activation="tanh"),
+    "wide": partial(SharedMLP, hidden=(33, 64)),
     "loose": partial(Loose, hidden=(4,)),
     "gru": partial(RecurrentMLP, hidden=(6,), hidden_size=5, activation="tanh"),
     "lstm": partial(RecurrentMLP, hidden=(6,), hidden_size=5, activation="tanh", cell="lstm"),
@@ -140,6 +141,10 @@ class Driven:
             if isinstance(event, StatsEvent) and event.index == index:
                 whole.merge(event.stats)
         return whole
+
+
+ROUNDS_ALIKE = torch.backends.mkl.is_available()
+"""Whether a matrix product of one shape rounds alike wherever its operands begin: MKL promises it, other libraries do not."""
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:
