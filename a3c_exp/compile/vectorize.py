@@ -38,7 +38,8 @@ def vectorize(
         function: pure in its tensors, without random operations.
         weights: ``[K, P]``, contiguous. The result reads this very memory at every call, so it must be changed in place only.
         examples: one input of each kind, with the shapes and types of every later call.
-        stackable: ``False`` calls the function worker by worker (convolutions with per-worker weights are faster so).
+        stackable: ``False`` calls the function worker by worker (convolutions with per-worker weights are faster so). Each row
+            then gives what it gives alone, but for rounding: a kernel may be chosen by where in memory the row begins.
         differentiate: the function's first output is a scalar loss, and the result returns each worker's gradient ``[K, P]``
             of its own loss in that place.
         compiler: compiles it, if it can; values then agree with the uncompiled ones to rounding, not to the bit.

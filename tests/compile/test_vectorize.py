@@ -14,6 +14,7 @@ from a3c_exp.compile.vectorize import PerWorkerFunction, vectorize
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
+from tests.support.rounding import assert_equal_to_rounding
 from tests.support.small_gru import SmallGRU
 
 K = 4
@@ -117,6 +118,7 @@ def test_stacked_is_worker_by_worker_and_traced_is_untraced_to_the_bit(name: str
 @pytest.mark.parametrize("differentiate", [False, True], ids=["forward", "gradient"])
 @pytest.mark.parametrize("name", ["normal", "recurrent"])
 def test_the_loop_for_models_that_do_not_stack_agrees(name: str, differentiate: bool) -> None:
+    """To rounding: a row begins elsewhere in memory than its copy, and which kernel a product takes may hang on that."""
     model = MODELS[name]()
     layout = ParameterLayout.from_module(model)
     weights = own_weights(layout, model, seed=4)
@@ -125,7 +127,7 @@ def test_the_loop_for_models_that_do_not_stack_agrees(name: str, differentiate: 
     for step in range(2):
         given = inputs(model, seed=30 + step)
         for one, plain in zip(looped(*given), one_by_one(function, weights, given, differentiate), strict=True):
-            assert torch.equal(one, plain)
+            assert_equal_to_rounding(one, plain, terms=2 + 5 + 4)  # of inputs, of hidden units, of what is remembered
             assert not one.requires_grad
         weights.mul_(0.5)
 

@@ -17,6 +17,7 @@ from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.models.layers.conv_layers import Norm, NormedConv, NormKind
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.system.errors import ConfigError
+from tests.support.rounding import assert_equal_to_rounding
 
 PUBLISHED, SMALL = Box(0.0, 1.0, (4, 96, 96)), Box(0.0, 1.0, (2, 20, 18))
 N = 5
@@ -177,6 +178,10 @@ def test_a_window_is_replayed_as_it_was_acted(leading: tuple[int, ...]) -> None:
 
 
 def test_workers_with_weights_of_their_own_learn_as_alone() -> None:
+    """To rounding: their rows begin elsewhere in memory than alone, and which kernel a product takes may hang on that.
+
+    The longest sums are those of the first kernel's gradient, over 10 x 9 places of 5 pictures.
+    """
     model = small()
     layout = ParameterLayout.from_module(model)
     weights = torch.stack([layout.flatten(model), shaken(model, layout), -shaken(model, layout)])
@@ -187,7 +192,7 @@ def test_workers_with_weights_of_their_own_learn_as_alone() -> None:
         own, row = tuple(field[k : k + 1] for field in given), weights[k : k + 1].clone()
         alone = vectorize(loss, row, own, model.stackable, differentiate=True)(*own)
         for one, same in zip(together, alone, strict=True):
-            assert torch.equal(one[k], same[0])
+            assert_equal_to_rounding(one[k], same[0], terms=10 * 9 * N)
 
 
 @pytest.mark.parametrize("kind", list(NormKind))

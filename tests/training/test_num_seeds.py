@@ -32,6 +32,7 @@ SLOW = "env._target_=tests.training.test_exact_resume.Sleepy"
         ("shared", "CartPole-v1", {"lag": (0, 4)}),
         ("gru", "CartPole-v1", {"speeds": "gamma"}),
         ("wide", "Pendulum-v1", {}),
+        ("loose", "CartPole-v1", {}),
     ],
 )
 def test_a_seed_among_others_is_the_seed_alone_bit_for_bit(
