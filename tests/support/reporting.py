@@ -3,18 +3,20 @@
 Every gradient is one number in all its elements, so that a torn one shows by itself; the number says whose it is and which.
 """
 
+import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.types import LearnerConfig
@@ -22,7 +24,7 @@ from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import TrainingSetup
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, SharedCounters
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, create_wakeup_pipe, notify
 from a3c_exp.parallelism.parameter_server import server as server
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState
@@ -31,6 +33,8 @@ from a3c_exp.parallelism.parameter_server.server import ServerProcess, Staleness
 from a3c_exp.system.process_setup import single_thread_environment
 from tests.support.pushing import PATIENCE, context, ended
 
+SendPoint = Literal["before_write", "half_written", "gradient_written", "all_written"]
+"""How much of a letter is written when its sender dies: all but handing it over at the last."""
 FIGURES = np.zeros(len(StatisticsTable()), np.float32)
 
 
@@ -124,13 +128,23 @@ class Office:
         """A server process in a process of its own, which ends once ``close`` was said and all requests are answered."""
         return _started(server.main, *self._agent_arguments())
 
-    def start(self, share: int, times: int, dies_after: float = 0.0) -> BaseProcess:
+    def start(self, share: int, times: int, dies: SendPoint | None = None) -> BaseProcess:
         """A process that reports ``times`` gradients for each of its workers, all at once and then waiting for the answers.
 
-        With ``dies_after`` it is killed so many seconds after it began to write the last.
+        With ``dies`` it is killed at that point of sending the last.
         """
         bells = self.reported[share][1], self.answered[share][0]
-        return _started(report, self.gradient_slots, list(self.shares[share]), times, dies_after, *bells)
+        return _started(report, self.gradient_slots, list(self.shares[share]), times, dies, *bells)
+
+    def wait_for_a_look(self) -> None:
+        """Until the server's process, woken up, has once more looked for gradients: it sends a heartbeat before it does."""
+        row, deadline = self.counters.table[len(self.shares)], time.monotonic() + PATIENCE
+        for _ in range(2):  # the first may be of a look that had begun already
+            last = row[CounterColumn.heartbeat]
+            notify(self.reported[0][1])
+            while row[CounterColumn.heartbeat] == last:
+                assert time.monotonic() < deadline, "the server does not look"
+                time.sleep(0.001)
 
     def close(self, agent: BaseProcess) -> None:
         """Have the server end, and see that it does so in order."""
@@ -150,8 +164,51 @@ def _started(target: Any, *arguments: Any) -> BaseProcess:
     return process
 
 
+class Fatal:
+    """One of the arrays that a gradient is written into; a process that begins to write there is killed."""
+
+    def __init__(self, array: Tensor, written: int = 0) -> None:
+        self._array = array
+        self._written = written
+
+    def __getitem__(self, worker: int) -> "Fatal":
+        return Fatal(self._array[worker], self._written)
+
+    def copy_(self, gradient: Tensor) -> None:
+        self._array[: self._written].copy_(gradient[: self._written])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def numpy(self) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("it is dead")
+
+
+class Unsealed(GradientSlots):
+    """A process that sends a gradient is killed before the store that hands it over."""
+
+    def _publish(self, fields: NDArray[np.int64]) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fatal(gradient_slots: GradientSlots, dies: SendPoint) -> GradientSlots:
+    """The same slots, for a process that is to be killed in the middle of ``send``."""
+    gradients, window_stats = gradient_slots.gradients, gradient_slots.window_stats
+    if dies == "before_write":
+        return replace(gradient_slots, gradients=Fatal(gradients))
+    if dies == "half_written":
+        return replace(gradient_slots, gradients=Fatal(gradients, gradients.shape[1] // 2))
+    if dies == "gradient_written":
+        return replace(gradient_slots, window_stats=Fatal(window_stats))
+    return Unsealed(gradients, gradient_slots.weights, window_stats, gradient_slots.fields)
+
+
 def report(
-    gradient_slots: GradientSlots, workers: list[int], times: int, dies_after: float, reported: Connection, answered: Connection
+    gradient_slots: GradientSlots,
+    workers: list[int],
+    times: int,
+    dies: SendPoint | None,
+    reported: Connection,
+    answered: Connection,
 ) -> None:
     """Process: wait for answers to what a predecessor sent, then go on behind its last letter."""
     torch.set_num_threads(1)
@@ -172,7 +229,7 @@ def report(
             assert (gradient_slots.weights[worker] == gradient_slots.weights[worker, 0]).all(), "an answer is torn"
             number, pulled_at = int(notes[worker, SlotField.sent]) + 1, int(notes[worker, SlotField.answered_at])
             gradient.fill_(value(worker, number))
-            if dies_after and round == times - 1:
-                signal.setitimer(signal.ITIMER_REAL, dies_after)  # the kernel's own, at whatever instruction that is
+            if dies is not None and round == times - 1:
+                gradient_slots = fatal(gradient_slots, dies)
             gradient_slots.send(worker, gradient, FIGURES, pulled_at, 1, False)
         await_answers()
