@@ -1,6 +1,8 @@
 """A whole training with real worker processes, driven as the trainer drives it, that cannot hang and leaves nothing behind."""
 
 import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -131,6 +133,20 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.NoSuchProcess:
         return False
+
+
+def suspend(pid: int) -> None:
+    """Stop a process with SIGSTOP, and wait until it has stopped: after the signal alone it may go on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, f"process {pid} to be suspended")
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll until the condition holds; a test whose moment never comes says which."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE:g} s for {what}"
+        time.sleep(0.002)
 
 
 def descendants(pid: int) -> set[int]:

@@ -15,6 +15,7 @@ from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
+from tests.support.driving import suspend
 from tests.support.pooling import MAKERS, K, of_pool, played
 from tests.support.troubled import RememberingEnvironments
 
@@ -93,7 +94,7 @@ def test_a_process_without_an_active_environment_gets_no_request() -> None:
     pooled = SubprocessEnvs(MAKERS["scripted"], 4, 2, timeout=30.0)
     for k in range(4):
         pooled.reset(k, 1)
-    os.kill(of_pool()[1], signal.SIGSTOP)
+    suspend(of_pool()[1])
     for _ in range(3):
         pooled.step(np.zeros(4, np.int64), np.array([False, True, False, False]))
     pooled.reset(0, 2)

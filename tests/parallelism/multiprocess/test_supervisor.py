@@ -14,9 +14,10 @@ import torch
 from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.base import EpisodeEvent
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.system.errors import WorkerError
 from a3c_exp.training.run_tracker import NEVER_DUE
-from tests.support.driving import ENDLESS, Training, alive, descendants, small_task
+from tests.support.driving import ENDLESS, Training, alive, descendants, suspend, small_task, wait_until
 from tests.support.faulty import Countdown, Deadly, Faults, Gathering, PackedOnce, Tick
 from tests.support.pushing import PATIENCE, SLACK
 
@@ -175,7 +176,7 @@ def test_workers_are_not_killed_because_the_main_process_was_suspended() -> None
     with training:
         training.until(lambda: training.stats.windows > 0, "work")
         (pid,) = training.workers()
-        os.kill(pid, signal.SIGSTOP)
+        suspend(pid)
         time.sleep(2.5)  # everything stands still, this process too
         training.events += training.parallelism.advance(0.0, [NEVER_DUE])
         os.kill(pid, signal.SIGCONT)
@@ -208,11 +209,13 @@ def test_a_live_checkpoint_is_whole_and_does_not_wait_for_ever() -> None:
         assert training.notices == []
 
         stopped = training.workers()[0]
-        while True:
-            os.kill(stopped, signal.SIGSTOP)
+        for _ in range(1000):
+            suspend(stopped)
             if training.parallelism._counters.control[2] != stopped:  # else it holds the lock, which is another test
                 break
             os.kill(stopped, signal.SIGCONT)
+        else:
+            pytest.fail("it holds the lock whenever it is stopped")
         _, seconds = check()
         assert seconds < SLACK
         assert training.notices == ["a worker did not reach the checkpoint's barrier within 5 s; saved as it was"]
@@ -230,10 +233,18 @@ def test_nothing_is_pushed_while_a_checkpoint_is_taken(locked: bool) -> None:
             assert training.parallelism._pause()
             before = training.parallelism.counts()
             weights = training.parallelism.weights()
-            time.sleep(0.002)
+            wait_for_heartbeats(training)
             assert training.parallelism.counts() == before
             assert torch.equal(training.parallelism.weights(), weights)
             training.parallelism.snapshot()
+
+
+def wait_for_heartbeats(training: Training) -> None:
+    """Until every process has sent two heartbeats: one that pushed in spite of the barrier would have had the time to."""
+    table = training.parallelism._counters.table
+    for _ in range(2):
+        last = table[:, CounterColumn.heartbeat].copy()
+        wait_until(lambda last=last: (table[:, CounterColumn.heartbeat] > last).all(), "heartbeats at the barrier")
 
 
 def test_a_worker_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> None:
@@ -241,7 +252,15 @@ def test_a_worker_that_ignores_the_request_to_stop_is_killed(tmp_path: Path) -> 
     training = Training(Hogwild(processes=2), small_task(ENDLESS, workers=2, faults=faults))
     with training:
         training.until(lambda: (tmp_path / "fault_0").exists(), "the fault")
+        wait_until(lambda: is_deaf(faults.struck(0)["pid"]), "it to block all signals")
     assert not alive(faults.struck(0)["pid"])
+
+
+def is_deaf(pid: int) -> bool:
+    """Whether a process has blocked SIGTERM."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    blocked = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk:"))
+    return bool(blocked >> (signal.SIGTERM - 1) & 1)
 
 
 def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:

@@ -28,7 +28,7 @@ from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
-from tests.support.driving import ENDLESS, Training, alive, descendants, initial, small_task
+from tests.support.driving import ENDLESS, Training, alive, descendants, suspend, initial, small_task
 from tests.support.faulty import Deadly, Faults, Gathering, Tick
 from tests.support.pushing import SLACK
 
@@ -212,11 +212,12 @@ def test_no_kind_of_death_loses_an_episode_a_step_or_an_update(tmp_path: Path) -
 
 def test_workers_killed_again_and_again_from_outside_neither_tear_nor_overspend() -> None:
     """Whenever it comes: while acting, while writing, between a report and its answer, between an answer and what follows."""
-    task = small_task(Budget(max_env_steps=5000), workers=4, lengths=(5,), seconds=0.0001)
+    task = small_task(Budget(max_env_steps=5000), workers=4, lengths=(5,), seconds=0.001)
     training = Training(ParameterServer(processes=2, max_restarts=20), task)
     with training:
         training.until(lambda: training.parallelism.counts().updates > 20, "work")
         for kill in range(4):
+            assert not training.spent(), f"the budget was spent before kill {kill}"
             agent = agent_of(training)
             victims = [pid for pid in training.workers() if pid != agent]
             os.kill(victims[kill % len(victims)], signal.SIGKILL)
@@ -239,7 +240,7 @@ def test_what_a_dead_worker_reported_is_neither_forgotten_nor_promised_to_anothe
     with training:
         training.until(lambda: server.counts().updates > 5, "work")
         agent, note = agent_of(training), server._gradient_slots.fields.numpy()[0]
-        os.kill(agent, signal.SIGSTOP)
+        suspend(agent)
         training.until(lambda: note[SlotField.sent] != note[SlotField.answered], "a report")
         row, sent, rounds = server._counters.table[0], int(note[SlotField.sent]), int(server._counters.workers[0, 0])
         (worker,) = (pid for pid in training.workers() if pid != agent)
