@@ -1,6 +1,7 @@
 """Processes that do nothing but push to shared weights, as hogwild's do between two windows."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
@@ -43,16 +44,25 @@ def context() -> Any:
 
 
 def push(
-    block: SharedBuffer, counters: SharedCounters, slot: int, optimizer: Optimizer, gradient: Tensor, times: int, start: Any
+    block: SharedBuffer,
+    counters: SharedCounters,
+    slot: int,
+    optimizer: Optimizer,
+    gradient: Tensor,
+    times: int,
+    start: Any,
+    suspends_after: int = -1,
 ) -> None:
-    """Process: pull, meet the others, then push the same gradient ``times`` times."""
+    """Process: pull, meet the others, then push the same gradient ``times`` times; suspend itself after so many, if asked to."""
     torch.set_num_threads(1)
     shared = SharedWeights(block, counters, slot, optimizer)
     own = torch.empty_like(gradient)
     pulled_at = shared.pull(own)
     if start is not None:
         start.wait(PATIENCE)
-    for _ in range(times):
+    for pushed in range(times):
+        if pushed == suspends_after:
+            os.kill(os.getpid(), signal.SIGSTOP)
         lag, now = shared.push_and_pull(gradient, own, pulled_at)
         assert lag >= 0, (lag, "a push cannot come before the pull that it rests on")
         assert now > pulled_at, (now, pulled_at)
@@ -76,13 +86,17 @@ def push_together(
 
 
 def push_alone(
-    block: SharedBuffer, counters: SharedCounters, slot: int, optimizer: Optimizer, gradient: Tensor, times: int = 1
+    block: SharedBuffer,
+    counters: SharedCounters,
+    slot: int,
+    optimizer: Optimizer,
+    gradient: Tensor,
+    times: int = 1,
+    suspends_after: int = -1,
 ) -> BaseProcess:
     """One process that pushes on its own; the caller waits for it."""
-    made = context()
-    process: BaseProcess = made.Process(
-        target=push, args=(block, counters, slot, optimizer, gradient, times, None), daemon=True
-    )
+    arguments = (block, counters, slot, optimizer, gradient, times, None, suspends_after)
+    process: BaseProcess = context().Process(target=push, args=arguments, daemon=True)
     with single_thread_environment():
         process.start()
     return process

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.envs.process_pool import envs as pool
 from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from a3c_exp.system.errors import ConfigError, WorkerError
-from tests.support.driving import alive, descendants, state_of, wait_until
+from tests.support.driving import alive, descendants, wait_until
 from tests.support.pooling import MAKERS, ROOT, K, gone, of_pool
 from tests.support.pushing import SLACK
 from tests.support.scripted import ScriptedEnvironments
@@ -170,7 +171,7 @@ def test_an_interrupted_step_is_not_taken_for_the_next_ones_answer(monkeypatch: 
     stopped = of_pool()[0]
 
     def interrupt_once_it_stands_still() -> None:  # as it does in the step that it was asked for, before it has answered
-        wait_until(lambda: state_of(stopped) == "T", "the step to stand still")
+        wait_until(lambda: psutil.Process(stopped).status() == psutil.STATUS_STOPPED, "the step to stand still")
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 
     before = signal.signal(signal.SIGALRM, interrupt)

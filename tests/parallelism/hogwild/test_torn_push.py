@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedWeights
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
+from tests.support.driving import wait_until
 from tests.support.faulty import Deadly, Point
 from tests.support.pushing import KILLED, PATIENCE, SLACK, block_for, ended, ledger_for, push_alone
 
@@ -48,18 +50,19 @@ def test_a_push_that_was_killed_under_the_lock_leaves_no_trace(tmp_path: Path, p
     assert torch.equal(own, after(6)[0])
 
 
-def test_a_process_that_dies_between_two_pushes_takes_no_lock_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suspends_after", [100, -1], ids=["between two pushes", "anywhere"])
+def test_a_process_that_dies_takes_no_lock_with_it(tmp_path: Path, suspends_after: int) -> None:
     block, counters = block_for(*after(0), tmp_path, locked=True, timeout=PATIENCE), ledger_for(2)
-    # Never ends by itself; where the signal finds it is anybody's guess.
-    process = push_alone(block, counters, 0, ADAM, GRADIENT, times=10**9)
+    # Never ends by itself. The signal may find it anywhere, unless it is suspended between two pushes.
+    process = push_alone(block, counters, 0, ADAM, GRADIENT, times=10**9, suspends_after=suspends_after)
     shared = SharedWeights(block, counters, 1, ADAM)
-    deadline = time.monotonic() + PATIENCE
-    while shared.updates() < 100 and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_until(lambda: shared.updates() >= 100, "a hundred pushes")
+    if suspends_after >= 0:
+        wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, "it to be suspended")
     process.kill()
     assert ended(process) == KILLED
     pushes = shared.updates()
-    assert pushes >= 100
+    assert pushes == 100 if suspends_after >= 0 else pushes >= 100
     assert torch.equal(shared.read()[0], after(pushes)[0])
     assert torch.equal(shared.read()[1], after(pushes)[1])
     own = torch.empty(P)
