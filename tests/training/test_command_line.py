@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.command import QUICK, ROOT, lines, record, run, session_members, start, summary
 
+ENDLESS = (*QUICK, "max_episode_steps=50", "max_episodes=1_000_000", "compile=false")
 PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
 FAILING = ("env._target_=tests.support.failing.FailingEnvironments", "~env.id", "~env.backend", "~env.kwargs")
 
@@ -127,7 +128,7 @@ def test_a_value_that_is_not_finite_stops_the_run_with_what_was_seen(tmp_path: P
     [(signal.SIGINT, 130, "hogwild"), (signal.SIGTERM, 143, "hogwild"), (signal.SIGINT, 130, "parameter_server")],
 )
 def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int, code: int, kind: str) -> None:
-    process = start(*QUICK, f"parallelism={kind}", "max_episode_steps=50", cwd=tmp_path)
+    process = start(*ENDLESS, f"parallelism={kind}", cwd=tmp_path)
     where = wait_for_episodes(tmp_path, process)
     began = time.monotonic()
     if number == signal.SIGINT:
@@ -148,7 +149,7 @@ def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int
 
 def test_a_killed_run_is_resumed_with_nothing_repeated_and_nothing_lost(tmp_path: Path) -> None:
     often = ("checkpoint.every_env_steps=2000", "metrics.every_env_steps=500")
-    process = start(*QUICK, "max_episode_steps=50", *often, cwd=tmp_path)
+    process = start(*ENDLESS, *often, cwd=tmp_path)
     where = wait_for_episodes(tmp_path, process, checkpoint=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)

@@ -34,6 +34,9 @@ COMMAND = (
     "evaluation.every_env_steps=400", "evaluation.episodes=2", "metrics.every_env_steps=300", "hydra.run.dir=here",
 )  # fmt: skip
 
+HOLD = Path("hold")
+"""A file in the directory that a run is started in."""
+
 
 class Unrepeatable(gymnasium.Env[Any, Any]):
     """Observes random numbers that no seed determines."""
@@ -54,11 +57,23 @@ class Unrepeatable(gymnasium.Env[Any, Any]):
 
 
 class Sleepy(ClassicControlEnvs):
-    """Steps that take their time, now more and now less."""
+    """Steps that take their time, now more and now less. Where ``HOLD`` lies it says after how many they stand still, until it
+    is taken away."""
+
+    lived = 0
 
     def step(self, action: Any, active: Any) -> bool:
         time.sleep(0.004 * (int.from_bytes(os.urandom(1)) / 255))
+        self.lived += int(np.count_nonzero(active))
+        while self._is_held():
+            time.sleep(0.01)
         return super().step(action, active)
+
+    def _is_held(self) -> bool:
+        try:
+            return self.lived >= int(HOLD.read_text())
+        except FileNotFoundError:
+            return False
 
 
 gymnasium.register("Unrepeatable-v0", Unrepeatable)
@@ -130,8 +145,12 @@ def test_an_episode_that_cannot_be_replayed_begins_anew_and_the_budget_stays(
             assert all(event.episode.length == 9 for event in first.episodes() + resumed.episodes())
 
 
-def killed_at_a_checkpoint(*command: str, cwd: Path, number: int) -> Path:
-    """Start the command, kill it as soon as that many periodic checkpoints are there; returns the newest."""
+def killed_at_a_checkpoint(*command: str, cwd: Path, number: int, hold: int) -> Path:
+    """Start the command, kill it as soon as that many periodic checkpoints are there; returns the newest.
+
+    Its environments, which are ``Sleepy``, stand still after ``hold`` steps in all, so that it is not at its end by then.
+    """
+    (cwd / HOLD).write_text(str(hold))
     process = start(*command, cwd=cwd)
     try:
         deadline = time.monotonic() + 90
@@ -145,6 +164,7 @@ def killed_at_a_checkpoint(*command: str, cwd: Path, number: int) -> Path:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        (cwd / HOLD).unlink()
     return found[-1][1]
 
 
@@ -179,13 +199,13 @@ def same_run(one: Path, other: Path) -> None:
 )
 def test_a_killed_run_that_is_resumed_was_never_killed(choice: tuple[str, ...], tmp_path: Path) -> None:
     command = (*(one for one in COMMAND if "model=recurrent_mlp" not in choice or "hidden" not in one), *choice)
-    # Slow enough to be killed in the middle on any machine; that time passes makes no difference.
+    # That time passes, or stands still, makes no difference.
     slow = "env._target_=tests.training.test_exact_resume.Sleepy"
     command = (*command, slow, "max_updates=null", "max_env_steps=1501", "checkpoint.every_env_steps=500")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killed.mkdir(), whole.mkdir()
     undisturbed = start(*command, cwd=whole)
-    newest = killed_at_a_checkpoint(*command, cwd=killed, number=2)
+    newest = killed_at_a_checkpoint(*command, cwd=killed, number=2, hold=1300)
     assert record(killed / "here")["status"] == "running" and load(newest)[0].env_steps < 1501
     resumed = run("resume=here", cwd=killed)
     assert resumed.returncode == 0, resumed.stderr

@@ -98,7 +98,7 @@ def three_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         start(*command, "seed=4", "num_seeds=3", cwd=folder / "together"),
         start(*command, "seed=5", cwd=folder / "alone"),
     ]
-    killed_at_a_checkpoint(*command, "seed=4", "num_seeds=3", cwd=folder / "killed", number=3)
+    killed_at_a_checkpoint(*command, "seed=4", "num_seeds=3", cwd=folder / "killed", number=3, hold=2000)
     assert record(folder / "killed" / "here")["status"] == "running"
     resumed = run("resume=here", cwd=folder / "killed")
     assert resumed.returncode == 0, resumed.stderr

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, open_storage
 from a3c_exp.sweep.trials.heartbeat import heartbeats_of
 from tests.support.command import record, run, session_members, start, summary
+from tests.training.test_exact_resume import HOLD
 
 SLOW = (
     "hydra/sweeper=optuna", "env=cartpole", "env._target_=tests.training.test_exact_resume.Sleepy", "model.hidden=[4]",
@@ -59,12 +60,14 @@ def holder(trial: FrozenTrial) -> int:
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of three trials: one was killed, then the study was stopped and resumed to its end."""
     folder = tmp_path_factory.mktemp("night")
+    (folder / HOLD).write_text("1000")  # no trial comes to its end before the study is stopped
     process = start(*SLOW, "-m", cwd=folder)
     running = wait_for("two running trials", folder, process, lambda now: len(under_way(folder, now)) == 2)
     killed = under_way(folder, running)[0]
     os.kill(holder(killed), signal.SIGKILL)
     wait_for("the failed trial", folder, process, lambda now: now[killed.number].state is TrialState.FAIL)
     process.send_signal(signal.SIGINT)
+    (folder / HOLD).unlink()
     _, stderr = process.communicate(timeout=100)
     (folder / "first.json").write_text(json.dumps({"code": process.returncode, "stderr": stderr}))
     assert session_members(process.pid) == [], "a trial worker outlived its study"
