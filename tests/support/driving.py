@@ -141,12 +141,12 @@ def suspend(pid: int) -> None:
     wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, f"process {pid} to be suspended")
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Poll until the condition holds; a test whose moment never comes says which."""
+def wait_until(condition: Callable[[], bool], what: str, every: float = 0.002) -> None:
+    """Poll at an interval in seconds until the condition holds; a test whose moment never comes says which."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"waited {PATIENCE:g} s for {what}"
-        time.sleep(0.002)
+        time.sleep(every)
 
 
 def descendants(pid: int) -> set[int]:

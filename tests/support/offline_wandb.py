@@ -80,7 +80,9 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 def wait_for_process() -> list[int]:
     """The process that this one started for wandb."""
+    deadline = time.monotonic() + 60.0
     while True:
+        assert time.monotonic() < deadline, "no process for wandb was started"
         command = ["pgrep", "-P", str(os.getpid()), "-f", "wandb_logger/process"]
         found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
         if found:

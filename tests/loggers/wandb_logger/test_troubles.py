@@ -20,6 +20,7 @@ import pytest
 from a3c_exp.loggers.base import Logger
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
 from a3c_exp.system.errors import ConfigError
+from tests.support.driving import suspend, wait_until
 from tests.support.offline_wandb import (
     CLOSED_PORT,
     SUMMARY,
@@ -62,10 +63,13 @@ def test_a_hung_wandb_does_not_hang_the_run(tmp_path: Path) -> None:
     logger = WandbLogger(mode="offline", init_timeout=15.0, finish_timeout=0.5, on_message=messages.append)
     logger.start(run_info(tmp_path))
     (process,) = wait_for_process()
-    while not messages:
-        time.sleep(0.1)
+
+    def has_begun() -> bool:
         logger.episode(episode(1))
-    os.kill(process, signal.SIGSTOP)
+        return bool(messages)
+
+    wait_until(has_begun, "wandb to begin", every=0.1)
+    suspend(process)
     for number in range(2000):  # more than a pipe holds
         logger.evaluation(evaluation(number, -1.0))
     began = time.monotonic()
@@ -83,9 +87,12 @@ def test_an_upload_that_hangs_does_not_hang_the_run(tmp_path: Path, monkeypatch:
         logger = WandbLogger(init_timeout=15.0, finish_timeout=0.5, on_message=messages.append)
         logger.start(run_info(tmp_path))
         logger.episode(episode(1))
-        while not messages:
-            time.sleep(0.1)
+
+        def has_begun() -> bool:
             logger.video(tmp_path / "none.mp4", 1)
+            return bool(messages)
+
+        wait_until(has_begun, "wandb to begin", every=0.1)
         began = time.monotonic()
         logger.finish("finished", SUMMARY)
         assert time.monotonic() - began < 10.0
@@ -120,7 +127,9 @@ handshake = dict(directory={str(tmp_path)!r}, project="p", entity=None, mode="of
              job_type="train", tags=[], config={{}}, argv=["train.py"], pid=1)
 pipe = WandbClient(handshake, 15.0, 15.0)
 pipe.send_row({{"env_step": 200, "episode/return": -10.0}})
+deadline = time.monotonic() + 60
 while not pipe.pop_messages():
+    assert time.monotonic() < deadline
     time.sleep(0.1)
 print("ready", flush=True)
 time.sleep(60)

@@ -1,7 +1,6 @@
 """A sweep draws one view of all its jobs on a terminal and writes a line for each event anywhere else."""
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +50,8 @@ def sweep(reader: Reader) -> str:
     progress.handle_log_message(jobs[0], "evaluation", evaluation(-812.0, best=True))
     progress.handle_log_message(jobs[1], "message", "worker 3 was started again\nof its own accord")
     progress.print_due_lines()
-    time.sleep(0.7 if reader.stream.isatty() else 0.0)  # at least one drawing
+    if reader.stream.isatty():
+        reader.wait_for("worker 3 was started again")
     progress.handle_log_message(jobs[0], "finish", "finished", {**SUMMARY, "reason": None})
     progress.end_job(jobs[0])
     jobs[1].failure_reason = "its process was killed by SIGKILL"
@@ -92,7 +92,7 @@ def test_many_runs_on_a_small_terminal_have_a_line_each(readers: dict[bool, Read
         if number < 7:
             progress.handle_log_message(job, "start", replace(run_info(), name=job.name))
             progress.handle_log_message(job, "episode", episode(120))
-    time.sleep(0.7)
+    readers[True].wait_for("starting")
     progress.close()
     text = visible(readers[True].text())
     last = text[text.rindex("0 of 12 done") :]
