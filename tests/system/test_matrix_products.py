@@ -1,7 +1,7 @@
 """With MKL_CBWR=AUTO a matrix product rounds alike wherever its operands begin in memory.
 
-On that rests that a seed among others is the seed alone, bit for bit. The tests set the variable (tests/conftest.py); a run leaves
-it to its user, because other values round differently and so change the digests of every run.
+On that rests that a seed among others is the seed alone, bit for bit. The tests set the variable (tests/conftest.py); a run
+leaves it to its user, because other values round otherwise and so change every run's digests.
 """
 
 import itertools

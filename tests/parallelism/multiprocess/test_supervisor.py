@@ -17,7 +17,7 @@ from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.system.errors import WorkerError
 from a3c_exp.training.run_tracker import NEVER_DUE
-from tests.support.driving import ENDLESS, Training, alive, descendants, suspend, small_task, wait_until
+from tests.support.driving import ENDLESS, Training, alive, descendants, small_task, suspend, wait_until
 from tests.support.faulty import Countdown, Deadly, Faults, Gathering, PackedOnce, Tick
 from tests.support.pushing import PATIENCE, SLACK
 

@@ -49,7 +49,9 @@ def test_a_gradient_whose_sender_is_killed_while_writing_it_is_never_applied(tmp
             "before_write": [value(0, killed)],
             "half_written": [value(0, killed), value(0, killed + 1)],
         }.get(point, [value(0, killed + 1)]), "it was killed at another point"
-        assert slot_fields[SlotField.sent] == slot_fields[SlotField.answered] == killed, "a gradient that was not handed over counts"
+        assert slot_fields[SlotField.sent] == slot_fields[SlotField.answered] == killed, (
+            "a gradient that was not handed over counts"
+        )
         office.wait_for_a_look()
         assert len(diary.read()) == killed, "it was applied"
     assert ended(office.start(0, times=2)) == 0, "a replacement goes on where its predecessor was killed"
@@ -85,7 +87,7 @@ def test_a_commit_without_its_answer_is_answered_and_not_repeated(tmp_path: Path
     office = Office([[0]], 10, Diary(tmp_path / "diary"))
     send(office, 0, pulled_at=0)
     office.agent()._serve([0])
-    note = office.gradient_slots.fields.numpy()[0]
+    slot_fields = office.gradient_slots.fields.numpy()[0]
     slot_fields[SlotField.answered] = 0
     office.gradient_slots.weights[0] = -1.0
     office.agent()._serve([0])

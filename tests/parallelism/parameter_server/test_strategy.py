@@ -28,7 +28,7 @@ from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
-from tests.support.driving import ENDLESS, Training, alive, descendants, suspend, initial, small_task
+from tests.support.driving import ENDLESS, Training, alive, descendants, initial, small_task, suspend
 from tests.support.faulty import Deadly, Faults, Gathering, Tick
 from tests.support.pushing import SLACK
 
