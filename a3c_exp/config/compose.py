@@ -98,7 +98,7 @@ def _compose_without_sweeps(overrides: tuple[str, ...], config_dirs: Sequence[st
 
 
 def _sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[Override], multirun: bool) -> list[Override]:
-    """The sweeps that the configuration itself asks for (``hydra.sweeper.params``, as an ablation does), unless they were typed.
+    """The sweeps that the configuration asks for (``hydra.sweeper.params``, as an ablation does), unless they were typed.
 
     Raises:
         ConfigError: there is something to sweep, and the command is for one run.

@@ -58,7 +58,7 @@ class StatisticInfo:
         label: in the live view; empty leaves it out there.
         title: of its curve in the report; empty leaves it out there.
         section: the report's heading that the curve stands under.
-        scale: ``log`` for powers of ten, ``zero`` for an axis that starts at 0, ``unit`` for shares of at most 1 (cut off at -1),
+        scale: ``log`` for powers of ten, ``zero`` for an axis that starts at 0, ``unit`` for shares up to 1 (cut off at -1),
             ``share`` for those between 0 and 1.
         replaces: a statistic that is not shown where this one has a value.
         hidden_if_equal_to: a statistic that this one often only repeats; it is not shown where it does.

@@ -36,8 +36,8 @@ def share_fork_server() -> bool:
     parent"), but looks for a server that is its own child, finds none, and starts another.
 
     Returns:
-        Whether that can be: this process came from a fork server, and from one that answers every process that knows its address. From
-        Python 3.14 on it wants a key that its children are not given; then each process has a server of its own as before.
+        Whether that is possible: this process came from a fork server that answers every process which knows its address. Since
+        Python 3.14 the server wants a key that its children are not given; then each process starts a server of its own.
     """
     server: Any = forkserver._forkserver
     if server._forkserver_alive_fd is None or server._forkserver_address is None or hasattr(server, "_forkserver_authkey"):

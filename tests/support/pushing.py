@@ -53,7 +53,7 @@ def push(
     start: Any,
     suspends_after: int = -1,
 ) -> None:
-    """Process: pull, meet the others, then push the same gradient ``times`` times; suspend itself after so many, if asked to."""
+    """Process: pull, meet the others, then push one gradient ``times`` times; suspend itself after so many, if asked to."""
     torch.set_num_threads(1)
     shared = SharedWeights(block, counters, slot, optimizer)
     own = torch.empty_like(gradient)

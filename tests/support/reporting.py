@@ -1,4 +1,4 @@
-"""A server process and processes that do nothing but report gradients to it, as the parameter server's workers do between windows.
+"""A server process and processes that only report gradients to it, as the parameter server's workers do between windows.
 
 Every gradient is one number in all its elements, so that a torn one shows by itself; the number says whose it is and which.
 """

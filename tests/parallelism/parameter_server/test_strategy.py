@@ -1,4 +1,4 @@
-"""Whole trainings with a parameter server, in real processes: exact budgets, nothing lost at the end, resets, deaths, checkpoints."""
+"""Trainings with a parameter server, in real processes: exact budgets, nothing lost at the end, resets, deaths, checkpoints."""
 
 import os
 import signal
