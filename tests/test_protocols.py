@@ -190,7 +190,7 @@ def test_an_optimizer_is_arithmetic_in_memory_that_others_own(option: str) -> No
         kept = gradient.clone()
         optimizer.step(weights, gradient, state, updates, 0.01)
         assert torch.equal(gradient, kept), "the caller's gradient is left as it is"
-        # Half-way another process takes over: all that an optimiser remembers stands in the state it was given.
+        # Half-way another process takes over: all that an optimizer remembers stands in the state it was given.
         (optimizer if updates < 2 else elsewhere).step(twin, gradient, twin_state, updates, 0.01)
     assert weights.data_ptr() == memory and not torch.equal(weights, start)
     assert torch.equal(weights, twin) and torch.equal(state, twin_state)

@@ -143,7 +143,7 @@ class AblationReport:
         learned: from where on a curve counts as learned; parts about ``time`` need it.
         min_effect: the smallest difference that is called clear; parts about ``area`` and ``final`` need it.
         control: words for the control of the run.
-        column: words for the ablation where its runs judge claims of another one, next to that one's controls.
+        column: words for the ablation where its runs are evidence on the claims of another one, next to that one's controls.
         varied: the key whose values are the arms, where no ``ablation.arm`` names them; drawn over these values.
         arm_label: such an arm in words, ``{}`` its value.
         axis_label, heading: of the figure over the values of ``varied``.

@@ -56,7 +56,7 @@ def test_a_workers_values_are_its_own_whoever_else_takes_part() -> None:
     only_beta = PerWorkerHyperparameters(beta=both.beta)
     of_beta = tiny_task(workers=2, per_worker=only_beta).worker_hyperparameters(0)
     assert [one["entropy_coef"] for one in of_beta] == [one["entropy_coef"] for one in few.worker_hyperparameters(0)]
-    assert [one["lr"] for one in of_beta] == [1e-2, 1e-2], "the optimiser's own"
+    assert [one["lr"] for one in of_beta] == [1e-2, 1e-2], "the optimizer's own"
     assert tiny_task(workers=2).worker_hyperparameters(0) == []
 
 

@@ -18,7 +18,7 @@ from tests.support.rounding import assert_equal_to_rounding
 from tests.support.small_gru import SmallGRU
 
 K = 4
-CALLS = 5  # the executor optimises after a few calls; what it then gives must be the same
+CALLS = 5  # the executor optimizes after a few calls; what it then gives must be the same
 
 
 def mlp(space: Space) -> SeparateMLP:

@@ -146,7 +146,7 @@ def test_training_and_evaluation_are_one_function_and_change_nothing(norm: NormK
 
 @pytest.mark.parametrize("norm", list(NormKind))
 def test_what_it_says_of_a_picture_hangs_on_no_other_picture(norm: NormKind) -> None:
-    """Other neighbours in a batch of the same size: to the bit. Another size takes other kernels: to rounding."""
+    """Other neighbors in a batch of the same size: to the bit. Another size takes other kernels: to rounding."""
     model = small(norm=norm)
     seen, state = pictures(SMALL, 8), torch.randn(8, 8, generator=torch.Generator().manual_seed(6))
     others = seen.clone()

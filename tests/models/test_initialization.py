@@ -64,7 +64,7 @@ def test_normal_weights_have_the_std_that_was_asked_for_and_all_biases_are_zero(
 
 
 @every_model
-def test_each_layers_own_initialisation_is_torchs(make: Callable[..., ActorCritic]) -> None:
+def test_each_layers_own_initialization_is_torchs(make: Callable[..., ActorCritic]) -> None:
     """Uniform within 1 / sqrt(inputs), biases too; a cell's within 1 / sqrt(memory)."""
     for layer in make(weight_std=None, seed=1).modules():
         if isinstance(layer, nn.Linear | Cell):

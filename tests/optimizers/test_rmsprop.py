@@ -88,7 +88,7 @@ def test_an_initial_square_fades_and_then_makes_no_difference() -> None:
 
 
 def test_what_it_keeps_between_steps_is_no_state() -> None:
-    """One optimiser that steps vectors in turn, or is sent to another process, does what one of its own each would."""
+    """One optimizer that steps vectors in turn, or is sent to another process, does what one of its own each would."""
     shared = RMSprop(0.1, momentum=0.5)
     big, small, alone = torch.ones(50), torch.ones(7), torch.ones(7)
     big_state, small_state, alone_state = torch.zeros(2, 50), torch.zeros(2, 7), torch.zeros(2, 7)

@@ -1,4 +1,4 @@
-"""The flat optimisers against torch.optim, over steps that would show a wrong bias correction or a lost state."""
+"""The flat optimizers against torch.optim, over steps that would show a wrong bias correction or a lost state."""
 
 import numpy as np
 import pytest
@@ -91,7 +91,7 @@ def test_a_step_changes_the_given_memory_and_no_other(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_the_rate_is_the_callers_and_not_the_optimisers(name: str) -> None:
+def test_the_rate_is_the_callers_and_not_the_optimizers(name: str) -> None:
     """A schedule and a rate for each worker, against torch's ``param_groups``; the base rate plays no part."""
     ours, theirs = CASES[name]
     weights, parameter = start(), nn.Parameter(start())

@@ -344,7 +344,7 @@ def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path) -> Non
     assert not (run / "report").exists()
 
 
-def test_more_configurations_than_colours_leaves_the_best_coloured(tmp_path: Path) -> None:
+def test_more_configurations_than_colors_leaves_the_best_colored(tmp_path: Path) -> None:
     for workers in range(1, len(SERIES_COLORS) + 3):
         write_run(tmp_path / str(workers), workers=workers, episodes=3)
     comparison = group_by_configuration(read_runs([tmp_path]))

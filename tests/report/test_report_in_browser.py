@@ -19,7 +19,7 @@ BROWSER = next(
 )
 pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium or Chrome on this machine's path")
 
-# Asked inside the page: how wide it is, what it loaded, its colours, and texts of figures that are cut off or too small.
+# Asked inside the page: how wide it is, what it loaded, its colors, and texts of figures that are cut off or too small.
 PROBE = """<script>
 addEventListener('load', () => {
   const style = getComputedStyle(document.body), box = element => element.getBoundingClientRect();
@@ -116,7 +116,7 @@ def test_nothing_is_loaded_from_anywhere(told: list[dict[str, Any]]) -> None:
 def test_a_dark_screen_gets_light_lines_on_dark_paper(told: list[dict[str, Any]]) -> None:
     for one in told:
         assert sum(map(int, re.findall(r"\d+", one["paper"]))) < 120 < 600 < sum(map(int, re.findall(r"\d+", one["ink"])))
-        assert "rgb(61, 151, 255)" in one["lines"]  # the first colour as a dark screen shows it
+        assert "rgb(61, 151, 255)" in one["lines"]  # the first color as a dark screen shows it
         assert "rgb(11, 92, 196)" not in one["lines"]
 
 

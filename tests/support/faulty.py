@@ -1,4 +1,4 @@
-"""What goes wrong in these tests: environments and optimisers that worker processes import, and that fail once when told to.
+"""What goes wrong in these tests: environments and optimizers that worker processes import, and that fail once when told to.
 
 Everything here is at the top level of a module that is found through ``sys.path``, so that spawned processes can unpickle it.
 """
@@ -228,10 +228,10 @@ Point = Literal["before_write", "half_written", "all_written"]
 
 
 class Deadly:
-    """Another optimiser, in the middle of whose step the process is killed, once.
+    """Another optimizer, in the middle of whose step the process is killed, once.
 
     Args:
-        inner: the optimiser.
+        inner: the optimizer.
         marker: a file that is made just before the death; while it exists, nobody dies.
         at_update: the first update that kills.
         point: how much has been written by then.

@@ -206,7 +206,7 @@ def _draw_histogram(axes: "Axes", shares: Curve, color: str, unfilled: bool) -> 
 
 
 def _thin_curve(curve: Curve, max_points: int) -> Curve:
-    """At most about ``max_points`` points: means of neighbours. It ends where it ended, at the mean of its last ones."""
+    """At most about ``max_points`` points: means of neighbors. It ends where it ended, at the mean of its last ones."""
     every = math.ceil(curve.x.size / max_points)
     if every == 1:
         return curve

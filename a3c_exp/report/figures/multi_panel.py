@@ -150,7 +150,7 @@ def add_legend_row(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]
 
 
 def align_end_ticks_inside(axes: "Axes") -> None:
-    """Write the first and the last number of the horizontal axis inwards, so that neighbouring panels' do not meet."""
+    """Write the first and the last number of the horizontal axis inwards, so that neighboring panels' do not meet."""
     low, high = axes.get_xlim()
     inside = [tick for tick in axes.get_xticks() if low <= tick <= high]
     axes.set_xticks(inside)

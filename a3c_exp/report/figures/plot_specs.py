@@ -36,7 +36,7 @@ class Plot:
         edges: quantities that bound ``quantity`` in each run; with ``interval`` they are shaded where seeds are too few.
         replaces: a figure that is left out where this one says the same of every run.
         hidden_if_equal_to: a quantity that this figure would only repeat; left out where it does, in every run.
-        max_points: about how many a line has at most, means of neighbours; more only show noise.
+        max_points: about how many a line has at most, means of neighbors; more only show noise.
         scale: ``log`` where a quantity runs over powers of ten; ``zero`` where the axis starts at 0; ``unit`` for
             shares of at most 1, cut off at -1; ``share`` for those between 0 and 1.
     """
@@ -113,7 +113,7 @@ PLOTS = (
     Plot(
         name="training_return",
         title="Return of training episodes",
-        note="The environment's own rewards summed over an episode, actions sampled; means of neighbours where there are many.",
+        note="The environment's own rewards summed over an episode, actions sampled; means of neighbors where there are many.",
         source="episodes",
         quantity="return",
         axis="env_step",

@@ -81,7 +81,7 @@ def greedy_gap(evaluations: Columns, episodes: Columns, config: JsonObject) -> F
 
 
 def _moving_average(x: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weighted means over as many neighbours as a tenth of all, at the mean of their places."""
+    """Weighted means over as many neighbors as a tenth of all, at the mean of their places."""
     width = max(1, x.size // 10)
     kernel = np.ones(width)
     total = np.convolve(weights, kernel, "valid")

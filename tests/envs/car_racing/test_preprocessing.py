@@ -13,7 +13,7 @@ from a3c_exp.envs.car_racing.preprocessing import FrameSource, GrayscalePreproce
 
 
 def pictures(source: FrameSource) -> list[NDArray[np.uint8]]:
-    """A drawn one, and noise, which has every value and no neighbours alike."""
+    """A drawn one, and noise, which has every value and no neighbors alike."""
     game = CarRacingGame()
     game.reset(seed=2)
     for _ in range(60):

@@ -16,10 +16,10 @@ def test_every_pixel_while_the_camera_comes_down_and_after() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seed", "style", "colours"), [(1, "to the finish", False), (4, "too fast", False), (2, "at random", True)]
+    ("seed", "style", "colors"), [(1, "to the finish", False), (4, "too fast", False), (2, "at random", True)]
 )
-def test_a_whole_episode_is_the_same_to_its_end(seed: int, style: str, colours: bool) -> None:
-    found = compare_episode(seed, style, compare_every=47, render_every=151, domain_randomize=colours)
+def test_a_whole_episode_is_the_same_to_its_end(seed: int, style: str, colors: bool) -> None:
+    found = compare_episode(seed, style, compare_every=47, render_every=151, domain_randomize=colors)
     assert found.differing_frames == 0
     if style == "to the finish":
         assert found.finished

@@ -178,7 +178,7 @@ class Drifting(TensorEnv):
         state = state + 0.1 * action.unsqueeze(-1)
         if self._how == "branch" and state.sum() > 1:
             state = state - 1
-        if self._how == "neighbours":
+        if self._how == "neighbors":
             state = state - state.flatten()[0]
         reward = state if self._how == "wide" else state[..., 0]
         return Step(state, reward, state[..., 0] > 1)
@@ -191,7 +191,7 @@ class Drifting(TensorEnv):
         ("random", "Drifting is no pure function of tensors"),
         ("double", "Drifting: observe is [3, 1] of torch.float64 for three states in torch.float64, but it must be [3, 1] of"),
         ("wide", "Drifting: step's reward is [3, 1]"),
-        ("neighbours", "Drifting: step's state of three states is not that of each of them alone"),
+        ("neighbors", "Drifting: step's state of three states is not that of each of them alone"),
         ("start", "Drifting has actions from 1 on"),
     ],
 )

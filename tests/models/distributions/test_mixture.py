@@ -51,7 +51,7 @@ def test_the_mode_is_as_high_as_the_highest_point_of_a_fine_grid(row: list) -> N
     assert density(row, mode)[0] >= 0.98 * highest
 
 
-def test_the_mode_of_two_equal_neighbours_lies_between_them() -> None:
+def test_the_mode_of_two_equal_neighbors_lies_between_them() -> None:
     row = [(0.0, -0.5, 1.0), (0.0, 0.5, 1.0)]
     assert NormalMixture(1, 2).mode(parameters_of([row])).item() == pytest.approx(0.0, abs=0.05)
 

@@ -128,7 +128,7 @@ def test_acting_and_learning_are_traced_and_are_worker_by_worker(name: str) -> N
 
     loss = window_loss(model, layout, LearnerConfig(gamma=0.9, n_step=N, loss=LossConfig(entropy_coef=0.1)))
     acting = learning = None
-    for call_number in range(4):  # the executor optimises after a few calls; what it then gives must be the same
+    for call_number in range(4):  # the executor optimizes after a few calls; what it then gives must be the same
         observation = torch.randn(K, N, 2, generator=generator)
         noise = torch.from_numpy(draw_noise(family, np.random.default_rng(call_number), (K, N)))
         acting = acting or vectorize(act, weights, (observation, noise))

@@ -1,4 +1,4 @@
-"""A push arrives once, whoever else pushes; the optimiser's state is everyone's; what lock-free pushes lose is counted."""
+"""A push arrives once, whoever else pushes; the optimizer's state is everyone's; what lock-free pushes lose is counted."""
 
 from collections.abc import Callable
 from pathlib import Path

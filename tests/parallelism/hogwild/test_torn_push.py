@@ -21,7 +21,7 @@ GRADIENT = torch.linspace(-1.0, 1.0, P)
 
 
 def after(pushes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights and optimiser state after this many whole pushes."""
+    """Weights and optimizer state after this many whole pushes."""
     weights, state = torch.ones(P), torch.zeros(2, P)
     for update in range(pushes):
         ADAM.step(weights, GRADIENT, state, update, ADAM.lr)
@@ -41,7 +41,7 @@ def test_a_push_that_was_killed_under_the_lock_leaves_no_trace(tmp_path: Path, p
     weights, state = shared.read()
     assert shared.updates() == 5
     assert torch.equal(weights, after(5)[0]), "weights are not, bit for bit, what they were before that push"
-    assert torch.equal(state, after(5)[1]), "the optimiser's state is not what it was before that push"
+    assert torch.equal(state, after(5)[1]), "the optimizer's state is not what it was before that push"
     own = torch.empty(P)
     assert shared.push_and_pull(GRADIENT, own, shared.pull(own)) == (0, 6)
     assert time.monotonic() - before < SLACK, "the next one waited for a dead process"

@@ -144,11 +144,11 @@ def test_no_death_spends_a_budget_twice_or_loses_a_part_of_it(
             except Died:
                 assert model.finished == finished, "only the worker's side dies here"
                 # Between the death and the burial the others go on, and must not get what may still be the dead one's.
-                neighbour = (slot + 1) % PROCESSES
-                granted = model.counters.reserve_steps(neighbour, 1000)
+                neighbor = (slot + 1) % PROCESSES
+                granted = model.counters.reserve_steps(neighbor, 1000)
                 if budget.max_env_steps is not None:
                     assert model.counters.env_steps() + granted <= max(budget.max_env_steps, base[0])
-                model.counters.settle_steps(neighbour, 0)
+                model.counters.settle_steps(neighbor, 0)
                 model.die(slot)
         model.check()
     for slot in range(PROCESSES):
@@ -182,7 +182,7 @@ def test_a_death_at_every_single_line_of_a_window_is_survived() -> None:
     assert lines > 15, "this test meant to die at many lines"
 
 
-def test_a_neighbour_at_any_line_of_a_settlement_gets_only_what_is_left() -> None:
+def test_a_neighbor_at_any_line_of_a_settlement_gets_only_what_is_left() -> None:
     """Settling takes no lock, so another process may reserve, step and settle between any two of its lines."""
     lines = 0
     reached = True
@@ -192,13 +192,13 @@ def test_a_neighbour_at_any_line_of_a_settlement_gets_only_what_is_left() -> Non
         counters = model.counters
         reached = False
 
-        def neighbour(counters: SharedCounters = counters) -> None:
+        def neighbor(counters: SharedCounters = counters) -> None:
             nonlocal reached
             reached = True
             counters.settle_steps(1, counters.reserve_steps(1, 10))
 
         assert counters.reserve_steps(0, WINDOW) == WINDOW
-        with at_line(lines, neighbour):
+        with at_line(lines, neighbor):
             counters.settle_steps(0, WINDOW)
         assert counters.env_steps() <= 8, "steps were taken twice"
         model.use_up()

@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def ticked(state: TrainingState) -> bool:
-    """Whether weights and optimiser state say of themselves that they had as many updates as were counted."""
+    """Whether weights and optimizer state say of themselves that they had as many updates as were counted."""
     weights = torch.full_like(state.weights, state.updates * Tick.lr)
     return torch.equal(state.weights, weights) and bool((state.optimizer_state == state.updates).all())
 
@@ -288,7 +288,7 @@ def test_a_server_that_keeps_dying_ends_the_run_with_the_cause(tmp_path: Path) -
 
 
 class Broken(Tick):
-    """An optimiser that cannot."""
+    """An optimizer that cannot."""
 
     def step(
         self, weights: torch.Tensor, gradient: torch.Tensor, optimizer_state: torch.Tensor, updates: int, lr: float
