@@ -150,8 +150,8 @@ class SharedCounters:
             max_demand: what all processes together may want at the same time.
         """
         table, budget = self.table, self.budget
-        # Written down before the others' are read. A process that does the same meanwhile, and read too early to see this, leaves
-        # enough for it: from here to the end of the budget is further than all can come in that moment.
+        # Written down before the others' are read. A process that does the same meanwhile, and read too early to see this,
+        # leaves enough for it: from here to the end of the budget is further than all can come in that moment.
         row = table[slot]
         row[CounterColumn.steps_reserved], row[CounterColumn.updates_reserved] = steps, updates
         counts = table.sum(axis=0)
