@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
 from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.overrides import TRIAL_NUMBER_VARIABLE, TRIAL_WORKER_VARIABLE, expand_overrides, may_be_study
-from a3c_exp.system.cli import record_command_line, run_command
+from a3c_exp.system.cli import print_notice, record_command_line, run_command
 from a3c_exp.system.errors import A3CError
 from a3c_exp.training import cli
 
@@ -53,7 +53,7 @@ def _main(argv: Sequence[str]) -> int:
     _start_fork_server(jobs, multirun)
     components = cli.build_components(jobs)
     if not multirun and (study := [text for text in overrides if text.startswith("+study=")]):
-        _print_message(
+        print_notice(
             f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command"
         )
     sys.argv[1:] = cli.with_run_directory(argv, jobs, multirun)
@@ -108,7 +108,7 @@ def _run(task_function: Callable[[DictConfig], float], multirun: bool) -> int:
             raise  # in a sweep the failures are listed below instead
     if multirun and outcomes.total > 1:
         lines = [f"{outcomes.total - len(outcomes.failures)} of {outcomes.total} runs finished", *outcomes.failures]
-        _print_message("\n".join(lines))
+        print_notice("\n".join(lines))
     return 1 if outcomes.failures else 0
 
 
@@ -124,7 +124,7 @@ def _task_function(config: DictConfig, components: Any = None) -> float:
     hydra = HydraConfig.get()
     outcomes.num_started += 1
     if identity.group is not None and outcomes.total > 1:
-        _print_message(f"run {outcomes.num_started} of {outcomes.total}: {hydra.job.override_dirname or 'defaults'}")
+        print_notice(f"run {outcomes.num_started} of {outcomes.total}: {hydra.job.override_dirname or 'defaults'}")
     try:
         if (trial := os.environ.get(TRIAL_NUMBER_VARIABLE)) is not None:
             from a3c_exp.sweep.trials.trial import run_trial
@@ -134,10 +134,6 @@ def _task_function(config: DictConfig, components: Any = None) -> float:
     except A3CError as error:
         outcomes.add_failure(f"failed: {identity.name}: {error}", error)
         raise
-
-
-def _print_message(message: str) -> None:
-    print(f"a3c_exp: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

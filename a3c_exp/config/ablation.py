@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import ConfigError, first_line
 
 
 class Quantity(StrEnum):
@@ -190,7 +190,7 @@ def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
         report = OmegaConf.to_object(node)
     except OmegaConfBaseException as error:
         key = f"ablation.report.{error.full_key}" if error.full_key else "ablation.report"
-        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{key}: {first_line(error)}") from None
     assert isinstance(report, AblationReport)
     for name, claim in report.claims.items():
         key = f"ablation.report.claims.{name}"

@@ -13,7 +13,7 @@ from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.figures.plot_specs import HEADINGS, PLOTS
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.tolerant_io import mapping
-from a3c_exp.system.errors import A3CError
+from a3c_exp.system.errors import A3CError, first_line
 
 _PREFIXES = {"episodes": "episode", "metrics": "train", "evaluations": "eval"}
 _AXIS_KEYS = {"env_step": "env_step", "episode": "episode/number", "wall_time": "train/wall_time"}
@@ -103,7 +103,7 @@ def publish(comparison: Comparison, title: str) -> str:
         report.save()
         return str(report.url)
     except Exception as error:  # whatever the network, the account or the library makes of it
-        raise A3CError(f"W&B did not take the report: {type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
+        raise A3CError(f"W&B did not take the report: {type(error).__name__}: {first_line(error)[:200]}") from error
 
 
 def build_report(comparison: Comparison, title: str, project: str, entity: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from a3c_exp.runs.log_records import JsonObject
+from a3c_exp.system.errors import first_line
 
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 8 times quicker, where there is one
 
@@ -80,7 +81,7 @@ def read_yaml(path: Path, problems: list[str], *, required: bool = True) -> Any:
     try:
         return yaml.load(text, Loader=YAML_LOADER)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.append(f"{path.name} is damaged: {str(error).splitlines()[0]}")
+        problems.append(f"{path.name} is damaged: {first_line(error)}")
         return None
 
 

@@ -81,6 +81,11 @@ def command() -> str:
     return " ".join([name, *map(shlex.quote, arguments)])
 
 
+def print_notice(text: str) -> None:
+    """Say on stderr what a person should know beside the output."""
+    print(f"a3c_exp: {text}", file=sys.stderr, flush=True)
+
+
 def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Print names with their values, in two columns."""
     for name, value in rows:

@@ -1,6 +1,12 @@
 """The errors that a user can fix. Each message says what was got, what is allowed and what to type instead."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or what kind it is where it has no text, to go behind a colon."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 class A3CError(Exception):
     """Base of every error that is shown as one clear message and never as a traceback.
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.runs.run_format import FORMAT, require_format
 from a3c_exp.system.atomic_write import atomic_write
-from a3c_exp.system.errors import RunDirectoryError
+from a3c_exp.system.errors import RunDirectoryError, first_line
 
 _STEP_FILE_NAME = re.compile(r"step_(\d+)\.pt")
 
@@ -71,19 +72,24 @@ class Checkpoints:
         """Whether there is any ``step_*.pt``."""
         return bool(self._steps())
 
-    def latest(self) -> Path:
+    def latest(self, on_damaged: Callable[[str], object] = lambda _: None) -> Path:
         """The newest ``step_*.pt`` that is whole; damaged ones are passed over.
+
+        Args:
+            on_damaged: told which were passed over, why, and what was taken instead, once one is found.
 
         Raises:
             RunDirectoryError: there is none.
         """
-        problems = []
+        problems: list[str] = []
         for path in reversed(self._steps()):
             try:
                 read(path)
             except RunDirectoryError as error:
                 problems.append(str(error))
             else:
+                for problem in problems:
+                    on_damaged(f"{problem}. Taken instead: {path.name}")
                 return path
         detail = f" ({'; '.join(problems)})" if problems else ""
         raise RunDirectoryError(f"{self._directory} holds no checkpoint to go on from{detail}")
@@ -125,13 +131,25 @@ def read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise RunDirectoryError(f"there is no checkpoint {path}") from None
-    except Exception as error:  # torch raises a dozen kinds for a file that is not whole
-        raise RunDirectoryError(f"the checkpoint {path} is damaged: {str(error).splitlines()[0]}") from None
-    checksum = content.pop("sha256", None)
+    except OSError as error:
+        raise RunDirectoryError(f"the checkpoint {path} cannot be read: {error.strerror or first_line(error)}") from None
+    except Exception:  # torch raises a dozen kinds for a file that is not whole, with advice on its own functions
+        raise RunDirectoryError(f"the checkpoint {path} is damaged: {_damage(path)}") from None
+    checksum = content.pop("sha256", None) if isinstance(content, dict) else None
+    if checksum is None:
+        raise RunDirectoryError(f"the checkpoint {path} is damaged: it is no checkpoint of this package")
     if checksum != digest(content):
         raise RunDirectoryError(f"the checkpoint {path} is damaged: its checksum does not match its content")
     require_format(path, content)
     return content
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with a file that torch cannot load."""
+    if path.stat().st_size == 0:
+        return "it is empty"
+    # What torch writes is a zip archive, whose list of parts comes last.
+    return "parts of it were changed" if zipfile.is_zipfile(path) else "it was cut short, or is no checkpoint"
 
 
 def digest(content: Any) -> str:
@@ -157,10 +175,10 @@ def digest(content: Any) -> str:
     return hasher.hexdigest()
 
 
-def find(folder: Path, name: str) -> Path:
+def find(folder: Path, name: str, on_damaged: Callable[[str], object] = lambda _: None) -> Path:
     """The checkpoint that ``best``, ``last`` or a file's path means in a ``checkpoints/`` folder.
 
-    A run that was never evaluated has no best; its last is taken.
+    A run that was never evaluated has no best; its last is taken. ``on_damaged`` is told of damaged ones that are passed over.
 
     Raises:
         RunDirectoryError: there is none.
@@ -168,7 +186,7 @@ def find(folder: Path, name: str) -> Path:
     best = folder / "best.pt"
     if name == "best" and best.is_file():
         return best
-    return Checkpoints(folder, keep_last=1).latest() if name in ("best", "last") else Path(name)
+    return Checkpoints(folder, keep_last=1).latest(on_damaged) if name in ("best", "last") else Path(name)
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

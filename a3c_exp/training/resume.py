@@ -12,7 +12,7 @@ from a3c_exp.config import schema
 from a3c_exp.config.error_messages import explain_error
 from a3c_exp.config.other_names import suggest_key
 from a3c_exp.runs.record import load
-from a3c_exp.system.errors import ConfigError, RunDirectoryError
+from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
 
 
 def saved_config(directory: Path) -> DictConfig:
@@ -37,7 +37,7 @@ def read_config(path: Path) -> DictConfig:
     try:
         loaded = OmegaConf.merge(OmegaConf.structured(schema.Config), OmegaConf.load(path))
     except Exception as error:  # YAML and OmegaConf raise many kinds
-        raise RunDirectoryError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        raise RunDirectoryError(f"{path} cannot be read: {first_line(error)}") from None
     assert isinstance(loaded, DictConfig)
     OmegaConf.set_struct(loaded, True)
     return loaded

@@ -220,7 +220,7 @@ def _build_trainer(
         clock,
         should_stop,
         on_first_step=partial(context.record.mark, "first_env_step"),
-        notices=components.notices,
+        notices=[*components.notices, *context.notices],
     )
     return trainer
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from a3c_exp.evaluate.evaluator import MAX_PARALLEL_EPISODES, Evaluator, EvaluatorConfig
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.runs.log_records import EvaluationRecord
+from a3c_exp.system.cli import print_notice
 from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.training.checkpoint import find, read
 
@@ -34,7 +35,7 @@ class SavedWeights:
 
 
 def load_weights(run: Path, checkpoint: str) -> SavedWeights:
-    """The weights of a run directory.
+    """The weights of a run directory; damaged checkpoints that are passed over are named on stderr.
 
     Args:
         checkpoint: ``best``, ``last`` or a file.
@@ -42,7 +43,7 @@ def load_weights(run: Path, checkpoint: str) -> SavedWeights:
     Raises:
         RunDirectoryError: there is no such checkpoint, or it is damaged.
     """
-    path = find(run / "checkpoints", checkpoint)
+    path = find(run / "checkpoints", checkpoint, print_notice)
     content = read(path)
     own = EvaluationRecord(**content["evaluation"]) if "evaluation" in content else None
     return SavedWeights(path, content["weights"], content["env_steps"], content["updates"], own)

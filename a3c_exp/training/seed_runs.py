@@ -4,7 +4,7 @@ A seed's directory is a run like any other: its configuration asks for that seed
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,14 @@ class RunContext:
         components: built from it, once.
         record: of the run directory, or of the folder of several seeds.
         seed_runs: each seed's part.
+        notices: what a person should know about where it begins, a sentence each.
     """
 
     config: DictConfig
     components: RunComponents
     record: RunRecord
     seed_runs: Sequence[SeedRun]
+    notices: Sequence[str] = ()
 
 
 def create_run(directory: Path, config: DictConfig, components: RunComponents, fields: Mapping[str, Any]) -> RunContext:
@@ -97,7 +99,8 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
     load_record(directory)
     seeds = components.setup.seeds
     directories = [directory] if len(seeds) == 1 else [directory / _seed_folder(seed) for seed in seeds]
-    loaded = [_load_checkpoint(seed_directory, components) for seed_directory in directories]
+    notices: list[str] = []
+    loaded = [_load_checkpoint(seed_directory, components, notices.append) for seed_directory in directories]
     _reject_exhausted_budget(directory, components, [state for state, _ in loaded])
     record = RunRecord.reopen(directory, min(state.env_steps for state, _ in loaded))
     seed_runs = []
@@ -108,12 +111,14 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
         save_config(seed_directory, seed_config)
         seed_runs.append(SeedRun(seed_record, seed_config, state, tracker_state))
     save_config(directory, config)
-    return RunContext(config, components, record, seed_runs)
+    return RunContext(config, components, record, seed_runs, notices)
 
 
-def _load_checkpoint(directory: Path, components: RunComponents) -> tuple[TrainingState, TrackerState]:
+def _load_checkpoint(
+    directory: Path, components: RunComponents, on_damaged: Callable[[str], object]
+) -> tuple[TrainingState, TrackerState]:
     checkpoints = Checkpoints(directory / "checkpoints", components.keep_last)
-    state, extra = load(checkpoints.latest())
+    state, extra = load(checkpoints.latest(on_damaged))
     initial = components.initial_states[0]
     for name, expected, saved in (
         ("weights", initial.weights.shape, state.weights.shape),

@@ -16,7 +16,7 @@ from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import ACTION_NAMES, SPEED_STATE_INDEX
 from a3c_exp.envs.tensor.base import TensorEnv
 from a3c_exp.envs.tensor.renderer import GymnasiumRenderer
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import ConfigError, first_line
 
 
 class TensorEnvBatch(EnvBatch):
@@ -150,7 +150,7 @@ def _check_tensor_env(env: TensorEnv) -> None:
             batched = state, env.observe(state), *env.step(state, action)
             single_states = vmap(env.reset)(noise), vmap(env.observe)(state), *vmap(env.step)(state, action)
     except RuntimeError as error:  # what vmap has to say of a branch on values, of randomness, of writing in place
-        first = str(error).strip().splitlines()[0]
+        first = first_line(error)
         raise ConfigError(
             f"{name} is no pure function of tensors, without control flow on values and random operations: {first}"
         ) from error

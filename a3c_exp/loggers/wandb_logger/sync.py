@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from a3c_exp.system.errors import A3CError
+from a3c_exp.system.errors import A3CError, first_line
 
 _BATCH_SIZE = 200  # folders a call: a command line has its limits
 
@@ -25,7 +25,7 @@ def require_login() -> None:
     try:
         login = wbauth.authenticate_session(host=settings.base_url, source="a3c_exp", prompt=False, no_offline=True)
     except Exception as error:  # a key of the wrong form, two that contradict each other
-        raise A3CError(f"Weights & Biases does not take the key that it found: {str(error).splitlines()[0]}") from None
+        raise A3CError(f"Weights & Biases does not take the key that it found: {first_line(error)}") from None
     if not login:
         raise A3CError(
             "you are not logged in to Weights & Biases, and this needs an account: run `wandb login` once "

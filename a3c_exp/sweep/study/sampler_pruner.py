@@ -10,7 +10,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 
 from a3c_exp.sweep.study.config import StudyConfig
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import ConfigError, first_line
 
 _SEQUENTIAL_SAMPLERS = ("QMCSampler", "GridSampler", "BruteForceSampler")
 """Samplers that enumerate one sequence, which depends on the seed: it must be the same in all processes."""
@@ -70,4 +70,4 @@ def _instantiate(key: str, config: Mapping[str, Any]) -> Any:
         return instantiate({key: value for key, value in config.items() if key not in unused})
     except Exception as error:  # whatever the constructor raises
         cause = error.__cause__ or error
-        raise ConfigError(f"hydra.sweeper.{key}={config['_target_']} cannot be made: {str(cause).splitlines()[0]}") from None
+        raise ConfigError(f"hydra.sweeper.{key}={config['_target_']} cannot be made: {first_line(cause)}") from None

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from a3c_exp.config.compose import parse_overrides
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import ConfigError, first_line
 
 CustomSearchSpace = Callable[[DictConfig, optuna.Trial], Mapping[str, Any] | None]
 _NUM_CHECKED_DRAWS = 5
@@ -176,7 +176,7 @@ def _parse_distribution(override: Override, base: DictConfig | None) -> BaseDist
             raise ConfigError("the same choice is there twice")
         return CategoricalDistribution(choices)  # type: ignore[arg-type]
     except (ConfigError, ValueError) as error:
-        raise ConfigError(f"{override.input_line}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{override.input_line}: {first_line(error)}") from None
 
 
 def _interval_distribution(value: IntervalSweep, number_type: type | None) -> BaseDistribution:
@@ -245,7 +245,7 @@ def _load_custom_function(custom: Mapping[str, Any]) -> CustomSearchSpace:
     try:
         function = get_method(target)
     except Exception as error:  # whatever importing the user's module raises
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(
             f"hydra.sweeper.custom_search_space._target_={target} cannot be imported: {reason}. "
             "Name a function(config, trial), and start in the folder of its module"

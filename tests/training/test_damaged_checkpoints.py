@@ -1,0 +1,87 @@
+"""A damaged checkpoint is named, with the reason, and passed over; only a run without a whole one ends there."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.command import record, run, summary
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda path: path.write_bytes(b""), "it is empty"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:100]), "it was cut short, or is no checkpoint"),
+    "text": (lambda path: path.write_text("x\n"), "it was cut short, or is no checkpoint"),
+    "zeros": (lambda path: path.write_bytes(bytes(path.stat().st_size)), "it was cut short, or is no checkpoint"),
+    "foreign": (lambda path: torch.save([1.0], path), "it is no checkpoint of this package"),
+    "optimizer": (lambda path: torch.save({"state": {0: 1.0}}, path), "it is no checkpoint of this package"),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run with several checkpoints."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    command = ("env=cartpole", "logger=none", "checkpoint.every_env_steps=150", "max_updates=40", f"hydra.run.dir={directory}")
+    ended = run(*command, cwd=directory.parent)
+    assert ended.returncode == 0, ended.stderr
+    return directory
+
+
+@pytest.fixture
+def directory(finished: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def resume(directory: Path) -> "subprocess.CompletedProcess[str]":
+    return run(f"resume={directory}", "max_updates=60", cwd=directory.parent)
+
+
+def steps(directory: Path) -> list[Path]:
+    """The checkpoints to go on from, the newest first."""
+    paths = (directory / "checkpoints").glob("step_*.pt")
+    return sorted(paths, key=lambda path: int(path.stem.removeprefix("step_")), reverse=True)
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+def test_a_damaged_newest_checkpoint_is_left_out_and_the_reason_is_said(directory: Path, damage: str) -> None:
+    inflict, reason = DAMAGES[damage]
+    newest, before = steps(directory)[:2]
+    inflict(newest)
+
+    evaluated = run(str(directory), "--checkpoint", "last", "--episodes", "2", module="a3c_exp.evaluate", cwd=directory.parent)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert before.name in evaluated.stdout
+    assert f"{newest} is damaged: {reason}" in evaluated.stderr, "otherwise older weights pass for the last ones"
+
+    resumed = resume(directory)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Traceback" not in resumed.stderr
+    for said in (resumed.stderr, (directory / "messages.log").read_text()):
+        assert f"{newest} is damaged: {reason}" in said and f"{before.name}" in said
+    assert record(directory)["sessions"][-1]["from_env_step"] == int(before.stem.removeprefix("step_"))
+    assert summary(directory)["updates"] == 60
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+def test_a_run_whose_checkpoints_are_all_damaged_ends_in_one_line(directory: Path, damage: str) -> None:
+    inflict, reason = DAMAGES[damage]
+    for path in steps(directory):
+        inflict(path)
+    for ended in (
+        resume(directory),
+        run(str(directory), "--checkpoint", "last", module="a3c_exp.evaluate", cwd=directory.parent),
+    ):
+        assert ended.returncode == 2, ended.stderr
+        assert len(ended.stderr.splitlines()) == 1 and reason in ended.stderr
+        assert "miniz" not in ended.stderr and "weights_only" not in ended.stderr
+    assert record(directory)["status"] == "finished"
+
+
+def test_a_configuration_that_is_empty_is_one_line(directory: Path) -> None:
+    (directory / ".hydra" / "config.yaml").write_bytes(b"\x00")
+    ended = resume(directory)
+    assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1, ended.stderr
