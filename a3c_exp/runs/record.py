@@ -5,10 +5,12 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.run_format import FORMAT, require_format
@@ -20,6 +22,10 @@ from a3c_exp.system.process_identity import is_same_process, process_start_time
 
 _PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "optuna", "wandb")
 _MAX_DIFF_LENGTH = 5_000_000
+_LOCK = ".lock"
+"""A file in a run directory that is locked by the process that trains there, and says which one that is."""
+_HOLDER_TIMEOUT = 1.0
+"""How long the holder of a lock may take to write who it is."""
 
 
 class RunRecord:
@@ -37,12 +43,11 @@ class RunRecord:
 
     @classmethod
     def create(cls, directory: Path, **fields: Any) -> "RunRecord":
-        """Take a directory for a new run; only one process can.
+        """Take a directory, which is there, for a new run; only one process can.
 
         Raises:
             RunDirectoryError: it already holds a run.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         created = now()
         content = {
             "format": FORMAT,
@@ -57,9 +62,7 @@ class RunRecord:
             with (directory / "run.json").open("x") as file:
                 json.dump(content, file, indent=2)
         except FileExistsError:
-            raise RunDirectoryError(
-                f"{directory} already holds a run. Go on with it (resume={directory}) or choose another hydra.run.dir"
-            ) from None
+            raise already_a_run(directory) from None
         record = cls(directory, content)
         record._save_diff()
         return record
@@ -73,7 +76,7 @@ class RunRecord:
         """
         content = load(directory)
         if is_alive(content):
-            raise RunDirectoryError(f"{directory} is still running as process {content['pid']}; stop that first (Ctrl-C)")
+            raise _still_running(directory, content["pid"])
         content.update(status="running", reason=None, **environment_info())
         content["sessions"].append(_new_session(now(), from_env_step))
         record = cls(directory, content)
@@ -129,6 +132,66 @@ def load(directory: Path) -> dict[str, Any]:
         raise RunDirectoryError(f"{path} cannot be read: it holds no JSON object")
     require_format(directory, content)
     return content
+
+
+def already_a_run(directory: Path) -> RunDirectoryError:
+    """The error for a new run in the directory of another."""
+    return RunDirectoryError(
+        f"{directory} already holds a run. Go on with it (resume={directory}) or choose another hydra.run.dir"
+    )
+
+
+def directories_of(directory: Path) -> list[Path]:
+    """The run directory, and those of its seeds if it has several.
+
+    Raises:
+        RunDirectoryError: there is no run.
+    """
+    seeds = [directory / seed for seed in load(directory).get("seeds") or ()]
+    return [directory, *(seed for seed in seeds if seed.is_dir())]
+
+
+@contextlib.contextmanager
+def locked(directories: Sequence[Path]) -> Iterator[None]:
+    """Keep run directories to this process until the block or the process ends, even by SIGKILL.
+
+    A look into run.json is not enough: two processes can look at the same moment.
+
+    Raises:
+        RunDirectoryError: another process trains in one of them, or this one may not write there.
+    """
+    with contextlib.ExitStack() as stack:
+        for directory in directories:
+            lock: BaseFileLock = FileLock(directory / _LOCK)
+            try:
+                stack.enter_context(lock.acquire(blocking=False))
+            except Timeout:
+                raise _still_running(directory, _lock_holder(directory / _LOCK)) from None
+            except OSError as error:
+                raise RunDirectoryError(
+                    f"cannot train in {directory}: its file {_LOCK} cannot be written ({error.strerror}). "
+                    "Free some space, or take a directory that you may write to"
+                ) from None
+            if not isinstance(lock, SoftFileLock):  # which it becomes on a disk without locks, and says who by itself
+                (directory / _LOCK).write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
+        yield
+
+
+def _lock_holder(path: Path) -> str:
+    deadline = time.monotonic() + _HOLDER_TIMEOUT
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            pid, host = path.read_text().split()[:2]
+            if host != socket.gethostname():
+                return f"{pid} on {host}"
+            if is_same_process(int(pid), None):
+                return pid
+        time.sleep(0.01)  # it has just got the lock; what stands there is of the one before
+    return "(unknown)"
+
+
+def _still_running(directory: Path, pid: int | str) -> RunDirectoryError:
+    return RunDirectoryError(f"{directory} is still running as process {pid}; stop that first (Ctrl-C), or wait for its end")
 
 
 def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> None:

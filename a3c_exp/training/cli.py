@@ -92,10 +92,12 @@ def resume_run(directory: Path, overrides: Sequence[str], multirun: bool) -> Non
     """
     if multirun:
         raise ConfigError("resume goes on with one run, so it takes no -m")
+    from a3c_exp.runs.record import directories_of, locked
     from a3c_exp.training.resume import resumed_config
 
-    config = resumed_config(directory, overrides)
-    with gc_frozen():
-        from a3c_exp.training.run import resume
+    with locked(directories_of(directory)):  # before the configuration is read, which another session may be changing
+        config = resumed_config(directory, overrides)
+        with gc_frozen():
+            from a3c_exp.training.run import resume
 
-    resume(directory, config)
+        resume(directory, config)

@@ -14,7 +14,7 @@ from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.forwarding import make_console_logger
 from a3c_exp.loggers.seed_average import SeedAverageLogger
 from a3c_exp.runs.log_records import Status
-from a3c_exp.runs.record import RunRecord
+from a3c_exp.runs.record import RunRecord, locked
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import A3CError, RunFailed
 from a3c_exp.system.signals import StopSignals
@@ -22,7 +22,7 @@ from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import RunComponents, build_run
 from a3c_exp.training.checkpoint import Checkpoints
 from a3c_exp.training.run_tracker import Clock, RunTracker
-from a3c_exp.training.seed_runs import RunContext, SeedRun, close_run, create_run, reopen_run
+from a3c_exp.training.seed_runs import RunContext, SeedRun, close_run, create_run, make_directories, reopen_run
 from a3c_exp.training.trainer import Interrupted, Trainer
 from a3c_exp.visualize.render_episode import render_episode
 from a3c_exp.visualize.screenshots import Screenshots
@@ -99,14 +99,15 @@ def run(
         fields["statistics"] = [vars(info) for info in extra]  # a report need not import where they come from
     # What `auto` chose is saved, for a resume on another machine.
     config.device, config.compile = components.setup.device, components.setup.compile
-    return _train_until_stopped(create_run(identity.directory, config, components, fields), stop_callback)
+    with locked(make_directories(identity.directory, components.setup.seeds)):
+        return _train_until_stopped(create_run(identity.directory, config, components, fields), stop_callback)
 
 
 def resume(directory: Path, config: DictConfig) -> float:
     """Go on in place from the newest whole checkpoint; what was written after it moves to ``*.discarded.jsonl``.
 
     Args:
-        directory: of a run that has stopped.
+        directory: of a run that has stopped, ``locked`` by the caller.
         config: its configuration, perhaps with a larger budget.
 
     Raises:

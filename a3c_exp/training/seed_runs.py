@@ -16,7 +16,7 @@ from a3c_exp.loggers.jsonl import JsonlLogger, episodes_digest, evaluations_unti
 from a3c_exp.loggers.seed_average import mean_summary
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.runs.log_records import EvaluationRecord, Status
-from a3c_exp.runs.record import RunRecord
+from a3c_exp.runs.record import RunRecord, already_a_run
 from a3c_exp.runs.record import load as load_record
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
@@ -61,6 +61,20 @@ class RunContext:
     record: RunRecord
     seed_runs: Sequence[SeedRun]
     notices: Sequence[str] = ()
+
+
+def make_directories(directory: Path, seeds: Sequence[int]) -> list[Path]:
+    """The folders of a new run: its directory, and one for each of several seeds.
+
+    Raises:
+        RunDirectoryError: the directory already holds a run, and was left as it is.
+    """
+    if (directory / "run.json").exists():
+        raise already_a_run(directory)
+    directories = [directory, *(directory / _seed_folder(seed) for seed in seeds if len(seeds) > 1)]
+    for folder in directories:
+        folder.mkdir(parents=True, exist_ok=True)
+    return directories
 
 
 def create_run(directory: Path, config: DictConfig, components: RunComponents, fields: Mapping[str, Any]) -> RunContext:
