@@ -68,8 +68,8 @@ class RunRecord:
         return record
 
     @classmethod
-    def reopen(cls, directory: Path, from_env_step: int) -> "RunRecord":
-        """Begin another session of a run that has stopped.
+    def of_stopped_run(cls, directory: Path) -> "RunRecord":
+        """The record of a run that can be gone on with; nothing is written yet.
 
         Raises:
             RunDirectoryError: there is no run, or it is still running.
@@ -77,12 +77,14 @@ class RunRecord:
         content = load(directory)
         if is_alive(content):
             raise _still_running(directory, content["pid"])
-        content.update(status="running", reason=None, **environment_info())
-        content["sessions"].append(_new_session(now(), from_env_step))
-        record = cls(directory, content)
-        record._save_diff()
-        record._write()
-        return record
+        return cls(directory, content)
+
+    def begin_session(self, from_env_step: int) -> None:
+        """Record that this process goes on with the run."""
+        self.content.update(status="running", reason=None, **environment_info())
+        self.content["sessions"].append(_new_session(now(), from_env_step))
+        self._save_diff()
+        self._write()
 
     def mark(self, timing: str) -> None:
         """Record the time of ``started`` or ``first_env_step``, the first time it happens."""

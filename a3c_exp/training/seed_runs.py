@@ -17,7 +17,6 @@ from a3c_exp.loggers.seed_average import mean_summary
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.runs.log_records import EvaluationRecord, Status
 from a3c_exp.runs.record import RunRecord, already_a_run
-from a3c_exp.runs.record import load as load_record
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.build import RunComponents
@@ -67,11 +66,12 @@ def make_directories(directory: Path, seeds: Sequence[int]) -> list[Path]:
     """The folders of a new run: its directory, and one for each of several seeds.
 
     Raises:
-        RunDirectoryError: the directory already holds a run, and was left as it is.
+        RunDirectoryError: one of them already holds a run, and all were left as they are.
     """
-    if (directory / "run.json").exists():
-        raise already_a_run(directory)
     directories = [directory, *(directory / _seed_folder(seed) for seed in seeds if len(seeds) > 1)]
+    for folder in directories:
+        if (folder / "run.json").exists():
+            raise already_a_run(folder)
     for folder in directories:
         folder.mkdir(parents=True, exist_ok=True)
     return directories
@@ -110,21 +110,24 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
         RunDirectoryError: it is no run, it still runs, or a checkpoint is missing or does not fit the configuration.
         ConfigError: the budget is exhausted.
     """
-    load_record(directory)
+    # All of it is read and checked before any of it is written: a resume that is refused changes nothing.
+    record = RunRecord.of_stopped_run(directory)
     seeds = components.setup.seeds
     directories = [directory] if len(seeds) == 1 else [directory / _seed_folder(seed) for seed in seeds]
+    records = [record] if len(seeds) == 1 else [RunRecord.of_stopped_run(seed_directory) for seed_directory in directories]
     notices: list[str] = []
     loaded = [_load_checkpoint(seed_directory, components, notices.append) for seed_directory in directories]
     _reject_exhausted_budget(directory, components, [state for state, _ in loaded])
-    record = RunRecord.reopen(directory, min(state.env_steps for state, _ in loaded))
     seed_runs = []
-    for seed, seed_directory, (state, tracker_state) in zip(seeds, directories, loaded, strict=True):
+    for seed, seed_record, (state, tracker_state) in zip(seeds, records, loaded, strict=True):
         seed_config = config if len(seeds) == 1 else _single_seed_config(config, seed)
-        seed_record = record if len(seeds) == 1 else RunRecord.reopen(seed_directory, state.env_steps)
-        truncate_after(seed_directory, episodes=state.episodes, env_step=state.env_steps)
-        save_config(seed_directory, seed_config)
+        seed_record.begin_session(state.env_steps)
+        truncate_after(seed_record.directory, episodes=state.episodes, env_step=state.env_steps)
+        save_config(seed_record.directory, seed_config)
         seed_runs.append(SeedRun(seed_record, seed_config, state, tracker_state))
-    save_config(directory, config)
+    if len(seeds) > 1:
+        record.begin_session(min(state.env_steps for state, _ in loaded))
+        save_config(directory, config)
     return RunContext(config, components, record, seed_runs, notices)
 
 

@@ -34,7 +34,8 @@ class Gated(ClassicControlEnvs):
 
 
 def files(directory: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    """All but who trained there last."""
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
 def wait_at_gate(process: "subprocess.Popen[str]", cwd: Path) -> None:
@@ -121,3 +122,22 @@ def test_a_run_that_was_never_stopped_is_not_resumed(tmp_path: Path) -> None:
         _, err = first.communicate(timeout=100)
     assert first.returncode == 0, err
     assert summary(tmp_path / "here")["env_steps"] == 400 and len(record(tmp_path / "here")["sessions"]) == 1
+
+
+@pytest.mark.parametrize("damaged", ["run.json", "checkpoints/step_400.pt"])
+def test_a_resume_of_several_seeds_that_is_refused_changes_none_of_them(damaged: str, tmp_path: Path) -> None:
+    ended = run(*COMMAND, "num_seeds=3", "checkpoint.keep_last=1", "parallelism=deterministic", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    (tmp_path / "here" / "seed=2" / damaged).write_text("")
+    before = files(tmp_path / "here")
+    ended = run("resume=here", "max_env_steps=800", cwd=tmp_path)
+    assert ended.returncode == 2 and damaged in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
+    assert files(tmp_path / "here") == before
+
+
+def test_a_new_run_of_several_seeds_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "here" / "seed=1").mkdir(parents=True)
+    (tmp_path / "here" / "seed=1" / "run.json").write_text("{}")
+    ended = run(*COMMAND, "num_seeds=2", "parallelism=deterministic", cwd=tmp_path)
+    assert ended.returncode == 2 and "seed=1 already holds a run" in ended.stderr, ended.stderr
+    assert not (tmp_path / "here" / "run.json").exists() and not (tmp_path / "here" / "seed=0").exists()
