@@ -64,9 +64,13 @@ class Checkpoints:
         return path
 
     def best(self) -> EvaluationRecord | None:
-        """The evaluation that ``best.pt`` was saved for, or ``None`` without one."""
+        """The evaluation that ``best.pt`` was saved for, or ``None`` without one.
+
+        Raises:
+            RunDirectoryError: ``best.pt`` is damaged.
+        """
         path = self._directory / "best.pt"
-        return EvaluationRecord(**read(path)["evaluation"]) if path.is_file() else None
+        return evaluation_of(path, read(path)) if path.is_file() else None
 
     def has_any(self) -> bool:
         """Whether there is any ``step_*.pt``."""
@@ -142,6 +146,18 @@ def read(path: Path) -> dict[str, Any]:
         raise RunDirectoryError(f"the checkpoint {path} is damaged: its checksum does not match its content")
     require_format(path, content)
     return content
+
+
+def evaluation_of(path: Path, content: Mapping[str, Any]) -> EvaluationRecord | None:
+    """The evaluation that a checkpoint's ``content`` brings; ``None`` for one to go on from.
+
+    Raises:
+        RunDirectoryError: it is none.
+    """
+    try:
+        return EvaluationRecord(**content["evaluation"]) if "evaluation" in content else None
+    except TypeError:
+        raise RunDirectoryError(f"the checkpoint {path} is damaged: its evaluation has other fields") from None
 
 
 def _damage(path: Path) -> str:

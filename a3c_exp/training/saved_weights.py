@@ -13,7 +13,7 @@ from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.system.cli import print_notice
 from a3c_exp.system.errors import RunDirectoryError
-from a3c_exp.training.checkpoint import find, read
+from a3c_exp.training.checkpoint import evaluation_of, find, read
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,13 @@ def load_weights(run: Path, checkpoint: str) -> SavedWeights:
         RunDirectoryError: there is no such checkpoint, or it is damaged.
     """
     path = find(run / "checkpoints", checkpoint, print_notice)
-    content = read(path)
-    own = EvaluationRecord(**content["evaluation"]) if "evaluation" in content else None
+    try:
+        content = read(path)
+        own = evaluation_of(path, content)
+    except RunDirectoryError as error:
+        if checkpoint != "best":
+            raise
+        raise RunDirectoryError(f"{error}. evaluate and export take --checkpoint last instead") from None
     return SavedWeights(path, content["weights"], content["env_steps"], content["updates"], own)
 
 

@@ -148,7 +148,11 @@ def _load_checkpoint(
                 "a resumed run keeps its model, optimizer and workers"
             )
     evaluations = evaluations_until(directory, state.env_steps)
-    best = checkpoints.best()
+    try:
+        best = checkpoints.best()
+    except RunDirectoryError as error:
+        best = None
+        on_damaged(f"{error}. The weights of the next evaluation take its place")
     if state.parallelism_state and best is not None and best.env_step > state.env_steps:
         # Training goes on exactly, and so will find the better one again.
         best = max(evaluations, key=lambda evaluation: (evaluation.mean, evaluation.env_step), default=None)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from a3c_exp.training.checkpoint import read, write
 from tests.support.command import record, run, summary
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -85,3 +86,28 @@ def test_a_configuration_that_is_empty_is_one_line(directory: Path) -> None:
     (directory / ".hydra" / "config.yaml").write_bytes(b"\x00")
     ended = resume(directory)
     assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1, ended.stderr
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "foreign"])
+def test_damaged_best_weights_do_not_keep_a_run_from_going_on(directory: Path, damage: str) -> None:
+    inflict, reason = DAMAGES[damage]
+    best = directory / "checkpoints" / "best.pt"
+    inflict(best)
+
+    evaluated = run(str(directory), module="a3c_exp.evaluate", cwd=directory.parent)
+    assert evaluated.returncode == 2 and len(evaluated.stderr.splitlines()) == 1
+    assert f"{best} is damaged: {reason}" in evaluated.stderr and "--checkpoint last" in evaluated.stderr
+
+    resumed = resume(directory)
+    assert resumed.returncode == 0, resumed.stderr
+    for said in (resumed.stderr, (directory / "messages.log").read_text()):
+        assert f"{best} is damaged: {reason}" in said and "the next evaluation" in said
+    assert read(best)["env_steps"] > 0, "the weights of an evaluation take its place"
+
+
+def test_a_best_evaluation_with_other_fields_is_damage_too(directory: Path) -> None:
+    best = directory / "checkpoints" / "best.pt"
+    content = read(best)
+    write(best, {**content, "evaluation": {"mean": 1.0}})
+    resumed = resume(directory)
+    assert resumed.returncode == 0 and f"{best} is damaged" in resumed.stderr, resumed.stderr
