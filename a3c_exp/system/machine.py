@@ -45,7 +45,8 @@ def git_output(*arguments: str) -> str | None:
     """What git says about the code that runs; ``None`` where it lies in no repository of its own."""
     if not (_REPOSITORY / ".git").exists():
         return None
-    command = ["git", *arguments]
+    # Without the lock under which git keeps what it found out for later: one that dies, of a full disk or a signal, leaves it.
+    command = ["git", "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,6 +1,7 @@
 """Checkpoints: written atomically, verified when read, and loaded without running code from the file."""
 
 import hashlib
+import io
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -38,6 +39,9 @@ class Checkpoints:
         Args:
             state: of the shared weights and counters.
             extra: numbers of the tracker, such as the moving average and the wall time so far.
+
+        Raises:
+            RunDirectoryError: it cannot be written; earlier ones are as they were.
         """
         path = self._directory / f"step_{state.env_steps}.pt"
         content = {
@@ -51,7 +55,7 @@ class Checkpoints:
             "parallelism_state": state.parallelism_state,
             "extra": dict(extra),
         }
-        write(path, content)
+        self._write(path, content)
         for old in self._steps()[: -self._keep_last]:
             old.unlink()
         return path
@@ -60,7 +64,7 @@ class Checkpoints:
         """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far, and that evaluation."""
         path = self._directory / "best.pt"
         content = {"env_steps": evaluation.env_step, "updates": evaluation.update, "evaluation": evaluation.to_dict()}
-        write(path, {"weights": weights, **content})
+        self._write(path, {"weights": weights, **content})
         return path
 
     def best(self) -> EvaluationRecord | None:
@@ -97,6 +101,15 @@ class Checkpoints:
                 return path
         detail = f" ({'; '.join(problems)})" if problems else ""
         raise RunDirectoryError(f"{self._directory} holds no checkpoint to go on from{detail}")
+
+    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
+        try:
+            write(path, content)
+        except OSError as error:
+            raise RunDirectoryError(
+                f"cannot write to {path}: {error.strerror or first_line(error)}. All earlier checkpoints are intact; "
+                f"free some space, then resume from the last one (resume={self._directory.parent})"
+            ) from error
 
     def _steps(self) -> list[Path]:
         paths = [path for path in self._directory.glob("step_*.pt") if _STEP_FILE_NAME.fullmatch(path.name)]
@@ -209,5 +222,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write what ``read`` reads, with its format and a checksum, all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, **content}
+    buffer = io.BytesIO()  # torch answers what a full disk raises with an error of its own, which does not name it
+    torch.save({**content, "sha256": digest(content)}, buffer)
     with atomic_write(path) as file:
-        torch.save({**content, "sha256": digest(content)}, file)
+        file.write(buffer.getbuffer())

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
+from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.training.run_tracker import NEVER_DUE, Clock, RunTracker
 
 _POLL_SECONDS = 0.1
@@ -94,7 +95,7 @@ class Trainer:
             raise
         except BaseException:
             # What went wrong was never applied, so the state is worth saving; a failure to save must not hide the error.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, RunDirectoryError):
                 self._finish()
             raise
         self._finish()

@@ -84,6 +84,6 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_scrap(tmp_path: Path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RunDirectoryError, match="No space"):
         checkpoints.save(state(200), {})
     assert [path.name for path in tmp_path.iterdir()] == [first.name]

@@ -1,8 +1,10 @@
 """A damaged checkpoint is named, with the reason, and passed over; only a run without a whole one ends there."""
 
+import resource
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,33 @@ def test_a_best_evaluation_with_other_fields_is_damage_too(directory: Path) -> N
     write(best, {**content, "evaluation": {"mean": 1.0}})
     resumed = resume(directory)
     assert resumed.returncode == 0 and f"{best} is damaged" in resumed.stderr, resumed.stderr
+
+
+@pytest.mark.parametrize(
+    ("parallelism", "room", "left"), [("deterministic", 40_000, ["step_0.pt"]), ("synchronous", 15_000, [])]
+)
+def test_a_checkpoint_that_finds_no_room_is_one_line_and_the_one_before_stays(
+    parallelism: str, room: int, left: list[str], tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    command = ("env=pendulum", f"parallelism={parallelism}", "workers=4", "logger=none", "max_episodes=null")
+    every = ("max_env_steps=20_000", "max_episode_steps=200", "checkpoint.every_env_steps=4_000", f"hydra.run.dir={directory}")
+    with room_for(room):
+        ended = run(*command, *every, cwd=tmp_path)
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr and "enforce fail" not in ended.stderr
+    reason = record(directory)["reason"]
+    assert "/checkpoints/" in reason and "File too large" in reason and f"resume={directory}" in reason
+    assert record(directory)["status"] == "failed"
+    assert [path.name for path in (directory / "checkpoints").iterdir()] == left
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Files of processes that are started meanwhile can have this many bytes, as if the disk were full then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
