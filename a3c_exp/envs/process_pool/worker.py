@@ -67,11 +67,9 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
         shape = envs.observation.shape[1:]
         pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
         _EnvShard(envs, first).serve(pipe)
-    except (BrokenPipeError, EOFError):
-        os._exit(1)  # the main process is gone
-    except BaseException as error:
+    except BaseException as error:  # EOFError too: environments raise it whose simulator has ended
         is_config_error = isinstance(error, ConfigError)
-        with suppress(OSError):
+        with suppress(OSError):  # the main process is gone
             pipe.send(Failure(str(error) if is_config_error else traceback.format_exc().rstrip(), is_config_error))
         if envs is not None:
             with suppress(Exception):  # the first error is the one that counts

@@ -6,6 +6,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -35,16 +36,19 @@ class WorkerAssignment:
 
 def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
     """Run the body of a process. It ends when ``run`` returns, when the main process is gone, or by an error, which is sent
-    first."""
+    first.
+
+    An environment that talks to a simulator raises what a pipe without a main process raises too, such as ``EOFError``; so any
+    error is sent, and the main process is gone if that fails.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides what it means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with single_threaded():
             run()
-    except (ConnectionError, EOFError):
-        pass  # the main process is gone, so no error can be reported
     except BaseException:
-        pipe.send(Crash(traceback.format_exc()))
+        with suppress(OSError):
+            pipe.send(Crash(traceback.format_exc()))
         pipe.close()
         os._exit(1)
     finally:
