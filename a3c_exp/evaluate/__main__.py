@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from a3c_exp.system.cli import CommandParser, print_rows, run_command
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
-from a3c_exp.system.gc_settings import gc_frozen
+from a3c_exp.system.memory import gc_frozen
 
 if TYPE_CHECKING:
     from a3c_exp.evaluate.evaluator import EvaluatorConfig

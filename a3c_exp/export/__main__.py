@@ -3,10 +3,16 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from a3c_exp.system.cli import CommandParser, command, print_rows, record_command_line, run_command
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from a3c_exp.runs.log_records import EvaluationRecord
+    from a3c_exp.training.saved_weights import SavedWeights
 
 _EXAMPLES = """examples:
   python -m a3c_exp.export outputs/2026-11-21/14-03-22_pendulum --out pretrained/pendulum --half
@@ -40,9 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from a3c_exp.runs.record import load, now
-    from a3c_exp.runs.run_format import FORMAT
-    from a3c_exp.system.machine import git_commit
+    from a3c_exp.runs.record import load
     from a3c_exp.training import pretrained
     from a3c_exp.training.resume import saved_config
 
@@ -65,34 +69,7 @@ def _export(arguments: argparse.Namespace) -> None:
     evaluation_config = EvaluatorConfig(arguments.episodes, True, config.evaluation.max_episode_steps)
     with held_out_evaluator(setup, evaluation_config, arguments.seed, [saved]) as evaluator:
         evaluation = evaluator.evaluate(stored.float().to(setup.device), saved.env_step, saved.update, 0.0)
-    own = saved.own_evaluation
-    provenance: dict[str, Any] = {
-        "format": FORMAT,
-        "run": record["name"],
-        "checkpoint": saved.checkpoint.name,
-        "env_steps": saved.env_step,
-        "updates": saved.update,
-        "precision": str(stored.dtype).removeprefix("torch."),
-        "weights": stored.numel(),
-        "largest_rounding": pretrained.max_rounding_error(saved.weights, stored),
-        "evaluation": {
-            **{key: getattr(evaluation, key) for key in _EVALUATION_KEYS},
-            "seed": arguments.seed,
-            "of": "the weights as stored here",
-        },
-        "own_evaluation": {key: getattr(own, key) for key in ("mean", "std", "episodes", "env_step")} if own else None,
-        "trained": {
-            "command": record["command"],
-            "sessions": [session["command"] for session in record["sessions"]],
-            "seed": config.seed,
-            "date": record["timings"]["created"],
-            "seconds": record["timings"]["seconds"],
-            "git": record["git"],
-            "versions": record["versions"],
-            "machine": record["machine"],
-        },
-        "exported": {"command": command(), "date": now(), "git": git_commit()},
-    }
+    provenance = _provenance(config, record, saved, stored, evaluation, arguments.seed)
     try:
         pretrained.save(arguments.out, config, stored, saved.env_step, saved.update, provenance)
     except OSError as error:
@@ -108,6 +85,45 @@ def _export(arguments: argparse.Namespace) -> None:
             ("try", f"python -m a3c_exp.evaluate {arguments.out} --video"),
         ]
     )
+
+
+def _provenance(
+    config: Any, record: dict[str, Any], saved: "SavedWeights", stored: "Tensor", evaluation: "EvaluationRecord", seed: int
+) -> dict[str, Any]:
+    """Where exported weights come from, and how good they are."""
+    from a3c_exp.runs.record import now
+    from a3c_exp.runs.status import FORMAT
+    from a3c_exp.system.machine import git_commit
+    from a3c_exp.training import pretrained
+
+    own = saved.own_evaluation
+    return {
+        "format": FORMAT,
+        "run": record["name"],
+        "checkpoint": saved.checkpoint.name,
+        "env_steps": saved.env_step,
+        "updates": saved.update,
+        "precision": str(stored.dtype).removeprefix("torch."),
+        "weights": stored.numel(),
+        "largest_rounding": pretrained.max_rounding_error(saved.weights, stored),
+        "evaluation": {
+            **{key: getattr(evaluation, key) for key in _EVALUATION_KEYS},
+            "seed": seed,
+            "of": "the weights as stored here",
+        },
+        "own_evaluation": {key: getattr(own, key) for key in ("mean", "std", "episodes", "env_step")} if own else None,
+        "trained": {
+            "command": record["command"],
+            "sessions": [session["command"] for session in record["sessions"]],
+            "seed": config.seed,
+            "date": record["timings"]["created"],
+            "seconds": record["timings"]["seconds"],
+            "git": record["git"],
+            "versions": record["versions"],
+            "machine": record["machine"],
+        },
+        "exported": {"command": command(), "date": now(), "git": git_commit()},
+    }
 
 
 if __name__ == "__main__":

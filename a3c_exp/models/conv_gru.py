@@ -16,7 +16,7 @@ from a3c_exp.models.layers.cells import GRUCell
 from a3c_exp.models.layers.conv_layers import Norm, NormedConv, NormKind, PReLU
 from a3c_exp.models.recurrent import Recurrent
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.malloc import disable_malloc_trim
+from a3c_exp.system.memory import disable_malloc_trim
 
 _INITIAL_BIAS = 0.01
 _PADDING = 1

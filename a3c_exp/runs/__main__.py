@@ -66,7 +66,7 @@ def _best(options: argparse.Namespace, terminal: Terminal) -> int:
     key: str = options.by
     check_key(key, runs or _load_summaries(options.words))
     if options.over_seeds:
-        from a3c_exp.runs.ranking import rank_configs, ranking_csv, ranking_table
+        from a3c_exp.runs.listing import rank_configs, ranking_csv, ranking_table
 
         configs = rank_configs(runs, key, options.lowest)[: options.last or None]
         if not configs:

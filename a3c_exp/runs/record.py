@@ -13,7 +13,7 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from a3c_exp.runs.log_records import Status
-from a3c_exp.runs.run_format import FORMAT, require_format
+from a3c_exp.runs.status import FORMAT, require_format
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import RunDirectoryError

@@ -1,13 +1,19 @@
-"""How a run stands: what it says of itself, and whether the process that said so is still there."""
+"""How a run stands: the format it is written in, what it says of itself, and whether its process is still there."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from a3c_exp.runs.log_records import JsonObject, Status
-from a3c_exp.runs.run_format import format_problem
 from a3c_exp.runs.tolerant_io import mapping
+from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.system.process_identity import is_same_process
+
+FORMAT = 2
+"""Of what a run writes: run directories, checkpoints, exported weights, studies."""
+_LAST_READER = {1: "f51536f"}
+"""Of each earlier format: the last commit that reads it."""
 
 RunStatus = Status | Literal["killed", "unknown"]
 STATUSES: tuple[RunStatus, ...] = ("finished", "running", "interrupted", "pruned", "failed", "killed", "unknown")
@@ -55,3 +61,26 @@ def _modified_time(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def format_problem(content: Mapping[str, Any]) -> str | None:
+    """Why something that was written with this ``format`` cannot be used; ``None`` if it can."""
+    found = content.get("format")
+    if found == FORMAT:
+        return None
+    if isinstance(found, int) and found > FORMAT:
+        return f"was written by a newer a3c_exp (format {found}, this version reads {FORMAT}). Update a3c_exp"
+    reader = _LAST_READER.get(found if isinstance(found, int) else 1, _LAST_READER[1])
+    return (
+        f"was written by an older a3c_exp, whose files this version does not read. Commit {reader} does: git checkout {reader}"
+    )
+
+
+def require_format(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse what was written in another format.
+
+    Raises:
+        RunDirectoryError: it was, and this says which commit reads it.
+    """
+    if problem := format_problem(content):
+        raise RunDirectoryError(f"{path} {problem}")

@@ -107,16 +107,20 @@ def build_run(config: DictConfig) -> RunComponents:
         parallelism=parallelism,
         make_logger=_logger_factory(config),
         evaluator_config=evaluation,
-        intervals=Intervals(
-            metrics=config.metrics.every_env_steps,
-            evaluation=config.evaluation.every_env_steps,
-            checkpoint=config.checkpoint.every_env_steps,
-            screenshots=config.screenshots.every_env_steps,
-        ),
+        intervals=_intervals(config),
         screenshot_after_steps=config.screenshots.after_steps,
         keep_last=config.checkpoint.keep_last,
         initial_states=[TrainingState.initial(vector, optimizer.state_rows, config.workers) for vector in weights],
         notices=notices,
+    )
+
+
+def _intervals(config: DictConfig) -> Intervals:
+    return Intervals(
+        metrics=config.metrics.every_env_steps,
+        evaluation=config.evaluation.every_env_steps,
+        checkpoint=config.checkpoint.every_env_steps,
+        screenshots=config.screenshots.every_env_steps,
     )
 
 

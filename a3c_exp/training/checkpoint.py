@@ -14,7 +14,7 @@ from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.runs.log_records import EvaluationRecord
-from a3c_exp.runs.run_format import FORMAT, require_format
+from a3c_exp.runs.status import FORMAT, require_format
 from a3c_exp.system.atomic_write import atomic_write
 from a3c_exp.system.errors import RunDirectoryError, first_line
 

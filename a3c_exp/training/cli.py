@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from a3c_exp.config.compose import ComposedJob
 from a3c_exp.runs.run_directories import create_run_directory
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.gc_settings import gc_frozen
+from a3c_exp.system.memory import gc_frozen
 
 if TYPE_CHECKING:
     from a3c_exp.training.build import RunComponents

@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from a3c_exp.runs.run_format import require_format
+from a3c_exp.runs.status import require_format
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.checkpoint import read, write

@@ -91,7 +91,7 @@ def test_annealing_follows_whichever_budget_is_nearest_its_end() -> None:
         (["per_worker.beta={kind: loguniform, low: 0, high: 1}"], "per_worker.beta goes from low=0.0 to high=1.0"),
         (["per_worker.beta={kind: uniform, low: 2, high: 1}"], "per_worker.beta goes from low=2.0 to high=1.0"),
         (["per_worker.lr={kind: loguniform, low: 1e-4}"], "per_worker.lr goes from low=0.0001 to high=None"),
-        (["per_worker.lr={kind: uniform, low: 0, high: inf}"], "per_worker.lr goes from low=0.0 to high=inf"),
+        (["per_worker.lr={kind: uniform, low: 0, high: inf}"], "per_worker.lr.high is inf, but it is a finite number or null"),
         (["per_worker.lr={kind: values, values: []}"], "per_worker.lr.values is "),
         (["per_worker.beta={kind: values, values: [0.1, -1]}"], "per_worker.beta.values is "),
         (["per_worker.lr={kind: values, values: [0.1]}", "parallelism=synchronous"], "per_worker.lr gives each worker"),

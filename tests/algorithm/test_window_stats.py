@@ -18,7 +18,7 @@ from a3c_exp.system.errors import ConfigError
 from tests.support.offline_wandb import history, records
 
 ROOT = Path(__file__).parents[2]
-OWN = ("support.own_statistic.advantage_size", "support.own_statistic.longest_window")
+OWN = ("tests.support.own_statistic.advantage_size", "tests.support.own_statistic.longest_window")
 TRAIN = (
     "env=pendulum", "env.backend=tensor", "model.actor_hidden=[4]", "model.critic_hidden=[4]", "workers=2", "logger=wandb",
     "max_episodes=null", "max_env_steps=400", "metrics.every_env_steps=100", f"metrics.extra=[{','.join(OWN)}]",
@@ -108,10 +108,10 @@ def test_names_are_unique_and_every_logged_one_is_explained() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("support.own_statistic.not_there", "cannot be imported"),
+        ("tests.support.own_statistic.not_there", "cannot be imported"),
         ("no_such_module.statistic", "cannot be imported: No module named 'no_such_module'"),
-        ("support.own_statistic.not_a_statistic", "a int, but each entry is the dotted name of a Statistic"),
-        ("support.own_statistic.loss_again", "is called loss, but another statistic is"),
+        ("tests.support.own_statistic.not_a_statistic", "a int, but each entry is the dotted name of a Statistic"),
+        ("tests.support.own_statistic.loss_again", "is called loss, but another statistic is"),
     ],
 )
 def test_what_is_no_statistic_is_refused_in_one_line(name: str, words: str) -> None:

@@ -80,5 +80,5 @@ def test_an_environment_that_cannot_be_rendered_is_refused_before_the_run_starts
     (job,) = compose_jobs(
         [*SMALL, *EVERY, "logger=none", "env.id=tests.support.pictures:Pictures-v0", "model=conv_gru"], multirun=False
     )
-    with pytest.raises(ConfigError, match="no picture"):
+    with pytest.raises(ConfigError, match="renders no image"):
         build_run(job.config)

@@ -4,7 +4,7 @@ Imported there and nowhere else. Freezing hides everything imported so far from 
 write into every page and so give each worker its own copy of them.
 """
 
-from a3c_exp.system.gc_settings import gc_frozen
+from a3c_exp.system.memory import gc_frozen
 
 with gc_frozen():
     import a3c_exp.envs.gymnasium

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from a3c_exp.runs.log_records import JsonObject
-from a3c_exp.runs.run_format import require_format
+from a3c_exp.runs.status import require_format
 from a3c_exp.runs.study_storage import (
     BEST_FOLDER,
     COMMAND,

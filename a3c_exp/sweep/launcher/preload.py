@@ -3,7 +3,7 @@
 Imported there and nowhere else; nothing of it runs a tensor operation, so nothing is forked after torch has used its threads.
 """
 
-from a3c_exp.system.gc_settings import gc_frozen
+from a3c_exp.system.memory import gc_frozen
 
 with gc_frozen():
     from hydra.core.plugins import Plugins

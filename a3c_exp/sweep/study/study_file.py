@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from a3c_exp.runs.record import now
-from a3c_exp.runs.run_format import FORMAT, require_format
+from a3c_exp.runs.status import FORMAT, require_format
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.sweep.study.config import StudyConfig
 from a3c_exp.sweep.study.sampler_pruner import can_prune

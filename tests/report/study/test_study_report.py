@@ -20,7 +20,7 @@ from optuna.trial import TrialState, create_trial
 
 from a3c_exp.report.__main__ import main
 from a3c_exp.report.study.reader import read_study
-from a3c_exp.runs.run_format import FORMAT
+from a3c_exp.runs.status import FORMAT
 from a3c_exp.runs.study_storage import DIRECTORY, REASON, RETRY_OF, SEED_STD, SEEDS, STUDY_SIGNATURE, open_storage
 from a3c_exp.sweep.study.study_file import write_study_file
 from tests.support.studies import settings

@@ -10,7 +10,7 @@ import pytest
 
 from a3c_exp.__main__ import main
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs
-from a3c_exp.runs.run_format import FORMAT
+from a3c_exp.runs.status import FORMAT
 from a3c_exp.runs.study_storage import open_storage
 from a3c_exp.sweep.study.config import is_study, read_study_config
 from a3c_exp.sweep.study.overrides import expand_overrides, may_be_study

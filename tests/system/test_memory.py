@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from a3c_exp.system.gc_settings import gc_frozen
+from a3c_exp.system.memory import gc_frozen
 
 
 class _Ring:

@@ -8,8 +8,8 @@ import pytest
 from a3c_exp.evaluate.__main__ import main as evaluate
 from a3c_exp.runs.__main__ import main as runs
 from a3c_exp.runs.record import load
-from a3c_exp.runs.run_format import FORMAT, format_problem
 from a3c_exp.runs.run_summary import RunSummary
+from a3c_exp.runs.status import FORMAT, format_problem
 from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.training.resume import resumed_config
 from tests.support.synthetic_runs import write_run
