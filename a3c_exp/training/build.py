@@ -82,7 +82,6 @@ def build_run(config: DictConfig) -> RunComponents:
     evaluation = evaluator_config(config)
     if config.evaluation.video:
         require_video_encoder()
-
     envs = setup.make_envs(num_envs=1)
     try:
         setup = replace(setup, evaluation_kwargs=envs.evaluation_kwargs)
