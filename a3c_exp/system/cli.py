@@ -45,6 +45,7 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
         What ``command`` returns (0 for ``None``); 2: the command was wrong; 1: a run failed; 130: Ctrl-C; 141: the reader of
         the output, such as ``head``, has closed it.
     """
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without ± or a true minus shows a question mark
             stream.reconfigure(errors="replace")
@@ -60,6 +61,18 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
         return 141
     except KeyboardInterrupt:
         return 130
+
+
+def _open_closed_streams() -> None:
+    """Let standard streams that are closed (``2>&-``) lead nowhere, for this process and its children.
+
+    Otherwise Python has ``None`` in their place, and the next opened file gets their number and all that libraries print.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("w" if number else "r")  # noqa: SIM115 - for the life of the process
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def record_command_line(argv: Sequence[str]) -> None:
