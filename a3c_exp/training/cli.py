@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.compose import ComposedJob
 from a3c_exp.runs.run_directories import create_run_directory
@@ -81,6 +81,10 @@ def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
         env=str(choices["env"]),
         parallelism=str(choices["parallelism"]),
         overrides=list(hydra.overrides.task),
+        hydra_files={
+            "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})),
+            "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
+        },
     )
 
 

@@ -1,8 +1,8 @@
 """One run, from a checked configuration to run directories that say how it ended."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class RunIdentity:
         env: the chosen option of the env group.
         parallelism: the chosen option of the parallelism group.
         overrides: as typed for this job.
+        hydra_files: further files of ``.hydra/``, the text of each by its name.
     """
 
     directory: Path
@@ -50,6 +51,7 @@ class RunIdentity:
     env: str
     parallelism: str
     overrides: Sequence[str]
+    hydra_files: Mapping[str, str] = field(default_factory=dict)
 
 
 class StopCallback(Logger):
@@ -100,7 +102,10 @@ def run(
     # What `auto` chose is saved, for a resume on another machine.
     config.device, config.compile = components.setup.device, components.setup.compile
     with locked(make_directories(identity.directory, components.setup.seeds)):
-        return _train_until_stopped(create_run(identity.directory, config, components, fields), stop_callback)
+        context = create_run(identity.directory, config, components, fields)
+        for name, text in identity.hydra_files.items():
+            (identity.directory / ".hydra" / name).write_text(text)
+        return _train_until_stopped(context, stop_callback)
 
 
 def resume(directory: Path, config: DictConfig) -> float:

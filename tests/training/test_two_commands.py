@@ -141,3 +141,17 @@ def test_a_new_run_of_several_seeds_that_is_refused_leaves_nothing(tmp_path: Pat
     ended = run(*COMMAND, "num_seeds=2", "parallelism=deterministic", cwd=tmp_path)
     assert ended.returncode == 2 and "seed=1 already holds a run" in ended.stderr, ended.stderr
     assert not (tmp_path / "here" / "run.json").exists() and not (tmp_path / "here" / "seed=0").exists()
+
+
+@pytest.mark.parametrize("where", [("hydra.run.dir=${env.id}",), ("hydra.sweep.dir=.", "hydra.sweep.subdir=${env.id}", "-m")])
+def test_a_new_run_that_is_refused_leaves_the_files_of_the_run_that_is_there(where: tuple[str, ...], tmp_path: Path) -> None:
+    """Where the directory follows from the configuration, Hydra would write its files there before anything can refuse."""
+    command = [text for text in COMMAND if not text.startswith("hydra.run.dir")]
+    ended = run(*command, "hydra.run.dir=${env.id}", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    before = files(tmp_path / "CartPole-v1")
+    written = {path.name for path in before if path.parent.name == ".hydra"}
+    assert written == {"config.yaml", "hydra.yaml", "overrides.yaml"}
+    ended = run(*command, "gamma=0.5", *where, cwd=tmp_path)
+    assert ended.returncode != 0 and "already holds a run" in ended.stderr, ended.stderr
+    assert files(tmp_path / "CartPole-v1") == before
