@@ -66,6 +66,9 @@ class Logger:
     def screenshot(self, path: Path, env_step: int) -> None:
         """A screenshot was written at ``env_step``."""
 
+    def sync(self) -> None:
+        """A checkpoint is about to be written that counts on what was logged so far: that must survive a power failure."""
+
     def finish(self, status: Status, summary: JsonObject) -> None:
         """The run has ended, for whatever reason; nothing is logged after this."""
 

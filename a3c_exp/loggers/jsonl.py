@@ -59,6 +59,11 @@ class JsonlLogger(Logger):
         with suppress(RunDirectoryError):  # the message may be about a full disk, and reaches the console anyway
             self._writers[MESSAGES].append(line.encode("utf-8", "replace"))
 
+    def sync(self) -> None:
+        for name, lines in self._writers.items():
+            if name != MESSAGES:
+                lines.sync()
+
     def finish(self, status: Status, summary: JsonObject) -> None:
         for lines in self._writers.values():
             lines.close()
@@ -130,6 +135,16 @@ def evaluations_until(directory: Path, env_step: int) -> list[EvaluationRecord]:
     return [evaluation for evaluation in evaluations if evaluation.env_step <= env_step]
 
 
+def missing_episodes(directory: Path, episodes: int) -> int:
+    """How many of a run's first ``episodes`` training episodes its log lacks, as after a power failure."""
+    numbers = set()
+    with suppress(OSError), (directory / EPISODES).open("rb") as file:
+        for line in file:
+            with suppress(ValueError, KeyError, TypeError):
+                numbers.add(json.loads(line)["episode"])
+    return sum(number not in numbers for number in range(1, episodes + 1))
+
+
 def recent_returns(directory: Path, episodes: int, count: int) -> list[float]:
     """The returns of the last ``count`` of a run's first ``episodes`` training episodes, from its log."""
     returns: deque[float] = deque(maxlen=count)
@@ -179,6 +194,9 @@ class _LineWriter:
                 f"then resume from the last checkpoint."
             ) from error
         self._size += len(line)
+
+    def sync(self) -> None:
+        os.fsync(self._file)
 
     def close(self) -> None:
         os.close(self._file)

@@ -79,10 +79,10 @@ class RunRecord:
             raise _still_running(directory, content["pid"])
         return cls(directory, content)
 
-    def begin_session(self, from_env_step: int) -> None:
-        """Record that this process goes on with the run."""
+    def begin_session(self, from_env_step: int, missing_episodes: int) -> None:
+        """Record that this process goes on with the run, from a checkpoint, and how many episodes before it the log lacks."""
         self.content.update(status="running", reason=None, **environment_info())
-        self.content["sessions"].append(_new_session(now(), from_env_step))
+        self.content["sessions"].append(_new_session(now(), from_env_step) | {"missing_episodes": missing_episodes})
         self._save_diff()
         self._write()
 

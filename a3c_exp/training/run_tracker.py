@@ -240,6 +240,8 @@ class RunTracker:
         if not state.weights.isfinite().all():
             self.message("the weights are not finite and were not saved; the previous checkpoint stays")
             return
+        for logger in self.loggers:
+            logger.sync()
         self.tracker_state.wall_time = self.wall_time()
         extra = {"moving_average": self.tracker_state.moving_average, "wall_time": self.tracker_state.wall_time}
         self._checkpoints.save(state, extra)

@@ -12,7 +12,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.loggers.jsonl import JsonlLogger, episodes_digest, evaluations_until, recent_returns, truncate_after
+from a3c_exp.loggers.jsonl import (
+    EPISODES,
+    JsonlLogger,
+    episodes_digest,
+    evaluations_until,
+    missing_episodes,
+    recent_returns,
+    truncate_after,
+)
 from a3c_exp.loggers.seed_average import mean_summary
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.runs.log_records import EvaluationRecord, Status
@@ -118,15 +126,22 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
     notices: list[str] = []
     loaded = [_load_checkpoint(seed_directory, components, notices.append) for seed_directory in directories]
     _reject_exhausted_budget(directory, components, [state for state, _ in loaded])
+    missing = [missing_episodes(path, state.episodes) for path, (state, _) in zip(directories, loaded, strict=True)]
+    for path, (state, _), count in zip(directories, loaded, missing, strict=True):
+        if count:
+            notices.append(
+                f"{path / EPISODES} lacks {count:,} of the {state.episodes:,} episodes before the checkpoint: their lines were "
+                "lost, as in a power failure. Training is not affected; curves and episodes_digest are"
+            )
     seed_runs = []
-    for seed, seed_record, (state, tracker_state) in zip(seeds, records, loaded, strict=True):
+    for index, (seed, seed_record, (state, tracker_state)) in enumerate(zip(seeds, records, loaded, strict=True)):
         seed_config = config if len(seeds) == 1 else _single_seed_config(config, seed)
-        seed_record.begin_session(state.env_steps)
+        seed_record.begin_session(state.env_steps, missing[index])
         truncate_after(seed_record.directory, episodes=state.episodes, env_step=state.env_steps)
         save_config(seed_record.directory, seed_config)
         seed_runs.append(SeedRun(seed_record, seed_config, state, tracker_state))
     if len(seeds) > 1:
-        record.begin_session(min(state.env_steps for state, _ in loaded))
+        record.begin_session(min(state.env_steps for state, _ in loaded), sum(missing))
         save_config(directory, config)
     return RunContext(config, components, record, seed_runs, notices)
 
