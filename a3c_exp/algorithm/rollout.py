@@ -15,6 +15,7 @@ from a3c_exp.compile.worker_rows import WorkerGrouping
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
+from a3c_exp.system.errors import EnvInterfaceError
 
 
 class Rollout:
@@ -84,6 +85,9 @@ class Rollout:
         Returns:
             The window (its tensors are overwritten by the next call) and the episodes that ended in it. Where rows of weights
             serve several workers, the window's fields are ``[R, G, ...]``.
+
+        Raises:
+            EnvInterfaceError: an environment returned what it must not; says at which step.
         """
         envs, n = self._envs, self._config.n_step
         self._float_masks.fill(0)
@@ -104,7 +108,11 @@ class Rollout:
             actions, state = self._policy.act(t, self._hidden_state)
             if self._recurrent:
                 self._update_hidden_state(state, steps.active)
-            any_end = envs.step(actions, steps.active)
+            try:
+                any_end = envs.step(actions, steps.active)
+            except EnvInterfaceError as error:
+                step = int(self._episode_tracker.length[error.index]) + t + 1 - steps.steps_counted
+                raise EnvInterfaceError(error.problem, error.index, step=step) from error
             self._raw_reward[:, t] = envs.reward
             if any_end or t >= steps.next_known_end:
                 self._handle_ends(t, steps, any_end, ended)

@@ -3,19 +3,23 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import partial
+from math import isfinite
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import Space
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
+from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_pair, check_reward, describe_mistake
 from a3c_exp.envs.wrappers import compose_wrappers, describe_error
+from a3c_exp.spaces.checks import numeric_array
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
-from a3c_exp.spaces.flatten import describe_unsupported
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.spaces.flatten import describe_unsupported, leaf_spaces
+from a3c_exp.system.errors import ConfigError, EnvInterfaceError
 
 ACTION_NAMES: Mapping[str, Sequence[str]] = {
     "CartPole-v1": ("left", "right"),
@@ -34,6 +38,7 @@ SPEED_STATE_INDEX: Mapping[str, int] = {
     "Pendulum-v1": 1,
 }
 """Where in their state they keep their speed, in m/s or rad/s, but for the mountain cars, which count steps."""
+_MEND = "Mend the environment or wrap it (env.wrappers)"
 
 
 class GymnasiumEnvs(EnvBatch):
@@ -89,36 +94,140 @@ class GymnasiumEnvs(EnvBatch):
                     )
             self.default_max_episode_steps = spec.max_episode_steps or _wrapper_time_limit(self.envs[0])
             self.action_space = self.envs[0].action_space
-            box, self._encode = observation_encoder(self.envs[0].observation_space)
-            self.observation_space: Space[Any] = box
+            self._raw_observation_space = self.envs[0].observation_space
+            box, self._encode = observation_encoder(self._raw_observation_space)
+            self.observation_space: Box = box
             self._decode = action_decoder(self.action_space)
         except BaseException:
             self.close()
             raise
         self.observation = np.zeros((num_envs, *box.shape), np.float32)
+        flat = self.observation.reshape(-1)
+        # Not finite if anything is not: one call for all environments, of whose rows those that rest may hold anything.
+        self._sum = partial(sum, flat.data) if flat.size <= 32 else partial(flat.dot, flat)
+        self._any_flag = False  # whether any of ``terminated`` and ``truncated`` may be set
+        self._may_be_infinite = any(
+            isinstance(leaf, Box) and leaf.dtype.kind == "f" for _, leaf in leaf_spaces(self._raw_observation_space)
+        )
+        # A memory view takes an array of its own type and shape and nothing else: a check that costs nothing.
+        plain = self._encode is None and len(box.shape) == 1
+        self._rows = [row.data for row in self.observation] if plain else None
+        self._dtype: np.dtype[Any] | None = None  # of the latest observation, if it can be written as it is
+        self._short_seeds = False  # whether the environment refused one of more than 32 bits
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
 
     def reset(self, index: int, seed: int) -> None:
-        observed, _ = self.envs[index].reset(seed=seed)
-        if self._encode is None:
-            self.observation[index] = observed
-        else:
-            self._encode(observed, self.observation[index])
+        """Begin a new episode in one environment; one that takes no seed as large as this gets ``seed % 2**31``.
+
+        Raises:
+            EnvInterfaceError: what it returned is not what gymnasium and its own space say.
+        """
+        returned = self._reset(index, seed)
+        try:
+            observed, _ = check_pair(returned)
+            self._write_observation(index, observed)
+        except (TypeError, ValueError, LookupError) as error:
+            raise self._mistake(index, "reset", returned, error) from error
+        if self._may_be_infinite and not isfinite(self._sum()):
+            self._check_finite(index, "reset")
+
+    def _reset(self, index: int, seed: int) -> Any:
+        env = self.envs[index]
+        if self._short_seeds and seed >= 2**32:
+            seed %= 2**31
+        try:
+            return env.reset(seed=seed)
+        except (TypeError, ValueError, OverflowError) as error:
+            if "unexpected keyword argument 'seed'" in str(error):
+                raise EnvInterfaceError(
+                    f"env.id={self._id}: {error}, but gymnasium expects reset(self, *, seed=None, options=None). {_MEND}", index
+                ) from error
+            if seed < 2**31:
+                raise
+            # Many a generator takes 31 or 32 bits. Which seed an episode gets must not depend on those before it.
+            try:
+                returned = env.reset(seed=seed % 2**31)
+            except Exception:
+                raise error from None
+            self._short_seeds = self._short_seeds or seed >= 2**32
+            return returned
 
     def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
-        envs, actions, encode, observation = self.envs, self._decode(action), self._encode, self.observation
+        """One step of every environment that is ``active [K]``, as ``EnvBatch`` has it.
+
+        Raises:
+            EnvInterfaceError: what one returned is not what gymnasium and its own space say.
+        """
+        envs, actions, rows, reward = self.envs, self._decode(action), self._rows, self.reward
+        if self._any_flag:
+            self.terminated &= ~active
+            self.truncated &= ~active
+            self._any_flag = bool(self.terminated.any() or self.truncated.any())
         any_end = False
         for k in active.nonzero()[0].tolist():
-            observed, self.reward[k], terminated, truncated, _ = envs[k].step(actions[k])
-            if encode is None:
-                observation[k] = observed
-            else:
-                encode(observed, observation[k])
-            self.terminated[k], self.truncated[k] = terminated, truncated
-            any_end = any_end or terminated or truncated
+            returned = envs[k].step(actions[k])
+            try:
+                observed, paid, terminated, truncated, _ = returned
+                if paid.__class__ not in PLAIN_NUMBERS:
+                    paid = check_reward(paid)
+                if not isfinite(paid):
+                    raise ValueError(f"the reward is not finite: {paid}")
+                reward[k] = paid
+                if rows is None:
+                    self._write_observation(k, observed)
+                else:
+                    try:
+                        rows[k][:] = observed
+                    except (TypeError, ValueError):
+                        self._write_observation(k, observed)
+                # Few steps end anything, so that flags are only written then.
+                if terminated is not False or truncated is not False:
+                    self.terminated[k] = check_flag("terminated", terminated)
+                    self.truncated[k] = check_flag("truncated", truncated)
+                    any_end = any_end or bool(self.terminated[k] or self.truncated[k])
+            except (TypeError, ValueError, LookupError, OverflowError) as error:
+                raise self._mistake(k, "step", returned, error) from error
+        self._any_flag |= any_end
+        if self._may_be_infinite and not isfinite(self._sum()):
+            for k in (active & ~self.terminated).nonzero()[0].tolist():
+                self._check_finite(k, "step")
         return any_end
+
+    def _write_observation(self, k: int, observed: Any) -> None:
+        """Write an observation of any type into row k.
+
+        Raises:
+            ValueError: it is not of its space.
+        """
+        if observed.__class__ is np.ndarray and observed.dtype is self._dtype and observed.shape == self.observation.shape[1:]:
+            self.observation[k] = observed
+            return
+        try:
+            if isinstance(self._raw_observation_space, Box):
+                observed = numeric_array(observed, self._raw_observation_space)
+            if self._encode is not None:
+                self._encode(observed, self.observation[k])
+                return
+        except (TypeError, ValueError, LookupError) as error:
+            raise ValueError(f"the observation {error}") from error
+        self.observation[k] = observed
+        self._dtype = observed.dtype
+        if observed.dtype != np.float32:
+            self._rows = None
+
+    def _check_finite(self, k: int, call: Call) -> None:
+        """Refuse what is NaN, or infinite where the space is not, in the latest observation of one environment."""
+        row, box = self.observation[k], self.observation_space
+        allowed = np.isfinite(row) | (np.isposinf(row) & np.isposinf(box.high)) | (np.isneginf(row) & np.isneginf(box.low))
+        if not allowed.all():
+            place = np.argwhere(~allowed)[0].tolist()
+            problem = f"the observation is not finite: {row[tuple(place)]} at {place}, of shape {list(row.shape)}"
+            raise EnvInterfaceError(f"env.id={self._id}: {call}(): {problem}. {_MEND}", k)
+
+    def _mistake(self, k: int, call: Call, returned: Any, error: Exception) -> EnvInterfaceError:
+        return EnvInterfaceError(f"env.id={self._id}: {describe_mistake(call, returned, error)}. {_MEND}", k)
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment.

@@ -19,7 +19,7 @@ from a3c_exp.models.distributions import draw_noise
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.stats.estimates import bootstrap_interval
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import ConfigError, EnvInterfaceError
 
 MAX_PARALLEL_EPISODES = 50
 """At most so many episodes run side by side where nothing else does."""
@@ -124,7 +124,11 @@ class Evaluator:
         while len(returns) < self._config.episodes:
             first = len(returns)
             count = min(self._envs.num_envs, self._config.episodes - first)
-            batch_returns, batch_lengths = self._run_episodes(weights, first, count)
+            try:
+                batch_returns, batch_lengths = self._run_episodes(weights, first, count)
+            except EnvInterfaceError as error:
+                where = f"evaluation, episode {first + error.index + 1}"
+                raise EnvInterfaceError(error.problem, error.index, where, error.step) from error
             returns += batch_returns.tolist()
             lengths += batch_lengths.tolist()
         low, high = bootstrap_interval(np.array(returns))
@@ -163,7 +167,10 @@ class Evaluator:
             if self._observer is not None and active[0]:
                 self._observer.before_step(self._policy_step(weights, hidden_state, action))
             hidden_state = new_state
-            ended = envs.step(action, active)
+            try:
+                ended = envs.step(action, active)
+            except EnvInterfaceError as error:
+                raise EnvInterfaceError(error.problem, error.index, step=int(lengths[error.index]) + 1) from error
             if self._observer is not None and active[0]:
                 self._observer.after_step(float(envs.reward[0]))
             returns += envs.reward * active

@@ -20,6 +20,7 @@ from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.system.errors import EnvInterfaceError
 
 if TYPE_CHECKING:
     from a3c_exp.parallelism.compiled.fused_rollout import FusedRollout
@@ -156,7 +157,11 @@ class WorkerGroup:
         return self.learn()
 
     def act(self, allowed: NDArray[np.int64]) -> None:
-        """Act for up to ``allowed [K]`` steps, each worker with its own weights."""
+        """Act for up to ``allowed [K]`` steps, each worker with its own weights.
+
+        Raises:
+            EnvInterfaceError: an environment returned what it must not; says which worker's, in which episode and step.
+        """
         began = time.process_time()
         self._draw_noise(allowed)
         if self._fused_rollout is not None:
@@ -165,7 +170,13 @@ class WorkerGroup:
                 self._fused_rollout.act(self._noise.swapaxes(0, 1))
         else:
             assert self._rollout is not None
-            self._window, self._ended = self._rollout.run(allowed, self._noise)
+            try:
+                self._window, self._ended = self._rollout.run(allowed, self._noise)
+            except EnvInterfaceError as error:
+                k = error.index
+                seed = f" of seed {self.worker_ids[k].seed}" if self._setup.num_seeds > 1 else ""
+                where = f"worker {self.worker_ids[k].worker}{seed}, episode {self._episodes_begun[k]}"
+                raise EnvInterfaceError(error.problem, k, where, error.step) from error
         self.acting_seconds += time.process_time() - began
 
     def learn(self) -> RoundResult:

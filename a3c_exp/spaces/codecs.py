@@ -8,6 +8,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from numpy.typing import NDArray
 
+from a3c_exp.spaces.checks import describe_value, numeric_array
 from a3c_exp.spaces.flatten import leaf_size, leaf_spaces
 
 Decode = Callable[[NDArray[Any]], Sequence[Any] | NDArray[Any]]
@@ -80,6 +81,9 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
     A Box keeps its shape, and needs no function at all (``None``: numpy converts as it assigns), but for bytes: a uint8 Box
     from 0 to 255, which is what images are, is divided by 255. Discrete and MultiDiscrete become one-hot vectors, MultiBinary a
     vector of 0 and 1. A Tuple or Dict becomes one vector of all its parts, in the order of ``spaces.flatten.leaf_spaces``.
+
+    The functions raise ValueError for a value that is not of the space; that of a Box alone relies on its caller to look at
+    shape and type.
     """
     if isinstance(space, Box):
         if _is_bytes(space):
@@ -102,10 +106,17 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
 
     def encode_parts(observed: Any, out: NDArray[np.float32]) -> None:
         for keys, slice_, encode in parts:
-            value = observed
-            for key in keys:
-                value = value[key]
-            encode(value, out[slice_])
+            value, place = observed, ""
+            try:
+                for key in keys:
+                    place += f"[{key!r}]"
+                    value = value[key]
+            except (TypeError, LookupError):
+                raise ValueError(f"is {describe_value(observed)}, which has no {place}") from None
+            try:
+                encode(value, out[slice_])
+            except ValueError as error:
+                raise ValueError(f"{place} {error}") from error
 
     return box, encode_parts
 
@@ -126,31 +137,42 @@ def _leaf_encoder(space: Space[Any]) -> tuple[Box, Encode]:
     """The vector that stands for a simple space, and how a value is written into it."""
     if isinstance(space, Box):
         box, encode = observation_encoder(space)
-        return box, _write_bytes_flat if encode is not None else _write_flat
+        return box, _flat_writer(space, scale=encode is not None)
     if isinstance(space, MultiBinary):
-        return Box(0.0, 1.0, (leaf_size(space),), np.float32), _write_flat
+        return Box(0.0, 1.0, (leaf_size(space),), np.float32), _flat_writer(space)
     assert isinstance(space, Discrete | MultiDiscrete), space
     counts = np.atleast_1d(space.n if isinstance(space, Discrete) else space.nvec).reshape(-1).astype(np.int64)
     # The i-th choice's ones begin where those of the choices before it end.
-    first_columns = np.cumsum(counts) - counts - np.asarray(space.start, np.int64).reshape(-1)
+    start, first_columns = np.asarray(space.start, np.int64).reshape(-1), np.cumsum(counts) - counts
 
     def write_one_hot(value: Any, out: NDArray[np.float32]) -> None:
+        choices = np.asarray(value).reshape(-1)
+        if choices.shape != counts.shape or choices.dtype.kind not in "biuf":
+            raise ValueError(f"is {describe_value(value)}, but its space is {space}")
+        columns = choices.astype(np.int64) - start
+        if (columns + start != choices).any() or (columns < 0).any() or (columns >= counts).any():
+            raise ValueError(f"is {describe_value(value)}, which is not in its space {space}")
         out.fill(0.0)
-        out[first_columns + np.asarray(value, np.int64).reshape(-1)] = 1.0
+        out[first_columns + columns] = 1.0
 
     return Box(0.0, 1.0, (int(counts.sum()),), np.float32), write_one_hot
 
 
-def _write_flat(value: Any, out: NDArray[np.float32]) -> None:
-    out[:] = np.asarray(value).reshape(-1)
+def _flat_writer(space: Box | MultiBinary, scale: bool = False) -> Encode:
+    """Writes a value into a vector; ``scale`` divides bytes by 255."""
+
+    def write_flat(value: Any, out: NDArray[np.float32]) -> None:
+        flat = numeric_array(value, space).reshape(-1)
+        if scale:
+            np.divide(flat, np.float32(255), out=out)
+        else:
+            out[:] = flat
+
+    return write_flat
 
 
 def _write_bytes(value: Any, out: NDArray[np.float32]) -> None:
     np.divide(value, np.float32(255), out=out)
-
-
-def _write_bytes_flat(value: Any, out: NDArray[np.float32]) -> None:
-    np.divide(np.asarray(value).reshape(-1), np.float32(255), out=out)
 
 
 def _is_bytes(space: Box) -> bool:

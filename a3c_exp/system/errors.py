@@ -33,6 +33,29 @@ class NonFiniteError(A3CError):
     """A loss or a gradient was NaN or infinite. Names the worker, its window and the term."""
 
 
+class EnvInterfaceError(A3CError):
+    """An environment returned what gymnasium's interface or its own spaces do not allow. It would do so again: no retry.
+
+    Args:
+        problem: what it returned and what was expected.
+        index: of the environment, in its batch.
+        episode: which one this happened in, as far as that is known; said before the problem.
+        step: of that episode, counted from 1; ``None`` in ``reset``.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, index: int = 0, episode: str = "", step: int | None = None) -> None:
+        super().__init__(problem, index, episode, step)  # all of them, so that it can be pickled
+        self.problem, self.index, self.episode, self.step = problem, index, episode, step
+
+    def __str__(self) -> str:
+        where = [self.episode] if self.episode else []
+        if self.step is not None:
+            where.append(f"step {self.step}")
+        return f"{', '.join(where)}: {self.problem}" if where else self.problem
+
+
 class LockTimeoutError(A3CError):
     """A shared lock could not be acquired within its timeout. Names the process that holds it."""
 

@@ -46,6 +46,7 @@ class SubprocessEnvs(EnvBatch):
 
     Raises:
         ConfigError: a value is out of its range, or ``make_envs`` raised one in a process.
+        EnvInterfaceError: an environment returned what it must not; ``index`` is that of the whole pool.
         WorkerError: an environment raised, its process died or did not answer in time: here, in ``step``, ``reset`` and
             ``render``. All processes are ended then, and the pool stays closed.
     """
@@ -195,7 +196,7 @@ class _EnvProcess(ChildProcess):
         """Its reply.
 
         Raises:
-            ConfigError: it raised one.
+            A3CError: it raised one.
             WorkerError: it failed, has died or did not answer in time.
         """
         try:
@@ -209,8 +210,8 @@ class _EnvProcess(ChildProcess):
             self.kill()
             raise WorkerError(f"{self._description} {cause}") from None
         if isinstance(reply, Failure):
-            if reply.is_config_error:
-                raise ConfigError(reply.text)
+            if reply.error is not None:
+                raise reply.error
             raise WorkerError(f"{self._description} failed; its traceback:\n{reply.text}")
         return reply
 

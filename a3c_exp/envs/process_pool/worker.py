@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.process_pool.shared_memory import PoolArrays, map_arrays, view_actions
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import A3CError, EnvInterfaceError
 
 Request = tuple[Literal["memory", "action", "reset", "step", "render", "close"], Any]
 """A request and its argument. ``memory``, which comes first, ``action`` and ``close`` have no reply."""
@@ -45,12 +45,12 @@ class Failure:
     """The last message of a process in which something was raised.
 
     Attributes:
-        text: the message of a ``ConfigError``, else the traceback.
-        is_config_error: whether it was a ``ConfigError``.
+        text: its traceback.
+        error: it itself, if it is one that a user can fix.
     """
 
     text: str
-    is_config_error: bool
+    error: A3CError | None
 
 
 def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: Connection, pipe: Connection) -> None:
@@ -68,9 +68,10 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
         pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
         _EnvShard(envs, first).serve(pipe)
     except BaseException as error:  # EOFError too: environments raise it whose simulator has ended
-        is_config_error = isinstance(error, ConfigError)
+        if isinstance(error, EnvInterfaceError):
+            error = EnvInterfaceError(error.problem, first + error.index)
         with suppress(OSError):  # the main process is gone
-            pipe.send(Failure(str(error) if is_config_error else traceback.format_exc().rstrip(), is_config_error))
+            pipe.send(Failure(traceback.format_exc().rstrip(), error if isinstance(error, A3CError) else None))
         if envs is not None:
             with suppress(Exception):  # the first error is the one that counts
                 envs.close()

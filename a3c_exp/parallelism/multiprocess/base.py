@@ -19,7 +19,7 @@ from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, 
 from a3c_exp.parallelism.multiprocess.compile_ahead import compile_ahead
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor, too_many_deaths
-from a3c_exp.parallelism.multiprocess.worker_process import NonFinite, WorkerAssignment
+from a3c_exp.parallelism.multiprocess.worker_process import BadEnvironment, NonFinite, WorkerAssignment
 from a3c_exp.parallelism.worker_group import WorkerGroup
 from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError, NonFiniteError
@@ -207,6 +207,8 @@ class MultiprocessStrategy(Parallelism, ABC):
                 yield message
             case StatsEvent():
                 yield message
+            case BadEnvironment():
+                raise message.error
             case NonFinite():
                 raise NonFiniteError(
                     f"worker {message.worker} computed a value that is not finite in its window {message.window}: "
@@ -278,7 +280,7 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     def stop(self) -> Sequence[Event]:
         for index, message in self._stop_processes():
-            if not isinstance(message, NonFinite):
+            if not isinstance(message, NonFinite | BadEnvironment):
                 self._events.extend(self._handle_message(index, message))
         self._final = self._read_state()
         self._release()

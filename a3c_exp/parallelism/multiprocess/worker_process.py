@@ -13,6 +13,7 @@ from typing import Any
 
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.system.child_process import Crash
+from a3c_exp.system.errors import EnvInterfaceError
 from a3c_exp.system.torch_settings import single_threaded
 
 
@@ -23,6 +24,13 @@ class NonFinite:
     worker: int
     window: int
     terms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BadEnvironment:
+    """An environment returned what it must not. A replacement's would do the same, so the run ends."""
+
+    error: EnvInterfaceError
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,8 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
     try:
         with single_threaded():
             run()
+    except EnvInterfaceError as error:
+        pipe.send(BadEnvironment(error))
     except BaseException:
         with suppress(OSError):
             pipe.send(Crash(traceback.format_exc()))

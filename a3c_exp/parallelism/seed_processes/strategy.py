@@ -11,6 +11,7 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.multiprocess.supervisor import Supervisor
+from a3c_exp.parallelism.multiprocess.worker_process import BadEnvironment
 from a3c_exp.parallelism.seed_processes.blocks import (
     SeedBlocks,
     SeedBlockStrategy,
@@ -215,7 +216,7 @@ class SeedProcesses(Parallelism):
                 self._receive(index, message.events, {first + i: counts for i, counts in enumerate(message.counts)})
             case Answer():
                 self._answers[index] = message
-            case TrainingFailed():
+            case TrainingFailed() | BadEnvironment():
                 self._errors.append(message.error)
             case FinalState():
                 self._finals[first + message.index] = message
