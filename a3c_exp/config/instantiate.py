@@ -2,8 +2,9 @@
 
 import importlib
 import inspect
+import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,29 +15,38 @@ from a3c_exp.config.type_checks import value_problem
 from a3c_exp.system.errors import ConfigError
 
 
-def checked_partial(node: DictConfig, path: str, caller_arguments: Iterable[str] = ()) -> partial[Any]:
+def checked_partial(
+    node: DictConfig, path: str, caller_arguments: Iterable[str] = (), expected: type[Any] = object
+) -> partial[Any]:
     """The class that ``node._target_`` names with the node's values bound: ``functools.partial(cls, **values)``.
 
-    Nested nodes with a ``_target_`` of their own are built. Constructors take values, never the config.
+    Nested nodes with a ``_target_`` of their own are built. Constructors take values, never the config. A
+    class of another kind than the place expects is refused before it is called.
 
     Args:
         node: a group's node.
         path: where it stands, for messages: ``model`` or ``model.head``.
         caller_arguments: arguments that the caller will add and that may therefore not stand in the config.
+        expected: the base class, or the protocol whose methods the class must have.
 
     Raises:
-        ConfigError: no such class, a key that its constructor does not take, a missing one, or a value of a wrong type.
+        ConfigError: no such class, one of another kind, a key that its constructor does not take, a missing one, or a value of
+            a wrong type.
     """
     content = OmegaConf.to_container(node, resolve=True)
     assert isinstance(content, dict)
-    return _checked_partial({str(key): value for key, value in content.items()}, path, caller_arguments)
+    return _checked_partial({str(key): value for key, value in content.items()}, path, caller_arguments, (expected,))
 
 
-def _checked_partial(content: Mapping[str, Any], path: str, caller_arguments: Iterable[str]) -> partial[Any]:
+def _checked_partial(
+    content: Mapping[str, Any], path: str, caller_arguments: Iterable[str], expected: Sequence[type[Any]]
+) -> partial[Any]:
     target = content.get("_target_")
     if not isinstance(target, str):
         raise ConfigError(f"{path} names no class: its YAML needs a line such as `_target_: my_package.my_module.MyClass`")
     cls = _locate(target, path)
+    if expected and not any(_is_kind(cls, kind) for kind in expected):
+        raise ConfigError(f"{path}._target_={target} is a class, but no {' or '.join(kind.__name__ for kind in expected)}")
     parameters = inspect.signature(cls).parameters
     hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -62,19 +72,50 @@ def _locate(target: str, path: str) -> type:
     try:
         cls = getattr(importlib.import_module(module), name)
     except Exception as error:  # a module of a user's own may raise anything
-        package = target.partition(".")[0]
+        package = package_of(target)
         hint = ""
         if isinstance(error, ModuleNotFoundError) and error.name == package:
             hint = f". Start `python -m a3c_exp` in the folder that holds {package}, or name that folder in PYTHONPATH"
         raise ConfigError(f"{path}._target_={target} cannot be imported: {type(error).__name__}: {error}{hint}") from error
     if not inspect.isclass(cls):
         raise ConfigError(f"{path}._target_={target} is not a class")
+    if package_of(target) == "a3c_exp" != package_of(cls.__module__):  # what a module of ours imports is not ours
+        raise ConfigError(f"{path}._target_={target} is {cls.__module__}.{cls.__qualname__}, and no class of a3c_exp")
     return cls
+
+
+def package_of(name: str) -> str:
+    """The first part of a dotted name."""
+    return name.partition(".")[0]
+
+
+def _is_kind(cls: type, expected: type[Any]) -> bool:
+    """Whether a class derives from another or, of a protocol, has its methods."""
+    if not getattr(expected, "_is_protocol", False):
+        return issubclass(cls, expected)
+    members = {
+        name: value for base in expected.__mro__ if getattr(base, "_is_protocol", False) for name, value in vars(base).items()
+    }
+    return all(
+        callable(getattr(cls, name, None)) for name, value in members.items() if inspect.isfunction(value) and name[0] != "_"
+    )
+
+
+def _classes(hint: Any) -> Sequence[type[Any]]:
+    """The classes that an annotation allows; none if it allows everything."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [_classes(option) for option in typing.get_args(hint)]
+        return [cls for option in options for cls in option] if all(options) else []
+    if origin is Annotated:
+        return _classes(typing.get_args(hint)[0])
+    found = origin or hint
+    return [found] if inspect.isclass(found) else []
 
 
 def _checked_value(value: Any, path: str, parameter: inspect.Parameter | None, hint: Any) -> Any:
     if isinstance(value, dict) and "_target_" in value:
-        return _checked_partial(value, path, ())()
+        return _checked_partial(value, path, (), _classes(hint))()
     default = None if parameter is None or parameter.default is parameter.empty else parameter.default
     if problem := value_problem(path, value, hint, default):
         raise ConfigError(problem)

@@ -73,6 +73,10 @@ def _locate(target: str, path: str) -> Callable[..., Any]:
         raise ConfigError(f"{path}: {target} cannot be imported: {describe_error(error)}{hint}") from error
     if not callable(wrapper):
         raise ConfigError(f"{path}: {target} is a {type(wrapper).__name__}, not a wrapper")
+    is_wrapper = inspect.isclass(wrapper) and issubclass(wrapper, gymnasium.Env)
+    may_be_function = target.partition(".")[0] not in ("a3c_exp", "gymnasium")
+    if not is_wrapper and (inspect.isclass(wrapper) or not may_be_function):
+        raise ConfigError(f"{path}: {target} is no wrapper of environments")
     return cast(Callable[..., Any], wrapper)
 
 

@@ -16,7 +16,11 @@ from a3c_exp.config.budget import Budget
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
 from a3c_exp.config.instantiate import checked_partial
 from a3c_exp.config.schema import check
+from a3c_exp.envs.base import EnvBatch
 from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
+from a3c_exp.loggers.base import Logger
+from a3c_exp.models.base import ActorCritic
+from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import Parallelism, TrainingSetup
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.compile_auto import should_compile
@@ -59,10 +63,10 @@ def build_run(config: DictConfig) -> RunComponents:
         ConfigError: a value or a combination that cannot be run.
     """
     check(config)
-    optimizer = checked_partial(config.optimizer, "optimizer")()
+    optimizer = checked_partial(config.optimizer, "optimizer", expected=Optimizer)()
     setup = TrainingSetup(
-        make_envs=checked_partial(config.env, "env", caller_arguments=("num_envs", "render_mode")),
-        make_model=checked_partial(config.model, "model", caller_arguments=("observation_space", "action_space", "seed")),
+        make_envs=checked_partial(config.env, "env", ("num_envs", "render_mode"), EnvBatch),
+        make_model=checked_partial(config.model, "model", ("observation_space", "action_space", "seed"), ActorCritic),
         optimizer=optimizer,
         learner=learner_config(config),
         per_worker=per_worker_hyperparameters(config),
@@ -76,7 +80,7 @@ def build_run(config: DictConfig) -> RunComponents:
     )
     if setup.compile and setup.device != "cpu":
         raise ConfigError(f"compile=true compiles for device=cpu only, not {setup.device}. Try compile=false")
-    parallelism: Parallelism = checked_partial(config.parallelism, "parallelism")()
+    parallelism: Parallelism = checked_partial(config.parallelism, "parallelism", expected=Parallelism)()
     parallelism.check(setup)
     parallelism = parallelism.with_processes(setup)
     evaluation = evaluator_config(config)
@@ -186,6 +190,6 @@ def resolve_device(requested: Device) -> str:
 
 
 def _logger_factory(config: DictConfig) -> partial[Any]:
-    make = checked_partial(config.logger, "logger", caller_arguments=("on_message",))
+    make = checked_partial(config.logger, "logger", ("on_message",), Logger)
     make()  # its constructor checks its values and starts nothing
     return make

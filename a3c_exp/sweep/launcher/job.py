@@ -225,7 +225,7 @@ def required_cores(config: DictConfig) -> int:
     from a3c_exp.parallelism.base import Parallelism
 
     try:
-        parallelism: Parallelism = checked_partial(config.parallelism, "parallelism")()
+        parallelism: Parallelism = checked_partial(config.parallelism, "parallelism", expected=Parallelism)()
     except ConfigError:
         return 1  # the run itself will raise it
     return max(1, parallelism.cores(config.workers, config.num_seeds))

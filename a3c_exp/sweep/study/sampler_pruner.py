@@ -33,9 +33,7 @@ def make_sampler(study_config: StudyConfig, num_trials: int) -> BaseSampler:
     seed = config.get("seed")
     if isinstance(seed, int) and str(config["_target_"]).rpartition(".")[2] not in _SEQUENTIAL_SAMPLERS:
         config["seed"] = seed + num_trials
-    sampler = _instantiate("sampler", config)
-    if not isinstance(sampler, BaseSampler):
-        raise ConfigError(f"hydra.sweeper.sampler._target_={config['_target_']} is no Optuna sampler")
+    sampler: BaseSampler = _instantiate("sampler", config, BaseSampler)
     return sampler
 
 
@@ -47,9 +45,7 @@ def make_pruner(study_config: StudyConfig) -> BasePruner:
     """
     if study_config.pruner is None:
         return NopPruner()
-    pruner = _instantiate("pruner", study_config.pruner)
-    if not isinstance(pruner, BasePruner):
-        raise ConfigError(f"hydra.sweeper.pruner._target_={study_config.pruner['_target_']} is no Optuna pruner")
+    pruner: BasePruner = _instantiate("pruner", study_config.pruner, BasePruner)
     return pruner if can_prune(study_config) else NopPruner()
 
 
@@ -62,10 +58,13 @@ def can_prune(study_config: StudyConfig) -> bool:
     )
 
 
-def _instantiate(key: str, config: Mapping[str, Any]) -> Any:
+def _instantiate(key: str, config: Mapping[str, Any], expected: type) -> Any:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        parameters = inspect.signature(get_class(config["_target_"])).parameters
+        cls = get_class(config["_target_"])
+        if not issubclass(cls, expected):  # before it is called
+            raise TypeError(f"it is no Optuna {key}")
+        parameters = inspect.signature(cls).parameters
         unused = [key for key, value in _DEFAULT_ARGUMENTS.items() if key not in parameters and config.get(key) == value]
         return instantiate({key: value for key, value in config.items() if key not in unused})
     except Exception as error:  # whatever the constructor raises
