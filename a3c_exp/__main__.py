@@ -19,7 +19,7 @@ from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
 from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.overrides import TRIAL_NUMBER_VARIABLE, TRIAL_WORKER_VARIABLE, expand_overrides, may_be_study
 from a3c_exp.system.cli import print_notice, record_command_line, run_command
-from a3c_exp.system.errors import A3CError
+from a3c_exp.system.errors import A3CError, ConfigError
 from a3c_exp.training import cli
 
 _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
@@ -38,7 +38,11 @@ def _main(argv: Sequence[str]) -> int:
     overrides: list[str] = expand_overrides(arguments.overrides)
     argv = sys.argv[1:] = _overrides_first(argv, arguments.overrides)
     only_prints = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
-    if study_command or only_prints or arguments.experimental_rerun:
+    if arguments.experimental_rerun:
+        raise ConfigError(
+            "--experimental-rerun reads a pickle, which can execute code. Type the command again, or resume=RUN_DIR"
+        )
+    if study_command or only_prints:
         _hydra_main(_task_function)  # a study's command was checked by the process that started this one
         return 0
     multirun: bool = arguments.multirun

@@ -1,10 +1,14 @@
 """Tests run as workers do: one thread a process, set before anything numeric is imported."""
 
 import os
+import tempfile
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_DATA = tempfile.TemporaryDirectory(prefix="a3c_exp_data_")
+os.environ["XDG_DATA_HOME"] = _DATA.name  # which configurations are the user's own: a3c_exp/config/trust.py
 
 os.environ.setdefault("MKL_CBWR", "AUTO")  # MKL rounds a product alike wherever it begins: test_matrix_products.py
 

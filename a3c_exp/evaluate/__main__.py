@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         f"{_SCREENSHOT_INTERVAL} steps of the first episode",
     )
     parser.add_argument("--render", action="store_true", help="show the first episode in a window")
+    parser.add_trust()
     return parser
 
 
@@ -71,10 +72,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from a3c_exp.training.resume import saved_config
 
     run: Path = arguments.run
-    exported = pretrained.load(run) if pretrained.is_pretrained(run) else None
-    config = saved_config(run) if exported is None else exported.config
+    exported = pretrained.load(run, arguments.trust) if pretrained.is_pretrained(run) else None
+    config = saved_config(run, arguments.trust) if exported is None else exported.config
     seed_directories = _seed_directories(run) if config.num_seeds > 1 else []
-    configs = [saved_config(directory) for directory in seed_directories] or [config]
+    configs = [saved_config(directory, arguments.trust) for directory in seed_directories] or [config]
     if arguments.seed in [config.seed for config in configs]:
         raise ConfigError(f"--seed {arguments.seed} is a seed that the run trained with. Try another number")
     if exported is not None and arguments.checkpoint != "best":
@@ -126,6 +127,8 @@ def _seed_directories(run: Path) -> list[Path]:
     names = load(run).get("seeds")
     if not isinstance(names, list) or not names:
         raise RunDirectoryError(f"{run / 'run.json'} lists no seeds, though the run trained several")
+    if strange := [name for name in names if Path(str(name)).name != name or name == ".."]:
+        raise RunDirectoryError(f"{run / 'run.json'} names {strange[0]!r} as a seed's folder, which is none inside {run}")
     directories = [run / str(name) for name in names]
     for directory in directories:
         if not (directory / ".hydra" / "config.yaml").is_file():

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", default="best", help="best (of the run's own evaluations; default), last, or a file")
     parser.add_argument("--episodes", type=int, default=100, help="held-out episodes to evaluate them on (default 100)")
     parser.add_argument("--seed", type=int, default=1_000_003, help="root of the held-out seeds (default %(default)s)")
+    parser.add_trust()
     return parser
 
 
@@ -52,7 +53,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
     run: Path = arguments.run
     pretrained.reject_existing(arguments.out)
-    config = saved_config(run)
+    config = saved_config(run, arguments.trust)
     record = load(run)
     if config.num_seeds > 1:
         raise ConfigError(f"{run} holds {config.num_seeds} seeds. Name one of them: {run}/seed={config.seed}")

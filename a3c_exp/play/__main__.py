@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from statistics import fmean
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tracks", type=int, help="end after this many (default: continue until Escape)")
     parser.add_argument("--seed", type=int, default=1_000_003, help="root of the tracks' seeds (default %(default)s)")
     parser.add_argument("--against", type=Path, metavar="RUN_DIR", help="then let this run's policy drive the same tracks")
+    parser.add_trust()
     return parser
 
 
@@ -54,7 +55,7 @@ def _play(arguments: argparse.Namespace) -> None:
     (job,) = compose_jobs(arguments.overrides, multirun=False)
     domain_randomize = _check_car_racing(job.env, job.config)
     _require_display()
-    opponent = None if arguments.against is None else _opponent(arguments.against)
+    opponent = None if arguments.against is None else _opponent(arguments.against, arguments.trust)
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or importing pygame prints a greeting
     from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed
@@ -101,7 +102,7 @@ def _require_display() -> None:
         raise ConfigError("playing needs a display, and this session has none. Try python -m a3c_exp.evaluate RUN_DIR --video")
 
 
-def _opponent(run: Path) -> Callable[[int, int], list[float]]:
+def _opponent(run: Path, trusted: Sequence[str]) -> Callable[[int, int], list[float]]:
     """A function of a root seed and a number of tracks: the returns of a run's best weights, without sampling actions.
 
     Raises:
@@ -113,7 +114,7 @@ def _opponent(run: Path) -> Callable[[int, int], list[float]]:
     from a3c_exp.training.resume import saved_config
     from a3c_exp.training.saved_weights import held_out_evaluator, load_weights
 
-    config = saved_config(run)
+    config = saved_config(run, trusted)
     _check_car_racing(f"(of {run})", config)
     saved = load_weights(run, "best")
     setup = build_run(config).setup

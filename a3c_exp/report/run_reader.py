@@ -72,7 +72,9 @@ def own_statistics(run_json: JsonObject) -> list[StatisticInfo]:
     described = run_json.get("statistics")
     entries = [entry for entry in described if isinstance(entry, dict)] if isinstance(described, list) else []
     return [
-        StatisticInfo(**{key: value for key, value in entry.items() if key in names}) for entry in entries if "name" in entry
+        StatisticInfo(**{key: value for key, value in entry.items() if key in names})
+        for entry in entries
+        if {"name", "help"} <= entry.keys()
     ]
 
 

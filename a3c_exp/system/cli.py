@@ -34,6 +34,16 @@ class CommandParser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+    def add_trust(self) -> None:
+        """The option by which code is trusted that a saved configuration names."""
+        self.add_argument(
+            "--trust",
+            action="append",
+            default=[],
+            metavar="MODULE",
+            help="import this module although the configuration that names it is not as you saved it (see SECURITY.md)",
+        )
+
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}. {self.prog} --help lists the options")
 

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from a3c_exp.config.trust import remember
 from a3c_exp.runs.status import require_format
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
@@ -47,10 +48,15 @@ def is_pretrained(folder: Path) -> bool:
     return (folder / WEIGHTS_FILE).is_file() and (folder / CONFIG_FILE).is_file()
 
 
-def load(folder: Path) -> Pretrained:
+def load(folder: Path, trusted: Sequence[str] = ()) -> Pretrained:
     """Read a folder back.
 
+    Args:
+        folder: that ``save`` made.
+        trusted: modules whose code its configuration may name although the user did not save it.
+
     Raises:
+        ConfigError: its configuration names code of others, and is not as the user saved it.
         RunDirectoryError: part of it is missing or damaged.
     """
     try:
@@ -60,7 +66,7 @@ def load(folder: Path) -> Pretrained:
         raise RunDirectoryError(f"{folder / PROVENANCE_FILE} cannot be read: {error}") from None
     path = folder / WEIGHTS_FILE
     content = read(path)
-    config = read_config(folder / CONFIG_FILE)
+    config = read_config(folder / CONFIG_FILE, trusted)
     saved = SavedWeights(path, content["weights"].float(), content["env_steps"], content["updates"])
     return Pretrained(config, saved, provenance)
 
@@ -100,6 +106,7 @@ def save(
         stored_config = config.copy()
         stored_config.device = "cpu"  # the machine that loads it may have no other
         OmegaConf.save(stored_config, unfinished / CONFIG_FILE)
+        remember(unfinished / CONFIG_FILE, stored_config)
         write(unfinished / WEIGHTS_FILE, {"weights": stored_weights, "env_steps": env_step, "updates": update})
         write_json(unfinished / PROVENANCE_FILE, provenance)
         unfinished.rename(folder)

@@ -11,27 +11,34 @@ from omegaconf.errors import OmegaConfBaseException
 from a3c_exp.config import schema
 from a3c_exp.config.error_messages import explain_error
 from a3c_exp.config.other_names import suggest_key
+from a3c_exp.config.trust import require_trusted
 from a3c_exp.runs.record import load
 from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
 
 
-def saved_config(directory: Path) -> DictConfig:
+def saved_config(directory: Path, trusted: Sequence[str] = ()) -> DictConfig:
     """The configuration that a run was started with, typed and checked.
 
+    Args:
+        directory: of the run.
+        trusted: modules whose code it may name although the user did not save it.
+
     Raises:
+        ConfigError: it names code of others, and is not as the user saved it.
         RunDirectoryError: there is none, or it cannot be read.
     """
     path = directory / ".hydra" / "config.yaml"
     if not path.is_file():
         raise RunDirectoryError(f"{directory} is no run directory: it holds no .hydra/config.yaml")
     load(directory)  # refuses a run of an older format
-    return read_config(path)
+    return read_config(path, trusted)
 
 
-def read_config(path: Path) -> DictConfig:
-    """A whole configuration, typed.
+def read_config(path: Path, trusted: Sequence[str] = ()) -> DictConfig:
+    """A whole configuration, typed. All that it names may be imported.
 
     Raises:
+        ConfigError: it names code of others, and is not as the user saved it.
         RunDirectoryError: it cannot be read.
     """
     try:
@@ -39,6 +46,7 @@ def read_config(path: Path) -> DictConfig:
     except Exception as error:  # YAML and OmegaConf raise many kinds
         raise RunDirectoryError(f"{path} cannot be read: {first_line(error)}") from None
     assert isinstance(loaded, DictConfig)
+    loaded = require_trusted(path, loaded, trusted)
     OmegaConf.set_struct(loaded, True)
     return loaded
 
@@ -46,10 +54,14 @@ def read_config(path: Path) -> DictConfig:
 def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
     """A run's configuration with plain ``key=value`` overrides applied, such as a larger ``max_episodes``.
 
+    ``trust=module`` is none of its keys: it names modules whose code the saved configuration may name.
+
     Raises:
         ConfigError: an override that no run can change in the middle, or a value that is wrong.
     """
-    config = saved_config(directory)
+    trusted = [text.partition("=")[2] for text in overrides if text.startswith("trust=")]
+    overrides = [text for text in overrides if not text.startswith("trust=")]
+    config = saved_config(directory, trusted)
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         for override in parsed:

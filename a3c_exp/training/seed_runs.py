@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.config.trust import remember
 from a3c_exp.loggers.jsonl import (
     EPISODES,
     JsonlLogger,
@@ -254,7 +255,9 @@ def _without_returns(evaluation: EvaluationRecord | None) -> dict[str, Any] | No
 def save_config(directory: Path, config: DictConfig) -> None:
     """Write the configuration that a resume reads."""
     (directory / ".hydra").mkdir(exist_ok=True)
-    OmegaConf.save(config, directory / ".hydra" / "config.yaml")
+    path = directory / ".hydra" / "config.yaml"
+    OmegaConf.save(config, path)
+    remember(path, config)
 
 
 def _single_seed_config(config: DictConfig, seed: int) -> DictConfig:
