@@ -55,7 +55,8 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
         with single_threaded():
             run()
     except EnvInterfaceError as error:
-        pipe.send(BadEnvironment(error))
+        with suppress(OSError):
+            pipe.send(BadEnvironment(error))
     except BaseException:
         with suppress(OSError):
             pipe.send(Crash(traceback.format_exc()))
