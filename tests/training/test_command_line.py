@@ -15,7 +15,8 @@ import pytest
 
 from tests.support.command import QUICK, ROOT, lines, record, run, session_members, start, summary
 
-ENDLESS = (*QUICK, "max_episode_steps=50", "max_episodes=1_000_000", "compile=false")
+LONG = (*QUICK, "max_episode_steps=50", "max_episodes=50_000", "compile=false")
+"""Minutes of work, so that it is not done before the test stops it; not without end, should nobody be left to stop it."""
 PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
 FAILING = ("env._target_=tests.support.failing.FailingEnvironments", "~env.id", "~env.backend", "~env.kwargs")
 
@@ -128,7 +129,7 @@ def test_a_value_that_is_not_finite_stops_the_run_with_what_was_seen(tmp_path: P
     [(signal.SIGINT, 130, "hogwild"), (signal.SIGTERM, 143, "hogwild"), (signal.SIGINT, 130, "parameter_server")],
 )
 def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int, code: int, kind: str) -> None:
-    process = start(*ENDLESS, f"parallelism={kind}", cwd=tmp_path)
+    process = start(*LONG, f"parallelism={kind}", cwd=tmp_path)
     where = wait_for_episodes(tmp_path, process)
     began = time.monotonic()
     if number == signal.SIGINT:
@@ -149,7 +150,7 @@ def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int
 
 def test_a_killed_run_is_resumed_with_nothing_repeated_and_nothing_lost(tmp_path: Path) -> None:
     often = ("checkpoint.every_env_steps=2000", "metrics.every_env_steps=500")
-    process = start(*ENDLESS, *often, cwd=tmp_path)
+    process = start(*LONG, *often, cwd=tmp_path)
     where = wait_for_episodes(tmp_path, process, checkpoint=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)

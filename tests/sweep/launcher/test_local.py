@@ -15,7 +15,8 @@ from tests.support.command import QUICK, record, run, session_members, start, su
 
 LOCAL = "hydra/launcher=local"
 TINY = (*QUICK, "parallelism=deterministic", "max_episode_steps=40", "evaluation.episodes=2", "evaluation.max_episode_steps=20")
-ENDLESS = ("max_episodes=1_000_000", "compile=false")
+LONG = ("max_episodes=50_000", "compile=false")
+"""Minutes of work, so that it is not done before the test stops it; not without end, should nobody be left to stop it."""
 
 
 def sweep_of(folder: Path) -> Path:
@@ -51,7 +52,7 @@ def test_a_job_that_dies_fails_alone_and_says_how(tmp_path: Path) -> None:
 
 
 def test_stopping_a_sweep_stops_every_run_with_a_checkpoint(tmp_path: Path) -> None:
-    process = start(*TINY, *ENDLESS, "workers=2,1,3", "parallelism=hogwild", "parallelism.processes=1",
+    process = start(*TINY, *LONG, "workers=2,1,3", "parallelism=hogwild", "parallelism.processes=1",
                     "hydra.launcher.n_jobs=2", LOCAL, "-m", cwd=tmp_path)  # fmt: skip
     runs = wait_for_two(tmp_path, process)
     assert len(fork_servers(process)) == 1, "the runs' workers come from the server that the runs came from"
@@ -67,7 +68,7 @@ def test_stopping_a_sweep_stops_every_run_with_a_checkpoint(tmp_path: Path) -> N
 
 
 def test_a_launcher_that_is_killed_leaves_no_run_behind(tmp_path: Path) -> None:
-    process = start(*TINY, *ENDLESS, "seed=1,2", "hydra.launcher.n_jobs=2", LOCAL, "-m", cwd=tmp_path)
+    process = start(*TINY, *LONG, "seed=1,2", "hydra.launcher.n_jobs=2", LOCAL, "-m", cwd=tmp_path)
     runs = wait_for_two(tmp_path, process)
     process.kill()
     process.communicate(timeout=30)
