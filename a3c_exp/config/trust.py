@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 
-_BUILT_IN = re.compile(r"a3c_exp\..+|gymnasium\.wrappers\.(?!RecordVideo$)\w+")  # that one writes wherever it is told to
+_BUILT_IN = re.compile(r"a3c_exp\..+|gymnasium\.wrappers\.(?!RecordVideo$)\w+")  # RecordVideo writes to any folder it is given
 _RESOLVER = re.compile(r"\$\{[^}]*:")
 _OLD_GYM = re.compile(r"GymV\d+Environment-")
 """Ids by which gymnasium imports an environment of the old gym, whose name is an argument."""

@@ -84,7 +84,7 @@ class Checkpoints:
         """The newest ``step_*.pt`` that is whole; damaged ones are passed over.
 
         Args:
-            on_damaged: told which were passed over, why, and what was taken instead, once one is found.
+            on_damaged: called with which were passed over, why, and what was taken instead, once one is found.
 
         Raises:
             RunDirectoryError: there is none.
@@ -207,7 +207,7 @@ def digest(content: Any) -> str:
 def find(folder: Path, name: str, on_damaged: Callable[[str], object] = lambda _: None) -> Path:
     """The checkpoint that ``best``, ``last`` or a file's path means in a ``checkpoints/`` folder.
 
-    A run that was never evaluated has no best; its last is taken. ``on_damaged`` is told of damaged ones that are passed over.
+    A run that was never evaluated has no best; its last is taken. ``on_damaged`` is called if damaged ones are passed over.
 
     Raises:
         RunDirectoryError: there is none.

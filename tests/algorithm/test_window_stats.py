@@ -56,6 +56,7 @@ def train(directory: Path, home: Path, *overrides: str) -> str:
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallelism", ["hogwild", "deterministic"])
 def test_one_declared_from_outside_is_logged_sent_shown_and_drawn(parallelism: str, tmp_path: Path) -> None:
     run = tmp_path / "run"

@@ -29,6 +29,7 @@ def inputs(seed: int) -> tuple[Tensor, Tensor]:
     return torch.randn(K, 5, 2, generator=generator), torch.randint(3, (K, 5), generator=generator)
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("stackable", [True, False], ids=["stacked", "one by one"])
 def test_compiled_code_says_what_was_compiled_and_is_found_again(stackable: bool, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.support.command import QUICK, ROOT, lines, record, run, session_members, start, summary
 
 LONG = (*QUICK, "max_episode_steps=50", "max_episodes=50_000", "compile=false")
-"""Minutes of work, so that it is not done before the test stops it; not without end, should nobody be left to stop it."""
+"""Minutes of work, so that it is not done before the test stops it; not without end, in case the test runner is killed."""
 PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
 FAILING = ("env._target_=tests.support.failing.FailingEnvironments", "~env.id", "~env.backend", "~env.kwargs")
 

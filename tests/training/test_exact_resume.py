@@ -65,7 +65,7 @@ class Sleepy(ClassicControlEnvs):
     def step(self, action: Any, active: Any) -> bool:
         time.sleep(0.004 * (int.from_bytes(os.urandom(1)) / 255))
         self.lived += int(np.count_nonzero(active))
-        deadline = time.monotonic() + 300.0  # should nobody be left to take it away
+        deadline = time.monotonic() + 300.0  # in case the test runner is killed
         while self._is_held():
             assert time.monotonic() < deadline, f"{HOLD} was not taken away"
             time.sleep(0.01)

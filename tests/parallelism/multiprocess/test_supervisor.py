@@ -263,14 +263,10 @@ def is_deaf(pid: int) -> bool:
     return bool(blocked >> (signal.SIGTERM - 1) & 1)
 
 
-def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:
-    main = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.endless_run", "hogwild"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+@pytest.mark.parametrize(("parallelism", "processes"), [("hogwild", 2), ("parameter_server", 3)])
+def test_workers_do_not_outlive_a_main_process_that_was_killed(parallelism: str, processes: int) -> None:
+    command = [sys.executable, "-m", "tests.support.endless_run", parallelism]
+    main = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     with main:
         try:
             assert main.stdout is not None
@@ -278,7 +274,7 @@ def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:
             assert first[:1] == ["working"], "it did not start"
             started = {int(pid) for pid in first[1:]}
             family = descendants(main.pid)
-            assert len(started) == 2
+            assert len(started) == processes
             assert started <= family
         finally:
             main.kill()
@@ -288,4 +284,4 @@ def test_workers_do_not_outlive_a_main_process_that_was_killed() -> None:
     left = [pid for pid in family if alive(pid)]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    assert not left, "workers, or the server that forks them, still run"
+    assert not left, "workers, their parameter server, or the server that forks them, still run"

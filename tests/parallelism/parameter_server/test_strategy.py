@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,9 +25,8 @@ from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
-from tests.support.driving import ENDLESS, Training, alive, descendants, initial, small_task, suspend
+from tests.support.driving import ENDLESS, Training, initial, small_task, suspend
 from tests.support.faulty import Deadly, Faults, Gathering, Tick
-from tests.support.pushing import SLACK
 
 STAT = StatisticsTable().columns
 
@@ -305,29 +301,6 @@ def test_a_value_that_is_not_finite_does_not_reach_the_server(tmp_path: Path) ->
     final, _ = training.parallelism.snapshot()
     assert final.updates == 2, "the other two workers' windows were sound"
     assert ticked(final)
-
-
-def test_workers_and_server_do_not_outlive_a_main_process_that_was_killed() -> None:
-    command = [sys.executable, "-m", "tests.support.endless_run", "parameter_server"]
-    main = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    with main:
-        try:
-            assert main.stdout is not None
-            first = main.stdout.readline().split()
-            assert first[:1] == ["working"], "it did not start"
-            started = {int(pid) for pid in first[1:]}
-            family = descendants(main.pid)
-            assert len(started) == 3
-            assert started <= family
-        finally:
-            main.kill()
-            killed = time.monotonic()
-    while any(alive(pid) for pid in family) and time.monotonic() - killed < SLACK:
-        time.sleep(0.05)
-    left = [pid for pid in family if alive(pid)]
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left, "workers, the server or the server that forks them live on"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.support.command import QUICK, record, run, session_members, start, su
 LOCAL = "hydra/launcher=local"
 TINY = (*QUICK, "parallelism=deterministic", "max_episode_steps=40", "evaluation.episodes=2", "evaluation.max_episode_steps=20")
 LONG = ("max_episodes=50_000", "compile=false")
-"""Minutes of work, so that it is not done before the test stops it; not without end, should nobody be left to stop it."""
+"""Minutes of work, so that it is not done before the test stops it; not without end, in case the test runner is killed."""
 
 
 def sweep_of(folder: Path) -> Path:

@@ -17,6 +17,8 @@ from a3c_exp.sweep.trials.heartbeat import heartbeats_of
 from tests.support.command import record, run, session_members, start, summary
 from tests.training.test_exact_resume import HOLD
 
+pytestmark = pytest.mark.slow
+
 SLOW = (
     "hydra/sweeper=optuna", "env=cartpole", "env._target_=tests.training.test_exact_resume.Sleepy", "model.hidden=[4]",
     "workers=2", "logger=none", "truncation=end", "max_episode_steps=20", "max_updates=null", "max_env_steps=2500",
