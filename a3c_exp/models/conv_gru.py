@@ -10,11 +10,11 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from a3c_exp.config.type_checks import PositiveInt
+from a3c_exp.models.cells import GRUCell
+from a3c_exp.models.conv_layers import Norm, NormedConv, NormKind, PReLU
 from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.models.initialization import initialize
-from a3c_exp.models.layers.cells import GRUCell
-from a3c_exp.models.layers.conv_layers import Norm, NormedConv, NormKind, PReLU
-from a3c_exp.models.recurrent import Recurrent
+from a3c_exp.models.recurrent_mlp import Recurrent
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.memory import disable_malloc_trim
 
@@ -110,15 +110,13 @@ def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
     if not isinstance(space, Box) or len(space.shape) != 3:
         raise ConfigError(
             f"model=conv_gru reads images [channels, height, width], but this environment observes "
-            f"{' '.join(str(space).split())}. "
-            "Try model=recurrent_mlp"
+            f"{' '.join(str(space).split())}. Try model=recurrent_mlp"
         )
     channels, height, width = space.shape
     if width <= 4 < channels:
         raise ConfigError(
-            f"model=conv_gru reads images [channels, height, width], but this environment's are "
-            f"{list(space.shape)}, channels last. "
-            "Try env=car_racing, or a wrapper that moves them to the front"
+            f"model=conv_gru reads images [channels, height, width], but this environment's are {list(space.shape)}, channels "
+            "last. Try env=car_racing, or a wrapper that moves them to the front"
         )
     return channels, height, width
 

@@ -1,7 +1,6 @@
 """How weights are drawn: from the seed alone, whatever was drawn before in this process."""
 
 import math
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -9,7 +8,7 @@ from annotated_types import Gt
 from torch import nn
 
 from a3c_exp.config.type_checks import Example
-from a3c_exp.models.layers.cells import Cell
+from a3c_exp.models.cells import Cell
 from a3c_exp.system.errors import ConfigError
 
 WeightStd = Annotated[float, Gt(0), Example(0.1)] | None
@@ -29,51 +28,29 @@ def initialize(
         seed: of the weights.
 
     Raises:
-        ConfigError: ``weight_std`` is not above 0, or both ways are asked for.
+        ConfigError: both ways are asked for.
     """
     if orthogonal and weight_std is not None:
         raise ConfigError(
             f"model.orthogonal=true and model.weight_std={weight_std} are two ways to draw the same weights. "
             "Try model.orthogonal=true model.weight_std=null"
         )
+    if weight_std is None and not orthogonal:
+        with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
+            torch.manual_seed(seed)
+            for layer in model.modules():
+                if callable(reset := getattr(layer, "reset_parameters", None)):
+                    reset()
+        return
     generator = torch.Generator().manual_seed(seed)
-    if weight_std is not None:
-        _normal(model, weight_std, generator)
-    elif orthogonal:
-        gains = {layer: gain for last, gain in ((policy, 0.01), (value, 1.0)) for layer in last.modules()}
-        _orthogonal(model, gains, generator)
-    else:
-        _torch_default(model, seed)
-
-
-def _normal(model: nn.Module, std: float, generator: torch.Generator) -> None:
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0.0, std, generator=generator)
-            elif _is_bias(name):  # the scales of a norm or a PReLU stay as they are
-                parameter.zero_()
-
-
-def _orthogonal(model: nn.Module, gains: dict[nn.Module, float], generator: torch.Generator) -> None:
+    gains = {layer: gain for last, gain in ((policy, 0.01), (value, 1.0)) for layer in last.modules()}
     with torch.no_grad():
         for layer in model.modules():
             gain = gains.get(layer, 1.0 if isinstance(layer, Cell) else math.sqrt(2.0))
             for name, parameter in layer.named_parameters(recurse=False):
-                if parameter.dim() > 1:
+                if parameter.dim() > 1 and weight_std is not None:
+                    parameter.normal_(0.0, weight_std, generator=generator)
+                elif parameter.dim() > 1:
                     nn.init.orthogonal_(parameter, gain, generator)
-                elif _is_bias(name):
+                elif name.startswith("bias"):  # bias, bias_ih, bias_hh; the scales of a norm or a PReLU stay as they are
                     parameter.zero_()
-
-
-def _torch_default(model: nn.Module, seed: int) -> None:
-    with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
-        torch.manual_seed(seed)
-        for layer in model.modules():
-            reset: Callable[[], None] | None = getattr(layer, "reset_parameters", None)
-            if reset is not None:
-                reset()
-
-
-def _is_bias(name: str) -> bool:
-    return name.rpartition(".")[2].startswith("bias")  # bias, bias_ih, bias_hh

@@ -1,4 +1,4 @@
-"""A recurrent cell between dense layers and the heads, for partially observed environments."""
+"""Recurrent models: what they have in common, and a cell between dense layers and the heads."""
 
 from enum import StrEnum
 from typing import Any
@@ -8,11 +8,49 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from a3c_exp.config.type_checks import PositiveInt
-from a3c_exp.models.heads import HeadConfig, make_head
+from a3c_exp.models.base import ActorCritic, PolicyValue
+from a3c_exp.models.cells import Cell, GRUCell, LSTMCell
+from a3c_exp.models.dense import Dense, FlattenObservation, Widths
+from a3c_exp.models.heads import Head, HeadConfig, make_head
 from a3c_exp.models.initialization import WeightStd, initialize
-from a3c_exp.models.layers.cells import GRUCell, LSTMCell
-from a3c_exp.models.layers.dense import Dense, FlattenObservation, Widths
-from a3c_exp.models.recurrent import Recurrent
+
+
+class Recurrent(ActorCritic):
+    """A recurrent actor-critic; a subclass computes the features of an observation.
+
+    In a window only the cell's dependence on its own state is stepped: features, and the cell's product with them, are
+    computed for all steps at once, and so are policy and value. One product of n rows costs far less than n of one row.
+
+    Attributes:
+        cell: the recurrent layer.
+        policy, value: the last layers, from the cell's state.
+    """
+
+    cell: Cell
+    policy: Head
+    value: nn.Linear
+
+    def features(self, observation: Tensor) -> Tensor:
+        """The cell's inputs, ``[B, *observation] -> [B, inputs]``."""
+        raise NotImplementedError
+
+    def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:
+        leading = hidden_state.shape[:-1]
+        projected = self.cell.input_projection(self.features(_flatten_leading_dims(observation, len(leading))))
+        return self._policy_value(self.cell.step(projected.view(*leading, -1), hidden_state))
+
+    def unroll(self, observation: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None = None) -> PolicyValue:
+        projected = self.cell.input_projection(self.features(_flatten_leading_dims(observation, episode_start.dim())))
+        return self._policy_value(self.cell.unroll(projected.view(*episode_start.shape, -1), episode_start, hidden_state, bptt))
+
+    def _policy_value(self, hidden_state: Tensor) -> PolicyValue:
+        hidden = hidden_state[..., : self.cell.hidden_size]
+        return PolicyValue(self.policy(hidden), self.value(hidden).squeeze(-1), hidden_state)
+
+
+def _flatten_leading_dims(observation: Tensor, leading: int) -> Tensor:
+    """``[..., *observation]`` as ``[B, *observation]``."""
+    return observation.flatten(0, leading - 1) if leading else observation.unsqueeze(0)
 
 
 class CellKind(StrEnum):
@@ -26,22 +64,14 @@ CELLS = {CellKind.gru: GRUCell, CellKind.lstm: LSTMCell}
 
 
 class RecurrentMLP(Recurrent):
-    """Dense layers, one recurrent cell, then policy and value from its state.
+    """Dense layers, one recurrent cell, then policy and value from its state; for partially observed environments.
 
     Args:
-        observation_space, action_space: of one environment.
         hidden: widths of the layers before the cell; none feeds it the observation itself.
         cell: gru or lstm.
         hidden_size: size of the cell's state, the input of policy and value.
-        activation: of the layers before the cell: one of relu, relu6, tanh, elu, silu.
-        head: the policy's last layer.
-        weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialization.
-        orthogonal: draw orthogonal weights instead.
-        seed: of the weights.
-
-    Raises:
-        ConfigError: a width below 1, an unknown cell or activation, two ways to draw weights, or a head that does not fit the
-            action space.
+        activation: of the layers before the cell.
+        others: as in ``SharedMLP``, which also says what is refused.
     """
 
     def __init__(

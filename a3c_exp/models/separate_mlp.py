@@ -7,26 +7,17 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic, PolicyValue
+from a3c_exp.models.dense import Dense, FlattenObservation, Widths
 from a3c_exp.models.heads import HeadConfig, make_head
-from a3c_exp.models.initialization import initialize
-from a3c_exp.models.layers.dense import Dense, FlattenObservation, Widths
+from a3c_exp.models.initialization import WeightStd, initialize
 
 
 class SeparateMLP(ActorCritic):
     """The Pendulum report's networks: actor 3 -> 200 -> (mean, sigma), critic 3 -> 100 -> value, relu6 between.
 
     Args:
-        observation_space, action_space: of one environment.
         actor_hidden, critic_hidden: widths of the hidden layers; none makes a linear network.
-        activation: one of relu, relu6, tanh, elu, silu.
-        head: the policy's last layer.
-        weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialization.
-        orthogonal: draw orthogonal weights instead.
-        seed: of the weights.
-
-    Raises:
-        ConfigError: a width below 1, an unknown activation, two ways to draw weights, or a head that does not fit the action
-            space.
+        others: as in ``SharedMLP``, which also says what is refused.
     """
 
     def __init__(
@@ -37,7 +28,7 @@ class SeparateMLP(ActorCritic):
         critic_hidden: Widths = (100,),
         activation: str = "relu6",
         head: HeadConfig | None = None,
-        weight_std: float | None = 0.1,
+        weight_std: WeightStd = 0.1,
         orthogonal: bool = False,
         seed: int = 0,
     ) -> None:

@@ -7,9 +7,9 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic, PolicyValue
+from a3c_exp.models.dense import Dense, FlattenObservation, Widths
 from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.models.initialization import WeightStd, initialize
-from a3c_exp.models.layers.dense import Dense, FlattenObservation, Widths
 
 
 class SharedMLP(ActorCritic):
@@ -25,8 +25,7 @@ class SharedMLP(ActorCritic):
         seed: of the weights.
 
     Raises:
-        ConfigError: a width below 1, an unknown activation, two ways to draw weights, or a head that does not fit the action
-            space.
+        ConfigError: an unknown activation, two ways to draw weights, or a head that does not fit the action space.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from a3c_exp.compile import stable_ops as pointwise
-from a3c_exp.models.layers.dense import ACTIVATIONS
+from a3c_exp.models.dense import ACTIVATIONS
 
 PAIRS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "sigmoid": (pointwise.sigmoid, torch.sigmoid),

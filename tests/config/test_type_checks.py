@@ -34,9 +34,9 @@ OUT_OF_BOUNDS = [
         "model.hidden_size is 0, but it is at least 1. Try model.hidden_size",
     ),
     ("models.conv_gru.ConvGRU", {"norm": "batch"}, "model.norm is 'batch', but it is one of instance, layer, none"),
-    ("models.heads.config.HeadConfig", {"kind": "gausian"}, "one of auto, categorical, bernoulli, gaussian, mixture"),
-    ("models.heads.config.HeadConfig", {"min_std": 0.0}, "model.min_std is 0.0, but it is a finite number above 0"),
-    ("models.heads.config.HeadConfig", {"components": 0}, "model.components is 0, but it is at least 1"),
+    ("models.heads.HeadConfig", {"kind": "gausian"}, "one of auto, categorical, bernoulli, gaussian, mixture"),
+    ("models.heads.HeadConfig", {"min_std": 0.0}, "model.min_std is 0.0, but it is a finite number above 0"),
+    ("models.heads.HeadConfig", {"components": 0}, "model.components is 0, but it is at least 1"),
     (
         "envs.car_racing.envs.CarRacingEnvs",
         {"frame_skip": 0},

@@ -14,7 +14,7 @@ from a3c_exp.compile.op_trace import OpRecorder
 from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.conv_gru import ConvGRU
-from a3c_exp.models.layers.conv_layers import Norm, NormedConv, NormKind
+from a3c_exp.models.conv_layers import Norm, NormedConv, NormKind
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.system.errors import ConfigError
 from tests.support.rounding import assert_equal_to_rounding

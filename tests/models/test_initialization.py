@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from a3c_exp.models.base import ActorCritic
-from a3c_exp.models.layers.cells import Cell
+from a3c_exp.models.cells import Cell
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.models.shared_mlp import SharedMLP

@@ -5,21 +5,9 @@ head puts out) and noise that was drawn beforehand, so that the same code runs e
 """
 
 from a3c_exp.models.distributions.base import Distribution, draw_noise
-from a3c_exp.models.distributions.bernoulli import Bernoulli
-from a3c_exp.models.distributions.categorical import Categorical
-from a3c_exp.models.distributions.mixture import NormalMixture
-from a3c_exp.models.distributions.multi_categorical import MultiCategorical
-from a3c_exp.models.distributions.normal import Normal
+from a3c_exp.models.distributions.continuous import Normal, NormalMixture
+from a3c_exp.models.distributions.discrete import Bernoulli, Categorical, MultiCategorical
 from a3c_exp.models.distributions.product import Component, ProductDistribution
 
-__all__ = [
-    "Bernoulli",
-    "Categorical",
-    "Component",
-    "Distribution",
-    "MultiCategorical",
-    "Normal",
-    "NormalMixture",
-    "ProductDistribution",
-    "draw_noise",
-]
+__all__ = ["Bernoulli", "Categorical", "Component", "Distribution", "MultiCategorical", "Normal", "NormalMixture"]
+__all__ += ["ProductDistribution", "draw_noise"]

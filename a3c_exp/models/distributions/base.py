@@ -1,8 +1,10 @@
 """What every distribution offers, and the noise that its samples are made of."""
 
+import math
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -47,6 +49,7 @@ class Distribution(Protocol):
 
         A density is no probability, so continuous parts are left out of the product; NaN where there is no other part.
         """
+        return torch.full_like(parameters[..., 0], math.nan)
 
 
 def draw_noise(

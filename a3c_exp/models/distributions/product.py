@@ -1,6 +1,5 @@
 """Several independent distributions as one, for actions with parts of different kinds."""
 
-import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -43,13 +42,9 @@ class ProductDistribution(Distribution):
         """Each component's own noise: its share of the uniform block, then its share of the normal block."""
         parts, uniform, normal = [], 0, self.uniform_noise
         for each in self.components:
-            blocks = []
-            if each.uniform_noise:
-                blocks.append(noise[..., uniform : uniform + each.uniform_noise])
-            if each.normal_noise:
-                blocks.append(noise[..., normal : normal + each.normal_noise])
-            uniform += each.uniform_noise
-            normal += each.normal_noise
+            ends = uniform + each.uniform_noise, normal + each.normal_noise
+            blocks = [noise[..., first:end] for first, end in zip((uniform, normal), ends, strict=True) if end > first]
+            uniform, normal = ends
             parts.append(blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1))
         return parts
 
@@ -80,4 +75,4 @@ class ProductDistribution(Distribution):
     def max_probability(self, parameters: Tensor) -> Tensor:
         parts = self._split_parameters(parameters)
         discrete = [each.max_probability(own) for each, own in parts if each.max_entropy is not None]
-        return torch.stack(discrete).prod(dim=0) if discrete else torch.full_like(parameters[..., 0], math.nan)
+        return torch.stack(discrete).prod(dim=0) if discrete else super().max_probability(parameters)

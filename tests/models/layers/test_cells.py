@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from a3c_exp.models.layers.cells import Cell, GRUCell, LSTMCell
+from a3c_exp.models.cells import Cell, GRUCell, LSTMCell
 
 PAIRS: list[tuple[type[Cell], type[nn.Module]]] = [(GRUCell, nn.GRUCell), (LSTMCell, nn.LSTMCell)]
 

@@ -1,4 +1,4 @@
-"""Several independent choices at once."""
+"""Discrete choices: one out of several, several independent ones, and binary ones."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,45 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from a3c_exp.compile.stable_ops import sigmoid, softplus
 from a3c_exp.models.distributions.base import Distribution
+
+
+class Categorical(Distribution):
+    """One of ``n`` actions; parameters are the logits ``[..., n]``, an action is an int64 ``[...]``.
+
+    >>> Categorical(4).entropy(torch.zeros(4)).div(math.log(10)).item()  # doctest: +ELLIPSIS
+    0.602...
+    """
+
+    uniform_noise = 1
+    normal_noise = 0
+
+    def __init__(self, n: int) -> None:
+        assert n >= 1, n
+        self.n = n
+        self.parameters_size = n
+        self.max_entropy = math.log(n)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        """Inverse of the cumulative distribution at a uniform number ``[..., 1]`` in [0, 1)."""
+        # The last sum is 1 but for rounding, and the noise below 1: left out, it can make no action of n.
+        cumulative = torch.softmax(parameters, dim=-1)[..., :-1].cumsum(dim=-1)
+        return (cumulative <= noise).sum(dim=-1)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        return parameters.argmax(dim=-1)
+
+    def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
+        log_probabilities = torch.log_softmax(parameters, dim=-1)
+        return log_probabilities.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        log_probabilities = torch.log_softmax(parameters, dim=-1)
+        return -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
+
+    def max_probability(self, parameters: Tensor) -> Tensor:
+        return torch.log_softmax(parameters, dim=-1).amax(dim=-1).exp()
 
 
 class MultiCategorical(Distribution):
@@ -64,3 +102,36 @@ class MultiCategorical(Distribution):
 
     def max_probability(self, parameters: Tensor) -> Tensor:
         return torch.log_softmax(self._padded_logits(parameters), dim=-1).amax(dim=-1).sum(dim=-1).exp()
+
+
+class Bernoulli(Distribution):
+    """``d`` independent binary choices; parameters are the logits of 1, ``[..., d]``, an action is 0 or 1, int64 ``[..., d]``.
+
+    With ``s(x) = log(1 + e^x)``: ``log p(1) = -s(-l)``, ``log p(0) = -s(l)``; the entropy ``s(l) - l sigmoid(l)`` is even in
+    ``l`` and taken at ``-|l|``, where nothing cancels.
+    """
+
+    normal_noise = 0
+
+    def __init__(self, dimensions: int) -> None:
+        assert dimensions >= 1, dimensions
+        self.dimensions = self.action_size = dimensions
+        self.parameters_size = self.uniform_noise = dimensions
+        self.max_entropy = dimensions * math.log(2)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        return (noise < sigmoid(parameters)).to(torch.int64)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        return (parameters > 0).to(torch.int64)
+
+    def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
+        against = (1 - 2 * action) * parameters  # the logit of the other value
+        return -softplus(against).sum(dim=-1)
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        size = parameters.abs()
+        return (softplus(-size) + size * sigmoid(-size)).sum(dim=-1)
+
+    def max_probability(self, parameters: Tensor) -> Tensor:
+        return torch.exp(-softplus(-parameters.abs()).sum(dim=-1))

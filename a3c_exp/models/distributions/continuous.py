@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians, for environments where two quite different actions are good."""
+"""Gaussians and mixtures of them, for real-valued actions."""
 
 import math
 
@@ -6,9 +6,46 @@ import torch
 from torch import Tensor
 
 from a3c_exp.models.distributions.base import Distribution
-from a3c_exp.models.distributions.normal import HALF_LOG_2PI
 
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _MEAN_SHIFT_STEPS = 16
+
+
+class Normal(Distribution):
+    """Independent Gaussians over ``dimensions`` numbers; parameters are means, then standard deviations.
+
+    ``log p(a) = sum_i [ -(a_i - mu_i)^2 / (2 sigma_i^2) - log sigma_i - log(2 pi) / 2 ]``, whose derivative by sigma is
+    ``-1/sigma + (a - mu)^2 / sigma^3``. It is the density of the sample before any clip: only the environment clips.
+    """
+
+    uniform_noise = 0
+    max_entropy = None
+
+    def __init__(self, dimensions: int) -> None:
+        assert dimensions >= 1, dimensions
+        self.dimensions = self.action_size = dimensions
+        self.normal_noise = dimensions
+        self.parameters_size = 2 * dimensions
+
+    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = torch.split(parameters, self.dimensions, dim=-1)
+        return mean, std
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        mean, std = self._split(parameters)
+        return mean + std * noise
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        return self._split(parameters)[0]
+
+    def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
+        mean, std = self._split(parameters)
+        deviation = (action - mean) / std
+        return (-0.5 * deviation * deviation - torch.log(std) - _HALF_LOG_2PI).sum(dim=-1)
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        std = self._split(parameters)[1]
+        return (torch.log(std) + (0.5 + _HALF_LOG_2PI)).sum(dim=-1)
 
 
 class NormalMixture(Distribution):
@@ -77,7 +114,7 @@ class NormalMixture(Distribution):
 
     def entropy(self, parameters: Tensor) -> Tensor:
         log_weight, mean, std = self._split(parameters)
-        own = torch.log(std) + (0.5 + HALF_LOG_2PI)
+        own = torch.log(std) + (0.5 + _HALF_LOG_2PI)
         variance, log_std = std * std, torch.log(std)
         sums = variance.unsqueeze(-1) + variance.unsqueeze(-2)  # [..., d, c, c]
         difference = mean.unsqueeze(-1) - mean.unsqueeze(-2)
@@ -86,11 +123,8 @@ class NormalMixture(Distribution):
         overlap = torch.logsumexp(log_weight.unsqueeze(-2) - distance, dim=-1)
         return (log_weight.exp() * (own - overlap)).sum(dim=(-2, -1))
 
-    def max_probability(self, parameters: Tensor) -> Tensor:
-        return torch.full_like(parameters[..., 0], math.nan)
-
 
 def _log_densities(log_weight: Tensor, mean: Tensor, std: Tensor, points: Tensor) -> Tensor:
     """Each component's weighted log-density at ``points``, which broadcasts over components."""
     deviation = (points - mean) / std
-    return log_weight - 0.5 * deviation * deviation - torch.log(std) - HALF_LOG_2PI
+    return log_weight - 0.5 * deviation * deviation - torch.log(std) - _HALF_LOG_2PI

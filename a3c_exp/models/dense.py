@@ -20,8 +20,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": elu,
     "silu": silu,
 }
-
-
 Widths = Sequence[PositiveInt]
 """Of dense layers."""
 
