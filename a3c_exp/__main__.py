@@ -108,7 +108,7 @@ def _run(task_function: Callable[[DictConfig], float], multirun: bool) -> int:
     try:
         _hydra_main(task_function)
     except Exception as error:
-        if not (multirun and outcomes.was_reported(error)):
+        if not (multirun and error in outcomes.reported):
             raise  # in a sweep the failures are listed below instead
     if multirun and outcomes.total > 1:
         lines = [f"{outcomes.total - len(outcomes.failures)} of {outcomes.total} runs finished", *outcomes.failures]

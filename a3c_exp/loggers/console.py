@@ -1,16 +1,26 @@
-"""What a person sees while a run trains: a live view on a terminal, else a plain line now and then. All on stderr."""
+"""What a person sees while a run trains: a live view on a terminal, else a plain line now and then. All on stderr.
 
-from typing import TYPE_CHECKING, TextIO
+A run that is one of several on this machine is shown by the process that started them all: what its console would show is
+forwarded there.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO
 
 from a3c_exp.loggers.base import Logger, RunInfo
-from a3c_exp.loggers.live_view import LiveView
+from a3c_exp.loggers.live_view import REFRESH_PER_SECOND, LiveView
 from a3c_exp.loggers.progress import RunProgress, progress_line, summary_rows
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+Send = Callable[..., None]
 _STATUS_STYLES = {"finished": "green", "failed": "red"}
+_forwarding_send: Send | None = None
 
 
 class ConsoleLogger(Logger):
@@ -35,19 +45,18 @@ class ConsoleLogger(Logger):
         self._view.start()
 
     def episode(self, episode: EpisodeRecord) -> None:
-        if self._progress:
-            self._progress.episode(episode)
-            self._print_if_due()
+        self._update(episode)
 
     def metrics(self, metrics: MetricsRecord) -> None:
-        if self._progress:
-            self._progress.metrics(metrics)
-            self._print_if_due()
+        self._update(metrics)
 
     def evaluation(self, evaluation: EvaluationRecord) -> None:
+        self._update(evaluation)
+
+    def _update(self, record: EpisodeRecord | MetricsRecord | EvaluationRecord) -> None:
         if self._progress:
-            self._progress.evaluation(evaluation)
-            self._print_if_due()
+            self._progress.update(record)
+            self._view.print_if_due(partial(progress_line, self._progress))
 
     def message(self, text: str) -> None:
         self._view.print(text)
@@ -65,11 +74,71 @@ class ConsoleLogger(Logger):
             style = _STATUS_STYLES.get(status, "yellow") if name == "status" else ""
             self._view.print((f"  {name:<{width}}  ", "dim"), (value, style))
 
-    def _print_if_due(self) -> None:
-        if progress := self._progress:
-            self._view.print_if_due(lambda: progress_line(progress))
-
     def _render(self, width: int, height: int) -> "RenderableType":
         from a3c_exp.loggers.panels import run_panel
 
         return "" if self._progress is None else run_panel(self._progress, width)
+
+
+class ForwardingLogger(Logger):
+    """Forwards what a console shows, as often as a console is redrawn.
+
+    Thousands of episodes may end in a second: of the episodes, and of the metrics, between two redraws only the newest is
+    sent. Everything else is.
+
+    Args:
+        send: called with the name of a ``Logger`` method and its arguments.
+        interval: seconds between two redraws.
+    """
+
+    def __init__(self, send: Send, interval: float = 1 / REFRESH_PER_SECOND) -> None:
+        self._send = send
+        self._interval = interval
+        self._next_send_time = 0.0
+        self._newest: dict[str, Any] = {}
+
+    def start(self, run: RunInfo) -> None:
+        self._forward("start", run)
+
+    def episode(self, episode: EpisodeRecord) -> None:
+        self._forward_newest("episode", episode)
+
+    def metrics(self, metrics: MetricsRecord) -> None:
+        self._forward_newest("metrics", metrics)
+
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
+        self._flush()
+        self._forward("evaluation", evaluation)
+
+    def message(self, text: str) -> None:
+        self._forward("message", text)
+
+    def finish(self, status: Status, summary: JsonObject) -> None:
+        self._flush()
+        self._forward("finish", status, dict(summary))
+
+    def _forward_newest(self, method: str, record: EpisodeRecord | MetricsRecord) -> None:
+        self._newest[method] = record
+        if time.monotonic() >= self._next_send_time:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._next_send_time = time.monotonic() + self._interval
+        newest, self._newest = self._newest, {}
+        for method, record in newest.items():
+            self._forward(method, record)
+
+    def _forward(self, method: str, *arguments: Any) -> None:
+        with suppress(OSError):  # the process that shows this run is gone; the run directory has it all
+            self._send(method, *arguments)
+
+
+def forward_to(send: Send) -> None:
+    """Send what the console of this process's runs would show: ``send`` gets a ``Logger`` method's name and its arguments."""
+    global _forwarding_send
+    _forwarding_send = send
+
+
+def make_console_logger() -> Logger:
+    """Shows a run on this process's standard error, or through ``forward_to``."""
+    return ConsoleLogger() if _forwarding_send is None else ForwardingLogger(_forwarding_send)

@@ -6,14 +6,13 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
+from a3c_exp.runs.tolerant_io import number, parse_object, read_json_lines
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
 
@@ -38,7 +37,7 @@ class JsonlLogger(Logger):
         run.directory.mkdir(parents=True, exist_ok=True)
         for name in (EPISODES, METRICS, EVALUATIONS):
             if _has_partial_last_line(run.directory / name):  # the first line of this session would be appended to it
-                _discard_lines(run.directory / name, keep=lambda _: True)
+                _discard_lines(run.directory / name)
         for name in (EPISODES, METRICS, EVALUATIONS, MESSAGES):
             self._writers[name] = _LineWriter(run.directory / name)
 
@@ -65,32 +64,22 @@ class JsonlLogger(Logger):
                 lines.sync()
 
     def finish(self, status: Status, summary: JsonObject) -> None:
-        for lines in self._writers.values():
-            lines.close()
-        self._writers = {}
+        while self._writers:
+            self._writers.popitem()[1].close()
 
 
-@dataclass(frozen=True)
-class DiscardedLines:
-    """How many lines were removed from each file."""
-
-    episodes: int
-    metrics: int
-    evaluations: int
-
-
-def truncate_after(directory: Path, *, episodes: int, env_step: int) -> DiscardedLines:
+def truncate_after(directory: Path, *, episodes: int, env_step: int) -> dict[str, int]:
     """Remove what was written after a checkpoint, for the session that resumes from it.
 
     Lines beyond the checkpoint's ``episodes`` or ``env_step``, and incomplete lines, are moved to
     ``<name>.discarded.jsonl`` in the same folder. If this is interrupted at any point and called again, each line is in
     exactly one of the two files.
+
+    Returns:
+        How many lines were removed from each file.
     """
-    return DiscardedLines(
-        episodes=_discard_lines(directory / EPISODES, keep=lambda line: _number_or_inf(line, "episode") <= episodes),
-        metrics=_discard_lines(directory / METRICS, keep=lambda line: _number_or_inf(line, "env_step") <= env_step),
-        evaluations=_discard_lines(directory / EVALUATIONS, keep=lambda line: _number_or_inf(line, "env_step") <= env_step),
-    )
+    limits = {EPISODES: ("episode", episodes), METRICS: ("env_step", env_step), EVALUATIONS: ("env_step", env_step)}
+    return {name: _discard_lines(directory / name, *limit) for name, limit in limits.items()}
 
 
 def json_line(record: JsonObject) -> bytes:
@@ -104,13 +93,7 @@ def json_line(record: JsonObject) -> bytes:
 
 def _to_builtin(value: Any) -> Any:
     """A numpy or torch scalar, an array or a path, as a built-in type."""
-    for convert in ("item", "tolist"):
-        if hasattr(value, convert):
-            try:
-                return getattr(value, convert)()
-            except (ValueError, RuntimeError):  # .item() of more than one element
-                continue
-    return str(value)
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _nan_to_none(value: Any) -> Any:
@@ -128,33 +111,23 @@ def _nan_to_none(value: Any) -> Any:
 def evaluations_until(directory: Path, env_step: int) -> list[EvaluationRecord]:
     """The evaluations of a run up to ``env_step``, from its log; unreadable lines are skipped."""
     evaluations = []
-    with suppress(OSError), (directory / EVALUATIONS).open("rb") as file:
-        for line in file:
-            with suppress(ValueError, TypeError):
-                evaluations.append(EvaluationRecord(**json.loads(line)))
+    for line in read_json_lines(directory / EVALUATIONS):
+        with suppress(TypeError):
+            evaluations.append(EvaluationRecord(**line))
     return [evaluation for evaluation in evaluations if evaluation.env_step <= env_step]
 
 
 def missing_episodes(directory: Path, episodes: int) -> int:
     """How many of a run's first ``episodes`` training episodes its log lacks, as after a power failure."""
-    numbers = set()
-    with suppress(OSError), (directory / EPISODES).open("rb") as file:
-        for line in file:
-            with suppress(ValueError, KeyError, TypeError):
-                numbers.add(json.loads(line)["episode"])
-    return sum(number not in numbers for number in range(1, episodes + 1))
+    numbers = {number(line.get("episode")) for line in read_json_lines(directory / EPISODES)}
+    return sum(episode not in numbers for episode in range(1, episodes + 1))
 
 
 def recent_returns(directory: Path, episodes: int, count: int) -> list[float]:
     """The returns of the last ``count`` of a run's first ``episodes`` training episodes, from its log."""
-    returns: deque[float] = deque(maxlen=count)
-    with suppress(OSError), (directory / EPISODES).open("rb") as file:
-        for line in file:
-            with suppress(ValueError, KeyError, TypeError):
-                record = json.loads(line)
-                if record["episode"] <= episodes:
-                    returns.append(float(record["return"]))
-    return list(returns)
+    lines = (line for line in read_json_lines(directory / EPISODES) if number(line.get("episode")) <= episodes)
+    returns = (number(line.get("return")) for line in lines)
+    return list(deque((value for value in returns if value == value), maxlen=count))
 
 
 def episodes_digest(directory: Path) -> str | None:
@@ -202,11 +175,6 @@ class _LineWriter:
         os.close(self._file)
 
 
-def _number_or_inf(line: JsonObject, key: str) -> float:
-    value = line.get(key)
-    return value if isinstance(value, int | float) else math.inf
-
-
 def _has_partial_last_line(path: Path) -> bool:
     try:
         with path.open("rb") as file:
@@ -216,36 +184,29 @@ def _has_partial_last_line(path: Path) -> bool:
         return False
 
 
-def _discard_lines(path: Path, keep: Callable[[JsonObject], bool]) -> int:
-    """Keep the complete lines for which ``keep`` is true and move the rest to the discarded file; returns how many."""
+def _discard_lines(path: Path, key: str = "", limit: float = math.inf) -> int:
+    """Keep the complete lines, of these those whose ``key`` is within the limit, and move the others to the discarded file.
+
+    Returns:
+        How many were moved.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return 0
     kept: list[bytes] = []
     discarded: list[bytes] = []
-    for line in content.split(b"\n"):
-        if line:
-            (kept if _should_keep(line, keep) else discarded).append(line + b"\n")
-    remaining = b"".join(kept)
+    for line in filter(None, content.split(b"\n")):
+        record = parse_object(line)  # None: incomplete, or not even text
+        keep = record is not None and (not key or number(record.get(key)) <= limit)
+        (kept if keep else discarded).append(line + b"\n")
+    remaining, removed = b"".join(kept), b"".join(discarded)
     if remaining == content:
         return 0
-    if discarded:
-        _append_once(path.with_name(f"{path.stem}.discarded{path.suffix}"), b"".join(discarded))
+    if removed:
+        target = path.with_name(f"{path.stem}.discarded{path.suffix}")
+        before = target.read_bytes() if target.exists() else b""
+        if not before.endswith(removed):  # an interrupted call may have written the lines here without removing them there
+            write_atomically(target, before + removed)
     write_atomically(path, remaining)
     return len(discarded)
-
-
-def _should_keep(line: bytes, keep: Callable[[JsonObject], bool]) -> bool:
-    try:
-        record = json.loads(line)
-    except ValueError:  # incomplete, or not even text
-        return False
-    return isinstance(record, dict) and keep(record)
-
-
-def _append_once(path: Path, lines: bytes) -> None:
-    before = path.read_bytes() if path.exists() else b""
-    # An interrupted call may have written the lines here without removing them there.
-    if not before.endswith(lines):
-        write_atomically(path, before + lines)

@@ -24,25 +24,20 @@ class RunProgress:
         self._start_time = time.monotonic()
         self._start_fraction = self.fraction or 0.0
 
-    def episode(self, episode: EpisodeRecord) -> None:
-        self.episodes = max(self.episodes, episode.episode)
-        self.updates = max(self.updates, episode.update)
-        self.env_steps = max(self.env_steps, episode.env_step)
-        self.moving_average = episode.moving_average
-
-    def metrics(self, metrics: MetricsRecord) -> None:
-        self.episodes = max(self.episodes, metrics.episode)
-        self.env_steps = max(self.env_steps, metrics.env_step)
-        self.updates = max(self.updates, metrics.update)
-        self.last_metrics = metrics
-        if metrics.moving_average is not None:
-            self.moving_average = metrics.moving_average
-
-    def evaluation(self, evaluation: EvaluationRecord) -> None:
-        self.env_steps = max(self.env_steps, evaluation.env_step)
-        self.last_evaluation = evaluation
-        if evaluation.best:  # an earlier session may have seen a better one, so the first here need not be the best
-            self.best_evaluation = evaluation
+    def update(self, record: EpisodeRecord | MetricsRecord | EvaluationRecord) -> None:
+        """Note what an event says; events may arrive out of order."""
+        self.env_steps = max(self.env_steps, record.env_step)
+        self.updates = max(self.updates, record.update)
+        if isinstance(record, EvaluationRecord):
+            self.last_evaluation = record
+            if record.best:  # an earlier session may have seen a better one, so the first here need not be the best
+                self.best_evaluation = record
+            return
+        self.episodes = max(self.episodes, record.episode)
+        if isinstance(record, MetricsRecord):
+            self.last_metrics = record
+        if record.moving_average is not None:
+            self.moving_average = record.moving_average
 
     @property
     def num_seeds(self) -> int:
@@ -54,9 +49,7 @@ class RunProgress:
     def fraction(self) -> float | None:
         """The used share of the budget that ends first; ``None`` where nothing ends the run."""
         budget = self.run.budget
-        if budget == Budget():
-            return None
-        return budget.fraction(self.episodes, self.env_steps, self.updates)
+        return None if budget == Budget() else budget.fraction(self.episodes, self.env_steps, self.updates)
 
     @property
     def elapsed(self) -> float:
@@ -137,14 +130,9 @@ def format_counts(progress: RunProgress) -> list[str]:
     def of(count: int, limit: int | None) -> str:
         return f"{count:,}" if limit is None else f"{count:,}/{limit:,}"
 
-    budget = progress.run.budget
-    counts = [
-        f"episode {of(progress.episodes, budget.max_episodes)}",
-        f"{of(progress.env_steps, budget.max_env_steps)} steps",
-    ]
-    if budget.max_updates is not None:
-        counts.append(f"update {of(progress.updates, budget.max_updates)}")
-    return counts
+    budget, updates = progress.run.budget, progress.updates
+    counts = [f"episode {of(progress.episodes, budget.max_episodes)}", f"{of(progress.env_steps, budget.max_env_steps)} steps"]
+    return counts if budget.max_updates is None else [*counts, f"update {of(updates, budget.max_updates)}"]
 
 
 def format_statistics(metrics: MetricsRecord, sections: Sequence[str] = ()) -> list[tuple[str, str]]:

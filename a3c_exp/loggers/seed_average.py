@@ -2,13 +2,13 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from a3c_exp.loggers.base import Logger, RunInfo
+from a3c_exp.loggers.base import Logger
 from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.stats.estimates import bootstrap_interval
 
@@ -36,10 +36,6 @@ class SeedAverageLogger:
         """The logger of one seed."""
         return _SeedLogger(self, index)
 
-    def start(self, run: RunInfo) -> None:
-        for logger in self._loggers:
-            logger.start(run)
-
     def metrics(self, index: int, metrics: MetricsRecord) -> None:
         self._metrics[index].append(metrics)
         if all(self._metrics):
@@ -54,17 +50,12 @@ class SeedAverageLogger:
         """Log a message once, even if every seed has it."""
         if text != self._last_message:
             self._last_message = text
-            for logger in self._loggers:
-                logger.message(text)
-
-    def video(self, path: Path, env_step: int) -> None:
-        for logger in self._loggers:
-            logger.video(path, env_step)
+            self._log("message", text)
 
     def screenshot(self, index: int, path: Path, env_step: int) -> None:
         """Log the first seed's; images have no mean."""
-        for logger in self._loggers if index == 0 else ():
-            logger.screenshot(path, env_step)
+        if index == 0:
+            self._log("screenshot", path, env_step)
 
     def finish(self, status: Status, summary: JsonObject) -> None:
         """Log what only some seeds have, and end."""
@@ -76,18 +67,17 @@ class SeedAverageLogger:
             logger.finish(status, summary)
 
     def _log_metrics(self) -> None:
-        metrics = mean_metrics([queue.popleft() for queue in self._metrics if queue])
-        for logger in self._loggers:
-            logger.metrics(metrics)
+        self._log("metrics", mean_metrics([queue.popleft() for queue in self._metrics if queue]))
 
     def _log_evaluation(self) -> None:
-        evaluations = [queue.popleft() for queue in self._evaluations if queue]
-        mean = float(np.mean([evaluation.mean for evaluation in evaluations]))
-        best = self._best is None or mean >= self._best
-        self._best = mean if best else self._best
-        merged = mean_evaluation(evaluations, best)
+        mean = mean_evaluation([queue.popleft() for queue in self._evaluations if queue], best=False)
+        if self._best is None or mean.mean >= self._best:
+            self._best, mean = mean.mean, replace(mean, best=True)
+        self._log("evaluation", mean)
+
+    def _log(self, method: str, *arguments: Any) -> None:
         for logger in self._loggers:
-            logger.evaluation(merged)
+            getattr(logger, method)(*arguments)
 
 
 class _SeedLogger(Logger):
@@ -112,12 +102,11 @@ def mean_metrics(lines: Sequence[MetricsRecord]) -> MetricsRecord:
     """One record for several seeds: means, but the sum of their speeds and the largest of each maximum."""
     plain = {field.name for field in fields(MetricsRecord)} - {"statistics", "infos"}
     merged: dict[str, Any] = {name: _combine(name, [getattr(line, name) for line in lines]) for name in plain}
-    infos = lines[0].infos
-    statistics = {
+    merged["statistics"] = {
         name: _combine(name, [line.statistics.get(name) for line in lines], info.reduction == "max")
-        for name, info in infos.items()
+        for name, info in lines[0].infos.items()
     }
-    return MetricsRecord(**merged, statistics=statistics, infos=infos)
+    return MetricsRecord(**merged, infos=lines[0].infos)
 
 
 def _combine(name: str, values: Sequence[Any], largest: bool = False) -> Any:
@@ -173,9 +162,7 @@ def mean_summary(status: Status, reason: str | None, summaries: Mapping[str, Jso
             values = [summary[key] for summary in trained if summary[key] is not None]
             merged[key] = float(np.mean(values)) if values else None
         for key in ("evaluation", "best_evaluation"):
-            records = [EvaluationRecord(**{**summary[key], "returns": []}) for summary in trained if summary[key] is not None]
-            merged[key] = mean_evaluation(records, best=False).to_dict() if records else None
-            if merged[key]:
-                del merged[key]["returns"]
+            records = [EvaluationRecord(**summary[key]) for summary in trained if summary[key] is not None]
+            merged[key] = mean_evaluation(records, best=False).to_summary() if records else None
     merged["seeds"] = dict(summaries)
     return merged

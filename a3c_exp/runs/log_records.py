@@ -145,3 +145,7 @@ class EvaluationRecord:
 
     def to_dict(self) -> dict[str, Any]:
         return dict(vars(self))
+
+    def to_summary(self) -> dict[str, Any]:
+        """Without the single returns, as it stands in ``summary.json``."""
+        return {key: value for key, value in vars(self).items() if key != "returns"}

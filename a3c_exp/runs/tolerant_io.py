@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,13 @@ def read_yaml(path: Path, problems: list[str], *, required: bool = True) -> Any:
         return None
 
 
-def parse_object(text: str) -> JsonObject | None:
+def read_json_lines(path: Path) -> Iterator[JsonObject]:
+    """The JSON objects that the file's lines are; what cannot be read is left out."""
+    with suppress(OSError), path.open("rb") as file:
+        yield from filter(None, map(parse_object, file))
+
+
+def parse_object(text: str | bytes) -> JsonObject | None:
     """The JSON object that ``text`` is; ``None`` if it is none."""
     try:
         value = json.loads(text)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from a3c_exp.config.schema import config_to_dict
 from a3c_exp.evaluate.evaluator import Evaluator
 from a3c_exp.loggers.base import Logger, RunInfo
-from a3c_exp.loggers.forwarding import make_console_logger
+from a3c_exp.loggers.console import make_console_logger
 from a3c_exp.loggers.seed_average import SeedAverageLogger
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.record import RunRecord, locked

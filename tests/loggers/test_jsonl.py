@@ -10,7 +10,7 @@ import pytest
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
-from a3c_exp.loggers.jsonl import DiscardedLines, JsonlLogger, truncate_after
+from a3c_exp.loggers.jsonl import EPISODES, EVALUATIONS, METRICS, JsonlLogger, truncate_after
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 from a3c_exp.system.errors import RunDirectoryError
 from tests.support.metrics import metrics_record
@@ -125,7 +125,7 @@ def test_a_resume_keeps_exactly_what_the_checkpoint_had(tmp_path: Path) -> None:
         logger.metrics(metrics(200 * number))
         logger.evaluation(evaluation(200 * number))
     logger.finish("interrupted", {})
-    assert truncate_after(tmp_path, episodes=3, env_step=600) == DiscardedLines(episodes=2, metrics=2, evaluations=2)
+    assert truncate_after(tmp_path, episodes=3, env_step=600) == {EPISODES: 2, METRICS: 2, EVALUATIONS: 2}
     assert numbers(tmp_path / "episodes.jsonl") == [1, 2, 3]
     assert numbers(tmp_path / "episodes.discarded.jsonl") == [4, 5]
     for name in ("metrics", "evaluations"):
@@ -154,10 +154,10 @@ def test_an_incomplete_line_is_neither_lost_nor_repeated(tmp_path: Path) -> None
     path = tmp_path / "episodes.jsonl"
     os.truncate(path, path.stat().st_size - 30)
     torn = path.read_bytes().rpartition(b"\n")[2]
-    assert truncate_after(tmp_path, episodes=3, env_step=600).episodes == 1
+    assert truncate_after(tmp_path, episodes=3, env_step=600)[EPISODES] == 1
     assert numbers(path) == [1, 2]
     assert (tmp_path / "episodes.discarded.jsonl").read_bytes() == torn + b"\n"
-    assert truncate_after(tmp_path, episodes=3, env_step=600).episodes == 0
+    assert truncate_after(tmp_path, episodes=3, env_step=600)[EPISODES] == 0
     assert (tmp_path / "episodes.discarded.jsonl").read_bytes() == torn + b"\n"
 
 
@@ -198,11 +198,11 @@ def test_an_interrupted_truncation_repeats_no_line(tmp_path: Path) -> None:
 
 
 def test_a_truncation_without_later_lines_changes_no_file(tmp_path: Path) -> None:
-    assert truncate_after(tmp_path, episodes=0, env_step=0) == DiscardedLines(0, 0, 0)
+    assert truncate_after(tmp_path, episodes=0, env_step=0) == {EPISODES: 0, METRICS: 0, EVALUATIONS: 0}
     assert list(tmp_path.iterdir()) == []
     started(tmp_path).episode(episode(1))
     before = (tmp_path / "episodes.jsonl").stat()
-    assert truncate_after(tmp_path, episodes=1, env_step=200) == DiscardedLines(0, 0, 0)
+    assert truncate_after(tmp_path, episodes=1, env_step=200) == {EPISODES: 0, METRICS: 0, EVALUATIONS: 0}
     assert (tmp_path / "episodes.jsonl").stat() == before
 
 

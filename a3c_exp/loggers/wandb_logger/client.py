@@ -24,26 +24,20 @@ JsonObject = dict[str, Any]
 
 
 class _WandbProcessError(Exception):
-    """The process could not begin a run, or has ended. ``is_final`` says that it could not do so offline either."""
-
-    def __init__(self, reason: str, is_final: bool = False) -> None:
-        super().__init__(reason)
-        self.is_final = is_final
+    """The process could not begin a run online, or has ended."""
 
 
 class WandbClient:
     """Passes commands to a process for wandb, in order and in the background.
 
     Args:
-        handshake: the run, as the process needs it.
-        init_timeout: seconds that W&B has to answer before the run is kept offline.
-        finish_timeout: seconds that it has to take what is left when the run ends.
+        handshake: the run and its timeouts, as the process needs them.
     """
 
-    def __init__(self, handshake: JsonObject, init_timeout: float, finish_timeout: float) -> None:
-        self._handshake = {**handshake, "init_timeout": init_timeout, "finish_timeout": finish_timeout}
-        self._init_timeout = init_timeout
-        self._finish_timeout = finish_timeout
+    def __init__(self, handshake: JsonObject) -> None:
+        self._handshake = handshake
+        self._init_timeout: float = handshake["init_timeout"]
+        self._finish_timeout: float = handshake["finish_timeout"]
         self._commands: queue.SimpleQueue[JsonObject] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process: ChildCommand | None = None
@@ -103,7 +97,7 @@ class WandbClient:
         try:
             ready = self._start_process(self._handshake["mode"])
         except _WandbProcessError as error:
-            if error.is_final or self._abandoned or self._handshake["mode"] == "offline":
+            if self._abandoned or self._handshake["mode"] == "offline":
                 raise
             self._end_process()
             ready = {**self._start_process("offline"), "why": f"could not go online: {error}"}
@@ -130,8 +124,10 @@ class WandbClient:
             reply = self._receive(self._init_timeout + GRACE_SECONDS)
         if reply is None:
             raise _WandbProcessError("no answer in time")
+        if reply["type"] in ("missing", "disabled"):
+            raise RuntimeError(reply["why"])  # offline it could not begin a run either
         if reply["type"] != "ready":
-            raise _WandbProcessError(reply["why"], is_final=reply["type"] in ("missing", "disabled"))
+            raise _WandbProcessError(reply["why"])
         return reply
 
     def _forward_commands(self) -> None:

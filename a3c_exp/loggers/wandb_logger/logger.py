@@ -1,22 +1,26 @@
-"""A mirror of the run in Weights & Biases. Works without an account and without a network, and never asks."""
+"""A mirror of the run in Weights & Biases. Works without an account and without a network, and never asks.
+
+W&B's pages group runs by group and, below that, by job type by default: ``wandb_placement`` files a run accordingly.
+"""
 
 import os
 import secrets
 import string
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.wandb_logger.client import WandbClient
-from a3c_exp.loggers.wandb_logger.grouping import wandb_placement
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.system.errors import ConfigError
 
 MODES = ("auto", "online", "offline")
 ID_FILE = "wandb_id"
+_MAX_LENGTH = 64  # characters of a tag or a job type that W&B takes
+_IGNORED_KEYS = ("seed", "control", "ablation", "study")  # shown elsewhere, or different between runs of one curve
 
 
 def to_stderr(text: str) -> None:
@@ -61,11 +65,13 @@ class WandbLogger(Logger):
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f"logger.mode is {mode!r}; it can be {', '.join(MODES)}. Try: logger.mode=auto")
-        self._project = project
-        self._entity = entity
-        self._mode = mode
-        self._init_timeout = float(init_timeout)
-        self._finish_timeout = float(finish_timeout)
+        self._settings = {
+            "project": project,
+            "entity": entity,
+            "mode": mode,
+            "init_timeout": float(init_timeout),
+            "finish_timeout": float(finish_timeout),
+        }
         self._tags = tuple(tags)
         self._on_message = on_message
         self._episode_rows = _RowAverager("episode/", row_interval)
@@ -73,22 +79,20 @@ class WandbLogger(Logger):
         self._client: WandbClient | None = None
 
     def start(self, run: RunInfo) -> None:
-        placement = wandb_placement(run)
+        group, job_type, tags = wandb_placement(run)
         handshake = {
+            **self._settings,
             "directory": str(run.directory.absolute()),
-            "project": self._project,
-            "entity": self._entity,
-            "mode": self._mode,
             "id": run_id(run.directory),
             "name": run.name,
-            "group": placement.group,
-            "job_type": placement.job_type,
-            "tags": list(dict.fromkeys((*placement.tags, *self._tags))),
+            "group": group,
+            "job_type": job_type,
+            "tags": list(dict.fromkeys((*tags, *self._tags))),
             "config": run.config,
             "argv": sys.argv or ["python"],
             "pid": os.getpid(),
         }
-        self._client = WandbClient(handshake, self._init_timeout, self._finish_timeout)
+        self._client = WandbClient(handshake)
 
     def episode(self, episode: EpisodeRecord) -> None:
         values = {
@@ -113,8 +117,7 @@ class WandbLogger(Logger):
         self._send(self._metrics_rows.pop_row_if_due())
 
     def evaluation(self, evaluation: EvaluationRecord) -> None:
-        values = evaluation.to_dict()
-        del values["returns"]
+        values = evaluation.to_summary()
         env_step = values.pop("env_step")
         self._send({"env_step": env_step, **{f"eval/{key}": float(value) for key, value in values.items()}})
 
@@ -146,6 +149,39 @@ class WandbLogger(Logger):
     def _forward_messages(self) -> None:
         for message in self._client.pop_messages() if self._client else ():
             self._on_message(f"W&B {message}")
+
+
+def wandb_placement(run: RunInfo) -> tuple[str | None, str, tuple[str, ...]]:
+    """Place ``run`` so that W&B's own page shows one curve for each arm, over its seeds, under each ablation and control.
+
+    Returns:
+        The group: of an ablation its name and control, else the sweep; ``None`` for a run on its own. The job type, which all
+        seeds of one curve share: the ablation's arm, or the sweep's overrides without the seed. The tags: the run's own and
+        those of its ablation.
+    """
+    ablation, study = (_config_section(run, key) for key in ("ablation", "study"))
+    overrides = _distinguishing_overrides(run.name)
+    group, job_type, tags = run.group, overrides if run.group and overrides else run.job_type, list(run.tags)
+    if name := ablation.get("name"):
+        control, job_type = ablation.get("control"), str(ablation.get("arm") or overrides or run.job_type)
+        group = f"{name} ({control})" if control else str(name)
+        tags += [f"ablation={name}", *([f"control={control}"] if control else []), f"arm={job_type}"]
+    elif name := study.get("name"):
+        group, job_type = f"study {name}", "trial"
+        tags.append(f"study={name}")
+    shortened = dict.fromkeys(tag[:_MAX_LENGTH] for tag in tags if tag)
+    return group[: 2 * _MAX_LENGTH] if group else None, job_type[:_MAX_LENGTH], tuple(shortened)
+
+
+def _config_section(run: RunInfo, key: str) -> Mapping[str, Any]:
+    section = run.config.get(key)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _distinguishing_overrides(name: str) -> str:
+    """The overrides in a job's name that identify its curve: ``workers=4`` of ``workers=4,seed=0``."""
+    parts = [part for part in name.split("/")[-1].split(",") if part.partition("=")[0] not in _IGNORED_KEYS]
+    return " ".join(parts) if parts and all("=" in part for part in parts) else ""
 
 
 def run_id(directory: Path) -> str:

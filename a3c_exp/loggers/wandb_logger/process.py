@@ -26,20 +26,9 @@ EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 255}  # 255 is what wan
 GRACE_SECONDS = 5.0
 
 
-class _ReplySender:
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._reported_problems: set[str] = set()
-
-    def send(self, reply_type: str, **values: Any) -> None:
-        with contextlib.suppress(OSError):  # the run is gone; its record still has to be finished
-            self._pipe.send({"type": reply_type, **values})
-
-    def send_problem(self, error: Exception) -> None:
-        text = _error_line(error)
-        if text not in self._reported_problems:
-            self._reported_problems.add(text)
-            self.send("problem", why=text)
+def _reply(pipe: Connection, reply_type: str, **values: Any) -> None:
+    with contextlib.suppress(OSError):  # the run is gone; its record still has to be finished
+        pipe.send({"type": reply_type, **values})
 
 
 def _error_line(error: Exception) -> str:
@@ -49,7 +38,6 @@ def _error_line(error: Exception) -> str:
 
 def main() -> None:
     pipe = Connection(os.dup(0))
-    replies = _ReplySender(pipe)
     # wandb starts a process of its own, which inherits 0: were that still the pipe, its end would go unnoticed.
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     # Ctrl-C and a scheduler's SIGTERM reach all processes of a run. It is the run that decides what they mean.
@@ -67,28 +55,28 @@ def main() -> None:
     try:
         import wandb
     except ImportError as error:
-        replies.send("missing", why=str(error))
+        _reply(pipe, "missing", why=str(error))
         return
-    replies.send("imported")
+    _reply(pipe, "imported")
     try:
         mode, why = _resolve_mode(handshake["mode"])
         if mode == "disabled":
-            replies.send("disabled", why=why)
+            _reply(pipe, "disabled", why=why)
             return
         run = _init_run(handshake, mode)
     except Exception as error:
-        replies.send("failed", why=_error_line(error))
+        _reply(pipe, "failed", why=_error_line(error))
         return
-    replies.send("ready", mode=mode, why=why, directory=str(Path(run.dir).parent), url=run.url)
+    _reply(pipe, "ready", mode=mode, why=why, directory=str(Path(run.dir).parent), url=run.url)
 
-    status, summary = _run_commands(run, pipe, replies)
+    status, summary = _run_commands(run, pipe)
     threading.Timer(handshake["finish_timeout"] + GRACE_SECONDS, os._exit, args=[1]).start()
     try:
         run.summary.update({**summary, "status": status})
         run.finish(exit_code=EXIT_CODES.get(status, 1))
-        replies.send("finished")
+        _reply(pipe, "finished")
     except Exception as error:  # TimeoutError, or whatever a service that broke down causes
-        replies.send("unsent", why=_error_line(error))
+        _reply(pipe, "unsent", why=_error_line(error))
     wandb.teardown()
 
 
@@ -135,10 +123,11 @@ def _init_run(handshake: JsonObject, mode: str) -> Any:
     return run
 
 
-def _run_commands(run: Any, pipe: Connection, replies: _ReplySender) -> tuple[str, JsonObject]:
-    """Carry commands out until the run ends; returns its status and its summary."""
+def _run_commands(run: Any, pipe: Connection) -> tuple[str, JsonObject]:
+    """Carry commands out until the run ends, and report each kind of error once; returns the run's status and summary."""
     import wandb
 
+    reported: set[str] = set()
     while True:
         try:
             command = json.loads(pipe.recv_bytes())
@@ -153,7 +142,9 @@ def _run_commands(run: Any, pipe: Connection, replies: _ReplySender) -> tuple[st
         except (EOFError, ConnectionError):
             return "killed", {}
         except Exception as error:
-            replies.send_problem(error)
+            if (line := _error_line(error)) not in reported:
+                reported.add(line)
+                _reply(pipe, "problem", why=line)
 
 
 if __name__ == "__main__":  # by client.py, with a TMPDIR made for it

@@ -11,16 +11,11 @@ from a3c_exp.system.errors import ConfigError
 
 @dataclass
 class LocalLauncherConfig:
-    """Values of the keys.
-
-    Attributes:
-        n_jobs: at a time; ``None`` for as many as there are cores for.
-        heartbeat_timeout: seconds without a heartbeat after which a job counts as dead; there is one every five seconds.
-    """
+    """Values of the keys."""
 
     _target_: str = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
-    n_jobs: Annotated[PositiveInt, Example(2)] | None = None
-    heartbeat_timeout: Annotated[float, Gt(10)] = 120.0
+    n_jobs: Annotated[PositiveInt, Example(2)] | None = None  # at a time; None: as many as there are cores for
+    heartbeat_timeout: Annotated[float, Gt(10)] = 120.0  # seconds of silence after which a job is dead; there is one every 5
 
     def check(self) -> None:
         """Refuse values out of bounds.

@@ -5,26 +5,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Outcomes:
-    """Attributes:
-    total: jobs that the command asks for, as far as is known.
-    num_started: jobs begun so far.
-    failures: a line for each job that failed.
-    reported: the errors of these lines, so that none is printed a second time.
-    """
+    """What is known of the jobs so far."""
 
-    total: int = 1
+    total: int = 1  # jobs that the command asks for, as far as is known
     num_started: int = 0
-    failures: list[str] = field(default_factory=list)
-    reported: list[BaseException] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)  # a line for each job that failed
+    reported: list[BaseException] = field(default_factory=list)  # their errors, so that none is printed a second time
 
     def add_failure(self, line: str, error: BaseException) -> None:
-        """Record a failed job and its error."""
         self.failures.append(line)
         self.reported.append(error)
-
-    def was_reported(self, error: BaseException) -> bool:
-        """Whether this very error is among the failures."""
-        return any(error is reported for reported in self.reported)
 
 
 outcomes = Outcomes()

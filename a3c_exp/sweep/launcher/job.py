@@ -23,7 +23,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 from omegaconf.basecontainer import BaseContainer
 
-from a3c_exp.loggers.forwarding import forward_to
+from a3c_exp.loggers.console import forward_to
 from a3c_exp.runs.run_directories import register_resolvers
 from a3c_exp.system.child_process import HEARTBEAT_SECONDS, Heartbeat, ParentPipe
 from a3c_exp.system.cli import record_command_line
@@ -33,23 +33,14 @@ from a3c_exp.system.process_setup import share_fork_server
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a job's process is given.
+    """What a job's process is given."""
 
-    Attributes:
-        number: hydra.job.num.
-        overrides: of this job, sweeps resolved.
-        hydra_state: the launcher's ``HydraContext``, base configuration and Hydra's singletons, pickled once for all jobs.
-        task_function: module and name of the function that Hydra calls.
-        command_line: as typed, for run.json.
-        environment_variables, working_directory: the launcher's own; those of the fork server are older.
-    """
-
-    number: int
-    overrides: Sequence[str]
-    hydra_state: bytes
-    task_function: tuple[str, str]
-    command_line: Sequence[str]
-    environment_variables: Mapping[str, str]
+    number: int  # hydra.job.num
+    overrides: Sequence[str]  # of this job, sweeps resolved
+    hydra_state: bytes  # of pickle_hydra_state, once for all jobs
+    task_function: tuple[str, str]  # module and name of the function that Hydra calls
+    command_line: Sequence[str]  # as typed, for run.json
+    environment_variables: Mapping[str, str]  # the launcher's own, as the folder is; those of the fork server are older
     working_directory: str
 
 
@@ -91,10 +82,10 @@ class JobStopped:
 
 
 def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
-    """The state of Hydra that all jobs of a sweep share.
+    """The launcher's ``HydraContext``, base configuration and Hydra's singletons, which all jobs of a sweep share.
 
     Raises:
-        ConfigError: it cannot be pickled.
+        ConfigError: they cannot be pickled.
     """
     try:
         return pickle.dumps((context, config, Singleton.get_state()["instances"]))
@@ -150,14 +141,7 @@ class _JobRunner:
             self._pipe.recv()  # the message to start
             threading.Thread(target=self._send_heartbeats, daemon=True).start()
             forward_to(lambda method, *arguments: self._send(LogMessage(method, arguments)))
-            result = run_job(
-                hydra_context=context,
-                task_function=self._task_function(),
-                config=config,
-                job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-            )
-            self._report_end(result)
+            self._report_end(run_job(self._task_function(), config, "hydra.sweep.dir", "hydra.sweep.subdir", context))
         except SystemExit as error:
             self._ended = True
             self._send(JobStopped(error.code if isinstance(error.code, int) else 1))

@@ -1,10 +1,12 @@
 """Several jobs of a sweep at a time, as many as the machine's cores can take, each in a process of its own."""
 
+import multiprocessing
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,9 @@ from omegaconf import DictConfig
 from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 from a3c_exp.runs.record import mark_dead_run
 from a3c_exp.sweep.launcher.exit_status import outcomes
-from a3c_exp.sweep.launcher.job import JobEnded, JobReady, JobSpec, JobStarted, JobStopped, LogMessage, pickle_hydra_state
-from a3c_exp.sweep.launcher.job_process import JobProcess
-from a3c_exp.sweep.launcher.job_state import JobState, ReportedJobReturn, job_names
-from a3c_exp.sweep.launcher.sweep_progress import SweepProgress
-from a3c_exp.system.child_process import HeartbeatTimer, end_all, wait_for_any
+from a3c_exp.sweep.launcher.job import JobEnded, JobReady, JobSpec, JobStarted, JobStopped, LogMessage, main, pickle_hydra_state
+from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
+from a3c_exp.system.child_process import ChildProcess, HeartbeatTimer, end_all, wait_for_any
 from a3c_exp.system.cli import command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import usable_cores
@@ -30,6 +30,7 @@ PRELOAD = ("a3c_exp.sweep.launcher.preload",)
 STOP_TIMEOUT = 30.0
 """How long runs may take to save a checkpoint and end when asked to stop, before they are killed."""
 _POLL_SECONDS = 0.2
+_READ_SIZE = 65536
 
 
 def launch(
@@ -47,9 +48,8 @@ def launch(
         context, task_function, config: as Hydra gave them to the launcher.
         job_overrides: each job's, sweeps resolved.
         first_number: hydra.job.num of the first.
-        n_jobs: jobs at a time; ``None`` for as many as there are cores for: each counts with the cores that it keeps busy, and
-            one that needs more than there are runs alone.
-        heartbeat_timeout: seconds without a heartbeat after which a job's process counts as dead and is killed.
+        n_jobs, heartbeat_timeout: see ``LocalLauncherConfig``. Without ``n_jobs`` each job counts with the cores that it keeps
+            busy, and one that needs more than there are runs alone.
 
     Returns:
         In the order of ``job_overrides``. A job that died has an error that says how.
@@ -112,6 +112,56 @@ def _required_capacity(job: JobState, capacity: int, by_cores: bool) -> int:
     return min(job.cores, capacity) if by_cores else 1
 
 
+class ReportedJobReturn(JobReturn):
+    """A job's result whose failure was already reported: reading Hydra's own writes to standard error each time."""
+
+    @property
+    def return_value(self) -> Any:
+        assert self.status is not JobStatus.UNKNOWN, "return_value not yet available"
+        if self.status is JobStatus.FAILED:
+            raise self._return_value
+        return self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
+class JobProcess(ChildProcess):
+    """One job's process, with what it writes to its standard output and error.
+
+    No daemon: a run may start workers of its own. It ends when its pipe does.
+    """
+
+    def __init__(self, spec: JobSpec) -> None:
+        self.output, child_output = multiprocessing.Pipe(duplex=False)
+        os.set_blocking(self.output.fileno(), False)
+        self._partial_line = b""
+        with child_output:
+            super().__init__(main, (spec, child_output), "forkserver", f"job-{spec.number}", daemon=False)
+
+    @property
+    def waitables(self) -> list[Any]:
+        return [*super().waitables, *([] if self.output.closed else [self.output])]
+
+    def output_lines(self, at_end: bool = False) -> list[str]:
+        """Whole lines that it wrote; at its end the unfinished last one too."""
+        with suppress(BlockingIOError):
+            while not self.output.closed:
+                content = os.read(self.output.fileno(), _READ_SIZE)
+                if not content:
+                    self.output.close()
+                self._partial_line += content
+        whole, _, self._partial_line = self._partial_line.rpartition(b"\n")
+        if at_end and self._partial_line:
+            whole, self._partial_line = whole + b"\n" + self._partial_line, b""
+        return [line for line in whole.decode(errors="replace").split("\n") if line.strip()]
+
+    def close(self) -> None:
+        super().close()
+        self.output.close()
+
+
 class JobPool:
     """The processes of a launch: made ready in order, started while there is room, and ended."""
 
@@ -163,7 +213,7 @@ class JobPool:
                 process.send(True)
 
     def _record_start(self, job: JobState) -> None:
-        job.mark_started()
+        job.started = True
         outcomes.num_started += 1
         self._progress.start_job(job)
 
@@ -194,7 +244,7 @@ class JobPool:
                 case JobStopped():
                     job.stop_exit_code = message.exit_code
                 case JobEnded():
-                    job.result = ReportedJobReturn.from_job_return(message.result)
+                    job.result = ReportedJobReturn(**vars(message.result))
                     if message.traceback_text:
                         self._progress.print_message(job, message.traceback_text.rstrip())
 

@@ -1,24 +1,78 @@
 """What a person sees of a sweep whose jobs run side by side: one view of all on a terminal, else a line for each event."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
+
+from hydra.core.utils import JobReturn
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from a3c_exp.loggers.live_view import LiveView
-from a3c_exp.loggers.progress import RunProgress, progress_line
-from a3c_exp.sweep.launcher.job_state import JobState
-from a3c_exp.system.number_format import format_duration
+from a3c_exp.loggers.panels import RUN_PANEL_HEIGHT, left_and_right, progress_row, run_panel, stack
+from a3c_exp.loggers.progress import RunProgress, format_evaluations, format_percent, progress_line, summary_rows
+from a3c_exp.runs.log_records import JsonObject, Status
+from a3c_exp.system.number_format import format_duration, format_number
 
-if TYPE_CHECKING:
-    from rich.table import Table
+_BAR_WIDTH = 16
+_HEADER_LINES = 4
+
+
+@dataclass(eq=False)
+class JobState:
+    """One job of a sweep as the launcher knows it."""
+
+    number: int  # hydra.job.num
+    name: str  # what distinguishes it from the others
+    cores: int = 0  # how many it keeps busy; 0 until it has reported that
+    started: bool = False
+    directory: Path | None = None  # of its run
+    progress: RunProgress | None = None  # what its console would show
+    status: Status | None = None  # how its run ended, as the run reported it
+    summary: JsonObject = field(default_factory=dict)
+    failure_reason: str | None = None
+    stop_exit_code: int | None = None  # after it was asked to stop
+    result: JobReturn | None = None  # for Hydra
+
+    @property
+    def final_line(self) -> str:
+        """How it ended: ``finished: 120 episodes, ... | evaluation -812 [-990, -633] over 10 episodes | <run directory>``"""
+        if self.failure_reason is not None and self.status != "interrupted":
+            return f"failed: {self.failure_reason}"
+        if self.progress is None or self.status is None:
+            return "finished"
+        rows = dict(summary_rows(self.progress, self.status, self.summary))
+        parts = [rows["trained"]]
+        parts += [f"evaluation {rows['evaluation']}"] if "evaluation" in rows else []
+        parts += [rows["speed"]] if "speed" in rows else []
+        directory = rows["run directory"]
+        parts.append(f"go on with resume={directory}" if self.status == "interrupted" else directory)
+        return f"{rows['status']}: " + " | ".join(parts)
+
+
+def job_names(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The overrides of each job that not all jobs have; all of them if there is a single job.
+
+    >>> job_names([["env=pendulum", "workers=4"], ["env=pendulum", "workers=6"]])
+    ['workers=4', 'workers=6']
+    >>> job_names([["env=pendulum", "+hydra.job.env_set.X=1"]])
+    ['env=pendulum']
+    """
+    shown = [[override for override in job if not override.lstrip("+~").startswith("hydra.")] for job in jobs]
+    common = set.intersection(*map(set, shown)) if len(shown) > 1 else set()
+    return [" ".join(override for override in job if override not in common) or "defaults" for job in shown]
 
 
 class SweepProgress:
     """Shows which jobs run, how far they are and how each ended, on standard error.
 
-    On a terminal that is one view, above which the messages of the jobs scroll by. Anywhere else it is a line for each event,
-    and for each running job one every ``interval`` seconds.
+    On a terminal that is a panel for each job while there is room for it, else a line for each; above, the messages of the
+    jobs scroll by. Anywhere else it is a line for each event, and for each running job one every ``interval`` seconds.
 
     Args:
         directory: the sweep's directory.
@@ -63,7 +117,7 @@ class SweepProgress:
             case "finish":
                 job.status, job.summary = arguments
             case "episode" | "metrics" | "evaluation" if job.progress:
-                getattr(job.progress, method)(*arguments)
+                job.progress.update(*arguments)
 
     def print_message(self, job: JobState, text: str) -> None:
         """A message of a job, with the job's name before each line."""
@@ -88,8 +142,7 @@ class SweepProgress:
     def print_due_lines(self) -> None:
         """Progress of the running jobs, where no view is drawn."""
         for job in self._running:
-            progress = job.progress
-            if progress is not None and progress.env_steps > progress.run.start_env_step:
+            if (progress := job.progress) is not None and progress.env_steps > progress.run.start_env_step:
                 self._view.print_if_due(partial(_job_line, job.name, progress), job.number)
 
     def close(self, stopped_by: str | None = None) -> None:
@@ -105,21 +158,56 @@ class SweepProgress:
         running = sum((job.progress.fraction or 0.0) for job in self._running if job.progress)
         return min(1.0, (self._num_ended + running) / max(self._total, 1))
 
-    def _counts(self) -> str:
+    def _counts(self, fraction: float) -> str:
         """``2 of 10 done · 2 running · 1 failed · 3 min 10 s, 5 min 02 s left``"""
         failed = f" · {self._num_failed} failed" if self._num_failed else ""
-        elapsed, fraction = time.monotonic() - self._start_time, self._fraction()
+        elapsed = time.monotonic() - self._start_time
         done_here = fraction - self._num_started_before / max(self._total, 1)
         remaining = f", {format_duration(elapsed * (1 - fraction) / done_here)} left" if done_here > 0.01 else ""
         counts = f"{self._num_ended} of {self._total} done · {len(self._running)} running{failed}"
         return f"{counts} · {format_duration(elapsed)}{remaining}"
 
-    def _render(self, width: int, height: int) -> "Table":
-        from a3c_exp.sweep.launcher.progress_view import sweep_view
-
-        jobs = list(self._running)
-        return sweep_view(self._directory.name, self._counts(), self._fraction(), self._stopping, jobs, (width, height))
+    def _render(self, width: int, height: int) -> Table:
+        jobs, fraction = list(self._running), self._fraction()
+        state = Text("  stopping: each run saves a checkpoint", style="yellow") if self._stopping else Text()
+        title = left_and_right(Text.assemble((self._directory.name, "bold"), state), self._counts(fraction))
+        num_panels = sum(job.progress is not None for job in jobs)
+        fits = num_panels * RUN_PANEL_HEIGHT + len(jobs) - num_panels + _HEADER_LINES <= height
+        rows = [_job_panel(job, width) for job in jobs] if fits else [_job_table(jobs)]
+        return stack(title, progress_row(fraction), *rows)
 
 
 def _job_line(name: str, progress: RunProgress) -> str:
     return f"{name} | {progress_line(progress).lstrip()}"
+
+
+def _job_panel(job: JobState, width: int) -> RenderableType:
+    if job.progress is None:
+        return Text.assemble((f"  {job.name}", "bold"), ("  starting", "dim"))
+    return run_panel(job.progress, width, title=job.name)
+
+
+def _job_table(jobs: Sequence[JobState]) -> Table:
+    table = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=_BAR_WIDTH)
+    titles = ("", "steps/s", "evaluation", "left")
+    for _ in titles:
+        table.add_column(justify="right", no_wrap=True)
+    table.add_row("", "", *(Text(title, style="dim") for title in titles))
+    for job in jobs:
+        name, progress = Text(job.name, style="bold"), job.progress
+        if progress is None:
+            table.add_row(name, Text("starting", style="dim"))
+            continue
+        fraction, speed, remaining = progress.fraction or 0.0, progress.steps_per_second, progress.remaining_seconds
+        average = "-" if progress.moving_average is None else f"mean {format_number(progress.moving_average)}"
+        table.add_row(
+            name,
+            ProgressBar(total=1.0, completed=fraction, width=_BAR_WIDTH),
+            format_percent(fraction),
+            "-" if speed is None else f"{speed:,.0f}",
+            format_evaluations(progress) if progress.last_evaluation else average,
+            "-" if remaining is None else format_duration(remaining),
+        )
+    return table

@@ -124,8 +124,8 @@ import tempfile, time
 from a3c_exp.loggers.wandb_logger.client import WandbClient
 tempfile.tempdir = {tempfile.gettempdir()!r}
 handshake = dict(directory={str(tmp_path)!r}, project="p", entity=None, mode="offline", id="abcdefgh", name="n", group=None,
-             job_type="train", tags=[], config={{}}, argv=["train.py"], pid=1)
-pipe = WandbClient(handshake, 15.0, 15.0)
+             job_type="train", tags=[], config={{}}, argv=["train.py"], pid=1, init_timeout=15.0, finish_timeout=15.0)
+pipe = WandbClient(handshake)
 pipe.send_row({{"env_step": 200, "episode/return": -10.0}})
 deadline = time.monotonic() + 60
 while not pipe.pop_messages():

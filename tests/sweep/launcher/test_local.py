@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from a3c_exp.sweep.launcher.job_state import JobState
 from a3c_exp.sweep.launcher.local import can_start
+from a3c_exp.sweep.launcher.sweep_progress import JobState
 from tests.support.command import QUICK, record, run, session_members, start, summary
 
 LOCAL = "hydra/launcher=local"
@@ -95,7 +95,7 @@ def test_no_more_begin_than_there_are_cores_for(wanted: list[int], room: int, by
     for job in jobs:
         if not can_start(job, jobs, room, by_cores):
             break
-        job.mark_started()
+        job.started = True
     assert [job.started for job in jobs] == [number < started for number in range(len(wanted))]
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from a3c_exp.loggers.forwarding import ForwardingLogger
-from a3c_exp.sweep.launcher.job_state import JobState, job_names
-from a3c_exp.sweep.launcher.sweep_progress import SweepProgress
+from a3c_exp.loggers.console import ForwardingLogger
+from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
 from tests.loggers.test_console import (
     HIDE_CURSOR,
     SHOW_CURSOR,
