@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from a3c_exp.algorithm.returns import advantage
+from a3c_exp.algorithm.returns import advantage, normalize
 from a3c_exp.config.enums import Reduction, ValueLoss
 from a3c_exp.models.distributions import Distribution
 
@@ -20,6 +20,7 @@ class LossConfig:
         value_coef: weight of the value term; at least 0.
         entropy_coef: weight of the entropy bonus (``beta`` on the command line); at least 0.
         value_loss: squared error or Huber's.
+        normalize_advantage: the policy's term takes advantages of mean 0 and deviation 1 over the steps of the update.
         policy_reduction, value_reduction, entropy_reduction: mean (a window's length does not change the step) or sum
             (as in the A3C paper's Algorithm S3, where longer windows take larger steps).
     """
@@ -30,6 +31,7 @@ class LossConfig:
     policy_reduction: Reduction = Reduction.mean
     value_reduction: Reduction = Reduction.mean
     entropy_reduction: Reduction = Reduction.mean
+    normalize_advantage: bool = False
 
 
 class LossTerms(NamedTuple):
@@ -71,7 +73,8 @@ def a3c_loss(
 
     # After a window's end a target may be NaN, and so would be the gradient: reduce() makes it 0, and 0 * NaN is NaN.
     target = torch.where(valid > 0, target, 0.0)
-    policy_term = -log_prob * advantage(target, value)
+    gap = advantage(target, value)
+    policy_term = -log_prob * (normalize(gap, valid) if config.normalize_advantage else gap)
     if config.value_loss is ValueLoss.mse:
         error = target - value
         value_term = error * error

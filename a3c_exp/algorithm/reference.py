@@ -5,13 +5,11 @@ worker's pull and its next push, others have changed the shared weights. The tes
 """
 
 import copy
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from gymnasium import Env, Space
-from gymnasium.spaces import Box
+from gymnasium import Env, Space, spaces
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Normal
 from torch.optim import Optimizer
@@ -28,7 +26,7 @@ class Step(NamedTuple):
     reward: float  # shifted, scaled and clipped
     terminated: bool
     truncated: bool
-    next_value: float  # V of the next observation, before any reset; read only where a return bootstraps from it
+    next_value: float  # V of the next observation, before any reset
     episode_start: bool
 
 
@@ -50,8 +48,8 @@ class Worker:
         for t in range(config.n_step):
             if begins := self.observation is None:
                 self.env_seed = env_seed(self.seed, self.index, self.episodes_begun)
-                self.episodes_begun, self.return_, self.length = self.episodes_begun + 1, 0.0, 0
-                self.hidden_state = torch.zeros_like(self.hidden_state)
+                self.episodes_begun += 1
+                self.return_, self.length, self.hidden_state = 0.0, 0, torch.zeros_like(self.hidden_state)
                 self.observation = torch.tensor(self.env.reset(seed=self.env_seed)[0], dtype=torch.float32)
             observation = self.observation
             parameters, _, self.hidden_state = self.model(observation, self.hidden_state)
@@ -59,8 +57,7 @@ class Worker:
             next_observation, reward, terminated, truncated, _ = self.env.step(env_action)
             self.observation = torch.tensor(next_observation, dtype=torch.float32)
             self.return_, self.length = self.return_ + float(reward), self.length + 1
-            bootstraps = not terminated and (truncated or t == config.n_step - 1)
-            next_value = float(self.model(self.observation, self.hidden_state).value) if bootstraps else float("nan")
+            next_value = float(self.model(self.observation, self.hidden_state).value)
             learned, clip = (float(reward) + config.reward_shift) / config.reward_scale, config.reward_clip or float("inf")
             learned = max(-clip, min(clip, learned))  # the reward that is learned from; returns and logs keep the raw one
             steps.append(Step(observation, action, learned, terminated, truncated, next_value, begins))
@@ -71,49 +68,48 @@ class Worker:
                     break
         return steps
 
-    def losses(self, model: ActorCritic, steps: list[Step]) -> Tensor:
-        """The policy, value and entropy terms ``[n, 3]`` of a window; gradients flow back through time to its start."""
-        config, terms, hidden_state = self.config.loss, [], self.window_hidden_state
+    def replay(self, model: ActorCritic, steps: list[Step]) -> Tensor:
+        """Of each step ``[n, 4]``: log pi(a|s), entropy bonus, V(s), target; gradients flow back through the window's time."""
+        terms, hidden_state = [], self.window_hidden_state
         for step, target in zip(steps, n_step_returns(steps, self.config), strict=True):
             parameters, value, hidden_state = model(step.observation, hidden_state * (not step.episode_start))
             policy = distribution(parameters, self.env.action_space)
-            advantage = (target - value).detach()  # the policy's term must not train the value
-            value_loss = nn.functional.mse_loss if config.value_loss is ValueLoss.mse else nn.functional.huber_loss
-            value_error = value_loss(value, torch.tensor(target))
-            terms.append(torch.stack([-policy.log_prob(step.action) * advantage, value_error, policy.entropy()]))
+            terms.append(torch.stack([policy.log_prob(step.action), self.entropy_coef * policy.entropy(), value, target]))
         return torch.stack(terms)
 
 
 def distribution(parameters: Tensor, space: Space[Any]) -> Any:
     """The policy: a Gaussian over a Box of actions, else a categorical distribution."""
     mean_and_std: Any = parameters.chunk(2, -1)
-    return Independent(Normal(*mean_and_std), 1) if isinstance(space, Box) else Categorical(logits=parameters)
+    return Independent(Normal(*mean_and_std), 1) if isinstance(space, spaces.Box) else Categorical(logits=parameters)
 
 
 def sample(parameters: Tensor, space: Space[Any], noise: Tensor) -> tuple[Tensor, Any]:
     """An action, and what the environment gets: it alone sees a Box's action clipped to its bounds."""
     policy = distribution(parameters, space)
-    if isinstance(space, Box):
+    if isinstance(space, spaces.Box):
         action = policy.mean + policy.stddev * noise
         return action, np.clip(action.numpy(), space.low, space.high)
     action = (policy.probs.cumsum(-1) <= noise).sum().clamp(max=len(policy.probs) - 1)
     return action, int(action)
 
 
-def n_step_returns(steps: list[Step], config: LearnerConfig) -> list[float]:
-    """``R_t = r_t + gamma R_{t+1}``, with V(s_{t+1}) for R_{t+1} at a truncation and the window's end, and 0 if terminal."""
+def n_step_returns(steps: list[Step], config: LearnerConfig) -> Tensor:
+    """``R_t = r_t + gamma X_t``: X_t is 0 if terminal, V(s_{t+1}) at a truncation and the window's end, else R_{t+1}, or for
+    generalized advantage estimation (lambda < 1) ``(1 - lambda) V(s_{t+1}) + lambda R_{t+1}``."""
     returns: list[float] = []
     for step in reversed(steps):
         terminal = step.terminated or (step.truncated and not config.bootstrap_on_truncation)
-        following = step.next_value if step.truncated or not returns else returns[-1]
+        share = 0.0 if step.truncated or not returns else config.gae_lambda
+        following = (1 - share) * step.next_value + (share * returns[-1] if share else 0.0)
         returns.append(step.reward + (0.0 if terminal else config.gamma * following))
-    return returns[::-1]
+    return torch.tensor(returns[::-1])
 
 
 class A3C:
     """Workers, each with an environment, around one shared network ``model`` and one shared optimizer of its parameters."""
 
-    def __init__(self, envs: Iterable[Any], model: ActorCritic, optimizer: Optimizer, config: LearnerConfig, seed: int) -> None:
+    def __init__(self, envs: list[Any], model: ActorCritic, optimizer: Optimizer, config: LearnerConfig, seed: int) -> None:
         self.model, self.optimizer, self.config, self.updates, self.env_steps = model, optimizer, config, 0, 0
         self.workers = [Worker(index, env, copy.deepcopy(model), config, seed) for index, env in enumerate(envs)]
 
@@ -132,14 +128,18 @@ class A3C:
     def push(self, learner: ActorCritic, windows: list[tuple[Worker, list[Step]]]) -> None:
         """The loss's gradient at the learner's weights, applied to the shared weights by the shared optimizer."""
         loss, num_steps = self.config.loss, sum(len(steps) for _, steps in windows)
-        reductions = (loss.policy_reduction, loss.value_reduction, loss.entropy_reduction)
-        scale = torch.tensor([1 / num_steps if reduction is Reduction.mean else 1 / len(windows) for reduction in reductions])
+        log_prob, bonus, value, target = torch.cat([worker.replay(learner, steps) for worker, steps in windows]).unbind(1)
+        advantage = (target - value).detach()  # the policy's term must not train the value
+        if loss.normalize_advantage and num_steps > 1:
+            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        value_loss = nn.functional.mse_loss if loss.value_loss is ValueLoss.mse else nn.functional.huber_loss
+        divisors = {Reduction.mean: num_steps, Reduction.sum: len(windows)}
+        total: Any = (-log_prob * advantage).sum() / divisors[loss.policy_reduction]
+        total += loss.value_coef * value_loss(value, target, reduction="none").sum() / divisors[loss.value_reduction]
+        total -= bonus.sum() / divisors[loss.entropy_reduction]
         learner.zero_grad(set_to_none=True)
-        for worker, steps in windows:
-            coefficients = torch.tensor([1.0, loss.value_coef, -worker.entropy_coef])
-            (scale * coefficients * worker.losses(learner, steps)).sum().backward()  # type: ignore[no-untyped-call]
-        if self.config.max_grad_norm is not None:
-            nn.utils.clip_grad_norm_(learner.parameters(), self.config.max_grad_norm)
+        total.backward()
+        nn.utils.clip_grad_norm_(learner.parameters(), self.config.max_grad_norm or float("inf"))
         for shared, own in zip(self.model.parameters(), learner.parameters(), strict=True):
             shared.grad = own.grad
         self.optimizer.step()

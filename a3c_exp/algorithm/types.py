@@ -19,6 +19,7 @@ class LearnerConfig:
     Attributes:
         gamma: discount factor in (0, 1].
         n_step: window length n; at most n steps between two pulls.
+        gae_lambda: in [0, 1]; 1 learns from n-step returns, less from lambda-returns (generalized advantage estimation).
         loss: coefficients and reductions.
         max_grad_norm: a worker's gradient is scaled down to this L2 norm; ``None`` does not.
         bootstrap_on_truncation: a time limit's target is V(final observation). ``False`` treats it as terminal, as the code
@@ -34,6 +35,7 @@ class LearnerConfig:
 
     gamma: float = 0.99
     n_step: int = 5
+    gae_lambda: float = 1.0
     loss: LossConfig = field(default_factory=LossConfig)
     max_grad_norm: float | None = None
     bootstrap_on_truncation: bool = True

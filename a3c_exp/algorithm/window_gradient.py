@@ -36,7 +36,9 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
         output = replay(model, layout.unflatten(flat), window, config.bptt)
         # Rewards after a window's end may be anything and must not enter the recursion.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
-        target = n_step_returns(reward, window.terminated, window.trajectory_end, window.next_value, gamma)
+        target = n_step_returns(
+            reward, window.terminated, window.trajectory_end, window.next_value, gamma, output.value, config.gae_lambda
+        )
         terms = a3c_loss(
             model.distribution, output.parameters, output.value, window.action, target, window.valid, config.loss, entropy_coef
         )

@@ -105,6 +105,8 @@ class Config:
 
     workers: Annotated[int, Ge(1), Example(4)] = 12
     gamma: Annotated[float, Gt(0), Le(1)] = 0.99
+    gae_lambda: Annotated[float, Ge(0), Le(1)] = 1.0
+    normalize_advantage: bool = False
     beta: Annotated[float, Ge(0)] = 0.01
     n_step: PositiveInt = 5
     bptt: Annotated[int, Ge(1), Example(1)] | None = None

@@ -132,6 +132,7 @@ def learner_config(config: DictConfig) -> LearnerConfig:
     return LearnerConfig(
         gamma=config.gamma,
         n_step=config.n_step,
+        gae_lambda=config.gae_lambda,
         loss=LossConfig(
             value_coef=config.value_coef,
             entropy_coef=config.beta,
@@ -139,6 +140,7 @@ def learner_config(config: DictConfig) -> LearnerConfig:
             policy_reduction=Reduction(config.reductions.policy),
             value_reduction=Reduction(config.reductions.value),
             entropy_reduction=Reduction(config.reductions.entropy),
+            normalize_advantage=config.normalize_advantage,
         ),
         max_grad_norm=config.max_grad_norm,
         bootstrap_on_truncation=config.bootstrap_on_truncation,

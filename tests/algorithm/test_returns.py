@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from a3c_exp.algorithm.returns import advantage, n_step_returns
+from a3c_exp.algorithm.returns import advantage, n_step_returns, normalize
 
 NUMBERS = st.floats(-100.0, 100.0, width=32)
 
@@ -62,6 +62,38 @@ def test_returns_are_the_discounted_sums_of_the_definition(
     for k in range(len(reward)):
         want = summed_forward(np.array(reward[k]), terminated[k], cut[k], np.array(next_value[k]), gamma)
         np.testing.assert_allclose(got[k].numpy(), want, rtol=1e-12, atol=1e-9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(windows(), st.sampled_from([0.0, 0.5, 0.95, 1.0]), st.integers(0, 2**31))
+def test_lambda_returns_are_the_generalized_advantages_of_the_definition(
+    window: tuple[list[list[float]], list[list[str]], list[list[float]], float], gae_lambda: float, seed: int
+) -> None:
+    """Equation 16 of Schulman et al. 2016: the discounted sum of the chain's one-step errors, none of which crosses an end."""
+    reward, kinds, next_value, gamma = window
+    terminated = np.array([[kind == "terminated" for kind in row] for row in kinds])
+    ends = np.array([[kind != "goes on" for kind in row] for row in kinds])
+    ends[:, -1] = True
+    value = np.random.default_rng(seed).normal(size=ends.shape)
+    tensors = [torch.tensor(array) for array in (np.array(reward), terminated, ends, np.array(next_value))]
+    got = n_step_returns(*tensors, gamma, torch.tensor(value), gae_lambda).numpy() - value
+    for k, t in np.ndindex(*ends.shape):
+        end = t + int(ends[k, t:].argmax())
+        following = [*value[k, t + 1 : end + 1], 0.0 if terminated[k, end] else next_value[k][end]]
+        errors = np.array(reward[k][t : end + 1]) + gamma * np.array(following) - value[k, t : end + 1]
+        want = sum(error * (gamma * gae_lambda) ** distance for distance, error in enumerate(errors))
+        assert got[k, t] == pytest.approx(want, rel=1e-9, abs=1e-7)
+
+
+def test_normalized_advantages_ignore_what_stands_behind_the_last_valid_step() -> None:
+    valid = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
+    advantages = torch.tensor([[1.0, 2.0, math.nan], [3.0, 4.0, 10.0]])
+    taken = advantages[valid > 0]
+    got = normalize(advantages, valid)
+    torch.testing.assert_close(got[valid > 0], (taken - taken.mean()) / (taken.std() + 1e-8))
+    assert normalize(torch.tensor([3.0, math.nan]), torch.tensor([1.0, 0.0])).tolist() == [3.0, 0.0], (
+        "one step has no deviation"
+    )
 
 
 def target(

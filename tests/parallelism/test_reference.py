@@ -40,6 +40,7 @@ ALL_AT_ONCE: dict[str, Any] = {
     "reward_scale": 2.0,
     "reward_clip": 0.7,
     "gamma": 0.9,
+    "gae_lambda": 0.8,
     "loss": LossConfig(0.7, 0.05, ValueLoss.huber, Reduction.sum, Reduction.mean, Reduction.sum),
     "per_worker": PerWorkerHyperparameters(
         HyperparameterRange("beta", HyperparameterRangeKind.values, values=(0.0, 0.3)),
@@ -136,6 +137,16 @@ def test_every_setting_of_the_learner_means_what_it_says(model: str, env_id: str
     asynchronous(tiny_task(model, env_id, window_ends_with_episode=ends_with_episode, **ALL_AT_ONCE), env_id, updates=40)
 
 
+@pytest.mark.parametrize("share_weights", [False, True], ids=["each worker's window", "all workers' windows"])
+def test_advantages_are_normalized_over_the_steps_of_an_update(share_weights: bool) -> None:
+    """Also where an update has one step, which has no deviation, or windows that end at different steps."""
+    setup = tiny_task("shared", CARTPOLE, loss=LossConfig(normalize_advantage=True), gae_lambda=0.5, max_episode_steps=6)
+    if share_weights:
+        synchronous(setup, CARTPOLE, updates=12)
+    else:
+        asynchronous(setup, CARTPOLE, updates=40)
+
+
 def test_a_limit_that_counts_as_an_end_is_not_bootstrapped() -> None:
     setup = tiny_task("shared", bootstrap_on_truncation=False, max_episode_steps=6)
     asynchronous(setup, CARTPOLE, updates=40)
@@ -166,13 +177,17 @@ def test_workers_share_the_state_of_any_optimizer(ours: Any, theirs: MakeOptimiz
 def test_synchronous_is_one_update_from_all_windows(model: str, env_id: str, settings: dict[str, Any]) -> None:
     if "per_worker" in settings:  # there is one update for all, so there is one rate
         settings = settings | {"per_worker": PerWorkerHyperparameters(settings["per_worker"].beta, None, LRSchedule.linear)}
-    setup = tiny_task(model, env_id, **settings)
+    synchronous(tiny_task(model, env_id, **settings), env_id, updates=12)
+
+
+def synchronous(setup: TrainingSetup, env_id: str, updates: int) -> None:
+    """Train with ``Synchronous`` and with the reference, and compare."""
     reference = ReferenceTraining(setup, env_id)
-    for _ in range(12):
+    for _ in range(updates):
         reference.synchronous_update()
-    driven = Driven(Synchronous(), setup).step(12).stop()
+    driven = Driven(Synchronous(), setup).step(updates).stop()
     driven.save()
-    assert_same_training(driven, reference, updates=12)
+    assert_same_training(driven, reference, updates)
 
 
 @pytest.mark.parametrize(("model", "env_id"), [("shared", CARTPOLE), ("separate", PENDULUM), ("gru", CARTPOLE)])
@@ -203,6 +218,7 @@ def test_compiled_rounds_are_the_reference_to_rounding(
     updates = 30
     make_envs = partial(ClassicControlEnvs, CARTPOLE, backend="tensor")
     settings: dict[str, Any] = {"window_ends_with_episode": ends_with_episode, "make_envs": make_envs}
+    settings |= {"gae_lambda": 1.0 if ends_with_episode else 0.9}
     setup = replace(tiny_task("shared", CARTPOLE, budget=Budget(max_updates=updates), **settings), compile=True)
     reference = ReferenceTraining(setup, CARTPOLE)
     for _ in range(updates):
