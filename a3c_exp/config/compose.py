@@ -16,8 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
-from a3c_exp.config.error_messages import CONFIG_DIR as CONFIG_DIR
-from a3c_exp.config.error_messages import explain_error
+from a3c_exp.config.error_messages import CONFIG_DIR as CONFIG_DIR, explain_error
 from a3c_exp.system.errors import ConfigError
 
 

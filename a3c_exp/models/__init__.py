@@ -1,9 +1,10 @@
 """Networks with a policy head and a value head."""
 
-from a3c_exp.models.base import ActorCritic, PolicyValue
-from a3c_exp.models.conv_gru import ConvGRU
-from a3c_exp.models.recurrent_mlp import RecurrentMLP
-from a3c_exp.models.separate_mlp import SeparateMLP
-from a3c_exp.models.shared_mlp import SharedMLP
+from a3c_exp.system.lazy import lazy_exports
 
-__all__ = ["ActorCritic", "ConvGRU", "PolicyValue", "RecurrentMLP", "SeparateMLP", "SharedMLP"]
+if not lazy_exports(__name__):
+    from a3c_exp.models.base import ActorCritic as ActorCritic, PolicyValue as PolicyValue
+    from a3c_exp.models.conv_gru import ConvGRU as ConvGRU
+    from a3c_exp.models.recurrent_mlp import RecurrentMLP as RecurrentMLP
+    from a3c_exp.models.separate_mlp import SeparateMLP as SeparateMLP
+    from a3c_exp.models.shared_mlp import SharedMLP as SharedMLP

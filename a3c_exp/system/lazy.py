@@ -1,28 +1,43 @@
 """Public names of a folder that are imported at their first use, so that importing one module does not import its siblings."""
 
-from collections.abc import Callable
+import ast
+import sys
+from functools import cache
 from importlib import import_module
-from typing import Any
+from importlib.abc import InspectLoader
+from typing import Any, cast
 
 
-def lazy_exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]]:
-    """``__getattr__`` and ``__all__`` of a package (PEP 562); type checkers read the imports next to it.
+def lazy_exports(package: str) -> bool:
+    """Export what a package's ``__init__.py`` imports, without importing it: ``__getattr__`` (PEP 562) and ``__all__``.
+
+    The imports stand below a condition that is never met. Type checkers and editors read them there, and so does this function
+    when the first name is asked for::
+
+        if not lazy_exports(__name__):
+            from a3c_exp.config.compose import ComposedJob as ComposedJob, compose_jobs as compose_jobs
 
     Args:
         package: its ``__name__``.
-        names: each public name with the module inside the package that defines it.
 
-    In an ``__init__.py``::
-
-        if TYPE_CHECKING:
-            from a3c_exp.config.compose import compose_jobs as compose_jobs
-        else:
-            __getattr__, __all__ = lazy_exports(__name__, compose_jobs="compose")
+    Returns:
+        True.
     """
+    module: Any = sys.modules[package]
+
+    @cache
+    def exports() -> dict[str, str]:
+        """The module that defines each name."""
+        code = ast.parse(cast(InspectLoader, module.__loader__).get_source(package) or "")
+        imports = [node for node in ast.walk(code) if isinstance(node, ast.ImportFrom)]
+        return {alias.name: node.module or "" for node in imports for alias in node.names if alias.asname}
 
     def getattr_(name: str) -> Any:
-        if name not in names:
+        if name == "__all__":
+            return sorted(exports())
+        if name not in exports():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"{package}.{names[name]}"), name)
+        return getattr(import_module(exports()[name]), name)
 
-    return getattr_, sorted(names)
+    module.__getattr__ = getattr_
+    return True

@@ -5,8 +5,7 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from a3c_exp.report.figures import multi_panel as panels
-from a3c_exp.report.figures import svg
+from a3c_exp.report.figures import multi_panel as panels, svg
 from a3c_exp.report.figures.style import compact_number
 from benchmarks.scaling.record import PointResult, SeriesResult
 

@@ -12,8 +12,7 @@ import pytest
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.config.compose import compose_jobs
 from benchmarks.harness.interleaved import MeasurementError
-from benchmarks.scaling import cli as scaling
-from benchmarks.scaling import run as scaling_run
+from benchmarks.scaling import cli as scaling, run as scaling_run
 from benchmarks.scaling.cli import Plan, measure
 from benchmarks.scaling.figures import draw
 from benchmarks.scaling.points import BASE_OVERRIDES, Point, all_series

@@ -1,17 +1,13 @@
 """Environments as pure functions of tensors; importing this registers them with gymnasium, without torch."""
 
-from typing import TYPE_CHECKING
-
 import gymnasium
 
 from a3c_exp.system.lazy import lazy_exports
 
-if TYPE_CHECKING:
+if not lazy_exports(__name__):
     from a3c_exp.envs.tensor.base import TensorEnv as TensorEnv
     from a3c_exp.envs.tensor.batch import TensorEnvBatch as TensorEnvBatch
     from a3c_exp.envs.tensor.gymnasium_vector import TensorVectorEnv as TensorVectorEnv
-else:
-    __getattr__, __all__ = lazy_exports(__name__, TensorEnv="base", TensorEnvBatch="batch", TensorVectorEnv="gymnasium_vector")
 
 # gymnasium's own class stands for a single one, so that `make` works as well and both can be compared.
 for _id, _single, _limit in (("Pendulum-v1", "pendulum:PendulumEnv", 200), ("CartPole-v1", "cartpole:CartPoleEnv", 500)):

@@ -4,10 +4,14 @@ A distribution is one object a model owns. Its functions take the parameters as 
 head puts out) and noise that was drawn beforehand, so that the same code runs eagerly, under vmap and traced.
 """
 
-from a3c_exp.models.distributions.base import Distribution, draw_noise
-from a3c_exp.models.distributions.continuous import Normal, NormalMixture
-from a3c_exp.models.distributions.discrete import Bernoulli, Categorical, MultiCategorical
-from a3c_exp.models.distributions.product import Component, ProductDistribution
+from a3c_exp.system.lazy import lazy_exports
 
-__all__ = ["Bernoulli", "Categorical", "Component", "Distribution", "MultiCategorical", "Normal", "NormalMixture"]
-__all__ += ["ProductDistribution", "draw_noise"]
+if not lazy_exports(__name__):
+    from a3c_exp.models.distributions.base import Distribution as Distribution, draw_noise as draw_noise
+    from a3c_exp.models.distributions.continuous import Normal as Normal, NormalMixture as NormalMixture
+    from a3c_exp.models.distributions.discrete import (
+        Bernoulli as Bernoulli,
+        Categorical as Categorical,
+        MultiCategorical as MultiCategorical,
+    )
+    from a3c_exp.models.distributions.product import Component as Component, ProductDistribution as ProductDistribution

@@ -1,23 +1,11 @@
 """Worker processes: their loop, their supervision, and the budget and counters that they share."""
 
-from typing import TYPE_CHECKING
-
 from a3c_exp.system.lazy import lazy_exports
 
-if TYPE_CHECKING:
+if not lazy_exports(__name__):
     from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy as MultiprocessStrategy
     from a3c_exp.parallelism.multiprocess.exchange import Exchange as Exchange
     from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters as SharedCounters
     from a3c_exp.parallelism.multiprocess.supervisor import Supervisor as Supervisor
     from a3c_exp.parallelism.multiprocess.worker_budget import WorkerBudget as WorkerBudget
     from a3c_exp.parallelism.multiprocess.worker_loop import WorkerLoop as WorkerLoop
-else:
-    __getattr__, __all__ = lazy_exports(
-        __name__,
-        Exchange="exchange",
-        MultiprocessStrategy="base",
-        SharedCounters="shared_counters",
-        Supervisor="supervisor",
-        WorkerBudget="worker_budget",
-        WorkerLoop="worker_loop",
-    )

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from a3c_exp.models.distributions import Bernoulli, Distribution, MultiCategorical, ProductDistribution, draw_noise
 

@@ -7,8 +7,7 @@ import pytest
 import scipy.special
 import scipy.stats
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 from a3c_exp.models.distributions import Normal, NormalMixture, draw_noise

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
-from a3c_exp.compile.compiler import TensorFunction
-from a3c_exp.compile.compiler import _cache_key as name_of
+from a3c_exp.compile.compiler import TensorFunction, _cache_key as name_of
 from a3c_exp.compile.op_trace import OpGraph
 from a3c_exp.config.budget import Budget
 from a3c_exp.config.enums import LRSchedule

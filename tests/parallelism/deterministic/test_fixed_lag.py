@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule, WeightHistory

@@ -7,8 +7,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.multiprocess import shared_counters as ledger_module

@@ -19,8 +19,7 @@ from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.seed_processes.strategy import SeedProcesses
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
-from a3c_exp.training.run import RunIdentity
-from a3c_exp.training.run import run as train
+from a3c_exp.training.run import RunIdentity, run as train
 from a3c_exp.training.run_tracker import NEVER_DUE
 from tests.support.command import lines, record, summary
 from tests.support.pushing import PATIENCE

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.quantities.value_bias import greedy_gap, value_overestimation
