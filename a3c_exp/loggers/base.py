@@ -11,29 +11,18 @@ from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject
 class RunInfo:
     """What a logger gets when a run starts.
 
-    Attributes:
-        directory: the run directory; everything a logger writes goes below it.
-        name: what distinguishes this run in its sweep (its job's overrides), else the directory's name.
-        group: the sweep it belongs to, or ``None``.
-        job_type: ``train`` or, inside a sweep, ``sweep``.
-        tags: words to filter by, such as the environment and the kind of parallelism.
-        config: the full resolved configuration.
-        budget: what ends the run, for progress and time left.
-        resumed: whether this session continues an earlier one.
-        start_env_step, start_episode, start_update: where this session begins (0 unless resumed).
-
     All numbers of seeds that train together are means over them; ``config["num_seeds"]`` is how many.
     """
 
-    directory: Path
-    name: str
-    group: str | None
-    job_type: str
-    tags: tuple[str, ...]
-    config: JsonObject
-    budget: Budget
-    resumed: bool = False
-    start_env_step: int = 0
+    directory: Path  # the run directory; everything a logger writes goes below it
+    name: str  # what distinguishes this run in its sweep (its job's overrides), else the directory's name
+    group: str | None  # the sweep it belongs to
+    job_type: str  # "train" or, inside a sweep, "sweep"
+    tags: tuple[str, ...]  # words to filter by, such as the environment and the kind of parallelism
+    config: JsonObject  # the full resolved configuration
+    budget: Budget  # what ends the run, for progress and time left
+    resumed: bool = False  # whether this session continues an earlier one
+    start_env_step: int = 0  # where this session begins, as the next two
     start_episode: int = 0
     start_update: int = 0
 

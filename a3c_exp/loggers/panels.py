@@ -17,7 +17,6 @@ from a3c_exp.loggers.progress import (
     format_statistics,
     format_times,
 )
-from a3c_exp.runs.log_records import MetricsRecord
 from a3c_exp.system.number_format import format_number
 
 RUN_PANEL_HEIGHT = 9
@@ -80,7 +79,9 @@ def run_panel(progress: RunProgress, width: int, title: str | None = None) -> Pa
     heading.truncate(max(width - 6, 1), overflow="ellipsis")
     rows: list[RenderableType] = [] if progress.fraction is None else [progress_row(progress.fraction)]
     rows.append(left_and_right(" · ".join(format_counts(progress)), format_times(progress)))
-    rows += ["", *(_names_over_values(pairs, width - 4) for pairs in (_results(progress), _diagnostics(progress)))]
+    # Statistics have a line from the start, or the view would jump.
+    statistics = format_statistics(progress.last_metrics) if progress.last_metrics else [("entropy", "-")]
+    rows += ["", *(_names_over_values(pairs, width - 4) for pairs in (_results(progress), statistics))]
     return titled_panel(heading, *rows)
 
 
@@ -91,24 +92,12 @@ def _names_over_values(pairs: Sequence[tuple[str, str]], width: int) -> Table:
 
 def _results(progress: RunProgress) -> list[tuple[str, str]]:
     """The most important first."""
-    metrics = progress.last_metrics
-    average, speed = progress.moving_average, progress.steps_per_second
+    metrics, average, speed = progress.last_metrics, progress.moving_average, progress.steps_per_second
+    lag, max_lag = (metrics.statistics.get(f"policy_lag_{kind}") if metrics else None for kind in ("mean", "max"))
     return [
         ("moving average", "-" if average is None else format_number(average)),
         ("steps/s in all" if progress.num_seeds > 1 else "steps/s", "-" if speed is None else f"{speed:,.0f}"),
         ("return", "-" if metrics is None or metrics.recent_return is None else format_number(metrics.recent_return)),
         ("evaluation", format_evaluations(progress)),
-        ("lag (max)", _format_lag(metrics)),
+        ("lag (max)", "-" if lag is None else f"{lag:.1f} ({max_lag})"),
     ]
-
-
-def _format_lag(metrics: MetricsRecord | None) -> str:
-    mean, largest = (metrics.statistics.get(f"policy_lag_{kind}") if metrics else None for kind in ("mean", "max"))
-    return "-" if mean is None else f"{mean:.1f} ({largest})"
-
-
-def _diagnostics(progress: RunProgress) -> list[tuple[str, str]]:
-    metrics = progress.last_metrics
-    if metrics is None:
-        return [("entropy", "-")]  # a line that is there from the start does not make the view jump
-    return format_statistics(metrics)

@@ -1,56 +1,23 @@
-"""Configurations as they stand in ``.hydra/config.yaml``: read quickly, with references resolved, and flattened."""
+"""Configurations as they stand in ``.hydra/config.yaml``: with references resolved, flattened, and told apart."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from a3c_exp.runs.log_records import JsonObject
-from a3c_exp.runs.tolerant_io import YAML_LOADER
 from a3c_exp.system.flatten import flatten
 
 PER_RUN_KEYS = ("seed", "num_seeds", "name", "ablation.report")
 """What runs may differ in and still be seeds of one configuration: nothing of it changes what is trained."""
 
-_KEY = re.compile(r"\n(?=[A-Za-z_])")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
-_block_cache: dict[str, Any] = {}
-
-
-def parse_config(text: str) -> Any:
-    """What the YAML ``text`` holds; ``None`` if it cannot be read.
-
-    A thousand runs have few different lines between them, so each top-level key's text is parsed once and remembered.
-    A text that does not consist of such keys, or whose parts refer to each other (anchors), is parsed at once.
-    """
-    try:
-        *ended, last = _KEY.split(text)
-        blocks = [_parse_block(part) for part in (*(f"{one}\n" for one in ended), last)]
-        if all(isinstance(block, dict) for block in blocks):
-            return {key: value for block in blocks for key, value in block.items()}
-    except (yaml.YAMLError, ValueError, RecursionError):
-        pass
-    try:
-        return yaml.load(text, Loader=YAML_LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-
-
-def _parse_block(text: str) -> Any:
-    if text not in _block_cache:
-        _block_cache[text] = yaml.load(text, Loader=YAML_LOADER)
-    return _block_cache[text]
 
 
 def resolve_reference(config: JsonObject, key: str, value: Any) -> Any:
     """``value``, which stands at ``key``, or what its reference ``${a.b}`` leads to; anything else as it is written."""
     for _ in range(8):  # a reference to a reference; in circles it stays what it is
         match = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
-        if match is None or match[1] == key:
-            break
-        found = select(config, match[1])
-        if found is MISSING:
+        if match is None or match[1] == key or (found := select(config, match[1])) is MISSING:
             break
         value = found
     return value

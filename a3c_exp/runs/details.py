@@ -1,6 +1,5 @@
 """One run in full, and the differences between a few."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from a3c_exp.runs.config_values import MISSING, as_text
 from a3c_exp.runs.format_table import Column, Terminal, TextCell, display_width, format_table, shorten_middle
 from a3c_exp.runs.listing import STATUS_STYLES, csv_text, differing_keys, format_cell
 from a3c_exp.runs.run_summary import RunSummary
-from a3c_exp.runs.tolerant_io import mapping, number, printable
+from a3c_exp.runs.tolerant_io import mapping, number, parse_object, printable
 from a3c_exp.system.number_format import format_count, format_duration, format_interval, format_number
 
 _SPARKLINE_BARS = "▁▂▃▄▅▆▇█"
@@ -67,17 +66,19 @@ def _readable_row(row: tuple[str, ...]) -> tuple[str, ...]:
 
 def comparison_csv(runs: Sequence[RunSummary]) -> str:
     """The differing configuration values, then the results, as CSV: one column a run."""
-    results = [[key, *("" if (v := run.value(key)) is MISSING else as_text(v) for run in runs)] for key in _RESULT_KEYS]
-    head = ["key", *(str(run.path) for run in runs)]
-    return csv_text([head, *config_differences(runs), *results])
+    head = ("key", *(str(run.path) for run in runs))
+    return csv_text([head, *config_differences(runs), *_csv_results(runs)])
 
 
 def details_csv(summary: RunSummary) -> str:
     """Everything that ``run_details`` shows, as CSV: keys and values."""
     metadata = [("path", str(summary.path)), ("status", summary.status), ("reason", str(summary.run_json.get("reason") or ""))]
-    results = [(key, "" if (v := summary.value(key)) is MISSING else as_text(v)) for key in _RESULT_KEYS]
     config = [(f"config.{name}", text) for name, text in summary.config_items()]
-    return csv_text([("key", "value"), *metadata, *results, *config, *_origin_rows(summary)])
+    return csv_text([("key", "value"), *metadata, *_csv_results([summary]), *config, *_origin_rows(summary)])
+
+
+def _csv_results(runs: Sequence[RunSummary]) -> list[list[str]]:
+    return [[key, *("" if (v := run.value(key)) is MISSING else as_text(v) for run in runs)] for key in _RESULT_KEYS]
 
 
 def config_differences(runs: Sequence[RunSummary]) -> list[tuple[str, ...]]:
@@ -98,7 +99,8 @@ def sparkline(path: Path, field: str) -> str:
             for point in range(_NUM_POINTS):
                 file.seek(max(0, (size - _MAX_LINE_BYTES // 8) * point // (_NUM_POINTS - 1)))
                 _, *lines = file.read(_MAX_LINE_BYTES).split(b"\n")
-                values += [value for value in [_first_value(lines, field)] if value == value]
+                value = number(next(filter(None, map(parse_object, lines)), {}).get(field))
+                values += [value] if value == value else []
     except OSError:
         return ""
     low, high = min(values, default=0.0), max(values, default=0.0)
@@ -106,15 +108,6 @@ def sparkline(path: Path, field: str) -> str:
         return ""
     levels = len(_SPARKLINE_BARS)
     return "".join(_SPARKLINE_BARS[min(int((value - low) / (high - low) * levels), levels - 1)] for value in values)
-
-
-def _first_value(lines: Sequence[bytes], field: str) -> float:
-    for line in lines:
-        try:
-            return number(mapping(json.loads(line)).get(field))
-        except (ValueError, RecursionError):
-            continue
-    return number(None)
 
 
 def _result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str, str]]:

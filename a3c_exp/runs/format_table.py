@@ -20,17 +20,11 @@ _MIN_FIRST_WIDTH = 24
 
 @dataclass(frozen=True)
 class Terminal:
-    """What the output can show.
+    """What the output can show."""
 
-    Attributes:
-        width: columns; 0 for any number, where the output goes to a file or into a pipe.
-        color: whether escape sequences are wanted.
-        unicode: whether it can show more than ASCII, such as bars.
-    """
-
-    width: int = 0
-    color: bool = False
-    unicode: bool = False
+    width: int = 0  # columns; 0 for any number, where the output goes to a file or into a pipe
+    color: bool = False  # whether escape sequences are wanted
+    unicode: bool = False  # whether it can show more than ASCII, such as bars
 
     @classmethod
     def from_stream(cls, stream: TextIO) -> "Terminal":
@@ -55,17 +49,11 @@ class TextCell(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """A column of a table."""
 
-    Attributes:
-        title: in the first line.
-        align_right: whether cells are aligned right, as numbers are.
-        drop_rank: where there is no room, columns of the highest rank are dropped first; 0 never is.
-    """
-
-    title: str
-    align_right: bool = False
-    drop_rank: int = 0
+    title: str  # in the first line
+    align_right: bool = False  # as numbers are
+    drop_rank: int = 0  # where there is no room, columns of the highest rank are dropped first; 0 never is
 
 
 Row = Sequence[TextCell] | TextCell
@@ -75,22 +63,19 @@ Row = Sequence[TextCell] | TextCell
 def format_table(columns: Sequence[Column], rows: Sequence[Row], terminal: Terminal) -> str:
     """A table as text. Where it is wider than the terminal, columns are dropped by rank, then the first is shortened."""
     header: Row = [TextCell(column.title, "dim") for column in columns]
-    lines = [
-        row if isinstance(row, TextCell) else [(text, display_width(text), style) for text, style in _printable_cells(row)]
+    lines: list[Row] = [
+        row if isinstance(row, TextCell) else [TextCell(printable(text), style) for text, style in row]
         for row in [header, *rows]
     ]
-    cell_widths = [[width for _, width, _ in line] for line in lines if not isinstance(line, TextCell)]
+    cell_widths = [[display_width(text) for text, _ in line] for line in lines if not isinstance(line, TextCell)]
     widths = list(map(max, zip(*cell_widths, strict=True)))
     shown = _fit_columns(columns, widths, terminal.width)
 
-    def format_line(cells: Sequence[tuple[str, int, str]]) -> str:
+    def format_line(cells: Sequence[TextCell]) -> str:
         texts = []
         for i in shown:
-            text, width, style = cells[i]
-            if width > widths[i]:
-                text = shorten_middle(text, widths[i])
-                width = display_width(text)
-            space, painted = " " * (widths[i] - width), terminal.paint(text, style)
+            text = cells[i].text if i else shorten_middle(cells[i].text, widths[i])
+            space, painted = " " * (widths[i] - display_width(text)), terminal.paint(text, cells[i].style)
             texts.append(space + painted if columns[i].align_right else painted if i == shown[-1] else painted + space)
         return (" " * _GAP).join(texts).rstrip()
 
@@ -99,10 +84,6 @@ def format_table(columns: Sequence[Column], rows: Sequence[Row], terminal: Termi
         return terminal.paint(shorten_middle(text, terminal.width or display_width(text)), cell.style)
 
     return "\n".join(format_heading(line) if isinstance(line, TextCell) else format_line(line) for line in lines)
-
-
-def _printable_cells(row: Sequence[TextCell]) -> list[tuple[str, str]]:
-    return [(printable(text), style) for text, style in row]
 
 
 def _fit_columns(columns: Sequence[Column], widths: list[int], max_width: int) -> list[int]:
@@ -136,9 +117,5 @@ def shorten_middle(text: str, width: int) -> str:
 
 
 def _prefix_of_width(text: str, width: int) -> str:
-    prefix = ""
-    for char in text:
-        if display_width(prefix + char) > width:
-            break
-        prefix += char
-    return prefix
+    lengths = range(len(text), -1, -1)
+    return next(text[:length] for length in lengths if display_width(text[:length]) <= width)

@@ -19,7 +19,7 @@ from a3c_exp.runs.run_summary import METADATA_KEYS, RESULT_KEYS, RunSummary
 from a3c_exp.runs.tolerant_io import number, printable
 from a3c_exp.system.number_format import format_count, format_duration, format_mean_std, format_number
 
-_IGNORED_KEYS = ("logger", *PER_RUN_KEYS)  # where results go is no difference between configurations
+_IGNORED_KEYS = {"logger", *PER_RUN_KEYS}  # where results go is no difference between configurations
 STATUS_STYLES = {"finished": "green", "running": "blue", "interrupted": "yellow", "failed": "bold red", "killed": "bold red"}
 _TITLES = {
     "env_steps": "env steps", "moving_average": "moving avg", "recent_return": "recent return", "wall_time": "time",
@@ -34,13 +34,10 @@ _TEXT_KEYS = ("path", "reason", "command")  # long texts are the last columns
 
 
 def runs_table(runs: Sequence[RunSummary], terminal: Terminal, extra: Sequence[str] = (), grouped: bool = True) -> str:
-    """A table of ``runs``, a line each, in the given order.
+    """A table of ``runs`` (at least one), a line each, in the given order, with ``extra`` keys as further columns.
 
-    Args:
-        runs: at least one.
-        terminal: with a width, values that all runs share are in a line above the table and, if ``grouped``, runs are listed
-            under their folder; without one (a pipe), every line has the whole path and every value.
-        extra: keys of further columns.
+    On a terminal, values that all runs share are in a line above the table and, if ``grouped``, runs are listed under their
+    folder; without its width (a pipe), every line has the whole path and every value.
     """
     root = common_folder(runs)
     if not terminal.width:
@@ -114,16 +111,16 @@ def sort_by_time(runs: Iterable[RunSummary]) -> list[RunSummary]:
 
 def sort_by_key(runs: Iterable[RunSummary], key: str, descending: bool = False) -> list[RunSummary]:
     """In order of a value, numbers before words; runs without it come last either way."""
-    runs = list(runs)
-    valued = [run for run in runs if run.value(key) not in (MISSING, None)]
-    rest = [run for run in runs if run.value(key) in (MISSING, None)]
-    return sorted(valued, key=lambda run: natural_sort_value(run.value(key)), reverse=descending) + rest
-
-
-def natural_sort_value(value: Any) -> tuple[bool, float, Any]:
-    """A key that sorts numbers by size and anything else as text with numbers in it."""
-    size = number(value)
-    return (False, size, ()) if size == size else (True, 0.0, natural_sort_key(as_text(value)))
+    valued: list[tuple[tuple[bool, float, Any], RunSummary]] = []
+    rest = []
+    for run in runs:
+        value = run.value(key)
+        size = number(value)
+        if value is MISSING or value is None:
+            rest.append(run)
+        else:  # anything that is no number is text with numbers in it
+            valued.append(((False, size, ()) if size == size else (True, 0.0, natural_sort_key(as_text(value))), run))
+    return [run for _, run in sorted(valued, key=lambda pair: pair[0], reverse=descending)] + rest
 
 
 def common_folder(runs: Sequence[RunSummary]) -> Path:
@@ -204,17 +201,11 @@ def _csv_value(value: Any) -> str:
 
 @dataclass(frozen=True)
 class RankedConfig:
-    """A configuration and the results of its runs.
+    """A configuration and the results of its runs."""
 
-    Attributes:
-        label: what distinguishes it from the others, such as ``workers=4 optimizer.lr=0.0003``.
-        values: ``(name, value)`` of every key in which configurations differ.
-        results: a number of each run.
-    """
-
-    label: str
-    values: tuple[tuple[str, str], ...]
-    results: tuple[float, ...]
+    label: str  # what distinguishes it from the others, such as "workers=4 optimizer.lr=0.0003"
+    values: tuple[tuple[str, str], ...]  # name and value of every key in which configurations differ
+    results: tuple[float, ...]  # a number of each run
 
     @property
     def mean(self) -> float:
@@ -228,7 +219,9 @@ class RankedConfig:
 
 def rank_configs(runs: Sequence[RunSummary], key: str, minimize: bool = False) -> list[RankedConfig]:
     """Configurations over the runs that differ in nothing but the seed, the best mean first."""
-    configs = [{name: text for name, text in run.config_items() if not _is_ignored(name)} for run in runs]
+    configs = [
+        {name: text for name, text in run.config_items() if not {name, name.partition(".")[0]} & _IGNORED_KEYS} for run in runs
+    ]
     differing = differing_keys(configs)
     groups: dict[tuple[tuple[str, str], ...], list[RunSummary]] = {}
     for run, config in zip(runs, configs, strict=True):
@@ -275,7 +268,3 @@ def _label(values: tuple[tuple[str, str], ...], shown_keys: set[str]) -> str:
             short = name.removesuffix("._target_")
             texts.append(f"{short}={value if short == name else value.rpartition('.')[2]}")
     return " ".join(texts) or "the only configuration"
-
-
-def _is_ignored(name: str) -> bool:
-    return name in _IGNORED_KEYS or name.partition(".")[0] in _IGNORED_KEYS

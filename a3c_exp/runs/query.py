@@ -25,14 +25,11 @@ _DATE_KEYS = ("created", "ended")
 class Condition:
     """One condition.
 
-    Attributes:
-        key: of ``RunSummary.value``.
-        operator: ``=`` and ``!=`` (any of ``values``, in which ``*`` stands for anything), ``~`` and ``!~`` (contains, in any
-            case), or an ordering.
-        values: what the run's value is compared with.
+    ``=`` and ``!=`` compare with any of ``values``, in which ``*`` stands for anything; ``~`` and ``!~`` ask whether one is
+    contained, in any case; any other operator is an ordering.
     """
 
-    key: str
+    key: str  # of RunSummary.value
     operator: str
     values: tuple[str, ...]
 
@@ -40,7 +37,7 @@ class Condition:
         """Whether a run meets it; one that has no such key meets ``!=`` and ``!~`` only."""
         actual = summary.value(self.key)
         if self.operator in _ORDERINGS:
-            return actual is not MISSING and actual is not None and self._compare_ordered(actual)
+            return actual not in (MISSING, None) and self._compare_ordered(actual)
         texts = [] if actual is MISSING else [as_text(actual).replace(" ", ""), str(actual)]
         if self.operator in ("~", "!~"):
             contained = any(value.lower() in text.lower() for value in self.values for text in texts[1:])

@@ -14,6 +14,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.status import FORMAT, require_format
+from a3c_exp.runs.tolerant_io import read_json_object
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import RunDirectoryError
@@ -29,12 +30,7 @@ _HOLDER_TIMEOUT = 1.0
 
 
 class RunRecord:
-    """The record of one run directory, rewritten atomically at every change.
-
-    Args:
-        directory: the run directory.
-        content: of its run.json.
-    """
+    """The record of one run directory, whose run.json is rewritten atomically at every change of its ``content``."""
 
     def __init__(self, directory: Path, content: dict[str, Any]) -> None:
         self.directory = directory
@@ -94,8 +90,7 @@ class RunRecord:
 
     def close(self, status: Status, reason: str | None) -> None:
         """Record how the run ended."""
-        ended = now()
-        timings = self.content["timings"]
+        timings, ended = self.content["timings"], now()
         timings["ended"] = ended
         timings["seconds"] = (timings["seconds"] or 0.0) + time.monotonic() - self._start_time
         self.content["sessions"][-1].update(ended=ended, status=status)
@@ -123,17 +118,14 @@ def load(directory: Path) -> dict[str, Any]:
     Raises:
         RunDirectoryError: there is none, it cannot be read, or it is of an older format.
     """
-    path = directory / "run.json"
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise RunDirectoryError(f"{directory} is no run directory: it holds no run.json") from None
-    except ValueError as error:
-        raise RunDirectoryError(f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise RunDirectoryError(f"{path} cannot be read: it holds no JSON object")
+    problems: list[str] = []
+    content = read_json_object(directory / "run.json", problems)
+    if not (directory / "run.json").exists():
+        raise RunDirectoryError(f"{directory} is no run directory: it holds no run.json")
+    if content is None:
+        raise RunDirectoryError(f"{directory} cannot be read: {problems[0]}")
     require_format(directory, content)
-    return content
+    return dict(content)
 
 
 def already_a_run(directory: Path) -> RunDirectoryError:
@@ -197,10 +189,9 @@ def _still_running(directory: Path, pid: int | str) -> RunDirectoryError:
 
 
 def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> None:
-    """Record how a run, and the runs of its seeds, ended in place of their process, which died without recording it.
+    """Record how a run, and the runs of its seeds, ended in place of the process ``pid``, which died without recording it.
 
-    Args:
-        pid: of that process; the record of another process, or of a run that has ended, is left as it is.
+    The record of another process, or of a run that has ended, is left as it is.
     """
     with contextlib.suppress(OSError, RunDirectoryError):
         content = load(directory)
@@ -217,13 +208,10 @@ def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> Non
 
 
 def is_alive(content: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote this record still runs on this machine."""
-    if content.get("status") != "running" or content.get("host") != socket.gethostname():
-        return False
+    """Whether another process of this machine, which wrote this record, still runs."""
     pid = content.get("pid")
-    if not isinstance(pid, int) or pid == os.getpid():
-        return False
-    return is_same_process(pid, content.get("pid_started"))
+    claims = content.get("status") == "running" and content.get("host") == socket.gethostname()
+    return claims and isinstance(pid, int) and pid != os.getpid() and is_same_process(pid, content.get("pid_started"))
 
 
 def environment_info() -> dict[str, Any]:

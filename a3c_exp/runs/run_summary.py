@@ -1,6 +1,5 @@
 """One run directory, of which only that is read which is asked for: a list of a thousand runs appears at once."""
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,26 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.runs.config_values import MISSING, flatten_as_text, parse_config, resolve_reference, select
+from a3c_exp.runs.config_values import MISSING, flatten_as_text, resolve_reference, select
 from a3c_exp.runs.discovery import find_run_records
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.status import RunStatus, run_status
 from a3c_exp.runs.tolerant_io import mapping, number, parse_object, read_json_object, read_text, read_yaml, strings
 
 METADATA_KEYS = (
-    "path",
-    "name",
-    "group",
-    "status",
-    "reason",
-    "command",
-    "host",
-    "commit",
-    "dirty",
-    "created",
-    "ended",
-    "seconds",
-)
+    "path", "name", "group", "status", "reason", "command", "host", "commit", "dirty", "created", "ended", "seconds",
+)  # fmt: skip
 RESULT_KEYS = (
     "episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return", "evaluation",
     "evaluation_low", "evaluation_high", "evaluation_step", "best", "best_step", "policy_lag", "policy_lag_max",
@@ -35,6 +23,13 @@ RESULT_KEYS = (
 """Results by name. ``evaluation`` is the mean return of the last evaluation, ``best`` the highest of all."""
 
 _EVALUATION_FIELDS = {"": "mean", "_low": "ci_low", "_high": "ci_high", "_step": "env_step"}
+_NESTED_RESULTS = {
+    **{f"evaluation{suffix}": ("evaluation", field) for suffix, field in _EVALUATION_FIELDS.items()},
+    **{f"best{suffix}": ("best_evaluation", field) for suffix, field in _EVALUATION_FIELDS.items()},
+    "policy_lag": ("policy_lag", "mean"),
+    "policy_lag_max": ("policy_lag", "max"),
+}
+"""Where a result of another name stands in ``summary.json``."""
 _CHOICES_PATTERN = re.compile(r"^    choices:\n((?:      \S.*\n)*)", re.MULTILINE)
 _TAIL_BYTES = 16_384  # bytes: the last lines of a file, however long it is
 
@@ -76,11 +71,7 @@ class RunSummary:
     @cached_property
     def config(self) -> JsonObject:
         """``.hydra/config.yaml`` as written, references unresolved; empty if it cannot be read."""
-        path = self.path / ".hydra" / "config.yaml"
-        text = read_text(path, [])
-        config = parse_config(text) if text.strip() else None
-        if config is None:
-            config = read_yaml(path, self.problems)  # which says what is wrong with it
+        config = read_yaml(self.path / ".hydra" / "config.yaml", self.problems)
         if config is not None and not isinstance(config, Mapping):
             self.problems.append("config.yaml is damaged: not a mapping")
         return mapping(config)
@@ -138,14 +129,8 @@ class RunSummary:
 
     def result(self, key: str) -> float:
         """One of ``RESULT_KEYS``; NaN where the run does not say. A run without a summary says it in its last lines."""
-        for name, prefix in (("evaluation", "evaluation"), ("best_evaluation", "best")):
-            if key.removeprefix(prefix) in _EVALUATION_FIELDS and key.startswith(prefix):
-                field = _EVALUATION_FIELDS[key.removeprefix(prefix)]
-                return number(mapping(self._final_values.get(name)).get(field))
-        if key.startswith("policy_lag"):
-            lag = mapping(self._final_values.get("policy_lag"))
-            return number(lag.get("max" if key == "policy_lag_max" else "mean"))
-        return number(self._final_values.get(key))
+        group, field = _NESTED_RESULTS.get(key, ("", key))
+        return number((mapping(self._final_values.get(group)) if group else self._final_values).get(field))
 
     def config_items(self) -> Iterator[tuple[str, str]]:
         """``(dotted name, value as text)`` of every configuration value, references filled in."""
@@ -164,12 +149,17 @@ class RunSummary:
         lines = {name: last_json_object(self.path / f"{name}.jsonl") for name in ("episodes", "metrics", "evaluations")}
         newest = max((lines["episodes"], lines["metrics"]), key=lambda line: number(line.get("env_step", -1)))
         steps, seconds = number(newest.get("env_step")), number(newest.get("wall_time"))
-        found = {key: lines["metrics"].get(key) for key in ("recent_return",)}
-        found |= {"episodes": lines["episodes"].get("episode"), "moving_average": lines["episodes"].get("moving_average")}
-        found |= {"env_steps": newest.get("env_step"), "updates": newest.get("update"), "wall_time": newest.get("wall_time")}
-        found |= {"steps_per_second": steps / seconds if seconds > 0 else None, "evaluation": lines["evaluations"]}
-        lag = {"mean": lines["metrics"].get("policy_lag_mean"), "max": lines["metrics"].get("policy_lag_max")}
-        return found | {"policy_lag": lag}
+        return {
+            "recent_return": lines["metrics"].get("recent_return"),
+            "policy_lag": {"mean": lines["metrics"].get("policy_lag_mean"), "max": lines["metrics"].get("policy_lag_max")},
+            "episodes": lines["episodes"].get("episode"),
+            "moving_average": lines["episodes"].get("moving_average"),
+            "env_steps": newest.get("env_step"),
+            "updates": newest.get("update"),
+            "wall_time": newest.get("wall_time"),
+            "steps_per_second": steps / seconds if seconds > 0 else None,
+            "evaluation": lines["evaluations"],
+        }
 
     def _metadata(self, key: str) -> Any:
         git, timings = mapping(self.run_json.get("git")), mapping(self.run_json.get("timings"))
@@ -215,11 +205,5 @@ def last_json_object(path: Path) -> JsonObject:
             lines = file.read().split(b"\n")
     except OSError:
         return {}
-    for line in reversed(lines if size <= _TAIL_BYTES else lines[1:]):
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(found, dict):
-            return found
-    return {}
+    complete = lines if size <= _TAIL_BYTES else lines[1:]
+    return next(filter(None, map(parse_object, reversed(complete))), {})

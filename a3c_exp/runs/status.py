@@ -16,6 +16,7 @@ _LAST_READER = {1: "f51536f"}
 """Of each earlier format: the last commit that reads it."""
 
 RunStatus = Status | Literal["killed", "unknown"]
+_ENDED = ("finished", "interrupted", "pruned", "failed")
 STATUSES: tuple[RunStatus, ...] = ("finished", "running", "interrupted", "pruned", "failed", "killed", "unknown")
 
 _HEARTBEAT_TIMEOUT = 3600.0  # seconds without a write after which a run that says `running` is doubted
@@ -31,13 +32,10 @@ def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStat
     if run_json and (problem := format_problem(run_json)):
         problems.append(problem)
     said = run_json.get("status")
-    if said in ("finished", "interrupted", "pruned", "failed"):
-        status: RunStatus = said
-        return status
     if said != "running":
-        if run_json:
+        if run_json and said not in _ENDED:
             problems.append(f"run.json has no known status: {said!r}")
-        return "unknown"
+        return said if said in _ENDED else "unknown"
     import socket  # of most lists no run asks for it, and it takes as long as twenty runs
 
     here = _host(run_json) in (socket.gethostname(), None)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import ConfigError, first_line
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -87,13 +87,12 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
     except ImportError as error:
         cause = error.__cause__ or error
         missing = getattr(cause, "name", None) or "psycopg"
-        package = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}.get(
-            missing, missing
-        )
+        packages = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+        package = packages.get(missing, missing)
         raise ConfigError(f"{shown} needs a driver that is not installed: {cause}. Try pip install {package}") from None
     except Exception as error:  # every database has its own
         cause = error.__cause__ or error
-        raise ConfigError(f"{shown} cannot be reached: {_first_line(cause)}") from None
+        raise ConfigError(f"{shown} cannot be reached: {first_line(cause)}") from None
 
 
 def _open_journal(path: Path) -> "BaseStorage":
@@ -114,7 +113,7 @@ def _open_journal(path: Path) -> "BaseStorage":
     except OSError as error:
         raise ConfigError(f"the study's journal {path} cannot be opened: {error.strerror or error}") from None
     except Exception as error:  # whatever reading a file of another kind raises
-        raise ConfigError(f"{path} is no study's journal: {_first_line(error)}") from None
+        raise ConfigError(f"{path} is no study's journal: {first_line(error)}") from None
 
 
 def _truncate_partial_line(path: Path) -> None:
@@ -127,8 +126,3 @@ def _truncate_partial_line(path: Path) -> None:
             return
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import yaml
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.system.errors import first_line
 
-YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 8 times quicker, where there is one
+_YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 8 times quicker, where there is one
+_TOP_LEVEL_KEY = re.compile(r"\n(?=[A-Za-z_])")
 
 
 def number(value: object) -> float:
@@ -80,10 +83,29 @@ def read_yaml(path: Path, problems: list[str], *, required: bool = True) -> Any:
     if required and not text.strip() and path.exists():
         problems.append(f"{path.name} is empty")
     try:
-        return yaml.load(text, Loader=YAML_LOADER)
+        return parse_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problems.append(f"{path.name} is damaged: {first_line(error)}")
         return None
+
+
+def parse_yaml(text: str) -> Any:
+    """What the YAML ``text`` holds.
+
+    A thousand runs have few different lines between them, so each top-level key's text is parsed once and remembered.
+    A text that does not consist of such keys, or whose parts refer to each other (anchors), is parsed at once.
+    """
+    with suppress(yaml.YAMLError, ValueError, RecursionError):
+        *ended, last = _TOP_LEVEL_KEY.split(text)
+        blocks = [_parse_block(part) for part in (*(f"{one}\n" for one in ended), last)]
+        if all(isinstance(block, dict) for block in blocks):
+            return {key: value for block in blocks for key, value in block.items()}
+    return yaml.load(text, Loader=_YAML_LOADER)
+
+
+@cache
+def _parse_block(text: str) -> Any:
+    return yaml.load(text, Loader=_YAML_LOADER)
 
 
 def read_json_lines(path: Path) -> Iterator[JsonObject]:

@@ -17,11 +17,11 @@ from a3c_exp.runs.config_values import (
     as_text,
     distinguishing_keys,
     flatten_as_text,
-    parse_config,
     resolve_reference,
     select,
 )
 from a3c_exp.runs.run_summary import RESULT_KEYS, RunSummary, last_json_object
+from a3c_exp.runs.tolerant_io import parse_yaml
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
 # What YAML makes of words that look like something else, and texts that it has to quote or fold.
@@ -45,7 +45,7 @@ def test_a_configuration_read_in_parts_is_the_one_that_yaml_reads_whole(
 ) -> None:
     text = yaml.safe_dump(config, width=width, default_flow_style=flow, sort_keys=sort, allow_unicode=True)
     for _ in range(2):  # the second time from memory
-        assert parse_config(text) == yaml.safe_load(text)
+        assert parse_yaml(text) == yaml.safe_load(text)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,10 @@ def test_a_text_that_does_not_fall_into_parts_is_read_whole(text: str) -> None:
     try:
         expected = yaml.safe_load(text)
     except yaml.YAMLError:
-        expected = None
-    assert parse_config(text) == expected
+        with pytest.raises(yaml.YAMLError):
+            parse_yaml(text)
+    else:
+        assert parse_yaml(text) == expected
 
 
 def test_references_are_followed_and_circles_are_not() -> None:

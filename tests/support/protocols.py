@@ -30,7 +30,7 @@ from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
-from a3c_exp.sweep.trials.pruning_callback import PruningCallback
+from a3c_exp.sweep.trials.trial import PruningCallback
 from a3c_exp.training.run import StopCallback
 
 ENVIRONMENTS: tuple[type[EnvBatch], ...] = (

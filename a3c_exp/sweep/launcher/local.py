@@ -60,7 +60,8 @@ def launch(
     """
     function = importable_name(task_function)
     start_fork_server((*PRELOAD, function[0]))
-    Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+    directory = Path(str(config.hydra.sweep.dir))
+    directory.mkdir(parents=True, exist_ok=True)
     shared = pickle_hydra_state(context, config), function, command_line(), dict(os.environ), str(Path.cwd())
     specs = [JobSpec(first_number + index, list(overrides), *shared) for index, overrides in enumerate(job_overrides)]
     if not specs:
@@ -68,9 +69,9 @@ def launch(
     outcomes.total = max(outcomes.total, first_number + len(specs))
     names = job_names([spec.overrides for spec in specs])
     jobs = [JobState(spec.number, name) for spec, name in zip(specs, names, strict=True)]
-    progress = SweepProgress(Path(str(config.hydra.sweep.dir)), outcomes.total, outcomes.num_started, len(outcomes.failures))
+    progress = SweepProgress(directory, outcomes.total, outcomes.num_started, len(outcomes.failures))
     with StopSignals() as stop:
-        pool = JobPool(specs, jobs, progress, usable_cores() if n_jobs is None else n_jobs, n_jobs is None, heartbeat_timeout)
+        pool = JobPool(list(zip(specs, jobs, strict=True)), progress, n_jobs, heartbeat_timeout)
         try:
             pool.run(stop)
         finally:
@@ -166,18 +167,12 @@ class JobPool:
     """The processes of a launch: made ready in order, started while there is room, and ended."""
 
     def __init__(
-        self,
-        specs: Sequence[JobSpec],
-        jobs: Sequence[JobState],
-        progress: SweepProgress,
-        capacity: int,
-        by_cores: bool,
-        heartbeat_timeout: float,
+        self, waiting: list[tuple[JobSpec, JobState]], progress: SweepProgress, n_jobs: int | None, heartbeat_timeout: float
     ) -> None:
-        self._waiting = list(zip(specs, jobs, strict=True))
+        self._waiting = waiting
         self._progress = progress
-        self._capacity = capacity
-        self._by_cores = by_cores
+        self._capacity = usable_cores() if n_jobs is None else n_jobs
+        self._by_cores = n_jobs is None
         self._timer = HeartbeatTimer(heartbeat_timeout)
         self._processes: dict[JobProcess, JobState] = {}
 

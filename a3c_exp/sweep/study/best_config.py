@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from optuna.trial import FrozenTrial
 
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND, COMMAND_PREFIX
-from a3c_exp.sweep.study.objective import Objective
+from a3c_exp.sweep.study.config import Objective
 from a3c_exp.sweep.study.search_space import format_override_value
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, format_value
 from a3c_exp.system.atomic_write import write_atomically
@@ -22,19 +21,6 @@ from a3c_exp.system.flatten import flatten
 _CONFIG_GROUPS = ("env", "model", "optimizer", "parallelism")
 _EXCLUDED_KEYS = ("logger", "name", "tags")
 _ABSENT = object()
-
-
-@dataclass(frozen=True)
-class BestConfig:
-    """A configuration that can be run without the study.
-
-    Attributes:
-        command: that runs it.
-        yaml_text: of the YAML file.
-    """
-
-    command: str
-    yaml_text: str
 
 
 class BestConfigWriter:
@@ -64,67 +50,63 @@ class BestConfigWriter:
         """Write the best configuration if it is another than before."""
         best = snapshot.best
         numbers = [trial.number for trial in best]
-        if numbers == self._written_trials:
+        if numbers == self._written_trials:  # none, at first
             return
         self._written_trials = numbers
+        several = len(self._objectives) > 1
+        names = [f"{self._name}_{trial.number}" if several else self._name for trial in best]
+        commands = [self._write(trial, name) for trial, name in zip(best, names, strict=True)]
         folder = shlex.quote(str(self._directory / BEST_FOLDER))
-        if len(self._objectives) > 1:
-            for trial in best:
-                self._write(trial, f"{self._name}_{trial.number}")
-            self.commands = [f"python -m a3c_exp --config-dir {folder} +experiment={self._name}_{best[0].number}"]
-            return
-        command = self._write(best[0], self._name)
-        self.commands = [command, f"python -m a3c_exp --config-dir {folder} +experiment={self._name}"]
+        self.commands = [*([] if several else commands), f"python -m a3c_exp --config-dir {folder} +experiment={names[0]}"]
 
     def _write(self, trial: FrozenTrial, name: str) -> str:
         overrides = [*shlex.split(str(trial.user_attrs[COMMAND]))[3:], *self._searchpath_overrides]
         goal = f"{', '.join(objective.name for objective in self._objectives)} {format_value(trial)}"
         note = f"Trial {trial.number} of study {self._name}: {goal}"
         try:
-            best = build_best_config(overrides, name, [note], self._config_directories)
-            write_best_config(self._directory, name, best)
+            return write_best_config(self._directory, name, overrides, note, self._config_directories)
         except (ConfigError, OSError) as error:  # configuration files that have changed, a full disk
             return f"trial {trial.number} could not be written as a file: {error}"
-        return best.command
 
 
-def build_best_config(overrides: Sequence[str], name: str, notes: Sequence[str], search: Sequence[str] = ()) -> BestConfig:
-    """The configuration of a trial, as its differences from the defaults of the chosen config groups.
+def write_best_config(directory: Path, name: str, overrides: Sequence[str], note: str, search: Sequence[str] = ()) -> str:
+    """Write the configuration of a trial, as its differences from the defaults of the chosen config groups.
 
     Args:
-        overrides: of the trial, with those that all trials share.
+        directory: of the study, below which the file is written.
         name: of the experiment.
-        notes: comment lines for the file.
+        overrides: of the trial, with those that all trials share.
+        note: a comment line for the file.
         search: further config folders.
+
+    Returns:
+        The command that runs it without the study.
     """
     (job,) = compose_jobs(list(overrides), False, search)
     choices = {group: str(job.hydra.runtime.choices[group]) for group in _CONFIG_GROUPS}
     chosen = [f"{group}={choice}" for group, choice in choices.items()]
     defaults = _group_defaults(chosen, search)
-    changed, keys = _differences(_config_values(job.config), defaults), flatten(defaults)
+    changed = {key: value for key, value in _flat_values(job.config).items() if value != defaults.get(key, _ABSENT)}
     values = [
-        f"{'' if _has_key(key, keys) else '++'}{key}={format_override_value(value)}" for key, value in flatten(changed).items()
+        f"{'' if _has_key(key, defaults) else '++'}{key}={format_override_value(value)}" for key, value in changed.items()
     ]
-    command = ["python", "-m", "a3c_exp", *chosen, *values]
+    command = shlex.join(["python", "-m", "a3c_exp", *chosen, *values])
+    folder = directory / BEST_FOLDER
     head = [
         "# @package _global_",
-        f"# python -m a3c_exp --config-dir FOLDER +experiment={name}",
-        *(f"# {note}" for note in notes),
-        f"# {COMMAND_PREFIX}{shlex.join(command)}",
+        f"# python -m a3c_exp --config-dir {shlex.quote(str(folder))} +experiment={name}",
+        f"# {note}",
+        f"# {COMMAND_PREFIX}{command}",
         "defaults:",
         *(f"  - override /{group}: {choice}" for group, choice in choices.items()),
     ]
-    body = yaml.safe_dump(changed, sort_keys=False, default_flow_style=None) if changed else ""
-    return BestConfig(shlex.join(command), "\n".join(head) + "\n\n" + body)
-
-
-def write_best_config(directory: Path, name: str, best: BestConfig) -> Path:
-    """Write the file below a study's directory; returns the folder for ``--config-dir``."""
-    folder = directory / BEST_FOLDER
+    nested = OmegaConf.create()
+    for key, value in changed.items():
+        OmegaConf.update(nested, key, value, force_add=True)
+    body = yaml.safe_dump(OmegaConf.to_container(nested), sort_keys=False, default_flow_style=None) if changed else ""
     (folder / "experiment").mkdir(parents=True, exist_ok=True)
-    path = folder / "experiment" / f"{name}.yaml"
-    write_atomically(path, best.yaml_text.replace("FOLDER +", f"{shlex.quote(str(folder))} +"), durable=False)
-    return folder
+    write_atomically(folder / "experiment" / f"{name}.yaml", "\n".join(head) + "\n\n" + body, durable=False)
+    return command
 
 
 def _group_defaults(group_choices: Sequence[str], search: Sequence[str]) -> dict[str, Any]:
@@ -133,27 +115,14 @@ def _group_defaults(group_choices: Sequence[str], search: Sequence[str]) -> dict
         (plain,) = compose_jobs(list(group_choices), False, search)
     except ConfigError:
         (plain,) = compose_jobs([*group_choices, "max_updates=1"], False, search)
-        return {**_config_values(plain.config), "max_updates": None}
-    return _config_values(plain.config)
+        return {**_flat_values(plain.config), "max_updates": None}
+    return _flat_values(plain.config)
 
 
-def _config_values(config: DictConfig) -> dict[str, Any]:
+def _flat_values(config: DictConfig) -> dict[str, Any]:
     content = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
     assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items() if key not in _EXCLUDED_KEYS}
-
-
-def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of ``values`` that is not in ``defaults`` or differs there."""
-    differences: dict[str, Any] = {}
-    for key, value in values.items():
-        other = defaults.get(key, _ABSENT)
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
-            if inner := _differences(value, other):
-                differences[key] = inner
-        elif value != other:
-            differences[key] = value
-    return differences
+    return flatten({str(key): value for key, value in content.items()}, _EXCLUDED_KEYS)
 
 
 def _has_key(key: str, defaults: Mapping[str, Any]) -> bool:

@@ -1,7 +1,8 @@
 """The configuration of a study in ``hydra.sweeper``, checked."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_type_hints
 
 from annotated_types import Ge, Gt, Le
@@ -10,44 +11,87 @@ from optuna.study import StudyDirection
 
 from a3c_exp.config.other_names import suggest_key
 from a3c_exp.config.type_checks import Example, PositiveInt, value_problem
-from a3c_exp.sweep.study.objective import Objective
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.runs.config_values import select
+from a3c_exp.runs.log_records import EvaluationRecord
+from a3c_exp.system.errors import ConfigError, NonFiniteError
+from a3c_exp.system.suggestions import closest_match
 
 SWEEPER_TARGET = "hydra_plugins.a3c_exp_optuna.OptunaSweeper"
 _HYDRA_KEYS = ("_target_", "_recursive_", "_convert_")
 _NUMBERS = ("n_trials", "n_jobs", "max_failure_rate", "heartbeat_timeout")
 
 
+_EVALUATION_FIELDS = [
+    field.name for field in fields(EvaluationRecord) if field.name not in ("deterministic", "returns", "best")
+]
+OBJECTIVE_NAMES = (
+    *(f"{kind}.{name}" for kind in ("evaluation", "best_evaluation") for name in _EVALUATION_FIELDS),
+    *("episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return"),
+    *("policy_lag.mean", "policy_lag.max"),
+)
+"""Every quantity that each run's summary has; ``parallelism.<name>`` are those of one kind of parallelism."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a study maximizes or minimizes: a quantity of the run's summary."""
+
+    name: str  # dotted, as in summary.json
+    direction: str  # maximize or minimize
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("maximize", "minimize"):
+            raise ConfigError(f"hydra.sweeper.direction is {self.direction!r}, but it is maximize or minimize")
+        if self.name not in OBJECTIVE_NAMES and not self.name.startswith("parallelism."):
+            guess = closest_match(self.name, OBJECTIVE_NAMES)
+            hint = f"Did you mean {guess}?" if guess else f"There are {', '.join(OBJECTIVE_NAMES)}"
+            raise ConfigError(f"hydra.sweeper.objective is {self.name}, which no run's summary has. {hint}")
+
+    def final_value(self, summary: Mapping[str, Any]) -> float:
+        """Its value in a finished run's summary.
+
+        Raises:
+            ConfigError: the summary does not have it.
+            NonFiniteError: it is not a finite number.
+        """
+        value = select(summary, self.name)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ConfigError(f"the run's summary has no number {self.name}, which hydra.sweeper.objective asks for")
+        if not math.isfinite(value):
+            raise NonFiniteError(f"{self.name} is {value}, so this trial has no value")
+        return float(value)
+
+    @property
+    def known_during_training(self) -> bool:
+        """Whether evaluations during a run give a value, so that the run can be pruned."""
+        return self.name.startswith(("evaluation.", "best_evaluation."))
+
+    def intermediate_value(self, evaluation: EvaluationRecord, previous: float | None) -> float:
+        """Its value at the newest evaluation of a run; of the best one so far, it may be the ``previous`` value."""
+        if self.name.startswith("best_") and not evaluation.best and previous is not None:
+            return previous
+        return float(getattr(evaluation, self.name.partition(".")[2]))
+
+    def is_better(self, value: float, other: float) -> bool:
+        return value > other if self.direction == "maximize" else value < other
+
+
 @dataclass(frozen=True)
 class StudyConfig:
-    """The configuration of a study.
+    """The configuration of a study."""
 
-    Attributes:
-        study_name: ``None``: named by date and time.
-        storage: ``None``: a journal file in the study's directory; ``journal:FILE``; an SQLAlchemy URL.
-        objectives: one, or several without pruning.
-        n_trials: in all sessions together.
-        n_jobs: trials that run side by side.
-        seeds: of each trial, one run after another; empty: the configuration's own seed, or ``num_seeds`` side by side.
-        sampler, pruner: Optuna's, by ``_target_``.
-        params: the search space by key, as it would be typed.
-        custom_search_space: a function by ``_target_``, or ``None``.
-        max_failure_rate: share of this session's trials that may fail before the study stops.
-        heartbeat_timeout: seconds without a heartbeat after which a running trial counts as dead.
-    """
-
-    study_name: str | None
-    storage: str | None
-    objectives: tuple[Objective, ...]
-    n_trials: Annotated[PositiveInt, Example(60)]
-    n_jobs: Annotated[PositiveInt, Example(2)]
-    seeds: tuple[int, ...]
-    sampler: Mapping[str, Any]
-    pruner: Mapping[str, Any] | None
-    params: Mapping[str, str]
-    custom_search_space: Mapping[str, Any] | None
-    max_failure_rate: Annotated[float, Gt(0), Le(1), Example(1)]
-    heartbeat_timeout: Annotated[float, Ge(1), Example(60)]
+    study_name: str | None  # None: named by date and time
+    storage: str | None  # None: a journal file in the study's directory; journal:FILE; an SQLAlchemy URL
+    objectives: tuple[Objective, ...]  # one, or several without pruning
+    n_trials: Annotated[PositiveInt, Example(60)]  # in all sessions together
+    n_jobs: Annotated[PositiveInt, Example(2)]  # trials that run side by side
+    seeds: tuple[int, ...]  # of each trial, one run after another; empty: the configuration's, or num_seeds side by side
+    sampler: Mapping[str, Any]  # Optuna's, by _target_
+    pruner: Mapping[str, Any] | None  # likewise
+    params: Mapping[str, str]  # the search space by key, as it would be typed
+    custom_search_space: Mapping[str, Any] | None  # a function by _target_
+    max_failure_rate: Annotated[float, Gt(0), Le(1), Example(1)]  # of this session's trials, before the study stops
+    heartbeat_timeout: Annotated[float, Ge(1), Example(60)]  # seconds of silence after which a running trial counts as dead
 
     @property
     def directions(self) -> list[StudyDirection]:
@@ -87,8 +131,6 @@ def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
         raise ConfigError(
             f"hydra.sweeper.storage is {storage!r}, but it is null, journal:FILE or a database's URL such as sqlite:///study.db"
         )
-    if isinstance(custom, str):
-        custom = {"_target_": custom}
     return StudyConfig(
         study_name=None if name is None else str(name),
         storage=storage,
@@ -97,14 +139,15 @@ def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
         sampler=_component_config("sampler", content["sampler"]),
         pruner=None if content["pruner"] is None else _component_config("pruner", content["pruner"]),
         params=_params(content["params"]),
-        custom_search_space=None if custom is None else _component_config("custom_search_space", custom),
+        custom_search_space=None
+        if custom is None
+        else _component_config("custom_search_space", {"_target_": custom} if isinstance(custom, str) else custom),
         **{key: content[key] for key in _NUMBERS},
     )
 
 
 def _objectives(names: Any, directions: Any) -> tuple[Objective, ...]:
-    names = list(map(str, names)) if isinstance(names, list) else [str(names)]
-    directions = list(map(str, directions)) if isinstance(directions, list) else [str(directions)]
+    names, directions = (list(map(str, value if isinstance(value, list) else [value])) for value in (names, directions))
     if len(names) != len(directions) or not names:
         raise ConfigError(
             f"hydra.sweeper.objective has {len(names)} and hydra.sweeper.direction {len(directions)} entries; each objective "
@@ -137,9 +180,11 @@ def _component_config(key: str, value: Any) -> dict[str, Any]:
 def _params(value: Any) -> dict[str, str]:
     if not isinstance(value, dict | None):
         raise ConfigError("hydra.sweeper.params is a mapping of keys to ranges, such as gamma: interval(0.8, 0.999)")
+    params = {}
     for key, item in (value or {}).items():
         if not isinstance(item, str | int | float):
             raise ConfigError(
                 f"hydra.sweeper.params.{key} is {item}, but it is text such as interval(0.8, 0.999) or choice(4, 6, 12)"
             )
-    return {str(key): str(item).lower() if isinstance(item, bool) else str(item) for key, item in (value or {}).items()}
+        params[str(key)] = str(item).lower() if isinstance(item, bool) else str(item)
+    return params

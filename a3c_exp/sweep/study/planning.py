@@ -14,8 +14,7 @@ from a3c_exp.runs.study_storage import STUDY_SIGNATURE, journal_path, open_stora
 from a3c_exp.sweep.study.config import StudyConfig, is_study, read_study_config
 from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
-from a3c_exp.sweep.study.study_file import read_study_file
-from a3c_exp.sweep.study.study_signature import check_same_study, study_signature
+from a3c_exp.sweep.study.study_file import check_same_study, read_study_file, study_signature
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
 
@@ -24,19 +23,12 @@ STUDIES_DIRECTORY = Path("outputs/studies")
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A checked study.
-
-    Attributes:
-        study_config: of the study.
-        directory: of the study; ``None``: a new one, named by date and time.
-        env: the chosen option of the env group, for that name.
-        signature: what its trials have in common.
-    """
+    """A checked study."""
 
     study_config: StudyConfig
-    directory: Path | None
-    env: str
-    signature: dict[str, Any]
+    directory: Path | None  # None: a new one, named by date and time
+    env: str  # the chosen option of the env group, for that name
+    signature: dict[str, Any]  # what its trials have in common
 
 
 def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | None:

@@ -19,15 +19,10 @@ _DEFAULT_ARGUMENTS = {"n_startup_trials": 5, "n_warmup_steps": 2, "n_min_trials"
 
 
 def make_sampler(study_config: StudyConfig, num_trials: int) -> BaseSampler:
-    """The study's sampler.
+    """The study's sampler; raises ConfigError if it cannot be made.
 
-    Args:
-        study_config: of the study.
-        num_trials: trials so far. The number is added to the sampler's seed, or two processes would propose the same values
-            and a resumed study its first values again.
-
-    Raises:
-        ConfigError: it cannot be made.
+    The number of trials so far is added to its seed, or two processes would propose the same values and a resumed study its
+    first values again.
     """
     config = dict(study_config.sampler)
     seed = config.get("seed")
@@ -38,24 +33,16 @@ def make_sampler(study_config: StudyConfig, num_trials: int) -> BaseSampler:
 
 
 def make_pruner(study_config: StudyConfig) -> BasePruner:
-    """The study's pruner; one that never prunes if there are several objectives, or one that is known only when a run ends.
-
-    Raises:
-        ConfigError: it cannot be made.
-    """
-    if study_config.pruner is None:
-        return NopPruner()
-    pruner: BasePruner = _instantiate("pruner", study_config.pruner, BasePruner)
+    """The study's pruner; one that never prunes if the study cannot. Raises ConfigError if it cannot be made."""
+    chosen = study_config.pruner
+    pruner: BasePruner = NopPruner() if chosen is None else _instantiate("pruner", chosen, BasePruner)
     return pruner if can_prune(study_config) else NopPruner()
 
 
 def can_prune(study_config: StudyConfig) -> bool:
-    """Whether trials of this study can be pruned at all."""
-    return (
-        study_config.pruner is not None
-        and len(study_config.objectives) == 1
-        and study_config.objectives[0].known_during_training
-    )
+    """Whether trials can be pruned at all: there is a pruner, and one objective, which is known before a run ends."""
+    objectives = study_config.objectives
+    return study_config.pruner is not None and len(objectives) == 1 and objectives[0].known_during_training
 
 
 def _instantiate(key: str, config: Mapping[str, Any], expected: type) -> Any:

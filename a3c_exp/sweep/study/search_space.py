@@ -22,19 +22,12 @@ _NUM_CHECKED_DRAWS = 5
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A search space.
+    """A search space."""
 
-    Attributes:
-        distributions: by parameter; their names are the configuration's keys.
-        keys: the left side of each parameter's override: its name, perhaps with ``+``.
-        fixed: the overrides that all trials share.
-        custom: a function that suggests further parameters, which may depend on others; or ``None``.
-    """
-
-    distributions: Mapping[str, BaseDistribution]
-    keys: Mapping[str, str]
-    fixed: tuple[str, ...]
-    custom: CustomSearchSpace | None = None
+    distributions: Mapping[str, BaseDistribution]  # by parameter; their names are the configuration's keys
+    keys: Mapping[str, str]  # the left side of each parameter's override: its name, perhaps with +
+    fixed: tuple[str, ...]  # the overrides that all trials share
+    custom: CustomSearchSpace | None = None  # suggests further parameters, which may depend on others
 
     def suggest_overrides(self, trial: optuna.Trial, base: DictConfig) -> list[str]:
         """One trial's overrides, with those that all trials share."""
@@ -74,7 +67,7 @@ class SearchSpace:
 def read_search_space(
     params: Mapping[str, str], overrides: Sequence[str], custom: Mapping[str, Any] | None, base: DictConfig | None = None
 ) -> SearchSpace:
-    """The search space.
+    """The search space of a study.
 
     Args:
         params: from YAML, by key.
@@ -181,8 +174,7 @@ def _parse_distribution(override: Override, base: DictConfig | None) -> BaseDist
 
 def _interval_distribution(value: IntervalSweep, number_type: type | None) -> BaseDistribution:
     assert value.start is not None and value.end is not None
-    log = _is_log_scale(value.tags)
-    low, high = value.start, value.end
+    low, high, log = value.start, value.end, _is_log_scale(value.tags)
     _check_bounds(low, high, log)
     are_integers = isinstance(low, int) and isinstance(high, int)
     if number_type is int or (number_type is None and are_integers):
@@ -201,7 +193,7 @@ def _range_distribution(value: RangeSweep, items: list[float], number_type: type
     are_integers = all(item.is_integer() for item in [*items, step]) and isinstance(value.start, int)
     if number_type is int or (number_type is None and are_integers):
         return IntDistribution(_to_integer(low), _to_integer(high), step=_to_integer(step), log=log)
-    return FloatDistribution(low, high, log=log) if log else FloatDistribution(low, high, step=step)
+    return FloatDistribution(low, high, log=log, step=None if log else step)
 
 
 def _check_bounds(low: float, high: float, log: bool) -> None:
@@ -232,12 +224,8 @@ def _number_type(override: Override, base: DictConfig | None) -> type | None:
         node = (OmegaConf.select(base, parent) if parent else base)._get_node(last)
     except Exception:  # no such key: composing a probe reports it better
         return None
-    if node is None:
-        return None
-    if node._metadata.ref_type in (int, float):
-        return node._metadata.ref_type
-    value_type = type(node._value())
-    return value_type if value_type in (int, float) else None
+    types = () if node is None else (node._metadata.ref_type, type(node._value()))
+    return next((found for found in types if found in (int, float)), None)
 
 
 def _load_custom_function(custom: Mapping[str, Any]) -> CustomSearchSpace:

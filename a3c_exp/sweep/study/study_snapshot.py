@@ -1,48 +1,48 @@
-"""A study at one moment, as numbers and as text."""
+"""A study at one moment, as numbers and as text, and the table that a person sees of a running one."""
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TextIO
 
 from optuna.trial import FrozenTrial, TrialState
+from rich.console import RenderableType
+from rich.text import Text
 
-from a3c_exp.runs.study_storage import REASON, RETRY_OF, SEED_STD
-from a3c_exp.sweep.study.objective import Objective
-from a3c_exp.sweep.trials.trial_queue import num_distinct_trials
+from a3c_exp.loggers.live_view import LiveView
+from a3c_exp.loggers.panels import fitting_columns, left_and_right, progress_row, titled_panel
+from a3c_exp.runs.study_storage import REASON, SEED_STD
+from a3c_exp.sweep.study.config import Objective
+from a3c_exp.sweep.trials.trial_queue import STATE_NAMES, num_distinct_trials, retried_numbers
 from a3c_exp.system.number_format import NO_VALUE, format_duration, format_mean_std, format_number
 
-STATE_NAMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
-         TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}  # fmt: skip
+_MAX_ROWS = 6
+_MAX_FAILURES = 2
+_COLORS = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "blue", "waiting": "dim"}
 
 
 @dataclass(frozen=True)
 class StudySnapshot:
-    """A study at one moment.
-
-    Attributes:
-        name: of the study.
-        objectives: what it maximizes or minimizes.
-        n_trials: trials in all sessions together.
-        n_jobs: trials side by side, in this session.
-        trials: all there are, by number.
-        ended_before: numbers of those that had ended when this session began.
-    """
+    """A study at one moment."""
 
     name: str
     objectives: Sequence[Objective]
-    n_trials: int
-    n_jobs: int
-    trials: Sequence[FrozenTrial]
-    ended_before: Set[int]
+    n_trials: int  # in all sessions together
+    n_jobs: int  # trials side by side, in this session
+    trials: Sequence[FrozenTrial]  # all there are, by number
+    ended_before: Set[int]  # numbers of those that had ended when this session began
+
+    @property
+    def goal(self) -> str:
+        return ", ".join(f"{objective.direction} {objective.name}" for objective in self.objectives)
 
     @property
     def ended(self) -> list[FrozenTrial]:
         """Trials that have ended, without those that are retried; the one that ended last comes last."""
-        repeated = {trial.user_attrs.get(RETRY_OF) for trial in self.trials}
-        ended = [trial for trial in self.trials if trial.state.is_finished() and trial.number not in repeated]
+        retried = retried_numbers(self.trials)
+        ended = [trial for trial in self.trials if trial.state.is_finished() and trial.number not in retried]
         return sorted(ended, key=lambda trial: (trial.datetime_complete or datetime.datetime.min, trial.number))
 
     @property
@@ -72,18 +72,98 @@ class StudySnapshot:
 
     def format_counts(self) -> str:
         """``12 of 60 trials: 7 complete, 4 pruned, 1 failed; 2 running``"""
-        ended = self.ended
-        states = [
-            f"{sum(trial.state is state for trial in ended)} {STATE_NAMES[state]}"
-            for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-            if any(trial.state is state for trial in ended)
-        ]
-        text = f"{len(ended)} of {self.n_trials} trials" + (f": {', '.join(states)}" if states else "")
-        return text + (f"; {len(self.running)} running" if self.running else "")
+        ended = [trial.state for trial in self.ended]
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        counts = ", ".join(f"{ended.count(state)} {STATE_NAMES[state]}" for state in states if state in ended)
+        running = f"; {len(self.running)} running" if self.running else ""
+        return f"{len(ended)} of {self.n_trials} trials" + (f": {counts}" if counts else "") + running
 
     def _dominates(self, trial: FrozenTrial, other: FrozenTrial) -> bool:
         pairs = list(zip(self.objectives, trial.values, other.values, strict=True))
         return all(a == b or objective.is_better(a, b) for objective, a, b in pairs) and any(a != b for _, a, b in pairs)
+
+
+class StudyTable:
+    """Shows a running study: a table on a terminal, else a line whenever a trial begins or ends.
+
+    Args:
+        stream: where to write; standard error unless given.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._view = LiveView(self._render, stream=stream)
+        self._snapshot: StudySnapshot | None = None
+        self._started_trials: set[int] = set()
+        self._ended_trials: set[int] = set()
+
+    def start(self, snapshot: StudySnapshot) -> None:
+        self._snapshot = snapshot
+        self._ended_trials = {trial.number for trial in snapshot.trials if trial.state.is_finished()}
+        self._started_trials = {trial.number for trial in snapshot.trials}
+        self._view.start()
+
+    def update(self, snapshot: StudySnapshot) -> None:
+        """Show the study as it is now."""
+        self._snapshot = snapshot
+        begun = [trial for trial in snapshot.trials if trial.params and trial.state is not TrialState.WAITING]
+        started = [trial for trial in begun if trial.number not in self._started_trials]
+        ended = [trial for trial in snapshot.trials if trial.state.is_finished() and trial.number not in self._ended_trials]
+        self._started_trials |= {trial.number for trial in started}
+        self._ended_trials |= {trial.number for trial in ended}
+        if self._view.is_drawn:
+            return
+        lines = [f"trial {trial.number} begins: {format_params(trial)}" for trial in started]
+        lines += [ended_line(trial) for trial in ended]
+        for line in [*lines, *([status_line(snapshot)] if ended else [])]:
+            self.print_line(line)
+
+    def print_line(self, text: str) -> None:
+        """A line above the table."""
+        self._view.print(text)
+
+    def close(self) -> None:
+        self._view.close()
+
+    def _render(self, width: int, height: int) -> RenderableType:
+        snapshot = self._snapshot
+        if snapshot is None:
+            return ""
+        left = snapshot.remaining_seconds
+        best = {trial.number: trial for trial in snapshot.best[:_MAX_ROWS]}
+        ended = [trial for trial in reversed(snapshot.ended[-_MAX_ROWS:]) if trial.number not in best]
+        trials = [*best.values(), *snapshot.running, *ended]
+        failed = [trial for trial in ended if trial.state is TrialState.FAIL][:_MAX_FAILURES]
+        columns = _trial_columns(trials, set(best))
+        return titled_panel(
+            Text.assemble(("study ", "dim"), (snapshot.name, "bold")),
+            progress_row(len(snapshot.ended) / snapshot.n_trials, "" if left is None else f"{format_duration(left)} left"),
+            left_and_right(snapshot.format_counts(), snapshot.goal if width > 100 else ""),
+            "",
+            fitting_columns(columns, width - 4, right_aligned=(1, 3, *range(4, len(columns)))),
+            *(Text(ended_line(trial), "red", overflow="ellipsis", no_wrap=True) for trial in failed),
+        )
+
+
+def _trial_columns(trials: Sequence[FrozenTrial], best: set[int]) -> list[list[Text]]:
+    """A column with its heading for each fact about the trials, and then for each parameter."""
+
+    def value_style(trial: FrozenTrial) -> str:
+        return "bold" if trial.number in best else "" if trial.state is TrialState.COMPLETE else "dim"
+
+    def parameter(trial: FrozenTrial, name: str) -> str:
+        return "" if trial.state is TrialState.FAIL else _format_parameter(trial.params.get(name, "-"))
+
+    states = [STATE_NAMES[trial.state] for trial in trials]
+    columns = {
+        "": [Text("best" if trial.number in best else "", "bold") for trial in trials],
+        "trial": [Text(str(trial.number)) for trial in trials],
+        "state": [Text(state, _COLORS[state]) for state in states],
+        "value": [Text(format_value(trial), value_style(trial)) for trial in trials],
+        "time": [Text(format_duration(_duration_seconds(trial)), "dim") for trial in trials],
+    }
+    names = dict.fromkeys(name for trial in trials for name in trial.params)
+    parameters = [(name.rpartition(".")[2], [Text(parameter(trial, name)) for trial in trials]) for name in names]
+    return [[Text(heading, "dim"), *cells] for heading, cells in [*columns.items(), *parameters]]
 
 
 def format_value(trial: FrozenTrial) -> str:
@@ -98,28 +178,19 @@ def format_value(trial: FrozenTrial) -> str:
 
 def format_params(trial: FrozenTrial) -> str:
     """``gamma=0.93 n_step=10``"""
-    return " ".join(f"{name}={format_parameter(value)}" for name, value in trial.params.items())
+    return " ".join(f"{name}={_format_parameter(value)}" for name, value in trial.params.items())
 
 
-def format_parameter(value: Any) -> str:
+def _format_parameter(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def format_elapsed(trial: FrozenTrial) -> str:
-    """``1 min 31 s``"""
-    return format_duration(_duration_seconds(trial))
-
-
-def end_reason(trial: FrozenTrial) -> str:
-    return str(trial.user_attrs.get(REASON, ""))
 
 
 def ended_line(trial: FrozenTrial) -> str:
     """A line for a trial that has just ended."""
     if trial.state is TrialState.FAIL:
-        outcome = end_reason(trial) or "no reason known"
+        outcome = trial.user_attrs.get(REASON) or "no reason known"
     else:
-        outcome = f"{format_value(trial)} in {format_elapsed(trial)}, {format_params(trial)}"
+        outcome = f"{format_value(trial)} in {format_duration(_duration_seconds(trial))}, {format_params(trial)}"
     return f"trial {trial.number} {STATE_NAMES[trial.state]}: {outcome}"
 
 
@@ -139,8 +210,3 @@ def _duration_seconds(trial: FrozenTrial) -> float:
     if trial.datetime_start is None:
         return 0.0
     return ((trial.datetime_complete or datetime.datetime.now()) - trial.datetime_start).total_seconds()
-
-
-def parameter_names(trials: Sequence[FrozenTrial]) -> Mapping[str, None]:
-    """The names of all parameters, in order of their first appearance."""
-    return dict.fromkeys(name for trial in trials for name in trial.params)

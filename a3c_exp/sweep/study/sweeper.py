@@ -16,15 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from a3c_exp.runs.study_storage import STUDY_SIGNATURE, open_storage
 from a3c_exp.sweep.study.best_config import BestConfigWriter
 from a3c_exp.sweep.study.config import read_study_config
-from a3c_exp.sweep.study.live_table import StudyTable
 from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
 from a3c_exp.sweep.study.sampler_pruner import can_prune
 from a3c_exp.sweep.study.search_space import read_search_space
-from a3c_exp.sweep.study.study_file import write_study_file
-from a3c_exp.sweep.study.study_signature import check_same_study, study_signature
-from a3c_exp.sweep.study.study_snapshot import StudySnapshot, format_params, format_value
-from a3c_exp.sweep.trials.failure_rate import study_stop_reason
-from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue
+from a3c_exp.sweep.study.study_file import check_same_study, study_signature, write_study_file
+from a3c_exp.sweep.study.study_snapshot import StudySnapshot, StudyTable, format_params, format_value
+from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue, study_stop_reason
 from a3c_exp.sweep.trials.trial_worker import run_trials
 from a3c_exp.sweep.trials.trial_worker_pool import TrialWorkerPool, WorkerExit
 from a3c_exp.system.cli import command
@@ -116,8 +113,7 @@ class _StudyRunner:
 
     def _opening_lines(self, snapshot: StudySnapshot) -> list[str]:
         study_config = self._study_config
-        goal = ", ".join(f"{objective.direction} {objective.name}" for objective in study_config.objectives)
-        lines = [f"study {self._name} in {self._directory}: {goal}, {study_config.n_trials} trials in all"]
+        lines = [f"study {self._name} in {self._directory}: {snapshot.goal}, {study_config.n_trials} trials in all"]
         if snapshot.trials:
             lines.append(f"continues: {snapshot.format_counts()}")
         if len(snapshot.ended) >= study_config.n_trials:

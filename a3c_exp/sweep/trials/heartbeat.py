@@ -27,8 +27,7 @@ class TrialHeartbeat:
     """Sends heartbeats of this process for a trial, from a thread, until it is closed.
 
     Args:
-        storage: of the study.
-        trial_id: the storage's own number of the trial.
+        storage, trial_id: of the study, and its own number of the trial.
         role: ``worker`` or ``job``; where one process hands a trial to another, both send heartbeats.
         timeout: seconds of silence after which the trial counts as stale.
     """
@@ -79,12 +78,11 @@ class StaleTrialDetector:
     def is_stale(self, trial: FrozenTrial) -> bool:
         """Whether no process works on a running trial any more."""
         heartbeats = heartbeats_of(trial)
-        if any(_is_process_alive(heartbeat) for heartbeat in heartbeats):
+        if any(map(_is_process_alive, heartbeats)):
             return False  # it may have been suspended for a while, and could send nothing
-        if heartbeats and all(_is_local(heartbeat) for heartbeat in heartbeats):
+        if heartbeats and all(map(_is_local, heartbeats)):
             return True
-        beats = [(heartbeat.get("pid"), heartbeat.get("beat")) for heartbeat in heartbeats]
-        now = time.monotonic()
+        beats, now = [(heartbeat.get("pid"), heartbeat.get("beat")) for heartbeat in heartbeats], time.monotonic()
         before, since = self._last_heartbeats.get(trial.number, (None, now))
         if beats != before:
             since = now

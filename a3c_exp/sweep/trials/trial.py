@@ -1,8 +1,10 @@
-"""One trial, in the process that runs it: all its seeds, and the report to the study of how it ended."""
+"""One trial, in the process that runs it: all its seeds, each evaluation reported to its study, and how it ended."""
 
+import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +12,19 @@ from typing import Any
 import numpy as np
 import optuna
 from omegaconf import DictConfig
+from optuna.exceptions import UpdateFinishedTrialError
 
+from a3c_exp.loggers.base import RunInfo
+from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, Status
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, SEED_STD, SEEDS
-from a3c_exp.sweep.study.config import StudyConfig, read_study_config
+from a3c_exp.sweep.study.config import Objective, StudyConfig, read_study_config
 from a3c_exp.sweep.study.sampler_pruner import can_prune
-from a3c_exp.sweep.study.study_snapshot import STATE_NAMES
 from a3c_exp.sweep.trials.heartbeat import TrialHeartbeat
-from a3c_exp.sweep.trials.pruning_callback import PruningCallback
-from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue
+from a3c_exp.sweep.trials.trial_queue import STATE_NAMES, TrialQueue, open_trial_queue
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import A3CError, NonFiniteError
-from a3c_exp.training.run import RunIdentity, run
+from a3c_exp.system.number_format import format_number
+from a3c_exp.training.run import RunIdentity, StopCallback, run
 
 
 def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity: RunIdentity, number: int) -> float:
@@ -38,10 +42,17 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
     """
     settings = read_study_config(sweeper, config.seed)
     queue = open_trial_queue(settings, directory)
-    trial = optuna.Trial(queue.study, queue.trials()[number]._trial_id)
+    trial_id = queue.trials()[number]._trial_id
+    # The process that claimed the trial sends heartbeats already; another one, in which a launcher runs it, does so itself.
+    claimed_here = any(running.number == number for running in queue.running_trials_of(os.getpid()))
+    timeout = settings.heartbeat_timeout
     try:
-        with _heartbeat(queue, number, settings):
-            return _TrialRunner(config, settings, queue, trial, identity).run()
+        with (
+            nullcontext()
+            if claimed_here
+            else closing(TrialHeartbeat(queue.study._storage, trial_id, f"job {os.getpid()}", timeout))
+        ):
+            return _run_seeds(config, settings, queue, optuna.Trial(queue.study, trial_id), identity)
     except SystemExit:
         queue.fail(number, "stopped by Ctrl-C or SIGTERM", retry=True)
         raise
@@ -52,85 +63,54 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
         queue.fail(number, f"{type(error).__name__}: {error}")
         raise
     finally:
-        _write_trial_file(identity.directory, queue, number)
+        _write_trial_file(identity.directory, queue.trials()[number])
 
 
-def _heartbeat(queue: TrialQueue, number: int, settings: StudyConfig) -> AbstractContextManager[object]:
-    """Heartbeats of this process, unless it is the one that claimed the trial and sends them already."""
-    trial = queue.trials()[number]
-    if any(running.number == number for running in queue.running_trials_of(os.getpid())):
-        return nullcontext()
-    return closing(TrialHeartbeat(queue.study._storage, trial._trial_id, f"job {os.getpid()}", settings.heartbeat_timeout))
+def _run_seeds(
+    config: DictConfig, settings: StudyConfig, queue: TrialQueue, trial: optuna.Trial, identity: RunIdentity
+) -> float:
+    objectives, values = settings.objectives, dict[str, list[float]]()
+    reported = objectives[0] if len(objectives) == 1 and objectives[0].known_during_training else None
+    intermediate_values: list[list[float]] = []
+    seed_runs = _seed_runs(config, settings, identity)
+    for index, (seed_config, seed_identity) in enumerate(seed_runs):
+        callback = PruningCallback(trial, reported, can_prune(settings), list(intermediate_values))
+        last_return = run(seed_config, seed_identity, callback)
+        intermediate_values.append(callback.intermediate_values)
+        is_last = index == len(seed_runs) - 1
+        if callback.status == "pruned" or (callback.stop_reason is not None and not is_last):
+            assert callback.stop_reason is not None
+            queue.prune(trial.number, callback.stop_reason)
+            return callback.intermediate_values[-1] if callback.intermediate_values else last_return
+        # Each seed's values are saved as soon as they are known; seeds that train together end together.
+        seeds: Mapping[str, Any] = callback.summary.get("seeds") or {f"seed={seed_config.seed}": callback.summary}
+        values |= {name: [objective.final_value(summary) for objective in objectives] for name, summary in seeds.items()}
+        trial.set_user_attr(SEEDS, values)
+        if len(values) > 1:
+            trial.set_user_attr(SEED_STD, np.std(list(values.values()), axis=0, ddof=1).tolist())
+    means: list[float] = np.mean(list(values.values()), axis=0).tolist()
+    if not np.isfinite(means).all():
+        raise NonFiniteError(f"the trial's value is {means}")
+    queue.complete(trial.number, means)
+    return means[0]
 
 
-class _TrialRunner:
-    def __init__(
-        self, config: DictConfig, settings: StudyConfig, queue: TrialQueue, trial: optuna.Trial, identity: RunIdentity
-    ) -> None:
-        self._config = config
-        self._settings = settings
-        self._queue = queue
-        self._trial = trial
-        self._identity = identity
-        self._values: dict[str, list[float]] = {}
-        self._intermediate_values: list[list[float]] = []
-
-    def run(self) -> float:
-        seed_runs = self._seed_runs()
-        for index, (config, identity) in enumerate(seed_runs):
-            callback = self._pruning_callback()
-            last_return = run(config, identity, callback)
-            self._intermediate_values.append(callback.intermediate_values)
-            is_last = index == len(seed_runs) - 1
-            if callback.status == "pruned" or (callback.stop_reason is not None and not is_last):
-                return self._end_pruned(callback, last_return)
-            self._record_values(callback.summary, config.seed)
-        return self._end_complete()
-
-    def _seed_runs(self) -> list[tuple[DictConfig, RunIdentity]]:
-        if not self._settings.seeds:
-            return [(self._config, self._identity)]
-        seed_runs = []
-        for seed in self._settings.seeds:
-            config = self._config.copy()
-            config.seed = seed
-            folder, name = f"seed={seed}", self._identity.name
-            identity = replace(self._identity, directory=self._identity.directory / folder, name=f"{name}/{folder}")
-            seed_runs.append((config, identity))
-        return seed_runs
-
-    def _pruning_callback(self) -> PruningCallback:
-        objective = self._settings.objectives[0] if len(self._settings.objectives) == 1 else None
-        reported = objective if objective is not None and objective.known_during_training else None
-        return PruningCallback(self._trial, reported, can_prune(self._settings), list(self._intermediate_values))
-
-    def _record_values(self, summary: Mapping[str, Any], seed: int) -> None:
-        """Save each seed's values as soon as they are known."""
-        seeds: Mapping[str, Any] = summary.get("seeds") or {f"seed={seed}": summary}
-        for name, seed_summary in seeds.items():
-            self._values[name] = [objective.final_value(seed_summary) for objective in self._settings.objectives]
-        self._trial.set_user_attr(SEEDS, self._values)
-        if len(self._values) > 1:
-            self._trial.set_user_attr(SEED_STD, np.std(list(self._values.values()), axis=0, ddof=1).tolist())
-
-    def _end_pruned(self, callback: PruningCallback, last_return: float) -> float:
-        assert callback.stop_reason is not None
-        self._queue.prune(self._trial.number, callback.stop_reason)
-        return callback.intermediate_values[-1] if callback.intermediate_values else last_return
-
-    def _end_complete(self) -> float:
-        values: Sequence[float] = np.mean(list(self._values.values()), axis=0).tolist()
-        if not np.isfinite(values).all():
-            raise NonFiniteError(f"the trial's value is {values}")
-        self._queue.complete(self._trial.number, values)
-        return values[0]
+def _seed_runs(config: DictConfig, settings: StudyConfig, identity: RunIdentity) -> list[tuple[DictConfig, RunIdentity]]:
+    if not settings.seeds:
+        return [(config, identity)]
+    seed_runs = []
+    for seed in settings.seeds:
+        seed_config, folder = config.copy(), f"seed={seed}"
+        seed_config.seed = seed
+        seed_identity = replace(identity, directory=identity.directory / folder, name=f"{identity.name}/{folder}")
+        seed_runs.append((seed_config, seed_identity))
+    return seed_runs
 
 
-def _write_trial_file(directory: Path, queue: TrialQueue, number: int) -> None:
+def _write_trial_file(directory: Path, trial: optuna.trial.FrozenTrial) -> None:
     """Write what the study knows of this trial into its directory."""
-    trial = queue.trials()[number]
     content = {
-        "number": number,
+        "number": trial.number,
         "state": STATE_NAMES[trial.state],
         "params": trial.params,
         "values": trial.values,
@@ -141,3 +121,55 @@ def _write_trial_file(directory: Path, queue: TrialQueue, number: int) -> None:
     }
     if directory.is_dir():
         write_json(directory / "trial.json", content)
+
+
+class PruningCallback(StopCallback):
+    """Reports a run's evaluations to its trial, and asks whether it should be pruned.
+
+    Of several seeds that train together it is given the mean. Of seeds that train one after another, each evaluation is
+    reported as the mean with those of the earlier seeds at the same point of their training, so that later seeds only make
+    the value more precise.
+
+    Args:
+        trial: of the study.
+        objective: the value to report; ``None`` reports nothing, as with several objectives.
+        can_prune: whether to ask.
+        earlier_seeds: the values of earlier seeds at each evaluation.
+    """
+
+    def __init__(
+        self, trial: optuna.Trial, objective: Objective | None, can_prune: bool, earlier_seeds: Sequence[Sequence[float]] = ()
+    ) -> None:
+        self._trial = trial
+        self._objective = objective
+        self._can_prune = can_prune
+        self._earlier_seeds = earlier_seeds
+        self.stop_reason = None
+        self.intermediate_values: list[float] = []  # the objective at each evaluation of this run
+        self.status: Status = "running"
+        self.summary: JsonObject = {}
+
+    def start(self, run: RunInfo) -> None:
+        self.status = "running"
+
+    def evaluation(self, evaluation: EvaluationRecord) -> None:
+        if self._objective is None:
+            return
+        at, previous = len(self.intermediate_values), self.intermediate_values[-1] if self.intermediate_values else None
+        self.intermediate_values.append(self._objective.intermediate_value(evaluation, previous))
+        earlier = [values[min(at, len(values) - 1)] for values in self._earlier_seeds if values]
+        value = sum([*earlier, self.intermediate_values[-1]]) / (len(earlier) + 1)
+        if not math.isfinite(value):
+            return
+        try:
+            self._trial.report(value, step=sum(map(len, self._earlier_seeds)) + at + 1)
+            if self._can_prune and self._trial.should_prune():
+                pruner = type(self._trial.study.pruner).__name__
+                self.stop_reason = f"{pruner} at evaluation {at + 1}: {self._objective.name} is {format_number(value)}"
+        except UpdateFinishedTrialError:
+            self.stop_reason = "another process took this trial for stale and ended it"
+        except Exception as error:  # a storage that is away for a moment is no reason to lose a run
+            print(f"evaluation {at + 1} could not be reported to the study: {error}", file=sys.stderr, flush=True)
+
+    def finish(self, status: Status, summary: JsonObject) -> None:
+        self.status, self.summary = status, summary

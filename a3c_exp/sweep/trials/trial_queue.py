@@ -1,8 +1,10 @@
 """A study's trials: which there are, which may begin, and how each ended. Exactly as many run as were asked for."""
 
 import contextlib
+import re
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,22 +24,20 @@ from a3c_exp.system.errors import ConfigError
 
 _LOCK_GRACE_PERIOD = 30
 _TELL_TIMEOUT = 60.0
+_MIN_TRIALS = 3
+"""Trials that may fail before all failing means that something is wrong with the configuration."""
 PROCESS_GONE = "its process is gone: it was killed, or the power failed"
+STATE_NAMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
+         TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ClaimedTrial:
-    """A trial that this process may run.
-
-    Attributes:
-        number: of the trial.
-        overrides: its own and those that all trials share.
-        heartbeat: to be closed when it has ended.
-    """
+    """A trial that this process may run."""
 
     number: int
-    overrides: list[str]
-    heartbeat: TrialHeartbeat
+    overrides: list[str]  # its own and those that all trials share
+    heartbeat: TrialHeartbeat  # to be closed when it has ended
 
 
 class TrialQueue:
@@ -60,22 +60,19 @@ class TrialQueue:
         return self.study.get_trials(deepcopy=False)
 
     def claim(self, space: SearchSpace, base: DictConfig) -> ClaimedTrial | None:
-        """Begin a trial; ``None`` if all that were asked for have begun.
+        """Begin a trial that is drawn from ``space``, of which a custom function is called with ``base``.
 
-        Args:
-            space: to draw from.
-            base: the configuration that a custom search space is called with.
+        Returns:
+            ``None`` if all trials that were asked for have begun.
 
         Raises:
-            ConfigError: a custom function failed.
+            ConfigError: the custom function failed.
         """
         with self._locked():
             self._fail_stale_trials()
-            trials = self.trials()
-            waiting = any(trial.state is TrialState.WAITING for trial in trials)
-            if not waiting and num_distinct_trials(trials) >= self._settings.n_trials:
+            if not self.num_remaining():
                 return None
-            self.study.sampler = make_sampler(self._settings, len(trials))
+            self.study.sampler = make_sampler(self._settings, len(self.trials()))
             trial = self.study.ask()
             # Within the lock: no other process may take it for stale before it has begun.
             heartbeat = TrialHeartbeat(self.study._storage, trial._trial_id, "worker", self._settings.heartbeat_timeout)
@@ -103,11 +100,9 @@ class TrialQueue:
         self._tell(number, TrialState.PRUNED)
 
     def fail(self, number: int, reason: str, retry: bool = False) -> None:
-        """Record a failure; nothing, if the trial has ended already.
+        """Record why a trial failed, unless it has ended already.
 
         Args:
-            number: of the trial.
-            reason: for the user.
             retry: the trial itself is not to blame: it is repeated, unless it is a repetition already.
         """
         trial = self.trials()[number]
@@ -140,7 +135,7 @@ class TrialQueue:
             if self._stale_detector.is_stale(trial):
                 self.fail(trial.number, PROCESS_GONE, retry=True)
         trials = self.trials()
-        retried = _retried_numbers(trials)
+        retried = retried_numbers(trials)
         for trial in trials:
             if trial.user_attrs.get(RETRYABLE) and trial.state is TrialState.FAIL and trial.number not in retried:
                 self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
@@ -190,9 +185,29 @@ def open_trial_queue(settings: StudyConfig, directory: Path) -> TrialQueue:
 
 def num_distinct_trials(trials: Sequence[FrozenTrial]) -> int:
     """How many of the trials that were asked for have begun: one that is retried counts once."""
-    retried = _retried_numbers(trials)
+    retried = retried_numbers(trials)
     return sum(trial.number not in retried for trial in trials)
 
 
-def _retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
+def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
+    """The numbers of the trials that others repeat."""
     return {trial.user_attrs[RETRY_OF] for trial in trials if RETRY_OF in trial.user_attrs}
+
+
+def study_stop_reason(trials: Sequence[FrozenTrial], max_failure_rate: float, n_jobs: int, n_trials: int) -> str | None:
+    """Why a study should stop, with the cause that most failures share; ``None`` if it should go on.
+
+    Args:
+        trials: of this session: the cause of earlier failures may have been removed since.
+        max_failure_rate, n_jobs, n_trials: of the study; the first batch of ``n_jobs`` runs to its end.
+    """
+    ended = [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRYABLE)]
+    failed = [trial for trial in ended if trial.state is TrialState.FAIL]
+    if len(ended) < min(max(_MIN_TRIALS, n_jobs), n_trials) or len(failed) < max_failure_rate * len(ended):
+        return None
+    reasons = [str(trial.user_attrs.get(REASON, "unknown")) for trial in failed]
+    alike = [re.sub(r"\d+", "#", reason) for reason in reasons]  # "worker 1: NaN" and "worker 2: NaN" have one cause
+    most, times = Counter(alike).most_common(1)[0]
+    cause = reasons[alike.index(most)]
+    share = "all of them" if times == len(failed) else f"{times} of them"
+    return f"{len(failed)} of {len(ended)} trials failed (max_failure_rate={max_failure_rate:g}), {share} with: {cause}"

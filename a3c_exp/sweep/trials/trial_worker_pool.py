@@ -19,17 +19,11 @@ _STOP_EXIT_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 @dataclass(frozen=True)
 class WorkerExit:
-    """A trial worker that has ended.
-
-    Attributes:
-        pid: its process.
-        failure: how, if it had not finished; else empty.
-        was_stopped: whether it was asked to stop.
-    """
+    """A trial worker that has ended."""
 
     pid: int
-    failure: str
-    was_stopped: bool
+    failure: str  # how, if it had not finished; else empty
+    was_stopped: bool  # it was asked to stop
 
 
 class TrialWorkerPool:

@@ -7,7 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from a3c_exp.config.compose import compose_jobs
-from a3c_exp.sweep.study.best_config import build_best_config, write_best_config
+from a3c_exp.runs.study_storage import BEST_FOLDER
+from a3c_exp.sweep.study.best_config import write_best_config
 
 
 @pytest.mark.parametrize(
@@ -26,9 +27,8 @@ from a3c_exp.sweep.study.best_config import build_best_config, write_best_config
     ids=["pendulum", "study", "experiment", "added keys"],
 )
 def test_the_best_as_a_file_and_as_a_command_is_the_trials_own_configuration(overrides: list[str], tmp_path: Path) -> None:
-    best = build_best_config(overrides, "mine", ["a note"])
-    folder = write_best_config(tmp_path, "mine", best)
-    typed = shlex.split(best.command)[3:]
+    typed = shlex.split(write_best_config(tmp_path, "mine", overrides, "a note"))[3:]
+    folder = tmp_path / BEST_FOLDER
     found = [
         compose_jobs(overrides, False)[0],
         compose_jobs(["+experiment=mine"], False, [str(folder)])[0],

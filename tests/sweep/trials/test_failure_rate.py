@@ -4,9 +4,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, SEED_STD
-from a3c_exp.sweep.study.objective import Objective
+from a3c_exp.sweep.study.config import Objective
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, ended_line, status_line
-from a3c_exp.sweep.trials.failure_rate import study_stop_reason
+from a3c_exp.sweep.trials.trial_queue import study_stop_reason
 
 
 def trials(*ends: str | float, **attributes: object) -> list[FrozenTrial]:
