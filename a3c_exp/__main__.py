@@ -38,6 +38,11 @@ def _main(argv: Sequence[str]) -> int:
     overrides: list[str] = expand_overrides(arguments.overrides)
     argv = sys.argv[1:] = _overrides_first(argv, arguments.overrides)
     only_prints = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
+    if arguments.config_name or arguments.config_path:
+        raise ConfigError(
+            "--config-name and --config-path would replace conf/config.yaml. Write FOLDER/experiment/NAME.yaml, and type "
+            "--config-dir FOLDER +experiment=NAME"
+        )
     if arguments.experimental_rerun:
         raise ConfigError(
             "--experimental-rerun reads a pickle, which can execute code. Type the command again, or resume=RUN_DIR"

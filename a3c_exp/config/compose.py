@@ -1,14 +1,18 @@
 """From a command line to checked configurations, before Hydra makes a directory or starts a job."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose, version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -54,23 +58,21 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
     Raises:
         ConfigError: one of them cannot be run; nothing was started or made.
     """
-    parsed = parse_overrides(overrides)
-    sweeps = [override for override in parsed if override.is_sweep_override()]
-    if sweeps and not multirun:
-        raise ConfigError(f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command")
-    jobs = []
-    with _hydra_initialized():
+    jobs: list[ComposedJob] = []
+    with hydra_initialized(config_dirs):
+        parsed = parse_overrides(overrides)
+        sweeps = [override for override in parsed if override.is_sweep_override()]
+        if sweeps and not multirun:
+            raise ConfigError(
+                f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command"
+            )
         plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
         whole = _compose_without_sweeps(plain, config_dirs)
         parsed = [*_sweep_from_config(whole, parsed, multirun), *parsed]
         for choice in itertools.product(*(_sweep_values(override) for override in parsed)):
-            jobs.append(
-                _checked_job(
-                    choice,
-                    whole if whole is not None and choice == plain else _compose_with_hydra(choice, config_dirs),
-                    config_dirs,
-                )
-            )
+            composed = whole if whole is not None and choice == plain else _compose_with_hydra(choice)
+            composed.hydra.job.num = len(jobs)
+            jobs.append(_checked_job(choice, composed))
     _reject_duplicates(jobs)
     return jobs
 
@@ -78,9 +80,9 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
 def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> DictConfig | None:
     """What these overrides without sweeps choose for Hydra itself, sweeper and launcher among it; ``None`` if they do not
     compose, and ``compose_jobs`` knows why."""
-    with _hydra_initialized():
+    with hydra_initialized(config_dirs):
         try:
-            hydra: DictConfig = _compose_with_hydra(tuple(overrides), config_dirs).hydra
+            hydra: DictConfig = _compose_with_hydra(tuple(overrides)).hydra
         except ConfigError:
             return None
     return hydra
@@ -91,7 +93,7 @@ def _compose_without_sweeps(overrides: tuple[str, ...], config_dirs: Sequence[st
     if not config_dirs and not any(text.startswith(("+", "hydra.")) for text in overrides):
         return None  # nothing else can, and composing takes its time
     try:
-        return _compose_with_hydra(overrides, config_dirs)
+        return _compose_with_hydra(overrides)
     except ConfigError:
         return None  # each run's own composition says what is wrong, or that its sweep mends it
 
@@ -118,34 +120,45 @@ def _sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[O
     return found
 
 
-def _compose_with_hydra(overrides: tuple[str, ...], config_dirs: Sequence[str]) -> DictConfig:
+def _compose_with_hydra(overrides: tuple[str, ...]) -> DictConfig:
     """The configuration with Hydra's own part in it."""
-    searched = _searchpath_overrides(config_dirs)
     try:
-        return compose("config", overrides=[*overrides, *searched], return_hydra_config=True)
+        composed = compose("config", overrides=[*overrides], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain_error(error, overrides, searched)) from None
+        raise ConfigError(explain_error(error, overrides)) from None
+    _reject_hidden_files(composed)
+    return composed
 
 
-def _checked_job(overrides: tuple[str, ...], with_hydra: DictConfig, config_dirs: Sequence[str]) -> ComposedJob:
+def _reject_hidden_files(composed: DictConfig) -> None:
+    """Refuse a file of the user's own that has the name of a built-in one, since Hydra silently reads the first of the two."""
+    for source in composed.hydra.runtime.config_sources:
+        folder = Path(source.path)
+        if source.schema != "file" or folder == CONFIG_DIR:
+            continue
+        for built_in in CONFIG_DIR.rglob("*.yaml"):
+            name = built_in.relative_to(CONFIG_DIR)
+            own = folder / name
+            if own.is_file() and own.read_bytes() != built_in.read_bytes():
+                raise ConfigError(
+                    f"{own} is not read, since {built_in} has the same name. Rename it: "
+                    f"{name.parent}=my_{name.stem} then takes {own.with_name(f'my_{name.name}')}"
+                )
+
+
+def _checked_job(overrides: tuple[str, ...], with_hydra: DictConfig) -> ComposedJob:
     env = str(with_hydra.hydra.runtime.choices.env)
+    hydra_settings: Any = HydraConfig.instance()
+    hydra_settings.cfg = OmegaConf.masked_copy(with_hydra, "hydra")  # what ${hydra:...} reads
     OmegaConf.set_struct(with_hydra, False)
     hydra = with_hydra.pop("hydra")
     OmegaConf.set_struct(with_hydra, True)
     try:
+        schema.resolve_resolvers(with_hydra)
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
-        raise ConfigError(explain_error(error, overrides, _searchpath_overrides(config_dirs))) from None
+        raise ConfigError(explain_error(error, overrides)) from None
     return ComposedJob(overrides, with_hydra, env, hydra)
-
-
-def _searchpath_overrides(config_dirs: Sequence[str]) -> list[str]:
-    """The override by which Hydra looks into further config folders, whatever characters their names hold."""
-    for folder in config_dirs:
-        if not Path(folder).is_dir():
-            raise ConfigError(f"--config-dir {folder}: there is no such folder. It holds env/, model/, ... as conf/ does")
-    quoted = ["'file://" + str(Path(folder).absolute()).replace("'", "\\'") + "'" for folder in config_dirs]
-    return [f"hydra.searchpath=[{','.join(quoted)}]"] if quoted else []
 
 
 def _sweep_values(override: Override) -> list[str]:
@@ -154,7 +167,14 @@ def _sweep_values(override: Override) -> list[str]:
     key = override.get_key_element()
     if not override.is_discrete_sweep():
         raise ConfigError(f"{override.input_line} is an interval, which a plain sweep cannot try out. List values: {key}=a,b,c")
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    if override.is_hydra_override():
+        raise ConfigError(f"{override.input_line}: a sweep is over keys of the run, and {key} is Hydra's. Choose one value")
+    values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    if not values:
+        raise ConfigError(
+            f"{override.input_line} gives no value; {key}=glob(*) is every option of a group, {key}=a,b two values"
+        )
+    return values
 
 
 def _reject_duplicates(jobs: Iterable[ComposedJob]) -> None:
@@ -176,18 +196,26 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         if "=" not in text and not text.startswith("~"):
             raise ConfigError(f"{text!r} is no override; an override is key=value. Try python -m a3c_exp --help")
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
+        loader = GlobalHydra.instance().config_loader() if GlobalHydra.instance().is_initialized() else None  # for glob()
+        return OverridesParser.create(loader).parse_overrides(list(overrides))
     except HydraException as error:
         raise ConfigError(explain_error(error, overrides)) from None
 
 
 @contextmanager
-def _hydra_initialized() -> Any:
+def hydra_initialized(config_dirs: Sequence[str]) -> Iterator[None]:
+    """Hydra as its own command line sets it up, ``--config-dir`` included."""
     instance = GlobalHydra.instance()
-    running = instance.hydra  # a sweep composes while it runs
+    running, running_config = instance.hydra, HydraConfig.instance().cfg  # a sweep composes while it runs
     instance.clear()
     try:
-        with initialize_config_dir(str(CONFIG_DIR), version_base="1.3", job_name="a3c_exp"):
-            yield
+        version.setbase("1.3")
+        search_path = create_config_search_path(str(CONFIG_DIR))
+        for folder in config_dirs:
+            if not Path(folder).is_dir():
+                raise ConfigError(f"--config-dir {folder}: there is no such folder. It holds env/, model/, ... as conf/ does")
+            search_path.prepend("command-line", f"file://{Path(folder).absolute()}", SearchPathQuery(provider="schema"))
+        Hydra.create_main_hydra2("a3c_exp", search_path)
+        yield
     finally:
-        instance.hydra = running
+        instance.hydra, HydraConfig.instance().cfg = running, running_config

@@ -19,17 +19,16 @@ CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(_
 _ABLATION_EXAMPLES = {"arm": "workers_12", "control": "fair"}
 
 
-def explain_error(error: Exception, overrides: Sequence[str], searchpath_overrides: Sequence[str] = ()) -> str:
+def explain_error(error: Exception, overrides: Sequence[str]) -> str:
     """What to do about one of Hydra's or OmegaConf's errors, in a line or two.
 
     Args:
         overrides: as typed.
-        searchpath_overrides: the override that adds further config folders, so that their keys can be named too.
     """
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
         inside = re.search(r"not in '\w+'\n\s*full_key: (\S+)", str(error.__cause__))  # key={wrong: 1}
-        return _unknown_key(inside.group(1) if inside else match.group(1), overrides, searchpath_overrides)
+        return _unknown_key(inside.group(1) if inside else match.group(1), overrides)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, option = match.groups()
         options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
@@ -38,7 +37,7 @@ def explain_error(error: Exception, overrides: Sequence[str], searchpath_overrid
         hint = f"Did you mean {plus}{group}={guess}? " if guess else ""
         return f"{plus}{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
     if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
-        return _unknown_key(match.group(1), overrides, searchpath_overrides)
+        return _unknown_key(match.group(1), overrides)
     cause = error.__cause__ if error.__cause__ is not None else error
     if match := re.search(r"full_key: (\S+)", str(cause)):
         return _wrong_type(match.group(1), str(cause).splitlines()[0], overrides)
@@ -48,7 +47,7 @@ def explain_error(error: Exception, overrides: Sequence[str], searchpath_overrid
     return f"{first}" + (f": {str(cause).splitlines()[0]}" if cause is not error and str(cause) else "")
 
 
-def _unknown_key(key: str, overrides: Sequence[str], searchpath_overrides: Sequence[str]) -> str:
+def _unknown_key(key: str, overrides: Sequence[str]) -> str:
     if example := _ablation_example(key, overrides):
         return f"{key} chooses within an ablation. Try {example}"
     if key in _config_groups():
@@ -59,7 +58,7 @@ def _unknown_key(key: str, overrides: Sequence[str], searchpath_overrides: Seque
     names = [*_config_groups(), "hydra/sweeper", "hydra/launcher"]
     groups = [text for text in overrides if text.partition("=")[0] in names]
     try:
-        config = compose("config", overrides=[*groups, *searchpath_overrides], return_hydra_config=key.startswith("hydra."))
+        config = compose("config", overrides=groups, return_hydra_config=key.startswith("hydra."))
         keys = schema.keys(config)
     except (HydraException, OmegaConfBaseException):
         keys = list(schema.Config.__dataclass_fields__)

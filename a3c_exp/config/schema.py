@@ -3,6 +3,7 @@
 Bounds are part of the annotations. This module imports no torch, so that a mistake is answered at once.
 """
 
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from a3c_exp.config.ablation import read_ablation_report
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
@@ -142,9 +143,25 @@ class Config:
     tags: list[str] = field(default_factory=list)
 
 
+RESOLVER = re.compile(r"(?<!\\)\$\{[^}]*:")
+"""An interpolation whose value comes from outside the configuration."""
+
+
 def register() -> None:
     """Make the schema known to Hydra as ``a3c_exp_schema``, the first entry of conf/config.yaml."""
     ConfigStore.instance().store(name="a3c_exp_schema", node=Config, provider="a3c_exp")
+
+
+def resolve_resolvers(config: Any) -> None:
+    """Put the value in place of every resolver in a config node, such as ``${oc.env:SEED}`` or ``${now:%H}``: what a run saves is
+    what it had, whatever the surroundings are later. References to other keys stay references."""
+    for key in range(len(config)) if isinstance(config, ListConfig) else config:
+        node = config._get_node(key)
+        if isinstance(node, DictConfig | ListConfig) and not node._is_interpolation():
+            if not node._is_none() and not node._is_missing():
+                resolve_resolvers(node)
+        elif RESOLVER.search(str(node._value())):
+            config[key] = config[key]
 
 
 def check(config: DictConfig) -> None:

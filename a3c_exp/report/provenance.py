@@ -14,6 +14,7 @@ from a3c_exp.stats.estimates import MIN_SEEDS
 
 Origin = tuple[str, tuple[str, ...]]  # what, and the different answers with how many runs gave each
 _MAX_SHOWN = 12
+_HARMLESS_CHANGES = ("max_episodes ", "max_env_steps ", "max_updates ", "checkpoint.", "metrics.", "logger.", "tags ")
 _UNKNOWN = "no git commit known"
 
 
@@ -27,6 +28,7 @@ def origins(runs: Sequence[RunData]) -> list[Origin]:
         ("Machine", _distinct_answers(runs, [_machine(run) for run in runs])),
         ("Dates", _date_range(runs)),
         ("Resumed", _num_resumed(runs)),
+        ("Changed by a resume", _distinct_answers(runs, ["; ".join(run.changes) for run in runs])),
     ]
     return [(what, answers) for what, answers in found if answers]
 
@@ -45,6 +47,9 @@ def comparison_warnings(comparison: Comparison, results: Sequence[ConfigResult])
     if shared != {1}:
         each = "; configurations differ in how many, so their speeds do not compare" if len(shared) > 1 else ""
         found.append(f"Seeds that trained together shared one process: the speed of each is its part of it{each}.")
+    changed = sum(any(not text.startswith(_HARMLESS_CHANGES) for text in run.changes) for run in runs)
+    if changed:
+        found.append(f"{changed} of the runs got other values on the way, and stand here under those that they ended with.")
     few = [item.label for item in comparison.configurations if item.num_seeds < MIN_SEEDS]
     if few:
         where = "" if len(few) == len(comparison.configurations) else f" of {_join_names(few)}"

@@ -146,6 +146,7 @@ def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
         ("started", str(timings.get("started") or timings.get("created") or "")),
         ("ended", str(timings.get("ended") or "")),
         ("sessions", f"{len(sessions)}, the others ended early" if isinstance(sessions, list) and len(sessions) > 1 else ""),
+        ("changed", "; ".join(summary.changes)),
         ("wandb", _wandb_folders(summary.path)),
     ]
     return [(name, printable(text)) for name, text in rows if text]

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
+from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.status import FORMAT, require_format
 from a3c_exp.runs.tolerant_io import read_json_object
@@ -75,10 +76,19 @@ class RunRecord:
             raise _still_running(directory, content["pid"])
         return cls(directory, content)
 
-    def begin_session(self, from_env_step: int, missing_episodes: int) -> None:
-        """Record that this process goes on with the run, from a checkpoint, and how many episodes before it the log lacks."""
-        self.content.update(status="running", reason=None, **environment_info())
-        self.content["sessions"].append(_new_session(now(), from_env_step) | {"missing_episodes": missing_episodes})
+    def begin_session(self, from_env_step: int, missing_episodes: int, changed: Mapping[str, Sequence[Any]]) -> None:
+        """Record that this process goes on with the run.
+
+        Args:
+            from_env_step: of the checkpoint from which it does.
+            missing_episodes: how many episodes before that the log lacks.
+            changed: ``[before, after]`` of each key that has another value from now on; ``overrides`` says so too.
+        """
+        kept = [text for text in self.content["overrides"] if text.lstrip("+~").partition("=")[0] not in changed]
+        overrides = [*kept, *(f"{key}={as_text(after)}" for key, (_, after) in changed.items())]
+        self.content.update(status="running", reason=None, overrides=overrides, **environment_info())
+        session = _new_session(now(), from_env_step)
+        self.content["sessions"].append(session | {"missing_episodes": missing_episodes, "changed": changed})
         self._save_diff()
         self._write()
 

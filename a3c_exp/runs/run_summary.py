@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from a3c_exp.runs.config_values import MISSING, flatten_as_text, resolve_reference, select
+from a3c_exp.runs.config_values import MISSING, as_text, flatten_as_text, resolve_reference, select
 from a3c_exp.runs.discovery import find_run_records
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.status import RunStatus, run_status
@@ -81,6 +81,17 @@ class RunSummary:
         """What was typed on the command line, such as ``workers=4``."""
         typed = strings(self.run_json.get("overrides"))
         return typed or strings(read_yaml(self.path / ".hydra" / "overrides.yaml", self.problems, required=False))
+
+    @cached_property
+    def changes(self) -> tuple[str, ...]:
+        """What a resume changed: ``gamma from 0.99 to 0.5 at step 600``."""
+        sessions = self.run_json.get("sessions")
+        return tuple(
+            f"{key} from {as_text(values[0])} to {as_text(values[-1])} at step {session.get('from_env_step')}"
+            for session in map(mapping, sessions if isinstance(sessions, list) else ())
+            for key, values in mapping(session.get("changed")).items()
+            if isinstance(values, list) and values
+        )
 
     @cached_property
     def name(self) -> str:

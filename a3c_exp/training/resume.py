@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -12,8 +13,10 @@ from a3c_exp.config import schema
 from a3c_exp.config.error_messages import explain_error
 from a3c_exp.config.other_names import suggest_key
 from a3c_exp.config.trust import require_trusted
+from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.record import load
 from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
+from a3c_exp.system.flatten import flatten
 
 
 def saved_config(directory: Path, trusted: Sequence[str] = ()) -> DictConfig:
@@ -75,11 +78,31 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
             if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
                 guess = suggest_key(key, schema.keys(config))
                 raise ConfigError(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else ""))
+            before = OmegaConf.select(config, key)
             OmegaConf.update(config, key, override.value())
+            if (key in _KEPT or key.endswith("_target_")) and OmegaConf.select(config, key) != before:
+                raise ConfigError(
+                    f"{override.input_line}: a resumed run keeps its {key}, which is {before}. Leave it out, or start a new run"
+                )
+        schema.resolve_resolvers(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain_error(error, overrides)) from None
     schema.check(config)
     return config
 
 
+def changed_values(directory: Path, config: DictConfig) -> dict[str, list[Any]]:
+    """``{key: [before, after]}`` of the values in which a configuration differs from the one that a run directory holds."""
+    saved = OmegaConf.load(directory / ".hydra" / "config.yaml")
+    containers: list[Any] = [OmegaConf.to_container(one, enum_to_str=True) for one in (saved, config)]
+    before, after = map(flatten, containers)
+    return {
+        key: [before.get(key), after.get(key)]
+        for key in {**before, **after}
+        if as_text(before.get(key)) != as_text(after.get(key))
+    }
+
+
+_KEPT = ("seed", "num_seeds", "workers", "name", "env.id")
+"""Keys that say which run it is; other values than these make it another one."""
 _ABSENT = object()

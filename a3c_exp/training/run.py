@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from a3c_exp.config.schema import config_to_dict
+from a3c_exp.config.schema import config_to_dict, resolve_resolvers
 from a3c_exp.evaluate.evaluator import Evaluator
 from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.console import make_console_logger
@@ -86,6 +86,7 @@ def run(
         RunFailed: the run ended early by its own fault.
         SystemExit: a signal stopped it; 130 after Ctrl-C, 143 after SIGTERM.
     """
+    resolve_resolvers(config)
     components = components or build_run(config)
     fields = {
         "name": identity.name,

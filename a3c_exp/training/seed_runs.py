@@ -24,12 +24,14 @@ from a3c_exp.loggers.jsonl import (
 )
 from a3c_exp.loggers.seed_average import mean_summary
 from a3c_exp.parallelism.base import Parallelism
+from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.log_records import EvaluationRecord, Status
 from a3c_exp.runs.record import RunRecord, already_a_run
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 from a3c_exp.training.build import RunComponents
 from a3c_exp.training.checkpoint import Checkpoints, digest, load
+from a3c_exp.training.resume import changed_values
 from a3c_exp.training.run_tracker import RunTracker, TrackerState
 from a3c_exp.training.trainer import Trainer
 
@@ -134,15 +136,17 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
                 f"{path / EPISODES} lacks {count:,} of the {state.episodes:,} episodes before the checkpoint: their lines were "
                 "lost, as in a power failure. Training is not affected; curves and episodes_digest are"
             )
+    changed = changed_values(directory, config)
+    notices += [f"goes on with {key}={as_text(after)}, which was {as_text(before)}" for key, (before, after) in changed.items()]
     seed_runs = []
     for index, (seed, seed_record, (state, tracker_state)) in enumerate(zip(seeds, records, loaded, strict=True)):
         seed_config = config if len(seeds) == 1 else _single_seed_config(config, seed)
-        seed_record.begin_session(state.env_steps, missing[index])
+        seed_record.begin_session(state.env_steps, missing[index], changed)
         truncate_after(seed_record.directory, episodes=state.episodes, env_step=state.env_steps)
         save_config(seed_record.directory, seed_config)
         seed_runs.append(SeedRun(seed_record, seed_config, state, tracker_state))
     if len(seeds) > 1:
-        record.begin_session(min(state.env_steps for state, _ in loaded), sum(missing))
+        record.begin_session(min(state.env_steps for state, _ in loaded), sum(missing), changed)
         save_config(directory, config)
     return RunContext(config, components, record, seed_runs, notices)
 

@@ -160,3 +160,31 @@ def test_a_persons_own_config_folder_adds_options(tmp_path: Path) -> None:
     assert build_run(job.config).setup.make_envs.keywords == {"fail_at": 5}
     with pytest.raises(ConfigError, match="fail_at"):
         build_run(compose_jobs(["env=own", "env.fail_at=soon"], multirun=False, config_dirs=[str(tmp_path)])[0].config)
+
+
+@pytest.mark.parametrize("given", ["--config-dir", "hydra.searchpath"])
+@pytest.mark.parametrize("name", ["env/cartpole.yaml", "model/small_mlp.yaml", "config.yaml"])
+def test_a_persons_own_file_that_a_built_in_one_hides_is_refused(name: str, given: str, tmp_path: Path) -> None:
+    own = tmp_path / name
+    own.parent.mkdir(exist_ok=True)
+    text = (CONFIG_DIR / name).read_text()
+    overrides, folders = ([], [str(tmp_path)]) if given == "--config-dir" else ([f"hydra.searchpath=[file://{tmp_path}]"], [])
+    own.write_text(text)
+    assert compose_jobs(overrides, multirun=False, config_dirs=folders)  # which is read makes no difference
+    own.write_text(f"{text}\nmax_updates: 7\n")
+    with pytest.raises(ConfigError) as caught:
+        compose_jobs(overrides, multirun=False, config_dirs=folders)
+    assert str(own) in str(caught.value) and str(CONFIG_DIR / name) in str(caught.value)
+
+
+def test_glob_is_every_option_that_it_matches(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "own_mlp.yaml").write_text((CONFIG_DIR / "model" / "shared_mlp.yaml").read_text())
+    jobs = compose_jobs(["model=glob(*_mlp)", "env=cartpole"], multirun=True, config_dirs=[str(tmp_path)])
+    options = sorted(path.stem for path in (CONFIG_DIR / "model").glob("*_mlp.yaml"))
+    assert [job.overrides[0] for job in jobs] == [f"model={option}" for option in sorted([*options, "own_mlp"])]
+    jobs = compose_jobs(["optimizer=glob(*,exclude=sgd)"], multirun=True)
+    assert len(jobs) == len(list((CONFIG_DIR / "optimizer").glob("*.yaml"))) - 1
+    for nothing in ("model=glob(*_xyz)", "gamma=glob(*)", "hydra/launcher=glob(*)"):
+        with pytest.raises(ConfigError, match=r"gives no value|is Hydra's"):
+            compose_jobs([nothing], multirun=True)

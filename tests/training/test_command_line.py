@@ -36,7 +36,13 @@ def directory(folder: Path) -> Path:
 
 
 def test_a_mistake_is_one_line_exit_code_2_and_no_directory(tmp_path: Path) -> None:
-    for wrong in (["gama=0.9"], ["model.head.kind=categorical"], ["workers=2,0", "-m"], ["resume=nowhere"]):
+    for wrong in (
+        ["gama=0.9"],
+        ["--config-name", "mine"],
+        ["model.head.kind=categorical"],
+        ["workers=2,0", "-m"],
+        ["resume=nowhere"],
+    ):
         ended = run(*wrong, cwd=tmp_path)
         assert ended.returncode == 2, ended.stderr
         assert ended.stderr.startswith("a3c_exp: ") and len(ended.stderr.splitlines()) <= 3

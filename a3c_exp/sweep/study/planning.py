@@ -9,7 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from a3c_exp.config.compose import ComposedJob, compose_jobs, hydra_config, parse_overrides
+from a3c_exp.config.compose import ComposedJob, compose_jobs, hydra_config, hydra_initialized, parse_overrides
+from a3c_exp.runs.run_directories import short_name
 from a3c_exp.runs.study_storage import STUDY_SIGNATURE, journal_path, open_storage, without_password
 from a3c_exp.sweep.study.config import StudyConfig, is_study, read_study_config
 from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
@@ -41,6 +42,11 @@ def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | No
     Raises:
         ConfigError: the study cannot be run; no process was started and no directory was made.
     """
+    with hydra_initialized(search):
+        return _plan(overrides, search)
+
+
+def _plan(overrides: Sequence[str], search: Sequence[str]) -> StudyPlan | None:
     parsed = parse_overrides(overrides)
     plain = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
     hydra = hydra_config(plain, search)
@@ -70,7 +76,7 @@ def create_study_directory(study_plan: StudyPlan) -> Path:
     if study_plan.directory is not None:
         return study_plan.directory
     STUDIES_DIRECTORY.mkdir(parents=True, exist_ok=True)
-    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{study_plan.env}"
+    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{short_name(study_plan.env)}"
     for number in range(1, 1000):
         directory = STUDIES_DIRECTORY / (stem if number == 1 else f"{stem}-{number}")
         try:
