@@ -153,8 +153,8 @@ def register() -> None:
 
 
 def resolve_resolvers(config: Any) -> None:
-    """Put the value in place of every resolver in a config node, such as ``${oc.env:SEED}`` or ``${now:%H}``: what a run saves is
-    what it had, whatever the surroundings are later. References to other keys stay references."""
+    """Put the value in place of every resolver in a config node, such as ``${oc.env:SEED}`` or ``${now:%H}``: what a run
+    saves is what it had, whatever the surroundings are later. References to other keys stay references."""
     for key in range(len(config)) if isinstance(config, ListConfig) else config:
         node = config._get_node(key)
         if isinstance(node, DictConfig | ListConfig) and not node._is_interpolation():

@@ -13,8 +13,8 @@ _MAX_NAME_LENGTH = 120
 
 
 def create_run_directory(name: str, root: Path = Path("outputs")) -> Path:
-    """Make ``<root>/<date>/<time>_<name>``, the name made short, with ``-2``, ``-3`` ... behind it if another process has just made
-    that one."""
+    """Make ``<root>/<date>/<time>_<name>``, the name made short, with ``-2``, ``-3`` ... behind it if another process has
+    just made that one."""
     day = root / time.strftime("%Y-%m-%d")
     day.mkdir(parents=True, exist_ok=True)
     base = f"{time.strftime('%H-%M-%S')}_{short_name(name)}"
