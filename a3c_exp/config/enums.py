@@ -45,5 +45,6 @@ class HyperparameterRangeKind(StrEnum):
 class LRSchedule(StrEnum):
     """The learning rate over the budget."""
 
-    none = "none"
+    constant = "constant"
     linear = "linear"
+    cosine = "cosine"

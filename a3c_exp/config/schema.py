@@ -5,7 +5,7 @@ Bounds are part of the annotations. This module imports no torch, so that a mist
 
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from a3c_exp.config.ablation import read_ablation_report
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
-from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, PositiveInt, field_problems
+from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, OneOf, PositiveInt, field_problems
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.suggestions import closest_match
 
@@ -126,7 +126,7 @@ class Config:
     reward_shift: float = 0.0
     reward_scale: Annotated[float, Ne(0)] = 1.0  # rewards are divided by it
     reward_clip: Annotated[float, Gt(0), Example(3)] | None = None
-    lr_schedule: LRSchedule = LRSchedule.none
+    lr_schedule: Annotated[Any, OneOf(LRSchedule | Sequence[tuple[float, float]])] = LRSchedule.constant.value
     per_worker: PerWorkerConfig = field(default_factory=PerWorkerConfig)
     seed: NonNegativeInt = 0
     num_seeds: Annotated[int, Ge(1), Example(10)] = 1

@@ -30,6 +30,13 @@ class In:
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """The value is of one of these types, which is more than OmegaConf's unions can say: lists may be among them."""
+
+    types: Any
+
+
+@dataclass(frozen=True)
 class Example:
     """A value to suggest where the default is none."""
 
@@ -59,7 +66,7 @@ def matches_type(value: Any, hint: Any, bounds: bool = True) -> bool:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         in_bounds = not bounds or all(_satisfies(value, constraint) for constraint in arguments[1:])
-        return matches_type(value, arguments[0], bounds) and in_bounds
+        return matches_type(value, annotated_type(hint), bounds) and in_bounds
     if origin in (typing.Union, types.UnionType):
         return any(matches_type(value, argument, bounds) for argument in arguments)
     if hint is type(None):
@@ -86,6 +93,12 @@ def matches_type(value: Any, hint: Any, bounds: bool = True) -> bool:
     return True
 
 
+def annotated_type(hint: Any) -> Any:
+    """The type under an ``Annotated``'s bounds, or that of its ``OneOf``."""
+    annotated, *constraints = typing.get_args(hint)
+    return next((constraint.types for constraint in constraints if isinstance(constraint, OneOf)), annotated)
+
+
 def _satisfies(value: Any, constraint: Any) -> bool:
     if isinstance(constraint, In):
         return value in constraint.words
@@ -105,7 +118,7 @@ def describe_type(hint: Any) -> str:
     if origin is Annotated:
         if words := [word for constraint in arguments[1:] if isinstance(constraint, In) for word in constraint.words]:
             return " or ".join(words)
-        return " ".join([describe_type(arguments[0]), *([bounds] if (bounds := _describe_bounds(hint)) else [])])
+        return " ".join([describe_type(annotated_type(hint)), *([bounds] if (bounds := _describe_bounds(hint)) else [])])
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe_type(argument) for argument in arguments)
     if origin is typing.Literal:

@@ -12,7 +12,6 @@ from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import LRSchedule
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.base import Optimizer
@@ -87,7 +86,7 @@ class TrainingSetup:
 
     def lr_factor(self, episodes: int, env_steps: int, updates: int) -> float:
         """What learning rates are multiplied by at this point of the budget."""
-        if self.per_worker.lr_schedule is LRSchedule.none:
+        if self.per_worker.lr_is_constant:
             return 1.0
         return self.per_worker.lr_factor(self.budget.fraction(episodes, env_steps, updates))
 

@@ -163,7 +163,13 @@ def per_worker_hyperparameters(config: DictConfig) -> PerWorkerHyperparameters:
             return None
         return HyperparameterRange(key, HyperparameterRangeKind(node.kind), node.low, node.high, tuple(node["values"]))
 
-    return PerWorkerHyperparameters(range_of("beta"), range_of("lr"), LRSchedule(config.lr_schedule))
+    schedule = config.lr_schedule
+    lr_schedule = (
+        LRSchedule(schedule)
+        if isinstance(schedule, str)
+        else [(float(fraction), float(factor)) for fraction, factor in schedule]
+    )
+    return PerWorkerHyperparameters(range_of("beta"), range_of("lr"), lr_schedule)
 
 
 def evaluator_config(config: DictConfig) -> EvaluatorConfig:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import is_dataclass
 from typing import Annotated, Any
 
-from a3c_exp.config.type_checks import In, bounds_of
+from a3c_exp.config.type_checks import In, annotated_type, bounds_of
 
 
 def allowed_values(hint: Any) -> str:
@@ -17,7 +17,7 @@ def allowed_values(hint: Any) -> str:
         if words := [word for constraint in arguments[1:] if isinstance(constraint, In) for word in constraint.words]:
             return ", ".join(f"`{word}`" for word in words)
         bounds = ", ".join(symbol for _, _, symbol in bounds_of(hint))
-        return f"{allowed_values(arguments[0])} {bounds}".strip()
+        return f"{allowed_values(annotated_type(hint))} {bounds}".strip()
     if origin in (typing.Union, types.UnionType):
         return " or ".join(allowed_values(argument) for argument in arguments)
     if hint is Any or hint is None:

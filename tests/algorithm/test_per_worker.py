@@ -85,6 +85,14 @@ def test_annealing_follows_whichever_budget_is_nearest_its_end() -> None:
     assert PerWorkerHyperparameters().lr_factor(1.0) == 1.0
 
 
+def test_rates_follow_half_a_cosine_or_lines_between_points() -> None:
+    cosine = PerWorkerHyperparameters(lr_schedule=LRSchedule.cosine)
+    assert [cosine.lr_factor(fraction) for fraction in (0.0, 1 / 3, 0.5, 1.0)] == pytest.approx([1.0, 0.75, 0.5, 0.0])
+    lines = PerWorkerHyperparameters(lr_schedule=[(0.2, 1.0), (0.6, 0.5), (0.6 + 1e-9, 0.1), (1.0, 0.0)])
+    expected = [1.0, 1.0, 0.75, 0.5, 0.05, 0.0]
+    assert [lines.lr_factor(fraction) for fraction in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)] == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
@@ -102,7 +110,13 @@ def test_annealing_follows_whichever_budget_is_nearest_its_end() -> None:
         ),
         (["per_worker.lr=0.1"], "per_worker.lr is 0.1, but it holds keys of its own: kind, low, high, values"),
         (["per_worker.gamma={kind: uniform, low: 0, high: 1}"], "per_worker.gamma"),
-        (["lr_schedule=cosine"], "lr_schedule"),
+        (
+            ["lr_schedule=cosines"],
+            "lr_schedule is 'cosines', but it is one of constant, linear, cosine or a list, each a list of 2",
+        ),
+        (["lr_schedule=[[0,1],[0.5]]"], "lr_schedule is [[0,1],[0.5]], but it is one of"),
+        (["lr_schedule=[[0.5,1],[0,1]]"], "lr_schedule is [[0.5, 1.0], [0.0, 1.0]], but its points are"),
+        (["lr_schedule=[]"], "lr_schedule is [], but its points are"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(overrides: list[str], said: str) -> None:

@@ -100,7 +100,7 @@ def test_five_extensions_learn_together(away: Path, random_policy_return: float)
 
 
 def test_a_run_of_extensions_that_stops_within_a_round_resumes_exactly(away: Path) -> None:
-    settings = ("evaluation.every_env_steps=1000", "evaluation.episodes=2", "lr_schedule=none", "max_env_steps=null")
+    settings = ("evaluation.every_env_steps=1000", "evaluation.episodes=2", "lr_schedule=constant", "max_env_steps=null")
     # 203 updates are 25 rounds of 8 workers and 3 pushes of the next.
     begun = run(*ALL_FIVE, *FROM_HERE, *settings, "max_updates=203", "hydra.run.dir=parts", cwd=away)
     resumed = run("resume=parts", "max_updates=300", cwd=away)
@@ -129,7 +129,7 @@ def test_seeds_of_a_custom_parallelism_do_not_affect_each_other() -> None:
 def test_the_last_episode_of_a_budget_counts_once_although_a_checkpoint_split_its_round() -> None:
     """Reserved tickets, and episodes that ended in windows that are not pushed yet, are part of a checkpoint."""
     limits = ("max_env_steps=null", "max_episodes=25", "max_episode_steps=12")
-    settings = (*limits, "window_ends_with_episode=true", "lr_schedule=none")  # rounds of 10 and of 2 steps
+    settings = (*limits, "window_ends_with_episode=true", "lr_schedule=constant")  # rounds of 10 and of 2 steps
     whole = composed(*ALL_FIVE, *settings, "max_updates=500")
     parallelism = whole.parallelism
     parallelism.start(whole.setup, whole.initial_states)

@@ -1,6 +1,7 @@
 """The reference implementation, driven through a training setup: the order of updates, lags, learning rates, episodes."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -83,7 +84,12 @@ class ReferenceTraining:
 
     def _set_learning_rate(self, worker: Worker) -> None:
         used = self.setup.budget.fraction(len(self.episodes), self.a3c.env_steps, self.a3c.updates)
-        factor = 1.0 - used if self.setup.per_worker.lr_schedule is LRSchedule.linear else 1.0
+        schedules = {
+            LRSchedule.constant: 1.0,
+            LRSchedule.linear: 1.0 - used,
+            LRSchedule.cosine: (1 + math.cos(math.pi * used)) / 2,
+        }
+        factor = schedules[self.setup.per_worker.lr_schedule]
         for group in self.a3c.optimizer.param_groups:
             group["lr"] = factor * self.setup.lr(self.setup.seed, worker.index)
 

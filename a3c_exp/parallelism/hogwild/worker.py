@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.training_stats import REPORT_SECONDS, TrainingStats
-from a3c_exp.config.enums import LRSchedule
 from a3c_exp.parallelism.base import StatsEvent, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
@@ -138,7 +137,7 @@ class HogwildExchange(Exchange):
 
     def _current_learning_rates(self) -> NDArray[np.float64]:
         """Each worker's learning rate at this point of the budget; the same array as long as it does not change."""
-        if self._setup.per_worker.lr_schedule is LRSchedule.none:
+        if self._setup.per_worker.lr_is_constant:
             return self._learning_rates
         counters = self._counters
         return self._setup.lr_factor(counters.episodes(), counters.env_steps(), self.updates()) * self._learning_rates

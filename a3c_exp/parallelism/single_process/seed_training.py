@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.config.enums import LRSchedule
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
 from a3c_exp.parallelism.single_process.pending_gradients import PendingGradients, WorkerGradient
@@ -182,7 +181,7 @@ class SeedTraining:
             order, lags = order[:count], lags[:count]
         window_stats, steps, ended = pending.window_stats[order], pending.steps[order], pending.ended
         rates = self._learning_rates[order]
-        if self._setup.per_worker.lr_schedule is not LRSchedule.none:
+        if not self._setup.per_worker.lr_is_constant:
             env_steps = self.env_steps + np.cumsum([0, *steps])
             episodes = self.episodes + np.cumsum([0, *(len(ended.get(worker, ())) for worker in order.tolist())])
             factor = self._setup.lr_factor
@@ -222,11 +221,11 @@ class SeedTraining:
     ) -> Sequence[Sequence[UpdateBatch]]:
         """What applying a burst takes, ``orders [rounds, c]`` for c updates a round."""
         rates = self._learning_rates[orders]
-        if self._setup.per_worker.lr_schedule is not LRSchedule.none:
+        if not self._setup.per_worker.lr_is_constant:
             updates = np.arange(orders.size)
             env_steps = self.env_steps + updates * self._steps_per_update(orders.shape[1])
             used = self._setup.budget.fractions(self.episodes, env_steps, self.updates + updates)
-            rates = rates * (1.0 - used).reshape(orders.shape)
+            rates = rates * np.reshape([self._setup.per_worker.lr_factor(share) for share in used.tolist()], orders.shape)
         return sequential_updates.prepare(orders, self.updates, rates)
 
     def settle_burst(self, window_stats: NDArray[np.float32], lags: NDArray[np.int64]) -> None:

@@ -113,8 +113,8 @@ def no_bursts() -> Iterator[None]:
     ids=["steps", "updates", "episodes", "both"],
 )
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
-@pytest.mark.parametrize("lr_schedule", LRSchedule)
-def test_a_burst_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, rolling: bool, lr_schedule: LRSchedule) -> None:
+@pytest.mark.parametrize("lr_schedule", [*LRSchedule, ((0.1, 1.0), (0.7, 0.3))], ids=str)
+def test_a_burst_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, rolling: bool, lr_schedule: Any) -> None:
     """All that is exact without bursts stays so to the last bit: weights, counts, lags, episodes and where they ended."""
     if rolling and budget.max_episodes is not None:
         pytest.skip("such windows are no whole rounds: nobody knows beforehand who may begin an episode")
