@@ -42,9 +42,12 @@ class ClassicControlEnvs(EnvBatch):
         kwargs: Mapping[str, Any] | None = None,
         wrappers: Sequence[Mapping[str, Any] | str] = (),
         render_mode: str | None = None,
+        run_max_episode_steps: int | None = None,
     ) -> None:
         if backend == "gymnasium":
-            self._envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(id, num_envs, kwargs, wrappers, render_mode)
+            self._envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(
+                id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps
+            )
         else:
             for key, value in (("kwargs", kwargs), ("wrappers", wrappers)):
                 if value:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_pair, check_reward, describe_mistake
-from a3c_exp.envs.wrappers import compose_wrappers, describe_error
+from a3c_exp.envs.wrappers import compose_wrappers, describe_error, time_limit
 from a3c_exp.spaces.checks import numeric_array
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
 from a3c_exp.spaces.flatten import describe_unsupported, leaf_spaces
@@ -57,6 +57,7 @@ class GymnasiumEnvs(EnvBatch):
         wrappers: put around each copy in this order, the first one innermost; each a dotted name, or a mapping with the name
             under ``_target_`` and the wrapper's arguments.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
+        run_max_episode_steps: the run's time limit, for wrappers that ask the environment for it; ``None``: its own.
 
     Raises:
         ConfigError: no such id or wrapper, arguments that either refuses, or spaces that no model supports.
@@ -69,6 +70,7 @@ class GymnasiumEnvs(EnvBatch):
         kwargs: Mapping[str, Any] | None = None,
         wrappers: Sequence[Mapping[str, Any] | str] = (),
         render_mode: str | None = None,
+        run_max_episode_steps: int | None = None,
     ) -> None:
         spec = _spec(id)
         self.num_envs = num_envs
@@ -84,7 +86,10 @@ class GymnasiumEnvs(EnvBatch):
         self.envs: list[gymnasium.Env[Any, Any]] = []
         try:
             for _ in range(num_envs):
-                self.envs.append(wrap(_make(id, bare, arguments)))
+                made = _make(id, bare, arguments)
+                assert made.unwrapped.spec is not None
+                made.unwrapped.spec.max_episode_steps = run_max_episode_steps or spec.max_episode_steps
+                self.envs.append(wrap(made))
             for does, space in (("observes", self.envs[0].observation_space), ("acts in", self.envs[0].action_space)):
                 unsupported = describe_unsupported(space)
                 if unsupported is not None:
@@ -92,7 +97,8 @@ class GymnasiumEnvs(EnvBatch):
                         f"env.id={id} {does} {unsupported}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
                         "Tuple or Dict of these; a wrapper (env.wrappers) can turn other spaces into one of them"
                     )
-            self.default_max_episode_steps = spec.max_episode_steps or _wrapper_time_limit(self.envs[0])
+            own_limit = arguments.get("max_episode_steps") or spec.max_episode_steps
+            self.default_max_episode_steps = time_limit(own_limit, made, self.envs[0])
             self.action_space = self.envs[0].action_space
             self._raw_observation_space = self.envs[0].observation_space
             box, self._encode = observation_encoder(self._raw_observation_space)
@@ -283,12 +289,3 @@ def _make(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env
         return gymnasium.make(spec, **arguments)
     except Exception as error:  # of any kind: the constructor is a third party's
         raise ConfigError(f"env.id={id} could not be made: {describe_error(error)}") from error
-
-
-def _wrapper_time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
-    """The time limit of a TimeLimit among the wrappers, for an environment that declares none itself."""
-    while isinstance(env, gymnasium.Wrapper):
-        if isinstance(env, gymnasium.wrappers.TimeLimit):
-            return int(env._max_episode_steps)
-        env = env.env
-    return None

@@ -56,7 +56,8 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
         try:
             wrapped = cls(env, **arguments)
         except Exception as error:  # of any kind: the wrapper is a third party's
-            raise ConfigError(f"{path}: {target} cannot wrap this environment: {describe_error(error)}") from error
+            hint = ". Try max_episode_steps=1000" if "max_episode_steps" in str(error) else ""
+            raise ConfigError(f"{path}: {target} cannot wrap this environment: {describe_error(error)}{hint}") from error
         if not isinstance(wrapped, gymnasium.Env):
             raise ConfigError(f"{path}: {target} returned a {type(wrapped).__name__}, not an environment")
         return wrapped
@@ -78,6 +79,26 @@ def _locate(target: str, path: str) -> Callable[..., Any]:
     if not is_wrapper and (inspect.isclass(wrapper) or not may_be_function):
         raise ConfigError(f"{path}: {target} is no wrapper of environments")
     return cast(Callable[..., Any], wrapper)
+
+
+def time_limit(own: int | None, made: gymnasium.Env[Any, Any], wrapped: gymnasium.Env[Any, Any]) -> int | None:
+    """The time limit of an environment in steps of its outermost wrapper; ``None``: it has none.
+
+    A listed ``TimeLimit`` takes the place of the environment's own limit, which is in frames where a wrapper skips some.
+
+    Args:
+        own: the limit that the environment was registered with.
+        made, wrapped: it without and with the listed wrappers.
+    """
+    frames = 1
+    limits: list[int] = []
+    while isinstance(wrapped, gymnasium.Wrapper) and (wrapped is not made or own is None):
+        if isinstance(wrapped, gymnasium.wrappers.TimeLimit):
+            limits.append(wrapped._max_episode_steps)
+        elif isinstance(wrapped, gymnasium.wrappers.MaxAndSkipObservation | gymnasium.wrappers.AtariPreprocessing):
+            frames *= int(getattr(wrapped, "_skip", 0) or getattr(wrapped, "frame_skip", 1))
+        wrapped = wrapped.env
+    return min(limits, default=None if own is None else -(-own // frames))
 
 
 def describe_error(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """From a composed configuration to the components of a run; an impossible combination is refused on the way."""
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -65,7 +66,7 @@ def build_run(config: DictConfig) -> RunComponents:
     check(config)
     optimizer = checked_partial(config.optimizer, "optimizer", expected=Optimizer)()
     setup = TrainingSetup(
-        make_envs=checked_partial(config.env, "env", ("num_envs", "render_mode"), EnvBatch),
+        make_envs=_make_envs(config),
         make_model=checked_partial(config.model, "model", ("observation_space", "action_space", "seed"), ActorCritic),
         optimizer=optimizer,
         learner=learner_config(config),
@@ -116,6 +117,13 @@ def build_run(config: DictConfig) -> RunComponents:
         initial_states=[TrainingState.initial(vector, optimizer.state_rows, config.workers) for vector in weights],
         notices=notices,
     )
+
+
+def _make_envs(config: DictConfig) -> partial[EnvBatch]:
+    limit = "run_max_episode_steps"
+    make: partial[EnvBatch] = checked_partial(config.env, "env", ("num_envs", "render_mode", limit), EnvBatch)
+    takes_limit = limit in inspect.signature(make.func).parameters
+    return partial(make, **{limit: config.max_episode_steps}) if takes_limit and config.max_episode_steps else make
 
 
 def _intervals(config: DictConfig) -> Intervals:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from gymnasium.wrappers import ClipReward, RescaleAction, TimeLimit
 
+from a3c_exp.config.compose import compose_jobs
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import build_run
 
 CLIP = {"_target_": "gymnasium.wrappers.ClipReward", "min_reward": -1.0, "max_reward": 0.25}
 RESCALE = {"_target_": "gymnasium.wrappers.RescaleAction", "min_action": -1.0, "max_action": 1.0}
@@ -62,7 +64,7 @@ def test_a_plain_name_is_a_wrapper_without_arguments() -> None:
 
 def test_a_time_limit_that_a_person_lists_stays() -> None:
     envs = GymnasiumEnvs("Pendulum-v1", wrappers=[LIMIT])
-    assert envs.default_max_episode_steps == 200  # the task's own still is what the rollout counts by default
+    assert envs.default_max_episode_steps == 3
     envs.reset(0, seed=1)
     ends = [envs.step(np.zeros((1, 1), np.float32), np.array([True])) for _ in range(3)]
     assert ends == [False, False, True] and envs.truncated.tolist() == [True]
@@ -73,8 +75,38 @@ def test_a_listed_time_limit_is_the_limit_of_a_task_that_has_none() -> None:
     try:
         assert GymnasiumEnvs("Endless-v0").default_max_episode_steps is None
         assert GymnasiumEnvs("Endless-v0", wrappers=[LIMIT, CLIP]).default_max_episode_steps == 3
+        with pytest.raises(ConfigError, match="Try max_episode_steps=1000"):
+            GymnasiumEnvs("Endless-v0", wrappers=["gymnasium.wrappers.TimeAwareObservation"])
     finally:
         del gymnasium.registry["Endless-v0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"wrappers": [{**LIMIT, "max_episode_steps": 400}]}, 400),
+        ({"wrappers": [{**LIMIT, "max_episode_steps": 400}, CLIP, LIMIT]}, 3),
+        ({"kwargs": {"max_episode_steps": 400}}, 400),
+        ({"wrappers": [{"_target_": "gymnasium.wrappers.MaxAndSkipObservation", "skip": 3}]}, 67),
+        ({"wrappers": [CLIP], "run_max_episode_steps": 50}, 200),  # which counts for the run anyway, but not for evaluations
+    ],
+)
+def test_the_limit_by_default_is_that_of_gymnasium_with_these_arguments(arguments: dict[str, Any], expected: int) -> None:
+    envs = GymnasiumEnvs("Pendulum-v1", **arguments)
+    assert envs.default_max_episode_steps == expected
+    envs.reset(0, seed=1)
+    ends = [envs.step(np.zeros((1, 1), np.float32), np.array([True])) for _ in range(expected)]
+    assert not any(ends[:-1])
+
+
+def test_a_wrapper_that_asks_for_the_limit_gets_the_runs() -> None:
+    for limit, expected in (("null", 200), ("50", 50)):
+        wrappers = "env.wrappers=[{_target_: gymnasium.wrappers.TimeAwareObservation, normalize_time: true}]"
+        overrides = ["env=gymnasium", "env.id=Pendulum-v1", wrappers, f"max_episode_steps={limit}"]
+        envs = build_run(compose_jobs(overrides, multirun=False)[0].config).setup.make_envs(num_envs=1)
+        envs.reset(0, seed=1)
+        envs.step(np.zeros((1, 1), np.float32), np.array([True]))
+        assert envs.observation[0, -1] == np.float32(1 / expected)
 
 
 def test_a_recipe_with_wrappers_travels_to_another_process() -> None:
