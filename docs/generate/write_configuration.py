@@ -40,7 +40,7 @@ OVERLAY_GROUPS = {
     "study": "`+study=NAME -m`: the Optuna studies of [tuning](tuning.md).",
 }
 _CALLER_ARGUMENTS = {
-    "env": ("num_envs", "render_mode"),
+    "env": ("num_envs", "render_mode", "run_max_episode_steps"),
     "model": ("observation_space", "action_space", "seed"),
     "logger": ("on_message",),
 }
