@@ -54,6 +54,8 @@ def _main(argv: Sequence[str]) -> int:
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
         cli.resume_run(Path(targets[-1]), [text for text in overrides if not text.startswith("resume=")], multirun)
         return 0
+    if multirun:
+        cli.reject_shared_wandb_id()
     config_dirs = [arguments.config_dir] if arguments.config_dir else []
     if multirun and may_be_study(overrides) and (directory := _study_directory(overrides, config_dirs)) is not None:
         sys.argv[1:] = [f"hydra.sweep.dir='{directory}'", *argv]

@@ -3,6 +3,7 @@
 Torch is imported only where something is built, so that mistakes are answered quickly.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,19 @@ def build_components(jobs: Sequence[ComposedJob]) -> "RunComponents":
             where = f"{' '.join(job.overrides)}: " if len(jobs) > 1 else ""
             raise ConfigError(f"{where}{error}") from None
     return components
+
+
+def reject_shared_wandb_id() -> None:
+    """Refuse to start several runs where ``WANDB_RUN_ID`` names one: W&B would draw all of them as that one.
+
+    Raises:
+        ConfigError: it is set.
+    """
+    if name := os.environ.get("WANDB_RUN_ID"):
+        raise ConfigError(
+            f"WANDB_RUN_ID={name} names one run in W&B, as an agent of W&B sets it, and -m starts several. Leave -m out, or "
+            "start without the variable: env -u WANDB_RUN_ID -u WANDB_SWEEP_ID python -m a3c_exp ..."
+        )
 
 
 def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multirun: bool) -> list[str]:

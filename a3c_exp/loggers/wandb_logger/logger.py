@@ -185,12 +185,14 @@ def _distinguishing_overrides(name: str) -> str:
 
 
 def run_id(directory: Path) -> str:
-    """The id of a run in W&B: drawn once and saved in its directory, so that a resumed run continues the same curves."""
+    """The id of a run in W&B: ``WANDB_RUN_ID``, as an agent of W&B sets it, else drawn once. It is saved in the run's
+    directory, so that a resumed run continues the same curves."""
     path = directory / ID_FILE
-    if path.exists() and (saved := path.read_text().strip()):
+    given = os.environ.get("WANDB_RUN_ID", "")
+    if not given and path.exists() and (saved := path.read_text().strip()):
         return saved
     directory.mkdir(parents=True, exist_ok=True)
-    new = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+    new = given or "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
     path.write_text(new + "\n")
     return new
 

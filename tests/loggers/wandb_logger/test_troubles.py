@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from a3c_exp.loggers.base import Logger
-from a3c_exp.loggers.wandb_logger.logger import WandbLogger
+from a3c_exp.loggers.wandb_logger.logger import WandbLogger, run_id
 from a3c_exp.system.errors import ConfigError
+from tests.support.command import run
 from tests.support.driving import suspend, wait_until
 from tests.support.offline_wandb import (
     CLOSED_PORT,
@@ -210,3 +211,18 @@ def slow_service() -> Iterator[str]:
         over.set()
         server.shutdown()
         server.server_close()
+
+
+def test_the_id_that_an_agent_of_wandb_gives_is_that_of_one_run_and_never_of_a_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = run_id(tmp_path / "resumed")
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc12345")
+    monkeypatch.setenv("WANDB_RUN_ID", "run00001")
+    for directory in (tmp_path / "new", tmp_path / "resumed"):
+        assert earlier != run_id(directory) == "run00001" == (directory / "wandb_id").read_text().strip()
+    for several in (["seed=0,1"], ["hydra/sweeper=optuna", "gamma=choice(0.9,0.99)", "study.n_trials=2"]):
+        ended = run("env=cartpole", "max_updates=20", *several, "-m", cwd=tmp_path)
+        assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
+        assert "WANDB_RUN_ID=run00001 names one run in W&B" in ended.stderr and "env -u WANDB_RUN_ID" in ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "resumed"}
