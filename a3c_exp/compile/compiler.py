@@ -24,6 +24,7 @@ from torch import Tensor, fx, nn
 
 from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
 from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, build_library, load_library
+from a3c_exp.system.process_setup import user_folder
 
 TensorFunction = Callable[..., Sequence[Tensor]]
 BoundFunction = Callable[[], Sequence[Tensor]]
@@ -67,8 +68,7 @@ class Compiler:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        self.folder = folder or Path(home).expanduser() / "a3c_exp" / "compiled"
+        self.folder = folder
         self.compile_seconds = 0.0
         self.num_compiled = 0
         self.failures: list[str] = []
@@ -83,9 +83,10 @@ class Compiler:
             examples: one input of each kind; every later call must bring the same shapes, strides and types.
         """
         try:
-            library = self.folder / f"{_cache_key(op_graph, weights)}.so"
+            folder = self.folder = self.folder or user_folder("XDG_CACHE_HOME", "~/.cache") / "compiled"
+            library = folder / f"{_cache_key(op_graph, weights)}.so"
             if not library.exists():
-                self.folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
                 with self._build_lock(library):
                     if not library.exists():
                         began = time.monotonic()
@@ -130,7 +131,7 @@ class Compiler:
         if compiler is None:
             raise RuntimeError("there is no C++ compiler (g++ or clang++) on this machine; install one, or say compile=false")
         # Built in the same folder, so that it is moved into key whole or not at all.
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix="building_") as scratch:
+        with tempfile.TemporaryDirectory(dir=library.parent, prefix="building_") as scratch:
             path = Path(scratch) / "compiled.so"
             inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))
             build_library(_to_fx_graph(op_graph, weights), inputs, path)

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
+from a3c_exp.system.process_setup import user_folder
 
 _BUILT_IN = re.compile(r"a3c_exp\..+|gymnasium\.wrappers\.(?!RecordVideo$)\w+")  # RecordVideo writes to any folder it is given
 _RESOLVER = re.compile(r"\$\{[^}]*:")
@@ -67,7 +68,7 @@ def remember(path: Path, config: DictConfig) -> None:
     content = OmegaConf.to_container(config, resolve=True)
     if all(_is_trusted(name, ()) for _, name in _named_code(content)) or is_own(path):
         return
-    with contextlib.suppress(OSError, RuntimeError):  # without a home it stays a stranger's, which is said when it is read
+    with contextlib.suppress(OSError):  # without a home it stays a stranger's, which is said when it is read
         own = _list_of_own()
         own.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(own, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -81,13 +82,12 @@ def is_own(path: Path) -> bool:
     """Whether the user saved this very content."""
     try:
         return _digest(path) in _list_of_own().read_text().split()
-    except (OSError, RuntimeError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError):
         return False
 
 
 def _list_of_own() -> Path:
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "a3c_exp" / "own_configurations"
+    return user_folder("XDG_DATA_HOME", "~/.local/share") / "own_configurations"
 
 
 def _digest(path: Path) -> str:

@@ -1,12 +1,25 @@
-"""The environment that child processes start in: threads, cores, and the fork server."""
+"""The environment that processes start in: the user's folders, threads, cores, and the fork server."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
+from pathlib import Path
 from typing import Any
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def user_folder(variable: str, default: str) -> Path:
+    """This package's folder in the one that an environment variable such as ``XDG_CACHE_HOME`` names, else in ``default``.
+
+    Raises:
+        OSError: it would be in the user's home, and there is none, as in a container whose user has no name.
+    """
+    try:
+        return Path(os.environ.get(variable) or default).expanduser() / "a3c_exp"
+    except RuntimeError:
+        raise OSError(f"this user has no home folder; set {variable} to a folder that you may write to") from None
 
 
 @contextmanager

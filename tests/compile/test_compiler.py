@@ -88,16 +88,25 @@ def test_what_could_be_viewed_when_it_was_recorded_may_be_copied() -> None:
     torch.testing.assert_close(graph(weights, other), outer(weights, other))
 
 
-def test_without_a_compiler_a_run_says_so_in_a_line_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.mark.parametrize("lacks", ["a compiler", "a home"])
+def test_a_run_that_cannot_be_compiled_says_why_in_a_line_and_goes_on(
+    lacks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lacks == "a compiler":
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.delenv("CXX", raising=False)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    else:
+        monkeypatch.setenv("HOME", "~")  # as for a user without HOME whom the system does not know: Python finds none
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.delenv("XDG_DATA_HOME")
     done = run("env=cartpole", "compile=true", "max_updates=3", "logger=none", "evaluation.episodes=1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (messages,) = (tmp_path / "outputs").glob("*/*/messages.log")
     said = [line for line in messages.read_text().splitlines() if "not compiled" in line]
     assert len(said) == 1
-    assert "no C++ compiler" in said[0]
+    assert {"a compiler": "no C++ compiler", "a home": "no home folder; set XDG_CACHE_HOME"}[lacks] in said[0]
+    assert "~" not in {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_spoilt_library_is_not_run(tmp_path: Path) -> None:
