@@ -15,6 +15,7 @@ from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
+from a3c_exp.parallelism.multiprocess.shared_memory import share
 from a3c_exp.system.errors import LockTimeoutError
 
 _PUSHING = CounterColumn.pushes, CounterColumn.push_begun, CounterColumn.push_ended
@@ -52,7 +53,7 @@ class SharedBuffer:
         """Shared memory that starts with these ``weights [P]`` and this optimizer ``optimizer_state [rows, P]``."""
         copy = torch.cat([weights.unsqueeze(0), optimizer_state])
         memory = copy.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
-        memory.share_memory_()  # type: ignore[no-untyped-call]
+        share(memory)
         return cls(memory, lock_path, locked, lock_timeout)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.config.budget import Budget
+from a3c_exp.parallelism.multiprocess.shared_memory import share
 
 
 class Command(IntEnum):
@@ -75,8 +76,7 @@ class SharedCounters:
         """Counters in shared memory; ``base`` is (environment steps, episodes, updates) done before."""
         workers = torch.from_numpy(np.stack([rounds, episodes_begun])).clone()
         control, slots = torch.zeros(4, dtype=torch.int64), torch.zeros(processes, len(CounterColumn), dtype=torch.int64)
-        for tensor in (control, slots, workers):
-            tensor.share_memory_()  # type: ignore[no-untyped-call]
+        share(control, slots, workers)
         return cls(control, slots, workers, budget, *base)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.parallelism.multiprocess.shared_memory import share
+
 
 class StateField(IntEnum):
     """The columns of the counters; after them comes, for each worker, the number of its last gradient that was settled."""
@@ -42,8 +44,7 @@ class DoubleBufferedState:
         memory = torch.cat([weights.unsqueeze(0), optimizer_state]).unsqueeze(0).repeat(2, 1, 1)
         counters = torch.zeros(2, len(StateField) + workers, dtype=torch.int64)
         transactions = torch.zeros(1, dtype=torch.int64)
-        for tensor in (memory, counters, transactions):
-            tensor.share_memory_()  # type: ignore[no-untyped-call]
+        share(memory, counters, transactions)
         return cls(memory, counters, transactions)
 
     def read_counters(self) -> NDArray[np.int64]:

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.parallelism.multiprocess.shared_memory import share
+
 
 class SlotField(IntEnum):
     """The numbers of a slot. Each has one writer, in brackets."""
@@ -49,8 +51,7 @@ class GradientSlots:
         """Empty ones, for ``size`` weights and ``num_stats`` numbers that come with a gradient."""
         gradients, weights, window_stats = (torch.zeros(workers, width) for width in (size, size, num_stats))
         fields = torch.zeros(workers, len(SlotField), dtype=torch.int64)
-        for tensor in (gradients, weights, window_stats, fields):
-            tensor.share_memory_()  # type: ignore[no-untyped-call]
+        share(gradients, weights, window_stats, fields)
         return cls(gradients, weights, window_stats, fields)
 
     def pending(self) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """No order of events and no death at any line lets workers take more than the budget, or keeps a part of it from them."""
 
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,11 +8,13 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.multiprocess import shared_counters as ledger_module
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
+from a3c_exp.system.errors import A3CError
 
 PROCESSES = 3
 WINDOW = 5
@@ -219,3 +222,14 @@ def test_the_dead_do_not_hold_up_a_barrier_nor_pass_it() -> None:
     assert counters.table[1, CounterColumn.paused] == first != second, (
         "who is on its way from the last barrier is not at the next"
     )
+
+
+def test_too_little_shared_memory_is_said_in_a_line_with_how_much_is_needed() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # the system refuses it, as a small /dev/shm does
+    try:
+        with pytest.raises(A3CError, match=r"another 79 KiB: File too large .*docker run --shm-size.*deterministic") as caught:
+            SharedCounters.create(1, np.zeros(5000, np.int64), np.zeros(5000, np.int64), Budget(max_updates=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(caught.value)

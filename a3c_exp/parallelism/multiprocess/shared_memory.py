@@ -1,0 +1,23 @@
+"""Tensors that several processes read and write."""
+
+from torch import Tensor
+
+from a3c_exp.system.errors import A3CError, first_line
+
+
+def share(*tensors: Tensor) -> None:
+    """Move tensors into memory that processes share.
+
+    Raises:
+        A3CError: the system has too little of it, as containers often do.
+    """
+    try:
+        for tensor in tensors:
+            tensor.share_memory_()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        size = 1 + sum(tensor.nbytes for tensor in tensors) // 1024
+        raise A3CError(
+            f"the memory that processes share (/dev/shm) does not take another {size:,} KiB: "
+            f"{first_line(error).rpartition(': ')[2]}. Give it more (docker run --shm-size=1g), or train in one process "
+            "(parallelism=deterministic)"
+        ) from None
