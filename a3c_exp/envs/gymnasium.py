@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_pair, check_reward, describe_mistake
-from a3c_exp.envs.wrappers import compose_wrappers, describe_error, time_limit
+from a3c_exp.envs.wrappers import build_arguments, compose_wrappers, describe_error, time_limit
 from a3c_exp.spaces.checks import numeric_array
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
 from a3c_exp.spaces.flatten import describe_unsupported, leaf_spaces
@@ -53,7 +53,7 @@ class GymnasiumEnvs(EnvBatch):
     Args:
         id: a registered id such as ``Pendulum-v1``, or ``module:id``, where importing the module registers the environment.
         num_envs: how many copies.
-        kwargs: passed on to ``gymnasium.make``.
+        kwargs: passed on to ``gymnasium.make``; ``build_arguments`` says how they name a function or an object.
         wrappers: put around each copy in this order, the first one innermost; each a dotted name, or a mapping with the name
             under ``_target_`` and the wrapper's arguments.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
@@ -80,7 +80,7 @@ class GymnasiumEnvs(EnvBatch):
         bare.max_episode_steps = None
         bare.order_enforce = False
         bare.disable_env_checker = True
-        arguments = dict(kwargs or {})
+        arguments = build_arguments(kwargs or {}, "env.kwargs")
         if render_mode is not None:  # an environment that cannot render need not know the word
             arguments["render_mode"] = render_mode
         self.envs: list[gymnasium.Env[Any, Any]] = []

@@ -1,8 +1,11 @@
 """Wrappers that the configuration lists, around every copy of an environment."""
 
+import collections.abc
 import importlib
 import inspect
+import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import gymnasium
@@ -44,7 +47,8 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
             f"{path} names no wrapper. Try '{path.partition('[')[0]}=[{{_target_: gymnasium.wrappers.TimeLimit, "
             "max_episode_steps: 500}]'"
         )
-    cls = _locate(target, path)
+    cls = _locate_wrapper(target, path)
+    _require_functions(cls, arguments, path)
     signature = inspect.signature(cls)
     try:
         signature.bind(None, **arguments)
@@ -53,8 +57,9 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
         raise ConfigError(f"{path}: {target}: {error}. It takes {taken}") from error
 
     def layer(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        built = build_arguments(arguments, path)
         try:
-            wrapped = cls(env, **arguments)
+            wrapped = cls(env, **built)
         except Exception as error:  # of any kind: the wrapper is a third party's
             hint = ". Try max_episode_steps=1000" if "max_episode_steps" in str(error) else ""
             raise ConfigError(f"{path}: {target} cannot wrap this environment: {describe_error(error)}{hint}") from error
@@ -65,20 +70,74 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
     return layer
 
 
+def build_arguments(arguments: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Arguments with what they name by ``_target_``, as Hydra has it: an object of a class; with ``_partial_: true`` the class
+    or function itself, with the other keys bound.
+
+    Raises:
+        ConfigError: it cannot be imported or built.
+    """
+    return {name: _build(value, f"{path}.{name}") for name, value in arguments.items()}
+
+
+def _build(value: Any, path: str) -> Any:
+    if isinstance(value, list):
+        return [_build(item, f"{path}[{place}]") for place, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    arguments = build_arguments({str(key): item for key, item in value.items()}, path)
+    target, is_partial = arguments.pop("_target_", None), arguments.pop("_partial_", False)
+    if not isinstance(target, str):
+        return arguments
+    named = _locate(target, path)
+    if is_partial:
+        return partial(named, **arguments) if arguments else named
+    if not inspect.isclass(named):
+        meant = arguments.get("path", target)  # of hydra.utils.get_method
+        raise ConfigError(
+            f"{path}: {target} is a function, and would be called now. Try {{_target_: {meant}, _partial_: true}}"
+        )
+    try:
+        return named(**arguments)
+    except Exception as error:  # of any kind: the class may be a third party's
+        raise ConfigError(f"{path}: {target} cannot be built: {describe_error(error)}") from error
+
+
+def _require_functions(cls: Callable[..., Any], arguments: Mapping[str, Any], path: str) -> None:
+    """Refuse a plain value for a parameter that is a function by its annotation: it would fail at the first step."""
+    try:
+        hints = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+    except Exception:  # annotations of others may name what is not there
+        return
+    for name, value in arguments.items():
+        options = (hints.get(name), *typing.get_args(hints.get(name)))  # of Callable | None
+        takes_function = any(typing.get_origin(option) is collections.abc.Callable for option in options)
+        if takes_function and value is not None and not (isinstance(value, Mapping) and "_target_" in value):
+            target = value if isinstance(value, str) else "my_module.my_function"
+            raise ConfigError(
+                f"{path}.{name} is {value!r}, but it is a function. Try {name}: {{_target_: {target}, _partial_: true}}"
+            )
+
+
 def _locate(target: str, path: str) -> Callable[..., Any]:
     module, _, name = target.rpartition(".")
     try:
-        wrapper = getattr(importlib.import_module(module), name)
+        named = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever importing a user's module raises
         hint = f". Try gymnasium.wrappers.{target}" if not module and target in gymnasium.wrappers.__all__ else ""
         raise ConfigError(f"{path}: {target} cannot be imported: {describe_error(error)}{hint}") from error
-    if not callable(wrapper):
-        raise ConfigError(f"{path}: {target} is a {type(wrapper).__name__}, not a wrapper")
+    if not callable(named):
+        raise ConfigError(f"{path}: {target} is a {type(named).__name__}, neither a class nor a function")
+    return cast(Callable[..., Any], named)
+
+
+def _locate_wrapper(target: str, path: str) -> Callable[..., Any]:
+    wrapper = _locate(target, path)
     is_wrapper = inspect.isclass(wrapper) and issubclass(wrapper, gymnasium.Env)
     may_be_function = target.partition(".")[0] not in ("a3c_exp", "gymnasium")
     if not is_wrapper and (inspect.isclass(wrapper) or not may_be_function):
         raise ConfigError(f"{path}: {target} is no wrapper of environments")
-    return cast(Callable[..., Any], wrapper)
+    return wrapper
 
 
 def time_limit(own: int | None, made: gymnasium.Env[Any, Any], wrapped: gymnasium.Env[Any, Any]) -> int | None:

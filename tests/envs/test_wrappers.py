@@ -11,11 +11,13 @@ from gymnasium.wrappers import ClipReward, RescaleAction, TimeLimit
 
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
+from a3c_exp.envs.wrappers import build_arguments
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
 
 CLIP = {"_target_": "gymnasium.wrappers.ClipReward", "min_reward": -1.0, "max_reward": 0.25}
 RESCALE = {"_target_": "gymnasium.wrappers.RescaleAction", "min_action": -1.0, "max_action": 1.0}
+TRANSFORM = {"_target_": "gymnasium.wrappers.TransformReward"}
 LIMIT = {"_target_": "gymnasium.wrappers.TimeLimit", "max_episode_steps": 3}
 
 
@@ -33,6 +35,10 @@ def broken(env: gymnasium.Env[Any, Any], how: str = "raise") -> Any:
     if how == "raise":
         raise RuntimeError("two\nlines")
     return how
+
+
+def scale(reward: float, by: float = 1.0) -> float:
+    return reward * by
 
 
 def test_wrappers_go_around_every_copy_the_first_one_innermost() -> None:
@@ -114,13 +120,31 @@ def test_a_recipe_with_wrappers_travels_to_another_process() -> None:
     assert isinstance(pickle.loads(pickle.dumps(recipe))(num_envs=1).envs[0], TimeLimit)
 
 
+def test_a_function_or_an_object_is_named_as_hydra_has_it() -> None:
+    halve = {"_target_": "tests.envs.test_wrappers.scale", "_partial_": True, "by": 0.5}
+    box = {"_target_": "gymnasium.spaces.Box", "low": -1.0, "high": 1.0, "shape": [3]}
+    zeros = {"_target_": "numpy.zeros_like", "_partial_": True}
+    wrappers = [
+        {"_target_": "gymnasium.wrappers.TransformReward", "func": halve},
+        {"_target_": "gymnasium.wrappers.TransformObservation", "func": zeros, "observation_space": box},
+    ]
+    ours, theirs = GymnasiumEnvs("Pendulum-v1", wrappers=wrappers), GymnasiumEnvs("Pendulum-v1")
+    for envs in (ours, theirs):
+        envs.reset(0, seed=1)
+        envs.step(np.zeros((1, 1), np.float32), np.array([True]))
+    assert ours.reward[0] == theirs.reward[0] / 2
+    assert ours.observation.tolist() == [[0.0, 0.0, 0.0]] and ours.observation_space.high.tolist() == [1.0, 1.0, 1.0]
+    paid = {"reward": {"_target_": "tests.envs.test_wrappers.scale", "_partial_": True}, "rest": [{"a": 1}]}
+    assert build_arguments(paid, "env.kwargs") == {"reward": scale, "rest": [{"a": 1}]}
+
+
 @pytest.mark.parametrize(
     ("wrapper", "says"),
     [
         ("TimeLimit", r"env.wrappers\[1\]: TimeLimit cannot be imported.*Try gymnasium.wrappers.TimeLimit"),
         ("gymnasium.wrappers.TimeLimt", "cannot be imported: AttributeError"),
         ("no_such_module.Wrapper", "cannot be imported: ModuleNotFoundError"),
-        ("gymnasium.wrappers", "is a module, not a wrapper"),
+        ("gymnasium.wrappers", "is a module, neither a class nor a function"),
         ("gymnasium.wrappers.TimeLimit", "missing a required argument: 'max_episode_steps'. It takes max_episode_steps"),
         ({**LIMIT, "max_steps": 3}, "unexpected keyword argument 'max_steps'. It takes max_episode_steps"),
         ({**LIMIT, "env": 3}, "multiple values for argument 'env'"),
@@ -128,6 +152,17 @@ def test_a_recipe_with_wrappers_travels_to_another_process() -> None:
         ("gymnasium.wrappers.GrayscaleObservation", "cannot wrap this environment: ValueError: GrayscaleObservation requires"),
         ("tests.envs.test_wrappers.broken", "cannot wrap this environment: RuntimeError: two lines"),
         ({"_target_": "tests.envs.test_wrappers.broken", "how": "x"}, "returned a str, not an environment"),
+        ({**TRANSFORM, "func": "odd.halve"}, r"func is 'odd.halve', but .* func: {_target_: odd.halve, _partial_: true}"),
+        (
+            {**TRANSFORM, "func": 0.5},
+            r"func is 0.5, but it is a function. Try func: {_target_: my_module.my_function, _partial_",
+        ),
+        (
+            {**TRANSFORM, "func": {"_target_": "hydra.utils.get_method", "path": "odd.halve"}},
+            r"\[1\].func: hydra.utils.get_method is a function, and would .* Try {_target_: odd.halve, _partial_: true}",
+        ),
+        ({**TRANSFORM, "func": {"_target_": "odd.halve", "_partial_": True}}, r"\[1\].func: odd.halve cannot be imported"),
+        ({**TRANSFORM, "func": {"_target_": "fractions.Fraction", "x": 1}}, "cannot be built: TypeError"),
     ],
 )
 def test_what_cannot_be_wrapped_is_refused_in_one_line(wrapper: Any, says: str) -> None:
