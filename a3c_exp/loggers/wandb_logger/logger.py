@@ -20,6 +20,7 @@ from a3c_exp.system.errors import ConfigError
 MODES = ("auto", "online", "offline")
 ID_FILE = "wandb_id"
 _MAX_LENGTH = 64  # characters of a tag or a job type that W&B takes
+_NOT_IN_PROJECTS = "\\#?%:"
 _IGNORED_KEYS = ("seed", "control", "ablation", "study")  # shown elsewhere, or different between runs of one curve
 
 
@@ -43,36 +44,45 @@ class WandbLogger(Logger):
     Args:
         project: the W&B project.
         entity: the user or team it belongs to; ``None`` for the user's default.
+        name, group, job_type: of the run in W&B; ``None`` for those of the run and of ``wandb_placement``.
         mode: ``auto``, ``online`` or ``offline``. ``auto`` respects ``WANDB_MODE`` and ``wandb offline``, and is online if
             the user is logged in.
         init_timeout: seconds that W&B has to answer before the run is kept offline.
         finish_timeout: seconds that it has to take what is left when the run ends.
         row_interval: least seconds between two rows of episodes, and of metrics.
-        tags: added to the run's own.
+        tags: added to the run's own; a list, or a text with commas between them.
         on_message: called with each line for the user, in the thread that calls the logger.
+
+    Raises:
+        ConfigError: a word that W&B would refuse.
     """
 
     def __init__(
         self,
         project: str = "a3c_exp",
         entity: str | None = None,
+        name: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
         mode: str = "auto",
         init_timeout: float = 15.0,
         finish_timeout: float = 15.0,
         row_interval: float = 1.0,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] | str = (),
         on_message: Callable[[str], None] = to_stderr,
     ) -> None:
         if mode not in MODES:
             raise ConfigError(f"logger.mode is {mode!r}; it can be {', '.join(MODES)}. Try: logger.mode=auto")
+        self._tags = [tag.strip() for tag in tags.split(",") if tag.strip()] if isinstance(tags, str) else list(tags)
+        _check_words(project or "a3c_exp", self._tags)
         self._settings = {
-            "project": project,
-            "entity": entity,
+            "project": project or "a3c_exp",
+            "entity": entity or None,
             "mode": mode,
             "init_timeout": float(init_timeout),
             "finish_timeout": float(finish_timeout),
         }
-        self._tags = tuple(tags)
+        self._placement = {"name": name, "group": group, "job_type": job_type}
         self._on_message = on_message
         self._episode_rows = _RowAverager("episode/", row_interval)
         self._metrics_rows = _RowAverager("train/", row_interval)
@@ -80,13 +90,12 @@ class WandbLogger(Logger):
 
     def start(self, run: RunInfo) -> None:
         group, job_type, tags = wandb_placement(run)
+        placement = {"name": run.name, "group": group, "job_type": job_type}
         handshake = {
             **self._settings,
+            **{key: self._placement[key] or own for key, own in placement.items()},
             "directory": str(run.directory.absolute()),
             "id": run_id(run.directory),
-            "name": run.name,
-            "group": group,
-            "job_type": job_type,
             "tags": list(dict.fromkeys((*tags, *self._tags))),
             "config": run.config,
             "argv": sys.argv or ["python"],
@@ -182,6 +191,20 @@ def _distinguishing_overrides(name: str) -> str:
     """The overrides in a job's name that identify its curve: ``workers=4`` of ``workers=4,seed=0``."""
     parts = [part for part in name.split("/")[-1].split(",") if part.partition("=")[0] not in _IGNORED_KEYS]
     return " ".join(parts) if parts and all("=" in part for part in parts) else ""
+
+
+def _check_words(project: str, tags: Sequence[str]) -> None:
+    owner, slash, name = project.partition("/")
+    if slash:
+        raise ConfigError(f"logger.project={project} has a slash in it. Try logger.entity={owner} logger.project={name}")
+    if not 1 <= len(project) <= 2 * _MAX_LENGTH or any(char in project for char in _NOT_IN_PROJECTS):
+        raise ConfigError(
+            f"logger.project is {project[:40]!r}, of {len(project)} characters, but it has 1 to {2 * _MAX_LENGTH}, and none of "
+            f"{' '.join(_NOT_IN_PROJECTS)}. Try logger.project=a3c_exp (or another WANDB_PROJECT)"
+        )
+    for tag in tags:
+        if not 1 <= len(tag) <= _MAX_LENGTH:
+            raise ConfigError(f"logger.tags has {tag[:40]!r}, of {len(tag)} characters, but a tag has 1 to {_MAX_LENGTH}")
 
 
 def run_id(directory: Path) -> str:

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.config.instantiate import checked_partial
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
 from a3c_exp.report.wandb_report import wandb_panels
+from a3c_exp.system.errors import ConfigError
 from tests.support.offline_wandb import (
     CONFIG,
     SUMMARY,
@@ -30,6 +33,9 @@ from tests.support.offline_wandb import (
 pytestmark = pytest.mark.usefixtures("nobody_logged_in")
 
 
+VARIABLES = {"PROJECT": "thesis", "ENTITY": "me", "NAME": "nn", "TAGS": "aa, bb", "RUN_GROUP": "gg", "JOB_TYPE": "jj"}
+
+
 class Sessions:
     """One offline run that was interrupted and resumed, one of many short episodes, and the process around them."""
 
@@ -41,7 +47,10 @@ class Sessions:
         short = WandbLogger(row_interval=60.0, on_message=lambda _: None)
         arm = {"ablation": {"name": "worker_count", "control": "fair", "arm": "workers_6"}}
         short.start(replace(run_info(directory / "short"), config={**CONFIG, **arm}))
+        theirs = self._surrounded()
+        theirs.start(run_info(directory / "theirs"))
         self._train(7, 12, "finished", resumed=True)
+        theirs.finish("finished", SUMMARY)
         for number in range(1, 1001):
             short.episode(episode(number))
         short.finish("finished", SUMMARY)
@@ -50,7 +59,18 @@ class Sessions:
         self.threads = [thread.name for thread in threading.enumerate() if "wandb" in thread.name]
         self.folders = sorted((self.directory / "wandb").glob("offline-run-*"))
         (short_folder,) = (directory / "short" / "wandb").glob("offline-run-*")
-        self.first, self.second, self.short = records(*self.folders, short_folder)
+        (their_folder,) = (directory / "theirs" / "wandb").glob("offline-run-*")
+        self.first, self.second, self.short, self.theirs = records(*self.folders, short_folder, their_folder)
+
+    @staticmethod
+    def _surrounded() -> WandbLogger:
+        """The logger of a configuration that was composed where W&B's variables were set."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in VARIABLES.items():
+                patch.setenv(f"WANDB_{name}", value)
+            config = compose_jobs(["logger.job_type=typed"], multirun=False)[0].config.logger
+        logger: WandbLogger = checked_partial(config, "logger")(on_message=lambda _: None)
+        return logger
 
     def _train(self, first: int, last: int, status: Any, resumed: bool) -> None:
         logger = WandbLogger(tags=["mine"], row_interval=0.0, on_message=self.messages.append)
@@ -157,6 +177,26 @@ def test_a_thousand_short_episodes_are_few_rows_and_none_is_lost(sessions: Sessi
     assert history(sessions.short, "episode/count") == [(200, 1), (200_000, 999)]
     assert history(sessions.short, "episode/return") == [(200, -10.0), (200_000, -10.0 * 501)]  # the mean of 2 to 1000
     assert history(sessions.short, "episode/number")[-1] == (200_000, 1000)
+
+
+def test_the_variables_of_wandb_count_unless_the_key_is_typed(sessions: Sessions) -> None:
+    (run,) = [record["run"] for record in sessions.theirs if record["type"] == "run"]
+    assert (run["project"], run["entity"], run["display_name"], run["run_group"]) == ("thesis", "me", "nn", "gg")
+    assert run["job_type"] == "typed" and {"aa", "bb", "pendulum"} <= set(run["tags"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("logger.project=team/thesis", "Try logger.entity=team logger.project=thesis"),
+        ('logger.project="50%"', "none of"),
+        (f"logger.project={'x' * 129}", "of 129 characters, but it has 1 to 128"),
+        (f"logger.tags=[{'x' * 65}]", "of 65 characters, but a tag has 1 to 64"),
+    ],
+)
+def test_a_word_that_wandb_would_refuse_is_refused_before_the_start(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        checked_partial(compose_jobs([override], multirun=False)[0].config.logger, "logger")()
 
 
 def test_training_neither_waits_for_wandb_nor_imports_it(sessions: Sessions) -> None:
