@@ -1,12 +1,20 @@
 """Starting the real command in a process of its own, and looking at what it left."""
 
+import atexit
+import functools
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.support.forked_commands import ForkServer
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("workers=2", "logger=none", "model.actor_hidden=[16]", "model.critic_hidden=[16]")
@@ -31,15 +39,29 @@ def start(*arguments: str, module: str = "a3c_exp", cwd: Path) -> "subprocess.Po
     )
 
 
+@functools.cache
+def _fork_server() -> ForkServer:
+    server = ForkServer(ROOT)
+    atexit.register(server.close)
+    return server
+
+
 def run(*arguments: str, module: str = "a3c_exp", cwd: Path, limit: float = 120) -> "subprocess.CompletedProcess[str]":
-    """The command, ended."""
-    process = start(*arguments, module=module, cwd=cwd)
-    try:
-        out, err = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    """The command, ended; in a process of its own that need not import again what all commands import."""
+    server = _fork_server()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        pid = server.start(module, arguments, cwd, environment(), out.fileno(), err.fileno())
+        timer = threading.Timer(limit, os.kill, (pid, signal.SIGKILL))
+        timer.start()
+        returncode = server.wait()
+        timer.cancel()
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(io.TextIOWrapper(stream, "utf-8").read())
+    if returncode == -signal.SIGKILL:
+        raise subprocess.TimeoutExpired([module, *arguments], limit, *texts)
+    return subprocess.CompletedProcess([module, *arguments], returncode, *texts)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
