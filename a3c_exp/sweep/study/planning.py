@@ -13,7 +13,7 @@ from a3c_exp.config.compose import ComposedJob, compose_jobs, hydra_config, hydr
 from a3c_exp.runs.run_directories import short_name
 from a3c_exp.runs.study_storage import STUDY_SIGNATURE, journal_path, open_storage, without_password
 from a3c_exp.sweep.study.config import StudyConfig, is_study, read_study_config
-from a3c_exp.sweep.study.sampler_pruner import make_pruner, make_sampler
+from a3c_exp.sweep.study.sampler_pruner import check_sampler, make_pruner
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
 from a3c_exp.sweep.study.study_file import check_same_study, read_study_file, study_signature
 from a3c_exp.system.errors import ConfigError
@@ -62,7 +62,7 @@ def _plan(overrides: Sequence[str], search: Sequence[str]) -> StudyPlan | None:
     study_config = read_study_config(base.hydra.sweeper, base.config.seed)
     space = read_search_space(study_config.params, overrides, study_config.custom_search_space, base.config)
     _reject_contradictions(study_config, space, base.config)
-    make_sampler(study_config, 0)
+    check_sampler(study_config, space)
     make_pruner(study_config)
     _check_range_ends(space, base, search, overrides)
     signature = study_signature(study_config, space, base.config)

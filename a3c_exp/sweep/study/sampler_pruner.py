@@ -1,15 +1,18 @@
 """Optuna's sampler and pruner, made from their ``_target_``."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from hydra.utils import get_class, instantiate
+from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler
 
 from a3c_exp.sweep.study.config import StudyConfig
+from a3c_exp.sweep.study.search_space import SearchSpace, describe_distribution, num_values
 from a3c_exp.system.errors import ConfigError, first_line
 
 _SEQUENTIAL_SAMPLERS = ("QMCSampler", "GridSampler", "BruteForceSampler")
@@ -30,6 +33,47 @@ def make_sampler(study_config: StudyConfig, num_trials: int) -> BaseSampler:
         config["seed"] = seed + num_trials
     sampler: BaseSampler = _instantiate("sampler", config, BaseSampler)
     return sampler
+
+
+def check_sampler(study_config: StudyConfig, space: SearchSpace) -> None:
+    """Refuse a sampler that cannot be made, and one that tries every point once if there are fewer points than trials.
+
+    Raises:
+        ConfigError: says which points there are.
+    """
+    sampler = make_sampler(study_config, 0)
+    if not isinstance(sampler, GridSampler | BruteForceSampler) or space.custom is not None:
+        return
+    name = type(sampler).__name__
+    sizes = {key: num_values(distribution) for key, distribution in space.distributions.items()}
+    if isinstance(sampler, GridSampler):
+        grid = {key: list(values) for key, values in sampler._search_space.items()}
+        for key in {**grid, **space.distributions}:
+            distribution = space.distributions.get(key)
+            if key not in grid or distribution is None or not all(_contains(distribution, value) for value in grid[key]):
+                searched = describe_distribution(distribution) if distribution is not None else "nothing"
+                raise ConfigError(
+                    f"{key}: {name} is to try {grid.get(key, 'nothing')}, and the search space has {searched}. Try the same "
+                    f"values in both: 'study.sampler.search_space.{key}=[...]' '{key}=choice(...)'"
+                )
+        sizes = {key: len(values) for key, values in grid.items()}
+    points = math.prod(sizes.values())
+    if points == math.inf:
+        key = next(key for key, size in sizes.items() if size == math.inf)
+        searched = describe_distribution(space.distributions[key])
+        raise ConfigError(f"{name} tries every value, and {key}={searched} has no end of them. Try {key}=choice(...)")
+    if points < study_config.n_trials:
+        raise ConfigError(
+            f"study.n_trials is {study_config.n_trials}, but {name} tries every point once, and there are {points}. "
+            f"Try study.n_trials={points}"
+        )
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (TypeError, ValueError):  # what is no choice, or no number
+        return False
 
 
 def make_pruner(study_config: StudyConfig) -> BasePruner:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
 import optuna
@@ -240,6 +241,15 @@ def _load_custom_function(custom: Mapping[str, Any]) -> CustomSearchSpace:
         ) from None
     arguments = {key: value for key, value in custom.items() if not key.startswith("_")}
     return partial(function, **arguments)
+
+
+def num_values(distribution: BaseDistribution) -> float:
+    """How many values a parameter can have; infinite for an interval of real numbers."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high, step = distribution.low, distribution.high, distribution.step
+    return inf if step is None else 1 + round((high - low) / step)
 
 
 def _range_ends(distribution: BaseDistribution) -> list[Any]:

@@ -12,8 +12,10 @@ from pathlib import Path
 import optuna
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from optuna.trial import TrialState
 
-from a3c_exp.runs.study_storage import STUDY_SIGNATURE, open_storage
+from a3c_exp.runs.study_storage import REASON, STUDY_SIGNATURE, open_storage
+from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.best_config import BestConfigWriter
 from a3c_exp.sweep.study.config import read_study_config
 from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
@@ -89,6 +91,10 @@ class _StudyRunner:
                 self._table.print_line(f"stopped by {stop.name}. Go on with: {self._resume_command()}")
                 raise SystemExit(stop.exit_code)
         self._print_results(snapshot)
+        for trial in snapshot.ended:
+            if trial.state is TrialState.FAIL and trial.number not in self._ended_before:
+                error = RunFailed(f"trial {trial.number} failed: {trial.user_attrs.get(REASON)}")
+                outcomes.add_failure(str(error), error)
 
     def _open_study(self) -> TrialQueue:
         """Create the study or load it; two processes may do so in the same moment."""

@@ -22,6 +22,10 @@ from a3c_exp.training.build import build_run
 
 OPTUNA = ("hydra/sweeper=optuna", "model.actor_hidden=[4]", "model.critic_hidden=[4]", "workers=1")
 
+GRID = "study.sampler={_target_: optuna.samplers.GridSampler, search_space: {gamma: [0.9, 0.99], n_step: [5, 10]}}"
+BRUTE_FORCE = "study.sampler={_target_: optuna.samplers.BruteForceSampler}"
+POINTS = ("gamma=choice(0.9,0.99)", "n_step=choice(5,10)")
+
 
 @pytest.fixture(autouse=True)
 def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +62,12 @@ def test_every_study_in_the_tree_can_be_run(path: Path) -> None:
         (["study.custom_search_space=tests.support.spaces.broken"], "RuntimeError: this space has a hole"),
         (["study.custom_search_space=tests.support.spaces.gone"], "cannot be imported"),
         (["gamma=interval(0.8,0.9)", "study.storage=journal:nowhere/a.log"], "there is no folder nowhere"),
+        ([GRID, "study.n_trials=6", *POINTS], "GridSampler tries every point once, and there are 4. Try study.n_trials=4"),
+        ([BRUTE_FORCE, "study.n_trials=6", *POINTS], "BruteForceSampler tries every point once, and there are 4. Try"),
+        ([BRUTE_FORCE, "gamma=interval(0.8,0.9)"], "tries every value, and gamma=interval(0.8, 0.9) has no end of them"),
+        ([GRID, POINTS[0]], "n_step: GridSampler is to try [5, 10], and the search space has nothing"),
+        ([GRID, *POINTS, "beta=choice(0,1)"], "beta: GridSampler is to try nothing, and the search space has choice(0, 1)"),
+        ([GRID, POINTS[1], "gamma=interval(0.8,0.95)"], "gamma: GridSampler is to try [0.9, 0.99], and the search space has"),
     ],
 )
 def test_a_study_that_cannot_be_run_is_refused_in_one_line(overrides: list[str], message: str) -> None:

@@ -125,3 +125,11 @@ def test_the_best_can_be_run_as_an_experiment_without_the_study(night: Path) -> 
     (job,) = compose_jobs(["+experiment=night"], False, [str(night / STUDY / "best")])
     assert job.config.gamma == best.params["gamma"] and job.config.max_env_steps == 2500 and job.env == "cartpole"
     assert job.config.env._target_ == "tests.training.test_exact_resume.Sleepy" and list(job.config.model.hidden) == [4]
+
+
+def test_a_study_with_a_failed_trial_ends_with_exit_code_1_and_names_it(tmp_path: Path) -> None:
+    each_once = "study.sampler={_target_: optuna.samplers.BruteForceSampler}"
+    ended = run("hydra/sweeper=optuna", "env=cartpole", "max_updates=60", "evaluation.episodes=2", "logger=none",
+                "study.n_trials=2", each_once, "optimizer.lr=choice(1e-3,1e30)", "-m", cwd=tmp_path, limit=300)  # fmt: skip
+    assert ended.returncode == 1, ended.stderr
+    assert "2 of 2 trials: 1 complete, 1 failed" in ended.stderr and "not finite" in ended.stderr
