@@ -3,6 +3,8 @@
 Nothing heavy is imported here, so that help and mistakes are answered quickly.
 """
 
+import contextlib
+import io
 import os
 import shlex
 import sys
@@ -47,12 +49,17 @@ def _main(argv: Sequence[str]) -> int:
         raise ConfigError(
             "--experimental-rerun reads a pickle, which can execute code. Type the command again, or resume=RUN_DIR"
         )
-    if study_command or only_prints:
-        _hydra_main(_task_function)  # a study's command was checked by the process that started this one
+    if study_command:
+        _hydra_main(_task_function)  # it was checked by the process that started this one
+        return 0
+    if only_prints:
+        with contextlib.redirect_stdout(io.StringIO()) as text:  # Hydra prints a traceback where nobody reads on
+            _hydra_main(_task_function)
+        print(text.getvalue(), end="")
         return 0
     multirun: bool = arguments.multirun
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
-        cli.resume_run(Path(targets[-1]), [text for text in overrides if not text.startswith("resume=")], multirun)
+        cli.resume_run(Path(targets[-1].strip("'\"")), [text for text in overrides if not text.startswith("resume=")], multirun)
         return 0
     if multirun:
         cli.reject_shared_wandb_id()

@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
         the output, such as ``head``, has closed it.
     """
     _open_closed_streams()
+    sys.argv[1:] = map(expand_home, sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without ± or a true minus shows a question mark
             stream.reconfigure(errors="replace")
@@ -71,6 +73,22 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
         return 141
     except KeyboardInterrupt:
         return 130
+
+
+def expand_home(argument: str) -> str:
+    """An argument with the user's home in place of a ``~/`` that shells leave as it is: behind an equals sign, or quoted.
+
+    >>> expand_home("hydra.run.dir=~/try") == f"hydra.run.dir='{Path.home()}/try'"
+    True
+    """
+    match = re.fullmatch(r"([^=]*=)?(['\"]?)~(/.*)", argument, re.DOTALL)
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path's own raises for a user without a home
+    if match is None or not home.startswith("/"):
+        return argument
+    key, quote, rest = match.group(1) or "", match.group(2), match.group(3)
+    if not key or key.startswith("-") or quote:
+        return f"{key}{quote}{home}{rest}"
+    return f"{key}'{home}{rest}'"  # quoted for Hydra, whatever characters the folder has
 
 
 def _open_closed_streams() -> None:

@@ -189,6 +189,29 @@ def test_an_existing_run_is_never_overwritten(finished: Path) -> None:
     assert {path: path.read_bytes() for path in where.rglob("*") if path.is_file()} == before
 
 
+def test_a_tilde_that_the_shell_left_alone_is_the_home_folder(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(finished))
+    where = directory(finished).relative_to(finished)
+    for typed in ("hydra.run.dir=~/{}", "hydra.run.dir='~/{}'"):
+        ended = run(*QUICK, typed.format(where), cwd=finished)
+        assert ended.returncode == 2 and f"{finished / where} already holds a run" in ended.stderr, ended.stderr
+    for typed in ("resume=~/{}", "resume='~/{}'"):
+        assert f"{finished / where} has spent its budget" in run(typed.format(where), cwd=finished).stderr
+    assert run(f"~/{where}", "--episodes", "1", module="a3c_exp.evaluate", cwd=finished).returncode == 0
+    assert not (finished / "~").exists()
+
+
+def test_output_that_nobody_reads_to_its_end_ends_quietly(finished: Path) -> None:
+    for module, arguments in (
+        ("a3c_exp", ("--cfg", "job")),
+        ("a3c_exp.evaluate", (str(directory(finished)), "--episodes", "1")),
+    ):
+        process = start(*arguments, module=module, cwd=finished)
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == ("", 141)
+
+
 def test_help_names_the_groups_and_the_knobs(tmp_path: Path) -> None:
     ended = run("--help", cwd=tmp_path)
     assert ended.returncode == 0
