@@ -36,21 +36,40 @@ def package_versions(packages: Sequence[str]) -> dict[str, str | None]:
 
 
 def git_commit() -> dict[str, Any] | None:
-    """The commit of the code that runs and whether it was changed since; ``None`` where it lies in no repository of its own."""
-    commit = git_output("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(git_output("status", "--porcelain"))} if commit else None
+    """The commit of the code that runs and whether it was changed since; ``None`` where git does not tell."""
+    commit, changes = git_output("rev-parse", "HEAD"), git_output("status", "--porcelain")
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)} if commit else None
 
 
 def git_output(*arguments: str) -> str | None:
-    """What git says about the code that runs; ``None`` where it lies in no repository of its own."""
+    """What git says about the code that runs; ``None`` where it lies in no repository of its own, or git fails."""
+    try:
+        return _git(*arguments)
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def git_problem() -> str | None:
+    """Why git does not tell the commit, in one line; ``None`` if it does, or the code lies in no repository of its own."""
+    try:
+        _git("rev-parse", "HEAD")
+    except FileNotFoundError:
+        return "git is not installed"
+    except subprocess.CalledProcessError as error:
+        lines = [line.strip() for line in error.stderr.decode(errors="replace").splitlines()]
+        mend = [f". Try {line}" for line in lines if line.startswith("git config")]
+        return "".join([*lines[:1], *mend])
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    return None
+
+
+def _git(*arguments: str) -> str | None:
     if not (_REPOSITORY / ".git").exists():
         return None
     # Without the lock under which git keeps what it found out for later: one that dies, of a full disk or a signal, leaves it.
     command = ["git", "--no-optional-locks", *arguments]
-    try:
-        done = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
+    done = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, timeout=10, check=True)
     return done.stdout.decode(errors="replace").strip()
 
 

@@ -17,6 +17,7 @@ from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.record import RunRecord, locked
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import A3CError, RunFailed
+from a3c_exp.system.machine import git_problem
 from a3c_exp.system.signals import StopSignals
 from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import RunComponents, build_run
@@ -227,9 +228,14 @@ def _build_trainer(
         clock,
         should_stop,
         on_first_step=partial(context.record.mark, "first_env_step"),
-        notices=[*components.notices, *context.notices],
+        notices=[*components.notices, *context.notices, *_provenance_notices(context.record)],
     )
     return trainer
+
+
+def _provenance_notices(record: RunRecord) -> list[str]:
+    problem = git_problem() if record.content["git"] is None else None
+    return [] if problem is None else [f"run.json does not name the commit of the code: {problem}"]
 
 
 def _start_loggers(context: RunContext, console_logger: Logger, loggers: list[Logger]) -> None:

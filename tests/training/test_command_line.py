@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from a3c_exp.system.machine import git_problem
 from tests.support.command import QUICK, ROOT, lines, record, run, session_members, start, summary
 
 LONG = (*QUICK, "max_episode_steps=50", "max_episodes=50_000", "compile=false")
@@ -199,6 +200,18 @@ def test_a_tilde_that_the_shell_left_alone_is_the_home_folder(finished: Path, mo
         assert f"{finished / where} has spent its budget" in run(typed.format(where), cwd=finished).stderr
     assert run(f"~/{where}", "--episodes", "1", module="a3c_exp.evaluate", cwd=finished).returncode == 0
     assert not (finished / "~").exists()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the code lies in no repository of its own")
+def test_a_commit_that_git_does_not_tell_is_missed_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch: a checkout of another user
+    ended = run("env=cartpole", "max_updates=3", "evaluation.episodes=1", "logger=none", cwd=tmp_path)
+    assert ended.returncode == 0 and record(directory(tmp_path))["git"] is None
+    said = "run.json does not name the commit of the code: fatal: detected dubious ownership"
+    assert ended.stderr.count(said) == 1 and ". Try git config --global --add safe.directory" in ended.stderr
+    assert said in (directory(tmp_path) / "messages.log").read_text()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_problem() == "git is not installed"
 
 
 def test_output_that_nobody_reads_to_its_end_ends_quietly(finished: Path) -> None:
