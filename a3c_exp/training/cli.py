@@ -69,6 +69,7 @@ def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multiru
     key, suffix = ("hydra.sweep.dir", "_sweep") if multirun else ("hydra.run.dir", "")
     suffix = "" if jobs[0].config.ablation.name else suffix  # an ablation's title says that there are several runs
     named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
+    argv = [*_names_by_what_differs(argv, jobs), *argv]
     if not named:
         return [f"{key}='{create_run_directory(jobs[0].title + suffix)}'", *argv]
     used = sorted(Path(named[-1].strip("'\"")).glob("*/run.json" if multirun else "run.json"))
@@ -77,7 +78,19 @@ def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multiru
             f"{used[0].parent} already holds a run, and no run is ever overwritten. "
             f"Go on with it (resume={used[0].parent}) or choose another {key}"
         )
-    return list(argv)
+    return argv
+
+
+def _names_by_what_differs(argv: Sequence[str], jobs: Sequence[ComposedJob]) -> list[str]:
+    """The override by which Hydra leaves out of the names of a sweep's runs what is the same in all of them."""
+    key = "hydra.job.config.override_dirname.exclude_keys"
+    if len(jobs) < 2 or any(text.lstrip("+").startswith(f"{key}=") for text in argv):
+        return []
+    shared = set.intersection(*(set(job.overrides) for job in jobs))
+    names = {text.partition("=")[0].lstrip("+~") for text in shared} | set(
+        jobs[0].hydra.job.config.override_dirname.exclude_keys
+    )
+    return [f"{key}=[{','.join(repr(name) for name in sorted(names))}]"]
 
 
 def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":

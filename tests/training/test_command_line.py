@@ -119,7 +119,7 @@ def test_a_run_that_fails_does_not_take_the_sweep_with_it(tmp_path: Path) -> Non
     assert ended.returncode == 1
     assert "1 of 2 runs finished" in ended.stderr and "the pendulum came off" in ended.stderr
     (sweep,) = tmp_path.glob("outputs/*/*_pendulum_sweep")
-    fine, failed = (next(sweep.glob(f"*fail_at={step},*")) for step in (0, 40))
+    fine, failed = (sweep / f"+env.fail_at={step}" for step in (0, 40))
     assert record(fine)["status"] == "finished" and record(fine)["group"] == sweep.name
     assert record(failed)["status"] == "failed" and "pendulum came off" in record(failed)["reason"]
 

@@ -32,7 +32,7 @@ def test_a_job_that_dies_fails_alone_and_says_how(tmp_path: Path) -> None:
     assert "2 of 4 runs finished" in ended.stderr
     sweep = sweep_of(tmp_path)
     for number, how in ((1, "kill"), (3, "raise")):
-        fine = next(sweep.glob(f"*fail_at=0,*how={how},*"))
+        fine = sweep / f"+env.fail_at=0,+env.how={how}"  # named by what differs
         about, hydra = record(fine), OmegaConf.load(fine / ".hydra" / "hydra.yaml").hydra
         # As with Hydra's own launcher.
         assert (hydra.job.num, hydra.job.id, hydra.mode) == (number, str(number), "MULTIRUN")
@@ -40,7 +40,7 @@ def test_a_job_that_dies_fails_alone_and_says_how(tmp_path: Path) -> None:
         assert about["overrides"] == list(hydra.overrides.task) and f"+env.how={how}" in about["overrides"]
         assert (about["status"], about["group"], about["job_type"]) == ("finished", sweep.name, "sweep")
         assert about["command"].startswith("python -m a3c_exp ") and about["command"].endswith(f"{LOCAL} -m")
-    killed, raised = (next(sweep.glob(f"*fail_at=45,*how={how},*")) for how in ("kill", "raise"))
+    killed, raised = (sweep / f"+env.fail_at=45,+env.how={how}" for how in ("kill", "raise"))
     assert record(killed)["status"] == summary(killed)["status"] == "failed"
     assert "was killed by SIGKILL" in record(killed)["reason"] and record(killed)["sessions"][-1]["status"] == "failed"
     assert f"failed: +env.how=kill +env.fail_at=45: {killed}: its process was killed by SIGKILL" in ended.stderr
