@@ -16,29 +16,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.system.errors import ConfigError, first_line
 
+Quantity = StrEnum("Quantity", ["time", "area", "final", "variability", "seconds"])
+"""What is measured on every run: on its curves (see ``curve_metrics``), or its seconds of training an episode."""
 
-class Quantity(StrEnum):
-    """What is measured on every run: on its curves (see ``curve_metrics``), or its seconds of training an episode."""
+Effect = StrEnum("Effect", ["raises", "lowers"])
+"""What a change does to a quantity, as a claim says."""
 
-    time = "time"
-    area = "area"
-    final = "final"
-    variability = "variability"
-    seconds = "seconds"
-
-
-class Effect(StrEnum):
-    """What a change does to a quantity, as a claim says."""
-
-    raises = "raises"
-    lowers = "lowers"
-
-
-class Expected(StrEnum):
-    """How large the effect is: ``clear``, or ``hardly``: not clear in that direction."""
-
-    clear = "clear"
-    hardly = "hardly"
+Expected = StrEnum("Expected", ["clear", "hardly"])
+"""How large the effect is: ``clear``, or ``hardly``: not clear in that direction."""
 
 
 @dataclass
@@ -52,7 +37,6 @@ class ClaimPart:
 
     @property
     def sign(self) -> int:
-        """+1 if the change raises the quantity, -1 if it lowers it."""
         return 1 if self.effect is Effect.raises else -1
 
     @property
@@ -63,23 +47,14 @@ class ClaimPart:
 
 @dataclass
 class Claim:
-    """A statement about arms that runs can contradict.
+    """A statement about arms that runs can contradict. All its parts must hold, for all its changes."""
 
-    Attributes:
-        number: by which a page names it.
-        title: in a few words.
-        text: what it says, in a sentence.
-        subject: claims about the same subject share a table.
-        changes: ``[from, to]`` arms that it speaks of; all of them must bear it out.
-        parts: what it says of each change; all of them must hold. Either all of them are about ``seconds`` or none is.
-    """
-
-    number: int = MISSING
-    title: str = MISSING
-    text: str = ""
-    subject: str = "claims"
-    changes: list[list[str]] = MISSING
-    parts: list[ClaimPart] = MISSING
+    number: int = MISSING  # by which a page names it
+    title: str = MISSING  # in a few words
+    text: str = ""  # what it says, in a sentence
+    subject: str = "claims"  # claims about the same subject share a table
+    changes: list[list[str]] = MISSING  # ``[from, to]`` arms that it speaks of; all of them must bear it out
+    parts: list[ClaimPart] = MISSING  # what it says of each change; all are about ``seconds``, or none is
 
     @property
     def is_about_wall_time(self) -> bool:
@@ -134,44 +109,26 @@ class WallTimeTraining:
 
 @dataclass
 class AblationReport:
-    """How an ablation is reported.
+    """How an ablation is reported."""
 
-    Attributes:
-        order: its place among ablations.
-        label: what its runs vary, in a word or two.
-        claims: by name.
-        learned: from where on a curve counts as learned; parts about ``time`` need it.
-        min_effect: the smallest difference that is called clear; parts about ``area`` and ``final`` need it.
-        control: words for the control of the run.
-        column: words for the ablation where its runs are evidence on the claims of another one, next to that one's controls.
-        varied: the key whose values are the arms, where no ``ablation.arm`` names them; drawn over these values.
-        arm_label: such an arm in words, ``{}`` its value.
-        axis_label, heading: of the figure over the values of ``varied``.
-        stands_for: values of ``varied`` by the arm of the claims that they are.
-        same_runs: arms that another ablation may have run.
-        notes: what is to be said where a control was run, by control.
-        profiles: the two controls whose performance profiles are drawn.
-        asynchrony: the pair of controls whose policy lags and verdicts are compared.
-        wall_time: of what the wall time is predicted.
-    """
-
-    order: int = 1000
-    label: str | None = None
-    claims: dict[str, Claim] = field(default_factory=dict)
+    order: int = 1000  # its place among ablations
+    label: str | None = None  # what its runs vary, in a word or two
+    claims: dict[str, Claim] = field(default_factory=dict)  # by name
+    # Where a curve counts as learned, for parts about ``time``; and the smallest clear difference in ``area`` and ``final``.
     learned: MeasureValues = field(default_factory=MeasureValues)
     min_effect: MeasureValues = field(default_factory=MeasureValues)
-    control: ControlWords = field(default_factory=ControlWords)
-    column: ControlWords | None = None
-    varied: str | None = None
-    arm_label: str = "{}"
-    axis_label: str | None = None
+    control: ControlWords = field(default_factory=ControlWords)  # words for the control of the run
+    column: ControlWords | None = None  # the same where its runs are evidence on claims of another ablation
+    varied: str | None = None  # the key whose values are the arms, where no ``ablation.arm`` names them
+    arm_label: str = "{}"  # such an arm in words, ``{}`` its value
+    axis_label: str | None = None  # of the figure over the values of ``varied``, as is the heading
     heading: str | None = None
-    stands_for: dict[str, str] = field(default_factory=dict)
-    same_runs: list[SharedArm] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)
-    profiles: list[str] = field(default_factory=list)
-    asynchrony: Asynchrony | None = None
-    wall_time: WallTimeTraining | None = None
+    stands_for: dict[str, str] = field(default_factory=dict)  # values of ``varied`` by the arm of the claims that they are
+    same_runs: list[SharedArm] = field(default_factory=list)  # arms that another ablation may have run
+    notes: dict[str, str] = field(default_factory=dict)  # what is to be said where a control was run, by control
+    profiles: list[str] = field(default_factory=list)  # the two controls whose performance profiles are drawn
+    asynchrony: Asynchrony | None = None  # the pair of controls whose policy lags and verdicts are compared
+    wall_time: WallTimeTraining | None = None  # of what the wall time is predicted
 
     @property
     def words(self) -> ControlWords:
@@ -180,11 +137,7 @@ class AblationReport:
 
 
 def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
-    """The typed form of ``ablation.report``.
-
-    Raises:
-        ConfigError: names the key that is wrong, and what is allowed.
-    """
+    """The typed form of ``ablation.report``; a ConfigError names the key that is wrong, and what is allowed."""
     try:
         node = OmegaConf.merge(OmegaConf.structured(AblationReport), section)
         report = OmegaConf.to_object(node)

@@ -16,9 +16,8 @@ class Budget:
 
     def fractions(self, episodes: int, env_steps: NDArray[np.int64], updates: NDArray[np.int64]) -> NDArray[np.float64]:
         """``fraction`` at several points between which no episode ended."""
-        pairs = ((episodes, self.max_episodes), (env_steps, self.max_env_steps), (updates, self.max_updates))
         most = np.zeros(len(updates))
-        for done, limit in pairs:
+        for done, limit in zip((episodes, env_steps, updates), vars(self).values(), strict=True):
             if limit:
                 most = np.maximum(most, done / limit)
         return np.minimum(1.0, most)

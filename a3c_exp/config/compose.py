@@ -1,8 +1,8 @@
 """From a command line to checked configurations, before Hydra makes a directory or starts a job."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,12 @@ from a3c_exp.system.errors import ConfigError
 
 @dataclass(frozen=True)
 class ComposedJob:
-    """One run that a command line asks for.
-
-    Attributes:
-        overrides: without sweeps.
-        config: composed and checked.
-        env: the chosen option of the env group.
-        hydra: Hydra's own settings, for sweepers and launchers.
-    """
+    """One run that a command line asks for: its overrides, without sweeps, and what they compose to."""
 
     overrides: tuple[str, ...]
     config: DictConfig
-    env: str
-    hydra: DictConfig
+    env: str  # the chosen option of the env group
+    hydra: DictConfig  # Hydra's own settings, for sweepers and launchers
 
     @property
     def title(self) -> str:
@@ -52,7 +45,6 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
 
     Args:
         overrides: as typed, sweeps included.
-        multirun: whether ``-m`` was given.
         config_dirs: further config folders (``--config-dir``).
 
     Raises:
@@ -73,37 +65,35 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
             composed = whole if whole is not None and choice == plain else _compose_with_hydra(choice)
             composed.hydra.job.num = len(jobs)
             jobs.append(_checked_job(choice, composed))
-    _reject_duplicates(jobs)
+    seen: set[tuple[str, ...]] = set()
+    for job in jobs:
+        same = tuple(sorted(job.overrides))
+        if same in seen:
+            raise ConfigError(f"this sweep asks for the same run twice: {' '.join(job.overrides)}. Give each value once")
+        seen.add(same)
     return jobs
 
 
 def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> DictConfig | None:
     """What these overrides without sweeps choose for Hydra itself, sweeper and launcher among it; ``None`` if they do not
     compose, and ``compose_jobs`` knows why."""
-    with hydra_initialized(config_dirs):
-        try:
-            hydra: DictConfig = _compose_with_hydra(tuple(overrides)).hydra
-        except ConfigError:
-            return None
-    return hydra
+    with hydra_initialized(config_dirs), suppress(ConfigError):
+        hydra: DictConfig = _compose_with_hydra(tuple(overrides)).hydra
+        return hydra
+    return None
 
 
 def _compose_without_sweeps(overrides: tuple[str, ...], config_dirs: Sequence[str]) -> DictConfig | None:
     """The configuration without the typed sweeps, if its files may themselves ask for a sweep; else ``None``."""
-    if not config_dirs and not any(text.startswith(("+", "hydra.")) for text in overrides):
-        return None  # nothing else can, and composing takes its time
-    try:
-        return _compose_with_hydra(overrides)
-    except ConfigError:
-        return None  # each run's own composition says what is wrong, or that its sweep mends it
+    if config_dirs or any(text.startswith(("+", "hydra.")) for text in overrides):  # nothing else can; composing takes time
+        with suppress(ConfigError):  # each run's own composition says what is wrong, or that its sweep mends it
+            return _compose_with_hydra(overrides)
+    return None
 
 
 def _sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[Override], multirun: bool) -> list[Override]:
-    """The sweeps that the configuration asks for (``hydra.sweeper.params``, as an ablation does), unless they were typed.
-
-    Raises:
-        ConfigError: there is something to sweep, and the command is for one run.
-    """
+    """The sweeps that the configuration asks for (``hydra.sweeper.params``, as an ablation does), unless they were typed; a
+    ConfigError if the command is for one run."""
     sweeper = composed.hydra.sweeper if composed is not None else {}
     if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
         return []  # another sweeper knows itself what it does with its parameters
@@ -177,21 +167,8 @@ def _sweep_values(override: Override) -> list[str]:
     return values
 
 
-def _reject_duplicates(jobs: Iterable[ComposedJob]) -> None:
-    seen: set[tuple[str, ...]] = set()
-    for job in jobs:
-        same = tuple(sorted(job.overrides))
-        if same in seen:
-            raise ConfigError(f"this sweep asks for the same run twice: {' '.join(job.overrides)}. Give each value once")
-        seen.add(same)
-
-
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Overrides as Hydra reads them.
-
-    Raises:
-        ConfigError: one of them is none.
-    """
+    """Overrides as Hydra reads them; a ConfigError if one of them is none."""
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
             raise ConfigError(f"{text!r} is no override; an override is key=value. Try python -m a3c_exp --help")

@@ -2,49 +2,20 @@
 
 from enum import StrEnum
 
+Reduction = StrEnum("Reduction", ["mean", "sum"])
+"""How a loss term is reduced over the valid steps of a window."""
 
-class Reduction(StrEnum):
-    """How a loss term is reduced over the valid steps of a window."""
+ValueLoss = StrEnum("ValueLoss", ["mse", "huber"])
+"""Distance between value and target: ``(R - V)^2`` without a factor of one half, or Huber's with threshold 1."""
 
-    mean = "mean"
-    sum = "sum"
+Device = StrEnum("Device", ["cpu", "cuda", "mps", "auto"])
+"""Where networks run; ``auto`` is the fastest that is available."""
 
+Truncation = StrEnum("Truncation", ["end", "ignore"])
+"""What a time limit does: it ends the episode, or environments step past it as if there were none."""
 
-class ValueLoss(StrEnum):
-    """Distance between value and target: ``(R - V)^2`` without a factor of one half, or Huber's with threshold 1."""
+HyperparameterRangeKind = StrEnum("HyperparameterRangeKind", ["none", "uniform", "loguniform", "values"])
+"""How hyperparameters differ between workers: not at all, drawn from a range, or assigned from a list in turn."""
 
-    mse = "mse"
-    huber = "huber"
-
-
-class Device(StrEnum):
-    """Where networks run; ``auto`` is the fastest that is available."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-    auto = "auto"
-
-
-class Truncation(StrEnum):
-    """What a time limit does: it ends the episode, or environments step past it as if there were none."""
-
-    end = "end"
-    ignore = "ignore"
-
-
-class HyperparameterRangeKind(StrEnum):
-    """How hyperparameters differ between workers: not at all, drawn from a range, or assigned from a list in turn."""
-
-    none = "none"
-    uniform = "uniform"
-    loguniform = "loguniform"
-    values = "values"
-
-
-class LRSchedule(StrEnum):
-    """The learning rate over the budget."""
-
-    constant = "constant"
-    linear = "linear"
-    cosine = "cosine"
+LRSchedule = StrEnum("LRSchedule", ["constant", "linear", "cosine"])
+"""The learning rate over the budget."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hydra import compose
@@ -10,21 +11,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
 from a3c_exp.config.other_names import suggest_key
+from a3c_exp.system.errors import first_line
 from a3c_exp.system.suggestions import closest_match
 
 _INSTALLED_CONFIG_DIR = Path(__file__).parents[1] / "conf"
 CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(__file__).parents[2] / "conf"
 """The config groups: inside the package once installed, next to it in a checkout."""
 
-_ABLATION_EXAMPLES = {"arm": "workers_12", "control": "fair"}
-
 
 def explain_error(error: Exception, overrides: Sequence[str]) -> str:
-    """What to do about one of Hydra's or OmegaConf's errors, in a line or two.
-
-    Args:
-        overrides: as typed.
-    """
+    """What to do about one of Hydra's or OmegaConf's errors, in a line or two."""
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
         inside = re.search(r"not in '\w+'\n\s*full_key: (\S+)", str(error.__cause__))  # key={wrong: 1}
@@ -38,13 +34,13 @@ def explain_error(error: Exception, overrides: Sequence[str]) -> str:
         return f"{plus}{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
     if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
         return _unknown_key(match.group(1), overrides)
-    cause = error.__cause__ if error.__cause__ is not None else error
+    cause = error.__cause__ or error
     if match := re.search(r"full_key: (\S+)", str(cause)):
         return _wrong_type(match.group(1), str(cause).splitlines()[0], overrides)
-    first = text.splitlines()[0] if text else type(error).__name__
+    first = first_line(error)
     if type(error).__name__ == "OverrideParseException":
         return f"an override cannot be read: {first}. Quote what the shell or Hydra might take apart: 'key=[a,b]'"
-    return f"{first}" + (f": {str(cause).splitlines()[0]}" if cause is not error and str(cause) else "")
+    return f"{first}: {first_line(cause)}" if cause is not error and str(cause) else first
 
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> str:
@@ -74,13 +70,8 @@ def _ablation_example(key: str, overrides: Sequence[str]) -> str | None:
     options = {
         name: match[1] for name, text in texts.items() if (match := re.search(rf"^ +- /{key}: (\w+)", text, re.MULTILINE))
     }
-    for name in sorted(options, key=lambda name: typed not in texts[name]):
-        return f"+ablation={name} {key}={typed if typed and typed in texts[name] else options[name]}"
-    return None
-
-
-def _child_keys(key: str) -> list[str]:
-    return [name.rpartition(".")[2] for name in schema.keys(compose("config")) if name.rpartition(".")[0] == key]
+    name = min(options, key=lambda name: typed not in texts[name], default=None)
+    return name and f"+ablation={name} {key}={typed if typed and typed in texts[name] else options[name]}"
 
 
 def _config_groups() -> list[str]:
@@ -93,11 +84,9 @@ def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:
     subject = f"{key} is {got}" if got is not None else key
     if "Integer" in reason:
         allowed = "a whole number"
-        try:
+        with suppress(ValueError):
             if got is not None and float(got).is_integer():
                 allowed += f". Try {key}={int(float(got))}"
-        except ValueError:
-            pass
     elif "Float" in reason:
         allowed = "a number"
     elif "Boolean" in reason or "bool" in reason:
@@ -105,8 +94,9 @@ def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:
     elif match := re.search(r"expected one of \[([^\]]+)\]", reason):
         allowed = f"one of {match.group(1)}"
     elif "is not a subclass of" in reason:
-        return f"{subject}, but it holds keys of its own: {', '.join(_child_keys(key))}. Try {key}.<name>=..."
-    elif "not Optional" in reason or "NoneType" in reason or "None" in reason:
+        below = [name.rpartition(".")[2] for name in schema.keys(compose("config")) if name.rpartition(".")[0] == key]
+        return f"{subject}, but it holds keys of its own: {', '.join(below)}. Try {key}.<name>=..."
+    elif "not Optional" in reason or "None" in reason:
         allowed = "never null"
     else:
         return f"{subject}: {reason}"

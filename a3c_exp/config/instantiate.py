@@ -15,17 +15,13 @@ from a3c_exp.config.type_checks import value_problem
 from a3c_exp.system.errors import ConfigError
 
 
-def checked_partial(
-    node: DictConfig, path: str, caller_arguments: Iterable[str] = (), expected: type[Any] = object
-) -> partial[Any]:
+def checked_partial(node: DictConfig, path: str, caller_arguments: Iterable[str] = (), expected: type = object) -> partial[Any]:
     """The class that ``node._target_`` names with the node's values bound: ``functools.partial(cls, **values)``.
 
-    Nested nodes with a ``_target_`` of their own are built. Constructors take values, never the config. A
-    class of another kind than the place expects is refused before it is called.
+    Nested nodes with a ``_target_`` of their own are built. Constructors take values, never the config.
 
     Args:
-        node: a group's node.
-        path: where it stands, for messages: ``model`` or ``model.head``.
+        path: where the node stands, for messages: ``model`` or ``model.head``.
         caller_arguments: arguments that the caller will add and that may therefore not stand in the config.
         expected: the base class, or the protocol whose methods the class must have.
 
@@ -33,13 +29,12 @@ def checked_partial(
         ConfigError: no such class, one of another kind, a key that its constructor does not take, a missing one, or a value of
             a wrong type.
     """
-    content = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(content, dict)
+    content = typing.cast(dict[Any, Any], OmegaConf.to_container(node, resolve=True))
     return _checked_partial({str(key): value for key, value in content.items()}, path, caller_arguments, (expected,))
 
 
 def _checked_partial(
-    content: Mapping[str, Any], path: str, caller_arguments: Iterable[str], expected: Sequence[type[Any]]
+    content: Mapping[str, Any], path: str, caller_arguments: Iterable[str], expected: Sequence[type]
 ) -> partial[Any]:
     target = content.get("_target_")
     if not isinstance(target, str):
@@ -89,16 +84,12 @@ def package_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _is_kind(cls: type, expected: type[Any]) -> bool:
+def _is_kind(cls: type, expected: type) -> bool:
     """Whether a class derives from another or, of a protocol, has its methods."""
     if not getattr(expected, "_is_protocol", False):
         return issubclass(cls, expected)
-    members = {
-        name: value for base in expected.__mro__ if getattr(base, "_is_protocol", False) for name, value in vars(base).items()
-    }
-    return all(
-        callable(getattr(cls, name, None)) for name, value in members.items() if inspect.isfunction(value) and name[0] != "_"
-    )
+    methods = [name for name, _ in inspect.getmembers(expected, inspect.isfunction) if not name.startswith("_")]
+    return all(callable(getattr(cls, name, None)) for name in methods)
 
 
 def _classes(hint: Any) -> Sequence[type[Any]]:

@@ -5,50 +5,35 @@ from collections.abc import Collection
 from a3c_exp.system.suggestions import closest_match
 
 _OTHER_NAMES = {
-    "total_timesteps": "max_env_steps",
-    "timesteps": "max_env_steps",
-    "max_steps": "max_env_steps",
-    "num_steps": "n_step",
-    "n_steps": "n_step",
-    "rollout_length": "n_step",
-    "t_max": "n_step",
-    "n_envs": "workers",
-    "num_envs": "workers",
-    "num_workers": "workers",
-    "lr": "optimizer.lr",
-    "learning_rate": "optimizer.lr",
-    "anneal": "lr_schedule",
-    "anneal_lr": "lr_schedule",
-    "ent_coef": "beta",
-    "entropy_coef": "beta",
-    "entropy_beta": "beta",
-    "vf_coef": "value_coef",
-    "value_loss_coef": "value_coef",
-    "discount": "gamma",
-    "gradient_clip": "max_grad_norm",
-    "env_id": "env.id",
-    "memory": "hidden_size",
-    "hopeless": "no_progress_limit",
-    "jobs": "n_jobs",
-    "silence": "heartbeat_timeout",
-    "lease": "heartbeat_timeout",
+    "max_env_steps": ("total_timesteps", "timesteps", "max_steps"),
+    "n_step": ("num_steps", "n_steps", "rollout_length", "t_max"),
+    "workers": ("n_envs", "num_envs", "num_workers"),
+    "optimizer.lr": ("lr", "learning_rate"),
+    "lr_schedule": ("anneal", "anneal_lr"),
+    "beta": ("ent_coef", "entropy_coef", "entropy_beta"),
+    "value_coef": ("vf_coef", "value_loss_coef"),
+    "gamma": ("discount",),
+    "max_grad_norm": ("gradient_clip",),
+    "env.id": ("env_id",),
+    "hidden_size": ("memory",),
+    "no_progress_limit": ("hopeless",),
+    "n_jobs": ("jobs",),
+    "heartbeat_timeout": ("silence", "lease"),
 }
+"""Of each key, what others call it."""
 
 
 def suggest_key(key: str, keys: Collection[str], siblings: bool = True) -> str | None:
-    """The dotted key that ``key`` was most likely meant to be, or ``None``.
+    """The dotted key among ``keys`` that ``key`` was most likely meant to be, or ``None``; ``siblings`` says whether a similar
+    last word under the same parent is close enough.
 
     >>> suggest_key("total_timesteps", ["max_env_steps", "seed"])
     'max_env_steps'
     >>> suggest_key("model.memory", ["model.hidden", "model.hidden_size"])
     'model.hidden_size'
-
-    Args:
-        keys: that there are.
-        siblings: whether a similar last word under the same parent is close enough.
     """
     parent, dot, name = key.rpartition(".")
-    other = _OTHER_NAMES.get(name)
+    other = next((key for key, others in _OTHER_NAMES.items() if name in others), None)
     for candidate in (f"{parent}{dot}{other}", other):
         if other is not None and candidate in keys:
             return candidate

@@ -5,7 +5,7 @@ Bounds are part of the annotations. This module imports no torch, so that a mist
 
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
@@ -165,48 +165,37 @@ def resolve_resolvers(config: Any) -> None:
 
 
 def check(config: DictConfig) -> None:
-    """Refuse values outside their range.
-
-    Raises:
-        ConfigError: names every value that is wrong, what is allowed, and what to type.
-    """
-    problems = list(_problems(config))
-    if problems:
-        raise ConfigError("\n".join(problems))
-
-
-def _problems(config: DictConfig) -> Iterator[str]:
-    names = [field.name for field in fields(Config)]
-    for key in config:
-        if key not in names:
-            guess = closest_match(str(key), names)
-            yield f"there is no key {key!s}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(names)}")
-    yield from field_problems(Config, typing.cast(Mapping[str, Any], OmegaConf.to_container(config, resolve=True)))
+    """Refuse values outside their range: a ConfigError names every one, what is allowed, and what to type."""
+    names, problems = [field.name for field in fields(Config)], []
+    for key in [str(key) for key in config if key not in names]:
+        guess = closest_match(key, names)
+        problems.append(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(names)}"))
+    problems += field_problems(Config, typing.cast(Mapping[str, Any], OmegaConf.to_container(config, resolve=True)))
     read_ablation_report(config.ablation.report)
     if config.truncation is Truncation.ignore and config.max_episode_steps is not None:
-        yield (
+        problems.append(
             f"max_episode_steps is {config.max_episode_steps}, but truncation=ignore lets episodes run past any limit. "
             "Try truncation=end, or max_episode_steps=null"
         )
     if config.max_episodes is None and config.max_env_steps is None and config.max_updates is None:
-        yield "nothing ends this run: max_episodes, max_env_steps and max_updates are all null. Try max_env_steps=1000000"
+        problems.append(
+            "nothing ends this run: max_episodes, max_env_steps and max_updates are all null. Try max_env_steps=1000000"
+        )
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def keys(config: DictConfig, prefix: str = "") -> list[str]:
     """Every key that can stand on a command line, dotted."""
     names = []
-    for key in config:
-        dotted = f"{prefix}{key!s}"
-        if str(key).startswith("_"):
-            continue
-        names.append(dotted)
-        if not OmegaConf.is_missing(config, key) and isinstance(node := config._get_node(key), DictConfig) and node._content:
-            names += keys(node, f"{dotted}.") if isinstance(node._content, dict) else []
+    for key in [key for key in config if not str(key).startswith("_")]:
+        names.append(f"{prefix}{key!s}")
+        node = None if OmegaConf.is_missing(config, key) else config._get_node(key)
+        if isinstance(node, DictConfig) and isinstance(node._content, dict):
+            names += keys(node, f"{prefix}{key!s}.")
     return names
 
 
 def config_to_dict(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain containers with all references resolved."""
-    container = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    return typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, enum_to_str=True))

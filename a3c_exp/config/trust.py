@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,9 @@ _OLD_GYM = re.compile(r"GymV\d+Environment-")
 
 
 def require_trusted(path: Path, config: DictConfig, trusted: Sequence[str] = ()) -> DictConfig:
-    """The configuration that ``path`` holds, if it names no code but trusted code; nothing is imported to find out.
+    """The configuration that the file ``path`` holds, if it names no code but trusted code; nothing is imported to find out.
 
     Args:
-        path: the file.
-        config: its content.
         trusted: modules, with all that is in them, which the user trusts. Commas separate several in one text.
 
     Returns:
@@ -71,11 +70,8 @@ def remember(path: Path, config: DictConfig) -> None:
     with contextlib.suppress(OSError):  # without a home it stays a stranger's, which is said when it is read
         own = _list_of_own()
         own.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(own, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, f"{_digest(path)}\n".encode())  # one call, so that runs beside each other do not mix lines
-        finally:
-            os.close(descriptor)
+        with open(own, "ab", buffering=0, opener=partial(os.open, mode=0o600)) as file:
+            file.write(f"{_digest(path)}\n".encode())  # one call, so that runs beside each other do not mix lines
 
 
 def is_own(path: Path) -> bool:

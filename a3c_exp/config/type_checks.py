@@ -8,7 +8,7 @@ import operator
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Annotated, Any
 
@@ -58,31 +58,23 @@ _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a finite nu
 
 
 def matches_type(value: Any, hint: Any, bounds: bool = True) -> bool:
-    """Whether a plain value suits a type hint; a hint that is no plain type suits everything.
-
-    Args:
-        bounds: whether the bounds of ``Annotated`` numbers count.
-    """
+    """Whether a plain value suits a type hint, and if asked for the bounds of ``Annotated`` numbers; a hint that is no plain
+    type suits everything."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         in_bounds = not bounds or all(_satisfies(value, constraint) for constraint in arguments[1:])
         return matches_type(value, annotated_type(hint), bounds) and in_bounds
     if origin in (typing.Union, types.UnionType):
         return any(matches_type(value, argument, bounds) for argument in arguments)
-    if hint is type(None):
-        return value is None
     if origin is typing.Literal:
         return value in arguments
     if isinstance(hint, type) and issubclass(hint, Enum):
         return isinstance(value, hint) or value in [member.value for member in hint]
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and (not bounds or math.isfinite(value))
-    if hint is str:
-        return isinstance(value, str)
+    if hint in (int, float):
+        is_number = isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+        return is_number and (not bounds or isinstance(value, int) or math.isfinite(value))
+    if hint in (bool, str, type(None)):
+        return isinstance(value, hint)
     if origin is tuple and Ellipsis not in arguments:
         same_length = isinstance(value, list | tuple) and len(value) == len(arguments)
         return same_length and all(map(matches_type, value, arguments, [bounds] * len(arguments)))
@@ -118,7 +110,7 @@ def describe_type(hint: Any) -> str:
     if origin is Annotated:
         if words := [word for constraint in arguments[1:] if isinstance(constraint, In) for word in constraint.words]:
             return " or ".join(words)
-        return " ".join([describe_type(annotated_type(hint)), *([bounds] if (bounds := _describe_bounds(hint)) else [])])
+        return f"{describe_type(annotated_type(hint))} {' and '.join(phrase for _, phrase, _ in bounds_of(hint))}".rstrip()
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe_type(argument) for argument in arguments)
     if origin is typing.Literal:
@@ -132,10 +124,6 @@ def describe_type(hint: Any) -> str:
     return _TYPE_NAMES.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-def _describe_bounds(hint: Any) -> str:
-    return " and ".join(phrase for _, phrase, _ in bounds_of(hint))
-
-
 def bounds_of(hint: Any) -> Iterator[tuple[float, str, str]]:
     """Each bound of an ``Annotated`` number: its value, as words and as a symbol with the value behind it."""
     for constraint in typing.get_args(hint)[1:]:
@@ -146,13 +134,11 @@ def bounds_of(hint: Any) -> Iterator[tuple[float, str, str]]:
 
 
 def value_problem(name: str, value: Any, hint: Any, default: Any = None) -> str | None:
-    """What is wrong with a value, in one line that says what is allowed and what to type; ``None`` if it is right.
+    """What is wrong with a plain value, in one line that says what is allowed and what to type; ``None`` if it is right.
 
     Args:
         name: as it is typed.
-        value: plain.
-        hint: of the field or parameter.
-        default: suggested if there is one and the hint has no ``Example``.
+        default: suggested if there is one and the ``hint`` of the field or parameter has no ``Example``.
     """
     if matches_type(value, hint):
         return None
@@ -184,21 +170,13 @@ def _as_typed(value: Any) -> str:
 
 
 def field_problems(cls: type, values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The problems of all values that a dataclass's fields bound, in the order of the fields.
-
-    Args:
-        cls: the dataclass; fields that are dataclasses are checked in their turn.
-        values: one for each field.
-        prefix: what stands before a field's name on the command line.
-    """
+    """The problems of all ``values`` that a dataclass's fields bound, in the order of the fields. Fields that are dataclasses
+    are checked in their turn; ``prefix`` stands before a field's name on the command line."""
     hints = typing.get_type_hints(cls, include_extras=True)
     for field in fields(cls):
         hint, value = hints[field.name], values[field.name]
+        default = None if field.default is MISSING or field.default == "???" else field.default
         if is_dataclass(hint):
             yield from field_problems(typing.cast(type, hint), value, f"{prefix}{field.name}.")
-        elif problem := value_problem(f"{prefix}{field.name}", value, hint, _default(field)):
+        elif problem := value_problem(f"{prefix}{field.name}", value, hint, default):
             yield problem
-
-
-def _default(field: "Field[Any]") -> Any:
-    return None if field.default is MISSING or field.default == "???" else field.default

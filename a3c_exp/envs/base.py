@@ -1,6 +1,6 @@
 """The interface of K environments that the rollout steps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -19,16 +19,19 @@ class EnvBatch(Protocol):
     Attributes:
         evaluation_kwargs: constructor arguments with which evaluations make the environments, whatever the run's are: for
             options that make an episode easier to learn from and must not flatter a policy.
-        tensor_env: the environment as pure functions of tensors, from which whole rounds can be compiled; ``None``: it has
-        none.
+        tensor_env: the environment as pure functions of tensors, from which whole rounds can be compiled, if it has them.
         env_state: ``[K, ...]`` the whole state of the environments, overwritten in place: writing a row back, with the
             observation that belongs to it, restores that moment exactly. ``None``: episodes are replayed instead.
-        num_envs: K.
         observation_space, action_space: of one environment; what it observes is always a float32 Box.
         default_max_episode_steps: the time limit that the environment itself declares, or ``None``.
         observation: ``[K, *observation]`` float32, always the latest one of each environment; overwritten in place.
         reward: ``[K]`` float64, of the last step, as the environment gave it.
         terminated, truncated: ``[K]`` bool, of the last step.
+        action_names: of a Discrete space's choices, or of a Box's numbers, for rendered frames.
+        frames_per_second: of the environment's real time.
+
+    One whose step is several frames may have an attribute ``on_frame``, a function that it calls after each of them, so that
+    all can be rendered.
     """
 
     evaluation_kwargs: ClassVar[Mapping[str, Any]] = {}
@@ -42,6 +45,8 @@ class EnvBatch(Protocol):
     reward: NDArray[np.float64]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    action_names: Sequence[str] | None = None
+    frames_per_second: float = 30.0
 
     def reset(self, index: int, seed: int) -> None:
         """Begin a new episode in one environment; ``observation[index]`` is its first."""
@@ -51,8 +56,7 @@ class EnvBatch(Protocol):
 
         Args:
             action: ``[K, ...]`` as the policy sampled it, int64 or float32; that of a Tuple or Dict is one vector, in the order
-                of ``spaces.flatten.leaf_spaces``. Clipped here to the action space's bounds, and nowhere else.
-            active: ``[K]`` which environments step.
+                of ``spaces.flatten.leaf_paths``. Clipped here to the action space's bounds, and nowhere else.
 
         Returns:
             Whether any active environment terminated or was truncated by itself.
@@ -61,21 +65,8 @@ class EnvBatch(Protocol):
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
 
-    def close(self) -> None: ...
-
-
-class RenderMetadata(Protocol):
-    """What environments may offer for rendering the first of them; nothing else uses it.
-
-    Attributes:
-        action_names: of a Discrete space's choices, or of a Box's numbers; ``None`` if they have none.
-        frames_per_second: of the environment's real time.
-        on_frame: if a step is several frames: called after each of them, so that all can be rendered.
-    """
-
-    action_names: Sequence[str] | None
-    frames_per_second: float
-    on_frame: Callable[[], None] | None
-
     def info(self) -> Mapping[str, float]:
-        """What a rendered frame should show, such as the speed."""
+        """What a rendered frame of the first environment should show, such as the speed."""
+        return {}
+
+    def close(self) -> None: ...

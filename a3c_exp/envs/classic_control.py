@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.errors import ConfigError
@@ -27,9 +24,6 @@ class ClassicControlEnvs(EnvBatch):
         kwargs, wrappers: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
 
-    Attributes:
-        tensor_env: the environment as pure functions of tensors; ``None`` with ``backend="gymnasium"``.
-
     Raises:
         ConfigError: no such environment in tensors, wrappers or arguments for one, or whatever ``GymnasiumEnvs`` refuses.
     """
@@ -45,7 +39,7 @@ class ClassicControlEnvs(EnvBatch):
         run_max_episode_steps: int | None = None,
     ) -> None:
         if backend == "gymnasium":
-            self._envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(
+            envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(
                 id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps
             )
         else:
@@ -55,44 +49,11 @@ class ClassicControlEnvs(EnvBatch):
                         f"env.{key} is {value}, which is for gymnasium's own code and not for env.backend={backend}. "
                         f"Try env.backend=gymnasium"
                     )
-            self._envs = _make_tensor_envs(id, num_envs, render_mode)
-        envs = self._envs
-        self.tensor_env, self.env_state = envs.tensor_env, envs.env_state
-        self.num_envs = num_envs
-        self.observation_space = envs.observation_space
-        self.action_space = envs.action_space
-        self.default_max_episode_steps = envs.default_max_episode_steps
-        self.observation = envs.observation
-        self.reward = envs.reward
-        self.terminated = envs.terminated
-        self.truncated = envs.truncated
-        # One call less at every step.
-        self._step = envs.step
-
-    def reset(self, index: int, seed: int) -> None:
-        self._envs.reset(index, seed)
-
-    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
-        return self._step(action, active)
-
-    def render(self) -> NDArray[np.uint8]:
-        """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
-        return self._envs.render()
-
-    @property
-    def action_names(self) -> Sequence[str] | None:
-        return self._envs.action_names
-
-    @property
-    def frames_per_second(self) -> float:
-        return self._envs.frames_per_second
-
-    def info(self) -> dict[str, float]:
-        """What the environment says of the first environment, such as its speed."""
-        return self._envs.info()
-
-    def close(self) -> None:
-        self._envs.close()
+            envs = _make_tensor_envs(id, num_envs, render_mode)
+        # All that the environments have becomes this object's own, so that a step costs no call more.
+        for name in dir(envs):
+            if not name.startswith("_"):
+                setattr(self, name, getattr(envs, name))
 
 
 def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "TensorEnvBatch":
@@ -104,8 +65,7 @@ def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "Tenso
     environments: dict[str, type[TensorEnv]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
     if id not in environments:
         raise ConfigError(
-            f"env.id={id} is not written in tensors, only {' and '.join(environments)} are. Try "
-            "env.backend=gymnasium, or write it "
-            "yourself: docs/tensor-environments.md"
+            f"env.id={id} is not written in tensors, only {' and '.join(environments)} are. Try env.backend=gymnasium, "
+            "or write it yourself: docs/tensor-environments.md"
         )
     return TensorEnvBatch(environments[id](), num_envs, render_mode)

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from copy import copy
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -31,13 +31,8 @@ ACTION_NAMES: Mapping[str, Sequence[str]] = {
 }
 """What gymnasium's environments call the choices of a Discrete action space, or the numbers of a Box."""
 
-SPEED_STATE_INDEX: Mapping[str, int] = {
-    "CartPole-v1": 1,
-    "MountainCar-v0": 1,
-    "MountainCarContinuous-v0": 1,
-    "Pendulum-v1": 1,
-}
-"""Where in their state they keep their speed, in m/s or rad/s, but for the mountain cars, which count steps."""
+SPEED_IN_STATE = frozenset({"CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"})
+"""Those with their speed in place 1 of their state, in m/s or rad/s, but for the mountain cars, which count steps."""
 _MEND = "Mend the environment or wrap it (env.wrappers)"
 
 
@@ -76,13 +71,9 @@ class GymnasiumEnvs(EnvBatch):
         self.num_envs = num_envs
         self._id = id
         wrap = compose_wrappers(wrappers)
-        bare = copy(spec)
-        bare.max_episode_steps = None
-        bare.order_enforce = False
-        bare.disable_env_checker = True
-        arguments = build_arguments(kwargs or {}, "env.kwargs")
-        if render_mode is not None:  # an environment that cannot render need not know the word
-            arguments["render_mode"] = render_mode
+        bare = replace(spec, max_episode_steps=None, order_enforce=False, disable_env_checker=True)
+        # An environment that cannot render need not know the word.
+        arguments = build_arguments(kwargs or {}, "env.kwargs") | ({} if render_mode is None else {"render_mode": render_mode})
         self.envs: list[gymnasium.Env[Any, Any]] = []
         try:
             for _ in range(num_envs):
@@ -90,23 +81,23 @@ class GymnasiumEnvs(EnvBatch):
                 assert made.unwrapped.spec is not None
                 made.unwrapped.spec.max_episode_steps = run_max_episode_steps or spec.max_episode_steps
                 self.envs.append(wrap(made))
-            for does, space in (("observes", self.envs[0].observation_space), ("acts in", self.envs[0].action_space)):
-                unsupported = describe_unsupported(space)
-                if unsupported is not None:
+            self.action_space, self._raw_observation_space = self.envs[0].action_space, self.envs[0].observation_space
+            for does, space in (("observes", self._raw_observation_space), ("acts in", self.action_space)):
+                if unsupported := describe_unsupported(space):
                     raise ConfigError(
                         f"env.id={id} {does} {unsupported}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
                         "Tuple or Dict of these; a wrapper (env.wrappers) can turn other spaces into one of them"
                     )
             own_limit = arguments.get("max_episode_steps") or spec.max_episode_steps
             self.default_max_episode_steps = time_limit(own_limit, made, self.envs[0])
-            self.action_space = self.envs[0].action_space
-            self._raw_observation_space = self.envs[0].observation_space
             box, self._encode = observation_encoder(self._raw_observation_space)
             self.observation_space: Box = box
             self._decode = action_decoder(self.action_space)
         except BaseException:
             self.close()
             raise
+        self.action_names = ACTION_NAMES.get(id.rpartition(":")[2])
+        self.frames_per_second = float(self.envs[0].metadata.get("render_fps") or 30)
         self.observation = np.zeros((num_envs, *box.shape), np.float32)
         flat = self.observation.reshape(-1)
         # Not finite if anything is not: one call for all environments, of whose rows those that rest may hold anything.
@@ -125,11 +116,8 @@ class GymnasiumEnvs(EnvBatch):
         self.truncated = np.zeros(num_envs, np.bool_)
 
     def reset(self, index: int, seed: int) -> None:
-        """Begin a new episode in one environment; one that takes no seed as large as this gets ``seed % 2**31``.
-
-        Raises:
-            EnvInterfaceError: what it returned is not what gymnasium and its own space say.
-        """
+        """Begin a new episode in one environment; one that takes no seed as large as this gets ``seed % 2**31``. An
+        EnvInterfaceError says that what it returned is not what gymnasium and its own space say."""
         returned = self._reset(index, seed)
         try:
             observed, _ = check_pair(returned)
@@ -161,11 +149,7 @@ class GymnasiumEnvs(EnvBatch):
             return returned
 
     def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
-        """One step of every environment that is ``active [K]``, as ``EnvBatch`` has it.
-
-        Raises:
-            EnvInterfaceError: what one returned is not what gymnasium and its own space say.
-        """
+        """One step of every environment that is ``active [K]``; errors as of ``reset``."""
         envs, actions, rows, reward = self.envs, self._decode(action), self._rows, self.reward
         if self._any_flag:
             self.terminated &= ~active
@@ -202,11 +186,7 @@ class GymnasiumEnvs(EnvBatch):
         return any_end
 
     def _write_observation(self, k: int, observed: Any) -> None:
-        """Write an observation of any type into row k.
-
-        Raises:
-            ValueError: it is not of its space.
-        """
+        """Write an observation of any type into row k; a ValueError if it is not of its space."""
         if observed.__class__ is np.ndarray and observed.dtype is self._dtype and observed.shape == self.observation.shape[1:]:
             self.observation[k] = observed
             return
@@ -236,11 +216,7 @@ class GymnasiumEnvs(EnvBatch):
         return EnvInterfaceError(f"env.id={self._id}: {describe_mistake(call, returned, error)}. {_MEND}", k)
 
     def render(self) -> NDArray[np.uint8]:
-        """The picture ``[height, width, 3]`` of the first environment.
-
-        Raises:
-            ConfigError: the environment draws none.
-        """
+        """The picture ``[height, width, 3]`` of the first environment; a ConfigError if it draws none."""
         try:
             frame: Any = self.envs[0].render()
         except NotImplementedError:
@@ -249,19 +225,11 @@ class GymnasiumEnvs(EnvBatch):
             raise ConfigError(f"env.id={self._id} renders no image (render_mode=rgb_array)")
         return frame
 
-    @property
-    def action_names(self) -> Sequence[str] | None:
-        return ACTION_NAMES.get(self._id.rpartition(":")[2])
-
-    @property
-    def frames_per_second(self) -> float:
-        return float(self.envs[0].metadata.get("render_fps", 30))
-
     def info(self) -> dict[str, float]:
-        """The first environment's speed, if it is one of those in ``SPEED_STATE_INDEX``."""
-        place = SPEED_STATE_INDEX.get(self._id.rpartition(":")[2])
+        """The first environment's speed, if it is one of those in ``SPEED_IN_STATE``."""
         state: Any = getattr(self.envs[0].unwrapped, "state", None)
-        return {} if place is None or state is None else {"speed": abs(float(np.asarray(state)[place]))}
+        known = self._id.rpartition(":")[2] in SPEED_IN_STATE and state is not None
+        return {"speed": abs(float(np.asarray(state)[1]))} if known else {}
 
     def close(self) -> None:
         for env in self.envs:
@@ -270,18 +238,16 @@ class GymnasiumEnvs(EnvBatch):
 
 def _spec(id: str) -> EnvSpec:
     module, colon, name = id.rpartition(":")
+    problem = f"env.id={id} is not a registered gymnasium environment"
     if colon:
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever importing a user's module raises
-            raise ConfigError(
-                f"env.id={id} is not a registered gymnasium environment: importing {module or 'nothing'} failed: "
-                f"{describe_error(error)}"
-            ) from error
+            raise ConfigError(f"{problem}: importing {module or 'nothing'} failed: {describe_error(error)}") from error
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:
-        raise ConfigError(f"env.id={id} is not a registered gymnasium environment: {describe_error(error)}") from error
+        raise ConfigError(f"{problem}: {describe_error(error)}") from error
 
 
 def _make(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:

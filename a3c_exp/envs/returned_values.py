@@ -9,18 +9,11 @@ from a3c_exp.spaces.checks import describe_value, single_number
 Call = Literal["reset", "step"]
 PLAIN_NUMBERS = frozenset({float, int, bool, np.float64, np.float32, np.int64, np.int32})
 """The types of rewards that need no second look."""
-_EXPECTED = {
-    "reset": (2, "(observation, info)"),
-    "step": (5, "(observation, reward, terminated, truncated, info)"),
-}
+_EXPECTED = {"reset": (2, "(observation, info)"), "step": (5, "(observation, reward, terminated, truncated, info)")}
 
 
 def check_pair(returned: Any) -> tuple[Any, Any]:
-    """What ``reset`` returned, if it is a pair and not an array that happens to hold two numbers.
-
-    Raises:
-        TypeError, ValueError: it is none.
-    """
+    """What ``reset`` returned; a TypeError or ValueError if it is no pair, but an array of two numbers, for instance."""
     if not isinstance(returned, tuple | list):
         raise TypeError("no pair")
     observed, info = returned
@@ -28,11 +21,7 @@ def check_pair(returned: Any) -> tuple[Any, Any]:
 
 
 def check_reward(reward: Any) -> float:
-    """A reward of an unusual type as a number.
-
-    Raises:
-        ValueError: it is none, or several.
-    """
+    """A reward of an unusual type as a number; a ValueError if it is none, or several."""
     try:
         return single_number(reward)
     except (TypeError, ValueError) as error:
@@ -40,11 +29,7 @@ def check_reward(reward: Any) -> float:
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """``terminated`` or ``truncated`` as a flag.
-
-    Raises:
-        ValueError: it is none, or several.
-    """
+    """``terminated`` or ``truncated`` as a flag; a ValueError if it is none, or several."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
     try:

@@ -16,10 +16,7 @@ WrapFunction = Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]
 
 
 def compose_wrappers(wrappers: Sequence[Mapping[str, Any] | str]) -> WrapFunction:
-    """One function that puts all wrappers around an environment, the first one innermost.
-
-    Args:
-        wrappers: each a dotted name, or a mapping with the name under ``_target_`` and the wrapper's arguments.
+    """One function that puts all wrappers around an environment, as ``GymnasiumEnvs`` takes them, the first one innermost.
 
     Raises:
         ConfigError: here for a name that cannot be imported or an argument that the wrapper does not take, and from the
@@ -40,7 +37,7 @@ def compose_wrappers(wrappers: Sequence[Mapping[str, Any] | str]) -> WrapFunctio
 
 
 def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
-    arguments = {"_target_": entry} if isinstance(entry, str) else {str(key): value for key, value in entry.items()}
+    arguments = dict({"_target_": entry} if isinstance(entry, str) else entry)
     target = arguments.pop("_target_", None)
     if not isinstance(target, str):
         raise ConfigError(

@@ -48,18 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the policy's mode")
     parser.add_argument("--seed", type=int, default=1_000_003, help="root of the held-out seeds (default %(default)s)")
     parser.add_argument("--max-episode-steps", type=int, help="time limit (default: the environment's own, 200 for Pendulum)")
-    parser.add_argument(
-        "--video",
-        action="store_true",
-        help="write an mp4 of the (first seed's) first episode to videos/, with policy, value and return laid over it",
-    )
+    video = "write an mp4 of the (first seed's) first episode to videos/, with policy, value and return laid over it"
+    parser.add_argument("--video", action="store_true", help=video)
     parser.add_argument("--plain", action="store_true", help="with --video: the environment's frame without the overlay")
-    parser.add_argument(
-        "--saliency",
-        action="store_true",
-        help="with --video: also show the network input and its saliency; alone: images of that, every "
-        f"{_SCREENSHOT_INTERVAL} steps of the first episode",
-    )
+    saliency = "with --video: also show the network input and its saliency; alone: images of that, every "
+    saliency += f"{_SCREENSHOT_INTERVAL} steps of the first episode"
+    parser.add_argument("--saliency", action="store_true", help=saliency)
     parser.add_argument("--render", action="store_true", help="show the first episode in a window")
     parser.add_trust()
     return parser
@@ -110,18 +104,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             evaluation = evaluator.evaluate(item.weights.to(setup.device), item.env_step, item.update, 0.0)
             evaluations.append(evaluation)
             if seed_directories:  # as soon as it is known: many seeds take a while
-                _print_seed(config.seed, item, evaluation)
+                interval = f"[{evaluation.ci_low:.1f}, {evaluation.ci_high:.1f}]"
+                where = f"{'/'.join(item.checkpoint.parts[-3:])} (after {evaluation.env_step:,} environment steps)"
+                print_rows([(f"seed {config.seed}", f"{evaluation.mean:>9.1f} {interval:<22} {where}")])
     actions = "sampled actions" if arguments.stochastic else "deterministic actions"
     rows = _seeds_rows(evaluations, actions) if seed_directories else _run_rows(saved[0], evaluations[0], actions)
     print_rows([*rows, *picture_rows])
 
 
 def _seed_directories(run: Path) -> list[Path]:
-    """The run directories inside a folder of several seeds.
-
-    Raises:
-        RunDirectoryError: it lists none, or one that is not there.
-    """
+    """The run directories inside a folder of several seeds; a RunDirectoryError if it lists none, or one that is not there."""
     from a3c_exp.runs.record import load
 
     names = load(run).get("seeds")
@@ -130,11 +122,10 @@ def _seed_directories(run: Path) -> list[Path]:
     if strange := [name for name in names if Path(str(name)).name != name or name == ".."]:
         raise RunDirectoryError(f"{run / 'run.json'} names {strange[0]!r} as a seed's folder, which is none inside {run}")
     directories = [run / str(name) for name in names]
-    for directory in directories:
-        if not (directory / ".hydra" / "config.yaml").is_file():
-            raise RunDirectoryError(
-                f"{directory} is missing, though {run / 'run.json'} lists it. Evaluate the seeds that are there one by one"
-            )
+    if missing := [directory for directory in directories if not (directory / ".hydra" / "config.yaml").is_file()]:
+        raise RunDirectoryError(
+            f"{missing[0]} is missing, though {run / 'run.json'} lists it. Evaluate the seeds that are there one by one"
+        )
     return directories
 
 
@@ -145,17 +136,8 @@ def _render(
     from a3c_exp.visualize.render_episode import render_episode, save_frames
 
     if arguments.video or arguments.render:
-        rendered = render_episode(
-            setup,
-            saved.weights,
-            config,
-            arguments.seed,
-            folder / "videos",
-            arguments.video,
-            arguments.render,
-            arguments.plain,
-            arguments.saliency,
-        )
+        options = arguments.video, arguments.render, arguments.plain, arguments.saliency
+        rendered = render_episode(setup, saved.weights, config, arguments.seed, folder / "videos", *options)
         rows = [("shown", f"one episode of {rendered.length} steps, return {rendered.return_:.1f}")]
         if rendered.path is not None:
             rows += [("video", str(rendered.path)), ("", f"{rendered.frames_per_second:g} frames a second")]
@@ -177,12 +159,6 @@ def _run_rows(saved: "SavedWeights", evaluation: "EvaluationRecord", actions: st
         ("median", f"{evaluation.median:.1f}"),
         ("range", f"{evaluation.min:.1f} to {evaluation.max:.1f}"),
     ]
-
-
-def _print_seed(seed: int, saved: "SavedWeights", evaluation: "EvaluationRecord") -> None:
-    interval = f"[{evaluation.ci_low:.1f}, {evaluation.ci_high:.1f}]"
-    where = f"{'/'.join(saved.checkpoint.parts[-3:])} (after {evaluation.env_step:,} environment steps)"
-    print_rows([(f"seed {seed}", f"{evaluation.mean:>9.1f} {interval:<22} {where}")])
 
 
 def _seeds_rows(evaluations: Sequence["EvaluationRecord"], actions: str) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Evaluation of weights on environments of their own, with seeds that training never sees."""
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,17 +26,11 @@ MAX_PARALLEL_EPISODES = 50
 
 @dataclass(frozen=True)
 class EvaluatorConfig:
-    """How weights are evaluated.
-
-    Attributes:
-        episodes: how many, at least 1.
-        deterministic: take the policy's mode instead of a sample.
-        max_episode_steps: time limit; ``None`` takes the environment's own.
-    """
+    """How weights are evaluated."""
 
     episodes: int = 10
-    deterministic: bool = True
-    max_episode_steps: int | None = None
+    deterministic: bool = True  # take the policy's mode instead of a sample
+    max_episode_steps: int | None = None  # ``None``: the environment's own
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
@@ -48,15 +41,8 @@ class EvaluatorConfig:
 
 @dataclass(frozen=True)
 class PolicyStep:
-    """Input and output of the network before one step of the first environment.
-
-    Attributes:
-        observation: ``[*observation]``.
-        hidden_state: ``[state_size]``, the recurrent state before the step.
-        output: the network's, without a batch axis.
-        action: of the policy, before the environment clips it.
-        weights: of the network, by name.
-    """
+    """Input and output of the network, with its weights by name, before one step of the first environment: without a batch
+    axis, the recurrent state from before the step, the action as the policy chose it, before the environment clips it."""
 
     observation: Tensor
     hidden_state: Tensor
@@ -75,55 +61,38 @@ class EpisodeObserver(Protocol):
         """The action was taken."""
 
 
+@dataclass(eq=False)
 class Evaluator:
     """Runs a fixed set of held-out episodes with given weights, several side by side, by the policy that training acts with.
 
     The seeds are the same every time, so that two evaluations differ only by their weights.
-
-    Args:
-        model, layout: the network.
-        envs: as many environments as should run side by side.
-        config: how weights are evaluated.
-        seed: root of the held-out seeds; their stream is another than any worker's.
-        between_steps: called before every step; may raise to stop the evaluation.
-        observer: sees every step of the first environment.
     """
 
-    def __init__(
-        self,
-        model: ActorCritic,
-        layout: ParameterLayout,
-        envs: EnvBatch,
-        config: EvaluatorConfig,
-        seed: int,
-        between_steps: Callable[[], None] = lambda: None,
-        observer: EpisodeObserver | None = None,
-    ) -> None:
-        limit = config.max_episode_steps or envs.default_max_episode_steps
+    model: ActorCritic
+    layout: ParameterLayout
+    envs: EnvBatch  # as many environments as should run side by side
+    config: EvaluatorConfig  # how weights are evaluated
+    seed: int  # root of the held-out seeds; their stream is another than any worker's
+    between_steps: Callable[[], None] = lambda: None  # called before every step; may raise to stop the evaluation
+    observer: EpisodeObserver | None = None  # sees every step of the first environment
+
+    def __post_init__(self) -> None:
+        limit = self.config.max_episode_steps or self.envs.default_max_episode_steps
         if limit is None:
             raise ConfigError(
                 "this environment has no time limit of its own, so an evaluation might never end. "
                 "Try evaluation.max_episode_steps=1000"
             )
-        self._model, self._layout, self._envs, self._config, self._seed = model, layout, envs, config, seed
         self._max_episode_steps = limit
-        self._between_steps = between_steps
-        self._observer = observer
         self._policy: tuple[BatchedPolicy, Tensor] | None = None  # with the weights ``[1, P]`` that it reads
-
-    def for_seed(self, seed: int) -> "Evaluator":
-        """An evaluator with other held-out seeds, in the same environments."""
-        other = copy(self)
-        other._seed = seed
-        return other
 
     def evaluate(self, weights: Tensor, env_step: int, update: int, wall_time: float) -> EvaluationRecord:
         """Run all episodes with ``weights [P]``; the other numbers say where training stood."""
         returns: list[float] = []
         lengths: list[int] = []
-        while len(returns) < self._config.episodes:
+        while len(returns) < self.config.episodes:
             first = len(returns)
-            count = min(self._envs.num_envs, self._config.episodes - first)
+            count = min(self.envs.num_envs, self.config.episodes - first)
             try:
                 batch_returns, batch_lengths = self._run_episodes(weights, first, count)
             except EnvInterfaceError as error:
@@ -137,7 +106,7 @@ class Evaluator:
             update=update,
             wall_time=wall_time,
             episodes=len(returns),
-            deterministic=self._config.deterministic,
+            deterministic=self.config.deterministic,
             mean=float(np.mean(returns)),
             std=float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0,
             median=float(np.median(returns)),
@@ -151,28 +120,28 @@ class Evaluator:
 
     def _run_episodes(self, weights: Tensor, first: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Returns and lengths ``[count]`` of the episodes ``first`` to ``first + count - 1``."""
-        envs = self._envs
+        envs = self.envs
         active = np.arange(envs.num_envs) < count
-        generators = [random_stream(self._seed, StreamPurpose.evaluation_action, first + i) for i in range(count)]
+        generators = [random_stream(self.seed, StreamPurpose.evaluation_action, first + i) for i in range(count)]
         for i in range(count):
-            envs.reset(i, env_seed(self._seed, 0, first + i, StreamPurpose.evaluation))
+            envs.reset(i, env_seed(self.seed, 0, first + i, StreamPurpose.evaluation))
         policy = self._policy_with(weights)
-        hidden_state = torch.zeros(envs.num_envs, self._model.hidden_state_size, device=weights.device)
+        hidden_state = torch.zeros(envs.num_envs, self.model.hidden_state_size, device=weights.device)
         returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
         while active.any():
-            self._between_steps()
+            self.between_steps()
             policy.begin(self._draw_noise(generators))
             with torch.inference_mode():
                 action, new_state = policy.act(0, hidden_state)
-            if self._observer is not None and active[0]:
-                self._observer.before_step(self._policy_step(weights, hidden_state, action))
+            if self.observer is not None and active[0]:
+                self.observer.before_step(self._policy_step(weights, hidden_state, action))
             hidden_state = new_state
             try:
                 ended = envs.step(action, active)
             except EnvInterfaceError as error:
                 raise EnvInterfaceError(error.problem, error.index, step=int(lengths[error.index]) + 1) from error
-            if self._observer is not None and active[0]:
-                self._observer.after_step(float(envs.reward[0]))
+            if self.observer is not None and active[0]:
+                self.observer.after_step(float(envs.reward[0]))
             returns += envs.reward * active
             lengths += active
             active = active & (lengths < self._max_episode_steps)
@@ -185,31 +154,28 @@ class Evaluator:
     def _policy_with(self, weights: Tensor) -> BatchedPolicy:
         """The policy that training acts with, over a copy of these ``weights [P]`` for all environments."""
         if self._policy is None:
-            own = weights.detach().clone().unsqueeze(0)
-            deterministic = self._config.deterministic
-            self._policy = (
-                BatchedPolicy(self._model, self._layout, own, self._envs.observation, 1, deterministic=deterministic),
-                own,
-            )
+            own, mode = weights.detach().clone().unsqueeze(0), self.config.deterministic
+            policy = BatchedPolicy(self.model, self.layout, own, self.envs.observation, 1, deterministic=mode)
+            self._policy = policy, own
         policy, own = self._policy
         own.copy_(weights)
         return policy
 
     def _draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """``[E, 1, noise_size]`` of the coming step; zeros, which are not looked at, where the policy's mode is taken."""
-        distribution = self._model.distribution
-        noise = np.zeros((self._envs.num_envs, 1, distribution.noise_size), np.float32)
-        if not self._config.deterministic:
+        distribution = self.model.distribution
+        noise = np.zeros((self.envs.num_envs, 1, distribution.noise_size), np.float32)
+        if not self.config.deterministic:
             for i, generator in enumerate(generators):
                 noise[i, 0] = draw_noise(distribution, generator, (), dtype=np.float64)
         return noise
 
     def _policy_step(self, weights: Tensor, hidden_state: Tensor, action: NDArray[Any]) -> PolicyStep:
         """The first environment's, as tensors that gradients may be taken of."""
-        observation = torch.from_numpy(self._envs.observation).to(weights.device)
-        parameters = self._layout.unflatten(weights)
+        observation = torch.from_numpy(self.envs.observation).to(weights.device)
+        parameters = self.layout.unflatten(weights)
         with torch.inference_mode():
-            output = functional_forward(self._model, parameters, observation, hidden_state)
+            output = functional_forward(self.model, parameters, observation, hidden_state)
         first = PolicyValue(*(part[0].clone() for part in output))
         chosen = torch.from_numpy(action)[0].clone().to(weights.device)
         return PolicyStep(observation[0].clone(), hidden_state[0].clone(), first, chosen, parameters)

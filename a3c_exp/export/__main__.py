@@ -95,7 +95,6 @@ def _provenance(
     from a3c_exp.runs.record import now
     from a3c_exp.runs.status import FORMAT
     from a3c_exp.system.machine import git_commit
-    from a3c_exp.training import pretrained
 
     own = saved.own_evaluation
     return {
@@ -106,12 +105,9 @@ def _provenance(
         "updates": saved.update,
         "precision": str(stored.dtype).removeprefix("torch."),
         "weights": stored.numel(),
-        "largest_rounding": pretrained.max_rounding_error(saved.weights, stored),
-        "evaluation": {
-            **{key: getattr(evaluation, key) for key in _EVALUATION_KEYS},
-            "seed": seed,
-            "of": "the weights as stored here",
-        },
+        "largest_rounding": float((saved.weights - stored.float()).abs().max()),
+        "evaluation": {key: getattr(evaluation, key) for key in _EVALUATION_KEYS}
+        | {"seed": seed, "of": "the weights as stored here"},
         "own_evaluation": {key: getattr(own, key) for key in ("mean", "std", "episodes", "env_step")} if own else None,
         "trained": {
             "command": record["command"],
@@ -119,9 +115,7 @@ def _provenance(
             "seed": config.seed,
             "date": record["timings"]["created"],
             "seconds": record["timings"]["seconds"],
-            "git": record["git"],
-            "versions": record["versions"],
-            "machine": record["machine"],
+            **{key: record[key] for key in ("git", "versions", "machine")},
         },
         "exported": {"command": command(), "date": now(), "git": git_commit()},
     }

@@ -17,9 +17,6 @@ class Adam:
 
     State rows: first moment, second moment. The step count is the number of updates of the shared weights, so that it cannot
     fall out of step between processes.
-
-    Raises:
-        ConfigError: a value is out of its range.
     """
 
     state_rows = 2
@@ -38,18 +35,9 @@ class Adam:
 
     def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         # One pass over memory, which also keeps hogwild's races short.
-        fused_adam(
-            weights,
-            gradient,
-            optimizer_state[0],
-            optimizer_state[1],
-            updates + 1,
-            lr=lr,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            weight_decay=self.weight_decay,
-            eps=self.eps,
-        )
+        first, second = optimizer_state
+        options = {"lr": lr, "beta1": self.beta1, "beta2": self.beta2, "weight_decay": self.weight_decay, "eps": self.eps}
+        fused_adam(weights, gradient, first, second, updates + 1, **options)
 
     def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack([lr / (1.0 - self.beta1 ** (updates + 1)), np.sqrt(1.0 - self.beta2 ** (updates + 1))])

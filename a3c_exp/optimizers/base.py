@@ -16,15 +16,10 @@ Decay = Annotated[float, Ge(0), Lt(1)]
 
 
 class Optimizer(Protocol):
-    """One update of all weights at once. The caller owns the memory, so it can be shared, checkpointed or doubled.
+    """One update of all weights at once. The caller owns the memory, so it can be shared, checkpointed or doubled."""
 
-    Attributes:
-        lr: the base learning rate. The caller decides each step's own: workers may differ, and rates be annealed.
-        state_rows: how many vectors of the weights' length it keeps (Adam 2, plain SGD 0).
-    """
-
-    lr: float
-    state_rows: int
+    lr: float  # the base learning rate; the caller decides each step's own: workers may differ, and rates be annealed
+    state_rows: int  # how many vectors of the weights' length it keeps (Adam 2, plain SGD 0)
 
     def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         """Apply one gradient.
@@ -34,7 +29,7 @@ class Optimizer(Protocol):
             gradient: ``[P]``, not changed.
             optimizer_state: ``[state_rows, P]``, changed in place; all zeros before the first update.
             updates: how many updates came before this one (for bias corrections).
-            lr: the learning rate of this step.
+            lr: of this step.
         """
 
 

@@ -16,13 +16,7 @@ SMALL_FAN_IN = 4
 
 @dataclass(frozen=True)
 class ParameterLayout:
-    """Where each named parameter of a module lies in the flat vector.
-
-    Attributes:
-        names: the parameters' names in order.
-        shapes: their shapes.
-        sizes: how many numbers each has.
-    """
+    """Where each named parameter of a module lies in the flat vector: names in order, shapes, how many numbers each has."""
 
     names: tuple[str, ...]
     shapes: tuple[torch.Size, ...]
@@ -30,12 +24,9 @@ class ParameterLayout:
 
     @classmethod
     def from_module(cls, module: nn.Module) -> "ParameterLayout":
-        """The layout of a module's parameters; a parameter that several layers share is in it once.
-
-        Raises:
-            ConfigError: something that the vector cannot hold: state other than parameters, or parameters that are frozen,
-                overlap, have no values yet, or are not float32.
-        """
+        """The layout of a module's parameters; a parameter that several layers share is in it once. A ConfigError says what the
+        vector cannot hold: state other than parameters, or parameters that are frozen, overlap, have no values yet, or are not
+        float32."""
         parameters = dict(module.named_parameters())
         for name, parameter in parameters.items():
             _reject_unsupported(name, parameter)
@@ -43,11 +34,8 @@ class ParameterLayout:
         _reject_overlaps(parameters)
         if not parameters:
             raise ConfigError(f"the model ({type(module).__name__}) has no parameters, so there is nothing to train")
-        return cls(
-            tuple(parameters),
-            tuple(parameter.shape for parameter in parameters.values()),
-            tuple(parameter.numel() for parameter in parameters.values()),
-        )
+        shapes = tuple(parameter.shape for parameter in parameters.values())
+        return cls(tuple(parameters), shapes, tuple(shape.numel() for shape in shapes))
 
     @property
     def size(self) -> int:
@@ -58,9 +46,8 @@ class ParameterLayout:
         """The module's current weights as a new vector ``[P]``."""
         # A parameter that was added, removed or changed since would silently not be trained.
         now = ParameterLayout.from_module(module)
-        assert now == self, (
-            f"the model has other parameters than its layout: {set(now.names) ^ set(self.names) or 'other shapes'}"
-        )
+        other = set(now.names) ^ set(self.names) or "other shapes"
+        assert now == self, f"the model has other parameters than its layout: {other}"
         parameters = dict(module.named_parameters())
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
 
@@ -83,10 +70,7 @@ class ParameterLayout:
 
     def transposed(self, flat: Tensor) -> list[Tensor]:
         """The matrices with few inputs of ``flat [R, P]``, transposed to ``[R, inputs, outputs]``: views, which are not
-        contiguous.
-
-        A layer with few inputs, ``[outputs, inputs]``, is vectorized over outputs only if those are contiguous.
-        """
+        contiguous. A layer with few inputs, ``[outputs, inputs]``, is vectorized over outputs only if those are."""
         pieces = zip(torch.split(flat, list(self.sizes), dim=1), self.shapes, strict=True)
         return [piece.view(-1, *shape).transpose(1, 2) for piece, shape in pieces if _has_small_fan_in(shape)]
 

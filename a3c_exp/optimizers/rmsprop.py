@@ -33,9 +33,6 @@ class RMSprop:
         momentum: of the velocity; 0 for none.
         eps_inside_sqrt: ``False`` is torch's way.
         initial_square: g before the first update: torch's is 0, TensorFlow's 1 (gentler first steps).
-
-    Raises:
-        ConfigError: a value is out of its range.
     """
 
     def __init__(
@@ -47,12 +44,8 @@ class RMSprop:
         eps_inside_sqrt: bool = True,
         initial_square: Annotated[float, Ge(0)] = 0.0,
     ) -> None:
-        self.lr = lr
-        self.alpha = alpha
-        self.eps = eps
-        self.momentum = momentum
-        self.eps_inside_sqrt = eps_inside_sqrt
-        self.initial_square = initial_square
+        self.lr, self.alpha, self.eps, self.momentum = lr, alpha, eps, momentum
+        self.eps_inside_sqrt, self.initial_square = eps_inside_sqrt, initial_square
         self.state_rows = 2 if momentum else 1
         self._scratch = torch.empty(0)
 

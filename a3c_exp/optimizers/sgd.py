@@ -13,17 +13,8 @@ from a3c_exp.optimizers.base import Decay, LearningRate
 class SGD:
     """``v = momentum v + g``, ``w = w - lr v``; equal to ``torch.optim.SGD`` without dampening, Nesterov or weight decay.
 
-    A steady gradient moves weights by ``lr / (1 - momentum)`` of it a step. The velocity is shared: it holds the
-    latest gradients of all workers.
-
-    State rows: the velocity if there is momentum, none otherwise.
-
-    Args:
-        lr: base learning rate.
-        momentum: the share of the velocity that each update keeps; 0 for none.
-
-    Raises:
-        ConfigError: a value is out of its range.
+    A steady gradient moves weights by ``lr / (1 - momentum)`` of it a step. The velocity is shared: it holds the latest
+    gradients of all workers. It is the one row of state, and with ``momentum=0`` there is none.
     """
 
     def __init__(self, lr: LearningRate, momentum: Decay = 0.0) -> None:

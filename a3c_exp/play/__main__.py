@@ -47,10 +47,9 @@ def _parser() -> argparse.ArgumentParser:
 def _play(arguments: argparse.Namespace) -> None:
     from a3c_exp.config.compose import compose_jobs
 
-    if arguments.tracks is not None and arguments.tracks < 1:
-        raise ConfigError(f"--tracks is {arguments.tracks}, but it is at least 1. Try --tracks 3")
-    if arguments.seed < 0:
-        raise ConfigError(f"--seed is {arguments.seed}, but it is at least 0. Try --seed 1")
+    for name, value, least, example in (("--tracks", arguments.tracks, 1, 3), ("--seed", arguments.seed, 0, 1)):
+        if value is not None and value < least:
+            raise ConfigError(f"{name} is {value}, but it is at least {least}. Try {name} {example}")
     # Mistakes are reported before the window opens.
     (job,) = compose_jobs(arguments.overrides, multirun=False)
     domain_randomize = _check_car_racing(job.env, job.config)
@@ -81,11 +80,7 @@ def _play(arguments: argparse.Namespace) -> None:
 
 
 def _check_car_racing(env: str, config: "DictConfig") -> bool:
-    """Whether every track has random colors.
-
-    Raises:
-        ConfigError: the environment is not CarRacing.
-    """
+    """Whether every track has random colors; a ConfigError if the environment is not CarRacing."""
     target = str(config.env.get("_target_"))
     if not target.endswith(".CarRacingEnvs"):
         raise ConfigError(f"env={env} cannot be driven with the keyboard. Try python -m a3c_exp.play env=car_racing")
@@ -93,22 +88,14 @@ def _check_car_racing(env: str, config: "DictConfig") -> bool:
 
 
 def _require_display() -> None:
-    """
-    Raises:
-        ConfigError: there is no display, and ``SDL_VIDEODRIVER`` names no driver that needs none.
-    """
+    """Raise a ConfigError if there is no display, and ``SDL_VIDEODRIVER`` names no driver that needs none."""
     has_display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
     if sys.platform.startswith("linux") and not has_display:
         raise ConfigError("playing needs a display, and this session has none. Try python -m a3c_exp.evaluate RUN_DIR --video")
 
 
 def _opponent(run: Path, trusted: Sequence[str]) -> Callable[[int, int], list[float]]:
-    """A function of a root seed and a number of tracks: the returns of a run's best weights, without sampling actions.
-
-    Raises:
-        ConfigError: the run's environment is not CarRacing.
-        RunDirectoryError: it is no run directory, or it has no checkpoint.
-    """
+    """A function of a root seed and a number of tracks: the returns of a run's best weights, without sampling actions."""
     from a3c_exp.evaluate.evaluator import EvaluatorConfig
     from a3c_exp.training.build import build_run
     from a3c_exp.training.resume import saved_config

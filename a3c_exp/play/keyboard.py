@@ -19,14 +19,8 @@ _BRAKE_STRENGTH = 0.8  # more than 0.9 would lock the wheels
 
 @dataclass(frozen=True)
 class DriveResult:
-    """The result of one track.
-
-    Attributes:
-        return_: gymnasium's score.
-        seconds: of the game's time.
-        complete: the episode ended: the lap was finished, the car left the field, or the time was up.
-        finished: the lap was finished.
-    """
+    """The result of one track: gymnasium's score, seconds of the game's time, whether the episode ended (the lap was finished,
+    the car left the field, or the time was up), and whether that was because the lap was finished."""
 
     return_: float
     seconds: float
@@ -41,7 +35,6 @@ class KeyboardControls:
         self._pressed_keys: set[int] = set()
 
     def handle_event(self, event: pygame.event.Event) -> None:
-        """Update the pressed keys."""
         if event.type == pygame.KEYDOWN:
             self._pressed_keys.add(event.key)
         elif event.type == pygame.KEYUP:
@@ -56,15 +49,8 @@ class KeyboardControls:
 
 
 def play(seeds: Iterable[int], domain_randomize: bool = False) -> Iterator[DriveResult]:
-    """Drive one track after the other in a window, at 50 frames per second, until it is closed or Escape is pressed.
-
-    Args:
-        seeds: of the tracks.
-        domain_randomize: random colors on every track.
-
-    Raises:
-        ConfigError: no window can be opened.
-    """
+    """Drive one track after the other in a window, at 50 frames per second, until it is closed or Escape is pressed; a
+    ConfigError if no window can be opened. ``domain_randomize`` gives every track colors of its own."""
     try:
         pygame.display.init()
     except pygame.error as error:

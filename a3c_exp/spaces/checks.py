@@ -18,13 +18,10 @@ def describe_value(value: Any) -> str:
 
 
 def numeric_array(value: Any, space: Box | MultiBinary) -> NDArray[Any]:
-    """The value as an array.
+    """The value as an array; a ValueError if it holds no real numbers, or not in the space's shape.
 
     Numbers of another type are taken, since many environments compute in double precision; but not a picture in real numbers
     where the space holds bytes, which would be divided by 255 a second time.
-
-    Raises:
-        ValueError: it holds no real numbers, or not in the space's shape.
     """
     array = np.asarray(value)
     is_picture = isinstance(space, Box) and space.dtype == np.uint8
@@ -34,11 +31,7 @@ def numeric_array(value: Any, space: Box | MultiBinary) -> NDArray[Any]:
 
 
 def single_number(value: Any) -> float:
-    """A number as it is, or the one that an array of exactly one holds.
-
-    Raises:
-        ValueError: it is no number, or several.
-    """
+    """A number as it is, or the one that an array of exactly one holds; a ValueError if it is no number, or several."""
     array = np.asarray(value)
     if array.size == 1 and array.dtype.kind in "biuf":
         return float(array.item())

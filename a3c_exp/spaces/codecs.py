@@ -9,7 +9,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 from numpy.typing import NDArray
 
 from a3c_exp.spaces.checks import describe_value, numeric_array
-from a3c_exp.spaces.flatten import leaf_size, leaf_spaces
+from a3c_exp.spaces.flatten import consecutive_slices, leaf_paths, leaf_size
 
 Decode = Callable[[NDArray[Any]], Sequence[Any] | NDArray[Any]]
 """Actions of K policies ``[K, ...]``, to what each of K environments is stepped with."""
@@ -22,7 +22,7 @@ def action_decoder(space: Space[Any]) -> Decode:
     """How actions become elements of ``space``; what is sampled beyond a Box is clipped here, and in no other place.
 
     Discrete actions count from the space's ``start``. A Box of integers takes the nearest one. The vector of a Tuple or
-    Dict is taken apart in the order of ``spaces.flatten.leaf_spaces``. The input is never written to.
+    Dict is taken apart in the order of ``spaces.flatten.leaf_paths``. The input is never written to.
     """
     if not isinstance(space, Tuple | Dict):
         decode = _leaf_decoder(space)
@@ -30,12 +30,8 @@ def action_decoder(space: Space[Any]) -> Decode:
             return lambda action: [np.asarray(row) for row in decode(action)]
         return decode
 
-    parts: list[tuple[slice, Callable[[NDArray[Any]], NDArray[Any]]]] = []
-    begin = 0
-    for _, leaf in leaf_spaces(space):
-        end = begin + leaf_size(leaf)
-        parts.append((slice(begin, end), _leaf_decoder(leaf)))
-        begin = end
+    leaves = [leaf for _, leaf in leaf_paths(space)]
+    parts = list(zip(consecutive_slices([leaf_size(leaf) for leaf in leaves]), map(_leaf_decoder, leaves), strict=True))
 
     def decode_parts(action: NDArray[Any]) -> list[Any]:
         columns = [decode(action[:, slice_]) for slice_, decode in parts]
@@ -80,32 +76,26 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
 
     A Box keeps its shape, and needs no function at all (``None``: numpy converts as it assigns), but for bytes: a uint8 Box
     from 0 to 255, which is what images are, is divided by 255. Discrete and MultiDiscrete become one-hot vectors, MultiBinary a
-    vector of 0 and 1. A Tuple or Dict becomes one vector of all its parts, in the order of ``spaces.flatten.leaf_spaces``.
+    vector of 0 and 1. A Tuple or Dict becomes one vector of all its parts, in the order of ``spaces.flatten.leaf_paths``.
 
     The functions raise ValueError for a value that is not of the space; that of a Box alone relies on its caller to look at
     shape and type.
     """
     if isinstance(space, Box):
-        if _is_bytes(space):
+        if space.dtype == np.uint8 and (space.low == 0).all() and (space.high == 255).all():
             return Box(0.0, 1.0, space.shape, np.float32), _write_bytes
         return (space if space.dtype == np.float32 else _float_box(space.low, space.high)), None
 
-    low, high = [], []
-    parts: list[tuple[tuple[Any, ...], slice, Encode]] = []
-    begin = 0
-    for keys, leaf in _leaf_paths(space):
-        encoded, encode = _leaf_encoder(leaf)
-        low.append(encoded.low.reshape(-1))
-        high.append(encoded.high.reshape(-1))
-        end = begin + low[-1].size
-        parts.append((keys, slice(begin, end), encode))
-        begin = end
+    leaves = list(leaf_paths(space))
+    encoders = [_leaf_encoder(leaf) for _, leaf in leaves]
+    low, high = ([getattr(encoded, bound).reshape(-1) for encoded, _ in encoders] for bound in ("low", "high"))
     box = _float_box(np.concatenate(low), np.concatenate(high))
     if not isinstance(space, Tuple | Dict):
-        return box, parts[0][2]
+        return box, encoders[0][1]
+    parts = list(zip(leaves, consecutive_slices([part.size for part in low]), encoders, strict=True))
 
     def encode_parts(observed: Any, out: NDArray[np.float32]) -> None:
-        for keys, slice_, encode in parts:
+        for (keys, _), slice_, (_, encode) in parts:
             value, place = observed, ""
             try:
                 for key in keys:
@@ -119,18 +109,6 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
                 raise ValueError(f"{place} {error}") from error
 
     return box, encode_parts
-
-
-def _leaf_paths(space: Space[Any], keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Space[Any]]]:
-    """Every leaf with the keys that lead to its value in an observation."""
-    if isinstance(space, Dict):
-        for key, part in space.spaces.items():
-            yield from _leaf_paths(part, (*keys, key))
-    elif isinstance(space, Tuple):
-        for index, part in enumerate(space.spaces):
-            yield from _leaf_paths(part, (*keys, index))
-    else:
-        yield keys, space
 
 
 def _leaf_encoder(space: Space[Any]) -> tuple[Box, Encode]:
@@ -173,10 +151,6 @@ def _flat_writer(space: Box | MultiBinary, scale: bool = False) -> Encode:
 
 def _write_bytes(value: Any, out: NDArray[np.float32]) -> None:
     np.divide(value, np.float32(255), out=out)
-
-
-def _is_bytes(space: Box) -> bool:
-    return space.dtype == np.uint8 and bool((space.low == 0).all() and (space.high == 255).all())
 
 
 def _float_box(low: NDArray[Any], high: NDArray[Any]) -> Box:

@@ -3,6 +3,7 @@
 An action is one vector: a head joins its components and an environment splits it in the same order.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,28 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 FUNDAMENTAL_SPACES = (Box, Discrete, MultiDiscrete, MultiBinary)
 
 
-def leaf_spaces(space: Space[Any], path: str = "") -> list[tuple[str, Space[Any]]]:
-    """The spaces within a nested Tuple or Dict, in order, each with its path for messages; a simple space is its own leaf.
+def leaf_paths(space: Space[Any], keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Space[Any]]]:
+    """The spaces within a nested Tuple or Dict, in order, each with the keys that lead to it; of a simple space itself."""
+    if isinstance(space, Dict | Tuple):
+        for key, part in space.spaces.items() if isinstance(space, Dict) else enumerate(space.spaces):
+            yield from leaf_paths(part, (*keys, key))
+    else:
+        yield keys, space
+
+
+def leaf_spaces(space: Space[Any]) -> list[tuple[str, Space[Any]]]:
+    """The same with paths for messages.
 
     >>> [path for path, _ in leaf_spaces(Dict(arm=Tuple([Discrete(2), Box(0, 1)]), jump=Discrete(2)))]
     ['arm.0', 'arm.1', 'jump']
     """
-    if isinstance(space, Dict):
-        inner = [(str(key), part) for key, part in space.spaces.items()]
-    elif isinstance(space, Tuple):
-        inner = [(str(index), part) for index, part in enumerate(space.spaces)]
-    else:
-        return [(path, space)]
-    return [leaf for key, part in inner for leaf in leaf_spaces(part, f"{path}.{key}" if path else key)]
+    return [(".".join(map(str, keys)), leaf) for keys, leaf in leaf_paths(space)]
+
+
+def consecutive_slices(sizes: Sequence[int]) -> list[slice]:
+    """Where parts of these sizes lie in one vector."""
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
 def describe_unsupported(space: Space[Any]) -> str | None:

@@ -24,7 +24,6 @@ _STARTUP_TIMEOUT = 60.0
 """Seconds to a child's first heartbeat, unless its timeout is longer anyway: imports on a busy machine are no hang."""
 
 
-@dataclass(frozen=True)
 class Heartbeat:
     """The child is alive: a step of its environment or compiling may take longer than silence is allowed to."""
 
@@ -37,11 +36,8 @@ class Crash:
 
 
 def prepare_start(start_method: str, preload: Sequence[str]) -> None:
-    """Check how children are to start, and start the fork server if they need it.
-
-    Raises:
-        ConfigError: ``fork`` would copy the locks of this process's threads, and other words mean nothing.
-    """
+    """Start the fork server if children need it; a ConfigError if ``start_method`` is ``fork``, which would copy the locks of
+    this process's threads, or another word."""
     if start_method not in ("forkserver", "spawn"):
         raise ConfigError(f"start_method={start_method}, but it is forkserver or spawn. Try start_method=forkserver")
     if start_method == "forkserver":
@@ -49,11 +45,7 @@ def prepare_start(start_method: str, preload: Sequence[str]) -> None:
 
 
 def start_fork_server(preload: Sequence[str]) -> None:
-    """Start the server that forkserver children are forks of; of no effect once it runs.
-
-    Args:
-        preload: the modules that it imports once for all children.
-    """
+    """Start the server that forkserver children are forks of, which imports ``preload`` once; of no effect once it runs."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
     with single_thread_environment():
         forkserver.ensure_running()
@@ -69,12 +61,9 @@ def describe_exit(exitcode: int) -> str:
 
 
 class HeartbeatTimer:
-    """How long children may be silent, without the time for which this process itself was suspended.
+    """How many seconds children may be silent, without the time for which this process itself was suspended.
 
     After Ctrl-Z and ``fg`` no child has sent a heartbeat for long, and none is dead: all get the whole time again.
-
-    Args:
-        timeout: seconds of silence after which a child counts as hung.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -99,16 +88,16 @@ class ChildProcess:
     """A function that runs in a process of its own, with a pipe to it.
 
     Args:
-        target: called in the process with ``args`` and its end of the pipe.
-        args: picklable.
-        start_method: forkserver or spawn.
-        name: of the process.
+        target: called in the process with ``args``, which are picklable, and its end of the pipe.
         daemon: whether it ends with this process even where an unforeseen exception ends that; it can have no children then.
 
     Attributes:
         started, last_heartbeat: in monotonic seconds; 0 before the first heartbeat. Every message is one.
         last_output: the traceback of a child that crashed.
     """
+
+    started = last_heartbeat = 0.0
+    last_output = ""
 
     def __init__(
         self, target: Callable[..., None], args: tuple[Any, ...], start_method: StartMethod, name: str, daemon: bool = True
@@ -118,12 +107,7 @@ class ChildProcess:
         self.process: Any = context.Process(target=target, args=(*args, child_pipe), name=name, daemon=daemon)
         with child_pipe, single_thread_environment():
             self.process.start()
-        self._reset()
-
-    def _reset(self) -> None:
         self.started = time.monotonic()
-        self.last_heartbeat = 0.0
-        self.last_output = ""
 
     @property
     def pid(self) -> int:
@@ -191,18 +175,13 @@ class ChildProcess:
 
 
 class ChildCommand(ChildProcess):
-    """A command that runs in a process of its own. Its standard input is its end of the pipe, which ends with this process.
-
-    Args:
-        command: its words.
-        options: of ``subprocess.Popen``.
-    """
+    """A command that runs in a process of its own. Its standard input is its end of the pipe, which ends with this process."""
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
         self.pipe, child_pipe = multiprocessing.Pipe()
         with child_pipe:
             self.process: Any = subprocess.Popen(command, stdin=child_pipe.fileno(), **options)
-        self._reset()
+        self.started = time.monotonic()
 
     @property
     def exitcode(self) -> int | None:
@@ -228,11 +207,9 @@ def wait_for_any(children: Iterable[Child], timeout: float) -> list[Child]:
 
 
 def end_all(children: Sequence[ChildProcess], timeout: float, meanwhile: Callable[[float], object] = time.sleep) -> None:
-    """Wait until children that were asked to end have ended, and kill those that take too long.
+    """Wait ``timeout`` seconds for children that were asked to end, and kill those that take longer.
 
     Args:
-        children: all of which have been asked.
-        timeout: seconds for all together.
         meanwhile: called again and again with the seconds that it may take, for instance to read what they still send.
     """
     deadline = time.monotonic() + timeout
@@ -245,22 +222,14 @@ def end_all(children: Sequence[ChildProcess], timeout: float, meanwhile: Callabl
 
 
 class ParentPipe:
-    """A child's end of its pipe, which several threads may write to.
-
-    Args:
-        pipe: as the child was given it.
-    """
+    """A child's end of its pipe, which several threads may write to."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
         self._lock = threading.Lock()
 
     def send(self, message: Any) -> None:
-        """Send a message.
-
-        Raises:
-            OSError: the parent is gone.
-        """
+        """Send a message; an OSError says that the parent is gone."""
         # Pickled here: a connection of its own accord would send tensors as open files, which end with this process.
         content = pickle.dumps(message)
         with self._lock:

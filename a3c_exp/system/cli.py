@@ -16,45 +16,25 @@ _command_line: list[str] = []
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The parser of ``python -m <program>``, which reports a mistake in one line.
-
-    Args:
-        program: such as ``a3c_exp.report``.
-        description: one sentence.
-        epilog: examples.
-        usage: in place of the one that argparse would write.
-    """
+    """The parser of ``python -m <program>``, which reports a mistake in one line; the epilog has examples."""
 
     def __init__(self, program: str, description: str, epilog: str, usage: str | None = None) -> None:
-        super().__init__(
-            prog=f"python -m {program}",
-            usage=usage,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(f"python -m {program}", usage, description, epilog, formatter_class=layout, allow_abbrev=False)
 
     def add_trust(self) -> None:
         """The option by which code is trusted that a saved configuration names."""
-        self.add_argument(
-            "--trust",
-            action="append",
-            default=[],
-            metavar="MODULE",
-            help="import this module although the configuration that names it is not as you saved it (see SECURITY.md)",
-        )
+        help = "import this module although the configuration that names it is not as you saved it (see SECURITY.md)"
+        self.add_argument("--trust", action="append", default=[], metavar="MODULE", help=help)
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}. {self.prog} --help lists the options")
 
 
 def run_command(program: str, command: Callable[[], int | None]) -> int:
-    """Call ``command``; its exit code, or that of the error that ended it, with one line on stderr.
+    """Call ``command``; its exit code (0 for ``None``), or that of the error that ended it, with one line on stderr.
 
-    Returns:
-        What ``command`` returns (0 for ``None``); 2: the command was wrong; 1: a run failed; 130: Ctrl-C; 141: the reader of
-        the output, such as ``head``, has closed it.
+    2: the command was wrong; 1: a run failed; 130: Ctrl-C; 141: the reader of the output, such as ``head``, has closed it.
     """
     _open_closed_streams()
     sys.argv[1:] = map(expand_home, sys.argv[1:])

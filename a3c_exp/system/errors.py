@@ -8,11 +8,7 @@ def first_line(error: BaseException) -> str:
 
 
 class A3CError(Exception):
-    """Base of every error that is shown as one clear message and never as a traceback.
-
-    Attributes:
-        exit_code: of the command that such an error ends.
-    """
+    """Base of every error that is shown as one clear message and never as a traceback; it ends a command with ``exit_code``."""
 
     exit_code = 2
 
@@ -37,7 +33,6 @@ class EnvInterfaceError(A3CError):
     """An environment returned what gymnasium's interface or its own spaces do not allow. It would do so again: no retry.
 
     Args:
-        problem: what it returned and what was expected.
         index: of the environment, in its batch.
         episode: which one this happened in, as far as that is known; said before the problem.
         step: of that episode, counted from 1; ``None`` in ``reset``.

@@ -5,12 +5,7 @@ from typing import Any
 
 
 def flatten(values: Mapping[str, Any], ignore: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
-    """One mapping with dotted keys; an empty mapping stays a value.
-
-    Args:
-        values: nested mappings.
-        ignore: dotted keys that are left out, with everything below them.
-        prefix: of all keys.
+    """One mapping with dotted keys, without those in ``ignore`` and all below them; an empty mapping stays a value.
 
     >>> flatten({"a": {"b": 1, "c": [2]}, "d": {}})
     {'a.b': 1, 'a.c': [2], 'd': {}}

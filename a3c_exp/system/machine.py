@@ -27,9 +27,8 @@ def machine_info() -> dict[str, Any]:
 
 def package_versions(packages: Sequence[str]) -> dict[str, str | None]:
     """The versions of Python and of ``packages``; ``None`` for one that is not installed."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
+    versions: dict[str, str | None] = {"python": platform.python_version(), **dict.fromkeys(packages)}
     for package in packages:
-        versions[package] = None
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions

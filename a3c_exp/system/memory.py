@@ -15,8 +15,8 @@ _TRIM_THRESHOLD_BYTES = 2**30
 def gc_frozen() -> Iterator[None]:
     """Import something large inside: nothing is collected meanwhile, and what was imported by then is never looked at again.
 
-    Nothing of it is garbage. Torch alone makes half a million objects; to look through them again and again takes an eighth
-    of the time that its import takes, and to do so at exit another eighth.
+    Nothing of it is garbage. To look through torch's half a million objects again and again takes an eighth of the time that
+    its import takes, and to do so at exit another eighth.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -32,9 +32,8 @@ def gc_frozen() -> Iterator[None]:
 def disable_malloc_trim() -> bool:
     """Have the C library keep what this process frees; returns whether it can.
 
-    A batch of images makes tensors of megabytes that live for milliseconds. glibc gives such memory back to the system and
-    asks for it anew, and a system that hands out pages one by one as they are touched takes longer over them than the
-    convolutions over an image. The price: a process stays as large as it once was. Other C libraries are left alone.
+    A batch of images makes tensors of megabytes that live for milliseconds. glibc gives such memory back and asks for it anew,
+    which may take longer than the convolutions. The price: a process stays as large as it once was.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,7 +1,6 @@
 """Whether a process that wrote down its number still runs: numbers are given out again, start times are not."""
 
-_TOLERANCE = 2.0
-"""Seconds by which the start of one process may seem to differ: the time of the boot is known to a second."""
+_TOLERANCE = 2.0  # seconds by which the start of one process may seem to differ: the time of the boot is known to a second
 
 
 def process_start_time(pid: int) -> float | None:

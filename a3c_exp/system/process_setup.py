@@ -46,11 +46,8 @@ def share_fork_server() -> bool:
     """Let what this process starts come from the fork server that it came from itself, whose imports are done.
 
     ``multiprocessing`` says so of its own accord ("usually a child process will just reuse the forkserver started by its
-    parent"), but looks for a server that is its own child, finds none, and starts another.
-
-    Returns:
-        Whether that is possible: this process came from a fork server that answers every process which knows its address. Since
-        Python 3.14 the server wants a key that its children are not given; then each process starts a server of its own.
+    parent"), but looks for a server that is its own child, finds none, and starts another. Returns whether it is possible:
+    since Python 3.14 the server wants a key that its children are not given; then each process starts a server of its own.
     """
     server: Any = forkserver._forkserver
     if server._forkserver_alive_fd is None or server._forkserver_address is None or hasattr(server, "_forkserver_authkey"):

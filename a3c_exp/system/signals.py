@@ -2,18 +2,15 @@
 
 import os
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """While entered, records which signal asked to stop; a second one ends the process at once.
-
-    Attributes:
-        received: the first signal's number, or ``None``.
-    """
+    """While entered, records in ``received`` the number of the signal that asked to stop; a second one ends the process at
+    once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -23,7 +20,7 @@ class StopSignals:
         self._previous_handlers = {number: signal.signal(number, self._on_signal) for number in _HANDLED}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 

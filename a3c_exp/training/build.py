@@ -1,7 +1,8 @@
 """From a composed configuration to the components of a run; an impossible combination is refused on the way."""
 
 import inspect
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,51 +25,39 @@ from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import Parallelism, TrainingSetup
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.training.compile_auto import should_compile
-from a3c_exp.training.run_tracker import Intervals
+from a3c_exp.system.number_format import format_duration
 from a3c_exp.visualize.screenshots import require_rendering
 from a3c_exp.visualize.video import require_video_encoder
+
+# What a run costs uncompiled, roughly, on one core of 2.8 GHz: a fixed price a step and one for each weight.
+_SECONDS_PER_STEP = 60e-6
+_SECONDS_PER_STEP_AND_WEIGHT = 6e-9
+# From how much work on it is made: a minute of compiling, against rounds that become many times faster as a whole, or
+# acting and learning that gain a third.
+_MIN_SECONDS_FUSED_ROUNDS = 60.0
+_MIN_SECONDS_FUNCTIONS = 600.0
 
 
 @dataclass(frozen=True)
 class RunComponents:
-    """The components of one run, built but not started: no process, no directory.
-
-    Attributes:
-        setup: what workers need.
-        parallelism: how they run.
-        make_logger: of the logger group.
-        evaluator_config: how weights are evaluated.
-        intervals: of logging, evaluation, checkpoints and screenshots.
-        screenshot_after_steps: step of an episode at which a screenshot is taken.
-        keep_last: how many checkpoints are kept.
-        initial_states: each seed's weights, before the first update.
-        notices: what was chosen automatically, a sentence each.
-    """
+    """The components of one run, built but not started: no process, no directory."""
 
     setup: TrainingSetup
     parallelism: Parallelism
-    make_logger: partial[Any]
+    make_logger: partial[Any]  # of the logger group
     evaluator_config: EvaluatorConfig
-    intervals: Intervals
-    screenshot_after_steps: int
-    keep_last: int
-    initial_states: Sequence[TrainingState]
-    notices: Sequence[str]
+    intervals: Mapping[str, int | None]  # as ``RunTracker`` takes them
+    initial_states: Sequence[TrainingState]  # each seed's weights, before the first update
+    notices: Sequence[str]  # what was chosen automatically, a sentence each
 
 
 def build_run(config: DictConfig) -> RunComponents:
-    """Build every component once.
-
-    Raises:
-        ConfigError: a value or a combination that cannot be run.
-    """
+    """Build every component once; a ConfigError says which value or combination cannot be run."""
     check(config)
-    optimizer = checked_partial(config.optimizer, "optimizer", expected=Optimizer)()
     setup = TrainingSetup(
         make_envs=_make_envs(config),
         make_model=checked_partial(config.model, "model", ("observation_space", "action_space", "seed"), ActorCritic),
-        optimizer=optimizer,
+        optimizer=checked_partial(config.optimizer, "optimizer", expected=Optimizer)(),
         learner=learner_config(config),
         per_worker=per_worker_hyperparameters(config),
         workers=config.workers,
@@ -85,6 +74,8 @@ def build_run(config: DictConfig) -> RunComponents:
     parallelism.check(setup)
     parallelism = parallelism.with_processes(setup)
     evaluation = evaluator_config(config)
+    make_logger = checked_partial(config.logger, "logger", ("on_message",), Logger)
+    make_logger()  # its constructor checks its values and starts nothing
     if config.evaluation.video:
         require_video_encoder()
     envs = setup.make_envs(num_envs=1)
@@ -100,21 +91,18 @@ def build_run(config: DictConfig) -> RunComponents:
         if config.compile == "auto":
             fused_rounds = model.stackable and envs.tensor_env is not None
             windows_per_update = setup.workers if parallelism.share_weights else 1
-            compiled, reason = should_compile(setup, layout.size, fused_rounds, windows_per_update)
-            setup = replace(setup, compile=compiled)
-            notices.append(reason)
+            compiled, reason = _should_compile(setup, layout.size, fused_rounds, windows_per_update)
+            setup, notices = replace(setup, compile=compiled), [reason]
         weights = [layout.flatten(setup.model(envs, seed)[0]).cpu() for seed in setup.seeds]
     finally:
         envs.close()
     return RunComponents(
         setup=setup,
         parallelism=parallelism,
-        make_logger=_logger_factory(config),
+        make_logger=make_logger,
         evaluator_config=evaluation,
-        intervals=_intervals(config),
-        screenshot_after_steps=config.screenshots.after_steps,
-        keep_last=config.checkpoint.keep_last,
-        initial_states=[TrainingState.initial(vector, optimizer.state_rows, config.workers) for vector in weights],
+        intervals={name: config[name].every_env_steps for name in ("metrics", "evaluation", "screenshots", "checkpoint")},
+        initial_states=[TrainingState.initial(vector, setup.optimizer.state_rows, config.workers) for vector in weights],
         notices=notices,
     )
 
@@ -126,21 +114,11 @@ def _make_envs(config: DictConfig) -> partial[EnvBatch]:
     return partial(make, **{limit: config.max_episode_steps}) if takes_limit and config.max_episode_steps else make
 
 
-def _intervals(config: DictConfig) -> Intervals:
-    return Intervals(
-        metrics=config.metrics.every_env_steps,
-        evaluation=config.evaluation.every_env_steps,
-        checkpoint=config.checkpoint.every_env_steps,
-        screenshots=config.screenshots.every_env_steps,
-    )
-
-
 def learner_config(config: DictConfig) -> LearnerConfig:
     """The learning half of the configuration."""
+    same_names = ("gamma", "n_step", "gae_lambda", "max_grad_norm", "reward_shift", "reward_scale", "reward_clip", "bptt")
     return LearnerConfig(
-        gamma=config.gamma,
-        n_step=config.n_step,
-        gae_lambda=config.gae_lambda,
+        **{name: config[name] for name in (*same_names, "bootstrap_on_truncation", "window_ends_with_episode")},
         loss=LossConfig(
             value_coef=config.value_coef,
             entropy_coef=config.beta,
@@ -150,14 +128,7 @@ def learner_config(config: DictConfig) -> LearnerConfig:
             entropy_reduction=Reduction(config.reductions.entropy),
             normalize_advantage=config.normalize_advantage,
         ),
-        max_grad_norm=config.max_grad_norm,
-        bootstrap_on_truncation=config.bootstrap_on_truncation,
-        reward_shift=config.reward_shift,
-        reward_scale=config.reward_scale,
-        reward_clip=config.reward_clip,
-        window_ends_with_episode=config.window_ends_with_episode,
         ignore_truncation=config.truncation is Truncation.ignore,
-        bptt=config.bptt,
         statistics=StatisticsTable(config.metrics.extra),
     )
 
@@ -186,16 +157,9 @@ def evaluator_config(config: DictConfig) -> EvaluatorConfig:
 
 
 def resolve_device(requested: Device) -> str:
-    """The device's name in torch.
-
-    Raises:
-        ConfigError: this machine has no such device.
-    """
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    if torch.cuda.is_available():
-        available.insert(0, "cuda")
+    """The device's name in torch; a ConfigError if this machine has no such device."""
+    backends = {"cuda": torch.cuda, "mps": torch.backends.mps, "cpu": torch.cpu}
+    available = [name for name, backend in backends.items() if backend.is_available()]
     if requested is Device.auto:
         return available[0]
     if requested.value not in available:
@@ -205,7 +169,29 @@ def resolve_device(requested: Device) -> str:
     return requested.value
 
 
-def _logger_factory(config: DictConfig) -> partial[Any]:
-    make = checked_partial(config.logger, "logger", ("on_message",), Logger)
-    make()  # its constructor checks its values and starts nothing
-    return make
+def _should_compile(setup: TrainingSetup, num_weights: int, fused_rounds: bool, windows_per_update: int) -> tuple[bool, str]:
+    """The choice, and a sentence that says why.
+
+    Args:
+        fused_rounds: environments and model allow rounds to be compiled as a whole.
+        windows_per_update: 1, or all workers' where they make one update together.
+    """
+    steps = _max_env_steps_in_budget(setup, windows_per_update)
+    seconds = steps * (_SECONDS_PER_STEP + _SECONDS_PER_STEP_AND_WEIGHT * num_weights)
+    pays = setup.device == "cpu" and seconds >= (_MIN_SECONDS_FUSED_ROUNDS if fused_rounds else _MIN_SECONDS_FUNCTIONS)
+    work = "no bound on the work" if math.isinf(seconds) else f"about {format_duration(seconds)} of work uncompiled"
+    reason = work if setup.device == "cpu" else "only for device=cpu"
+    refusal = f"compile=auto: not compiled ({reason}); compile=true compiles it"
+    return pays, f"compile=auto: {work}, so it is compiled first" if pays else refusal
+
+
+def _max_env_steps_in_budget(setup: TrainingSetup, windows_per_update: int) -> float:
+    """Environment steps of all seeds that the budget allows, at most; infinite where nothing bounds them."""
+    budget, steps = setup.budget, math.inf
+    if budget.max_env_steps is not None:
+        steps = budget.max_env_steps
+    if budget.max_updates is not None:
+        steps = min(steps, budget.max_updates * windows_per_update * setup.learner.n_step)
+    if budget.max_episodes is not None and setup.max_episode_steps is not None:
+        steps = min(steps, budget.max_episodes * setup.max_episode_steps)
+    return steps * setup.num_seeds

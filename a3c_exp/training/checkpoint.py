@@ -5,6 +5,7 @@ import io
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from a3c_exp.system.atomic_write import atomic_write
 from a3c_exp.system.errors import RunDirectoryError, first_line
 
 _STEP_FILE_NAME = re.compile(r"step_(\d+)\.pt")
+_ARRAYS = ("rounds", "episodes_begun")
+"""What numpy holds of a ``TrainingState``, and a checkpoint as tensors."""
 
 
 class Checkpoints:
@@ -29,50 +32,27 @@ class Checkpoints:
         keep_last: how many ``step_*.pt`` files are kept; no other files are ever removed.
     """
 
-    def __init__(self, directory: Path, keep_last: int) -> None:
+    def __init__(self, directory: Path, keep_last: int = 1) -> None:
         self._directory = directory
         self._keep_last = keep_last
 
     def save(self, state: TrainingState, extra: Mapping[str, float | int | None]) -> Path:
-        """Write a checkpoint from which training can go on.
-
-        Args:
-            state: of the shared weights and counters.
-            extra: numbers of the tracker, such as the moving average and the wall time so far.
-
-        Raises:
-            RunDirectoryError: it cannot be written; earlier ones are as they were.
-        """
+        """Write a checkpoint from which training can go on; ``extra`` are numbers of the tracker. If it cannot be written,
+        which is a RunDirectoryError, earlier ones are as they were."""
         path = self._directory / f"step_{state.env_steps}.pt"
-        content = {
-            "weights": state.weights,
-            "optimizer_state": state.optimizer_state,
-            "rounds": torch.from_numpy(state.rounds.copy()),
-            "episodes_begun": torch.from_numpy(state.episodes_begun.copy()),
-            "updates": state.updates,
-            "env_steps": state.env_steps,
-            "episodes": state.episodes,
-            "parallelism_state": state.parallelism_state,
-            "extra": dict(extra),
-        }
-        self._write(path, content)
+        arrays = {name: torch.from_numpy(getattr(state, name).copy()) for name in _ARRAYS}
+        self._write(path, {**vars(state), **arrays, "extra": dict(extra)})
         for old in self._steps()[: -self._keep_last]:
             old.unlink()
         return path
 
     def save_best(self, weights: Tensor, evaluation: EvaluationRecord) -> Path:
         """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far, and that evaluation."""
-        path = self._directory / "best.pt"
-        content = {"env_steps": evaluation.env_step, "updates": evaluation.update, "evaluation": evaluation.to_dict()}
-        self._write(path, {"weights": weights, **content})
-        return path
+        steps = {"env_steps": evaluation.env_step, "updates": evaluation.update}
+        return self._write(self._directory / "best.pt", {"weights": weights, **steps, "evaluation": evaluation.to_dict()})
 
     def best(self) -> EvaluationRecord | None:
-        """The evaluation that ``best.pt`` was saved for, or ``None`` without one.
-
-        Raises:
-            RunDirectoryError: ``best.pt`` is damaged.
-        """
+        """The evaluation that ``best.pt`` was saved for, or ``None`` without one; a RunDirectoryError if it is damaged."""
         path = self._directory / "best.pt"
         return evaluation_of(path, read(path)) if path.is_file() else None
 
@@ -81,14 +61,8 @@ class Checkpoints:
         return bool(self._steps())
 
     def latest(self, on_damaged: Callable[[str], object] = lambda _: None) -> Path:
-        """The newest ``step_*.pt`` that is whole; damaged ones are passed over.
-
-        Args:
-            on_damaged: called with which were passed over, why, and what was taken instead, once one is found.
-
-        Raises:
-            RunDirectoryError: there is none.
-        """
+        """The newest ``step_*.pt`` that is whole; a RunDirectoryError if there is none. Damaged ones are passed over:
+        ``on_damaged`` is called with which, why, and what was taken instead, once one is found."""
         problems: list[str] = []
         for path in reversed(self._steps()):
             try:
@@ -102,9 +76,10 @@ class Checkpoints:
         detail = f" ({'; '.join(problems)})" if problems else ""
         raise RunDirectoryError(f"{self._directory} holds no checkpoint to go on from{detail}")
 
-    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
+    def _write(self, path: Path, content: Mapping[str, Any]) -> Path:
         try:
             write(path, content)
+            return path
         except OSError as error:
             raise RunDirectoryError(
                 f"cannot write to {path}: {error.strerror or first_line(error)}. All earlier checkpoints are intact; "
@@ -117,33 +92,17 @@ class Checkpoints:
 
 
 def load(path: Path) -> tuple[TrainingState, dict[str, float | int | None]]:
-    """Read a ``step_*.pt`` back.
-
-    Raises:
-        RunDirectoryError: it is missing, damaged, or not a checkpoint to go on from.
-    """
+    """Read a ``step_*.pt`` back; a RunDirectoryError if it is missing, damaged, or not a checkpoint to go on from."""
     content = read(path)
     if "optimizer_state" not in content:
         raise RunDirectoryError(f"{path} holds only weights, from which training cannot go on; take a step_*.pt")
-    state = TrainingState(
-        weights=content["weights"],
-        optimizer_state=content["optimizer_state"],
-        updates=content["updates"],
-        env_steps=content["env_steps"],
-        episodes=content["episodes"],
-        rounds=content["rounds"].numpy().astype(np.int64),
-        episodes_begun=content["episodes_begun"].numpy().astype(np.int64),
-        parallelism_state=content["parallelism_state"],
-    )
-    return state, content["extra"]
+    arrays = {name: content[name].numpy().astype(np.int64) for name in _ARRAYS}
+    return TrainingState(**{field.name: content[field.name] for field in fields(TrainingState)} | arrays), content["extra"]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of any checkpoint, its checksum verified.
-
-    Raises:
-        RunDirectoryError: it is missing, damaged, or of an older format.
-    """
+    """The content of any checkpoint, its checksum verified; a RunDirectoryError if it is missing, damaged, or of an older
+    format."""
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -162,11 +121,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def evaluation_of(path: Path, content: Mapping[str, Any]) -> EvaluationRecord | None:
-    """The evaluation that a checkpoint's ``content`` brings; ``None`` for one to go on from.
-
-    Raises:
-        RunDirectoryError: it is none.
-    """
+    """The evaluation that a checkpoint's ``content`` brings; ``None`` for one to go on from. It may be damaged."""
     try:
         return EvaluationRecord(**content["evaluation"]) if "evaluation" in content else None
     except TypeError:
@@ -202,20 +157,6 @@ def digest(content: Any) -> str:
 
     feed(content)
     return hasher.hexdigest()
-
-
-def find(folder: Path, name: str, on_damaged: Callable[[str], object] = lambda _: None) -> Path:
-    """The checkpoint that ``best``, ``last`` or a file's path means in a ``checkpoints/`` folder.
-
-    A run that was never evaluated has no best; its last is taken. ``on_damaged`` is called if damaged ones are passed over.
-
-    Raises:
-        RunDirectoryError: there is none.
-    """
-    best = folder / "best.pt"
-    if name == "best" and best.is_file():
-        return best
-    return Checkpoints(folder, keep_last=1).latest(on_damaged) if name in ("best", "last") else Path(name)
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

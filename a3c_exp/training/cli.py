@@ -6,7 +6,7 @@ Torch is imported only where something is built, so that mistakes are answered q
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -28,14 +28,8 @@ def uses_processes(job: ComposedJob) -> bool:
 
 
 def build_components(jobs: Sequence[ComposedJob]) -> "RunComponents":
-    """Build every run's components once, so that what cannot run is refused before anything is started.
-
-    Returns:
-        Those of the last one.
-
-    Raises:
-        ConfigError: one of them cannot run.
-    """
+    """Build every run's components once, so that a ConfigError comes before anything is started; returns those of the last
+    one."""
     with gc_frozen():
         from a3c_exp.training.build import build_run
     for job in jobs:
@@ -61,11 +55,7 @@ def reject_shared_wandb_id() -> None:
 
 
 def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multirun: bool) -> list[str]:
-    """The command line with a new directory of this command's own, unless it names one.
-
-    Raises:
-        ConfigError: the directory that it names holds a run.
-    """
+    """The command line with a new directory of this command's own, unless it names one; a ConfigError if that holds a run."""
     key, suffix = ("hydra.sweep.dir", "_sweep") if multirun else ("hydra.run.dir", "")
     suffix = "" if jobs[0].config.ablation.name else suffix  # an ablation's title says that there are several runs
     named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
@@ -99,8 +89,7 @@ def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
 
     hydra = HydraConfig.get()
     multirun = hydra.mode is not None and hydra.mode.name == "MULTIRUN"
-    directory = Path(hydra.runtime.output_dir)
-    choices: dict[str, Any] = hydra.runtime.choices
+    directory, choices = Path(hydra.runtime.output_dir), hydra.runtime.choices
     return RunIdentity(
         directory=directory,
         name=config.name or (directory.name if multirun else f"{directory.parent.name}_{directory.name}"),
@@ -116,11 +105,7 @@ def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
 
 
 def resume_run(directory: Path, overrides: Sequence[str], multirun: bool) -> None:
-    """Go on with a run.
-
-    Raises:
-        ConfigError, RunDirectoryError: it cannot be gone on with in this way.
-    """
+    """Go on with a run; a ConfigError or RunDirectoryError if it cannot be gone on with in this way."""
     if multirun:
         raise ConfigError("resume goes on with one run, so it takes no -m")
     from a3c_exp.runs.record import directories_of, locked

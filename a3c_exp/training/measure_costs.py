@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,25 +36,11 @@ examples:
 Takes about fifteen seconds of an otherwise idle machine; --seconds for longer. Overrides are those of python -m a3c_exp."""
 
 
-@dataclass(frozen=True)
-class StepCosts:
-    """Seconds of a core's time for one process that hosts ``workers`` of them, stacked: for a rollout and a gradient of all
-    their windows, and for one update, each ``[repeats]``."""
+def measure(components: RunComponents, workers: int, seconds: float, repeats: int = _NUM_REPEATS) -> dict[str, list[float]]:
+    """Collect and learn windows with so many ``workers``, stacked in one process, for ``seconds``; their budget is ignored.
 
-    workers: int
-    rollout: tuple[float, ...]
-    gradient: tuple[float, ...]
-    update: tuple[float, ...]
-
-
-def measure(components: RunComponents, workers: int, seconds: float, repeats: int = _NUM_REPEATS) -> StepCosts:
-    """Collect and learn windows with so many stacked workers, and time each part.
-
-    Args:
-        components: of a configuration; its budget is ignored.
-        workers: how many, stacked in this process.
-        seconds: how long to measure, all in all.
-        repeats: into how many measurements to cut that.
+    Returns:
+        ``[repeats]`` seconds of a core's time for a ``rollout`` and a ``gradient`` of all their windows, and one ``update``.
     """
     setup = replace(components.setup, workers=workers, num_seeds=1)
     members = [WorkerId(setup.seed, worker) for worker in range(workers)]
@@ -63,7 +49,7 @@ def measure(components: RunComponents, workers: int, seconds: float, repeats: in
     weights = components.initial_states[0].weights.clone()
     state = torch.zeros_like(components.initial_states[0].optimizer_state)
     allowed = np.full(workers, setup.learner.n_step)
-    rollout, gradient, update = [], [], []
+    costs: dict[str, list[float]] = {"rollout": [], "gradient": [], "update": []}
     updates = 0
     try:
         for _ in range(_WARM_UP_ROUNDS):
@@ -75,32 +61,27 @@ def measure(components: RunComponents, workers: int, seconds: float, repeats: in
                 gradients = stacked.round(allowed).gradients
                 began = time.process_time()
                 for k in range(workers):  # as hogwild does: a push, then a pull, worker by worker
-                    setup.optimizer.step(
-                        weights, gradients[k], state, updates, 0.0
-                    )  # a rate of 0 leaves the weights as they are
+                    setup.optimizer.step(weights, gradients[k], state, updates, lr=0.0)  # which leaves the weights as they are
                     stacked.weights[k].copy_(weights)
                     updates += 1
                 pushing += time.process_time() - began
                 number += 1
-            rollout.append(stacked.acting_seconds / number)
-            gradient.append(stacked.learning_seconds / number)
-            update.append(pushing / (number * workers))
+            costs["rollout"].append(stacked.acting_seconds / number)
+            costs["gradient"].append(stacked.learning_seconds / number)
+            costs["update"].append(pushing / (number * workers))
     finally:
         stacked.close()
-    return StepCosts(workers, tuple(rollout), tuple(gradient), tuple(update))
+    return costs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write ``costs.json``; 0 if it was written, 2 with one line on stderr if it could not be."""
     record_command_line(["python -m a3c_exp.training.measure_costs", *(sys.argv[1:] if argv is None else argv)])
-    parser = CommandParser(
-        "a3c_exp.training.measure_costs", "Measure what a rollout, a gradient and an update cost on this machine.", _EPILOG
-    )
+    summary = "Measure what a rollout, a gradient and an update cost on this machine."
+    parser = CommandParser("a3c_exp.training.measure_costs", summary, _EPILOG)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration (default: env=pendulum)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {COSTS_FILE} goes: a folder of runs")
-    parser.add_argument(
-        "--seconds", type=float, default=1.0, metavar="S", help="to measure each number of workers (default: 1)"
-    )
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="for each number of workers (default: 1)")
 
     def measure_command() -> None:
         options = parser.parse_intermixed_args(argv)
@@ -118,24 +99,18 @@ def _measure_and_write(overrides: Sequence[str], out: Path, seconds: float) -> N
     if target.exists():
         raise ConfigError(f"{target} is there already and is not overwritten. Move it away, or choose another --out")
     components = build_run(compose_jobs(list(overrides), multirun=False)[0].config)
-    setup = components.setup
-    costs = []
+    setup, costs = components.setup, []
     print(f"{'workers':>9}{'rollout':>12}{'gradient':>12}{'update':>12}   microseconds a window, medians")
     for workers in [size for size in WORKER_COUNTS if size <= setup.workers]:
         with single_threaded():
             cost = measure(components, workers, seconds)
-        costs.append(cost)
-        each = [1e6 * float(np.median(values)) for values in (cost.rollout, cost.gradient, cost.update)]
+        costs.append({"workers": workers, **cost})
+        each = [1e6 * float(np.median(values)) for values in cost.values()]
         print(f"{workers:>9}{each[0] / workers:>12.1f}{each[1] / workers:>12.1f}{each[2]:>12.1f}", flush=True)
-    content = {
-        "format": 1,
-        "command": command(),
-        "n_step": setup.learner.n_step,
-        "costs": [vars(cost) for cost in costs],
-        **{key: value for key, value in environment_info().items() if key in ("git", "versions", "machine", "host")},
-    }
+    content = {"format": 1, "command": command(), "n_step": setup.learner.n_step, "costs": costs}
+    environment = {key: value for key, value in environment_info().items() if key in ("git", "versions", "machine", "host")}
     with target.open("x") as file:
-        json.dump(content, file, indent=1)
+        json.dump(content | environment, file, indent=1)
     print(f"\ncosts: {target}")
 
 

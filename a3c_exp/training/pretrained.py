@@ -30,13 +30,7 @@ CONFIG_FILE, WEIGHTS_FILE, PROVENANCE_FILE = "config.yaml", "weights.pt", "prove
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What such a folder holds.
-
-    Attributes:
-        config: of the run, with ``device=cpu``.
-        saved: the weights, as float32 whatever precision they are stored in.
-        provenance: how they were made.
-    """
+    """What such a folder holds: a configuration with ``device=cpu``, and float32 whatever precision the file has."""
 
     config: DictConfig
     saved: SavedWeights
@@ -49,16 +43,7 @@ def is_pretrained(folder: Path) -> bool:
 
 
 def load(folder: Path, trusted: Sequence[str] = ()) -> Pretrained:
-    """Read a folder back.
-
-    Args:
-        folder: that ``save`` made.
-        trusted: modules whose code its configuration may name although the user did not save it.
-
-    Raises:
-        ConfigError: its configuration names code of others, and is not as the user saved it.
-        RunDirectoryError: part of it is missing or damaged.
-    """
+    """Read a folder that ``save`` made; errors and ``trusted`` modules as for ``read_config``."""
     try:
         provenance = json.loads((folder / PROVENANCE_FILE).read_text())
         require_format(folder, provenance)
@@ -72,15 +57,9 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> Pretrained:
 
 
 def to_stored_precision(weights: Tensor, half: bool) -> Tensor:
-    """The weights ``[P]`` in the precision of the file.
-
-    Raises:
-        ConfigError: they are out of the range of half precision.
-    """
-    if not half:
-        return weights.float()
-    stored = weights.half()
-    if not stored.isfinite().all():
+    """The weights ``[P]`` in the precision of the file; a ConfigError if they are out of the range of half precision."""
+    stored = weights.half() if half else weights.float()
+    if half and not stored.isfinite().all():
         largest = float(weights.abs().max())
         raise ConfigError(f"half precision ends at 65504, and the largest weight is {largest:g}. Leave out --half")
     return stored
@@ -89,15 +68,8 @@ def to_stored_precision(weights: Tensor, half: bool) -> Tensor:
 def save(
     folder: Path, config: DictConfig, stored_weights: Tensor, env_step: int, update: int, provenance: Mapping[str, Any]
 ) -> None:
-    """Make a folder, all of it or nothing.
-
-    Args:
-        folder: that does not exist yet.
-        stored_weights: ``[P]``, from ``to_stored_precision``.
-
-    Raises:
-        ConfigError: the folder exists.
-    """
+    """Make a folder with ``stored_weights [P]`` from ``to_stored_precision``, all of it or nothing; a ConfigError if it
+    exists."""
     reject_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -119,15 +91,6 @@ def save(
 
 
 def reject_existing(folder: Path) -> None:
-    """Nothing is ever overwritten.
-
-    Raises:
-        ConfigError: the folder exists.
-    """
+    """Raise a ConfigError if the folder exists: nothing is ever overwritten."""
     if folder.exists():
         raise ConfigError(f"{folder} exists, and nothing is overwritten. Try another name, or remove it first")
-
-
-def max_rounding_error(weights: Tensor, stored_weights: Tensor) -> float:
-    """The largest change of any weight by storing it in this precision."""
-    return float((weights - stored_weights.float()).abs().max()) if weights.numel() else 0.0

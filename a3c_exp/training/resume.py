@@ -18,18 +18,13 @@ from a3c_exp.runs.record import load
 from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
 from a3c_exp.system.flatten import flatten
 
+_KEPT = ("seed", "num_seeds", "workers", "name", "env.id")
+"""Keys that say which run it is; other values than these make it another one."""
+_ABSENT = object()
+
 
 def saved_config(directory: Path, trusted: Sequence[str] = ()) -> DictConfig:
-    """The configuration that a run was started with, typed and checked.
-
-    Args:
-        directory: of the run.
-        trusted: modules whose code it may name although the user did not save it.
-
-    Raises:
-        ConfigError: it names code of others, and is not as the user saved it.
-        RunDirectoryError: there is none, or it cannot be read.
-    """
+    """The configuration that a run was started with, typed; errors and ``trusted`` modules as for ``read_config``."""
     path = directory / ".hydra" / "config.yaml"
     if not path.is_file():
         raise RunDirectoryError(f"{directory} is no run directory: it holds no .hydra/config.yaml")
@@ -40,9 +35,12 @@ def saved_config(directory: Path, trusted: Sequence[str] = ()) -> DictConfig:
 def read_config(path: Path, trusted: Sequence[str] = ()) -> DictConfig:
     """A whole configuration, typed. All that it names may be imported.
 
+    Args:
+        trusted: modules whose code it may name although the user did not save it.
+
     Raises:
         ConfigError: it names code of others, and is not as the user saved it.
-        RunDirectoryError: it cannot be read.
+        RunDirectoryError: it is missing, or cannot be read.
     """
     try:
         loaded = OmegaConf.merge(OmegaConf.structured(schema.Config), OmegaConf.load(path))
@@ -55,35 +53,28 @@ def read_config(path: Path, trusted: Sequence[str] = ()) -> DictConfig:
 
 
 def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
-    """A run's configuration with plain ``key=value`` overrides applied, such as a larger ``max_episodes``.
-
-    ``trust=module`` is none of its keys: it names modules whose code the saved configuration may name.
-
-    Raises:
-        ConfigError: an override that no run can change in the middle, or a value that is wrong.
-    """
+    """A run's configuration with plain ``key=value`` overrides applied, such as a larger ``max_episodes``; a ConfigError for
+    one that no run can change in the middle. ``trust=module`` is none of its keys: it names modules as ``trusted`` does."""
     trusted = [text.partition("=")[2] for text in overrides if text.startswith("trust=")]
     overrides = [text for text in overrides if not text.startswith("trust=")]
     config = saved_config(directory, trusted)
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        for override in parsed:
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
             if override.is_sweep_override() or override.is_add() or override.is_delete():
                 raise ConfigError(f"{override.input_line}: a resumed run takes plain key=value overrides only")
             key = override.key_or_group
-            if isinstance(OmegaConf.select(config, key), DictConfig):
+            present = OmegaConf.select(config, key, default=_ABSENT)
+            if isinstance(present, DictConfig):
                 raise ConfigError(
                     f"{override.input_line}: a resumed run keeps its {key}. Change single values: {key}.<name>=..."
                 )
-            if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
+            if present is _ABSENT:
                 guess = suggest_key(key, schema.keys(config))
                 raise ConfigError(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else ""))
-            before = OmegaConf.select(config, key)
             OmegaConf.update(config, key, override.value())
-            if (key in _KEPT or key.endswith("_target_")) and OmegaConf.select(config, key) != before:
-                raise ConfigError(
-                    f"{override.input_line}: a resumed run keeps its {key}, which is {before}. Leave it out, or start a new run"
-                )
+            if (key in _KEPT or key.endswith("_target_")) and OmegaConf.select(config, key) != present:
+                advice = "Leave it out, or start a new run"
+                raise ConfigError(f"{override.input_line}: a resumed run keeps its {key}, which is {present}. {advice}")
         schema.resolve_resolvers(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain_error(error, overrides)) from None
@@ -96,13 +87,5 @@ def changed_values(directory: Path, config: DictConfig) -> dict[str, list[Any]]:
     saved = OmegaConf.load(directory / ".hydra" / "config.yaml")
     containers: list[Any] = [OmegaConf.to_container(one, enum_to_str=True) for one in (saved, config)]
     before, after = map(flatten, containers)
-    return {
-        key: [before.get(key), after.get(key)]
-        for key in {**before, **after}
-        if as_text(before.get(key)) != as_text(after.get(key))
-    }
-
-
-_KEPT = ("seed", "num_seeds", "workers", "name", "env.id")
-"""Keys that say which run it is; other values than these make it another one."""
-_ABSENT = object()
+    pairs = {key: [before.get(key), after.get(key)] for key in {**before, **after}}
+    return {key: pair for key, pair in pairs.items() if as_text(pair[0]) != as_text(pair[1])}

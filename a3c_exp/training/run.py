@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,33 +34,20 @@ _MAX_PARALLEL_EPISODES = 25
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What distinguishes a run from others.
-
-    Attributes:
-        directory: the run directory.
-        name: short, unique within its group.
-        group: the sweep it belongs to.
-        env: the chosen option of the env group.
-        parallelism: the chosen option of the parallelism group.
-        overrides: as typed for this job.
-        hydra_files: further files of ``.hydra/``, the text of each by its name.
-    """
+    """What distinguishes a run from others."""
 
     directory: Path
-    name: str
-    group: str | None
-    env: str
+    name: str  # short, unique within its group
+    group: str | None  # the sweep it belongs to
+    env: str  # the chosen options of these two groups
     parallelism: str
     overrides: Sequence[str]
-    hydra_files: Mapping[str, str] = field(default_factory=dict)
+    hydra_files: Mapping[str, str] = field(default_factory=dict)  # further files of ``.hydra/``, the text of each by its name
 
 
 class StopCallback(Logger):
-    """A logger in the console's place that can end the run.
-
-    Attributes:
-        stop_reason: why the run should end as ``pruned``; ``None``: it continues. Read between steps.
-    """
+    """A logger in the console's place that can end the run: as ``pruned``, once it has a ``stop_reason``, read between
+    steps."""
 
     stop_reason: str | None = None
 
@@ -74,8 +61,6 @@ def run(
     """Train from the beginning in a new directory.
 
     Args:
-        config: checked.
-        identity: the directory and the names.
         stop_callback: of a study's trial.
         components: what ``build_run`` made of this ``config``, if that was called before.
 
@@ -89,13 +74,9 @@ def run(
     """
     resolve_resolvers(config)
     components = components or build_run(config)
-    fields = {
-        "name": identity.name,
-        "group": identity.group,
+    fields = {name: getattr(identity, name) for name in ("name", "group", "env", "parallelism")} | {
         "job_type": "sweep" if identity.group else "train",
         "command": command(),
-        "env": identity.env,
-        "parallelism": identity.parallelism,
         "overrides": list(identity.overrides),
         "seed": config.seed,
     }
@@ -116,9 +97,6 @@ def resume(directory: Path, config: DictConfig) -> float:
     Args:
         directory: of a run that has stopped, ``locked`` by the caller.
         config: its configuration, perhaps with a larger budget.
-
-    Raises:
-        RunDirectoryError: it is no run, it still runs, or it has no checkpoint that fits the configuration.
     """
     return _train_until_stopped(reopen_run(directory, config, build_run(config)))
 
@@ -131,8 +109,12 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
     trainer: Trainer | None = None
     seed_average = SeedAverageLogger(loggers, len(context.seed_runs)) if len(context.seed_runs) > 1 else None
     with single_threaded(), StopSignals() as stop:
+
+        def stop_requested() -> bool:
+            return stop.requested() or (stop_callback is not None and stop_callback.stop_reason is not None)
+
         try:
-            trainer = _build_trainer(context, partial(_should_stop, stop, stop_callback), loggers, seed_average)
+            trainer = _build_trainer(context, stop_requested, loggers, seed_average)
             context.record.mark("started")
             _start_loggers(context, stop_callback or make_console_logger(), loggers)
             trainer.train()
@@ -159,10 +141,6 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
                 logger.finish(status, summary)
 
 
-def _should_stop(stop: StopSignals, stop_callback: StopCallback | None) -> bool:
-    return stop.requested() or (stop_callback is not None and stop_callback.stop_reason is not None)
-
-
 def _last_return(trainer: Trainer) -> float:
     evaluations = [tracker.last_evaluation for tracker in trainer.trackers]
     return sum(evaluation.mean for evaluation in evaluations if evaluation) / len(evaluations)
@@ -184,21 +162,20 @@ def _record_video(context: RunContext, loggers: Sequence[Logger]) -> None:
 
 
 def _build_trainer(
-    context: RunContext, should_stop: Callable[[], bool], loggers: list[Logger], seed_average: SeedAverageLogger | None
+    context: RunContext, stop_requested: Callable[[], bool], loggers: list[Logger], seed_average: SeedAverageLogger | None
 ) -> Trainer:
     components, setup, clock = context.components, context.components.setup, Clock()
     envs = setup.make_evaluation_envs(num_envs=min(components.evaluator_config.episodes, _MAX_PARALLEL_EPISODES))
     model, layout = setup.model(envs)
-    trainer: Trainer
 
     def between_steps() -> None:
         trainer.between_evaluation_steps()
 
     def screenshots(seed_run: SeedRun) -> Screenshots | None:
-        if components.intervals.screenshots is None:
+        if components.intervals["screenshots"] is None:
             return None
         # A seed that trains nothing, as for videos; the same for all, so that seeds can be compared.
-        folder, after = seed_run.record.directory / "screenshots", components.screenshot_after_steps
+        folder, after = seed_run.record.directory / "screenshots", context.config.screenshots.after_steps
         return Screenshots(setup, components.evaluator_config.deterministic, setup.seeds.stop, folder, after, between_steps)
 
     evaluator = Evaluator(model, layout, envs, components.evaluator_config, setup.seed, between_steps)
@@ -207,8 +184,8 @@ def _build_trainer(
             setup.budget,
             seed_run.state,
             seed_run.tracker_state,
-            evaluator.for_seed(setup.seeds[index]),
-            Checkpoints(seed_run.record.directory / "checkpoints", components.keep_last),
+            replace(evaluator, seed=setup.seeds[index]),
+            Checkpoints(seed_run.record.directory / "checkpoints", context.config.checkpoint.keep_last),
             # A single seed logs everywhere; of several each writes its own files, and all other loggers get the mean.
             loggers if seed_average is None else [seed_run.jsonl_logger, seed_average.logger_for_seed(index)],
             components.intervals,
@@ -220,16 +197,9 @@ def _build_trainer(
         )
         for index, seed_run in enumerate(context.seed_runs)
     ]
-    trainer = Trainer(
-        setup,
-        components.parallelism,
-        [seed_run.state for seed_run in context.seed_runs],
-        trackers,
-        clock,
-        should_stop,
-        on_first_step=partial(context.record.mark, "first_env_step"),
-        notices=[*components.notices, *context.notices, *_provenance_notices(context.record)],
-    )
+    on_first_step = partial(context.record.mark, "first_env_step")
+    notices = [*components.notices, *context.notices, *_provenance_notices(context.record)]
+    trainer = Trainer(setup, components.parallelism, trackers, clock, stop_requested, on_first_step, notices)
     return trainer
 
 
@@ -245,15 +215,13 @@ def _start_loggers(context: RunContext, console_logger: Logger, loggers: list[Lo
         for logger in loggers:
             logger.message(text)
 
-    make = context.components.make_logger
+    make, seed_runs = context.components.make_logger, context.seed_runs
     takes_messages = "on_message" in inspect.signature(make.func).parameters
     group_logger: Logger = make(on_message=on_message) if takes_messages else make()
-    seed_runs = context.seed_runs
     if len(seed_runs) > 1:
         for seed_run in seed_runs:
             seed_run.jsonl_logger.start(_run_info(seed_run.config, seed_run.record, context.components, [seed_run]))
-    jsonl: list[Logger] = [seed_runs[0].jsonl_logger] if len(seed_runs) == 1 else []
-    for logger in [*jsonl, console_logger, group_logger]:
+    for logger in [*(run.jsonl_logger for run in seed_runs if len(seed_runs) == 1), console_logger, group_logger]:
         logger.start(_run_info(context.config, context.record, context.components, seed_runs))
         loggers.append(logger)
 
@@ -261,6 +229,7 @@ def _start_loggers(context: RunContext, console_logger: Logger, loggers: list[Lo
 def _run_info(config: DictConfig, record: RunRecord, components: RunComponents, seed_runs: Sequence[SeedRun]) -> RunInfo:
     content = record.content
     tags = dict.fromkeys([content["env"], content["parallelism"], f"workers={components.setup.workers}", *config.tags])
+    states = [seed_run.state for seed_run in seed_runs]
     return RunInfo(
         directory=record.directory,
         name=content["name"],
@@ -270,7 +239,7 @@ def _run_info(config: DictConfig, record: RunRecord, components: RunComponents, 
         config=config_to_dict(config) | {"worker_hyperparameters": components.setup.worker_hyperparameters(content["seed"])},
         budget=components.setup.budget,
         resumed=len(content["sessions"]) > 1,
-        start_env_step=sum(seed_run.state.env_steps for seed_run in seed_runs) // len(seed_runs),
-        start_episode=sum(seed_run.state.episodes for seed_run in seed_runs) // len(seed_runs),
-        start_update=sum(seed_run.state.updates for seed_run in seed_runs) // len(seed_runs),
+        start_env_step=sum(state.env_steps for state in states) // len(states),
+        start_episode=sum(state.episodes for state in states) // len(states),
+        start_update=sum(state.updates for state in states) // len(states),
     )

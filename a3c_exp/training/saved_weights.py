@@ -13,19 +13,12 @@ from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.system.cli import print_notice
 from a3c_exp.system.errors import RunDirectoryError
-from a3c_exp.training.checkpoint import evaluation_of, find, read
+from a3c_exp.training.checkpoint import Checkpoints, evaluation_of, read
 
 
 @dataclass(frozen=True)
 class SavedWeights:
-    """Weights from a file.
-
-    Attributes:
-        checkpoint: the file.
-        weights: ``[P]`` float32.
-        env_step, update: where training stood.
-        own_evaluation: that of ``best.pt`` during training.
-    """
+    """The weights ``[P]`` of a file, where training stood then, and the evaluation that ``best.pt`` was saved for."""
 
     checkpoint: Path
     weights: Tensor
@@ -38,12 +31,13 @@ def load_weights(run: Path, checkpoint: str) -> SavedWeights:
     """The weights of a run directory; damaged checkpoints that are passed over are named on stderr.
 
     Args:
-        checkpoint: ``best``, ``last`` or a file.
-
-    Raises:
-        RunDirectoryError: there is no such checkpoint, or it is damaged.
+        checkpoint: ``best``, ``last`` or a file. A run that was never evaluated has no best; its last is taken.
     """
-    path = find(run / "checkpoints", checkpoint, print_notice)
+    folder = run / "checkpoints"
+    if checkpoint not in ("best", "last"):
+        path = Path(checkpoint)
+    elif checkpoint == "last" or not (path := folder / "best.pt").is_file():
+        path = Checkpoints(folder).latest(print_notice)
     try:
         content = read(path)
         own = evaluation_of(path, content)
@@ -58,17 +52,8 @@ def load_weights(run: Path, checkpoint: str) -> SavedWeights:
 def held_out_evaluator(
     setup: TrainingSetup, config: EvaluatorConfig, seed: int, saved: Sequence[SavedWeights]
 ) -> Iterator[Evaluator]:
-    """An evaluator on one thread, whose environments are closed at the end.
-
-    Args:
-        setup: of the run.
-        config: of the evaluation.
-        seed: root of the held-out seeds.
-        saved: what will be evaluated.
-
-    Raises:
-        RunDirectoryError: some of it does not fit the run's model.
-    """
+    """An evaluator on one thread, for the held-out seeds of a root ``seed``, whose environments are closed at the end; a
+    RunDirectoryError if some of what is ``saved`` does not fit the run's model."""
     torch.set_num_threads(1)
     envs = setup.make_evaluation_envs(num_envs=min(config.episodes, MAX_PARALLEL_EPISODES))
     try:

@@ -13,15 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.trust import remember
-from a3c_exp.loggers.jsonl import (
-    EPISODES,
-    JsonlLogger,
-    episodes_digest,
-    evaluations_until,
-    missing_episodes,
-    recent_returns,
-    truncate_after,
-)
+from a3c_exp.loggers import jsonl
 from a3c_exp.loggers.seed_average import mean_summary
 from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.runs.config_values import as_text
@@ -38,33 +30,19 @@ from a3c_exp.training.trainer import Trainer
 
 @dataclass
 class SeedRun:
-    """One seed's part of a session.
-
-    Attributes:
-        record: of its run directory.
-        config: of that seed alone.
-        state, tracker_state: where it begins.
-        jsonl_logger: writes its log files.
-    """
+    """One seed's part of a session: its own record and configuration, and where it begins."""
 
     record: RunRecord
     config: DictConfig
     state: TrainingState
     tracker_state: TrackerState
-    jsonl_logger: JsonlLogger = field(default_factory=JsonlLogger)
+    jsonl_logger: jsonl.JsonlLogger = field(default_factory=jsonl.JsonlLogger)
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """One session of a run: what was asked for, what was built of it, and where it is recorded.
-
-    Attributes:
-        config: checked.
-        components: built from it, once.
-        record: of the run directory, or of the folder of several seeds.
-        seed_runs: each seed's part.
-        notices: what a person should know about where it begins, a sentence each.
-    """
+    """One session of a run: what was asked for, what was built of it, its record (of several seeds, that of their folder), and
+    ``notices``, a sentence each, that a person should read about where it begins."""
 
     config: DictConfig
     components: RunComponents
@@ -74,12 +52,9 @@ class RunContext:
 
 
 def make_directories(directory: Path, seeds: Sequence[int]) -> list[Path]:
-    """The folders of a new run: its directory, and one for each of several seeds.
-
-    Raises:
-        RunDirectoryError: one of them already holds a run, and all were left as they are.
-    """
-    directories = [directory, *(directory / _seed_folder(seed) for seed in seeds if len(seeds) > 1)]
+    """The folders of a new run: its directory, and one for each of several seeds. If one of them already holds a run, which is
+    a RunDirectoryError, all are left as they are."""
+    directories = list(dict.fromkeys([directory, *_seed_directories(directory, seeds)]))
     for folder in directories:
         if (folder / "run.json").exists():
             raise already_a_run(folder)
@@ -89,25 +64,17 @@ def make_directories(directory: Path, seeds: Sequence[int]) -> list[Path]:
 
 
 def create_run(directory: Path, config: DictConfig, components: RunComponents, fields: Mapping[str, Any]) -> RunContext:
-    """Take directories for a new run.
-
-    Args:
-        fields: of ``run.json``.
-
-    Raises:
-        RunDirectoryError: one of them already holds a run.
-    """
+    """Take directories for a new run; ``fields`` are those of ``run.json``."""
     seeds, states = components.setup.seeds, components.initial_states
-    if len(seeds) == 1:
-        record = RunRecord.create(directory, **fields)
-        save_config(directory, config)
-        return RunContext(config, components, record, [SeedRun(record, config, states[0], TrackerState())])
-    record = RunRecord.create(directory, **fields, seeds=[_seed_folder(seed) for seed in seeds])
+    directories = _seed_directories(directory, seeds)
+    several = {"seeds": [path.name for path in directories]} if len(seeds) > 1 else {}
+    record = RunRecord.create(directory, **fields, **several)
     save_config(directory, config)
+    if len(seeds) == 1:
+        return RunContext(config, components, record, [SeedRun(record, config, states[0], TrackerState())])
     seed_runs = []
-    for seed, state in zip(seeds, states, strict=True):
-        seed_config, seed_directory = _single_seed_config(config, seed), directory / _seed_folder(seed)
-        name = f"{fields['name']}/{_seed_folder(seed)}"
+    for seed, seed_directory, state in zip(seeds, directories, states, strict=True):
+        seed_config, name = _single_seed_config(config, seed), f"{fields['name']}/{seed_directory.name}"
         seed_record = RunRecord.create(seed_directory, **{**fields, "name": name, "seed": seed})
         save_config(seed_directory, seed_config)
         seed_runs.append(SeedRun(seed_record, seed_config, state, TrackerState()))
@@ -115,34 +82,30 @@ def create_run(directory: Path, config: DictConfig, components: RunComponents, f
 
 
 def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -> RunContext:
-    """Begin another session of a run, each seed from its own newest checkpoint.
-
-    Raises:
-        RunDirectoryError: it is no run, it still runs, or a checkpoint is missing or does not fit the configuration.
-        ConfigError: the budget is exhausted.
-    """
+    """Begin another session of a run, each seed from its own newest checkpoint; a RunDirectoryError if it is no run, still
+    runs, or has no checkpoint that fits the configuration, and a ConfigError if its budget is exhausted."""
     # All of it is read and checked before any of it is written: a resume that is refused changes nothing.
     record = RunRecord.of_stopped_run(directory)
     seeds = components.setup.seeds
-    directories = [directory] if len(seeds) == 1 else [directory / _seed_folder(seed) for seed in seeds]
+    directories = _seed_directories(directory, seeds)
     records = [record] if len(seeds) == 1 else [RunRecord.of_stopped_run(seed_directory) for seed_directory in directories]
     notices: list[str] = []
     loaded = [_load_checkpoint(seed_directory, components, notices.append) for seed_directory in directories]
     _reject_exhausted_budget(directory, components, [state for state, _ in loaded])
-    missing = [missing_episodes(path, state.episodes) for path, (state, _) in zip(directories, loaded, strict=True)]
-    for path, (state, _), count in zip(directories, loaded, missing, strict=True):
-        if count:
-            notices.append(
-                f"{path / EPISODES} lacks {count:,} of the {state.episodes:,} episodes before the checkpoint: their lines were "
-                "lost, as in a power failure. Training is not affected; curves and episodes_digest are"
-            )
+    missing = [jsonl.missing_episodes(path, state.episodes) for path, (state, _) in zip(directories, loaded, strict=True)]
+    notices += [
+        f"{path / jsonl.EPISODES} lacks {count:,} of the {state.episodes:,} episodes before the checkpoint: their lines were "
+        "lost, as in a power failure. Training is not affected; curves and episodes_digest are"
+        for path, (state, _), count in zip(directories, loaded, missing, strict=True)
+        if count
+    ]
     changed = changed_values(directory, config)
     notices += [f"goes on with {key}={as_text(after)}, which was {as_text(before)}" for key, (before, after) in changed.items()]
     seed_runs = []
-    for index, (seed, seed_record, (state, tracker_state)) in enumerate(zip(seeds, records, loaded, strict=True)):
+    for seed, seed_record, (state, tracker_state), count in zip(seeds, records, loaded, missing, strict=True):
         seed_config = config if len(seeds) == 1 else _single_seed_config(config, seed)
-        seed_record.begin_session(state.env_steps, missing[index], changed)
-        truncate_after(seed_record.directory, episodes=state.episodes, env_step=state.env_steps)
+        seed_record.begin_session(state.env_steps, count, changed)
+        jsonl.truncate_after(seed_record.directory, episodes=state.episodes, env_step=state.env_steps)
         save_config(seed_record.directory, seed_config)
         seed_runs.append(SeedRun(seed_record, seed_config, state, tracker_state))
     if len(seeds) > 1:
@@ -154,7 +117,7 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
 def _load_checkpoint(
     directory: Path, components: RunComponents, on_damaged: Callable[[str], object]
 ) -> tuple[TrainingState, TrackerState]:
-    checkpoints = Checkpoints(directory / "checkpoints", components.keep_last)
+    checkpoints = Checkpoints(directory / "checkpoints")
     state, extra = load(checkpoints.latest(on_damaged))
     initial = components.initial_states[0]
     for name, expected, saved in (
@@ -167,7 +130,7 @@ def _load_checkpoint(
                 f"the checkpoint's {name} have shape {tuple(saved)} but the configuration asks for {tuple(expected)}; "
                 "a resumed run keeps its model, optimizer and workers"
             )
-    evaluations = evaluations_until(directory, state.env_steps)
+    evaluations = jsonl.evaluations_until(directory, state.env_steps)
     try:
         best = checkpoints.best()
     except RunDirectoryError as error:
@@ -176,20 +139,17 @@ def _load_checkpoint(
     if state.parallelism_state and best is not None and best.env_step > state.env_steps:
         # Training goes on exactly, and so will find the better one again.
         best = max(evaluations, key=lambda evaluation: (evaluation.mean, evaluation.env_step), default=None)
-    evaluated_at = evaluations[-1].env_step if evaluations else None
+    evaluated_at = evaluations[-1].env_step if evaluations else 0
     tracker_state = TrackerState(extra["moving_average"], float(extra["wall_time"] or 0.0), best, evaluated_at)
     maxlen = tracker_state.recent_returns.maxlen or 1
-    tracker_state.recent_returns.extend(recent_returns(directory, state.episodes, maxlen))
+    tracker_state.recent_returns.extend(jsonl.recent_returns(directory, state.episodes, maxlen))
     return state, tracker_state
 
 
 def _reject_exhausted_budget(directory: Path, components: RunComponents, states: Sequence[TrainingState]) -> None:
     budget = components.setup.budget
-    for key, limit, spent in (
-        ("max_episodes", budget.max_episodes, [state.episodes for state in states]),
-        ("max_env_steps", budget.max_env_steps, [state.env_steps for state in states]),
-        ("max_updates", budget.max_updates, [state.updates for state in states]),
-    ):
+    for key, limit in vars(budget).items():
+        spent = [getattr(state, key.removeprefix("max_")) for state in states]
         if limit is not None and min(spent) >= limit:
             raise ConfigError(
                 f"{directory} has spent its budget: {min(spent):,} of {key}={limit:,}. Give it more: "
@@ -198,16 +158,13 @@ def _reject_exhausted_budget(directory: Path, components: RunComponents, states:
 
 
 def close_run(context: RunContext, status: Status, reason: str | None, trainer: Trainer | None) -> dict[str, Any]:
-    """Record in every directory how the run ended; a full disk in one does not keep the others from it.
-
-    Returns:
-        The summary of the whole.
-    """
+    """Record in every directory how the run ended; a full disk in one does not keep the others from it. Returns the summary of
+    the whole."""
     summaries = {}
     for index, seed_run in enumerate(context.seed_runs):
         tracker = trainer.trackers[index] if trainer is not None and trainer.started else None
         summary = _summary(seed_run, status, reason, tracker, context.components.parallelism, index)
-        summaries[_seed_folder(seed_run.record.content["seed"])] = summary
+        summaries[f"seed={seed_run.record.content['seed']}"] = summary
         _close(seed_run.record, status, reason, summary)
         if len(context.seed_runs) > 1:
             seed_run.jsonl_logger.finish(status, summary)
@@ -246,7 +203,7 @@ def _summary(
         "parallelism": parallelism.summary(index),
         "workers": tracker.worker_hyperparameters,
         "weights_digest": digest(parallelism.weights(index)),
-        "episodes_digest": episodes_digest(seed_run.record.directory),
+        "episodes_digest": jsonl.episodes_digest(seed_run.record.directory),
     }
 
 
@@ -270,5 +227,5 @@ def _single_seed_config(config: DictConfig, seed: int) -> DictConfig:
     return seed_config
 
 
-def _seed_folder(seed: int) -> str:
-    return f"seed={seed}"
+def _seed_directories(directory: Path, seeds: Sequence[int]) -> list[Path]:
+    return [directory] if len(seeds) == 1 else [directory / f"seed={seed}" for seed in seeds]

@@ -11,7 +11,7 @@ from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import Logger
 from a3c_exp.parallelism.base import Counts
 from a3c_exp.runs.log_records import MetricsRecord
-from a3c_exp.training.run_tracker import Clock, Intervals, RunTracker, TrackerState
+from a3c_exp.training.run_tracker import Clock, RunTracker, TrackerState
 
 STAT = StatisticsTable().columns
 
@@ -19,12 +19,12 @@ STAT = StatisticsTable().columns
 def make_tracker(env_steps: int, evaluated_at: int | None, every: int | None = 100) -> RunTracker:
     state = TrainingState.initial(torch.zeros(1), 0, 1)
     state.env_steps = env_steps
-    cadence = Intervals(metrics=10**9, evaluation=every, checkpoint=None)
+    cadence = {"metrics": 10**9, "evaluation": every, "screenshots": None, "checkpoint": None}
     nothing: list[object] = []
     return RunTracker(
         Budget(max_env_steps=10**9),
         state,
-        TrackerState(last_evaluation_step=evaluated_at),
+        TrackerState(last_evaluation_step=evaluated_at or 0),
         None,
         None,
         nothing,
@@ -44,7 +44,7 @@ def test_an_evaluation_that_was_broken_off_is_made_up_for(env_steps: int, evalua
 
 def test_no_evaluation_is_due_where_none_was_asked_for() -> None:
     assert make_tracker(510, None, every=None).next_due_step() == 10**9  # that of the metrics
-    assert not make_tracker(510, None, every=None).is_due("evaluation", Counts(10**8, 0, 0))
+    assert not list(make_tracker(510, None, every=None).due(Counts(10**8, 0, 0)))
 
 
 class Lines(Logger):

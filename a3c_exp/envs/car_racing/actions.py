@@ -24,14 +24,8 @@ _NAMES = ("steering", "gas", "brake")
 
 
 class CarActions:
-    """From a policy's actions to ``[steering, gas, brake]``.
-
-    Args:
-        actions: see ``Actions``.
-
-    Raises:
-        ConfigError: fewer than two actions, one that is not three numbers, or a number out of its range.
-    """
+    """From a policy's actions to ``[steering, gas, brake]``; a ConfigError for fewer than two, or one that is not three numbers
+    in their ranges."""
 
     def __init__(self, actions: Actions = None) -> None:
         self.space: Space[Any]

@@ -11,19 +11,13 @@ from numpy.typing import NDArray
 
 from a3c_exp.system.errors import ConfigError
 
-_NO_LIMIT = 2**30
-"""Frames; the rollout keeps the time limit."""
+_NO_LIMIT = 2**30  # frames; the rollout keeps the time limit
 
 
 class EnvPoolGame:
-    """One game. A new pool of one is made for each episode, a matter of milliseconds, because seeds are a pool's.
-
-    Attributes:
-        tile_visited_count: frames at which a new tile was reached; a little less than the number of tiles.
-
-    Raises:
-        ConfigError: envpool is not installed.
-    """
+    """One game, if envpool is installed. A new pool of one is made for each episode, a matter of milliseconds, because seeds
+    are a pool's. Its ``tile_visited_count`` is of frames at which a new tile was reached, a little less than the number of
+    tiles."""
 
     def __init__(self) -> None:
         try:

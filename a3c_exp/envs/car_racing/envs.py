@@ -49,9 +49,6 @@ class CarRacingEnvs(EnvBatch):
         domain_randomize: gymnasium's own option: other colors on every track.
         backend: ``gymnasium``, or ``envpool`` for another renderer and other tracks in training (an extra).
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
-
-    Raises:
-        ConfigError: a value is out of its range.
     """
 
     evaluation_kwargs: ClassVar[Mapping[str, Any]] = {"no_progress_limit": None, "backend": "gymnasium"}
@@ -87,10 +84,9 @@ class CarRacingEnvs(EnvBatch):
         self.default_max_episode_steps: int | None = (limit - braking_steps) // frame_skip
         self._decode = CarActions(actions)
         self.action_space: Space[Any] = self._decode.space
+        self.action_names = self._decode.names
         self.observation_space: Space[Any] = Box(0.0, 1.0, (FRAME_STACK, FRAME_SIZE, FRAME_SIZE), np.float32)
-        self._frame_skip = frame_skip
-        self._braking_steps = braking_steps
-        self._no_progress_limit = no_progress_limit
+        self._frame_skip, self._braking_steps, self._no_progress_limit = frame_skip, braking_steps, no_progress_limit
         self._from_render = source == "render"
         self._to_grayscale = GrayscalePreprocessor(source, crop, preprocessing)
         view = CarRacingRenderer()
@@ -105,33 +101,29 @@ class CarRacingEnvs(EnvBatch):
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self._pending_reward = [0.0] * num_envs
-        self._progress = [(0, 0)] * num_envs
-        """Of each episode: tiles visited, and for how many steps no further one."""
+        self._progress = [(0, 0)] * num_envs  # of each episode: tiles visited, and for how many steps no further one
 
     def reset(self, index: int, seed: int) -> None:
         game = self.games[index]
         game.reset(seed=seed)
         frames = self.observation[index]
-        missing = max(1, FRAME_STACK - self._braking_steps)
-        if self._braking_steps < FRAME_STACK:
+        missing = FRAME_STACK - self._braking_steps
+        if missing > 0:
             self._draw(game, frames[0])
             frames[1:missing] = frames[0]
-        braking_reward = 0.0
-        for frame in range(self._braking_steps):
-            braking_reward += self._advance_frame(game, FULL_BRAKE)[0]
-            slot = FRAME_STACK - self._braking_steps + frame
+        self._pending_reward[index] = 0.0
+        for slot in range(missing, FRAME_STACK):
+            self._pending_reward[index] += self._advance_frame(game, FULL_BRAKE)[0]
             if slot >= 0:
                 self._draw(game, frames[slot])
-        self._pending_reward[index] = braking_reward
         self._progress[index] = (game.tile_visited_count, 0)
 
     def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         controls = self._decode(action).tolist()
         any_end = False
         for k in active.nonzero()[0].tolist():
-            game, control = self.games[k], controls[k]
+            game, control, terminated = self.games[k], controls[k], False
             reward, self._pending_reward[k] = self._pending_reward[k], 0.0
-            terminated = False
             for _ in range(self._frame_skip):
                 frame_reward, terminated = self._advance_frame(game, control)
                 reward += frame_reward
@@ -142,10 +134,8 @@ class CarRacingEnvs(EnvBatch):
             frames = self.observation[k]
             frames[:-1] = frames[1:]
             self._draw(game, frames[-1])
-            truncated = self._no_progress_limit is not None and not terminated and self._reached_no_progress_limit(k)
-            self.reward[k] = reward
-            self.terminated[k] = terminated
-            self.truncated[k] = truncated
+            truncated = not terminated and self._reached_no_progress_limit(k)
+            self.reward[k], self.terminated[k], self.truncated[k] = reward, terminated, truncated
             any_end = any_end or terminated or truncated
         return any_end
 
@@ -156,16 +146,15 @@ class CarRacingEnvs(EnvBatch):
         return reward, terminated
 
     def _draw(self, game: CarRacingGame | EnvPoolGame, out: NDArray[np.float32]) -> None:
-        if self._from_render and isinstance(game, CarRacingGame):
-            self._to_grayscale(game.picture(), out)
-        else:
-            self._to_grayscale(game.state_pixels(), out)
+        pixels = game.picture() if self._from_render and isinstance(game, CarRacingGame) else game.state_pixels()
+        self._to_grayscale(pixels, out)
 
     def _reached_no_progress_limit(self, k: int) -> bool:
+        if self._no_progress_limit is None:
+            return False
         last_count, steps_waited = self._progress[k]
         count = self.games[k].tile_visited_count
         self._progress[k] = (count, 0 if count > last_count else steps_waited + 1)
-        assert self._no_progress_limit is not None
         return self._progress[k][1] >= self._no_progress_limit
 
     def render(self) -> NDArray[np.uint8]:
@@ -177,10 +166,6 @@ class CarRacingEnvs(EnvBatch):
     on_frame: Callable[[], None] | None = None
     """Called after every frame of the first game, the frames within a step too, so that all can be rendered."""
     frames_per_second = float(FPS)
-
-    @property
-    def action_names(self) -> Sequence[str]:
-        return self._decode.names
 
     def info(self) -> dict[str, float]:
         """The first car's true speed, in the game's own units of length a second."""

@@ -16,7 +16,6 @@ class CarRacingGame(CarRacing):
     Args:
         renderer: draws the pictures; may be shared by games of one thread.
         always_draw: ``step`` and ``reset`` return the picture, as gymnasium's do, and not ``None``.
-        render_mode, domain_randomize: as for ``CarRacing``.
     """
 
     def __init__(
@@ -38,12 +37,9 @@ class CarRacingGame(CarRacing):
             self._scenery = Scenery(self)
         return self._scenery
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         self._scenery = None
-        observed: tuple[NDArray[np.uint8], dict[str, Any]] = super().reset(seed=seed, options=options)
-        return observed
+        return super().reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         reward, terminated, info = 0.0, False, dict[str, Any]()
@@ -57,11 +53,8 @@ class CarRacingGame(CarRacing):
         return self.state, reward, terminated, False, info
 
     def advance(self, steering: float, gas: float, brake: float) -> tuple[float, bool, dict[str, Any]]:
-        """One frame without a picture, with the controls held as ``step``'s action has them.
-
-        Returns:
-            Reward, whether the episode terminated, and gymnasium's ``info``.
-        """
+        """One frame without a picture, with the controls held as ``step``'s action has them: the reward, whether the episode
+        terminated, and gymnasium's ``info``."""
         car: Any = self.car
         set_controls(car, steering, gas, brake)
         self._advance_physics()
@@ -95,9 +88,6 @@ class CarRacingGame(CarRacing):
     def _render(self, mode: str) -> Any:
         if mode == "human":
             return super()._render(mode)
-        if "t" not in self.__dict__:  # as gymnasium's before the first reset
-            return None
-        if mode == "state_pixels" and not self.always_draw:
-            return None
-        pixels = self.picture() if mode == "rgb_array" else self.state_pixels()
-        return rgb(pixels)
+        if "t" not in self.__dict__ or (mode == "state_pixels" and not self.always_draw):
+            return None  # the former as gymnasium's before the first reset
+        return rgb(self.picture() if mode == "rgb_array" else self.state_pixels())

@@ -20,25 +20,19 @@ FRAME_SIZE = 96
 """Height and width of what the network sees."""
 _GRAYSCALE_WEIGHTS = np.array([0.2125, 0.7154, 0.0721, 0.0]) / 255.0
 """scikit-image's weights of red, green and blue (ITU-R BT.709, as CRTs have it), for bytes; the fourth byte has no meaning."""
-_SOURCE_SHAPES: dict[FrameSource, tuple[int, int]] = {"state_pixels": (96, 96), "render": (400, 600)}
 
 
 class GrayscalePreprocessor:
-    """The gray picture, 96x96 in [0, 1], of one that is 96x96 or 400x600 in color.
+    """The gray picture, 96x96 in [0, 1], of one in color.
 
     Args:
-        source: which: ``state_pixels`` is 96x96, ``render`` 400x600.
+        source: ``state_pixels``, which is 96x96, or ``render``, 400x600.
         crop: leave the status bar out, the lower eighth, and stretch what is above it.
         preprocessing: ``numpy`` is the quick way, ``skimage`` the article's (an extra); they agree to within 1e-6.
-
-    Raises:
-        ConfigError: scikit-image is not installed.
     """
 
-    def __init__(
-        self, source: FrameSource = "state_pixels", crop: bool = False, preprocessing: Preprocessing = "numpy"
-    ) -> None:
-        height, width = _SOURCE_SHAPES[source]
+    def __init__(self, source: FrameSource, crop: bool = False, preprocessing: Preprocessing = "numpy") -> None:
+        height, width = (400, 600) if source == "render" else (FRAME_SIZE, FRAME_SIZE)
         self._rows = height - height // 8 if crop else height
         self._by_skimage = preprocessing == "skimage"
         if self._by_skimage and find_spec("skimage") is None:
@@ -48,14 +42,9 @@ class GrayscalePreprocessor:
             )
         self._weights = (_GRAYSCALE_WEIGHTS * (1 - 2e-7)).astype(np.float32)  # so that white, rounded, is not above 1
         self._same_size = (self._rows, width) == (FRAME_SIZE, FRAME_SIZE)
-        self._pixel_indices = np.zeros((0, 0), np.int64)
-        if not self._same_size:
-            upper, down = _interpolation_taps(self._rows)
-            left, right = _interpolation_taps(width)
-            rows, columns = np.concatenate([upper, upper + 1]), np.concatenate([left, left + 1])
-            rows, columns = np.minimum(rows, self._rows - 1), np.minimum(columns, width - 1)
-            self._pixel_indices = rows[:, None] * width + columns
-            self._row_weights, self._column_weights = down[:, None], right
+        rows, row_weights = _interpolation_taps(self._rows)
+        columns, self._column_weights = _interpolation_taps(width)
+        self._pixel_indices, self._row_weights = rows[:, None] * width + columns, row_weights[:, None]
 
     def __call__(self, pixels: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
         """Write the gray of ``pixels [height, width, 4]`` into ``out [96, 96]``, both contiguous."""
@@ -65,10 +54,8 @@ class GrayscalePreprocessor:
             np.dot(pixels.reshape(-1, 4).astype(np.float32), self._weights, out=out.reshape(-1))
         else:
             pixels_used = pixels.view(np.uint32).reshape(-1)[self._pixel_indices]
-            gray = np.dot(pixels_used.view(np.uint8).reshape(-1, 4).astype(np.float32), self._weights).reshape(
-                2 * FRAME_SIZE, 2 * FRAME_SIZE
-            )
-            upper, lower = gray[:FRAME_SIZE], gray[FRAME_SIZE:]
+            gray = np.dot(pixels_used.view(np.uint8).reshape(-1, 4).astype(np.float32), self._weights)
+            upper, lower = gray.reshape(2, FRAME_SIZE, 2 * FRAME_SIZE)
             between = upper + (lower - upper) * self._row_weights
             np.add(between[:, :FRAME_SIZE], (between[:, FRAME_SIZE:] - between[:, :FRAME_SIZE]) * self._column_weights, out=out)
 
@@ -85,10 +72,8 @@ def preprocess_with_skimage(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _interpolation_taps(length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Where linear interpolation from ``length`` pixels to 96 looks: the first of two neighbors, and the second's weight.
-
-    Centres of pixels fall on centres; beyond the outermost the edge goes on.
-    """
+    """Where linear interpolation from ``length`` pixels to 96 looks: all first neighbors, then all second ones ``[192]``; and
+    the second ones' weights ``[96]``. Centers of pixels fall on centers; beyond the outermost the edge goes on."""
     at = np.clip((np.arange(FRAME_SIZE) + 0.5) * length / FRAME_SIZE - 0.5, 0, length - 1)
     first = np.floor(at).astype(np.int64)
-    return first, (at - first).astype(np.float32)
+    return np.minimum(np.concatenate([first, first + 1]), length - 1), (at - first).astype(np.float32)

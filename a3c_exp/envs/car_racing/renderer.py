@@ -16,19 +16,8 @@ from typing import Any
 
 import numpy as np
 import pygame
-from gymnasium.envs.box2d.car_racing import (
-    GRASS_DIM,
-    PLAYFIELD,
-    SCALE,
-    STATE_H,
-    STATE_W,
-    VIDEO_H,
-    VIDEO_W,
-    WINDOW_H,
-    WINDOW_W,
-    ZOOM,
-    CarRacing,
-)
+from gymnasium.envs.box2d import car_racing
+from gymnasium.envs.box2d.car_racing import GRASS_DIM, PLAYFIELD, WINDOW_H, WINDOW_W, CarRacing
 from numpy.typing import NDArray
 from pygame import gfxdraw
 
@@ -41,25 +30,17 @@ _MARGIN = 2
 _BAR_OFFSET = np.array([0, STATUS_BAR])
 _FIELD = [(PLAYFIELD, PLAYFIELD), (PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, PLAYFIELD)]
 _GRASS = [
-    [
-        (GRASS_DIM * x + GRASS_DIM, GRASS_DIM * y + 0),
-        (GRASS_DIM * x + 0, GRASS_DIM * y + 0),
-        (GRASS_DIM * x + 0, GRASS_DIM * y + GRASS_DIM),
-        (GRASS_DIM * x + GRASS_DIM, GRASS_DIM * y + GRASS_DIM),
-    ]
+    [(GRASS_DIM * x + GRASS_DIM * right, GRASS_DIM * y + GRASS_DIM * up) for right, up in ((1, 0), (0, 0), (0, 1), (1, 1))]
     for x in range(-20, 20, 2)
     for y in range(-20, 20, 2)
 ]
 
 
 class Scenery:
-    """What does not move in an episode: the patches of grass and the road, in drawing order.
+    """What does not move in an episode, after ``game``'s reset: the patches of grass and the road, in drawing order.
 
     The game's own tiles are given colors that lie in one array here, so that a tile that changes its shade (when a wheel
     touches it) changes it here as well.
-
-    Args:
-        game: after its reset.
     """
 
     def __init__(self, game: CarRacing) -> None:
@@ -109,23 +90,18 @@ class CarRacingRenderer:
         _, self._canvas = pixel_surface(WINDOW_W, WINDOW_H)
         self._visible = self._canvas.subsurface((0, STATUS_BAR, WINDOW_W, _TRACK_HEIGHT))
         self._status_bar = StatusBar()
-        self._small = _ShrunkScreen(STATE_W, STATE_H)
-        self._large: _ShrunkScreen | None = None
+        self._small = _ShrunkScreen(car_racing.STATE_W, car_racing.STATE_H)
+        self._large = _ShrunkScreen(car_racing.VIDEO_W, car_racing.VIDEO_H)
 
     def state_pixels(self, game: CarRacing, scenery: Scenery, score: float) -> NDArray[np.uint8]:
-        """What ``step`` returns, ``[96, 96, 4]``: RGB and a byte without meaning; overwritten by the next call.
-
-        Args:
-            score: that the status bar shows.
-        """
+        """What ``step`` returns, ``[96, 96, 4]``: RGB and a byte without meaning; overwritten by the next call. The status bar
+        shows the ``score``."""
         self._draw_track(game, scenery, particles=False)
         return self._shrink(self._small, game, score)
 
     def picture(self, game: CarRacing, scenery: Scenery) -> NDArray[np.uint8]:
         """``[400, 600, 4]`` as ``render_mode="rgb_array"`` gives it, with tire marks; overwritten by the next call."""
         self._draw_track(game, scenery, particles=True)
-        if self._large is None:
-            self._large = _ShrunkScreen(VIDEO_W, VIDEO_H)
         return self._shrink(self._large, game, game.reward)
 
     def _shrink(self, size: _ShrunkScreen, game: CarRacing, score: float) -> NDArray[np.uint8]:
@@ -140,18 +116,17 @@ class CarRacingRenderer:
         car: Any = game.car
         hull = car.hull
         angle = -hull.angle
-        zoom = 0.1 * SCALE * max(1 - game.t, 0) + ZOOM * SCALE * min(game.t, 1)
+        zoom = 0.1 * car_racing.SCALE * max(1 - game.t, 0) + car_racing.ZOOM * car_racing.SCALE * min(game.t, 1)
         x, y = hull.position
         scrolled = pygame.math.Vector2((-x * zoom, -y * zoom)).rotate_rad(angle)
         shift = (WINDOW_W / 2 + scrolled[0], WINDOW_H / 4 + scrolled[1])
         c, s = pygame.math.Vector2(1, 0).rotate_rad(angle)  # pygame's own, which are exact at right angles
         self._draw_scenery(scenery, zoom, shift, c, s)
-        canvas = self._canvas
         if particles:
-            car.draw(canvas, zoom, shift, angle)
+            car.draw(self._canvas, zoom, shift, angle)
         else:
             for polygon, color in scenery.car.polygons(c, s, zoom, shift):
-                pygame.draw.polygon(canvas, color, polygon)
+                pygame.draw.polygon(self._canvas, color, polygon)
 
     def _draw_scenery(self, scenery: Scenery, zoom: float, shift: tuple[float, float], c: float, s: float) -> None:
         left, right, low, high = _visible_bounds(zoom, shift, c, s)
@@ -174,8 +149,7 @@ class CarRacingRenderer:
         touches &= (most_y >= STATUS_BAR - _MARGIN) & (least_y <= WINDOW_H + _MARGIN)
         polygons = drawn[:, :, touches].transpose(2, 1, 0)
         colors = scenery.colors[places[touches]].astype(np.uint8).tolist()
-        canvas, visible = self._canvas, self._visible
-        outline, fill = gfxdraw.aapolygon, gfxdraw.filled_polygon
+        canvas, visible, outline, fill = self._canvas, self._visible, gfxdraw.aapolygon, gfxdraw.filled_polygon
         for polygon, lowered, color in zip(polygons.tolist(), (polygons - _BAR_OFFSET).tolist(), colors, strict=True):
             outline(canvas, polygon, color)
             fill(visible, lowered, color)
@@ -183,12 +157,10 @@ class CarRacingRenderer:
 
 def _visible_bounds(zoom: float, shift: tuple[float, float], c: float, s: float) -> tuple[float, float, float, float]:
     """The rectangle ``(left, right, low, high)`` of the track's plane around what the screen shows above the status bar."""
-    xs, ys = [], []
-    for px in (-_MARGIN, WINDOW_W + _MARGIN):
-        for py in (STATUS_BAR - _MARGIN, WINDOW_H + _MARGIN):
-            u, v = (px - shift[0]) / zoom, (py - shift[1]) / zoom
-            xs.append(c * u + s * v)
-            ys.append(c * v - s * u)
+    us = [(px - shift[0]) / zoom for px in (-_MARGIN, WINDOW_W + _MARGIN)]
+    vs = [(py - shift[1]) / zoom for py in (STATUS_BAR - _MARGIN, WINDOW_H + _MARGIN)]
+    xs = [c * u + s * v for u in us for v in vs]
+    ys = [c * v - s * u for u in us for v in vs]
     return min(xs) - 0.01, max(xs) + 0.01, min(ys) - 0.01, max(ys) + 0.01
 
 

@@ -19,8 +19,7 @@ STATUS_BAR = WINDOW_H // 8
 _TOP = WINDOW_H - STATUS_BAR
 _SCORE_WIDTH_DIVISOR = 8
 """The number stands within this part of the width; at its end pixels of the shrunk picture, 96 or 600 wide, begin anew."""
-_MAX_LINE_KINDS = 16
-"""More than there can be: seven indicators have fourteen ends."""
+_MAX_LINE_KINDS = 16  # more than there can be: seven indicators have fourteen ends
 _CACHE_SIZE = 2000
 
 

@@ -8,20 +8,11 @@ import math
 from typing import Any
 
 import numpy as np
-from gymnasium.envs.box2d.car_dynamics import (
-    ENGINE_POWER,
-    FRICTION_LIMIT,
-    SIZE,
-    WHEEL_COLOR,
-    WHEEL_MOMENT_OF_INERTIA,
-    WHEEL_R,
-    WHEEL_W,
-    WHEEL_WHITE,
-)
+from gymnasium.envs.box2d import car_dynamics
+from gymnasium.envs.box2d.car_dynamics import ENGINE_POWER, FRICTION_LIMIT, SIZE, WHEEL_MOMENT_OF_INERTIA
 from numpy.typing import NDArray
 
-_BRAKE_FORCE = 15
-"""Radians per second."""
+_BRAKE_FORCE = 15  # radians per second
 _STIFFNESS = 205000 * SIZE * SIZE
 _GRASS_FRICTION = FRICTION_LIMIT * 0.6
 
@@ -85,15 +76,11 @@ def step_car(car: Any, dt: float) -> None:
                 w.skid_particle = car._create_particle(w.skid_start, w.position, grass)
                 w.skid_start = None
         else:
-            w.skid_start = None
-            w.skid_particle = None
+            w.skid_start = w.skid_particle = None
 
         if force > friction_limit:
-            f_force /= force
-            p_force /= force
-            force = friction_limit
-            f_force *= force
-            p_force *= force
+            f_force = f_force / force * friction_limit
+            p_force = p_force / force * friction_limit
 
         w.omega = omega - dt * f_force * w.wheel_rad / WHEEL_MOMENT_OF_INERTIA
         w.ApplyForceToCenter((p_force * side_x + f_force * forward_x, p_force * side_y + f_force * forward_y), True)
@@ -104,13 +91,10 @@ def _sign(x: float) -> float:
 
 
 class CarOutline:
-    """The polygons that make up a car, wheels first, as ``Car.draw`` has them.
+    """The polygons that make up a new ``car``, wheels first, as ``Car.draw`` has them.
 
     Box2D keeps corners in single precision and turns them with its bodies in single precision; the camera turns the result in
     double precision.
-
-    Args:
-        car: a new one.
     """
 
     def __init__(self, car: Any) -> None:
@@ -123,28 +107,22 @@ class CarOutline:
         self._parts: list[tuple[slice, list[int]]] = []
         hull_color = [int(c * 255) for c in car.hull.color]
         for body, part, color in [
-            *((k, tire, [int(c * 255) for c in WHEEL_COLOR]) for k, tire in enumerate(tires)),
+            *((k, tire, [int(c * 255) for c in car_dynamics.WHEEL_COLOR]) for k, tire in enumerate(tires)),
             *((4, shape, hull_color) for shape in shapes),
-            *((k, stripe, list(WHEEL_WHITE)) for k, stripe in enumerate(stripes)),
+            *((k, stripe, list(car_dynamics.WHEEL_WHITE)) for k, stripe in enumerate(stripes)),
         ]:
             self._parts.append((slice(len(corners), len(corners) + len(part)), color))
             corners += part
             bodies += [body] * len(part)
         self._x, self._y = np.array(corners, np.float32).T.copy()
         self._stripe_start = len(corners) - 16
-        half = np.float32(WHEEL_W * SIZE)
+        half = np.float32(car_dynamics.WHEEL_W * SIZE)
         self._x[self._stripe_start :] = np.tile(np.array([-half, half, half, -half]), 4)
         self._body = np.array(bodies)
 
-    def polygons(
-        self, c: float, s: float, zoom: float, shift: tuple[float, float]
-    ) -> list[tuple[list[list[float]], list[int]]]:
-        """Corners on the screen and colors, in the order in which they are drawn.
-
-        Args:
-            c, s: cosine and sine of the camera's turn.
-            zoom, shift: what the camera does afterwards.
-        """
+    def polygons(self, c: float, s: float, zoom: float, shift: tuple[float, float]) -> list[tuple[Any, list[int]]]:
+        """Corners on the screen and colors, in the order in which they are drawn, for a camera that is turned by the angle with
+        cosine ``c`` and sine ``s``, then zoomed and shifted."""
         transforms = []
         for body in self._bodies:
             transform = body.transform
@@ -185,4 +163,4 @@ def _stripe(phase: float) -> tuple[float, float] | None:
         c1 = _sign(c1)
     if s2 > 0:
         c2 = _sign(c2)
-    return WHEEL_R * c1 * SIZE, WHEEL_R * c2 * SIZE
+    return car_dynamics.WHEEL_R * c1 * SIZE, car_dynamics.WHEEL_R * c2 * SIZE

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.process_pool.shared_memory import PoolLayout, create_shared_memory, map_arrays, pool_layout, view_actions
+from a3c_exp.envs.process_pool.shared_memory import create_shared_memory, map_arrays, pool_layout, view_actions
 from a3c_exp.envs.process_pool.worker import CLOSE, STEP, Failure, Handshake, main
 from a3c_exp.system.child_process import ChildProcess, StartMethod, describe_exit, end_all, prepare_start
 from a3c_exp.system.errors import ConfigError, WorkerError
@@ -39,10 +39,8 @@ class SubprocessEnvs(EnvBatch):
 
     Args:
         make_envs: called in each process with ``num_envs`` for its share; picklable.
-        num_envs: K.
         processes: how many; never more than environments. Each has a contiguous share, as ``numpy.array_split`` gives them.
         timeout: seconds within which a process must answer to a step or a reset; it has two minutes at least to make them.
-        start_method: forkserver or spawn.
 
     Raises:
         ConfigError: a value is out of its range, or ``make_envs`` raised one in a process.
@@ -94,17 +92,15 @@ class SubprocessEnvs(EnvBatch):
         try:
             arrays = map_arrays(descriptor, layout)
             for process in self._processes:
-                process.send_memory(layout, descriptor)
+                process.send(("memory", layout))
+                with suppress(OSError):
+                    reduction.send_handle(process.pipe, descriptor, process.pid)
         finally:
             os.close(descriptor)
-        self.observation = arrays.observation
-        self.reward = arrays.reward
-        self.terminated = arrays.terminated
-        self.truncated = arrays.truncated
-        self._active = arrays.active
-        self._action_buffer = arrays.action
+        self.observation, self.reward = arrays["observation"], arrays["reward"]
+        self.terminated, self.truncated = arrays["terminated"], arrays["truncated"]
+        self._active, self._action_buffer = arrays["active"], arrays["action"]
         self._action_format: tuple[str, tuple[int, ...]] | None = None
-        self._action: NDArray[Any] = arrays.action
 
     def reset(self, index: int, seed: int) -> None:
         index = range(self.num_envs)[index]
@@ -150,14 +146,7 @@ class SubprocessEnvs(EnvBatch):
 
 
 class _EnvProcess(ChildProcess):
-    """One process of the pool, as the main process sees it: environments ``first`` to ``last - 1``.
-
-    Args:
-        make_envs: called in it.
-        indices: its share of the environments.
-        start_method: forkserver or spawn.
-        num_processes: of the pool.
-    """
+    """One of the ``num_processes`` of the pool, as the main process sees it: environments ``first`` to ``last - 1``."""
 
     def __init__(
         self, make_envs: Callable[..., EnvBatch], indices: Sequence[int], start_method: StartMethod, num_processes: int
@@ -187,18 +176,8 @@ class _EnvProcess(ChildProcess):
         with suppress(OSError):
             self.pipe.send_bytes(message)
 
-    def send_memory(self, layout: PoolLayout, descriptor: int) -> None:
-        self.send(("memory", layout))
-        with suppress(OSError):
-            reduction.send_handle(self.pipe, descriptor, self.pid)
-
     def receive_reply(self) -> Any:
-        """Its reply.
-
-        Raises:
-            A3CError: it raised one.
-            WorkerError: it failed, has died or did not answer in time.
-        """
+        """Its reply; an A3CError that it raised, or a WorkerError if it failed, has died or did not answer in time."""
         try:
             reply = self.pipe.recv()
         except BlockingIOError:

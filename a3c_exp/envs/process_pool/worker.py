@@ -16,10 +16,9 @@ from typing import Any, Literal
 
 import numpy as np
 from gymnasium import Space
-from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.process_pool.shared_memory import PoolArrays, map_arrays, view_actions
+from a3c_exp.envs.process_pool.shared_memory import map_arrays, view_actions
 from a3c_exp.system.errors import A3CError, EnvInterfaceError
 
 Request = tuple[Literal["memory", "action", "reset", "step", "render", "close"], Any]
@@ -27,6 +26,8 @@ Request = tuple[Literal["memory", "action", "reset", "step", "render", "close"],
 
 STEP: bytes = pickle.dumps(("step", None))
 CLOSE: bytes = pickle.dumps(("close", None))
+_RESULTS = {"observation": np.float32, "reward": np.float64, "terminated": np.bool_, "truncated": np.bool_}
+"""The arrays of ``EnvBatch`` that a step writes, with the kind of their numbers."""
 _NO_EPISODE_ENDED, _EPISODE_ENDED = pickle.dumps(False), pickle.dumps(True)
 
 
@@ -42,12 +43,7 @@ class Handshake:
 
 @dataclass(frozen=True)
 class Failure:
-    """The last message of a process in which something was raised.
-
-    Attributes:
-        text: its traceback.
-        error: it itself, if it is one that a user can fix.
-    """
+    """The last message of a process in which something was raised: its traceback, and it itself if a user can fix it."""
 
     text: str
     error: A3CError | None
@@ -66,7 +62,7 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
         _check(envs, count)
         shape = envs.observation.shape[1:]
         pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
-        _EnvShard(envs, first).serve(pipe)
+        _serve(envs, first, pipe)
     except BaseException as error:  # EOFError too: environments raise it whose simulator has ended
         if isinstance(error, EnvInterfaceError):
             error = EnvInterfaceError(error.problem, first + error.index)
@@ -95,62 +91,44 @@ def _exit_with_parent(lifeline: Connection) -> None:
 
 
 def _check(envs: EnvBatch, count: int) -> None:
-    for name, kind in (("observation", np.float32), ("reward", np.float64), ("terminated", np.bool_), ("truncated", np.bool_)):
+    for name, kind in _RESULTS.items():
         array = getattr(envs, name)
         assert array.dtype == kind, f"{name} is {array.dtype}, but EnvBatch keeps it as {np.dtype(kind)}"
         assert len(array) == count, f"{name} is of {len(array)} environments, but {count} were asked for"
 
 
-class _EnvShard:
-    """The environments from ``first`` on, and their part of the shared memory.
+def _serve(envs: EnvBatch, first: int, pipe: Connection) -> None:
+    """Answer requests about the environments from ``first`` on until asked to end.
 
     They keep arrays of their own, which are copied row by row: an implementation may hold views of them, as the rollout does,
     so they cannot be exchanged for shared ones.
     """
-
-    def __init__(self, envs: EnvBatch, first: int) -> None:
-        self._envs = envs
-        self._slice = slice(first, first + envs.num_envs)
-
-    def _share(self, arrays: PoolArrays) -> None:
-        self._observation = arrays.observation[self._slice]
-        self._reward = arrays.reward[self._slice]
-        self._terminated = arrays.terminated[self._slice]
-        self._truncated = arrays.truncated[self._slice]
-        self._active = arrays.active[self._slice]
-        self._action_buffer = arrays.action
-        self._action: NDArray[Any] = arrays.action[self._slice]  # until the type of actions is sent
-
-    def serve(self, pipe: Connection) -> None:
-        """Answer requests until asked to end."""
-        while True:
-            request: Request = pipe.recv()
-            match request:
-                case "memory", layout:
-                    descriptor = reduction.recv_handle(pipe)
-                    self._share(map_arrays(descriptor, layout))
-                    os.close(descriptor)
-                case "step", _:
-                    pipe.send_bytes(_EPISODE_ENDED if self._step() else _NO_EPISODE_ENDED)
-                case "reset", (index, seed):
-                    self._envs.reset(index, seed)
-                    self._observation[index] = self._envs.observation[index]
-                    pipe.send_bytes(_NO_EPISODE_ENDED)
-                case "action", (dtype, shape):
-                    self._action = view_actions(self._action_buffer, dtype, shape)[self._slice]
-                case "render", _:
-                    pipe.send(self._envs.render())
-                case _:
-                    return
-
-    def _step(self) -> bool:
-        envs = self._envs
-        # Copies, because environments may keep their arguments, and the next step overwrites the memory.
-        active = self._active.copy()
-        any_end = envs.step(self._action.copy(), active)
-        for k in active.nonzero()[0].tolist():
-            self._observation[k] = envs.observation[k]
-            self._reward[k] = envs.reward[k]
-            self._terminated[k] = envs.terminated[k]
-            self._truncated[k] = envs.truncated[k]
-        return bool(any_end)
+    own = slice(first, first + envs.num_envs)
+    while True:
+        request: Request = pipe.recv()
+        match request:
+            case "memory", layout:
+                descriptor = reduction.recv_handle(pipe)
+                shared = map_arrays(descriptor, layout)
+                os.close(descriptor)
+                results = [(name, shared[name][own]) for name in _RESULTS]
+            case "action", (dtype, shape):
+                actions = view_actions(shared["action"], dtype, shape)[own]
+            case "step", _:
+                # Copies, because environments may keep their arguments, and the next step overwrites the memory.
+                active = shared["active"][own].copy()
+                any_end = envs.step(actions.copy(), active)
+                stepped = active.nonzero()[0].tolist()
+                for name, array in results:
+                    values = getattr(envs, name)
+                    for k in stepped:
+                        array[k] = values[k]
+                pipe.send_bytes(_EPISODE_ENDED if any_end else _NO_EPISODE_ENDED)
+            case "reset", (index, seed):
+                envs.reset(index, seed)
+                shared["observation"][first + index] = envs.observation[index]
+                pipe.send_bytes(_NO_EPISODE_ENDED)
+            case "render", _:
+                pipe.send(envs.render())
+            case _:
+                return

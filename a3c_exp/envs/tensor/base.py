@@ -12,17 +12,11 @@ from torch import Tensor
 
 
 class Step(NamedTuple):
-    """The result of one step.
+    """The result of one step."""
 
-    Attributes:
-        state: ``[..., state_size]``, of the same type as the one that was stepped.
-        reward: ``[...]``, likewise.
-        terminated: ``[...]`` bool.
-    """
-
-    state: Tensor
-    reward: Tensor
-    terminated: Tensor
+    state: Tensor  # ``[..., state_size]``, of the same type as the one that was stepped
+    reward: Tensor  # ``[...]``, likewise
+    terminated: Tensor  # ``[...]`` bool
 
 
 class TensorEnv(ABC):
@@ -31,23 +25,14 @@ class TensorEnv(ABC):
     ``reset``, ``observe`` and ``step`` are written for any leading shape ``[...]``, without Python control flow on values,
     random operations or writing into their arguments: so they can be recorded, run under ``torch.func.vmap`` and compiled
     together with a network. They compute in the precision of the state: float64 is what gymnasium's environments compute in.
-
-    Attributes:
-        state_size: size of a state.
-        reset_noise: random numbers that choose where an episode begins.
-        observation_space: a Box; observations are float32 whatever the state is.
-        action_space: a Box, or Discrete from 0 on.
-        max_episode_steps: the time limit that the environment itself declares, or ``None``. It is not applied here.
-        render_env_id: the gymnasium environment that draws it, if its ``state`` is the same numbers; ``None`` if it cannot be
-        drawn.
     """
 
     state_size: int
-    reset_noise: int
-    observation_space: Box
-    action_space: Box | Discrete
-    max_episode_steps: int | None = None
-    render_env_id: str | None = None
+    reset_noise: int  # random numbers that choose where an episode begins
+    observation_space: Box  # observations are float32 whatever the state is
+    action_space: Box | Discrete  # Discrete from 0 on
+    max_episode_steps: int | None = None  # the time limit that the environment itself declares; it is not applied here
+    render_env_id: str | None = None  # the gymnasium environment that draws it, if one has the same numbers as its ``state``
 
     @abstractmethod
     def reset(self, noise: Tensor) -> Tensor:
@@ -59,10 +44,9 @@ class TensorEnv(ABC):
 
     @abstractmethod
     def step(self, state: Tensor, action: Tensor) -> Step:
-        """One step.
+        """One step from ``state [..., state_size]``.
 
         Args:
-            state: ``[..., state_size]``.
             action: ``[..., *action]`` as a policy samples it: int64 for Discrete; float32 for a Box, possibly beyond its
                 bounds; ``clip`` clips it.
         """
@@ -77,8 +61,7 @@ class TensorEnv(ABC):
         return seeding.np_random(seed)[0].random(self.reset_noise)
 
     def set_state(self, render_env: Any, state: NDArray[np.float64], action: NDArray[Any] | None) -> None:
-        """Have the unwrapped environment of ``render_env_id`` stand as ``state [state_size]``, which ``action`` led to, if any
-        did."""
+        """Have the unwrapped environment of ``render_env_id`` stand as ``state [state_size]``, where ``action`` led to."""
         render_env.state = state
 
     def example_inputs(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -87,3 +70,52 @@ class TensorEnv(ABC):
         assert self.action_space.shape is not None
         kind = torch.int64 if isinstance(self.action_space, Discrete) else torch.float32
         return state, torch.zeros(*shape, *self.action_space.shape, dtype=kind)
+
+
+class AutoresetStep(NamedTuple):
+    """What one step of ``advance`` leads to.
+
+    Attributes:
+        final_observation: ``[..., *observation]`` before any reset. A learner that bootstraps takes V of this, everywhere but
+            where ``terminated``: that is right in the middle of an episode, at a time limit and at a window's end alike.
+    """
+
+    state: Tensor  # ``[..., state_size + 1]``; where the episode ended, that of a new one
+    observation: Tensor  # ``[..., *observation]`` of ``state``: what the policy acts on next
+    reward: Tensor  # ``[...]`` of the step that was taken
+    terminated: Tensor  # ``[...]`` bool: the environment itself ended the episode
+    truncated: Tensor  # ``[...]`` bool: the time limit was reached, by an episode that terminates at that very step too
+    final_observation: Tensor
+
+
+def begin(env: TensorEnv, noise: Tensor) -> Tensor:
+    """The state ``[..., state_size + 1]`` in which an episode begins, from ``noise [..., reset_noise]``.
+
+    Its last number counts the steps since then: 0.
+    """
+    state = env.reset(noise)
+    return torch.cat([state, torch.zeros_like(state[..., :1])], dim=-1)
+
+
+def advance(
+    env: TensorEnv, state: Tensor, action: Tensor, noise: Tensor, max_episode_steps: int | None = None
+) -> AutoresetStep:
+    """One step, and the beginning of a new episode wherever it ends one.
+
+    Pure, for any leading shape, without control flow on values: it can be recorded, vmapped and compiled like the environment.
+
+    Args:
+        state: ``[..., state_size + 1]``, from ``begin`` or an earlier step.
+        action: ``[..., *action]`` as the policy sampled it.
+        noise: ``[..., reset_noise]`` drawn beforehand, whether it will be needed or not, uniform in [0, 1): with
+            ``env.draw_noise(seed)`` the new episode begins where gymnasium's ``reset(seed=seed)`` would.
+        max_episode_steps: steps after which an episode is truncated; ``None`` for never.
+    """
+    stepped = env.step(state[..., :-1], action)
+    elapsed = state[..., -1] + 1.0
+    truncated = torch.zeros_like(stepped.terminated) if max_episode_steps is None else elapsed >= max_episode_steps
+    continued = torch.cat([stepped.state, elapsed.unsqueeze(-1)], dim=-1)
+    ended = (stepped.terminated | truncated).unsqueeze(-1)
+    following = torch.where(ended, begin(env, noise), continued)
+    observations = env.observe(following[..., :-1]), env.observe(stepped.state)
+    return AutoresetStep(following, observations[0], stepped.reward, stepped.terminated, truncated, observations[1])

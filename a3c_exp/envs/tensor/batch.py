@@ -1,8 +1,8 @@
 """K copies of an environment written in tensors, in one process, as the rollout takes them."""
 
-from collections.abc import Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium import Space
@@ -13,9 +13,8 @@ from torch.func import vmap
 
 from a3c_exp.compile.numpy_executor import NumpyExecutor
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.gymnasium import ACTION_NAMES, SPEED_STATE_INDEX
+from a3c_exp.envs.gymnasium import ACTION_NAMES, SPEED_IN_STATE
 from a3c_exp.envs.tensor.base import TensorEnv
-from a3c_exp.envs.tensor.renderer import GymnasiumRenderer
 from a3c_exp.system.errors import ConfigError, first_line
 
 
@@ -23,15 +22,12 @@ class TensorEnvBatch(EnvBatch):
     """K copies of one environment, stepped all at once in float64.
 
     An episode begins where gymnasium's ``reset(seed=seed)`` would, if the environment's ``reset`` uses its noise in the same
-    way.
+    way. Pictures are drawn by the gymnasium environment that ``render_env_id`` names, set to the same state.
 
     Args:
-        environment: the environment; shared, since it has no memory.
+        environment: shared, since it has no memory.
         num_envs: K.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
-
-    Attributes:
-        tensor_env: the environment.
 
     Raises:
         ConfigError: its functions are not valid, or it should be rendered and cannot.
@@ -44,8 +40,11 @@ class TensorEnvBatch(EnvBatch):
         self.default_max_episode_steps = environment.max_episode_steps
         self.observation_space: Space[Any] = environment.observation_space
         self.action_space: Space[Any] = environment.action_space
-        self._renderer = GymnasiumRenderer(environment, render_mode) if render_mode is not None else None
+        self._render_env = None if render_mode is None else _make_render_env(environment, render_mode)
         self._human_window = render_mode == "human"
+        self.action_names = ACTION_NAMES.get(environment.render_env_id or "")
+        if self._render_env is not None:
+            self.frames_per_second = float(self._render_env.metadata.get("render_fps", 30))
 
         def step(state: Tensor, action: Tensor) -> tuple[Tensor, ...]:
             stepped = environment.step(state, action)
@@ -96,7 +95,7 @@ class TensorEnvBatch(EnvBatch):
             for array, new, shape in self._output_copies:
                 np.copyto(array, new, where=active.reshape(shape))
             endings = np.count_nonzero(ended & active)
-        if self._renderer is not None:
+        if self._render_env is not None:
             self._has_acted |= active
             if self._human_window and active[0]:
                 self._draw(0)
@@ -113,35 +112,35 @@ class TensorEnvBatch(EnvBatch):
         return picture
 
     def _draw(self, index: int) -> NDArray[np.uint8] | None:
-        if self._renderer is None:
+        if self._render_env is None:
             return None
-        return self._renderer.draw(self.env_state[index], self._action[index] if self._has_acted[index] else None)
-
-    @property
-    def action_names(self) -> Sequence[str] | None:
-        return ACTION_NAMES.get(self.tensor_env.render_env_id or "")
-
-    @property
-    def frames_per_second(self) -> float:
-        return 30.0 if self._renderer is None else self._renderer.frames_per_second
+        action = self._action[index] if self._has_acted[index] else None
+        self.tensor_env.set_state(self._render_env, self.env_state[index].copy(), action)
+        picture: NDArray[np.uint8] | None = self._render_env.render()  # None where it is a window
+        return picture
 
     def info(self) -> dict[str, float]:
-        """The first environment's speed, if it is one of those in ``SPEED_STATE_INDEX``."""
-        index = SPEED_STATE_INDEX.get(self.tensor_env.render_env_id or "")
-        return {} if index is None else {"speed": abs(float(self.env_state[0, index]))}
+        """The first environment's speed, if it is one of those in ``SPEED_IN_STATE``."""
+        return {"speed": abs(float(self.env_state[0, 1]))} if self.tensor_env.render_env_id in SPEED_IN_STATE else {}
 
     def close(self) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
+        if self._render_env is not None:
+            self._render_env.close()
+
+
+def _make_render_env(env: TensorEnv, render_mode: str) -> Any:
+    if env.render_env_id is None:
+        name = type(env).__name__
+        raise ConfigError(f"{name} names no gymnasium environment that draws it (render_env_id), so there is no picture of it")
+    return gymnasium.make(env.render_env_id, render_mode=render_mode, disable_env_checker=True).unwrapped
 
 
 def _check_tensor_env(env: TensorEnv) -> None:
     """Check shapes, and that the functions give the same for one state as for many, without branches on values."""
     name = type(env).__name__
     if isinstance(env.action_space, Discrete) and env.action_space.start != 0:
-        raise ConfigError(
-            f"{name} has actions from {env.action_space.start} on, but actions of an environment in tensors count from 0"
-        )
+        start = env.action_space.start
+        raise ConfigError(f"{name} has actions from {start} on, but actions of an environment in tensors count from 0")
     noise = torch.linspace(0.1, 0.9, 3 * env.reset_noise, dtype=torch.float64).view(3, env.reset_noise)
     _, action = env.example_inputs((3,))
     try:
@@ -154,11 +153,10 @@ def _check_tensor_env(env: TensorEnv) -> None:
         raise ConfigError(
             f"{name} is no pure function of tensors, without control flow on values and random operations: {first}"
         ) from error
-    state_shape, observation = (3, env.state_size), (3, *env.observation_space.shape)
     expected = {
-        "reset": (state_shape, torch.float64),
-        "observe": (observation, torch.float32),
-        "step's state": (state_shape, torch.float64),
+        "reset": ((3, env.state_size), torch.float64),
+        "observe": ((3, *env.observation_space.shape), torch.float32),
+        "step's state": ((3, env.state_size), torch.float64),
         "step's reward": ((3,), torch.float64),
         "step's terminated": ((3,), torch.bool),
     }

@@ -48,11 +48,8 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
             raise ValueError(f"render_mode is {render_mode!r}, but a vector of environments in tensors has only 'rgb_array'")
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {"render_modes": ["rgb_array"], "autoreset_mode": self.autoreset_mode}
-        self.render_mode = render_mode
-        self.num_envs = num_envs
-        self.max_episode_steps = max_episode_steps
-        self._env = env
-        self._envs = TensorEnvBatch(env, num_envs, render_mode)
+        self.render_mode, self.num_envs, self.max_episode_steps = render_mode, num_envs, max_episode_steps
+        self._env, self._envs = env, TensorEnvBatch(env, num_envs, render_mode)
         self.single_observation_space = env.observation_space
         self.single_action_space = env.action_space
         self.observation_space = batch_space(env.observation_space, num_envs)
@@ -86,9 +83,7 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         assert mode is not AutoresetMode.DISABLED or not self._ended.any(), "an episode that ended was not reset by the caller"
         envs.step(np.asarray(actions), ~resets)
         self._elapsed += 1
-        reward = envs.reward.copy()
-        terminated = envs.terminated.copy()
-        limit = self.max_episode_steps
+        reward, terminated, limit = envs.reward.copy(), envs.terminated.copy(), self.max_episode_steps
         truncated = self._elapsed >= limit if limit is not None else np.zeros_like(terminated)
         for k in resets.nonzero()[0].tolist():
             self._begin(k)

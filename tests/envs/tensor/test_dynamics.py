@@ -10,8 +10,7 @@ from a3c_examples.mountain_car import MountainCar
 from numpy.typing import NDArray
 from torch.func import vmap
 
-from a3c_exp.envs.tensor.autoreset import advance, begin
-from a3c_exp.envs.tensor.base import TensorEnv
+from a3c_exp.envs.tensor.base import TensorEnv, advance, begin
 from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.envs.tensor.cartpole import CartPole
 from a3c_exp.envs.tensor.pendulum import Pendulum

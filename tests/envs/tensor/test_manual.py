@@ -10,7 +10,7 @@ from a3c_examples.mountain_car import MountainCar
 from omegaconf import OmegaConf
 
 from a3c_exp.config.compose import compose_jobs
-from a3c_exp.envs.tensor.autoreset import advance, begin
+from a3c_exp.envs.tensor.base import advance, begin
 from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.envs.tensor.gymnasium_vector import TensorVectorEnv
 from a3c_exp.training.build import build_run
