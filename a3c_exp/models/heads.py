@@ -65,6 +65,14 @@ class MeanKind(StrEnum):
     linear = "linear"
 
 
+class StdKind(StrEnum):
+    """What a Gaussian's standard deviation follows: ``state``, by a layer of its own, or nothing but training: ``parameter``,
+    one learned number for each dimension of the action."""
+
+    state = "state"
+    parameter = "parameter"
+
+
 @dataclass(frozen=True)
 class HeadConfig:
     """Which head, and the details of Gaussians (of no effect on discrete actions).
@@ -72,17 +80,22 @@ class HeadConfig:
     Attributes:
         kind: auto, categorical, bernoulli, gaussian or mixture.
         mean: auto, scaled, tanh or linear.
-        min_std: added to the softplus that gives the standard deviation, in action units; above 0.
+        std: state or parameter.
+        log_std_init: where std=parameter begins: the natural logarithm of a standard deviation in action units.
+        min_std: added to the softplus (of the state) or the exponential (of the parameter) that gives the standard deviation,
+            in action units; above 0.
         components: Gaussians a dimension of a mixture; at least 1.
     """
 
     kind: HeadKind = HeadKind.auto
     mean: MeanKind = MeanKind.auto
+    std: StdKind = StdKind.state
+    log_std_init: float = 0.0
     min_std: Annotated[float, Gt(0)] = 1e-4
     components: PositiveInt = 3
 
     def __post_init__(self) -> None:
-        for key, kind in (("kind", HeadKind), ("mean", MeanKind)):
+        for key, kind in (("kind", HeadKind), ("mean", MeanKind), ("std", StdKind)):
             object.__setattr__(self, key, kind(getattr(self, key)))
 
 
@@ -142,26 +155,40 @@ class ActionScaling(nn.Module):
 
 
 class GaussianHead(Head):
-    """Means and standard deviations over a Box space; ``sigma = softplus(...) + min_std``."""
+    """Means and standard deviations over a Box space; ``sigma = softplus(...) + min_std`` of the features, or
+    ``exp(parameter) + min_std``."""
 
     def __init__(self, features: int, space: Box, config: HeadConfig) -> None:
         super().__init__()
         dimensions = leaf_size(space)
         self.distribution = Normal(dimensions)
         self.mean = nn.Linear(features, dimensions)
-        self.std = nn.Linear(features, dimensions)
+        self.std: nn.Linear | None = nn.Linear(features, dimensions) if config.std is StdKind.state else None
+        if self.std is None:
+            self.log_std = nn.Parameter(torch.full((dimensions,), float(config.log_std_init)))
         self.action_scaling = ActionScaling(space, config.mean)
         self.min_std = config.min_std
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.cat([self.action_scaling(self.mean(features)), softplus(self.std(features)) + self.min_std], dim=-1)
+        mean = self.action_scaling(self.mean(features))
+        std = self.log_std.exp().expand_as(mean) if self.std is None else softplus(self.std(features))
+        return torch.cat([mean, std + self.min_std], dim=-1)
 
 
 class MixtureHead(Head):
-    """Weights, means and standard deviations of a mixture a number of a Box space, out of one layer."""
+    """Weights, means and standard deviations of a mixture a number of a Box space, out of one layer.
+
+    Raises:
+        ConfigError: standard deviations are to be parameters.
+    """
 
     def __init__(self, features: int, space: Box, config: HeadConfig) -> None:
         super().__init__()
+        if config.std is not StdKind.state:
+            raise ConfigError(
+                f"model.head.std is {config.std}, but a mixture's standard deviations follow the state. "
+                "Try model.head.std=state, or model.head.kind=gaussian"
+            )
         self.distribution = NormalMixture(leaf_size(space), config.components)
         self.mixture = nn.Linear(features, self.distribution.parameters_size)
         self.action_scaling = ActionScaling(space, config.mean, repeats=config.components)

@@ -1,12 +1,26 @@
 """Policy heads that reach what the action space allows, and refuse what they do not fit."""
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sequence, Space, Text, Tuple
 
 from a3c_exp.models.distributions import Bernoulli, MultiCategorical, Normal, NormalMixture, ProductDistribution
-from a3c_exp.models.heads import GaussianHead, HeadConfig, HeadKind, JointHead, LogitsHead, MeanKind, MixtureHead, make_head
+from a3c_exp.models.heads import (
+    GaussianHead,
+    HeadConfig,
+    HeadKind,
+    JointHead,
+    LogitsHead,
+    MeanKind,
+    MixtureHead,
+    StdKind,
+    make_head,
+)
+from a3c_exp.models.shared_mlp import SharedMLP
 from a3c_exp.system.errors import ConfigError
 
 LOPSIDED = Box(np.array([-1.0, 0.0], np.float32), np.array([3.0, 0.25], np.float32))
@@ -62,6 +76,27 @@ def test_sigma_is_above_its_floor_and_never_zero(mean: MeanKind, min_std: float)
     assert driven_down.tolist() == pytest.approx([min_std, min_std])
     assert (driven_down > 0).all()
     assert sigmas[-1].tolist() == pytest.approx([12.0 + min_std] * 2, rel=1e-4)
+
+
+def test_a_sigma_of_its_own_is_the_same_in_every_state_and_is_learned() -> None:
+    head = make_head(3, LOPSIDED, HeadConfig(std=StdKind.parameter, log_std_init=-1.0, min_std=1e-3))
+    output = head(torch.randn(5, 3))
+    torch.testing.assert_close(output[:, 2:], torch.full((5, 2), math.exp(-1.0) + 1e-3))
+    head.distribution.entropy(output).sum().backward()
+    assert head.log_std.grad is not None and (head.log_std.grad > 0).all()
+
+
+@pytest.mark.parametrize("draw", [{"weight_std": 0.1}, {"orthogonal": True}, {}], ids=str)
+def test_a_sigma_of_its_own_begins_where_it_was_asked_to_however_weights_are_drawn(draw: dict[str, Any]) -> None:
+    config = HeadConfig(std=StdKind.parameter, log_std_init=-1.5)
+    model = SharedMLP(Box(-1, 1, (3,)), LOPSIDED, (4,), head=config, seed=1, **draw)
+    parameters = model(torch.randn(3), torch.zeros(0)).parameters
+    assert parameters[2:].tolist() == pytest.approx([math.exp(-1.5) + 1e-4] * 2)
+
+
+def test_a_mixture_has_no_sigma_of_its_own() -> None:
+    with pytest.raises(ConfigError, match=r"model.head.std is parameter.*Try model.head.std=state"):
+        make_head(3, LOPSIDED, HeadConfig(kind=HeadKind.mixture, std=StdKind.parameter))
 
 
 def test_both_bounds_of_a_categorical_head_are_every_action() -> None:
