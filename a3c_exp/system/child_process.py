@@ -1,5 +1,6 @@
 """Child processes of every kind: how they start, report, count as hung, are killed, and how their end is put into words."""
 
+import ctypes
 import multiprocessing
 import os
 import pickle
@@ -22,6 +23,7 @@ HEARTBEAT_SECONDS = 5.0
 """How often a child that has nothing to report sends a heartbeat."""
 _STARTUP_TIMEOUT = 60.0
 """Seconds to a child's first heartbeat, unless its timeout is longer anyway: imports on a busy machine are no hang."""
+_PR_SET_PDEATHSIG = 1
 
 
 class Heartbeat:
@@ -84,12 +86,34 @@ class HeartbeatTimer:
         return limit if silent >= limit else None
 
 
+def _run_child(target: Callable[..., None], *args: Any) -> None:
+    """The whole life of a child. It may have children of its own, such as an environment's simulator, which end with it; Python
+    forbids them to daemons because it would leave them behind."""
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+    os.register_at_fork(after_in_child=_end_with_parent)
+    try:
+        target(*args)
+    finally:
+        end_children()
+
+
+def _end_with_parent() -> None:
+    with suppress(AttributeError, OSError):  # where there is no such call, children of a process that is killed live on
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end_children() -> None:
+    """Kill the children that this process has started by ``multiprocessing`` and not ended."""
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
 class ChildProcess:
     """A function that runs in a process of its own, with a pipe to it.
 
     Args:
         target: called in the process with ``args``, which are picklable, and its end of the pipe.
-        daemon: whether it ends with this process even where an unforeseen exception ends that; it can have no children then.
+        daemon: whether it ends with this process even where an unforeseen exception ends that.
 
     Attributes:
         started, last_heartbeat: in monotonic seconds; 0 before the first heartbeat. Every message is one.
@@ -104,7 +128,7 @@ class ChildProcess:
     ) -> None:
         context: Any = multiprocessing.get_context(start_method)
         self.pipe, child_pipe = multiprocessing.Pipe()
-        self.process: Any = context.Process(target=target, args=(*args, child_pipe), name=name, daemon=daemon)
+        self.process: Any = context.Process(target=_run_child, args=(target, *args, child_pipe), name=name, daemon=daemon)
         with child_pipe, single_thread_environment():
             self.process.start()
         self.started = time.monotonic()

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -108,13 +109,13 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
     loggers: list[Logger] = []
     trainer: Trainer | None = None
     seed_average = SeedAverageLogger(loggers, len(context.seed_runs)) if len(context.seed_runs) > 1 else None
-    with single_threaded(), StopSignals() as stop:
+    with single_threaded(), StopSignals() as stop, ExitStack() as closing:
 
         def stop_requested() -> bool:
             return stop.requested() or (stop_callback is not None and stop_callback.stop_reason is not None)
 
         try:
-            trainer = _build_trainer(context, stop_requested, loggers, seed_average)
+            trainer = _build_trainer(context, stop_requested, loggers, seed_average, closing)
             context.record.mark("started")
             _start_loggers(context, stop_callback or make_console_logger(), loggers)
             trainer.train()
@@ -162,10 +163,15 @@ def _record_video(context: RunContext, loggers: Sequence[Logger]) -> None:
 
 
 def _build_trainer(
-    context: RunContext, stop_requested: Callable[[], bool], loggers: list[Logger], seed_average: SeedAverageLogger | None
+    context: RunContext,
+    stop_requested: Callable[[], bool],
+    loggers: list[Logger],
+    seed_average: SeedAverageLogger | None,
+    closing: ExitStack,
 ) -> Trainer:
     components, setup, clock = context.components, context.components.setup, Clock()
     envs = setup.make_evaluation_envs(num_envs=min(components.evaluator_config.episodes, _MAX_PARALLEL_EPISODES))
+    closing.callback(envs.close)
     model, layout = setup.model(envs)
 
     def between_steps() -> None:

@@ -12,7 +12,7 @@ from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from a3c_exp.spaces.checks import numeric_array
 from a3c_exp.spaces.codecs import observation_encoder
 from a3c_exp.system.errors import EnvInterfaceError
-from tests.support.command import QUICK, lines, record, run
+from tests.support.command import QUICK, lines, record, run, session_members, start
 from tests.support.odd import AT_STEP, OBSERVATIONS, REWARDS
 
 ODD = "tests.support.odd:Odd-v0"
@@ -149,6 +149,14 @@ def test_a_run_ends_at_once_and_names_worker_episode_and_step(tmp_path: Path, pa
         assert words in ended.stderr.splitlines()[-1], ended.stderr
     for found in tmp_path.glob("outputs/*/*/run.json"):
         assert record(found.parent)["status"] == "failed" and "not finite" in str(record(found.parent))
+
+
+@pytest.mark.parametrize("parallelism", ["hogwild", "synchronous", "pool", "seeds"])
+def test_an_environment_may_have_a_process_of_its_own_which_ends_with_the_run(tmp_path: Path, parallelism: str) -> None:
+    process = start(*SMALL, *PARALLELISMS[parallelism], "env.kwargs={child:true}", cwd=tmp_path)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert session_members(process.pid) == []
 
 
 @pytest.mark.parametrize("kwargs", ["{reward:array}", "{seed_limit:4294967295}"])

@@ -1,5 +1,7 @@
 """A harmless walk of twenty steps with one fault that is asked for; importing this module registers it as ``Odd-v0``."""
 
+import multiprocessing
+import time
 from typing import Any
 
 import gymnasium
@@ -46,6 +48,7 @@ class Odd(gymnasium.Env[Any, Any]):
         error: what it raises then: ``ValueError`` or ``OverflowError``.
         nested: whether the observation is a Dict.
         at_reset: whether the observation is at fault in ``reset``.
+        child: whether it has a process of its own, as a simulator is, from its first episode until it is closed.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - gymnasium's own is no ClassVar either
@@ -59,6 +62,7 @@ class Odd(gymnasium.Env[Any, Any]):
         error: str = "ValueError",
         nested: bool = False,
         at_reset: bool = False,
+        child: bool = False,
         render_mode: str | None = None,
     ) -> None:
         self._observation, self._reward, self._call, self._at_reset = observation, reward, call, at_reset
@@ -67,10 +71,15 @@ class Odd(gymnasium.Env[Any, Any]):
         self.observation_space = Dict(box=box, choice=Discrete(2)) if nested else box
         self.action_space = Discrete(2)
         self.seeds: list[int | None] = []
+        self._has_child = child
+        self._child: multiprocessing.Process | None = None
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
         self._steps = 0
+        if self._has_child and self._child is None:
+            self._child = multiprocessing.Process(target=time.sleep, args=(300,))
+            self._child.start()
         if self._call == "no_seed":
             raise TypeError("Odd.reset() got an unexpected keyword argument 'seed'")
         if seed is not None and self._seed_limit is not None and seed > self._seed_limit:
@@ -90,6 +99,10 @@ class Odd(gymnasium.Env[Any, Any]):
         if self._call == "four":
             return self._look(), reward, ended, {}
         return None if self._call == "none" and at_fault else (self._look(), reward, ended, False, {})
+
+    def close(self) -> None:
+        if self._child is not None:
+            self._child.kill()
 
     def _look(self) -> Any:
         seen: NDArray[np.float32] = np.linspace(-1, 1, 3, dtype=np.float32) * min(1.0, self._steps / 20)

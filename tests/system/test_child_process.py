@@ -1,5 +1,6 @@
 """No child process hangs unnoticed, dies unexplained or outlives its parent, and none is blamed for what it did not do."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -39,6 +40,25 @@ def say_hello_and(ending: str, pipe: Connection) -> None:
     if ending == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     os._exit(3)
+
+
+def start_a_child(pipe: Connection) -> None:
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(300,))
+    child.start()
+    pipe.send(child.pid)
+    time.sleep(300)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a parent that is killed")
+def test_a_child_that_is_killed_leaves_no_child_of_its_own() -> None:
+    child = ChildProcess(start_a_child, (), "forkserver", "parent")
+    (grandchild,) = read(child, 1)
+    assert isinstance(grandchild, int) and alive(grandchild)
+    child.close()
+    deadline = time.monotonic() + PATIENCE
+    while alive(grandchild):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def started(ending: str) -> ChildProcess:

@@ -19,6 +19,7 @@ from gymnasium import Space
 
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.process_pool.shared_memory import map_arrays, view_actions
+from a3c_exp.system.child_process import end_children
 from a3c_exp.system.errors import A3CError, EnvInterfaceError
 
 Request = tuple[Literal["memory", "action", "reset", "step", "render", "close"], Any]
@@ -71,6 +72,7 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
         if envs is not None:
             with suppress(Exception):  # the first error is the one that counts
                 envs.close()
+        end_children()
         os._exit(1)
     envs.close()
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import final
 
@@ -61,11 +62,15 @@ class WorkerLoop:
 
     def run(self) -> None:
         """Run rounds until the main process says stop."""
-        self.exchange.pull_all()
-        while self.control.poll_commands():
-            if not self.run_round():
-                time.sleep(_IDLE_SECONDS)
-        self.exchange.close()
+        try:
+            self.exchange.pull_all()
+            while self.control.poll_commands():
+                if not self.run_round():
+                    time.sleep(_IDLE_SECONDS)
+            self.exchange.close()
+        finally:
+            with suppress(Exception):  # a third party's; what went wrong before is what counts
+                self.group.close()
 
     def run_round(self) -> bool:
         """One round, or a burst of them; false if the budget allows none now."""

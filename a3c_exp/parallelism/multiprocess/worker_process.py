@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
-from a3c_exp.system.child_process import Crash
+from a3c_exp.system.child_process import Crash, end_children
 from a3c_exp.system.errors import EnvInterfaceError
 from a3c_exp.system.torch_settings import single_threaded
 
@@ -61,6 +61,7 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
         with suppress(OSError):
             pipe.send(Crash(traceback.format_exc()))
         pipe.close()
+        end_children()
         os._exit(1)
     finally:
         pipe.close()
