@@ -3,5 +3,5 @@
 from a3c_exp.system.lazy import lazy_exports
 
 if not lazy_exports(__name__):
-    from a3c_exp.report.builder import Report as Report, make_report as make_report, write_report as write_report
+    from a3c_exp.report.builder import Report as Report, make_report as make_report
     from a3c_exp.report.run_reader import RunData as RunData, read_runs as read_runs

@@ -45,29 +45,23 @@ def _main(options: argparse.Namespace) -> None:
         raise ConfigError("which runs? Name run directories or folders of them, such as python -m a3c_exp.report outputs")
     if options.wandb:
         from a3c_exp.loggers.wandb_logger.sync import require_login
-        from a3c_exp.report.wandb_report import check_ready
+        from a3c_exp.report.wandb_report import import_workspaces, publish
 
-        check_ready()  # before anything is made: a person who is not logged in should not have to wait for the message
+        import_workspaces()  # before anything is made: a person who is not logged in should not have to wait for the message
         require_login()
     out: Path = options.out or (directories[0] / "report" if len(directories) == 1 else Path("report"))
     if len(directories) == 1 and is_study(directories[0]):
-        study = make_study_report(directories[0], out)
-        print(f"{study.text}\n\nreport: {study.index}")
+        print(f"{make_study_report(directories[0], out)}\n\nreport: {out / 'index.html'}")
         return
     report = make_report(directories, out, options.ignore, against, png=not options.no_png)
-    print(report.text)
-    print(f"\nreport: {report.index}")
+    print(f"{report.text}\n\nreport: {report.index}")
     if options.wandb:
-        from a3c_exp.report.wandb_report import publish
-
         print(f"W&B report: {publish(report.comparison, report.title)}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
-        "a3c_exp.report",
-        "Compare runs: verdicts, curves, tables and diagnostics as one self-contained HTML page.",
-        _EPILOG,
+        "a3c_exp.report", "Compare runs: verdicts, curves, tables and diagnostics as one self-contained HTML page.", _EPILOG
     )
     parser.add_argument("directories", nargs="*", type=Path, metavar="DIR", help="run directories, or folders of them")
     parser.add_argument(

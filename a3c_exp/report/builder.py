@@ -1,48 +1,44 @@
 """A report on run directories: one self-contained page, its figures as files, its tables as CSV."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from a3c_exp.report import compare, html_page, provenance, report_files, tables
 from a3c_exp.report.ablations.section import build_ablation_section
 from a3c_exp.report.aggregate import Comparison, group_by_configuration
-from a3c_exp.report.diagnostics import diagnostics_table
 from a3c_exp.report.figures.curve_figures import assign_colors, draw_plots
+from a3c_exp.report.figures.panels import render_figure
 from a3c_exp.report.figures.plot_specs import HEADINGS
-from a3c_exp.report.quantities.worker_hyperparameters import worker_hyperparameter_table
-from a3c_exp.report.report_files import MARKER, check_replaceable
+from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData, read_runs
-from a3c_exp.report.run_results import ConfigResult, config_results
-from a3c_exp.report.sections import RenderedSection, Section, render_section
+from a3c_exp.report.sections import RenderedSection, Section, Table, format_statuses
+
+_TITLES = {
+    "summary": "Summary", "learning": HEADINGS["learning"], "diagnostics": "Diagnostics", "workers": "Workers",
+    "incomplete": "What failed", "runs": "Single runs", "origins": "What was run", "method": "How to read this",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A report that was written.
+    """A report that was written."""
 
-    Attributes:
-        index: the page.
-        title: its title.
-        comparison: the runs it is about.
-        text: the summary table for a terminal, and below it what the sections say first.
-    """
-
-    index: Path
-    title: str
-    comparison: Comparison
-    text: str
+    index: Path  #: the page
+    title: str  #: its title
+    comparison: Comparison  #: the runs it is about
+    text: str  #: the summary table for a terminal, and below it what the sections say first
 
 
-def write_report(
+def make_report(
     paths: Sequence[Path | str],
     out: Path | str,
     ignore: Iterable[str] = (),
     compared_sides: tuple[str, str] | None = None,
     png: bool = True,
-) -> Path:
-    """Write the report on all runs at or below ``paths`` into ``out``; returns the path of its page.
+) -> Report:
+    """Write the report on all runs at or below ``paths`` into ``out``.
 
     Args:
         paths: run directories, or folders of them.
@@ -56,54 +52,65 @@ def write_report(
         ConfigError: a side means no runs.
         A3CError: matplotlib is not installed.
     """
-    return make_report(paths, out, ignore, compared_sides, png).index
-
-
-def make_report(
-    paths: Sequence[Path | str],
-    out: Path | str,
-    ignore: Iterable[str] = (),
-    compared_sides: tuple[str, str] | None = None,
-    png: bool = True,
-) -> Report:
-    """As ``write_report``, with what a terminal shows of it."""
     out, ignored = Path(out), tuple(ignore)
-    check_replaceable(out)
+    report_files.check_replaceable(out)
     runs = read_runs(paths)
     comparison = group_by_configuration(runs, ignored)
-    results = config_results(comparison.configurations)
-    colors = assign_colors(comparison, [result.mean(lambda run: run.moving_average) for result in results])
-    sections = [render_section(html_id, section, png) for html_id, section in _sections(runs, ignored, compared_sides).items()]
-    figures = draw_plots(comparison, colors, png)
-    page_tables = _tables(comparison, results)
-    files = report_files.collect_files(
-        figures,
-        sections,
-        [table for name, table in page_tables.items() if table is not None and name not in ("runs", "summary")],
-    )
-    files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison, results)}
+    colors = assign_colors(comparison, [item.mean("moving_average") for item in comparison.configurations])
+    sections = _sections(runs, ignored, compared_sides)
+    with figure_style():
+        rendered = [
+            RenderedSection(html_id, section, tuple(render_figure(figure, png) for figure in section.figures))
+            for html_id, section in sections.items()
+        ]
+        figures = [render_figure(figure, png) for figure in draw_plots(comparison, colors)]
+    made = _tables(comparison)
+    rounded = [table for name, table in made.items() if table is not None and name not in ("runs", "summary")]
+    files = report_files.collect_files(figures, rendered, rounded)
+    files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison)}
     by_heading = {name: [figure for figure in figures if figure.section == name] for name in HEADINGS}
     by_heading = {name: shown for name, shown in by_heading.items() if shown}
     html = html_page.render(
         "report.html",
-        marker=f"{MARKER}\n{report_files.manifest(list(files))}",
+        marker=f"{report_files.MARKER}\n{report_files.manifest(list(files))}",
         title=_title(paths),
         comparison=comparison,
         seeds=_seeds(comparison),
-        statuses=tables.format_statuses(Counter(run.status for run in runs)),
+        statuses=format_statuses(Counter(run.status for run in runs)),
         shared_overrides=_shared_overrides(comparison.runs),
-        warnings=provenance.comparison_warnings(comparison, results),
-        contents=_contents(sections, page_tables, [*by_heading]),
-        rendered_sections=sections,
-        tables=page_tables,
+        warnings=provenance.comparison_warnings(comparison),
+        contents=_contents(sections, made, {*by_heading}),
+        rendered_sections=rendered,
+        tables=made,
         figures=by_heading,
         headings=HEADINGS,
         colors=colors,
-        origins=provenance.origins(comparison.runs),
+        origins=provenance.origins(comparison),
     )
     report_files.write(out, html, files)
-    leads = [f"\n{part.section.title}: {part.section.lead}" for part in sections]
-    return Report(out / "index.html", _title(paths), comparison, "\n".join([tables.summary_text(comparison, results), *leads]))
+    leads = [f"\n{section.title}: {section.lead}" for section in sections.values()]
+    return Report(out / "index.html", _title(paths), comparison, "\n".join([tables.summary_text(comparison), *leads]))
+
+
+def _tables(comparison: Comparison) -> dict[str, Table | None]:
+    """The tables of the page by the section that each stands in; ``None`` for one without rows."""
+    made = {
+        "summary": tables.summary_table(comparison),
+        "diagnostics": tables.diagnostics_table(comparison),
+        "workers": tables.worker_hyperparameter_table(comparison),
+        "incomplete": tables.incomplete_runs_table(comparison),
+        "runs": tables.run_table(comparison),
+    }
+    return {name: table if table.rows else None for name, table in made.items()}
+
+
+def _contents(sections: Mapping[str, Section], made: Mapping[str, Table | None], headings: set[str]) -> list[tuple[str, str]]:
+    """``(id, title)`` of what the page has, for the list of contents."""
+    missing = {name for name, table in made.items() if table is None} | ({"learning"} - headings)
+    if headings <= {"learning"}:
+        missing.add("diagnostics")
+    own = [(html_id, section.title) for html_id, section in sections.items()]
+    return own + [(name, title) for name, title in _TITLES.items() if name not in missing]
 
 
 def _sections(runs: Sequence[RunData], ignored: Sequence[str], compared_sides: tuple[str, str] | None) -> dict[str, Section]:
@@ -113,31 +120,6 @@ def _sections(runs: Sequence[RunData], ignored: Sequence[str], compared_sides: t
         sections["versus"] = compare.build_comparison_section(*compare.resolve_sides(compared_sides, runs), ignored)
     ablations = build_ablation_section(runs)
     return sections | ({"ablations": ablations} if ablations is not None else {})
-
-
-def _tables(comparison: Comparison, results: Sequence[ConfigResult]) -> dict[str, tables.Table | None]:
-    """The tables of the page by the section that each stands in; ``None`` for one without rows."""
-    made = {
-        "summary": tables.summary_table(comparison, results),
-        "diagnostics": diagnostics_table(comparison, results),
-        "workers": worker_hyperparameter_table(comparison),
-        "incomplete": tables.incomplete_runs_table(comparison),
-        "runs": tables.run_table(comparison),
-    }
-    return {name: table if table.rows else None for name, table in made.items()}
-
-
-def _contents(
-    sections: Sequence[RenderedSection], shown: Mapping[str, tables.Table | None], headings: Collection[str]
-) -> list[tuple[str, str]]:
-    """``(id, title)`` of what the page has, for the list of contents."""
-    titles = {"summary": "Summary", "learning": HEADINGS["learning"], "diagnostics": "Diagnostics", "workers": "Workers"}
-    titles |= {"incomplete": "What failed", "runs": "Single runs", "origins": "What was run", "method": "How to read this"}
-    missing = {name for name, table in shown.items() if table is None} | ({"learning"} - {*headings})
-    if {*headings} <= {"learning"}:
-        missing.add("diagnostics")
-    names = [(part.html_id, part.section.title) for part in sections]
-    return names + [(name, title) for name, title in titles.items() if name not in missing]
 
 
 def _seeds(comparison: Comparison) -> str:

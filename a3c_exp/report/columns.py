@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +23,14 @@ def read_columns(
     one_hot: Iterable[tuple[str, str]] = (),
     required: bool = True,
 ) -> Columns:
-    """The numbers of a ``.jsonl`` file, one array a field.
+    """The numbers of a ``.jsonl`` file, one JSON object a line, as one array a field.
 
     Args:
-        path: the file; one JSON object a line.
         names: fields that are present in the answer even if no line has them (then all NaN).
-        problems: gets a note for a missing or empty file and for lines that are no JSON object.
+        problems: gets a note for a file that is missing or empty, if ``required``, and for lines that are no JSON object.
         list_fields: fields that hold a list of numbers; each becomes three columns, ``<name>.low``, ``<name>.mean`` and
             ``<name>.high`` of the list, NaN where it is empty or no list.
         one_hot: ``(field, word)``; each becomes a column ``<field>.<word>``, 1 where the field says that word and 0 elsewhere.
-        required: whether a missing or empty file is worth a note.
 
     Returns:
         Columns of equal length. A half-written last line (the writer was killed, or is writing now) is left out, as is
@@ -44,10 +41,9 @@ def read_columns(
     rows = _parse_rows([line for line in text.split("\n") if line.strip()], path.name, problems)
     if required and not rows and len(problems) == before:
         problems.append(f"{path.name} is empty")
-    columns = dict.fromkeys(names) | {key: None for key, value in (rows[-1] if rows else {}).items() if _is_number(value)}
-    found = _convert_all(columns, rows)
-    if found is None:
-        found = {name: np.array([number(row.get(name)) for row in rows], dtype=np.float64) for name in columns}
+    last = rows[-1] if rows else {}
+    numeric = (key for key, value in last.items() if isinstance(value, int | float) and not isinstance(value, bool))
+    found = {name: _column([row.get(name) for row in rows]) for name in dict.fromkeys((*names, *numeric))}
     for name in list_fields:
         found |= _low_mean_high(name, [row.get(name) for row in rows])
     for name, word in one_hot:
@@ -55,18 +51,15 @@ def read_columns(
     return found
 
 
-def _convert_all(columns: Iterable[str], rows: Sequence[JsonObject]) -> dict[str, FloatArray] | None:
-    """All columns by a single call, which is twice as quick; ``None`` where some line has something else than numbers."""
-    names = list(columns)
+def _column(values: list[object]) -> FloatArray:
+    """One number a line; NaN for what is none, which numpy makes of ``None`` by itself and quickly."""
     try:
-        table = np.array([itemgetter(*names)(row) for row in rows], dtype=np.float64)
-    except KeyError:  # what older runs did not write is missing from all their lines
-        lacking = [name for name in names if not any(name in row for row in rows)]
-        rest = _convert_all([name for name in names if name not in lacking], rows) if lacking else None
-        return None if rest is None else {**rest, **{name: np.full(len(rows), np.nan) for name in lacking}}
+        column = np.array(values, dtype=np.float64)
+        if column.ndim == 1:
+            return column
     except (TypeError, ValueError, OverflowError):
-        return None
-    return dict(zip(names, table.T, strict=True)) if table.shape == (len(rows), len(names)) else None
+        pass
+    return np.array([number(value) for value in values], dtype=np.float64)
 
 
 def _low_mean_high(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
@@ -74,8 +67,8 @@ def _low_mean_high(name: str, values: Sequence[object]) -> dict[str, FloatArray]
     known = [[number(item) for item in value] if isinstance(value, list) and value else [math.nan] for value in values]
     longest = max(map(len, known), default=1)
     table = np.array([item + item[-1:] * (longest - len(item)) for item in known]).reshape(len(known), longest)
-    sums, lengths = np.array([sum(item) for item in known]), np.array([len(item) for item in known])
-    return {f"{name}.low": table.min(axis=1), f"{name}.mean": sums / lengths, f"{name}.high": table.max(axis=1)}
+    means = np.array([sum(item) / len(item) for item in known], dtype=np.float64)
+    return {f"{name}.low": table.min(axis=1), f"{name}.mean": means, f"{name}.high": table.max(axis=1)}
 
 
 def _parse_rows(lines: list[str], name: str, problems: list[str]) -> list[JsonObject]:
@@ -93,7 +86,3 @@ def _parse_rows(lines: list[str], name: str, problems: list[str]) -> list[JsonOb
     if damaged:
         problems.append(f"{name}: {damaged} damaged line{'s' * (damaged > 1)} left out")
     return [row for row in parsed if row is not None]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

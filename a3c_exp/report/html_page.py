@@ -1,6 +1,5 @@
 """From templates to HTML: a Jinja2 environment that escapes every text from a file, and the page's colors."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -9,12 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from a3c_exp import __version__
-from a3c_exp.report.aggregate import Configuration
 from a3c_exp.report.figures import svg
 from a3c_exp.runs.tolerant_io import printable
 from a3c_exp.system.number_format import typographic
 
-ConfigurationColors = Mapping[Configuration, svg.ThemeColor]
 _CSS_CLASSES = {color: f"s{index}" for index, color in enumerate((*svg.SERIES_COLORS, svg.OTHER_COLOR))}
 
 
@@ -33,6 +30,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["of_verdicts"] = lambda table: table.name.startswith("Verdicts")
     environment.filters |= {"typographic": typographic, "css_class": _CSS_CLASSES.__getitem__}
     environment.globals |= {
         "version": __version__,

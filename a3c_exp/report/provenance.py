@@ -1,14 +1,11 @@
 """Where the runs come from, and what makes their comparison less sound than it looks."""
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.run_results import ConfigResult
 from a3c_exp.runs.tolerant_io import mapping, relative_to_cwd
 from a3c_exp.stats.estimates import MIN_SEEDS
 
@@ -18,24 +15,26 @@ _HARMLESS_CHANGES = ("max_episodes ", "max_env_steps ", "max_updates ", "checkpo
 _UNKNOWN = "no git commit known"
 
 
-def origins(runs: Sequence[RunData]) -> list[Origin]:
-    """Command, code, versions, machine and dates of ``runs``; several answers where they differ."""
-    found = [
-        ("Directory", (relative_to_cwd(Path(os.path.commonpath([run.path.resolve().parent for run in runs]))),)),
-        ("Command", _distinct_answers(runs, [_optional_text(run.run_json.get("command")) for run in runs])),
-        ("Code", _distinct_answers(runs, [_code_version(run) for run in runs])),
-        ("Versions", _distinct_answers(runs, [_format_mapping(run.run_json.get("versions")) for run in runs])),
-        ("Machine", _distinct_answers(runs, [_machine(run) for run in runs])),
+def origins(comparison: Comparison) -> list[Origin]:
+    """Command, code, versions, machine and dates of all runs; several answers where they differ."""
+    runs = comparison.runs
+    resumed = sum(isinstance(sessions := run.run_json.get("sessions"), list) and len(sessions) > 1 for run in runs)
+    found: list[Origin] = [
+        ("Directory", (relative_to_cwd(comparison.parent),)),
+        ("Command", _distinct_answers(runs, lambda run: _text(run.run_json.get("command")))),
+        ("Code", _distinct_answers(runs, _code_version)),
+        ("Versions", _distinct_answers(runs, lambda run: _format_mapping(run.run_json.get("versions")))),
+        ("Machine", _distinct_answers(runs, _machine)),
         ("Dates", _date_range(runs)),
-        ("Resumed", _num_resumed(runs)),
-        ("Changed by a resume", _distinct_answers(runs, ["; ".join(run.changes) for run in runs])),
+        ("Resumed", (f"{resumed} of {len(runs)} runs went on from a checkpoint",) if resumed else ()),
+        ("Changed by a resume", _distinct_answers(runs, lambda run: "; ".join(run.changes))),
     ]
     return [(what, answers) for what, answers in found if answers]
 
 
-def comparison_warnings(comparison: Comparison, results: Sequence[ConfigResult]) -> list[str]:
+def comparison_warnings(comparison: Comparison) -> list[str]:
     """One sentence for each reason to doubt the comparison."""
-    runs = comparison.runs
+    runs, items = comparison.runs, comparison.configurations
     found = []
     if len({_code_version(run) for run in runs} - {_UNKNOWN}) > 1:
         found.append("The runs were made by different versions of the code.")
@@ -50,25 +49,24 @@ def comparison_warnings(comparison: Comparison, results: Sequence[ConfigResult])
     changed = sum(any(not text.startswith(_HARMLESS_CHANGES) for text in run.changes) for run in runs)
     if changed:
         found.append(f"{changed} of the runs got other values on the way, and stand here under those that they ended with.")
-    few = [item.label for item in comparison.configurations if item.num_seeds < MIN_SEEDS]
+    few = [item.label for item in items if item.num_seeds < MIN_SEEDS]
     if few:
-        where = "" if len(few) == len(comparison.configurations) else f" of {_join_names(few)}"
+        where = "" if len(few) == len(items) else f" of {_join_names(few)}"
         found.append(f"Fewer than {MIN_SEEDS} seeds{where}: no interval over seeds, and a difference may be chance.")
-    twice = [item.label for item in comparison.configurations if item.num_seeds < len(item.runs)]
+    twice = [item.label for item in items if item.num_seeds < len(item.runs)]
     if twice:
         found.append(f"The same seed ran more than once in {_join_names(twice)}: such runs are not independent.")
-    partial = [item for item in results if 0 < len(item.averaged_runs) < len(item.configuration.runs)]
-    if partial:
-        number = sum(len(item.configuration.runs) - len(item.averaged_runs) for item in partial)
-        found.append(f"{number} run{'s' * (number > 1)} not finished and left out of the means; see what failed below.")
-    unfinished = [item.configuration.label for item in results if not item.statuses["finished"] and item.averaged_runs]
+    left_out = sum(len(item.runs) - len(item.averaged_runs) for item in items if item.averaged_runs)
+    if left_out:
+        found.append(f"{left_out} run{'s' * (left_out > 1)} not finished and left out of the means; see what failed below.")
+    unfinished = [item.label for item in items if not item.statuses["finished"] and item.averaged_runs]
     if unfinished:
         found.append(f"No run of {_join_names(unfinished)} has finished: its means are over what there is so far.")
     return found
 
 
-def _distinct_answers(runs: Sequence[RunData], texts: Iterable[str]) -> tuple[str, ...]:
-    counted = Counter(text for text in texts if text)
+def _distinct_answers(runs: Sequence[RunData], answer: Callable[[RunData], str]) -> tuple[str, ...]:
+    counted = Counter(text for run in runs if (text := answer(run)))
     several = len(counted) > 1
     answers = [f"{text} ({number} of {len(runs)} runs)" if several else text for text, number in counted.most_common()]
     more = len(answers) - _MAX_SHOWN
@@ -83,13 +81,13 @@ def _code_version(run: RunData) -> str:
 
 
 def _machine(run: RunData) -> str:
-    machine = {key: value for key, value in mapping(run.run_json.get("machine")).items() if key != "host"}
-    host = _optional_text(run.run_json.get("host") or mapping(run.run_json.get("machine")).get("host"))
-    return ", ".join(text for text in (host, _format_mapping(machine)) if text)
+    machine = dict(mapping(run.run_json.get("machine")))
+    host = machine.pop("host", None)
+    return ", ".join(filter(None, (_text(run.run_json.get("host") or host), _format_mapping(machine))))
 
 
 def _format_mapping(value: object) -> str:
-    return ", ".join(f"{key} {_optional_text(item)}" for key, item in mapping(value).items() if item is not None)
+    return ", ".join(f"{key} {item}" for key, item in mapping(value).items() if item is not None)
 
 
 def _date_range(runs: Sequence[RunData]) -> tuple[str, ...]:
@@ -108,16 +106,10 @@ def _format_date(value: object) -> str:
         return ""
 
 
-def _num_resumed(runs: Sequence[RunData]) -> tuple[str, ...]:
-    sessions = [run.run_json.get("sessions") for run in runs]
-    number = sum(isinstance(item, list) and len(item) > 1 for item in sessions)
-    return (f"{number} of {len(runs)} runs went on from a checkpoint",) if number else ()
-
-
 def _join_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:4])
     return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
 
 
-def _optional_text(value: object) -> str:
+def _text(value: object) -> str:
     return "" if value is None else str(value)

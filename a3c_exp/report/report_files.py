@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from a3c_exp.report.figures.multi_panel import FigureFiles
-from a3c_exp.report.sections import RenderedSection
-from a3c_exp.report.tables import Table, table_csv
+from a3c_exp.report.figures.panels import FigureFiles
+from a3c_exp.report.sections import RenderedSection, Table, table_csv
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
 
@@ -15,7 +14,6 @@ MARKER = (
 )
 _MANIFEST = re.compile(r"<!-- files: ([^>]*) -->")
 _OWN_FILES = re.compile(r"(figures|tables)/[\w-]+\.(svg|png|csv)")
-_FOLDERS = ("figures", "tables")
 
 
 def collect_files(
@@ -48,7 +46,7 @@ def check_replaceable(out: Path) -> None:
         raise RunDirectoryError(f"{out}: is a file; name a folder for the report with --out DIR")
     if MARKER in _page_head(out):
         return
-    for name in ("index.html", "runs.csv", *_FOLDERS):
+    for name in ("index.html", "runs.csv", "figures", "tables"):
         if (out / name).exists():
             raise RunDirectoryError(
                 f"{out / name}: is there already and was not made by this command; choose another folder: --out DIR"
@@ -64,10 +62,8 @@ def write(out: Path, html: str, content: Mapping[str, str | bytes]) -> None:
     match = _MANIFEST.search(_page_head(out))
     before = {name for name in (match[1].split() if match else ()) if _OWN_FILES.fullmatch(name)}
     try:
-        for folder in _FOLDERS:
-            (out / folder).mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "index.html", html, durable=False)
-        for name, data in content.items():
+        for name, data in {"index.html": html, **content}.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out / name, data, durable=False)
         for name in before - content.keys():
             (out / name).unlink(missing_ok=True)  # an earlier report's, of what these runs do not have

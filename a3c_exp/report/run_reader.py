@@ -1,23 +1,30 @@
 """Run directories read completely, whatever state they were left in."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from a3c_exp.algorithm.window_stats import StatisticsTable
+from a3c_exp.report import value_bias
 from a3c_exp.report.columns import Columns, FloatArray, read_columns
-from a3c_exp.report.quantities import value_bias
 from a3c_exp.runs.discovery import find_runs, seed_directories
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, StatisticInfo
 from a3c_exp.runs.run_summary import RunSummary
+from a3c_exp.runs.tolerant_io import mapping, number
+from a3c_exp.stats.estimates import mean
 
 _PER_WORKER_FIELDS = ("worker_steps_per_second", "worker_updates_per_second")
 
 
 class RunData(RunSummary):
     """One run directory, read completely; damage is noted in ``problems`` and never raises.
+
+    ``result`` says what the whole run says: the best evaluation is the highest of all lines, and what no summary has, because
+    the run was cut short or is still at it, is counted in the lines.
 
     Attributes:
         episodes, metrics, evaluations: the columns of the ``.jsonl`` files by field name, each [lines]; the fields of
@@ -39,25 +46,69 @@ class RunData(RunSummary):
         config, _ = self.config, self.overrides  # in this order, so that problems are in the order of files
         names = [*_field_names(MetricsRecord), *(info.name for info in own_statistics(self.run_json))]
         metrics = read_columns(path / "metrics.jsonl", names, self.problems, list_fields=_PER_WORKER_FIELDS)
-        episodes = read_columns(
-            path / "episodes.jsonl", _field_names(EpisodeRecord), self.problems, one_hot=[("end", "terminated")]
-        )
-        evaluations = read_columns(
-            path / "evaluations.jsonl", _field_names(EvaluationRecord), self.problems, required=evaluated
-        )
+        names, ends = _field_names(EpisodeRecord), [("end", "terminated")]
+        self.episodes = episodes = read_columns(path / "episodes.jsonl", names, self.problems, one_hot=ends)
+        names = _field_names(EvaluationRecord)
+        evaluations = read_columns(path / "evaluations.jsonl", names, self.problems, required=evaluated)
         limit_ends = config.get("bootstrap_on_truncation") is False
         ended = np.ones(episodes["episode"].size) if limit_ends else episodes["end.terminated"]
         excess = value_bias.value_overestimation(metrics, episodes, ended, config)
-        self.episodes = episodes
-        self.metrics = {**metrics, **_value_bounds(metrics), "value.excess": excess}
+        value, deviation = metrics["value_mean"], metrics["value_std"]
+        with np.errstate(invalid="ignore"):  # a run that diverged has infinities
+            bounds = {"value.low": value - deviation, "value.high": value + deviation}
+        self.metrics = {**metrics, **bounds, "value.excess": excess}
         self.evaluations = {**evaluations, "sampling.gap": value_bias.greedy_gap(evaluations, episodes, config)}
         siblings = seed_directories(path.resolve().parent)
         self.num_seeds_in_process = len(siblings) if path.resolve() in siblings else 1
+
+    @cached_property
+    def _final_values(self) -> JsonObject:
+        said, lag = self.summary_json, mapping(self.summary_json.get("policy_lag"))
+        highest = {
+            name: _highest(np.concatenate([self.episodes[name], self.metrics[name]]))
+            for name in ("env_step", "update", "wall_time")
+        }
+        steps = _first_finite(said.get("env_steps"), highest["env_step"])
+        seconds = mapping(self.run_json.get("timings")).get("seconds")
+        wall_time = _first_finite(said.get("wall_time"), highest["wall_time"], seconds)
+        last_average = _finite(self.episodes["moving_average"])[-1:]
+        means = self.evaluations["mean"]
+        return {
+            "episodes": _first_finite(said.get("episodes"), float(self.episodes["episode"].size)),
+            "env_steps": steps,
+            "updates": _first_finite(said.get("updates"), highest["update"]),
+            "wall_time": wall_time,
+            "steps_per_second": _first_finite(said.get("steps_per_second"), steps / wall_time if wall_time > 0 else math.nan),
+            "moving_average": _first_finite(said.get("moving_average"), *last_average),
+            "recent_return": said.get("recent_return"),
+            "evaluation": self._evaluation(-1) if means.size else said.get("evaluation"),
+            "best_evaluation": self._evaluation(int(np.nanargmax(means)))
+            if _finite(means).size
+            else said.get("best_evaluation"),
+            "policy_lag": {
+                "mean": _first_finite(lag.get("mean"), mean(_finite(self.metrics["policy_lag_mean"]))),
+                "max": _first_finite(lag.get("max"), _highest(self.metrics["policy_lag_max"])),
+            },
+        }
+
+    def _evaluation(self, line: int) -> JsonObject:
+        return {name: float(column[line]) for name, column in self.evaluations.items()}
 
 
 def read_runs(paths: Iterable[Path | str]) -> list[RunData]:
     """``find_runs``, read. Raises RunDirectoryError as it does; a damaged run never raises."""
     return [RunData(path) for path in find_runs(paths)]
+
+
+def own_statistics(run_json: JsonObject) -> list[StatisticInfo]:
+    """The statistics that a run was given by ``metrics.extra``, as its ``run.json`` describes them."""
+    names = [field.name for field in fields(StatisticInfo)]
+    described = run_json.get("statistics")
+    return [
+        StatisticInfo(**{key: value for key, value in entry.items() if key in names})
+        for entry in (described if isinstance(described, list) else [])
+        if {"name", "help"} <= mapping(entry).keys()
+    ]
 
 
 def _field_names(record: type[EpisodeRecord] | type[MetricsRecord] | type[EvaluationRecord]) -> list[str]:
@@ -66,19 +117,14 @@ def _field_names(record: type[EpisodeRecord] | type[MetricsRecord] | type[Evalua
     return [*names, *StatisticsTable().infos] if record is MetricsRecord else names
 
 
-def own_statistics(run_json: JsonObject) -> list[StatisticInfo]:
-    """The statistics that a run was given by ``metrics.extra``, as its ``run.json`` describes them."""
-    names = [field.name for field in fields(StatisticInfo)]
-    described = run_json.get("statistics")
-    entries = [entry for entry in described if isinstance(entry, dict)] if isinstance(described, list) else []
-    return [
-        StatisticInfo(**{key: value for key, value in entry.items() if key in names})
-        for entry in entries
-        if {"name", "help"} <= entry.keys()
-    ]
+def _first_finite(*candidates: object) -> float:
+    """The first that is a finite number, else NaN."""
+    return next((value for value in map(number, candidates) if math.isfinite(value)), math.nan)
 
 
-def _value_bounds(metrics: Columns) -> dict[str, FloatArray]:
-    mean, deviation = metrics["value_mean"], metrics["value_std"]
-    with np.errstate(invalid="ignore"):  # a run that diverged has infinities
-        return {"value.low": mean - deviation, "value.high": mean + deviation}
+def _finite(values: FloatArray) -> FloatArray:
+    return values[np.isfinite(values)]
+
+
+def _highest(values: FloatArray) -> float:
+    return float(np.max(_finite(values), initial=-np.inf))

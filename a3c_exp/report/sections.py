@@ -1,77 +1,87 @@
-"""Sections of a report with verdicts, figures, tables and notes. They stand first on the page."""
+"""What a report consists of: sections of verdicts, tables and figures, and what stands in the cells of a table."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeVar
 
-from a3c_exp.report.figures.multi_panel import CaptionedFigure, FigureFiles, png_bytes, svg_files, with_figure_style
-from a3c_exp.report.tables import Table
+from a3c_exp.report.aggregate import Configuration
+from a3c_exp.report.figures.panels import CaptionedFigure, FigureFiles
+from a3c_exp.runs.listing import csv_text
+from a3c_exp.runs.tolerant_io import printable
+from a3c_exp.system.number_format import NO_VALUE
+
+Item = TypeVar("Item")
 
 
-class Section(Protocol):
-    """What the report asks of a section; ``PlainSection`` is one, ``AblationSection`` another.
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One cell: text, a smaller note after it, and the configuration whose color, or the status, that it shows."""
 
-    Attributes:
-        title: its heading.
-        lead: the result in words, a paragraph.
-        tables: those whose names begin with ``Verdicts`` stand before the figures, all others after them.
-        figures: figures of its own.
-        notes: reasons for doubt, one sentence each.
-    """
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def lead(self) -> str: ...
-
-    @property
-    def tables(self) -> Sequence[Table]: ...
-
-    @property
-    def figures(self) -> Sequence[CaptionedFigure]: ...
-
-    @property
-    def notes(self) -> Sequence[str]: ...
+    text: str
+    note: str = ""
+    configuration: Configuration | None = None
+    status: str = ""
 
 
 @dataclass(frozen=True)
-class PlainSection:
-    """A plain section."""
+class Table:
+    """Columns by name and rows of cells; the first ``num_text_columns`` columns are text, the others numbers."""
 
-    title: str
-    lead: str
-    tables: tuple[Table, ...] = ()
-    figures: tuple[CaptionedFigure, ...] = ()
-    notes: tuple[str, ...] = ()
+    name: str
+    columns: tuple[str, ...]
+    num_text_columns: int
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+Description = Callable[[Item], Cell | str]
+"""What a column says of an item."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report that says something of its own. It stands first on the page."""
+
+    title: str  #: its heading
+    lead: str  #: the result in words, a paragraph
+    tables: tuple[Table, ...] = ()  #: those whose names begin with ``Verdicts`` stand before the figures, all others after them
+    figures: tuple[CaptionedFigure, ...] = ()  #: figures of its own
+    notes: tuple[str, ...] = ()  #: reasons for doubt, one sentence each
 
 
 @dataclass(frozen=True)
 class RenderedSection:
-    """A section with its place on the page, ``html_id``, and its figures drawn."""
+    """A section with its place on the page, ``html_id``, and its figures saved."""
 
     html_id: str
     section: Section
     figures: tuple[FigureFiles, ...]
 
-    @property
-    def verdict_tables(self) -> list[Table]:
-        """The tables that stand first."""
-        return [table for table in self.section.tables if table.name.startswith("Verdicts")]
 
-    @property
-    def supporting_tables(self) -> list[Table]:
-        """The others, on which they rest."""
-        return [table for table in self.section.tables if not table.name.startswith("Verdicts")]
+def make_row(*contents: Cell | str) -> tuple[Cell, ...]:
+    """Cells, of which those that are nothing but text may be given as such."""
+    return tuple(content if isinstance(content, Cell) else Cell(content) for content in contents)
 
 
-def render_section(html_id: str, section: Section, png: bool = True) -> RenderedSection:
-    """Draw what ``section`` shows; as PNG too if ``png``."""
-    files = (
-        FigureFiles(figure.name, figure.caption, *svg_files(figure), _png(figure) if png else b"") for figure in section.figures
-    )
-    return RenderedSection(html_id, section, tuple(files))
+def make_table(
+    name: str, num_text_columns: int, items: Iterable[Item], columns: Sequence[tuple[str, Description[Item]]]
+) -> Table:
+    """A row an item, and a column for each heading with what it says of an item."""
+    rows = tuple(make_row(*(describe(item) for _, describe in columns)) for item in items)
+    return Table(name, tuple(heading for heading, _ in columns), num_text_columns, rows)
 
 
-def _png(figure: CaptionedFigure) -> bytes:
-    return with_figure_style(lambda: png_bytes(figure.figure))
+def table_csv(table: Table) -> str:
+    """Any table as CSV, as it stands on the page: rounded, notes in columns of their own, plain signs."""
+    noted = [any(row[index].note for row in table.rows) for index in range(len(table.columns))]
+    head = [text for name, extra in zip(table.columns, noted, strict=True) for text in (name, f"{name}: note")[: 1 + extra]]
+    rows = [
+        [text for cell, extra in zip(row, noted, strict=True) for text in (cell.text, cell.note)[: 1 + extra]]
+        for row in table.rows
+    ]
+    return csv_text([head, *(["" if text == NO_VALUE else printable(text) for text in row] for row in rows)])
+
+
+def format_statuses(statuses: Mapping[str, int]) -> str:
+    """``3 finished, 1 failed``."""
+    return ", ".join(f"{number} {status}" for status, number in Counter(statuses).most_common())

@@ -1,19 +1,22 @@
-"""The tables of a report as cells of text, and the same numbers as CSV. How they look on a page is in ``page``."""
+"""The tables of every report, and the same numbers as CSV. How they look on a page is in ``templates``."""
 
-import csv
-import io
 import math
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from a3c_exp.report.aggregate import Comparison, Configuration
+from a3c_exp.report.columns import Columns
+from a3c_exp.report.curves import FINAL_SHARE
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.run_results import ConfigResult, RunResult, run_result
-from a3c_exp.runs.tolerant_io import mapping, printable
+from a3c_exp.report.sections import Cell, Description, Item, Table, format_statuses, make_row, make_table
+from a3c_exp.runs.format_table import Column, Terminal, TextCell, format_table
+from a3c_exp.runs.listing import csv_text
+from a3c_exp.runs.tolerant_io import mapping, number, printable
+from a3c_exp.stats.estimates import mean
 from a3c_exp.system.number_format import (
     NO_VALUE,
     format_count,
@@ -23,223 +26,245 @@ from a3c_exp.system.number_format import (
     format_number,
 )
 
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """One cell: text, a smaller note after it, and the configuration whose color, or the status, that it shows."""
-
-    text: str
-    note: str = ""
-    configuration: Configuration | None = None
-    status: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns by name and rows of cells; the first ``num_text_columns`` columns are text, the others numbers."""
-
-    name: str
-    columns: tuple[str, ...]
-    num_text_columns: int
-    rows: tuple[tuple[Cell, ...], ...]
+_DIAGNOSTICS = (  # heading, quantity, and whether it is taken at the start of a run or at its end
+    ("entropy at first", "entropy", "start"),
+    ("entropy in the end", "entropy", "end"),
+    ("largest probability", "max_probability", "end"),
+    ("explained variance", "explained_variance", "end"),
+    ("value less earned", "value.excess", "end"),
+    ("evaluation less training", "sampling.gap", "end"),
+    ("gradients cut", "clipped", "end"),
+    ("windows cut by a limit", "truncated_share", "end"),
+)
+_WORKER_QUANTITIES = {"entropy_coef": "entropy coefficient", "lr": "learning rate"}
+_MAX_WORKER_ROWS = 60  # the rest stands in each run's summary.json
 
 
-def summary_table(comparison: Comparison, results: Sequence[ConfigResult]) -> Table:
+def summary_table(comparison: Comparison) -> Table:
     """One row a configuration: means over its seeds."""
-    columns = (
-        comparison.title or "configuration", "runs", "seeds", "final moving average", "last evaluation",
-        "best evaluation", "episodes", "env steps", "steps/s", "wall time", "policy lag",
-    )  # fmt: skip
-    return Table("Summary", columns, 2, tuple(_summary_row(item) for item in results))
+    columns: list[tuple[str, Description[Configuration]]] = [
+        (comparison.heading, configuration_cell),
+        ("runs", _statuses_cell),
+        ("seeds", lambda item: str(item.num_seeds)),
+        ("final moving average", lambda item: format_mean_std(item.mean("moving_average"), item.std("moving_average"))),
+        ("last evaluation", _evaluation_cell),
+        ("best evaluation", lambda item: format_mean_std(item.mean("best"), item.std("best"))),
+        *_count_columns(Configuration.mean),
+        ("policy lag", lambda item: format_number(item.mean("policy_lag"), 1.0)),
+    ]
+    return make_table("Summary", 2, comparison.configurations, columns)
 
 
 def run_table(comparison: Comparison) -> Table:
     """One row a run."""
-    columns = (
-        "run", comparison.title or "configuration", "status", "seed", "final moving average", "last evaluation",
-        "best evaluation", "episodes", "env steps", "steps/s", "wall time", "policy lag",
-    )  # fmt: skip
-    parent = common_parent(comparison.runs)
-    rows = [_run_row(item, run, parent) for item in comparison.configurations for run in item.runs]
-    return Table("Runs", columns, 3, tuple(rows))
+    configurations = {run: item for item in comparison.configurations for run in item.runs}
+    columns: list[tuple[str, Description[RunData]]] = [
+        ("run", lambda run: _relative_path(run, comparison)),
+        (comparison.heading, lambda run: configuration_cell(configurations[run])),
+        ("status", _status_cell),
+        ("seed", lambda run: run.seed),
+        ("final moving average", lambda run: format_number(run.result("moving_average"))),
+        ("last evaluation", _last_evaluation_cell),
+        ("best evaluation", _best_evaluation_cell),
+        *_count_columns(RunData.result),
+        ("policy lag", _policy_lag_cell),
+    ]
+    return make_table("Runs", 3, comparison.runs, columns)
 
 
 def incomplete_runs_table(comparison: Comparison) -> Table:
     """One row a run that did not finish, or that misses something."""
-    rows, parent = [], common_parent(comparison.runs)
-    for run in comparison.runs:
-        if run.status != "finished" or run.problems:
-            done = run_result(run)
-            place = f"{format_count(done.episodes)} episodes, {format_count(done.env_steps)} steps"
-            cells = (
-                _path_cell(run, parent),
-                _status_cell(run),
-                Cell(run.reason or NO_VALUE),
-                Cell(place),
-                Cell("; ".join(run.problems)),
-            )
-            rows.append(cells)
-    return Table("Incomplete runs", ("run", "status", "reason", "got as far as", "missing or damaged"), 5, tuple(rows))
+    columns: list[tuple[str, Description[RunData]]] = [
+        ("run", lambda run: _relative_path(run, comparison)),
+        ("status", _status_cell),
+        ("reason", lambda run: run.reason or NO_VALUE),
+        (
+            "got as far as",
+            lambda run: f"{format_count(run.result('episodes'))} episodes, {format_count(run.result('env_steps'))} steps",
+        ),
+        ("missing or damaged", lambda run: "; ".join(run.problems)),
+    ]
+    incomplete = [run for run in comparison.runs if run.status != "finished" or run.problems]
+    return make_table("Incomplete runs", 5, incomplete, columns)
 
 
-def common_parent(runs: Sequence[RunData]) -> Path:
-    """The deepest directory that holds them all."""
-    return Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
+def diagnostics_table(comparison: Comparison) -> Table:
+    """How stale, how curious, how sure of itself each configuration was in the end; columns that no run fills are left out.
+
+    Means over a configuration's averaged runs, of each run's last tenth.
+    """
+    columns: list[tuple[str, Description[Configuration]]] = [
+        (comparison.heading, configuration_cell),
+        ("policy lag", lambda item: format_number(item.mean("policy_lag"), 1.0)),
+        ("largest", lambda item: format_count(max(item.results("policy_lag_max"), default=math.nan))),
+    ]
+    for heading, quantity, when in _DIAGNOSTICS:
+        texts = {}
+        for item in comparison.configurations:
+            values = [_quantity_at(run, quantity, when) for run in item.averaged_runs]
+            texts[item] = _format_quantity(quantity, mean([value for value in values if math.isfinite(value)]))
+        if {*texts.values()} != {NO_VALUE}:
+            columns.append((heading, texts.__getitem__))
+    return make_table("Diagnostics", 1, comparison.configurations, columns)
+
+
+def worker_hyperparameter_table(comparison: Comparison) -> Table:
+    """What each worker had of its own: a row for each quantity in which workers differ and the seeds with the same values."""
+    found: dict[tuple[Configuration, str, tuple[float, ...]], list[str]] = defaultdict(list)
+    for item in comparison.configurations:
+        for run in item.runs:
+            for name, values in _differing_quantities(run).items():
+                found[item, name, values].append(run.seed)
+    most = max((len(values) for _, _, values in found), default=0)
+    rows = []
+    for (item, name, values), seeds in list(found.items())[:_MAX_WORKER_ROWS]:
+        texts = [f"{value:.3g}" for value in values] + [NO_VALUE] * (most - len(values))
+        rows.append(make_row(configuration_cell(item), ", ".join(seeds), _WORKER_QUANTITIES.get(name, name), *texts))
+    if (more := len(found) - len(rows)) > 0:
+        rows.append(make_row(f"and {more} more rows: see each run's summary.json", *[""] * (most + 2)))
+    columns = (comparison.heading, "seed", "what", *(f"worker {index}" for index in range(most)))
+    return Table("Workers", columns, 3, tuple(rows))
 
 
 def runs_csv(comparison: Comparison) -> str:
     """All runs as CSV, numbers in full and empty where unknown, the differing configuration values as columns."""
-    rows = [_csv_row(comparison, item, run) for item in comparison.configurations for run in item.runs]
-    return _csv_text([list(rows[0]), *(list(row.values()) for row in rows)])
+    return _records_csv([_run_record(comparison, item, run) for item in comparison.configurations for run in item.runs])
 
 
-def summary_csv(comparison: Comparison, results: Sequence[ConfigResult]) -> str:
+def summary_csv(comparison: Comparison) -> str:
     """The summary as CSV, numbers in full: mean and standard deviation over seeds, the interval where there is one."""
-    measures = {"moving_average": _moving_average, "evaluation": _evaluation_mean, "best_evaluation": _best_evaluation_mean}
-    counts = ("episodes", "env_steps", "updates", "steps_per_second", "wall_time", "policy_lag")
+    averages = {"moving_average": "moving_average", "evaluation": "evaluation", "best_evaluation": "best"}
     rows = []
-    for item in results:
-        values = dict(item.configuration.values)
-        row: dict[str, object] = {"configuration": item.configuration.label, "runs": len(item.configuration.runs)}
-        row |= {
-            "seeds": item.configuration.num_seeds,
-            "statuses": format_statuses(item.statuses),
-            "counted": len(item.averaged_runs),
-        }
-        for name, of in measures.items():
-            row |= {f"{name}_mean": item.mean(of), f"{name}_std": item.std(of)}
-        row |= {"evaluation_low": item.interval[0], "evaluation_high": item.interval[1], "interval_over": item.interval_over}
-        row |= {name: item.mean(attrgetter(name)) for name in counts}
-        row |= {f"config.{name}": values.get(name, "") for name in comparison.varying_keys}
-        rows.append({name: _csv_value(value) for name, value in row.items()})
-    return _csv_text([list(rows[0]), *(list(row.values()) for row in rows)])
+    for item in comparison.configurations:
+        row: dict[str, object] = {"configuration": item.label, "runs": len(item.runs), "seeds": item.num_seeds}
+        row |= {"statuses": format_statuses(item.statuses), "counted": len(item.averaged_runs)}
+        for name, key in averages.items():
+            row |= {f"{name}_mean": item.mean(key), f"{name}_std": item.std(key)}
+        (low, high), over = item.interval
+        row |= {"evaluation_low": low, "evaluation_high": high, "interval_over": over}
+        counts = ("episodes", "env_steps", "updates", "steps_per_second", "wall_time", "policy_lag")
+        rows.append(row | {key: item.mean(key) for key in counts} | _varying_values(comparison, item))
+    return _records_csv(rows)
 
 
-def table_csv(table: Table) -> str:
-    """Any table as CSV, as it stands on the page: rounded, notes in columns of their own, plain signs."""
-    noted = [any(row[index].note for row in table.rows) for index in range(len(table.columns))]
-    names = zip(table.columns, noted, strict=True)
-    head = [text for name, extra in names for text in ([name, f"{name}: note"] if extra else [name])]
-    rows = [
-        [text for cell, extra in zip(row, noted, strict=True) for text in ([cell.text, cell.note] if extra else [cell.text])]
-        for row in table.rows
-    ]
-    signs = [["" if text == NO_VALUE else printable(text) for text in row] for row in rows]
-    return _csv_text([head, *signs])
-
-
-def summary_text(comparison: Comparison, results: Sequence[ConfigResult]) -> str:
+def summary_text(comparison: Comparison) -> str:
     """The summary for a terminal: the columns that fit, aligned, signs that any terminal can show."""
-    table = summary_table(comparison, results)
-    chosen = [0, 1, 2, 3, 4, 8]
-    lines = [[table.columns[index] for index in chosen]]
-    lines += [[f"{row[index].text} {row[index].note}".strip() for index in chosen] for row in table.rows]
-    lines = [[printable(text) for text in line] for line in lines]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(chosen))]
-
-    def aligned(line: list[str]) -> str:
-        cells = zip(line, widths, strict=True)
-        return "  ".join(t.ljust(w) if i < table.num_text_columns else t.rjust(w) for i, (t, w) in enumerate(cells)).rstrip()
-
-    return "\n".join(map(aligned, lines))
+    table, chosen = summary_table(comparison), (0, 1, 2, 3, 4, 8)
+    columns = [Column(table.columns[index], index >= table.num_text_columns) for index in chosen]
+    rows = [[TextCell(f"{row[index].text} {row[index].note}".strip()) for index in chosen] for row in table.rows]
+    return format_table(columns, rows, Terminal())
 
 
-def format_statuses(statuses: Mapping[str, int]) -> str:
-    """``3 finished, 1 failed``."""
-    return ", ".join(f"{number} {status}" for status, number in Counter(statuses).most_common())
+def configuration_cell(item: Configuration) -> Cell:
+    """Its label and its color."""
+    return Cell(item.short_label, configuration=item)
 
 
-def _summary_row(result: ConfigResult) -> tuple[Cell, ...]:
-    runs = format_statuses(result.statuses)
-    left_out = len(result.configuration.runs) - len(result.averaged_runs)
-    low, high = result.interval
-    note = format_interval(result.interval) + (" over episodes" if result.interval_over == "episodes" else "")
-    return (
-        Cell(result.configuration.short_label, configuration=result.configuration),
-        Cell(runs, f"(means over {len(result.averaged_runs)})" if left_out and result.averaged_runs else ""),
-        Cell(str(result.configuration.num_seeds)),
-        Cell(format_mean_std(result.mean(_moving_average), result.std(_moving_average))),
-        Cell(format_number(result.mean(_evaluation_mean), high - low), note),
-        Cell(format_mean_std(result.mean(_best_evaluation_mean), result.std(_best_evaluation_mean))),
-        Cell(format_count(result.mean(lambda one: one.episodes))),
-        Cell(format_count(result.mean(lambda one: one.env_steps))),
-        Cell(format_count(result.mean(lambda one: one.steps_per_second))),
-        Cell(format_duration(result.mean(lambda one: one.wall_time))),
-        Cell(format_number(result.mean(lambda one: one.policy_lag), 1.0)),
+def _count_columns(value: Callable[[Item, str], float]) -> list[tuple[str, Description[Item]]]:
+    """What is written of a run and of the mean over several in the same way."""
+    return [
+        ("episodes", lambda item: format_count(value(item, "episodes"))),
+        ("env steps", lambda item: format_count(value(item, "env_steps"))),
+        ("steps/s", lambda item: format_count(value(item, "steps_per_second"))),
+        ("wall time", lambda item: format_duration(value(item, "wall_time"))),
+    ]
+
+
+def _statuses_cell(item: Configuration) -> Cell:
+    left_out = len(item.averaged_runs) < len(item.runs)
+    return Cell(
+        format_statuses(item.statuses), f"(means over {len(item.averaged_runs)})" if left_out and item.averaged_runs else ""
     )
 
 
-def _run_row(configuration: Configuration, run: RunData, parent: Path) -> tuple[Cell, ...]:
-    done = run_result(run)
-    last, best = done.evaluation, done.best_evaluation
-    return (
-        _path_cell(run, parent),
-        Cell(configuration.short_label, configuration=configuration),
-        _status_cell(run),
-        Cell(run.seed),
-        Cell(format_number(done.moving_average)),
-        Cell(format_number(last.mean, last.high - last.low), format_interval((last.low, last.high))),
-        Cell(format_number(best.mean, best.high - best.low), f"at {format_count(best.env_step)}" if best.env_step >= 0 else ""),
-        Cell(format_count(done.episodes)),
-        Cell(format_count(done.env_steps)),
-        Cell(format_count(done.steps_per_second)),
-        Cell(format_duration(done.wall_time)),
-        Cell(
-            format_number(done.policy_lag, 1.0), f"max {format_count(done.policy_lag_max)}" if done.policy_lag_max >= 0 else ""
-        ),
-    )
+def _evaluation_cell(item: Configuration) -> Cell:
+    (low, high), over = item.interval
+    note = format_interval((low, high)) + (" over episodes" if over == "episodes" else "")
+    return Cell(format_number(item.mean("evaluation"), high - low), note)
 
 
-def _csv_row(comparison: Comparison, configuration: Configuration, run: RunData) -> dict[str, str]:
-    done, values = run_result(run), dict(configuration.values)
-    git, versions = mapping(run.run_json.get("git")), mapping(run.run_json.get("versions"))
-    row: dict[str, object] = {
-        "path": run.path,
-        "name": run.name,
-        "group": run.group,
-        "configuration": configuration.label,
-    }
-    row |= {"seed": run.seed, "status": run.status, "reason": run.reason}
-    row |= {name: getattr(done, name) for name in ("episodes", "env_steps", "updates", "moving_average")}
-    for name, evaluation in (("evaluation", done.evaluation), ("best_evaluation", done.best_evaluation)):
-        row |= {f"{name}_{key}": getattr(evaluation, key) for key in ("mean", "low", "high", "env_step")}
-    row |= {name: getattr(done, name) for name in ("steps_per_second", "wall_time", "policy_lag", "policy_lag_max")}
-    row |= {"commit": git.get("commit", ""), "dirty": git.get("dirty", ""), "host": run.run_json.get("host", "")}
-    row |= {"python": versions.get("python", ""), "torch": versions.get("torch", "")}
-    row |= {"command": run.run_json.get("command", ""), "problems": "; ".join(run.problems)}
-    row |= {f"config.{name}": values.get(name, "") for name in comparison.varying_keys}
-    return {name: _csv_value(value) for name, value in row.items()}
-
-
-def _csv_text(rows: Iterable[Sequence[str]]) -> str:
-    target = io.StringIO()
-    csv.writer(target, lineterminator="\n").writerows(rows)
-    return target.getvalue()
-
-
-def _csv_value(value: object) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else str(int(value)) if value.is_integer() else repr(value)
-    return printable(str(value))
-
-
-def _path_cell(run: RunData, parent: Path) -> Cell:
-    """The directory as seen from the ``parent`` of all, which the report names once."""
-    path = Path(os.path.relpath(run.path.resolve(), parent))
-    return Cell(path.name if path == Path() else str(path))
+def _relative_path(run: RunData, comparison: Comparison) -> str:
+    """The directory as seen from the parent of all, which the report names once."""
+    path = Path(os.path.relpath(run.path.resolve(), comparison.parent))
+    return path.name if path == Path() else str(path)
 
 
 def _status_cell(run: RunData) -> Cell:
     return Cell(run.status, status=run.status)
 
 
-def _moving_average(result: RunResult) -> float:
-    return result.moving_average
+def _last_evaluation_cell(run: RunData) -> Cell:
+    low, high = run.result("evaluation_low"), run.result("evaluation_high")
+    return Cell(format_number(run.result("evaluation"), high - low), format_interval((low, high)))
 
 
-def _evaluation_mean(result: RunResult) -> float:
-    return result.evaluation.mean
+def _best_evaluation_cell(run: RunData) -> Cell:
+    text = format_number(run.result("best"), run.result("best_high") - run.result("best_low"))
+    step = run.result("best_step")
+    return Cell(text, f"at {format_count(step)}" if step >= 0 else "")
 
 
-def _best_evaluation_mean(result: RunResult) -> float:
-    return result.best_evaluation.mean
+def _policy_lag_cell(run: RunData) -> Cell:
+    most = run.result("policy_lag_max")
+    return Cell(format_number(run.result("policy_lag"), 1.0), f"max {format_count(most)}" if most >= 0 else "")
+
+
+def _quantity_at(run: RunData, quantity: str, when: str) -> float:
+    """The quantity at one end of a run: the mean of its first line's or its last tenth's."""
+    columns: Columns = run.evaluations if quantity == "sampling.gap" else run.metrics
+    if quantity == "clipped":  # the share by which clipping shortens gradients, in the mean
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = np.asarray(1.0 - columns["grad_norm_clipped"] / columns["grad_norm"])
+    else:
+        values = columns[quantity]
+    known = np.isfinite(values) & np.isfinite(columns["env_step"])
+    values, steps = values[known], columns["env_step"][known]
+    if not values.size:
+        return math.nan
+    return float(values[0] if when == "start" else values[steps >= (1.0 - FINAL_SHARE) * steps.max()].mean())
+
+
+def _format_quantity(quantity: str, value: float) -> str:
+    if quantity in ("clipped", "truncated_share"):
+        return f"{value:.0%}" if math.isfinite(value) else NO_VALUE
+    return format_number(value, 0.1 if abs(value) < 100 else 1.0)
+
+
+def _differing_quantities(run: RunData) -> dict[str, tuple[float, ...]]:
+    """Each quantity of the run's workers that is not the same for all."""
+    said = run.summary_json.get("workers")
+    workers = [mapping(one) for one in said] if isinstance(said, list) else []
+    names = dict.fromkeys(str(name) for one in workers for name in one if name != "worker")  # that is its number
+    found = {name: tuple(number(one.get(name)) for one in workers) for name in names}
+    return {name: values for name, values in found.items() if len(set(values)) > 1}
+
+
+def _run_record(comparison: Comparison, configuration: Configuration, run: RunData) -> dict[str, object]:
+    git, versions = mapping(run.run_json.get("git")), mapping(run.run_json.get("versions"))
+    record: dict[str, object] = {"path": run.path, "name": run.name, "group": run.group, "configuration": configuration.label}
+    record |= {"seed": run.seed, "status": run.status, "reason": run.reason}
+    record |= {key: run.result(key) for key in ("episodes", "env_steps", "updates", "moving_average")}
+    for name, key in (("evaluation", "evaluation"), ("best_evaluation", "best")):
+        record[f"{name}_mean"] = run.result(key)
+        record |= {f"{name}_{part}": run.result(f"{key}_{part}") for part in ("low", "high")}
+        record[f"{name}_env_step"] = run.result(f"{key}_step")
+    record |= {key: run.result(key) for key in ("steps_per_second", "wall_time", "policy_lag", "policy_lag_max")}
+    record |= {"commit": git.get("commit", ""), "dirty": git.get("dirty", ""), "host": run.run_json.get("host", "")}
+    record |= {"python": versions.get("python", ""), "torch": versions.get("torch", "")}
+    record |= {"command": run.run_json.get("command", ""), "problems": "; ".join(run.problems)}
+    return record | _varying_values(comparison, configuration)
+
+
+def _varying_values(comparison: Comparison, configuration: Configuration) -> dict[str, str]:
+    values = dict(configuration.values)
+    return {f"config.{name}": values.get(name, "") for name in comparison.varying_keys}
+
+
+def _records_csv(records: Sequence[Mapping[str, object]]) -> str:
+    return csv_text([list(records[0]), *([_csv_value(value) for value in record.values()] for record in records)])
+
+
+def _csv_value(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else str(int(value)) if value.is_integer() else repr(value)
+    return printable(str(value))

@@ -6,32 +6,23 @@ What goes into it is decided by ``wandb_panels``, ``run_ids`` and ``group_by_key
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.figures.plot_specs import HEADINGS, PLOTS
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.runs.tolerant_io import mapping
+from a3c_exp.runs.tolerant_io import mapping, read_text
 from a3c_exp.system.errors import A3CError, first_line
 
 _PREFIXES = {"episodes": "episode", "metrics": "train", "evaluations": "eval"}
 _AXIS_KEYS = {"env_step": "env_step", "episode": "episode/number", "wall_time": "train/wall_time"}
 _RUN_ID = re.compile(r"\w{4,64}")
-_COLUMNS, _HEIGHT = 2, 8  # W&B's grid is 24 units wide
+_COLUMNS, _WIDTH, _HEIGHT = 2, 12, 8  # of panels in W&B's grid, which is 24 units wide
 _MAX_TITLE_LENGTH = 128
 
 
-@dataclass(frozen=True)
-class WandbPanel:
-    """A line plot: what W&B calls the numbers, and how they are drawn.
-
-    Attributes:
-        title: above it.
-        section: the heading it stands under, as on the page.
-        x, y: keys as the W&B logger writes them.
-        log: whether the upward axis is logarithmic.
-    """
+class WandbPanel(NamedTuple):
+    """A line plot below a heading of the page: ``x`` and ``y`` as the W&B logger calls them, ``log`` if upwards by powers."""
 
     title: str
     section: str
@@ -44,45 +35,28 @@ def wandb_panels() -> list[WandbPanel]:
     """The figures of the report whose numbers W&B has, in the same order."""
     found = []
     for plot in PLOTS:
-        if plot.source == "lags" or "." in plot.quantity:
-            continue  # of these W&B has no numbers: they are made by the report
-        y = f"{_PREFIXES[plot.source]}/{plot.quantity}"
-        if plot.axis == "wall_time":
-            y = f"train/{plot.quantity}"  # the only rows that carry the clock
-        found.append(WandbPanel(plot.title, HEADINGS[plot.section], _AXIS_KEYS[plot.axis], y, plot.scale == "log"))
+        if plot.source != "lags" and "." not in plot.quantity:  # of those W&B has no numbers: they are made by the report
+            prefix = "train" if plot.axis == "wall_time" else _PREFIXES[plot.source]  # the only rows that carry the clock
+            x, y = _AXIS_KEYS[plot.axis], f"{prefix}/{plot.quantity}"
+            found.append(WandbPanel(plot.title, HEADINGS[plot.section], x, y, plot.scale == "log"))
     return found
 
 
 def run_ids(runs: Sequence[RunData]) -> list[str]:
     """What the runs are called in W&B, each once: seeds that trained together are one run there, kept one folder up."""
-    found = []
+    found: dict[str, None] = {}
     for run in runs:
-        for folder in (run.path, run.path.resolve().parent):
-            try:
-                text = (folder / "wandb_id").read_text(encoding="utf-8", errors="replace").strip()
-            except OSError:
-                continue
-            if _RUN_ID.fullmatch(text):
-                found.append(text)
-                break
-    return list(dict.fromkeys(found))
+        texts = (read_text(folder / "wandb_id", []).strip() for folder in (run.path, run.path.resolve().parent))
+        found |= dict.fromkeys(list(filter(_RUN_ID.fullmatch, texts))[:1])
+    return list(found)
 
 
 def group_by_keys(comparison: Comparison) -> list[str]:
     """What W&B is to draw one curve of: an ablation's arms, else the value that differs, else group and job type."""
-    configs = [mapping(run.config.get("ablation")) for run in comparison.runs]
-    if not all(config.get("name") for config in configs) and len(comparison.varying_keys) == 1:
+    ablations = [mapping(run.config.get("ablation")) for run in comparison.runs]
+    if not all(ablation.get("name") for ablation in ablations) and len(comparison.varying_keys) == 1:
         return [f"config.{comparison.varying_keys[0]}"]
     return ["group", "jobType"]
-
-
-def check_ready() -> None:
-    """Pass if what builds such a report is installed.
-
-    Raises:
-        A3CError: it is not; says what to type.
-    """
-    _import_workspaces()
 
 
 def publish(comparison: Comparison, title: str) -> str:
@@ -108,37 +82,35 @@ def publish(comparison: Comparison, title: str) -> str:
 
 def build_report(comparison: Comparison, title: str, project: str, entity: str) -> Any:
     """The report as wandb-workspaces' ``Report``, not yet saved; with ``entity`` empty it needs no network."""
-    wr = _import_workspaces()
+    wr = import_workspaces()
     runs = {
         "name": f"{len(comparison.runs)} runs",
         "filters": f"Metric('ID') in {run_ids(comparison.runs)!r}",
         "groupby": group_by_keys(comparison),
     }
+    runs |= {"project": project, "entity": entity} if entity else {}
     blocks: list[Any] = [
         wr.P(f"Made by a3c_exp.report from {len(comparison.runs)} runs of {len(comparison.configurations)} configurations."),
         wr.P("Verdicts, intervals over seeds and diagnostics are on the report's own page, index.html."),
     ]
     for section in HEADINGS.values():
-        some = [panel for panel in wandb_panels() if panel.section == section]
-        if some:
-            place = {"project": project, "entity": entity} if entity else {}
-            grid = wr.PanelGrid(
-                runsets=[wr.Runset(**place, **runs)], panels=[_line_plot(wr, i, one) for i, one in enumerate(some)]
-            )
-            blocks += [wr.H2(section), grid]
-    return wr.Report(
-        project=project, entity=entity, title=f"a3c_exp: {title}"[:_MAX_TITLE_LENGTH], blocks=blocks, width="fluid"
-    )
+        plots = []
+        for index, panel in enumerate(one for one in wandb_panels() if one.section == section):
+            place = wr.Layout(x=_WIDTH * (index % _COLUMNS), y=_HEIGHT * (index // _COLUMNS), w=_WIDTH, h=_HEIGHT)
+            shade = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
+            plots.append(wr.LinePlot(title=panel.title, x=panel.x, y=[panel.y], log_y=panel.log or None, layout=place, **shade))
+        if plots:
+            blocks += [wr.H2(section), wr.PanelGrid(runsets=[wr.Runset(**runs)], panels=plots)]
+    title = f"a3c_exp: {title}"[:_MAX_TITLE_LENGTH]
+    return wr.Report(project=project, entity=entity, title=title, blocks=blocks, width="fluid")
 
 
-def _line_plot(wr: Any, index: int, panel: WandbPanel) -> Any:
-    width = 24 // _COLUMNS
-    place = wr.Layout(x=width * (index % _COLUMNS), y=_HEIGHT * (index // _COLUMNS), w=width, h=_HEIGHT)
-    shade = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
-    return wr.LinePlot(title=panel.title, x=panel.x, y=[panel.y], log_y=panel.log or None, layout=place, **shade)
+def import_workspaces() -> Any:
+    """The library that builds such reports.
 
-
-def _import_workspaces() -> Any:
+    Raises:
+        A3CError: it is not installed; says what to type.
+    """
     try:
         import wandb_workspaces.reports.v2 as library
     except ImportError as error:

@@ -7,10 +7,10 @@ profiles are taken.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import cache
 from statistics import NormalDist
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,10 +23,8 @@ MIN_SEEDS = 3  # fewer say nothing about the spread between seeds
 _MAX_RESAMPLED_VALUES = 1 << 20  # numbers resampled at a time: bounds the memory at about 16 MB, whatever is asked
 
 
-class Statistic(Protocol):
-    """Reduces the last axis, as ``numpy.mean``, ``numpy.median`` and ``interquartile_mean`` do."""
-
-    def __call__(self, values: Any, /, *, axis: int) -> Any: ...
+Statistic = Callable[..., Any]
+"""Reduces the last axis of an array, as ``numpy.mean``, ``numpy.median`` and ``interquartile_mean`` do with ``axis=-1``."""
 
 
 def mean(values: ArrayLike) -> float:
@@ -44,24 +42,14 @@ def std(values: ArrayLike) -> float:
     return float(np.std(x, ddof=1)) if x.size > 1 else math.nan
 
 
-def median(values: ArrayLike) -> float:
-    """The middle value, or the mean of the middle two; NaN for no values."""
-    x = _flat_array(values)
-    return float(np.median(x)) if x.size else math.nan
-
-
 def interquartile_mean(values: ArrayLike, *, axis: int = -1) -> Any:
     """Mean of the middle half: ``floor(n/4)`` values are dropped at either end (Agarwal et al. 2021, section 4.3).
 
     As robust against outliers as the median nearly is, with much less variance. Equals
     ``scipy.stats.trim_mean(values, 0.25)``, which ``rliable`` uses; with fewer than four values it is the mean.
 
-    Args:
-        values: any shape; at least one value along ``axis``.
-        axis: the axis that is averaged away.
-
     Returns:
-        An array without ``axis``; a float for one-dimensional values.
+        ``values``, at least one along ``axis``, without that axis; a float for one-dimensional values.
     """
     x = np.sort(np.asarray(values, dtype=np.float64), axis=axis)
     n = x.shape[axis]
@@ -69,11 +57,7 @@ def interquartile_mean(values: ArrayLike, *, axis: int = -1) -> Any:
 
 
 def bootstrap_interval(
-    values: ArrayLike,
-    statistic: Statistic = np.mean,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
+    values: ArrayLike, statistic: Statistic = np.mean, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
     """Percentile bootstrap interval (Efron 1979): resample n of n with replacement, take the statistic's quantiles.
 
@@ -82,72 +66,47 @@ def bootstrap_interval(
 
     Args:
         values: one number a seed.
-        statistic: what to estimate, such as ``numpy.mean``, ``numpy.median`` or ``interquartile_mean``.
+        statistic: such as ``numpy.mean``, ``numpy.median`` or ``interquartile_mean``.
         confidence: share of intervals that should cover the true value, in (0, 1).
-        resamples: how many; 10 000 leaves a Monte Carlo error of about 1 % of the interval's width.
+        resamples: 10 000 leave a Monte Carlo error of about 1 % of the interval's width.
         seed: of the resampling; the same values and seed give the same interval.
 
     Returns:
-        ``(low, high)``. ``(nan, nan)`` with fewer than two values, for one seed says nothing about the spread over
-        seeds, and with any value that is not finite.
-    """
-    return stratified_bootstrap_interval([values], statistic, confidence, resamples, seed)
-
-
-def stratified_bootstrap_interval(
-    groups: Sequence[ArrayLike],
-    statistic: Statistic = np.mean,
-    confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> Interval:
-    """Percentile bootstrap over groups of seeds, resampled within each group (Agarwal et al. 2021, section 4.1).
-
-    For one statistic over several tasks or settings: a resample keeps each group's size, so that no task is over- or
-    left out by chance, and the interval holds the spread over seeds only, not that between tasks.
-
-    Args:
-        groups: one sequence of numbers a group; sizes may differ.
-        statistic: of all values of a resample, pooled.
-        confidence, resamples, seed: as in ``bootstrap_interval``.
-
-    Returns:
-        ``(low, high)``; ``(nan, nan)`` without groups, with a group of fewer than two values or with any value that
-        is not finite.
+        ``(low, high)``; ``(nan, nan)`` with fewer than two values, or any that is not finite.
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}; did you mean {confidence / 100}?")
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")
-    strata = [_flat_array(group) for group in groups]
-    if not strata or any(x.size < 2 or not np.isfinite(x).all() for x in strata):
+    x = _flat_array(values)
+    if x.size < 2 or not np.isfinite(x).all():
         return NO_INTERVAL
     rng = np.random.default_rng(seed)
-    step = max(1, _MAX_RESAMPLED_VALUES // sum(x.size for x in strata))
-    estimates = []
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
-        drawn = [x[rng.integers(0, x.size, (rows, x.size))] for x in strata]
-        estimates.append(np.asarray(statistic(np.concatenate(drawn, axis=1), axis=-1), dtype=np.float64))
+    step = max(1, _MAX_RESAMPLED_VALUES // x.size)
+    sizes = [(min(step, resamples - start), x.size) for start in range(0, resamples, step)]
+    estimates = [np.asarray(statistic(x[rng.integers(0, x.size, size)], axis=-1), dtype=np.float64) for size in sizes]
     return _percentiles(np.concatenate(estimates), (1.0 - confidence) / 2.0)
 
 
 @cache
 def expanded_confidence(confidence: float, num_values: int) -> float:
-    """The confidence to ask of a percentile bootstrap so that intervals over ``num_values`` values cover as often as they say.
+    """The confidence to ask of a percentile bootstrap over ``num_values`` (at least 2) so that it covers as often as it says.
 
     A resample of n values spreads too little, by sqrt((n - 1) / n), and its quantiles are a normal's where Student's t is
     called for. The corrected tail is ``Phi(-sqrt(n / (n - 1)) t(tail, n - 1))``: Hesterberg, "What Teachers Should Know about
     the Bootstrap" (2015, arXiv:1411.5279), section 4.2, "expanded percentile interval". For ten values 0.95 becomes 0.983.
-
-    Args:
-        confidence: wanted, in (0, 1).
-        num_values: how many values; at least 2.
     """
     from scipy.special import stdtrit
 
     tail = (1.0 - confidence) / 2.0
     return 1.0 - 2.0 * NormalDist().cdf(math.sqrt(num_values / (num_values - 1)) * float(stdtrit(num_values - 1, tail)))
+
+
+def seed_interval(values: FloatArray) -> Interval:
+    """95 % bootstrap interval of an interquartile mean over seeds, widened for few; NaN with fewer than three."""
+    if values.size < MIN_SEEDS:
+        return NO_INTERVAL
+    return bootstrap_interval(values, interquartile_mean, expanded_confidence(0.95, values.size), resamples=4000)
 
 
 def difference_interval(
@@ -164,10 +123,9 @@ def difference_interval(
 
     Args:
         first, second: one number a seed.
-        statistic: of each group.
         paired: the i-th of both have the same seed: they are resampled together, so that what the seed does to both cancels.
             Otherwise each group is resampled by itself, keeping its size (a stratified bootstrap).
-        confidence, resamples, seed: as in ``bootstrap_interval``.
+        statistic, confidence, resamples, seed: as in ``bootstrap_interval``.
 
     Returns:
         ``(low, high)``; ``(nan, nan)`` where either group has fewer than two values or one that is not finite.
@@ -177,7 +135,9 @@ def difference_interval(
         raise ValueError(f"paired groups are of one size, got {x.size} and {y.size}")
     if min(x.size, y.size) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return NO_INTERVAL
-    drawn_x, drawn_y = _resample_both(x, y, paired, resamples, seed)
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, x.size, (resamples, x.size))
+    drawn_x, drawn_y = x[rows], y[rows if paired else rng.integers(0, y.size, (resamples, y.size))]
     tail = (1.0 - expanded_confidence(confidence, min(x.size, y.size))) / 2.0
     return _percentiles(statistic(drawn_x, axis=-1) - statistic(drawn_y, axis=-1), tail)
 
@@ -185,81 +145,38 @@ def difference_interval(
 def probability_of_improvement(first: ArrayLike, second: ArrayLike, *, paired: bool = False) -> float:
     """How probably a run of the first group beats one of the second: ``P(X > Y) + P(X = Y) / 2`` (Agarwal et al. 2021, 4.3).
 
-    Args:
-        first, second: one number a seed, larger is better.
-        paired: compare the i-th of both only, which have the same seed; otherwise each with each (Mann-Whitney's U over n m).
-
-    Returns:
-        A share in [0, 1]; NaN without values.
-    """
-    return float(_improvement(_flat_array(first), _flat_array(second), paired))
-
-
-def improvement_interval(
-    first: ArrayLike, second: ArrayLike, *, paired: bool = False, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Interval:
-    """Percentile bootstrap interval of ``probability_of_improvement``, resampled within groups, or in pairs.
-
-    Where every run of the first group is better than each of the second it is ``(1, 1)``: no resample differs.
+    Larger numbers are better. Where ``paired``, the i-th of both have the same seed, and only they are compared; otherwise each
+    with each (Mann-Whitney's U over n m). NaN without values.
     """
     x, y = _flat_array(first), _flat_array(second)
-    if min(x.size, y.size) < 2 or not (np.isfinite(x).all() and np.isfinite(y).all()):
-        return NO_INTERVAL
-    return _percentiles(_improvement(*_resample_both(x, y, paired, resamples, seed), paired), (1.0 - confidence) / 2.0)
+    if not paired:
+        x, y = x[:, None], y[None, :]
+    won = (x > y) + 0.5 * (x == y)
+    return float(won.mean()) if won.size else math.nan
 
 
-def performance_profile(groups: Sequence[ArrayLike], thresholds: ArrayLike) -> FloatArray:
-    """Share of runs above each threshold, the mean over groups (tasks, settings) of each group's own share.
+def performance_profile(values: ArrayLike, thresholds: ArrayLike) -> FloatArray:
+    """Share of runs above each threshold: never increasing where ``thresholds [T]`` increase.
 
     Dolan and Moré 2002, with scores in place of times as in Agarwal et al. 2021, section 4.2: unlike a mean it shows the
     stragglers, and where one curve lies above another throughout, no choice of a statistic could say otherwise.
-
-    Args:
-        groups: one sequence of numbers a group, none empty.
-        thresholds: ``[T]``.
-
-    Returns:
-        ``[T]``, never increasing where thresholds increase.
     """
-    levels = _flat_array(thresholds)
-    shares = [(_flat_array(group)[:, None] > levels).mean(axis=0) for group in groups]
-    profile: FloatArray = np.mean(shares, axis=0)
+    profile: FloatArray = (_flat_array(values)[:, None] > _flat_array(thresholds)).mean(axis=0)
     return profile
 
 
-def profile_band(
-    groups: Sequence[ArrayLike], thresholds: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> tuple[FloatArray, FloatArray]:
-    """Pointwise percentile bootstrap band of ``performance_profile``, resampled within groups: low and high, ``[T]`` each."""
-    levels, rng = _flat_array(thresholds), np.random.default_rng(seed)
-    total = np.zeros((resamples, levels.size))
-    for group in groups:
-        above = (_flat_array(group)[:, None] > levels).astype(np.float64)  # [n, T]
-        n = above.shape[0]
-        counts = rng.multinomial(n, np.full(n, 1.0 / n), size=resamples)  # how often each run was drawn
-        total += counts @ above / n
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(total / len(groups), (tail, 1.0 - tail), axis=0)
+def profile_band(values: ArrayLike, thresholds: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Pointwise 95 % percentile bootstrap band of ``performance_profile``: low and high, ``[T]`` each."""
+    above = (_flat_array(values)[:, None] > _flat_array(thresholds)).astype(np.float64)  # [n, T]
+    n = len(above)
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1.0 / n), size=2000)  # how often each run was drawn
+    low, high = np.quantile(counts @ above / n, (0.025, 0.975), axis=0)
     return low, high
-
-
-def _resample_both(x: FloatArray, y: FloatArray, paired: bool, resamples: int, seed: int) -> tuple[FloatArray, FloatArray]:
-    """``[resamples, n]`` of each group: the same rows of both where they are paired."""
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(0, x.size, (resamples, x.size))
-    return x[rows], y[rows if paired else rng.integers(0, y.size, (resamples, y.size))]
 
 
 def _percentiles(estimates: FloatArray, tail: float) -> Interval:
     low, high = np.quantile(estimates, (tail, 1.0 - tail))
     return float(low), float(high)
-
-
-def _improvement(x: FloatArray, y: FloatArray, paired: bool) -> Any:
-    """Over the last axis of both; leading axes are resamples."""
-    first, second = (x, y) if paired else (x[..., :, None], y[..., None, :])
-    won = (first > second) + 0.5 * (first == second)
-    return won.mean(axis=-1 if paired else (-2, -1)) if won.size else math.nan
 
 
 def _flat_array(values: ArrayLike) -> FloatArray:

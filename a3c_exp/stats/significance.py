@@ -8,24 +8,18 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
-TRIM_SHARE = 0.25  # dropped at either end: what is left is the interquartile mean
+MIN_VERDICT_SEEDS = 5  # fewer in either group, and a difference gets no verdict
+_TRIM_SHARE = 0.25  # dropped at either end: what is left is the interquartile mean
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The difference of two groups' interquartile means as Yuen's test sees it.
+    """The difference of two groups' interquartile means as Yuen's test sees it."""
 
-    Attributes:
-        difference: of the interquartile means, the first group's less the second's.
-        standard_error: its standard error; 0 where neither group varies.
-        degrees_of_freedom: degrees of freedom of its t.
-        min_p_value: the smallest p-value that any ranks of so few values could have: one over the number of their orders.
-    """
-
-    difference: float
-    standard_error: float
-    degrees_of_freedom: float
-    min_p_value: float
+    difference: float  #: of the interquartile means, the first group's less the second's
+    standard_error: float  #: its standard error; 0 where neither group varies
+    degrees_of_freedom: float  #: degrees of freedom of its t
+    min_p_value: float  #: the smallest p-value that any ranks of so few values could have: one over the number of their orders
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Two-sided interval ``difference ± t standard_error``; ``(-inf, inf)`` for groups that do not vary and are too small
@@ -42,28 +36,26 @@ def yuen_contrast(first: ArrayLike, second: ArrayLike) -> Contrast:
     """Yuen's test of two trimmed means (Biometrika 1974; Wilcox, "Introduction to Robust Estimation", 5.3), 25 % trimmed.
 
     Welch's t for groups that may vary unequally, with what outlying seeds pull on cut off; 25 % leaves the interquartile mean.
-    It is ``scipy.stats.ttest_ind(first, second, equal_var=False, trim=0.25)``. The groups are taken as independent even where
-    they share seeds: a shared seed can only make their difference vary less, so this errs on the careful side, and it keeps the
-    degrees of freedom that a correction for many tests needs more than it needs the pairs.
-
-    Args:
-        first, second: one finite number a seed, at least two each.
+    It is ``scipy.stats.ttest_ind(first, second, equal_var=False, trim=0.25)``. The groups, of at least two finite numbers
+    each, are taken as independent even where they share seeds: a shared seed can only make their difference vary less, so this
+    errs on the careful side, and it keeps the degrees of freedom that a correction for many tests needs more than the pairs.
     """
     x, y = (np.sort(np.asarray(values, dtype=np.float64).ravel()) for values in (first, second))
     sizes, means, parts = [], [], []
     for values in (x, y):
-        n, g = values.size, int(TRIM_SHARE * values.size)
+        n, g = values.size, int(_TRIM_SHARE * values.size)
         h = n - 2 * g
         middle = values[g : n - g]
         winsorized = np.clip(values, middle[0], middle[-1])
         means.append(float(middle.mean()))
         parts.append(float(np.var(winsorized, ddof=1)) * (n - 1) / (h * (h - 1)) if h > 1 else 0.0)
         sizes.append(h)
-    spread = sum(parts)
-    if spread <= _rounding_variance(x, y):
-        return Contrast(means[0] - means[1], 0.0, math.nan, _min_p_value(x.size, y.size))
+    difference, spread, min_p_value = means[0] - means[1], sum(parts), 1.0 / math.comb(x.size + y.size, x.size)
+    rounding = 1e-12 * max(np.abs(x).max(), np.abs(y).max())
+    if spread <= rounding**2:  # which comes from adding floating-point numbers, not from seeds
+        return Contrast(difference, 0.0, math.nan, min_p_value)
     freedom = spread**2 / sum(part**2 / (h - 1) for part, h in zip(parts, sizes, strict=True) if h > 1)
-    return Contrast(means[0] - means[1], math.sqrt(spread), freedom, _min_p_value(x.size, y.size))
+    return Contrast(difference, math.sqrt(spread), freedom, min_p_value)
 
 
 def bonferroni_confidence(num_intervals: int, confidence: float = 0.95) -> float:
@@ -75,12 +67,3 @@ def bonferroni_confidence(num_intervals: int, confidence: float = 0.95) -> float
     0.9995
     """
     return 1.0 - (1.0 - confidence) / max(1, num_intervals)
-
-
-def _min_p_value(first_size: int, second_size: int) -> float:
-    return 1.0 / math.comb(first_size + second_size, first_size)
-
-
-def _rounding_variance(x: FloatArray, y: FloatArray) -> float:
-    """Squared errors up to this come from adding floating-point numbers, not from seeds."""
-    return float((1e-12 * max(np.abs(x).max(), np.abs(y).max())) ** 2)

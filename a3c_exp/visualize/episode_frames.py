@@ -1,5 +1,6 @@
 """Frames of an episode while the policy runs it: the rendered picture, and what policy, value and environment say of it."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,27 +12,19 @@ from a3c_exp.evaluate.evaluator import PolicyStep
 from a3c_exp.models.distributions import Distribution
 from a3c_exp.visualize.policy_plots import PolicyPlot, policy_plots
 
-DEFAULT_FRAMES_PER_SECOND = 30.0
+_DEFAULT_FRAMES_PER_SECOND = 30.0
 _MAX_VALUES = 120  # of V, as far back as the plot shows
 
 
 @dataclass(frozen=True)
 class FrameInfo:
-    """One moment of an episode.
+    """One moment of an episode."""
 
-    Attributes:
-        policy_plots: of the policy.
-        values: V(s), the latest last.
-        env_info: what the environment reports, such as a speed.
-        step: steps taken so far.
-        return_: sum of the rewards so far.
-    """
-
-    policy_plots: Sequence[PolicyPlot]
-    values: Sequence[float]
-    env_info: Mapping[str, float] = field(default_factory=dict)
-    step: int = 0
-    return_: float = 0.0
+    policy_plots: Sequence[PolicyPlot]  #: of the policy
+    values: Sequence[float]  #: V(s), the latest last
+    env_info: Mapping[str, float] = field(default_factory=dict)  #: what the environment reports, such as a speed
+    step: int = 0  #: steps taken so far
+    return_: float = 0.0  #: sum of the rewards so far
 
 
 FrameFunction = Callable[[NDArray[np.uint8], FrameInfo, PolicyStep], NDArray[np.uint8]]
@@ -39,13 +32,7 @@ FrameFunction = Callable[[NDArray[np.uint8], FrameInfo, PolicyStep], NDArray[np.
 
 
 class EpisodeFrames:
-    """An ``EpisodeObserver`` that can compose a frame of the current moment.
-
-    Args:
-        envs: rendered; the first environment is observed.
-        distribution: of the policy.
-        compose: makes the frames.
-    """
+    """An ``EpisodeObserver`` that can ``compose`` a frame of the current moment of the first of the rendered ``envs``."""
 
     def __init__(self, envs: EnvBatch, distribution: Distribution, compose: FrameFunction) -> None:
         self.envs = envs
@@ -78,4 +65,9 @@ class EpisodeFrames:
 
 def frames_per_second(envs: EnvBatch) -> float:
     """At which the pictures move as fast as the environment itself, where it says so."""
-    return float(getattr(envs, "frames_per_second", DEFAULT_FRAMES_PER_SECOND))
+    return float(getattr(envs, "frames_per_second", _DEFAULT_FRAMES_PER_SECOND))
+
+
+def use_headless_display() -> None:
+    """Let pygame render into memory, unless the environment variable says otherwise."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

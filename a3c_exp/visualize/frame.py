@@ -9,8 +9,7 @@ from PIL import Image, ImageDraw
 from a3c_exp.evaluate.evaluator import PolicyStep
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.visualize.episode_frames import FrameInfo
-from a3c_exp.visualize.overlay import overlay
-from a3c_exp.visualize.panel import LABEL_COLOR, TEXT_COLOR, Color, font
+from a3c_exp.visualize.overlay import LABEL_COLOR, TEXT_COLOR, Color, font, overlay
 from a3c_exp.visualize.saliency import saliency
 
 _BACKGROUND = (13, 16, 26)
@@ -22,15 +21,10 @@ _HEATMAP_COLORS = np.array([(0, 0, 0), (86, 15, 109), (187, 55, 84), (249, 142, 
 
 @dataclass(frozen=True)
 class ObservationImages:
-    """An observation as images.
+    """An observation as images."""
 
-    Attributes:
-        frames: each ``[height, width]`` or ``[height, width, 3]``, from 0 to 1, the latest last.
-        channel_axis: of the observation; ``None`` if it has no channels.
-    """
-
-    frames: list[NDArray[np.float32]]
-    channel_axis: int | None
+    frames: list[NDArray[np.float32]]  #: each ``[height, width]`` or ``[height, width, 3]``, from 0 to 1, the latest last
+    channel_axis: int | None  #: of the observation; ``None`` if it has no channels
 
 
 def observation_images(observation: NDArray[np.float32]) -> ObservationImages | None:
@@ -84,7 +78,8 @@ class FrameComposer:
         top = _GAP + height + _CAPTION_HEIGHT
         for index, frame in enumerate(frames):
             x, age = _GAP + index * (small + _GAP), len(frames) - 1 - index
-            canvas.paste(_gray_image(frame, small), (x, top))
+            image = Image.fromarray((255 * np.clip(frame, 0, 1)).astype(np.uint8)).convert("RGB")
+            canvas.paste(_fit_to_square(image, small, Image.Resampling.NEAREST), (x, top))
             caption(x + small / 2, top + small, f"{age} step{'s' if age > 1 else ''} ago" if age else "now", 11, LABEL_COLOR)
         x, y = 2 * _GAP + width, _GAP
         for name, heatmap in (("what decides the action", heatmaps.policy), ("what decides the value", heatmaps.value)):
@@ -94,25 +89,18 @@ class FrameComposer:
         return np.asarray(canvas)
 
 
-def _gray_image(frame: NDArray[np.float32], size: int) -> Image.Image:
-    """A square of ``size`` pixels, into which the frame is fitted."""
-    image = Image.fromarray((255 * np.clip(frame, 0, 1)).astype(np.uint8)).convert("RGB")
-    return _fit_to_square(image, size)
-
-
 def _heatmap_image(frame: NDArray[np.float32], heatmap: NDArray[np.float32], size: int) -> Image.Image:
     """The dimmed frame under its heatmap."""
     gray = frame if frame.ndim == 2 else frame.mean(-1)
-    positions = np.clip(heatmap, 0, 1) * (len(_HEATMAP_COLORS) - 1)
-    below = np.minimum(positions.astype(int), len(_HEATMAP_COLORS) - 2)
-    share = (positions - below)[..., None]
-    color = _HEATMAP_COLORS[below] * (1 - share) + _HEATMAP_COLORS[below + 1] * share
+    places = np.linspace(0, 1, len(_HEATMAP_COLORS))
+    color = np.stack([np.interp(heatmap, places, channel) for channel in _HEATMAP_COLORS.T], -1)
     opacity = 0.92 * heatmap[..., None] ** 0.8
     picture = (1 - opacity) * 0.62 * 255 * np.clip(gray, 0, 1)[..., None] + opacity * color
     return _fit_to_square(Image.fromarray(picture.astype(np.uint8)), size, Image.Resampling.BICUBIC)
 
 
-def _fit_to_square(image: Image.Image, size: int, resampling: Image.Resampling = Image.Resampling.NEAREST) -> Image.Image:
+def _fit_to_square(image: Image.Image, size: int, resampling: Image.Resampling) -> Image.Image:
+    """A square of ``size`` pixels, into which the image is fitted."""
     factor = size / max(image.size)
     scaled = image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))), resampling)
     square = Image.new("RGB", (size, size), _BACKGROUND)

@@ -1,6 +1,6 @@
 """A policy at one step as plots: probabilities of choices, densities of numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,30 +28,17 @@ _AXIS_SIGMAS = 4.0
 
 @dataclass(frozen=True)
 class BarPlot:
-    """Named probabilities, a bar each: of one choice, or of several switches.
+    """Named probabilities, a bar each: of one choice, or of several switches."""
 
-    Attributes:
-        label: which part of the action this is; empty where there is only one.
-        names, probabilities: of each choice.
-        selected: the indices of those that are taken.
-    """
-
-    label: str
-    names: Sequence[str]
+    label: str  #: which part of the action this is; empty where there is only one
+    names: Sequence[str]  #: of each choice
     probabilities: Sequence[float]
-    selected: frozenset[int]
+    selected: frozenset[int]  #: the indices of those that are taken
 
 
 @dataclass(frozen=True)
 class ProbabilityGrid:
-    """Probabilities of many choices or switches, without names, a shade each.
-
-    Attributes:
-        label: which part of the action this is; empty where there is only one.
-        probabilities: of each choice.
-        selected: the indices of those that are taken.
-        start: the number of the first choice in the action space.
-    """
+    """As ``BarPlot`` for many choices or switches: a shade each, without names; ``start`` is the number of the first."""
 
     label: str
     probabilities: Sequence[float]
@@ -61,23 +48,15 @@ class ProbabilityGrid:
 
 @dataclass(frozen=True)
 class DensityPlot:
-    """The density of one number.
+    """The density of one number."""
 
-    Attributes:
-        label: the number's name.
-        low, high: the axis, the space's bounds if it has any.
-        heights: of the density along the axis, the highest 1.
-        mean, std: of the density, also where it has several modes.
-        action: the action that was taken, clipped to the axis.
-    """
-
-    label: str
-    low: float
+    label: str  #: the number's name
+    low: float  #: the axis, the space's bounds if it has any
     high: float
-    heights: Sequence[float]
-    mean: float
+    heights: Sequence[float]  #: of the density along the axis, the highest 1
+    mean: float  #: of the density, also where it has several modes
     std: float
-    action: float
+    action: float  #: the action that was taken, clipped to the axis
 
 
 @dataclass(frozen=True)
@@ -90,8 +69,7 @@ class ActionText:
 
 PolicyPlot = BarPlot | ProbabilityGrid | DensityPlot | ActionText
 
-_MAX_BARS = 10
-"""With more choices than this, bars become a grid."""
+_MAX_BARS = 10  # with more choices than this, bars become a grid
 
 
 def policy_plots(
@@ -100,7 +78,6 @@ def policy_plots(
     """The plots of a policy.
 
     Args:
-        distribution: of the model.
         parameters: ``[distribution.parameters_size]``.
         action: as the distribution sampled it.
         space: the action space.
@@ -109,15 +86,16 @@ def policy_plots(
     parameters, action = parameters.detach().cpu().double(), action.detach().cpu()
     if not isinstance(distribution, ProductDistribution):
         return _component_plots(distribution, parameters, action, space, "", names)
-    plots: list[PolicyPlot] = []
-    leaves = leaf_spaces(space)
-    p = a = 0
-    for index, component in enumerate(distribution.components):
-        path, leaf = leaves[index] if len(leaves) == len(distribution.components) else (str(index), space)
-        next_p, next_a = p + component.parameters_size, a + component.action_size
-        plots += _component_plots(component, parameters[p:next_p], action[a:next_a], leaf, path, None)
-        p, a = next_p, next_a
-    return plots
+    components, leaves = distribution.components, leaf_spaces(space)
+    if len(leaves) != len(components):
+        leaves = [(str(index), space) for index in range(len(components))]
+    parts = torch.split(parameters, [component.parameters_size for component in components])
+    actions = torch.split(action, [component.action_size for component in components])
+    return [
+        plot
+        for component, part, taken, (path, leaf) in zip(components, parts, actions, leaves, strict=True)
+        for plot in _component_plots(component, part, taken, leaf, path, None)
+    ]
 
 
 def _component_plots(
@@ -125,23 +103,20 @@ def _component_plots(
 ) -> list[PolicyPlot]:
     match distribution:
         case Categorical():
-            return [_choice_plot(label, torch.softmax(parameters, -1).tolist(), int(action), _first_choice(space, 0), names)]
+            probabilities = torch.softmax(parameters, -1).tolist()
+            return [_choice_plot(label, probabilities, [int(action)], names, _first_choice(space, 0))]
         case MultiCategorical():
             rows = [torch.softmax(row, -1).tolist() for row in torch.split(parameters, distribution.sizes)]
             if len(rows) == 1:
-                return [_choice_plot(label, rows[0], int(action[0]), _first_choice(space, 0))]
+                return [_choice_plot(label, rows[0], [int(action[0])], None, _first_choice(space, 0))]
             labels = _numbered_labels(label or "choice", len(rows))
             return [
                 ProbabilityGrid(labels[i], row, frozenset([int(action[i])]), _first_choice(space, i))
                 for i, row in enumerate(rows)
             ]
         case Bernoulli():
-            on = frozenset(action.nonzero().flatten().tolist())
-            if distribution.dimensions > _MAX_BARS:
-                return [ProbabilityGrid(label or "switches", torch.sigmoid(parameters).tolist(), on)]
-            if names is None or len(names) != distribution.dimensions:
-                names = _numbered_labels("", distribution.dimensions)
-            return [BarPlot(label, names, torch.sigmoid(parameters).tolist(), on)]
+            label = label or "switches" * (distribution.dimensions > _MAX_BARS)
+            return [_choice_plot(label, torch.sigmoid(parameters).tolist(), action.nonzero().flatten().tolist(), names)]
         case Normal():
             mean, std = torch.split(parameters, distribution.dimensions)
             weight = torch.ones(distribution.dimensions, 1, dtype=parameters.dtype)
@@ -154,19 +129,17 @@ def _component_plots(
 
 
 def _choice_plot(
-    label: str, probabilities: Sequence[float], selected: int, start: int, names: Sequence[str] | None = None
+    label: str, probabilities: Sequence[float], selected: Iterable[int], names: Sequence[str] | None, start: int = 0
 ) -> BarPlot | ProbabilityGrid:
     if len(probabilities) > _MAX_BARS:
-        return ProbabilityGrid(label, probabilities, frozenset([selected]), start)
+        return ProbabilityGrid(label, probabilities, frozenset(selected), start)
     if names is None or len(names) != len(probabilities):
         names = [str(start + i) for i in range(len(probabilities))]
-    return BarPlot(label, names, probabilities, frozenset([selected]))
+    return BarPlot(label, names, probabilities, frozenset(selected))
 
 
 def _first_choice(space: Space[Any], index: int) -> int:
-    if isinstance(space, Discrete):
-        return int(space.start)
-    return int(np.asarray(space.start).flat[index]) if isinstance(space, MultiDiscrete) else 0
+    return int(np.ravel(space.start)[index]) if isinstance(space, Discrete | MultiDiscrete) else 0
 
 
 def _density_plots(
@@ -203,4 +176,4 @@ def _axis_range(space: Space[Any], index: int, extent: float) -> tuple[float, fl
 
 
 def _numbered_labels(label: str, count: int) -> list[str]:
-    return [f"{label} {i}".lstrip() for i in range(count)]
+    return [f"{label} {i}" for i in range(count)]

@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from torch import Tensor
@@ -11,9 +13,8 @@ from torch import Tensor
 from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.visualize.episode_frames import frames_per_second
+from a3c_exp.visualize.episode_frames import frames_per_second, use_headless_display
 from a3c_exp.visualize.frame import FrameComposer
-from a3c_exp.visualize.headless import use_headless_display
 from a3c_exp.visualize.overlay import overlay
 from a3c_exp.visualize.screenshots import FrameSaver
 from a3c_exp.visualize.video import VideoRecorder, VideoWriter, require_video_encoder
@@ -63,9 +64,9 @@ def render_episode(
     envs = setup.make_evaluation_envs(num_envs=1, render_mode="human" if display else "rgb_array")
     speed = frames_per_second(envs)
     writer = VideoWriter(_unused_path(folder, ".mp4"), speed) if video else None
-    recorder = None
-    try:
+    with closing(envs), closing(writer) if writer is not None else nullcontext():
         model, layout = setup.model(envs)
+        recorder = None
         if writer is not None:
             compose = (
                 FrameComposer(model)
@@ -78,10 +79,6 @@ def render_episode(
         evaluation = evaluator.evaluate(weights.to(setup.device), 0, 0, 0.0)
         if recorder is not None:
             recorder.close()
-    finally:
-        if writer is not None:
-            writer.close()
-        envs.close()
     return RenderedEpisode(evaluation.mean, int(evaluation.mean_length), None if writer is None else writer.path, speed)
 
 
@@ -93,19 +90,14 @@ def save_frames(
     The files are ``episode_<n>/step_<step>.png`` below ``folder``; none is overwritten.
     """
     use_headless_display()
-    envs = setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
-    try:
+    with closing(setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")) as envs:
         model, layout = setup.model(envs)
         saver = FrameSaver(envs, model, _unused_path(folder, ""), lambda step: None if step % interval else f"step_{step}")
         one_episode = EvaluatorConfig(1, config.deterministic, config.max_episode_steps)
         Evaluator(model, layout, envs, one_episode, seed, observer=saver).evaluate(weights.to(setup.device), 0, 0, 0.0)
-    finally:
-        envs.close()
     return saver.paths
 
 
 def _unused_path(folder: Path, suffix: str) -> Path:
-    number = 1
-    while (path := folder / f"episode_{number}{suffix}").exists():
-        number += 1
-    return path
+    paths = (folder / f"episode_{number}{suffix}" for number in count(1))
+    return next(path for path in paths if not path.exists())

@@ -13,21 +13,15 @@ from a3c_exp.models.base import ActorCritic
 
 _NUM_SAMPLES = 8
 _NOISE_SCALE = 0.08
-_MAX_PERCENTILE = 99.5
-"""Percentile that is drawn as 1; with the maximum a few pixels would leave all others dark."""
+_MAX_PERCENTILE = 99.5  # which is drawn as 1; with the maximum a few pixels would leave all others dark
 
 
 @dataclass(frozen=True)
 class Saliency:
-    """Sensitivity of two outputs to each pixel, ``[height, width]``: 0 for the median pixel and below, 1 for the highest.
+    """Sensitivity of two outputs to each pixel, ``[height, width]``: 0 for the median pixel and below, 1 for the highest."""
 
-    Attributes:
-        policy: of the log-probability of the action that was taken.
-        value: of V(s).
-    """
-
-    policy: NDArray[np.float32]
-    value: NDArray[np.float32]
+    policy: NDArray[np.float32]  #: of the log-probability of the action that was taken
+    value: NDArray[np.float32]  #: of V(s)
 
 
 def saliency(model: ActorCritic, policy_step: PolicyStep, channel_axis: int | None) -> Saliency:

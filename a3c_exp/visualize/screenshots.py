@@ -1,10 +1,9 @@
 """Single frames of an episode as PNG files: of a run while it trains, and of one episode at an interval."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -14,23 +13,12 @@ from a3c_exp.models.base import ActorCritic
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.atomic_write import atomic_write
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.visualize.episode_frames import EpisodeFrames
+from a3c_exp.visualize.episode_frames import EpisodeFrames, use_headless_display
 from a3c_exp.visualize.frame import FrameComposer
-from a3c_exp.visualize.headless import use_headless_display
 
 
 class FrameSaver(EpisodeFrames):
-    """Saves frames of an episode.
-
-    Args:
-        envs: rendered.
-        model: of the policy.
-        folder: for the files ``<name>.png``; made with the first.
-        frame_name: of the frame at a step; ``None``: it is not saved.
-
-    Attributes:
-        paths: of the saved frames.
-    """
+    """Saves frames as ``folder/<name>.png``, their ``paths`` in order: at each step for which ``frame_name`` gives a name."""
 
     def __init__(self, envs: EnvBatch, model: ActorCritic, folder: Path, frame_name: Callable[[int], str | None]) -> None:
         super().__init__(envs, model.distribution, FrameComposer(model))
@@ -44,10 +32,11 @@ class FrameSaver(EpisodeFrames):
             self.save(name)
 
     def save(self, name: str) -> None:
-        """Save the current frame."""
+        """Save the current frame, completely or not at all."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{name}.png"
-        save_png(self.frame(), path)
+        with atomic_write(path, durable=False) as file:
+            Image.fromarray(self.frame()).save(file, format="png", optimize=True)
         self.paths.append(path)
 
 
@@ -57,7 +46,6 @@ class Screenshots:
     They are rendered in an environment that training does not use, so that training does not change.
 
     Args:
-        setup: of the training.
         deterministic: take the policy's mode instead of a sample.
         seed: root of the episode's seeds.
         folder: for the files ``step_<env steps>.png``.
@@ -111,19 +99,8 @@ def require_rendering(setup: TrainingSetup) -> None:
         ConfigError: the environment renders no picture in color.
     """
     use_headless_display()
-    envs = setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
-    try:
+    with closing(setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")) as envs:
         envs.reset(0, setup.seed)
-        picture = envs.render()
-        if picture.ndim != 3 or picture.shape[2] < 3:
-            raise ConfigError(
-                f"this environment renders no picture in color, but {list(picture.shape)}. Try screenshots.every_env_steps=null"
-            )
-    finally:
-        envs.close()
-
-
-def save_png(image: NDArray[np.uint8], path: Path) -> None:
-    """Write a PNG file completely or not at all."""
-    with atomic_write(path, durable=False) as file:
-        Image.fromarray(image).save(file, format="png", optimize=True)
+        shape = list(envs.render().shape)
+    if len(shape) != 3 or shape[2] < 3:
+        raise ConfigError(f"this environment renders no picture in color, but {shape}. Try screenshots.every_env_steps=null")

@@ -2,7 +2,7 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,8 @@ from a3c_exp.system.errors import ConfigError
 from a3c_exp.visualize.episode_frames import EpisodeFrames, FrameFunction
 
 
-class FrameSink(Protocol):
-    def add(self, frame: NDArray[np.uint8]) -> None: ...
-
-
 class VideoWriter:
-    """An mp4 file of the size of its first frame; without a frame no file is made.
-
-    Args:
-        path: of the file; its folder is made.
-        frames_per_second: at which it is played.
-    """
+    """An mp4 file of the size of its first frame, in a folder that is made; without a frame no file is made."""
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
         self.path = path
@@ -51,14 +42,9 @@ class VideoWriter:
 
 
 class VideoRecorder(EpisodeFrames):
-    """Records every frame that the environment can render, those within a repeated action too.
+    """Records every frame that the environment can render, those within a repeated action too, in ``video``."""
 
-    Args:
-        envs, distribution, compose: as in ``EpisodeFrames``.
-        video: takes the frames.
-    """
-
-    def __init__(self, envs: EnvBatch, distribution: Distribution, compose: FrameFunction, video: FrameSink) -> None:
+    def __init__(self, envs: EnvBatch, distribution: Distribution, compose: FrameFunction, video: VideoWriter) -> None:
         super().__init__(envs, distribution, compose)
         self._video = video
         self._step_pictures: list[NDArray[np.uint8]] = []

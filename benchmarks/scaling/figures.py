@@ -5,8 +5,8 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from a3c_exp.report.figures import multi_panel as panels, svg
-from a3c_exp.report.figures.style import compact_number
+from a3c_exp.report.figures import panels, svg
+from a3c_exp.report.figures.style import SMALL_TEXT_SIZE, compact_number, figure_style, set_number_ticks
 from benchmarks.scaling.record import PointResult, SeriesResult
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def draw(results: Mapping[str, SeriesResult]) -> dict[str, str]:
     files = {}
     for name, result in results.items():
         if result.axis and any(row.measured for row in result.rows):
-            files[name] = panels.svg_files(panels.with_figure_style(partial(_curves_figure, name, result)))[0]
+            files[name] = _drawn(partial(_curves_figure, name, result))
     pairs = [
         (row.line, result.ratios(row))
         for result in results.values()
@@ -34,8 +34,13 @@ def draw(results: Mapping[str, SeriesResult]) -> dict[str, str]:
         if row.against and result.ratios(row)
     ]
     if pairs:
-        files["processes"] = panels.svg_files(panels.with_figure_style(partial(_ratios_figure, pairs)))[0]
+        files["processes"] = _drawn(partial(_ratios_figure, pairs))
     return files
+
+
+def _drawn(draw: Callable[[], panels.CaptionedFigure]) -> str:
+    with figure_style():
+        return panels.render_figure(draw()).standalone_svg
 
 
 def _curves_figure(name: str, result: SeriesResult) -> panels.CaptionedFigure:
@@ -58,7 +63,7 @@ def _curves_figure(name: str, result: SeriesResult) -> panels.CaptionedFigure:
         panels.add_legend_row(figure, entries, top=21.0)
     speed.set_yscale("log")
     for axes, quantity, reduce in ((speed, "steps_per_second", median), (memory, "memory_mb", max)):
-        axes.tick_params(labelsize=panels.SMALL_TEXT_SIZE)
+        axes.tick_params(labelsize=SMALL_TEXT_SIZE)
         for rows, color in zip(lines.values(), svg.SERIES_COLORS, strict=False):
             _draw_line(axes, rows, quantity, reduce, color.light)
         _set_log_x_ticks(axes, [row.x for rows in lines.values() for row in rows if row.x is not None])
@@ -139,11 +144,8 @@ def _set_log_y_ticks(axes: "Axes") -> None:
 
 
 def _set_linear_y_ticks(axes: "Axes") -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
     axes.set_ylim(0.0, axes.get_ylim()[1] * 1.06)
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value, axes.get_ylim())))
+    set_number_ticks(axes.yaxis, 4)
 
 
 def _ratios_figure(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.CaptionedFigure:
@@ -163,7 +165,7 @@ def _ratios_figure(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.Capti
             (0.0, 5.0),
             textcoords="offset points",
             ha="center",
-            fontsize=panels.SMALL_TEXT_SIZE,
+            fontsize=SMALL_TEXT_SIZE,
         )
     axes.set_yticks(range(len(pairs)), [label for label, _ in reversed(pairs)])
     axes.set_ylim(-0.5, len(pairs) - 0.3)
@@ -171,7 +173,7 @@ def _ratios_figure(pairs: Sequence[tuple[str, Sequence[float]]]) -> panels.Capti
         min(0.9, *(min(ratios) for _, ratios in pairs)) - 0.05, max(2.1, *(max(ratios) for _, ratios in pairs)) + 0.05
     )
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.tick_params(labelsize=panels.SMALL_TEXT_SIZE)
+    axes.tick_params(labelsize=SMALL_TEXT_SIZE)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
     for at in (1.0, 2.0):

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from a3c_exp.report.aggregate import (
-    Curve,
-    align,
-    band_members,
-    group_by_configuration,
-    mean_band,
-    quartile_band,
-    run_curve,
-)
-from a3c_exp.report.quantities.policy_lag import lag_shares
+from a3c_exp.report.aggregate import group_by_configuration
+from a3c_exp.report.curves import Curve, align, band_members, lag_shares, mean_band, quartile_band, run_curve
 from a3c_exp.report.run_reader import RunData, read_runs
 from a3c_exp.runs.config_values import flatten_as_text
 from tests.support.synthetic_runs import write_run, write_seeds

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from a3c_exp.report.__main__ import main
-from a3c_exp.report.builder import write_report
+from a3c_exp.report.builder import make_report
 from a3c_exp.report.compare import Side, build_comparison_section, resolve_sides
 from a3c_exp.report.figures import curve_figures as figures
 from a3c_exp.report.run_reader import read_runs
-from a3c_exp.report.sections import PlainSection
+from a3c_exp.report.sections import Section
 from a3c_exp.system.errors import ConfigError
 from tests.support.synthetic_runs import write_run
 
@@ -38,12 +38,12 @@ def raised(path: Path, shift: float) -> None:
     path.write_text("".join(row + "\n" for row in rows))
 
 
-def compared(a: Path, b: Path) -> PlainSection:
+def compared(a: Path, b: Path) -> Section:
     runs = read_runs([a, b])
     return build_comparison_section(*resolve_sides((str(a), str(b)), runs))
 
 
-def verdicts(part: PlainSection) -> dict[str, str]:
+def verdicts(part: Section) -> dict[str, str]:
     table = part.tables[0]
     at = table.columns.index("verdict")
     return {" ".join(cell.text for cell in row[:at]): row[at].text for row in table.rows}
@@ -130,7 +130,7 @@ def test_the_verdicts_stand_first_on_the_page_and_beside_it(
         rows = {row["measure"]: row for row in csv.DictReader(file)}
     assert rows["last evaluation"]["verdict"] == "B better"
     assert float(rows["last evaluation"]["B less A"].replace(",", "")) == pytest.approx(2000.0, rel=0.01)
-    write_report([a], out, png=False)
+    make_report([a], out, png=False)
     assert not list((out / "tables").glob("versus*"))
     assert main([str(a), "--compare", str(a), str(b), "--out", str(out)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -15,17 +15,15 @@ from PIL import Image
 
 from a3c_exp.report.__main__ import main
 from a3c_exp.report.aggregate import group_by_configuration
-from a3c_exp.report.builder import write_report
+from a3c_exp.report.builder import make_report
 from a3c_exp.report.figures import curve_figures as figures
 from a3c_exp.report.figures.curve_figures import assign_colors
 from a3c_exp.report.figures.plot_specs import PLOTS
 from a3c_exp.report.figures.svg import OTHER_COLOR, SERIES_COLORS
 from a3c_exp.report.provenance import comparison_warnings
-from a3c_exp.report.quantities.worker_hyperparameters import worker_hyperparameter_table
 from a3c_exp.report.report_files import MARKER
 from a3c_exp.report.run_reader import read_runs
-from a3c_exp.report.run_results import config_results, run_result
-from a3c_exp.report.tables import summary_table
+from a3c_exp.report.tables import summary_table, worker_hyperparameter_table
 from a3c_exp.system.number_format import format_count, format_duration, format_interval, format_mean_std, format_number
 from tests.support.synthetic_ablations import Way, write_arm
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
@@ -83,7 +81,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(sweep: Path) -> Path:
-    return write_report([sweep], sweep / "report")
+    return make_report([sweep], sweep / "report").index
 
 
 @pytest.fixture
@@ -123,16 +121,14 @@ def test_the_page_names_what_failed_and_why(report: Path) -> None:
 
 def test_a_run_that_failed_is_not_averaged_in_silently(sweep: Path) -> None:
     comparison = group_by_configuration(read_runs([sweep]))
-    found = config_results(comparison.configurations)
-    twelve = found[2]
+    four, _, twelve = comparison.configurations
     assert [run.seed for run in twelve.averaged_runs] == ["0"]
-    assert twelve.interval_over == "episodes"
-    assert found[0].interval_over == "seeds"
-    row = summary_table(comparison, found).rows[2]
+    assert (four.interval[1], twelve.interval[1]) == ("seeds", "episodes")
+    row = summary_table(comparison).rows[2]
     assert row[1].text == "1 finished, 1 failed"
     assert row[1].note == "(means over 1)"
-    assert any("left out of the means" in sentence for sentence in comparison_warnings(comparison, found))
-    assert any("Fewer than 3 seeds of workers=12" in sentence for sentence in comparison_warnings(comparison, found))
+    assert any("left out of the means" in sentence for sentence in comparison_warnings(comparison))
+    assert any("Fewer than 3 seeds of workers=12" in sentence for sentence in comparison_warnings(comparison))
 
 
 def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
@@ -150,7 +146,7 @@ def test_the_figures_are_files_that_any_reader_parses(report: Path) -> None:
 
 
 def figures_of(folder: Path) -> set[str]:
-    out = write_report([folder], folder.parent / "report", png=False).parent
+    out = make_report([folder], folder.parent / "report", png=False).index.parent
     return {path.stem for path in (out / "figures").iterdir()}
 
 
@@ -179,15 +175,12 @@ def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
 @pytest.mark.usefixtures("few_figures")
 def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path) -> None:
     folder = write_seeds(tmp_path / "many", episodes=8)
-    text = write_report([folder], folder / "report", png=False).read_text()
+    text = make_report([folder], folder / "report", png=False).index.read_text()
     assert "<b>3 runs</b> of <b>1 configuration</b>, 3 seeds: 3 finished." in text
     assert "shared one process" in text and 'id="incomplete"' not in text
     write_run(tmp_path / "alone", episodes=8, workers=6)
     comparison = group_by_configuration(read_runs([tmp_path]))
-    assert any(
-        "their speeds do not compare" in one
-        for one in comparison_warnings(comparison, config_results(comparison.configurations))
-    )
+    assert any("their speeds do not compare" in one for one in comparison_warnings(comparison))
 
 
 @pytest.mark.usefixtures("few_figures")
@@ -203,7 +196,7 @@ def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Pa
         ["0, 1", "learning rate", "1", "0.1", "0.01"],
         ["3", "learning rate", "0.2", "0.3", "-"],
     ]
-    assert "What each worker has of its own" in write_report([tmp_path], tmp_path / "report", png=False).read_text()
+    assert "What each worker has of its own" in make_report([tmp_path], tmp_path / "report", png=False).index.read_text()
 
 
 def test_the_csv_holds_every_run_in_full(report: Path) -> None:
@@ -220,7 +213,7 @@ def test_the_csv_holds_every_run_in_full(report: Path) -> None:
 def test_the_verdicts_of_ablations_stand_first_and_beside_the_page(tmp_path: Path) -> None:
     for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.9, speed=0.5))):
         write_arm(tmp_path / "runs", "worker_count", "published", arm, way, seeds=5, episodes=30)
-    index = write_report([tmp_path / "runs"], tmp_path / "report")
+    index = make_report([tmp_path / "runs"], tmp_path / "report").index
     text = index.read_text()
     section = text[text.index('<section id="ablations">') : text.index('<section id="summary">')]
     assert 'class="status supported"' in section
@@ -236,7 +229,7 @@ def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) 
     tables = {path.stem: list(csv.DictReader(path.open())) for path in (report.parent / "tables").iterdir()}
     assert tables.keys() == {"summary", "diagnostics", "incomplete_runs"}
     four = next(row for row in tables["summary"] if row["config.workers"] == "4")
-    finals = [run_result(run).evaluation.mean for run in read_runs([sweep]) if run.config["workers"] == 4]
+    finals = [run.result("evaluation") for run in read_runs([sweep]) if run.config["workers"] == 4]
     assert float(four["evaluation_mean"]) == pytest.approx(sum(finals) / 3)
     assert float(four["evaluation_low"]) < sum(finals) / 3 < float(four["evaluation_high"])
     assert tables["incomplete_runs"][0]["reason"]
@@ -248,10 +241,10 @@ def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) 
 def test_an_earlier_reports_files_do_not_stay_and_a_persons_do(tmp_path: Path) -> None:
     many = write_run(tmp_path / "many", episodes=8, discrete=True)
     few = write_run(tmp_path / "few", episodes=8)
-    out = write_report([many], tmp_path / "report").parent
+    out = make_report([many], tmp_path / "report").index.parent
     (out / "figures" / "mine.svg").write_text("precious")
     assert (out / "figures" / "max_probability.png").is_file()
-    write_report([few], out, png=False)
+    make_report([few], out, png=False)
     assert not list((out / "figures").glob("max_probability.*"))
     assert (out / "figures" / "mine.svg").read_text() == "precious"
     assert not list(out.rglob(".*"))  # nothing half-written
@@ -262,7 +255,7 @@ def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
         return re.sub(r"Made [\d: -]+", "", text)
 
     before = undated(report.read_text())
-    assert undated(write_report([sweep], report.parent).read_text()) == before
+    assert undated(make_report([sweep], report.parent).index.read_text()) == before
 
 
 def test_nothing_that_is_not_a_report_is_overwritten(tmp_path: Path, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -314,7 +307,7 @@ def test_a_page_made_beside_its_runs_does_not_name_its_makers_folders(
 ) -> None:
     copy = shutil.copytree(sweep, tmp_path / "outputs" / "mine", ignore=shutil.ignore_patterns("report"))
     monkeypatch.chdir(tmp_path)
-    text = write_report([copy], tmp_path / "report", png=False).read_text()
+    text = make_report([copy], tmp_path / "report", png=False).index.read_text()
     assert "outputs/mine" in text
     assert str(tmp_path) not in text
 
@@ -323,7 +316,7 @@ def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").touch()
-    text = write_report([tmp_path], tmp_path / "report", png=False).read_text()
+    text = make_report([tmp_path], tmp_path / "report", png=False).index.read_text()
     assert "run.json is empty" in text
     assert "<figure>" not in text
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from a3c_exp.report.builder import write_report
+from a3c_exp.report.builder import make_report
 from tests.support.synthetic_ablations import Way, write_arm
 from tests.support.synthetic_runs import DEAD_PID, write_run
 
@@ -72,7 +72,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(root / "workers=12,seed=4", seed=4, workers=12, status="running", pid=DEAD_PID, half_written=True)
     for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.0, speed=0.5))):
         write_arm(root / "ablation", "worker_count", "published", arm, way, seeds=5, episodes=30)
-    return write_report([root], root.parent / "report", compared_sides=("workers=4", "workers=12"), png=False)
+    return make_report([root], root.parent / "report", compared_sides=("workers=4", "workers=12"), png=False).index
 
 
 def browse(place: Path, *arguments: str) -> str:

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from a3c_exp.report.columns import read_columns
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.run_results import run_result
 from a3c_exp.runs.discovery import find_runs, natural_sort_key
+from a3c_exp.runs.run_summary import RESULT_KEYS
 from a3c_exp.system.errors import RunDirectoryError
 from tests.support.synthetic_runs import DEAD_PID, NEW, write_run, write_seeds
 
@@ -76,7 +76,7 @@ def test_no_content_of_any_file_crashes_the_reader(tmp_path: Path, name: str, co
         (path / name).write_bytes(content)
         run = RunData(path)
         assert len({column.size for column in run.episodes.values()}) == 1
-        run_result(run)
+        assert all(isinstance(run.result(key), float) for key in RESULT_KEYS)
     finally:
         (path / name).write_bytes(before)
 
@@ -112,7 +112,7 @@ def test_a_dead_process_is_not_running(tmp_path: Path) -> None:
     assert run.status == "killed"
     assert run.summary_json == {}
     assert run.reason == "its process is gone and left no reason"
-    assert run_result(run).env_steps == 1000  # from its lines
+    assert run.result("env_steps") == 1000  # from its lines
 
 
 def test_a_living_process_is_running(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig, PolicyStep
 from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.models.shared_mlp import SharedMLP
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
-from a3c_exp.visualize.episode_frames import FrameInfo, frames_per_second
-from a3c_exp.visualize.headless import use_headless_display
+from a3c_exp.visualize.episode_frames import FrameInfo, frames_per_second, use_headless_display
 from a3c_exp.visualize.video import VideoRecorder
 
 SKIP, STEPS = 3, 4

@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from a3c_exp.config.ablation import AblationReport, read_ablation_report
 from a3c_exp.config.compose import CONFIG_DIR
-from a3c_exp.report.aggregate import Axis
+from a3c_exp.report.curves import Axis
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.config_values import PER_RUN_KEYS, as_text, flatten_as_text, resolve_reference, select
 from a3c_exp.runs.discovery import natural_sort_key
@@ -22,23 +22,15 @@ _IGNORED_KEYS = (*PER_RUN_KEYS, "compile", "device", "logger", "tags", "env.back
 
 @dataclass(frozen=True, eq=False)
 class ControlledComparison:
-    """The arms of one ablation under one control.
-
-    Attributes:
-        ablation: its name.
-        control: its name; empty for an ablation without controls.
-        arms: the finished runs of each arm, by seed; named arms from the largest number down, values from the smallest up.
-        report: the words of the ablation and its claims.
-        num_excluded: how many runs did not finish, or repeat a seed.
-        warnings: what makes the comparison less sound, one sentence each.
-    """
+    """The arms of one ablation under one control."""
 
     ablation: str
-    control: str
+    control: str  #: empty for an ablation without controls
+    #: The finished runs of each arm, by seed; named arms from the largest number down, values from the smallest up.
     arms: Mapping[str, tuple[RunData, ...]]
-    report: AblationReport = field(default_factory=AblationReport)
-    num_excluded: int = 0
-    warnings: tuple[str, ...] = ()
+    report: AblationReport = field(default_factory=AblationReport)  #: the words of the ablation and its claims
+    num_excluded: int = 0  #: runs that did not finish, or repeat a seed
+    warnings: tuple[str, ...] = ()  #: what makes the comparison less sound, one sentence each
 
     @property
     def key(self) -> str:
@@ -139,24 +131,23 @@ def _add_shared_arms(
 def _build_comparison(
     ablation: str, control: str, arms: Mapping[str, Sequence[RunData]], report: AblationReport
 ) -> ControlledComparison:
-    finished_arms: dict[str, tuple[RunData, ...]] = {}
-    comparison = ControlledComparison(ablation, control, finished_arms, report)
-    num_excluded, mixed, repeated = 0, [], []
+    kept: dict[str, tuple[RunData, ...]] = {}
+    mixed, repeated = [], []
     for name in sorted(arms, key=_arm_sort_key):
         finished = [run for run in arms[name] if run.status == "finished"]
-        by_seed = {run.seed: run for run in sorted(finished, key=lambda run: natural_sort_key(run.seed))}
-        finished_arms[name] = tuple(by_seed.values())
-        num_excluded += len(arms[name]) - len(by_seed)
-        if len(by_seed) < len(finished):
-            repeated.append(comparison.arm_label(name))
+        kept[name] = tuple({run.seed: run for run in sorted(finished, key=lambda run: natural_sort_key(run.seed))}.values())
+        if len(kept[name]) < len(finished):
+            repeated.append(name)
         if len({tuple(flatten_as_text(run.config, _IGNORED_KEYS)) for run in finished}) > 1:
-            mixed.append(comparison.arm_label(name))
-    warnings = []
-    if mixed:
-        warnings.append(f"Runs of one group differ in more than their seed: {', '.join(mixed)}.")
-    if repeated:
-        warnings.append(f"The same seed ran more than once and counts once: {', '.join(repeated)}.")
-    return ControlledComparison(ablation, control, finished_arms, report, num_excluded, tuple(warnings))
+            mixed.append(name)
+    num_excluded = sum(len(arms[name]) - len(runs) for name, runs in kept.items())
+    found = ControlledComparison(ablation, control, kept, report, num_excluded)
+    faults = (
+        ("Runs of one group differ in more than their seed", mixed),
+        ("The same seed ran more than once and counts once", repeated),
+    )
+    warnings = (f"{fault}: {', '.join(map(found.arm_label, names))}." for fault, names in faults if names)
+    return replace(found, warnings=tuple(warnings))
 
 
 def _arm_sort_key(arm: str) -> tuple[float, tuple[tuple[int, float, str], ...]]:

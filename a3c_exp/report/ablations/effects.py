@@ -2,55 +2,37 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from a3c_exp.config.ablation import WallTimeTraining
 from a3c_exp.report.ablations.comparisons import ControlledComparison
-from a3c_exp.report.ablations.curves import learning_curves
 from a3c_exp.report.ablations.verdicts import Decision, EffectEstimate, Verdict
 from a3c_exp.report.ablations.wall_time_model import MeasuredCosts, predict_seconds
 from a3c_exp.report.columns import FloatArray
-from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.multi_panel import (
-    SMALL_TEXT_SIZE,
-    CaptionedFigure,
-    Margins,
-    add_legend_row,
-    align_end_ticks_inside,
-    panel_grid,
-    set_shared_x_label,
-)
-from a3c_exp.report.figures.style import CHARACTER_WIDTH, compact_number
-from a3c_exp.report.quantities.curve_metrics import curve_metrics
+from a3c_exp.report.curves import curve_metrics, learning_curves
+from a3c_exp.report.figures import panels, svg
+from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, Axes, set_number_ticks
 from a3c_exp.stats.estimates import (
     MIN_SEEDS,
-    NO_INTERVAL,
-    Interval,
-    bootstrap_interval,
-    expanded_confidence,
     interquartile_mean,
     performance_profile,
     profile_band,
+    seed_interval,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-DECISION_COLORS: dict[Decision, svg.ThemeColor] = {
+_DECISION_COLORS: dict[Decision, svg.ThemeColor] = {
     "supported": svg.SERIES_COLORS[2],
     "not supported": svg.SERIES_COLORS[5],
     "reversed": svg.SERIES_COLORS[1],
     "undecided": svg.OTHER_COLOR,
 }
-"""The colors of verdicts in figures."""
-
 _MAX_DRAWN_EFFECT = 5.0  # effects are drawn up to five times what is clear
 _ROW_HEIGHT = 13.0  # points
 
 
-def effect_figure(verdicts: Sequence[Verdict]) -> CaptionedFigure | None:
+def effect_figure(verdicts: Sequence[Verdict]) -> panels.CaptionedFigure | None:
     """One claim: each part's effect in every comparison, in units of what would be clear; ``None`` without any."""
     claim = verdicts[0].claim
     rows = [
@@ -63,11 +45,11 @@ def effect_figure(verdicts: Sequence[Verdict]) -> CaptionedFigure | None:
         return None
     labels = _row_labels(rows, several=len(claim.changes) > 1)
     left = min(150.0, 8.0 + 0.86 * CHARACTER_WIDTH * max(map(len, labels)))
-    figure, axes = panel_grid(
+    figure, axes = panels.panel_grid(
         f"{claim.number}. {claim.title}",
         [part.text for part in claim.parts],
         height=_ROW_HEIGHT * len(rows) + 6.0,
-        margins=Margins(left=left, top=50.0, column_gap=13.0),
+        margins=panels.Margins(left=left, top=50.0, column_gap=13.0),
     )
     for column, (part, panel) in enumerate(zip(claim.parts, axes[0], strict=True)):
         panel.axvspan(-1.0, 1.0, color=svg.GRID_COLOR.light, alpha=0.45, linewidth=0)
@@ -82,17 +64,17 @@ def effect_figure(verdicts: Sequence[Verdict]) -> CaptionedFigure | None:
         panel.set_yticks([-float(row) for row in range(len(rows))], row_labels, fontsize=SMALL_TEXT_SIZE)
         panel.set_xticks([-4, -1, 1, 4], ["\N{MINUS SIGN}4", "\N{MINUS SIGN}1", "1", "4"], fontsize=SMALL_TEXT_SIZE)
         panel.grid(False)
-    style: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.0}
-    add_legend_row(figure, [(name, {**style, "color": color.light}) for name, color in DECISION_COLORS.items()])
-    set_shared_x_label(figure, "effect \N{RIGHTWARDS ARROW} as claimed; 1 is clear")
+    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.0}
+    panels.add_legend_row(figure, [(name, {**dot, "color": color.light}) for name, color in _DECISION_COLORS.items()])
+    panels.set_shared_x_label(figure, "effect \N{RIGHTWARDS ARROW} as claimed; 1 is clear")
     caption = (
         "Thick: 95 % interval of the effect alone; thin: the one behind the verdict, which holds together with all others. "
         "Grey band: too small to be clear. Round: training curve; square: standard evaluation."
     )
-    return CaptionedFigure(f"effects_{claim.number}", f"Conclusion {claim.number}: effects by protocol", caption, figure)
+    return panels.CaptionedFigure(f"effects_{claim.number}", f"Conclusion {claim.number}: effects by protocol", caption, figure)
 
 
-def range_figure(comparisons: Sequence[ControlledComparison]) -> CaptionedFigure | None:
+def range_figure(comparisons: Sequence[ControlledComparison]) -> panels.CaptionedFigure | None:
     """Where runs end and how high they are on the way, over the whole range of what was varied; ``None`` without numbers.
 
     Args:
@@ -100,38 +82,36 @@ def range_figure(comparisons: Sequence[ControlledComparison]) -> CaptionedFigure
     """
     ablation, report, env = comparisons[0].ablation, comparisons[0].report, comparisons[0].report.control.env
     arms = list(dict.fromkeys(arm for comparison in comparisons for arm in comparison.arms))
-    metrics = {(index, arm): evaluation_metrics(one, arm) for index, one in enumerate(comparisons) for arm in arms}
-    if not arms or not any(values.size for pair in metrics.values() for values in pair):
+    metrics = [[evaluation_metrics(comparison, arm) for arm in arms] for comparison in comparisons]
+    if not any(values.size for of_arms in metrics for pair in of_arms for values in pair):
         return None
     title = (report.heading or ablation.replace("_", " ")) + (f" on {env}" if env else "")
     several = len(comparisons) > 1
-    heads = ["at the end", "on the way"]
-    figure, axes = panel_grid(title, heads, height=110.0, margins=Margins(top=52.0 if several else 36.0))
-    for column, panel in enumerate(axes[0]):
-        for index, color in zip(range(len(comparisons)), svg.SERIES_COLORS, strict=False):
+    figure, ((end, way),) = panels.panel_grid(
+        title, ["at the end", "on the way"], height=110.0, margins=panels.Margins(top=52.0 if several else 36.0)
+    )
+    for column, panel in enumerate((end, way)):
+        for index, (of_arms, color) in enumerate(zip(metrics, svg.SERIES_COLORS, strict=False)):
             shift = (index - (len(comparisons) - 1) / 2) * 0.22
-            _draw_range(panel, [metrics[index, arm][column] for arm in arms], shift, color.light)
+            _draw_range(panel, [pair[column] for pair in of_arms], shift, color.light)
         panel.set_xticks(range(len(arms)), arms, fontsize=SMALL_TEXT_SIZE)
         panel.set_xlim(-0.6, len(arms) - 0.4)
-        panel.tick_params(axis="y", labelsize=8.0, labelleft=panel is axes[0][0])
-    low = min(panel.get_ylim()[0] for panel in axes[0])
-    high = max(panel.get_ylim()[1] for panel in axes[0])
-    for panel in axes[0]:
-        panel.set_ylim(low, high)
+        panel.tick_params(axis="y", labelsize=SMALL_TEXT_SIZE, labelleft=panel is end)
+    lows, highs = zip(end.get_ylim(), way.get_ylim(), strict=True)
+    for panel in (end, way):
+        panel.set_ylim(min(lows), max(highs))
     if several:
         names = [comparison.title.rpartition(", ")[2] for comparison in comparisons]
-        style: dict[str, Any] = {"marker": "o", "markersize": 3.5}
-        entries = [(name, {**style, "color": color.light}) for name, color in zip(names, svg.SERIES_COLORS, strict=False)]
-        add_legend_row(figure, entries)
-    set_shared_x_label(figure, report.axis_label or str(report.varied))
+        panels.add_legend_row(figure, panels.series_entries(names, marker="o", markersize=3.5))
+    panels.set_shared_x_label(figure, report.axis_label or str(report.varied))
     caption = (
         "Return of the standard evaluation: mean of the last tenth of a run, and of the whole. Interquartile mean over seeds "
         "with its 95 % bootstrap interval; small dots: single seeds."
     )
-    return CaptionedFigure(f"range_{ablation}_{env.lower()}" if env else f"range_{ablation}", title, caption, figure)
+    return panels.CaptionedFigure(f"range_{ablation}_{env.lower()}" if env else f"range_{ablation}", title, caption, figure)
 
 
-def profile_figure(comparisons: Sequence[ControlledComparison]) -> CaptionedFigure | None:
+def profile_figure(comparisons: Sequence[ControlledComparison]) -> panels.CaptionedFigure | None:
     """Share of seeds that end above each return, for two comparisons side by side; ``None`` with too few seeds."""
     ends = {comparison: {arm: evaluation_metrics(comparison, arm)[0] for arm in comparison.arms} for comparison in comparisons}
     shown = [one for one in comparisons if all(values.size >= MIN_SEEDS for values in ends[one].values())][:2]
@@ -140,30 +120,32 @@ def profile_figure(comparisons: Sequence[ControlledComparison]) -> CaptionedFigu
     returns = np.concatenate([values for comparison in shown for values in ends[comparison].values()])
     margin = 0.05 * max(float(np.ptp(returns)), 1e-9)
     levels = np.linspace(returns.min() - margin, returns.max() + margin, 121)
-    figure, axes = panel_grid(
-        "Seeds that end above each return", [one.title for one in shown], height=100.0, margins=Margins(top=52.0)
+    figure, axes = panels.panel_grid(
+        "Seeds that end above each return", [one.title for one in shown], height=100.0, margins=panels.Margins(top=52.0)
     )
     for panel, comparison in zip(axes[0], shown, strict=True):
         for values, color in zip(ends[comparison].values(), svg.SERIES_COLORS, strict=False):
-            panel.fill_between(levels, *profile_band([values], levels), color=color.light, alpha=0.15, linewidth=0)
-            panel.plot(levels, performance_profile([values], levels), color=color.light, linewidth=1.6)
+            panel.fill_between(levels, *profile_band(values, levels), color=color.light, alpha=0.15, linewidth=0)
+            panel.plot(levels, performance_profile(values, levels), color=color.light, linewidth=1.6)
         panel.set_ylim(0.0, 1.03)
-        _set_sparse_ticks(panel, first=panel is axes[0][0])
-    labels = map(shown[0].arm_label, shown[0].arms)
-    add_legend_row(figure, [(label, {"color": color.light}) for label, color in zip(labels, svg.SERIES_COLORS, strict=False)])
-    set_shared_x_label(figure, "Evaluation return, mean of the last tenth of a run")
+        set_number_ticks(panel.xaxis, 3, shared_unit=False)
+        panel.tick_params(labelsize=SMALL_TEXT_SIZE, labelleft=panel is axes[0][0])
+    panels.add_legend_row(figure, panels.series_entries(list(map(shown[0].arm_label, shown[0].arms))))
+    panels.set_shared_x_label(figure, "Evaluation return, mean of the last tenth of a run")
     title = f"Performance profiles, {shown[0].ablation.replace('_', ' ')}"
     caption = "Higher and further right is better; band: pointwise 95 % bootstrap interval over seeds."
-    return CaptionedFigure(f"profile_{shown[0].ablation}", title, caption, figure)
+    return panels.CaptionedFigure(f"profile_{shown[0].ablation}", title, caption, figure)
 
 
-def wall_time_figure(costs: MeasuredCosts, changes: Sequence[tuple[int, int]], training: WallTimeTraining) -> CaptionedFigure:
+def wall_time_figure(
+    costs: MeasuredCosts, changes: Sequence[tuple[int, int]], training: WallTimeTraining
+) -> panels.CaptionedFigure:
     """Predicted minutes of a training, over the cores of a machine."""
     workers = list(dict.fromkeys(count for change in changes for count in change))
     cores = np.arange(1, 17)
     heads = ["one process a worker", "one process a core"]
     title = f"Predicted minutes, {training.episodes} episodes of {training.steps} steps"
-    figure, axes = panel_grid(title, heads, height=100.0, margins=Margins(top=52.0))
+    figure, axes = panels.panel_grid(title, heads, height=100.0, margins=panels.Margins(top=52.0))
     windows = training.episodes * training.steps / costs.n_step
     highest = 0.0
     widths = np.linspace(3.4, 1.2, len(workers))  # where lines coincide, all are seen
@@ -177,20 +159,17 @@ def wall_time_figure(costs: MeasuredCosts, changes: Sequence[tuple[int, int]], t
         panel.axvline(training.cores, color=svg.TEXT_COLOR.light, linewidth=0.7, linestyle=(0, (1, 3)))
         panel.set_xlim(1.0, 16.0)
         panel.set_xticks([1, 4, 8, 12, 16], ["1", "4", "8", "12", "16"], fontsize=SMALL_TEXT_SIZE)
-        align_end_ticks_inside(panel)
-        panel.tick_params(axis="y", labelsize=8.0, labelleft=panel is axes[0][0])
+        panels.align_end_ticks_inside(panel)
+        panel.tick_params(axis="y", labelsize=SMALL_TEXT_SIZE, labelleft=panel is axes[0][0])
     for panel in axes[0]:
         panel.set_ylim(0.0, 1.08 * highest)
-    add_legend_row(
-        figure,
-        [(f"{count} workers", {"color": color.light}) for count, color in zip(workers, svg.SERIES_COLORS, strict=False)],
-    )
-    set_shared_x_label(figure, "Cores")
+    panels.add_legend_row(figure, panels.series_entries([f"{count} workers" for count in workers]))
+    panels.set_shared_x_label(figure, "Cores")
     caption = (
         f"From what rollouts, gradients and updates cost on one core of {costs.host or 'this machine'}; dotted: the "
         f"{training.cores} cores of the claim's own machine. Fewer workers take longer only where they leave cores idle."
     )
-    return CaptionedFigure("clock_predicted", "Predicted wall time over cores", caption, figure)
+    return panels.CaptionedFigure("clock_predicted", "Predicted wall time over cores", caption, figure)
 
 
 def evaluation_metrics(comparison: ControlledComparison, arm: str) -> tuple[FloatArray, FloatArray]:
@@ -211,10 +190,10 @@ def _row_labels(rows: Sequence[tuple[Verdict, str]], several: bool) -> list[str]
     return labels
 
 
-def _draw_effect(axes: "Axes", height: float, effect: EffectEstimate, square: bool) -> None:
+def _draw_effect(axes: Axes, height: float, effect: EffectEstimate, square: bool) -> None:
     if not math.isfinite(effect.effect):
         return
-    color = DECISION_COLORS[effect.decision].light
+    color = _DECISION_COLORS[effect.decision].light
     for (low, high), width in ((effect.simultaneous_interval, 0.8), (effect.interval, 2.4)):
         edges = np.clip(np.array([low, high]) / effect.min_effect, -_MAX_DRAWN_EFFECT, _MAX_DRAWN_EFFECT)
         axes.plot(edges, [height, height], color=color, linewidth=width, solid_capstyle="butt")
@@ -225,7 +204,7 @@ def _draw_effect(axes: "Axes", height: float, effect: EffectEstimate, square: bo
     axes.plot([at], [height], marker=marker, markersize=4.0, color=color, linestyle="")
 
 
-def _draw_range(axes: "Axes", groups: Sequence[FloatArray], shift: float, color: str) -> None:
+def _draw_range(axes: Axes, groups: Sequence[FloatArray], shift: float, color: str) -> None:
     centers = [(index + shift, float(interquartile_mean(values))) for index, values in enumerate(groups) if values.size]
     for index, values in enumerate(groups):
         axes.plot(np.full(values.size, index + shift + 0.13), values, ".", color=color, markersize=3.0, alpha=0.5, linestyle="")
@@ -233,18 +212,3 @@ def _draw_range(axes: "Axes", groups: Sequence[FloatArray], shift: float, color:
             low, high = seed_interval(values)
             axes.plot([index + shift] * 2, [low, high], color=color, linewidth=2.2, solid_capstyle="butt")
     axes.plot(*zip(*centers, strict=True), color=color, linewidth=0.9, marker="o", markersize=3.5)
-
-
-def seed_interval(values: FloatArray) -> Interval:
-    """95 % bootstrap interval of an interquartile mean over seeds, widened for few; NaN with fewer than three."""
-    if values.size < MIN_SEEDS:
-        return NO_INTERVAL
-    return bootstrap_interval(values, interquartile_mean, expanded_confidence(0.95, values.size), resamples=4000)
-
-
-def _set_sparse_ticks(axes: "Axes", first: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(3))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value)))
-    axes.tick_params(labelsize=8.0, labelleft=first)

@@ -1,56 +1,32 @@
 """What a report says of the ablations among its runs: verdicts first, then what they rest on."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from a3c_exp.report.ablations import effects, wall_time_model
 from a3c_exp.report.ablations.comparisons import ControlledComparison, find_comparisons
 from a3c_exp.report.ablations.curves import lag_figure, learning_curve_figure
-from a3c_exp.report.ablations.effects import effect_figure, profile_figure, range_figure, wall_time_figure
-from a3c_exp.report.ablations.tables import (
-    comparison_table,
-    effect_table,
-    final_return_table,
-    prediction_table,
-    verdict_tables,
-    wall_time_table,
-)
-from a3c_exp.report.ablations.verdicts import CONFIDENCE, MIN_VERDICT_SEEDS, Verdict, evaluate_claims
-from a3c_exp.report.ablations.wall_time_model import (
-    MeasuredCosts,
-    WallTimePrediction,
-    find_costs,
-    predict_wall_times,
-    worker_counts,
-)
-from a3c_exp.report.figures.multi_panel import CaptionedFigure, with_figure_style
+from a3c_exp.report.ablations.verdicts import CONFIDENCE, Decision, EffectEstimate, Verdict, evaluate_claims
+from a3c_exp.report.columns import FloatArray
+from a3c_exp.report.figures.panels import CaptionedFigure
+from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.tables import Table
-from a3c_exp.stats.significance import bonferroni_confidence
+from a3c_exp.report.sections import Cell, Section, Table, make_row, make_table
+from a3c_exp.stats.estimates import Interval, interquartile_mean, mean, seed_interval
+from a3c_exp.stats.significance import MIN_VERDICT_SEEDS, bonferroni_confidence
+from a3c_exp.system.number_format import NO_VALUE, format_duration, format_interval, format_number
+
+_TIMES_SIGN = "\N{MULTIPLICATION SIGN}"
 
 
-@dataclass(frozen=True, eq=False)
-class AblationSection:
-    """What there is to say about the ablations among some runs.
+@dataclass(frozen=True)
+class AblationSection(Section):
+    """What there is to say about the ablations among some runs. A cell with a verdict has it as ``status``, with hyphens."""
 
-    Attributes:
-        title: its heading.
-        lead: what was compared and how, a paragraph of plain sentences.
-        verdicts: one for each claim, comparison and measure.
-        predictions: the change of wall time on other machines; empty without ``costs.json``.
-        tables: verdicts (a row a claim and measure, a column a comparison), what they rest on, what was run, and wall times
-            predicted; those that have rows. Cells that hold a verdict have it as their ``status``, with hyphens.
-        figures: learning curves first; empty if none were asked for.
-        notes: reasons for doubt, one sentence each.
-    """
-
-    title: str
-    lead: str
-    verdicts: tuple[Verdict, ...]
-    predictions: tuple[WallTimePrediction, ...]
-    tables: tuple[Table, ...]
-    figures: tuple[CaptionedFigure, ...]
-    notes: tuple[str, ...]
+    verdicts: tuple[Verdict, ...] = ()  #: one for each claim, comparison and measure
 
 
 def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -> AblationSection | None:
@@ -67,36 +43,32 @@ def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -
     if not comparisons:
         return None
     verdicts = evaluate_claims(comparisons)
-    timed = next((one for one in verdicts if one.measure == "clock" and one.comparison.report.wall_time is not None), None)
-    costs = find_costs(run for comparison in comparisons for arm in comparison.arms.values() for run in arm)
-    predictions, figures = [], list(_figures(comparisons, verdicts)) if draw_figures else []
-    if costs is not None and timed is not None and timed.comparison.report.wall_time is not None:
-        changes, training = worker_counts(timed.claim), timed.comparison.report.wall_time
-        predictions = predict_wall_times(costs, changes, training)
-        if draw_figures:
-            figures.append(with_figure_style(lambda: wall_time_figure(costs, changes, training)))
+    costs = wall_time_model.find_costs(run for comparison in comparisons for arm in comparison.arms.values() for run in arm)
+    timed = [(wall_time_model.worker_counts(one.claim), wall_time) for one in verdicts
+             if one.measure == "clock" and (wall_time := one.comparison.report.wall_time) is not None]  # fmt: skip
+    predictions = wall_time_model.predict_wall_times(costs, *timed[0]) if costs is not None and timed else []
+    figures: list[CaptionedFigure | None] = []
+    if draw_figures:
+        with figure_style():
+            figures += _draw_all(comparisons, verdicts)
+            if costs is not None and timed:
+                figures.append(effects.wall_time_figure(costs, *timed[0]))
     tables = [
-        *verdict_tables(verdicts),
-        comparison_table(comparisons),
-        effect_table(verdicts),
-        final_return_table(comparisons),
-        wall_time_table(comparisons),
-        prediction_table(predictions),
+        *_verdict_tables(verdicts),
+        _comparison_table(comparisons),
+        _effect_table(verdicts),
+        _final_return_table(comparisons),
+        _wall_time_table(comparisons),
+        _prediction_table(predictions),
     ]
     return AblationSection(
         "Claims and verdicts",
         _lead(verdicts),
-        tuple(verdicts),
-        tuple(predictions),
         tuple(table for table in tables if table.rows),
-        tuple(figures),
-        tuple(_notes(comparisons, verdicts, costs)),
+        tuple(figure for figure in figures if figure is not None),
+        tuple(_notes(comparisons, verdicts, costs is not None)),
+        tuple(verdicts),
     )
-
-
-def _figures(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdict]) -> Iterable[CaptionedFigure]:
-    figures = with_figure_style(lambda: list(_draw_all(comparisons, verdicts)))
-    return (figure for figure in figures if figure is not None)
 
 
 def _draw_all(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdict]) -> Iterator[CaptionedFigure | None]:
@@ -105,15 +77,15 @@ def _draw_all(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Ve
         by_control = {comparison.control: comparison for comparison in group}
         report = next(iter(by_control.values())).report
         yield from map(learning_curve_figure, by_control.values())
-        yield profile_figure([by_control[control] for control in report.profiles if control in by_control])
+        yield effects.profile_figure([by_control[control] for control in report.profiles if control in by_control])
         pair = report.asynchrony
         if pair is not None and {pair.virtual, pair.real} <= by_control.keys():
             yield lag_figure(by_control[pair.virtual], by_control[pair.real])
     for _, claim_verdicts in groupby(verdicts, lambda verdict: verdict.claim.number):
-        yield effect_figure(list(claim_verdicts))
+        yield effects.effect_figure(list(claim_verdicts))
     varied = [comparison for comparison in comparisons if comparison.report.varied is not None]
     for ablation, env in dict.fromkeys((one.ablation, one.report.control.env) for one in varied):
-        yield range_figure([one for one in varied if (one.ablation, one.report.control.env) == (ablation, env)])
+        yield effects.range_figure([one for one in varied if (one.ablation, one.report.control.env) == (ablation, env)])
 
 
 def _lead(verdicts: Sequence[Verdict]) -> str:
@@ -128,20 +100,16 @@ def _lead(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _notes(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdict], costs: MeasuredCosts | None) -> list[str]:
-    def prefix(comparison: ControlledComparison) -> str:
-        return f"{comparison.ablation.replace('_', ' ')}, {comparison.title}"
-
-    notes = [f"{prefix(comparison)}: {warning}" for comparison in comparisons for warning in comparison.warnings]
-    for comparison in comparisons:
-        if number := comparison.num_excluded:
+def _notes(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdict], has_costs: bool) -> list[str]:
+    prefixes = {one: f"{one.ablation.replace('_', ' ')}, {one.title}" for one in comparisons}
+    notes = [f"{prefix}: {warning}" for one, prefix in prefixes.items() for warning in one.warnings]
+    for one, prefix in prefixes.items():
+        if number := one.num_excluded:
             runs = "1 run that did not finish or repeats" if number == 1 else f"{number} runs that did not finish or repeat"
-            notes.append(f"{prefix(comparison)}: left out {runs} a seed.")
+            notes.append(f"{prefix}: left out {runs} a seed.")
     notes += _asynchrony_notes(verdicts)
-    for comparison in comparisons:
-        if comparison.control in comparison.report.notes:
-            notes.append(comparison.report.notes[comparison.control])
-    if costs is None and any(verdict.measure == "clock" for verdict in verdicts):
+    notes += [one.report.notes[one.control] for one in comparisons if one.control in one.report.notes]
+    if not has_costs and any(verdict.measure == "clock" for verdict in verdicts):
         notes.append(
             "No wall times are predicted for other machines: python -m a3c_exp.training.measure_costs --out FOLDER, with the "
             "folder of these runs, measures what that takes."
@@ -151,13 +119,13 @@ def _notes(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdi
 
 def _asynchrony_notes(verdicts: Sequence[Verdict]) -> list[str]:
     """Whether real and virtual asynchrony come to the same verdicts."""
-    decisions: dict[tuple[int, str], dict[str, str]] = {}
+    decisions: dict[tuple[int, str], dict[str, str]] = defaultdict(dict)
     titles = {}
     for verdict in verdicts:
-        pair = verdict.comparison.report.asynchrony
-        if pair is not None and verdict.comparison.key in (pair.virtual, pair.real) and verdict.measure != "clock":
-            kind = "real" if verdict.comparison.key == pair.real else "virtual"
-            decisions.setdefault((verdict.claim.number, verdict.measure), {})[kind] = verdict.decision
+        pair, key = verdict.comparison.report.asynchrony, verdict.comparison.key
+        if pair is not None and key in (pair.virtual, pair.real) and verdict.measure != "clock":
+            kind = "real" if key == pair.real else "virtual"
+            decisions[verdict.claim.number, verdict.measure][kind] = verdict.decision
             titles[kind] = verdict.comparison.title
     both = [by_kind for by_kind in decisions.values() if len(by_kind) == 2]
     if not both:
@@ -167,3 +135,136 @@ def _asynchrony_notes(verdicts: Sequence[Verdict]) -> list[str]:
         f"Real asynchrony ({titles['real']}) comes to the same verdict as virtual time ({titles['virtual']}) in {same} of "
         f"{len(both)} cases."
     ]
+
+
+def _verdict_tables(verdicts: Sequence[Verdict]) -> list[Table]:
+    """One table for each subject of claims: a row a claim and measure, a column a comparison."""
+    tables = []
+    for subject in dict.fromkeys(verdict.claim.subject for verdict in verdicts):
+        by_row: dict[tuple[str, str], dict[str, Verdict]] = defaultdict(dict)
+        titles = {}
+        for verdict in verdicts:
+            if verdict.claim.subject == subject:
+                titles[verdict.comparison.key] = verdict.comparison.title
+                by_row[f"{verdict.claim.number}. {verdict.claim.title}", verdict.measure][verdict.comparison.key] = verdict
+        rows = [make_row(Cell(title, f"by {measure}"), *(_verdict_cell(by_key.get(key)) for key in titles))
+                for (title, measure), by_key in by_row.items()]  # fmt: skip
+        tables.append(Table(f"Verdicts: {subject}", ("conclusion", *titles.values()), 1 + len(titles), tuple(rows)))
+    return tables
+
+
+def _comparison_table(comparisons: Sequence[ControlledComparison]) -> Table:
+    """What the controls are that the other tables name."""
+    by_key: dict[str, ControlledComparison] = {}
+    for one in comparisons:
+        by_key.setdefault(one.key, one)
+    columns = [("protocol", lambda one: one.title), ("what it is", lambda one: one.report.words.description)]
+    return make_table("Protocols", 2, by_key.values(), columns)
+
+
+def _effect_table(verdicts: Sequence[Verdict]) -> Table:
+    """What every verdict rests on: a row a part and change."""
+    rows = [
+        make_row(
+            str(verdict.claim.number),
+            verdict.comparison.title,
+            verdict.measure,
+            item.change,
+            item.part.text,
+            _effect_cell(item),
+            f"{100 * item.probability:.0f} %" if math.isfinite(item.probability) else NO_VALUE,
+            str(item.seeds) if item.seeds else NO_VALUE,
+            _decision_cell(item.decision, item.reason),
+            item.uncorrected_decision if not item.reason else NO_VALUE,
+        )
+        for verdict in verdicts
+        for item in verdict.effects
+    ]
+    columns = ("conclusion", "protocol", "measure", "change", "says it", "effect", "likely", "seeds", "verdict", "alone")
+    return Table("What the verdicts rest on", columns, 5, tuple(rows))
+
+
+def _final_return_table(comparisons: Sequence[ControlledComparison]) -> Table:
+    """Where every arm ends, by the standard evaluation: interquartile means over seeds with their intervals."""
+    rows = []
+    for one in comparisons:
+        for arm in one.arms:
+            final, area = effects.evaluation_metrics(one, arm)
+            if final.size:
+                texts = (one.label, one.title, one.arm_label(arm), str(final.size))
+                rows.append(make_row(*texts, _mean_cell(final), _mean_cell(area)))
+    columns = ("comparison", "protocol", "group", "seeds", "evaluation at the end", "on the way")
+    return Table("Where they end", columns, 3, tuple(rows))
+
+
+def _wall_time_table(comparisons: Sequence[ControlledComparison]) -> Table:
+    """How long runs took and how stale their gradients were, where every run had a process to itself."""
+    rows = []
+    for comparison in comparisons:
+        for arm, runs in comparison.arms.items():
+            if comparison.report.varied is None and runs:
+                keys = ("episodes", "env_steps", "wall_time", "policy_lag")
+                means = {key: mean([run.result(key) for run in runs]) for key in keys}
+                alone = all(run.num_seeds_in_process == 1 for run in runs)
+                largest = max((lag for run in runs if math.isfinite(lag := run.result("policy_lag_max"))), default=math.nan)
+                rows.append(
+                    make_row(
+                        comparison.title,
+                        comparison.arm_label(arm),
+                        str(len(runs)),
+                        f"{means['episodes']:,.0f}",
+                        f"{means['env_steps']:,.0f}",
+                        format_duration(means["wall_time"]) if alone else Cell(NO_VALUE, "seeds shared a process"),
+                        Cell(format_number(means["policy_lag"], 1.0), f"max {largest:.0f}" if math.isfinite(largest) else ""),
+                    )
+                )
+    columns = ("protocol", "group", "seeds", "episodes", "env steps", "wall time", "policy lag")
+    return Table("What was run", columns, 2, tuple(rows))
+
+
+def _prediction_table(predictions: Sequence[wall_time_model.WallTimePrediction]) -> Table:
+    """The change of wall time on machines with so many cores."""
+    columns = [
+        ("where workers live", lambda one: "one process a core" if one.stacked else "one process a worker"),
+        ("change", lambda one: "{} to {} workers".format(*one.change)),
+        ("cores", lambda one: str(one.cores)),
+        ("before", lambda one: format_duration(one.before)),
+        ("after", lambda one: format_duration(one.after)),
+        ("longer", lambda one: f"{_TIMES_SIGN}{one.ratio:.2f}"),
+        ("takes clearly longer", lambda one: _decision_cell(one.decision)),
+    ]
+    return make_table("Wall time predicted", 2, predictions, columns)
+
+
+def _mean_cell(values: FloatArray) -> Cell:
+    low, high = seed_interval(values)
+    return Cell(format_number(float(interquartile_mean(values)), high - low), format_interval((low, high)))
+
+
+def _decision_cell(decision: Decision, note: str = "") -> Cell:
+    return Cell(decision, note, status=decision.replace(" ", "-"))
+
+
+def _verdict_cell(verdict: Verdict | None) -> Cell:
+    if verdict is None:
+        return Cell(NO_VALUE)
+    leans = f"leans: {verdict.uncorrected_decision}" if verdict.uncorrected_decision != verdict.decision else ""
+    note = verdict.reason or leans
+    return _decision_cell(verdict.decision, f"({note})" if note else "")
+
+
+def _effect_cell(effect: EffectEstimate) -> Cell:
+    low, high = effect.interval
+    known = math.isfinite(low + high)
+    if effect.part.is_ratio:
+        text, interval = f"{_TIMES_SIGN}{math.exp(effect.effect):.2f}", f"[{math.exp(low):.2f}, {math.exp(high):.2f}]"
+    else:
+        text, *edges = (_format_signed(value, effect.interval) for value in (effect.effect, low, high))
+        interval = f"[{', '.join(edges)}]"
+    return Cell(text if math.isfinite(effect.effect) else NO_VALUE, interval if known else "")
+
+
+def _format_signed(value: float, interval: Interval) -> str:
+    text = format_number(abs(value), interval[1] - interval[0])
+    sign = "" if not text.strip("0.") else "+" if value > 0 else "-"  # what rounds to nothing has none
+    return f"{sign}{text}"

@@ -11,73 +11,48 @@ import numpy as np
 from a3c_exp.config.ablation import Claim, ClaimPart, Expected, Quantity
 from a3c_exp.report.ablations.comparisons import ControlledComparison, arm_label
 from a3c_exp.report.columns import FloatArray
-from a3c_exp.report.quantities.curve_metrics import MEASURES, MIN_EFFECT_RATIO, Measure, curve_metrics, learning_curve
+from a3c_exp.report.curves import MEASURES, MIN_EFFECT_RATIO, Measure, curve_metrics, learning_curves
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.run_results import run_result
 from a3c_exp.stats.estimates import NO_INTERVAL, Interval, difference_interval, interquartile_mean, probability_of_improvement
-from a3c_exp.stats.significance import bonferroni_confidence, yuen_contrast
+from a3c_exp.stats.significance import MIN_VERDICT_SEEDS, bonferroni_confidence, yuen_contrast
 from a3c_exp.system.number_format import typographic
 
 Decision = Literal["supported", "not supported", "reversed", "undecided"]
 ClaimMeasure = Measure | Literal["clock"]
 
-MIN_VERDICT_SEEDS = 5
-"""No verdict from fewer, in either arm."""
-CONFIDENCE = 0.95
-"""That all intervals behind the verdicts hold, taken together."""
+CONFIDENCE = 0.95  # that all intervals behind the verdicts hold, taken together
 _NUM_RESAMPLES = 4000  # of some two hundred intervals a report; their edges are then right to 2 % of their width
 
 
 @dataclass(frozen=True)
 class EffectEstimate:
-    """What one part of a claim comes to, for one change, by one measure.
-
-    Attributes:
-        part: what the claim says.
-        change: the two arms in words, ``12 to 4 workers``.
-        min_effect: how large the effect has to be to be called clear.
-        paired: whether both arms have the same seeds.
-        seeds: of the smaller arm.
-        reason: why it is undecided for want of something; empty where numbers decide.
-        effect: difference of interquartile means, to less from; for times and variabilities the natural logarithm of their
-            ratio. Positive is what the claim says, whichever way the quantity itself went.
-        interval: its 95 % bootstrap interval over seeds, taken alone.
-        simultaneous_interval: the interval behind the verdict, which holds together with all others.
-        probability: probability that a run changed that way is, by this quantity, on the side that the claim says.
-        decision: the verdict.
-        uncorrected_decision: the same, and where that is undecided, what the effect's own interval would say: where it leans.
-    """
+    """What one part of a claim comes to, for one change, by one measure."""
 
     part: ClaimPart
-    change: str
-    min_effect: float
-    paired: bool
-    seeds: int
-    reason: str
+    change: str  #: the two arms in words, ``12 to 4 workers``
+    min_effect: float  #: how large the effect has to be to be called clear
+    paired: bool  #: whether both arms have the same seeds
+    seeds: int  #: of the smaller arm
+    reason: str  #: why it is undecided for want of something; empty where numbers decide
+    #: Difference of interquartile means, to less from; for times and variabilities the natural logarithm of their ratio.
+    #: Positive is what the claim says, whichever way the quantity itself went.
     effect: float = math.nan
-    interval: Interval = NO_INTERVAL
-    simultaneous_interval: Interval = NO_INTERVAL
-    probability: float = math.nan
+    interval: Interval = NO_INTERVAL  #: its 95 % bootstrap interval over seeds, taken alone
+    simultaneous_interval: Interval = NO_INTERVAL  #: the one behind the verdict, which holds together with all others
+    probability: float = math.nan  #: that a run changed that way is, by this quantity, on the side that the claim says
     decision: Decision = "undecided"
-    uncorrected_decision: Decision = "undecided"
+    uncorrected_decision: Decision = "undecided"  #: where that is undecided, what the effect's own interval would say
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a claim holds in one comparison, by one measure.
-
-    Attributes:
-        claim, comparison: what, and where.
-        measure: ``training`` curve, standard ``evaluation``, or the ``clock``.
-        effects: one for each change and part.
-        num_intervals: how many intervals hold together with these.
-    """
+    """Whether a claim holds in one comparison, by one measure."""
 
     claim: Claim
     comparison: ControlledComparison
-    measure: ClaimMeasure
-    effects: tuple[EffectEstimate, ...]
-    num_intervals: int
+    measure: ClaimMeasure  #: ``training`` curve, standard ``evaluation``, or the ``clock``
+    effects: tuple[EffectEstimate, ...]  #: one for each change and part
+    num_intervals: int  #: how many intervals hold together with these
 
     @property
     def decision(self) -> Decision:
@@ -104,24 +79,24 @@ def evaluate_claims(comparisons: Sequence[ControlledComparison]) -> list[Verdict
     """Every claim in every comparison that can say something of it, by both measures; the clock where it can be read.
 
     All intervals are those of Yuen's test at the confidence that lets all of them hold at once in 95 cases of 100 (Bonferroni
-    over claims, changes, parts, measures and comparisons). A verdict asks several things of its interval: is it above
-    nothing, is it below what matters? It may ask them all of one that holds, where an adjusted p-value answers one question.
+    over claims, changes, parts, measures and comparisons): so a verdict may ask several things of its interval, is it above
+    nothing, is it below what matters, where an adjusted p-value answers one question.
     """
     claims: dict[str, Claim] = {}
     for comparison in comparisons:
         claims = comparison.report.claims | claims
-    drafts = [
-        (claim, comparison, measure, _samples(claim, comparison, measure))
+    all_drafts = [
+        (claim, comparison, measure, _drafts(claim, comparison, measure))
         for name, claim in sorted(claims.items(), key=lambda item: item[1].number)
         for comparison in comparisons
         if name in comparison.report.claims
         for measure in _measures(claim)
     ]
-    num_intervals = sum(not sample.reason for _, _, _, samples in drafts for sample in samples)
+    num_intervals = sum(not draft.reason for _, _, _, drafts in all_drafts for draft, _ in drafts)
     confidence = bonferroni_confidence(num_intervals, CONFIDENCE)
     return [
-        Verdict(claim, comparison, measure, tuple(_estimate_effect(sample, confidence) for sample in samples), num_intervals)
-        for claim, comparison, measure, samples in drafts
+        Verdict(claim, comparison, measure, tuple(_estimate_effect(*draft, confidence) for draft in drafts), num_intervals)
+        for claim, comparison, measure, drafts in all_drafts
     ]
 
 
@@ -166,24 +141,15 @@ class _Numbers(NamedTuple):
     reason: str = ""
 
 
-class _Sample(NamedTuple):
-    """What one part of a claim is judged by for one change: numbers of both arms, one a seed."""
-
-    part: ClaimPart
-    change: str
-    before: FloatArray
-    after: FloatArray
-    min_effect: float
-    paired: bool
-    reason: str
+_Draft = tuple[EffectEstimate, list[FloatArray]]  # one that is undecided as yet, and the numbers of both arms
 
 
 def _measures(claim: Claim) -> tuple[ClaimMeasure, ...]:
     return ("clock",) if claim.is_about_wall_time else MEASURES
 
 
-def _samples(claim: Claim, comparison: ControlledComparison, measure: ClaimMeasure) -> list[_Sample]:
-    samples = []
+def _drafts(claim: Claim, comparison: ControlledComparison, measure: ClaimMeasure) -> list[_Draft]:
+    drafts = []
     for before, after in claim.changes:
         arms = comparison.arm(before), comparison.arm(after)
         few = [f"{len(runs)} of {MIN_VERDICT_SEEDS} seeds of {arm_label(arm)}"
@@ -199,10 +165,11 @@ def _samples(claim: Claim, comparison: ControlledComparison, measure: ClaimMeasu
             if not reason and not all(np.isfinite(group).all() for group in groups):
                 missing = f"too few points of {measure} at the end"
                 reason = "a run does not say how long it took" if measure == "clock" else missing
-            samples.append(
-                _Sample(part, _change_label(before, after), groups[0], groups[1], min_effect, _have_same_seeds(*runs), reason)
-            )
-    return samples
+            seeds = [[run.seed for run in arm] for arm in runs]
+            paired, fewest = seeds[0] == seeds[1] and "?" not in seeds[0], min(group.size for group in groups)
+            change = _change_label(before, after)
+            drafts.append((EffectEstimate(part, change, min_effect, paired, fewest, reason), groups))
+    return drafts
 
 
 def _change_label(before: str, after: str) -> str:
@@ -217,7 +184,7 @@ def _learning_metrics(
 ) -> _Numbers:
     threshold = getattr(comparison.report.learned, measure)
     min_effect = math.log(MIN_EFFECT_RATIO) if part.is_ratio else getattr(comparison.report.min_effect, measure)
-    curves = [[curve for run in runs if (curve := learning_curve(run, measure, comparison.axis)) is not None] for runs in arms]
+    curves = [learning_curves(runs, measure, comparison.axis) for runs in arms]
     if min(map(len, curves)) < MIN_VERDICT_SEEDS:
         return _Numbers([np.zeros(0)] * 2, arms, min_effect, f"too few runs have a curve of {measure}")
     horizon = min(curve.x[-1] for curve in chain(*curves))
@@ -235,34 +202,29 @@ def _learning_metrics(
 
 def _wall_times(arms: Sequence[Sequence[RunData]]) -> _Numbers:
     """Seconds of training an episode."""
-    results = [[run_result(run) for run in runs] for runs in arms]
-    groups = [np.array([run.wall_time / run.episodes if run.episodes > 0 else math.nan for run in arm]) for arm in results]
+    groups = [
+        np.array([run.result("wall_time") / run.result("episodes") if run.result("episodes") > 0 else math.nan for run in arm])
+        for arm in arms
+    ]
     shared = any(run.num_seeds_in_process > 1 for run in chain(*arms))
     return _Numbers(groups, arms, math.log(MIN_EFFECT_RATIO), "seeds shared a process: see hogwild" if shared else "")
 
 
-def _have_same_seeds(first: Sequence[RunData], second: Sequence[RunData]) -> bool:
-    return [run.seed for run in first] == [run.seed for run in second] and "?" not in {run.seed for run in first}
-
-
-def _estimate_effect(sample: _Sample, confidence: float) -> EffectEstimate:
-    part, size = sample.part, min(sample.before.size, sample.after.size)
-    undecided = EffectEstimate(part, sample.change, sample.min_effect, sample.paired, size, sample.reason)
-    if sample.reason:
-        return undecided
-    before, after = part.sign * sample.before, part.sign * sample.after
+def _estimate_effect(draft: EffectEstimate, groups: Sequence[FloatArray], confidence: float) -> EffectEstimate:
+    if draft.reason:
+        return draft
+    before, after = (draft.part.sign * group for group in groups)
     contrast = yuen_contrast(after, before)
     effect, simultaneous = contrast.difference, contrast.interval(confidence)
-    interval = difference_interval(after, before, interquartile_mean, paired=sample.paired, resamples=_NUM_RESAMPLES)
-    decision = decide(effect, simultaneous, sample.min_effect, part.expected)
+    interval = difference_interval(after, before, interquartile_mean, paired=draft.paired, resamples=_NUM_RESAMPLES)
+    alone = decide(effect, interval, draft.min_effect, draft.part.expected)
+    decision = decide(effect, simultaneous, draft.min_effect, draft.part.expected)
     return replace(
-        undecided,
+        draft,
         effect=effect,
         interval=interval,
         simultaneous_interval=simultaneous,
-        probability=probability_of_improvement(after, before, paired=sample.paired),
+        probability=probability_of_improvement(after, before, paired=draft.paired),
         decision=decision,
-        uncorrected_decision=decision
-        if decision != "undecided"
-        else decide(effect, interval, sample.min_effect, part.expected),
+        uncorrected_decision=alone if decision == "undecided" else decision,
     )

@@ -1,19 +1,20 @@
 """How long training would take on a machine with so many cores, from what its parts cost on one of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from a3c_exp.config.ablation import Claim, WallTimeTraining
 from a3c_exp.report.ablations.verdicts import Decision, decide
 from a3c_exp.report.columns import FloatArray
-from a3c_exp.report.quantities.curve_metrics import MIN_EFFECT_RATIO
+from a3c_exp.report.curves import MIN_EFFECT_RATIO
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.tolerant_io import mapping, number, read_json_object
-from a3c_exp.stats.estimates import Interval
 
 COSTS_FILE = "costs.json"
 CORES = (1, 2, 4, 6, 8, 12, 16)
@@ -22,24 +23,15 @@ _MAX_PARENT_FOLDERS = 4  # folders above a run in which its costs may lie
 
 @dataclass(frozen=True, eq=False)
 class MeasuredCosts:
-    """What the parts of training cost on one core.
+    """What the parts of training cost on one core."""
 
-    Attributes:
-        path: where that is written.
-        n_step: steps of a window.
-        host: on which machine, in words.
-        workers: ``[S]`` how many were stacked, increasing.
-        rollout, gradient: ``[S, R]`` seconds for one window of each of them, measured R times.
-        update: ``[S, R]`` seconds for one push and pull.
-    """
-
-    path: Path
-    n_step: int
-    host: str
-    workers: FloatArray
-    rollout: FloatArray
-    gradient: FloatArray
-    update: FloatArray
+    path: Path  #: where that is written
+    n_step: int  #: steps of a window
+    host: str  #: on which machine, in words
+    workers: FloatArray  #: ``[S]`` how many were stacked, increasing
+    rollout: FloatArray  #: ``[S, R]`` seconds for one window of each of them, measured R times
+    gradient: FloatArray  #: the same
+    update: FloatArray  #: ``[S, R]`` seconds for one push and pull
 
     def seconds_per_window(self, workers_per_process: float) -> FloatArray:
         """``[R]`` seconds that one window costs a process with so many workers; linear between sizes that were measured."""
@@ -47,27 +39,16 @@ class MeasuredCosts:
         return np.array([np.interp(workers_per_process, self.workers, column) for column in costs.T])
 
 
-@dataclass(frozen=True)
-class WallTimePrediction:
-    """How much longer the same number of episodes takes with fewer workers, on a machine with so many cores.
-
-    Attributes:
-        cores: of that machine.
-        change: from how many workers to how many.
-        stacked: false: one process a worker; true: one process a core, which hosts its share of the workers.
-        before, after: seconds of the same number of environment steps.
-        ratio, interval: after over before, and the middle 95 % of it over repeated measurements.
-        decision: the verdict on "takes clearly longer".
-    """
+class WallTimePrediction(NamedTuple):
+    """How much longer the same number of steps takes with fewer workers, on a machine with so many cores."""
 
     cores: int
-    change: tuple[int, int]
-    stacked: bool
-    before: float
+    change: tuple[int, int]  # from how many workers to how many
+    stacked: bool  # one process a core, which hosts its share of the workers, rather than one process a worker
+    before: float  # seconds
     after: float
-    ratio: float
-    interval: Interval
-    decision: Decision
+    ratio: float  # after over before
+    decision: Decision  # on "takes clearly longer"
 
 
 def find_costs(runs: Iterable[RunData]) -> MeasuredCosts | None:
@@ -94,25 +75,20 @@ def read_costs(path: Path) -> MeasuredCosts | None:
         return None
     if not all(table.ndim == 2 and table.shape[1] and (table > 0).all() for table in tables) or workers.size < 1:
         return None
-    return MeasuredCosts(path, n_step, _machine_label(content), workers, *tables)
+    named = (mapping(content.get("machine")).get("cpu"), content.get("host"))
+    return MeasuredCosts(path, n_step, ", ".join(str(name) for name in named if name), workers, *tables)
 
 
 def predict_seconds(costs: MeasuredCosts, workers: int, cores: int, windows: float, stacked: bool) -> FloatArray:
-    """``[R]`` seconds for so many windows.
+    """``[R]`` seconds until all workers together have pushed so many windows, with processes as in ``WallTimePrediction``.
 
     No process waits for another (pushes to shared weights take no lock), so windows of different processes run side by side
     as long as there are cores: ``min(workers, cores)`` at a time. Slower clocks of busy cores, memory and the operating system
     are left out, so more workers are at least as good here as they would be.
-
-    Args:
-        costs: of one core.
-        workers, cores: of the machine that is asked about.
-        windows: pushed by all workers together.
-        stacked: one process a core with its share of workers, rather than one process a worker.
     """
-    if not stacked:
-        return windows * costs.seconds_per_window(1) / min(workers, cores)
     processes = min(workers, cores)
+    if not stacked:
+        return windows * costs.seconds_per_window(1) / processes
     shares = [workers // processes + (index < workers % processes) for index in range(processes)]
     speed: FloatArray = np.sum([1.0 / costs.seconds_per_window(share) for share in shares], axis=0)
     return windows / speed
@@ -129,25 +105,11 @@ def predict_wall_times(
 ) -> list[WallTimePrediction]:
     """The change of wall time for machines on which nothing was run."""
     windows = training.episodes * training.steps / costs.n_step
-    return [
-        _predict_change(costs, change, count, windows, stacked)
-        for stacked in (False, True)
-        for change in changes
-        for count in cores
-    ]
-
-
-def _predict_change(
-    costs: MeasuredCosts, change: tuple[int, int], cores: int, windows: float, stacked: bool
-) -> WallTimePrediction:
-    before, after = (predict_seconds(costs, workers, cores, windows, stacked) for workers in change)
-    low, ratio, high = (float(value) for value in np.quantile(after / before, (0.025, 0.5, 0.975)))
-    decision = decide(float(np.log(ratio)), (float(np.log(low)), float(np.log(high))), float(np.log(MIN_EFFECT_RATIO)))
-    return WallTimePrediction(
-        cores, change, stacked, float(np.median(before)), float(np.median(after)), ratio, (low, high), decision
-    )
-
-
-def _machine_label(content: Mapping[str, Any]) -> str:
-    machine = mapping(content.get("machine"))
-    return ", ".join(str(value) for value in (machine.get("cpu"), content.get("host")) if value)
+    found = []
+    for stacked, change, count in product((False, True), changes, cores):
+        before, after = (predict_seconds(costs, workers, count, windows, stacked) for workers in change)
+        low, ratio, high = (float(edge) for edge in np.quantile(after / before, (0.025, 0.5, 0.975)))  # over measurements
+        decision = decide(math.log(ratio), (math.log(low), math.log(high)), math.log(MIN_EFFECT_RATIO))
+        medians = float(np.median(before)), float(np.median(after))
+        found.append(WallTimePrediction(count, change, stacked, *medians, ratio, decision))
+    return found

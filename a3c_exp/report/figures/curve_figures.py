@@ -1,39 +1,37 @@
-"""Curves as SVG: one figure a question, all in one style, drawn by matplotlib (which is imported only when needed)."""
+"""Curves over configurations: one figure a question, drawn by matplotlib (which is imported only when needed)."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from a3c_exp.report.aggregate import (
-    Band,
-    Comparison,
-    Configuration,
-    Curve,
-    band_members,
-    mean_band,
-    quartile_band,
-    run_curve,
-)
+from a3c_exp.report.aggregate import Comparison, Configuration
 from a3c_exp.report.columns import FloatArray
+from a3c_exp.report.curves import Band, Curve, band_members, lag_shares, mean_band, quartile_band, run_curve
 from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.labels import EndLabel, add_legend, draw_end_labels, end_label, peak_label
-from a3c_exp.report.figures.multi_panel import FigureFiles, png_bytes, svg_text, with_figure_style
+from a3c_exp.report.figures.panels import CaptionedFigure, Margins, panel_grid
 from a3c_exp.report.figures.plot_specs import PLOTS, Plot, statistic_plot
-from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, new_figure, scale_axes
-from a3c_exp.report.quantities.policy_lag import lag_shares
+from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, TEXT_SIZE, Axes, Figure, compact_number, set_number_ticks
 from a3c_exp.report.run_reader import RunData, own_statistics
 from a3c_exp.stats.estimates import MIN_SEEDS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+Colors = dict[Configuration, svg.ThemeColor]
 _MAX_MARKED_POINTS = 30  # evaluations up to which each gets a dot
 _MAX_END_LABEL = 12  # characters up to which a label is written at the end of its line
+_LABEL_STYLE: dict[str, Any] = {"va": "center", "weight": "bold", "annotation_clip": False}
 
 
-def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> dict[Configuration, svg.ThemeColor]:
+class _EndLabel(NamedTuple):
+    """Where a configuration's lines end, and what is to stand there."""
+
+    x: float
+    y: float
+    text: str
+    color: str
+
+
+def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> Colors:
     """A color for each configuration; if they are too many, grey for all but the highest in ``ranking``."""
     known = [value if math.isfinite(value) else -math.inf for value in ranking]
     order = sorted(range(len(known)), key=known.__getitem__, reverse=True)
@@ -42,103 +40,103 @@ def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> dict[Conf
     return {item: next(series_colors) if i in best else svg.OTHER_COLOR for i, item in enumerate(comparison.configurations)}
 
 
-def draw_plots(comparison: Comparison, colors: dict[Configuration, svg.ThemeColor], png: bool = True) -> list[FigureFiles]:
-    """All plots for which there are numbers, but for those that only repeat another; as PNG too if ``png``.
-
-    Raises:
-        A3CError: matplotlib is not installed.
-    """
-    curves = {plot: {item: _curves(plot, item) for item in comparison.configurations} for plot in _plots(comparison)}
-    shown = [plot for plot in curves if any(curves[plot].values()) and not _is_redundant(plot, comparison)]
-    return with_figure_style(lambda: [_draw_plot(plot, comparison.title, curves[plot], colors, png) for plot in shown])
-
-
-def _plots(comparison: Comparison) -> list[Plot]:
-    """Those of every report, and the curves of further statistics that these runs have."""
+def draw_plots(comparison: Comparison, colors: Colors) -> Iterator[CaptionedFigure]:
+    """All plots for which there are numbers, but for those that only repeat another; one at a time, in ``figure_style``."""
     own = {info.name: statistic_plot(info) for run in comparison.runs for info in own_statistics(run.run_json)}
-    return [*PLOTS, *own.values()]
+    for plot in (*PLOTS, *own.values()):
+        curves = {item: found for item in comparison.configurations if (found := _curves(plot, plot.quantity, item.runs))}
+        if curves and not _is_redundant(plot, comparison.runs):
+            yield _draw_plot(plot, comparison, curves, colors)
 
 
-def _curves(plot: Plot, configuration: Configuration) -> list[Curve]:
-    if plot.source == "lags":
-        shares = lag_shares(configuration.runs)
-        return [] if shares is None else [shares]
-    return _thinned_curves(plot, plot.quantity, configuration.runs)
-
-
-def _thinned_curves(plot: Plot, quantity: str, runs: Sequence[RunData]) -> list[Curve]:
-    found = (run_curve(run, plot.source, quantity, plot.axis) for run in runs)
+def _curves(plot: Plot, quantity: str, runs: Sequence[RunData]) -> list[Curve]:
+    found = [lag_shares(runs)] if plot.source == "lags" else [run_curve(run, plot.source, quantity, plot.axis) for run in runs]
     return [_thin_curve(item, plot.max_points) for item in found if item is not None]
 
 
-def _is_redundant(plot: Plot, comparison: Comparison) -> bool:
+def _is_redundant(plot: Plot, runs: Sequence[RunData]) -> bool:
     """Whether every run's numbers are those of another figure, or are shown there in a better way."""
     better = [other for other in PLOTS if other.replaces == plot.name]
     if better:
         return all(
             run_curve(run, plot.source, plot.quantity, plot.axis) is None
             or any(run_curve(run, other.source, other.quantity, other.axis) for other in better)
-            for run in comparison.runs
+            for run in runs
         )
     if not plot.hidden_if_equal_to:
         return False
-    pairs = (
-        [run_curve(run, plot.source, name, plot.axis) for name in (plot.quantity, plot.hidden_if_equal_to)]
-        for run in comparison.runs
-    )
+    names = (plot.quantity, plot.hidden_if_equal_to)
+    pairs = ([run_curve(run, plot.source, name, plot.axis) for name in names] for run in runs)
     return all(
         curve is None or (other is not None and curve.y.size == other.y.size and np.allclose(curve.y, other.y, rtol=1e-5))
         for curve, other in pairs
     )
 
 
-def _draw_plot(
-    plot: Plot, title: str, curves: dict[Configuration, list[Curve]], colors: dict[Configuration, svg.ThemeColor], png: bool
-) -> FigureFiles:
-    named = [item for item in curves if curves[item] and colors[item] != svg.OTHER_COLOR] if len(curves) > 1 else []
+def _draw_plot(plot: Plot, comparison: Comparison, curves: dict[Configuration, list[Curve]], colors: Colors) -> CaptionedFigure:
+    named = [item for item in curves if colors[item] != svg.OTHER_COLOR] if len(comparison.configurations) > 1 else []
     longest = max((len(item.short_label) for item in named), default=0)
     at_ends = 0 < longest <= _MAX_END_LABEL
-    figure, axes = new_figure(plot, right_margin=longest * CHARACTER_WIDTH + 12.0 if at_ends else 10.0)
-    ends: list[EndLabel] = []
-    heights = [item.y for items in curves.values() for item in items]
+    figure, axes = _new_figure(plot, right_margin=longest * CHARACTER_WIDTH + 12.0 if at_ends else 10.0)
+    ends: list[_EndLabel] = []
+    heights = [curve.y for found in curves.values() for curve in found]
     num_left_out = 0
-    several = any(len(band_members(items)) >= MIN_SEEDS for items in curves.values() if items)
+    several = any(len(band_members(found)) >= MIN_SEEDS for found in curves.values())
     for item in sorted(curves, key=lambda item: colors[item] != svg.OTHER_COLOR):  # grey ones first, below the others
-        if curves[item]:
-            plain = colors[item] == svg.OTHER_COLOR
-            band = _band(plot, curves[item])
-            if plot.spread == "steps":
-                _draw_histogram(axes, curves[item][0], colors[item].light, plain)
-            elif plain:
-                _draw_background(axes, curves[item], band, colors[item].light)
+        found, color, plain = curves[item], colors[item].light, colors[item] == svg.OTHER_COLOR
+        label = _end_label
+        if plot.spread == "steps":
+            _draw_histogram(axes, found[0], color, plain)
+            label = _peak_label
+        else:
+            band = mean_band(found) if plot.spread == "interval" else quartile_band(found)
+            num_left_out += len(found) - band.num_seeds if band else 0
+            if plain:  # beyond the last color: one thin line, or one a seed
+                for x, y in [(band.x, band.middle)] if band else [(curve.x, curve.y) for curve in found]:
+                    axes.plot(x, y, color=color, linewidth=0.8, alpha=0.5)
             else:
-                _draw_series(axes, plot, curves[item], band, colors[item].light)
-            if plot.edges and not plain and (plot.spread == "within" or not several):
-                heights += _draw_edges(axes, plot, curves[item], band is not None, colors[item].light)
-            num_left_out += len(curves[item]) - band.num_seeds if band else 0
-            if item in named and plot.spread == "steps":
-                ends.append(peak_label(curves[item][0], item.short_label, colors[item].light))
-            elif item in named:
-                ends.append(end_label(curves[item], item.short_label, colors[item].light))
-    scale_axes(axes, plot, np.concatenate(heights))
+                _draw_series(axes, plot, found, band, color)
+                if plot.edges and (plot.spread == "within" or not several):
+                    heights += _draw_edges(axes, plot, plot.edges, found, band is not None, color)
+        if item in named:
+            ends.append(label(found, item.short_label, color))
+    _scale_axes(axes, plot, np.concatenate(heights))
     if at_ends:
-        draw_end_labels(figure, axes, ends)
-    page = file = svg_text(figure)
-    if named:
-        add_legend(figure, title, [(item.short_label, colors[item].light) for item in named])
-        file = svg_text(figure)
-    words = f"{plot.title} against {AXIS_TITLES[plot.axis].lower()}"
+        _draw_end_labels(figure, axes, ends)
     caption = f"{plot.note} {_reading_hint(plot, several)}".rstrip()
     if num_left_out:
         caption += f" Left out of the bands: {num_left_out} run{'s' * (num_left_out > 1)} that did not get as far."
-    image = png_bytes(figure) if png else b""
-    return FigureFiles(plot.name, caption, svg.standalone(file, words), svg.inline(page, plot.name, words), image, plot.section)
+    words = f"{plot.title} against {AXIS_TITLES[plot.axis].lower()}"
+    legend = (comparison.title, [(item.short_label, colors[item].light) for item in named]) if named else None
+    return CaptionedFigure(plot.name, words, caption, figure, plot.section, legend=legend)
 
 
-def _band(plot: Plot, curves: Sequence[Curve]) -> Band | None:
-    if plot.spread == "steps":
-        return None
-    return (mean_band if plot.spread == "interval" else quartile_band)(curves)
+def _new_figure(plot: Plot, right_margin: float) -> tuple[Figure, Axes]:
+    margins = Margins(left=44.0, right=right_margin, top=26.0)
+    figure, ((axes,),) = panel_grid(plot.title, height=166.0 if plot.large else 98.0, margins=margins)
+    set_number_ticks(axes.xaxis, 5, integer=plot.axis in ("episode", "lag"))
+    set_number_ticks(axes.yaxis, 5 if plot.large else 4)
+    axes.set_xlabel(AXIS_TITLES[plot.axis], labelpad=2.0)
+    return figure, axes
+
+
+def _scale_axes(axes: Axes, plot: Plot, y: FloatArray) -> None:
+    """Choose the limits and kind of the axes, given all heights ``y`` that are drawn."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xlim(left=-0.5 if plot.axis == "lag" else 0.0)
+    if plot.scale == "log" and y.min() > 0 and y.max() > 30 * y.min():
+        axes.set_yscale("log")
+        few = y.max() < 1000 * y.min()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if few else (1.0,), numticks=5))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact_number(value)))
+    elif plot.scale == "zero" and y.min() >= 0:
+        axes.set_ylim(0.0, max(float(y.max()) * 1.06, 1e-9))
+    elif plot.scale == "unit":
+        axes.set_ylim(max(-1.0, float(y.min()) - 0.05), 1.05)
+    elif plot.scale == "share":
+        axes.set_ylim(0.0, 1.05)
 
 
 def _reading_hint(plot: Plot, has_bands: bool) -> str:
@@ -156,7 +154,7 @@ def _reading_hint(plot: Plot, has_bands: bool) -> str:
     return "One line a seed; three or more would get a band."
 
 
-def _draw_series(axes: "Axes", plot: Plot, curves: list[Curve], band: Band | None, color: str) -> None:
+def _draw_series(axes: Axes, plot: Plot, curves: list[Curve], band: Band | None, color: str) -> None:
     """Draw one configuration: its single seeds, and its band if it has one."""
     faint = max(0.12, 0.45 * min(1.0, 4.0 / len(curves)))  # many seeds make a cloud, not a wall
     single: dict[str, Any] = {"linewidth": 0.7, "alpha": faint} if band else {"linewidth": 1.4, "alpha": 0.9}
@@ -171,22 +169,16 @@ def _draw_series(axes: "Axes", plot: Plot, curves: list[Curve], band: Band | Non
     axes.plot(band.x, band.middle, color=color, linewidth=1.9, marker=dot, markersize=3.2)
 
 
-def _draw_background(axes: "Axes", curves: Sequence[Curve], band: Band | None, color: str) -> None:
-    """A configuration beyond the last color: one thin line, or one a seed."""
-    for x, y in [(band.x, band.middle)] if band else [(item.x, item.y) for item in curves]:
-        axes.plot(x, y, color=color, linewidth=0.8, alpha=0.5)
-
-
 def _has_markers(plot: Plot, x: FloatArray) -> bool:
     """Whether points are so few that each should be seen."""
     return x.size == 1 or (plot.spread == "interval" and x.size <= _MAX_MARKED_POINTS)
 
 
-def _draw_edges(axes: "Axes", plot: Plot, curves: Sequence[Curve], use_medians: bool, color: str) -> list[FloatArray]:
+def _draw_edges(
+    axes: Axes, plot: Plot, edges: tuple[str, str], curves: Sequence[Curve], use_medians: bool, color: str
+) -> list[FloatArray]:
     """What lies between a plot's edges: of each run, or the medians of all ``use_medians``; returns the heights drawn."""
-    assert plot.edges is not None
-    runs = [item.run for item in curves]
-    below, above = (_thinned_curves(plot, name, runs) for name in plot.edges)
+    below, above = (_curves(plot, name, [item.run for item in curves]) for name in edges)
     if use_medians:
         low, high = quartile_band(below), quartile_band(above)
         areas = [(low.x, low.middle, high.middle)] if low and high and np.array_equal(low.x, high.x) else []
@@ -198,7 +190,7 @@ def _draw_edges(axes: "Axes", plot: Plot, curves: Sequence[Curve], use_medians: 
     return [edge for _, *edges in areas for edge in edges]
 
 
-def _draw_histogram(axes: "Axes", shares: Curve, color: str, unfilled: bool) -> None:
+def _draw_histogram(axes: Axes, shares: Curve, color: str, unfilled: bool) -> None:
     """A histogram: filled only if it has a color, so that those behind it are seen."""
     axes.step(shares.x, shares.y, where="mid", color=color, linewidth=0.8 if unfilled else 1.6, alpha=0.5 if unfilled else 0.95)
     if not unfilled:
@@ -214,3 +206,41 @@ def _thin_curve(curve: Curve, max_points: int) -> Curve:
     sizes = np.diff(np.append(starts, curve.x.size - 1))
     x, y = (np.add.reduceat(values[:-1], starts) / sizes for values in (curve.x, curve.y))
     return Curve(curve.run, np.append(x, curve.x[-1]), np.append(y, curve.y[-every:].mean()))
+
+
+def _end_label(curves: Sequence[Curve], text: str, color: str) -> _EndLabel:
+    """Where the lines of ``curves`` that got farthest end, on average."""
+    farthest = max(item.x[-1] for item in curves)
+    return _EndLabel(farthest, float(np.mean([item.y[-1] for item in curves if item.x[-1] > 0.9 * farthest])), text, color)
+
+
+def _peak_label(curves: Sequence[Curve], text: str, color: str) -> _EndLabel:
+    """The right corner of a histogram's highest step: its ends lie on the axis, where labels would overlap."""
+    (curve,) = curves
+    at = int(curve.y.argmax())
+    return _EndLabel(float(curve.x[at]) + 0.5, float(curve.y[at]), text, color)
+
+
+def _draw_end_labels(figure: Figure, axes: Axes, labels: Sequence[_EndLabel]) -> None:
+    """Write each label next to the end of its line, pushed apart along the right edge where they would overlap."""
+    figure.draw_without_rendering()  # settles the limits
+    to_points, gap = 72.0 / figure.dpi, TEXT_SIZE + 1.5
+    low, high = (edge * to_points for edge in axes.get_window_extent().intervaly)
+    right = axes.get_xlim()[1]
+    early = [end for end in labels if end.x < 0.95 * right]
+    taken: list[tuple[float, float]] = []
+    for end in early:  # the legend is there for those that find no room
+        x, y = axes.transData.transform((end.x, end.y)) * to_points
+        if all(abs(x - other) > len(end.text) * CHARACTER_WIDTH + 6 or abs(y - height) > gap for other, height in taken):
+            taken.append((x, y))
+            axes.annotate(end.text, (end.x, end.y), (4, 0), textcoords="offset points", color=end.color, **_LABEL_STYLE)
+    placed = [(float(axes.transData.transform((right, end.y))[1]) * to_points, end) for end in labels if end not in early]
+    placed.sort(key=lambda pair: pair[0])
+    heights: list[float] = []
+    for height, _ in placed:
+        heights.append(max(min(max(height, low), high), heights[-1] + gap if heights else -math.inf))
+    for index in reversed(range(len(heights))):
+        heights[index] = min(heights[index], high - gap * (len(heights) - 1 - index))
+    for height, (_, end) in zip(heights, placed, strict=True):
+        share = (height - low) / (high - low)
+        axes.annotate(end.text, (1.0, share), (4, 0), "axes fraction", "offset points", color=end.color, **_LABEL_STYLE)

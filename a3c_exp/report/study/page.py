@@ -1,59 +1,50 @@
 """A report on a study, as one self-contained page: what was best, how it got there, what mattered, and every trial."""
 
-import csv
-import io
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from a3c_exp.report import html_page
-from a3c_exp.report.figures.multi_panel import FigureFiles
-from a3c_exp.report.report_files import MARKER, check_replaceable
+from a3c_exp.report import html_page, report_files
+from a3c_exp.report.figures.panels import FigureFiles
+from a3c_exp.report.sections import Cell, Description, Table, format_statuses, make_row, make_table
 from a3c_exp.report.study.figures import draw_study
 from a3c_exp.report.study.reader import StudyRecord, Trial, read_study, session_commands
-from a3c_exp.report.tables import Cell, Table, format_statuses
+from a3c_exp.runs.listing import csv_text
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND_PREFIX, journal_path
 from a3c_exp.runs.tolerant_io import relative_to_cwd
-from a3c_exp.system.atomic_write import write_atomically
-from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.system.number_format import NO_VALUE, format_duration, format_mean_std, format_number
 
-
-@dataclass(frozen=True)
-class StudyReport:
-    """A report that was written: its page, and a summary for a terminal."""
-
-    index: Path
-    text: str
+_NUMBER: tuple[str, Description[Trial]] = ("trial", lambda trial: str(trial.number))
 
 
-def make_study_report(directory: Path, out: Path) -> StudyReport:
-    """Write the report on the study in ``directory`` into ``out``.
+def make_study_report(directory: Path, out: Path) -> str:
+    """Write the report on the study in ``directory`` into ``out``; returns a summary for a terminal.
 
     Raises:
         RunDirectoryError: the study cannot be read, or ``out`` holds files that are no report.
         A3CError: matplotlib is not installed.
     """
-    check_replaceable(out)
+    report_files.check_replaceable(out)
     record = read_study(directory)
     figures = draw_study(record)
-    _write(out, _page(record, figures), _csv(record), figures)
-    return StudyReport(out / "index.html", _terminal_summary(record))
+    files = {f"figures/{figure.name}.svg": figure.standalone_svg for figure in figures}
+    report_files.write(out, _page(record, figures), {"trials.csv": _csv(record), **files})
+    return _terminal_summary(record)
 
 
 def _page(record: StudyRecord, figures: Sequence[FigureFiles]) -> str:
     best = record.best
     return html_page.render(
         "study.html",
-        marker=MARKER,
+        marker=report_files.MARKER,
         title=f"Study {record.name}",
         study=record,
         statuses=format_statuses(Counter(trial.state for trial in record.counted_trials)) or "none yet",
         best_value=_format_value(best[0], 0) if best and len(record.objectives) == 1 else "",
         warnings=_warnings(record),
-        best_table=_best_table(record),
+        best_table=make_table("Best", 1, record.best, [_NUMBER, *_value_columns(record), *_param_columns(record)]),
         best_files=[_best_file(record, name, text) for name, text in record.best_files.items()],
         command_prefix=COMMAND_PREFIX,
         figures={name: [figure for figure in figures if figure.section == name] for name in ("course", "importance", "slices")},
@@ -75,17 +66,12 @@ def _warnings(record: StudyRecord) -> list[str]:
     return found
 
 
-def _best_table(record: StudyRecord) -> Table:
-    columns = ("trial", *(name for name, _ in record.objectives), *(parameter.name for parameter in record.parameters))
-    rows = [
-        (
-            Cell(str(trial.number)),
-            *(Cell(_format_value(trial, index)) for index in range(len(record.objectives))),
-            *(Cell(_format_param(trial, parameter.name)) for parameter in record.parameters),
-        )
-        for trial in record.best
-    ]
-    return Table("Best", columns, 1, tuple(rows))
+def _value_columns(record: StudyRecord) -> list[tuple[str, Description[Trial]]]:
+    return [(name, partial(_format_value, index=index)) for index, (name, _) in enumerate(record.objectives)]
+
+
+def _param_columns(record: StudyRecord) -> list[tuple[str, Description[Trial]]]:
+    return [(one.name, partial(_format_param, name=one.name)) for one in record.parameters]
 
 
 def _best_file(record: StudyRecord, name: str, text: str) -> dict[str, object]:
@@ -99,37 +85,30 @@ def _best_file(record: StudyRecord, name: str, text: str) -> dict[str, object]:
 
 
 def _trial_table(record: StudyRecord) -> Table:
-    names = [one.name for one in record.parameters]
-    columns = ("trial", "state", *(name for name, _ in record.objectives), "seeds", "time", *names, "note")
-    rows = [
-        (
-            Cell(str(trial.number)),
-            Cell(trial.state, status=trial.state),
-            *(Cell(_format_value(trial, index)) for index in range(len(record.objectives))),
-            Cell(str(len(trial.seeds)) if trial.seeds else NO_VALUE),
-            Cell(format_duration(trial.seconds)),
-            *(Cell(_format_param(trial, name)) for name in names),
-            Cell(_note(trial)),
-        )
-        for trial in _best_first(record)
-    ]
-    return Table("Trials", columns, 2, tuple(rows))
-
-
-def _best_first(record: StudyRecord) -> list[Trial]:
     """Complete trials from the best down, then the others by number."""
     way = -1.0 if record.objectives and record.objectives[0][1] == "maximize" else 1.0
-    return sorted(
+    best_first = sorted(
         record.trials,
         key=lambda trial: (trial.state != "complete", way * trial.values[0] if trial.values else 0.0, trial.number),
     )
+    columns: list[tuple[str, Description[Trial]]] = [
+        _NUMBER,
+        ("state", lambda trial: Cell(trial.state, status=trial.state)),
+        *_value_columns(record),
+        ("seeds", lambda trial: str(len(trial.seeds)) if trial.seeds else NO_VALUE),
+        ("time", lambda trial: format_duration(trial.seconds)),
+        *_param_columns(record),
+        ("note", _note),
+    ]
+    return make_table("Trials", 2, best_first, columns)
 
 
 def _failure_table(failed: Sequence[Trial]) -> Table:
-    reasons = Counter(trial.reason or "no reason known" for trial in failed)
-    numbers = {reason: [str(t.number) for t in failed if (t.reason or "no reason known") == reason] for reason in reasons}
-    rows = [(Cell(reason), Cell(", ".join(numbers[reason][:12]) + (" ..." if times > 12 else "")), Cell(str(times)))
-            for reason, times in reasons.most_common()]  # fmt: skip
+    numbers: dict[str, list[str]] = defaultdict(list)
+    for trial in failed:
+        numbers[trial.reason or "no reason known"].append(str(trial.number))
+    rows = [make_row(reason, ", ".join(found[:12]) + (" ..." if len(found) > 12 else ""), str(len(found)))
+            for reason, found in sorted(numbers.items(), key=lambda item: -len(item[1]))]  # fmt: skip
     return Table("Failures", ("reason", "trials", "times"), 2, tuple(rows))
 
 
@@ -191,39 +170,15 @@ def _terminal_summary(record: StudyRecord) -> str:
 
 
 def _csv(record: StudyRecord) -> str:
-    target = io.StringIO()
-    names = [one.name for one in record.parameters]
-    columns = ["trial", "state", *(name for name, _ in record.objectives), "spread", "seeds", "seconds", "begun", "ended"]
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow([*columns, *(f"param.{name}" for name in names), "reason", "retry_of", "directory", "command"])
+    names, objectives = [one.name for one in record.parameters], [name for name, _ in record.objectives]
+    head = ["trial", "state", *objectives, "spread", "seeds", "seconds", "begun", "ended"]
+    rows = [[*head, *(f"param.{name}" for name in names), "reason", "retry_of", "directory", "command"]]
     for trial in record.trials:
-        values = [repr(value) for value in trial.values] or [""] * len(record.objectives)
+        values = list(map(repr, trial.values)) or [""] * len(objectives)
         seeds = " ".join(f"{name}:{'/'.join(map(repr, own))}" for name, own in trial.seeds.items())
         seconds = f"{trial.seconds:.3f}" if math.isfinite(trial.seconds) else ""
-        own = [
-            trial.number,
-            trial.state,
-            *values,
-            " ".join(map(repr, trial.spread)),
-            seeds,
-            seconds,
-            trial.started,
-            trial.ended,
-        ]
-        retry = "" if trial.retry_of is None else trial.retry_of
-        tried = [trial.params.get(name, "") for name in names]
-        writer.writerow([*own, *tried, trial.reason, retry, trial.directory, trial.command])
-    return target.getvalue()
-
-
-def _write(out: Path, html: str, table: str, figures: Sequence[FigureFiles]) -> None:
-    """The page first: should the rest fail, the folder is known as a report's and can be written again."""
-    try:
-        folder = out / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(out / "index.html", html, durable=False)
-        write_atomically(out / "trials.csv", table, durable=False)
-        for figure in figures:
-            write_atomically(folder / f"{figure.name}.svg", figure.standalone_svg, durable=False)
-    except OSError as error:
-        raise RunDirectoryError(f"{out}: the report cannot be written here: {error.strerror or error}") from error
+        own = [str(trial.number), trial.state, *values, " ".join(map(repr, trial.spread)), seeds, seconds]
+        tried = [str(trial.params.get(name, "")) for name in names]
+        retry = "" if trial.retry_of is None else str(trial.retry_of)
+        rows.append([*own, trial.started, trial.ended, *tried, trial.reason, retry, trial.directory, trial.command])
+    return csv_text(rows)

@@ -4,9 +4,11 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from omegaconf import OmegaConf
 
 from a3c_exp.runs.log_records import JsonObject
@@ -31,93 +33,67 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
-_MIN_COMPLETE_TRIALS = 4
-"""Complete trials from which on the importance of parameters is worth a figure."""
+_MIN_COMPLETE_TRIALS = 4  # from which on the importance of parameters is worth a figure
 
 
-@dataclass(frozen=True)
 class Trial:
-    """One trial.
+    """One trial, as Optuna's storage has it and the sweeper's attributes describe it."""
 
-    Attributes:
-        number: in order of beginning, from 0.
-        state: ``complete``, ``pruned``, ``failed``, ``running`` or ``waiting``.
-        values: of the objectives; empty unless complete.
-        params: what was tried.
-        intermediate: ``(step, value)`` as reported while it ran.
-        seeds: each seed's values.
-        spread: standard deviation over seeds, one an objective; empty for a single seed.
-        reason: why it failed or was pruned.
-        command: that runs it again.
-        directory: below the study's.
-        retry_of: the number of the trial that it repeats, or ``None``.
-        seconds: how long it took, or has taken so far; NaN if it has not begun.
-        started, ended: local times in words, empty where unknown.
-    """
-
-    number: int
-    state: str
-    values: tuple[float, ...]
-    params: Mapping[str, Any]
-    intermediate: tuple[tuple[int, float], ...]
-    seeds: Mapping[str, Sequence[float]]
-    spread: tuple[float, ...]
-    reason: str
-    command: str
-    directory: str
-    retry_of: int | None
-    seconds: float
-    started: str
-    ended: str
+    def __init__(self, trial: "FrozenTrial") -> None:
+        known, duration, retry = trial.user_attrs, trial.duration, trial.user_attrs.get(RETRY_OF)
+        self.number = trial.number  # in order of beginning, from 0
+        self.state = _STATES[trial.state.name]
+        self.values = tuple(trial.values or ()) if self.state == "complete" else ()  # of the objectives
+        self.params = dict(trial.params)
+        self.intermediate = sorted(trial.intermediate_values.items())  # (step, value), as reported while it ran
+        self.seeds: Mapping[str, Sequence[float]] = mapping(known.get(SEEDS))  # each seed's values
+        self.spread = tuple(map(number, known.get(SEED_STD) or ()))  # standard deviation over seeds, one an objective
+        self.reason = str(known.get(REASON, ""))  # why it failed or was pruned
+        self.command = str(known.get(COMMAND, ""))  # that runs it again
+        self.directory = str(known.get(DIRECTORY, ""))  # below the study's
+        self.retry_of = retry if isinstance(retry, int) else None  # the number of the trial that it repeats
+        self.seconds = duration.total_seconds() if duration else math.nan  # that it took, or has taken so far
+        self.started = f"{trial.datetime_start:%Y-%m-%d %H:%M:%S}" if trial.datetime_start else ""
+        self.ended = f"{trial.datetime_complete:%Y-%m-%d %H:%M:%S}" if trial.datetime_complete else ""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One axis of the search space.
+    """One axis of the search space."""
 
-    Attributes:
-        name: the configuration's key.
-        range_text: its range as typed.
-        log: whether its scale is logarithmic.
-        choices: of a categorical one, in order; empty for numbers.
-        low, high: the ends of its range; NaN for choices.
-        importance: share of what varied in each objective, in [0, 1]; NaN where it is unknown.
-    """
-
-    name: str
-    range_text: str
-    log: bool
-    choices: tuple[Any, ...]
-    low: float
+    name: str  #: the configuration's key
+    range_text: str  #: its range as typed
+    log: bool  #: whether its scale is logarithmic
+    choices: tuple[Any, ...]  #: of a categorical one, in order; empty for numbers
+    low: float  #: the ends of its range; NaN for choices
     high: float
-    importance: tuple[float, ...]
+    importance: tuple[float, ...]  #: share of what varied in each objective, in [0, 1]; NaN where it is unknown
+
+    def position(self, value: Any) -> float:
+        """Where a value stands on its axis: a number as it is, a choice by its order."""
+        return float(self.choices.index(value) if self.choices else value)
+
+    def share_of_range(self, value: Any) -> float:
+        """Where a value stands between the ends of the range, 0 and 1, on the parameter's scale."""
+        ends = (0.0, len(self.choices) - 1.0) if self.choices else (self.low, self.high)
+        low, at, high = (math.log(x) if self.log else x for x in (ends[0], self.position(value), ends[1]))
+        return (at - low) / max(high - low, 1e-12)
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study, read.
+    """A study, read."""
 
-    Attributes:
-        path: its directory.
-        name: of the study.
-        objectives: ``(quantity, direction)``.
-        n_trials: asked for in all.
-        trials: by number.
-        parameters: the most important first.
-        study_json: of ``study.json``.
-        best_files: name and text of the files that ``+experiment=`` loads.
-    """
+    path: Path  #: its directory
+    name: str  #: of the study
+    objectives: tuple[tuple[str, str], ...]  #: ``(quantity, direction)``
+    n_trials: int  #: asked for in all
+    trials: tuple[Trial, ...]  #: by number
+    parameters: tuple[Parameter, ...]  #: the most important first
+    study_json: JsonObject  #: of ``study.json``
+    best_files: Mapping[str, str]  #: name and text of the files that ``+experiment=`` loads
 
-    path: Path
-    name: str
-    objectives: tuple[tuple[str, str], ...]
-    n_trials: int
-    trials: tuple[Trial, ...]
-    parameters: tuple[Parameter, ...]
-    study_json: JsonObject
-    best_files: Mapping[str, str]
-
-    @property
+    @cached_property
     def counted_trials(self) -> list[Trial]:
         """All trials but those that were tried again."""
         repeated = {trial.retry_of for trial in self.trials}
@@ -126,21 +102,15 @@ class StudyRecord:
     def trials_in_state(self, *states: str) -> list[Trial]:
         return [trial for trial in self.counted_trials if trial.state in states]
 
-    @property
+    @cached_property
     def best(self) -> list[Trial]:
         """The best complete trial; with several objectives those that none beats in everything, by the first objective."""
-        complete = self.trials_in_state("complete")
-        front = [trial for trial in complete if not any(self._dominates(other, trial) for other in complete)]
-        front.sort(key=lambda trial: (self._values_to_maximize(trial)[0], -trial.number), reverse=True)
+        complete, signs = self.trials_in_state("complete"), [1.0 if way == "maximize" else -1.0 for _, way in self.objectives]
+        table = np.array([trial.values for trial in complete]).reshape(len(complete), len(signs)) * signs  # larger is better
+        front = [trial for trial, own in zip(complete, table, strict=True)
+                 if not ((table >= own).all(axis=1) & (table > own).any(axis=1)).any()]  # fmt: skip
+        front.sort(key=lambda trial: (-signs[0] * trial.values[0], trial.number))
         return front[:1] if len(self.objectives) == 1 else front
-
-    def _values_to_maximize(self, trial: Trial) -> list[float]:
-        ways = [1.0 if way == "maximize" else -1.0 for _, way in self.objectives]
-        return [way * value for way, value in zip(ways, trial.values, strict=True)]
-
-    def _dominates(self, trial: Trial, other: Trial) -> bool:
-        values, others = self._values_to_maximize(trial), self._values_to_maximize(other)
-        return values != others and all(a >= b for a, b in zip(values, others, strict=True))
 
 
 def is_study(path: Path) -> bool:
@@ -161,7 +131,7 @@ def read_study(path: Path) -> StudyRecord:
     require_format(path, content)
     name = str(content.get("study_name") or path.resolve().name)
     study = _load_study(path, content, name)
-    trials = [_read_trial(trial) for trial in study.get_trials(deepcopy=False)]
+    trials = tuple(map(Trial, study.get_trials(deepcopy=False)))
     listed = content.get("objectives")
     objectives = [(str(one[0]), str(one[1])) for one in listed] if isinstance(listed, list) else []
     folder = path / BEST_FOLDER / "experiment"
@@ -171,7 +141,7 @@ def read_study(path: Path) -> StudyRecord:
         name=name,
         objectives=tuple(objectives),
         n_trials=int(number(content.get("n_trials", len(trials)))),
-        trials=tuple(trials),
+        trials=trials,
         parameters=_read_parameters(study, content, len(objectives)),
         study_json=content,
         best_files=files,
@@ -193,28 +163,6 @@ def _load_study(path: Path, study_json: JsonObject, name: str) -> "Study":
         raise RunDirectoryError(f"{path}: its storage knows no study {name}") from None
     except A3CError as error:
         raise RunDirectoryError(f"{path}: {error}") from None
-
-
-def _read_trial(trial: "FrozenTrial") -> Trial:
-    known = trial.user_attrs
-    state = _STATES[trial.state.name]
-    retry = known.get(RETRY_OF)
-    return Trial(
-        number=trial.number,
-        state=state,
-        values=tuple(trial.values or ()) if state == "complete" else (),
-        params=dict(trial.params),
-        intermediate=tuple(sorted(trial.intermediate_values.items())),
-        seeds=mapping(known.get(SEEDS)),
-        spread=tuple(map(number, known.get(SEED_STD) or ())),
-        reason=str(known.get(REASON, "")),
-        command=str(known.get(COMMAND, "")),
-        directory=str(known.get(DIRECTORY, "")),
-        retry_of=retry if isinstance(retry, int) else None,
-        seconds=trial.duration.total_seconds() if trial.duration else math.nan,
-        started=f"{trial.datetime_start:%Y-%m-%d %H:%M:%S}" if trial.datetime_start else "",
-        ended=f"{trial.datetime_complete:%Y-%m-%d %H:%M:%S}" if trial.datetime_complete else "",
-    )
 
 
 def _read_parameters(study: "Study", study_json: JsonObject, num_objectives: int) -> tuple[Parameter, ...]:

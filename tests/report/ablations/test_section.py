@@ -10,7 +10,8 @@ import pytest
 
 from a3c_exp.report.ablations.section import AblationSection, build_ablation_section
 from a3c_exp.report.aggregate import group_by_configuration
-from a3c_exp.report.figures.multi_panel import svg_files
+from a3c_exp.report.figures.panels import render_figure
+from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import read_runs
 from tests.support.synthetic_ablations import Way, write_arm
 from tests.support.synthetic_runs import write_run
@@ -111,7 +112,9 @@ def test_the_pictures_are_those_that_have_numbers(found: AblationSection) -> Non
 def test_pictures_are_sound_svg_with_ids_of_their_own(found: AblationSection) -> None:
     seen: set[str] = set()
     for picture in found.figures[::4]:
-        alone, inline = svg_files(picture)
+        with figure_style():
+            files = render_figure(picture)
+        alone, inline = files.standalone_svg, files.inline_svg
         ElementTree.fromstring(alone)
         part = ElementTree.fromstring(inline.replace("xlink:href", "href"))
         ids = {item.get("id") for item in part.iter()} - {None}

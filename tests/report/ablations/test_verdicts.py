@@ -10,9 +10,10 @@ import pytest
 
 from a3c_exp.config.ablation import Expected
 from a3c_exp.report.ablations.comparisons import find_comparisons
-from a3c_exp.report.ablations.verdicts import MIN_VERDICT_SEEDS, combine_decisions, decide
-from a3c_exp.report.quantities.curve_metrics import curve_metrics, learning_curve
+from a3c_exp.report.ablations.verdicts import combine_decisions, decide
+from a3c_exp.report.curves import curve_metrics, learning_curve
 from a3c_exp.report.run_reader import read_runs
+from a3c_exp.stats.significance import MIN_VERDICT_SEEDS
 from tests.support.synthetic_ablations import Way, ruled, write_arm
 
 LIMIT, WORKERS = "max_episode_steps", "worker_count"

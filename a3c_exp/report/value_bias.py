@@ -16,16 +16,14 @@ _LENGTH_TOLERANCE = 0.1  # by which share episodes may differ in length where no
 def value_overestimation(metrics: Columns, episodes: Columns, terminated: FloatArray, config: JsonObject) -> FloatArray:
     """V(s), averaged over steps, less what training earned: above 0 the critic promises too much.
 
-    What was earned is estimated from training episodes. In an episode of T steps whose rewards, as the learner sees them, are
-    m in the mean, the discounted return averages ``m / (1 - gamma)`` over its states if targets go on past its end (a time
-    limit that bootstraps), and ``m / (1 - gamma) * (1 - gamma (1 - gamma^T) / (T (1 - gamma)))`` if the end is one, rewards
-    taken as spread evenly over the episode. It is compared where the middle of the episode lies, smoothed over
-    ten parts of the run.
+    What was earned is estimated from training episodes. In one of T steps whose rewards, as the learner sees them, are m in the
+    mean, the discounted return averages ``m / (1 - gamma)`` over its states if targets go on past its end (a time limit that
+    bootstraps), and ``m / (1 - gamma) * (1 - gamma (1 - gamma^T) / (T (1 - gamma)))`` if the end is one, rewards taken as
+    spread evenly over it. It is compared where the middle of the episode lies, smoothed over ten parts of the run.
 
     Args:
-        metrics, episodes: as in ``Run``.
+        metrics, episodes, config: of the run.
         terminated: [episodes], 1 where the episode ended in a state of value 0, 0 where a time limit cut it.
-        config: of the run; its discount, reward shift and scale, and workers.
 
     Returns:
         [lines of metrics], in the learner's units; NaN where it cannot be known: without episodes, undiscounted, or with

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from a3c_exp.report.columns import FloatArray
-from a3c_exp.report.quantities.value_bias import greedy_gap, value_overestimation
 from a3c_exp.report.run_reader import RunData
+from a3c_exp.report.value_bias import greedy_gap, value_overestimation
 from tests.support.synthetic_runs import write_run
 
 

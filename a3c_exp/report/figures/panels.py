@@ -1,0 +1,163 @@
+"""A figure of one or several axes under a title, drawn to be read on a phone too; what stands around it, and its files."""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from a3c_exp.report.figures import svg
+from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, TEXT_SIZE, WIDTH, Axes, Figure
+
+_PNG_DPI = 216  # an inch: sharp on paper and on any screen
+_PNG_OPTIONS = {"compress_level": 3}  # a third of the time, a tenth larger
+_ROW_GAP = 24.0  # points between rows, for what stands above the next
+_LEGEND_STYLE: dict[str, Any] = {
+    "loc": "upper left", "borderaxespad": 0.0, "handlelength": 1.4, "handletextpad": 0.5, "columnspacing": 1.2,
+}  # fmt: skip
+LineStyle = dict[str, Any]  # keyword arguments of matplotlib's Line2D
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Points kept free around the panels of a figure and between them; and from the upper edge to the title's baseline."""
+
+    left: float = 40.0
+    right: float = 8.0
+    top: float = 40.0
+    bottom: float = 34.0
+    column_gap: float = 10.0
+    title: float = 14.0
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionedFigure:
+    """A figure that was drawn."""
+
+    name: str  #: of its files
+    title: str  #: what it shows, for screen readers and lists
+    caption: str  #: how to read it, a sentence or two
+    figure: Figure
+    section: str = ""  #: where it stands on the page
+    wide: bool = False  #: whether it takes the page's whole width
+    #: A heading, and label and color of each line: what only the files need, since a page has one legend for all.
+    legend: tuple[str, Sequence[tuple[str, str]]] | None = None
+
+
+@dataclass(frozen=True)
+class FigureFiles:
+    """A figure as files, and as a part of a page; ``png`` is empty where none was asked for. Else as in ``CaptionedFigure``."""
+
+    name: str
+    caption: str
+    section: str
+    wide: bool
+    inline_svg: str
+    standalone_svg: str
+    png: bytes
+
+
+def render_figure(drawn: CaptionedFigure, png: bool = False) -> FigureFiles:
+    """Save a figure, within ``figure_style``; as PNG on white paper too if ``png``."""
+    figure = drawn.figure
+    page = file = _svg_text(figure)
+    if drawn.legend is not None:
+        _add_legend_rows(figure, *drawn.legend)
+        file = _svg_text(figure)
+    image = io.BytesIO()
+    if png:
+        figure.savefig(
+            image, format="png", dpi=_PNG_DPI, facecolor="white", metadata={"Software": None}, pil_kwargs=_PNG_OPTIONS
+        )
+    inline, standalone = svg.inline(page, drawn.name, drawn.title), svg.standalone(file, drawn.title)
+    return FigureFiles(drawn.name, drawn.caption, drawn.section, drawn.wide, inline, standalone, image.getvalue())
+
+
+def panel_grid(
+    title: str,
+    column_titles: Sequence[str] = ("",),
+    rows: int = 1,
+    height: float = 100.0,
+    margins: Margins | None = None,
+    width: float = WIDTH,
+) -> tuple[Figure, list[list[Axes]]]:
+    """An empty figure with a bold title and ``rows`` of panels, one column for each of ``column_titles``, which may be empty.
+
+    Args:
+        height, width: of a panel, and of the whole figure, in points.
+
+    Returns:
+        The figure, and its axes by row and column.
+    """
+    from matplotlib.figure import Figure
+
+    margins, columns = margins or Margins(), len(column_titles)
+    total = margins.top + rows * height + (rows - 1) * _ROW_GAP + margins.bottom
+    figure = Figure(figsize=(width / 72, total / 72))
+    wide = (width - margins.left - margins.right - (columns - 1) * margins.column_gap) / columns
+    axes = []
+    for row in range(rows):
+        y = margins.bottom + (rows - 1 - row) * (height + _ROW_GAP)
+        places = [margins.left + column * (wide + margins.column_gap) for column in range(columns)]
+        axes.append([figure.add_axes((x / width, y / total, wide / width, height / total)) for x in places])
+    for head, one in zip(column_titles, axes[0], strict=True):
+        if head:
+            one.set_title(head, fontsize=SMALL_TEXT_SIZE - 0.3, loc="left", pad=4.0)
+    figure.text(4.0 / width, 1.0 - margins.title / total, title, fontsize=TEXT_SIZE, weight="bold")
+    return figure, axes
+
+
+def add_legend_row(figure: Figure, entries: Sequence[tuple[str, LineStyle]], top: float = 20.0) -> None:
+    """One line of ``(label, line style)`` entries, ``top`` points below the figure's edge."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], label=label, **style) for label, style in entries]
+    anchor = (4.0 / WIDTH, 1.0 - top / 72 / figure.get_figheight())
+    figure.legend(handles=handles, ncols=len(handles), fontsize=SMALL_TEXT_SIZE, borderpad=0.0, bbox_to_anchor=anchor,
+                  **_LEGEND_STYLE)  # fmt: skip
+
+
+def series_entries(labels: Sequence[str], **style: Any) -> list[tuple[str, LineStyle]]:
+    """Entries of ``add_legend_row`` in the colors of series, in their order."""
+    return [(label, {**style, "color": color.light}) for label, color in zip(labels, svg.SERIES_COLORS, strict=False)]
+
+
+def align_end_ticks_inside(axes: Axes) -> None:
+    """Write the first and the last number of the horizontal axis inwards, so that neighboring panels' do not meet."""
+    low, high = axes.get_xlim()
+    inside = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    axes.set_xticks(inside)
+    for tick, mark in zip(inside, axes.xaxis.get_major_ticks(len(inside)), strict=True):
+        share = (tick - low) / (high - low)
+        mark.label1.set_horizontalalignment("left" if share < 0.08 else "right" if share > 0.92 else "center")
+
+
+def set_shared_x_label(figure: Figure, text: str) -> None:
+    """What the panels' common horizontal axis measures."""
+    figure.text(0.5, 5.0 / 72 / figure.get_figheight(), text, ha="center", fontsize=TEXT_SIZE)
+
+
+def _svg_text(figure: Figure) -> str:
+    target = io.StringIO()
+    figure.savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    return svg.minify(target.getvalue())
+
+
+def _add_legend_rows(figure: Figure, title: str, entries: Sequence[tuple[str, str]]) -> None:
+    """Make room under the figure's title and write ``(label, color)`` entries there, in as many rows as they need."""
+    from matplotlib.lines import Line2D
+
+    widest = max(len(label) for label, _ in entries) * CHARACTER_WIDTH + 32.0
+    columns = max(1, int((WIDTH - 8.0) // widest))
+    handles = [Line2D([], [], color=color, linewidth=2.0, label=label) for label, color in entries]
+    old = figure.get_figheight() * 72
+    new = old + (math.ceil(len(handles) / columns) + bool(title)) * (TEXT_SIZE + 5.0) + 4.0
+    for item in figure.texts:
+        item.set_y(1.0 - (1.0 - item.get_position()[1]) * old / new)
+    (axes,) = figure.axes
+    box = axes.get_position()
+    bottom, height = box.y0 * old, box.height * old
+    axes.set_position((box.x0, bottom / new, box.width, height / new))
+    figure.set_figheight(new / 72)
+    figure.legend(handles=handles, title=title or None, ncols=columns, alignment="left", borderpad=0.4, labelspacing=0.4,
+                  bbox_to_anchor=(0.0, 1.0 - (old - bottom - height - 8.0) / new), **_LEGEND_STYLE)  # fmt: skip
