@@ -24,14 +24,10 @@ _forwarding_send: Send | None = None
 
 
 class ConsoleLogger(Logger):
-    """Shows progress, speed and the numbers that say whether training works.
+    """Shows progress, speed and the numbers that say whether training works, on standard error unless a ``stream`` is given.
 
     On a terminal that is one panel, which gives way to a summary at the end. Anywhere else it is one line every ``interval``
     seconds, the first at the first event, and then the summary.
-
-    Args:
-        interval: seconds between plain lines.
-        stream: where to write; standard error unless given.
     """
 
     def __init__(self, interval: float = 10.0, stream: TextIO | None = None) -> None:
@@ -81,14 +77,10 @@ class ConsoleLogger(Logger):
 
 
 class ForwardingLogger(Logger):
-    """Forwards what a console shows, as often as a console is redrawn.
+    """Calls ``send`` with a ``Logger`` method's name and its arguments for what a console shows.
 
-    Thousands of episodes may end in a second: of the episodes, and of the metrics, between two redraws only the newest is
-    sent. Everything else is.
-
-    Args:
-        send: called with the name of a ``Logger`` method and its arguments.
-        interval: seconds between two redraws.
+    Thousands of episodes may end in a second: of the episodes, and of the metrics, only the newest is sent every ``interval``
+    seconds, as often as a console is redrawn. Everything else is.
     """
 
     def __init__(self, send: Send, interval: float = 1 / REFRESH_PER_SECOND) -> None:

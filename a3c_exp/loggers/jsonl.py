@@ -69,14 +69,11 @@ class JsonlLogger(Logger):
 
 
 def truncate_after(directory: Path, *, episodes: int, env_step: int) -> dict[str, int]:
-    """Remove what was written after a checkpoint, for the session that resumes from it.
+    """Remove what was written after a checkpoint, for the session that resumes from it; returns how many lines of each file.
 
     Lines beyond the checkpoint's ``episodes`` or ``env_step``, and incomplete lines, are moved to
     ``<name>.discarded.jsonl`` in the same folder. If this is interrupted at any point and called again, each line is in
     exactly one of the two files.
-
-    Returns:
-        How many lines were removed from each file.
     """
     limits = {EPISODES: ("episode", episodes), METRICS: ("env_step", env_step), EVALUATIONS: ("env_step", env_step)}
     return {name: _discard_lines(directory / name, *limit) for name, limit in limits.items()}
@@ -185,11 +182,7 @@ def _has_partial_last_line(path: Path) -> bool:
 
 
 def _discard_lines(path: Path, key: str = "", limit: float = math.inf) -> int:
-    """Keep the complete lines, of these those whose ``key`` is within the limit, and move the others to the discarded file.
-
-    Returns:
-        How many were moved.
-    """
+    """Move incomplete lines, and those whose ``key`` is beyond the limit, to the discarded file; returns how many."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -65,11 +65,7 @@ def fitting_columns(columns: Sequence[Sequence[Text]], width: int, right_aligned
 
 
 def run_panel(progress: RunProgress, width: int, title: str | None = None) -> Panel:
-    """A run as it stands: how far it is, its speed, and the numbers that say whether training works.
-
-    Args:
-        title: the run's name, and the sweep that it belongs to, unless given.
-    """
+    """A run as it stands: how far it is, its speed, and the numbers that say whether training works."""
     run = progress.run
     heading = Text(title or run.name, style="bold")
     if run.group and title is None:

@@ -16,13 +16,9 @@ _SUMMED_METRICS = ("steps_per_second", "updates_per_second")
 
 
 class SeedAverageLogger:
-    """Logs the means of S seeds, each as soon as every seed has logged its value.
+    """Logs the means of ``num_seeds`` seeds, each as soon as every seed has logged its value.
 
     Episodes are not logged: those of different seeds are no learning curve.
-
-    Args:
-        loggers: get the means.
-        num_seeds: S.
     """
 
     def __init__(self, loggers: Sequence[Logger], num_seeds: int) -> None:

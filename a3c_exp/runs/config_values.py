@@ -61,12 +61,7 @@ def as_text(value: Any) -> str:
 
 
 def distinguishing_keys(configurations: Sequence[tuple[tuple[str, str], ...]], preferred: Iterable[str] = ()) -> set[str]:
-    """Few names whose values distinguish all ``configurations``: greedily, ``preferred`` and readable ones before others.
-
-    Args:
-        configurations: ``(name, value)`` pairs, the same names in each.
-        preferred: names that a reader knows, such as those that were typed.
-    """
+    """Few names whose values distinguish all ``configurations`` (of the same names): greedily, ``preferred`` ones first."""
     known = set(preferred)
     names = {name for key in configurations for name, _ in key}
     order = sorted(names, key=lambda name: (name not in known, "_target_" in name, name.count("."), len(name), name))

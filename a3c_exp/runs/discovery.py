@@ -16,11 +16,8 @@ _NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 def find_runs(paths: Iterable[Path | str]) -> list[Path]:
     """All run directories at or below ``paths``, each once, in natural order (``workers=4`` before ``workers=12``).
 
-    A folder of several seeds that trained together stands for the run directories of its seeds; one that is missing is
-    among them all the same, so that its reader reports what is missing.
-
-    Raises:
-        RunDirectoryError: a path is not a directory, or there is no run directory at or below it.
+    A folder of several seeds that trained together stands for the run directories of its seeds, missing ones included, so that
+    their reader reports it. Raises RunDirectoryError for a path that is no directory or holds no run directory.
     """
     return [path for path, _ in find_run_records(paths)]
 

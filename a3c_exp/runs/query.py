@@ -59,11 +59,7 @@ def is_condition(text: str) -> bool:
 
 
 def parse_condition(text: str) -> Condition:
-    """The condition that ``text`` is.
-
-    Raises:
-        ConfigError: it is none, or one that no run can meet.
-    """
+    """The condition that ``text`` is. Raises ConfigError if it is none, or one that no run can meet."""
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise ConfigError(f"{text!r} is no condition: {CONDITION_HINT}")
@@ -93,8 +89,7 @@ def _check_ordering(text: str, key: str, operator: str, typed: str) -> None:
 def select_runs(runs: Sequence[RunSummary], conditions: Sequence[Condition]) -> list[RunSummary]:
     """The runs that meet all ``conditions``.
 
-    Raises:
-        ConfigError: no run has a condition's key, so it is a mistake rather than a condition that no run meets.
+    Raises ConfigError if no run has a condition's key: that is a mistake rather than a condition that no run meets.
     """
     selected = list(runs)
     for condition in conditions:

@@ -40,11 +40,7 @@ class RunRecord:
 
     @classmethod
     def create(cls, directory: Path, **fields: Any) -> "RunRecord":
-        """Take a directory, which is there, for a new run; only one process can.
-
-        Raises:
-            RunDirectoryError: it already holds a run.
-        """
+        """Take a directory, which is there, for a new run; only one process can. Raises RunDirectoryError if it holds a run."""
         created = now()
         content = {
             "format": FORMAT,
@@ -66,11 +62,7 @@ class RunRecord:
 
     @classmethod
     def of_stopped_run(cls, directory: Path) -> "RunRecord":
-        """The record of a run that can be gone on with; nothing is written yet.
-
-        Raises:
-            RunDirectoryError: there is no run, or it is still running.
-        """
+        """The record of a run to go on with; writes nothing. Raises RunDirectoryError if there is none, or it still runs."""
         content = load(directory)
         if is_alive(content):
             raise _still_running(directory, content["pid"])
@@ -123,11 +115,7 @@ def _new_session(started: str, from_env_step: int) -> dict[str, Any]:
 
 
 def load(directory: Path) -> dict[str, Any]:
-    """The content of a directory's run.json.
-
-    Raises:
-        RunDirectoryError: there is none, it cannot be read, or it is of an older format.
-    """
+    """The content of a directory's run.json. Raises RunDirectoryError if it cannot be read or is of another format."""
     problems: list[str] = []
     content = read_json_object(directory / "run.json", problems)
     if not (directory / "run.json").exists():
@@ -146,11 +134,7 @@ def already_a_run(directory: Path) -> RunDirectoryError:
 
 
 def directories_of(directory: Path) -> list[Path]:
-    """The run directory, and those of its seeds if it has several.
-
-    Raises:
-        RunDirectoryError: there is no run.
-    """
+    """The run directory, and those of its seeds if it has several. Raises RunDirectoryError if there is no run."""
     seeds = [directory / seed for seed in load(directory).get("seeds") or ()]
     return [directory, *(seed for seed in seeds if seed.is_dir())]
 
@@ -159,10 +143,8 @@ def directories_of(directory: Path) -> list[Path]:
 def locked(directories: Sequence[Path]) -> Iterator[None]:
     """Keep run directories to this process until the block or the process ends, even by SIGKILL.
 
-    A look into run.json is not enough: two processes can look at the same moment.
-
-    Raises:
-        RunDirectoryError: another process trains in one of them, or this one may not write there.
+    A look into run.json is not enough: two processes can look at the same moment. Raises RunDirectoryError if another process
+    trains in one of them, or this one may not write there.
     """
     with contextlib.ExitStack() as stack:
         for directory in directories:

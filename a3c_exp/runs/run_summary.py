@@ -11,7 +11,16 @@ from a3c_exp.runs.config_values import MISSING, as_text, flatten_as_text, resolv
 from a3c_exp.runs.discovery import find_run_records
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.status import RunStatus, run_status
-from a3c_exp.runs.tolerant_io import mapping, number, parse_object, read_json_object, read_text, read_yaml, strings
+from a3c_exp.runs.tolerant_io import (
+    last_json_object,
+    mapping,
+    number,
+    parse_object,
+    read_json_object,
+    read_text,
+    read_yaml,
+    strings,
+)
 
 METADATA_KEYS = (
     "path", "name", "group", "status", "reason", "command", "host", "commit", "dirty", "created", "ended", "seconds",
@@ -31,15 +40,12 @@ _NESTED_RESULTS = {
 }
 """Where a result of another name stands in ``summary.json``."""
 _CHOICES_PATTERN = re.compile(r"^    choices:\n((?:      \S.*\n)*)", re.MULTILINE)
-_TAIL_BYTES = 16_384  # bytes: the last lines of a file, however long it is
 
 
 class RunSummary:
     """One run directory, of which only that is read which is asked for.
 
-    Args:
-        path: the directory.
-        run_json_text: the text of its ``run.json``, if it has been read already: what the run writes later is then not seen.
+    ``run_json_text`` is the text of its ``run.json``, if it has been read already: what the run writes later is then not seen.
     """
 
     def __init__(self, path: Path, run_json_text: str | None = None) -> None:
@@ -205,16 +211,3 @@ class RunSummary:
 def find_run_summaries(paths: Iterable[Path | str]) -> list[RunSummary]:
     """An entry for each of ``find_runs``, in the same order. Raises RunDirectoryError as that does."""
     return [RunSummary(path, record) for path, record in find_run_records(paths)]
-
-
-def last_json_object(path: Path) -> JsonObject:
-    """The last complete line of a ``.jsonl`` file, a half-written one behind it left out; empty if there is none."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL_BYTES))
-            lines = file.read().split(b"\n")
-    except OSError:
-        return {}
-    complete = lines if size <= _TAIL_BYTES else lines[1:]
-    return next(filter(None, map(parse_object, reversed(complete))), {})

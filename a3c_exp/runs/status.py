@@ -75,10 +75,6 @@ def format_problem(content: Mapping[str, Any]) -> str | None:
 
 
 def require_format(path: Path, content: Mapping[str, Any]) -> None:
-    """Refuse what was written in another format.
-
-    Raises:
-        RunDirectoryError: it was, and this says which commit reads it.
-    """
+    """Raises RunDirectoryError for what was written in another format, saying which commit reads it."""
     if problem := format_problem(content):
         raise RunDirectoryError(f"{path} {problem}")

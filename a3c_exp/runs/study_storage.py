@@ -53,14 +53,9 @@ def journal_path(storage: str | None, directory: Path) -> Path | None:
 
 
 def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
-    """Open a study's storage.
+    """Open a study's storage: ``None`` for a journal file in its directory, ``journal:FILE``, or an SQLAlchemy URL.
 
-    Args:
-        storage: ``None`` for a journal file in the study's directory, ``journal:FILE``, or an SQLAlchemy URL.
-        directory: of the study.
-
-    Raises:
-        ConfigError: it cannot be reached, or is none.
+    Raises ConfigError if it cannot be reached, or is none.
     """
     import optuna
 
@@ -118,11 +113,7 @@ def _open_journal(path: Path) -> "BaseStorage":
 
 def _truncate_partial_line(path: Path) -> None:
     with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return
-        file.seek(size - 1)
-        if file.read(1) == b"\n":
-            return
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        if file.read(1) not in (b"", b"\n"):
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)

@@ -15,6 +15,7 @@ from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.system.errors import first_line
 
 _YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 8 times quicker, where there is one
+_TAIL_BYTES = 16_384  # that hold the last lines of a file, however long it is
 _TOP_LEVEL_KEY = re.compile(r"\n(?=[A-Za-z_])")
 
 
@@ -67,13 +68,9 @@ def read_json_object(path: Path, problems: list[str], *, required: bool = True) 
     """The JSON object in ``path``; ``None``, with a note in ``problems``, if it is missing, empty or damaged."""
     before = len(problems)
     text = read_text(path, problems, required=required)
-    if not text.strip():
-        if len(problems) == before and path.exists():
-            problems.append(f"{path.name} is empty")
-        return None
     value = parse_object(text)
-    if value is None:
-        problems.append(f"{path.name} is damaged: not a JSON object")
+    if value is None and len(problems) == before and path.exists():
+        problems.append(f"{path.name} is " + ("damaged: not a JSON object" if text.strip() else "empty"))
     return value
 
 
@@ -106,6 +103,23 @@ def parse_yaml(text: str) -> Any:
 @cache
 def _parse_block(text: str) -> Any:
     return yaml.load(text, Loader=_YAML_LOADER)
+
+
+def last_lines(path: Path) -> list[bytes]:
+    """The last complete lines of a file and what stands behind them, the last first; none of a file that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return []
+    return (lines if size <= _TAIL_BYTES else lines[1:])[::-1]
+
+
+def last_json_object(path: Path) -> JsonObject:
+    """The last complete line of a ``.jsonl`` file; empty if there is none."""
+    return next(filter(None, map(parse_object, last_lines(path))), {})
 
 
 def read_json_lines(path: Path) -> Iterator[JsonObject]:

@@ -19,8 +19,8 @@ from a3c_exp.runs.config_values import (
     resolve_reference,
     select,
 )
-from a3c_exp.runs.run_summary import RESULT_KEYS, RunSummary, last_json_object
-from a3c_exp.runs.tolerant_io import parse_yaml
+from a3c_exp.runs.run_summary import RESULT_KEYS, RunSummary
+from a3c_exp.runs.tolerant_io import last_json_object, parse_yaml
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
 # What YAML makes of words that look like something else, and texts that it has to quote or fold.

@@ -30,8 +30,7 @@ class _WandbProcessError(Exception):
 class WandbClient:
     """Passes commands to a process for wandb, in order and in the background.
 
-    Args:
-        handshake: the run and its timeouts, as the process needs them.
+    The handshake has the run and its timeouts, as the process needs them.
     """
 
     def __init__(self, handshake: JsonObject) -> None:

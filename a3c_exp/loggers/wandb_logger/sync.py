@@ -13,8 +13,7 @@ _BATCH_SIZE = 200  # folders a call: a command line has its limits
 def require_login() -> None:
     """Pass if the user is logged in, by wandb's own rules.
 
-    Raises:
-        A3CError: wandb is not installed or switched off, or the user is not logged in; says what to type.
+    Raises A3CError if wandb is not installed or switched off, or the user is not logged in; says what to type.
     """
     try:
         from wandb.sdk import wandb_setup

@@ -18,10 +18,6 @@ class LocalLauncherConfig:
     heartbeat_timeout: Annotated[float, Gt(10)] = 120.0  # seconds of silence after which a job is dead; there is one every 5
 
     def check(self) -> None:
-        """Refuse values out of bounds.
-
-        Raises:
-            ConfigError: names each, with what is allowed.
-        """
+        """Raises ConfigError for values out of bounds, with what is allowed for each."""
         if problems := list(field_problems(LocalLauncherConfig, asdict(self), "hydra.launcher.")):
             raise ConfigError("\n".join(problems))

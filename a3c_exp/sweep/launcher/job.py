@@ -84,8 +84,7 @@ class JobStopped:
 def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
     """The launcher's ``HydraContext``, base configuration and Hydra's singletons, which all jobs of a sweep share.
 
-    Raises:
-        ConfigError: they cannot be pickled.
+    Raises ConfigError if they cannot be pickled.
     """
     try:
         return pickle.dumps((context, config, Singleton.get_state()["instances"]))
@@ -99,10 +98,8 @@ def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
 def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
     """The process's entry.
 
-    Args:
-        spec: what to run.
-        output: takes what the process writes to standard output and standard error.
-        pipe: to the launcher, which sends one message, to start; its end means that the launcher is gone.
+    ``output`` takes what it writes to standard output and error. ``pipe`` leads to the launcher, which sends one message, to
+    start; its end means that the launcher is gone.
     """
     # A terminal's Ctrl-C reaches a whole group. Here it comes from the launcher: once, and not to the workers.
     os.setpgid(0, 0)

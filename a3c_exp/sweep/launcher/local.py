@@ -85,8 +85,7 @@ def launch(
 def importable_name(task_function: TaskFunction) -> tuple[str, str]:
     """The module and the name under which another process finds the function that Hydra calls.
 
-    Raises:
-        ConfigError: it cannot be found by a name.
+    Raises ConfigError if it cannot be found by a name.
     """
     module = sys.modules[task_function.__module__]
     name = task_function.__qualname__

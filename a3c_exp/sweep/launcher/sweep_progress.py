@@ -69,17 +69,12 @@ def job_names(jobs: Sequence[Sequence[str]]) -> list[str]:
 
 
 class SweepProgress:
-    """Shows which jobs run, how far they are and how each ended, on standard error.
+    """Shows which jobs run, how far they are and how each ended, on standard error unless a ``stream`` is given.
 
     On a terminal that is a panel for each job while there is room for it, else a line for each; above, the messages of the
     jobs scroll by. Anywhere else it is a line for each event, and for each running job one every ``interval`` seconds.
 
-    Args:
-        directory: the sweep's directory.
-        total: jobs that the command asks for.
-        num_started, num_failed: those before this launch.
-        interval: seconds between a job's plain lines.
-        stream: where to write; standard error unless given.
+    ``total`` jobs are asked for; ``num_started`` and ``num_failed`` are those before this launch.
     """
 
     def __init__(

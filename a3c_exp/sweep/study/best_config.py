@@ -11,7 +11,6 @@ from optuna.trial import FrozenTrial
 
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND, COMMAND_PREFIX
-from a3c_exp.sweep.study.config import Objective
 from a3c_exp.sweep.study.search_space import format_override_value
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, format_value
 from a3c_exp.system.atomic_write import write_atomically
@@ -24,45 +23,32 @@ _ABSENT = object()
 
 
 class BestConfigWriter:
-    """Writes the best configuration of a study into its directory whenever it changes, so that a killed study has it too.
+    """Writes the best configuration of a study into its directory whenever it changes, so that a killed study has it too."""
 
-    Args:
-        directory: of the study.
-        name: of the study.
-        objectives: of the study; with several there is a file for each trial of the Pareto front.
-        config: of the sweep; has the search path of the configuration files.
-
-    Attributes:
-        commands: that run what was written.
-    """
-
-    def __init__(self, directory: Path, name: str, objectives: Sequence[Objective], config: DictConfig) -> None:
+    def __init__(self, directory: Path, config: DictConfig) -> None:
         self._directory = directory
-        self._name = name
-        self._objectives = objectives
         sources = config.hydra.runtime.config_sources
         self._config_directories = [source.path for source in sources if source.provider == "command-line"]
         self._searchpath_overrides = [text for text in config.hydra.overrides.hydra if text.startswith("hydra.searchpath")]
         self._written_trials: list[int] = []
-        self.commands: list[str] = []
+        self.commands: list[str] = []  # that run what was written
 
     def write_if_changed(self, snapshot: StudySnapshot) -> None:
-        """Write the best configuration if it is another than before."""
-        best = snapshot.best
+        """Write the best configuration if it is another than before; with several objectives, the whole Pareto front."""
+        best, study, several = snapshot.best, snapshot.study_config.study_name, len(snapshot.objectives) > 1
         numbers = [trial.number for trial in best]
         if numbers == self._written_trials:  # none, at first
             return
         self._written_trials = numbers
-        several = len(self._objectives) > 1
-        names = [f"{self._name}_{trial.number}" if several else self._name for trial in best]
-        commands = [self._write(trial, name) for trial, name in zip(best, names, strict=True)]
+        names = [f"{study}_{number}" if several else str(study) for number in numbers]
+        commands = [self._write(trial, name, snapshot) for trial, name in zip(best, names, strict=True)]
         folder = shlex.quote(str(self._directory / BEST_FOLDER))
         self.commands = [*([] if several else commands), f"python -m a3c_exp --config-dir {folder} +experiment={names[0]}"]
 
-    def _write(self, trial: FrozenTrial, name: str) -> str:
+    def _write(self, trial: FrozenTrial, name: str, snapshot: StudySnapshot) -> str:
         overrides = [*shlex.split(str(trial.user_attrs[COMMAND]))[3:], *self._searchpath_overrides]
-        goal = f"{', '.join(objective.name for objective in self._objectives)} {format_value(trial)}"
-        note = f"Trial {trial.number} of study {self._name}: {goal}"
+        goal = f"{', '.join(objective.name for objective in snapshot.objectives)} {format_value(trial)}"
+        note = f"Trial {trial.number} of study {snapshot.study_config.study_name}: {goal}"
         try:
             return write_best_config(self._directory, name, overrides, note, self._config_directories)
         except (ConfigError, OSError) as error:  # configuration files that have changed, a full disk

@@ -50,9 +50,7 @@ class Objective:
     def final_value(self, summary: Mapping[str, Any]) -> float:
         """Its value in a finished run's summary.
 
-        Raises:
-            ConfigError: the summary does not have it.
-            NonFiniteError: it is not a finite number.
+        Raises ConfigError if the summary does not have it, NonFiniteError if it is not a finite number.
         """
         value = select(summary, self.name)
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -104,14 +102,9 @@ def is_study(hydra: DictConfig) -> bool:
 
 
 def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
-    """The checked configuration in ``hydra.sweeper``.
+    """The checked configuration in ``hydra.sweeper``; ``seed`` is the run's own, the first of ``seeds=3``.
 
-    Args:
-        sweeper: the composed node.
-        seed: the configuration's own, the first of ``seeds=3``.
-
-    Raises:
-        ConfigError: a value is wrong; the message says what is allowed.
+    Raises ConfigError for a wrong value, saying what is allowed.
     """
     content = OmegaConf.to_container(sweeper, resolve=True)
     assert isinstance(content, dict)

@@ -35,12 +35,8 @@ class StudyPlan:
 def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | None:
     """The study that a command with ``-m`` asks for; ``None`` if it asks for a plain sweep.
 
-    Args:
-        overrides: as typed, expanded.
-        search: further config folders.
-
-    Raises:
-        ConfigError: the study cannot be run; no process was started and no directory was made.
+    ``overrides`` are as typed, expanded; ``search`` has further config folders. Raises ConfigError if the study cannot be run;
+    no process was started and no directory was made.
     """
     with hydra_initialized(search):
         return _plan(overrides, search)

@@ -60,24 +60,17 @@ class SearchSpace:
             probes += draws
         return probes
 
-    def descriptions(self) -> dict[str, str]:
-        """Each parameter's range as it can be typed."""
-        return {name: describe_distribution(distribution) for name, distribution in self.distributions.items()}
-
 
 def read_search_space(
     params: Mapping[str, str], overrides: Sequence[str], custom: Mapping[str, Any] | None, base: DictConfig | None = None
 ) -> SearchSpace:
-    """The search space of a study.
+    """The search space of a study. Raises ConfigError if it is empty or contradicts itself.
 
     Args:
         params: from YAML, by key.
         overrides: from the command line; they take precedence over ``params``.
         custom: a function by ``_target_``, with further arguments for it.
         base: the configuration without the search; its values say whether a range is of whole numbers.
-
-    Raises:
-        ConfigError: it is empty or contradicts itself.
     """
     listed = parse_overrides([f"{key}={text}" for key, text in params.items()])
     for override in listed:

@@ -13,7 +13,7 @@ from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.tolerant_io import read_json_object
 from a3c_exp.sweep.study.config import StudyConfig
 from a3c_exp.sweep.study.sampler_pruner import can_prune
-from a3c_exp.sweep.study.search_space import SearchSpace
+from a3c_exp.sweep.study.search_space import SearchSpace, describe_distribution
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import ConfigError
@@ -25,20 +25,14 @@ _IRRELEVANT_KEYS = ("logger", "name", "tags", "checkpoint", "screenshots", "metr
 
 
 def read_study_file(directory: Path) -> Mapping[str, Any]:
-    """Its content; empty if it cannot be read.
-
-    Raises:
-        RunDirectoryError: it is of an older format.
-    """
+    """Its content; empty if it cannot be read. Raises RunDirectoryError if it is of another format."""
     content = read_json_object(directory / STUDY_FILE, [])
     if content is not None:
         require_format(directory, content)
     return content or {}
 
 
-def write_study_file(
-    directory: Path, name: str, study_config: StudyConfig, sweeper: DictConfig, signature: dict[str, Any]
-) -> None:
+def write_study_file(directory: Path, study_config: StudyConfig, sweeper: DictConfig, signature: dict[str, Any]) -> None:
     """Replace it, with this command added to its sessions.
 
     The storage is written as in the configuration: a password given as ``${oc.env:NAME}`` is not written.
@@ -48,7 +42,7 @@ def write_study_file(
     sessions = read_study_file(directory).get("sessions", [])
     content = {
         "format": FORMAT,
-        "study_name": name,
+        "study_name": study_config.study_name,
         "storage": None if typed is None else str(typed),
         "n_trials": study_config.n_trials,
         "prunes": can_prune(study_config),
@@ -66,7 +60,7 @@ def study_signature(study_config: StudyConfig, space: SearchSpace, base: DictCon
     config = flatten(config_to_dict(base), _IRRELEVANT_KEYS)
     return {
         "objectives": [[objective.name, objective.direction] for objective in study_config.objectives],
-        "space": space.descriptions(),
+        "space": {name: describe_distribution(distribution) for name, distribution in space.distributions.items()},
         "custom_search_space": None if custom is None else dict(custom),
         "seeds": list(study_config.seeds),
         "config": {key: value for key, value in config.items() if key not in space.distributions},
@@ -76,12 +70,7 @@ def study_signature(study_config: StudyConfig, space: SearchSpace, base: DictCon
 def check_same_study(name: str, location: str, stored: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
     """Refuse to resume a study with another signature: its trials could not be compared with the new ones.
 
-    Args:
-        name, location: of the study, for the message.
-        stored, requested: the signatures of the study and of this command.
-
-    Raises:
-        ConfigError: names the first difference.
+    ``name`` and ``location`` are for the message of the ConfigError, which names the first difference.
     """
     before, after = flatten(stored), flatten(requested)
     for key in before | after:

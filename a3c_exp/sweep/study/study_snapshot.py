@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, TextIO
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import RenderableType
@@ -14,7 +14,7 @@ from rich.text import Text
 from a3c_exp.loggers.live_view import LiveView
 from a3c_exp.loggers.panels import fitting_columns, left_and_right, progress_row, titled_panel
 from a3c_exp.runs.study_storage import REASON, SEED_STD
-from a3c_exp.sweep.study.config import Objective
+from a3c_exp.sweep.study.config import Objective, StudyConfig
 from a3c_exp.sweep.trials.trial_queue import STATE_NAMES, num_distinct_trials, retried_numbers
 from a3c_exp.system.number_format import NO_VALUE, format_duration, format_mean_std, format_number
 
@@ -27,12 +27,13 @@ _COLORS = {"complete": "green", "pruned": "yellow", "failed": "red", "running": 
 class StudySnapshot:
     """A study at one moment."""
 
-    name: str
-    objectives: Sequence[Objective]
-    n_trials: int  # in all sessions together
-    n_jobs: int  # trials side by side, in this session
+    study_config: StudyConfig
     trials: Sequence[FrozenTrial]  # all there are, by number
     ended_before: Set[int]  # numbers of those that had ended when this session began
+
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        return self.study_config.objectives
 
     @property
     def goal(self) -> str:
@@ -65,10 +66,10 @@ class StudySnapshot:
         if not durations:
             return None
         mean = sum(durations) / len(durations)
-        not_started = max(0, self.n_trials - num_distinct_trials(self.trials))
+        not_started = max(0, self.study_config.n_trials - num_distinct_trials(self.trials))
         waiting = sum(trial.state is TrialState.WAITING for trial in self.trials)
         running = sum(max(0.0, mean - _duration_seconds(trial)) for trial in self.running)
-        return (mean * (not_started + waiting) + running) / self.n_jobs
+        return (mean * (not_started + waiting) + running) / self.study_config.n_jobs
 
     def format_counts(self) -> str:
         """``12 of 60 trials: 7 complete, 4 pruned, 1 failed; 2 running``"""
@@ -76,7 +77,7 @@ class StudySnapshot:
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
         counts = ", ".join(f"{ended.count(state)} {STATE_NAMES[state]}" for state in states if state in ended)
         running = f"; {len(self.running)} running" if self.running else ""
-        return f"{len(ended)} of {self.n_trials} trials" + (f": {counts}" if counts else "") + running
+        return f"{len(ended)} of {self.study_config.n_trials} trials" + (f": {counts}" if counts else "") + running
 
     def _dominates(self, trial: FrozenTrial, other: FrozenTrial) -> bool:
         pairs = list(zip(self.objectives, trial.values, other.values, strict=True))
@@ -84,14 +85,10 @@ class StudySnapshot:
 
 
 class StudyTable:
-    """Shows a running study: a table on a terminal, else a line whenever a trial begins or ends.
+    """Shows a running study: a table on a terminal, else a line whenever a trial begins or ends."""
 
-    Args:
-        stream: where to write; standard error unless given.
-    """
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._view = LiveView(self._render, stream=stream)
+    def __init__(self) -> None:
+        self._view = LiveView(self._render)
         self._snapshot: StudySnapshot | None = None
         self._started_trials: set[int] = set()
         self._ended_trials: set[int] = set()
@@ -128,15 +125,15 @@ class StudyTable:
         snapshot = self._snapshot
         if snapshot is None:
             return ""
-        left = snapshot.remaining_seconds
+        settings, left = snapshot.study_config, snapshot.remaining_seconds
         best = {trial.number: trial for trial in snapshot.best[:_MAX_ROWS]}
         ended = [trial for trial in reversed(snapshot.ended[-_MAX_ROWS:]) if trial.number not in best]
         trials = [*best.values(), *snapshot.running, *ended]
         failed = [trial for trial in ended if trial.state is TrialState.FAIL][:_MAX_FAILURES]
         columns = _trial_columns(trials, set(best))
         return titled_panel(
-            Text.assemble(("study ", "dim"), (snapshot.name, "bold")),
-            progress_row(len(snapshot.ended) / snapshot.n_trials, "" if left is None else f"{format_duration(left)} left"),
+            Text.assemble(("study ", "dim"), (settings.study_name or "", "bold")),
+            progress_row(len(snapshot.ended) / settings.n_trials, "" if left is None else f"{format_duration(left)} left"),
             left_and_right(snapshot.format_counts(), snapshot.goal if width > 100 else ""),
             "",
             fitting_columns(columns, width - 4, right_aligned=(1, 3, *range(4, len(columns)))),

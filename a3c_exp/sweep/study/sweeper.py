@@ -39,10 +39,7 @@ _REPORT_TIMEOUT = 300
 def sweep(config: DictConfig, context: HydraContext, task_function: TaskFunction, arguments: Sequence[str]) -> None:
     """Hydra's sweep: runs the study or, in the process of a trial worker, its trials.
 
-    Args:
-        config: composed for the sweep, ``hydra`` included.
-        context, task_function: for the launcher.
-        arguments: the overrides that were typed, without Hydra's own.
+    ``config`` is composed for the sweep, ``hydra`` included; ``arguments`` are the overrides as typed, without Hydra's own.
 
     Raises:
         RunFailed: too many trials failed.
@@ -68,7 +65,7 @@ class _StudyRunner:
         self._space = read_search_space(study_config.params, arguments, study_config.custom_search_space, base)
         self._table = StudyTable()
         self._worker_pool = TrialWorkerPool(self._directory / "workers.log")
-        self._best_config_writer = BestConfigWriter(self._directory, self._name, study_config.objectives, config)
+        self._best_config_writer = BestConfigWriter(self._directory, config)
         self._ended_before: set[int] = set()
 
     def run(self) -> None:
@@ -111,7 +108,7 @@ class _StudyRunner:
             check_same_study(self._name, str(self._directory), stored, signature)
         if not (multirun := self._directory / "multirun.yaml").exists():
             OmegaConf.save(self._config, multirun)
-        write_study_file(self._directory, self._name, study_config, self._config.hydra.sweeper, signature)
+        write_study_file(self._directory, study_config, self._config.hydra.sweeper, signature)
         queue = open_trial_queue(study_config, self._directory)
         queue.fail_stale_trials()
         self._ended_before = {trial.number for trial in queue.trials() if trial.state.is_finished()}
@@ -159,11 +156,10 @@ class _StudyRunner:
         self._table.update(snapshot)
         self._best_config_writer.write_if_changed(snapshot)
         of_session = [trial for trial in snapshot.trials if trial.number not in self._ended_before]
-        study_config = self._study_config
-        if reason := study_stop_reason(of_session, study_config.max_failure_rate, study_config.n_jobs, study_config.n_trials):
+        if reason := study_stop_reason(of_session, self._study_config):
             raise RunFailed(f"study {self._name} was stopped: {reason}")
         remaining = queue.num_remaining()
-        for _ in range(min(study_config.n_jobs - len(self._worker_pool), remaining)):
+        for _ in range(min(self._study_config.n_jobs - len(self._worker_pool), remaining)):
             self._worker_pool.start()
         return not self._worker_pool and not remaining and not queue.has_unconfirmed_trials()
 
@@ -201,6 +197,4 @@ class _StudyRunner:
         return " ".join([*(word for word in typed.split() if word != "-m"), f"study.study_name={self._name}", "-m"])
 
     def _snapshot(self, queue: TrialQueue) -> StudySnapshot:
-        study_config = self._study_config
-        objectives, n_trials, n_jobs = study_config.objectives, study_config.n_trials, study_config.n_jobs
-        return StudySnapshot(self._name, objectives, n_trials, n_jobs, queue.trials(), self._ended_before)
+        return StudySnapshot(self._study_config, queue.trials(), self._ended_before)

@@ -63,11 +63,8 @@ class TrialHeartbeat:
 class StaleTrialDetector:
     """Finds running trials whose process is gone.
 
-    A process of this machine is looked up. One of another machine is gone when its heartbeats have stopped, by this process's
-    own clock: clocks of different machines need not agree.
-
-    Args:
-        timeout: as of the heartbeats.
+    A process of this machine is looked up. One of another machine is gone when its heartbeats have stopped for ``timeout``
+    seconds, by this process's own clock: clocks of different machines need not agree.
     """
 
     def __init__(self, timeout: float) -> None:

@@ -30,28 +30,17 @@ from a3c_exp.training.run import RunIdentity, StopCallback, run
 def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity: RunIdentity, number: int) -> float:
     """Run a trial and tell its study how it ended, also by an exception, which passes on.
 
-    Args:
-        config: of the trial, checked.
-        sweeper: ``hydra.sweeper`` as the study has it.
-        directory: of the study.
-        identity: of the trial; its directory holds one run, or one a seed.
-        number: of the trial.
-
-    Returns:
-        The (first) objective's value; of a pruned trial the last one.
+    ``config`` is the trial's, checked, ``sweeper`` the study's ``hydra.sweeper``, ``directory`` the study's; the directory of
+    ``identity`` holds one run, or one a seed. Returns the (first) objective's value; of a pruned trial the last one.
     """
     settings = read_study_config(sweeper, config.seed)
     queue = open_trial_queue(settings, directory)
     trial_id = queue.trials()[number]._trial_id
     # The process that claimed the trial sends heartbeats already; another one, in which a launcher runs it, does so itself.
     claimed_here = any(running.number == number for running in queue.running_trials_of(os.getpid()))
-    timeout = settings.heartbeat_timeout
+    role, timeout = f"job {os.getpid()}", settings.heartbeat_timeout
     try:
-        with (
-            nullcontext()
-            if claimed_here
-            else closing(TrialHeartbeat(queue.study._storage, trial_id, f"job {os.getpid()}", timeout))
-        ):
+        with nullcontext() if claimed_here else closing(TrialHeartbeat(queue.study._storage, trial_id, role, timeout)):
             return _run_seeds(config, settings, queue, optuna.Trial(queue.study, trial_id), identity)
     except SystemExit:
         queue.fail(number, "stopped by Ctrl-C or SIGTERM", retry=True)
@@ -109,16 +98,8 @@ def _seed_runs(config: DictConfig, settings: StudyConfig, identity: RunIdentity)
 
 def _write_trial_file(directory: Path, trial: optuna.trial.FrozenTrial) -> None:
     """Write what the study knows of this trial into its directory."""
-    content = {
-        "number": trial.number,
-        "state": STATE_NAMES[trial.state],
-        "params": trial.params,
-        "values": trial.values,
-        "seeds": trial.user_attrs.get(SEEDS),
-        "spread": trial.user_attrs.get(SEED_STD),
-        "reason": trial.user_attrs.get(REASON),
-        "retry_of": trial.user_attrs.get(RETRY_OF),
-    }
+    content = {"number": trial.number, "state": STATE_NAMES[trial.state], "params": trial.params, "values": trial.values}
+    content |= {name: trial.user_attrs.get(name) for name in (SEEDS, SEED_STD, REASON, RETRY_OF)}
     if directory.is_dir():
         write_json(directory / "trial.json", content)
 
@@ -131,7 +112,6 @@ class PruningCallback(StopCallback):
     the value more precise.
 
     Args:
-        trial: of the study.
         objective: the value to report; ``None`` reports nothing, as with several objectives.
         can_prune: whether to ask.
         earlier_seeds: the values of earlier seeds at each evaluation.

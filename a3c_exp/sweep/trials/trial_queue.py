@@ -41,13 +41,7 @@ class ClaimedTrial:
 
 
 class TrialQueue:
-    """One study's trials, shared by every process that works on it.
-
-    Args:
-        study: with its pruner.
-        settings: of the study.
-        directory: of the study; processes take turns by a lock in it.
-    """
+    """One study's trials, shared by every process that works on it; they take turns by a lock in the study's directory."""
 
     def __init__(self, study: optuna.Study, settings: StudyConfig, directory: Path) -> None:
         self.study = study
@@ -60,13 +54,9 @@ class TrialQueue:
         return self.study.get_trials(deepcopy=False)
 
     def claim(self, space: SearchSpace, base: DictConfig) -> ClaimedTrial | None:
-        """Begin a trial that is drawn from ``space``, of which a custom function is called with ``base``.
+        """Begin a trial that is drawn from ``space``; ``None`` if all that were asked for have begun.
 
-        Returns:
-            ``None`` if all trials that were asked for have begun.
-
-        Raises:
-            ConfigError: the custom function failed.
+        A custom function is called with ``base``. Raises ConfigError if that fails.
         """
         with self._locked():
             self._fail_stale_trials()
@@ -102,8 +92,7 @@ class TrialQueue:
     def fail(self, number: int, reason: str, retry: bool = False) -> None:
         """Record why a trial failed, unless it has ended already.
 
-        Args:
-            retry: the trial itself is not to blame: it is repeated, unless it is a repetition already.
+        With ``retry`` the trial itself is not to blame: it is repeated, unless it is a repetition already.
         """
         trial = self.trials()[number]
         if trial.state.is_finished():
@@ -169,11 +158,7 @@ class TrialQueue:
 
 
 def open_trial_queue(settings: StudyConfig, directory: Path) -> TrialQueue:
-    """The trial queue of a study that exists.
-
-    Raises:
-        ConfigError: its storage cannot be reached, or does not know the study.
-    """
+    """The queue of a study that exists. Raises ConfigError if its storage cannot be reached, or does not know the study."""
     name = settings.study_name or directory.name
     storage = open_storage(settings.storage, directory)
     try:
@@ -194,20 +179,20 @@ def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
     return {trial.user_attrs[RETRY_OF] for trial in trials if RETRY_OF in trial.user_attrs}
 
 
-def study_stop_reason(trials: Sequence[FrozenTrial], max_failure_rate: float, n_jobs: int, n_trials: int) -> str | None:
+def study_stop_reason(trials: Sequence[FrozenTrial], settings: StudyConfig) -> str | None:
     """Why a study should stop, with the cause that most failures share; ``None`` if it should go on.
 
-    Args:
-        trials: of this session: the cause of earlier failures may have been removed since.
-        max_failure_rate, n_jobs, n_trials: of the study; the first batch of ``n_jobs`` runs to its end.
+    ``trials`` are those of this session: the cause of earlier failures may have been removed since. The first trials that run
+    side by side run to their end.
     """
     ended = [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRYABLE)]
     failed = [trial for trial in ended if trial.state is TrialState.FAIL]
-    if len(ended) < min(max(_MIN_TRIALS, n_jobs), n_trials) or len(failed) < max_failure_rate * len(ended):
+    rate, too_few = settings.max_failure_rate, min(max(_MIN_TRIALS, settings.n_jobs), settings.n_trials)
+    if len(ended) < too_few or len(failed) < rate * len(ended):
         return None
     reasons = [str(trial.user_attrs.get(REASON, "unknown")) for trial in failed]
     alike = [re.sub(r"\d+", "#", reason) for reason in reasons]  # "worker 1: NaN" and "worker 2: NaN" have one cause
     most, times = Counter(alike).most_common(1)[0]
     cause = reasons[alike.index(most)]
     share = "all of them" if times == len(failed) else f"{times} of them"
-    return f"{len(failed)} of {len(ended)} trials failed (max_failure_rate={max_failure_rate:g}), {share} with: {cause}"
+    return f"{len(failed)} of {len(ended)} trials failed (max_failure_rate={rate:g}), {share} with: {cause}"

@@ -23,13 +23,7 @@ _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 def run_trials(config: DictConfig, context: HydraContext, task_function: TaskFunction, arguments: Sequence[str]) -> None:
-    """Run trials until none is left.
-
-    Args:
-        config: composed for the sweep, ``hydra`` included.
-        context, task_function: for the launcher.
-        arguments: the overrides as typed, without Hydra's own.
-    """
+    """Run trials until none is left; the arguments are those of ``sweeper.sweep``."""
     _exit_with_parent()
     directory = Path(str(config.hydra.sweep.dir))
     base = config.copy()

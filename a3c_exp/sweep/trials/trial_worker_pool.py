@@ -4,10 +4,10 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from a3c_exp.runs.tolerant_io import last_lines
 from a3c_exp.sweep.study.overrides import EXIT_WITH_PARENT_VARIABLE, TRIAL_WORKER_VARIABLE
 from a3c_exp.system.child_process import ChildCommand, describe_exit, end_all
 from a3c_exp.system.cli import command_line
@@ -27,11 +27,7 @@ class WorkerExit:
 
 
 class TrialWorkerPool:
-    """Trial workers of one study. They end with this process.
-
-    Args:
-        log_path: file that their output is appended to.
-    """
+    """Trial workers of one study, whose output is appended to a file. They end with this process."""
 
     def __init__(self, log_path: Path) -> None:
         self.log_path = log_path
@@ -70,12 +66,6 @@ class TrialWorkerPool:
             return ""
         if exitcode in _STOP_EXIT_CODES:
             return "stopped by Ctrl-C or SIGTERM"
-        last_line = self._last_line() if exitcode > 0 else ""
-        return f"its process {describe_exit(exitcode)}" + (f": {last_line}" if last_line else "")
-
-    def _last_line(self) -> str:
-        with suppress(OSError), self.log_path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-            return lines[-1].removeprefix("a3c_exp: ") if lines else ""
-        return ""
+        said = [line for line in last_lines(self.log_path) if line.strip()] if exitcode > 0 else []
+        last = f": {said[0].decode(errors='replace').strip().removeprefix('a3c_exp: ')}" if said else ""
+        return f"its process {describe_exit(exitcode)}{last}"

@@ -41,7 +41,7 @@ def write(directory: Path, objectives: int = 1, trials: int = 24) -> optuna.Stud
     space = {"gamma": "interval(0.8, 0.999)", "optimizer.lr": "tag(log, interval(0.0001, 0.01))", "workers": "choice(4, 6, 12)"}
     contract = {"objectives": list(zip(names, ways, strict=True)), "space": space, "seeds": []}
     study.set_user_attr(STUDY_SIGNATURE, contract)
-    write_study_file(directory, "<b>s", chosen, OmegaConf.create({"storage": None}), contract)
+    write_study_file(directory, chosen, OmegaConf.create({"storage": None}), contract)
     begun = datetime(2026, 11, 21, 20, 0)
     for number in range(trials):
         gamma, lr = 0.8 + 0.199 * ((number * 7) % trials) / trials, 1e-4 * 10 ** (2 * ((number * 5) % trials) / trials)

@@ -1,5 +1,7 @@
 """A study stops when its configuration is wrong, and for no single failure."""
 
+from dataclasses import replace
+
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -7,6 +9,7 @@ from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, SEED_STD
 from a3c_exp.sweep.study.config import Objective
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, ended_line, status_line
 from a3c_exp.sweep.trials.trial_queue import study_stop_reason
+from tests.support.studies import settings
 
 
 def trials(*ends: str | float, **attributes: object) -> list[FrozenTrial]:
@@ -21,7 +24,7 @@ def trials(*ends: str | float, **attributes: object) -> list[FrozenTrial]:
 
 
 def why(found: list[FrozenTrial], rate: float = 1.0, n_jobs: int = 1, n_trials: int = 60) -> str | None:
-    return study_stop_reason(found, rate, n_jobs, n_trials)
+    return study_stop_reason(found, settings(max_failure_rate=rate, n_jobs=n_jobs, n_trials=n_trials))
 
 
 def test_a_first_batch_that_fails_whole_stops_the_study_with_the_common_cause() -> None:
@@ -43,7 +46,8 @@ def test_a_trial_that_is_retried_is_no_failure() -> None:
 
 
 def view(found: list[FrozenTrial], *objectives: Objective) -> StudySnapshot:
-    return StudySnapshot("s", objectives or [Objective("evaluation.mean", "maximize")], 4, 1, found, set())
+    chosen = objectives or (Objective("evaluation.mean", "maximize"),)
+    return StudySnapshot(replace(settings(study_name="s", n_trials=4), objectives=chosen), found, set())
 
 
 def test_the_best_is_the_one_that_the_direction_asks_for() -> None:
