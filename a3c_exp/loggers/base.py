@@ -30,8 +30,7 @@ class RunInfo:
 class Logger:
     """Called from the main process only, in the order of events. It must not prompt, nor wait without a limit.
 
-    A logger whose service fails reports that once and continues without it: the run directory has all results. Every method
-    does nothing unless it is overridden.
+    A logger whose service fails reports that once and continues without it: the run directory has all results.
     """
 
     def start(self, run: RunInfo) -> None:

@@ -21,10 +21,8 @@ MAX_WIDTH = 110
 class LiveView:
     """Draws ``render(width, height)`` at each refresh where the stream is a terminal that can move its cursor.
 
-    Args:
-        render: makes the rows; called only where they are drawn, so what it imports of rich costs a pipe nothing.
-        interval: seconds between two plain lines on the same subject, where nothing is drawn.
-        stream: where to write; standard error unless given.
+    ``render`` is called only where rows are drawn, so what it imports of rich costs a pipe nothing. ``interval`` seconds lie
+    between two plain lines on the same subject, where nothing is drawn. The stream is standard error unless given.
     """
 
     def __init__(

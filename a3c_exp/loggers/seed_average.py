@@ -122,23 +122,21 @@ def _combine(name: str, values: Sequence[Any], largest: bool = False) -> Any:
 
 def mean_evaluation(evaluations: Sequence[EvaluationRecord], best: bool) -> EvaluationRecord:
     """One evaluation for several seeds: the mean of their means, with an interval that resamples seeds, not episodes."""
-    means = np.array([evaluation.mean for evaluation in evaluations])
+    values = {field.name: [getattr(evaluation, field.name) for evaluation in evaluations] for field in fields(EvaluationRecord)}
+    means = np.array(values["mean"])
     low, high = bootstrap_interval(means)
-    return EvaluationRecord(
-        env_step=round(float(np.mean([evaluation.env_step for evaluation in evaluations]))),
-        update=round(float(np.mean([evaluation.update for evaluation in evaluations]))),
-        wall_time=max(evaluation.wall_time for evaluation in evaluations),
-        episodes=sum(evaluation.episodes for evaluation in evaluations),
-        deterministic=evaluations[0].deterministic,
+    return replace(
+        evaluations[0],
+        **{name: _combine(name, values[name]) for name in ("env_step", "update", "wall_time", "mean_length")},
+        episodes=sum(values["episodes"]),
         mean=float(means.mean()),
         std=float(np.std(means, ddof=1)) if len(means) > 1 else 0.0,
         median=float(np.median(means)),
         ci_low=low,
         ci_high=high,
-        min=min(evaluation.min for evaluation in evaluations),
-        max=max(evaluation.max for evaluation in evaluations),
-        mean_length=float(np.mean([evaluation.mean_length for evaluation in evaluations])),
-        returns=[value for evaluation in evaluations for value in evaluation.returns],
+        min=min(values["min"]),
+        max=max(values["max"]),
+        returns=[value for returns in values["returns"] for value in returns],
         best=best,
     )
 

@@ -11,7 +11,7 @@ from a3c_exp.runs.config_values import MISSING
 from a3c_exp.runs.discovery import find_runs, natural_sort_key
 from a3c_exp.runs.format_table import Terminal
 from a3c_exp.runs.listing import runs_csv, runs_table, sort_by_key, sort_by_time
-from a3c_exp.runs.query import CONDITION_HINT, Condition, check_key, is_condition, parse_condition, select_runs
+from a3c_exp.runs.query import CONDITION_HINT, check_key, is_condition, parse_condition, select_runs
 from a3c_exp.runs.run_summary import RunSummary, find_run_summaries
 from a3c_exp.system.cli import CommandParser, run_command
 from a3c_exp.system.errors import ConfigError
@@ -181,13 +181,9 @@ def _select_summaries(words: Sequence[str], columns: Sequence[str]) -> tuple[lis
     runs = _load_summaries(words)
     for key in columns:
         check_key(key, runs)
-    keys = [*columns, *(condition.key for condition in conditions if _distinguishes_runs(condition))]
-    return select_runs(runs, conditions), keys
-
-
-def _distinguishes_runs(condition: Condition) -> bool:
-    """Whether runs that meet it may differ in its key."""
-    return condition.operator != "=" or len(condition.values) > 1 or "*" in condition.values[0]
+    # Runs that meet a condition may differ in its key, unless that names the one value.
+    varying = [one.key for one in conditions if one.operator != "=" or len(one.values) > 1 or "*" in one.values[0]]
+    return select_runs(runs, conditions), [*columns, *varying]
 
 
 def _load_summaries(words: Sequence[str]) -> list[RunSummary]:

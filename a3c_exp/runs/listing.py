@@ -6,7 +6,7 @@ import math
 import os
 import statistics
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,11 @@ _DROP_RANKS = {
     "created": 9, "parallelism": 8, "wall_time": 7, "env": 6, "moving_average": 5, "env_steps": 4, "workers": 3, "seed": 2,
 }  # fmt: skip
 _INTEGER_KEYS = ("episodes", "env_steps", "updates", "steps_per_second", "evaluation_step", "best_step", "policy_lag_max")
+_FORMATS: dict[str, Callable[[float], str]] = {
+    **dict.fromkeys(RESULT_KEYS, format_number),
+    **dict.fromkeys(_INTEGER_KEYS, format_count),
+    **dict.fromkeys(("wall_time", "seconds"), format_duration),
+}
 _TEXT_KEYS = ("path", "reason", "command")  # long texts are the last columns
 
 
@@ -44,7 +49,8 @@ def runs_table(runs: Sequence[RunSummary], terminal: Terminal, extra: Sequence[s
         columns, keys = _columns((), extra)
         rows: list[Row] = [[TextCell(str(run.path)), *(format_cell(run, key, terminal) for key in keys)] for run in runs]
         return format_table(columns, rows, terminal)
-    shared = {key: value for key in _COMMON_KEYS if key not in extra and (value := _common_value(key, runs)) is not None}
+    texts = {key: {as_text(value) for run in runs if (value := run.value(key)) is not MISSING} for key in _COMMON_KEYS}
+    shared = {key: found.pop() for key, found in texts.items() if key not in extra and len(found) == 1 and len(runs) > 1}
     columns, keys = _columns(shared, extra)
     rows, folder = [], None
     for run in runs:
@@ -56,7 +62,9 @@ def runs_table(runs: Sequence[RunSummary], terminal: Terminal, extra: Sequence[s
         folder = parent
         name = run.path.resolve().name if name == "." else name
         rows.append([TextCell(name), *(format_cell(run, key, terminal) for key in keys)])
-    head = f"{terminal.paint(_count_statuses(runs), 'bold')}{terminal.paint(f' in {root}', 'dim')}"
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(run.status for run in runs).most_common())
+    title = f"{len(runs)} run{'s' * (len(runs) > 1)}: {counts}"
+    head = f"{terminal.paint(title, 'bold')}{terminal.paint(f' in {root}', 'dim')}"
     if shared:
         head += terminal.paint("  all: " + ", ".join(f"{key}={value}" for key, value in shared.items()), "dim")
     return f"{head}\n\n{format_table(columns, rows, terminal)}"
@@ -68,7 +76,9 @@ def _columns(shared: Container[str], extra: Sequence[str]) -> tuple[list[Column]
     keys += [key for key in extra if key not in (*keys, *_TEXT_KEYS)]
     keys += [key for key in ("env_steps", "moving_average", "evaluation", "wall_time", "created") if key not in keys]
     keys += [key for key in extra if key in _TEXT_KEYS and key not in keys]
-    return [Column("run"), *(_make_column(key, extra) for key in keys)], keys
+    texts = {"env", "parallelism", *METADATA_KEYS} - {"seconds"}  # aligned left
+    ranks = {**_DROP_RANKS, **dict.fromkeys(extra, 1), "status": 0, "evaluation": 0}
+    return [Column("run"), *(Column(_TITLES.get(key, key), key not in texts, ranks.get(key, 1)) for key in keys)], keys
 
 
 def runs_csv(runs: Sequence[RunSummary], extra: Sequence[str] = ()) -> str:
@@ -125,63 +135,34 @@ def sort_by_key(runs: Iterable[RunSummary], key: str, descending: bool = False) 
 
 def common_folder(runs: Sequence[RunSummary]) -> Path:
     """The deepest folder that contains all runs."""
-    paths = [str(run.path.parent) for run in runs]
-    try:
-        return Path(os.path.commonpath(paths))
-    except ValueError:  # relative and absolute paths
-        return Path(os.path.commonpath([str(Path(path).absolute()) for path in paths]))
+    folders = [run.path.parent for run in runs]
+    mixed = len({folder.is_absolute() for folder in folders}) > 1
+    return Path(os.path.commonpath([folder.absolute() if mixed else folder for folder in folders]))
 
 
 def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
     """A value of a run as text."""
     value = summary.value(key)
     if key == "status":
-        return _status_cell(summary, terminal)
+        share = _budget_share(summary) if terminal.width and value == "running" else None
+        text = value + (f" {share:.0%}" if share is not None else "")
+        return TextCell(f"\N{BLACK CIRCLE} {text}" if terminal.unicode else text, STATUS_STYLES.get(value, "yellow"))
     if value is MISSING or value is None:
         return TextCell("-", "dim")
     if key in ("created", "ended"):
         return TextCell(_format_date(value), "dim")
-    if key in ("wall_time", "seconds"):
-        return TextCell(format_duration(number(value)))
-    if key in _INTEGER_KEYS:
-        return TextCell(format_count(number(value)))
     if key in ("evaluation", "best"):
         low, high = (summary.result(f"evaluation_{edge}") for edge in ("low", "high"))
         return TextCell(format_number(number(value), high - low), "bold")
-    if key in RESULT_KEYS:
-        return TextCell(format_number(number(value)))
-    return TextCell(as_text(value))
+    return TextCell(_FORMATS[key](number(value)) if key in _FORMATS else as_text(value))
 
 
-def budget_share(summary: RunSummary) -> float | None:
+def _budget_share(summary: RunSummary) -> float | None:
     """How much of its budget a run has used, from 0 to 1; ``None`` without a known budget."""
     counts = {"max_episodes": "episodes", "max_env_steps": "env_steps", "max_updates": "updates"}
     budgets = ((number(summary.config.get(budget)), summary.result(count)) for budget, count in counts.items())
     shares = [used / budget for budget, used in budgets if budget > 0 and used == used]
     return min(max(shares), 1.0) if shares else None
-
-
-def _status_cell(summary: RunSummary, terminal: Terminal) -> TextCell:
-    share = budget_share(summary) if terminal.width and summary.status == "running" else None
-    text = summary.status + (f" {share:.0%}" if share is not None else "")
-    return TextCell(f"\N{BLACK CIRCLE} {text}" if terminal.unicode else text, STATUS_STYLES.get(summary.status, "yellow"))
-
-
-def _make_column(key: str, extra: Sequence[str]) -> Column:
-    is_text = key in ("status", "env", "parallelism", "created", "ended", *METADATA_KEYS) and key != "seconds"
-    rank = 0 if key in ("status", "evaluation") else 1 if key in extra else _DROP_RANKS.get(key, 1)
-    return Column(_TITLES.get(key, key), not is_text, rank)
-
-
-def _common_value(key: str, runs: Sequence[RunSummary]) -> str | None:
-    values = {as_text(value) for run in runs if (value := run.value(key)) is not MISSING}
-    return values.pop() if len(values) == 1 and len(runs) > 1 else None
-
-
-def _count_statuses(runs: Sequence[RunSummary]) -> str:
-    statuses = Counter(run.status for run in runs)
-    counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
-    return f"{len(runs)} run{'s' * (len(runs) > 1)}: {counts}"
 
 
 def _format_date(value: object) -> str:
@@ -223,16 +204,13 @@ def rank_configs(runs: Sequence[RunSummary], key: str, minimize: bool = False) -
         {name: text for name, text in run.config_items() if not {name, name.partition(".")[0]} & _IGNORED_KEYS} for run in runs
     ]
     differing = differing_keys(configs)
-    groups: dict[tuple[tuple[str, str], ...], list[RunSummary]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
     for run, config in zip(runs, configs, strict=True):
-        if run.value(key) is not MISSING and not math.isnan(number(run.value(key))):
-            groups.setdefault(tuple((name, config.get(name, "(none)")) for name in differing), []).append(run)
+        if not math.isnan(result := number(run.value(key))):
+            groups.setdefault(tuple((name, config.get(name, "(none)")) for name in differing), []).append(result)
     typed = {text.lstrip("+~").partition("=")[0] for run in runs for text in run.overrides}
     shown_keys = distinguishing_keys(list(groups), typed)
-    ranked = [
-        RankedConfig(_label(values, shown_keys), values, tuple(number(run.value(key)) for run in group))
-        for values, group in groups.items()
-    ]
+    ranked = [RankedConfig(_label(values, shown_keys), values, tuple(results)) for values, results in groups.items()]
     return sorted(ranked, key=lambda config: config.mean, reverse=not minimize)
 
 

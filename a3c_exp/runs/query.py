@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from operator import ge, gt, le, lt
@@ -100,21 +100,14 @@ def select_runs(runs: Sequence[RunSummary], conditions: Sequence[Condition]) -> 
 
 
 def check_key(key: str, runs: Sequence[RunSummary]) -> None:
-    """
-    Raises:
-        ConfigError: no run has this key; names the closest one.
-    """
+    """Raises ConfigError if no run has this key, and names the closest one."""
     if key in METADATA_KEYS or key in RESULT_KEYS or any(run.value(key) is not MISSING for run in runs):
         return
-    suggestion = _suggestion(key, _known_keys(runs))
+    known = dict.fromkeys((*METADATA_KEYS, *RESULT_KEYS))
+    for run in runs[:20]:
+        known |= dict.fromkeys(name for name, _ in run.config_items()) | dict.fromkeys(map(str, run.config))
+    suggestion = _suggestion(key, list(known))
     raise ConfigError(f"none of these {len(runs)} runs has {key!r}.{suggestion} Try: show RUN, which lists the keys")
-
-
-def _known_keys(runs: Iterable[RunSummary]) -> list[str]:
-    names = dict.fromkeys((*METADATA_KEYS, *RESULT_KEYS))
-    for run in list(runs)[:20]:
-        names |= dict.fromkeys(name for name, _ in run.config_items()) | dict.fromkeys(map(str, run.config))
-    return list(names)
 
 
 def _suggestion(word: str, choices: Sequence[str]) -> str:

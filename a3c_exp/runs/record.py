@@ -69,12 +69,9 @@ class RunRecord:
         return cls(directory, content)
 
     def begin_session(self, from_env_step: int, missing_episodes: int, changed: Mapping[str, Sequence[Any]]) -> None:
-        """Record that this process goes on with the run.
+        """Record that this process goes on from a checkpoint, and how many episodes before that the log lacks.
 
-        Args:
-            from_env_step: of the checkpoint from which it does.
-            missing_episodes: how many episodes before that the log lacks.
-            changed: ``[before, after]`` of each key that has another value from now on; ``overrides`` says so too.
+        ``changed`` has ``[before, after]`` of each key that has another value from now on; ``overrides`` says so too.
         """
         kept = [text for text in self.content["overrides"] if text.lstrip("+~").partition("=")[0] not in changed]
         overrides = [*kept, *(f"{key}={as_text(after)}" for key, (_, after) in changed.items())]
@@ -220,6 +217,4 @@ def environment_info() -> dict[str, Any]:
 
 def now() -> str:
     """The time in ISO 8601, with the zone."""
-    seconds = time.time()
-    local = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
-    return f"{local}.{int(seconds % 1 * 1e6):06d}" + time.strftime("%z")
+    return datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S.%f%z")

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -13,19 +14,20 @@ _MAX_NAME_LENGTH = 120
 
 
 def create_run_directory(name: str, root: Path = Path("outputs")) -> Path:
-    """Make ``<root>/<date>/<time>_<name>``, the name made short, with ``-2``, ``-3`` ... behind it if another process has
-    just made that one."""
-    day = root / time.strftime("%Y-%m-%d")
-    day.mkdir(parents=True, exist_ok=True)
-    base = f"{time.strftime('%H-%M-%S')}_{short_name(name)}"
+    """Make ``<root>/<date>/<time>_<name>``, as ``create_directory`` does."""
+    return create_directory(root / time.strftime("%Y-%m-%d"), time.strftime("%H-%M-%S"), name)
+
+
+def create_directory(parent: Path, stamp: str, name: str) -> Path:
+    """Make ``<parent>/<stamp>_<name>``, the name made short, with ``-2``, ``-3`` ... behind it if that has just been made."""
+    parent.mkdir(parents=True, exist_ok=True)
+    base = f"{stamp}_{short_name(name)}"
     for number in range(1, 10_000):
-        directory = day / (base if number == 1 else f"{base}-{number}")
-        try:
+        directory = parent / (base if number == 1 else f"{base}-{number}")
+        with suppress(FileExistsError):
             directory.mkdir()
-        except FileExistsError:
-            continue
-        return directory
-    raise ConfigError(f"{day} already holds ten thousand runs of this second")
+            return directory
+    raise ConfigError(f"{parent} already holds ten thousand directories of this second")
 
 
 def short_name(overrides: str) -> str:

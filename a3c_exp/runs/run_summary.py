@@ -182,20 +182,15 @@ class RunSummary:
         git, timings = mapping(self.run_json.get("git")), mapping(self.run_json.get("timings"))
         if key in ("path", "name", "status"):
             return str(getattr(self, key))
-        if key in ("commit", "dirty"):
-            return git.get(key, MISSING)
-        if key in ("created", "ended", "seconds"):
-            return timings.get(key, timings.get("started", MISSING) if key == "created" else MISSING)
-        return self.run_json.get(key, MISSING)
+        if key == "created":
+            return timings.get(key, timings.get("started", MISSING))
+        places = {"commit": git, "dirty": git, "ended": timings, "seconds": timings}
+        return places.get(key, self.run_json).get(key, MISSING)
 
     def _config_group_option(self, group: str, section: JsonObject) -> Any:
         """Which option of a config group this is: ``pendulum`` of ``env``; ``MISSING`` if that is not known."""
-        said = self.run_json.get(group)
-        if isinstance(said, str):
-            return said
-        if isinstance(section.get("name"), str):
-            return section["name"]
-        return self._hydra_choices.get(group, MISSING)
+        said = next((text for text in (self.run_json.get(group), section.get("name")) if isinstance(text, str)), None)
+        return self._hydra_choices.get(group, MISSING) if said is None else said
 
     @cached_property
     def _hydra_choices(self) -> Mapping[str, str]:

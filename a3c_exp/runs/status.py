@@ -42,7 +42,8 @@ def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStat
     pid = run_json.get("pid")
     if here and isinstance(pid, int) and not is_same_process(pid, run_json.get("pid_started")):
         return "killed"
-    silent = time.time() - max((_modified_time(path / name) for name in _HEARTBEAT_FILES), default=0.0)
+    written = [(path / name).stat().st_mtime for name in _HEARTBEAT_FILES if (path / name).exists()]
+    silent = time.time() - max(written, default=0.0)
     if silent > _HEARTBEAT_TIMEOUT:
         where = "" if here else f" on {_host(run_json)}"
         problems.append(f"says it is running{where}, but wrote nothing for {silent / 3600:.1f} h: was it killed?")
@@ -52,13 +53,6 @@ def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStat
 def _host(run_json: JsonObject) -> str | None:
     host = run_json.get("host") or mapping(run_json.get("machine")).get("host")
     return str(host) if host else None
-
-
-def _modified_time(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def format_problem(content: Mapping[str, Any]) -> str | None:

@@ -8,13 +8,14 @@ import secrets
 import string
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.wandb_logger.client import WandbClient
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
+from a3c_exp.runs.tolerant_io import mapping
 from a3c_exp.system.errors import ConfigError
 
 MODES = ("auto", "online", "offline")
@@ -35,26 +36,16 @@ class WandbLogger(Logger):
     which, and how to send it later. wandb runs in a process of its own and begins in the background, so training neither
     waits for it nor fails with it.
 
-    The curves are ``train/*`` (losses, entropy, lag ...), ``workers/*`` (each worker's speed), ``episode/*`` and
-    ``eval/*``. Short episodes end by the thousand in a second, which is too much for W&B and for a reader: a row of
-    ``episode/*`` is the mean of all episodes since the row before (``episode/count`` of them), likewise ``train/*`` and
-    ``workers/*``, which share a row. Evaluations, videos and screenshots are all sent. The files of the run directory
-    have every single line.
+    The curves are ``train/*`` (losses, entropy, lag ...), ``workers/*`` (each worker's speed), ``episode/*`` and ``eval/*``.
+    Short episodes end by the thousand in a second, too many for W&B and for a reader: a row of ``episode/*`` is the mean of
+    all episodes since the row before (``episode/count`` of them), likewise ``train/*`` and ``workers/*``, which share a row.
 
     Args:
-        project: the W&B project.
-        entity: the user or team it belongs to; ``None`` for the user's default.
-        name, group, job_type: of the run in W&B; ``None`` for those of the run and of ``wandb_placement``.
-        mode: ``auto``, ``online`` or ``offline``. ``auto`` respects ``WANDB_MODE`` and ``wandb offline``, and is online if
-            the user is logged in.
-        init_timeout: seconds that W&B has to answer before the run is kept offline.
-        finish_timeout: seconds that it has to take what is left when the run ends.
-        row_interval: least seconds between two rows of episodes, and of metrics.
-        tags: added to the run's own; a list, or a text with commas between them.
+        project, entity, name, group, job_type, mode, init_timeout, finish_timeout, row_interval, tags: see
+            conf/logger/wandb.yaml; times in seconds.
         on_message: called with each line for the user, in the thread that calls the logger.
 
-    Raises:
-        ConfigError: a word that W&B would refuse.
+    Raises ConfigError for a word that W&B would refuse.
     """
 
     def __init__(
@@ -164,11 +155,10 @@ def wandb_placement(run: RunInfo) -> tuple[str | None, str, tuple[str, ...]]:
     """Place ``run`` so that W&B's own page shows one curve for each arm, over its seeds, under each ablation and control.
 
     Returns:
-        The group: of an ablation its name and control, else the sweep; ``None`` for a run on its own. The job type, which all
-        seeds of one curve share: the ablation's arm, or the sweep's overrides without the seed. The tags: the run's own and
-        those of its ablation.
+        The group: an ablation's name and control, else the sweep. The job type, which all seeds of one curve share: the
+        ablation's arm, or the sweep's overrides without the seed. The tags: the run's own and those of its ablation.
     """
-    ablation, study = (_config_section(run, key) for key in ("ablation", "study"))
+    ablation, study = (mapping(run.config.get(key)) for key in ("ablation", "study"))
     overrides = _distinguishing_overrides(run.name)
     group, job_type, tags = run.group, overrides if run.group and overrides else run.job_type, list(run.tags)
     if name := ablation.get("name"):
@@ -180,11 +170,6 @@ def wandb_placement(run: RunInfo) -> tuple[str | None, str, tuple[str, ...]]:
         tags.append(f"study={name}")
     shortened = dict.fromkeys(tag[:_MAX_LENGTH] for tag in tags if tag)
     return group[: 2 * _MAX_LENGTH] if group else None, job_type[:_MAX_LENGTH], tuple(shortened)
-
-
-def _config_section(run: RunInfo, key: str) -> Mapping[str, Any]:
-    section = run.config.get(key)
-    return section if isinstance(section, Mapping) else {}
 
 
 def _distinguishing_overrides(name: str) -> str:

@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from io import TextIOWrapper
@@ -29,6 +30,8 @@ from a3c_exp.system.child_process import HEARTBEAT_SECONDS, Heartbeat, ParentPip
 from a3c_exp.system.cli import record_command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import share_fork_server
+
+_STOP_SIGNALS = {128 + signal.SIGINT: "Ctrl-C", 128 + signal.SIGTERM: "SIGTERM"}
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,6 @@ class JobEnded:
 
     result: JobReturn
     traceback_text: str
-
-
-@dataclass(frozen=True)
-class JobStopped:
-    """The run was asked to stop, and has, with a checkpoint; the exit code says by which signal."""
-
-    exit_code: int
 
 
 def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
@@ -129,6 +125,7 @@ class _JobRunner:
         self._spec = spec
         self._pipe = pipe
         self._send = ParentPipe(pipe).send
+        self._directory = ""  # of the run, once it has started
         self._ended = False
 
     def run(self) -> None:
@@ -138,16 +135,19 @@ class _JobRunner:
             self._pipe.recv()  # the message to start
             threading.Thread(target=self._send_heartbeats, daemon=True).start()
             forward_to(lambda method, *arguments: self._send(LogMessage(method, arguments)))
-            self._report_end(run_job(self._task_function(), config, "hydra.sweep.dir", "hydra.sweep.subdir", context))
-        except SystemExit as error:
-            self._ended = True
-            self._send(JobStopped(error.code if isinstance(error.code, int) else 1))
+            result = run_job(self._task_function(), config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+        except SystemExit as error:  # a signal asked the run to stop, and it has, with a checkpoint
+            code = error.code if isinstance(error.code, int) else 1
+            reason = f"stopped by {_STOP_SIGNALS.get(code, f'exit code {code}')}"
+            result = self._failed(RunFailed(f"{self._directory}: {reason}" if self._directory else reason))
         except (ConnectionError, EOFError):
-            pass  # the launcher is gone
+            return  # the launcher is gone
         except Exception as error:  # outside of what run_job catches: Hydra's own
-            failed = JobReturn(overrides=list(self._spec.overrides), status=JobStatus.FAILED)
-            failed.return_value = error
-            self._report_end(failed)
+            result = self._failed(error)
+        self._report_end(result)
+
+    def _failed(self, error: Exception) -> JobReturn:
+        return JobReturn(overrides=list(self._spec.overrides), status=JobStatus.FAILED, _return_value=error)
 
     def _compose(self) -> tuple[HydraContext, DictConfig]:
         """As Hydra's basic launcher does."""
@@ -170,7 +170,8 @@ class _JobRunner:
 
         @wraps(function)
         def report_start_and_run(config: DictConfig) -> Any:
-            self._send(JobStarted(HydraConfig.get().runtime.output_dir))
+            self._directory = HydraConfig.get().runtime.output_dir
+            self._send(JobStarted(self._directory))
             return function(config)
 
         return report_start_and_run
@@ -185,7 +186,8 @@ class _JobRunner:
                 pickle.loads(pickle.dumps(error))
             except Exception:
                 result.return_value = RunFailed(f"{type(error).__name__}: {error}")
-        self._send(JobEnded(result, trace))
+        with suppress(OSError):  # the launcher is gone
+            self._send(JobEnded(result, trace))
 
     def _send_heartbeats(self) -> None:
         """Send heartbeats, and stop the run as SIGTERM would when the launcher is gone."""

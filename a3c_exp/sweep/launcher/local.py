@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 from a3c_exp.runs.record import mark_dead_run
 from a3c_exp.sweep.launcher.exit_status import outcomes
-from a3c_exp.sweep.launcher.job import JobEnded, JobReady, JobSpec, JobStarted, JobStopped, LogMessage, main, pickle_hydra_state
+from a3c_exp.sweep.launcher.job import JobEnded, JobReady, JobSpec, JobStarted, LogMessage, main, pickle_hydra_state
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
 from a3c_exp.system.child_process import ChildProcess, HeartbeatTimer, end_all, wait_for_any
 from a3c_exp.system.cli import command_line
@@ -87,15 +87,13 @@ def importable_name(task_function: TaskFunction) -> tuple[str, str]:
 
     Raises ConfigError if it cannot be found by a name.
     """
-    module = sys.modules[task_function.__module__]
-    name = task_function.__qualname__
-    spec = getattr(module, "__spec__", None)
-    if (task_function.__module__ == "__main__" and spec is None) or getattr(module, name, None) is not task_function:
+    module, name = sys.modules[task_function.__module__], task_function.__qualname__
+    if module.__spec__ is None or getattr(module, name, None) is not task_function:
         raise ConfigError(
             f"hydra/launcher=local starts processes, and they could not find {name}, which is no function of an importable "
             "module. Try hydra/launcher=basic"
         )
-    return (spec.name if task_function.__module__ == "__main__" and spec else task_function.__module__), name
+    return module.__spec__.name, name  # which is not __main__ where python -m runs it
 
 
 def free_capacity(jobs: Iterable[JobState], capacity: int, by_cores: bool) -> int:
@@ -235,8 +233,6 @@ class JobPool:
                     job.directory = Path(message.directory)
                 case LogMessage():
                     self._progress.handle_log_message(job, message.method, *message.arguments)
-                case JobStopped():
-                    job.stop_exit_code = message.exit_code
                 case JobEnded():
                     job.result = ReportedJobReturn(**vars(message.result))
                     if message.traceback_text:
@@ -251,25 +247,17 @@ class JobPool:
         if not job.started:
             self._record_start(job)  # it died before it could: a run that failed
         if job.result is None:
-            self._record_death(job, pid, cause)
-        assert job.result is not None
+            where, reason = "", f"its process {cause}"
+            if job.directory is not None:
+                where = f"{job.directory}: "
+                mark_dead_run(job.directory, pid, "failed", reason)
+            error: Exception = RunFailed(where + reason)
+            job.result = ReportedJobReturn(overrides=job.name.split(), status=JobStatus.FAILED, _return_value=error)
         if job.result.status is JobStatus.FAILED:
-            error: Any = job.result._return_value
+            error = job.result._return_value
             job.failure_reason = str(error) if isinstance(error, A3CError) else f"{type(error).__name__}: {error}"
             outcomes.add_failure(f"failed: {job.name}: {job.failure_reason}", error)
         self._progress.end_job(job)
-
-    def _record_death(self, job: JobState, pid: int, cause: str) -> None:
-        if job.stop_exit_code is not None:
-            signal_name = {130: "Ctrl-C", 143: "SIGTERM"}.get(job.stop_exit_code, f"exit code {job.stop_exit_code}")
-            reason = f"stopped by {signal_name}"
-        else:
-            reason = f"its process {cause}"
-            if job.directory is not None:
-                mark_dead_run(job.directory, pid, "failed", reason)
-        where = f"{job.directory}: " if job.directory is not None else ""
-        job.result = ReportedJobReturn(overrides=job.name.split(), status=JobStatus.FAILED)
-        job.result.return_value = RunFailed(f"{where}{reason}")
 
     def _request_stop(self, signal_number: int) -> None:
         for process, job in list(self._processes.items()):

@@ -36,7 +36,6 @@ class JobState:
     status: Status | None = None  # how its run ended, as the run reported it
     summary: JsonObject = field(default_factory=dict)
     failure_reason: str | None = None
-    stop_exit_code: int | None = None  # after it was asked to stop
     result: JobReturn | None = None  # for Hydra
 
     @property

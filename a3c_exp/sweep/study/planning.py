@@ -10,12 +10,12 @@ from typing import Any
 from omegaconf import DictConfig
 
 from a3c_exp.config.compose import ComposedJob, compose_jobs, hydra_config, hydra_initialized, parse_overrides
-from a3c_exp.runs.run_directories import short_name
+from a3c_exp.runs.run_directories import create_directory
 from a3c_exp.runs.study_storage import STUDY_SIGNATURE, journal_path, open_storage, without_password
 from a3c_exp.sweep.study.config import StudyConfig, is_study, read_study_config
 from a3c_exp.sweep.study.sampler_pruner import check_sampler, make_pruner
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
-from a3c_exp.sweep.study.study_file import check_same_study, read_study_file, study_signature
+from a3c_exp.sweep.study.study_files import check_same_study, read_study_file, study_signature
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
 
@@ -69,18 +69,7 @@ def _plan(overrides: Sequence[str], search: Sequence[str]) -> StudyPlan | None:
 
 def create_study_directory(study_plan: StudyPlan) -> Path:
     """The study's directory; one that is named by date and time is made here, so that no other study gets the name."""
-    if study_plan.directory is not None:
-        return study_plan.directory
-    STUDIES_DIRECTORY.mkdir(parents=True, exist_ok=True)
-    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{short_name(study_plan.env)}"
-    for number in range(1, 1000):
-        directory = STUDIES_DIRECTORY / (stem if number == 1 else f"{stem}-{number}")
-        try:
-            directory.mkdir()
-        except FileExistsError:
-            continue
-        return directory
-    raise ConfigError(f"{STUDIES_DIRECTORY} already holds a thousand studies of this second")
+    return study_plan.directory or create_directory(STUDIES_DIRECTORY, time.strftime("%Y-%m-%d_%H-%M-%S"), study_plan.env)
 
 
 def _reject_contradictions(study_config: StudyConfig, space: SearchSpace, base: DictConfig) -> None:

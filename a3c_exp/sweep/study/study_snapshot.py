@@ -15,7 +15,7 @@ from a3c_exp.loggers.live_view import LiveView
 from a3c_exp.loggers.panels import fitting_columns, left_and_right, progress_row, titled_panel
 from a3c_exp.runs.study_storage import REASON, SEED_STD
 from a3c_exp.sweep.study.config import Objective, StudyConfig
-from a3c_exp.sweep.trials.trial_queue import STATE_NAMES, num_distinct_trials, retried_numbers
+from a3c_exp.sweep.trials.trial_queue import STATE_NAMES, num_remaining, retried_numbers
 from a3c_exp.system.number_format import NO_VALUE, format_duration, format_mean_std, format_number
 
 _MAX_ROWS = 6
@@ -66,10 +66,8 @@ class StudySnapshot:
         if not durations:
             return None
         mean = sum(durations) / len(durations)
-        not_started = max(0, self.study_config.n_trials - num_distinct_trials(self.trials))
-        waiting = sum(trial.state is TrialState.WAITING for trial in self.trials)
         running = sum(max(0.0, mean - _duration_seconds(trial)) for trial in self.running)
-        return (mean * (not_started + waiting) + running) / self.study_config.n_jobs
+        return (mean * num_remaining(self.trials, self.study_config.n_trials) + running) / self.study_config.n_jobs
 
     def format_counts(self) -> str:
         """``12 of 60 trials: 7 complete, 4 pruned, 1 failed; 2 running``"""
@@ -84,20 +82,14 @@ class StudySnapshot:
         return all(a == b or objective.is_better(a, b) for objective, a, b in pairs) and any(a != b for _, a, b in pairs)
 
 
-class StudyTable:
+class StudyTable(LiveView):
     """Shows a running study: a table on a terminal, else a line whenever a trial begins or ends."""
 
-    def __init__(self) -> None:
-        self._view = LiveView(self._render)
-        self._snapshot: StudySnapshot | None = None
-        self._started_trials: set[int] = set()
-        self._ended_trials: set[int] = set()
-
-    def start(self, snapshot: StudySnapshot) -> None:
+    def __init__(self, snapshot: StudySnapshot) -> None:
+        super().__init__(self._panel)
         self._snapshot = snapshot
-        self._ended_trials = {trial.number for trial in snapshot.trials if trial.state.is_finished()}
         self._started_trials = {trial.number for trial in snapshot.trials}
-        self._view.start()
+        self._ended_trials = {trial.number for trial in snapshot.trials if trial.state.is_finished()}
 
     def update(self, snapshot: StudySnapshot) -> None:
         """Show the study as it is now."""
@@ -107,25 +99,15 @@ class StudyTable:
         ended = [trial for trial in snapshot.trials if trial.state.is_finished() and trial.number not in self._ended_trials]
         self._started_trials |= {trial.number for trial in started}
         self._ended_trials |= {trial.number for trial in ended}
-        if self._view.is_drawn:
+        if self.is_drawn:
             return
         lines = [f"trial {trial.number} begins: {format_params(trial)}" for trial in started]
         lines += [ended_line(trial) for trial in ended]
         for line in [*lines, *([status_line(snapshot)] if ended else [])]:
-            self.print_line(line)
+            self.print(line)
 
-    def print_line(self, text: str) -> None:
-        """A line above the table."""
-        self._view.print(text)
-
-    def close(self) -> None:
-        self._view.close()
-
-    def _render(self, width: int, height: int) -> RenderableType:
-        snapshot = self._snapshot
-        if snapshot is None:
-            return ""
-        settings, left = snapshot.study_config, snapshot.remaining_seconds
+    def _panel(self, width: int, height: int) -> RenderableType:
+        snapshot, settings, left = self._snapshot, self._snapshot.study_config, self._snapshot.remaining_seconds
         best = {trial.number: trial for trial in snapshot.best[:_MAX_ROWS]}
         ended = [trial for trial in reversed(snapshot.ended[-_MAX_ROWS:]) if trial.number not in best]
         trials = [*best.values(), *snapshot.running, *ended]

@@ -16,12 +16,11 @@ from optuna.trial import TrialState
 
 from a3c_exp.runs.study_storage import REASON, STUDY_SIGNATURE, open_storage
 from a3c_exp.sweep.launcher.exit_status import outcomes
-from a3c_exp.sweep.study.best_config import BestConfigWriter
 from a3c_exp.sweep.study.config import read_study_config
 from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
 from a3c_exp.sweep.study.sampler_pruner import can_prune
 from a3c_exp.sweep.study.search_space import read_search_space
-from a3c_exp.sweep.study.study_file import check_same_study, study_signature, write_study_file
+from a3c_exp.sweep.study.study_files import BestConfigWriter, check_same_study, study_signature, write_study_file
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, StudyTable, format_params, format_value
 from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue, study_stop_reason
 from a3c_exp.sweep.trials.trial_worker import run_trials
@@ -63,7 +62,6 @@ class _StudyRunner:
         self._name = study_config.study_name or self._directory.name
         self._study_config = replace(study_config, study_name=self._name)
         self._space = read_search_space(study_config.params, arguments, study_config.custom_search_space, base)
-        self._table = StudyTable()
         self._worker_pool = TrialWorkerPool(self._directory / "workers.log")
         self._best_config_writer = BestConfigWriter(self._directory, config)
         self._ended_before: set[int] = set()
@@ -71,23 +69,25 @@ class _StudyRunner:
     def run(self) -> None:
         queue = self._open_study()
         snapshot = self._snapshot(queue)
-        self._table.start(snapshot)
+        table = StudyTable(snapshot)
+        table.start()
         with StopSignals() as stop:
             try:
                 for line in self._opening_lines(snapshot):
-                    self._table.print_line(line)
-                self._run_until_done(queue, stop)
+                    table.print(line)
+                self._run_until_done(queue, table, stop)
             finally:
                 for worker_exit in self._worker_pool.stop(stop.received or signal.SIGTERM):
                     self._record_worker_exit(queue, worker_exit, retry=True)  # it was stopped from here
                 snapshot = self._snapshot(queue)
-                self._table.update(snapshot)
-                self._table.close()
+                table.update(snapshot)
+                table.close()
                 self._best_config_writer.write_if_changed(snapshot)
             if stop.requested():
-                self._table.print_line(f"stopped by {stop.name}. Go on with: {self._resume_command()}")
+                table.print(f"stopped by {stop.name}. Go on with: {self._resume_command()}")
                 raise SystemExit(stop.exit_code)
-        self._print_results(snapshot)
+        for line in [*self._result_lines(snapshot), self._make_report()]:
+            table.print(line)
         for trial in snapshot.ended:
             if trial.state is TrialState.FAIL and trial.number not in self._ended_before:
                 error = RunFailed(f"trial {trial.number} failed: {trial.user_attrs.get(REASON)}")
@@ -131,7 +131,7 @@ class _StudyRunner:
             lines.append("evaluation.every_env_steps=null: nothing is evaluated before a run ends, so no trial is pruned")
         return lines
 
-    def _run_until_done(self, queue: TrialQueue, stop: StopSignals) -> None:
+    def _run_until_done(self, queue: TrialQueue, table: StudyTable, stop: StopSignals) -> None:
         next_update = next_stale_check = 0.0
         while not stop.requested():
             exits = self._worker_pool.pop_exited()
@@ -146,14 +146,14 @@ class _StudyRunner:
                 queue.fail_stale_trials()
             if exits or now >= next_update:
                 next_update = now + _REFRESH_SECONDS
-                if self._update(queue):
+                if self._update(queue, table):
                     return
             time.sleep(_POLL_SECONDS)
 
-    def _update(self, queue: TrialQueue) -> bool:
+    def _update(self, queue: TrialQueue, table: StudyTable) -> bool:
         """Show the study, and start as many workers as it needs; whether it is done."""
         snapshot = self._snapshot(queue)
-        self._table.update(snapshot)
+        table.update(snapshot)
         self._best_config_writer.write_if_changed(snapshot)
         of_session = [trial for trial in snapshot.trials if trial.number not in self._ended_before]
         if reason := study_stop_reason(of_session, self._study_config):
@@ -171,12 +171,10 @@ class _StudyRunner:
             queue.fail(trial.number, reason, retry or worker_exit.was_stopped)
         return bool(trials)
 
-    def _print_results(self, snapshot: StudySnapshot) -> None:
+    def _result_lines(self, snapshot: StudySnapshot) -> list[str]:
         lines = [f"study {self._name}: {snapshot.format_counts()}"]
         lines += [f"best: {format_value(trial)}, trial {trial.number}: {format_params(trial)}" for trial in snapshot.best[:5]]
-        lines += [f"  {line}" for line in self._best_config_writer.commands]
-        for line in [*lines, self._make_report()]:
-            self._table.print_line(line)
+        return lines + [f"  {line}" for line in self._best_config_writer.commands]
 
     def _make_report(self) -> str:
         """Make the report in a child process, so that a figure that cannot be drawn does not fail the study."""

@@ -26,10 +26,8 @@ _HEARTBEATS_PER_TIMEOUT = 4
 class TrialHeartbeat:
     """Sends heartbeats of this process for a trial, from a thread, until it is closed.
 
-    Args:
-        storage, trial_id: of the study, and its own number of the trial.
-        role: ``worker`` or ``job``; where one process hands a trial to another, both send heartbeats.
-        timeout: seconds of silence after which the trial counts as stale.
+    The ``role`` tells processes apart: where one hands a trial to another, both send heartbeats. After ``timeout`` seconds of
+    silence the trial counts as stale.
     """
 
     def __init__(self, storage: BaseStorage, trial_id: int, role: str, timeout: float) -> None:

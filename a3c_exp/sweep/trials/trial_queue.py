@@ -108,9 +108,7 @@ class TrialQueue:
 
     def num_remaining(self) -> int:
         """Trials that were asked for and have not begun."""
-        trials = self.trials()
-        waiting = sum(trial.state is TrialState.WAITING for trial in trials)
-        return max(0, self._settings.n_trials - num_distinct_trials(trials)) + waiting
+        return num_remaining(self.trials(), self._settings.n_trials)
 
     def has_unconfirmed_trials(self) -> bool:
         """Whether a running trial may yet turn out to be stale, so that it has to be retried."""
@@ -168,10 +166,11 @@ def open_trial_queue(settings: StudyConfig, directory: Path) -> TrialQueue:
     return TrialQueue(study, settings, directory)
 
 
-def num_distinct_trials(trials: Sequence[FrozenTrial]) -> int:
-    """How many of the trials that were asked for have begun: one that is retried counts once."""
+def num_remaining(trials: Sequence[FrozenTrial], n_trials: int) -> int:
+    """How many of the trials that were asked for have not begun: one that is retried counts once."""
     retried = retried_numbers(trials)
-    return sum(trial.number not in retried for trial in trials)
+    waiting = sum(trial.state is TrialState.WAITING for trial in trials)
+    return max(0, n_trials - sum(trial.number not in retried for trial in trials)) + waiting
 
 
 def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:

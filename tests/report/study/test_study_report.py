@@ -22,7 +22,7 @@ from a3c_exp.report.__main__ import main
 from a3c_exp.report.study.reader import read_study
 from a3c_exp.runs.status import FORMAT
 from a3c_exp.runs.study_storage import DIRECTORY, REASON, RETRY_OF, SEED_STD, SEEDS, STUDY_SIGNATURE, open_storage
-from a3c_exp.sweep.study.study_file import write_study_file
+from a3c_exp.sweep.study.study_files import write_study_file
 from tests.support.studies import settings
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {

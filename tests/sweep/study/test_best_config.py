@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.runs.study_storage import BEST_FOLDER
-from a3c_exp.sweep.study.best_config import write_best_config
+from a3c_exp.sweep.study.study_files import write_best_config
 
 
 @pytest.mark.parametrize(

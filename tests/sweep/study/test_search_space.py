@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
-from a3c_exp.sweep.study.study_file import check_same_study
+from a3c_exp.sweep.study.study_files import check_same_study
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.flatten import flatten
 from tests.support.studies import settings
