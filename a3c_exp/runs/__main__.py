@@ -4,7 +4,7 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from a3c_exp.runs.config_values import MISSING
@@ -14,7 +14,7 @@ from a3c_exp.runs.listing import runs_csv, runs_table, sort_by_key, sort_by_time
 from a3c_exp.runs.query import CONDITION_HINT, check_key, is_condition, parse_condition, select_runs
 from a3c_exp.runs.run_summary import RunSummary, find_run_summaries
 from a3c_exp.system.cli import CommandParser, run_command
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import A3CError, ConfigError
 
 ROOT = Path("outputs")
 _PROGRAM = "python -m a3c_exp.runs"
@@ -49,19 +49,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def _list(options: argparse.Namespace, terminal: Terminal) -> int:
+class _IncompleteError(A3CError):
+    """The command was right, but there is nothing, or not all, that it asks for."""
+
+    exit_code = 1
+
+
+def _list(options: argparse.Namespace, terminal: Terminal) -> None:
     runs, keys = _select_summaries(options.words, options.columns)
     if options.sort:
         check_key(options.sort, runs or _load_summaries(options.words))
         runs = sort_by_key(runs, options.sort, options.reverse)
         keys.append(options.sort)
     else:
-        runs = sort_by_time(runs)
-        runs = runs[::-1] if options.reverse else runs
-    return _show_list(runs[-options.last :] if options.last else runs, keys, options, terminal)
+        runs = sort_by_time(runs)[:: -1 if options.reverse else 1]
+    _print_runs(runs[-options.last :] if options.last else runs, keys, options, terminal)
 
 
-def _best(options: argparse.Namespace, terminal: Terminal) -> int:
+def _best(options: argparse.Namespace, terminal: Terminal) -> None:
     runs, keys = _select_summaries(options.words, options.columns)
     key: str = options.by
     check_key(key, runs or _load_summaries(options.words))
@@ -70,38 +75,35 @@ def _best(options: argparse.Namespace, terminal: Terminal) -> int:
 
         configs = rank_configs(runs, key, options.lowest)[: options.last or None]
         if not configs:
-            return _print_nothing_found(f"no run that meets the conditions has a number {key} yet")
-        print(ranking_csv(configs, key).rstrip("\n") if options.csv else ranking_table(configs, key, terminal))
-        return 0
+            raise _IncompleteError(f"no run that meets the conditions has a number {key} yet")
+        print(ranking_csv(configs, key) if options.csv else ranking_table(configs, key, terminal))
+        return
     ranked = [run for run in sort_by_key(runs, key, not options.lowest) if run.value(key) not in (MISSING, None)]
-    code = _show_list(ranked[: options.last or None], [*keys, key], options, terminal)
+    _print_runs(ranked[: options.last or None], [*keys, key], options, terminal)
     if len(ranked) > 1 and terminal.width:
         hint = "\nThe best of many single runs is partly chance; --over-seeds ranks configurations by their means."
         print(terminal.paint(hint, "dim"))
-    return code
 
 
-def _show(options: argparse.Namespace, terminal: Terminal) -> int:
+def _show(options: argparse.Namespace, terminal: Terminal) -> None:
     from a3c_exp.runs.details import details_csv, run_details
 
     if len(options.words) != 1:
         raise ConfigError(f"show takes one run, got {len(options.words)}. Try: {_PROGRAM} show RUN, or compare RUN RUN")
     run = _find_summary(options.words[0])
-    print(details_csv(run).rstrip("\n") if options.csv else run_details(run, terminal))
-    return 0
+    print(details_csv(run) if options.csv else run_details(run, terminal))
 
 
-def _compare(options: argparse.Namespace, terminal: Terminal) -> int:
+def _compare(options: argparse.Namespace, terminal: Terminal) -> None:
     from a3c_exp.runs.details import comparison_csv, comparison_tables
 
     if len(options.words) < 2:
         raise ConfigError(f"compare takes two runs or more, got {len(options.words)}. Try: {_PROGRAM} compare RUN RUN")
     runs = [_find_summary(word) for word in options.words]
-    print(comparison_csv(runs).rstrip("\n") if options.csv else comparison_tables(runs, terminal))
-    return 0
+    print(comparison_csv(runs) if options.csv else comparison_tables(runs, terminal))
 
 
-def _sync(options: argparse.Namespace, terminal: Terminal) -> int:
+def _sync(options: argparse.Namespace, terminal: Terminal) -> None:
     from a3c_exp.loggers.wandb_logger.sync import require_login, send, unsent
 
     runs, _ = _select_summaries(options.words, [])
@@ -109,25 +111,16 @@ def _sync(options: argparse.Namespace, terminal: Terminal) -> int:
     folders = unsent(run.path for run in runs if run not in running)
     if running:
         print(f"{len(running)} still running, left for later", file=sys.stderr)
-    if not folders:
-        print("nothing to send: W&B has all of these runs")
-        return 0
-    if options.dry_run:
-        print("\n".join(map(str, folders)))
-        return 0
+    if options.dry_run or not folders:
+        print("\n".join(map(str, folders)) or "nothing to send: W&B has all of these runs")
+        return
     require_login()
-    sent = send(folders)
-    print(f"{sent} of {len(folders)} sent" + ("" if sent == len(folders) else "; repeat the command to send the rest"))
-    return 0 if sent == len(folders) else 1
+    if (sent := send(folders)) < len(folders):
+        raise _IncompleteError(f"{sent} of {len(folders)} sent; repeat the command to send the rest")
+    print(f"{sent} of {sent} sent")
 
 
-_COMMANDS: dict[str, Callable[[argparse.Namespace, Terminal], int]] = {
-    "list": _list,
-    "best": _best,
-    "show": _show,
-    "compare": _compare,
-    "sync": _sync,
-}
+_COMMANDS = {"list": _list, "best": _best, "show": _show, "compare": _compare, "sync": _sync}
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -159,20 +152,12 @@ def _parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _show_list(
-    runs: Sequence[RunSummary], requested_keys: Sequence[str], options: argparse.Namespace, terminal: Terminal
-) -> int:
+def _print_runs(runs: Sequence[RunSummary], keys: Sequence[str], options: argparse.Namespace, terminal: Terminal) -> None:
     if not runs:
-        return _print_nothing_found("no run meets these conditions")
-    columns = list(dict.fromkeys(requested_keys))
+        raise _IncompleteError("no run meets these conditions")
+    columns = list(dict.fromkeys(keys))
     grouped = not getattr(options, "sort", "by")  # a list in order of time
-    print(runs_csv(runs, columns).rstrip("\n") if options.csv else runs_table(runs, terminal, columns, grouped))
-    return 0
-
-
-def _print_nothing_found(reason: str) -> int:
-    print(f"a3c_exp.runs: {reason}", file=sys.stderr)
-    return 1
+    print(runs_csv(runs, columns) if options.csv else runs_table(runs, terminal, columns, grouped))
 
 
 def _select_summaries(words: Sequence[str], columns: Sequence[str]) -> tuple[list[RunSummary], list[str]]:

@@ -104,10 +104,10 @@ def differing_keys(configs: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as CSV."""
+    """Rows as CSV, without a newline at the end."""
     target = io.StringIO()
     csv.writer(target, lineterminator="\n").writerows(rows)
-    return target.getvalue()
+    return target.getvalue().rstrip("\n")
 
 
 def sort_by_time(runs: Iterable[RunSummary]) -> list[RunSummary]:

@@ -39,11 +39,11 @@ class Condition:
         if self.operator in _ORDERINGS:
             return actual not in (MISSING, None) and self._compare_ordered(actual)
         texts = [] if actual is MISSING else [as_text(actual).replace(" ", ""), str(actual)]
-        if self.operator in ("~", "!~"):
-            contained = any(value.lower() in text.lower() for value in self.values for text in texts[1:])
-            return contained == (self.operator == "~")
-        equal = any(fnmatchcase(text, value.replace("[", "[[]")) for value in self.values for text in texts)
-        return equal == (self.operator == "=")
+        if "~" in self.operator:
+            found = any(value.lower() in text.lower() for value in self.values for text in texts[1:])
+        else:
+            found = any(fnmatchcase(text, value.replace("[", "[[]")) for value in self.values for text in texts)
+        return found != self.operator.startswith("!")
 
     def _compare_ordered(self, actual: Any) -> bool:
         compare = _ORDERINGS[self.operator]
@@ -68,11 +68,10 @@ def parse_condition(text: str) -> Condition:
     values = tuple(_normalized_value(part) for part in _split_alternatives(typed))
     if operator in _ORDERINGS:
         _check_ordering(text, key, operator, typed)
-    if key == "status" and operator == "=":
-        for value in values:
-            if "*" not in value and value not in STATUSES:
-                statuses = ", ".join(STATUSES)
-                raise ConfigError(f"{text}: there is no status {value!r}.{_suggestion(value, STATUSES)} There are {statuses}")
+    for value in values if key == "status" and operator == "=" else ():
+        if "*" not in value and value not in STATUSES:
+            suggestion, statuses = _suggestion(value, STATUSES), ", ".join(STATUSES)
+            raise ConfigError(f"{text}: there is no status {value!r}.{suggestion} There are {statuses}")
     return Condition(key, operator, values)
 
 

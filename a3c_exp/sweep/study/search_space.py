@@ -149,13 +149,10 @@ def _reject_duplicates(overrides: Sequence[Override]) -> None:
 
 
 def _parse_distribution(override: Override, base: DictConfig | None) -> BaseDistribution:
-    value, number_type = override.value(), _number_type(override, base)
+    value = override.value()
     try:
-        if isinstance(value, IntervalSweep):
-            return _interval_distribution(value, number_type)
-        if isinstance(value, RangeSweep) and not value.shuffle:
-            items = [float(item) for item in override.sweep_iterator(Transformer.identity)]  # type: ignore[arg-type]
-            return _range_distribution(value, items, number_type)
+        if isinstance(value, IntervalSweep) or (isinstance(value, RangeSweep) and not value.shuffle):
+            return _number_distribution(override, value, _number_type(override, base))
         choices = list(override.sweep_iterator(Transformer.encode))
         if isinstance(value, RangeSweep):
             choices.sort(key=float)  # type: ignore[arg-type]  # a shuffled range: choices without an order
@@ -166,41 +163,31 @@ def _parse_distribution(override: Override, base: DictConfig | None) -> BaseDist
         raise ConfigError(f"{override.input_line}: {first_line(error)}") from None
 
 
-def _interval_distribution(value: IntervalSweep, number_type: type | None) -> BaseDistribution:
-    assert value.start is not None and value.end is not None
-    low, high, log = value.start, value.end, _is_log_scale(value.tags)
-    _check_bounds(low, high, log)
-    are_integers = isinstance(low, int) and isinstance(high, int)
-    if number_type is int or (number_type is None and are_integers):
-        return IntDistribution(_to_integer(low), _to_integer(high), log=log)
-    return FloatDistribution(float(low), float(high), log=log)
-
-
-def _range_distribution(value: RangeSweep, items: list[float], number_type: type | None) -> BaseDistribution:
-    log, step = _is_log_scale(value.tags), abs(float(value.step))
-    if not items:
-        raise ConfigError(f"no number lies in this range: it starts at {value.start} and ends before {value.stop}")
-    low, high = min(items), max(items)
-    _check_bounds(low, high, log)
-    if log and step != 1:
-        raise ConfigError("a logarithmic range takes no step. Try tag(log, interval(low, high))")
-    are_integers = all(item.is_integer() for item in [*items, step]) and isinstance(value.start, int)
-    if number_type is int or (number_type is None and are_integers):
-        return IntDistribution(_to_integer(low), _to_integer(high), step=_to_integer(step), log=log)
-    return FloatDistribution(low, high, log=log, step=None if log else step)
-
-
-def _check_bounds(low: float, high: float, log: bool) -> None:
+def _number_distribution(
+    override: Override, value: IntervalSweep | RangeSweep, number_type: type | None
+) -> FloatDistribution | IntDistribution:
+    if unknown := sorted(value.tags - {"log"}):
+        raise ConfigError(f"tag {unknown[0]} means nothing here; there is log, as in tag(log, interval(1e-4, 1e-1))")
+    log, step = "log" in value.tags, 1.0
+    assert value.start is not None
+    if isinstance(value, RangeSweep):
+        items = [float(item) for item in override.sweep_iterator(Transformer.identity)]  # type: ignore[arg-type]
+        if not items:
+            raise ConfigError(f"no number lies in this range: it starts at {value.start} and ends before {value.stop}")
+        low, high, step = min(items), max(items), abs(float(value.step))
+        are_integers = isinstance(value.start, int) and all(item.is_integer() for item in [*items, step])
+    else:
+        assert value.end is not None
+        low, high, are_integers = value.start, value.end, isinstance(value.start, int) and isinstance(value.end, int)
     if low > high:
         raise ConfigError(f"the lower end {low} is above the upper end {high}")
     if log and low <= 0:
         raise ConfigError(f"a logarithmic scale begins above 0, not at {low}")
-
-
-def _is_log_scale(tags: set[str]) -> bool:
-    if unknown := sorted(tags - {"log"}):
-        raise ConfigError(f"tag {unknown[0]} means nothing here; there is log, as in tag(log, interval(1e-4, 1e-1))")
-    return "log" in tags
+    if log and step != 1:
+        raise ConfigError("a logarithmic range takes no step. Try tag(log, interval(low, high))")
+    if number_type is int or (number_type is None and are_integers):
+        return IntDistribution(_to_integer(low), _to_integer(high), log, _to_integer(step))
+    return FloatDistribution(float(low), float(high), log, step if isinstance(value, RangeSweep) and not log else None)
 
 
 def _to_integer(value: float) -> int:
