@@ -152,11 +152,10 @@ class RunSummary:
     def config_items(self) -> Iterator[tuple[str, str]]:
         """``(dotted name, value as text)`` of every configuration value, references filled in."""
         for name, text in flatten_as_text(self.config, ("ablation.report",)):  # words, which change nothing
-            yield from (
-                flatten_as_text({name: resolve_reference(self.config, name, text)})
-                if text.startswith("${")
-                else ((name, text),)
-            )
+            if text.startswith("${"):
+                yield from flatten_as_text({name: resolve_reference(self.config, name, text)})
+            else:
+                yield name, text
 
     @cached_property
     def _final_values(self) -> JsonObject:

@@ -69,7 +69,7 @@ def launch(
     outcomes.total = max(outcomes.total, first_number + len(specs))
     names = job_names([spec.overrides for spec in specs])
     jobs = [JobState(spec.number, name) for spec, name in zip(specs, names, strict=True)]
-    progress = SweepProgress(directory, outcomes.total, outcomes.num_started, len(outcomes.failures))
+    progress = SweepProgress(directory, outcomes)
     with StopSignals() as stop:
         pool = JobPool(list(zip(specs, jobs, strict=True)), progress, n_jobs, heartbeat_timeout)
         try:
@@ -201,13 +201,8 @@ class JobPool:
             if not job.started:
                 if not can_start(job, self._processes.values(), self._capacity, self._by_cores):
                     return  # in order: smaller jobs must not overtake a large one for ever
-                self._record_start(job)
+                self._progress.start_job(job)
                 process.send(True)
-
-    def _record_start(self, job: JobState) -> None:
-        job.started = True
-        outcomes.num_started += 1
-        self._progress.start_job(job)
 
     def _poll(self) -> None:
         wait_for_any(self._processes, _POLL_SECONDS)
@@ -245,7 +240,7 @@ class JobPool:
         self._processes.pop(process)
         process.close()
         if not job.started:
-            self._record_start(job)  # it died before it could: a run that failed
+            self._progress.start_job(job)  # it died before it could: a run that failed
         if job.result is None:
             where, reason = "", f"its process {cause}"
             if job.directory is not None:

@@ -17,6 +17,7 @@ from a3c_exp.loggers.live_view import LiveView
 from a3c_exp.loggers.panels import RUN_PANEL_HEIGHT, left_and_right, progress_row, run_panel, stack
 from a3c_exp.loggers.progress import RunProgress, format_evaluations, format_percent, progress_line, summary_rows
 from a3c_exp.runs.log_records import JsonObject, Status
+from a3c_exp.sweep.launcher.exit_status import Outcomes
 from a3c_exp.system.number_format import format_duration, format_number
 
 _BAR_WIDTH = 16
@@ -72,23 +73,12 @@ class SweepProgress:
 
     On a terminal that is a panel for each job while there is room for it, else a line for each; above, the messages of the
     jobs scroll by. Anywhere else it is a line for each event, and for each running job one every ``interval`` seconds.
-
-    ``total`` jobs are asked for; ``num_started`` and ``num_failed`` are those before this launch.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        total: int,
-        num_started: int = 0,
-        num_failed: int = 0,
-        interval: float = 10.0,
-        stream: TextIO | None = None,
-    ) -> None:
+    def __init__(self, directory: Path, outcomes: Outcomes, interval: float = 10.0, stream: TextIO | None = None) -> None:
         self._directory = directory
-        self._total = total
-        self._num_started = self._num_ended = self._num_started_before = num_started
-        self._num_failed = num_failed
+        self._outcomes = outcomes  # of the command, earlier launches included
+        self._num_ended = self._num_started_before = outcomes.num_started
         self._running: list[JobState] = []
         self._stopping = False
         self._start_time = time.monotonic()
@@ -96,10 +86,11 @@ class SweepProgress:
         self._view.start()
 
     def start_job(self, job: JobState) -> None:
-        self._num_started += 1
+        job.started = True
+        self._outcomes.num_started += 1
         self._running.append(job)
         if not self._view.is_drawn:
-            self._view.print(f"a3c_exp: run {self._num_started} of {self._total}: {job.name}")
+            self._view.print(f"a3c_exp: run {self._outcomes.num_started} of {self._outcomes.total}: {job.name}")
 
     def handle_log_message(self, job: JobState, method: str, *arguments: Any) -> None:
         """A call of a ``Logger`` method in a job's process."""
@@ -121,7 +112,6 @@ class SweepProgress:
     def end_job(self, job: JobState) -> None:
         """A job has ended, for whatever reason."""
         self._num_ended += 1
-        self._num_failed += job.failure_reason is not None
         self._running = [other for other in self._running if other is not job]
         outcome, colon, details = job.final_line.partition(": ")
         style = "yellow" if job.status == "interrupted" else "bold red" if job.failure_reason is not None else "bold green"
@@ -143,22 +133,23 @@ class SweepProgress:
         """The launch is over."""
         self._view.close()
         if stopped_by:
-            left = self._total - self._num_started
+            left = self._outcomes.total - self._outcomes.num_started
             not_started = f"; {left} {'was' if left == 1 else 'were'} not started" if left > 0 else ""
             self._view.print(f"a3c_exp: {self._directory}: stopped by {stopped_by}{not_started}")
 
     def _fraction(self) -> float:
         """The share of all jobs that is done, running ones counted by how far each is."""
         running = sum((job.progress.fraction or 0.0) for job in self._running if job.progress)
-        return min(1.0, (self._num_ended + running) / max(self._total, 1))
+        return min(1.0, (self._num_ended + running) / max(self._outcomes.total, 1))
 
     def _counts(self, fraction: float) -> str:
         """``2 of 10 done · 2 running · 1 failed · 3 min 10 s, 5 min 02 s left``"""
-        failed = f" · {self._num_failed} failed" if self._num_failed else ""
+        num_failed, total = len(self._outcomes.failures), self._outcomes.total
+        failed = f" · {num_failed} failed" if num_failed else ""
         elapsed = time.monotonic() - self._start_time
-        done_here = fraction - self._num_started_before / max(self._total, 1)
+        done_here = fraction - self._num_started_before / max(total, 1)
         remaining = f", {format_duration(elapsed * (1 - fraction) / done_here)} left" if done_here > 0.01 else ""
-        counts = f"{self._num_ended} of {self._total} done · {len(self._running)} running{failed}"
+        counts = f"{self._num_ended} of {total} done · {len(self._running)} running{failed}"
         return f"{counts} · {format_duration(elapsed)}{remaining}"
 
     def _render(self, width: int, height: int) -> Table:

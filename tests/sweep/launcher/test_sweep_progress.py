@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from a3c_exp.loggers.console import ForwardingLogger
+from a3c_exp.sweep.launcher.exit_status import Outcomes
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
 from tests.loggers.test_console import (
     HIDE_CURSOR,
@@ -39,7 +40,7 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[bool, Reader]]:
 
 def sweep(reader: Reader) -> str:
     """Two jobs side by side, of which one fails; all that was written."""
-    progress = SweepProgress(SWEEP, total=3, interval=0.0, stream=reader.stream)
+    progress = SweepProgress(SWEEP, Outcomes(total=3), interval=0.0, stream=reader.stream)
     jobs = [JobState(number, f"workers={number + 4}") for number in range(2)]
     for job in jobs:
         progress.start_job(job)
@@ -84,7 +85,7 @@ def test_a_terminal_shows_all_runs_in_one_view_and_gets_its_cursor_back(readers:
 
 def test_many_runs_on_a_small_terminal_have_a_line_each(readers: dict[bool, Reader], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINES", "20")
-    progress = SweepProgress(SWEEP, total=12, stream=readers[True].stream)
+    progress = SweepProgress(SWEEP, Outcomes(total=12), stream=readers[True].stream)
     for number in range(8):
         job = JobState(number, f"workers={number}")
         progress.start_job(job)
