@@ -77,10 +77,13 @@ def _names_by_what_differs(argv: Sequence[str], jobs: Sequence[ComposedJob]) -> 
     if len(jobs) < 2 or any(text.lstrip("+").startswith(f"{key}=") for text in argv):
         return []
     shared = set.intersection(*(set(job.overrides) for job in jobs))
-    names = {text.partition("=")[0].lstrip("+~") for text in shared} | set(
-        jobs[0].hydra.job.config.override_dirname.exclude_keys
-    )
+    varying = {_key(text) for job in jobs for text in job.overrides if text not in shared}  # which may be typed twice
+    names = {*map(_key, shared)} - varying | set(jobs[0].hydra.job.config.override_dirname.exclude_keys)
     return [f"{key}=[{','.join(repr(name) for name in sorted(names))}]"]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
 
 
 def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
