@@ -38,7 +38,9 @@ class Death:
 
     @property
     def details(self) -> str:
-        """The traceback, to go below a message."""
+        """What a message ends with: the traceback, or what may help."""
+        if "no sign of life" in self.cause:
+            return ". If one step or update can take that long, raise parallelism.worker_timeout"
         return f"\n{self.last_output.rstrip()}" if self.last_output else ""
 
 

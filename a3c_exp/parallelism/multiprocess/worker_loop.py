@@ -1,6 +1,8 @@
 """The loop of one worker process: act, learn, exchange, settle."""
 
+import threading
 import time
+import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +22,8 @@ from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
 
 BURST_SECONDS = 0.05
 """Seconds after which a burst ends early, so that the process shows a heartbeat and follows commands."""
+_LOOK_SECONDS = 0.5
+"""Time between two looks at whether environments have stepped."""
 _IDLE_SECONDS = 0.002
 """How long a process waits that may do nothing now: what another one reserved may still come back."""
 
@@ -62,6 +66,7 @@ class WorkerLoop:
 
     def run(self) -> None:
         """Run rounds until the main process says stop."""
+        threading.Thread(target=self._send_step_heartbeats, name="steps", daemon=True).start()
         try:
             self.exchange.pull_all()
             while self.control.poll_commands():
@@ -71,6 +76,17 @@ class WorkerLoop:
         finally:
             with suppress(Exception):  # a third party's; what went wrong before is what counts
                 self.group.close()
+
+    def _send_step_heartbeats(self) -> None:
+        """Show a heartbeat when observations have changed: a window of slow steps may take longer than ``worker_timeout``, and
+        a process that steps is alive. From a thread, since steps are too many to do anything in each."""
+        latest = None
+        while True:
+            observed = zlib.crc32(self.group.envs.observation.tobytes())
+            if latest is not None and observed != latest:
+                self.control.heartbeat()
+            latest = observed
+            time.sleep(_LOOK_SECONDS)
 
     def run_round(self) -> bool:
         """One round, or a burst of them; false if the budget allows none now."""

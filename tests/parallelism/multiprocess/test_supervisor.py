@@ -162,11 +162,20 @@ def test_a_suspended_process_is_killed_and_replaced(tmp_path: Path) -> None:
     task = small_task(Budget(max_episodes=40), workers=2, faults=faults, gathering=Gathering(tmp_path, 2))
     training = Training(Hogwild(processes=2, worker_timeout=3.0), task)
     with training:
-        training.until(lambda: any("gave no sign of life for 3 s" in text for text in training.notices), "the notice")
+        said = "gave no sign of life for 3 s"
+        training.until(lambda: any(said in text for text in training.notices), "the notice")
+        assert "raise parallelism.worker_timeout" in training.notices[0]
         assert time.monotonic() - faults.struck(0)["time"] < SLACK
         training.until(training.spent)
     assert not alive(faults.struck(0)["pid"])
     assert len(training.episodes) == 40
+
+
+def test_a_process_whose_window_takes_longer_than_the_timeout_is_not_killed_while_it_steps() -> None:
+    training = Training(Hogwild(processes=1, worker_timeout=2.0), small_task(Budget(max_env_steps=7), workers=1, seconds=0.6))
+    with training:
+        training.until(training.spent)
+    assert training.notices == []
 
 
 def test_workers_are_not_killed_because_the_main_process_was_suspended() -> None:
