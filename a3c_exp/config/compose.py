@@ -148,7 +148,20 @@ def _checked_job(overrides: tuple[str, ...], with_hydra: DictConfig) -> Composed
         schema.check(with_hydra)
     except OmegaConfBaseException as error:
         raise ConfigError(explain_error(error, overrides)) from None
+    _reject_settings_of_the_default(overrides, with_hydra, env)
     return ComposedJob(overrides, with_hydra, env, hydra)
+
+
+def _reject_settings_of_the_default(overrides: tuple[str, ...], config: DictConfig, env: str) -> None:
+    """Refuse an environment for which nobody chose settings: those of the default preset are made for its own."""
+    typed = {text.partition("=")[0].lstrip("+") for text in overrides}
+    if "env.id" not in typed or typed & {"env", "experiment", "ablation", "study"}:
+        return
+    if config.env.id != (own := compose("config").env.id):
+        raise ConfigError(
+            f"env.id={config.env.id} alone would be trained by the settings of env={env}, the default, which are made for "
+            f"{own}. Try env=gymnasium env.id={config.env.id}, or type env={env} as well"
+        )
 
 
 def _sweep_values(override: Override) -> list[str]:

@@ -51,15 +51,16 @@ def config(*overrides: str):
         ("seed=-1", "seed is -1"),
         ("workers=4,6", "Add -m"),
         ("workers", "no override"),
+        ("env.id=CartPole-v1", "made for Pendulum-v1. Try env=gymnasium env.id=CartPole-v1, or type env=pendulum as well"),
         ("workers=[1", "cannot be read"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config(override)
-    message = str(caught.value)
-    assert message in message
-    assert len(message.splitlines()) <= 3
+    text = str(caught.value)
+    assert message in text
+    assert len(text.splitlines()) <= 3
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, message
         (["+optimizer.momentum=0.9"], "optimizer.momentum is not a key of Adam"),
         (["model.head.kind=categorical"], "Try model.head.kind=gaussian"),
         (["env=gymnasium", "model.head.kind=gaussian"], "Try model.head.kind=categorical"),
-        (["env.id=NoSuchTask-v0"], "not a registered gymnasium environment"),
+        (["env=gymnasium", "env.id=NoSuchTask-v0"], "not a registered gymnasium environment"),
         (["+env.kwargs.wings=2"], "could not be made"),
         (["parallelism.processes=0"], "parallelism.processes is 0"),
         (["parallelism.on_worker_death=shrug"], "one of restart, fail"),
