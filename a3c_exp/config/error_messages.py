@@ -4,13 +4,15 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
-from a3c_exp.config.other_names import suggest_key
+from a3c_exp.config.other_names import explain_key
 from a3c_exp.system.errors import first_line
 from a3c_exp.system.suggestions import closest_match
 
@@ -58,9 +60,16 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
         keys = schema.keys(config)
     except (HydraException, OmegaConfBaseException):
         keys = list(schema.Config.__dataclass_fields__)
-    guess = suggest_key(key, keys)
-    hint = f"Did you mean {guess}?" if guess else "python -m a3c_exp --help lists them all"
-    return f"there is no key {key}. {hint}"
+    if others := _options_with(key):
+        return f"{key} is a key of {' and '.join(others)}, which was not chosen. Try {others[0]} {key}=..."
+    return f"there is no key {key}. {explain_key(key, keys) or 'python -m a3c_exp --help lists them all'}"
+
+
+def _options_with(key: str) -> list[str]:
+    """The options of a group that have this key, as they are typed."""
+    group, _, name = key.partition(".")
+    contents: dict[str, Any] = {path.stem: OmegaConf.load(path) for path in sorted((CONFIG_DIR / group).glob("*.yaml")) if name}
+    return [f"{group}={option}" for option, content in contents.items() if name in content.get(group, content)]
 
 
 def _ablation_example(key: str, overrides: Sequence[str]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from a3c_exp.config.other_names import suggest_key
+from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.type_checks import value_problem
 from a3c_exp.system.errors import ConfigError
 
@@ -51,9 +51,9 @@ def _checked_partial(
             continue
         if not open_ended and (key not in parameters or key in caller_arguments):
             names = [name for name in parameters if name not in caller_arguments]
-            guess = suggest_key(key, names)
-            hint = f"Did you mean {path}.{guess}? " if guess else ""
-            raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {hint}It takes {', '.join(names) or 'none'}")
+            hint = explain_key(f"{path}.{key}", [f"{path}.{name}" for name in names])
+            taken = f"It takes {', '.join(names) or 'none'}"
+            raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {taken}{f'. {hint}' if hint else ''}")
         values[key] = _checked_value(value, f"{path}.{key}", parameters.get(key), hints.get(key, Any))
     for name, parameter in parameters.items():
         missing = parameter.default is parameter.empty and name not in values and name not in caller_arguments

@@ -1,44 +1,91 @@
-"""Names that other libraries give to our keys, and names that a key is easily mistaken for."""
+"""Names that keys have in stable-baselines3, rl-zoo, CleanRL and other libraries, and what to type here.
+
+docs/generate makes a table of them.
+"""
 
 from collections.abc import Collection
 
 from a3c_exp.system.suggestions import closest_match
 
-_OTHER_NAMES = {
-    "max_env_steps": ("total_timesteps", "timesteps", "max_steps"),
-    "n_step": ("num_steps", "n_steps", "rollout_length", "t_max"),
-    "workers": ("n_envs", "num_envs", "num_workers"),
-    "optimizer.lr": ("lr", "learning_rate"),
-    "lr_schedule": ("anneal", "anneal_lr"),
-    "beta": ("ent_coef", "entropy_coef", "entropy_beta"),
-    "value_coef": ("vf_coef", "value_loss_coef"),
-    "gamma": ("discount",),
-    "max_grad_norm": ("gradient_clip",),
-    "env.id": ("env_id",),
-    "hidden_size": ("memory",),
-    "no_progress_limit": ("hopeless",),
-    "n_jobs": ("jobs",),
-    "heartbeat_timeout": ("silence", "lease"),
+OTHER_NAMES = {
+    "max_env_steps": "total_timesteps timesteps n_timesteps num_timesteps num_env_steps total_steps max_steps num_frames",
+    "max_episode_steps": "time_limit max_episode_length max_ep_len episode_length",
+    "max_episodes": "num_episodes n_episodes episodes",
+    "n_step": "num_steps n_steps rollout_length rollout_steps t_max tmax update_interval",
+    "workers": "n_envs num_envs num_workers n_workers num_processes num_actors",
+    "optimizer.lr": "lr learning_rate",
+    "optimizer.eps": "rms_prop_eps adam_eps epsilon eps",
+    "lr_schedule": "anneal anneal_lr lr_decay linear_lr_decay",
+    "beta": "ent_coef entropy_coef entropy_beta entropy_weight entropy_loss_weight",
+    "value_coef": "vf_coef value_loss_coef critic_coef baseline_cost",
+    "gamma": "discount discount_factor gae_gamma",
+    "max_grad_norm": "gradient_clip grad_clip clip_grad_norm grad_norm_clipping",
+    "normalize_advantage": "norm_adv normalize_advantages",
+    "device": "cuda gpu use_cuda no_cuda",
+    "name": "exp_name run_name experiment_name",
+    "logger.project": "wandb_project wandb_project_name project_name",
+    "logger.entity": "wandb_entity",
+    "evaluation.every_env_steps": "eval_freq eval_interval evaluation_interval",
+    "evaluation.episodes": "n_eval_episodes eval_episodes",
+    "evaluation.video": "capture_video record_video save_video",
+    "checkpoint.every_env_steps": "save_freq save_interval checkpoint_freq save_model",
+    "metrics.every_env_steps": "log_interval log_freq",
+    "screenshots.every_env_steps": "render_freq",
+    "env.wrappers": "env_wrapper wrapper_class",
+    "env.kwargs": "env_kwargs env_config",
+    "hidden": "net_arch hidden_sizes hidden_layers hidden_dims layers",
+    "hidden_size": "memory lstm_hidden_size rnn_hidden_size",
+    "no_progress_limit": "hopeless",
+    "n_jobs": "jobs",
+    "heartbeat_timeout": "silence lease",
 }
-"""Of each key, what others call it."""
+"""What is typed here, by the last part of its key or the whole; the names are separated by spaces."""
+
+OTHER_WAYS = {
+    "env_id env_name gym_id task": "Here it is env=gymnasium env.id=Acrobot-v1",
+    "policy policy_kwargs net_arch hidden_sizes hidden_layers hidden_dims layers hidden_size":
+        "Here layers belong to the model: model.hidden=[64,64], or model.actor_hidden and model.critic_hidden of separate_mlp",
+    "track wandb use_wandb": "Here W&B is on unless logger=none is typed",
+    "tensorboard_log tensorboard log_dir logdir save_dir output_dir": "Here logs are in the run directory: hydra.run.dir=mine",
+    "torch_deterministic cuda_deterministic": "Here parallelism=deterministic and =synchronous repeat to the last bit",
+    "use_rms_prop": "Here it is optimizer=rmsprop, or optimizer=adam",
+    "use_gae": "Here gae_lambda below 1 uses it, and gae_lambda=1 does not",
+    "frame_stack n_stack": "Here it is 'env.wrappers=[{_target_: gymnasium.wrappers.FrameStackObservation, stack_size: 4}]'",
+    "normalize norm_obs norm_reward normalize_reward normalize_observation":
+        "Here scales are fixed: reward_shift and reward_scale, and gymnasium.wrappers.RescaleObservation in env.wrappers",
+    "batch_size n_epochs num_epochs update_epochs num_minibatches clip_range clip_coef clip_vloss target_kl buffer_size "
+    "learning_starts train_freq gradient_steps target_update_interval exploration_fraction ppo_epoch num_mini_batch":
+        "It belongs to other algorithms: A3C and A2C use each step once, in the order in which it was made",
+    "verbose quiet progress_bar": "Here the display goes to standard error: 2>/dev/null hides it",
+    "load_model trained_agent load_path pretrained_path": "Here a run is gone on with by resume=RUN_DIR",
+}  # fmt: skip
+"""What is done in another way than by a key of another name."""
+
+_KEYS = {name: key for key, names in OTHER_NAMES.items() for name in names.split()}
+_WAYS = {name: sentence for names, sentence in OTHER_WAYS.items() for name in names.split()}
 
 
-def suggest_key(key: str, keys: Collection[str], siblings: bool = True) -> str | None:
-    """The dotted key among ``keys`` that ``key`` was most likely meant to be, or ``None``; ``siblings`` says whether a similar
-    last word under the same parent is close enough.
+def explain_key(key: str, keys: Collection[str]) -> str:
+    """What to type instead of a key that there is not, in a sentence without its end; empty if nothing comes near.
 
-    >>> suggest_key("total_timesteps", ["max_env_steps", "seed"])
-    'max_env_steps'
-    >>> suggest_key("model.memory", ["model.hidden", "model.hidden_size"])
-    'model.hidden_size'
+    >>> explain_key("total_timesteps", ["max_env_steps", "seed"])
+    'Here it is called max_env_steps'
+    >>> explain_key("model.memory", ["model.hidden", "model.hidden_size"])
+    'Here it is called model.hidden_size'
+    >>> explain_key("modle.hidden", ["model.hidden", "model.hidden_size"])
+    'Did you mean model.hidden?'
+
+    Args:
+        keys: that there are, dotted.
     """
-    parent, dot, name = key.rpartition(".")
-    other = next((key for key, others in _OTHER_NAMES.items() if name in others), None)
-    for candidate in (f"{parent}{dot}{other}", other):
-        if other is not None and candidate in keys:
-            return candidate
-    if match := closest_match(key, keys):
-        return match
-    names = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == parent] if siblings else []
-    match = closest_match(name, names)
-    return f"{parent}{dot}{match}" if match else None
+    parent, dot, last = key.rpartition(".")
+    name = last.strip("-").replace("-", "_").lower()
+    for candidate in (f"{parent}{dot}{_KEYS.get(name)}", _KEYS.get(name)):
+        if candidate in keys:
+            return f"Here it is called {candidate}"
+    if name in _WAYS:
+        return _WAYS[name]
+    siblings = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == parent]
+    match = closest_match(last, siblings)
+    guess = closest_match(key, keys) or (f"{parent}{dot}{match}" if match else None)
+    return f"Did you mean {guess}?" if guess else ""

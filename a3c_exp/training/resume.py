@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
 from a3c_exp.config.error_messages import explain_error
-from a3c_exp.config.other_names import suggest_key
+from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.trust import require_trusted
 from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.record import load
@@ -69,8 +69,7 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
                     f"{override.input_line}: a resumed run keeps its {key}. Change single values: {key}.<name>=..."
                 )
             if present is _ABSENT:
-                guess = suggest_key(key, schema.keys(config))
-                raise ConfigError(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else ""))
+                raise ConfigError(f"there is no key {key}. {explain_key(key, schema.keys(config))}")
             OmegaConf.update(config, key, override.value())
             if (key in _KEPT or key.endswith("_target_")) and OmegaConf.select(config, key) != present:
                 advice = "Leave it out, or start a new run"

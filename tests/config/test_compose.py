@@ -22,6 +22,15 @@ def config(*overrides: str):
     [
         ("gama=0.9", "Did you mean gamma?"),
         ("env.idd=x", "Did you mean env.id?"),
+        ("total-timesteps=1000", "there is no key total-timesteps. Here it is called max_env_steps"),
+        ("optimizer.learning_rate=0.1", "Here it is called optimizer.lr"),
+        ("policy_kwargs={net_arch:[64,64]}", "Here layers belong to the model: model.hidden=[64,64]"),
+        ("clip_range=0.2", "It belongs to other algorithms"),
+        (
+            "optimizer.alpha=0.9",
+            "optimizer.alpha is a key of optimizer=rmsprop, which was not chosen. Try optimizer=rmsprop",
+        ),
+        ("env.frame_skip=2", "env.frame_skip is a key of env=car_racing, which was not chosen. Try env=car_racing"),
         ("model.hed.kind=auto", "Did you mean model.head.kind?"),
         ("env=pendulm", "Did you mean env=pendulum?"),
         ("experiment=cartpole_tuned", "it takes a plus: +experiment=cartpole_tuned"),

@@ -179,7 +179,7 @@ def test_the_rendered_frame_shows_where_the_airship_is() -> None:
     ("overrides", "message"),
     [
         (["env.gusst=1"], "there is no key env.gusst. Did you mean env.gust?"),
-        (["+env.gusst=1"], "env.gusst is not a key of Airships. Did you mean env.gust? It takes gust"),
+        (["+env.gusst=1"], "env.gusst is not a key of Airships. It takes gust. Did you mean env.gust?"),
         (["env.gust=strong"], "env.gust is 'strong'"),
         (["env.gust=-1"], "Try env.gust=0.5"),
         (["env=airshp"], "Did you mean env=airship?"),

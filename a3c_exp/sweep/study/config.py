@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le
 from omegaconf import DictConfig, OmegaConf
 from optuna.study import StudyDirection
 
-from a3c_exp.config.other_names import suggest_key
+from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.type_checks import Example, PositiveInt, value_problem
 from a3c_exp.runs.config_values import select
 from a3c_exp.runs.log_records import EvaluationRecord
@@ -111,8 +111,7 @@ def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
     known = [*_HYDRA_KEYS, "direction", "objective", *StudyConfig.__dataclass_fields__]
     for key in map(str, content):
         if key not in known:
-            guess = suggest_key(key, known)
-            raise ConfigError(f"hydra.sweeper.{key} is no key of a study." + (f" Did you mean {guess}?" if guess else ""))
+            raise ConfigError(f"hydra.sweeper.{key} is no key of a study. {explain_key(key, known)}")
     hints = get_type_hints(StudyConfig, include_extras=True)
     for key in _NUMBERS:
         if problem := value_problem(f"hydra.sweeper.{key}", content[key], hints[key]):
