@@ -13,8 +13,8 @@ import numpy as np
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.config_values import PER_RUN_KEYS, distinguishing_keys, flatten_as_text
-from a3c_exp.runs.discovery import natural_sort_key
 from a3c_exp.runs.listing import differing_keys
+from a3c_exp.runs.run_directories import natural_sort_key
 from a3c_exp.runs.tolerant_io import printable
 from a3c_exp.stats.estimates import MIN_SEEDS, NO_INTERVAL, Interval, bootstrap_interval, mean, std
 

@@ -13,8 +13,8 @@ from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.curves import run_curve
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.sections import Cell, Section, Table, make_row
-from a3c_exp.runs.discovery import RUN_DIRECTORY_HINT, find_runs
 from a3c_exp.runs.query import is_condition, parse_condition, select_runs
+from a3c_exp.runs.run_directories import RUN_DIRECTORY_HINT, find_runs
 from a3c_exp.stats.estimates import MIN_SEEDS, interquartile_mean, mean, probability_of_improvement, std
 from a3c_exp.stats.significance import MIN_VERDICT_SEEDS, bonferroni_confidence, yuen_contrast
 from a3c_exp.system.errors import ConfigError

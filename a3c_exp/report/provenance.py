@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.runs.tolerant_io import mapping, relative_to_cwd
+from a3c_exp.runs.tolerant_io import date, items_as_text, mapping, relative_to_cwd
 from a3c_exp.stats.estimates import MIN_SEEDS
 
 Origin = tuple[str, tuple[str, ...]]  # what, and the different answers with how many runs gave each
@@ -23,7 +22,7 @@ def origins(comparison: Comparison) -> list[Origin]:
         ("Directory", (relative_to_cwd(comparison.parent),)),
         ("Command", _distinct_answers(runs, lambda run: _text(run.run_json.get("command")))),
         ("Code", _distinct_answers(runs, _code_version)),
-        ("Versions", _distinct_answers(runs, lambda run: _format_mapping(run.run_json.get("versions")))),
+        ("Versions", _distinct_answers(runs, lambda run: items_as_text(run.run_json.get("versions")))),
         ("Machine", _distinct_answers(runs, _machine)),
         ("Dates", _date_range(runs)),
         ("Resumed", (f"{resumed} of {len(runs)} runs went on from a checkpoint",) if resumed else ()),
@@ -83,27 +82,16 @@ def _code_version(run: RunData) -> str:
 def _machine(run: RunData) -> str:
     machine = dict(mapping(run.run_json.get("machine")))
     host = machine.pop("host", None)
-    return ", ".join(filter(None, (_text(run.run_json.get("host") or host), _format_mapping(machine))))
-
-
-def _format_mapping(value: object) -> str:
-    return ", ".join(f"{key} {item}" for key, item in mapping(value).items() if item is not None)
+    return ", ".join(filter(None, (_text(run.run_json.get("host") or host), items_as_text(machine))))
 
 
 def _date_range(runs: Sequence[RunData]) -> tuple[str, ...]:
     timings = [mapping(run.run_json.get("timings")) for run in runs]
-    starts = sorted(filter(None, (_format_date(timing.get("started") or timing.get("created")) for timing in timings)))
-    ends = sorted(filter(None, (_format_date(timing.get("ended")) for timing in timings)))
+    starts = sorted(filter(None, (date(timing.get("started") or timing.get("created")) for timing in timings)))
+    ends = sorted(filter(None, (date(timing.get("ended")) for timing in timings)))
     if not starts:
         return ()
     return (f"{starts[0]} to {ends[-1]}" if ends else f"since {starts[0]}",)
-
-
-def _format_date(value: object) -> str:
-    try:
-        return datetime.fromisoformat(str(value)).strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return ""
 
 
 def _join_names(names: Sequence[str]) -> str:

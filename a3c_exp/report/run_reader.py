@@ -11,8 +11,8 @@ import numpy as np
 from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.report import value_bias
 from a3c_exp.report.columns import Columns, FloatArray, read_columns
-from a3c_exp.runs.discovery import find_runs, seed_directories
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, StatisticInfo
+from a3c_exp.runs.run_directories import find_runs, seed_directories
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.runs.tolerant_io import mapping, number
 from a3c_exp.stats.estimates import mean

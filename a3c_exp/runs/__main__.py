@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from a3c_exp.runs.config_values import MISSING
-from a3c_exp.runs.discovery import find_runs, natural_sort_key
 from a3c_exp.runs.format_table import Terminal
 from a3c_exp.runs.listing import runs_csv, runs_table, sort_by_key, sort_by_time
 from a3c_exp.runs.query import CONDITION_HINT, check_key, is_condition, parse_condition, select_runs
+from a3c_exp.runs.run_directories import find_runs, natural_sort_key
 from a3c_exp.runs.run_summary import RunSummary, find_run_summaries
 from a3c_exp.system.cli import CommandParser, run_command
 from a3c_exp.system.errors import A3CError, ConfigError

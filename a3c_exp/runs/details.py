@@ -8,7 +8,7 @@ from a3c_exp.runs.config_values import MISSING, as_text
 from a3c_exp.runs.format_table import Column, Terminal, TextCell, display_width, format_table, shorten_middle
 from a3c_exp.runs.listing import STATUS_STYLES, csv_text, differing_keys, format_cell
 from a3c_exp.runs.run_summary import RunSummary
-from a3c_exp.runs.tolerant_io import mapping, number, parse_object, printable
+from a3c_exp.runs.tolerant_io import items_as_text, mapping, number, parse_object, printable
 from a3c_exp.system.number_format import format_count, format_duration, format_interval, format_number
 
 _SPARKLINE_BARS = "▁▂▃▄▅▆▇█"
@@ -141,8 +141,8 @@ def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
     rows = [
         ("command", str(content.get("command") or "")),
         ("code", " with ".join([f"commit {str(git['commit'])[:12]}", *dirty]) if git.get("commit") else ""),
-        ("versions", _format_mapping(content.get("versions"))),
-        ("machine", ", ".join(filter(None, (str(content.get("host") or ""), _format_mapping(content.get("machine")))))),
+        ("versions", items_as_text(content.get("versions"))),
+        ("machine", ", ".join(filter(None, (str(content.get("host") or ""), items_as_text(content.get("machine")))))),
         ("started", str(timings.get("started") or timings.get("created") or "")),
         ("ended", str(timings.get("ended") or "")),
         ("sessions", f"{len(sessions)}, the others ended early" if isinstance(sessions, list) and len(sessions) > 1 else ""),
@@ -150,10 +150,6 @@ def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
         ("wandb", _wandb_folders(summary.path)),
     ]
     return [(name, printable(text)) for name, text in rows if text]
-
-
-def _format_mapping(value: object) -> str:
-    return ", ".join(f"{key} {item}" for key, item in mapping(value).items() if item is not None)
 
 
 def _wandb_folders(path: Path) -> str:

@@ -8,15 +8,14 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from a3c_exp.runs.config_values import MISSING, PER_RUN_KEYS, as_text, distinguishing_keys
-from a3c_exp.runs.discovery import natural_sort_key
 from a3c_exp.runs.format_table import Column, Row, Terminal, TextCell, format_table
+from a3c_exp.runs.run_directories import natural_sort_key
 from a3c_exp.runs.run_summary import METADATA_KEYS, RESULT_KEYS, RunSummary
-from a3c_exp.runs.tolerant_io import number, printable
+from a3c_exp.runs.tolerant_io import date, number, printable
 from a3c_exp.system.number_format import format_count, format_duration, format_mean_std, format_number
 
 _IGNORED_KEYS = {"logger", *PER_RUN_KEYS}  # where results go is no difference between configurations
@@ -150,7 +149,7 @@ def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
     if value is MISSING or value is None:
         return TextCell("-", "dim")
     if key in ("created", "ended"):
-        return TextCell(_format_date(value), "dim")
+        return TextCell(date(value) or "-", "dim")
     if key in ("evaluation", "best"):
         low, high = (summary.result(f"evaluation_{edge}") for edge in ("low", "high"))
         return TextCell(format_number(number(value), high - low), "bold")
@@ -163,13 +162,6 @@ def _budget_share(summary: RunSummary) -> float | None:
     budgets = ((number(summary.config.get(budget)), summary.result(count)) for budget, count in counts.items())
     shares = [used / budget for budget, used in budgets if budget > 0 and used == used]
     return min(max(shares), 1.0) if shares else None
-
-
-def _format_date(value: object) -> str:
-    try:
-        return datetime.fromisoformat(str(value)).strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return "-"
 
 
 def _csv_value(value: Any) -> str:

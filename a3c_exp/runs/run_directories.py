@@ -1,14 +1,19 @@
-"""Names of run directories: made exclusively, short enough for any disk, never used twice."""
+"""Run directories: named shortly enough for any disk, made exclusively, and found."""
 
 import hashlib
+import os
+import re
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from a3c_exp.runs.tolerant_io import parse_object, read_text, strings
+from a3c_exp.system.errors import ConfigError, RunDirectoryError
 
-from a3c_exp.system.errors import ConfigError
-
+RUN_DIRECTORY_HINT = "a run directory is a folder with a run.json, made by `python -m a3c_exp ...`"
+_SEED_FOLDER = re.compile(r"seed=[0-9]{1,20}")
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 _MAX_NAME_LENGTH = 120
 """Characters of a folder's name; most systems allow 255 bytes, and tools add suffixes."""
 
@@ -47,6 +52,64 @@ def short_name(overrides: str) -> str:
 
 def register_resolvers() -> None:
     """Teach OmegaConf the names that conf/config.yaml uses for directories."""
+    from omegaconf import OmegaConf  # here, because lists of runs need none
+
     OmegaConf.register_new_resolver("short_name", short_name, replace=True)
     # Only a placeholder, for `--cfg hydra`: the command line reserves the real folder once everything is checked.
     OmegaConf.register_new_resolver("unique_dir", lambda name: f"outputs/DATE/TIME_{name}", replace=True)
+
+
+def find_runs(paths: Iterable[Path | str]) -> list[Path]:
+    """All run directories at or below ``paths``, each once, in natural order (``workers=4`` before ``workers=12``).
+
+    A folder of several seeds that trained together stands for the run directories of its seeds, missing ones included, so that
+    their reader reports it. Raises RunDirectoryError for a path that is no directory or holds no run directory.
+    """
+    return [path for path, _ in find_run_records(paths)]
+
+
+def find_run_records(paths: Iterable[Path | str]) -> list[tuple[Path, str | None]]:
+    """As ``find_runs``, each with the text of its ``run.json`` where that had to be read anyway."""
+    found: dict[Path, tuple[Path, str | None]] = {}  # resolved, if it could be there twice: as it was named first
+    places = [Path(path) for path in paths]
+    for path in places:
+        if not path.is_dir():
+            what = "is a file, not a directory" if path.exists() else "no such directory"
+            raise RunDirectoryError(f"{path}: {what}; {RUN_DIRECTORY_HINT}")
+        below = list(_walk_run_directories(path))
+        if not below:
+            raise RunDirectoryError(f"{path}: no runs found here or below; {RUN_DIRECTORY_HINT}")
+        for directory, text in below:
+            found.setdefault(directory.resolve() if len(places) > 1 else directory, (directory, text))
+    return sorted(found.values(), key=lambda pair: natural_sort_key(str(pair[0])))
+
+
+def seed_directories(path: Path) -> list[Path]:
+    """The run directories inside ``path`` if that is a folder of several seeds, as its ``run.json`` lists them; else none."""
+    return _listed_seed_directories(path, read_text(path / "run.json", []))
+
+
+def _listed_seed_directories(path: Path, text: str) -> list[Path]:
+    if '"seeds"' not in text:  # most have none, and are not to be parsed for nothing
+        return []
+    names = strings((parse_object(text) or {}).get("seeds"))
+    # Any other name was not written by a run, and may lead anywhere.
+    return [path / name for name in names] if all(map(_SEED_FOLDER.fullmatch, names)) else []
+
+
+def natural_sort_key(text: str) -> tuple[tuple[int, float, str], ...]:
+    """A sort key under which numbers inside text count as numbers: ``workers=4`` before ``workers=12``."""
+    parts = _NUMBER.split(text)
+    return tuple((1, float(part), "") if index % 2 else (0, 0.0, part) for index, part in enumerate(parts))
+
+
+def _walk_run_directories(root: Path) -> Iterable[tuple[Path, str | None]]:
+    for directory, below, names in os.walk(root):
+        if "run.json" in names:
+            below.clear()  # whatever lies inside a run belongs to it
+            path = Path(directory)
+            text = read_text(path / "run.json", [])
+            inside: list[tuple[Path, str | None]] = [(seed, None) for seed in _listed_seed_directories(path, text)]
+            yield from inside or [(path, text)]
+        else:
+            below[:] = sorted(name for name in below if not name.startswith("."))

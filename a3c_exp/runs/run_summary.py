@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from a3c_exp.runs.config_values import MISSING, as_text, flatten_as_text, resolve_reference, select
-from a3c_exp.runs.discovery import find_run_records
 from a3c_exp.runs.log_records import JsonObject
+from a3c_exp.runs.run_directories import find_run_records
 from a3c_exp.runs.status import RunStatus, run_status
 from a3c_exp.runs.tolerant_io import (
     last_json_object,

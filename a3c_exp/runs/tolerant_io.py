@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,22 @@ def mapping(value: object) -> JsonObject:
     return value if isinstance(value, Mapping) else {}
 
 
+def items_as_text(value: object) -> str:
+    """``key item`` of each item of a mapping that has a value; empty if ``value`` is none."""
+    return ", ".join(f"{key} {item}" for key, item in mapping(value).items() if item is not None)
+
+
 def strings(value: object) -> tuple[str, ...]:
     """``value`` if it is a list, its items as text; else nothing."""
     return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+def date(value: object) -> str:
+    """A point in time to the minute; empty if ``value`` is none."""
+    try:
+        return datetime.fromisoformat(str(value)).strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return ""
 
 
 def printable(text: str) -> str:

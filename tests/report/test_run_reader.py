@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from a3c_exp.report.columns import read_columns
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.runs.discovery import find_runs, natural_sort_key
+from a3c_exp.runs.run_directories import find_runs, natural_sort_key
 from a3c_exp.runs.run_summary import RESULT_KEYS
 from a3c_exp.system.errors import RunDirectoryError
 from tests.support.synthetic_runs import DEAD_PID, NEW, write_run, write_seeds

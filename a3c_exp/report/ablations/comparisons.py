@@ -12,8 +12,8 @@ from a3c_exp.config.compose import CONFIG_DIR
 from a3c_exp.report.curves import Axis
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.config_values import PER_RUN_KEYS, as_text, flatten_as_text, resolve_reference, select
-from a3c_exp.runs.discovery import natural_sort_key
 from a3c_exp.runs.log_records import JsonObject
+from a3c_exp.runs.run_directories import natural_sort_key
 from a3c_exp.runs.tolerant_io import mapping
 from a3c_exp.system.errors import ConfigError
 
