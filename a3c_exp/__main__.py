@@ -3,6 +3,11 @@
 Nothing heavy is imported here, so that help and mistakes are answered quickly.
 """
 
+from a3c_exp.system.signals import StopSignals, exit_if_stopped
+
+if __name__ == "__main__":
+    StopSignals().__enter__()  # for the life of the process: an exception within an import may be swallowed there
+
 import contextlib
 import io
 import os
@@ -29,11 +34,12 @@ _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
 
 def main() -> None:
     """Entry of ``python -m a3c_exp`` and of the console script ``a3c-exp``. Ends the process with an exit code:
-    0 done, 1 a run failed, 2 the command was wrong, 130 Ctrl-C, 143 SIGTERM."""
+    0 done, 1 a run failed, 2 the command was wrong, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1."""
     sys.exit(run_command("a3c_exp", lambda: _main(sys.argv[1:])))
 
 
 def _main(argv: Sequence[str]) -> int:
+    exit_if_stopped()
     study_command = os.environ.get(TRIAL_WORKER_VARIABLE)
     record_command_line(shlex.split(study_command) if study_command else sys.argv)
     arguments = get_args_parser().parse_intermixed_args(list(argv))
@@ -68,6 +74,7 @@ def _main(argv: Sequence[str]) -> int:
         sys.argv[1:] = [f"hydra.sweep.dir='{directory}'", *argv]
         return _run(_task_function, multirun)
     jobs = compose_jobs(overrides, multirun, config_dirs)
+    exit_if_stopped()
     _start_fork_server(jobs, multirun)
     components = cli.build_components(jobs)
     if not multirun and (study := [text for text in overrides if text.startswith("+study=")]):

@@ -25,6 +25,7 @@ from torch import Tensor, fx, nn
 from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
 from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, build_library, load_library
 from a3c_exp.system.process_setup import user_folder
+from a3c_exp.system.signals import interruptible
 
 TensorFunction = Callable[..., Sequence[Tensor]]
 BoundFunction = Callable[[], Sequence[Tensor]]
@@ -87,7 +88,7 @@ class Compiler:
             library = folder / f"{_cache_key(op_graph, weights)}.so"
             if not library.exists():
                 folder.mkdir(parents=True, exist_ok=True)
-                with self._build_lock(library):
+                with interruptible(), self._build_lock(library):
                     if not library.exists():
                         began = time.monotonic()
                         self._build(op_graph, weights, examples, library)
@@ -130,6 +131,8 @@ class Compiler:
         compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
         if compiler is None:
             raise RuntimeError("there is no C++ compiler (g++ or clang++) on this machine; install one, or say compile=false")
+        # In a folder of its own among temporary files torch would leave what it keeps between two compilations.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(library.parent / "inductor"))
         # Built in the same folder, so that it is moved into key whole or not at all.
         with tempfile.TemporaryDirectory(dir=library.parent, prefix="building_") as scratch:
             path = Path(scratch) / "compiled.so"

@@ -13,8 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
 from a3c_exp.config.other_names import explain_key
-from a3c_exp.system.errors import first_line
-from a3c_exp.system.suggestions import closest_match
+from a3c_exp.system.errors import closest_match, first_line
 
 _INSTALLED_CONFIG_DIR = Path(__file__).parents[1] / "conf"
 CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(__file__).parents[2] / "conf"

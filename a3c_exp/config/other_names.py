@@ -5,7 +5,7 @@ docs/generate makes a table of them.
 
 from collections.abc import Collection
 
-from a3c_exp.system.suggestions import closest_match
+from a3c_exp.system.errors import closest_match
 
 OTHER_NAMES = {
     "max_env_steps": "total_timesteps timesteps n_timesteps num_timesteps num_env_steps total_steps max_steps num_frames",

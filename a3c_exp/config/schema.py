@@ -16,8 +16,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from a3c_exp.config.ablation import read_ablation_report
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
 from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, OneOf, PositiveInt, field_problems
-from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.suggestions import closest_match
+from a3c_exp.system.errors import ConfigError, closest_match
 
 
 @dataclass

@@ -11,8 +11,7 @@ from typing import Any
 from a3c_exp.runs.config_values import MISSING, as_text
 from a3c_exp.runs.run_summary import METADATA_KEYS, RESULT_KEYS, RunSummary
 from a3c_exp.runs.status import STATUSES
-from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.suggestions import closest_match
+from a3c_exp.system.errors import ConfigError, closest_match
 
 CONDITION_HINT = "a condition is key=value, as in env=pendulum; < and > need quotes, since the shell takes them: 'workers>=6'"
 _CONDITION = re.compile(r"([A-Za-z_][\w.-]*)\s*(==|!=|>=|<=|!~|=|>|<|~)\s*(.*)", re.DOTALL)

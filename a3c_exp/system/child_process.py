@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, TypeVar
 
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.process_setup import single_thread_environment
+from a3c_exp.system.signals import blocked
 
 StartMethod = Literal["forkserver", "spawn"]
 HEARTBEAT_SECONDS = 5.0
@@ -48,8 +49,8 @@ def prepare_start(start_method: str, preload: Sequence[str]) -> None:
 
 def start_fork_server(preload: Sequence[str]) -> None:
     """Start the server that forkserver children are forks of, which imports ``preload`` once; of no effect once it runs."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
-    with single_thread_environment():
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["a3c_exp.system.fork_server", *preload])
+    with single_thread_environment(), blocked():
         forkserver.ensure_running()
 
 
@@ -131,6 +132,8 @@ class ChildProcess:
         self.process: Any = context.Process(target=_run_child, args=(target, *args, child_pipe), name=name, daemon=daemon)
         with child_pipe, single_thread_environment():
             self.process.start()
+        # At exit this comes before multiprocessing's own end, which sends a signal that children leave to their parent.
+        self._at_exit = util.Finalize(None, self.process.kill, exitpriority=5) if daemon else None
         self.started = time.monotonic()
 
     @property
@@ -194,6 +197,8 @@ class ChildProcess:
         """Kill it if it still runs, and release what belongs to it."""
         self.kill()
         self.pipe.close()
+        if self._at_exit is not None:
+            self._at_exit.cancel()
         with suppress(ValueError):  # it was killed, but the kernel is not done with it yet
             self.process.close()
 

@@ -1,10 +1,24 @@
 """The errors that a user can fix. Each message says what was got, what is allowed and what to type instead."""
 
+import difflib
+from collections.abc import Iterable
+
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, or what kind it is where it has no text, to go behind a colon."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def closest_match(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that ``word`` was most likely meant to be, in any case; ``None`` if none is close.
+
+    >>> closest_match("Worker", ["workers", "gamma"])
+    'workers'
+    """
+    by_lower_case = {choice.lower(): choice for choice in choices}
+    matches = difflib.get_close_matches(word.lower(), list(by_lower_case), n=1, cutoff=0.6)
+    return by_lower_case[matches[0]] if matches else None
 
 
 class A3CError(Exception):

@@ -15,6 +15,7 @@ from a3c_exp.config.compose import ComposedJob
 from a3c_exp.runs.run_directories import create_run_directory
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.memory import gc_frozen
+from a3c_exp.system.signals import exit_if_stopped
 
 if TYPE_CHECKING:
     from a3c_exp.training.build import RunComponents
@@ -33,11 +34,13 @@ def build_components(jobs: Sequence[ComposedJob]) -> "RunComponents":
     with gc_frozen():
         from a3c_exp.training.build import build_run
     for job in jobs:
+        exit_if_stopped()
         try:
             components = build_run(job.config)
         except ConfigError as error:
             where = f"{' '.join(job.overrides)}: " if len(jobs) > 1 else ""
             raise ConfigError(f"{where}{error}") from None
+    exit_if_stopped()
     return components
 
 
@@ -119,4 +122,5 @@ def resume_run(directory: Path, overrides: Sequence[str], multirun: bool) -> Non
         with gc_frozen():
             from a3c_exp.training.run import resume
 
+        exit_if_stopped()
         resume(directory, config)

@@ -19,7 +19,7 @@ from a3c_exp.runs.record import RunRecord, locked
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import A3CError, RunFailed
 from a3c_exp.system.machine import git_problem
-from a3c_exp.system.signals import StopSignals
+from a3c_exp.system.signals import StopRequested, StopSignals
 from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import RunComponents, build_run
 from a3c_exp.training.checkpoint import Checkpoints
@@ -71,7 +71,7 @@ def run(
     Raises:
         ConfigError, RunDirectoryError: before anything was started.
         RunFailed: the run ended early by its own fault.
-        SystemExit: a signal stopped it; 130 after Ctrl-C, 143 after SIGTERM.
+        SystemExit: a signal stopped it; one of ``STOP_EXIT_CODES``.
     """
     resolve_resolvers(config)
     components = components or build_run(config)
@@ -123,7 +123,7 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
                 _record_video(context, loggers)
             status = "finished"
             return _last_return(trainer)
-        except Interrupted:
+        except (Interrupted, StopRequested):
             if stop_callback is None or stop.requested():
                 status, reason = "interrupted", stop.name
                 raise SystemExit(stop.exit_code) from None

@@ -26,12 +26,12 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
 
 
-def start(*arguments: str, module: str = "a3c_exp", cwd: Path) -> "subprocess.Popen[str]":
-    """The command, running, in a session of its own so that a test's signals stay inside it."""
+def start(*arguments: str, module: str = "a3c_exp", cwd: Path, **variables: str) -> "subprocess.Popen[str]":
+    """The command, running, in a session of its own so that a test's signals stay inside it; with environment variables."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,
-        env=environment(),
+        env=environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -133,7 +133,7 @@ def test_a_value_that_is_not_finite_stops_the_run_with_what_was_seen(tmp_path: P
 
 @pytest.mark.parametrize(
     ("number", "code", "kind"),
-    [(signal.SIGINT, 130, "hogwild"), (signal.SIGTERM, 143, "hogwild"), (signal.SIGINT, 130, "parameter_server")],
+    [(signal.SIGINT, 130, "hogwild"), (signal.SIGHUP, 129, "hogwild"), (signal.SIGTERM, 143, "parameter_server")],
 )
 def test_stopping_leaves_a_checkpoint_and_no_process(tmp_path: Path, number: int, code: int, kind: str) -> None:
     process = start(*LONG, f"parallelism={kind}", cwd=tmp_path)

@@ -21,6 +21,7 @@ from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.process_pool.shared_memory import map_arrays, view_actions
 from a3c_exp.system.child_process import end_children
 from a3c_exp.system.errors import A3CError, EnvInterfaceError
+from a3c_exp.system.signals import leave_to_parent
 
 Request = tuple[Literal["memory", "action", "reset", "step", "render", "close"], Any]
 """A request and its argument. ``memory``, which comes first, ``action`` and ``close`` have no reply."""
@@ -52,8 +53,7 @@ class Failure:
 
 def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: Connection, pipe: Connection) -> None:
     """Entry of the process. Ends when asked to, when the main process is gone, or by an error, which it reports first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides what it means
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_to_parent()
     _exit_with_parent(lifeline)
     if "torch" in sys.modules:  # the fork server may have brought it; environments need none
         sys.modules["torch"].set_num_threads(1)

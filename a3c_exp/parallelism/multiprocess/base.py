@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -153,7 +154,7 @@ class MultiprocessStrategy(Parallelism, ABC):
             )
             notices.append(MessageEvent(compiler.status_text()))
             setup = replace(setup, compile=not compiler.failures)
-        self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_")
+        self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_", dir=get_temp_dir())
         self._counters = SharedCounters.create(
             len(self._process_indices()),
             state.rounds,

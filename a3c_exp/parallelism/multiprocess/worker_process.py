@@ -2,7 +2,6 @@
 
 import os
 import select
-import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.system.child_process import Crash, end_children
 from a3c_exp.system.errors import EnvInterfaceError
+from a3c_exp.system.signals import leave_to_parent
 from a3c_exp.system.torch_settings import single_threaded
 
 
@@ -49,8 +49,7 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
     An environment that talks to a simulator raises what a pipe without a main process raises too, such as ``EOFError``; so any
     error is sent, and the main process is gone if that fails.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides what it means
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_to_parent()
     try:
         with single_threaded():
             run()

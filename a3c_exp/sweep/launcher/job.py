@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import wraps
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -30,6 +29,7 @@ from a3c_exp.system.child_process import HEARTBEAT_SECONDS, Heartbeat, ParentPip
 from a3c_exp.system.cli import record_command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import share_fork_server
+from a3c_exp.system.signals import StopSignals
 
 _STOP_SIGNALS = {128 + signal.SIGINT: "Ctrl-C", 128 + signal.SIGTERM: "SIGTERM"}
 
@@ -99,8 +99,7 @@ def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
     """
     # A terminal's Ctrl-C reaches a whole group. Here it comes from the launcher: once, and not to the workers.
     os.setpgid(0, 0)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _exit_on_signal)
+    StopSignals().__enter__()  # for the life of the process; before a run has started, the launcher kills it
     for standard in (1, 2):
         os.dup2(output.fileno(), standard)
     output.close()
@@ -113,11 +112,6 @@ def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
     share_fork_server()
     record_command_line(spec.command_line)
     _JobRunner(spec, pipe).run()
-
-
-def _exit_on_signal(signal_number: int, frame: FrameType | None) -> NoReturn:
-    """Before a run has started there is nothing to save."""
-    raise SystemExit(128 + signal_number)
 
 
 class _JobRunner:

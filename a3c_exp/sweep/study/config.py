@@ -13,8 +13,7 @@ from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.type_checks import Example, PositiveInt, value_problem
 from a3c_exp.runs.config_values import select
 from a3c_exp.runs.log_records import EvaluationRecord
-from a3c_exp.system.errors import ConfigError, NonFiniteError
-from a3c_exp.system.suggestions import closest_match
+from a3c_exp.system.errors import ConfigError, NonFiniteError, closest_match
 
 SWEEPER_TARGET = "hydra_plugins.a3c_exp_optuna.OptunaSweeper"
 _HYDRA_KEYS = ("_target_", "_recursive_", "_convert_")

@@ -17,6 +17,7 @@ from a3c_exp.sweep.study.sampler_pruner import check_sampler, make_pruner
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
 from a3c_exp.sweep.study.study_files import check_same_study, read_study_file, study_signature
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.signals import exit_if_stopped
 from a3c_exp.training.build import build_run
 
 STUDIES_DIRECTORY = Path("outputs/studies")
@@ -86,6 +87,7 @@ def _check_range_ends(space: SearchSpace, base: ComposedJob, search: Sequence[st
     """Build the components of runs at the ends of the space, so that wrong values and unknown keys are reported now."""
     searchpath = [text for text in overrides if text.startswith("hydra.searchpath")]
     for probe in space.probes(base.config):
+        exit_if_stopped()
         varied = " ".join(text for text in probe if text not in space.fixed)
         (job,) = compose_jobs([*probe, *searchpath], False, search)
         try:

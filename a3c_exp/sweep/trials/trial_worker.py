@@ -17,6 +17,7 @@ from a3c_exp.sweep.study.config import read_study_config
 from a3c_exp.sweep.study.overrides import EXIT_WITH_PARENT_VARIABLE, TRIAL_NUMBER_VARIABLE
 from a3c_exp.sweep.study.search_space import read_search_space
 from a3c_exp.sweep.trials.trial_queue import open_trial_queue
+from a3c_exp.system.signals import exit_if_stopped
 
 _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -44,6 +45,7 @@ def run_trials(config: DictConfig, context: HydraContext, task_function: TaskFun
         finally:
             claim.heartbeat.close()
         queue.fail(number, reason)  # unless the job itself has recorded how it ended
+        exit_if_stopped()
 
 
 def _make_launcher(config: DictConfig, context: HydraContext, task_function: TaskFunction) -> Launcher:

@@ -11,10 +11,10 @@ from a3c_exp.runs.tolerant_io import last_lines
 from a3c_exp.sweep.study.overrides import EXIT_WITH_PARENT_VARIABLE, TRIAL_WORKER_VARIABLE
 from a3c_exp.system.child_process import ChildCommand, describe_exit, end_all
 from a3c_exp.system.cli import command_line
+from a3c_exp.system.signals import STOP_EXIT_CODES
 
 _STOP_TIMEOUT = 20.0
 """Seconds that trial workers have to leave a checkpoint when the study is stopped."""
-_STOP_EXIT_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TrialWorkerPool:
             if (code := process.exitcode) is not None:
                 self._processes.remove(process)
                 process.close()
-                exits.append(WorkerExit(process.pid, self._describe_failure(code), code in _STOP_EXIT_CODES))
+                exits.append(WorkerExit(process.pid, self._describe_failure(code), code in STOP_EXIT_CODES))
         return exits
 
     def stop(self, signal_number: int = signal.SIGTERM) -> list[WorkerExit]:
@@ -64,8 +64,8 @@ class TrialWorkerPool:
     def _describe_failure(self, exitcode: int) -> str:
         if exitcode == 0:
             return ""
-        if exitcode in _STOP_EXIT_CODES:
-            return "stopped by Ctrl-C or SIGTERM"
+        if exitcode in STOP_EXIT_CODES:
+            return f"stopped by {STOP_EXIT_CODES[exitcode]}"
         said = [line for line in last_lines(self.log_path) if line.strip()] if exitcode > 0 else []
         last = f": {said[0].decode(errors='replace').strip().removeprefix('a3c_exp: ')}" if said else ""
         return f"its process {describe_exit(exitcode)}{last}"

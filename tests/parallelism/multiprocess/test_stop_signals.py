@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from a3c_exp.system.signals import StopSignals
-
-ROOT = Path(__file__).parents[3]
+from tests.support.command import QUICK, ROOT, record, session_members, start
 
 PROGRAM = """
 import sys, time
@@ -41,7 +42,7 @@ def program(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
             started.kill()
 
 
-@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)])
+@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGUSR1, "SIGUSR1", 138)])
 def test_a_first_signal_is_a_question_not_an_exception(number: signal.Signals, name: str, code: int) -> None:
     with program() as running:
         running.send_signal(number)
@@ -81,3 +82,67 @@ def test_handlers_are_not_left_behind() -> None:
         assert heard == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files; its name is short, for sockets lie there."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]", count: int = 1) -> None:
+    """Until a file is there, or ``count`` of them in a folder."""
+    deadline = time.monotonic() + 90
+    while not path.exists() or (path.is_dir() and len(list(path.iterdir())) < count):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("held_import", "number", "code"),
+    [
+        ("hydra", signal.SIGINT, 130),
+        ("torch", signal.SIGINT, 130),
+        ("torch", signal.SIGTERM, 143),
+        ("torch", signal.SIGHUP, 129),
+    ],
+)
+def test_a_signal_to_the_group_during_start_up_ends_it_without_a_word_or_a_trace(
+    held_import: str, number: signal.Signals, code: int, temporary: Path, tmp_path: Path
+) -> None:
+    """An exception within an import may be swallowed there, or become another one; the fork server imports for itself."""
+    gate, here = tmp_path / "gate", tmp_path / "here"
+    for folder in (gate, here):
+        folder.mkdir()
+    path = os.pathsep.join([str(ROOT / "tests" / "support" / "startup"), str(ROOT)])
+    variables = {"PYTHONPATH": path, "HOLD_IMPORT": held_import, "HOLD": str(gate), "TMPDIR": str(temporary)}
+    process = start(*QUICK, "max_env_steps=500", "parallelism=hogwild", cwd=here, **variables)
+    try:
+        wait_for(gate, process, count=2 if held_import == "torch" else 1)  # the main process and the fork server
+        os.killpg(process.pid, number)
+    finally:
+        gate.rename(tmp_path / "open")
+        _, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (code, "")
+    deadline = time.monotonic() + 30
+    while session_members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert session_members(process.pid) == [] and list(temporary.iterdir()) == list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("parallelism", ["deterministic", "hogwild"])
+def test_compiling_is_not_waited_for(parallelism: str, temporary: Path, tmp_path: Path) -> None:
+    cache, started = tmp_path / "cache", tmp_path / "started"
+    variables = {"XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary), "STARTED": str(started)}
+    process = start(
+        *QUICK, f"parallelism={parallelism}", "compile=true", "env.backend=tensor", "hydra.run.dir=here", cwd=tmp_path,
+        CXX=str(ROOT / "tests" / "support" / "slow_compiler.sh"), **variables,
+    )  # fmt: skip
+    wait_for(started, process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 143 and "Traceback" not in err, err
+    assert record(tmp_path / "here")["status"] == "interrupted"
+    assert (tmp_path / "here" / "checkpoints" / "step_0.pt").is_file(), "there is something to go on from"
+    assert list(temporary.iterdir()) == [] and list(cache.rglob("building_*")) == []
