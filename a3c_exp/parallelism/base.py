@@ -198,6 +198,11 @@ class Parallelism(Protocol):
         Where workers run freely it is taken at a barrier that is bounded in time.
         """
 
+    def can_resume(self, index: int = 0) -> bool:
+        """Whether the last ``snapshot`` is a state to go on from: none that an error left in the middle of something, or that
+        is older than the events that were handed over. If not, earlier checkpoints stay the newest."""
+        return True
+
     def stop(self) -> Sequence[Event]:
         """End all workers, within a time limit; leaves no process running. Returns their last events."""
 

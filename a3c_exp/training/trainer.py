@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
-from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.training.run_tracker import NEVER_DUE, Clock, RunTracker
 
 _POLL_SECONDS = 0.1
@@ -29,6 +28,7 @@ class Trainer:
     on_first_step: Callable[[], object]  # called once when the first environment step has been taken
     notices: Sequence[str] = ()  # messages for the start
     _next_listen_time = 0.0
+    _events_lost = False
 
     @property
     def started(self) -> bool:
@@ -45,12 +45,12 @@ class Trainer:
         self._handle([MessageEvent(notice) for notice in self.notices])
         if self.setup.compile:
             self._handle([MessageEvent("compiling: about a minute, unless a run like this was compiled before")])
+        for tracker in self.trackers:
+            if not tracker.checkpoints.has_any():
+                tracker.save(tracker.state)  # so that there is always something to go on from
         self._handle(self.parallelism.start(self.setup, [tracker.state for tracker in self.trackers]))
         self.clock.start_time = time.monotonic()
         try:
-            for tracker in self.trackers:
-                if not tracker.checkpoints.has_any():
-                    tracker.save(tracker.state)  # so that there is always something to go on from
             while not self._all_budgets_exhausted():
                 if self.stop_requested():
                     raise Interrupted
@@ -69,8 +69,9 @@ class Trainer:
             self._finish()
             raise
         except BaseException:
-            # What went wrong was never applied, so the state is worth saving; a failure to save must not hide the error.
-            with contextlib.suppress(OSError, RunDirectoryError):
+            # What went wrong was never applied, so a state between two rounds is worth saving; one in the middle of a round is
+            # not, for a run that goes on from it is another one. A failure to save must not hide the error.
+            with contextlib.suppress(Exception):
                 self._finish()
             raise
         self._finish()
@@ -104,15 +105,19 @@ class Trainer:
                     self._save_checkpoint(index, tracker)
 
     def _handle(self, events: Iterable[Event]) -> None:
-        for event in events:
-            match event:
-                case EpisodeEvent():
-                    self.trackers[event.index].episode(event)
-                case StatsEvent():
-                    self.trackers[event.index].add_stats(event.stats)
-                case MessageEvent():
-                    for tracker in self.trackers:
-                        tracker.message(event.text)
+        try:
+            for event in events:
+                match event:
+                    case EpisodeEvent():
+                        self.trackers[event.index].episode(event)
+                    case StatsEvent():
+                        self.trackers[event.index].add_stats(event.stats)
+                    case MessageEvent():
+                        for tracker in self.trackers:
+                            tracker.message(event.text)
+        except BaseException:
+            self._events_lost = True  # trackers and log have fallen behind the state
+            raise
 
     def between_evaluation_steps(self) -> None:
         """Handle events during an evaluation, since free-running workers go on training."""
@@ -127,4 +132,5 @@ class Trainer:
         state, events = self.parallelism.snapshot(index)
         self._handle(events)  # before saving, so that the tracker's counters are those of the state
         tracker.log_metrics(self.parallelism.counts(index))  # so that a resumed run begins a new line
-        tracker.save(state)
+        if self.parallelism.can_resume(index) and not self._events_lost:
+            tracker.save(state)

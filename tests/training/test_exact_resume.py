@@ -36,6 +36,10 @@ COMMAND = (
 
 HOLD = Path("hold")
 """A file in the directory that a run is started in."""
+HELD = Path("held")
+"""Made by whoever stands still because of it."""
+BREAK = Path("break")
+"""Another file in that directory."""
 
 
 class Unrepeatable(gymnasium.Env[Any, Any]):
@@ -67,6 +71,7 @@ class Sleepy(ClassicControlEnvs):
         self.lived += int(np.count_nonzero(active))
         deadline = time.monotonic() + 300.0  # in case the test runner is killed
         while self._is_held():
+            HELD.touch()
             assert time.monotonic() < deadline, f"{HOLD} was not taken away"
             time.sleep(0.01)
         return super().step(action, active)
@@ -76,6 +81,26 @@ class Sleepy(ClassicControlEnvs):
             return self.lived >= int(HOLD.read_text())
         except FileNotFoundError:
             return False
+
+
+class Breaking(ClassicControlEnvs):
+    """Where ``BREAK`` lies, whoever has taken 300 steps takes it away and does what stands there."""
+
+    lived = 0
+
+    def step(self, action: Any, active: Any) -> bool:
+        ended = super().step(action, active)
+        self.lived += int(np.count_nonzero(active))
+        if self.lived < 300 or not BREAK.exists():
+            return ended
+        how = BREAK.read_text()
+        BREAK.unlink()
+        if how == "raise":
+            raise RuntimeError("the pole snapped")
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.reward[:] = np.nan
+        return ended
 
 
 gymnasium.register("Unrepeatable-v0", Unrepeatable)
@@ -216,6 +241,64 @@ def test_a_killed_run_that_is_resumed_was_never_killed(choice: tuple[str, ...], 
     assert summary(killed / "here")["env_steps"] == 1501
     assert len(record(killed / "here")["sessions"]) == 2
     same_run(killed / "here", whole / "here")
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where runs that nothing befalls have finished, by the kind of their parallelism."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    for kind in ("deterministic", "synchronous"):
+        ended = run(*BREAKABLE, f"parallelism={kind}", f"hydra.run.dir={kind}", cwd=folder)
+        assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+BREAKABLE = (*COMMAND, "max_updates=null", "max_env_steps=801", "checkpoint.every_env_steps=200")
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "more"),
+    [
+        ("raise", "deterministic", ()),
+        ("raise", "synchronous", ()),
+        ("nan", "deterministic", ()),
+        ("kill", "deterministic", ("parallelism.env_processes=2",)),
+        ("raise", "synchronous", ("parallelism.env_processes=2",)),
+    ],
+)
+def test_a_run_that_its_environments_failed_goes_on_from_an_exact_checkpoint(
+    how: str, kind: str, more: tuple[str, ...], unbroken: Path, tmp_path: Path
+) -> None:
+    """Its state when they fail is that of the middle of a round, from which another run would go on."""
+    (tmp_path / BREAK).write_text(how)
+    broken = run(*BREAKABLE, f"parallelism={kind}", *more, f"env._target_={__name__}.Breaking", cwd=tmp_path)
+    assert broken.returncode == 1 and not (tmp_path / BREAK).exists(), broken.stderr
+    assert record(tmp_path / "here")["status"] == "failed"
+    resumed = run("resume=here", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    same_run(tmp_path / "here", unbroken / kind)
+
+
+def test_sigterm_to_the_whole_group_does_not_fail_a_run_with_processes_for_its_environments(
+    unbroken: Path, tmp_path: Path
+) -> None:
+    """As systemd, containers and schedulers send it."""
+    (tmp_path / HOLD).write_text("200")
+    command = (*BREAKABLE, "parallelism=deterministic", "parallelism.env_processes=2", f"env._target_={__name__}.Sleepy")
+    process = start(*command, cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 90
+        while not (tmp_path / HELD).exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGTERM)
+    finally:
+        (tmp_path / HOLD).unlink()
+        _, err = process.communicate(timeout=100)
+    assert process.returncode == 143 and record(tmp_path / "here")["status"] == "interrupted", err
+    resumed = run("resume=here", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    same_run(tmp_path / "here", unbroken / "deterministic")
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "synchronous"])

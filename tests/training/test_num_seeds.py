@@ -1,10 +1,14 @@
 """Seeds that train side by side are the runs that each would have been alone, each in a directory of its own."""
 
 import json
+import os
+import signal
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -14,7 +18,7 @@ from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from tests.support.command import lines, record, run, start, summary
 from tests.support.single_process import ROUNDS_ALIKE, Driven, same_bits, tiny_task
-from tests.training.test_exact_resume import killed_at_a_checkpoint, same_run
+from tests.training.test_exact_resume import HOLD, killed_at_a_checkpoint, same_run
 
 SMALL = (
     "env=cartpole", "model.hidden=[6]", "workers=2", "logger=none", "truncation=end", "max_episode_steps=30",
@@ -106,6 +110,35 @@ def three_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _, err = process.communicate(timeout=100)
         assert process.returncode == 0, err
     return folder
+
+
+@pytest.mark.parametrize(("number", "whole_group", "code"), [(signal.SIGKILL, False, 1), (signal.SIGTERM, True, 143)])
+def test_a_signal_to_the_processes_of_seeds_costs_no_bit(
+    number: signal.Signals, whole_group: bool, code: int, three_seeds: Path, tmp_path: Path
+) -> None:
+    """A seed whose process is killed goes on from its last checkpoint, which nothing took the place of since."""
+    (tmp_path / HOLD).write_text("900")
+    blocks = ("seed=4", "num_seeds=3", "parallelism.processes=3", "parallelism.seed_block=1")
+    process = start(*SMALL, "parallelism=deterministic", SLOW, *blocks, cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 90
+        logs = [tmp_path / "here" / f"seed={seed}" / "episodes.jsonl" for seed in (4, 5, 6)]
+        while not all(log.exists() and lines(log)[-1:] and lines(log)[-1]["env_step"] > 800 for log in logs):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        if whole_group:
+            os.killpg(process.pid, number)
+        else:
+            (server,) = [child for child in psutil.Process(process.pid).children() if "forkserver" in str(child.cmdline())]
+            server.children()[1].send_signal(number)
+    finally:
+        (tmp_path / HOLD).unlink()
+        _, err = process.communicate(timeout=100)
+    assert process.returncode == code, err
+    resumed = run("resume=here", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    for seed in (4, 5, 6):
+        same_run(tmp_path / "here" / f"seed={seed}", three_seeds / "together" / "here" / f"seed={seed}")
 
 
 def test_each_seeds_directory_is_the_run_that_it_would_have_been_alone(three_seeds: Path) -> None:

@@ -136,6 +136,10 @@ class SeedBlocks(Parallelism):
         state, events = stack.snapshot(inside)
         return state, self._renumber(events, self._blocks[self._strategies.index(stack)].indices)
 
+    def can_resume(self, index: int = 0) -> bool:
+        stack, inside = self._locate(index)
+        return stack.can_resume(inside)
+
     def stop(self) -> Sequence[Event]:
         return [
             event

@@ -66,6 +66,7 @@ class SeedProcesses(Parallelism):
         self._seeds: list[range] = []  # of each process
         self._states: list[TrainingState] = []  # the newest
         self._counts: list[Counts] = []
+        self._resumable: set[int] = set()  # the seeds whose newest state is one to go on from
         self._finals: dict[int, FinalState] = {}
         self._sent_due_steps: dict[int, Sequence[int]] = {}
         self._received: list[tuple[list[Event], dict[int, Counts]]] = []
@@ -134,13 +135,18 @@ class SeedProcesses(Parallelism):
         return self._states[index].weights if weights is None else weights
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
+        can_resume = False  # its process is dead: what it has done since its last state is logged, and lost
         if index in self._finals:
-            self._states[index] = self._finals[index].state
+            self._states[index], can_resume = self._finals[index].state, self._finals[index].can_resume
         elif (answer := self._query("snapshot", index)) is not None:
-            state, events = answer
+            state, events, can_resume = answer
             self._states[index] = state
             self._receive(self._process_of(index), events, {index: Counts(state.env_steps, state.updates, state.episodes)})
+        (self._resumable.add if can_resume else self._resumable.discard)(index)
         return self._states[index], self._pop_events()
+
+    def can_resume(self, index: int = 0) -> bool:
+        return index in self._resumable
 
     def stop(self) -> Sequence[Event]:
         if self._supervisor is None or self._stopped:

@@ -34,7 +34,7 @@ class ProgressReport:
 
 @dataclass(frozen=True)
 class Answer:
-    """The weights of a seed, or a state to resume it from and what happened up to it."""
+    """The weights of a seed, or its state, what happened up to it, and whether it can be resumed from."""
 
     content: Any
 
@@ -48,10 +48,11 @@ class TrainingFailed:
 
 @dataclass(frozen=True)
 class FinalState:
-    """The state of a seed at the end of the process."""
+    """The state of a seed at the end of the process, and whether it can be resumed from."""
 
     index: int
     state: TrainingState
+    can_resume: bool
     weights: Tensor
     counts: Counts
     events: Sequence[Event]
@@ -90,7 +91,7 @@ class _SeedWorkerProcess:
                     case "weights", index:
                         self._parent.send(Answer(self._seed_blocks.weights(index)))
                     case "snapshot", index:
-                        self._parent.send(Answer(self._seed_blocks.snapshot(index)))
+                        self._parent.send(Answer((*self._seed_blocks.snapshot(index), self._seed_blocks.can_resume(index))))
                     case _:
                         self._finish()
                         return
@@ -120,5 +121,6 @@ class _SeedWorkerProcess:
         for index in self._seeds:
             state, events = self._seed_blocks.snapshot(index)
             weights, counts = self._seed_blocks.weights(index), self._seed_blocks.counts(index)
-            self._parent.send(FinalState(index, state, weights, counts, events, self._seed_blocks.summary(index)))
+            can_resume, summary = self._seed_blocks.can_resume(index), self._seed_blocks.summary(index)
+            self._parent.send(FinalState(index, state, can_resume, weights, counts, events, summary))
         self._seed_blocks.stop()

@@ -63,7 +63,7 @@ class SingleProcessStrategy(Parallelism):
         self._env_processes = env_processes
         self._processes = processes or 1
         self._seed_block = seed_block
-        self._stopped = False
+        self._stopped = self._in_round = False
         self.burst_runner: BurstRunner | None = None
 
     def cores(self, workers: int, num_seeds: int) -> int:
@@ -153,6 +153,7 @@ class SingleProcessStrategy(Parallelism):
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         deadline = time.monotonic() + timeout
+        self._in_round = True  # for good, if an error ends it
         while True:
             for training in self.trainings:
                 while training.env_steps < until[training.index] and not training.updates_exhausted:
@@ -160,6 +161,7 @@ class SingleProcessStrategy(Parallelism):
                         break
             reached = any(training.env_steps >= until[training.index] for training in self.trainings)
             if reached or time.monotonic() >= deadline or not self._run_rounds(until, deadline):
+                self._in_round = False
                 return [*self._compile_message(), *(event for training in self.trainings for event in training.pop_events())]
 
     def _compile_message(self) -> Iterator[Event]:
@@ -224,6 +226,9 @@ class SingleProcessStrategy(Parallelism):
             **self.rule.state_dict(training),
         }
         return training.training_state(self._rounds[own], self._episodes_begun[own], details), training.pop_events()
+
+    def can_resume(self, index: int = 0) -> bool:
+        return not self._in_round
 
     def stop(self) -> Sequence[Event]:
         if self._stopped:
