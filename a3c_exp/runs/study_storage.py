@@ -92,10 +92,13 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
 
 def _open_journal(path: Path) -> "BaseStorage":
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    class RepairingLock(JournalFileSymlinkLock):
-        """The holder first removes the partial line of a killed writer, which would make the next line unreadable."""
+    class RepairingLock(JournalFileOpenLock):
+        """The holder first removes the partial line of a killed writer, which would make the next line unreadable.
+
+        Optuna's other lock, a link to the journal, is never taken away from a dead holder once the folder was moved.
+        """
 
         def acquire(self) -> bool:
             taken = super().acquire()

@@ -29,9 +29,7 @@ from a3c_exp.system.child_process import HEARTBEAT_SECONDS, Heartbeat, ParentPip
 from a3c_exp.system.cli import record_command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import share_fork_server
-from a3c_exp.system.signals import StopSignals
-
-_STOP_SIGNALS = {128 + signal.SIGINT: "Ctrl-C", 128 + signal.SIGTERM: "SIGTERM"}
+from a3c_exp.system.signals import STOP_EXIT_CODES, StopSignals
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class _JobRunner:
             result = run_job(self._task_function(), config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
         except SystemExit as error:  # a signal asked the run to stop, and it has, with a checkpoint
             code = error.code if isinstance(error.code, int) else 1
-            reason = f"stopped by {_STOP_SIGNALS.get(code, f'exit code {code}')}"
+            reason = f"stopped by {STOP_EXIT_CODES.get(code, f'exit code {code}')}"
             result = self._failed(RunFailed(f"{self._directory}: {reason}" if self._directory else reason))
         except (ConnectionError, EOFError):
             return  # the launcher is gone

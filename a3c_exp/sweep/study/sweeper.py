@@ -133,11 +133,13 @@ class _StudyRunner:
 
     def _run_until_done(self, queue: TrialQueue, table: StudyTable, stop: StopSignals) -> None:
         next_update = next_stale_check = 0.0
+        failed_starts = 0  # of workers, one after another
         while not stop.requested():
             exits = self._worker_pool.pop_exited()
             for worker_exit in exits:
                 had_trial = self._record_worker_exit(queue, worker_exit)
-                if not had_trial and worker_exit.failure and not worker_exit.was_stopped:
+                failed_starts = failed_starts + 1 if worker_exit.failure and not had_trial else 0
+                if failed_starts > self._study_config.n_jobs:  # one can be killed between two trials, or stopped
                     log_path = self._worker_pool.log_path
                     raise RunFailed(f"study {self._name}: no trial could be started: {worker_exit.failure}. More: {log_path}")
             now = time.monotonic()

@@ -62,7 +62,8 @@ class TrialQueue:
             self._fail_stale_trials()
             if not self.num_remaining():
                 return None
-            self.study.sampler = make_sampler(self._settings, len(self.trials()))
+            trials = self.trials()
+            self.study.sampler = make_sampler(self._settings, len(trials) - len(retried_numbers(trials)))
             trial = self.study.ask()
             # Within the lock: no other process may take it for stale before it has begun.
             heartbeat = TrialHeartbeat(self.study._storage, trial._trial_id, "worker", self._settings.heartbeat_timeout)
@@ -107,7 +108,7 @@ class TrialQueue:
         return [trial for trial in self._running_trials() if any(is_from_process(beat, pid) for beat in heartbeats_of(trial))]
 
     def num_remaining(self) -> int:
-        """Trials that were asked for and have not begun."""
+        """Trials that were asked for and have not begun, or that are to be tried again."""
         return num_remaining(self.trials(), self._settings.n_trials)
 
     def has_unconfirmed_trials(self) -> bool:
@@ -121,11 +122,8 @@ class TrialQueue:
         for trial in self._running_trials():
             if self._stale_detector.is_stale(trial):
                 self.fail(trial.number, PROCESS_GONE, retry=True)
-        trials = self.trials()
-        retried = retried_numbers(trials)
-        for trial in trials:
-            if trial.user_attrs.get(RETRYABLE) and trial.state is TrialState.FAIL and trial.number not in retried:
-                self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
+        for trial in _to_be_retried(self.trials()):
+            self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
 
     def _set_user_attr(self, number: int, key: str, value: object) -> None:
         with contextlib.suppress(UpdateFinishedTrialError):
@@ -167,10 +165,15 @@ def open_trial_queue(settings: StudyConfig, directory: Path) -> TrialQueue:
 
 
 def num_remaining(trials: Sequence[FrozenTrial], n_trials: int) -> int:
-    """How many of the trials that were asked for have not begun: one that is retried counts once."""
+    """How many of the trials that were asked for have not begun, or are to be tried again: one that is retried counts once."""
+    waiting = sum(trial.state is TrialState.WAITING for trial in trials) + len(_to_be_retried(trials))
+    return max(0, n_trials - len(trials) + len(retried_numbers(trials))) + waiting
+
+
+def _to_be_retried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    failed = [trial for trial in trials if trial.user_attrs.get(RETRYABLE) and trial.state is TrialState.FAIL]
     retried = retried_numbers(trials)
-    waiting = sum(trial.state is TrialState.WAITING for trial in trials)
-    return max(0, n_trials - sum(trial.number not in retried for trial in trials)) + waiting
+    return [trial for trial in failed if trial.number not in retried]
 
 
 def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:

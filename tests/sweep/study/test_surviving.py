@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, open_storage
 from a3c_exp.sweep.trials.heartbeat import heartbeats_of
-from tests.support.command import record, run, session_members, start, summary
+from tests.support.command import ROOT, record, run, session_members, start, summary
 from tests.training.test_exact_resume import HOLD
 
 pytestmark = pytest.mark.slow
@@ -77,6 +77,31 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ended.returncode == 0, ended.stderr
     (folder / "second.txt").write_text(ended.stderr)
     return folder
+
+
+def start_with_deaths(folder: Path, *deaths: str) -> "subprocess.Popen[str]":
+    """A study of one trial, whose workers die these deaths one after another as soon as they are started."""
+    (folder / "deaths").mkdir()
+    for number, death in enumerate(deaths):
+        (folder / "deaths" / f"{death}.{number}").touch()
+    path = os.pathsep.join([str(ROOT / "tests" / "support" / "startup"), str(ROOT)])
+    quick = ("study.n_trials=1", "study.n_jobs=1", "max_env_steps=50", "-m")
+    return start(*SLOW, *quick, cwd=folder, PYTHONPATH=path, DEATHS=str(folder / "deaths"))
+
+
+def test_a_worker_that_dies_between_two_trials_does_not_end_the_study(tmp_path: Path) -> None:
+    process = start_with_deaths(tmp_path, "SIGKILL")
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert [trial.state for trial in trials(tmp_path)] == [TrialState.COMPLETE] and not list((tmp_path / "deaths").iterdir())
+
+
+def test_workers_that_cannot_start_are_not_started_for_ever(tmp_path: Path) -> None:
+    """130 is what OpenBLAS makes of a machine on which it gets no thread: it sends itself SIGINT."""
+    process = start_with_deaths(tmp_path, *["130"] * 20)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 1 and "no trial could be started: stopped by Ctrl-C. More: " in err, err
+    assert len(list((tmp_path / "deaths").iterdir())) == 18
 
 
 def test_a_killed_trial_fails_with_its_reason_and_the_study_continues(night: Path) -> None:

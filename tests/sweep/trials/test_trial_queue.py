@@ -55,6 +55,34 @@ def test_a_trial_whose_process_is_gone_is_failed_and_tried_again_once(tmp_path: 
     assert sum(trial.state is TrialState.COMPLETE for trial in trials) == 3
 
 
+def test_a_trial_that_was_stopped_is_left_to_do_and_changes_none_of_the_others(tmp_path: Path) -> None:
+    """Whatever runs meanwhile: the process that stopped it may be gone before it could begin it again."""
+    drawn: dict[str, list[dict[str, float]]] = {}
+    for name in ("in one go", "stopped"):
+        queue = begin(tmp_path / name, n_trials=4)
+        while (claim := queue.claim(space(), BASE)) is not None:
+            claim.heartbeat.close()
+            if name == "stopped" and claim.number in (1, 4):  # the last one too
+                left = queue.num_remaining()
+                queue.fail(claim.number, "stopped by SIGTERM", retry=True)
+                assert queue.num_remaining() == left + 1
+            else:
+                queue.complete(claim.number, [queue.trials()[claim.number].params["gamma"]])
+        drawn[name] = [trial.params for trial in queue.trials() if trial.state is TrialState.COMPLETE]
+        assert queue.num_remaining() == 0
+    assert drawn["stopped"] == drawn["in one go"] and len(drawn["stopped"]) == 4
+
+
+@pytest.mark.slow
+def test_the_lock_of_a_killed_writer_is_taken_away_although_its_folder_was_moved(tmp_path: Path) -> None:
+    begin(tmp_path / "here", n_trials=1)
+    held = f"s = open_storage(None, Path({str(tmp_path / 'here')!r})); s._backend._lock.acquire(); os.kill(os.getpid(), 9)"
+    imports = "import os; from pathlib import Path; from a3c_exp.runs.study_storage import open_storage; "
+    assert subprocess.run([sys.executable, "-c", imports + held], cwd=ROOT, env=environment()).returncode == -9
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert worker(tmp_path / "there", 1).wait(100) == 0
+
+
 def test_a_running_trial_is_not_taken_for_stale(tmp_path: Path) -> None:
     ours, theirs = begin(tmp_path, n_trials=2, heartbeat_timeout=1.0), begin(tmp_path, n_trials=2, heartbeat_timeout=1.0)
     claim = ours.claim(space(), BASE)
