@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.system.errors import ConfigError
@@ -50,10 +53,22 @@ class ClassicControlEnvs(EnvBatch):
                         f"Try env.backend=gymnasium"
                     )
             envs = _make_tensor_envs(id, num_envs, render_mode)
-        # All that the environments have becomes this object's own, so that a step costs no call more.
+        self._envs = envs
+        # All that the environments have becomes this object's own, so that a step costs no call more; a subclass keeps its own.
         for name in dir(envs):
-            if not name.startswith("_"):
+            if not name.startswith("_") and getattr(type(self), name, None) is getattr(ClassicControlEnvs, name, None):
                 setattr(self, name, getattr(envs, name))
+
+    # For subclasses that add something to these.
+
+    def reset(self, index: int, seed: int) -> None:
+        self._envs.reset(index, seed)
+
+    def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
+        return self._envs.step(action, active)
+
+    def close(self) -> None:
+        self._envs.close()
 
 
 def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "TensorEnvBatch":

@@ -68,14 +68,16 @@ class JsonlLogger(Logger):
             self._writers.popitem()[1].close()
 
 
-def truncate_after(directory: Path, *, episodes: int, env_step: int) -> dict[str, int]:
+def truncate_after(directory: Path, *, episodes: int, env_step: int, evaluated: int | None = None) -> dict[str, int]:
     """Remove what was written after a checkpoint, for the session that resumes from it; returns how many lines of each file.
 
-    Lines beyond the checkpoint's ``episodes`` or ``env_step``, and incomplete lines, are moved to
+    Lines beyond the checkpoint's ``episodes`` or ``env_step`` (evaluations: ``evaluated``), and incomplete lines, are moved to
     ``<name>.discarded.jsonl`` in the same folder. If this is interrupted at any point and called again, each line is in
     exactly one of the two files.
     """
     limits = {EPISODES: ("episode", episodes), METRICS: ("env_step", env_step), EVALUATIONS: ("env_step", env_step)}
+    if evaluated is not None:
+        limits[EVALUATIONS] = ("env_step", evaluated)
     return {name: _discard_lines(directory / name, *limit) for name, limit in limits.items()}
 
 

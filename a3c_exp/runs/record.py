@@ -157,6 +157,9 @@ def locked(directories: Sequence[Path]) -> Iterator[None]:
                 ) from None
             if not isinstance(lock, SoftFileLock):  # which it becomes on a disk without locks, and says who by itself
                 (directory / _LOCK).write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
+        for directory in directories:  # what a writer that was killed has left half-written
+            for part in [*directory.glob(".*.part"), *directory.glob("checkpoints/.*.part")]:
+                part.unlink(missing_ok=True)
         yield
 
 

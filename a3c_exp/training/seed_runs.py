@@ -91,7 +91,8 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
     records = [record] if len(seeds) == 1 else [RunRecord.of_stopped_run(seed_directory) for seed_directory in directories]
     notices: list[str] = []
     loaded = [_load_checkpoint(seed_directory, components, notices.append) for seed_directory in directories]
-    _reject_exhausted_budget(directory, components, [state for state, _ in loaded])
+    if record.content["status"] == "finished":  # one that was stopped in its last evaluation has that to do
+        _reject_exhausted_budget(directory, components, [state for state, _ in loaded])
     missing = [jsonl.missing_episodes(path, state.episodes) for path, (state, _) in zip(directories, loaded, strict=True)]
     notices += [
         f"{path / jsonl.EPISODES} lacks {count:,} of the {state.episodes:,} episodes before the checkpoint: their lines were "
@@ -105,7 +106,8 @@ def reopen_run(directory: Path, config: DictConfig, components: RunComponents) -
     for seed, seed_record, (state, tracker_state), count in zip(seeds, records, loaded, missing, strict=True):
         seed_config = config if len(seeds) == 1 else _single_seed_config(config, seed)
         seed_record.begin_session(state.env_steps, count, changed)
-        jsonl.truncate_after(seed_record.directory, episodes=state.episodes, env_step=state.env_steps)
+        evaluated = state.env_steps - (components.setup.budget.fraction(state.episodes, state.env_steps, state.updates) >= 1.0)
+        jsonl.truncate_after(seed_record.directory, episodes=state.episodes, env_step=state.env_steps, evaluated=evaluated)
         save_config(seed_record.directory, seed_config)
         seed_runs.append(SeedRun(seed_record, seed_config, state, tracker_state))
     if len(seeds) > 1:

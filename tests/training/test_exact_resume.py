@@ -83,6 +83,16 @@ class Sleepy(ClassicControlEnvs):
             return False
 
 
+class Lingering(ClassicControlEnvs):
+    """Where ``HOLD`` lies, they stand still in the evaluation after the last of 801 steps."""
+
+    def step(self, action: Any, active: Any) -> bool:
+        while HOLD.exists() and Path("here/checkpoints/step_801.pt").exists():
+            HELD.touch()
+            time.sleep(0.01)
+        return super().step(action, active)
+
+
 class Breaking(ClassicControlEnvs):
     """Where ``BREAK`` lies, whoever has taken 300 steps takes it away and does what stands there."""
 
@@ -299,6 +309,30 @@ def test_sigterm_to_the_whole_group_does_not_fail_a_run_with_processes_for_its_e
     resumed = run("resume=here", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     same_run(tmp_path / "here", unbroken / "deterministic")
+
+
+def test_a_run_that_was_stopped_in_its_last_evaluation_makes_it_when_resumed(unbroken: Path, tmp_path: Path) -> None:
+    (tmp_path / HOLD).touch()
+    process = start(*BREAKABLE, "parallelism=deterministic", f"env._target_={__name__}.Lingering", cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 90
+        while not (tmp_path / HELD).exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+    finally:
+        (tmp_path / HOLD).unlink()
+        _, err = process.communicate(timeout=100)
+    assert process.returncode == 130 and record(tmp_path / "here")["status"] == "interrupted", err
+    parts = [tmp_path / "here" / name for name in (".run.json.99.part", "checkpoints/.step_600.pt.99.part")]
+    for part in parts:
+        part.touch()  # as a writer that is killed leaves it
+    resumed = run("resume=here", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    same_run(tmp_path / "here", unbroken / "deterministic")
+    assert not any(part.exists() for part in parts)
+    again = run("resume=here", cwd=tmp_path)
+    assert again.returncode == 2 and "has spent its budget" in again.stderr
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "synchronous"])
