@@ -187,9 +187,19 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
             raise ConfigError(f"{text!r} is no override; an override is key=value. Try python -m a3c_exp --help")
     try:
         loader = GlobalHydra.instance().config_loader() if GlobalHydra.instance().is_initialized() else None  # for glob()
-        return OverridesParser.create(loader).parse_overrides(list(overrides))
+        parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
     except HydraException as error:
         raise ConfigError(explain_error(error, overrides)) from None
+    for override in parsed:
+        group = override.key_or_group
+        files = (CONFIG_DIR / group).glob("*.yaml") if group in schema.Config.__dataclass_fields__ else ()
+        options = sorted(path.stem for path in files)
+        takes = override.is_sweep_override() or (isinstance(override.value(), str) and not override.is_delete())
+        if options and not takes:
+            raise ConfigError(
+                f"{override.input_line}: a run has one {group}, which is one of {', '.join(options)}. Try {group}={options[-1]}"
+            )
+    return parsed
 
 
 @contextmanager

@@ -116,11 +116,19 @@ def load(directory: Path) -> dict[str, Any]:
     problems: list[str] = []
     content = read_json_object(directory / "run.json", problems)
     if not (directory / "run.json").exists():
-        raise RunDirectoryError(f"{directory} is no run directory: it holds no run.json")
+        raise no_run_directory(directory, "run.json")
     if content is None:
         raise RunDirectoryError(f"{directory} cannot be read: {problems[0]}")
     require_format(directory, content)
     return dict(content)
+
+
+def no_run_directory(directory: Path, lacks: str) -> RunDirectoryError:
+    """The error for a directory without a run; it names the newest run in it, or else of those in outputs/."""
+    runs = [*directory.glob("*/run.json")] or [*Path("outputs").glob("*/*/run.json")]
+    newest = max(runs, key=lambda path: path.stat().st_mtime, default=None)
+    hint = f". The newest run {'in it' if directory in newest.parents else 'here'} is {newest.parent}" if newest else ""
+    return RunDirectoryError(f"{directory} is no run directory: it holds no {lacks}{hint}")
 
 
 def already_a_run(directory: Path) -> RunDirectoryError:

@@ -14,7 +14,7 @@ from a3c_exp.config.error_messages import explain_error
 from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.trust import require_trusted
 from a3c_exp.runs.config_values import as_text
-from a3c_exp.runs.record import load
+from a3c_exp.runs.record import load, no_run_directory
 from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
 from a3c_exp.system.flatten import flatten
 
@@ -27,7 +27,7 @@ def saved_config(directory: Path, trusted: Sequence[str] = ()) -> DictConfig:
     """The configuration that a run was started with, typed; errors and ``trusted`` modules as for ``read_config``."""
     path = directory / ".hydra" / "config.yaml"
     if not path.is_file():
-        raise RunDirectoryError(f"{directory} is no run directory: it holds no .hydra/config.yaml")
+        raise no_run_directory(directory, ".hydra/config.yaml")
     load(directory)  # refuses a run of an older format
     return read_config(path, trusted)
 

@@ -17,6 +17,9 @@ def config(*overrides: str):
     return job.config
 
 
+NO_LOGGER = ("logger=[wandb,none]", "logger=[]", "logger=null", "logger=false", "~logger", "logger={a:1}")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -59,6 +62,8 @@ def config(*overrides: str):
         ("max_episode_steps=0", "max_episode_steps is 0"),
         ("seed=-1", "seed is -1"),
         ("workers=4,6", "Add -m"),
+        *((text, "a run has one logger, which is one of none, wandb. Try logger=wandb") for text in NO_LOGGER),
+        ("optimizer=null", "a run has one optimizer, which is one of adam, rmsprop, sgd, shared_adam"),
         ("workers", "no override"),
         ("env.id=CartPole-v1", "made for Pendulum-v1. Try env=gymnasium env.id=CartPole-v1, or type env=pendulum as well"),
         ("workers=[1", "cannot be read"),

@@ -198,6 +198,8 @@ def test_a_tilde_that_the_shell_left_alone_is_the_home_folder(finished: Path, mo
         assert ended.returncode == 2 and f"{finished / where} already holds a run" in ended.stderr, ended.stderr
     for typed in ("resume=~/{}", "resume='~/{}'"):
         assert f"{finished / where} has spent its budget" in run(typed.format(where), cwd=finished).stderr
+    newest = f"latest is no run directory: it holds no run.json. The newest run here is {where}"
+    assert newest in run("resume=latest", cwd=finished).stderr
     assert run(f"~/{where}", "--episodes", "1", module="a3c_exp.evaluate", cwd=finished).returncode == 0
     assert not (finished / "~").exists()
 
