@@ -1,6 +1,7 @@
 """Any gymnasium environment by its id, K copies side by side in one process."""
 
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -33,6 +34,12 @@ ACTION_NAMES: Mapping[str, Sequence[str]] = {
 
 SPEED_IN_STATE = frozenset({"CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"})
 """Those with their speed in place 1 of their state, in m/s or rad/s, but for the mountain cars, which count steps."""
+_REGISTERED_BY = {
+    r"ALE/|\w+(NoFrameskip|Deterministic)-v\d": "ale_py",
+    r"MiniGrid-|BabyAI-": "minigrid",
+    r"Fetch|Hand|Adroit|FrankaKitchen|PointMaze|AntMaze": "gymnasium_robotics",
+}
+"""Of well-known ids, the package that registers them when it is imported."""
 _MEND = "Mend the environment or wrap it (env.wrappers)"
 
 
@@ -239,11 +246,15 @@ class GymnasiumEnvs(EnvBatch):
 def _spec(id: str) -> EnvSpec:
     module, colon, name = id.rpartition(":")
     problem = f"env.id={id} is not a registered gymnasium environment"
-    if colon:
+    hint = ""
+    if not colon and name not in gymnasium.registry:
+        module = next((package for pattern, package in _REGISTERED_BY.items() if re.match(pattern, name)), "")
+        hint = f". Try pip install {module.replace('_', '-')}"
+    if colon or module:
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever importing a user's module raises
-            raise ConfigError(f"{problem}: importing {module or 'nothing'} failed: {describe_error(error)}") from error
+            raise ConfigError(f"{problem}: importing {module or 'nothing'} failed: {describe_error(error)}{hint}") from error
     try:
         return gymnasium.spec(name)
     except gymnasium.error.Error as error:

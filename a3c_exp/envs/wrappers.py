@@ -130,6 +130,12 @@ def _locate(target: str, path: str) -> Callable[..., Any]:
 
 def _locate_wrapper(target: str, path: str) -> Callable[..., Any]:
     wrapper = _locate(target, path)
+    if wrapper in (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward):
+        raise ConfigError(
+            f"{path}: {target} scales by averages that each copy of an environment has for itself; evaluations, checkpoints "
+            "and other workers have others, and their numbers would be wrong. Try fixed scales: reward_shift and reward_scale, "
+            "or gymnasium.wrappers.RescaleObservation"
+        )
     is_wrapper = inspect.isclass(wrapper) and issubclass(wrapper, gymnasium.Env)
     may_be_function = target.partition(".")[0] not in ("a3c_exp", "gymnasium")
     if not is_wrapper and (inspect.isclass(wrapper) or not may_be_function):

@@ -20,6 +20,8 @@ from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.stats.estimates import bootstrap_interval
 from a3c_exp.system.errors import ConfigError, EnvInterfaceError
 
+LONGEST_EPISODE = 100_000
+"""Steps of an evaluation episode, at most, of an environment that declares no time limit; it may end episodes by itself."""
 MAX_PARALLEL_EPISODES = 50
 """At most so many episodes run side by side where nothing else does."""
 
@@ -77,13 +79,7 @@ class Evaluator:
     observer: EpisodeObserver | None = None  # sees every step of the first environment
 
     def __post_init__(self) -> None:
-        limit = self.config.max_episode_steps or self.envs.default_max_episode_steps
-        if limit is None:
-            raise ConfigError(
-                "this environment has no time limit of its own, so an evaluation might never end. "
-                "Try evaluation.max_episode_steps=1000"
-            )
-        self._max_episode_steps = limit
+        self._max_episode_steps = self.config.max_episode_steps or self.envs.default_max_episode_steps or LONGEST_EPISODE
         self._policy: tuple[BatchedPolicy, Tensor] | None = None  # with the weights ``[1, P]`` that it reads
 
     def evaluate(self, weights: Tensor, env_step: int, update: int, wall_time: float) -> EvaluationRecord:

@@ -15,6 +15,7 @@ from a3c_exp.models.conv_layers import Norm, NormedConv, NormKind, PReLU
 from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.models.initialization import initialize
 from a3c_exp.models.recurrent_mlp import Recurrent
+from a3c_exp.spaces.checks import describe_space
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.memory import disable_malloc_trim
 
@@ -110,7 +111,7 @@ def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
     if not isinstance(space, Box) or len(space.shape) != 3:
         raise ConfigError(
             f"model=conv_gru reads images [channels, height, width], but this environment observes "
-            f"{' '.join(str(space).split())}. Try model=recurrent_mlp"
+            f"{describe_space(space)}. Try model=recurrent_mlp"
         )
     channels, height, width = space.shape
     if width <= 4 < channels:

@@ -24,6 +24,7 @@ from a3c_exp.models.distributions import (
     NormalMixture,
     ProductDistribution,
 )
+from a3c_exp.spaces.checks import describe_space
 from a3c_exp.spaces.flatten import describe_unsupported, leaf_size, leaf_spaces
 from a3c_exp.system.errors import ConfigError
 
@@ -229,7 +230,7 @@ def make_head(features: int, space: Space[Any], config: HeadConfig) -> Head:
         instead = next(kind for kind, fitting in _COMPATIBLE_SPACES.items() if isinstance(parts[0], fitting))
         raise ConfigError(
             f"model.head.kind={config.kind} needs a {wanted} action space, but this environment has "
-            f"{' '.join(str(space).split())}. Try model.head.kind={instead}"
+            f"{describe_space(space)}. Try model.head.kind={instead}"
         )
     if isinstance(space, Tuple | Dict):
         return JointHead([_component_head(features, part, config) for part in parts])

@@ -3,8 +3,13 @@
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Box, MultiBinary
+from gymnasium import Space
+from gymnasium.spaces import Box, Dict, MultiBinary, Tuple
 from numpy.typing import NDArray
+
+from a3c_exp.spaces.flatten import leaf_spaces
+
+_MAX_DESCRIPTION = 160
 
 
 def describe_value(value: Any) -> str:
@@ -15,6 +20,20 @@ def describe_value(value: Any) -> str:
         return f"an array of shape {value.shape}, {value.dtype}"
     text = " ".join(repr(value).split())
     return f"the {type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def describe_space(space: Space[Any]) -> str:
+    """A space as gymnasium writes it or, where that is long, its kind and size.
+
+    >>> describe_space(Box(0, 1, (3,))), describe_space(Dict({f"joint_{i}": Box(0, 1, (3,)) for i in range(40)}))
+    ('Box(0.0, 1.0, (3,), float32)', 'a Dict space of 40 parts')
+    """
+    text = " ".join(str(space).split())
+    if len(text) <= _MAX_DESCRIPTION:
+        return text
+    parts = leaf_spaces(space)
+    size = f"{len(parts)} parts" if isinstance(space, Dict | Tuple) else f"shape {space.shape}"
+    return f"a {type(space).__name__} space of {size}"
 
 
 def numeric_array(value: Any, space: Box | MultiBinary) -> NDArray[Any]:

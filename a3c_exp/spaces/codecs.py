@@ -8,7 +8,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from numpy.typing import NDArray
 
-from a3c_exp.spaces.checks import describe_value, numeric_array
+from a3c_exp.spaces.checks import describe_space, describe_value, numeric_array
 from a3c_exp.spaces.flatten import consecutive_slices, leaf_paths, leaf_size
 
 Decode = Callable[[NDArray[Any]], Sequence[Any] | NDArray[Any]]
@@ -126,10 +126,10 @@ def _leaf_encoder(space: Space[Any]) -> tuple[Box, Encode]:
     def write_one_hot(value: Any, out: NDArray[np.float32]) -> None:
         choices = np.asarray(value).reshape(-1)
         if choices.shape != counts.shape or choices.dtype.kind not in "biuf":
-            raise ValueError(f"is {describe_value(value)}, but its space is {space}")
+            raise ValueError(f"is {describe_value(value)}, but its space is {describe_space(space)}")
         columns = choices.astype(np.int64) - start
         if (columns + start != choices).any() or (columns < 0).any() or (columns >= counts).any():
-            raise ValueError(f"is {describe_value(value)}, which is not in its space {space}")
+            raise ValueError(f"is {describe_value(value)}, which is not in its space {describe_space(space)}")
         out.fill(0.0)
         out[first_columns + columns] = 1.0
 

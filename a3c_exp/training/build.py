@@ -19,7 +19,7 @@ from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Re
 from a3c_exp.config.instantiate import checked_partial
 from a3c_exp.config.schema import check
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
+from a3c_exp.evaluate.evaluator import LONGEST_EPISODE, EvaluatorConfig
 from a3c_exp.loggers.base import Logger
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.base import Optimizer
@@ -36,6 +36,11 @@ _SECONDS_PER_STEP_AND_WEIGHT = 6e-9
 # acting and learning that gain a third.
 _MIN_SECONDS_FUSED_ROUNDS = 60.0
 _MIN_SECONDS_FUNCTIONS = 600.0
+
+_NO_LIMIT = (
+    f"this environment declares no time limit: an evaluation episode that does not end by itself is cut off after "
+    f"{LONGEST_EPISODE:,} steps. For another limit: evaluation.max_episode_steps=1000"
+)
 
 
 @dataclass(frozen=True)
@@ -86,13 +91,14 @@ def build_run(config: DictConfig) -> RunComponents:
         if setup.max_episode_steps is None and not setup.learner.ignore_truncation:
             setup = replace(setup, max_episode_steps=envs.default_max_episode_steps)
         model, layout = setup.model(envs)
-        Evaluator(model, layout, envs, evaluation, setup.seed)  # refuses what could not be evaluated
         notices = []
+        if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None:
+            notices.append(_NO_LIMIT)
         if config.compile == "auto":
             fused_rounds = model.stackable and envs.tensor_env is not None
             windows_per_update = setup.workers if parallelism.share_weights else 1
             compiled, reason = _should_compile(setup, layout.size, fused_rounds, windows_per_update)
-            setup, notices = replace(setup, compile=compiled), [reason]
+            setup, notices = replace(setup, compile=compiled), [*notices, reason]
         weights = [layout.flatten(setup.model(envs, seed)[0]).cpu() for seed in setup.seeds]
     finally:
         envs.close()

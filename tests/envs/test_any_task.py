@@ -1,14 +1,18 @@
 """``env=gymnasium env.id=...``: any task trains, whatever it observes and however it is acted in."""
 
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from omegaconf import DictConfig
 
 from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.compose import compose_jobs
+from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.evaluate.__main__ import main as evaluate
 from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
 from a3c_exp.models.distributions import Categorical, Distribution, Normal, NormalMixture, ProductDistribution
@@ -120,3 +124,24 @@ def test_auto_is_what_scaled_was_on_the_published_task() -> None:
             outputs.append((layout.flatten(model), model(torch.tensor([[0.3, -0.9, 4.0]]), torch.zeros(1, 0)).parameters))
         envs.close()
     assert torch.equal(outputs[0][0], outputs[1][0]) and torch.equal(outputs[0][1], outputs[1][1])
+
+
+def test_a_well_known_id_is_registered_by_its_package_or_says_which_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if find_spec("gymnasium_robotics") is None:
+        with pytest.raises(ConfigError, match=r"No module named 'gymnasium_robotics'. Try pip install gymnasium-robotics"):
+            GymnasiumEnvs("FetchReach-v4")
+    # A package that registers as ale_py does: this one has no license to ask for, and no downloads.
+    entry_point = "gymnasium.envs.classic_control.pendulum:PendulumEnv"
+    (tmp_path / "ale_py.py").write_text(f"import gymnasium\ngymnasium.register('ALE/Test-v5', entry_point={entry_point!r})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "ale_py", raising=False)
+    try:
+        assert GymnasiumEnvs("ALE/Test-v5").action_space.shape == (1,)
+        (job,) = compose_jobs(["env=gymnasium", "env.id=ALE/Test-v5"], multirun=False)
+        (notice,) = (text for text in build_run(job.config).notices if "no time limit" in text)
+        assert "cut off after 100,000 steps" in notice and "evaluation.max_episode_steps=1000" in notice
+    finally:
+        gymnasium.registry.pop("ALE/Test-v5", None)
+        sys.modules.pop("ale_py", None)

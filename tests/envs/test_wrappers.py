@@ -152,6 +152,10 @@ def test_a_function_or_an_object_is_named_as_hydra_has_it() -> None:
         ("gymnasium.wrappers.GrayscaleObservation", "cannot wrap this environment: ValueError: GrayscaleObservation requires"),
         ("tests.envs.test_wrappers.broken", "cannot wrap this environment: RuntimeError: two lines"),
         ({"_target_": "tests.envs.test_wrappers.broken", "how": "x"}, "returned a str, not an environment"),
+        (
+            "gymnasium.wrappers.NormalizeReward",
+            "and their numbers would be wrong. Try fixed scales: reward_shift and reward_sc",
+        ),
         ({**TRANSFORM, "func": "odd.halve"}, r"func is 'odd.halve', but .* func: {_target_: odd.halve, _partial_: true}"),
         (
             {**TRANSFORM, "func": 0.5},
