@@ -133,7 +133,8 @@ def _render(
     arguments: argparse.Namespace, setup: "TrainingSetup", saved: "SavedWeights", config: "EvaluatorConfig", folder: Path
 ) -> list[tuple[str, str]]:
     """Render the first episode as it was asked for; the rows that say so."""
-    from a3c_exp.visualize.render_episode import render_episode, save_frames
+    from a3c_exp.visualize.screenshots import save_frames
+    from a3c_exp.visualize.video import render_episode
 
     if arguments.video or arguments.render:
         options = arguments.video, arguments.render, arguments.plain, arguments.saliency

@@ -19,11 +19,8 @@ from a3c_exp.runs.tolerant_io import printable
 from a3c_exp.stats.estimates import MIN_SEEDS, NO_INTERVAL, Interval, bootstrap_interval, mean, std
 
 _OLD_RUN_DEFAULTS = {  # what runs that are older than these keys would have said
-    "ablation.name": "null",
-    "ablation.arm": "null",
-    "ablation.control": "null",
-    "ablation.own_seed": "0",
-}
+    "ablation.name": "null", "ablation.arm": "null", "ablation.control": "null", "ablation.own_seed": "0",
+}  # fmt: skip
 _ABSENT = "(none)"
 _UNREADABLE = "configuration unreadable:"
 _Key = tuple[tuple[str, str], ...]

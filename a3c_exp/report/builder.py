@@ -13,7 +13,7 @@ from a3c_exp.report.figures.panels import render_figure
 from a3c_exp.report.figures.plot_specs import HEADINGS
 from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData, read_runs
-from a3c_exp.report.sections import RenderedSection, Section, Table, format_statuses
+from a3c_exp.report.sections import Section, Table, format_statuses
 
 _TITLES = {
     "summary": "Summary", "learning": HEADINGS["learning"], "diagnostics": "Diagnostics", "workers": "Workers",
@@ -59,14 +59,13 @@ def make_report(
     colors = assign_colors(comparison, [item.mean("moving_average") for item in comparison.configurations])
     sections = _sections(runs, ignored, compared_sides)
     with figure_style():
-        rendered = [
-            RenderedSection(html_id, section, tuple(render_figure(figure, png) for figure in section.figures))
-            for html_id, section in sections.items()
-        ]
+        drawn = {html_id: [render_figure(figure, png) for figure in part.figures] for html_id, part in sections.items()}
         figures = [render_figure(figure, png) for figure in draw_plots(comparison, colors)]
     made = _tables(comparison)
     rounded = [table for name, table in made.items() if table is not None and name not in ("runs", "summary")]
-    files = report_files.collect_files(figures, rendered, rounded)
+    files = report_files.collect_files(figures, rounded)
+    for html_id, section in sections.items():
+        files |= report_files.collect_files(drawn[html_id], section.tables, f"{html_id}_")
     files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison)}
     by_heading = {name: [figure for figure in figures if figure.section == name] for name in HEADINGS}
     by_heading = {name: shown for name, shown in by_heading.items() if shown}
@@ -80,7 +79,8 @@ def make_report(
         shared_overrides=_shared_overrides(comparison.runs),
         warnings=provenance.comparison_warnings(comparison),
         contents=_contents(sections, made, {*by_heading}),
-        rendered_sections=rendered,
+        sections=sections,
+        drawn=drawn,
         tables=made,
         figures=by_heading,
         headings=HEADINGS,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,8 +53,7 @@ def _mean_evaluation(run: RunData) -> float:
     found = run_curve(run, "evaluations", "mean", "env_step")
     if found is None or found.x.size < 2:
         return math.nan
-    widths = np.diff(found.x)
-    return float(((found.y[1:] + found.y[:-1]) / 2 * widths).sum() / widths.sum())
+    return float(np.trapezoid(found.y, found.x) / np.ptp(found.x))
 
 
 COMPARISON_MEASURES = (
@@ -124,12 +124,12 @@ def _match_configurations(
 ) -> tuple[list[tuple[str, str, str]], list[_Pair], int]:
     """What distinguishes the sides as such; configurations that match but for that; how many have none that matches."""
     groups = [[item for item in comparison.configurations if set(item.runs) & set(side.runs)] for side in (side_a, side_b)]
-    values = [
-        {name: {dict(item.values).get(name, "") for item in group} for name in comparison.varying_keys} for group in groups
-    ]
-    fixed = [name for name in comparison.varying_keys if all(len(one[name]) == 1 for one in values)]
-    fixed_values = [(name, *(min(one[name]) for one in values)) for name in fixed]
-    differing = [(name, of_a, of_b) for name, of_a, of_b in fixed_values if of_a != of_b]
+    values = {
+        name: [sorted({dict(item.values).get(name, "") for item in group}) for group in groups]
+        for name in comparison.varying_keys
+    }
+    unlike = [(name, ", ".join(of_a), ", ".join(of_b)) for name, (of_a, of_b) in values.items() if of_a != of_b]
+    differing = [row for row in unlike if all(len(of_side) == 1 for of_side in values[row[0]])]
     names = {name for name, _, _ in differing}
 
     def rest(item: Configuration) -> tuple[tuple[str, str], ...]:
@@ -140,14 +140,12 @@ def _match_configurations(
     for item in groups[0]:
         like = b_by_rest.get(rest(item))
         if like is not None:
-            label = " ".join(f"{name}={value}" for name, value in rest(item) if len({v for g in values for v in g[name]}) > 1)
+            label = " ".join(f"{name}={value}" for name, value in rest(item) if len({*chain(*values[name])}) > 1)
             runs_a, runs_b = ([run for run in one.runs if run in side.runs] for one, side in ((item, side_a), (like, side_b)))
             pairs.append(_Pair(label or item.label, runs_a, runs_b))
     if pairs:
         return differing, pairs, len(groups[0]) + len(groups[1]) - 2 * len(pairs)
-    ranges = [(name, *(", ".join(sorted(one[name])) for one in values)) for name in comparison.varying_keys]
-    everything = [_Pair("all", side_a.runs, side_b.runs)]
-    return [(name, of_a, of_b) for name, of_a, of_b in ranges if of_a != of_b], everything, 0
+    return unlike, [_Pair("all", side_a.runs, side_b.runs)], 0
 
 
 def _row(pair: _Pair, measure: ComparisonMeasure, num_tests: int) -> tuple[Cell, ...] | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from a3c_exp.report.figures.panels import FigureFiles
-from a3c_exp.report.sections import RenderedSection, Table, table_csv
+from a3c_exp.report.sections import Table, table_csv
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
 
@@ -16,19 +16,14 @@ _MANIFEST = re.compile(r"<!-- files: ([^>]*) -->")
 _OWN_FILES = re.compile(r"(figures|tables)/[\w-]+\.(svg|png|csv)")
 
 
-def collect_files(
-    figures: Sequence[FigureFiles], sections: Sequence[RenderedSection], tables: Sequence[Table]
-) -> dict[str, str | bytes]:
-    """The content of each file by its name: figures as SVG and PNG, tables as CSV; those of a section carry its id."""
+def collect_files(figures: Sequence[FigureFiles], tables: Sequence[Table], prefix: str = "") -> dict[str, str | bytes]:
+    """The content of each file by its name: figures as SVG and PNG, tables as CSV."""
     files: dict[str, str | bytes] = {}
-    groups = [("", figures, tables), *((f"{part.html_id}_", part.figures, part.section.tables) for part in sections)]
-    for prefix, group_figures, group_tables in groups:
-        for figure in group_figures:
-            files[f"figures/{_slug(prefix + figure.name)}.svg"] = figure.standalone_svg
-            if figure.png:
-                files[f"figures/{_slug(prefix + figure.name)}.png"] = figure.png
-        files |= {f"tables/{prefix}{_slug(table.name)}.csv": table_csv(table) for table in group_tables}
-    return files
+    for figure in figures:
+        files[f"figures/{_slug(prefix + figure.name)}.svg"] = figure.standalone_svg
+        if figure.png:
+            files[f"figures/{_slug(prefix + figure.name)}.png"] = figure.png
+    return files | {f"tables/{prefix}{_slug(table.name)}.csv": table_csv(table) for table in tables}
 
 
 def manifest(names: Sequence[str]) -> str:

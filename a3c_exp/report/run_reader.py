@@ -64,15 +64,14 @@ class RunData(RunSummary):
     @cached_property
     def _final_values(self) -> JsonObject:
         said, lag = self.summary_json, mapping(self.summary_json.get("policy_lag"))
-        highest = {
-            name: _highest(np.concatenate([self.episodes[name], self.metrics[name]]))
-            for name in ("env_step", "update", "wall_time")
-        }
+        both = {name: np.append(self.episodes[name], self.metrics[name]) for name in ("env_step", "update", "wall_time")}
+        highest = {name: _highest(counts) for name, counts in both.items()}
         steps = _first_finite(said.get("env_steps"), highest["env_step"])
         seconds = mapping(self.run_json.get("timings")).get("seconds")
         wall_time = _first_finite(said.get("wall_time"), highest["wall_time"], seconds)
         last_average = _finite(self.episodes["moving_average"])[-1:]
         means = self.evaluations["mean"]
+        best = self._evaluation(int(np.nanargmax(means))) if _finite(means).size else said.get("best_evaluation")
         return {
             "episodes": _first_finite(said.get("episodes"), float(self.episodes["episode"].size)),
             "env_steps": steps,
@@ -82,9 +81,7 @@ class RunData(RunSummary):
             "moving_average": _first_finite(said.get("moving_average"), *last_average),
             "recent_return": said.get("recent_return"),
             "evaluation": self._evaluation(-1) if means.size else said.get("evaluation"),
-            "best_evaluation": self._evaluation(int(np.nanargmax(means)))
-            if _finite(means).size
-            else said.get("best_evaluation"),
+            "best_evaluation": best,
             "policy_lag": {
                 "mean": _first_finite(lag.get("mean"), mean(_finite(self.metrics["policy_lag_mean"]))),
                 "max": _first_finite(lag.get("max"), _highest(self.metrics["policy_lag_max"])),

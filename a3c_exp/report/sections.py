@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from a3c_exp.report.aggregate import Configuration
-from a3c_exp.report.figures.panels import CaptionedFigure, FigureFiles
+from a3c_exp.report.figures.panels import CaptionedFigure
 from a3c_exp.runs.listing import csv_text
 from a3c_exp.runs.tolerant_io import printable
 from a3c_exp.system.number_format import NO_VALUE
@@ -49,15 +49,6 @@ class Section:
     notes: tuple[str, ...] = ()  #: reasons for doubt, one sentence each
 
 
-@dataclass(frozen=True)
-class RenderedSection:
-    """A section with its place on the page, ``html_id``, and its figures saved."""
-
-    html_id: str
-    section: Section
-    figures: tuple[FigureFiles, ...]
-
-
 def make_row(*contents: Cell | str) -> tuple[Cell, ...]:
     """Cells, of which those that are nothing but text may be given as such."""
     return tuple(content if isinstance(content, Cell) else Cell(content) for content in contents)
@@ -79,7 +70,7 @@ def table_csv(table: Table) -> str:
         [text for cell, extra in zip(row, noted, strict=True) for text in (cell.text, cell.note)[: 1 + extra]]
         for row in table.rows
     ]
-    return csv_text([head, *(["" if text == NO_VALUE else printable(text) for text in row] for row in rows)])
+    return csv_text([head, *(["" if text == NO_VALUE else printable(text) for text in row] for row in rows)]) + "\n"
 
 
 def format_statuses(statuses: Mapping[str, int]) -> str:

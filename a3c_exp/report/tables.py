@@ -261,7 +261,7 @@ def _varying_values(comparison: Comparison, configuration: Configuration) -> dic
 
 
 def _records_csv(records: Sequence[Mapping[str, object]]) -> str:
-    return csv_text([list(records[0]), *([_csv_value(value) for value in record.values()] for record in records)])
+    return csv_text([list(records[0]), *([_csv_value(value) for value in record.values()] for record in records)]) + "\n"
 
 
 def _csv_value(value: object) -> str:

@@ -26,8 +26,8 @@ from a3c_exp.training.checkpoint import Checkpoints
 from a3c_exp.training.run_tracker import Clock, RunTracker
 from a3c_exp.training.seed_runs import RunContext, SeedRun, close_run, create_run, make_directories, reopen_run
 from a3c_exp.training.trainer import Interrupted, Trainer
-from a3c_exp.visualize.render_episode import render_episode
 from a3c_exp.visualize.screenshots import Screenshots
+from a3c_exp.visualize.video import render_episode
 
 _MAX_PARALLEL_EPISODES = 25
 """Evaluation episodes that run side by side, at most."""

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +37,8 @@ class EpisodeFrames:
     """An ``EpisodeObserver`` that can ``compose`` a frame of the current moment of the first of the rendered ``envs``."""
 
     def __init__(self, envs: EnvBatch, distribution: Distribution, compose: FrameFunction) -> None:
-        self.envs = envs
+        self.envs, self._distribution, self._compose = envs, distribution, compose
         self.step = 0
-        self._distribution = distribution
-        self._compose = compose
         self._values: list[float] = []
         self._policy_plots: Sequence[PolicyPlot] = ()
         self._policy_step: PolicyStep | None = None
@@ -71,3 +71,9 @@ def frames_per_second(envs: EnvBatch) -> float:
 def use_headless_display() -> None:
     """Let pygame render into memory, unless the environment variable says otherwise."""
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+
+def unused_path(folder: Path, suffix: str = "") -> Path:
+    """The first ``episode_<n>`` in a folder that is not there yet."""
+    paths = (folder / f"episode_{number}{suffix}" for number in count(1))
+    return next(path for path in paths if not path.exists())

@@ -45,15 +45,11 @@ def observation_images(observation: NDArray[np.float32]) -> ObservationImages | 
     return ObservationImages(list(channels), axis)
 
 
+@dataclass(frozen=True, eq=False)
 class FrameComposer:
-    """Composes a frame of overlay, network input and saliency; for observations that are no images, of the overlay alone.
+    """Composes a frame of overlay, network input and saliency; for observations that are no images, of the overlay alone."""
 
-    Args:
-        model: whose gradients give the saliency.
-    """
-
-    def __init__(self, model: ActorCritic) -> None:
-        self._model = model
+    model: ActorCritic  #: whose gradients give the saliency
 
     def __call__(self, picture: NDArray[np.uint8], frame_info: FrameInfo, policy_step: PolicyStep) -> NDArray[np.uint8]:
         """The frame ``[height, width, 3]``; of the same size at every step of an environment."""
@@ -61,7 +57,7 @@ class FrameComposer:
         images = observation_images(policy_step.observation.cpu().numpy())
         if images is None:
             return rendered
-        heatmaps = saliency(self._model, policy_step, images.channel_axis)
+        heatmaps = saliency(self.model, policy_step, images.channel_axis)
         height, width = rendered.shape[:2]
         frames = images.frames[-_MAX_FRAMES:]
         small = min((width - _GAP * (len(frames) - 1)) // len(frames), height // 2)

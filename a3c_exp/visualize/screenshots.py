@@ -1,7 +1,8 @@
 """Single frames of an episode as PNG files: of a run while it trains, and of one episode at an interval."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -13,7 +14,7 @@ from a3c_exp.models.base import ActorCritic
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.atomic_write import atomic_write
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.visualize.episode_frames import EpisodeFrames, use_headless_display
+from a3c_exp.visualize.episode_frames import EpisodeFrames, unused_path, use_headless_display
 from a3c_exp.visualize.frame import FrameComposer
 
 
@@ -40,40 +41,43 @@ class FrameSaver(EpisodeFrames):
         self.paths.append(path)
 
 
+def save_frames(
+    setup: TrainingSetup, weights: Tensor, config: EvaluatorConfig, seed: int, folder: Path, interval: int
+) -> Sequence[Path]:
+    """Save every ``interval``-th frame of the first evaluation episode, with what the network sees and which pixels matter.
+
+    The files are ``episode_<n>/step_<step>.png`` below ``folder``; none is overwritten.
+    """
+    use_headless_display()
+    with closing(setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")) as envs:
+        model, layout = setup.model(envs)
+        saver = FrameSaver(envs, model, unused_path(folder), lambda step: None if step % interval else f"step_{step}")
+        one_episode = EvaluatorConfig(1, config.deterministic, config.max_episode_steps)
+        Evaluator(model, layout, envs, one_episode, seed, observer=saver).evaluate(weights.to(setup.device), 0, 0, 0.0)
+    return saver.paths
+
+
+@dataclass(eq=False)
 class Screenshots:
     """Frames of what a run's weights do while they are trained, always at the same step of the same episode.
 
     They are rendered in an environment that training does not use, so that training does not change.
 
-    Args:
-        deterministic: take the policy's mode instead of a sample.
-        seed: root of the episode's seeds.
-        folder: for the files ``step_<env steps>.png``.
-        after_steps: the step of the episode; its last, if the episode ends sooner.
-        between_steps: called before every step; may raise an exception to stop.
-
     Raises:
         ConfigError: the environment cannot be rendered.
     """
 
-    def __init__(
-        self,
-        setup: TrainingSetup,
-        deterministic: bool,
-        seed: int,
-        folder: Path,
-        after_steps: int,
-        between_steps: Callable[[], None] = lambda: None,
-    ) -> None:
+    setup: TrainingSetup
+    deterministic: bool  #: take the policy's mode instead of a sample
+    seed: int  #: root of the episode's seeds
+    folder: Path  #: for the files ``step_<env steps>.png``
+    after_steps: int  #: the step of the episode; its last, if the episode ends sooner
+    between_steps: Callable[[], None]  #: called before every step; may raise an exception to stop
+
+    def __post_init__(self) -> None:
         use_headless_display()
-        self._setup = setup
-        self._config = EvaluatorConfig(1, deterministic, after_steps + 1)
-        self._seed = seed
-        self._folder = folder
-        self._after_steps = after_steps
-        self._between_steps = between_steps
-        self._envs = setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
-        self._model, self._layout = setup.model(self._envs)
+        self._envs = self.setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")
+        self._model, self._layout = self.setup.model(self._envs)
 
     def take(self, weights: Tensor, env_step: int) -> Path:
         """Save a frame of the policy with ``weights [P]``, which training had at ``env_step``.
@@ -82,9 +86,10 @@ class Screenshots:
             OSError: the file could not be written.
         """
         name = f"step_{env_step}"
-        saver = FrameSaver(self._envs, self._model, self._folder, lambda step: name if step == self._after_steps else None)
-        evaluator = Evaluator(self._model, self._layout, self._envs, self._config, self._seed, self._between_steps, saver)
-        evaluator.evaluate(weights.to(self._setup.device), env_step, 0, 0.0)
+        saver = FrameSaver(self._envs, self._model, self.folder, lambda step: name if step == self.after_steps else None)
+        config = EvaluatorConfig(1, self.deterministic, self.after_steps + 1)
+        evaluator = Evaluator(self._model, self._layout, self._envs, config, self.seed, self.between_steps, saver)
+        evaluator.evaluate(weights.to(self.setup.device), env_step, 0, 0.0)
         if not saver.paths:
             saver.save(name)
         return saver.paths[-1]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -132,15 +132,8 @@ def combine_decisions(decisions: Sequence[Decision]) -> Decision:
     return "not supported" if distinct & {"not supported", "reversed"} else "undecided"
 
 
-class _Numbers(NamedTuple):
-    """One number of each of ``runs`` for both arms, the smallest clear difference, and why they cannot be compared."""
-
-    groups: list[FloatArray]
-    runs: Sequence[Sequence[RunData]]
-    min_effect: float
-    reason: str = ""
-
-
+# One number of each of some runs for both arms, these runs, the smallest clear difference, and why they cannot be compared.
+_Numbers = tuple[list[FloatArray], Sequence[Sequence[RunData]], float, str]
 _Draft = tuple[EffectEstimate, list[FloatArray]]  # one that is undecided as yet, and the numbers of both arms
 
 
@@ -186,7 +179,7 @@ def _learning_metrics(
     min_effect = math.log(MIN_EFFECT_RATIO) if part.is_ratio else getattr(comparison.report.min_effect, measure)
     curves = [learning_curves(runs, measure, comparison.axis) for runs in arms]
     if min(map(len, curves)) < MIN_VERDICT_SEEDS:
-        return _Numbers([np.zeros(0)] * 2, arms, min_effect, f"too few runs have a curve of {measure}")
+        return [np.zeros(0)] * 2, arms, min_effect, f"too few runs have a curve of {measure}"
     horizon = min(curve.x[-1] for curve in chain(*curves))
     metrics = [[curve_metrics(curve, horizon, threshold) for curve in arm] for arm in curves]
     reason = ""
@@ -197,7 +190,7 @@ def _learning_metrics(
     if missing:
         reason = f"ablation.report.{missing}.{measure} is not set"
     groups = [np.array([getattr(run, part.quantity) for run in arm], dtype=np.float64) for arm in metrics]
-    return _Numbers(groups, [[curve.run for curve in arm] for arm in curves], min_effect, reason)
+    return groups, [[curve.run for curve in arm] for arm in curves], min_effect, reason
 
 
 def _wall_times(arms: Sequence[Sequence[RunData]]) -> _Numbers:
@@ -207,7 +200,7 @@ def _wall_times(arms: Sequence[Sequence[RunData]]) -> _Numbers:
         for arm in arms
     ]
     shared = any(run.num_seeds_in_process > 1 for run in chain(*arms))
-    return _Numbers(groups, arms, math.log(MIN_EFFECT_RATIO), "seeds shared a process: see hogwild" if shared else "")
+    return groups, arms, math.log(MIN_EFFECT_RATIO), "seeds shared a process: see hogwild" if shared else ""
 
 
 def _estimate_effect(draft: EffectEstimate, groups: Sequence[FloatArray], confidence: float) -> EffectEstimate:

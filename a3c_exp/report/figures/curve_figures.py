@@ -145,13 +145,12 @@ def _reading_hint(plot: Plot, has_bands: bool) -> str:
         return "Over seeds: medians."
     if not plot.large:
         return ""
+    interval = plot.spread == "interval"
     if has_bands:
-        if plot.spread == "interval":
-            return "Line and band: mean over seeds with its 95 % bootstrap interval; thin: single seeds."
-        return "Line and band: median and middle half of the seeds; thin: single seeds."
-    if plot.spread == "interval":
-        return "One line a seed; band: 95 % interval over its evaluation episodes."
-    return "One line a seed; three or more would get a band."
+        what = "mean over seeds with its 95 % bootstrap interval" if interval else "median and middle half of the seeds"
+        return f"Line and band: {what}; thin: single seeds."
+    what = "band: 95 % interval over its evaluation episodes" if interval else "three or more would get a band"
+    return f"One line a seed; {what}."
 
 
 def _draw_series(axes: Axes, plot: Plot, curves: list[Curve], band: Band | None, color: str) -> None:

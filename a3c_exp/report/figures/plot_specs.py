@@ -7,17 +7,10 @@ from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.report.curves import Axis, CurveSource
 from a3c_exp.runs.log_records import StatisticInfo
 
-PlotSection = Literal["learning", "policy", "confidence", "critic", "gradients", "asynchrony", "speed", "custom"]
-HEADINGS: dict[PlotSection, str] = {
-    "learning": "Learning",
-    "policy": "Policy",
-    "confidence": "Overconfidence",
-    "critic": "Critic",
-    "gradients": "Gradients",
-    "asynchrony": "Asynchrony",
-    "speed": "Speed",
-    "custom": "Further statistics",
-}
+HEADINGS = {
+    "learning": "Learning", "policy": "Policy", "confidence": "Overconfidence", "critic": "Critic", "gradients": "Gradients",
+    "asynchrony": "Asynchrony", "speed": "Speed", "custom": "Further statistics",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,7 +23,7 @@ class Plot:
     source: CurveSource
     quantity: str
     axis: Axis
-    section: PlotSection  #: the heading it stands under; figures of ``learning`` are large, all others small
+    section: str  #: which of ``HEADINGS`` it stands under; figures of ``learning`` are large, all others small
     #: Middle half of the seeds around the median; the mean over seeds with its 95 % interval; or ``within``: the median over
     #: seeds, and around it the ``edges`` that each run has within itself; ``steps``: one histogram a configuration.
     spread: Literal["quartiles", "interval", "within", "steps"] = "quartiles"

@@ -10,17 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from a3c_exp.report.figures import svg
+from a3c_exp.report.figures import style, svg
 from a3c_exp.report.figures.panels import CaptionedFigure, FigureFiles, Margins, panel_grid, render_figure
-from a3c_exp.report.figures.style import (
-    SMALL_TEXT_SIZE,
-    TEXT_SIZE,
-    Axes,
-    Figure,
-    compact_number,
-    figure_style,
-    set_number_ticks,
-)
 from a3c_exp.report.study.reader import Parameter, StudyRecord
 from a3c_exp.runs.tolerant_io import printable
 
@@ -35,7 +26,7 @@ def draw_study(record: StudyRecord) -> list[FigureFiles]:
     Raises:
         A3CError: matplotlib is not installed.
     """
-    with figure_style():
+    with style.figure_style():
         return [render_figure(figure) for figure in _all_figures(record) if figure is not None]
 
 
@@ -108,7 +99,9 @@ def _pareto_front(record: StudyRecord) -> CaptionedFigure | None:
     points = [point for point, _ in front]
     axes.plot(*zip(*points, strict=True), "-o", color=_BEST_COLOR, markersize=5.0, linewidth=1.2, markeredgewidth=0)
     for point, number in front[:12]:
-        axes.annotate(str(number), point, (4, -9), textcoords="offset points", color=_BEST_COLOR, fontsize=SMALL_TEXT_SIZE)
+        axes.annotate(
+            str(number), point, (4, -9), textcoords="offset points", color=_BEST_COLOR, fontsize=style.SMALL_TEXT_SIZE
+        )
     caption = "Orange: trials that no other beats in everything, with their numbers; blue: all others."
     return CaptionedFigure("front", f"{up} against {across}", caption, figure, "course")
 
@@ -125,7 +118,7 @@ def _importances(record: StudyRecord, index: int) -> CaptionedFigure | None:
     figure, axes = _new_figure(title, None, height=20.0 * len(labels), left=left, bottom=10.0)
     axes.barh(labels, list(shares.values()), color=_COMPLETE_COLOR, height=0.62)
     for at, share in enumerate(shares.values()):
-        axes.annotate(f"{share:.0%}", (share, at), (4, 0), textcoords="offset points", va="center", fontsize=TEXT_SIZE)
+        axes.annotate(f"{share:.0%}", (share, at), (4, 0), textcoords="offset points", va="center", fontsize=style.TEXT_SIZE)
     axes.set_xlim(0.0, max(shares.values()) * 1.18)
     axes.grid(False)
     axes.xaxis.set_visible(False)
@@ -172,12 +165,12 @@ def _coordinates(record: StudyRecord) -> CaptionedFigure | None:
             color, alpha, width = (_BEST_COLOR, 0.9, 2.0) if rank[at] == 1.0 else (_COMPLETE_COLOR, 0.65, 1.1)
         axes.plot(range(len(table)), table[:, at], color=color, alpha=alpha, linewidth=width)
     ends = [(*_limit_labels(one), one.name) for one in shown]
-    ends.append((compact_number(float(values.min())), compact_number(float(values.max())), name))
+    ends.append((style.compact_number(float(values.min())), style.compact_number(float(values.max())), name))
     for at, (low, high, label) in enumerate(ends):
         axes.axvline(at, color=svg.GRID_COLOR.light, linewidth=0.8, zorder=0)
         text: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
-        axes.annotate(high, (at, 1.0), (0, 4), fontsize=SMALL_TEXT_SIZE, **text)
-        axes.annotate(low, (at, 0.0), (0, -11), fontsize=SMALL_TEXT_SIZE, **text)
+        axes.annotate(high, (at, 1.0), (0, 4), fontsize=style.SMALL_TEXT_SIZE, **text)
+        axes.annotate(low, (at, 0.0), (0, -11), fontsize=style.SMALL_TEXT_SIZE, **text)
         axes.annotate(shorten_start(label, 18), (at, 0.0), (0, -24), weight="bold", fontsize=8.5, **text)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(-0.02, len(table) - 1 + 0.02)
@@ -192,24 +185,24 @@ def _coordinates(record: StudyRecord) -> CaptionedFigure | None:
 
 def _new_figure(
     title: str, x_label: str | None, height: float = 146.0, left: float = 46.0, bottom: float = 34.0, x_margin: float = 0.0
-) -> tuple[Figure, Axes]:
+) -> tuple[style.Figure, style.Axes]:
     margins = Margins(left=left, right=12.0, top=26.0, bottom=bottom)
     figure, ((axes,),) = panel_grid(printable(title), height=height, margins=margins)
     axes.set_xmargin(x_margin)
     if x_label is not None:
-        set_number_ticks(axes.xaxis, 5)
-        set_number_ticks(axes.yaxis, 5)
+        style.set_number_ticks(axes.xaxis, 5)
+        style.set_number_ticks(axes.yaxis, 5)
     axes.set_xlabel(x_label or "", labelpad=2.0)
     return figure, axes
 
 
-def _set_integer_ticks(axes: Axes) -> None:
-    set_number_ticks(axes.xaxis, 5, integer=True)
+def _set_integer_ticks(axes: style.Axes) -> None:
+    style.set_number_ticks(axes.xaxis, 5, integer=True)
     axes.set_xmargin(0.03)
     axes.autoscale_view()
 
 
-def _set_parameter_axis(axes: Axes, parameter: Parameter) -> None:
+def _set_parameter_axis(axes: style.Axes, parameter: Parameter) -> None:
     """Let the axis to the right show the parameter's full range, on its scale."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 

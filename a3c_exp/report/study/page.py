@@ -181,4 +181,4 @@ def _csv(record: StudyRecord) -> str:
         tried = [str(trial.params.get(name, "")) for name in names]
         retry = "" if trial.retry_of is None else str(trial.retry_of)
         rows.append([*own, trial.started, trial.ended, *tried, trial.reason, retry, trial.directory, trial.command])
-    return csv_text(rows)
+    return csv_text(rows) + "\n"

@@ -11,25 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import OmegaConf
 
+from a3c_exp.runs import study_storage
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.status import require_format
-from a3c_exp.runs.study_storage import (
-    BEST_FOLDER,
-    COMMAND,
-    DIRECTORY,
-    REASON,
-    RETRY_OF,
-    SEED_STD,
-    SEEDS,
-    STUDY_FILE,
-    journal_path,
-    open_storage,
-)
 from a3c_exp.runs.tolerant_io import mapping, number, read_json_object, read_text, strings
 from a3c_exp.system.errors import A3CError, RunDirectoryError
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 _STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
@@ -40,34 +30,32 @@ class Trial:
     """One trial, as Optuna's storage has it and the sweeper's attributes describe it."""
 
     def __init__(self, trial: "FrozenTrial") -> None:
-        known, duration, retry = trial.user_attrs, trial.duration, trial.user_attrs.get(RETRY_OF)
+        known, duration, retry = trial.user_attrs, trial.duration, trial.user_attrs.get(study_storage.RETRY_OF)
         self.number = trial.number  # in order of beginning, from 0
         self.state = _STATES[trial.state.name]
         self.values = tuple(trial.values or ()) if self.state == "complete" else ()  # of the objectives
         self.params = dict(trial.params)
         self.intermediate = sorted(trial.intermediate_values.items())  # (step, value), as reported while it ran
-        self.seeds: Mapping[str, Sequence[float]] = mapping(known.get(SEEDS))  # each seed's values
-        self.spread = tuple(map(number, known.get(SEED_STD) or ()))  # standard deviation over seeds, one an objective
-        self.reason = str(known.get(REASON, ""))  # why it failed or was pruned
-        self.command = str(known.get(COMMAND, ""))  # that runs it again
-        self.directory = str(known.get(DIRECTORY, ""))  # below the study's
+        self.seeds: Mapping[str, Sequence[float]] = mapping(known.get(study_storage.SEEDS))  # each seed's values
+        self.spread = tuple(map(number, known.get(study_storage.SEED_STD) or ()))  # their standard deviation, one an objective
+        self.reason = str(known.get(study_storage.REASON, ""))  # why it failed or was pruned
+        self.command = str(known.get(study_storage.COMMAND, ""))  # that runs it again
+        self.directory = str(known.get(study_storage.DIRECTORY, ""))  # below the study's
         self.retry_of = retry if isinstance(retry, int) else None  # the number of the trial that it repeats
         self.seconds = duration.total_seconds() if duration else math.nan  # that it took, or has taken so far
         self.started = f"{trial.datetime_start:%Y-%m-%d %H:%M:%S}" if trial.datetime_start else ""
         self.ended = f"{trial.datetime_complete:%Y-%m-%d %H:%M:%S}" if trial.datetime_complete else ""
 
 
-@dataclass(frozen=True)
 class Parameter:
     """One axis of the search space."""
 
-    name: str  #: the configuration's key
-    range_text: str  #: its range as typed
-    log: bool  #: whether its scale is logarithmic
-    choices: tuple[Any, ...]  #: of a categorical one, in order; empty for numbers
-    low: float  #: the ends of its range; NaN for choices
-    high: float
-    importance: tuple[float, ...]  #: share of what varied in each objective, in [0, 1]; NaN where it is unknown
+    def __init__(self, name: str, range_text: str, distribution: "BaseDistribution", importance: tuple[float, ...]) -> None:
+        self.name, self.range_text = name, range_text  # the configuration's key, and its range as typed
+        self.importance = importance  # share of what varied in each objective, in [0, 1]; NaN where it is unknown
+        self.log = bool(getattr(distribution, "log", False))  # whether its scale is logarithmic
+        self.choices: tuple[Any, ...] = tuple(getattr(distribution, "choices", ()))  # of a categorical one, in order
+        self.low, self.high = (number(getattr(distribution, end, math.nan)) for end in ("low", "high"))
 
     def position(self, value: Any) -> float:
         """Where a value stands on its axis: a number as it is, a choice by its order."""
@@ -115,7 +103,7 @@ class StudyRecord:
 
 def is_study(path: Path) -> bool:
     """Whether a directory is a study's."""
-    return (path / STUDY_FILE).is_file()
+    return (path / study_storage.STUDY_FILE).is_file()
 
 
 def read_study(path: Path) -> StudyRecord:
@@ -125,27 +113,19 @@ def read_study(path: Path) -> StudyRecord:
         RunDirectoryError: its files cannot be read, or its storage cannot be had.
     """
     problems: list[str] = []
-    content = read_json_object(path / STUDY_FILE, problems)
+    content = read_json_object(path / study_storage.STUDY_FILE, problems)
     if content is None:
-        raise RunDirectoryError(f"{path}: {problems[0] if problems else f'{STUDY_FILE} is missing'}")
+        raise RunDirectoryError(f"{path}: {problems[0] if problems else f'{study_storage.STUDY_FILE} is missing'}")
     require_format(path, content)
     name = str(content.get("study_name") or path.resolve().name)
     study = _load_study(path, content, name)
     trials = tuple(map(Trial, study.get_trials(deepcopy=False)))
     listed = content.get("objectives")
-    objectives = [(str(one[0]), str(one[1])) for one in listed] if isinstance(listed, list) else []
-    folder = path / BEST_FOLDER / "experiment"
+    objectives = tuple((str(one[0]), str(one[1])) for one in listed) if isinstance(listed, list) else ()
+    folder = path / study_storage.BEST_FOLDER / "experiment"
     files = {one.stem: read_text(one, problems) for one in sorted(folder.glob("*.yaml"))} if folder.is_dir() else {}
-    return StudyRecord(
-        path=path,
-        name=name,
-        objectives=tuple(objectives),
-        n_trials=int(number(content.get("n_trials", len(trials)))),
-        trials=trials,
-        parameters=_read_parameters(study, content, len(objectives)),
-        study_json=content,
-        best_files=files,
-    )
+    n_trials, parameters = int(number(content.get("n_trials", len(trials)))), _read_parameters(study, content, len(objectives))
+    return StudyRecord(path, name, objectives, n_trials, trials, parameters, content, files)
 
 
 def _load_study(path: Path, study_json: JsonObject, name: str) -> "Study":
@@ -154,11 +134,11 @@ def _load_study(path: Path, study_json: JsonObject, name: str) -> "Study":
     storage = study_json.get("storage")
     if isinstance(storage, str):
         storage = str(OmegaConf.create({"storage": storage}).storage)  # ${oc.env:NAME}, so that no password is written down
-    journal = journal_path(storage, path)
+    journal = study_storage.journal_path(storage, path)
     if journal is not None and not journal.is_file():
         raise RunDirectoryError(f"{path}: the study's journal {journal} is missing")
     try:
-        return optuna.load_study(study_name=name, storage=open_storage(storage, path))
+        return optuna.load_study(study_name=name, storage=study_storage.open_storage(storage, path))
     except KeyError:
         raise RunDirectoryError(f"{path}: its storage knows no study {name}") from None
     except A3CError as error:
@@ -166,25 +146,15 @@ def _load_study(path: Path, study_json: JsonObject, name: str) -> "Study":
 
 
 def _read_parameters(study: "Study", study_json: JsonObject, num_objectives: int) -> tuple[Parameter, ...]:
-    from optuna.distributions import BaseDistribution, CategoricalDistribution
-
     found: dict[str, BaseDistribution] = {}
     for trial in study.get_trials(deepcopy=False):
         found |= trial.distributions
     shares = [_parameter_importances(study, index) for index in range(num_objectives)]
     texts = mapping(study_json.get("space"))
-    parameters = [
-        Parameter(
-            name,
-            str(texts.get(name, "chosen by a function")),
-            bool(getattr(distribution, "log", False)),
-            tuple(distribution.choices) if isinstance(distribution, CategoricalDistribution) else (),
-            number(getattr(distribution, "low", math.nan)),
-            number(getattr(distribution, "high", math.nan)),
-            tuple(share.get(name, math.nan) for share in shares),
-        )
-        for name, distribution in found.items()
-    ]
+    parameters = []
+    for name, distribution in found.items():
+        importance = tuple(share.get(name, math.nan) for share in shares)
+        parameters.append(Parameter(name, str(texts.get(name, "chosen by a function")), distribution, importance))
     return tuple(sorted(parameters, key=lambda one: -max((s for s in one.importance if math.isfinite(s)), default=-1.0)))
 
 
