@@ -1,7 +1,6 @@
 """The network's part in acting: the observations of K workers in, their actions out, one step of a window after another."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ from torch import Tensor
 
 from a3c_exp.algorithm.window_gradient import functional_forward
 from a3c_exp.compile.compiler import Compiler, TensorFunction
-from a3c_exp.compile.vectorize import PerWorkerFunction, compile_checked, vectorize, vmap_rows
-from a3c_exp.compile.worker_rows import WorkerGrouping
+from a3c_exp.compile.vectorize import PerWorkerFunction, WorkerGrouping, compile_checked, vectorize, vmap_rows
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.distributions import Distribution
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
@@ -43,9 +41,8 @@ class BatchedPolicy:
         deterministic: bool | None = None,
     ) -> None:
         k, device, distribution = len(observation), weights.device, model.distribution
-        self._weights, self._observation = weights, observation
+        self._weights, self._observation, self._on_cpu = weights, observation, device.type == "cpu"
         self._rows = rows = WorkerGrouping(k, weights.shape[0], grouped=None if deterministic is None else True)
-        self._on_cpu = device.type == "cpu"
         self._observation_by_row = rows.by_row(torch.from_numpy(observation))
         self._observation_history = torch.zeros(n_step, *observation.shape)
         self._action_history = torch.from_numpy(np.repeat(zero_actions(distribution, k)[np.newaxis], n_step, axis=0))
@@ -95,23 +92,15 @@ class BatchedPolicy:
         stacked = vmap_rows(act)
 
         def step(
-            flat: Tensor,
-            hidden_state: Tensor,
-            observed: Tensor,
-            noise: Tensor,
-            observation_record: Tensor,
-            action_record: Tensor,
-            *transposed: Tensor,
+            hidden_state: Tensor, observed: Tensor, noise: Tensor, seen: Tensor, done: Tensor, *transposed: Tensor
         ) -> tuple[Tensor, ...]:
             with torch.no_grad():
-                action, new_hidden_state = stacked(flat, observed, hidden_state, noise, *transposed)
-                observation_record.copy_(observed)
-                action_record.copy_(action)
+                action, new_hidden_state = stacked(self._weights, observed, hidden_state, noise, *transposed)
+                seen.copy_(observed)
+                done.copy_(action)
             return (new_hidden_state,) if hidden_state.numel() else ()
 
-        return compile_checked(
-            partial(step, self._weights), self._weights, [hidden_state, *self._step_inputs[0]], compiler, "acting"
-        )
+        return compile_checked(step, self._weights, [hidden_state, *self._step_inputs[0]], compiler, "acting")
 
     def begin(self, noise: NDArray[np.float32]) -> None:
         """A window begins, with the newest weights; ``noise [K, n, noise_size]`` of the policy was drawn beforehand."""
@@ -123,11 +112,8 @@ class BatchedPolicy:
                 copy.copy_(view)
 
     def act(self, t: int, hidden_state: Tensor) -> tuple[NDArray[Any], Tensor]:
-        """Step t of all workers: the actions ``[K, *action]``, and the new recurrent state ``[K, state]``.
-
-        Args:
-            hidden_state: ``[K, state]`` the recurrent state before the step.
-        """
+        """Step t of all workers, from the recurrent state ``[K, state]`` before it: the actions ``[K, *action]``, and the new
+        state."""
         state = self._rows.by_row(hidden_state)
         if self._compiled_act is not None:
             new_state = self._compiled_act(self._weights, state, *self._step_inputs[t])
@@ -140,10 +126,9 @@ class BatchedPolicy:
 
     def value(self, hidden_state: Tensor) -> NDArray[np.float32]:
         """V ``[K]`` of the newest observations; the recurrent state does not advance."""
-        values: NDArray[np.float32] = (
-            self._value(self._latest_observation, self._rows.by_row(hidden_state))[0].cpu().numpy().reshape(-1)
-        )
-        return values
+        (values,) = self._value(self._latest_observation, self._rows.by_row(hidden_state))
+        flat: NDArray[np.float32] = values.cpu().numpy().reshape(-1)
+        return flat
 
     def record(self, observation: NDArray[np.float32], action: NDArray[Any]) -> None:
         """Write this window's observations and actions into ``[K, n, *observation]`` and ``[K, n, *action]``."""

@@ -1,18 +1,21 @@
-"""The current episodes of K workers of one process: their seeds, lengths and returns so far."""
+"""The current episodes of K workers of one process: their seeds, lengths and returns so far, and how they are saved."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from a3c_exp.algorithm.batched_policy import zero_actions
-from a3c_exp.algorithm.episode_state import ActionLog, EpisodeState
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.runs.log_records import EpisodeEnd
 
 NextEnvSeed = Callable[[int], int | None]
+_MAX_CHUNKS = 1000
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,68 @@ class EndedEpisode:
     length: int
     end: EpisodeEnd
     env_seed: int
+
+
+@dataclass(frozen=True)
+class EpisodeState:
+    """One worker between two windows.
+
+    An environment is saved as its own state, if it offers that, or as the seed of its reset and the actions since: replaying
+    them leads to the same state, which the observation verifies.
+    """
+
+    in_episode: bool  # if it is within none, the rest has no meaning
+    seed: int  # what the environment was reset with
+    length: int  # environment steps of the episode so far
+    return_: float  # sum of its rewards so far
+    observation: Tensor  # [*observation] the latest
+    hidden_state: Tensor  # [state] of a recurrent model
+    actions: Tensor  # [length, *action] since the reset; none if the environment's own state is saved
+    env_state: Tensor | None = None  # the environment's own
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values and tensors, for a checkpoint."""
+        return dict(vars(self))
+
+    @classmethod
+    def not_started(cls) -> "EpisodeState":
+        """A worker that is within no episode."""
+        return cls(False, 0, 0, 0.0, torch.empty(0), torch.empty(0), torch.empty(0))
+
+    def matches(self, observation: Tensor) -> bool:
+        """Whether a replayed environment's observation is the same, bit for bit."""
+        same_type = observation.dtype == self.observation.dtype and observation.shape == self.observation.shape
+        return same_type and torch.equal(observation.view(torch.uint8), self.observation.view(torch.uint8))
+
+
+class ActionLog:
+    """The actions of K workers' current episodes, stored window by window."""
+
+    def __init__(self, workers: int) -> None:
+        self._actions: list[list[NDArray[Any]]] = [[] for _ in range(workers)]
+        self._first_step = [0] * workers  # the step of this window at which the current episode began
+
+    def end_episode(self, worker: int, t: int) -> None:
+        """An episode ended at step t of this window; later actions belong to the next one."""
+        self._actions[worker] = []
+        self._first_step[worker] = t + 1
+
+    def add_window(self, action: NDArray[Any], steps: NDArray[np.int64]) -> None:
+        """Add a window's ``action [K, n, ...]``, of which each worker took the first ``steps [K]``."""
+        block = action.copy()
+        for worker, count in enumerate(steps.tolist()):
+            if count > self._first_step[worker]:
+                self._actions[worker].append(block[worker, self._first_step[worker] : count])
+                if len(self._actions[worker]) >= _MAX_CHUNKS:  # an endless episode must not become a million little arrays
+                    self._actions[worker] = [np.concatenate(self._actions[worker])]
+            self._first_step[worker] = 0
+
+    def episode_actions(self, worker: int, like: NDArray[Any]) -> NDArray[Any]:
+        """``[length, *action]`` of the current episode; ``like [K, *action]`` gives type and shape."""
+        return np.concatenate([like[:0], *self._actions[worker]])
+
+    def set_episode_actions(self, worker: int, actions: NDArray[Any]) -> None:
+        self._actions[worker] = [actions]
 
 
 class EpisodeTracker:
@@ -55,12 +120,9 @@ class EpisodeTracker:
         record_actions: bool = False,
     ) -> None:
         k = envs.num_envs
-        self._envs = envs
-        self._next_env_seed = next_env_seed
-        self.in_episode = np.zeros(k, np.bool_)
-        self.length = np.zeros(k, np.int64)
-        self.return_ = np.zeros(k, np.float64)
-        self.episode_starts = np.zeros(k, np.bool_)
+        self._envs, self._next_env_seed = envs, next_env_seed
+        self.in_episode, self.episode_starts = np.zeros((2, k), np.bool_)
+        self.length, self.return_ = np.zeros(k, np.int64), np.zeros(k, np.float64)
         self.any_episode_start = False
         self.hidden_state = torch.zeros(k, model.hidden_state_size, device=device)
         self.zero_action = zero_actions(model.distribution, k)
@@ -124,11 +186,8 @@ class EpisodeTracker:
 
     def load_episode_states(self, states: Sequence[EpisodeState]) -> list[int]:
         """Bring all K workers back to where they stood: by the environments' states, or by replaying each episode's actions
-        from its seed.
-
-        Returns:
-            The workers whose environment did not reach the saved observation: they will begin a new episode.
-        """
+        from its seed. Returns the workers whose environment did not reach the saved observation: they will begin a new
+        episode."""
         envs, in_episode = self._envs, [k for k, state in enumerate(states) if state.in_episode]
         for k in in_episode:
             envs.reset(k, states[k].seed)
@@ -140,19 +199,16 @@ class EpisodeTracker:
             for k in active.nonzero()[0].tolist():
                 actions[k] = states[k].actions[t].numpy()
             envs.step(actions, active)
-        envs.terminated[:] = False
-        envs.truncated[:] = False
+        envs.terminated[:] = envs.truncated[:] = False
+        diverged: list[int] = []
         for k in in_episode:
-            environment = states[k].env_state
-            if environment is not None and self._env_states is not None:
-                self._env_states[k] = environment.numpy()
-                envs.observation[k] = states[k].observation.numpy()
-        diverged = [k for k in in_episode if not states[k].matches(torch.from_numpy(envs.observation[k]))]
-        for k in in_episode:
-            if k in diverged:
-                envs.observation[k] = 0.0
-                continue
             state = states[k]
+            if state.env_state is not None and self._env_states is not None:
+                self._env_states[k], envs.observation[k] = state.env_state.numpy(), state.observation.numpy()
+            if not state.matches(torch.from_numpy(envs.observation[k])):
+                envs.observation[k] = 0.0
+                diverged.append(k)
+                continue
             self.in_episode[k] = True
             self._env_seeds[k], self.length[k], self.return_[k] = state.seed, state.length, state.return_
             self.hidden_state[k] = state.hidden_state.to(self.hidden_state.device)

@@ -14,24 +14,16 @@ from a3c_exp.models.distributions import Distribution
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The loss ``policy + value_coef * value - entropy_coef * entropy``, each term reduced over the window's valid steps.
+    """The loss ``policy + value_coef * value - entropy_coef * entropy``, each term reduced over the window's valid steps: by
+    their mean (a window's length does not change the step), or their sum (as in the A3C paper's Algorithm S3)."""
 
-    Attributes:
-        value_coef: weight of the value term; at least 0.
-        entropy_coef: weight of the entropy bonus (``beta`` on the command line); at least 0.
-        value_loss: squared error or Huber's.
-        normalize_advantage: the policy's term takes advantages of mean 0 and deviation 1 over the steps of the update.
-        policy_reduction, value_reduction, entropy_reduction: mean (a window's length does not change the step) or sum
-            (as in the A3C paper's Algorithm S3, where longer windows take larger steps).
-    """
-
-    value_coef: float = 1.0
-    entropy_coef: float = 0.0
-    value_loss: ValueLoss = ValueLoss.mse
+    value_coef: float = 1.0  # at least 0
+    entropy_coef: float = 0.0  # of the entropy bonus (``beta`` on the command line); at least 0
+    value_loss: ValueLoss = ValueLoss.mse  # squared error or Huber's
     policy_reduction: Reduction = Reduction.mean
     value_reduction: Reduction = Reduction.mean
     entropy_reduction: Reduction = Reduction.mean
-    normalize_advantage: bool = False
+    normalize_advantage: bool = False  # the policy's term takes advantages of mean 0 and deviation 1 over the update's steps
 
 
 class LossTerms(NamedTuple):

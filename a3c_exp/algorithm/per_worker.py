@@ -20,21 +20,15 @@ from a3c_exp.system.errors import ConfigError
 class HyperparameterRange:
     """A distribution that each worker's own value is drawn from, once a run.
 
-    Attributes:
-        key: the configuration key.
-        kind: uniform or loguniform between two bounds, or a choice of listed values.
-        low, high: the bounds of the first two.
-        values: what a choice picks from, by worker in turn: worker k takes ``values[k % len(values)]``.
-
     Raises:
         ConfigError: bounds or values that are not a distribution over numbers of at least 0.
     """
 
-    key: str
-    kind: HyperparameterRangeKind
+    key: str  # the configuration key
+    kind: HyperparameterRangeKind  # uniform or loguniform between two bounds, or a choice of listed values
     low: float | None = None
     high: float | None = None
-    values: Sequence[float] = ()
+    values: Sequence[float] = ()  # what a choice picks from: worker k takes values[k % len(values)]
 
     def __post_init__(self) -> None:
         key = f"per_worker.{self.key}"
@@ -111,8 +105,3 @@ class PerWorkerHyperparameters:
                 return 0.5 * (1.0 + math.cos(math.pi * fraction))
             case points:
                 return float(np.interp(fraction, [at for at, _ in points], [factor for _, factor in points]))
-
-    @property
-    def workers_differ(self) -> bool:
-        """Whether any hyperparameter differs between workers."""
-        return self.beta is not None or self.lr is not None

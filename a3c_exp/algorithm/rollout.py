@@ -1,5 +1,6 @@
 """Acting: K workers step their environments for up to n steps, each with its own weights."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from a3c_exp.algorithm.batched_policy import BatchedPolicy
 from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
 from a3c_exp.algorithm.types import LearnerConfig, Window
 from a3c_exp.compile.compiler import Compiler
-from a3c_exp.compile.worker_rows import WorkerGrouping
+from a3c_exp.compile.vectorize import WorkerGrouping
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
@@ -44,29 +45,24 @@ class Rollout:
         compiler: Compiler | None = None,
     ) -> None:
         k, n = envs.num_envs, config.n_step
-        self._envs = envs
-        self._config = config
-        self._episode_tracker = episode_tracker
-        self._max_episode_steps = max_episode_steps
-        self._device = weights.device
-        self.steps_taken = np.zeros(k, np.int64)
+        self._envs, self._episode_tracker = envs, episode_tracker
+        self._config, self._max_episode_steps = config, max_episode_steps
+        self._device, self._on_cpu = weights.device, weights.device.type == "cpu"
         self._recurrent = model.hidden_state_size > 0
-        self._on_cpu = self._device.type == "cpu"
+        self.steps_taken = np.zeros(k, np.int64)
         self._by_row = WorkerGrouping(k, weights.shape[0]).by_row
         self._empty_hidden_state = torch.zeros(k, 0, device=self._device)
         self._policy = BatchedPolicy(model, layout, weights, envs.observation, n, compiler)
 
         observation = envs.observation.shape[1:]
         self._observation = np.zeros((k, n, *observation), np.float32)
-        self._raw_reward = np.zeros((k, n), np.float64)
-        self._reward = np.zeros((k, n), np.float32)
-        self._next_value = np.zeros((k, n), np.float32)
+        self._raw_reward, self._cumulative_reward = np.zeros((k, n)), np.zeros((k, n + 1))
+        self._reward, self._next_value = np.zeros((k, n), np.float32), np.zeros((k, n), np.float32)
         # Arrays that every window begins with zeros are contiguous, to be cleared at once.
         self._float_masks = np.zeros((2, k, n), np.float32)
         self._valid, self._first = self._float_masks
         self._bool_masks = np.zeros((2, k, n), np.bool_)
         self._terminated, self._trajectory_end = self._bool_masks
-        self._cumulative_reward = np.zeros((k, n + 1), np.float64)
         self._action = np.repeat(episode_tracker.zero_action[:, None], n, axis=1)
         fields: list[NDArray[Any]] = [
             self._observation, self._action, self._reward, self._terminated,
@@ -83,8 +79,7 @@ class Rollout:
             noise: ``[K, n, noise]`` drawn beforehand, so that it does not depend on which workers are stacked.
 
         Returns:
-            The window (its tensors are overwritten by the next call) and the episodes that ended in it. Where rows of weights
-            serve several workers, the window's fields are ``[R, G, ...]``.
+            The window (its tensors are overwritten by the next call) and the episodes that ended in it.
 
         Raises:
             EnvInterfaceError: an environment returned what it must not; says at which step.
@@ -95,7 +90,7 @@ class Rollout:
         state_at_start = self._by_row(self._hidden_state.clone() if self._recurrent else self._empty_hidden_state)
         self._policy.begin(noise)
         ended: list[EndedEpisode] = []
-        steps = _WindowProgress(allowed_steps, (allowed_steps > 0) & self._episode_tracker.in_episode)
+        steps = _WindowProgress(allowed_steps.copy(), (allowed_steps > 0) & self._episode_tracker.in_episode)
         for k in ((allowed_steps > 0) & ~self._episode_tracker.in_episode).nonzero()[0].tolist():
             steps.active[k] = self._episode_tracker.begin(k)
         steps.next_known_end = self._next_known_end(steps)
@@ -106,8 +101,9 @@ class Rollout:
             if self._episode_tracker.any_episode_start:
                 self._mark_episode_starts(t)
             actions, state = self._policy.act(t, self._hidden_state)
-            if self._recurrent:
-                self._update_hidden_state(state, steps.active)
+            if self._recurrent:  # an inactive worker keeps its state
+                active = torch.from_numpy(steps.active).to(self._device).unsqueeze(-1)
+                self._episode_tracker.hidden_state = torch.where(active, state, self._episode_tracker.hidden_state)
             try:
                 any_end = envs.step(actions, steps.active)
             except EnvInterfaceError as error:
@@ -132,12 +128,9 @@ class Rollout:
         """At step t an episode, a worker's window or its share of the budget ends."""
         envs, config, active = self._envs, self._config, progress.active
         self._update_counters(t, progress)
-        ends = (
-            active & (self._episode_tracker.length >= self._max_episode_steps)
-            if self._max_episode_steps is not None
-            else np.zeros_like(active)
-        )
-        terminated = ends & False
+        ends, terminated = np.zeros_like(active), np.zeros_like(active)
+        if self._max_episode_steps is not None:
+            ends = active & (self._episode_tracker.length >= self._max_episode_steps)
         if any_end:
             terminated = envs.terminated & active
             ends |= terminated if config.ignore_truncation else (envs.terminated | envs.truncated) & active
@@ -191,36 +184,22 @@ class Rollout:
         """The recurrent state ``[K, state]``."""
         return self._episode_tracker.hidden_state if self._recurrent else self._empty_hidden_state
 
-    def _update_hidden_state(self, hidden_state: Tensor, active: NDArray[np.bool_]) -> None:
-        # An inactive worker keeps its state.
-        mask = torch.from_numpy(active).to(self._device).unsqueeze(-1)
-        self._episode_tracker.hidden_state = torch.where(mask, hidden_state, self._episode_tracker.hidden_state)
-
     def _mark_episode_starts(self, t: int) -> None:
         episodes = self._episode_tracker
         self._first[:, t] = episodes.episode_starts
         if self._recurrent:
-            episodes.hidden_state = episodes.hidden_state * torch.from_numpy(~episodes.episode_starts).to(
-                self._device
-            ).unsqueeze(-1)
+            keep = torch.from_numpy(~episodes.episode_starts).to(self._device).unsqueeze(-1)
+            episodes.hidden_state = episodes.hidden_state * keep
         episodes.episode_starts[:] = False
         episodes.any_episode_start = False
 
 
+@dataclass
 class _WindowProgress:
-    """How far each worker is within the current window.
+    """How far each worker is within the current window."""
 
-    Attributes:
-        remaining: ``[K]`` steps that each may still take, as of ``steps_counted``.
-        active: ``[K]`` which workers step.
-        any_active: whether any does.
-        steps_counted: steps of the window that are counted; counters are updated only when something ends.
-        next_known_end: the step at which something ends next, by the counters.
-    """
-
-    def __init__(self, allowed_steps: NDArray[np.int64], active: NDArray[np.bool_]) -> None:
-        self.remaining = allowed_steps.copy()
-        self.active = active
-        self.any_active = True
-        self.steps_counted = 0
-        self.next_known_end = 0
+    remaining: NDArray[np.int64]  # [K] steps that each may still take, as of steps_counted
+    active: NDArray[np.bool_]  # [K] which workers step
+    any_active: bool = True
+    steps_counted: int = 0  # steps of the window that are counted; counters are updated only when something ends
+    next_known_end: int = 0  # the step at which something ends next, by the counters

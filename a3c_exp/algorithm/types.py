@@ -14,38 +14,21 @@ from a3c_exp.algorithm.window_stats import StatisticsTable
 
 @dataclass(frozen=True)
 class LearnerConfig:
-    """How experience becomes gradients.
+    """How experience becomes gradients."""
 
-    Attributes:
-        gamma: discount factor in (0, 1].
-        n_step: window length n; at most n steps between two pulls.
-        gae_lambda: in [0, 1]; 1 learns from n-step returns, less from lambda-returns (generalized advantage estimation).
-        loss: coefficients and reductions.
-        max_grad_norm: a worker's gradient is scaled down to this L2 norm; ``None`` does not.
-        bootstrap_on_truncation: a time limit's target is V(final observation). ``False`` treats it as terminal, as the code
-            does that the Pendulum report descends from.
-        reward_shift, reward_scale: the learner sees ``(reward + reward_shift) / reward_scale``; logs keep the raw reward.
-        reward_clip: what the learner sees is clipped to plus and minus this; ``None`` does not.
-        ignore_truncation: environments step on past their time limit; an episode ends only where it terminates.
-        bptt: truncated back-propagation through time: a recurrent state is detached every so many steps of a window, counted
-            from its start; ``None`` lets gradients flow through the whole window, 1 detaches at every step.
-        window_ends_with_episode: a window stops at an episode's end (as published for A3C on Pendulum) or rolls through it.
-        statistics: what is logged of each window.
-    """
-
-    gamma: float = 0.99
-    n_step: int = 5
-    gae_lambda: float = 1.0
+    gamma: float = 0.99  # discount factor in (0, 1]
+    n_step: int = 5  # window length n; at most n steps between two pulls
+    gae_lambda: float = 1.0  # in [0, 1]; 1 learns from n-step returns, less from lambda-returns (generalized advantages)
     loss: LossConfig = field(default_factory=LossConfig)
-    max_grad_norm: float | None = None
-    bootstrap_on_truncation: bool = True
-    reward_shift: float = 0.0
+    max_grad_norm: float | None = None  # a worker's gradient is scaled down to this L2 norm; None does not
+    bootstrap_on_truncation: bool = True  # a time limit's target is V(final observation); False treats it as terminal
+    reward_shift: float = 0.0  # the learner sees (reward + reward_shift) / reward_scale; logs keep the raw reward
     reward_scale: float = 1.0
-    reward_clip: float | None = None
-    window_ends_with_episode: bool = True
-    ignore_truncation: bool = False
-    bptt: int | None = None
-    statistics: StatisticsTable = field(default_factory=StatisticsTable)
+    reward_clip: float | None = None  # what the learner sees is clipped to plus and minus this; None does not
+    window_ends_with_episode: bool = True  # as published for A3C on Pendulum; or the window rolls through it
+    ignore_truncation: bool = False  # environments step on past their time limit; an episode ends only where it terminates
+    bptt: int | None = None  # a recurrent state is detached every so many steps of a window, from its start; None: never
+    statistics: StatisticsTable = field(default_factory=StatisticsTable)  # what is logged of each window
 
 
 class Window(NamedTuple):
@@ -70,38 +53,21 @@ class Window(NamedTuple):
 
 @dataclass
 class TrainingState:
-    """What training continues from: shared weights and every counter that a random stream or a budget depends on.
+    """What training continues from: shared weights and every counter that a random stream or a budget depends on."""
 
-    Attributes:
-        weights: ``[P]`` float32.
-        optimizer_state: ``[state_rows, P]`` float32.
-        updates: updates of the shared weights so far.
-        env_steps: environment steps taken so far.
-        episodes: training episodes finished so far.
-        rounds: ``[N]`` windows that each worker began: the counter of its action stream.
-        episodes_begun: ``[N]`` episodes that each worker began: the counter of its environment seeds.
-        parallelism_state: what the parallelism itself needs to continue exactly, in plain containers, numbers and tensors;
-            empty for those whose resume is approximate.
-    """
-
-    weights: Tensor
-    optimizer_state: Tensor
-    updates: int
-    env_steps: int
-    episodes: int
-    rounds: NDArray[np.int64]
-    episodes_begun: NDArray[np.int64]
+    weights: Tensor  # [P] float32
+    optimizer_state: Tensor  # [state_rows, P] float32
+    updates: int  # of the shared weights so far
+    env_steps: int  # taken so far
+    episodes: int  # training episodes finished so far
+    rounds: NDArray[np.int64]  # [N] windows that each worker began: the counter of its action stream
+    episodes_begun: NDArray[np.int64]  # [N] episodes that each worker began: the counter of its environment seeds
+    # What the parallelism itself needs to continue exactly, in plain containers, numbers and tensors; empty for those whose
+    # resume is approximate.
     parallelism_state: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def initial(cls, weights: Tensor, state_rows: int, workers: int) -> "TrainingState":
         """Before the first update."""
-        return cls(
-            weights=weights,
-            optimizer_state=torch.zeros(state_rows, weights.numel()),
-            updates=0,
-            env_steps=0,
-            episodes=0,
-            rounds=np.zeros(workers, np.int64),
-            episodes_begun=np.zeros(workers, np.int64),
-        )
+        zeros = torch.zeros(state_rows, weights.numel())
+        return cls(weights, zeros, 0, 0, 0, np.zeros(workers, np.int64), np.zeros(workers, np.int64))

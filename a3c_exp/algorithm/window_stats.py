@@ -51,17 +51,14 @@ class WindowOutputs(NamedTuple):
 class Statistic(StatisticInfo):
     """A declared statistic.
 
-    Attributes:
-        compute: from a window: ``[..., n]`` for ``mean_over_steps``, a scalar ``[]`` for the other reductions. It runs inside
-            vmap and compiled code, so it is pure and does not branch on values. A value that is not finite stops the run, as a
-            loss does. ``None`` if it is derived only.
-        derive: its value from the sums over windows; ``None`` for the mean or maximum of what ``compute`` returns.
-        logged: whether it is a line of its own, or only serves those that are derived.
+    ``compute`` makes of a window ``[..., n]`` for ``mean_over_steps``, a scalar ``[]`` for the other reductions. It runs inside
+    vmap and compiled code, so it is pure and does not branch on values; a value that is not finite stops the run, as a loss
+    does. ``None`` if the statistic is derived only.
     """
 
     compute: "Callable[[WindowOutputs], Tensor] | None" = None
-    derive: "Callable[[Totals], float | None] | None" = None
-    logged: bool = True
+    derive: "Callable[[Totals], float | None] | None" = None  # from sums over windows; None: the mean or maximum of ``compute``
+    logged: bool = True  # whether it is a line of its own, or only serves those that are derived
 
     @property
     def info(self) -> StatisticInfo:
@@ -70,16 +67,11 @@ class Statistic(StatisticInfo):
 
 
 class Totals:
-    """Sums over windows, by the names of statistics.
-
-    Args:
-        table: which number of the vectors is which.
-        stats: the sums.
-        max_entropy: of the policy, in nats; ``None`` where it has no maximum.
-    """
+    """Sums over windows, by the names of statistics; ``max_entropy`` of the policy in nats, ``None`` without a maximum."""
 
     def __init__(self, table: "StatisticsTable", stats: TrainingStats, max_entropy: float | None = None) -> None:
         self._table, self.stats, self.max_entropy = table, stats, max_entropy
+        self.gradients = max(stats.windows + stats.dropped, 1)
 
     def sum(self, column: str) -> float:
         return float(self.stats.sums[self._table.columns[column]])
@@ -160,13 +152,13 @@ STATISTICS = (
         "truncated_share",
         "Share of the workers' windows in which an episode was truncated, so that targets rest on V of its last state.",
         title="Windows that a time limit ended", section="critic", scale="zero",
-        derive=lambda totals: totals.stats.truncated_share),
+        derive=lambda totals: totals.stats.truncated / max(int(totals.stats.worker_windows.sum()), 1)),
     Statistic(
         "dropped_share", "Share of gradients that were too stale to be applied.",
-        derive=lambda totals: totals.stats.dropped_share),
+        derive=lambda totals: totals.stats.dropped / totals.gradients),
     Statistic(
         "downweighted_share", "Share of gradients that were applied with less weight because they were stale.",
-        derive=lambda totals: totals.stats.downweighted_share),
+        derive=lambda totals: totals.stats.downweighted / totals.gradients),
 )
 # fmt: on
 
@@ -193,8 +185,8 @@ class StatisticsTable:
         computed = [statistic for statistic in self.statistics if statistic.compute is not None]
         self.step_statistics = [each for each in computed if each.reduction == "mean_over_steps"]
         self.window_statistics = [each for each in computed if each.reduction != "mean_over_steps"]
-        names = [each.name for each in self.window_statistics] + [GRADIENT_NORM.name, "steps"]
-        names += [f"{each.name}_sum" for each in self.step_statistics] + [CLIPPED_NORM.name]
+        names = [*(each.name for each in self.window_statistics), GRADIENT_NORM.name, "steps"]
+        names += [*(f"{each.name}_sum" for each in self.step_statistics), CLIPPED_NORM.name]
         self.columns = {name: place for place, name in enumerate(names)}
         taken = [each.name for each in self.statistics]
         for path, statistic in zip(self.extra, self.statistics[len(STATISTICS) :], strict=True):

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,8 @@ class Compiler:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
-        self.compile_seconds = 0.0
-        self.num_compiled = 0
+        self.compile_seconds, self.num_compiled, self.waited = 0.0, 0, False
         self.failures: list[str] = []
-        self.waited = False
 
     def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:
         """The graph as a function ``(weights, *inputs) -> outputs``; ``None`` if it could not be compiled.
@@ -95,7 +93,7 @@ class Compiler:
                         self.compile_seconds += time.monotonic() - began
             run = load_library(library)
         except Exception as error:  # of a compiler, a linker or a full disk: the run goes on uncompiled
-            self.failures.append(_first_line(error))
+            self.failures.append(": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]]))
             return None
         self.num_compiled += 1
         return CompiledFunction(run)
@@ -181,10 +179,7 @@ def _expand_small_matmul(graph: fx.Graph, operation: Operation, args: Any) -> fx
             call(aten.mul.Tensor, (call(aten.slice.Tensor, (left, 2, i, i + 1)), call(aten.slice.Tensor, (right, 1, i, i + 1))))
             for i in range(k)
         ]
-        total = terms[0]
-        for term in terms[1:]:
-            total = call(aten.add.Tensor, (total, term))
-        return total
+        return reduce(lambda total, term: call(aten.add.Tensor, (total, term)), terms)
     if n == 1 and m == 1:
         products = call(aten.mul.Tensor, (left, call(aten.permute.default, (right, [0, 2, 1]))))
         return call(aten.sum.dim_IntList, (products, [2], True))
@@ -228,8 +223,3 @@ def _cpu_description() -> str:
     except OSError:
         kind = [platform.processor()]
     return " ".join([platform.machine(), torch.backends.cpu.get_cpu_capability(), *kind])
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

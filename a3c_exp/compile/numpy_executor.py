@@ -18,48 +18,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.compile.op_trace import Operation, OpGraph, OpRecorder, TensorKey, tensors_in
+from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey, tensors_in
+from a3c_exp.compile.torch_backend import OpRecorder
 
 NumpyCall = Callable[[], Any]
 
 _ATEN = torch.ops.aten
 _UFUNCS: dict[Any, Any] = {
-    _ATEN.add.Tensor: np.add,
-    _ATEN.sub.Tensor: np.subtract,
-    _ATEN.mul.Tensor: np.multiply,
-    _ATEN.div.Tensor: np.true_divide,
-    _ATEN.remainder.Scalar: np.remainder,
-    _ATEN.remainder.Tensor: np.remainder,
-    _ATEN.minimum.default: np.minimum,
-    _ATEN.maximum.default: np.maximum,
-    _ATEN.neg.default: np.negative,
-    _ATEN.abs.default: np.abs,
-    _ATEN.sqrt.default: np.sqrt,
-    _ATEN.sin.default: np.sin,
-    _ATEN.cos.default: np.cos,
-    _ATEN.tan.default: np.tan,
-    _ATEN.exp.default: np.exp,
-    _ATEN.log.default: np.log,
-    _ATEN.tanh.default: np.tanh,
-    _ATEN.floor.default: np.floor,
-    _ATEN.lt.Scalar: np.less,
-    _ATEN.lt.Tensor: np.less,
-    _ATEN.le.Scalar: np.less_equal,
-    _ATEN.le.Tensor: np.less_equal,
-    _ATEN.gt.Scalar: np.greater,
-    _ATEN.gt.Tensor: np.greater,
-    _ATEN.ge.Scalar: np.greater_equal,
-    _ATEN.ge.Tensor: np.greater_equal,
-    _ATEN.eq.Scalar: np.equal,
-    _ATEN.eq.Tensor: np.equal,
-    _ATEN.ne.Scalar: np.not_equal,
-    _ATEN.ne.Tensor: np.not_equal,
-    _ATEN.bitwise_and.Tensor: np.bitwise_and,
-    _ATEN.bitwise_or.Tensor: np.bitwise_or,
-    _ATEN.bitwise_not.default: np.bitwise_not,
-    _ATEN.logical_and.default: np.logical_and,
-    _ATEN.logical_or.default: np.logical_or,
-    _ATEN.logical_not.default: np.logical_not,
+    getattr(getattr(_ATEN, name), overload): ufunc
+    for overloads, ufuncs in (
+        (("Tensor",), {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}),
+        (("Tensor",), {"bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or}),
+        (("Scalar", "Tensor"), {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}),
+        (("Scalar", "Tensor"), {"eq": np.equal, "ne": np.not_equal, "remainder": np.remainder}),
+        (("default",), {"minimum": np.minimum, "maximum": np.maximum, "bitwise_not": np.bitwise_not, "neg": np.negative}),
+        (("default",), {"abs": np.abs, "floor": np.floor, "sqrt": np.sqrt, "exp": np.exp, "log": np.log}),
+        (("default",), {"sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh}),
+        (("default",), {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_not": np.logical_not}),
+    )
+    for name, ufunc in ufuncs.items()
+    for overload in overloads
 }
 _FILL_OPS = (_ATEN.zeros_like.default, _ATEN.ones_like.default, _ATEN.full_like.default)
 
@@ -81,9 +59,8 @@ class NumpyExecutor:
             with OpRecorder() as recorder:
                 outputs = tuple(function(*examples))
             graph = OpGraph(recorder, examples, outputs)
-            values: dict[TensorKey, Tensor] = dict(graph.constants)
             inputs = [example.clone() for example in examples]
-            values.update(zip(graph.inputs, inputs, strict=True))
+            values: dict[TensorKey, Tensor] = {**graph.constants, **dict(zip(graph.inputs, inputs, strict=True))}
             self._has_mutating_ops = any(operation.func._schema.is_mutable for operation in graph.operations)
             self.untranslated: list[str] = []
             self._calls: list[NumpyCall] = []
@@ -139,14 +116,11 @@ def _numpy_calls(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result:
     if func is _ATEN.where.self:
         condition, yes, no = inputs
         return [partial(np.copyto, out, no), partial(np.copyto, out, yes, where=condition)]
-    if func is _ATEN.stack.default:
-        dim = args[1] if len(args) > 1 else 0
-        slices = result.unbind(dim)
-        return [partial(np.copyto, target.numpy(), part.numpy()) for target, part in zip(slices, args[0], strict=True)]
-    if func is _ATEN.cat.default:
-        dim = args[1] if len(args) > 1 else 0
-        slices = torch.split(result, [part.shape[dim] for part in args[0]], dim)
-        return [partial(np.copyto, target.numpy(), part.numpy()) for target, part in zip(slices, args[0], strict=True)]
+    if func in (_ATEN.stack.default, _ATEN.cat.default):
+        parts, dim = args if len(args) > 1 else (args[0], 0)
+        stacked = func is _ATEN.stack.default
+        slices = result.unbind(dim) if stacked else torch.split(result, [part.shape[dim] for part in parts], dim)
+        return [partial(np.copyto, target.numpy(), part.numpy()) for target, part in zip(slices, parts, strict=True)]
     if func is _ATEN.clamp.default:
         return _clamp_calls(inputs, out)
     if func is _ATEN.rsub.Scalar and len(inputs) == 2:
@@ -167,11 +141,11 @@ def _numpy_calls(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result:
 
 
 def _clamp_calls(inputs: Sequence[Any], out: NDArray[Any]) -> list[NumpyCall] | None:
-    source, low, high = [*inputs, None, None][:3]
+    source, *bounds = inputs
     if source.dtype != out.dtype or source.dtype.kind != "f":
         return None
     calls: list[NumpyCall] = []
-    for ufunc, bound in ((np.maximum, low), (np.minimum, high)):
+    for ufunc, bound in zip((np.maximum, np.minimum), bounds, strict=False):
         if bound is not None:
             calls.append(partial(ufunc, *_numbers_as_arrays([source, bound]), out=out))
             source = out

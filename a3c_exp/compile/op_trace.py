@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from a3c_exp.compile.torch_backend import OperationMode, pytree
+from a3c_exp.compile.torch_backend import OpRecorder, pytree
 
 TensorKey = tuple[int, torch.Size, tuple[int, ...], torch.dtype]
 """A tensor is identified by the memory it lies in: autograd hands saved tensors back as other objects. A recorder keeps all of
@@ -17,17 +17,6 @@ def tensor_key(tensor: Tensor) -> TensorKey:
     return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
-class OpRecorder(OperationMode):  # type: ignore[no-untyped-call]
-    """Records every operation on plain tensors, in order, with the very tensors that went in and came out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
-
-    def on_operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        self.operations.append((func, args, kwargs, result))
-
-
 class Operation(NamedTuple):
     """One recorded operation. Tensors are replaced by their keys, since an executor that traces sees symbols, not numbers.
 
@@ -35,24 +24,21 @@ class Operation(NamedTuple):
     """
 
     func: Any
-    arguments: list[tuple[Any, TensorKey | None]]
+    arguments: Sequence[tuple[Any, TensorKey | None]]
     treespec: Any
     results: list[TensorKey | None]
 
     @classmethod
     def from_call(cls, func: Any, arguments: Any, result: Any) -> "Operation":
         leaves, treespec = pytree.tree_flatten(arguments)
-        keyed: list[tuple[Any, TensorKey | None]] = [
-            (None, tensor_key(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves
-        ]
-        leaves = pytree.tree_leaves(result)
-        return cls(func, keyed, treespec, [tensor_key(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves])
+        keyed = [(None, tensor_key(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves]
+        results = [tensor_key(leaf) if isinstance(leaf, Tensor) else None for leaf in pytree.tree_leaves(result)]
+        return cls(func, keyed, treespec, results)
 
     def resolve_inputs(self, values: dict[TensorKey, Any]) -> tuple[Any, Any]:
         """Its arguments and keyword arguments, with ``values`` in place of the keys."""
-        args, kwargs = pytree.tree_unflatten(
-            [leaf if key is None else values[key] for leaf, key in self.arguments], self.treespec
-        )
+        leaves = [leaf if key is None else values[key] for leaf, key in self.arguments]
+        args, kwargs = pytree.tree_unflatten(leaves, self.treespec)
         return args, kwargs
 
     def store_output(self, values: dict[TensorKey, Any], result: Any) -> None:

@@ -20,17 +20,18 @@ from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["INDUCTOR_OPTIONS", "OperationMode", "build_library", "fused_adam", "load_library", "pytree", "trace"]
+__all__ = ["INDUCTOR_OPTIONS", "OpRecorder", "build_library", "fused_adam", "load_library", "pytree", "trace"]
 
 INDUCTOR_OPTIONS = {"cpp.threads": 1, "memory_planning": True}
 """One core a worker; one block of memory for all intermediate results, which saves a tenth of a small function's time."""
 
 
-class OperationMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While entered, ``on_operation`` is called with each operation on plain tensors."""
+class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records every operation on plain tensors while entered: in order, with the very tensors that went in and came out."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: list[tuple[Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -38,11 +39,8 @@ class OperationMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        self.on_operation(func, args, kwargs or {}, result)
+        self.operations.append((func, args, kwargs or {}, result))
         return result
-
-    def on_operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        raise NotImplementedError
 
 
 def trace(module: nn.Module, examples: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
@@ -58,11 +56,8 @@ def build_library(graph: fx.GraphModule, examples: Sequence[Tensor], path: Path)
     """Compile a graph ahead of time into the shared library ``path``; takes seconds to minutes."""
     import torch._inductor  # two seconds, and only those who compile pay them
 
-    options = {
-        **INDUCTOR_OPTIONS,
-        "aot_inductor.output_path": str(path),
-        "compile_threads": 1,  # no pool of processes that outlives a Ctrl-C
-    }
+    # One thread: no pool of processes that outlives a Ctrl-C.
+    options = {**INDUCTOR_OPTIONS, "aot_inductor.output_path": str(path), "compile_threads": 1}
     with warnings.catch_warnings(action="ignore"), torch.no_grad():
         torch._inductor.aot_compile(graph, tuple(examples), options=options)
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from a3c_exp.compile.compiler import Compiler, TensorFunction
-from a3c_exp.compile.op_trace import OpGraph, OpRecorder, TensorKey
-from a3c_exp.compile.torch_backend import trace
+from a3c_exp.compile.op_trace import OpGraph, TensorKey
+from a3c_exp.compile.torch_backend import OpRecorder, trace
 
 PerWorkerFunction = Callable[..., tuple[Tensor, ...]]
 VectorizedFunction = Callable[..., tuple[Tensor, ...]]
@@ -50,9 +50,16 @@ def vectorize(
         may be changed in place only under ``torch.inference_mode()``.
     """
     assert weights.is_contiguous(), "stacked weights must be contiguous: views of them are kept"
-    eager = _make_eager(function, weights, stackable, differentiate, output_transform)
+    stacked = vmap_rows(function, stackable, differentiate)
+
+    def over(rows: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():  # the gradient itself turns autograd on
+            outputs = stacked(rows, *inputs)
+            return outputs if output_transform is None else output_transform(*outputs)
+
+    eager = partial(over, weights)
     if compiler is not None:
-        compiled = _compile_vectorized(function, weights, examples, stackable, differentiate, output_transform, compiler)
+        compiled = _compile_rows(over, weights, examples, stackable, compiler, function.__qualname__)
         if compiled is not None:
             return compiled
     if not stackable:
@@ -87,20 +94,13 @@ def compile_checked(
     return compiled
 
 
-def _compile_vectorized(
-    function: PerWorkerFunction,
-    weights: Tensor,
-    examples: tuple[Tensor, ...],
-    stackable: bool,
-    differentiate: bool,
-    output_transform: PerWorkerFunction | None,
-    compiler: Compiler,
+def _compile_rows(
+    function: PerWorkerFunction, weights: Tensor, examples: tuple[Tensor, ...], stackable: bool, compiler: Compiler, name: str
 ) -> VectorizedFunction | None:
     """Compiled for all rows at once, or for one and called row by row where they are not stackable."""
     rows = torch.split(weights, weights.shape[0] if stackable else 1)
     first = tuple(torch.split(example, rows[0].shape[0])[0] for example in examples)
-    eager = _make_eager(function, rows[0], stackable, differentiate, output_transform)
-    compiled = compile_checked(eager, rows[0], first, compiler, function.__qualname__)
+    compiled = compile_checked(partial(function, rows[0]), rows[0], first, compiler, name)
     if compiled is None:
         return None
     if len(rows) == 1:
@@ -123,8 +123,9 @@ def _without_autograd(forward: Callable[..., Sequence[Tensor]]) -> VectorizedFun
     return call
 
 
-def vmap_rows(function: PerWorkerFunction, stackable: bool = True) -> VectorizedFunction:
-    """``function(flat [P], *inputs)`` as one of ``(weights [R, P], *inputs [R, ...])``, uncompiled."""
+def vmap_rows(function: PerWorkerFunction, stackable: bool = True, differentiate: bool = False) -> VectorizedFunction:
+    """``function(flat [P], *inputs)`` as one of ``(weights [R, P], *inputs [R, ...])``, uncompiled. With ``differentiate`` the
+    first output is a scalar loss, and in its place stands each row's gradient ``[R, P]`` of its own loss."""
 
     def over(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
         if flat.shape[0] == 1:  # one set of weights needs no batched products, which cost more
@@ -135,39 +136,15 @@ def vmap_rows(function: PerWorkerFunction, stackable: bool = True) -> Vectorized
         outputs_by_row = [function(flat[k], *(tensor[k] for tensor in inputs)) for k in range(flat.shape[0])]
         return tuple(torch.stack(outputs) for outputs in zip(*outputs_by_row, strict=True))
 
-    return over
-
-
-def vmap_rows_with_gradient(function: PerWorkerFunction, stackable: bool = True) -> VectorizedFunction:
-    """The same, where the first output is a scalar loss: in its place stands each row's gradient ``[R, P]`` of its own loss."""
-    stacked = vmap_rows(function, stackable)
-
     def differentiated(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
         with torch.enable_grad():
             leaf = flat.detach().requires_grad_()
-            loss, *rest = stacked(leaf, *inputs)
+            loss, *rest = over(leaf, *inputs)
             # No worker's loss depends on another's weights, so the gradient of the sum holds each worker's own.
             (gradient,) = torch.autograd.grad(loss.sum(), leaf)
         return gradient, *(output.detach() for output in rest)
 
-    return differentiated
-
-
-def _make_eager(
-    function: PerWorkerFunction,
-    weights: Tensor,
-    stackable: bool,
-    differentiate: bool,
-    output_transform: PerWorkerFunction | None,
-) -> VectorizedFunction:
-    stacked = vmap_rows_with_gradient(function, stackable) if differentiate else vmap_rows(function, stackable)
-
-    def call(*inputs: Tensor) -> tuple[Tensor, ...]:
-        with torch.no_grad():  # the gradient itself turns autograd on
-            outputs = stacked(weights, *inputs)
-            return outputs if output_transform is None else output_transform(*outputs)
-
-    return call
+    return differentiated if differentiate else over
 
 
 def outputs_match(
@@ -179,8 +156,7 @@ def outputs_match(
     weights.add_(0.01 * torch.randn(weights.shape, generator=generator).to(weights.device))
     others = []
     for example in examples:
-        noise = torch.rand(example.shape, generator=generator).to(example.device)
-        dtype = example.dtype
+        noise, dtype = torch.rand(example.shape, generator=generator).to(example.device), example.dtype
         others.append(
             noise < 0.5 if dtype is torch.bool else noise.to(dtype) if dtype.is_floating_point else _roll_integers(example)
         )
@@ -229,3 +205,25 @@ class ReplayModule(nn.Module):
             args, kwargs = operation.resolve_inputs(values)
             operation.store_output(values, operation.func(*args, **kwargs))
         return tuple(values[output] for output in self._op_graph.outputs)
+
+
+class WorkerGrouping:
+    """K workers and R rows of weights, each of which serves K/R = G workers that follow each other.
+
+    Args:
+        workers, rows: K and R.
+        grouped: keep a group of one as a dimension of its own; ``None``: only if groups are larger.
+    """
+
+    def __init__(self, workers: int, rows: int, grouped: bool | None = None) -> None:
+        self._rows, self._group_size = rows, workers // rows
+        assert self._rows * self._group_size == workers, f"{workers} workers cannot share {rows} sets of weights evenly"
+        self._grouped = self._group_size > 1 if grouped is None else grouped
+
+    def by_row(self, tensor: Tensor) -> Tensor:
+        """``[K, ...]`` as ``[R, G, ...]``, or unchanged if each worker has its own row; a view."""
+        return tensor.reshape(self._rows, self._group_size, *tensor.shape[1:]) if self._grouped else tensor
+
+    def by_worker(self, tensor: Tensor) -> Tensor:
+        """The reverse."""
+        return tensor.flatten(0, 1) if self._grouped else tensor

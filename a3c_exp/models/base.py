@@ -19,15 +19,12 @@ class PolicyValue(NamedTuple):
 class ActorCritic(nn.Module):
     """An actor and a critic in one module, written for one worker's weights.
 
-    Attributes:
-        distribution: the distribution over actions whose parameters it computes.
-        hidden_state_size: numbers of recurrent state; 0 for feed-forward models.
-        stackable: whether K copies of its weights run faster stacked than one by one (small dense layers do, convolutions
-            do not).
+    ``stackable`` says whether K copies of its weights run faster stacked than one by one, as dense layers do, and convolutions
+    do not.
     """
 
-    distribution: Distribution
-    hidden_state_size: int = 0
+    distribution: Distribution  # over actions, whose parameters it computes
+    hidden_state_size: int = 0  # numbers of recurrent state; 0 for feed-forward models
     stackable: bool = True
 
     def forward(self, observation: Tensor, hidden_state: Tensor) -> PolicyValue:

@@ -76,24 +76,15 @@ class StdKind(StrEnum):
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """Which head, and the details of Gaussians (of no effect on discrete actions).
-
-    Attributes:
-        kind: auto, categorical, bernoulli, gaussian or mixture.
-        mean: auto, scaled, tanh or linear.
-        std: state or parameter.
-        log_std_init: where std=parameter begins: the natural logarithm of a standard deviation in action units.
-        min_std: added to the softplus (of the state) or the exponential (of the parameter) that gives the standard deviation,
-            in action units; above 0.
-        components: Gaussians a dimension of a mixture; at least 1.
-    """
+    """Which head, and the details of Gaussians (of no effect on discrete actions)."""
 
     kind: HeadKind = HeadKind.auto
     mean: MeanKind = MeanKind.auto
     std: StdKind = StdKind.state
-    log_std_init: float = 0.0
+    log_std_init: float = 0.0  # where std=parameter begins: the logarithm of a standard deviation in action units
+    # Added to the softplus (of the state) or the exponential (of the parameter) that gives the standard deviation.
     min_std: Annotated[float, Gt(0)] = 1e-4
-    components: PositiveInt = 3
+    components: PositiveInt = 3  # Gaussians a dimension of a mixture
 
     def __post_init__(self) -> None:
         for key, kind in (("kind", HeadKind), ("mean", MeanKind), ("std", StdKind)):

@@ -23,36 +23,20 @@ MakeModel = Callable[..., ActorCritic]
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Everything that workers need, picklable, the same for every kind of parallelism.
+    """Everything that workers need, picklable, the same for every kind of parallelism."""
 
-    Attributes:
-        make_envs: called with ``num_envs`` for that many environments.
-        make_model: called with the two spaces and a seed.
-        optimizer: shared arithmetic; its state lives with the weights.
-        learner: how experience becomes gradients.
-        workers: N logical workers.
-        budget: what ends training.
-        max_episode_steps: the time limit in environment steps, or ``None`` for none.
-        seed: root of all random streams; of the first, where several seeds are trained together.
-        evaluation_kwargs: what evaluations make the environments with besides; see ``EnvBatch``.
-        num_seeds: S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``.
-        per_worker: what differs between workers and falls over time.
-        compile: compile acting and learning, where the parallelism can.
-        device: where the networks run; the shared weights are always in main memory.
-    """
-
-    make_envs: MakeEnvironments
-    make_model: MakeModel
-    optimizer: Optimizer
+    make_envs: MakeEnvironments  # called with num_envs for that many environments
+    make_model: MakeModel  # called with the two spaces and a seed
+    optimizer: Optimizer  # shared arithmetic; its state lives with the weights
     learner: LearnerConfig
-    workers: int
+    workers: int  # N logical workers
     budget: Budget
-    max_episode_steps: int | None
-    seed: int
-    device: str = "cpu"
-    num_seeds: int = 1
-    compile: bool = False
-    evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    max_episode_steps: int | None  # the time limit in environment steps
+    seed: int  # root of all random streams; of the first, where several seeds are trained together
+    device: str = "cpu"  # where the networks run; the shared weights are always in main memory
+    num_seeds: int = 1  # S independent trainings in one process, with the seeds ``seed`` to ``seed + S - 1``
+    compile: bool = False  # acting and learning, where the parallelism can
+    evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)  # what evaluations make environments with besides
     per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
 
     @property
@@ -67,7 +51,7 @@ class TrainingSetup:
 
     def worker_hyperparameters(self, seed: int) -> list[dict[str, float]]:
         """What each worker of a training has of its own, ``{"worker", "entropy_coef", "lr"}``; empty where all are alike."""
-        if not self.per_worker.workers_differ:
+        if self.per_worker.beta is None and self.per_worker.lr is None:
             return []
         return [
             {"worker": worker, "entropy_coef": self.entropy_coef(seed, worker), "lr": self.lr(seed, worker)}
@@ -75,7 +59,7 @@ class TrainingSetup:
         ]
 
     def entropy_coef(self, seed: int, worker: int) -> float:
-        """A worker's entropy coefficient, in the training with this seed."""
+        """A worker's, in the training with this seed."""
         own = self.per_worker.beta
         return self.learner.loss.entropy_coef if own is None else own.draw(seed, worker)
 
@@ -136,9 +120,8 @@ class Counts:
 class Parallelism(Protocol):
     """One way to run workers. The trainer calls these in order: start, then advance and friends, then stop.
 
-    Derive a class from this one, and what it need not decide has a value.
-
-    Several trainings that differ by their seed alone may run side by side; ``index`` says which is meant.
+    Derive a class from this one: what it need not decide has a value. Several trainings that differ by their seed alone may run
+    side by side; ``index`` says which is meant.
     """
 
     share_weights: bool = False
@@ -171,9 +154,8 @@ class Parallelism(Protocol):
 
         Args:
             timeout: seconds.
-            until: for each seed the environment steps at which the trainer wants to do something. A parallelism whose
-                workers wait for this call stops at the first update from there on, so that evaluations come at the same steps
-                in every
+            until: for each seed the environment steps at which the trainer wants to do something. A parallelism whose workers
+                wait for this call stops at the first update from there on, so that evaluations come at the same steps in every
                 repetition; one whose workers run freely takes no notice.
 
         Raises:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from a3c_exp.algorithm.types import Window
 from a3c_exp.algorithm.window_gradient import clip_gradients, window_loss
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
-from a3c_exp.models.base import ActorCritic
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.errors import EnvInterfaceError
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
 
 class WorkerId(NamedTuple):
-    """One worker among those of a process: its random streams depend on these two, not on the workers that are stacked with
-    it."""
+    """One worker: its random streams depend on these two, not on the workers that are stacked with it."""
 
     seed: int  # root seed of the training it belongs to
     worker: int  # its number in that training
@@ -36,19 +34,12 @@ class WorkerId(NamedTuple):
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One window of each worker: its gradient, statistics and steps.
+    """One window of each worker: its gradient, statistics and steps. A row whose workers all sat out has a gradient that means
+    nothing."""
 
-    Attributes:
-        gradients: ``[R, P]``, clipped if asked for; one for each row of weights.
-        window_stats: ``[R, len(statistics)]``.
-        steps: ``[K]`` environment steps taken; 0 for a worker that sat out. A row whose workers all sat out has a gradient that
-            means nothing.
-        ended: the episodes that ended.
-    """
-
-    gradients: Tensor
-    window_stats: NDArray[np.float32]
-    steps: NDArray[np.int64]
+    gradients: Tensor  # [R, P], clipped if asked for; one for each row of weights
+    window_stats: NDArray[np.float32]  # [R, len(statistics)]
+    steps: NDArray[np.int64]  # [K] environment steps taken; 0 for a worker that sat out
     ended: Sequence[EndedEpisode]
 
     def first_non_finite(self) -> int | None:
@@ -60,20 +51,22 @@ class RoundResult:
         """The workers in whose windows a time limit ended an episode."""
         return {episode.worker for episode in self.ended if episode.end == "truncated"}
 
-    def of_workers(self, first: int, count: int) -> "RoundResult":
-        """The part of ``count`` workers from ``first`` on, numbered from 0; one row, where rows serve so many workers each."""
+    def of_workers(self, own: slice) -> "RoundResult":
+        """The part of these workers, numbered from 0; one row, where rows serve so many workers each."""
         rows, workers = len(self.gradients), len(self.steps)
-        if count == workers:
+        if own == slice(0, workers):
             return self
-        own, own_rows = slice(first, first + count), slice(first * rows // workers, (first + count) * rows // workers)
+        own_rows = slice(own.start * rows // workers, own.stop * rows // workers)
         ended = [
-            replace(episode, worker=episode.worker - first) for episode in self.ended if first <= episode.worker < first + count
+            replace(episode, worker=episode.worker - own.start)
+            for episode in self.ended
+            if own.start <= episode.worker < own.stop
         ]
         return RoundResult(self.gradients[own_rows], self.window_stats[own_rows], self.steps[own], ended)
 
 
 class WorkerGroup:
-    """K logical workers with their environments, noise and weights ``[R, P]``: R = K, each worker's own stale copy, or one row
+    """K logical workers with their environments, noise and ``weights [R, P]``: R = K, each worker's own stale copy, or one row
     for all workers of a training.
 
     Args:
@@ -84,14 +77,9 @@ class WorkerGroup:
         share_weights: one row of weights serves all workers of a training.
         keep_actions: so that ``episodes.episode_state`` can tell where each worker stands.
         compiler: to use if the setup wants one; ``None`` makes a new one.
-        tickets: how many episodes each worker may begin in the coming round, ``[K]``; ``None`` if only ``take_ticket`` can
-            tell.
+        tickets: how many episodes each worker may begin in the coming round, ``[K]``; ``None``: ``take_ticket`` alone can tell.
 
     Attributes:
-        episodes: the progress of their episodes.
-        weights: ``[R, P]``.
-        stackable: whether the model is.
-        compiler: compiles what it can; ``None`` if nothing is to be compiled.
         acting_seconds, learning_seconds: processor time spent so far on rollouts and on gradients.
     """
 
@@ -108,23 +96,20 @@ class WorkerGroup:
         tickets: Callable[[], NDArray[np.int64]] | None = None,
     ) -> None:
         self.acting_seconds = self.learning_seconds = 0.0
-        self.worker_ids = list(worker_ids)
-        self._setup = setup
-        self._rounds = rounds
-        self._episodes_begun = episodes_begun
-        self._take_ticket = take_ticket
+        self.worker_ids, self._setup = list(worker_ids), setup
+        self._rounds, self._episodes_begun, self._take_ticket = rounds, episodes_begun, take_ticket
         self.envs = setup.make_envs(num_envs=len(self.worker_ids))
         model, self.layout = setup.model(self.envs)
         seeds = len({member.seed for member in self.worker_ids})
         rows = seeds if share_weights else len(self.worker_ids)
-        self.weights = self.layout.flatten(model).repeat(rows, 1)
+        self.weights, self.stackable = self.layout.flatten(model).repeat(rows, 1), model.stackable
         self.compiler = (compiler or Compiler()) if setup.compile else None
         self.episodes = EpisodeTracker(self.envs, model, self._begin_episode, setup.device, keep_actions)
         self._extra_inputs = self._loss_inputs(rows, share_weights)
-        self._fused_rollout = self._make_fused_rollout(model, tickets)
-        self._rollout = None if self._fused_rollout else self._make_rollout(model)
+        common = model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps
+        self._fused_rollout = self._make_fused_rollout(common, tickets)
+        self._rollout = None if self._fused_rollout else Rollout(*common, self.compiler)
         self._loss = window_loss(model, self.layout, setup.learner)
-        self.stackable = model.stackable
         self._vectorized_gradient: VectorizedFunction | None = None
         self._distribution = model.distribution
         k, n = len(self.worker_ids), setup.learner.n_step
@@ -133,8 +118,7 @@ class WorkerGroup:
         self._noise_block = np.full(k, -1, np.int64)
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a burst, the next round's last
         self._all_indices = np.arange(k)
-        self._window: Window | None = None  # acted, to be learned from
-        self._ended: Sequence[EndedEpisode] = ()
+        self._acted: tuple[Window, Sequence[EndedEpisode]] | None = None  # to be learned from
 
     def _loss_inputs(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
         """What the loss takes after a window, by row: entropy coefficients where workers have their own; with the discount
@@ -171,11 +155,11 @@ class WorkerGroup:
         else:
             assert self._rollout is not None
             try:
-                self._window, self._ended = self._rollout.run(allowed, self._noise)
+                self._acted = self._rollout.run(allowed, self._noise)
             except EnvInterfaceError as error:
-                k = error.index
-                seed = f" of seed {self.worker_ids[k].seed}" if self._setup.num_seeds > 1 else ""
-                where = f"worker {self.worker_ids[k].worker}{seed}, episode {self._episodes_begun[k]}"
+                own, k = self.worker_ids[error.index], error.index
+                seed = f" of seed {own.seed}" if self._setup.num_seeds > 1 else ""
+                where = f"worker {own.worker}{seed}, episode {self._episodes_begun[k]}"
                 raise EnvInterfaceError(error.problem, k, where, error.step) from error
         self.acting_seconds += time.process_time() - began
 
@@ -187,8 +171,9 @@ class WorkerGroup:
                 gradients, window_stats = self._fused_rollout.learn()
             result = RoundResult(gradients, window_stats, *self._fused_rollout.end())
         else:
-            assert self._rollout is not None and self._window is not None
-            inputs, learner = (*self._window, *self._extra_inputs), self._setup.learner
+            assert self._rollout is not None and self._acted is not None
+            (window, ended), learner = self._acted, self._setup.learner
+            inputs = *window, *self._extra_inputs
             if self._vectorized_gradient is None:
                 # Traced at the first window, so that the first environment step does not wait for it.
                 self._vectorized_gradient = vectorize(
@@ -201,7 +186,7 @@ class WorkerGroup:
                     output_transform=partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm),
                 )
             gradients, stats = self._vectorized_gradient(*inputs)
-            result = RoundResult(gradients, stats.cpu().numpy(), self._rollout.steps_taken, self._ended)
+            result = RoundResult(gradients, stats.cpu().numpy(), self._rollout.steps_taken, ended)
         self.learning_seconds += time.process_time() - began
         return result
 
@@ -242,33 +227,20 @@ class WorkerGroup:
         assert self._fused_rollout is not None
         return RoundResult(gradients, window_stats, *self._fused_rollout.end())
 
-    def _make_rollout(self, model: ActorCritic) -> Rollout:
+    def _make_fused_rollout(
+        self, common: tuple[Any, ...], tickets: Callable[[], NDArray[np.int64]] | None
+    ) -> "FusedRollout | None":
+        """Rounds that are compiled as a whole, where environments and model allow it; ``common`` is as in ``Rollout``."""
         setup = self._setup
-        return Rollout(
-            model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps, self.compiler
-        )
-
-    def _make_fused_rollout(self, model: ActorCritic, tickets: Callable[[], NDArray[np.int64]] | None) -> "FusedRollout | None":
-        """Rounds that are compiled as a whole, where environments and model allow it."""
-        setup = self._setup
-        if self.compiler is None or not model.stackable or self.envs.tensor_env is None:
+        if self.compiler is None or not self.stackable or self.envs.tensor_env is None:
             return None
         if not setup.learner.window_ends_with_episode and setup.budget.max_episodes is not None and tickets is None:
             return None  # episodes begin within the round, and how many may is not known beforehand
         from a3c_exp.parallelism.compiled.fused_rollout import FusedRollout, NextEpisodes
 
         remaining_tickets = tickets if setup.budget.max_episodes is not None else None
-        fused = FusedRollout(
-            model,
-            self.layout,
-            self.weights,
-            self.envs,
-            self.episodes,
-            setup.learner,
-            setup.max_episode_steps,
-            NextEpisodes(self._upcoming_seed, self._episodes_begun, remaining_tickets),
-            self._extra_inputs,
-        )
+        next_episodes = NextEpisodes(self._upcoming_seed, self._episodes_begun, remaining_tickets)
+        fused = FusedRollout(next_episodes, self._extra_inputs, *common)
         return fused if fused.compile(self.compiler) else None
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:

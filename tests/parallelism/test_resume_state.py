@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from a3c_exp.algorithm.episode_state import ActionLog
+from a3c_exp.algorithm.episode_tracker import ActionLog
 from a3c_exp.config.budget import Budget
 from a3c_exp.optimizers.sgd import SGD
 from a3c_exp.parallelism.deterministic.strategy import Deterministic

@@ -65,8 +65,9 @@ class ReferenceTraining:
 
     def update(self) -> None:
         """One asynchronous update, by the worker that the schedule names."""
-        worker, number = self.a3c.workers[self.schedule.pop()], self.a3c.updates
-        if self.lag.is_set:
+        worker, number = self.a3c.workers[self.schedule.peek()], self.a3c.updates
+        self.schedule.advance()
+        if self.lag.max_lag is not None:
             version = max(0, number - self.lag.lag_at(self.setup.seed, number))
             worker.model.load_state_dict(self.versions[version])
             worker.pulled_at = version

@@ -23,17 +23,11 @@ _Fields = TypeVar("_Fields", WorkerState, StepInput, StepRecord, UpcomingEpisode
 
 
 class NextEpisodes(NamedTuple):
-    """What windows that continue past episode ends must know of the next episodes.
+    """What windows that continue past episode ends must know of the next episodes."""
 
-    Attributes:
-        seed: of worker k's next episode after j others.
-        begun: ``[K]`` how many each worker has begun, counted elsewhere.
-        remaining_tickets: how many each worker may begin in the coming round, ``[K]``; ``None`` for any number.
-    """
-
-    seed: Callable[[int, int], int]
-    begun: NDArray[np.int64]
-    remaining_tickets: Callable[[], NDArray[np.int64]] | None
+    seed: Callable[[int, int], int]  # of worker k's next episode after j others
+    begun: NDArray[np.int64]  # [K] how many each worker has begun, counted elsewhere
+    remaining_tickets: Callable[[], NDArray[np.int64]] | None  # [K] how many may begin in the coming round; None: any number
 
 
 class FusedRollout:
@@ -43,17 +37,15 @@ class FusedRollout:
     other without the counters being touched between them: ``begin``, then ``act`` and ``learn`` until an episode ends, ``end``.
 
     Args:
-        model, layout, weights: as ``Rollout`` takes them.
-        envs: K environments that have a ``tensor_env``.
-        episodes: the progress of their episodes.
-        config: window length and how experience becomes gradients.
-        max_episode_steps: the time limit, in environment steps; ``None`` for none.
         next_episodes: for windows that continue past episode ends; not used by others.
         extra_inputs: what the loss takes after the window, by row.
+        others: as ``Rollout`` takes them; ``envs`` have a ``tensor_env``.
     """
 
     def __init__(
         self,
+        next_episodes: NextEpisodes,
+        extra_inputs: tuple[Tensor, ...],
         model: ActorCritic,
         layout: ParameterLayout,
         weights: Tensor,
@@ -61,8 +53,6 @@ class FusedRollout:
         episodes: EpisodeTracker,
         config: LearnerConfig,
         max_episode_steps: int | None,
-        next_episodes: NextEpisodes,
-        extra_inputs: tuple[Tensor, ...],
     ) -> None:
         assert envs.tensor_env is not None and envs.env_state is not None, "whole rounds need environments in tensors"
         k, n = envs.num_envs, config.n_step
@@ -116,14 +106,11 @@ class FusedRollout:
         if self._initial_hidden_state is not None:
             self._learn_call_inputs.append(self._initial_hidden_state)
         self._learn_call_inputs += extra_inputs
-        self._transpose: TensorFunction = self._uncompiled_transpose
-        self._step: TensorFunction = self._uncompiled_step
-        self._learn: TensorFunction = self._uncompiled_learn
-        self._bind_calls()
+        self._bind_calls(self._uncompiled_transpose, self._uncompiled_step, self._uncompiled_learn)
 
     def compile(self, compiler: Compiler) -> bool:
         """Compile it; false if that is impossible, and then it runs as it is, slowly."""
-        functions = [
+        functions: list[tuple[TensorFunction, list[Tensor], str]] = [
             (self._uncompiled_step, self._step_call_inputs[0], "a step"),
             (self._uncompiled_learn, self._learn_call_inputs, "learning"),
             *([(self._uncompiled_transpose, self._transposed, "transposing weights")] if self._transposed else []),
@@ -134,18 +121,15 @@ class FusedRollout:
         ]
         if step is None or learn is None or None in transpose:
             return False
-        self._step, self._learn = step, learn
-        if transpose and transpose[0] is not None:
-            self._transpose = transpose[0]
-        self._bind_calls()
+        self._bind_calls(next(iter(transpose), None) or self._uncompiled_transpose, step, learn)
         return True
 
-    def _bind_calls(self) -> None:
+    def _bind_calls(self, transpose: TensorFunction, step: TensorFunction, learn: TensorFunction) -> None:
         """Put together the calls of a round."""
         weights = self._weights
-        self._step_calls: list[BoundFunction] = [bind(self._transpose, weights, *self._transposed)] if self._transposed else []
-        self._step_calls += [bind(self._step, weights, *inputs) for inputs in self._step_call_inputs]
-        self._learn_call = bind(self._learn, weights, *self._learn_call_inputs)
+        self._step_calls: list[BoundFunction] = [bind(transpose, weights, *self._transposed)] if self._transposed else []
+        self._step_calls += [bind(step, weights, *inputs) for inputs in self._step_call_inputs]
+        self._learn_call = bind(learn, weights, *self._learn_call_inputs)
 
     def _uncompiled_transpose(self, weights: Tensor, *targets: Tensor) -> Sequence[Tensor]:
         for target, matrix in zip(targets, self._layout.transposed(weights), strict=True):
@@ -166,11 +150,8 @@ class FusedRollout:
         return self._fused_step.learn(weights, step_inputs, records, hidden_state, tuple(rest))
 
     def begin(self, allowed: NDArray[np.int64]) -> None:
-        """Begin the episodes that are due, and prepare the inputs of the coming rounds.
-
-        Args:
-            allowed: ``[K]`` how many environment steps each worker may take, at most n; 0 leaves it out.
-        """
+        """Begin the episodes that are due, and prepare the inputs of the coming rounds, in which each worker may take ``allowed
+        [K]`` environment steps, at most n; 0 leaves it out."""
         episodes = self._episodes
         may = allowed > 0
         if not episodes.in_episode.all():
@@ -183,11 +164,7 @@ class FusedRollout:
             self._fill_upcoming_episodes(self._next_episodes)
 
     def act(self, noise: NDArray[np.float32]) -> None:
-        """Take a round's steps. Call in inference mode.
-
-        Args:
-            noise: ``[n, K, noise]`` drawn beforehand.
-        """
+        """Take a round's steps, with ``noise [n, K, noise]`` that was drawn beforehand. Call in inference mode."""
         state = self._worker_state
         length, return_ = self._counters_before
         length[:], return_[:] = self._episodes.length, self._episodes.return_

@@ -1,8 +1,8 @@
 """A round in environments written in tensors, as two pure functions of tensors: one step of all workers, and their gradients.
 
 What ``Rollout`` does with numpy between the network's calls, and ``WorkerGroup`` with the window afterwards, stands here for
-a compiler. The results are the same, to rounding. Steps are written where the last one ended, time first,
-so that one piece of code serves every step of every round.
+a compiler. The results are the same, to rounding. Steps are written where the last one ended, time first, so that one piece of
+code serves every step of every round.
 """
 
 from collections.abc import Sequence
@@ -13,94 +13,54 @@ from torch import Tensor
 
 from a3c_exp.algorithm.types import LearnerConfig, Window
 from a3c_exp.algorithm.window_gradient import clip_gradients, functional_forward, window_loss
-from a3c_exp.compile.vectorize import vmap_rows, vmap_rows_with_gradient
-from a3c_exp.compile.worker_rows import WorkerGrouping
+from a3c_exp.compile.vectorize import WorkerGrouping, vmap_rows
 from a3c_exp.envs.tensor.base import TensorEnv
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
 
 class WorkerState(NamedTuple):
-    """Where K workers stand; every step writes into all of it but what lies ahead.
+    """Where K workers stand; every step writes into all of it but what lies ahead."""
 
-    Attributes:
-        env_state: ``[K, state_size]`` float64 of the environments.
-        remaining: ``[K]`` int64 steps that each worker may still take in this round.
-        length: ``[K]`` int64 steps of the current episodes.
-        return_: ``[K]`` float64 their returns so far.
-        hidden_state: ``[K, state]`` of a recurrent model; ``None`` of others.
-        upcoming: of windows that roll through episode ends; ``None`` of others.
-    """
-
-    env_state: Tensor
-    remaining: Tensor
-    length: Tensor
-    return_: Tensor
-    hidden_state: Tensor | None
-    upcoming: "UpcomingEpisodes | None"
+    env_state: Tensor  # [K, state_size] float64 of the environments
+    remaining: Tensor  # [K] int64 steps that each worker may still take in this round
+    length: Tensor  # [K] int64 steps of the current episodes
+    return_: Tensor  # [K] float64 their returns so far
+    hidden_state: Tensor | None  # [K, state] of a recurrent model
+    upcoming: "UpcomingEpisodes | None"  # of windows that roll through episode ends
 
 
 class UpcomingEpisodes(NamedTuple):
-    """The episodes that each worker comes to next, prepared beforehand, since nothing can be looked up within a round.
+    """The episodes that each worker comes to next, prepared beforehand, since nothing can be looked up within a round."""
 
-    Attributes:
-        env_state: ``[K, E, state_size]`` where they begin, in order.
-        observation: ``[K, E, *observation]``.
-        begun: ``[K]`` int64: how many of them were begun in this round; written by each step.
-        may_begin: ``[K]`` int64: how many of them may be.
-    """
-
-    env_state: Tensor
-    observation: Tensor
-    begun: Tensor
-    may_begin: Tensor
+    env_state: Tensor  # [K, E, state_size] where they begin, in order
+    observation: Tensor  # [K, E, *observation]
+    begun: Tensor  # [K] int64: how many of them were begun in this round; written by each step
+    may_begin: Tensor  # [K] int64: how many of them may be
 
 
 class StepInput(NamedTuple):
-    """What is known before a step ``[K, ...]``, which the step before it has written; of all steps ``[n + 1, K, ...]``.
+    """What is known before a step ``[K, ...]``, which the step before it has written; of all steps ``[n + 1, K, ...]``."""
 
-    Attributes:
-        observation: ``[K, *observation]`` to act upon; 0 where an episode ended and no other began.
-        active: ``[K]`` bool: who steps.
-        begins: ``[K]`` bool: whose episode begins with this step.
-    """
-
-    observation: Tensor
-    active: Tensor
-    begins: Tensor
+    observation: Tensor  # [K, *observation] to act upon; 0 where an episode ended and no other began
+    active: Tensor  # [K] bool: who steps
+    begins: Tensor  # [K] bool: whose episode begins with this step
 
 
 class StepRecord(NamedTuple):
-    """What is written down of a step ``[K, ...]``; of all steps ``[n, K, ...]``.
+    """What is written down of a step ``[K, ...]``; of all steps ``[n, K, ...]``."""
 
-    Attributes:
-        action: ``[K, *action]``.
-        raw_reward: ``[K]`` float64, as the environment gave it; 0 for who did not step.
-        next_observation: ``[K, *observation]`` what followed, before any reset.
-        ends, terminated, stops: ``[K]`` bool: whose episode ended with the step; whose was ended by the environment
-            itself; and who takes no further step in this round.
-        hidden_state: ``[K, state]`` of a recurrent model after the step; ``None`` of others.
-    """
-
-    action: Tensor
-    raw_reward: Tensor
-    next_observation: Tensor
-    ends: Tensor
-    terminated: Tensor
-    stops: Tensor
-    hidden_state: Tensor | None
+    action: Tensor  # [K, *action]
+    raw_reward: Tensor  # [K] float64, as the environment gave it; 0 for who did not step
+    next_observation: Tensor  # [K, *observation] what followed, before any reset
+    ends: Tensor  # [K] bool: whose episode ended with the step
+    terminated: Tensor  # [K] bool: whose was ended by the environment itself
+    stops: Tensor  # [K] bool: who takes no further step in this round
+    hidden_state: Tensor | None  # [K, state] of a recurrent model after the step
 
 
 class FusedStep:
-    """Both functions, for weights ``[R, P]`` with R = K or for rows that serve K/R workers each.
-
-    Args:
-        model, layout: the network and where its weights stand in the flat vector.
-        env: the environment.
-        config: window length and how experience becomes gradients.
-        max_episode_steps: the time limit; ``None`` for none.
-        workers, rows: K and R.
-    """
+    """Both functions, for weights ``[R, P]`` with R = K or for rows that serve K/R workers each."""
 
     def __init__(
         self,
@@ -126,7 +86,7 @@ class FusedStep:
 
         self._act = vmap_rows(act)
         self._value = vmap_rows(value)
-        self._gradient = vmap_rows_with_gradient(window_loss(model, layout, config))
+        self._gradient = vmap_rows(window_loss(model, layout, config), differentiate=True)
 
     @torch.no_grad()
     def step(
@@ -139,23 +99,14 @@ class FusedStep:
         record: StepRecord,
         next_input: StepInput,
     ) -> None:
-        """Every active worker takes a step: ``worker_state``, ``record`` and ``next_input`` are written.
-
-        Args:
-            weights: ``[R, P]``.
-            transposed: their narrow matrices once more, as ``ParameterLayout.transposed`` has them, but contiguous.
-            noise: ``[K, noise]`` of the policy, drawn beforehand.
-        """
+        """Every active worker takes a step with the ``weights [R, P]``, whose narrow matrices stand in ``transposed``, too,
+        contiguous, and with ``noise [K, noise]``: ``worker_state``, ``record`` and ``next_input`` are written."""
         env, active = self._env, step_input.active
-        memory = (
-            self._no_hidden_state
-            if worker_state.hidden_state is None
-            else worker_state.hidden_state * (~step_input.begins).unsqueeze(-1)
-        )
-        outputs = self._act(
-            weights, self._by_row(step_input.observation), self._by_row(noise), self._by_row(memory), *transposed
-        )
-        action, next_memory = (self._by_worker(output) for output in outputs)
+        memory = self._no_hidden_state
+        if worker_state.hidden_state is not None:
+            memory = worker_state.hidden_state * (~step_input.begins).unsqueeze(-1)
+        inputs = (self._by_row(each) for each in (step_input.observation, noise, memory))
+        action, next_memory = (self._by_worker(output) for output in self._act(weights, *inputs, *transposed))
         stepped = env.step(worker_state.env_state, action)
         state = torch.where(active.unsqueeze(-1), stepped.state, worker_state.env_state)
         seen = env.observe(state)
@@ -194,14 +145,8 @@ class FusedStep:
         hidden_state: Tensor | None,
         extra_inputs: Sequence[Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """Gradients ``[R, P]``, clipped if asked for, and window statistics ``[R, len(statistics)]`` of a round.
-
-        Args:
-            weights: ``[R, P]`` that acted.
-            step_inputs, records: of all its steps.
-            hidden_state: ``[K, state]`` of a recurrent model at the round's start.
-            extra_inputs: what the loss takes after the window, by row.
-        """
+        """Gradients ``[R, P]``, clipped if asked for, and window statistics ``[R, len(statistics)]`` of a round that began with
+        the ``hidden_state [K, state]``; ``extra_inputs`` are what the loss takes after the window, by row."""
         step_inputs = StepInput(*(field[: self._config.n_step] for field in step_inputs))
         window = self._window(weights, step_inputs, records, self._no_hidden_state if hidden_state is None else hidden_state)
         gradients, window_stats = self._gradient(weights, *(self._by_row(field) for field in window), *extra_inputs)

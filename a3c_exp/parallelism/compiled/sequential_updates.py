@@ -30,18 +30,21 @@ class SequentialUpdates:
         optimizer: whose arithmetic it is.
         workers: N of one training.
         size: P.
+
+    Attributes:
+        batch_size: updates that one call makes.
     """
 
     def __init__(self, optimizer: FunctionalOptimizer, workers: int, size: int) -> None:
         self._optimizer = optimizer
-        self._batch_size = min(workers, _MAX_BATCH_SIZE)
+        self.batch_size = min(workers, _MAX_BATCH_SIZE)
         self._size, self._workers = size, workers
         self._no_weights = torch.zeros(1, 1)  # no weights of which views would be kept
         self._run: TensorFunction = self._uncompiled
         # Coefficients that were computed ahead, for these learning rates as long as they stay the same.
         self._learning_rates: NDArray[np.float64] | None = None
-        self._equal_learning_rates, self._cache_start = False, 0
         self._coefficient_cache: NDArray[np.float64] | None = None
+        self._equal_learning_rates, self._cache_start = False, 0
         # The series that was refreshed last, and its coefficients as numpy sees them.
         self._refreshed: Sequence[UpdateBatch] = ()
         self._coefficient_views: list[NDArray[np.float32]] = []
@@ -62,7 +65,7 @@ class SequentialUpdates:
     def compile(self, compiler: Compiler) -> bool:
         """Compile it; false if that is impossible."""
         rows, n, p = self._optimizer.state_rows, self._workers, self._size
-        zeros = np.zeros((1, self._batch_size))
+        zeros = np.zeros((1, self.batch_size))
         ((numbers,),) = self.prepare(zeros.astype(np.int64), 0, zeros)
         inputs = [torch.zeros(p), torch.zeros(rows, p), torch.zeros(n, p), torch.zeros(n, p), *numbers]
         compiled = compile_checked(partial(self._uncompiled, self._no_weights), self._no_weights, inputs, compiler, "pushing")
@@ -70,11 +73,6 @@ class SequentialUpdates:
             return False
         self._run = compiled
         return True
-
-    @property
-    def batch_size(self) -> int:
-        """Updates that one call makes."""
-        return self._batch_size
 
     def prepare(
         self, orders: NDArray[np.int64], updates: int, learning_rates: NDArray[np.float64]
@@ -86,7 +84,7 @@ class SequentialUpdates:
             updates: how many updates came before the first.
             learning_rates: ``[series, count]`` each push's learning rate.
         """
-        (series, count), c = orders.shape, self._batch_size
+        (series, count), c = orders.shape, self.batch_size
         calls = -(-count // c)
         order, active = np.zeros((series, calls * c), np.int64), np.zeros((series, calls * c), np.bool_)
         order[:, :count], active[:, :count] = orders, True
@@ -105,18 +103,13 @@ class SequentialUpdates:
     def refresh(
         self, batches: Sequence[UpdateBatch], updates: int, learning_rates: NDArray[np.float64]
     ) -> Sequence[UpdateBatch]:
-        """Change a series in place for other updates.
-
-        Args:
-            batches: of one series, from ``prepare``.
-            updates: how many updates come before it.
-            learning_rates: ``[count]`` of its updates; the same array as long as they do not change.
-        """
+        """Change the ``batches`` of one series in place, for as many ``updates`` before it and other ``learning_rates
+        [count]``: the same array as long as they do not change."""
         numbers = self._coefficients(updates, learning_rates)
         if batches is not self._refreshed:
             self._refreshed, self._coefficient_views = batches, [call[-1].numpy() for call in batches]
         for i, view in enumerate(self._coefficient_views):
-            part = numbers[:, i * self._batch_size : (i + 1) * self._batch_size]
+            part = numbers[:, i * self.batch_size : (i + 1) * self.batch_size]
             view[:, : part.shape[1]] = part
         return batches
 
@@ -125,11 +118,8 @@ class SequentialUpdates:
         count = len(learning_rates)
         unchanged = learning_rates is self._learning_rates
         if not unchanged:
-            self._learning_rates, self._equal_learning_rates, self._coefficient_cache = (
-                learning_rates,
-                bool((learning_rates == learning_rates[0]).all()),
-                None,
-            )
+            self._learning_rates, self._coefficient_cache = learning_rates, None
+            self._equal_learning_rates = bool((learning_rates == learning_rates[0]).all())
         if not (unchanged and self._equal_learning_rates):
             return self._optimizer.coefficients(updates + np.arange(count), learning_rates)
         if self._coefficient_cache is None or not 0 <= updates - self._cache_start <= self._coefficient_cache.shape[1] - count:
@@ -147,14 +137,13 @@ class SequentialUpdates:
         worker_weights: Tensor,
         batches: Sequence[UpdateBatch],
     ) -> None:
-        """Push in order. Call in inference mode.
+        """Apply one series in order. Call in inference mode.
 
         Args:
-            weights: ``[P]`` the shared weights, changed in place.
-            optimizer_state: ``[state_rows, P]`` the optimizer's, likewise.
+            weights, optimizer_state: ``[P]`` and ``[state_rows, P]``, changed in place.
             gradients: ``[N, P]`` each worker's, contiguous.
             worker_weights: ``[N, P]`` each worker's copy of the weights: a worker pulls right after its own push.
-            batches: of one series, from ``prepare``.
+            batches: from ``prepare``.
         """
         for numbers in batches:
             self._run(self._no_weights, weights, optimizer_state, gradients, worker_weights, *numbers)

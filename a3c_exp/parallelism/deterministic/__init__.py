@@ -4,5 +4,4 @@ from a3c_exp.system.lazy import lazy_exports
 
 if not lazy_exports(__name__):
     from a3c_exp.parallelism.deterministic.strategy import Deterministic as Deterministic
-    from a3c_exp.parallelism.deterministic.virtual_time import VirtualTimeRule as VirtualTimeRule
     from a3c_exp.parallelism.deterministic.worker_schedule import WorkerSchedule as WorkerSchedule

@@ -20,6 +20,9 @@ class LagSchedule:
     Args:
         lag: one for all, two to draw evenly between (both included), or ``None``.
 
+    Attributes:
+        max_lag: the largest; ``None`` where no lag is set.
+
     Raises:
         ConfigError: none of these.
     """
@@ -31,17 +34,9 @@ class LagSchedule:
                 f"parallelism.lag is {lag}, but it is null, a number of updates from 0 to {_MAX_LAG}, or two: the smallest and "
                 "the largest. Try parallelism.lag=11 or 'parallelism.lag=[0,22]'"
             )
+        self.max_lag = bounds[1] if bounds else None
         self._bounds = bounds
         self._block: tuple[int, int, list[int]] = (-1, -1, [])
-
-    @property
-    def is_set(self) -> bool:
-        return bool(self._bounds)
-
-    @property
-    def max_lag(self) -> int:
-        """The largest."""
-        return self._bounds[1]
 
     def lag_at(self, seed: int, update: int) -> int:
         """The lag of one update."""

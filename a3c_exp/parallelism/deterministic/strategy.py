@@ -1,15 +1,31 @@
 """A3C in virtual time: asynchronous, from stale weights, and the same bit for bit whenever it is repeated."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
 
+import numpy as np
+import torch
 from annotated_types import Ge, Le
+from numpy.typing import NDArray
 
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
-from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule
-from a3c_exp.parallelism.deterministic.virtual_time import VirtualTimeRule
-from a3c_exp.parallelism.deterministic.worker_schedule import Order, Speeds
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
+from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule, WeightHistory
+from a3c_exp.parallelism.deterministic.worker_schedule import (
+    Order,
+    RandomDurationSchedule,
+    RoundRobinSchedule,
+    Speeds,
+    WorkerSchedule,
+)
 from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
+from a3c_exp.parallelism.single_process.pending_gradients import PendingGradients
+from a3c_exp.parallelism.single_process.seed_training import SeedTraining
+from a3c_exp.parallelism.single_process.update_rule import UpdateRule
+from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 from a3c_exp.system.errors import ConfigError
 
 Variation = Annotated[float, Ge(0), Le(10)]
@@ -32,9 +48,7 @@ class Deterministic(SingleProcessStrategy):
             duration around its worker's mean. Of no effect where speeds are equal.
         lag: ``None`` lets the schedule decide. A number sets the policy lag of every push: its window is computed from the
             weights as they were that many updates before. Two numbers draw it for each push, evenly from the first to the last.
-        env_processes: processes that step the environments; 0 steps them here.
-        processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
-        seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
+        env_processes, processes, seed_block: as ``SingleProcessStrategy`` takes them.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -57,6 +71,222 @@ class Deterministic(SingleProcessStrategy):
                     f"parallelism.{key} is {value}, but the coefficient of variation of uniform durations is at most "
                     f"{_MAX_UNIFORM_VARIATION:.3g}. Try parallelism.{key}=0.3"
                 )
-        variation = between_workers, between_windows
-        rule = VirtualTimeRule(speeds, order, variation, LagSchedule(lag))
-        super().__init__(rule, env_processes, processes, seed_block)
+        make_schedule: Callable[[int, int], WorkerSchedule] = partial(RoundRobinSchedule, order=order)
+        if speeds != "equal":
+            make_schedule = partial(
+                RandomDurationSchedule, speeds=speeds, between_workers=between_workers, between_windows=between_windows
+            )
+        super().__init__(VirtualTimeRule(make_schedule, LagSchedule(lag)), env_processes, processes, seed_block)
+
+
+@dataclass
+class VirtualTimeState:
+    """What one training has in progress, besides its weights and counters."""
+
+    schedule: WorkerSchedule  # whose window ends next
+    pending: PendingGradients  # computed, waiting to be applied
+    pulled_at: NDArray[np.int64]  # [N] the update that each worker's copy of the weights stands at
+    history: WeightHistory | None = None  # the newest weights and those before them, where lags are set
+
+
+class VirtualTimeRule(UpdateRule):
+    """Applies gradients in the order in which the workers' windows end in virtual time; each worker then pulls at once.
+
+    Args:
+        make_schedule: called with a seed and N.
+        lag_schedule: the lag of each update, where lags are set.
+    """
+
+    name = "deterministic"
+    share_weights = False
+
+    def __init__(self, make_schedule: Callable[[int, int], WorkerSchedule], lag_schedule: LagSchedule) -> None:
+        self._make_schedule, self._lag_schedule = make_schedule, lag_schedule
+        self._states: list[VirtualTimeState] = []
+
+    def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> None:
+        self._max_updates, n, num_stats = setup.budget.max_updates, setup.workers, len(setup.learner.statistics)
+        self._states = [
+            VirtualTimeState(self._make_schedule(seed, n), PendingGradients(n, num_stats), np.zeros(n, np.int64))
+            for seed in setup.seeds
+        ]
+        if isinstance(self._states[0].schedule, RoundRobinSchedule):  # else few updates follow each other without a window
+            self.sequential_updates = SequentialUpdates.try_compile(worker_group, setup.optimizer, n)
+            self.has_bursts = self.sequential_updates is not None and self._lag_schedule.max_lag is None
+
+    def state_dict(self, training: SeedTraining) -> dict[str, Any]:
+        state = self._states[training.index]
+        return {
+            "worker_weights": training.worker_weights.detach().cpu().clone(),
+            "pulled_at": state.pulled_at.tolist(),
+            "pending_gradients": state.pending.state_dict(),
+            "history": [] if state.history is None else state.history.versions(),
+            "schedule": state.schedule.state_dict(),
+            "reservations": {"steps": training.reserved_steps.tolist(), "tickets": training.tickets.tolist()},
+        }
+
+    def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
+        state = self._states[training.index]
+        if state_dict is None:
+            training.worker_weights.copy_(training.weights)
+            state.pulled_at[:] = training.updates
+            if self._lag_schedule.max_lag is not None:
+                state.history = WeightHistory(self._lag_schedule.max_lag, [training.weights], training.updates)
+            for worker in range(len(state.pulled_at)):
+                training.reserve(worker)
+            return
+        device, versions = training.weights.device, state_dict["history"]
+        training.worker_weights.copy_(state_dict["worker_weights"])
+        state.pulled_at[:] = state_dict["pulled_at"]
+        state.pending.load_state_dict(state_dict["pending_gradients"], device)
+        if self._lag_schedule.max_lag is not None and versions:
+            newest = [version.to(device) for version in versions]
+            state.history = WeightHistory(self._lag_schedule.max_lag, newest, training.updates)
+        state.schedule.load_state_dict(state_dict["schedule"])
+        saved = state_dict["reservations"]
+        training.reserved_steps[:], training.tickets[:] = saved["steps"], saved["tickets"]
+        # Episodes that ended in pending windows are not counted as ended yet.
+        training.episodes_in_progress += state.pending.ended_episodes
+        for worker, pending in enumerate(state.pending.is_pending.tolist()):
+            # An episode that could not be restored: a new one needs a ticket.
+            without_episode = not training.in_episode[worker] and not training.tickets[worker]
+            if not pending and training.reserved_steps[worker] and (without_episode or training.is_overdrawn):
+                training.reserve(worker)
+
+    def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
+        state = self._states[training.index]
+        next_worker = state.schedule.peek()
+        if state.pending.is_pending[next_worker] or not training.reserved_steps[next_worker]:
+            return  # an update comes first, or nothing is left to do
+        if state.history is None:
+            np.copyto(allowed, training.reserved_steps, where=~state.pending.is_pending)
+        else:
+            order, versions = self._next_windows_from_history(training, state, state.history)
+            training.worker_weights.index_copy_(0, torch.from_numpy(order), state.history.at(versions))
+            state.pulled_at[order] = versions
+            allowed[order] = training.reserved_steps[order]
+
+    def _next_windows_from_history(
+        self, training: SeedTraining, state: VirtualTimeState, history: WeightHistory
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The workers whose windows can begin where lags are set, and from which versions of the weights: the window that
+        update v will apply is computed from the weights of update v - lag, so it can begin as soon as those exist."""
+        newest, max_lag = training.updates, self._lag_schedule.max_lag
+        assert max_lag is not None
+        # Mostly all workers, or as many as the lag has room for.
+        count = min(max_lag + 1, len(state.pulled_at))
+        order = np.array(state.schedule.peek_distinct(count))
+        ready = (training.reserved_steps[order] > 0) & ~state.pending.is_pending[order]
+        if len(order) == count and ready.all() and training.can_reserve(max_lag + 1):
+            versions = newest + np.arange(count) - self._lag_schedule.lags_from(training.seed, newest, count)
+            exist = versions <= newest
+            return order[exist], np.maximum(versions[exist], history.oldest)
+        version_of: dict[int, int] = {}
+        seen: set[int] = set()
+        for ahead in range(max_lag + 1):
+            worker = state.schedule.peek(ahead)
+            if worker in seen or not training.reserved_steps[worker]:
+                # Its window has still to be reserved. Where the budget may not allow it, its slot may pass without an update,
+                # and then the numbers of the updates after it are unknown.
+                if not training.can_reserve(ahead + 1):
+                    break
+                continue
+            seen.add(worker)
+            version = max(history.oldest, newest + ahead - self._lag_schedule.lag_at(training.seed, newest + ahead))
+            if not state.pending.is_pending[worker] and version <= newest:
+                version_of[worker] = version
+        return np.array(list(version_of), np.int64), np.array(list(version_of.values()), np.int64)
+
+    def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
+        self._states[training.index].pending.add(result, participants)
+
+    def next_update(self, training: SeedTraining, until: int) -> bool:
+        state = self._states[training.index]
+        if self.sequential_updates is not None and self._push_all(training, state, self.sequential_updates, until):
+            return True
+        while True:
+            worker = state.schedule.peek()
+            if state.pending.is_pending[worker]:
+                self._push(training, state, worker)
+                return True
+            if training.reserved_steps[worker] or training.reserve(worker):
+                return False
+            if not self._any_can_act(training, state):
+                return False
+            state.schedule.advance()  # nothing is left for this worker now; others may give something back
+
+    def _any_can_act(self, training: SeedTraining, state: VirtualTimeState) -> bool:
+        """Whether any worker has or could have something to do."""
+        if state.pending.is_pending.any() or training.reserved_steps.any():
+            return True
+        return any(training.can_act(worker) for worker in range(len(state.pulled_at)))
+
+    def _push(self, training: SeedTraining, state: VirtualTimeState, worker: int) -> None:
+        """Apply a worker's gradient; then it pulls, and reserves its next window."""
+        training.push(state.pending.pop(worker), lag=training.updates - int(state.pulled_at[worker]))
+        training.worker_weights[worker].copy_(training.weights)
+        state.pulled_at[worker] = training.updates
+        self._append_to_history(training, state, np.array([worker]))
+        state.schedule.advance()
+        training.reserve(worker)
+
+    def _push_all(
+        self, training: SeedTraining, state: VirtualTimeState, sequential_updates: SequentialUpdates, until: int
+    ) -> bool:
+        """``_push`` as many pending gradients as come next, at once; false if the next is not pending."""
+        order = np.array(state.schedule.peek_distinct(sequential_updates.batch_size))
+        pending = state.pending.is_pending[order]
+        if not pending.all():
+            order = order[: pending.argmin()]
+        # The update that reaches a bound is the last.
+        reached = (training.env_steps + np.cumsum(state.pending.steps[order]) >= until).nonzero()[0]
+        if len(reached):
+            order = order[: reached[0] + 1]
+        if self._max_updates is not None:
+            order = order[: self._max_updates - training.updates]
+        if not len(order):
+            return False
+        updates = training.updates + np.arange(len(order))
+        # Where little is left, what a worker may reserve depends on what those after it in the order still hold.
+        plenty = training.can_reserve(2 * len(state.pulled_at))
+        lags = updates - state.pulled_at[order]
+        count = training.push_all(sequential_updates, state.pending, order, lags, None if plenty else training.reserve)
+        order = order[:count]
+        state.pulled_at[order] = updates[:count] + 1
+        self._append_to_history(training, state, order)
+        if plenty:
+            training.reserve_all(order)
+        state.schedule.advance(count)
+        return True
+
+    def _append_to_history(self, training: SeedTraining, state: VirtualTimeState, order: NDArray[np.int64]) -> None:
+        """Keep the weights after each of these updates, as its worker pulled them, for as far back as a lag goes."""
+        if state.history is not None:
+            state.history.append(training.worker_weights.index_select(0, torch.from_numpy(order)))
+
+    def max_burst_rounds(self, training: SeedTraining, until: int) -> int:
+        pending = self._states[training.index].pending.is_pending
+        return 0 if pending.any() else training.max_burst_rounds(until)
+
+    def push_orders(self, training: SeedTraining, rounds: int) -> NDArray[np.int64] | None:
+        return self._states[training.index].schedule.peek_rounds(rounds)
+
+    def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
+        if not len(orders):
+            return
+        state = self._states[training.index]
+        updates = (training.updates + np.arange(orders.size)).reshape(orders.shape)
+        rounds = np.arange(len(orders))[:, np.newaxis]
+        # A worker pulls right after its own update: its next gradient is computed from the weights of the update after it.
+        pulled_by_worker = np.empty_like(orders)
+        pulled_by_worker[rounds, orders] = updates + 1
+        pulled_at = np.empty_like(orders)
+        pulled_at[0] = state.pulled_at[orders[0]]
+        pulled_at[1:] = pulled_by_worker[rounds[:-1], orders[1:]]
+        training.settle_burst(window_stats[rounds, orders], updates - pulled_at)
+        state.pulled_at[:] = pulled_by_worker[-1]
+        state.schedule.advance(orders.size)
+
+    def summary(self, index: int) -> dict[str, Any]:
+        schedule = self._states[index].schedule
+        return {"mean_durations": schedule.mean_durations.tolist()} if isinstance(schedule, RandomDurationSchedule) else {}

@@ -25,18 +25,16 @@ class WorkerSchedule(Protocol):
     def peek(self, ahead: int = 0) -> int:
         """The worker whose window ends next, or ``ahead`` windows after that."""
 
-    def pop(self) -> int:
-        """The worker whose window ends next; time moves on."""
-
     def peek_distinct(self, count: int) -> list[int]:
         """The workers whose windows end next, up to the first that would come twice: at least one, at most ``count``."""
 
-    def advance(self, count: int) -> None:
-        """``pop`` as often."""
+    def advance(self, count: int = 1) -> None:
+        """So many windows end: time moves on."""
 
     def peek_rounds(self, count: int) -> NDArray[np.int64] | None:
         """``[count, N]`` the next rounds, where every worker ends one window a round and a round begins now; ``None``
         elsewhere."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """Where the sequence stands, in plain values, for a checkpoint."""
@@ -44,7 +42,7 @@ class WorkerSchedule(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
 
 
-class RoundRobinSchedule:
+class RoundRobinSchedule(WorkerSchedule):
     """All workers are equally fast: each ends one window a round, in an order drawn anew for every round, or once for all.
 
     With a fixed order the policy lag is N - 1 at every push; shuffled it varies from 0 to 2N - 2 around that mean.
@@ -70,11 +68,6 @@ class RoundRobinSchedule:
         order: NDArray[np.int64] = self._blocks[block][row]
         return order
 
-    def pop(self) -> int:
-        worker = self.peek()
-        self._position += 1
-        return worker
-
     def peek_distinct(self, count: int) -> list[int]:
         round_, place = divmod(self._position, self._workers)
         workers: list[int] = self._round_order(round_)[place : place + count].tolist()
@@ -84,7 +77,7 @@ class RoundRobinSchedule:
         first, place = divmod(self._position, self._workers)
         return None if place else np.stack([self._round_order(first + i) for i in range(count)])
 
-    def advance(self, count: int) -> None:
+    def advance(self, count: int = 1) -> None:
         self._position += count
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,7 +87,7 @@ class RoundRobinSchedule:
         self._position = state_dict["position"]
 
 
-class RandomDurationSchedule:
+class RandomDurationSchedule(WorkerSchedule):
     """Fast and slow workers mixed: a window lasts a random time, and the one that ends first comes next.
 
     The mean duration of each worker's windows is drawn once, each window's own duration around that mean; both from the same
@@ -114,11 +107,14 @@ class RandomDurationSchedule:
 
     def _duration(self, worker: int) -> float:
         block, place = divmod(self._num_drawn[worker], _BLOCK_SIZE)
-        if place == 0 or not len(self._durations[worker]):
-            generator = random_stream(self._seed, StreamPurpose.schedule, worker, 1 + block)
-            self._durations[worker] = _draw(generator, self._distribution, self._variation, _BLOCK_SIZE)
+        if place == 0:
+            self._draw_durations(worker, block)
         self._num_drawn[worker] += 1
         return float(self.mean_durations[worker] * self._durations[worker][place])
+
+    def _draw_durations(self, worker: int, block: int) -> None:
+        generator = random_stream(self._seed, StreamPurpose.schedule, worker, 1 + block)
+        self._durations[worker] = _draw(generator, self._distribution, self._variation, _BLOCK_SIZE)
 
     def peek(self, ahead: int = 0) -> int:
         while len(self._queue) <= ahead:
@@ -127,22 +123,16 @@ class RandomDurationSchedule:
             self._queue.append(worker)
         return self._queue[ahead]
 
-    def pop(self) -> int:
-        self.peek()
-        return self._queue.popleft()
-
     def peek_distinct(self, count: int) -> list[int]:
         workers: list[int] = []
         while len(workers) < count and self.peek(len(workers)) not in workers:
             workers.append(self.peek(len(workers)))
         return workers
 
-    def peek_rounds(self, count: int) -> NDArray[np.int64] | None:
-        return None
-
-    def advance(self, count: int) -> None:
+    def advance(self, count: int = 1) -> None:
         for _ in range(count):
-            self.pop()
+            self.peek()
+            self._queue.popleft()
 
     def state_dict(self) -> dict[str, Any]:
         ends = sorted(self._end_times, key=lambda end: end[1])
@@ -154,8 +144,7 @@ class RandomDurationSchedule:
         heapq.heapify(self._end_times)
         self._queue = deque(state_dict["queue"])
         for worker, drawn in enumerate(self._num_drawn):
-            generator = random_stream(self._seed, StreamPurpose.schedule, worker, 1 + (drawn - 1) // _BLOCK_SIZE)
-            self._durations[worker] = _draw(generator, self._distribution, self._variation, _BLOCK_SIZE)
+            self._draw_durations(worker, (drawn - 1) // _BLOCK_SIZE)
 
 
 def _draw(generator: np.random.Generator, distribution: Speeds, variation: float, count: int) -> NDArray[np.float64]:

@@ -33,18 +33,12 @@ class SharedBuffer:
     Without a lock (Recht et al. 2011, arXiv:1106.5730) there is one copy, written in place: two processes that write at the
     same moment can lose single elements of a push, and one that is killed while writing leaves that push half applied, each
     element either with it or without it.
-
-    Attributes:
-        copies: ``[copies, 1 + state_rows, P]`` float32 in shared memory; row 0 of a copy is the weights.
-        lock_path: the lock's file; it also guards the shared counters.
-        locked: whether pushes take the lock.
-        lock_timeout: seconds to wait for the lock.
     """
 
-    copies: Tensor
-    lock_path: Path
-    locked: bool
-    lock_timeout: float
+    copies: Tensor  # [copies, 1 + state_rows, P] float32 in shared memory; row 0 of a copy is the weights
+    lock_path: Path  # the lock's file; it also guards the shared counters
+    locked: bool  # whether pushes take the lock
+    lock_timeout: float  # seconds to wait for it
 
     @classmethod
     def create(
@@ -72,13 +66,9 @@ class SharedWeights:
         assert shared, "weights must lie in shared memory, or every process would train alone"
         self._copies = buffer.copies
         self._weights, self._optimizer_state = buffer.copies[0, 0], buffer.copies[0, 1:]  # where there is one copy only
-        self._locked = buffer.locked
-        self._counters = counters
-        self._control = counters.control.numpy()
-        self._table = counters.table
-        self._slot = slot
+        self._locked, self._slot, self._optimizer = buffer.locked, slot, optimizer
+        self._counters, self._control, self._table = counters, counters.control.numpy(), counters.table
         self._pushes, self._begun, self._ended = (self._table[:, which] for which in _PUSHING)
-        self._optimizer = optimizer
         self._offsets = np.arange(0)  # how many of this process's pushes come before each
         self.lock = OwnedLock(buffer.lock_path, counters.lock_owner, buffer.lock_timeout, self._heartbeat)
 
@@ -110,27 +100,22 @@ class SharedWeights:
         pulled_at: NDArray[np.int64],
         learning_rates: NDArray[np.float64],
     ) -> NDArray[np.int64]:
-        """Apply the gradients of this process's K workers one after another, each of whom pulls after its own push, in one pass
-        over memory. Call in inference mode.
+        """Apply the ``gradients [K, P]`` of this process's workers one after another, each of whom pulls after its own push, in
+        one pass over memory; returns the policy lags ``[K]``. Call in inference mode.
 
         Args:
             sequential_updates, batches: compiled code for these updates, in the workers' order, and its inputs.
-            gradients: ``[K, P]``.
             worker_weights: ``[K, P]`` receive the new weights.
             pulled_at: ``[K]`` what the last pulls stood at; written over.
-            learning_rates: ``[K]`` learning rates; the same array as long as they do not change.
-
-        Returns:
-            The policy lags ``[K]``.
+            learning_rates: ``[K]``; the same array as long as they do not change.
         """
         count = len(learning_rates)
         if count != len(self._offsets):
             self._offsets = np.arange(count)
 
         def push(weights: Tensor, state: Tensor, before: int) -> None:
-            sequential_updates.push(
-                weights, state, gradients, worker_weights, sequential_updates.refresh(batches, before, learning_rates)
-            )
+            fresh = sequential_updates.refresh(batches, before, learning_rates)
+            sequential_updates.push(weights, state, gradients, worker_weights, fresh)
 
         before = self._push_locked(push, count) if self._locked else self._push_lock_free(push, count)
         numbers = before + self._offsets
@@ -139,16 +124,10 @@ class SharedWeights:
         return lags
 
     def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float | None = None) -> tuple[int, int]:
-        """Apply a gradient ``[P]`` once, then pull.
+        """Apply a gradient ``[P]`` once, computed from the weights that were pulled at update ``pulled_at``, then pull into
+        ``[P]``. ``lr=None`` takes the optimizer's own.
 
-        Args:
-            gradient: computed from the weights that were pulled at update ``pulled_at``.
-            into: ``[P]`` receives the new weights.
-            pulled_at: what the last pull returned.
-            lr: learning rate; ``None`` takes the optimizer's own.
-
-        Returns:
-            The policy lag of this push, in updates, and the update that ``into`` stands at.
+        Returns the policy lag of this push, in updates, and the update that ``into`` stands at.
         """
         rate = self._optimizer.lr if lr is None else lr
 
@@ -198,9 +177,6 @@ class SharedWeights:
             copy = self._copies[word & 1].clone()
             if int(self._control[1]) == word:  # else a push may have begun to write over what was being read
                 return copy[0], copy[1:]
-
-    def close(self) -> None:
-        self.lock.close()
 
 
 def _total(column: NDArray[np.int64]) -> int:

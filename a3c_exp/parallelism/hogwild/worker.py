@@ -14,11 +14,10 @@ from a3c_exp.algorithm.training_stats import REPORT_SECONDS, TrainingStats
 from a3c_exp.parallelism.base import StatsEvent, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
 from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWeights
-from a3c_exp.parallelism.multiprocess.exchange import Exchange
 from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters
-from a3c_exp.parallelism.multiprocess.worker_loop import WorkerLoop, make_workers
+from a3c_exp.parallelism.multiprocess.worker_loop import Exchange, ProcessWorkers, WorkerLoop
 from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, WorkerAssignment, run_in_worker
-from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
+from a3c_exp.parallelism.worker_group import RoundResult
 
 MAX_BURST = 32
 """Rounds of a burst, at most: all are reserved at once, and a process that dies in a burst gives back what is left of it."""
@@ -38,31 +37,16 @@ def make_loop(
     control = ProcessControl(assignment.slot, counters, pipe)
     buffer = replace(buffer, lock_timeout=assignment.lock_timeout)
     shared_weights = SharedWeights(buffer, counters, assignment.slot, setup.optimizer)
-    budget, group = make_workers(setup, assignment, counters, shared_weights.lock)
-    exchange = HogwildExchange(setup, control, counters, group, shared_weights)
-    return WorkerLoop(setup, control, counters, budget, group, exchange)
+    workers = ProcessWorkers.create(setup, assignment, control, shared_weights.lock)
+    return WorkerLoop(workers, HogwildExchange(workers, shared_weights))
 
 
 class HogwildExchange(Exchange):
-    """Applies the gradients of a process's K workers to the shared weights here, in this process.
+    """Applies the gradients of a process's K workers to the shared weights here, in this process."""
 
-    Args:
-        setup: what is trained.
-        control: the link to the main process.
-        counters: the shared counters.
-        group: the workers.
-        shared_weights: the shared weights.
-    """
-
-    def __init__(
-        self,
-        setup: TrainingSetup,
-        control: ProcessControl,
-        counters: SharedCounters,
-        group: WorkerGroup,
-        shared_weights: SharedWeights,
-    ) -> None:
-        self._setup, self._control, self._counters = setup, control, counters
+    def __init__(self, workers: ProcessWorkers, shared_weights: SharedWeights) -> None:
+        setup, group = workers.setup, workers.group
+        self._setup, self._control, self._counters = setup, workers.control, workers.control.counters
         self._shared_weights, self._worker_weights = shared_weights, group.weights
         self._worker_ids = np.array([member.worker for member in group.worker_ids])
         k = len(self._worker_ids)
@@ -89,38 +73,30 @@ class HogwildExchange(Exchange):
             return
         if self._sequential_updates is not None and len(workers) == len(self._worker_ids):
             with torch.inference_mode():
-                self._push_and_pull_all(self._sequential_updates, result.gradients, result.window_stats, result.steps)
+                self.push_and_pull_all(result.gradients, result.window_stats, result.steps)
         else:
             rates = self._current_learning_rates()
-            lags, order = np.zeros(len(workers), np.int64), np.array(workers)
+            lags, order, push = np.zeros(len(workers), np.int64), np.array(workers), self._shared_weights.push_and_pull
             for i, k in enumerate(workers):
-                lags[i], self._pulled_at[k] = self._shared_weights.push_and_pull(
-                    result.gradients[k], self._worker_weights[k], int(self._pulled_at[k]), float(rates[k])
-                )
+                gradient, into, rate = result.gradients[k], self._worker_weights[k], float(rates[k])
+                lags[i], self._pulled_at[k] = push(gradient, into, int(self._pulled_at[k]), rate)
             self._uncounted.append((result.window_stats[order], lags, self._worker_ids[order], result.steps[order]))
         if result.ended:
             self._stats.truncated += len(result.truncated_workers() & set(workers))
 
-    def push_and_pull_all(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> None:
-        assert self._sequential_updates is not None
-        self._push_and_pull_all(self._sequential_updates, gradients, window_stats, self._full_windows)
-
-    def _push_and_pull_all(
-        self,
-        sequential_updates: SequentialUpdates,
-        gradients: Tensor,
-        window_stats: NDArray[np.float32],
-        steps: NDArray[np.int64],
+    def push_and_pull_all(
+        self, gradients: Tensor, window_stats: NDArray[np.float32], steps: NDArray[np.int64] | None = None
     ) -> None:
+        assert self._sequential_updates is not None
         lags = self._shared_weights.push_all_and_pull(
-            sequential_updates,
+            self._sequential_updates,
             self._update_batches,
             gradients,
             self._worker_weights,
             self._pulled_at,
             self._current_learning_rates(),
         )
-        self._uncounted.append((window_stats, lags, self._worker_ids, steps))
+        self._uncounted.append((window_stats, lags, self._worker_ids, self._full_windows if steps is None else steps))
 
     def settle(self, steps: int) -> None:
         self._counters.settle_steps(self._control.slot, steps)

@@ -4,26 +4,26 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Gt
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.compile.compiler import Compiler
+from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
-from a3c_exp.parallelism.multiprocess.compile_ahead import compile_ahead
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
-from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor, too_many_deaths
+from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor
 from a3c_exp.parallelism.multiprocess.worker_process import BadEnvironment, NonFinite, WorkerAssignment
-from a3c_exp.parallelism.worker_group import WorkerGroup
+from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.child_process import StartMethod
-from a3c_exp.system.errors import ConfigError, NonFiniteError
+from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
 from a3c_exp.system.process_setup import usable_cores
 
 STOP_SECONDS = 3.0
@@ -42,12 +42,13 @@ class OnDeath(StrEnum):
 Seconds = Annotated[float, Gt(0)]
 
 
+@dataclass(eq=False)
 class MultiprocessStrategy(Parallelism, ABC):
     """Worker processes that never wait for each other. A subclass decides where the shared weights are and which process
     changes them.
 
     Args:
-        processes: how many; ``None`` takes as many as this machine has cores, never more than workers.
+        processes: of workers; ``None`` takes as many as this machine has cores, never more than workers.
         on_worker_death: restart or fail.
         max_restarts: deaths that a run survives.
         worker_timeout: seconds without a heartbeat after which a process counts as dead.
@@ -58,30 +59,22 @@ class MultiprocessStrategy(Parallelism, ABC):
         ConfigError: a value is out of its range.
     """
 
-    name: str
-    barrier_participant = "a worker"
+    processes: PositiveInt | None = None
+    on_worker_death: OnDeath = OnDeath.restart
+    max_restarts: NonNegativeInt = 10
+    worker_timeout: Seconds = 60.0
+    lock_timeout: Seconds = 5.0
+    start_method: StartMethod = "forkserver"
+
+    name: ClassVar[str]
+    barrier_participant: ClassVar[str] = "a worker"
     """The processes that must pause for a checkpoint, as the subject of a sentence."""
 
-    def __init__(
-        self,
-        processes: int | None,
-        on_worker_death: OnDeath,
-        max_restarts: int,
-        worker_timeout: float,
-        lock_timeout: float,
-        start_method: StartMethod,
-    ) -> None:
-        self._processes = processes
-        self._on_death = OnDeath(on_worker_death)
-        self._max_restarts = max_restarts if self._on_death is OnDeath.restart else 0
-        self._worker_timeout = worker_timeout
-        self._lock_timeout = lock_timeout
-        self._start_method: StartMethod = start_method
+    def __post_init__(self) -> None:
+        self._allowed_deaths = self.max_restarts if OnDeath(self.on_worker_death) is OnDeath.restart else 0
         self._deaths: list[Death] = []
         self._events: list[Event] = []
         self._final: tuple[Tensor, Tensor] | None = None
-
-    # -- what a subclass decides -----------------------------------------------------------------------------------------
 
     @abstractmethod
     def _prepare(
@@ -96,14 +89,6 @@ class MultiprocessStrategy(Parallelism, ABC):
     @abstractmethod
     def _read_state(self) -> tuple[Tensor, Tensor]:
         """Copies of the weights ``[P]`` and the optimizer state ``[rows, P]`` while processes run."""
-
-    @abstractmethod
-    def _updates(self) -> int:
-        """Updates of the shared weights so far."""
-
-    @abstractmethod
-    def _release(self) -> None:
-        """No process runs any more: give back what ``_prepare`` took."""
 
     def _process_indices(self) -> Sequence[int]:
         """The processes, in the order in which they are started: by default those of workers."""
@@ -128,9 +113,7 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     def cores(self, workers: int, num_seeds: int = 1) -> int:
         """How many processes share the workers, which is how many cores a run keeps busy."""
-        return min(self._processes or usable_cores(), workers)
-
-    # -- what the trainer calls ------------------------------------------------------------------------------------------
+        return min(self.processes or usable_cores(), workers)
 
     def check(self, setup: TrainingSetup) -> None:
         if setup.num_seeds > 1:
@@ -149,9 +132,7 @@ class MultiprocessStrategy(Parallelism, ABC):
         ]
         notices: list[Event] = []
         if setup.compile:
-            compiler = compile_ahead(
-                setup, sorted({len(share) for share in self._workers_by_process}), partial(self._compile, setup)
-            )
+            compiler = self._compile_ahead(setup)
             notices.append(MessageEvent(compiler.status_text()))
             setup = replace(setup, compile=not compiler.failures)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_", dir=get_temp_dir())
@@ -166,8 +147,8 @@ class MultiprocessStrategy(Parallelism, ABC):
         self._supervisor = Supervisor(
             target,
             arguments,
-            self._start_method,
-            self._worker_timeout,
+            self.start_method,
+            self.worker_timeout,
             last_heartbeat=lambda index: float(self._counters.table[index, CounterColumn.heartbeat]) * 1e-9,
         )
         try:
@@ -178,10 +159,24 @@ class MultiprocessStrategy(Parallelism, ABC):
             raise
         return notices
 
+    def _compile_ahead(self, setup: TrainingSetup) -> Compiler:
+        """Run one window with each number of workers, so that processes that will host as many find compiled code ready: they
+        must show a heartbeat every few seconds, which a process that compiles cannot."""
+        compiler = Compiler()
+        for k in sorted({len(share) for share in self._workers_by_process}):
+            members, (rounds, begun) = [WorkerId(setup.seed, worker) for worker in range(k)], np.zeros((2, k), np.int64)
+            group = WorkerGroup(setup, members, rounds, begun, lambda _: True, compiler=compiler)
+            try:
+                group.round(np.full(k, setup.learner.n_step))
+                self._compile(setup, group)
+            finally:
+                group.close()
+        return compiler
+
     def _assignment(self, index: int) -> WorkerAssignment:
         """Where a process's workers stand."""
         # Longer than it takes to notice and kill a process that holds the lock and does nothing, so that only that one dies.
-        return WorkerAssignment(index, self._workers_by_process[index], self._worker_timeout + self._lock_timeout)
+        return WorkerAssignment(index, self._workers_by_process[index], self.worker_timeout + self.lock_timeout)
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         self._listen(timeout)
@@ -222,10 +217,13 @@ class MultiprocessStrategy(Parallelism, ABC):
                 yield from self._handle_message(death.index, message)
             self._deaths.append(death)
             self._release_dead(death.index)
-            if len(self._deaths) > self._max_restarts:
-                raise too_many_deaths(self._deaths, self._max_restarts, self._process_name(death.index))
+            if len(self._deaths) > self._allowed_deaths:
+                raise WorkerError(
+                    f"{self._process_name(death.index)} {death.cause}; that is death {len(self._deaths)}, and "
+                    f"{self._allowed_deaths} are allowed (parallelism.max_restarts){death.details}"
+                )
             subject = self._process_name(death.index) + self._affected_workers(death.index)
-            restarts = f"{len(self._deaths)} of at most {self._max_restarts} times"
+            restarts = f"{len(self._deaths)} of at most {self._allowed_deaths} times"
             yield MessageEvent(f"{subject} {death.cause}; replaced, {restarts}{death.details}")
             self._supervisor.start(death.index)
 
@@ -236,11 +234,10 @@ class MultiprocessStrategy(Parallelism, ABC):
         ids = self._workers_by_process[index]
         return f" (worker {ids[0]})" if len(ids) == 1 else f" (workers {ids[0]} to {ids[-1]})"
 
-    def counts(self, index: int = 0) -> Counts:
-        return Counts(self._counters.env_steps(), self._updates(), self._counters.episodes())
+    @abstractmethod
+    def counts(self, index: int = 0) -> Counts: ...
 
     def first_step_taken(self) -> bool:
-        """Whether any worker has stepped its environment yet."""
         return bool(self._counters.table[:, CounterColumn.stepping].any())
 
     def weights(self, index: int = 0) -> Tensor:
@@ -284,7 +281,6 @@ class MultiprocessStrategy(Parallelism, ABC):
             if not isinstance(message, NonFinite | BadEnvironment):
                 self._events.extend(self._handle_message(index, message))
         self._final = self._read_state()
-        self._release()
         self._folder.cleanup()
         return self._pop_events()
 

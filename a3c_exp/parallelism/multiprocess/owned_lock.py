@@ -26,11 +26,8 @@ class OwnedLock:
     def __init__(
         self, path: Path, owner: NDArray[np.int64], timeout: float, on_wait: Callable[[], None] = lambda: None
     ) -> None:
-        self._owner = owner
-        self._timeout = timeout
-        self._on_wait = on_wait
-        self._path = path
-        self._pid = os.getpid()
+        self._owner, self._timeout, self._on_wait = owner, timeout, on_wait
+        self._path, self._pid = path, os.getpid()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def __enter__(self) -> None:
@@ -45,8 +42,7 @@ class OwnedLock:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + self._timeout
-        pause = 1e-6
+        deadline, pause = time.monotonic() + self._timeout, 1e-6
         while True:
             time.sleep(pause)
             pause = min(2 * pause, 1e-3)

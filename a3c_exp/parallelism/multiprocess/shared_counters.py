@@ -3,6 +3,7 @@
 What is left of a budget is never stored; it is what the budget was, less what all writers say they took.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.config.budget import Budget
+from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_memory import share
 
 
@@ -45,22 +48,14 @@ class CounterColumn(IntEnum):
 
 @dataclass(frozen=True)
 class SharedCounters:
-    """Named views of two shared int64 tensors.
+    """Named views of shared int64 tensors."""
 
-    Attributes:
-        control: ``[4]`` command, updates and copy in use of locked weights, owner of the lock (a process id), number of the
-            last barrier.
-        slots: ``[processes, len(CounterColumn)]``.
-        workers: ``[2, N]`` each worker's windows begun and episodes begun.
-        budget: what may be taken in all.
-        base_steps, base_episodes, base_updates: what earlier sessions of a resumed run had done.
-    """
-
+    # [4] command, updates and copy in use of locked weights, owner of the lock (a process id), number of the last barrier
     control: Tensor
-    slots: Tensor
-    workers: Tensor
-    budget: Budget
-    base_steps: int
+    slots: Tensor  # [processes, len(CounterColumn)]
+    workers: Tensor  # [2, N] each worker's windows begun and episodes begun
+    budget: Budget  # what may be taken in all
+    base_steps: int  # what earlier sessions of a resumed run had done
     base_episodes: int
     base_updates: int
 
@@ -134,21 +129,23 @@ class SharedCounters:
 
     def reserve_steps(self, slot: int, wanted: int) -> int:
         """Take the right to at most ``wanted`` steps, until ``settle_steps``; returns how many. Call under the lock."""
-        if self.budget.max_env_steps is not None:
-            table = self.table
-            promised = int((table[:, CounterColumn.steps_done] + table[:, CounterColumn.steps_reserved]).sum())
-            wanted = max(0, min(wanted, self.budget.max_env_steps - self.base_steps - promised))
-        self.table[slot, CounterColumn.steps_reserved] = wanted
+        limit, columns = self.budget.max_env_steps, (CounterColumn.steps_done, CounterColumn.steps_reserved)
+        return self._reserve(slot, wanted, None if limit is None else limit - self.base_steps, *columns)
+
+    def reserve_updates(self, slot: int, wanted: int) -> int:
+        """The same of updates."""
+        limit, columns = self.budget.max_updates, (CounterColumn.pushes, CounterColumn.updates_reserved)
+        return self._reserve(slot, wanted, None if limit is None else limit - self.base_updates, *columns)
+
+    def _reserve(self, slot: int, wanted: int, limit: int | None, done: CounterColumn, reserved: CounterColumn) -> int:
+        if limit is not None:
+            wanted = max(0, min(wanted, limit - int((self.table[:, done] + self.table[:, reserved]).sum())))
+        self.table[slot, reserved] = wanted
         return wanted
 
     def try_reserve_lock_free(self, slot: int, steps: int, updates: int, max_demand: tuple[int, int]) -> bool:
-        """Both of the next two at once and without the lock, where so much is left that it cannot matter who comes first;
-        false, and nothing is taken, elsewhere.
-
-        Args:
-            steps, updates: wanted.
-            max_demand: what all processes together may want at the same time.
-        """
+        """Reserve ``steps`` and ``updates`` at once and without the lock, where so much is left that it cannot matter who comes
+        first: ``max_demand`` is what all processes may want at the same time. False, and nothing is taken, elsewhere."""
         table, budget = self.table, self.budget
         # Written down before the others' are read. A process that does the same meanwhile, and read too early to see this,
         # leaves enough for it: from here to the end of the budget is further than all can come in that moment.
@@ -164,15 +161,6 @@ class SharedCounters:
             row[CounterColumn.steps_reserved] = row[CounterColumn.updates_reserved] = 0
         return bool(plenty)
 
-    def reserve_updates(self, slot: int, wanted: int) -> int:
-        """Take the right to at most ``wanted`` updates, until ``settle_steps``; returns how many. Call under the lock."""
-        if self.budget.max_updates is not None:
-            table = self.table
-            promised = int((table[:, CounterColumn.pushes] + table[:, CounterColumn.updates_reserved]).sum())
-            wanted = max(0, min(wanted, self.budget.max_updates - self.base_updates - promised))
-        self.table[slot, CounterColumn.updates_reserved] = wanted
-        return wanted
-
     def settle_steps(self, slot: int, taken: int) -> None:
         """Say how many of the reserved steps were taken; the rest goes back, and so do reserved updates."""
         # In this order: between the two lines too much is promised, which others can wait out, never too little.
@@ -182,12 +170,7 @@ class SharedCounters:
 
     @staticmethod
     def settle_part(row: NDArray[np.int64], steps: int, updates: int) -> None:
-        """Some of what a slot has reserved was used up, in windows that were pushed; the rest stays reserved.
-
-        Args:
-            row: the slot's, ``[len(CounterColumn)]``.
-            steps, updates: used up.
-        """
+        """So much of what the slot of this ``row`` has reserved was used up, in windows that were pushed; the rest stays."""
         # In this order, as in ``settle_steps``.
         row[CounterColumn.steps_done] += steps
         row[CounterColumn.steps_reserved] -= steps
@@ -207,3 +190,59 @@ class SharedCounters:
         row[CounterColumn.push_ended] = row[CounterColumn.push_begun]
         row[CounterColumn.paused] = 0
         return lost
+
+
+class WorkerBudget:
+    """What the K workers of the process with this ``slot`` may still do; ``lock`` is held while something is taken from a
+    budget of which little is left."""
+
+    def __init__(self, setup: TrainingSetup, counters: SharedCounters, slot: int, num_workers: int, lock: OwnedLock) -> None:
+        self._budget, self._n_step = setup.budget, setup.learner.n_step
+        self._counters, self._slot, self._row = counters, slot, counters.table[slot]
+        self._num_workers, self._lock = num_workers, lock
+        self._steps_per_round = num_workers * self._n_step
+        self._max_demand = setup.workers * self._n_step, setup.workers  # steps and updates of a round of all processes
+        self._full_windows = np.full(num_workers, self._n_step)
+
+    def take_ticket(self, worker: int) -> bool:
+        """Take the right to one episode; false if there is none now."""
+        with self._lock:
+            return self._counters.take_ticket(self._slot)
+
+    def reserve_round(self, in_episode: NDArray[np.bool_], updates: Callable[[], int]) -> NDArray[np.int64]:
+        """How many steps each worker may take in the next window, ``[K]``, given which are ``in_episode [K]``, and what tells
+        the ``updates`` of the shared weights so far."""
+        k, n, budget = self._num_workers, self._n_step, self._budget
+        allowed = np.zeros(k, np.int64)
+        if not self._can_act(in_episode, updates):
+            return allowed
+        unlimited = budget.max_env_steps is None and budget.max_updates is None
+        if unlimited or self._counters.try_reserve_lock_free(self._slot, self._steps_per_round, k, self._max_demand):
+            return self._full_windows
+        with self._lock:
+            windows = self._counters.reserve_updates(self._slot, k)
+            total = self._counters.reserve_steps(self._slot, windows * n)
+        # Workers in an episode come first: one that can get no ticket would keep the last steps for ever.
+        for i, worker in enumerate(np.argsort(~in_episode, kind="stable")[:windows]):
+            allowed[worker] = min(n, max(0, total - i * n))
+        return allowed
+
+    def _can_act(self, in_episode: NDArray[np.bool_], updates: Callable[[], int]) -> bool:
+        """Whether any worker is in an episode or could begin one, and updates are left."""
+        limit = self._budget.max_updates
+        if limit is not None and updates() >= limit:
+            return False
+        if in_episode.any() or self._budget.max_episodes is None:
+            return True
+        return self._counters.base_episodes + self._counters.tickets_in_use() < self._budget.max_episodes
+
+    def reserve_burst(self, rounds: int) -> bool:
+        """Reserve this many rounds of full windows of all workers; false, and nothing is reserved, where little is left."""
+        steps, updates = self._max_demand
+        return self._counters.try_reserve_lock_free(
+            self._slot, rounds * self._steps_per_round, rounds * self._num_workers, (rounds * steps, rounds * updates)
+        )
+
+    def settle_burst_round(self) -> None:
+        """One round of a burst was applied; the others stay reserved."""
+        self._counters.settle_part(self._row, self._steps_per_round, self._num_workers)

@@ -6,7 +6,6 @@ from typing import Any
 
 from a3c_exp.system import child_process
 from a3c_exp.system.child_process import ChildProcess, HeartbeatTimer, StartMethod, end_all, wait_for_any
-from a3c_exp.system.errors import WorkerError
 
 _PRELOAD = ["a3c_exp.parallelism.multiprocess.preload"]
 
@@ -24,17 +23,11 @@ def start_fork_server(extra_modules: Sequence[str] = ()) -> None:
 
 @dataclass(frozen=True)
 class Death:
-    """A process has ended that should not have.
-
-    Attributes:
-        index: of the process.
-        cause: to go behind its name in a sentence.
-        last_output: its traceback, if it crashed.
-    """
+    """A process has ended that should not have."""
 
     index: int
-    cause: str
-    last_output: str
+    cause: str  # to go behind its name in a sentence
+    last_output: str  # its traceback, if it crashed
 
     @property
     def details(self) -> str:
@@ -45,12 +38,9 @@ class Death:
 
 
 class Supervisor:
-    """Keeps a fixed number of processes.
+    """Keeps a fixed number of processes, each of which runs ``target(*arguments(index), pipe)``.
 
     Args:
-        target: the process's entry; called with ``arguments(index)`` and the pipe as last argument.
-        arguments: those of the process with an index.
-        start_method: forkserver or spawn.
         heartbeat_timeout: seconds without a heartbeat after which a process counts as dead and is killed; before its first one
             it has a minute at least.
         last_heartbeat: the time of a process's last heartbeat other than a message, in monotonic seconds, 0 before the first.
@@ -65,10 +55,8 @@ class Supervisor:
         last_heartbeat: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
         child_process.prepare_start(start_method, _PRELOAD)
-        self._target = target
-        self._arguments = arguments
-        self._start_method = start_method
-        self._last_heartbeat = last_heartbeat
+        self._target, self._arguments = target, arguments
+        self._start_method, self._last_heartbeat = start_method, last_heartbeat
         self._timer = HeartbeatTimer(heartbeat_timeout)
         self.processes: dict[int, ChildProcess] = {}
 
@@ -108,12 +96,3 @@ class Supervisor:
             messages += [(index, message) for message in process.messages()]
             self.processes.pop(index).close()
         return messages
-
-
-def too_many_deaths(deaths: Sequence[Death], allowed: int, process_name: str) -> WorkerError:
-    """The error for one death more than a run survives; ``process_name`` is the last one's."""
-    last = deaths[-1]
-    return WorkerError(
-        f"{process_name} {last.cause}; that is death {len(deaths)}, and {allowed} are allowed (parallelism.max_restarts)"
-        f"{last.details}"
-    )

@@ -3,20 +3,20 @@
 import threading
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import final
+from dataclasses import dataclass, replace
+from typing import Protocol, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.parallelism.base import EpisodeEvent, TrainingSetup
-from a3c_exp.parallelism.multiprocess.exchange import Exchange
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
-from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
-from a3c_exp.parallelism.multiprocess.worker_budget import WorkerBudget
+from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, WorkerBudget
 from a3c_exp.parallelism.multiprocess.worker_process import NonFinite, ProcessControl, WorkerAssignment
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
 
@@ -26,6 +26,64 @@ _LOOK_SECONDS = 0.5
 """Time between two looks at whether environments have stepped."""
 _IDLE_SECONDS = 0.002
 """How long a process waits that may do nothing now: what another one reserved may still come back."""
+
+
+@dataclass(frozen=True)
+class ProcessWorkers:
+    """The K workers of one process: with its link to the main process, and its share of the budget."""
+
+    setup: TrainingSetup
+    control: ProcessControl
+    budget: WorkerBudget
+    group: WorkerGroup
+
+    @classmethod
+    def create(
+        cls, setup: TrainingSetup, assignment: WorkerAssignment, control: ProcessControl, lock: OwnedLock
+    ) -> "ProcessWorkers":
+        """The workers of an assignment; ``lock`` is held while something is taken from the budget."""
+        ids, counters = assignment.worker_ids, control.counters
+        budget = WorkerBudget(setup, counters, assignment.slot, len(ids), lock)
+        rounds, episodes_begun = counters.workers.numpy()[:, ids[0] : ids[-1] + 1]
+        members = [WorkerId(setup.seed, worker) for worker in ids]
+        return cls(setup, control, budget, WorkerGroup(setup, members, rounds, episodes_begun, budget.take_ticket))
+
+
+class Exchange(Protocol):
+    """Gives the gradients of a process's K workers to the shared weights, and each worker the weights that follow: the one
+    thing in which hogwild and the parameter server differ inside a worker process.
+
+    Attributes:
+        burst_rounds: rounds that may follow each other with nothing but ``push_and_pull_all`` between them, at most; 0: each
+            round goes through ``push_and_pull`` and ``settle``.
+    """
+
+    burst_rounds: int = 0
+
+    def pull_all(self) -> None:
+        """Bring all rows of the workers' weights to the shared weights, before the first round."""
+
+    def before_round(self) -> Iterable[EndedEpisode]:
+        """What must be done between two rounds; returns the episodes that it ended."""
+        return ()
+
+    def push_and_pull(self, result: RoundResult, workers: Sequence[int]) -> None:
+        """Apply these workers' gradients in this order, and give each the weights that follow its own."""
+
+    def push_and_pull_all(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> None:
+        """``push_and_pull`` for full windows of all workers. Called in inference mode, and only where ``burst_rounds`` is not
+        0."""
+        raise AssertionError(f"{type(self).__name__} has no bursts")
+
+    def settle(self, steps: int) -> None:
+        """Everything of a round was applied: count its steps, and give back what it had reserved beyond them."""
+
+    def updates(self) -> int:
+        """Updates of the shared weights so far."""
+
+    def close(self) -> None:
+        """The workers have ended: send what was not sent yet."""
+        return
 
 
 @final
@@ -43,26 +101,14 @@ class WorkerLoop:
     Where nothing can need a decision for several rounds, they run as a burst, with only the exchange between them.
 
     Args:
-        setup: what is trained.
-        control: the link to the main process.
-        counters: the shared counters.
-        budget: this process's share of the budget.
-        group: the workers.
+        workers: the process's workers.
         exchange: how their gradients become new weights.
     """
 
-    def __init__(
-        self,
-        setup: TrainingSetup,
-        control: ProcessControl,
-        counters: SharedCounters,
-        budget: WorkerBudget,
-        group: WorkerGroup,
-        exchange: Exchange,
-    ) -> None:
-        self._statistics = setup.learner.statistics
-        self.control, self._counters, self._budget = control, counters, budget
-        self.group, self.exchange = group, exchange
+    def __init__(self, workers: ProcessWorkers, exchange: Exchange) -> None:
+        self._statistics, self._counters = workers.setup.learner.statistics, workers.control.counters
+        self.control, self._budget = workers.control, workers.budget
+        self.group, self.exchange = workers.group, exchange
 
     def run(self) -> None:
         """Run rounds until the main process says stop."""
@@ -118,7 +164,7 @@ class WorkerLoop:
             return None
         count = self.group.begin_burst(max_rounds)
         if not count:
-            self._budget.release()
+            self._counters.settle_steps(self.control.slot, 0)
             return None
         deadline = time.monotonic() + BURST_SECONDS
         with torch.inference_mode():
@@ -142,14 +188,3 @@ class WorkerLoop:
         self.control.send(NonFinite(worker, window, self._statistics.non_finite(result.window_stats[k])))
         while self.control.poll_commands():
             time.sleep(_IDLE_SECONDS)
-
-
-def make_workers(
-    setup: TrainingSetup, assignment: WorkerAssignment, counters: SharedCounters, lock: OwnedLock
-) -> tuple[WorkerBudget, WorkerGroup]:
-    """The workers of one process, and their share of the budget; ``lock`` is held while something is taken from it."""
-    ids = assignment.worker_ids
-    budget = WorkerBudget(setup, counters, assignment.slot, len(ids), lock)
-    rounds, episodes_begun = counters.workers.numpy()[:, ids[0] : ids[-1] + 1]
-    members = [WorkerId(setup.seed, worker) for worker in ids]
-    return budget, WorkerGroup(setup, members, rounds, episodes_begun, budget.take_ticket)

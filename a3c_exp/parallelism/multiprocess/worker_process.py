@@ -80,10 +80,8 @@ class ProcessControl:
     """
 
     def __init__(self, slot: int, counters: SharedCounters, pipe: Connection) -> None:
-        self.slot = slot
-        self.row = counters.table[slot]
+        self.slot, self.counters, self.row = slot, counters, counters.table[slot]
         self.send: Callable[[Any], None] = pipe.send
-        self._counters = counters
         self._pipe_poller = select.poll()
         self._pipe_poller.register(pipe.fileno(), select.POLLIN)
 
@@ -93,14 +91,14 @@ class ProcessControl:
     def poll_commands(self) -> bool:
         """Show a heartbeat and follow the main process's command, waiting while it says pause; false when it is time to end."""
         self.heartbeat()
-        command = self._counters.command
+        command = self.counters.command
         if command is Command.run:
             return not self.parent_exited()
         while command is Command.pause and not self.parent_exited():
-            self._counters.wait_at_barrier(self.slot)
+            self.counters.wait_at_barrier(self.slot)
             self.heartbeat()
             time.sleep(0.0005)
-            command = self._counters.command
+            command = self.counters.command
         return command is Command.run
 
     def parent_exited(self) -> bool:

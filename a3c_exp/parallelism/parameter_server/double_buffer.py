@@ -1,6 +1,5 @@
 """The server's weights and counters: every update is a transaction that one store commits, so no death leaves half of one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -24,19 +23,15 @@ class StateField(IntEnum):
 
 @dataclass(frozen=True)
 class DoubleBufferedState:
-    """Two copies of everything: one is in use, the server writes the other, then one store switches.
+    """Two copies of everything in shared memory: one is in use, the server writes the other, then one store switches.
 
-    Attributes:
-        copies: ``[2, 1 + state_rows, P]`` float32 in shared memory; row 0 of a copy is the weights.
-        counters: ``[2, len(StateField) + N]`` int64 in shared memory.
-        transaction_count: ``[1]`` int64 in shared memory: how many transactions were committed. Its parity tells which
-            counters are
-            in use, and these tell which weights: a transaction that leaves the weights alone need not copy them.
+    The parity of ``transaction_count`` tells which counters are in use, and these tell which weights, so that a transaction
+    that leaves the weights alone need not copy them.
     """
 
-    copies: Tensor
-    counters: Tensor
-    transaction_count: Tensor
+    copies: Tensor  # [2, 1 + state_rows, P] float32; row 0 of a copy is the weights
+    counters: Tensor  # [2, len(StateField) + N] int64
+    transaction_count: Tensor  # [1] int64: how many transactions were committed
 
     @classmethod
     def create(cls, weights: Tensor, optimizer_state: Tensor, workers: int) -> "DoubleBufferedState":
@@ -68,48 +63,19 @@ class DoubleBufferedState:
                 return copy[0], copy[1:], counters
 
 
-class Transaction:
-    """An open transaction. No process reads what it writes until ``commit``.
+class StateWriter:
+    """The server's side: the only one that writes, in transactions. A replacement goes on from what was committed.
 
     Attributes:
-        counters: to be changed in place.
-        weights: ``[P]`` as of this transaction; not to be changed.
+        next_counters: of the open transaction, to be changed in place. No process reads what it writes until ``commit``.
+        weights: ``[P]`` as of the open transaction; not to be changed.
     """
-
-    def __init__(
-        self, copies: Sequence[tuple[Tensor, Tensor, Tensor]], counters: NDArray[np.int64], transaction_count: NDArray[np.int64]
-    ):
-        self._copies = copies
-        self._transaction_count = transaction_count
-        count = int(transaction_count[0])
-        self.counters: NDArray[np.int64] = counters[(count + 1) % 2]
-        self.counters[:] = counters[count % 2]
-        self._active_copy = int(self.counters[StateField.active_copy])
-        self._weights_changed = False
-        self.weights = copies[self._active_copy][1]
-
-    def writable_state(self) -> tuple[Tensor, Tensor]:
-        """Weights ``[P]`` and optimizer state ``[rows, P]``, to be changed in place."""
-        if not self._weights_changed:
-            self._weights_changed = True
-            before, after = self._copies[self._active_copy], self._copies[1 - self._active_copy]
-            after[0].copy_(before[0])
-            self.counters[StateField.active_copy] = self._active_copy = 1 - self._active_copy
-            self.weights = after[1]
-        return self._copies[self._active_copy][1:]
-
-    def commit(self) -> None:
-        """The one store that makes all of it visible."""
-        self._transaction_count[0] += 1
-
-
-class StateWriter:
-    """The server's side: the only one that writes. A replacement goes on from what was committed."""
 
     def __init__(self, double_buffer: DoubleBufferedState) -> None:
         self._copies = [(copy, copy[0], copy[1:]) for copy in double_buffer.copies]
         self._counters = double_buffer.counters.numpy()
         self._transaction_count = double_buffer.transaction_count.numpy()
+        self.begin()
 
     @property
     def counters(self) -> NDArray[np.int64]:
@@ -117,6 +83,24 @@ class StateWriter:
         counters: NDArray[np.int64] = self._counters[self._transaction_count[0] % 2]
         return counters
 
-    def begin(self) -> Transaction:
-        """The next transaction; one that was begun and not committed has no effect."""
-        return Transaction(self._copies, self._counters, self._transaction_count)
+    def begin(self) -> None:
+        """Open the next transaction; one that was begun and not committed has no effect."""
+        self.next_counters: NDArray[np.int64] = self._counters[(self._transaction_count[0] + 1) % 2]
+        self.next_counters[:] = self.counters
+        self._active_copy = int(self.next_counters[StateField.active_copy])
+        self._weights_changed = False
+        self.weights = self._copies[self._active_copy][1]
+
+    def writable_state(self) -> tuple[Tensor, Tensor]:
+        """Weights ``[P]`` and optimizer state ``[rows, P]`` of the open transaction, to be changed in place."""
+        if not self._weights_changed:
+            self._weights_changed = True
+            before, after = self._copies[self._active_copy], self._copies[1 - self._active_copy]
+            after[0].copy_(before[0])
+            self.next_counters[StateField.active_copy] = self._active_copy = 1 - self._active_copy
+            self.weights = after[1]
+        return self._copies[self._active_copy][1:]
+
+    def commit(self) -> None:
+        """The one store that makes all of it visible."""
+        self._transaction_count[0] += 1

@@ -32,19 +32,12 @@ class SlotField(IntEnum):
 @dataclass(frozen=True)
 class GradientSlots:
     """A worker has one pending request at most: that bounds the queue, and makes a worker wait that is faster than the server.
-    A request stays as it was sent until it is answered, so that a replaced server can serve it again.
+    A request stays as it was sent until it is answered, so that a replaced server can serve it again. All is shared memory."""
 
-    Attributes:
-        gradients: ``[N, P]`` float32, shared: gradients.
-        weights: ``[N, P]`` float32, shared: weights.
-        window_stats: ``[N, num_stats]`` float32, shared: what goes with the gradient.
-        fields: ``[N, len(SlotField)]`` int64, shared.
-    """
-
-    gradients: Tensor
-    weights: Tensor
-    window_stats: Tensor
-    fields: Tensor
+    gradients: Tensor  # [N, P] float32
+    weights: Tensor  # [N, P] float32
+    window_stats: Tensor  # [N, num_stats] float32: what goes with the gradient
+    fields: Tensor  # [N, len(SlotField)] int64
 
     @classmethod
     def create(cls, workers: int, size: int, num_stats: int) -> "GradientSlots":
@@ -62,17 +55,10 @@ class GradientSlots:
         return order
 
     def send(
-        self,
-        worker: int,
-        gradient: Tensor,
-        window_stats: NDArray[np.float32],
-        pulled_at: int,
-        steps: int,
-        truncated: bool,
+        self, worker: int, gradient: Tensor, window_stats: NDArray[np.float32], pulled_at: int, steps: int, truncated: bool
     ) -> None:
         """Send a ``gradient [P]`` [worker]. The last request must have been answered."""
-        fields = self.fields[worker].numpy()
-        assert fields[SlotField.sent] == fields[SlotField.answered], "a worker has one pending request at most"
+        fields = self._free_fields(worker)
         self.gradients[worker].copy_(gradient)
         self.window_stats[worker].numpy()[:] = window_stats
         fields[SlotField.pulled_at], fields[SlotField.steps], fields[SlotField.truncated] = pulled_at, steps, truncated
@@ -81,10 +67,14 @@ class GradientSlots:
 
     def request_weights(self, worker: int) -> None:
         """Ask for weights without a gradient [worker]."""
-        fields = self.fields[worker].numpy()
-        assert fields[SlotField.sent] == fields[SlotField.answered], "a worker has one pending request at most"
+        fields = self._free_fields(worker)
         fields[SlotField.has_gradient] = 0
         self._publish(fields)
+
+    def _free_fields(self, worker: int) -> NDArray[np.int64]:
+        fields: NDArray[np.int64] = self.fields[worker].numpy()
+        assert fields[SlotField.sent] == fields[SlotField.answered], "a worker has one pending request at most"
+        return fields
 
     def _publish(self, fields: NDArray[np.int64]) -> None:
         fields[SlotField.sent_time_ns] = time.monotonic_ns()

@@ -1,11 +1,13 @@
 """The server process: it owns weights and optimizer state and applies workers' gradients in order of arrival."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import groupby
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from a3c_exp.parallelism.base import StatsEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, notify
 from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, run_in_worker
-from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField, StateWriter, Transaction
+from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField, StateWriter
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 
 _IDLE_SECONDS = 0.1
@@ -32,60 +34,16 @@ class OnStale(StrEnum):
 
 @dataclass(frozen=True)
 class StalenessPolicy:
-    """What the server does about gradients that come from old weights.
+    """What the server does about gradients that come from old weights."""
 
-    Attributes:
-        max_lag: the bound, in updates; ``None`` applies every gradient as it is.
-        on_stale: what becomes of one beyond it: it is dropped, or multiplied by ``max_lag / lag``.
-        reset_after_lag: a worker whose gradient had a larger lag than this is asked to begin a new episode; ``None``: never.
-    """
-
-    max_lag: int | None = None
-    on_stale: OnStale = OnStale.drop
-    reset_after_lag: int | None = None
+    max_lag: int | None = None  # the bound, in updates; None applies every gradient as it is
+    on_stale: OnStale = OnStale.drop  # one beyond it is dropped, or multiplied by ``max_lag / lag``
+    reset_after_lag: int | None = None  # a worker whose gradient had a larger lag is asked to begin a new episode; None: never
 
 
-def main(
-    setup: TrainingSetup,
-    staleness_policy: StalenessPolicy,
-    slot: int,
-    double_buffer: DoubleBufferedState,
-    gradient_slots: GradientSlots,
-    workers_by_process: Sequence[Sequence[int]],
-    counters: SharedCounters,
-    gradients_ready: Sequence[Connection],
-    weights_ready: Sequence[Connection],
-    pipe: Connection,
-) -> None:
-    """Entry of the process."""
-    run_in_worker(
-        lambda: ServerProcess(
-            setup,
-            staleness_policy,
-            slot,
-            double_buffer,
-            gradient_slots,
-            workers_by_process,
-            counters,
-            gradients_ready,
-            weights_ready,
-            pipe,
-        ).run(),
-        pipe,
-    )
-
-
-@dataclass(frozen=True)
-class _GradientOutcome:
-    """What became of a gradient, to be counted once it is committed."""
-
-    worker: int
-    lag: int
-    applied: bool
-    downweighted: bool
-    steps: int
-    truncated: int
-    window_stats: NDArray[np.float32]
+def main(*arguments: Any) -> None:
+    """Entry of the process, with the arguments of ``ServerProcess``."""
+    run_in_worker(lambda: ServerProcess(*arguments).run(), arguments[-1])
 
 
 class ServerProcess:
@@ -119,10 +77,8 @@ class ServerProcess:
     ) -> None:
         self._control = ProcessControl(slot, counters, pipe)
         self._setup, self._counters, self._row = setup, counters, self._control.row
-        self._staleness_policy = staleness_policy
-        self._state_writer = StateWriter(double_buffer)
-        self._gradient_slots = gradient_slots
-        self._fields = gradient_slots.fields.numpy()
+        self._staleness_policy, self._state_writer = staleness_policy, StateWriter(double_buffer)
+        self._gradient_slots, self._fields = gradient_slots, gradient_slots.fields.numpy()
         self._window_stats = gradient_slots.window_stats.numpy()
         self._process_of_worker = {worker: process for process, workers in enumerate(workers_by_process) for worker in workers}
         self._listener = WakeupListener(gradients_ready, pipe)
@@ -158,26 +114,27 @@ class ServerProcess:
         """Settle these workers' requests in this order, in one transaction, and answer each with the weights that follow its
         own gradient."""
         requests = [self._fields[worker].tolist() for worker in workers]
-        transaction, base = self._state_writer.begin(), self._counters.base_updates
-        outcomes: list[_GradientOutcome] = []
+        state, base = self._state_writer, self._counters.base_updates
+        state.begin()
+        outcomes: list[Callable[[], None]] = []
         for worker, request in zip(workers, requests, strict=True):
             # A gradient that is settled, but was not answered: a predecessor died between the two.
-            if request[SlotField.has_gradient] and transaction.counters[len(StateField) + worker] < request[SlotField.sent]:
-                outcomes.append(self._apply(transaction, worker, request))
-            self._gradient_slots.weights[worker].copy_(transaction.weights)
-            self._fields[worker, SlotField.answered_at] = base + transaction.counters[StateField.updates]
-        transaction.commit()
+            if request[SlotField.has_gradient] and state.next_counters[len(StateField) + worker] < request[SlotField.sent]:
+                outcomes.append(self._apply(worker, request))
+            self._gradient_slots.weights[worker].copy_(state.weights)
+            self._fields[worker, SlotField.answered_at] = base + state.next_counters[StateField.updates]
+        state.commit()
         self._publish_counters()
         for worker, request in zip(workers, requests, strict=True):
             self._fields[worker, SlotField.answered] = request[SlotField.sent]
         self._control.heartbeat()
-        for outcome in outcomes:
-            self._update_stats(outcome)
+        for count_outcome in outcomes:
+            count_outcome()
 
-    def _apply(self, transaction: Transaction, worker: int, fields: Sequence[int]) -> _GradientOutcome:
-        """Apply a worker's gradient, or drop it."""
-        counters = transaction.counters
-        updates = self._counters.base_updates + int(counters[StateField.updates])
+    def _apply(self, worker: int, fields: Sequence[int]) -> Callable[[], None]:
+        """Apply a worker's gradient, or drop it; returns what counts it once that is committed."""
+        counters, shared, setup = self._state_writer.next_counters, self._counters, self._setup
+        updates = shared.base_updates + int(counters[StateField.updates])
         lag, bound = updates - fields[SlotField.pulled_at], self._staleness_policy.max_lag
         stale = bound is not None and lag > bound
         drop = stale and self._staleness_policy.on_stale is OnStale.drop
@@ -192,29 +149,22 @@ class ServerProcess:
                 # Not in place: if this process dies, its replacement must find the gradient as it was sent.
                 gradient = torch.mul(gradient, bound / lag, out=self._scaled)
                 counters[StateField.downweighted] += 1
-            weights, state = transaction.writable_state()
-            self._setup.optimizer.step(
-                weights, gradient, state, updates, self._learning_rates[worker] * self._lr_factor(transaction)
-            )
+            weights, optimizer_state = self._state_writer.writable_state()
+            env_steps = shared.base_steps + int(counters[StateField.env_steps])
+            rate = self._learning_rates[worker] * setup.lr_factor(shared.episodes(), env_steps, updates)
+            setup.optimizer.step(weights, gradient, optimizer_state, updates, rate)
             counters[StateField.updates] += 1
         window_stats = self._window_stats[worker].copy()
-        return _GradientOutcome(
-            worker, lag, not drop, stale and not drop, fields[SlotField.steps], fields[SlotField.truncated], window_stats
-        )
+        return partial(self._count_outcome, worker, fields, window_stats, lag, drop, stale and not drop)
 
-    def _lr_factor(self, transaction: Transaction) -> float:
-        shared, own = self._counters, transaction.counters
-        env_steps = shared.base_steps + int(own[StateField.env_steps])
-        updates = shared.base_updates + int(own[StateField.updates])
-        return self._setup.lr_factor(shared.episodes(), env_steps, updates)
-
-    def _update_stats(self, outcome: _GradientOutcome) -> None:
-        worker, lag = outcome.worker, outcome.lag
-        if outcome.applied:
-            self._stats.add_update(outcome.window_stats, lag)
-        self._stats.dropped += not outcome.applied
-        self._stats.downweighted += outcome.downweighted
-        self._stats.count_windows([worker], [outcome.steps], outcome.truncated)
+    def _count_outcome(
+        self, worker: int, fields: Sequence[int], window_stats: NDArray[np.float32], lag: int, drop: bool, downweighted: bool
+    ) -> None:
+        if not drop:
+            self._stats.add_update(window_stats, lag)
+        self._stats.dropped += drop
+        self._stats.downweighted += downweighted
+        self._stats.count_windows([worker], [fields[SlotField.steps]], fields[SlotField.truncated])
         after = self._staleness_policy.reset_after_lag
         if after is not None and lag > after:
             self._fields[worker, SlotField.resets_requested_by_server] += 1

@@ -1,6 +1,7 @@
 """A3C with a parameter server: one process applies gradients as they arrive and answers with the weights that follow."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,61 +12,49 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.type_checks import NonNegativeInt
 from a3c_exp.parallelism.base import Counts, TrainingSetup
-from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, MultiprocessStrategy, OnDeath, Seconds
+from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
 from a3c_exp.parallelism.parameter_server import server, worker
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.parameter_server.server import OnStale, StalenessPolicy
-from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError
 
 _MAX_PROCESSES = 100
 """Each wakeup pipe is a file that the server is started with, and the fork server hands over 256 files at most."""
 
 
+@dataclass(eq=False)
 class ParameterServer(MultiprocessStrategy):
     """Worker processes that send gradients to a server process, which owns the weights.
 
     Args:
-        processes: of workers; ``None`` takes as many as this machine has cores, never more than workers.
         max_lag: gradients with a larger policy lag, in updates, are stale; ``None``: none is.
         on_stale: drop them, or downweight them: multiply by ``max_lag / lag``.
         reset_after_lag: a worker whose gradient had a larger policy lag begins a new episode; ``None``: no worker does.
-        on_worker_death: restart or fail.
-        max_restarts: deaths that a run survives, the server's included.
-        worker_timeout: seconds without a heartbeat after which a process counts as dead.
-        lock_timeout: seconds to wait for the lock on the budget before saying who holds it; workers wait ``worker_timeout``
-            longer.
-        start_method: forkserver (imports torch once) or spawn.
+        others: as ``MultiprocessStrategy`` takes them; deaths are the server's, too.
 
     Raises:
         ConfigError: a value is out of its range.
     """
 
+    processes: Annotated[int, Ge(1), Le(_MAX_PROCESSES)] | None = None
+    max_lag: NonNegativeInt | None = None
+    on_stale: OnStale = OnStale.drop
+    reset_after_lag: NonNegativeInt | None = None
+
     name = "parameter_server"
     barrier_participant = "the server"
 
-    def __init__(
-        self,
-        processes: Annotated[int, Ge(1), Le(_MAX_PROCESSES)] | None = None,
-        max_lag: NonNegativeInt | None = None,
-        on_stale: OnStale = OnStale.drop,
-        reset_after_lag: NonNegativeInt | None = None,
-        on_worker_death: OnDeath = OnDeath.restart,
-        max_restarts: NonNegativeInt = 10,
-        worker_timeout: Seconds = 60.0,
-        lock_timeout: Seconds = 5.0,
-        start_method: StartMethod = "forkserver",
-    ) -> None:
-        super().__init__(processes, on_worker_death, max_restarts, worker_timeout, lock_timeout, start_method)
-        if max_lag == 0 and on_stale == OnStale.downweight:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_lag == 0 and self.on_stale == OnStale.downweight:
             raise ConfigError(
                 "parallelism.max_lag=0 with on_stale=downweight would multiply every stale gradient by 0. "
                 "Try parallelism.on_stale=drop, or parallelism.max_lag=1"
             )
-        self._staleness_policy = StalenessPolicy(max_lag, OnStale(on_stale), reset_after_lag)
+        self._staleness_policy = StalenessPolicy(self.max_lag, OnStale(self.on_stale), self.reset_after_lag)
 
     def request_reset(self, worker: int) -> None:
         """Ask a worker to begin a new episode before its next window. The current episode is cut: it counts as truncated.
@@ -79,8 +68,6 @@ class ParameterServer(MultiprocessStrategy):
         if not 0 <= worker < workers:
             raise ConfigError(f"worker {worker} cannot be reset: workers are numbered from 0 to {workers - 1}")
         self._gradient_slots.fields.numpy()[worker, SlotField.resets_requested_by_main] += 1
-
-    # -- what differs from hogwild ---------------------------------------------------------------------------------------
 
     @property
     def _server_index(self) -> int:
@@ -122,9 +109,6 @@ class ParameterServer(MultiprocessStrategy):
     def _barrier_processes(self) -> Collection[int]:
         return [index for index in self._supervisor.processes if index == self._server_index]
 
-    def _updates(self) -> int:
-        return self.counts().updates
-
     def counts(self, index: int = 0) -> Counts:
         shared, own = self._counters, self._double_buffer.read_counters()
         return Counts(
@@ -145,9 +129,6 @@ class ParameterServer(MultiprocessStrategy):
         messages = self._supervisor.stop(STOP_SECONDS, exclude=[self._server_index])
         self._counters.send_command(Command.close)
         return messages + self._supervisor.stop(STOP_SECONDS)
-
-    def _release(self) -> None:
-        pass  # shared memory is freed with its last user
 
     def summary(self, index: int = 0) -> dict[str, Any]:
         fields, counters = self._gradient_slots.fields.numpy(), self._double_buffer.read_counters()

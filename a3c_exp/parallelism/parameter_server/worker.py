@@ -1,6 +1,6 @@
 """The inside of one worker process of the parameter server: its workers send gradients and wait for the weights that follow."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.parallelism.base import TrainingSetup
-from a3c_exp.parallelism.multiprocess.exchange import Exchange
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, notify
-from a3c_exp.parallelism.multiprocess.worker_loop import WorkerLoop, make_workers
+from a3c_exp.parallelism.multiprocess.worker_loop import Exchange, ProcessWorkers, WorkerLoop
 from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, WorkerAssignment, run_in_worker
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
-from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
+from a3c_exp.parallelism.worker_group import RoundResult
 
 _WAIT_SECONDS = 0.1
 """How long a process waits to be woken before it shows a heartbeat and looks itself."""
@@ -38,10 +37,9 @@ def main(
         control = ProcessControl(assignment.slot, counters, pipe)
         # A process that waits for the lock is alive: the one that holds it and does nothing is not.
         lock = OwnedLock(lock_path, counters.lock_owner, assignment.lock_timeout, control.heartbeat)
-        budget, group = make_workers(setup, assignment, counters, lock)
+        workers = ProcessWorkers.create(setup, assignment, control, lock)
         listener = WakeupListener([weights_ready], pipe)
-        exchange = ParameterServerExchange(control, counters, group, gradient_slots, gradients_ready, listener)
-        WorkerLoop(setup, control, counters, budget, group, exchange).run()
+        WorkerLoop(workers, ParameterServerExchange(workers, gradient_slots, gradients_ready, listener)).run()
 
     run_in_worker(run, pipe)
 
@@ -50,26 +48,18 @@ class ParameterServerExchange(Exchange):
     """Sends the gradients of a process's K workers to the server process and waits for its weights.
 
     Args:
-        control: the link to the main process.
-        counters: the shared counters.
-        group: the workers.
+        workers: of this process.
         gradient_slots: of all workers.
         gradients_ready: wakes the server when gradients were sent.
         listener: is woken when the server has answered.
     """
 
     def __init__(
-        self,
-        control: ProcessControl,
-        counters: SharedCounters,
-        group: WorkerGroup,
-        gradient_slots: GradientSlots,
-        gradients_ready: Connection,
-        listener: WakeupListener,
+        self, workers: ProcessWorkers, gradient_slots: GradientSlots, gradients_ready: Connection, listener: WakeupListener
     ) -> None:
-        self._control, self._counters, self._group = control, counters, group
+        self._control, self._counters, self._group = workers.control, workers.control.counters, workers.group
         self._gradient_slots, self._gradients_ready, self._listener = gradient_slots, gradients_ready, listener
-        self._worker_ids = [member.worker for member in group.worker_ids]
+        self._worker_ids = [member.worker for member in self._group.worker_ids]
         first, last = self._worker_ids[0], self._worker_ids[-1] + 1
         self._fields = gradient_slots.fields.numpy()[first:last]
         self._received_weights = gradient_slots.weights[first:last]
@@ -85,29 +75,20 @@ class ParameterServerExchange(Exchange):
         self._receive_weights(range(len(self._worker_ids)))
 
     def before_round(self) -> Iterable[EndedEpisode]:
-        requested = self._resets_requested()
-        workers = (requested > self._fields[:, SlotField.resets_acknowledged]).nonzero()[0].tolist()
-        return list(self._truncate_episodes(workers, requested)) if workers else ()
-
-    def _truncate_episodes(self, workers: Sequence[int], requested: NDArray[np.int64]) -> Iterator[EndedEpisode]:
-        for k in workers:
+        ended, requested = [], self._resets_requested()
+        for k in (requested > self._fields[:, SlotField.resets_acknowledged]).nonzero()[0].tolist():
             episode = self._group.episodes.truncate(k)
             self._fields[k, SlotField.resets_acknowledged] = requested[k]
             if episode is not None:
                 self._fields[k, SlotField.resets] += 1
-                yield episode
+                ended.append(episode)
+        return ended
 
     def push_and_pull(self, result: RoundResult, workers: Sequence[int]) -> None:
         truncated = result.truncated_workers()
         for k in workers:
-            self._gradient_slots.send(
-                self._worker_ids[k],
-                result.gradients[k],
-                result.window_stats[k],
-                self._pulled_at[k],
-                int(result.steps[k]),
-                k in truncated,
-            )
+            content = result.gradients[k], result.window_stats[k], self._pulled_at[k], int(result.steps[k]), k in truncated
+            self._gradient_slots.send(self._worker_ids[k], *content)
         self._receive_weights(workers)
 
     def _receive_weights(self, workers: Iterable[int]) -> None:

@@ -8,8 +8,8 @@ done, and processes divide whole blocks among themselves.
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -19,23 +19,11 @@ from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, T
 NO_DUE_STEP = 2**62
 
 
-class SeedBlockStrategy(Parallelism, Protocol):
-    """A parallelism that trains several seeds in one process, and only while ``advance`` runs."""
+class Block(NamedTuple):
+    """Seeds that are stacked together."""
 
-    kind: str
-
-
-@dataclass(frozen=True)
-class Block:
-    """Seeds that are stacked together.
-
-    Attributes:
-        setup: of ``seed_block`` seeds, the first of which are real.
-        indices: which of the run's seeds those are.
-    """
-
-    setup: TrainingSetup
-    indices: range
+    setup: TrainingSetup  # of ``seed_block`` seeds, the first of which are real
+    seeds: range  # which of the run's seeds those are
 
 
 def split_into_blocks(setup: TrainingSetup, block_size: int) -> list[Block]:
@@ -62,16 +50,14 @@ class SeedBlocks(Parallelism):
     """Blocks of seeds in this process, one block after another.
 
     Args:
-        strategy: trains one block; a copy of it is made for each.
+        strategy: trains several seeds in one process, and only while ``advance`` runs; a copy of it is made for each block.
         block_size: seeds in a block.
     """
 
-    def __init__(self, strategy: SeedBlockStrategy, block_size: int) -> None:
-        self._strategy = strategy
-        self._block_size = block_size
-        self._strategies: list[SeedBlockStrategy] = []
-        self._blocks: list[Block] = []
-        self._current_block = 0
+    def __init__(self, strategy: Parallelism, block_size: int) -> None:
+        self._strategy, self._block_size = strategy, block_size
+        self._stacks: list[tuple[Parallelism, range]] = []  # each block's, and its seeds
+        self._current = 0
 
     def check(self, setup: TrainingSetup) -> None:
         self._strategy.check(setup)
@@ -85,19 +71,16 @@ class SeedBlocks(Parallelism):
         From then on ``index`` counts these seeds: 0 is the first of the first block.
         """
         events: list[Event] = []
-        self._blocks, first = [], 0
+        first = 0
         try:
             for block in blocks:
-                seeds = range(first, first + len(block.indices))
+                seeds = range(first, first + len(block.seeds))
                 stack = copy.deepcopy(self._strategy)
-                self._blocks.append(Block(block.setup, seeds))
-                self._strategies.append(stack)
-                events += self._renumber(
-                    stack.start(block.setup, pad_with_idle(block, states[seeds.start : seeds.stop])), seeds
-                )
+                started = stack.start(block.setup, pad_with_idle(block, states[seeds.start : seeds.stop]))
+                self._stacks.append((stack, seeds))  # one that did not start has cleaned up after itself
+                events += renumbered(started, seeds.start)
                 first = seeds.stop
         except BaseException:
-            self._strategies = self._strategies[: len(self._blocks) - 1]  # the last has cleaned up after itself
             self.stop()
             raise
         return deduplicate_messages(events)
@@ -105,64 +88,52 @@ class SeedBlocks(Parallelism):
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         """Each block that can train does so for its share of the time; one with a seed at its due step waits."""
         events: list[Event] = []
-        deadline = time.monotonic() + timeout
-        for _ in self._strategies:
-            self._current_block = (self._current_block + 1) % len(self._strategies)
-            seeds = self._blocks[self._current_block].indices
-            due_steps = [until[index] for index in seeds]
-            idle = self._blocks[self._current_block].setup.num_seeds - len(seeds)
-            share = max(0.0, deadline - time.monotonic()) if len(self._strategies) == 1 else timeout / len(self._strategies)
-            events += self._renumber(
-                self._strategies[self._current_block].advance(share, [*due_steps, *[NO_DUE_STEP] * idle]), seeds
-            )
+        deadline, count = time.monotonic() + timeout, len(self._stacks)
+        for _ in range(count):
+            self._current = (self._current + 1) % count
+            stack, seeds = self._stacks[self._current]
+            due_steps = [*(until[index] for index in seeds), *[NO_DUE_STEP] * (self._block_size - len(seeds))]
+            share = max(0.0, deadline - time.monotonic()) if count == 1 else timeout / count
+            events += renumbered(stack.advance(share, due_steps), seeds.start)
         return deduplicate_messages(events)
 
     def listen(self) -> Sequence[Event]:
         return []
 
     def counts(self, index: int = 0) -> Counts:
-        stack, inside = self._locate(index)
-        return stack.counts(inside)
+        stack, seeds = self._stack_of(index)
+        return stack.counts(index - seeds.start)
 
     def first_step_taken(self) -> bool:
-        return any(stack.first_step_taken() for stack in self._strategies)
+        return any(stack.first_step_taken() for stack, _ in self._stacks)
 
     def weights(self, index: int = 0) -> Tensor:
-        stack, inside = self._locate(index)
-        return stack.weights(inside)
+        stack, seeds = self._stack_of(index)
+        return stack.weights(index - seeds.start)
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
-        stack, inside = self._locate(index)
-        state, events = stack.snapshot(inside)
-        return state, self._renumber(events, self._blocks[self._strategies.index(stack)].indices)
+        stack, seeds = self._stack_of(index)
+        state, events = stack.snapshot(index - seeds.start)
+        return state, renumbered(events, seeds.start)
 
     def can_resume(self, index: int = 0) -> bool:
-        stack, inside = self._locate(index)
-        return stack.can_resume(inside)
+        stack, seeds = self._stack_of(index)
+        return stack.can_resume(index - seeds.start)
 
     def stop(self) -> Sequence[Event]:
-        return [
-            event
-            for stack, block in zip(self._strategies, self._blocks, strict=False)
-            for event in self._renumber(stack.stop(), block.indices)
-        ]
+        return [event for stack, seeds in self._stacks for event in renumbered(stack.stop(), seeds.start)]
 
     def summary(self, index: int = 0) -> dict[str, Any]:
-        stack, inside = self._locate(index)
-        return {**stack.summary(inside), "processes": 1, "seed_block": self._block_size}
+        stack, seeds = self._stack_of(index)
+        return {**stack.summary(index - seeds.start), "processes": 1, "seed_block": self._block_size}
 
-    def _locate(self, index: int) -> tuple[SeedBlockStrategy, int]:
-        number = next(number for number, block in enumerate(self._blocks) if index in block.indices)
-        return self._strategies[number], index - self._blocks[number].indices.start
-
-    @staticmethod
-    def _renumber(events: Sequence[Event], seeds: range) -> list[Event]:
-        return [renumbered(event, seeds.start) for event in events]
+    def _stack_of(self, index: int) -> tuple[Parallelism, range]:
+        return next((stack, seeds) for stack, seeds in self._stacks if index in seeds)
 
 
-def renumbered(event: Event, first_seed: int) -> Event:
-    """An event of a block whose first seed has the number ``first_seed`` among others."""
-    return event if isinstance(event, MessageEvent) else replace(event, index=event.index + first_seed)
+def renumbered(events: Sequence[Event], first_seed: int) -> list[Event]:
+    """The events of a block whose first seed has the number ``first_seed`` among others."""
+    return [event if isinstance(event, MessageEvent) else replace(event, index=event.index + first_seed) for event in events]
 
 
 def deduplicate_messages(events: Sequence[Event], seen: set[str] | None = None) -> list[Event]:
@@ -170,9 +141,8 @@ def deduplicate_messages(events: Sequence[Event], seen: set[str] | None = None) 
     seen = set() if seen is None else seen
     unique: list[Event] = []
     for event in events:
-        if not isinstance(event, MessageEvent):
+        if not isinstance(event, MessageEvent) or event.text not in seen:
             unique.append(event)
-        elif event.text not in seen:
+        if isinstance(event, MessageEvent):
             seen.add(event.text)
-            unique.append(event)
     return unique

@@ -12,13 +12,7 @@ from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.multiprocess.supervisor import Supervisor
 from a3c_exp.parallelism.multiprocess.worker_process import BadEnvironment
-from a3c_exp.parallelism.seed_processes.blocks import (
-    SeedBlocks,
-    SeedBlockStrategy,
-    deduplicate_messages,
-    renumbered,
-    split_into_blocks,
-)
+from a3c_exp.parallelism.seed_processes.blocks import SeedBlocks, deduplicate_messages, renumbered, split_into_blocks
 from a3c_exp.parallelism.seed_processes.worker_process import Answer, FinalState, ProgressReport, Request, TrainingFailed, main
 from a3c_exp.system.errors import A3CError, WorkerError
 
@@ -28,7 +22,7 @@ STOP_SECONDS = 20.0
 """How long processes may take to end their round and send their state, before they are killed."""
 
 
-def distribute_seeds(strategy: SeedBlockStrategy, setup: TrainingSetup, processes: int, seed_block: int | None) -> Parallelism:
+def distribute_seeds(strategy: Parallelism, setup: TrainingSetup, processes: int, seed_block: int | None) -> Parallelism:
     """The parallelism that trains all seeds in these processes and blocks.
 
     Args:
@@ -59,13 +53,11 @@ class SeedProcesses(Parallelism):
         processes: how many; never more than there are blocks.
     """
 
-    def __init__(self, strategy: SeedBlockStrategy, block_size: int, processes: int) -> None:
-        self._strategy = strategy
-        self._block_size = block_size
-        self._processes = processes
+    def __init__(self, strategy: Parallelism, block_size: int, processes: int) -> None:
+        self._strategy, self._block_size, self._processes = strategy, block_size, processes
         self._seeds: list[range] = []  # of each process
         self._states: list[TrainingState] = []  # the newest
-        self._counts: list[Counts] = []
+        self._counts: dict[int, Counts] = {}
         self._resumable: set[int] = set()  # the seeds whose newest state is one to go on from
         self._finals: dict[int, FinalState] = {}
         self._sent_due_steps: dict[int, Sequence[int]] = {}
@@ -84,9 +76,9 @@ class SeedProcesses(Parallelism):
         blocks = split_into_blocks(setup, self._block_size)
         shares = np.array_split(np.arange(len(blocks)), min(self._processes, len(blocks)))
         blocks_by_process = [blocks[share[0] : share[-1] + 1] for share in shares]
-        self._seeds = [range(part[0].indices.start, part[-1].indices.stop) for part in blocks_by_process]
+        self._seeds = [range(part[0].seeds.start, part[-1].seeds.stop) for part in blocks_by_process]
         self._states = list(states)
-        self._counts = [Counts(state.env_steps, state.updates, state.episodes) for state in states]
+        self._counts = {i: Counts(state.env_steps, state.updates, state.episodes) for i, state in enumerate(states)}
         pickled_states = [pickle.dumps([states[seed] for seed in seeds]) for seeds in self._seeds]
         self._supervisor = Supervisor(
             main,
@@ -110,12 +102,12 @@ class SeedProcesses(Parallelism):
             if self._sent_due_steps.get(index) != due_steps:
                 self._sent_due_steps[index] = due_steps
                 self._send(index, ("train_until", due_steps))
-        return self._next_events(timeout)
+        return self._events_within(timeout)
 
     def listen(self) -> Sequence[Event]:
-        return self._next_events(0.0)
+        return self._events_within(0.0)
 
-    def _next_events(self, timeout: float) -> Sequence[Event]:
+    def _events_within(self, timeout: float) -> Sequence[Event]:
         self._listen(timeout)
         self._raise_first_error()
         return self._pop_events()
@@ -162,7 +154,7 @@ class SeedProcesses(Parallelism):
             self._errors.append(WorkerError(f"a process did not end within {STOP_SECONDS:g} s and was killed"))
         self._stopped = True
         events = self._pop_events()
-        if len(self._finals) < len(self._states) and all(self._budget_exhausted(counts) for counts in self._counts):
+        if len(self._finals) < len(self._states) and all(self._budget_exhausted(counts) for counts in self._counts.values()):
             self._raise_first_error()  # the budget is spent, but the weights are lost: the run has failed
         return events
 
@@ -229,16 +221,13 @@ class SeedProcesses(Parallelism):
                 self._receive(index, message.events, {first + message.index: message.counts})
 
     def _receive(self, index: int, events: Sequence[Event], counts: dict[int, Counts]) -> None:
-        first = self._seeds[index].start
-        self._received.append(
-            ([renumbered(event, first) for event in deduplicate_messages(events, self._seen_messages)], counts)
-        )
+        new = deduplicate_messages(events, self._seen_messages)
+        self._received.append((renumbered(new, self._seeds[index].start), counts))
 
     def _pop_events(self) -> list[Event]:
         received, self._received = self._received, []
         for _, counts in received:
-            for seed, seed_counts in counts.items():
-                self._counts[seed] = seed_counts
+            self._counts.update(counts)
         return [event for events, _ in received for event in events]
 
     def _raise_first_error(self) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Counts, Event
+from a3c_exp.parallelism.base import Counts, Event, Parallelism
 from a3c_exp.parallelism.multiprocess.worker_process import run_in_worker
-from a3c_exp.parallelism.seed_processes.blocks import Block, SeedBlocks, SeedBlockStrategy
+from a3c_exp.parallelism.seed_processes.blocks import Block, SeedBlocks
 from a3c_exp.system.child_process import ParentPipe
 from a3c_exp.system.errors import A3CError
 
@@ -59,7 +59,7 @@ class FinalState:
     summary: dict[str, Any]
 
 
-def main(strategy: SeedBlockStrategy, block_size: int, blocks: Sequence[Block], states: bytes, pipe: Connection) -> None:
+def main(strategy: Parallelism, block_size: int, blocks: Sequence[Block], states: bytes, pipe: Connection) -> None:
     """Entry of the process, which trains these ``blocks`` from the pickled ``states`` of their seeds."""
     run_in_worker(lambda: _SeedWorkerProcess(SeedBlocks(strategy, block_size), blocks, pickle.loads(states), pipe).run(), pipe)
 
@@ -68,10 +68,8 @@ class _SeedWorkerProcess:
     def __init__(
         self, seed_blocks: SeedBlocks, blocks: Sequence[Block], states: Sequence[TrainingState], pipe: Connection
     ) -> None:
-        self._seed_blocks = seed_blocks
-        self._seeds = range(len(states))
-        self._pipe = pipe
-        self._parent = ParentPipe(pipe)
+        self._seed_blocks, self._seeds = seed_blocks, range(len(states))
+        self._pipe, self._parent = pipe, ParentPipe(pipe)
         self._due_steps: Sequence[int] = ()
         self._failed = False
         self._last_counts: list[Counts] = []

@@ -1,7 +1,7 @@
 """Training with all workers in one process, several seeds side by side, which repeats bit for bit."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.algorithm.episode_state import EpisodeState
+from a3c_exp.algorithm.episode_tracker import EpisodeState
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
@@ -60,9 +60,7 @@ class SingleProcessStrategy(Parallelism):
                 "processes of their own, or seeds do. Try parallelism.env_processes=0"
             )
         self.rule, self.kind, self.share_weights = rule, rule.name, rule.share_weights
-        self._env_processes = env_processes
-        self._processes = processes or 1
-        self._seed_block = seed_block
+        self._env_processes, self._processes, self._seed_block = env_processes, processes or 1, seed_block
         self._stopped = self._in_round = False
         self.burst_runner: BurstRunner | None = None
 
@@ -105,7 +103,9 @@ class SingleProcessStrategy(Parallelism):
             for index, state in enumerate(states):
                 self.trainings.append(SeedTraining(setup, index, state, self.worker_group, self.share_weights))
             notices = self._restore_episodes([state.parallelism_state for state in states])
-            self.burst_runner = self.rule.start(setup, self.worker_group, self.trainings)
+            self.rule.start(setup, self.worker_group, self.trainings)
+            if self.rule.has_bursts:
+                self.burst_runner = BurstRunner(self.worker_group, self.trainings, self.rule)
             for training, state in zip(self.trainings, states, strict=True):
                 self.rule.load_state_dict(training, state.parallelism_state or None)
         except BaseException:
@@ -128,28 +128,26 @@ class SingleProcessStrategy(Parallelism):
         n = self._num_workers
         # A training without a checkpoint has no episodes yet, and neither has one with nothing to do.
         saved = [each.get("episodes") or [EpisodeState.not_started().state_dict()] * n for each in state_dicts]
-        states = [EpisodeState.from_state_dict(episode) for episodes in saved for episode in episodes]
+        states = [EpisodeState(**episode) for episodes in saved for episode in episodes]
         if not any(state.in_episode for state in states):
             return []
         for k, state in enumerate(states):
             self.trainings[k // n].episodes_in_progress += state.in_episode
         lost = self.worker_group.episodes.load_episode_states(states)
-        for k in lost:
-            self.trainings[k // n].discard_episode()
+        for k in lost:  # the ticket goes back
+            self.trainings[k // n].episodes_in_progress -= 1
         if not lost:
             return []
-        names = ", ".join(self._worker_name(k) for k in lost)
+        several = len(self.trainings) > 1
+        ids = (self.worker_group.worker_ids[k] for k in lost)
+        names = ", ".join(f"worker {worker}{f' of seed {seed}' if several else ''}" for seed, worker in ids)
         return [
             MessageEvent(
-                f"the environments of {names} did not come back to the observation they were saved at, though given "
-                "the same seed and actions: their episodes are cut and begin anew, so this run goes on differently from "
-                "one that was never stopped"
+                f"the environments of {names} did not come back to the observation they were saved at, though given the same "
+                "seed and actions: their episodes are cut and begin anew, so this run goes on differently from one that was "
+                "never stopped"
             )
         ]
-
-    def _worker_name(self, k: int) -> str:
-        seed, worker = self.worker_group.worker_ids[k]
-        return f"worker {worker}" if len(self.trainings) == 1 else f"worker {worker} of seed {seed}"
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         deadline = time.monotonic() + timeout
@@ -162,32 +160,26 @@ class SingleProcessStrategy(Parallelism):
             reached = any(training.env_steps >= until[training.index] for training in self.trainings)
             if reached or time.monotonic() >= deadline or not self._run_rounds(until, deadline):
                 self._in_round = False
-                return [*self._compile_message(), *(event for training in self.trainings for event in training.pop_events())]
-
-    def _compile_message(self) -> Iterator[Event]:
-        """How compiling went, once that is known."""
-        if self.worker_group.compiler is not None and self._has_stepped and not self._compile_message_sent:
-            self._compile_message_sent = True
-            yield MessageEvent(self.worker_group.compiler.status_text())
+                compiler = self.worker_group.compiler if self._has_stepped and not self._compile_message_sent else None
+                self._compile_message_sent |= compiler is not None  # how compiling went is known by now
+                message = [] if compiler is None else [MessageEvent(compiler.status_text())]
+                return [*message, *(event for training in self.trainings for event in training.pop_events())]
 
     def _run_rounds(self, until: Sequence[int], deadline: float) -> bool:
         """One round, or a burst of rounds with their updates, none of which brings a training's steps to ``until``; false if no
         worker can act. ``deadline`` is on ``time.monotonic()``."""
         if self.burst_runner is None or not self.burst_runner.run(until, deadline):
             return self.run_round()
-        last = self.burst_runner.unfinished_round()
-        if last is not None:
+        if (last := self.burst_runner.unfinished_round) is not None:
             self._distribute(last, np.full(len(last.steps), True))
         return True
 
     def run_round(self) -> bool:
         """One window of every worker that can act; false if none can."""
         allowed = np.zeros(len(self.worker_group.worker_ids), np.int64)
-        n = self._num_workers
         for training in self.trainings:
-            if training.updates_exhausted:
-                continue
-            self.rule.allowed_steps(training, allowed[training.index * n : (training.index + 1) * n])
+            if not training.updates_exhausted:
+                self.rule.allowed_steps(training, allowed[training.workers])
         if not allowed.any():
             return False
         self._distribute(self.worker_group.round(allowed), allowed > 0)
@@ -197,10 +189,9 @@ class SingleProcessStrategy(Parallelism):
         """Give every training its part of a round, in which the workers ``acted [K]``."""
         self._has_stepped = True
         for training in self.trainings:
-            first = training.index * self._num_workers
-            participants = acted[first : first + self._num_workers].nonzero()[0]
+            participants = acted[training.workers].nonzero()[0]
             if len(participants):
-                self.rule.collect(training, result.of_workers(first, self._num_workers), participants)
+                self.rule.collect(training, result.of_workers(training.workers), participants)
 
     def _take_ticket(self, k: int) -> bool:
         return self.trainings[k // self._num_workers].take_ticket(k % self._num_workers)
@@ -209,7 +200,8 @@ class SingleProcessStrategy(Parallelism):
         return []
 
     def counts(self, index: int = 0) -> Counts:
-        return self.trainings[index].counts()
+        training = self.trainings[index]
+        return Counts(training.env_steps, training.updates, training.episodes)
 
     def first_step_taken(self) -> bool:
         return self._has_stepped
@@ -218,14 +210,19 @@ class SingleProcessStrategy(Parallelism):
         return self.trainings[index].weights.detach().clone()
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
-        training, n = self.trainings[index], self._num_workers
-        own = slice(index * n, (index + 1) * n)
-        details = {
-            "kind": self.kind,
-            "episodes": [self.worker_group.episodes.episode_state(k).state_dict() for k in range(own.start, own.stop)],
-            **self.rule.state_dict(training),
-        }
-        return training.training_state(self._rounds[own], self._episodes_begun[own], details), training.pop_events()
+        training, own = self.trainings[index], self.trainings[index].workers
+        episodes = [self.worker_group.episodes.episode_state(k).state_dict() for k in range(own.start, own.stop)]
+        state = TrainingState(
+            training.weights.detach().cpu().clone(),
+            training.optimizer_state.cpu().clone(),
+            training.updates,
+            training.env_steps,
+            training.episodes,
+            self._rounds[own].copy(),
+            self._episodes_begun[own].copy(),
+            {"kind": self.kind, "episodes": episodes, **self.rule.state_dict(training)},
+        )
+        return state, training.pop_events()
 
     def can_resume(self, index: int = 0) -> bool:
         return not self._in_round

@@ -7,34 +7,19 @@ as if each round had been counted, bit for bit.
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
+from a3c_exp.parallelism.single_process.update_rule import UpdateRule
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 
 _MAX_BURST = 32
 """Rounds that are prepared at once."""
 _COOLDOWN_ROUNDS = 8
 """Rounds computed one by one after a burst that was cut short by its first."""
-
-
-class BurstRule(Protocol):
-    """What an update rule knows of rounds in which all workers act for a full window."""
-
-    def max_burst_rounds(self, training: SeedTraining, until: int) -> int:
-        """How many such rounds can follow before the training's environment steps come to ``until``."""
-
-    def push_orders(self, training: SeedTraining, rounds: int) -> NDArray[np.int64] | None:
-        """``[rounds, c]`` the rows of gradients in the order in which they are applied; ``None`` in the middle of a round."""
-
-    def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
-        """Count rounds that were applied: ``orders [rounds, c]``, ``window_stats [rounds, c, len(statistics)]`` by row of
-        gradients. There may be none."""
 
 
 class BurstRunner:
@@ -44,26 +29,22 @@ class BurstRunner:
         worker_group: the workers of all trainings, those of each next to each other.
         trainings: in the same order.
         rule: says how many rounds can follow, and in which order their gradients are applied.
-        sequential_updates: applies the gradients of a training's round.
-        share_weights: a round has one gradient of all workers, who have no weights of their own.
+
+    Attributes:
+        unfinished_round: the latest burst's last, if its gradients were not applied: an episode ended in it, or something was
+            not finite.
     """
 
-    def __init__(
-        self,
-        worker_group: WorkerGroup,
-        trainings: Sequence[SeedTraining],
-        rule: BurstRule,
-        sequential_updates: SequentialUpdates,
-        share_weights: bool,
-    ) -> None:
+    def __init__(self, worker_group: WorkerGroup, trainings: Sequence[SeedTraining], rule: UpdateRule) -> None:
+        assert rule.sequential_updates is not None
         self._worker_group, self._trainings, self._rule = worker_group, trainings, rule
-        self._sequential_updates = sequential_updates
+        self._sequential_updates = rule.sequential_updates
         # Where workers share the weights, what an update pulls is not read.
         unread = torch.zeros(1, worker_group.layout.size)
-        self._worker_weights = [unread if share_weights else training.worker_weights for training in trainings]
+        self._worker_weights = [unread if rule.share_weights else training.worker_weights for training in trainings]
         self._updates_per_round = len(self._worker_weights[0])
         self._burst_length, self._cooldown = 2, 0
-        self._unfinished_round: RoundResult | None = None
+        self.unfinished_round: RoundResult | None = None
 
     def run(self, until: Sequence[int], deadline: float) -> bool:
         """Rounds with all their updates; false if none can be run in this way now.
@@ -87,11 +68,6 @@ class BurstRunner:
         self._cooldown = 0 if rounds else _COOLDOWN_ROUNDS
         return True
 
-    def unfinished_round(self) -> RoundResult | None:
-        """The last round, if its gradients were not applied: an episode ended in it, or something was not finite."""
-        result, self._unfinished_round = self._unfinished_round, None
-        return result
-
     def _push_orders(self, until: Sequence[int]) -> list[NDArray[np.int64]] | None:
         """``[rounds, c]`` for each training."""
         limits = (self._rule.max_burst_rounds(training, until[training.index]) for training in self._trainings)
@@ -104,23 +80,22 @@ class BurstRunner:
 
     def _run_rounds(self, orders: Sequence[NDArray[np.int64]], deadline: float) -> NDArray[np.float32]:
         """Window statistics ``[rounds, R, len(statistics)]`` of the rounds that were applied."""
-        updates, c = self._sequential_updates, self._updates_per_round
+        updates, c, self.unfinished_round = self._sequential_updates, self._updates_per_round, None
         prepared = [training.prepare_burst(updates, order) for training, order in zip(self._trainings, orders, strict=True)]
         applied: list[NDArray[np.float32]] = []
         with torch.inference_mode():
             for batches_by_training in zip(*prepared, strict=True):
                 gradients, window_stats, any_end = self._worker_group.burst_round()
                 if any_end or not np.isfinite(window_stats).all():
-                    self._unfinished_round = self._worker_group.end_burst(gradients, window_stats)
+                    self.unfinished_round = self._worker_group.end_burst(gradients, window_stats)
                     break
                 parts = torch.split(gradients, c) if len(self._trainings) > 1 else (gradients,)
-                for training, own, pulled, batches in zip(
-                    self._trainings, parts, self._worker_weights, batches_by_training, strict=True
-                ):
+                by_training = zip(self._trainings, parts, self._worker_weights, batches_by_training, strict=True)
+                for training, own, pulled, batches in by_training:
                     updates.push(training.weights, training.optimizer_state, own, pulled, batches)
                 applied.append(window_stats)
                 if time.monotonic() >= deadline:
                     break
-        if self._unfinished_round is None:
+        if self.unfinished_round is None:
             self._worker_group.end_burst(gradients, window_stats)
         return np.stack(applied) if applied else np.zeros((0, *window_stats.shape), np.float32)

@@ -15,20 +15,13 @@ from a3c_exp.parallelism.worker_group import RoundResult
 
 @dataclass(frozen=True)
 class WorkerGradient:
-    """What one update applies: the gradient of a worker's window, or of all workers' windows together.
+    """What one update applies: the gradient of a worker's window, or of all workers' windows together."""
 
-    Attributes:
-        gradient: ``[P]``.
-        window_stats: ``[S]``.
-        workers, steps: whose windows it is of, and how many environment steps each has.
-        ended: the episodes that ended in them; ``worker`` counts within the training.
-    """
-
-    gradient: Tensor
-    window_stats: NDArray[np.float32]
-    workers: Sequence[int]
-    steps: Sequence[int]
-    ended: Sequence[EndedEpisode]
+    gradient: Tensor  # [P]
+    window_stats: NDArray[np.float32]  # [S]
+    workers: Sequence[int]  # whose windows it is of
+    steps: Sequence[int]  # how many environment steps each has
+    ended: Sequence[EndedEpisode]  # in them; ``worker`` counts within the training
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -41,11 +34,7 @@ class WorkerGradient:
 
 
 class PendingGradients:
-    """At most one gradient of each worker of a training.
-
-    Args:
-        workers: N.
-        num_stats: S numbers that come with each gradient.
+    """At most one gradient of each of N ``workers`` of a training, with ``num_stats`` = S numbers each.
 
     Attributes:
         is_pending: ``[N]`` which workers have one.
@@ -71,7 +60,6 @@ class PendingGradients:
         """Keep what a round brought for these workers."""
         if len(participants) == len(self.is_pending):
             self.window_stats, self.steps, self._stacked = result.window_stats, result.steps.copy(), result.gradients
-            self.is_pending[:] = True
         else:
             self._unstack()
             self.window_stats = self.window_stats.copy()
@@ -79,7 +67,7 @@ class PendingGradients:
                 self._rows[worker] = result.gradients[worker]
             self.window_stats[participants] = result.window_stats[participants]
             self.steps[participants] = result.steps[participants]
-            self.is_pending[participants] = True
+        self.is_pending[participants] = True
         for episode in result.ended:
             self.ended.setdefault(episode.worker, []).append(episode)
 

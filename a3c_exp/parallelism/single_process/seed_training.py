@@ -1,7 +1,6 @@
 """One seed's training inside a process: its weights, its counters, and what its workers have reserved of the budget."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import TrainingState
-from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, StatsEvent, TrainingSetup
+from a3c_exp.parallelism.base import EpisodeEvent, Event, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
 from a3c_exp.parallelism.single_process.pending_gradients import PendingGradients, WorkerGradient
 from a3c_exp.parallelism.worker_group import WorkerGroup
@@ -33,6 +32,7 @@ class SeedTraining:
         share_weights: the workers act with ``weights`` themselves.
 
     Attributes:
+        workers: where its N workers stand among those of the process.
         weights: ``[P]`` the shared weights.
         worker_weights: ``[N, P]`` each worker's copy of them, to be written when it pulls; ``[1, P]`` the shared weights
             themselves with ``share_weights``.
@@ -46,15 +46,14 @@ class SeedTraining:
         self, setup: TrainingSetup, index: int, state: TrainingState, worker_group: WorkerGroup, share_weights: bool
     ) -> None:
         n = setup.workers
-        workers = slice(index * n, (index + 1) * n)
-        self.index, self.seed = index, setup.seeds[index]
-        self.in_episode = worker_group.episodes.in_episode[workers]
+        self.index, self.seed, self.workers = index, setup.seeds[index], slice(index * n, (index + 1) * n)
+        self.in_episode = worker_group.episodes.in_episode[self.workers]
         if share_weights:
             self.weights, self.worker_weights = worker_group.weights[index], worker_group.weights[index : index + 1]
             self.weights.copy_(state.weights)
         else:
             self.weights = state.weights.to(setup.device, copy=True)
-            self.worker_weights = worker_group.weights[workers]
+            self.worker_weights = worker_group.weights[self.workers]
         self.optimizer_state = state.optimizer_state.to(setup.device, copy=True)
         self.updates, self.env_steps, self.episodes = state.updates, state.env_steps, state.episodes
         self._setup = setup
@@ -69,12 +68,12 @@ class SeedTraining:
         self.reserved_steps[worker] = self.tickets[worker] = 0
         if not self.can_act(worker):
             return False
-        learner, setup = self._setup.learner, self._setup
+        learner = self._setup.learner
         # Episodes that can begin in one window.
         begins = int(not self.in_episode[worker]) if learner.window_ends_with_episode else learner.n_step
         steps, tickets = self._remaining()
         # When few are left no worker takes more than a fair share: others wait for their first episode.
-        share = max(1, tickets // setup.workers)
+        share = max(1, tickets // self._setup.workers)
         self.reserved_steps[worker], self.tickets[worker] = min(learner.n_step, steps), min(begins, tickets, share)
         return True
 
@@ -126,10 +125,6 @@ class SeedTraining:
         self.reserved_steps[workers] = learner.n_step
         self.tickets[workers] = ~self.in_episode[workers] if learner.window_ends_with_episode else learner.n_step
 
-    def discard_episode(self) -> None:
-        """An episode in progress is given up; its ticket goes back."""
-        self.episodes_in_progress -= 1
-
     def push(self, worker_gradient: WorkerGradient, lag: int, sequential_updates: SequentialUpdates | None = None) -> None:
         """Apply a gradient once, and count its windows.
 
@@ -158,17 +153,10 @@ class SeedTraining:
         lags: NDArray[np.int64],
         on_settled: Callable[[int], object] | None = None,
     ) -> int:
-        """``push`` the pending gradients of several workers, one after another, each of whom pulls at once.
+        """``push`` the ``pending`` gradients of the workers ``order [c]``, whose policy lags are ``lags [c]``, one after
+        another; each pulls at once. ``on_settled`` is called with each once its window is counted, before the next one's is.
 
-        Args:
-            sequential_updates: compiled code that applies them.
-            pending: where they are taken from.
-            order: the workers, the first one's gradient first.
-            lags: ``[len(order)]`` the policy lag of each.
-            on_settled: called with each worker once its window is counted, before the next one's is.
-
-        Returns:
-            How many were applied: those before the first that is not finite.
+        Returns how many were applied: those before the first that is not finite.
 
         Raises:
             NonFiniteError: the first is not finite; nothing was applied.
@@ -184,8 +172,9 @@ class SeedTraining:
         if not self._setup.per_worker.lr_is_constant:
             env_steps = self.env_steps + np.cumsum([0, *steps])
             episodes = self.episodes + np.cumsum([0, *(len(ended.get(worker, ())) for worker in order.tolist())])
-            factor = self._setup.lr_factor
-            rates = rates * [factor(int(episodes[i]), int(env_steps[i]), self.updates + i) for i in range(len(order))]
+            rates = rates * [
+                self._setup.lr_factor(int(episodes[i]), int(env_steps[i]), self.updates + i) for i in range(len(order))
+            ]
         (batches,) = sequential_updates.prepare(order[np.newaxis], self.updates, rates[np.newaxis])
         with torch.inference_mode():
             sequential_updates.push(self.weights, self.optimizer_state, pending.gradients(), self.worker_weights, batches)
@@ -216,24 +205,22 @@ class SeedTraining:
         rounds_to_until = (until - self.env_steps - 1) // steps_per_round
         return min(steps // steps_per_round - 1, rounds_to_until, updates // len(self.reserved_steps))
 
-    def prepare_burst(
-        self, sequential_updates: SequentialUpdates, orders: NDArray[np.int64]
-    ) -> Sequence[Sequence[UpdateBatch]]:
+    def prepare_burst(self, updates: SequentialUpdates, orders: NDArray[np.int64]) -> Sequence[Sequence[UpdateBatch]]:
         """What applying a burst takes, ``orders [rounds, c]`` for c updates a round."""
         rates = self._learning_rates[orders]
         if not self._setup.per_worker.lr_is_constant:
-            updates = np.arange(orders.size)
-            env_steps = self.env_steps + updates * self._steps_per_update(orders.shape[1])
-            used = self._setup.budget.fractions(self.episodes, env_steps, self.updates + updates)
+            ahead = np.arange(orders.size)
+            env_steps = self.env_steps + ahead * self._steps_per_update(orders.shape[1])
+            used = self._setup.budget.fractions(self.episodes, env_steps, self.updates + ahead)
             rates = rates * np.reshape([self._setup.per_worker.lr_factor(share) for share in used.tolist()], orders.shape)
-        return sequential_updates.prepare(orders, self.updates, rates)
+        return updates.prepare(orders, self.updates, rates)
 
     def settle_burst(self, window_stats: NDArray[np.float32], lags: NDArray[np.int64]) -> None:
         """A burst was applied: ``window_stats [rounds, c, len(statistics)]``, ``lags [rounds, c]`` for c updates a round."""
         rounds, updates_per_round = lags.shape
         self.updates += lags.size
         self.env_steps += lags.size * self._steps_per_update(updates_per_round)
-        self._stats.add_update_rounds(window_stats, lags)
+        self._stats.add_updates(window_stats, lags)
         workers = len(self.reserved_steps)
         self._stats.count_many_windows(np.arange(workers), np.full(workers, self._setup.learner.n_step), rounds)
 
@@ -269,28 +256,3 @@ class SeedTraining:
             events.append(StatsEvent(self._stats, self.index))
             self._stats = TrainingStats()
         return events
-
-    def counts(self) -> Counts:
-        return Counts(self.env_steps, self.updates, self.episodes)
-
-    def reservations_state_dict(self) -> dict[str, Any]:
-        """What is reserved, in plain values, for a checkpoint."""
-        return {"steps": self.reserved_steps.tolist(), "tickets": self.tickets.tolist()}
-
-    def load_reservations_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.reserved_steps[:], self.tickets[:] = state_dict["steps"], state_dict["tickets"]
-
-    def training_state(
-        self, rounds: NDArray[np.int64], episodes_begun: NDArray[np.int64], details: dict[str, Any]
-    ) -> TrainingState:
-        """Everything to go on from."""
-        return TrainingState(
-            self.weights.detach().cpu().clone(),
-            self.optimizer_state.cpu().clone(),
-            self.updates,
-            self.env_steps,
-            self.episodes,
-            rounds.copy(),
-            episodes_begun.copy(),
-            details,
-        )

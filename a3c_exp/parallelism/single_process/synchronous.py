@@ -1,7 +1,6 @@
 """A2C: all workers' windows make one batch and one update, for which every worker waits."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,6 @@ from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
-from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
 from a3c_exp.parallelism.single_process.pending_gradients import WorkerGradient
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.single_process.update_rule import UpdateRule
@@ -24,16 +22,11 @@ class Synchronous(SingleProcessStrategy):
     There is one set of weights a training and no worker acts with older ones: the policy lag is 0.
 
     Args:
-        env_processes: processes that step the environments; 0 steps them here.
-        processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
-        seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
+        env_processes, processes, seed_block: as ``SingleProcessStrategy`` takes them.
     """
 
     def __init__(
-        self,
-        env_processes: NonNegativeInt = 0,
-        processes: PositiveInt | None = None,
-        seed_block: PositiveInt | None = None,
+        self, env_processes: NonNegativeInt = 0, processes: PositiveInt | None = None, seed_block: PositiveInt | None = None
     ) -> None:
         super().__init__(SynchronousRule(), env_processes, processes, seed_block)
 
@@ -46,7 +39,6 @@ class SynchronousRule(UpdateRule):
 
     def __init__(self) -> None:
         self._pending: dict[int, WorkerGradient] = {}
-        self.sequential_updates: SequentialUpdates | None = None
 
     def check(self, setup: TrainingSetup) -> None:
         if setup.per_worker.lr is not None:
@@ -55,12 +47,10 @@ class SynchronousRule(UpdateRule):
                 "one update together. Try per_worker.lr.kind=none, or parallelism=deterministic"
             )
 
-    def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> BurstRunner | None:
+    def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> None:
         if worker_group.has_fused_rounds:
             self.sequential_updates = SequentialUpdates.try_compile(worker_group, setup.optimizer, 1)
-        if self.sequential_updates is None:
-            return None
-        return BurstRunner(worker_group, trainings, self, self.sequential_updates, self.share_weights)
+        self.has_bursts = self.sequential_updates is not None
 
     def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
         n = len(allowed)
@@ -73,10 +63,9 @@ class SynchronousRule(UpdateRule):
                 allowed[worker] = training.reserved_steps[worker]
 
     def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
-        steps = result.steps[participants].tolist()
-        self._pending[training.index] = WorkerGradient(
-            result.gradients[0], result.window_stats[0], participants.tolist(), steps, result.ended
-        )
+        workers, steps = participants.tolist(), result.steps[participants].tolist()
+        gradient = WorkerGradient(result.gradients[0], result.window_stats[0], workers, steps, result.ended)
+        self._pending[training.index] = gradient
 
     def next_update(self, training: SeedTraining, until: int) -> bool:
         gradient = self._pending.pop(training.index, None)
@@ -84,12 +73,6 @@ class SynchronousRule(UpdateRule):
             return False
         training.push(gradient, lag=0, sequential_updates=self.sequential_updates)
         return True
-
-    def state_dict(self, training: SeedTraining) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
-        pass
 
     def max_burst_rounds(self, training: SeedTraining, until: int) -> int:
         workers = np.arange(len(training.in_episode))

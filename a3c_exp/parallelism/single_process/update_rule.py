@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a3c_exp.parallelism.base import TrainingSetup
-from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
+from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 
@@ -24,10 +24,15 @@ class UpdateRule(Protocol):
         name: written into checkpoints, so that no other rule goes on from them.
         share_weights: all workers of a training act with the weights that updates change, and one gradient is computed of all
             their windows; or each has a copy of its own, a row of ``training.worker_weights``, that changes only when it pulls.
+        sequential_updates: compiled code that applies a round's gradients, if ``start`` made any.
+        has_bursts: rounds in which all workers act for a full window may be run in bursts; needs ``sequential_updates`` and
+            the three methods at the end.
     """
 
     name: str
     share_weights: bool
+    sequential_updates: SequentialUpdates | None = None
+    has_bursts: bool = False
 
     def check(self, setup: TrainingSetup) -> None:
         """Refuse what this rule cannot train.
@@ -37,10 +42,8 @@ class UpdateRule(Protocol):
         """
         return
 
-    def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> BurstRunner | None:
-        """Begin with these trainings, before ``load_state_dict`` of each. Returns what runs bursts of rounds, if anything
-        can."""
-        return None
+    def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> None:
+        """Begin with these trainings, before ``load_state_dict`` of each."""
 
     def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
         """Write into ``allowed [N]`` (all 0) how many steps each worker may take in the coming round: what
@@ -59,11 +62,25 @@ class UpdateRule(Protocol):
 
     def state_dict(self, training: SeedTraining) -> dict[str, Any]:
         """What is pending, in plain values and tensors, for a checkpoint between any two updates."""
-        raise NotImplementedError
+        return {}
 
     def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
         """Go on from ``state_dict``, or begin if it is ``None``; weights, counters and episodes are in place by then."""
+        return
 
     def summary(self, index: int) -> dict[str, Any]:
         """What the run's summary should say of one training."""
         return {}
+
+    def max_burst_rounds(self, training: SeedTraining, until: int) -> int:
+        """How many rounds of full windows can follow before the training's environment steps come to ``until``."""
+        return 0
+
+    def push_orders(self, training: SeedTraining, rounds: int) -> NDArray[np.int64] | None:
+        """``[rounds, c]`` the rows of gradients in the order in which they are applied; ``None`` in the middle of a round."""
+        return None
+
+    def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
+        """Count rounds that were applied: ``orders [rounds, c]``, ``window_stats [rounds, c, len(statistics)]`` by row of
+        gradients. There may be none."""
+        return

@@ -23,7 +23,11 @@ def make(kind: tuple[str, str], seed: int = 0, workers: int = 5, between: float 
 
 
 def taken(turns: WorkerSchedule, count: int) -> list[int]:
-    return [turns.pop() for _ in range(count)]
+    workers = []
+    for _ in range(count):
+        workers.append(turns.peek())
+        turns.advance()
+    return workers
 
 
 @given(
@@ -77,7 +81,7 @@ def test_durations_vary_as_was_asked_for(speeds: str) -> None:
     ends = []
     for _ in range(4000):
         ends.append(alone.state_dict()["end_times"][0])
-        alone.pop()
+        alone.advance()
     durations = np.diff(ends)
     assert durations.min() > 0 and durations.mean() == pytest.approx(float(alone.mean_durations[0]), rel=0.03)
     assert durations.std() / durations.mean() == pytest.approx(0.3, abs=0.02)

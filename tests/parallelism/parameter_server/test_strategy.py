@@ -114,7 +114,6 @@ def test_dropped_gradients_are_no_updates_but_their_steps_count() -> None:
     assert ticked(final)
     stats = training.stats
     assert (stats.windows, stats.dropped, stats.lag_max) == (90, 30, 2)
-    assert stats.dropped_share == 0.25
     assert len(training.episodes) == 120
 
 
