@@ -11,11 +11,12 @@ if __name__ == "__main__":
 import contextlib
 import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -42,7 +43,9 @@ def _main(argv: Sequence[str]) -> int:
     exit_if_stopped()
     study_command = os.environ.get(TRIAL_WORKER_VARIABLE)
     record_command_line(shlex.split(study_command) if study_command else sys.argv)
-    arguments = get_args_parser().parse_intermixed_args(list(argv))
+    parser = get_args_parser()
+    parser.error = _refuse_arguments  # type: ignore[method-assign]
+    arguments = parser.parse_intermixed_args(list(argv))
     overrides: list[str] = expand_overrides(arguments.overrides)
     argv = sys.argv[1:] = _overrides_first(argv, arguments.overrides)
     only_prints = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
@@ -59,8 +62,8 @@ def _main(argv: Sequence[str]) -> int:
         _hydra_main(_task_function)  # it was checked by the process that started this one
         return 0
     if only_prints:
-        with contextlib.redirect_stdout(io.StringIO()) as text:  # Hydra prints a traceback where nobody reads on
-            _hydra_main(_task_function)
+        with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
+            _hydra_main(_task_function)  # it prints a traceback where nobody reads on
         print(text.getvalue(), end="")
         return 0
     multirun: bool = arguments.multirun
@@ -90,6 +93,13 @@ def _main(argv: Sequence[str]) -> int:
         return _task_function(config, components if config == jobs[0].config else None)
 
     return _run(run_once, multirun)
+
+
+def _refuse_arguments(message: str) -> NoReturn:
+    dashed = re.findall(r"--([A-Za-z_][\w./@]*=\S*)", message)
+    if dashed:
+        raise ConfigError(f"an override has no dashes: {shlex.join(dashed)} (in a W&B sweep file: ${{args_no_hyphens}})")
+    raise ConfigError(f"{message}. An override is key=value; python -m a3c_exp --help lists the options")
 
 
 def _overrides_first(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """From a command line to checked configurations, before Hydra makes a directory or starts a job."""
 
 import itertools
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,12 +16,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
-from a3c_exp.config.error_messages import CONFIG_DIR as CONFIG_DIR, explain_error
+from a3c_exp.config.error_messages import CONFIG_DIR as CONFIG_DIR, GROUPS, explain_missing_group, explained
 from a3c_exp.system.errors import ConfigError
 
 
@@ -112,10 +111,11 @@ def _sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[O
 
 def _compose_with_hydra(overrides: tuple[str, ...]) -> DictConfig:
     """The configuration with Hydra's own part in it."""
-    try:
+    with explained(overrides):
         composed = compose("config", overrides=[*overrides], return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain_error(error, overrides)) from None
+    for group in GROUPS:
+        if OmegaConf.is_missing(composed, group):
+            raise ConfigError(explain_missing_group(group))
     _reject_hidden_files(composed)
     return composed
 
@@ -143,11 +143,9 @@ def _checked_job(overrides: tuple[str, ...], with_hydra: DictConfig) -> Composed
     OmegaConf.set_struct(with_hydra, False)
     hydra = with_hydra.pop("hydra")
     OmegaConf.set_struct(with_hydra, True)
-    try:
+    with explained(overrides):
         schema.resolve_resolvers(with_hydra)
         schema.check(with_hydra)
-    except OmegaConfBaseException as error:
-        raise ConfigError(explain_error(error, overrides)) from None
     _reject_settings_of_the_default(overrides, with_hydra, env)
     return ComposedJob(overrides, with_hydra, env, hydra)
 
@@ -185,20 +183,17 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
             raise ConfigError(f"{text!r} is no override; an override is key=value. Try python -m a3c_exp --help")
-    try:
+    with explained(overrides):
         loader = GlobalHydra.instance().config_loader() if GlobalHydra.instance().is_initialized() else None  # for glob()
         parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ConfigError(explain_error(error, overrides)) from None
     for override in parsed:
-        group = override.key_or_group
-        files = (CONFIG_DIR / group).glob("*.yaml") if group in schema.Config.__dataclass_fields__ else ()
-        options = sorted(path.stem for path in files)
-        takes = override.is_sweep_override() or (isinstance(override.value(), str) and not override.is_delete())
-        if options and not takes:
-            raise ConfigError(
-                f"{override.input_line}: a run has one {group}, which is one of {', '.join(options)}. Try {group}={options[-1]}"
-            )
+        key, _, typed = (override.input_line or "").partition("=")
+        value, sweeps = override.value(), override.is_sweep_override()
+        if key.lstrip("~") in GROUPS and not sweeps and (override.is_delete() or not isinstance(value, str)):
+            raise ConfigError(f"{override.input_line}: {explain_missing_group(override.key_or_group)}")
+        if isinstance(value, int | float) and str(value) != typed and schema.field_type(key) == str | None:
+            quoted = shlex.quote(f'{key}="{typed}"')
+            raise ConfigError(f"{key} is text, and {typed} would become {value}. Try {quoted}")
     return parsed
 
 

@@ -1,54 +1,152 @@
 """Errors of Hydra and OmegaConf, said again in one line: what was got, what is allowed, what to type."""
 
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+import shlex
+import typing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
-from hydra.errors import HydraException
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
 from a3c_exp.config import schema
 from a3c_exp.config.other_names import explain_key
-from a3c_exp.system.errors import closest_match, first_line
+from a3c_exp.config.type_checks import describe_type, matches_type
+from a3c_exp.system.errors import ConfigError, closest_match, first_line
 
 _INSTALLED_CONFIG_DIR = Path(__file__).parents[1] / "conf"
 CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(__file__).parents[2] / "conf"
 """The config groups: inside the package once installed, next to it in a checkout."""
+GROUPS = ("env", "model", "optimizer", "parallelism", "logger")
+"""The groups of which a run has exactly one option."""
+
+
+@contextmanager
+def explained(overrides: Sequence[str]) -> Iterator[None]:
+    """Where files and overrides are read: whatever Hydra, OmegaConf and YAML raise there is raised as one line.
+
+    Raises:
+        ConfigError: says what was got, where, and what to type.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise ConfigError(explain_error(error, overrides)) from None
 
 
 def explain_error(error: Exception, overrides: Sequence[str]) -> str:
-    """What to do about one of Hydra's or OmegaConf's errors, in a line or two."""
+    """What to do about one of Hydra's, OmegaConf's or YAML's errors, in a line or two."""
     text = str(error)
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
+        mend = ". Indent with blanks" if "'\\t'" in str(error.problem) else ""
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}{mend}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_undecodable_file() or 'a file'} is no text in UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8"
+    if "Config group override must be" in text:
+        return f"{' '.join(overrides)}: a group such as +experiment takes an option, and is left out where it has none"
+    if (match := re.match(r"In '([^']+/[^']+)': ", text)) and _file_of(match[1]).is_file():
+        return f"{_file_of(match[1])}: {_file_problem(match[1], text, overrides)}"
     if match := re.search(r"Could not override '([^']+)'", text):
         inside = re.search(r"not in '\w+'\n\s*full_key: (\S+)", str(error.__cause__))  # key={wrong: 1}
         return _unknown_key(inside.group(1) if inside else match.group(1), overrides)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        group, option = match.groups()
-        options = re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE)
-        guess = closest_match(option, options)
-        plus = "+" if any(text.startswith(f"+{group}=") for text in overrides) else ""
-        hint = f"Did you mean {plus}{group}={guess}? " if guess else ""
-        return f"{plus}{group}={option}: there is no such option. {hint}There are {', '.join(options)}"
+        return _unknown_option(match[1], match[2], re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE), overrides)
     if match := re.search(r"Could not (?:load|find) '?([^'\n]+?)'?\.?\n", text):
         return _unknown_key(match.group(1), overrides)
     cause = error.__cause__ or error
     if match := re.search(r"full_key: (\S+)", str(cause)):
         return _wrong_type(match.group(1), str(cause).splitlines()[0], overrides)
     first = first_line(error)
-    if type(error).__name__ == "OverrideParseException":
-        return f"an override cannot be read: {first}. Quote what the shell or Hydra might take apart: 'key=[a,b]'"
+    if isinstance(error, OverrideParseException):
+        key, _, value = str(error.override).partition("=")
+        quoted = shlex.quote(f'{key}="{value}"')
+        return f"{error.override} cannot be read. Most characters can stand within quotes: {quoted}; a list is '{key}=[a,b]'"
     return f"{first}: {first_line(cause)}" if cause is not error and str(cause) else first
+
+
+def explain_missing_group(group: str) -> str:
+    """What to type where one of ``GROUPS`` has no option, or several."""
+    options = _options(group)
+    return f"a run has one {group}, which is one of {', '.join(options)}. Try {group}={options[-1]}"
+
+
+def _options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIG_DIR / group).glob("*.yaml"))
+
+
+def _file_of(config: str) -> Path:
+    """The file of a configuration such as ``experiment/own``."""
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        if source.scheme() == "file" and (path := Path(source.path) / f"{config}.yaml").is_file():
+            return path
+    return Path(f"{config}.yaml")
+
+
+def _undecodable_file() -> Path | None:
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        for path in Path(source.path).glob("*/**/*.yaml") if source.scheme() == "file" else ():
+            try:
+                path.read_text(encoding="utf-8")
+            except ValueError:
+                return path
+    return None
+
+
+def _file_problem(config: str, text: str, overrides: Sequence[str]) -> str:
+    """What is wrong in a file that can be read as YAML."""
+    if match := re.search(r"Could not override '(?:[^']+/)?([^'/@]+)(?:@[^']*)?'", text):
+        return f"override {match[1]}: ... finds no group of that name beside the file. Try override /{match[1]}: ..."
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        return _unknown_option(match[1], match[2], re.findall(r"^\t(\w[\w-]*)$", text, re.MULTILINE), overrides)
+    found = re.search(r"full_key: (\S.*)", text)
+    if "Cannot merge" in text or found is None:
+        return "it holds no lines of the form key: value"
+    key, content = found[1], _file_of(config).read_text()
+    header = re.search(r"^#\s*@package\s+(\S+)", content, re.MULTILINE)
+    if key == (header[1] if header else config.partition("/")[0]):
+        first = content.strip().partition("\n")[0][:60]
+        return f"its first line must be: # @package _global_ ({f'it is: {first}' if first else 'it is empty'})"
+    if " " in key:
+        return f"{key!r} has no colon. Try {key.replace(' ', ': ', 1)}"
+    reason = text.splitlines()[1] if "\n" in text else text
+    return _unknown_key(key, overrides) if " not in " in reason else _wrong_type(key, reason, ())
+
+
+def _unknown_option(group: str, option: str, options: Sequence[str], overrides: Sequence[str]) -> str:
+    typed = [text.lstrip("+").partition("=") for text in overrides]
+    group, option = next(((key, value) for key, _, value in typed if f"{key}/{value}" == f"{group}/{option}"), (group, option))
+    guess = closest_match(option, options)
+    plus = "+" if any(text.startswith(f"+{group}=") for text in overrides) else ""
+    hint = f"Did you mean {plus}{group}={guess}? " if guess else ""
+    if group == "env" and (id := _gymnasium_id(option)):
+        hint = f"Try env=gymnasium env.id={id}. "
+    listed = f"There are {', '.join(options or _options(group))}"
+    return f"{plus}{group}={option}: there is no such option. {hint}{listed}"
+
+
+def _gymnasium_id(word: str) -> str | None:
+    """The environment in gymnasium's registry that somebody may have meant."""
+    import gymnasium
+
+    if re.search(r"-v\d+$", word):
+        return word
+    return next((id for id in reversed(gymnasium.registry) if id.partition("-v")[0].lower() == word.lower()), None)
 
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> str:
     if example := _ablation_example(key, overrides):
         return f"{key} chooses within an ablation. Try {example}"
     if key in _config_groups():
-        options = sorted(path.stem for path in (CONFIG_DIR / key).glob("*.yaml"))
+        options = _options(key)
         typed = next((value for name, _, value in (text.partition("=") for text in overrides) if name == key), "")
         option = closest_match(typed, options) or options[0]
         return f"{key} is laid over a preset, so it takes a plus: +{key}={option}. There are {', '.join(options)}"
@@ -88,24 +186,20 @@ def _config_groups() -> list[str]:
 
 def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:
     typed = [text.partition("=")[2] for text in overrides if text.lstrip("+").partition("=")[0] == key]
-    got = typed[-1] if typed else None
+    said = re.search(r"Value '(.*?)'", reason)
+    got = typed[-1] if typed else said[1] if said else None
     subject = f"{key} is {got}" if got is not None else key
-    if "Integer" in reason:
-        allowed = "a whole number"
-        with suppress(ValueError):
-            if got is not None and float(got).is_integer():
-                allowed += f". Try {key}={int(float(got))}"
-    elif "Float" in reason:
-        allowed = "a number"
-    elif "Boolean" in reason or "bool" in reason:
-        allowed = "true or false"
-    elif match := re.search(r"expected one of \[([^\]]+)\]", reason):
-        allowed = f"one of {match.group(1)}"
-    elif "is not a subclass of" in reason:
-        below = [name.rpartition(".")[2] for name in schema.keys(compose("config")) if name.rpartition(".")[0] == key]
-        return f"{subject}, but it holds keys of its own: {', '.join(below)}. Try {key}.<name>=..."
-    elif "not Optional" in reason or "None" in reason:
-        allowed = "never null"
-    else:
+    hint = schema.field_type(key)
+    if is_dataclass(hint):
+        return f"{subject}, but it holds keys of its own: {', '.join(hint.__dataclass_fields__)}. Try {key}.<name>=..."
+    if hint is None:
         return f"{subject}: {reason}"
-    return f"{subject}, but it is {allowed}"
+    mend = ""
+    if got in ("None", "none") and matches_type(None, hint):
+        mend = f". Try {key}=null"
+    elif got is not None and typing.get_origin(hint) is list:
+        mend = f". Try '{key}=[{got}]'"
+    with suppress(TypeError, ValueError, OverflowError):
+        if matches_type(whole := int(float(str(got))), hint):
+            mend = f". Try {key}={whole}"
+    return f"{subject}, but it is {describe_type(hint)}{mend}"

@@ -6,7 +6,7 @@ Bounds are part of the annotations. This module imports no torch, so that a mist
 import re
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
@@ -182,6 +182,14 @@ def check(config: DictConfig) -> None:
         )
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def field_type(key: str) -> Any:
+    """The annotation of a dotted key; ``None``: there is no such key, or it is a group's, whose class has the annotation."""
+    hint: Any = Config
+    for part in key.split("."):
+        hint = typing.get_type_hints(hint, include_extras=True).get(part) if is_dataclass(hint) else None
+    return None if typing.get_origin(hint) is dict else hint
 
 
 def keys(config: DictConfig, prefix: str = "") -> list[str]:

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from a3c_exp.config import schema
-from a3c_exp.config.error_messages import explain_error
+from a3c_exp.config.compose import parse_overrides
+from a3c_exp.config.error_messages import explained
 from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.trust import require_trusted
 from a3c_exp.runs.config_values import as_text
@@ -58,8 +56,8 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
     trusted = [text.partition("=")[2] for text in overrides if text.startswith("trust=")]
     overrides = [text for text in overrides if not text.startswith("trust=")]
     config = saved_config(directory, trusted)
-    try:
-        for override in OverridesParser.create().parse_overrides(list(overrides)):
+    with explained(overrides):
+        for override in parse_overrides(overrides):
             if override.is_sweep_override() or override.is_add() or override.is_delete():
                 raise ConfigError(f"{override.input_line}: a resumed run takes plain key=value overrides only")
             key = override.key_or_group
@@ -75,8 +73,6 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
                 advice = "Leave it out, or start a new run"
                 raise ConfigError(f"{override.input_line}: a resumed run keeps its {key}, which is {present}. {advice}")
         schema.resolve_resolvers(config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain_error(error, overrides)) from None
     schema.check(config)
     return config
 

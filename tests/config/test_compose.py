@@ -43,10 +43,13 @@ NO_LOGGER = ("logger=[wandb,none]", "logger=[]", "logger=null", "logger=false", 
         ("num_seeds=0", "num_seeds is 0, but it is at least 1"),
         ("max_updates=0", "max_updates is 0, but it is at least 1"),
         ("+unheard_of=1", "there is no key unheard_of"),
-        ("workers=abc", "workers is abc, but it is a whole number"),
+        ("workers=abc", "workers is abc, but it is a whole number of at least 1"),
         ("workers=1e3", "Try workers=1000"),
-        ("workers=null", "workers is null, but it is never null"),
-        ("gamma=true", "gamma is true, but it is a number"),
+        ("workers=null", "workers is null, but it is a whole number of at least 1"),
+        ("max_grad_norm=None", "but it is a finite number above 0 or null. Try max_grad_norm=null"),
+        ("gamma=true", "gamma is true, but it is a finite number above 0 and of at most 1"),
+        ("tags=a", "Try 'tags=[a]'"),
+        ("per_worker.lr=3", "it holds keys of its own: kind, low, high, values. Try per_worker.lr.<name>=..."),
         ("reduction=median", "reduction is median, but it is one of mean, sum"),
         ("bootstrap_on_truncation=perhaps", "true or false"),
         ("gamma=0", "but it is a finite number above 0 and of at most 1. Try gamma=0.99"),
@@ -67,6 +70,14 @@ NO_LOGGER = ("logger=[wandb,none]", "logger=[]", "logger=null", "logger=false", 
         ("workers", "no override"),
         ("env.id=CartPole-v1", "made for Pendulum-v1. Try env=gymnasium env.id=CartPole-v1, or type env=pendulum as well"),
         ("workers=[1", "cannot be read"),
+        ("name=größe", """Most characters can stand within quotes: 'name="größe"'"""),
+        ("name=run #3: lr=0.1", """'name="run #3: lr=0.1"'"""),
+        ("name=1e3", """1e3 would become 1000.0. Try 'name="1e3"'"""),
+        ("env=LunarLander-v3", "Try env=gymnasium env.id=LunarLander-v3. There are car_racing"),
+        ("env=ALE/Pong-v5", "env=ALE/Pong-v5: there is no such option. Try env=gymnasium env.id=ALE/Pong-v5"),
+        ("env=acrobot", "Try env=gymnasium env.id=Acrobot-v1"),
+        ("~env", "a run has one env, which is one of car_racing"),
+        ("+experiment=null", "is left out where it has none"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, message: str) -> None:
@@ -75,6 +86,39 @@ def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, message
     text = str(caught.value)
     assert message in text
     assert len(text.splitlines()) <= 3
+
+
+HEADER = "# @package _global_\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "own.yaml: its first line must be: # @package _global_ (it is empty)"),
+        ("gamma: 0.5\n", "own.yaml: its first line must be: # @package _global_ (it is: gamma: 0.5)"),
+        ("# @package global\ngamma: 0.5\n", "own.yaml: its first line must be: # @package _global_ (it is: # @package global)"),
+        (f"{HEADER}gama: 0.5\n", "own.yaml: there is no key gama. Did you mean gamma?"),
+        (f"{HEADER}gamma: high\n", "own.yaml: gamma is high, but it is a finite number above 0"),
+        (f"{HEADER}defaults:\n  - override env: cartpole\n", "own.yaml: override env: ... finds no group of that name"),
+        (f"{HEADER}\tgamma: 0.5\n", "own.yaml, line 2: found character '\\t' that cannot start any token. Indent with blanks"),
+        (f"{HEADER}gamma: 0.5\ngamma: 0.5\n", "own.yaml, line 3: found duplicate key gamma"),
+        (f"{HEADER}workers: [4\n", "own.yaml, line 3: expected ',' or ']'"),
+        (f"{HEADER}env:\n  id: 'x\n", "own.yaml, line 4: found unexpected end of stream"),
+        (f"{HEADER}name: für mich\n", "own.yaml is no text in UTF-8: invalid start byte at byte 27. Save it as UTF-8"),
+        (f"{HEADER}gamma 0.5\n", "own.yaml: 'gamma 0.5' has no colon. Try gamma: 0.5"),
+        (f"{HEADER}- gamma: 0.5\n", "own.yaml: it holds no lines of the form key: value"),
+    ],
+)
+def test_a_slip_in_a_persons_own_file_is_named_with_the_file(text: str, message: str, tmp_path: Path) -> None:
+    own = tmp_path / "experiment" / "own.yaml"
+    own.parent.mkdir()
+    own.write_text(text, encoding="latin-1")
+    with pytest.raises(ConfigError) as caught:
+        compose_jobs(["+experiment=own"], multirun=False, config_dirs=[str(tmp_path)])
+    assert str(caught.value).startswith(str(tmp_path)) and message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    own.write_text(HEADER)
+    assert compose_jobs(["+experiment=own"], multirun=False, config_dirs=[str(tmp_path)])[0].config.gamma == 0.9
 
 
 @pytest.mark.parametrize(
