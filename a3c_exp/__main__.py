@@ -62,9 +62,12 @@ def _main(argv: Sequence[str]) -> int:
         _hydra_main(_task_function)  # it was checked by the process that started this one
         return 0
     if only_prints:
-        with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
-            _hydra_main(_task_function)  # it prints a traceback where nobody reads on
-        print(text.getvalue(), end="")
+        text = io.StringIO()  # Hydra prints a traceback where nobody reads on
+        try:
+            with contextlib.redirect_stdout(text):
+                _hydra_main(_task_function)
+        finally:  # it exits after --help
+            print(text.getvalue(), end="")
         return 0
     multirun: bool = arguments.multirun
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
