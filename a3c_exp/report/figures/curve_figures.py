@@ -10,9 +10,9 @@ from a3c_exp.report.aggregate import Comparison, Configuration
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.curves import Band, Curve, band_members, lag_shares, mean_band, quartile_band, run_curve
 from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.panels import CaptionedFigure, Margins, panel_grid
+from a3c_exp.report.figures.panels import CaptionedFigure, Margins, new_plot
 from a3c_exp.report.figures.plot_specs import PLOTS, Plot, statistic_plot
-from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, TEXT_SIZE, Axes, Figure, compact_number, set_number_ticks
+from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, TEXT_SIZE, Axes, Figure, compact_number
 from a3c_exp.report.run_reader import RunData, own_statistics
 from a3c_exp.stats.estimates import MIN_SEEDS
 
@@ -77,7 +77,9 @@ def _draw_plot(plot: Plot, comparison: Comparison, curves: dict[Configuration, l
     named = [item for item in curves if colors[item] != svg.OTHER_COLOR] if len(comparison.configurations) > 1 else []
     longest = max((len(item.short_label) for item in named), default=0)
     at_ends = 0 < longest <= _MAX_END_LABEL
-    figure, axes = _new_figure(plot, right_margin=longest * CHARACTER_WIDTH + 12.0 if at_ends else 10.0)
+    margins = Margins(left=44.0, right=longest * CHARACTER_WIDTH + 12.0 if at_ends else 10.0, top=26.0)
+    height, num_y_ticks = (166.0, 5) if plot.large else (98.0, 4)
+    figure, axes = new_plot(plot.title, AXIS_TITLES[plot.axis], height, margins, plot.axis in ("episode", "lag"), num_y_ticks)
     ends: list[_EndLabel] = []
     heights = [curve.y for found in curves.values() for curve in found]
     num_left_out = 0
@@ -109,15 +111,6 @@ def _draw_plot(plot: Plot, comparison: Comparison, curves: dict[Configuration, l
     words = f"{plot.title} against {AXIS_TITLES[plot.axis].lower()}"
     legend = (comparison.title, [(item.short_label, colors[item].light) for item in named]) if named else None
     return CaptionedFigure(plot.name, words, caption, figure, plot.section, legend=legend)
-
-
-def _new_figure(plot: Plot, right_margin: float) -> tuple[Figure, Axes]:
-    margins = Margins(left=44.0, right=right_margin, top=26.0)
-    figure, ((axes,),) = panel_grid(plot.title, height=166.0 if plot.large else 98.0, margins=margins)
-    set_number_ticks(axes.xaxis, 5, integer=plot.axis in ("episode", "lag"))
-    set_number_ticks(axes.yaxis, 5 if plot.large else 4)
-    axes.set_xlabel(AXIS_TITLES[plot.axis], labelpad=2.0)
-    return figure, axes
 
 
 def _scale_axes(axes: Axes, plot: Plot, y: FloatArray) -> None:

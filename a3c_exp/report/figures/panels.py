@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, TEXT_SIZE, WIDTH, Axes, Figure
+from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, TEXT_SIZE, WIDTH, Axes, Figure, set_number_ticks
 
 _PNG_DPI = 216  # an inch: sharp on paper and on any screen
 _PNG_OPTIONS = {"compress_level": 3}  # a third of the time, a tenth larger
@@ -104,6 +104,17 @@ def panel_grid(
         if head:
             one.set_title(head, fontsize=SMALL_TEXT_SIZE - 0.3, loc="left", pad=4.0)
     figure.text(4.0 / width, 1.0 - margins.title / total, title, fontsize=TEXT_SIZE, weight="bold")
+    return figure, axes
+
+
+def new_plot(
+    title: str, x_label: str, height: float, margins: Margins, whole_numbers: bool = False, num_y_ticks: int = 5
+) -> tuple[Figure, Axes]:
+    """A figure of one panel, with numbers on both axes: ``whole_numbers`` on the horizontal one, which measures ``x_label``."""
+    figure, ((axes,),) = panel_grid(title, height=height, margins=margins)
+    set_number_ticks(axes.xaxis, 5, whole_numbers)
+    set_number_ticks(axes.yaxis, num_y_ticks)
+    axes.set_xlabel(x_label, labelpad=2.0)
     return figure, axes
 
 

@@ -6,17 +6,19 @@ global state and style, which neither follow a dark screen nor can be read on a 
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from a3c_exp.report.figures import style, svg
-from a3c_exp.report.figures.panels import CaptionedFigure, FigureFiles, Margins, panel_grid, render_figure
+from a3c_exp.report.figures.panels import CaptionedFigure, FigureFiles, Margins, new_plot, panel_grid, render_figure
 from a3c_exp.report.study.reader import Parameter, StudyRecord
 from a3c_exp.runs.tolerant_io import printable
 
 _COMPLETE_COLOR, _BEST_COLOR = svg.SERIES_COLORS[0].light, svg.SERIES_COLORS[1].light
 _OTHER_COLOR = svg.OTHER_COLOR.light
+_MARGINS = Margins(left=46.0, right=12.0, top=26.0)
 _MAX_COORDINATES = 8  # parameters that are drawn side by side
 
 
@@ -48,7 +50,8 @@ def _history(record: StudyRecord, index: int) -> CaptionedFigure | None:
     if not complete:
         return None
     name, direction = record.objectives[index]
-    figure, axes = _new_figure(f"{_quantity_label(name)} of each trial", "Trial")
+    figure, axes = new_plot(f"{_quantity_label(name)} of each trial", "Trial", 146.0, _MARGINS, whole_numbers=True)
+    axes.set_xmargin(0.03)
     if pruned:
         lasts = [trial.intermediate[-1][1] for trial in pruned]
         axes.plot([trial.number for trial in pruned], lasts, "x", color=_OTHER_COLOR, markersize=4.0, markeredgewidth=1.1)
@@ -57,7 +60,6 @@ def _history(record: StudyRecord, index: int) -> CaptionedFigure | None:
     running = np.maximum.accumulate(values) if direction == "maximize" else np.minimum.accumulate(values)
     last = max(trial.number for trial in record.trials)
     axes.step([*numbers, last], [*running, running[-1]], where="post", color=_BEST_COLOR, linewidth=1.6)
-    _set_integer_ticks(axes)
     caption = "Dots: complete trials; line: the best so far."
     if pruned:
         caption += f" Crosses: the last value of the {len(pruned)} pruned."
@@ -69,7 +71,8 @@ def _intermediate(record: StudyRecord) -> CaptionedFigure | None:
     if not reported:
         return None
     name, _ = record.objectives[0]
-    figure, axes = _new_figure(f"{_quantity_label(name)} while training", "Evaluations")
+    figure, axes = new_plot(f"{_quantity_label(name)} while training", "Evaluations", 146.0, _MARGINS, whole_numbers=True)
+    axes.set_xmargin(0.03)
     for trial in sorted(reported, key=lambda trial: (trial in record.best, trial.state != "pruned")):
         steps, values = zip(*trial.intermediate, strict=True)
         look: dict[str, Any] = {"color": _COMPLETE_COLOR, "linewidth": 0.8, "alpha": 0.45}
@@ -80,7 +83,6 @@ def _intermediate(record: StudyRecord) -> CaptionedFigure | None:
         axes.plot(steps, values, **look)
         if trial.state == "pruned":
             axes.plot(steps[-1:], values[-1:], "x", color=_OTHER_COLOR, markersize=3.6, markeredgewidth=1.1)
-    _set_integer_ticks(axes)
     caption = "A line a trial: orange the best, blue complete ones, grey with a cross those that were pruned there."
     if len(record.study_json.get("seeds") or ()) > 1:
         caption += " Seeds train one after another; each point is the mean of the seeds so far at the same point of training."
@@ -92,7 +94,8 @@ def _pareto_front(record: StudyRecord) -> CaptionedFigure | None:
     if not complete:
         return None
     (up, _), (across, _) = record.objectives[:2]
-    figure, axes = _new_figure(_quantity_label(up), _quantity_label(across), x_margin=0.06)
+    figure, axes = new_plot(_quantity_label(up), _quantity_label(across), 146.0, _MARGINS)
+    axes.set_xmargin(0.06)
     points = [(trial.values[1], trial.values[0]) for trial in complete]
     axes.plot(*zip(*points, strict=True), "o", color=_COMPLETE_COLOR, markersize=4.0, alpha=0.6, markeredgewidth=0)
     front = sorted(((trial.values[1], trial.values[0]), trial.number) for trial in record.best)
@@ -115,7 +118,7 @@ def _importances(record: StudyRecord, index: int) -> CaptionedFigure | None:
     labels = list(map(shorten_start, shares))
     left = max(map(len, labels)) * 5.2 + 14.0
     title = f"Importance for {_quantity_label(name, False)}"
-    figure, axes = _new_figure(title, None, height=20.0 * len(labels), left=left, bottom=10.0)
+    figure, ((axes,),) = panel_grid(title, height=20.0 * len(labels), margins=replace(_MARGINS, left=left, bottom=10.0))
     axes.barh(labels, list(shares.values()), color=_COMPLETE_COLOR, height=0.62)
     for at, share in enumerate(shares.values()):
         axes.annotate(f"{share:.0%}", (share, at), (4, 0), textcoords="offset points", va="center", fontsize=style.TEXT_SIZE)
@@ -133,7 +136,8 @@ def _slice(record: StudyRecord, parameter: Parameter, index: int) -> CaptionedFi
     if len(trials) < 2:
         return None
     name, _ = record.objectives[index]
-    figure, axes = _new_figure(shorten_start(parameter.name, 40), "", height=108.0, bottom=24.0, x_margin=0.05)
+    figure, axes = new_plot(shorten_start(parameter.name, 40), "", 108.0, replace(_MARGINS, bottom=24.0))
+    axes.set_xmargin(0.05)
     _set_parameter_axis(axes, parameter)
     points = [(parameter.position(trial.params[parameter.name]), trial.values[index]) for trial in trials]
     axes.plot(*zip(*points, strict=True), "o", color=_COMPLETE_COLOR, markersize=3.8, alpha=0.6, markeredgewidth=0)
@@ -183,25 +187,6 @@ def _coordinates(record: StudyRecord) -> CaptionedFigure | None:
     return CaptionedFigure("coordinates", "parallel coordinates of all trials", caption, figure, "importance", wide=True)
 
 
-def _new_figure(
-    title: str, x_label: str | None, height: float = 146.0, left: float = 46.0, bottom: float = 34.0, x_margin: float = 0.0
-) -> tuple[style.Figure, style.Axes]:
-    margins = Margins(left=left, right=12.0, top=26.0, bottom=bottom)
-    figure, ((axes,),) = panel_grid(printable(title), height=height, margins=margins)
-    axes.set_xmargin(x_margin)
-    if x_label is not None:
-        style.set_number_ticks(axes.xaxis, 5)
-        style.set_number_ticks(axes.yaxis, 5)
-    axes.set_xlabel(x_label or "", labelpad=2.0)
-    return figure, axes
-
-
-def _set_integer_ticks(axes: style.Axes) -> None:
-    style.set_number_ticks(axes.xaxis, 5, integer=True)
-    axes.set_xmargin(0.03)
-    axes.autoscale_view()
-
-
 def _set_parameter_axis(axes: style.Axes, parameter: Parameter) -> None:
     """Let the axis to the right show the parameter's full range, on its scale."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
@@ -242,5 +227,5 @@ def _quantity_label(name: str, capitalize: bool = True) -> str:
     """``evaluation.mean`` in words."""
     known = {"evaluation.mean": "mean evaluation return", "best_evaluation.mean": "best mean evaluation return",
              "wall_time": "seconds of training", "recent_return": "training return"}  # fmt: skip
-    words = known.get(name, name.replace("_", " ").replace(".", " "))
+    words = known.get(name, printable(name.replace("_", " ").replace(".", " ")))
     return words[:1].upper() + words[1:] if capitalize else words
