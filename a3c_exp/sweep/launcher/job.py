@@ -46,22 +46,12 @@ class JobSpec:
 
 
 @dataclass(frozen=True)
-class JobReady:
-    """The job is composed and waits for the message to start; it will keep this many cores busy."""
+class JobReport:
+    """How a job gets on: a call of the run's console logger, by a method of ``Logger`` and its arguments.
 
-    cores: int
-
-
-@dataclass(frozen=True)
-class JobStarted:
-    """The run has started, in this directory."""
-
-    directory: str
-
-
-@dataclass(frozen=True)
-class LogMessage:
-    """A call of the run's console logger: a method of ``Logger`` and its arguments."""
+    In addition to these methods there are ``ready``, with the cores that it will keep busy: it is composed and waits for the
+    message to start; and ``started``, with the directory of its run.
+    """
 
     method: str
     arguments: tuple[Any, ...]
@@ -123,10 +113,10 @@ class _JobRunner:
     def run(self) -> None:
         try:
             context, config = self._compose()
-            self._send(JobReady(required_cores(config)))
+            self._report("ready", required_cores(config))
             self._pipe.recv()  # the message to start
             threading.Thread(target=self._send_heartbeats, daemon=True).start()
-            forward_to(lambda method, *arguments: self._send(LogMessage(method, arguments)))
+            forward_to(self._report)
             result = run_job(self._task_function(), config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
         except SystemExit as error:  # a signal asked the run to stop, and it has, with a checkpoint
             code = error.code if isinstance(error.code, int) else 1
@@ -137,6 +127,9 @@ class _JobRunner:
         except Exception as error:  # outside of what run_job catches: Hydra's own
             result = self._failed(error)
         self._report_end(result)
+
+    def _report(self, method: str, *arguments: Any) -> None:
+        self._send(JobReport(method, arguments))
 
     def _failed(self, error: Exception) -> JobReturn:
         return JobReturn(overrides=list(self._spec.overrides), status=JobStatus.FAILED, _return_value=error)
@@ -163,7 +156,7 @@ class _JobRunner:
         @wraps(function)
         def report_start_and_run(config: DictConfig) -> Any:
             self._directory = HydraConfig.get().runtime.output_dir
-            self._send(JobStarted(self._directory))
+            self._report("started", self._directory)
             return function(config)
 
         return report_start_and_run

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 from a3c_exp.runs.record import mark_dead_run
 from a3c_exp.sweep.launcher.exit_status import outcomes
-from a3c_exp.sweep.launcher.job import JobEnded, JobReady, JobSpec, JobStarted, LogMessage, main, pickle_hydra_state
+from a3c_exp.sweep.launcher.job import JobEnded, JobReport, JobSpec, main, pickle_hydra_state
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
 from a3c_exp.system.child_process import ChildProcess, HeartbeatTimer, end_all, wait_for_any
 from a3c_exp.system.cli import command_line
@@ -221,17 +221,12 @@ class JobPool:
         for line in process.output_lines(at_end):
             self._progress.print_message(job, line)
         for message in process.messages():
-            match message:
-                case JobReady():
-                    job.cores = message.cores
-                case JobStarted():
-                    job.directory = Path(message.directory)
-                case LogMessage():
-                    self._progress.handle_log_message(job, message.method, *message.arguments)
-                case JobEnded():
-                    job.result = ReportedJobReturn(**vars(message.result))
-                    if message.traceback_text:
-                        self._progress.print_message(job, message.traceback_text.rstrip())
+            if isinstance(message, JobReport):
+                self._progress.handle_report(job, message.method, *message.arguments)
+            elif isinstance(message, JobEnded):
+                job.result = ReportedJobReturn(**vars(message.result))
+                if message.traceback_text:
+                    self._progress.print_message(job, message.traceback_text.rstrip())
 
     def _release(self, process: JobProcess, job: JobState, cause: str) -> None:
         """Take leave of a process that has ended."""

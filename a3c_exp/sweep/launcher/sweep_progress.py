@@ -92,9 +92,13 @@ class SweepProgress:
         if not self._view.is_drawn:
             self._view.print(f"a3c_exp: run {self._outcomes.num_started} of {self._outcomes.total}: {job.name}")
 
-    def handle_log_message(self, job: JobState, method: str, *arguments: Any) -> None:
-        """A call of a ``Logger`` method in a job's process."""
+    def handle_report(self, job: JobState, method: str, *arguments: Any) -> None:
+        """Take note of a ``JobReport``, and show what it says."""
         match method:
+            case "ready":
+                (job.cores,) = arguments
+            case "started":
+                job.directory = Path(arguments[0])
             case "start":
                 job.progress = RunProgress(arguments[0])
             case "message":

@@ -44,15 +44,15 @@ def sweep(reader: Reader) -> str:
     jobs = [JobState(number, f"workers={number + 4}") for number in range(2)]
     for job in jobs:
         progress.start_job(job)
-        progress.handle_log_message(job, "start", replace(run_info(), name=job.name))
-    progress.handle_log_message(jobs[0], "episode", episode(120))
-    progress.handle_log_message(jobs[0], "metrics", metrics(480_000, 120))
-    progress.handle_log_message(jobs[0], "evaluation", evaluation(-812.0, best=True))
-    progress.handle_log_message(jobs[1], "message", "worker 3 was started again\nof its own accord")
+        progress.handle_report(job, "start", replace(run_info(), name=job.name))
+    progress.handle_report(jobs[0], "episode", episode(120))
+    progress.handle_report(jobs[0], "metrics", metrics(480_000, 120))
+    progress.handle_report(jobs[0], "evaluation", evaluation(-812.0, best=True))
+    progress.handle_report(jobs[1], "message", "worker 3 was started again\nof its own accord")
     progress.print_due_lines()
     if reader.stream.isatty():
         reader.wait_for("worker 3 was started again")
-    progress.handle_log_message(jobs[0], "finish", "finished", {**SUMMARY, "reason": None})
+    progress.handle_report(jobs[0], "finish", "finished", {**SUMMARY, "reason": None})
     progress.end_job(jobs[0])
     jobs[1].failure_reason = "its process was killed by SIGKILL"
     progress.end_job(jobs[1])
@@ -90,8 +90,8 @@ def test_many_runs_on_a_small_terminal_have_a_line_each(readers: dict[bool, Read
         job = JobState(number, f"workers={number}")
         progress.start_job(job)
         if number < 7:
-            progress.handle_log_message(job, "start", replace(run_info(), name=job.name))
-            progress.handle_log_message(job, "episode", episode(120))
+            progress.handle_report(job, "start", replace(run_info(), name=job.name))
+            progress.handle_report(job, "episode", episode(120))
     readers[True].wait_for("starting")
     progress.close()
     text = visible(readers[True].text())
