@@ -1,6 +1,5 @@
 """Run directories: named shortly enough for any disk, made exclusively, and found."""
 
-import hashlib
 import os
 import re
 import time
@@ -46,13 +45,15 @@ def short_name(overrides: str) -> str:
     name = overrides.replace("/", "_") or "defaults"
     if len(name.encode()) <= _MAX_NAME_LENGTH:
         return name
+    import hashlib  # here, as in the next function, because lists of runs need none of it
+
     mark = hashlib.sha256(overrides.encode()).hexdigest()[:10]
     return name.encode()[: _MAX_NAME_LENGTH - 11].decode(errors="ignore") + "~" + mark
 
 
 def register_resolvers() -> None:
     """Teach OmegaConf the names that conf/config.yaml uses for directories."""
-    from omegaconf import OmegaConf  # here, because lists of runs need none
+    from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("short_name", short_name, replace=True)
     # Only a placeholder, for `--cfg hydra`: the command line reserves the real folder once everything is checked.
