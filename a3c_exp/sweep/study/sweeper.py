@@ -23,8 +23,7 @@ from a3c_exp.sweep.study.search_space import read_search_space
 from a3c_exp.sweep.study.study_files import BestConfigWriter, check_same_study, study_signature, write_study_file
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, StudyTable, format_params, format_value
 from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue, study_stop_reason
-from a3c_exp.sweep.trials.trial_worker import run_trials
-from a3c_exp.sweep.trials.trial_worker_pool import TrialWorkerPool, WorkerExit
+from a3c_exp.sweep.trials.trial_worker import TrialWorkerPool, WorkerExit, run_trials
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import RunFailed
 from a3c_exp.system.signals import StopSignals
