@@ -36,7 +36,7 @@ _IRRELEVANT_KEYS = ("logger", "name", "tags", "checkpoint", "screenshots", "metr
 
 
 def read_study_file(directory: Path) -> Mapping[str, Any]:
-    """Its content; empty if it cannot be read. Raises RunDirectoryError if it is of another format."""
+    """What ``study.json`` holds; nothing if it cannot be read. Raises RunDirectoryError if it is of another format."""
     content = read_json_object(directory / STUDY_FILE, [])
     if content is not None:
         require_format(directory, content)
@@ -44,7 +44,7 @@ def read_study_file(directory: Path) -> Mapping[str, Any]:
 
 
 def write_study_file(directory: Path, study_config: StudyConfig, sweeper: DictConfig, signature: dict[str, Any]) -> None:
-    """Replace it, with this command added to its sessions.
+    """Replace ``study.json``, with this command added to its sessions.
 
     The storage is written as in the configuration: a password given as ``${oc.env:NAME}`` is not written.
     """
