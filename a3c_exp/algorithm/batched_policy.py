@@ -22,10 +22,8 @@ class BatchedPolicy:
     Observations and actions are recorded step by step; compiled, acting and recording are one function.
 
     Args:
-        model, layout, weights: the network, and its weights in the flat vector.
         observation: ``[K, *observation]`` the newest observations, read in place at every step.
         n_step: n, steps of a window.
-        compiler: compiles acting; ``None`` leaves it uncompiled.
         deterministic: for evaluation, which needs no values: whether to take the distribution's mode instead of a sample;
             ``None`` in training.
     """

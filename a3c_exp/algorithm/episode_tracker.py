@@ -95,20 +95,15 @@ class EpisodeTracker:
     """Counts the steps and rewards of K episodes.
 
     Args:
-        envs: K environments.
-        model: whose recurrent state, if it has any, belongs to the episodes.
         next_env_seed: called with a worker's index whenever it could begin an episode; the environment's seed, or ``None``
             if no episode may begin now.
-        device: of the recurrent state.
         record_actions: record the actions of current episodes, so that ``episode_state`` can save them.
 
     Attributes:
-        in_episode: ``[K]`` whether a worker is within one.
-        length, return_: ``[K]`` steps and rewards so far.
+        in_episode, length, return_: ``[K]`` whether a worker is within one, and its steps and rewards so far.
         hidden_state: ``[K, state]`` of a recurrent model.
         zero_action: ``[K, *action]`` zeros of the type of actions.
         episode_starts: ``[K]`` whether a worker's next step is the first of an episode.
-        action_log: the actions, if they are recorded.
     """
 
     def __init__(

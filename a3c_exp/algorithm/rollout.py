@@ -23,12 +23,9 @@ class Rollout:
     """K workers and their K environments, from window to window.
 
     Args:
-        model, layout: the network and its layout in the flat vector.
         weights: ``[K, P]`` each worker's own copy, or ``[R, P]`` where each row serves K/R workers that follow each other;
             read in place at every step.
         envs: K environments.
-        episode_tracker: counts their episodes' steps and rewards.
-        config: window length and the treatment of rewards and ends.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
         compiler: compiles acting; ``None`` leaves it uncompiled.
     """

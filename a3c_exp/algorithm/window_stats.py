@@ -167,9 +167,7 @@ class StatisticsTable:
     """The statistics of a run, and the place of each in the vector that comes with a gradient.
 
     The vector holds: numbers a window, the gradient's norm, how many steps, sums over steps, and the norm after clipping.
-
-    Args:
-        extra: dotted names of further ``Statistic`` objects; each process imports them anew.
+    ``extra`` are dotted names of further ``Statistic`` objects; each process imports them anew.
 
     Attributes:
         window_statistics, step_statistics: those that are computed from windows, in the vector's order.

@@ -74,13 +74,8 @@ class Compiler:
         self.failures: list[str] = []
 
     def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:
-        """The graph as a function ``(weights, *inputs) -> outputs``; ``None`` if it could not be compiled.
-
-        Args:
-            op_graph: whose constants may be views of ``weights``.
-            weights: ``[R, P]``, contiguous.
-            examples: one input of each kind; every later call must bring the same shapes, strides and types.
-        """
+        """The graph, whose constants may be views of ``weights [R, P]``, as a function ``(weights, *inputs) -> outputs``; or
+        ``None`` if it could not be compiled. Every call must bring inputs of the ``examples``' shapes, strides and types."""
         try:
             folder = self.folder = self.folder or user_folder("XDG_CACHE_HOME", "~/.cache") / "compiled"
             library = folder / f"{_cache_key(op_graph, weights)}.so"

@@ -50,7 +50,6 @@ class NumpyExecutor:
         examples: one input of each kind; all on the CPU. ``inputs`` begin with their numbers.
 
     Attributes:
-        inputs, outputs: the arrays, in order.
         untranslated: names of operations that run in torch.
     """
 

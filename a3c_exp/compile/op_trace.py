@@ -49,14 +49,9 @@ class Operation(NamedTuple):
 
 
 class OpGraph:
-    """Recorded operations as a function of their inputs: what does not depend on those is a constant.
+    """Recorded operations as a function of their ``inputs``: what does not depend on those is a constant.
 
     A view of memory that never moves is a constant too, though the numbers in that memory may change between two calls.
-
-    Attributes:
-        inputs, outputs: their keys.
-        constants: the tensors themselves, which are read anew at every call.
-        operations: in order.
     """
 
     def __init__(self, recorder: OpRecorder, examples: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:

@@ -32,7 +32,7 @@ class ActorCritic(nn.Module):
         raise NotImplementedError
 
     def unroll(self, observation: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None = None) -> PolicyValue:
-        """``forward`` along a window's steps, each from the state after the previous one.
+        """``forward`` along a window's steps, each from the state after the previous one: the output of each, ``[..., n, *]``.
 
         A recurrent model that can do part of its work for all steps at once overrides this; the output is the same.
 
@@ -41,9 +41,6 @@ class ActorCritic(nn.Module):
             episode_start: ``[..., n]`` 1 where a step begins an episode, and the state before it is reset.
             hidden_state: ``[..., state_size]`` at the window's start.
             bptt: no gradient flows back past every so many steps, counted from the window's start; ``None`` for none cut.
-
-        Returns:
-            The output of each step, ``[..., n, *]``; the states are those after each step.
         """
         time, outputs = episode_start.dim() - 1, []
         keep_mask = (1.0 - episode_start).unsqueeze(-1).unbind(time)

@@ -120,7 +120,7 @@ class FusedGRU(torch.autograd.Function):
     def forward(
         projected_input: Tensor, keep_mask: Tensor, hidden_state: Tensor, weight: Tensor, bias: Tensor, bptt: int | None
     ) -> tuple[Tensor, Tensor]:
-        """States and products after each step.
+        """The states ``[n, B, m]`` after each step, and W_hh h + b_hh ``[n, B, 3 m]``, which the gradient needs again.
 
         Args:
             projected_input: ``[n, B, 3 m]`` W_ih x + b_ih.
@@ -128,9 +128,6 @@ class FusedGRU(torch.autograd.Function):
             hidden_state: ``[B, m]`` at the windows' start.
             weight, bias: W_hh ``[3 m, m]`` and b_hh ``[3 m]``; rows in the order r, z, n.
             bptt: no gradient flows back past every so many steps; ``None`` for none cut.
-
-        Returns:
-            ``[n, B, m]`` the states after each step, and ``[n, B, 3 m]`` W_hh h + b_hh, which the gradient needs again.
         """
         size = hidden_state.shape[-1]
         states, products = [], []

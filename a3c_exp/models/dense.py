@@ -25,22 +25,16 @@ Widths = Sequence[PositiveInt]
 
 
 class Dense(nn.Sequential):
-    """Linear layers, each followed by the activation.
-
-    Args:
-        key: the option that lists the widths, for messages.
-        in_features: size of the input.
-        widths: of the layers.
-        activation: one of relu, relu6, tanh, elu, silu.
+    """Linear layers of these ``widths``, each followed by the activation: one of relu, relu6, tanh, elu, silu.
 
     Attributes:
         out_features: size of the output; ``in_features`` without layers.
 
     Raises:
-        ConfigError: a width below 1 or an unknown activation.
+        ConfigError: an unknown activation.
     """
 
-    def __init__(self, key: str, in_features: int, widths: Widths, activation: str) -> None:
+    def __init__(self, in_features: int, widths: Widths, activation: str) -> None:
         if activation not in ACTIVATIONS:
             raise ConfigError(
                 f"model.activation is {activation}, but it is one of {', '.join(ACTIVATIONS)}. Try model.activation=relu"
@@ -58,11 +52,7 @@ class Dense(nn.Sequential):
 
 
 class FlattenObservation(nn.Module):
-    """Observations ``[..., *shape]`` of a Box as vectors ``[..., size]``.
-
-    Attributes:
-        size: numbers in one observation.
-    """
+    """Observations ``[..., *shape]`` of a Box as vectors ``[..., size]``."""
 
     def __init__(self, space: Space[Any]) -> None:
         super().__init__()

@@ -20,12 +20,10 @@ def initialize(
     """Draw all weights of an actor-critic anew.
 
     Args:
-        model: the whole.
-        policy, value: its last layers.
+        policy, value: the model's last layers.
         weight_std: weights from N(0, weight_std) and biases 0; ``None`` keeps each layer's own initialization.
         orthogonal: orthogonal weights (Saxe et al. 2014, arXiv:1312.6120) and biases 0, with gains as OpenAI's baselines made
             them customary: policy .01, value 1, recurrent cells 1, all other layers sqrt 2.
-        seed: of the weights.
 
     Raises:
         ConfigError: both ways are asked for.

@@ -20,14 +20,10 @@ class Recurrent(ActorCritic):
 
     In a window only the cell's dependence on its own state is stepped: features, and the cell's product with them, are
     computed for all steps at once, and so are policy and value. One product of n rows costs far less than n of one row.
-
-    Attributes:
-        cell: the recurrent layer.
-        policy, value: the last layers, from the cell's state.
     """
 
     cell: Cell
-    policy: Head
+    policy: Head  # from the cell's state
     value: nn.Linear
 
     def features(self, observation: Tensor) -> Tensor:
@@ -90,7 +86,7 @@ class RecurrentMLP(Recurrent):
         super().__init__()
         self.flatten = FlattenObservation(observation_space)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
-            self.body = Dense("hidden", self.flatten.size, hidden, activation)
+            self.body = Dense(self.flatten.size, hidden, activation)
             self.cell = CELLS[CellKind(cell)](self.body.out_features, hidden_size)
             self.policy = make_head(hidden_size, action_space, head or HeadConfig())
             self.value = nn.Linear(hidden_size, 1)

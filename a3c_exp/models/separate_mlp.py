@@ -35,8 +35,8 @@ class SeparateMLP(ActorCritic):
         super().__init__()
         self.flatten = FlattenObservation(observation_space)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
-            self.actor = Dense("actor_hidden", self.flatten.size, actor_hidden, activation)
-            self.critic = Dense("critic_hidden", self.flatten.size, critic_hidden, activation)
+            self.actor = Dense(self.flatten.size, actor_hidden, activation)
+            self.critic = Dense(self.flatten.size, critic_hidden, activation)
             self.policy = make_head(self.actor.out_features, action_space, head or HeadConfig())
             self.value = nn.Linear(self.critic.out_features, 1)
         self.distribution = self.policy.distribution

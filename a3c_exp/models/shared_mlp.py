@@ -42,7 +42,7 @@ class SharedMLP(ActorCritic):
         super().__init__()
         self.flatten = FlattenObservation(observation_space)
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
-            self.body = Dense("hidden", self.flatten.size, hidden, activation)
+            self.body = Dense(self.flatten.size, hidden, activation)
             self.policy = make_head(self.body.out_features, action_space, head or HeadConfig())
             self.value = nn.Linear(self.body.out_features, 1)
         self.distribution = self.policy.distribution

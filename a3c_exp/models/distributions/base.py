@@ -14,17 +14,13 @@ _BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 class Distribution(Protocol):
     """What a distribution offers: plain tensor operations without control flow on data, without random ones.
 
-    Attributes:
-        parameters_size: ``parameters`` is always ``[..., parameters_size]``.
-        uniform_noise, normal_noise: how many numbers of each kind a sample takes; noise is
-            ``[..., uniform_noise + normal_noise]``, uniform numbers in [0, 1) first, then standard normal ones.
-        max_entropy: the entropy in nats of the distribution's most random member; ``None`` for anything with a continuous part,
-            which has no such bound. So it also tells whether an action is discrete (int64) or holds real numbers (float32).
+    ``max_entropy`` is the entropy in nats of the distribution's most random member; ``None`` for anything with a continuous
+    part, which has no such bound. So it also tells whether an action is discrete (int64) or holds real numbers (float32).
     """
 
-    parameters_size: int
-    uniform_noise: int
-    normal_noise: int
+    parameters_size: int  # parameters are always [..., parameters_size]
+    uniform_noise: int  # how many numbers in [0, 1) a sample takes; they come first in the noise
+    normal_noise: int  # how many standard normal numbers
     max_entropy: float | None
 
     @property
@@ -59,15 +55,8 @@ def draw_noise(
     dtype: type[np.float32] | type[np.float64] = np.float32,
 ) -> NDArray[np.float32]:
     """Noise ``[*shape, distribution.noise_size]`` for samples of a distribution: all uniform numbers are drawn first, then the
-    normal ones.
-
-    Args:
-        distribution: whose samples.
-        generator: of a worker's or an evaluation's own stream.
-        shape: leading shape.
-        dtype: the precision that the generator draws in (a stream gives other numbers in each); the result is float32 either
-            way.
-    """
+    normal ones. ``dtype`` is the precision that the generator draws in (a stream gives other numbers in each); the result is
+    float32 either way."""
     blocks: list[NDArray[np.float32]] = []
     if distribution.uniform_noise:
         uniform = generator.random((*shape, distribution.uniform_noise), dtype=dtype).astype(np.float32, copy=False)

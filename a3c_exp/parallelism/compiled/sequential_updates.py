@@ -24,16 +24,8 @@ the optimizer's coefficients ``[m, c]``."""
 
 
 class SequentialUpdates:
-    """Applies workers' gradients in a given order, each to the weights that the previous one left.
-
-    Args:
-        optimizer: whose arithmetic it is.
-        workers: N of one training.
-        size: P.
-
-    Attributes:
-        batch_size: updates that one call makes.
-    """
+    """Applies the gradients of one training's N ``workers`` in a given order, each to the P = ``size`` weights that the one
+    before left; one call makes ``batch_size`` updates."""
 
     def __init__(self, optimizer: FunctionalOptimizer, workers: int, size: int) -> None:
         self._optimizer = optimizer

@@ -15,13 +15,8 @@ _MAX_LAG = 10_000
 
 
 class LagSchedule:
-    """The lag of every update, a function of the seed and the update's number.
-
-    Args:
-        lag: one for all, two to draw evenly between (both included), or ``None``.
-
-    Attributes:
-        max_lag: the largest; ``None`` where no lag is set.
+    """The ``lag`` of every update, a function of the seed and the update's number: one for all, two to draw evenly between
+    (both included), or ``None``. ``max_lag`` is the largest.
 
     Raises:
         ConfigError: none of these.
@@ -56,13 +51,8 @@ class LagSchedule:
 
 
 class WeightHistory:
-    """The newest weights and those before them, as far back as a lag goes; a version is the number of the update that made it.
-
-    Args:
-        max_lag: the largest lag.
-        versions: to begin with, the newest last.
-        newest: its number.
-    """
+    """The newest weights and those before them, as far back as ``max_lag`` goes, beginning with ``versions``, the ``newest``
+    last; a version is the number of the update that made it."""
 
     def __init__(self, max_lag: int, versions: Sequence[Tensor], newest: int) -> None:
         self._capacity, self.newest = max_lag + 1, newest

@@ -211,15 +211,10 @@ class VirtualTimeRule(UpdateRule):
                 return True
             if training.reserved_steps[worker] or training.reserve(worker):
                 return False
-            if not self._any_can_act(training, state):
+            busy = state.pending.is_pending.any() or training.reserved_steps.any()
+            if not busy and not any(training.can_act(each) for each in range(len(state.pulled_at))):
                 return False
             state.schedule.advance()  # nothing is left for this worker now; others may give something back
-
-    def _any_can_act(self, training: SeedTraining, state: VirtualTimeState) -> bool:
-        """Whether any worker has or could have something to do."""
-        if state.pending.is_pending.any() or training.reserved_steps.any():
-            return True
-        return any(training.can_act(worker) for worker in range(len(state.pulled_at)))
 
     def _push(self, training: SeedTraining, state: VirtualTimeState, worker: int) -> None:
         """Apply a worker's gradient; then it pulls, and reserves its next window."""

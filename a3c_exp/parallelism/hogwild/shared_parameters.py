@@ -52,14 +52,8 @@ class SharedBuffer:
 
 
 class SharedWeights:
-    """One process's access to the shared weights.
-
-    Args:
-        buffer: the memory.
-        counters: the shared counters.
-        slot: this process's row of the shared counters, or ``None`` for the main process, which only reads.
-        optimizer: applies gradients.
-    """
+    """One process's access to the shared weights; ``slot`` is its row of the shared counters, or ``None`` for the main process,
+    which only reads."""
 
     def __init__(self, buffer: SharedBuffer, counters: SharedCounters, slot: int | None, optimizer: Optimizer) -> None:
         shared = buffer.copies.is_shared()  # type: ignore[no-untyped-call]

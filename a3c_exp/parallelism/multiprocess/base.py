@@ -3,7 +3,7 @@
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from multiprocessing.util import get_temp_dir
@@ -20,7 +20,7 @@ from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor
-from a3c_exp.parallelism.multiprocess.worker_process import BadEnvironment, NonFinite, WorkerAssignment
+from a3c_exp.parallelism.multiprocess.worker_process import Failure, NonFinite, WorkerAssignment
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
@@ -67,8 +67,8 @@ class MultiprocessStrategy(Parallelism, ABC):
     start_method: StartMethod = "forkserver"
 
     name: ClassVar[str]
-    barrier_participant: ClassVar[str] = "a worker"
-    """The processes that must pause for a checkpoint, as the subject of a sentence."""
+    has_server: ClassVar[bool] = False
+    """Whether one more process, numbered after those of workers, owns the weights: it alone pauses for a checkpoint."""
 
     def __post_init__(self) -> None:
         self._allowed_deaths = self.max_restarts if OnDeath(self.on_worker_death) is OnDeath.restart else 0
@@ -90,26 +90,23 @@ class MultiprocessStrategy(Parallelism, ABC):
     def _read_state(self) -> tuple[Tensor, Tensor]:
         """Copies of the weights ``[P]`` and the optimizer state ``[rows, P]`` while processes run."""
 
-    def _process_indices(self) -> Sequence[int]:
-        """The processes, in the order in which they are started: by default those of workers."""
-        return range(len(self._workers_by_process))
-
-    def _barrier_processes(self) -> Collection[int]:
-        """The processes that must pause for a checkpoint: by default all."""
-        return self._supervisor.processes
+    @property
+    def _server_index(self) -> int:
+        """The server's number among processes, where there is one."""
+        return len(self._workers_by_process)
 
     def _process_name(self, index: int) -> str:
         """A process's name in a sentence."""
-        return f"worker process {index}"
-
-    def _release_dead(self, index: int) -> None:
-        """Give back what a dead process held."""
-        self._counters.release_dead(index)
+        return "the server process" if index == self._server_index else f"worker process {index}"
 
     def _stop_processes(self) -> list[tuple[int, Any]]:
         """Have all processes end, within limits; returns their last messages."""
         self._counters.send_command(Command.stop)
-        return self._supervisor.stop(STOP_SECONDS)
+        messages = self._supervisor.stop(STOP_SECONDS, exclude=[self._server_index])
+        if self.has_server:  # which ends once everything that workers sent is applied
+            self._counters.send_command(Command.close)
+            messages += self._supervisor.stop(STOP_SECONDS)
+        return messages
 
     def cores(self, workers: int, num_seeds: int = 1) -> int:
         """How many processes share the workers, which is how many cores a run keeps busy."""
@@ -137,7 +134,7 @@ class MultiprocessStrategy(Parallelism, ABC):
             setup = replace(setup, compile=not compiler.failures)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_", dir=get_temp_dir())
         self._counters = SharedCounters.create(
-            len(self._process_indices()),
+            len(self._workers_by_process) + self.has_server,
             state.rounds,
             state.episodes_begun,
             setup.budget,
@@ -152,7 +149,7 @@ class MultiprocessStrategy(Parallelism, ABC):
             last_heartbeat=lambda index: float(self._counters.table[index, CounterColumn.heartbeat]) * 1e-9,
         )
         try:
-            for index in self._process_indices():
+            for index in [*[self._server_index] * self.has_server, *range(len(self._workers_by_process))]:
                 self._supervisor.start(index)
         except BaseException:
             self.stop()  # those that did start
@@ -203,7 +200,7 @@ class MultiprocessStrategy(Parallelism, ABC):
                 yield message
             case StatsEvent():
                 yield message
-            case BadEnvironment():
+            case Failure():
                 raise message.error
             case NonFinite():
                 raise NonFiniteError(
@@ -216,7 +213,8 @@ class MultiprocessStrategy(Parallelism, ABC):
             for message in messages:
                 yield from self._handle_message(death.index, message)
             self._deaths.append(death)
-            self._release_dead(death.index)
+            # A server may not have counted yet what the dead sent: a replacement, which waits for that, gives back the rest.
+            self._counters.release_dead(death.index, keep_reserved=self.has_server)
             if len(self._deaths) > self._allowed_deaths:
                 raise WorkerError(
                     f"{self._process_name(death.index)} {death.cause}; that is death {len(self._deaths)}, and "
@@ -245,12 +243,9 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
         if not self._pause():
-            self._events.append(
-                MessageEvent(
-                    f"{self.barrier_participant} did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; "
-                    "saved as it was"
-                )
-            )
+            who = "the server" if self.has_server else "a worker"
+            text = f"{who} did not reach the checkpoint's barrier within {_BARRIER_SECONDS:g} s; saved as it was"
+            self._events.append(MessageEvent(text))
         weights, optimizer_state = self._final or self._read_state()
         counts = self.counts()
         rounds, episodes_begun = self._counters.workers.numpy().copy()
@@ -270,7 +265,8 @@ class MultiprocessStrategy(Parallelism, ABC):
         while True:
             # Listened to meanwhile: a process that waits for room in its pipe would never come to the barrier.
             self._listen(0.002)
-            if all(self._counters.table[index, CounterColumn.paused] == barrier for index in self._barrier_processes()):
+            must_pause = [index for index in self._supervisor.processes if index == self._server_index or not self.has_server]
+            if all(self._counters.table[index, CounterColumn.paused] == barrier for index in must_pause):
                 self._listen(0.0)
                 return True
             if time.monotonic() > deadline:
@@ -278,7 +274,7 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     def stop(self) -> Sequence[Event]:
         for index, message in self._stop_processes():
-            if not isinstance(message, NonFinite | BadEnvironment):
+            if not isinstance(message, NonFinite | Failure):
                 self._events.extend(self._handle_message(index, message))
         self._final = self._read_state()
         self._folder.cleanup()

@@ -19,8 +19,7 @@ class OwnedLock:
     Args:
         path: the file, on a local disk; each process opens it for itself.
         owner: ``[1]`` int64 in shared memory, where the holder writes its process id.
-        timeout: seconds to wait before giving up.
-        on_wait: called again and again while waiting.
+        timeout: seconds to wait before giving up; meanwhile ``on_wait`` is called again and again.
     """
 
     def __init__(

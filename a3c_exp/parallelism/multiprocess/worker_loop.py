@@ -99,10 +99,6 @@ class WorkerLoop:
             settle                                   count the steps, report the episodes that ended
 
     Where nothing can need a decision for several rounds, they run as a burst, with only the exchange between them.
-
-    Args:
-        workers: the process's workers.
-        exchange: how their gradients become new weights.
     """
 
     def __init__(self, workers: ProcessWorkers, exchange: Exchange) -> None:

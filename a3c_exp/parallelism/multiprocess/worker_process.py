@@ -12,7 +12,7 @@ from typing import Any
 
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.system.child_process import Crash, end_children
-from a3c_exp.system.errors import EnvInterfaceError
+from a3c_exp.system.errors import A3CError, EnvInterfaceError
 from a3c_exp.system.signals import leave_to_parent
 from a3c_exp.system.torch_settings import single_threaded
 
@@ -27,10 +27,10 @@ class NonFinite:
 
 
 @dataclass(frozen=True)
-class BadEnvironment:
-    """An environment returned what it must not. A replacement's would do the same, so the run ends."""
+class Failure:
+    """Training cannot go on, for instance since an environment returned what it must not: a replacement's would do the same."""
 
-    error: EnvInterfaceError
+    error: A3CError
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
             run()
     except EnvInterfaceError as error:
         with suppress(OSError):
-            pipe.send(BadEnvironment(error))
+            pipe.send(Failure(error))
     except BaseException:
         with suppress(OSError):
             pipe.send(Crash(traceback.format_exc()))
@@ -68,11 +68,6 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
 
 class ProcessControl:
     """One process's link to the main process: it shows that it is alive, follows commands and sends messages.
-
-    Args:
-        slot: this process's row of the shared counters.
-        counters: the shared counters.
-        pipe: to the main process.
 
     Attributes:
         row: ``[len(CounterColumn)]`` this process's counters, a view.

@@ -50,13 +50,8 @@ class ServerProcess:
     """Serves requests one after the other. Every gradient is settled exactly once, whichever process is killed when.
 
     Args:
-        setup: what is trained.
-        staleness_policy: what becomes of old gradients.
-        slot: its row of the shared counters.
-        double_buffer: weights, optimizer state and counters.
-        gradient_slots: one for each worker.
+        slot: its row of the shared ``counters``.
         workers_by_process: the worker numbers of each worker process.
-        counters: the shared counters.
         gradients_ready: of each worker process, which wakes the server when it has sent requests.
         weights_ready: of each worker process, to wake it when its requests are answered.
         pipe: to the main process.

@@ -1,6 +1,6 @@
 """A3C with a parameter server: one process applies gradients as they arrive and answers with the weights that follow."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.type_checks import NonNegativeInt
 from a3c_exp.parallelism.base import Counts, TrainingSetup
-from a3c_exp.parallelism.multiprocess.base import STOP_SECONDS, MultiprocessStrategy
+from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
 from a3c_exp.parallelism.parameter_server import server, worker
@@ -45,7 +45,7 @@ class ParameterServer(MultiprocessStrategy):
     reset_after_lag: NonNegativeInt | None = None
 
     name = "parameter_server"
-    barrier_participant = "the server"
+    has_server = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,9 +57,7 @@ class ParameterServer(MultiprocessStrategy):
         self._staleness_policy = StalenessPolicy(self.max_lag, OnStale(self.on_stale), self.reset_after_lag)
 
     def request_reset(self, worker: int) -> None:
-        """Ask a worker to begin a new episode before its next window. The current episode is cut: it counts as truncated.
-
-        A worker that is in no episode, or dies before it sees the request, has nothing to cut.
+        """Ask a worker to begin a new episode before its next window. The current one, if it is in any, counts as truncated.
 
         Raises:
             ConfigError: there is no such worker.
@@ -68,14 +66,6 @@ class ParameterServer(MultiprocessStrategy):
         if not 0 <= worker < workers:
             raise ConfigError(f"worker {worker} cannot be reset: workers are numbered from 0 to {workers - 1}")
         self._gradient_slots.fields.numpy()[worker, SlotField.resets_requested_by_main] += 1
-
-    @property
-    def _server_index(self) -> int:
-        """The server's index among processes: it comes after those of workers."""
-        return len(self._workers_by_process)
-
-    def _process_indices(self) -> Sequence[int]:
-        return [self._server_index, *range(len(self._workers_by_process))]
 
     def _prepare(
         self, setup: TrainingSetup, state: TrainingState, folder: Path
@@ -106,9 +96,6 @@ class ParameterServer(MultiprocessStrategy):
             self._counters.send_command(Command.run)
         return weights, state
 
-    def _barrier_processes(self) -> Collection[int]:
-        return [index for index in self._supervisor.processes if index == self._server_index]
-
     def counts(self, index: int = 0) -> Counts:
         shared, own = self._counters, self._double_buffer.read_counters()
         return Counts(
@@ -116,19 +103,6 @@ class ParameterServer(MultiprocessStrategy):
             shared.base_updates + int(own[StateField.updates]),
             shared.episodes(),
         )
-
-    def _process_name(self, index: int) -> str:
-        return "the server process" if index == self._server_index else super()._process_name(index)
-
-    def _release_dead(self, index: int) -> None:
-        self._counters.release_dead(index, keep_reserved=True)
-
-    def _stop_processes(self) -> list[tuple[int, Any]]:
-        # First the workers; then the server, once everything they sent is applied.
-        self._counters.send_command(Command.stop)
-        messages = self._supervisor.stop(STOP_SECONDS, exclude=[self._server_index])
-        self._counters.send_command(Command.close)
-        return messages + self._supervisor.stop(STOP_SECONDS)
 
     def summary(self, index: int = 0) -> dict[str, Any]:
         fields, counters = self._gradient_slots.fields.numpy(), self._double_buffer.read_counters()

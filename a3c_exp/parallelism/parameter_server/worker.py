@@ -45,14 +45,8 @@ def main(
 
 
 class ParameterServerExchange(Exchange):
-    """Sends the gradients of a process's K workers to the server process and waits for its weights.
-
-    Args:
-        workers: of this process.
-        gradient_slots: of all workers.
-        gradients_ready: wakes the server when gradients were sent.
-        listener: is woken when the server has answered.
-    """
+    """Sends the gradients of a process's K workers to the server process, which ``gradients_ready`` wakes, and waits for its
+    weights: the ``listener`` is woken when the server has answered."""
 
     def __init__(
         self, workers: ProcessWorkers, gradient_slots: GradientSlots, gradients_ready: Connection, listener: WakeupListener

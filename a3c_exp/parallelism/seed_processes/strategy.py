@@ -11,9 +11,9 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.multiprocess.supervisor import Supervisor
-from a3c_exp.parallelism.multiprocess.worker_process import BadEnvironment
+from a3c_exp.parallelism.multiprocess.worker_process import Failure
 from a3c_exp.parallelism.seed_processes.blocks import SeedBlocks, deduplicate_messages, renumbered, split_into_blocks
-from a3c_exp.parallelism.seed_processes.worker_process import Answer, FinalState, ProgressReport, Request, TrainingFailed, main
+from a3c_exp.parallelism.seed_processes.worker_process import Answer, FinalState, ProgressReport, Request, main
 from a3c_exp.system.errors import A3CError, WorkerError
 
 HEARTBEAT_TIMEOUT = 60.0
@@ -23,13 +23,8 @@ STOP_SECONDS = 20.0
 
 
 def distribute_seeds(strategy: Parallelism, setup: TrainingSetup, processes: int, seed_block: int | None) -> Parallelism:
-    """The parallelism that trains all seeds in these processes and blocks.
-
-    Args:
-        strategy: trains as many seeds as it is given, stacked in one process.
-        processes: 1 is this one.
-        seed_block: seeds in a block; ``None`` makes as many blocks as processes.
-    """
+    """The parallelism that trains all seeds in these processes (1 is this one), in blocks of ``seed_block``: ``None`` makes as
+    many blocks as processes. ``strategy`` trains as many seeds as it is given, stacked in one process."""
     seeds = setup.num_seeds
     size = seed_block or -(-seeds // min(processes, seeds))
     if size == seeds:
@@ -46,11 +41,6 @@ class SeedProcesses(Parallelism):
     main process evaluates or saves it, and so do those stacked with it; other blocks go on.
 
     Counts change when the events that led to them are returned, never earlier, so that a trainer sees both together.
-
-    Args:
-        strategy: trains one block.
-        block_size: seeds in a block.
-        processes: how many; never more than there are blocks.
     """
 
     def __init__(self, strategy: Parallelism, block_size: int, processes: int) -> None:
@@ -214,7 +204,7 @@ class SeedProcesses(Parallelism):
                 self._receive(index, message.events, {first + i: counts for i, counts in enumerate(message.counts)})
             case Answer():
                 self._answers[index] = message
-            case TrainingFailed() | BadEnvironment():
+            case Failure():
                 self._errors.append(message.error)
             case FinalState():
                 self._finals[first + message.index] = message

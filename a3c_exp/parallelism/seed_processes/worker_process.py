@@ -10,7 +10,7 @@ from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, Parallelism
-from a3c_exp.parallelism.multiprocess.worker_process import run_in_worker
+from a3c_exp.parallelism.multiprocess.worker_process import Failure, run_in_worker
 from a3c_exp.parallelism.seed_processes.blocks import Block, SeedBlocks
 from a3c_exp.system.child_process import ParentPipe
 from a3c_exp.system.errors import A3CError
@@ -37,13 +37,6 @@ class Answer:
     """The weights of a seed, or its state, what happened up to it, and whether it can be resumed from."""
 
     content: Any
-
-
-@dataclass(frozen=True)
-class TrainingFailed:
-    """Training cannot go on; queries are still answered."""
-
-    error: A3CError
 
 
 @dataclass(frozen=True)
@@ -103,7 +96,7 @@ class _SeedWorkerProcess:
             events = self._seed_blocks.advance(_SLICE_SECONDS, self._due_steps)
         except A3CError as error:
             self._failed = True
-            self._parent.send(TrainingFailed(error))
+            self._parent.send(Failure(error))  # queries are still answered
             return False
         return self._report_progress(events)
 

@@ -39,7 +39,6 @@ class SingleProcessStrategy(Parallelism):
         seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
 
     Attributes:
-        kind: the rule's name.
         worker_group: all trainings' workers, those of each next to each other.
         trainings: one for each seed.
 

@@ -23,12 +23,7 @@ _COOLDOWN_ROUNDS = 8
 
 
 class BurstRunner:
-    """Runs as many rounds at once as need no decision.
-
-    Args:
-        worker_group: the workers of all trainings, those of each next to each other.
-        trainings: in the same order.
-        rule: says how many rounds can follow, and in which order their gradients are applied.
+    """Runs as many rounds of all ``trainings`` at once as need no decision.
 
     Attributes:
         unfinished_round: the latest burst's last, if its gradients were not applied: an episode ended in it, or something was
@@ -47,12 +42,8 @@ class BurstRunner:
         self.unfinished_round: RoundResult | None = None
 
     def run(self, until: Sequence[int], deadline: float) -> bool:
-        """Rounds with all their updates; false if none can be run in this way now.
-
-        Args:
-            until: environment steps that each training must stay below.
-            deadline: on ``time.monotonic()``.
-        """
+        """Rounds with all their updates, in which each training's environment steps stay below ``until``; false if none can be
+        run in this way now. ``deadline`` is on ``time.monotonic()``."""
         if self._cooldown:
             self._cooldown -= 1
             return False

@@ -24,21 +24,13 @@ class SeedTraining:
     A budget of steps or episodes is kept exactly by reservation: before a window begins, its worker reserves what it may use,
     in the order of updates; what it did not use goes back with its update.
 
-    Args:
-        setup: what to train.
-        index: which of the seeds.
-        state: to go on from.
-        worker_group: the workers of all trainings.
-        share_weights: the workers act with ``weights`` themselves.
-
     Attributes:
         workers: where its N workers stand among those of the process.
         weights: ``[P]`` the shared weights.
         worker_weights: ``[N, P]`` each worker's copy of them, to be written when it pulls; ``[1, P]`` the shared weights
             themselves with ``share_weights``.
-        in_episode: ``[N]`` which workers are in an episode, as it changes.
-        reserved_steps: ``[N]`` steps that each worker has reserved and not used.
-        tickets: ``[N]`` episodes that each worker may still begin.
+        in_episode, reserved_steps, tickets: ``[N]`` of each worker: whether it is in an episode, as it changes; steps that it
+            has reserved and not used; episodes that it may still begin.
         episodes_in_progress: episodes whose end was not counted yet.
     """
 
@@ -126,12 +118,8 @@ class SeedTraining:
         self.tickets[workers] = ~self.in_episode[workers] if learner.window_ends_with_episode else learner.n_step
 
     def push(self, worker_gradient: WorkerGradient, lag: int, sequential_updates: SequentialUpdates | None = None) -> None:
-        """Apply a gradient once, and count its windows.
-
-        Args:
-            worker_gradient: the gradient.
-            lag: updates since its weights were pulled.
-            sequential_updates: compiled code that applies it; ``None`` leaves it to the optimizer.
+        """Apply a gradient once, ``lag`` updates after its weights were pulled, and count its windows. Without
+        ``sequential_updates``, which is compiled code, the optimizer applies it.
 
         Raises:
             NonFiniteError: it or its loss is not finite; nothing of it was applied.
