@@ -30,8 +30,8 @@ class EnvBatch(Protocol):
         action_names: of a Discrete space's choices, or of a Box's numbers, for rendered frames.
         frames_per_second: of the environment's real time.
 
-    One whose step is several frames may have an attribute ``on_frame``, a function that it calls after each of them, so that
-    all can be rendered.
+    For rendered frames of the first environment it may have two things more: ``info()``, what they should show, such as the
+    speed; and, if a step is several frames, an attribute ``on_frame``, a function that it calls after each of them.
     """
 
     evaluation_kwargs: ClassVar[Mapping[str, Any]] = {}
@@ -64,9 +64,5 @@ class EnvBatch(Protocol):
 
     def render(self) -> NDArray[np.uint8]:
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
-
-    def info(self) -> Mapping[str, float]:
-        """What a rendered frame of the first environment should show, such as the speed."""
-        return {}
 
     def close(self) -> None: ...

@@ -69,11 +69,7 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
 
 def build_arguments(arguments: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Arguments with what they name by ``_target_``, as Hydra has it: an object of a class; with ``_partial_: true`` the class
-    or function itself, with the other keys bound.
-
-    Raises:
-        ConfigError: it cannot be imported or built.
-    """
+    or function itself, with the other keys bound. A ConfigError says what cannot be imported or built."""
     return {name: _build(value, f"{path}.{name}") for name, value in arguments.items()}
 
 

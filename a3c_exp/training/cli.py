@@ -45,11 +45,7 @@ def build_components(jobs: Sequence[ComposedJob]) -> "RunComponents":
 
 
 def reject_shared_wandb_id() -> None:
-    """Refuse to start several runs where ``WANDB_RUN_ID`` names one: W&B would draw all of them as that one.
-
-    Raises:
-        ConfigError: it is set.
-    """
+    """Raise a ConfigError where ``WANDB_RUN_ID`` names one run and several start: W&B would draw all of them as that one."""
     if name := os.environ.get("WANDB_RUN_ID"):
         raise ConfigError(
             f"WANDB_RUN_ID={name} names one run in W&B, as an agent of W&B sets it, and -m starts several. Leave -m out, or "

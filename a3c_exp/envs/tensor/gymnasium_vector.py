@@ -61,11 +61,8 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin an episode in every environment, or in those of ``options["reset_mask"] [K]`` only.
-
-        Raises:
-            ValueError: as many seeds as environments were not given, or an option that is not known here.
-        """
+        """Begin an episode in every environment, or in those of ``options["reset_mask"] [K]`` only, the one option. A list of
+        seeds has one for each environment."""
         mask = self._reset_mask(options)
         seeds = [None if seed is None else seed + k for k in range(self.num_envs)] if not isinstance(seed, Sequence) else seed
         if len(seeds) != self.num_envs:
