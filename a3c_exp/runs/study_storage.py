@@ -5,6 +5,7 @@ The sweeper writes them, the report reads them. Optuna is imported only when a s
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ HEARTBEAT = "a3c_exp:heartbeat"
 
 _CONNECT_SECONDS = 10
 _LOCK_SECONDS = 15
+_MADE_MEANWHILE = re.compile(r"already exists|unique constraint|duplicate (key|entry)", re.IGNORECASE)
+"""What databases say to a process that makes the tables of a study while another one does."""
 _URL = re.compile(r"^(\w+(?:\+\w+)?)://")
 
 
@@ -78,6 +81,13 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
         "mysql": {"connect_timeout": _CONNECT_SECONDS},
     }
     try:
+        for delay in (0.1, 0.5, 2.0):
+            try:
+                return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": timeouts.get(kind, {})})
+            except Exception as error:
+                if not _MADE_MEANWHILE.search(str(error.__cause__ or error)):
+                    raise
+                time.sleep(delay)
         return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": timeouts.get(kind, {})})
     except ImportError as error:
         cause = error.__cause__ or error

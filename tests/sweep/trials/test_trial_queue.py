@@ -40,6 +40,29 @@ def test_two_processes_do_not_make_one_trial_more_than_was_asked_for(tmp_path: P
     assert len({trial.params["gamma"] for trial in trials}) == 4, "two processes drew the same trial"
 
 
+def test_several_processes_make_the_tables_of_one_database_at_once(tmp_path: Path) -> None:
+    program = f"""import sqlalchemy, alembic.config
+from pathlib import Path
+from tests.support.studies import begin
+print("ready", flush=True)
+input()
+begin(Path({str(tmp_path)!r}), storage="sqlite:///{tmp_path}/study.db")
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment(), stdin=-1, stdout=-1, stderr=-1, text=True)
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 0, err
+
+
 def test_a_trial_whose_process_is_gone_is_failed_and_tried_again_once(tmp_path: Path) -> None:
     queue = begin(tmp_path, n_trials=4)
     assert worker(tmp_path, 4, die_at=2).wait(60) == 9
