@@ -20,6 +20,7 @@ from a3c_exp.envs.wrappers import build_arguments, compose_wrappers, describe_er
 from a3c_exp.spaces.checks import numeric_array
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
 from a3c_exp.spaces.flatten import describe_unsupported, leaf_spaces
+from a3c_exp.system.cli import print_notice
 from a3c_exp.system.errors import ConfigError, EnvInterfaceError
 
 ACTION_NAMES: Mapping[str, Sequence[str]] = {
@@ -240,7 +241,10 @@ class GymnasiumEnvs(EnvBatch):
 
     def close(self) -> None:
         for env in self.envs:
-            env.close()
+            try:
+                env.close()
+            except Exception as error:  # the last thing that it does: nothing depends on it
+                print_notice(f"the environment's close() raised {describe_error(error)}; what was trained is not affected")
 
 
 def _spec(id: str) -> EnvSpec:

@@ -7,10 +7,11 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from a3c_exp.system.errors import A3CError, ConfigError
+from a3c_exp.system.errors import A3CError, ConfigError, explain_os_error
 
 _command_line: list[str] = []
 
@@ -51,6 +52,12 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno is None:  # of a library or an environment, which mean something else by it
+            raise
+        with suppress(OSError):  # of the very disk that is full
+            print(f"{program}: {explain_os_error(error)}", file=sys.stderr, flush=True)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -104,7 +111,8 @@ def command() -> str:
 
 def print_notice(text: str) -> None:
     """Say on stderr what a person should know beside the output."""
-    print(f"a3c_exp: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # whoever reads it is gone, or its disk is full: that is no reason to end
+        print(f"a3c_exp: {text}", file=sys.stderr, flush=True)
 
 
 def print_rows(rows: Sequence[tuple[str, str]]) -> None:

@@ -1,6 +1,7 @@
 """The errors that a user can fix. Each message says what was got, what is allowed and what to type instead."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -8,6 +9,27 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's text, or what kind it is where it has no text, to go behind a colon."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+_REMEDIES = {
+    errno.ENOSPC: ". Free some space, or choose a directory on another disk",
+    errno.EDQUOT: ". Free some space, or choose a directory on another disk",
+    errno.EFBIG: ". Allow larger files (ulimit -f unlimited)",
+    errno.EMFILE: ". Allow more open files (ulimit -n 1024)",
+    errno.EAGAIN: ". Allow more processes (ulimit -u), or ask for fewer (parallelism=deterministic)",
+    errno.ENOMEM: ". Allow more memory (ulimit -v unlimited)",
+    errno.EACCES: ". Choose a directory that you may write to (hydra.run.dir=...)",
+    errno.EROFS: ". Choose a directory that you may write to (hydra.run.dir=...)",
+}
+"""What to do, by the number of an error of the operating system."""
+
+
+def explain_os_error(error: OSError) -> str:
+    """An error of the operating system in one line, with what to do."""
+    where = f"{error.filename}: " if error.filename else ""
+    gone = error.errno == errno.ENOENT and not where
+    remedy = ". Is the folder that this was started in still there?" if gone else _REMEDIES.get(error.errno or 0, "")
+    return f"{where}{error.strerror or first_line(error)}{remedy}"
 
 
 def closest_match(word: str, choices: Iterable[str]) -> str | None:

@@ -17,7 +17,7 @@ from a3c_exp.loggers.seed_average import SeedAverageLogger
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.record import RunRecord, locked
 from a3c_exp.system.cli import command
-from a3c_exp.system.errors import A3CError, RunFailed
+from a3c_exp.system.errors import A3CError, RunFailed, explain_os_error
 from a3c_exp.system.machine import git_problem
 from a3c_exp.system.signals import StopRequested, StopSignals
 from a3c_exp.system.torch_settings import single_threaded
@@ -131,7 +131,7 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
             status, reason = "pruned", stop_callback.stop_reason
             return _last_return(trainer)
         except (A3CError, OSError) as error:
-            reason = str(error)
+            reason = explain_os_error(error) if isinstance(error, OSError) and error.errno else str(error)
             raise RunFailed(f"{context.record.directory}: {reason}") from error
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"

@@ -171,3 +171,14 @@ def test_a_run_with_a_harmless_oddity_goes_to_its_end(tmp_path: Path, parallelis
     assert ended.returncode == 0, ended.stderr
     (found,) = tmp_path.glob("outputs/*/*/run.json")
     assert {episode["return"] for episode in lines(found.parent / "episodes.jsonl")} == {20.0}
+
+
+def test_a_close_that_raises_is_said_and_the_others_are_closed_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    envs = GymnasiumEnvs("CartPole-v1", num_envs=2)
+    closed = []
+    monkeypatch.setattr(envs.envs[0], "close", lambda: 1 / 0)
+    monkeypatch.setattr(envs.envs[1], "close", lambda: closed.append(1))
+    envs.close()
+    assert closed and "close() raised ZeroDivisionError: division by zero; what was" in capsys.readouterr().err

@@ -1,5 +1,8 @@
 """Every command ends with one line and a documented exit code, never with a traceback."""
 
+import resource
+from pathlib import Path
+
 import pytest
 
 from a3c_exp.system.cli import CommandParser, run_command
@@ -15,6 +18,20 @@ def test_an_error_becomes_one_line_and_an_exit_code(
 
     assert run_command("a3c_exp.report", command) == code
     assert capsys.readouterr().err == ("" if code == 130 else "a3c_exp.report: no\n")
+
+
+def test_what_the_system_refuses_becomes_one_line_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    def open_too_many() -> None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            Path("/dev/null").read_bytes()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert run_command("a3c_exp", open_too_many) == 1
+    assert capsys.readouterr().err == "a3c_exp: /dev/null: Too many open files. Allow more open files (ulimit -n 1024)\n"
 
 
 def test_a_mistyped_option_is_answered_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,9 @@ input()
 begin(Path({str(tmp_path)!r}), storage="sqlite:///{tmp_path}/study.db")
 """
     processes = [
-        subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment(), stdin=-1, stdout=-1, stderr=-1, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment(), stdin=-1, stdout=-1, stderr=-1, text=True
+        )
         for _ in range(4)
     ]
     for process in processes:
