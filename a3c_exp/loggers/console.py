@@ -1,8 +1,4 @@
-"""What a person sees while a run trains: a live view on a terminal, else a plain line now and then. All on stderr.
-
-A run that is one of several on this machine is shown by the process that started them all: what its console would show is
-forwarded there.
-"""
+"""What a person sees while a run trains: a live view on a terminal, else a plain line now and then. All on stderr."""
 
 import time
 from collections.abc import Callable
@@ -132,5 +128,5 @@ def forward_to(send: Send) -> None:
 
 
 def make_console_logger() -> Logger:
-    """Shows a run on this process's standard error, or through ``forward_to``."""
+    """Shows a run on standard error, or, as one of several, through ``forward_to`` in the process that started them all."""
     return ConsoleLogger() if _forwarding_send is None else ForwardingLogger(_forwarding_send)

@@ -130,10 +130,7 @@ def recent_returns(directory: Path, episodes: int, count: int) -> list[float]:
 
 
 def episodes_digest(directory: Path) -> str | None:
-    """SHA-256 of a run's episode log without its wall times: equal for runs with the same episodes.
-
-    ``None`` if the log cannot be read.
-    """
+    """SHA-256 of a run's episode log without its wall times, the same for equal runs; ``None`` if it cannot be read."""
     hasher = hashlib.sha256()
     try:
         with (directory / EPISODES).open("rb") as file:

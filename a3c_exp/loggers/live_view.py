@@ -1,7 +1,4 @@
-"""The one view of work in progress: redrawn at the bottom of a terminal, or plain lines in a pipe, a file or a job's log.
-
-A run's console, a sweep and a study each have one and say what its rows are.
-"""
+"""The one view of work in progress: redrawn at the bottom of a terminal, or plain lines in a pipe, a file or a job's log."""
 
 import atexit
 import sys

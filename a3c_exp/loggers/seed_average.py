@@ -16,10 +16,7 @@ _SUMMED_METRICS = ("steps_per_second", "updates_per_second")
 
 
 class SeedAverageLogger:
-    """Logs the means of ``num_seeds`` seeds, each as soon as every seed has logged its value.
-
-    Episodes are not logged: those of different seeds are no learning curve.
-    """
+    """Logs the means of seeds, each as soon as all have logged theirs. Episodes of different seeds are no learning curve."""
 
     def __init__(self, loggers: Sequence[Logger], num_seeds: int) -> None:
         self._loggers = loggers

@@ -81,10 +81,7 @@ def _columns(shared: Container[str], extra: Sequence[str]) -> tuple[list[Column]
 
 
 def runs_csv(runs: Sequence[RunSummary], extra: Sequence[str] = ()) -> str:
-    """Everything about ``runs`` as CSV: metadata, results, the configuration values that differ, and ``extra`` keys.
-
-    Numbers are in full; a missing value is empty.
-    """
+    """Metadata, results, differing configuration values and ``extra`` keys as CSV; numbers in full, missing values empty."""
     configs = [dict(run.config_items()) for run in runs]
     differing = differing_keys(configs)
     first = ("path", "name", "group", "status", "reason", "env", "parallelism", "workers", "seed")

@@ -84,10 +84,7 @@ class MetricsRecord:
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """One evaluation of the shared weights on held-out seeds, as it stands in ``evaluations.jsonl``.
-
-    ``ci_low`` and ``ci_high`` bound the mean return: a percentile bootstrap's 95 % interval over episodes.
-    """
+    """One evaluation of the shared weights on held-out seeds, as it stands in ``evaluations.jsonl``."""
 
     env_step: int
     update: int
@@ -97,7 +94,7 @@ class EvaluationRecord:
     mean: float
     std: float
     median: float
-    ci_low: float
+    ci_low: float  # to ci_high: of the mean return, a percentile bootstrap's 95 % interval over episodes
     ci_high: float
     min: float
     max: float

@@ -85,10 +85,7 @@ def _check_ordering(text: str, key: str, operator: str, typed: str) -> None:
 
 
 def select_runs(runs: Sequence[RunSummary], conditions: Sequence[Condition]) -> list[RunSummary]:
-    """The runs that meet all ``conditions``.
-
-    Raises ConfigError if no run has a condition's key: that is a mistake rather than a condition that no run meets.
-    """
+    """The runs that meet all ``conditions``. Raises ConfigError if no run has a condition's key, which is a mistake then."""
     selected = list(runs)
     for condition in conditions:
         selected = [run for run in selected if condition.matches(run)]

@@ -1,7 +1,4 @@
-"""A study's storage: the attributes that are stored in addition to Optuna's own, and how it is opened.
-
-The sweeper writes them, the report reads them. Optuna is imported only when a storage is opened.
-"""
+"""A study's storage: the attributes in it that are not Optuna's own, and how it is opened, which alone imports Optuna."""
 
 import os
 import re
@@ -56,10 +53,7 @@ def journal_path(storage: str | None, directory: Path) -> Path | None:
 
 
 def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
-    """Open a study's storage: ``None`` for a journal file in its directory, ``journal:FILE``, or an SQLAlchemy URL.
-
-    Raises ConfigError if it cannot be reached, or is none.
-    """
+    """Open ``None`` (a journal in ``directory``), ``journal:FILE`` or an SQLAlchemy URL. Raises ConfigError if it cannot."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

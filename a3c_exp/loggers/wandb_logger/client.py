@@ -28,10 +28,7 @@ class _WandbProcessError(Exception):
 
 
 class WandbClient:
-    """Passes commands to a process for wandb, in order and in the background.
-
-    The handshake has the run and its timeouts, as the process needs them.
-    """
+    """Passes commands to a process for wandb, in order and in the background; the handshake has the run and its timeouts."""
 
     def __init__(self, handshake: JsonObject) -> None:
         self._handshake = handshake

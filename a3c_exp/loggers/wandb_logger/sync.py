@@ -11,10 +11,7 @@ _BATCH_SIZE = 200  # folders a call: a command line has its limits
 
 
 def require_login() -> None:
-    """Pass if the user is logged in, by wandb's own rules.
-
-    Raises A3CError if wandb is not installed or switched off, or the user is not logged in; says what to type.
-    """
+    """Raises A3CError, which says what to type, unless the user is logged in by wandb's own rules."""
     try:
         from wandb.sdk import wandb_setup
         from wandb.sdk.lib import wbauth
@@ -33,10 +30,7 @@ def require_login() -> None:
 
 
 def unsent(directories: Iterable[Path]) -> list[Path]:
-    """The folders below ``<run directory>/wandb`` with runs that were never sent, oldest first.
-
-    Seeds that trained together have one W&B run, in the folder above theirs.
-    """
+    """The W&B folders with runs that were never sent, oldest first; seeds that trained together have theirs one folder up."""
     folders = dict.fromkeys(folder for directory in directories for folder in (directory, directory.resolve().parent))
     runs = {run.resolve(): run for folder in folders for run in (folder / "wandb").glob("offline-run-*")}
     return sorted((run for run in runs.values() if any(run.glob("*.wandb")) and not is_sent(run)), key=lambda run: run.name)

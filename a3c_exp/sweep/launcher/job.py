@@ -66,10 +66,7 @@ class JobEnded:
 
 
 def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
-    """The launcher's ``HydraContext``, base configuration and Hydra's singletons, which all jobs of a sweep share.
-
-    Raises ConfigError if they cannot be pickled.
-    """
+    """The launcher's context, base configuration and Hydra's singletons. Raises ConfigError if one cannot be pickled."""
     try:
         return pickle.dumps((context, config, Singleton.get_state()["instances"]))
     except (pickle.PicklingError, AttributeError, TypeError) as error:

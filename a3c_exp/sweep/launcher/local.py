@@ -42,17 +42,10 @@ def launch(
     n_jobs: int | None,
     heartbeat_timeout: float,
 ) -> Sequence[JobReturn]:
-    """Run all jobs; what ``hydra.plugins.launcher.Launcher.launch`` promises.
+    """Run all jobs, as ``hydra.plugins.launcher.Launcher.launch`` promises; ``first_number`` is hydra.job.num of the first.
 
-    Args:
-        context, task_function, config: as Hydra gave them to the launcher.
-        job_overrides: each job's, sweeps resolved.
-        first_number: hydra.job.num of the first.
-        n_jobs, heartbeat_timeout: see ``LocalLauncherConfig``. Without ``n_jobs`` each job counts with the cores that it keeps
-            busy, and one that needs more than there are runs alone.
-
-    Returns:
-        In the order of ``job_overrides``. A job that died has an error that says how.
+    Without ``n_jobs`` each job counts with the cores that it keeps busy, and one that needs more than there are runs alone.
+    The result of a job that died has an error that says how.
 
     Raises:
         ConfigError: the jobs cannot be sent to another process.
@@ -83,10 +76,7 @@ def launch(
 
 
 def importable_name(task_function: TaskFunction) -> tuple[str, str]:
-    """The module and the name under which another process finds the function that Hydra calls.
-
-    Raises ConfigError if it cannot be found by a name.
-    """
+    """The module and name by which another process finds Hydra's function. Raises ConfigError if there are none."""
     module, name = sys.modules[task_function.__module__], task_function.__qualname__
     if module.__spec__ is None or getattr(module, name, None) is not task_function:
         raise ConfigError(
@@ -126,10 +116,7 @@ class ReportedJobReturn(JobReturn):
 
 
 class JobProcess(ChildProcess):
-    """One job's process, with what it writes to its standard output and error.
-
-    No daemon: a run may start workers of its own. It ends when its pipe does.
-    """
+    """One job's process and what it prints. No daemon: a run may start workers of its own. It ends when its pipe does."""
 
     def __init__(self, spec: JobSpec) -> None:
         self.output, child_output = multiprocessing.Pipe(duplex=False)

@@ -47,10 +47,7 @@ class Objective:
             raise ConfigError(f"hydra.sweeper.objective is {self.name}, which no run's summary has. {hint}")
 
     def final_value(self, summary: Mapping[str, Any]) -> float:
-        """Its value in a finished run's summary.
-
-        Raises ConfigError if the summary does not have it, NonFiniteError if it is not a finite number.
-        """
+        """Its value in a run's summary. Raises ConfigError if that lacks it, NonFiniteError if it is not a finite number."""
         value = select(summary, self.name)
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise ConfigError(f"the run's summary has no number {self.name}, which hydra.sweeper.objective asks for")
@@ -101,10 +98,7 @@ def is_study(hydra: DictConfig) -> bool:
 
 
 def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
-    """The checked configuration in ``hydra.sweeper``; ``seed`` is the run's own, the first of ``seeds=3``.
-
-    Raises ConfigError for a wrong value, saying what is allowed.
-    """
+    """``hydra.sweeper``, checked; ``seed`` is the run's own, the first of ``seeds=3``. Raises ConfigError for a wrong value."""
     content = OmegaConf.to_container(sweeper, resolve=True)
     assert isinstance(content, dict)
     known = [*_HYDRA_KEYS, "direction", "objective", *StudyConfig.__dataclass_fields__]

@@ -36,11 +36,7 @@ def make_sampler(study_config: StudyConfig, num_trials: int) -> BaseSampler:
 
 
 def check_sampler(study_config: StudyConfig, space: SearchSpace) -> None:
-    """Refuse a sampler that cannot be made, and one that tries every point once if there are fewer points than trials.
-
-    Raises:
-        ConfigError: says which points there are.
-    """
+    """Raises ConfigError for a sampler that cannot be made, or that tries every point once and has fewer points than trials."""
     sampler = make_sampler(study_config, 0)
     if not isinstance(sampler, GridSampler | BruteForceSampler) or space.custom is not None:
         return

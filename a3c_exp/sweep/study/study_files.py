@@ -1,7 +1,4 @@
-"""What a study writes into its directory: ``study.json``, which a reader needs before its storage, and the best configuration.
-
-The best configuration is a file that ``+experiment=`` loads, and a command.
-"""
+"""What a study writes into its directory: ``study.json``, and the best configuration as a file that ``+experiment=`` loads."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -79,10 +76,7 @@ def study_signature(study_config: StudyConfig, space: SearchSpace, base: DictCon
 
 
 def check_same_study(name: str, location: str, stored: Mapping[str, Any], requested: Mapping[str, Any]) -> None:
-    """Refuse to resume a study with another signature: its trials could not be compared with the new ones.
-
-    ``name`` and ``location`` are for the message of the ConfigError, which names the first difference.
-    """
+    """Raises ConfigError, naming the first difference, for a study whose trials could not be compared with the new ones."""
     before, after = flatten(stored), flatten(requested)
     for key in before | after:
         if before.get(key) != after.get(key):
@@ -128,17 +122,10 @@ class BestConfigWriter:
 
 
 def write_best_config(directory: Path, name: str, overrides: Sequence[str], note: str, search: Sequence[str] = ()) -> str:
-    """Write the configuration of a trial, as its differences from the defaults of the chosen config groups.
+    """Write a trial's configuration as ``+experiment=name``: its differences from the defaults of the chosen config groups.
 
-    Args:
-        directory: of the study, below which the file is written.
-        name: of the experiment.
-        overrides: of the trial, with those that all trials share.
-        note: a comment line for the file.
-        search: further config folders.
-
-    Returns:
-        The command that runs it without the study.
+    ``overrides`` are the trial's, with those that all share; ``note`` is a comment line, ``search`` has further config folders.
+    Returns the command that runs it without the study.
     """
     (job,) = compose_jobs(list(overrides), False, search)
     choices = {group: str(job.hydra.runtime.choices[group]) for group in _CONFIG_GROUPS}

@@ -184,8 +184,7 @@ def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
 def study_stop_reason(trials: Sequence[FrozenTrial], settings: StudyConfig) -> str | None:
     """Why a study should stop, with the cause that most failures share; ``None`` if it should go on.
 
-    ``trials`` are those of this session: the cause of earlier failures may have been removed since. The first trials that run
-    side by side run to their end.
+    ``trials`` are those of this session: the cause of earlier failures may have been removed since.
     """
     ended = [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRYABLE)]
     failed = [trial for trial in ended if trial.state is TrialState.FAIL]
