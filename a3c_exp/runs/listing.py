@@ -14,7 +14,7 @@ from typing import Any
 from a3c_exp.runs.config_values import MISSING, PER_RUN_KEYS, as_text, distinguishing_keys
 from a3c_exp.runs.format_table import Column, Row, Terminal, TextCell, format_table
 from a3c_exp.runs.run_directories import natural_sort_key
-from a3c_exp.runs.run_summary import METADATA_KEYS, RESULT_KEYS, RunSummary
+from a3c_exp.runs.run_summary import BUDGET_COUNTS, METADATA_KEYS, RESULT_KEYS, RunSummary
 from a3c_exp.runs.tolerant_io import date, number, printable
 from a3c_exp.system.number_format import format_count, format_duration, format_mean_std, format_number
 
@@ -155,8 +155,7 @@ def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
 
 def _budget_share(summary: RunSummary) -> float | None:
     """How much of its budget a run has used, from 0 to 1; ``None`` without a known budget."""
-    counts = {"max_episodes": "episodes", "max_env_steps": "env_steps", "max_updates": "updates"}
-    budgets = ((number(summary.config.get(budget)), summary.result(count)) for budget, count in counts.items())
+    budgets = ((number(summary.config.get(budget)), summary.result(count)) for budget, count in BUDGET_COUNTS.items())
     shares = [used / budget for budget, used in budgets if budget > 0 and used == used]
     return min(max(shares), 1.0) if shares else None
 

@@ -31,6 +31,9 @@ RESULT_KEYS = (
 )  # fmt: skip
 """Results by name. ``evaluation`` is the mean return of the last evaluation, ``best`` the highest of all."""
 
+BUDGET_COUNTS = {"max_episodes": "episodes", "max_env_steps": "env_steps", "max_updates": "updates"}
+"""The result that each budget of a configuration limits."""
+
 _EVALUATION_FIELDS = {"": "mean", "_low": "ci_low", "_high": "ci_high", "_step": "env_step"}
 _NESTED_RESULTS = {
     **{f"evaluation{suffix}": ("evaluation", field) for suffix, field in _EVALUATION_FIELDS.items()},

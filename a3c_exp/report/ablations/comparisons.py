@@ -1,5 +1,6 @@
 """Which runs belong to which ablation, as which of its arms, and under which control: from their configurations alone."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,12 @@ from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.config_values import PER_RUN_KEYS, as_text, flatten_as_text, resolve_reference, select
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.run_directories import natural_sort_key
+from a3c_exp.runs.run_summary import BUDGET_COUNTS
 from a3c_exp.runs.tolerant_io import mapping
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.number_format import format_count
 
+_MAX_BUDGET_RATIO = 1.1  # of runs that are compared: what the last rounds of small runs may add
 _IGNORED_KEYS = (*PER_RUN_KEYS, "compile", "device", "logger", "tags", "env.backend", "ablation", "checkpoint", "metrics")
 
 
@@ -31,6 +35,7 @@ class ControlledComparison:
     report: AblationReport = field(default_factory=AblationReport)  #: the words of the ablation and its claims
     num_excluded: int = 0  #: runs that did not finish, or repeat a seed
     warnings: tuple[str, ...] = ()  #: what makes the comparison less sound, one sentence each
+    unequal: str = ""  #: why the arms are not judged, which were not run as long as each other; empty if they were
 
     @property
     def key(self) -> str:
@@ -142,12 +147,32 @@ def _build_comparison(
             mixed.append(name)
     num_excluded = sum(len(arms[name]) - len(runs) for name, runs in kept.items())
     found = ControlledComparison(ablation, control, kept, report, num_excluded)
+    found = replace(found, unequal=_unequal_budgets(found))
     faults = (
         ("Runs of one group differ in more than their seed", mixed),
         ("The same seed ran more than once and counts once", repeated),
     )
-    warnings = (f"{fault}: {', '.join(map(found.arm_label, names))}." for fault, names in faults if names)
+    warnings = [f"{fault}: {', '.join(map(found.arm_label, names))}." for fault, names in faults if names]
+    if found.unequal:
+        warnings.append(f"Its groups are not judged, {found.unequal}.")
     return replace(found, warnings=tuple(warnings))
+
+
+def _unequal_budgets(comparison: ControlledComparison) -> str:
+    """What says that groups were not run as long as each other; empty if they were, or if episodes are what is equal.
+
+    Where episodes are counted, groups are compared over as many as all have.
+    """
+    runs = [run for arm in comparison.arms.values() for run in arm]
+    budgets = {next((key for key in BUDGET_COUNTS if run.config.get(key)), "") for run in runs} - {""}
+    if len(budgets) > 1:
+        return f"since their budgets are of different kinds: {', '.join(sorted(budgets))}"
+    for name in budgets - {"max_episodes", comparison.report.varied}:
+        counts = [count for run in runs if math.isfinite(count := run.result(BUDGET_COUNTS[name]))]
+        low, high = min(counts, default=0.0), max(counts, default=0.0)
+        if high > _MAX_BUDGET_RATIO * low:
+            return f"since their {BUDGET_COUNTS[name].replace('_', ' ')} are {format_count(low)} to {format_count(high)}"
+    return ""
 
 
 def _arm_sort_key(arm: str) -> tuple[float, tuple[tuple[int, float, str], ...]]:

@@ -154,7 +154,7 @@ def _drafts(claim: Claim, comparison: ControlledComparison, measure: ClaimMeasur
             if part.is_ratio:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     groups = [np.log(group) for group in groups]
-            reason = few[0] if few else reason
+            reason = few[0] if few else comparison.unequal or reason
             if not reason and not all(np.isfinite(group).all() for group in groups):
                 missing = f"too few points of {measure} at the end"
                 reason = "a run does not say how long it took" if measure == "clock" else missing

@@ -68,7 +68,8 @@ def test_a_world_like_the_reports_supports_its_conclusions(tmp_path: Path) -> No
 
 
 def test_a_world_upside_down_reverses_them(tmp_path: Path) -> None:
-    limits(tmp_path / "a", "fair", GOOD, BAD, GOOD, in_steps=True)
+    for arm, way in (("steps_4000", GOOD), ("steps_3000", BAD), ("steps_500", GOOD)):
+        write_arm(tmp_path / "a", LIMIT, "fair", arm, way, in_steps=True)
     workers(tmp_path / "b", "fair", BAD, GOOD, GOOD, in_steps=True)
     found = ruled(tmp_path)
     for measure in ("training", "evaluation"):
@@ -108,6 +109,25 @@ def test_four_seeds_get_no_verdict_however_large_the_effect(tmp_path: Path) -> N
     workers(tmp_path / "enough", "published", GOOD, BAD, BAD, seeds=MIN_VERDICT_SEEDS)
     enough = ruled(tmp_path / "enough")[3, "published", "evaluation"]
     assert not enough.reason and {item.decision for item in enough.effects if item.part.quantity == "final"} == {"supported"}
+
+
+@pytest.mark.parametrize("control", ["equal_steps", "fair"])
+def test_groups_that_were_not_run_for_as_many_steps_are_said_and_not_judged(tmp_path: Path, control: str) -> None:
+    for arm, way, episodes in (("workers_12", GOOD, 100), ("workers_6", BAD, 30), ("workers_4", BAD, 30)):
+        write_arm(tmp_path, WORKERS, control, arm, way, episodes=episodes, steps=1000, in_steps=True)
+    (comparison,) = find_comparisons(read_runs([tmp_path]))
+    counts = "env steps are 30,000 to 100,000"
+    assert comparison.warnings == (f"Its groups are not judged, since their {counts}.",)
+    judged = [one for one in ruled(tmp_path).values() if one.measure != "clock"]
+    assert {one.decision for one in judged} == {"undecided"} and all(counts in one.reason for one in judged)
+    assert {one.num_intervals for one in judged} == {0}
+
+
+def test_groups_with_budgets_of_different_kinds_are_not_judged(tmp_path: Path) -> None:
+    for arm, in_steps in (("workers_12", True), ("workers_6", False), ("workers_4", False)):
+        write_arm(tmp_path, WORKERS, "fair", arm, GOOD, in_steps=in_steps)
+    (comparison,) = find_comparisons(read_runs([tmp_path]))
+    assert "different kinds: max_env_steps, max_episodes" in comparison.warnings[-1]
 
 
 def test_a_run_that_failed_is_no_seed(tmp_path: Path) -> None:
