@@ -101,7 +101,7 @@ def _main(argv: Sequence[str]) -> int:
 def _refuse_arguments(message: str) -> NoReturn:
     dashed = re.findall(r"--([A-Za-z_][\w./@]*=\S*)", message)
     if dashed:
-        raise ConfigError(f"an override has no dashes: {shlex.join(dashed)} (in a W&B sweep file: ${{args_no_hyphens}})")
+        raise ConfigError(f"an override has no dashes. Type {shlex.join(dashed)} (in a W&B sweep file: ${{args_no_hyphens}})")
     raise ConfigError(f"{message}. An override is key=value; python -m a3c_exp --help lists the options")
 
 

@@ -236,7 +236,9 @@ def _load_statistic(path: str) -> Statistic:
     try:
         statistic = resolve_name(path)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"metrics.extra names {path}, which cannot be imported: {error}") from None
+        raise ConfigError(
+            f"metrics.extra names {path}, which cannot be imported: {error}. Try metrics.extra=[my_module.my_statistic]"
+        ) from None
     if not isinstance(statistic, Statistic):
         raise ConfigError(
             f"metrics.extra names {path}, a {type(statistic).__name__}, but each entry is the dotted name of a "

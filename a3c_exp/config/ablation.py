@@ -148,7 +148,12 @@ def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
     for name, claim in report.claims.items():
         key = f"ablation.report.claims.{name}"
         if not claim.changes or any(len(change) != 2 for change in claim.changes):
-            raise ConfigError(f"{key}.changes is {claim.changes}, but each change is a pair of arms: [[from, to], ...]")
+            raise ConfigError(
+                f"{key}.changes is {claim.changes}, but each change is a pair of arms: [[from, to], ...]. "
+                "Try changes: [[workers_12, workers_4]]"
+            )
         if not claim.parts or len({part.quantity is Quantity.seconds for part in claim.parts}) > 1:
-            raise ConfigError(f"{key}.parts: a claim has parts, and either all of them are about seconds or none is")
+            raise ConfigError(
+                f"{key}.parts: a claim has parts, and either all of them are about seconds or none is. Write a claim for each"
+            )
     return report

@@ -172,9 +172,7 @@ def _sweep_values(override: Override) -> list[str]:
         raise ConfigError(f"{override.input_line}: a sweep is over keys of the run, and {key} is Hydra's. Choose one value")
     values = [f"{key}={value}" for value in override.sweep_string_iterator()]
     if not values:
-        raise ConfigError(
-            f"{override.input_line} gives no value; {key}=glob(*) is every option of a group, {key}=a,b two values"
-        )
+        raise ConfigError(f"{override.input_line} gives no value. Try {key}=glob(*) for every option of a group, or {key}=a,b")
     return values
 
 
@@ -208,7 +206,9 @@ def hydra_initialized(config_dirs: Sequence[str]) -> Iterator[None]:
         search_path = create_config_search_path(str(CONFIG_DIR))
         for folder in config_dirs:
             if not Path(folder).is_dir():
-                raise ConfigError(f"--config-dir {folder}: there is no such folder. It holds env/, model/, ... as conf/ does")
+                raise ConfigError(
+                    f"--config-dir {folder}: there is no such folder. Name one with env/, model/, ... as in conf/"
+                )
             search_path.prepend("command-line", f"file://{Path(folder).absolute()}", SearchPathQuery(provider="schema"))
         Hydra.create_main_hydra2("a3c_exp", search_path)
         yield

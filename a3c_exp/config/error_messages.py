@@ -52,7 +52,7 @@ def explain_error(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"{_undecodable_file() or 'a file'} is no text in UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8"
     if "Config group override must be" in text:
-        return f"{' '.join(overrides)}: a group such as +experiment takes an option, and is left out where it has none"
+        return f"{' '.join(overrides)}: a group such as +experiment takes an option. Leave it out where it has none"
     if (match := re.match(r"In '([^']+/[^']+)': ", text)) and _file_of(match[1]).is_file():
         return f"{_file_of(match[1])}: {_file_problem(match[1], text, overrides)}"
     if match := re.search(r"Could not override '([^']+)'", text):

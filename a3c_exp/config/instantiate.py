@@ -38,10 +38,12 @@ def _checked_partial(
 ) -> partial[Any]:
     target = content.get("_target_")
     if not isinstance(target, str):
-        raise ConfigError(f"{path} names no class: its YAML needs a line such as `_target_: my_package.my_module.MyClass`")
+        raise ConfigError(f"{path} names no class. Write a line such as `_target_: my_package.my_module.MyClass` into its YAML")
     cls = _locate(target, path)
     if expected and not any(_is_kind(cls, kind) for kind in expected):
-        raise ConfigError(f"{path}._target_={target} is a class, but no {' or '.join(kind.__name__ for kind in expected)}")
+        raise ConfigError(
+            f"{path}._target_={target} is a class, but no {' or '.join(kind.__name__ for kind in expected)}. Name one that is"
+        )
     parameters = inspect.signature(cls).parameters
     hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -73,9 +75,12 @@ def _locate(target: str, path: str) -> type:
             hint = f". Start `python -m a3c_exp` in the folder that holds {package}, or name that folder in PYTHONPATH"
         raise ConfigError(f"{path}._target_={target} cannot be imported: {type(error).__name__}: {error}{hint}") from error
     if not inspect.isclass(cls):
-        raise ConfigError(f"{path}._target_={target} is not a class")
+        raise ConfigError(f"{path}._target_={target} is not a class. Name a class")
     if package_of(target) == "a3c_exp" != package_of(cls.__module__):  # what a module of ours imports is not ours
-        raise ConfigError(f"{path}._target_={target} is {cls.__module__}.{cls.__qualname__}, and no class of a3c_exp")
+        raise ConfigError(
+            f"{path}._target_={target} is {cls.__module__}.{cls.__qualname__}, and no class of a3c_exp. "
+            "Name it by its own module"
+        )
     return cls
 
 

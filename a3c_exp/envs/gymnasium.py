@@ -94,7 +94,7 @@ class GymnasiumEnvs(EnvBatch):
                 if unsupported := describe_unsupported(space):
                     raise ConfigError(
                         f"env.id={id} {does} {unsupported}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
-                        "Tuple or Dict of these; a wrapper (env.wrappers) can turn other spaces into one of them"
+                        "Tuple or Dict of these. Try a wrapper (env.wrappers) that turns it into one of them"
                     )
             own_limit = arguments.get("max_episode_steps") or spec.max_episode_steps
             self.default_max_episode_steps = time_limit(own_limit, made, self.envs[0])
@@ -230,7 +230,10 @@ class GymnasiumEnvs(EnvBatch):
         except NotImplementedError:
             frame = None
         if not isinstance(frame, np.ndarray) or frame.ndim != 3:
-            raise ConfigError(f"env.id={self._id} renders no image (render_mode=rgb_array)")
+            raise ConfigError(
+                f"env.id={self._id} renders no image (render_mode=rgb_array). "
+                "Leave out pictures of it: evaluation.video, screenshots, --video"
+            )
         return frame
 
     def info(self) -> dict[str, float]:
@@ -269,4 +272,6 @@ def _make(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env
     try:
         return gymnasium.make(spec, **arguments)
     except Exception as error:  # of any kind: the constructor is a third party's
-        raise ConfigError(f"env.id={id} could not be made: {describe_error(error)}") from error
+        raise ConfigError(
+            f"env.id={id} could not be made: {describe_error(error)}. Change env.kwargs, which it was given"
+        ) from error

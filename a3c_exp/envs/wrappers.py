@@ -61,7 +61,9 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
             hint = ". Try max_episode_steps=1000" if "max_episode_steps" in str(error) else ""
             raise ConfigError(f"{path}: {target} cannot wrap this environment: {describe_error(error)}{hint}") from error
         if not isinstance(wrapped, gymnasium.Env):
-            raise ConfigError(f"{path}: {target} returned a {type(wrapped).__name__}, not an environment")
+            raise ConfigError(
+                f"{path}: {target} returned a {type(wrapped).__name__}, not an environment. Return the wrapped environment"
+            )
         return wrapped
 
     return layer
@@ -93,7 +95,7 @@ def _build(value: Any, path: str) -> Any:
     try:
         return named(**arguments)
     except Exception as error:  # of any kind: the class may be a third party's
-        raise ConfigError(f"{path}: {target} cannot be built: {describe_error(error)}") from error
+        raise ConfigError(f"{path}: {target} cannot be built: {describe_error(error)}. Change its arguments") from error
 
 
 def _require_functions(cls: Callable[..., Any], arguments: Mapping[str, Any], path: str) -> None:
@@ -120,7 +122,7 @@ def _locate(target: str, path: str) -> Callable[..., Any]:
         hint = f". Try gymnasium.wrappers.{target}" if not module and target in gymnasium.wrappers.__all__ else ""
         raise ConfigError(f"{path}: {target} cannot be imported: {describe_error(error)}{hint}") from error
     if not callable(named):
-        raise ConfigError(f"{path}: {target} is a {type(named).__name__}, neither a class nor a function")
+        raise ConfigError(f"{path}: {target} is a {type(named).__name__}, neither a class nor a function. Name what it holds")
     return cast(Callable[..., Any], named)
 
 
@@ -135,7 +137,9 @@ def _locate_wrapper(target: str, path: str) -> Callable[..., Any]:
     is_wrapper = inspect.isclass(wrapper) and issubclass(wrapper, gymnasium.Env)
     may_be_function = target.partition(".")[0] not in ("a3c_exp", "gymnasium")
     if not is_wrapper and (inspect.isclass(wrapper) or not may_be_function):
-        raise ConfigError(f"{path}: {target} is no wrapper of environments")
+        raise ConfigError(
+            f"{path}: {target} is no wrapper of environments. Name a subclass of gymnasium.Wrapper, or a function(env)"
+        )
     return wrapper
 
 

@@ -38,7 +38,10 @@ class EvaluatorConfig:
         if self.episodes < 1:
             raise ConfigError(f"evaluation.episodes is {self.episodes}, but it is at least 1. Try evaluation.episodes=10")
         if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise ConfigError(f"evaluation.max_episode_steps is {self.max_episode_steps}, but it is at least 1, or null")
+            raise ConfigError(
+                f"evaluation.max_episode_steps is {self.max_episode_steps}, but it is at least 1, or null. "
+                "Try evaluation.max_episode_steps=200"
+            )
 
 
 @dataclass(frozen=True)

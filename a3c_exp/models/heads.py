@@ -212,8 +212,8 @@ def make_head(features: int, space: Space[Any], config: HeadConfig) -> Head:
     unsupported = describe_unsupported(space)
     if unsupported is not None:
         raise ConfigError(
-            f"no policy head fits {unsupported}; there are heads for Box, Discrete, MultiDiscrete, MultiBinary, "
-            "and Tuple and Dict of these"
+            f"no policy head fits {unsupported}, but Box, Discrete, MultiDiscrete, MultiBinary, and Tuple and Dict of "
+            "these. Try a wrapper (env.wrappers) that turns it into one of them"
         )
     parts = [leaf for _, leaf in leaf_spaces(space)]
     if config.kind is not HeadKind.auto and not any(isinstance(part, _COMPATIBLE_SPACES[config.kind]) for part in parts):

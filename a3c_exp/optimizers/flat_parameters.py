@@ -33,7 +33,9 @@ class ParameterLayout:
         _reject_extra_state(module)
         _reject_overlaps(parameters)
         if not parameters:
-            raise ConfigError(f"the model ({type(module).__name__}) has no parameters, so there is nothing to train")
+            raise ConfigError(
+                f"the model ({type(module).__name__}) has no parameters, so there is nothing to train. Give it a layer"
+            )
         shapes = tuple(parameter.shape for parameter in parameters.values())
         return cls(tuple(parameters), shapes, tuple(shape.numel() for shape in shapes))
 

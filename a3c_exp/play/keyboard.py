@@ -54,7 +54,9 @@ def play(seeds: Iterable[int], domain_randomize: bool = False) -> Iterator[Drive
     try:
         pygame.display.init()
     except pygame.error as error:
-        raise ConfigError(f"playing needs a display, and none could be opened: {error}") from error
+        raise ConfigError(
+            f"playing needs a display, and none could be opened: {error}. Try python -m a3c_exp.evaluate RUN_DIR --video"
+        ) from error
     game = CarRacingGame(always_draw=False, render_mode="human", domain_randomize=domain_randomize)
     try:
         for number, seed in enumerate(seeds, 1):

@@ -80,15 +80,18 @@ def resolve_sides(side_specs: tuple[str, str], runs: Sequence[RunData]) -> tuple
             chosen = [run for run in runs if run in matches]
         else:
             raise ConfigError(
-                f"--compare {word}: neither a folder of runs nor a condition such as workers=4; {RUN_DIRECTORY_HINT}"
+                f"--compare {word}: neither a folder of runs nor a condition. Try workers=4, or a folder: {RUN_DIRECTORY_HINT}"
             )
         if not chosen:
-            raise ConfigError(f"--compare {word}: means none of the {len(runs)} runs of this report")
+            raise ConfigError(
+                f"--compare {word}: means none of the {len(runs)} runs of this report. Name a condition that some meet"
+            )
         found.append(Side(word if is_condition(word) else Path(word).resolve().name, tuple(chosen)))
     both = [run for run in found[0].runs if run in found[1].runs]
     if both:
         raise ConfigError(
-            f"--compare {side_specs[0]} {side_specs[1]}: both mean {len(both)} of the same runs, such as {both[0].path}"
+            f"--compare {side_specs[0]} {side_specs[1]}: both mean {len(both)} of the same runs, such as {both[0].path}. "
+            "Name two that share none"
         )
     return found[0], found[1]
 

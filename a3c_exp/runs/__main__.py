@@ -195,7 +195,7 @@ def _find_summary(word: str) -> RunSummary:
     if len(matches) == 1:
         return RunSummary(matches[0])
     if not matches:
-        raise ConfigError(f"there is no run {word}. {_PROGRAM} lists those below {ROOT}/; or name its folder")
+        raise ConfigError(f"there is no run {word} below {ROOT}/. Try {_PROGRAM}, which lists them, or name its folder")
     names = ", ".join(sorted(map(str, matches), key=natural_sort_key)[:3])
     more = ", ..." if len(matches) > 3 else ""
     raise ConfigError(f"{pattern} matches {len(matches)} runs ({names}{more}); name one of them")

@@ -79,9 +79,9 @@ def _check_ordering(text: str, key: str, operator: str, typed: str) -> None:
         if not _DATE.fullmatch(typed):
             raise ConfigError(f"{text}: {typed!r} is no date; write it as 2026-11-21 or 2026-11-21T14:30")
     elif len(_split_alternatives(typed)) > 1:
-        raise ConfigError(f"{text}: {operator} takes one value; for any of several use =: {key}={typed}")
+        raise ConfigError(f"{text}: {operator} takes one value. Use {key}={typed} for any of several")
     elif math.isnan(_float_or_nan(typed)):
-        raise ConfigError(f"{text}: {operator} compares numbers (and the dates created and ended), got {typed!r}")
+        raise ConfigError(f"{text}: {operator} compares numbers and the dates created and ended. Write a number")
 
 
 def select_runs(runs: Sequence[RunSummary], conditions: Sequence[Condition]) -> list[RunSummary]:

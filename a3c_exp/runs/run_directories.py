@@ -31,7 +31,7 @@ def create_directory(parent: Path, stamp: str, name: str) -> Path:
         with suppress(FileExistsError):
             directory.mkdir()
             return directory
-    raise ConfigError(f"{parent} already holds ten thousand directories of this second")
+    raise ConfigError(f"{parent} already holds ten thousand directories of this second. Try again in a second")
 
 
 def short_name(overrides: str) -> str:

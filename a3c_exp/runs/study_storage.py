@@ -65,7 +65,7 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
     shown = f"hydra.sweeper.storage={without_password(storage)}"
     if match is None:
         raise ConfigError(
-            f"{shown} is no storage. It is null (a journal file in the study's directory), journal:FILE, or a database's URL "
+            f"{shown} is no storage. Give null (a journal file in the study's directory), journal:FILE, or a database's URL "
             "such as sqlite:///study.db or postgresql://user:password@host/name"
         )
     kind = match.group(1).partition("+")[0]
@@ -91,7 +91,9 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
         raise ConfigError(f"{shown} needs a driver that is not installed: {cause}. Try pip install {package}") from None
     except Exception as error:  # every database has its own
         cause = error.__cause__ or error
-        raise ConfigError(f"{shown} cannot be reached: {first_line(cause)}") from None
+        raise ConfigError(
+            f"{shown} cannot be reached: {first_line(cause)}. Start the database, or leave out study.storage"
+        ) from None
 
 
 def _open_journal(path: Path) -> "BaseStorage":
@@ -113,9 +115,12 @@ def _open_journal(path: Path) -> "BaseStorage":
         backend = JournalFileBackend(str(path), RepairingLock(str(path.absolute()), grace_period=_LOCK_SECONDS))
         return JournalStorage(backend)
     except OSError as error:
-        raise ConfigError(f"the study's journal {path} cannot be opened: {error.strerror or error}") from None
+        raise ConfigError(
+            f"the study's journal {path} cannot be opened: {error.strerror or error}. "
+            "Free some space, or choose a folder that you may write to"
+        ) from None
     except Exception as error:  # whatever reading a file of another kind raises
-        raise ConfigError(f"{path} is no study's journal: {first_line(error)}") from None
+        raise ConfigError(f"{path} is no study's journal: {first_line(error)}. Choose another study.storage") from None
 
 
 def _truncate_partial_line(path: Path) -> None:

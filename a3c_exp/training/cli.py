@@ -109,7 +109,7 @@ def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
 def resume_run(directory: Path, overrides: Sequence[str], multirun: bool) -> None:
     """Go on with a run; a ConfigError or RunDirectoryError if it cannot be gone on with in this way."""
     if multirun:
-        raise ConfigError("resume goes on with one run, so it takes no -m")
+        raise ConfigError("resume goes on with one run. Leave -m out")
     from a3c_exp.runs.record import directories_of, locked
     from a3c_exp.training.resume import resumed_config
 

@@ -59,7 +59,7 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
     with explained(overrides):
         for override in parse_overrides(overrides):
             if override.is_sweep_override() or override.is_add() or override.is_delete():
-                raise ConfigError(f"{override.input_line}: a resumed run takes plain key=value overrides only")
+                raise ConfigError(f"{override.input_line}: a resumed run takes plain overrides only. Write key=value")
             key = override.key_or_group
             present = OmegaConf.select(config, key, default=_ABSENT)
             if isinstance(present, DictConfig):

@@ -77,7 +77,7 @@ NO_LOGGER = ("logger=[wandb,none]", "logger=[]", "logger=null", "logger=false", 
         ("env=ALE/Pong-v5", "env=ALE/Pong-v5: there is no such option. Try env=gymnasium env.id=ALE/Pong-v5"),
         ("env=acrobot", "Try env=gymnasium env.id=Acrobot-v1"),
         ("~env", "a run has one env, which is one of car_racing"),
-        ("+experiment=null", "is left out where it has none"),
+        ("+experiment=null", "Leave it out where it has none"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_to_type_instead(override: str, message: str) -> None:

@@ -13,8 +13,10 @@ from urllib.parse import unquote
 
 import pytest
 import write_configuration
+import write_troubles
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
+from messages import messages
 
 from a3c_exp.config import schema
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config, parse_overrides
@@ -54,6 +56,21 @@ def test_the_page_of_keys_is_what_conf_and_the_code_say() -> None:
     assert written == write_configuration.page(), (
         "docs/configuration.md is out of date: python docs/generate/write_configuration.py"
     )
+
+
+def test_the_page_of_messages_is_what_the_code_says() -> None:
+    assert write_troubles.PAGE.read_text() == write_troubles.page(), (
+        "docs/troubles.md is out of date: python docs/generate/write_troubles.py"
+    )
+
+
+def test_every_line_of_a_configuration_error_ends_with_what_to_type() -> None:
+    """What was got and what is allowed come first; tests of each command look at the words themselves."""
+    found = list(messages(["ConfigError"]))
+    assert len(found) > 150
+    silent = [f"{message.place}: {message.said}" for message in found if not message.advice or not message.said]
+    assert silent == [], "say what to type instead, such as: Try key=value"
+    assert [message.place for message in found if "\n" in message.said + message.advice] == []
 
 
 def test_no_key_is_missing_on_the_page_of_keys() -> None:

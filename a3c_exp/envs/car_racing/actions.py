@@ -61,10 +61,15 @@ def _check_actions(actions: Any) -> NDArray[np.float64]:
         raise ConfigError(f"env.actions is {actions!r}, which leaves nothing to choose from. {allowed}")
     for index, row in enumerate(actions):
         if isinstance(row, str) or not isinstance(row, Sequence) or len(row) != 3 or not all(map(_is_number, row)):
-            raise ConfigError(f"env.actions[{index}] is {row!r}, but an action is three numbers: [steering, gas, brake]")
+            raise ConfigError(
+                f"env.actions[{index}] is {row!r}, but an action is three numbers: [steering, gas, brake]. "
+                "Try 'env.actions=[[-1,0,0],[1,0,0],[0,1,0]]'"
+            )
         for name, value, low, high in zip(_NAMES, row, _LOW, _HIGH, strict=True):
             if not low <= value <= high:
-                raise ConfigError(f"env.actions[{index}] has {name} {value:g}, but {name} lies in [{low:g}, {high:g}]")
+                raise ConfigError(
+                    f"env.actions[{index}] has {name} {value:g}, but {name} lies in [{low:g}, {high:g}]. Choose a number in it"
+                )
     return np.array(actions, np.float64)
 
 

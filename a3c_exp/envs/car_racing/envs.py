@@ -78,7 +78,8 @@ class CarRacingEnvs(EnvBatch):
         if braking_steps + frame_skip > limit:
             raise ConfigError(
                 f"an episode has {limit} frames, which leaves no step after env.braking_steps={braking_steps} "
-                f"with env.frame_skip={frame_skip}"
+                f"with env.frame_skip={frame_skip}. "
+                "Try env.braking_steps=4 env.frame_skip=4"
             )
         self.num_envs = num_envs
         self.default_max_episode_steps: int | None = (limit - braking_steps) // frame_skip

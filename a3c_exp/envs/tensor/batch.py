@@ -131,7 +131,9 @@ class TensorEnvBatch(EnvBatch):
 def _make_render_env(env: TensorEnv, render_mode: str) -> Any:
     if env.render_env_id is None:
         name = type(env).__name__
-        raise ConfigError(f"{name} names no gymnasium environment that draws it (render_env_id), so there is no picture of it")
+        raise ConfigError(
+            f"{name} names no gymnasium environment that draws it (render_env_id), so there is no picture of it. Name one"
+        )
     return gymnasium.make(env.render_env_id, render_mode=render_mode, disable_env_checker=True).unwrapped
 
 
@@ -140,7 +142,10 @@ def _check_tensor_env(env: TensorEnv) -> None:
     name = type(env).__name__
     if isinstance(env.action_space, Discrete) and env.action_space.start != 0:
         start = env.action_space.start
-        raise ConfigError(f"{name} has actions from {start} on, but actions of an environment in tensors count from 0")
+        raise ConfigError(
+            f"{name} has actions from {start} on, but actions of an environment in tensors count from 0. "
+            "Give it a Discrete space without start"
+        )
     noise = torch.linspace(0.1, 0.9, 3 * env.reset_noise, dtype=torch.float64).view(3, env.reset_noise)
     _, action = env.example_inputs((3,))
     try:
@@ -151,7 +156,8 @@ def _check_tensor_env(env: TensorEnv) -> None:
     except RuntimeError as error:  # what vmap has to say of a branch on values, of randomness, of writing in place
         first = first_line(error)
         raise ConfigError(
-            f"{name} is no pure function of tensors, without control flow on values and random operations: {first}"
+            f"{name} is no pure function of tensors, without control flow on values and random operations: {first}. "
+            "Use torch.where, and the noise that reset is given"
         ) from error
     expected = {
         "reset": ((3, env.state_size), torch.float64),
@@ -164,7 +170,11 @@ def _check_tensor_env(env: TensorEnv) -> None:
         if got.shape != shape or got.dtype != dtype:
             raise ConfigError(
                 f"{name}: {what} is {list(got.shape)} of {got.dtype} for three states in torch.float64, "
-                f"but it must be {list(shape)} of {dtype}"
+                f"but it must be {list(shape)} of {dtype}. "
+                "Return it so"
             )
         if single.shape != shape or not torch.allclose(got.double(), single.double(), equal_nan=True):
-            raise ConfigError(f"{name}: {what} of three states is not that of each of them alone")
+            raise ConfigError(
+                f"{name}: {what} of three states is not that of each of them alone. "
+                "Use operations that treat each row by itself"
+            )

@@ -189,7 +189,9 @@ def _check_words(project: str, tags: Sequence[str]) -> None:
         )
     for tag in tags:
         if not 1 <= len(tag) <= _MAX_LENGTH:
-            raise ConfigError(f"logger.tags has {tag[:40]!r}, of {len(tag)} characters, but a tag has 1 to {_MAX_LENGTH}")
+            raise ConfigError(
+                f"logger.tags has {tag[:40]!r}, of {len(tag)} characters, but a tag has 1 to {_MAX_LENGTH}. Shorten it"
+            )
 
 
 def run_id(directory: Path) -> str:

@@ -123,7 +123,10 @@ class MultiprocessStrategy(Parallelism, ABC):
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         (state,) = states
         if state.parallelism_state:
-            raise ConfigError("this checkpoint is of another parallelism; a resumed run keeps the one it was started with")
+            raise ConfigError(
+                "this checkpoint is of another parallelism; a resumed run keeps the one it was started with. "
+                "Leave out parallelism"
+            )
         self._workers_by_process = [
             part.tolist() for part in np.array_split(np.arange(setup.workers), self.cores(setup.workers))
         ]

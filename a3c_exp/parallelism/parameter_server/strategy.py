@@ -64,7 +64,9 @@ class ParameterServer(MultiprocessStrategy):
         """
         workers = len(self._gradient_slots.fields)
         if not 0 <= worker < workers:
-            raise ConfigError(f"worker {worker} cannot be reset: workers are numbered from 0 to {workers - 1}")
+            raise ConfigError(
+                f"worker {worker} cannot be reset: workers are numbered from 0 to {workers - 1}. Choose one of them"
+            )
         self._gradient_slots.fields.numpy()[worker, SlotField.resets_requested_by_main] += 1
 
     def _prepare(

@@ -83,7 +83,10 @@ class SingleProcessStrategy(Parallelism):
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         for state in states:
             if state.parallelism_state and state.parallelism_state.get("kind") != self.kind:
-                raise ConfigError("this checkpoint is of another parallelism; a resumed run keeps the one it was started with")
+                raise ConfigError(
+                    "this checkpoint is of another parallelism; a resumed run keeps the one it was started with. "
+                    "Leave out parallelism"
+                )
         self._num_workers = setup.workers
         self._rounds = np.concatenate([state.rounds for state in states])
         self._episodes_begun = np.concatenate([state.episodes_begun for state in states])

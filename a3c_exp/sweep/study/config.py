@@ -40,7 +40,9 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.direction not in ("maximize", "minimize"):
-            raise ConfigError(f"hydra.sweeper.direction is {self.direction!r}, but it is maximize or minimize")
+            raise ConfigError(
+                f"hydra.sweeper.direction is {self.direction!r}, but it is maximize or minimize. Try study.direction=maximize"
+            )
         if self.name not in OBJECTIVE_NAMES and not self.name.startswith("parallelism."):
             guess = closest_match(self.name, OBJECTIVE_NAMES)
             hint = f"Did you mean {guess}?" if guess else f"There are {', '.join(OBJECTIVE_NAMES)}"
@@ -50,7 +52,10 @@ class Objective:
         """Its value in a run's summary. Raises ConfigError if that lacks it, NonFiniteError if it is not a finite number."""
         value = select(summary, self.name)
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ConfigError(f"the run's summary has no number {self.name}, which hydra.sweeper.objective asks for")
+            raise ConfigError(
+                f"the run's summary has no number {self.name}, which hydra.sweeper.objective asks for. "
+                "Choose another study.objective"
+            )
         if not math.isfinite(value):
             raise NonFiniteError(f"{self.name} is {value}, so this trial has no value")
         return float(value)
@@ -111,10 +116,11 @@ def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
             raise ConfigError(problem)
     name, storage, custom = content["study_name"], content["storage"], content["custom_search_space"]
     if name is not None and (not str(name).strip() or "/" in str(name) or str(name).startswith(".")):
-        raise ConfigError(f"hydra.sweeper.study_name is {name!r}, but it names a folder too: letters, digits, _ and -")
+        raise ConfigError(f"hydra.sweeper.study_name is {name!r}, but it names a folder too. Use letters, digits, _ and -")
     if storage is not None and not isinstance(storage, str):
         raise ConfigError(
-            f"hydra.sweeper.storage is {storage!r}, but it is null, journal:FILE or a database's URL such as sqlite:///study.db"
+            f"hydra.sweeper.storage is {storage!r}, but it is null, journal:FILE or a database's URL. "
+            "Try study.storage=sqlite:///study.db"
         )
     return StudyConfig(
         study_name=None if name is None else str(name),
@@ -136,10 +142,10 @@ def _objectives(names: Any, directions: Any) -> tuple[Objective, ...]:
     if len(names) != len(directions) or not names:
         raise ConfigError(
             f"hydra.sweeper.objective has {len(names)} and hydra.sweeper.direction {len(directions)} entries; each objective "
-            "needs its direction, as in objective=[evaluation.mean,wall_time] direction=[maximize,minimize]"
+            "needs its direction. Try objective=[evaluation.mean,wall_time] direction=[maximize,minimize]"
         )
     if len(set(names)) < len(names):
-        raise ConfigError(f"hydra.sweeper.objective names the same quantity twice: {', '.join(names)}")
+        raise ConfigError(f"hydra.sweeper.objective names the same quantity twice: {', '.join(names)}. Name each once")
     return tuple(map(Objective, names, directions))
 
 
@@ -151,25 +157,25 @@ def _seeds(value: Any, seed: int) -> tuple[int, ...]:
     if not valid or len(set(seeds)) < len(seeds):
         raise ConfigError(
             f"hydra.sweeper.seeds is {value}, but it is a list of different seeds such as [0,1,2], or how many (3). "
-            "null: one run a trial"
+            "Leave it out for one run a trial"
         )
     return tuple(seeds)
 
 
 def _component_config(key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
-        raise ConfigError(f"hydra.sweeper.{key} names nothing: it needs a line such as `_target_: optuna.{key}s.SomeClass`")
+        raise ConfigError(f"hydra.sweeper.{key} names nothing. Write a line such as `_target_: optuna.{key}s.SomeClass`")
     return {str(name): item for name, item in value.items()}
 
 
 def _params(value: Any) -> dict[str, str]:
     if not isinstance(value, dict | None):
-        raise ConfigError("hydra.sweeper.params is a mapping of keys to ranges, such as gamma: interval(0.8, 0.999)")
+        raise ConfigError("hydra.sweeper.params is no mapping of keys to ranges. Write gamma: interval(0.8, 0.999)")
     params = {}
     for key, item in (value or {}).items():
         if not isinstance(item, str | int | float):
             raise ConfigError(
-                f"hydra.sweeper.params.{key} is {item}, but it is text such as interval(0.8, 0.999) or choice(4, 6, 12)"
+                f"hydra.sweeper.params.{key} is {item}, but it is text. Write interval(0.8, 0.999) or choice(4, 6, 12)"
             )
         params[str(key)] = str(item).lower() if isinstance(item, bool) else str(item)
     return params

@@ -93,7 +93,7 @@ def _check_range_ends(space: SearchSpace, base: ComposedJob, search: Sequence[st
         try:
             build_run(job.config)
         except ConfigError as error:
-            raise ConfigError(f"the search space has values that cannot be run, {varied}: {error}") from None
+            raise ConfigError(f"the search space has values that cannot be run. Leave out {varied}: {error}") from None
 
 
 def _study_directory(overrides: Sequence[str], study_config: StudyConfig) -> Path | None:
@@ -119,7 +119,7 @@ def _check_storage(study_config: StudyConfig, directory: Path | None, signature:
     if journal is None or journal.exists():
         study = _load_existing_study(study_config, location, name, signature)
     elif not journal.parent.is_dir() and study_config.storage is not None:
-        raise ConfigError(f"hydra.sweeper.storage={study_config.storage}: there is no folder {journal.parent}")
+        raise ConfigError(f"hydra.sweeper.storage={study_config.storage}: there is no folder {journal.parent}. Make it first")
     if study is None and directory is not None and (trials := sorted(directory.glob("trial=*"))):
         where = without_password(study_config.storage) if study_config.storage else str(journal)
         raise ConfigError(
@@ -150,6 +150,8 @@ def _load_existing_study(study_config: StudyConfig, directory: Path, name: str |
 def _reject_unwritable(directory: Path) -> None:
     nearest = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise ConfigError(f"{directory} cannot be the study's directory: {nearest} is a file")
+        raise ConfigError(f"{directory} cannot be the study's directory: {nearest} is a file. Choose another hydra.sweep.dir")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise ConfigError(f"{directory} cannot be the study's directory: {nearest} cannot be written to")
+        raise ConfigError(
+            f"{directory} cannot be the study's directory: {nearest} cannot be written to. Choose another hydra.sweep.dir"
+        )

@@ -96,4 +96,7 @@ def _instantiate(key: str, config: Mapping[str, Any], expected: type) -> Any:
         return instantiate({key: value for key, value in config.items() if key not in unused})
     except Exception as error:  # whatever the constructor raises
         cause = error.__cause__ or error
-        raise ConfigError(f"hydra.sweeper.{key}={config['_target_']} cannot be made: {first_line(cause)}") from None
+        raise ConfigError(
+            f"hydra.sweeper.{key}={config['_target_']} cannot be made: {first_line(cause)}. "
+            f"Change its arguments: study.{key}.<name>=..."
+        ) from None

@@ -54,9 +54,14 @@ class SearchSpace:
             try:
                 draws = [self.suggest_overrides(study.ask(), base) for _ in range(_NUM_CHECKED_DRAWS)]
             except Exception as error:  # the user's code may raise anything
-                raise ConfigError(f"hydra.sweeper.custom_search_space failed: {type(error).__name__}: {error}") from None
+                raise ConfigError(
+                    f"hydra.sweeper.custom_search_space failed: {type(error).__name__}: {error}. Mend the function"
+                ) from None
             if not any(trial.params for trial in study.get_trials(deepcopy=False)):
-                raise ConfigError("hydra.sweeper.custom_search_space suggested nothing, so there is nothing to search")
+                raise ConfigError(
+                    "hydra.sweeper.custom_search_space suggested nothing, so there is nothing to search. "
+                    "Call trial.suggest_float or the like in it"
+                )
             probes += draws
         return probes
 
@@ -76,8 +81,8 @@ def read_search_space(
     for override in listed:
         if not override.is_sweep_override():
             raise ConfigError(
-                f"hydra.sweeper.params has {override.input_line}, which is a single value. What all trials share "
-                "belongs outside of params, or on the command line"
+                f"hydra.sweeper.params has {override.input_line}, which is a single value. Write what all "
+                "trials share outside of params, or on the command line"
             )
     typed = [override for override in parse_overrides(list(overrides)) if not override.is_hydra_override()]
     _reject_duplicates(typed)
@@ -157,7 +162,7 @@ def _parse_distribution(override: Override, base: DictConfig | None) -> BaseDist
         if isinstance(value, RangeSweep):
             choices.sort(key=float)  # type: ignore[arg-type]  # a shuffled range: choices without an order
         if len(set(map(repr, choices))) < len(choices):
-            raise ConfigError("the same choice is there twice")
+            raise ConfigError("the same choice is there twice. Give each once")
         return CategoricalDistribution(choices)  # type: ignore[arg-type]
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"{override.input_line}: {first_line(error)}") from None
@@ -167,22 +172,25 @@ def _number_distribution(
     override: Override, value: IntervalSweep | RangeSweep, number_type: type | None
 ) -> FloatDistribution | IntDistribution:
     if unknown := sorted(value.tags - {"log"}):
-        raise ConfigError(f"tag {unknown[0]} means nothing here; there is log, as in tag(log, interval(1e-4, 1e-1))")
+        raise ConfigError(f"tag {unknown[0]} means nothing here. Try tag(log, interval(1e-4, 1e-1))")
     log, step = "log" in value.tags, 1.0
     assert value.start is not None
     if isinstance(value, RangeSweep):
         items = [float(item) for item in override.sweep_iterator(Transformer.identity)]  # type: ignore[arg-type]
         if not items:
-            raise ConfigError(f"no number lies in this range: it starts at {value.start} and ends before {value.stop}")
+            raise ConfigError(
+                f"no number lies in this range: it starts at {value.start} and ends before {value.stop}. "
+                "Write the smaller number first"
+            )
         low, high, step = min(items), max(items), abs(float(value.step))
         are_integers = isinstance(value.start, int) and all(item.is_integer() for item in [*items, step])
     else:
         assert value.end is not None
         low, high, are_integers = value.start, value.end, isinstance(value.start, int) and isinstance(value.end, int)
     if low > high:
-        raise ConfigError(f"the lower end {low} is above the upper end {high}")
+        raise ConfigError(f"the lower end {low} is above the upper end {high}. Write the smaller number first")
     if log and low <= 0:
-        raise ConfigError(f"a logarithmic scale begins above 0, not at {low}")
+        raise ConfigError(f"a logarithmic scale begins above 0, not at {low}. Try 1e-5")
     if log and step != 1:
         raise ConfigError("a logarithmic range takes no step. Try tag(log, interval(low, high))")
     if number_type is int or (number_type is None and are_integers):
@@ -192,7 +200,7 @@ def _number_distribution(
 
 def _to_integer(value: float) -> int:
     if not float(value).is_integer():
-        raise ConfigError(f"this key takes whole numbers, not {value}")
+        raise ConfigError(f"this key takes whole numbers, not {value}. Leave out the fraction")
     return int(value)
 
 

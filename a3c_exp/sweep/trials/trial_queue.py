@@ -71,7 +71,7 @@ class TrialQueue:
             overrides = space.suggest_overrides(trial, base)
         except Exception as error:  # whatever a function of the user raises
             heartbeat.close()
-            reason = f"custom_search_space failed: {type(error).__name__}: {error}"
+            reason = f"custom_search_space failed: {type(error).__name__}: {error}. Mend the function"
             self.fail(trial.number, reason)
             raise ConfigError(f"hydra.sweeper.{reason}") from None
         trial.set_user_attr(COMMAND, shlex.join(["python", "-m", "a3c_exp", *overrides]))
@@ -160,7 +160,7 @@ def open_trial_queue(settings: StudyConfig, directory: Path) -> TrialQueue:
     try:
         study = optuna.load_study(study_name=name, storage=storage, pruner=make_pruner(settings))
     except KeyError:
-        raise ConfigError(f"the storage of {directory} knows no study {name}") from None
+        raise ConfigError(f"the storage of {directory} knows no study {name}. Choose another study.study_name") from None
     return TrialQueue(study, settings, directory)
 
 

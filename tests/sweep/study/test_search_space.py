@@ -66,7 +66,7 @@ def test_the_command_line_overrides_yaml_and_a_plain_value_ends_the_search() -> 
         (["gamma=choice(0.9)"], "nothing to search"),
         (["gamma=interval(0.9,0.8)"], "the lower end 0.9 is above the upper end 0.8"),
         (["beta=tag(log,interval(0,1))"], "a logarithmic scale begins above 0"),
-        (["beta=tag(lug,interval(0,1))"], "tag lug means nothing here; there is log"),
+        (["beta=tag(lug,interval(0,1))"], "tag lug means nothing here. Try tag(log"),
         (["workers=range(4,4)"], "no number lies in this range"),
         (["workers=tag(log,range(1,9,2))"], "takes no step"),
         (["workers=choice(4,6,4)"], "the same choice is there twice"),
@@ -97,7 +97,7 @@ def test_an_empty_or_contradictory_space_is_refused(typed: list[str], message: s
         ({"study_name": "a/b"}, "it names a folder too"),
         ({"storage": 5}, "but it is null"),
         ({"sampler": {"seed": 1, "_target_": None}}, "sampler names nothing"),
-        ({"params": {"gamma": [0.8, 0.9]}}, "it is text such as interval"),
+        ({"params": {"gamma": [0.8, 0.9]}}, "it is text. Write interval"),
     ],
 )
 def test_a_wrong_key_of_a_study_is_refused_in_one_line(changed: dict[str, object], message: str) -> None:
