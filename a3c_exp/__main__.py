@@ -27,7 +27,7 @@ from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
 from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.overrides import TRIAL_NUMBER_VARIABLE, TRIAL_WORKER_VARIABLE, expand_overrides, may_be_study
 from a3c_exp.system.cli import print_notice, record_command_line, run_command
-from a3c_exp.system.errors import A3CError, ConfigError
+from a3c_exp.system.errors import A3CError, ConfigError, explained_disk_errors
 from a3c_exp.training import cli
 
 _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
@@ -39,6 +39,7 @@ def main() -> None:
     sys.exit(run_command("a3c_exp", lambda: _main(sys.argv[1:])))
 
 
+@explained_disk_errors()
 def _main(argv: Sequence[str]) -> int:
     exit_if_stopped()
     study_command = os.environ.get(TRIAL_WORKER_VARIABLE)

@@ -2,7 +2,8 @@
 
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 def first_line(error: BaseException) -> str:
@@ -11,6 +12,7 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+_ELSEWHERE = ". Choose a directory that you may write to (hydra.run.dir=..., with -m hydra.sweep.dir=...)"
 _REMEDIES = {
     errno.ENOSPC: ". Free some space, or choose a directory on another disk",
     errno.EDQUOT: ". Free some space, or choose a directory on another disk",
@@ -18,8 +20,8 @@ _REMEDIES = {
     errno.EMFILE: ". Allow more open files (ulimit -n 1024)",
     errno.EAGAIN: ". Allow more processes (ulimit -u), or ask for fewer (parallelism=deterministic)",
     errno.ENOMEM: ". Allow more memory (ulimit -v unlimited)",
-    errno.EACCES: ". Choose a directory that you may write to (hydra.run.dir=...)",
-    errno.EROFS: ". Choose a directory that you may write to (hydra.run.dir=...)",
+    errno.EACCES: _ELSEWHERE,
+    errno.EROFS: _ELSEWHERE,
 }
 """What to do, by the number of an error of the operating system."""
 
@@ -41,6 +43,24 @@ def closest_match(word: str, choices: Iterable[str]) -> str | None:
     by_lower_case = {choice.lower(): choice for choice in choices}
     matches = difflib.get_close_matches(word.lower(), list(by_lower_case), n=1, cutoff=0.6)
     return by_lower_case[matches[0]] if matches else None
+
+
+@contextmanager
+def explained_disk_errors(directory: object = None) -> Iterator[None]:
+    """Where directories are made and a run is recorded: a command that names a directory which the disk refuses is wrong.
+
+    Raises:
+        RunDirectoryError: says what cannot be written, why, and what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or directory
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.EPERM) and error.filename:
+            raise RunDirectoryError(f"{explain_os_error(error)}{_ELSEWHERE}") from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+            raise RunDirectoryError(explain_os_error(error)) from None
+        raise
 
 
 class A3CError(Exception):

@@ -24,7 +24,15 @@ from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import RunComponents, build_run
 from a3c_exp.training.checkpoint import Checkpoints
 from a3c_exp.training.run_tracker import Clock, RunTracker
-from a3c_exp.training.seed_runs import RunContext, SeedRun, close_run, create_run, make_directories, reopen_run
+from a3c_exp.training.seed_runs import (
+    RunContext,
+    SeedRun,
+    close_run,
+    create_run,
+    make_directories,
+    reopen_run,
+    whole_or_nothing,
+)
 from a3c_exp.training.trainer import Interrupted, Trainer
 from a3c_exp.visualize.screenshots import Screenshots
 from a3c_exp.visualize.video import render_episode
@@ -86,9 +94,10 @@ def run(
     # What `auto` chose is saved, for a resume on another machine.
     config.device, config.compile = components.setup.device, components.setup.compile
     with locked(make_directories(identity.directory, components.setup.seeds)):
-        context = create_run(identity.directory, config, components, fields)
-        for name, text in identity.hydra_files.items():
-            (identity.directory / ".hydra" / name).write_text(text)
+        with whole_or_nothing(identity.directory):
+            context = create_run(identity.directory, config, components, fields)
+            for name, text in identity.hydra_files.items():
+                (identity.directory / ".hydra" / name).write_text(text)
         return _train_until_stopped(context, stop_callback)
 
 

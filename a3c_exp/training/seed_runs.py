@@ -4,7 +4,7 @@ A seed's directory is a run like any other: its configuration asks for that seed
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.log_records import EvaluationRecord, Status
 from a3c_exp.runs.record import RunRecord, already_a_run
 from a3c_exp.system.atomic_write import write_json
-from a3c_exp.system.errors import ConfigError, RunDirectoryError
+from a3c_exp.system.errors import ConfigError, RunDirectoryError, explained_disk_errors
 from a3c_exp.training.build import RunComponents
 from a3c_exp.training.checkpoint import Checkpoints, digest, load
 from a3c_exp.training.resume import changed_values
@@ -61,6 +61,21 @@ def make_directories(directory: Path, seeds: Sequence[int]) -> list[Path]:
     for folder in directories:
         folder.mkdir(parents=True, exist_ok=True)
     return directories
+
+
+@contextlib.contextmanager
+def whole_or_nothing(directory: Path) -> Iterator[None]:
+    """Where a run is recorded for the first time: what cannot be written whole is taken away again, ``directory`` included if
+    nothing else is in it."""
+    before = {path for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
+    with explained_disk_errors(directory):
+        try:
+            yield
+        except OSError:
+            for path in [*sorted(set(directory.rglob("*")) - before, reverse=True), directory]:
+                with contextlib.suppress(OSError):  # a folder with something in it stays
+                    path.rmdir() if path.is_dir() else path.unlink()
+            raise
 
 
 def create_run(directory: Path, config: DictConfig, components: RunComponents, fields: Mapping[str, Any]) -> RunContext:

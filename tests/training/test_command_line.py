@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from a3c_exp.system.machine import git_problem
 from tests.support.command import QUICK, ROOT, lines, record, run, session_members, start, summary
+from tests.training.test_damaged_checkpoints import room_for
 
 LONG = (*QUICK, "max_episode_steps=50", "max_episodes=50_000", "compile=false")
 """Minutes of work, so that it is not done before the test stops it; not without end, in case the test runner is killed."""
@@ -50,6 +52,23 @@ def test_a_mistake_is_one_line_exit_code_2_and_no_directory(tmp_path: Path) -> N
         assert ended.stderr.startswith("a3c_exp: ") and len(ended.stderr.splitlines()) <= 3
         assert "Traceback" not in ended.stderr
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["hydra.run.dir=/proc/x", "hydra.sweep.dir=/proc/x seed=0,1 -m", "outputs", "full"])
+def test_what_cannot_be_written_is_one_line_and_leaves_nothing(where: str, tmp_path: Path) -> None:
+    words = where.split()
+    if where == "outputs":
+        (tmp_path / "outputs").touch()
+        words = []
+    elif where == "full":
+        words = ["hydra.run.dir=here", "num_seeds=2", "parallelism=deterministic"]
+    before = list(tmp_path.iterdir())
+    with room_for(1000 if where == "full" else resource.RLIM_INFINITY):  # run.json is larger
+        process = start(*QUICK, "max_env_steps=100", *words, cwd=tmp_path)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 2 and "Traceback" not in said, said
+    assert ("ulimit -f" if where == "full" else "hydra.sweep.dir=...") in said, said
+    assert [path for path in tmp_path.iterdir() if path.name != "outputs" or path.is_file()] == before
 
 
 def test_a_run_directory_holds_what_is_promised(finished: Path) -> None:
