@@ -75,4 +75,6 @@ def test_what_a_resume_changes_is_told_alike_with_what_it_was_before(finished: P
     assert saved(where)["gamma"] == summary.value("gamma") == 0.5
     assert summary.changes == ("gamma from 0.99 to 0.5 at step 400", "max_env_steps from 400 to 600 at step 400")
     assert "changed,gamma from 0.99 to 0.5 at step 400" in details_csv(summary)
-    assert "gamma from 0.99 to 0.5 at step 400" in str(dict(origins(group_by_configuration([RunData(where)])))["Changed by a resume"])
+    assert "gamma from 0.99 to 0.5 at step 400" in str(
+        dict(origins(group_by_configuration([RunData(where)])))["Changed by a resume"]
+    )
