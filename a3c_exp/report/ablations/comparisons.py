@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -86,7 +87,7 @@ def find_comparisons(runs: Iterable[RunData]) -> list[ControlledComparison]:
             groups[key][_arm_name(run, reports[key], section.get("arm"))].append(run)
     order = sorted(groups, key=lambda key: (reports[key].order, key[0], reports[key].words.order, key[1]))
     _add_shared_arms(groups, reports, order)
-    return [_build_comparison(*key, groups[key], reports[key]) for key in order]
+    return _warn_of_same_runs([_build_comparison(*key, groups[key], reports[key]) for key in order])
 
 
 def _ablation_report(section: JsonObject) -> AblationReport:
@@ -173,6 +174,25 @@ def _unequal_budgets(comparison: ControlledComparison) -> str:
         if high > _MAX_BUDGET_RATIO * low:
             return f"since their {BUDGET_COUNTS[name].replace('_', ' ')} are {format_count(low)} to {format_count(high)}"
     return ""
+
+
+def _warn_of_same_runs(comparisons: Sequence[ControlledComparison]) -> list[ControlledComparison]:
+    """Each with a warning where its runs are, number for number, those of an earlier control or of another group of its own."""
+    numbers = {one: {arm: [run.numbers for run in runs] for arm, runs in one.arms.items() if runs} for one in comparisons}
+    found = []
+    for index, one in enumerate(comparisons):
+        warnings = [
+            f"Its runs are the same as those of {other.title}, number for number: what one shows, the other does not confirm."
+            for other in comparisons[:index]
+            if other.ablation == one.ablation and numbers[one] and numbers[other] == numbers[one]
+        ]
+        warnings += [
+            f"{one.arm_label(first)} and {one.arm_label(second)} have the same runs, number for number."
+            for first, second in combinations(numbers[one], 2)
+            if numbers[one][first] == numbers[one][second] and any(numbers[one][first])
+        ]
+        found.append(replace(one, warnings=(*one.warnings, *warnings)))
+    return found
 
 
 def _arm_sort_key(arm: str) -> tuple[float, tuple[tuple[int, float, str], ...]]:

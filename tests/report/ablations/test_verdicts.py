@@ -117,7 +117,7 @@ def test_groups_that_were_not_run_for_as_many_steps_are_said_and_not_judged(tmp_
         write_arm(tmp_path, WORKERS, control, arm, way, episodes=episodes, steps=1000, in_steps=True)
     (comparison,) = find_comparisons(read_runs([tmp_path]))
     counts = "env steps are 30,000 to 100,000"
-    assert comparison.warnings == (f"Its groups are not judged, since their {counts}.",)
+    assert comparison.warnings[0] == f"Its groups are not judged, since their {counts}."
     judged = [one for one in ruled(tmp_path).values() if one.measure != "clock"]
     assert {one.decision for one in judged} == {"undecided"} and all(counts in one.reason for one in judged)
     assert {one.num_intervals for one in judged} == {0}
@@ -127,7 +127,19 @@ def test_groups_with_budgets_of_different_kinds_are_not_judged(tmp_path: Path) -
     for arm, in_steps in (("workers_12", True), ("workers_6", False), ("workers_4", False)):
         write_arm(tmp_path, WORKERS, "fair", arm, GOOD, in_steps=in_steps)
     (comparison,) = find_comparisons(read_runs([tmp_path]))
-    assert "different kinds: max_env_steps, max_episodes" in comparison.warnings[-1]
+    assert "different kinds: max_env_steps, max_episodes" in comparison.warnings[0]
+
+
+def test_a_control_or_a_group_that_repeats_another_number_for_number_is_said(tmp_path: Path) -> None:
+    for control, end in (("equal_steps", -0.3), ("fair", -0.3), ("equal_updates", -0.31)):
+        for arm in ("workers_12", "workers_6", "workers_4"):
+            config = {"workers": int(arm.rpartition("_")[2])}
+            write_arm(tmp_path, WORKERS, control, arm, Way(end=end), seeds=3, in_steps=True, config=config)
+    warnings = {one.control: one.warnings for one in find_comparisons(read_runs([tmp_path]))}
+    # the groups of six and of four workers are drawn alike, too
+    alike = "6 workers and 4 workers have the same runs, number for number."
+    again = "Its runs are the same as those of equal steps, number for number: what one shows, the other does not confirm."
+    assert warnings == {"equal_steps": (alike,), "equal_updates": (alike,), "fair": (again, alike)}
 
 
 def test_a_run_that_failed_is_no_seed(tmp_path: Path) -> None:
