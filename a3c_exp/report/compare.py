@@ -1,6 +1,7 @@
 """Two sides compared: ``--compare A B``. What differs, by how much, and whether that can be chance."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -38,6 +39,7 @@ class ComparisonMeasure(NamedTuple):
     title: str
     value_of: Callable[[RunData], float]
     better: str = "better"
+    is_of_process: bool = False  #: whether it is a number a process: seeds that shared one have it together
 
 
 class _Pair(NamedTuple):
@@ -60,7 +62,12 @@ COMPARISON_MEASURES = (
     ComparisonMeasure("last evaluation", lambda run: run.result("evaluation")),
     ComparisonMeasure("evaluations, mean over the run", _mean_evaluation),
     ComparisonMeasure("moving average at the end", lambda run: run.result("moving_average")),
-    ComparisonMeasure("steps a second", lambda run: run.result("steps_per_second"), "faster"),
+    ComparisonMeasure(
+        "steps a second of a process",
+        lambda run: run.result("steps_per_second") * run.num_seeds_in_process,
+        better="faster",
+        is_of_process=True,
+    ),
 )
 
 
@@ -119,6 +126,10 @@ def build_comparison_section(side_a: Side, side_b: Side, ignore: Sequence[str] =
     if num_unmatched:
         several = "s" * (num_unmatched > 1)
         notes.append(f"Not compared, without a counterpart on the other side: {num_unmatched} configuration{several}.")
+    if any(
+        run_a.numbers and run_a.numbers == run_b.numbers for pair in pairs for run_a in pair.runs_a for run_b in pair.runs_b
+    ):
+        notes.append("Some runs of A are the same as runs of B, number for number, but for their times.")
     return Section(f"{a} against {b}", lead, tuple(table for table in (verdicts, what) if table.rows), notes=tuple(notes))
 
 
@@ -156,7 +167,8 @@ def _row(pair: _Pair, measure: ComparisonMeasure, num_tests: int) -> tuple[Cell,
     fewest = min(a.size, b.size)
     if not fewest:
         return None
-    difference, interval, ahead, verdict = NO_VALUE, "", NO_VALUE, "too few seeds"
+    unit = "processes" if measure.is_of_process else "seeds"
+    difference, interval, ahead, verdict = NO_VALUE, "", NO_VALUE, f"too few {unit}"
     if fewest >= MIN_SEEDS:
         found = yuen_contrast(b, a)
         low, high = found.interval()
@@ -169,21 +181,25 @@ def _row(pair: _Pair, measure: ComparisonMeasure, num_tests: int) -> tuple[Cell,
         difference = format_number(float(interquartile_mean(b) - interquartile_mean(a)))
     status = "clear" if verdict[:2] in ("A ", "B ") else "undecided"
     means = (format_mean_std(mean(values), std(values)) for values in (a, b))
-    return make_row(pair.label, measure.title, Cell(verdict, status=status), *means, f"{a.size}, {b.size}",
-                    Cell(difference, interval), ahead)  # fmt: skip
+    sizes = Cell(f"{a.size}, {b.size}", unit if measure.is_of_process else "")
+    return make_row(pair.label, measure.title, Cell(verdict, status=status), *means, sizes, Cell(difference, interval), ahead)
 
 
 def _measured_values(runs: Sequence[RunData], measure: ComparisonMeasure) -> FloatArray:
-    """One finite number a run: of the finished ones, or of all where none is."""
+    """One finite number a run, or a process: of the finished runs, or of all where none is."""
     counted = [run for run in runs if run.status == "finished"] or runs
-    values = np.array([measure.value_of(run) for run in counted], dtype=np.float64)
+    measured: dict[Path, list[float]] = defaultdict(list)
+    for run in counted:
+        shared = measure.is_of_process and run.num_seeds_in_process > 1
+        measured[run.path.resolve().parent if shared else run.path].append(measure.value_of(run))
+    values = np.array([mean(found) for found in measured.values()], dtype=np.float64)
     return values[np.isfinite(values)]
 
 
 def _lead(rows: Sequence[tuple[Cell, ...]], label_pairs: bool) -> str:
     if not rows:
         return "No run of one side has a number to hold against the other's yet."
-    if all(verdict.text == "too few seeds" for _, _, verdict, *_ in rows):
+    if all(verdict.text.startswith("too few") for _, _, verdict, *_ in rows):
         return f"Too few seeds for a verdict: it takes {MIN_VERDICT_SEEDS} finished ones on either side."
     clear = [
         f"{verdict.text} by {measure.text}" + (f" ({label.text})" if label_pairs else "")

@@ -63,9 +63,9 @@ class RunData(RunSummary):
 
     @cached_property
     def numbers(self) -> bytes:
-        """What the run measured of its episodes and evaluations, times aside: equal for runs that are the same; empty without."""
-        columns = (self.episodes["env_step"], self.episodes["return"], self.evaluations["env_step"], self.evaluations["mean"])
-        return b"".join(column.tobytes() for column in columns)
+        """What its episodes and evaluations came to, times aside, equal for runs that are the same; empty without any."""
+        tables = ((self.episodes, "return"), (self.evaluations, "mean"))
+        return b"".join(table[name].tobytes() for table, quantity in tables for name in ("env_step", quantity))
 
     @cached_property
     def _final_values(self) -> JsonObject:

@@ -1,6 +1,7 @@
 """``--compare A B`` says what differs, judges only where seeds allow it, and calls no chance a difference."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from a3c_exp.report.figures import curve_figures as figures
 from a3c_exp.report.run_reader import read_runs
 from a3c_exp.report.sections import Section
 from a3c_exp.system.errors import ConfigError
-from tests.support.synthetic_runs import write_run
+from tests.support.synthetic_runs import write_run, write_seeds
 
 
 def side(root: Path, name: str, seeds: int, shift: float = 0.0, **more: Any) -> Path:
@@ -27,8 +28,6 @@ def side(root: Path, name: str, seeds: int, shift: float = 0.0, **more: Any) -> 
 
 
 def raised(path: Path, shift: float) -> None:
-    import json
-
     rows = []
     for line in path.read_text().splitlines():
         row = json.loads(line)
@@ -63,7 +62,23 @@ def test_the_same_again_is_no_difference(tmp_path: Path) -> None:
     part = compared(side(tmp_path, "a", 8), side(tmp_path, "b", 8))
     assert set(verdicts(part).values()) == {"undecided"}
     assert part.lead == "Nothing that was measured distinguishes A from B beyond chance."
-    assert "the same configuration" in part.notes[0]
+    assert "the same configuration" in part.notes[0] and "number for number" in part.notes[1]
+
+
+def test_seeds_that_shared_a_process_and_its_clock_measure_its_speed_once(tmp_path: Path) -> None:
+    for name, times_slower in (("a", 1.0), ("b", 0.5)):
+        for path in write_seeds(tmp_path / name / "together", seeds=6, episodes=12).glob("seed=*/summary.json"):
+            summary = json.loads(path.read_text())
+            path.write_text(json.dumps(summary | {"steps_per_second": 292.8 / times_slower}))
+    part = compared(tmp_path / "a", tmp_path / "b")
+    (speed,) = [row for row in part.tables[0].rows if row[0].text.startswith("steps a second")]
+    assert [cell.text for cell in speed[1:5]] == ["too few processes", "1,757", "3,514", "1, 1"]
+    assert (speed[5].text, speed[5].note) == ("1,757", "")
+    assert part.lead == "Nothing that was measured distinguishes A from B beyond chance."
+    for seed in range(5):  # and one beside them that had a process to itself
+        side(tmp_path / "a", f"alone{seed}", 1)
+    (speed,) = [row for row in compared(tmp_path / "a", tmp_path / "b").tables[0].rows if row[0].text.startswith("steps a")]
+    assert (speed[1].text, speed[4].text, speed[4].note) == ("too few processes", "6, 1", "processes")
 
 
 @pytest.mark.parametrize(("seeds", "verdict"), [(1, "too few seeds"), (4, "too few seeds"), (5, "B better")])
