@@ -6,13 +6,14 @@ Torch is imported only where something is built, so that mistakes are answered q
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.compose import ComposedJob
 from a3c_exp.runs.run_directories import create_run_directory
+from a3c_exp.system.cli import expand_home
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.memory import gc_frozen
 from a3c_exp.system.signals import exit_if_stopped
@@ -59,6 +60,11 @@ def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multiru
     suffix = "" if jobs[0].config.ablation.name else suffix  # an ablation's title says that there are several runs
     named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
     argv = [*_names_by_what_differs(argv, jobs), *argv]
+    section: Any = OmegaConf.to_container(jobs[0].hydra, resolve=False)
+    in_file = str(section["sweep" if multirun else "run"]["dir"])
+    if not named and not in_file.startswith("${unique_dir:"):  # a file of the user's own names it
+        named = [expand_home(in_file)]
+        argv = argv if named == [in_file] else [expand_home(f"{key}={in_file}"), *argv]
     if not named:
         return [f"{key}='{create_run_directory(jobs[0].title + suffix)}'", *argv]
     used = sorted(Path(named[-1].strip("'\"")).glob("*/run.json" if multirun else "run.json"))

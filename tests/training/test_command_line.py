@@ -236,6 +236,18 @@ def test_a_commit_that_git_does_not_tell_is_missed_aloud(tmp_path: Path, monkeyp
     assert git_problem() == "git is not installed"
 
 
+def test_a_directory_that_a_file_of_ones_own_names_is_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own = tmp_path / "own" / "experiment" / "here.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("# @package _global_\nhydra: {run: {dir: ~/here}}\nmax_updates: 3\n")
+    for code, said in ((0, ""), (2, f"{tmp_path / 'here'} already holds a run")):
+        command = ("--config-dir", "own", "+experiment=here", "env=cartpole", "logger=none", "evaluation.episodes=1")
+        ended = run(*command, cwd=tmp_path)
+        assert ended.returncode == code and said in ended.stderr, ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "own"]
+
+
 def test_output_that_nobody_reads_to_its_end_ends_quietly(finished: Path) -> None:
     for module, arguments in (
         ("a3c_exp", ("--cfg", "job")),
