@@ -23,7 +23,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
+from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config
 from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.overrides import TRIAL_NUMBER_VARIABLE, TRIAL_WORKER_VARIABLE, expand_overrides, may_be_study
 from a3c_exp.system.cli import print_notice, record_command_line, run_command
@@ -62,7 +62,10 @@ def _main(argv: Sequence[str]) -> int:
     if study_command:
         _hydra_main(_task_function)  # it was checked by the process that started this one
         return 0
+    config_dirs = [arguments.config_dir] if arguments.config_dir else []
     if only_prints:
+        if arguments.cfg and hydra_config(overrides, config_dirs) is None:
+            compose_jobs(overrides, arguments.multirun, config_dirs)  # which says why there is nothing to print
         text = io.StringIO()  # Hydra prints a traceback where nobody reads on
         try:
             with contextlib.redirect_stdout(text):
@@ -76,7 +79,6 @@ def _main(argv: Sequence[str]) -> int:
         return 0
     if multirun:
         cli.reject_shared_wandb_id()
-    config_dirs = [arguments.config_dir] if arguments.config_dir else []
     if multirun and may_be_study(overrides) and (directory := _study_directory(overrides, config_dirs)) is not None:
         sys.argv[1:] = [f"hydra.sweep.dir='{directory}'", *argv]
         return _run(_task_function, multirun)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.other_names import explain_key
+from a3c_exp.config.schema import Config
 from a3c_exp.config.type_checks import value_problem
 from a3c_exp.system.errors import ConfigError
 
@@ -54,6 +55,8 @@ def _checked_partial(
         if not open_ended and (key not in parameters or key in caller_arguments):
             names = [name for name in parameters if name not in caller_arguments]
             hint = explain_key(f"{path}.{key}", [f"{path}.{name}" for name in names])
+            if key in Config.__dataclass_fields__:  # a file of one's own without its header
+                hint = f"Did you mean {key}? A file in {path}/ that sets it begins with # @package _global_"
             taken = f"It takes {', '.join(names) or 'none'}"
             raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {taken}{f'. {hint}' if hint else ''}")
         values[key] = _checked_value(value, f"{path}.{key}", parameters.get(key), hints.get(key, Any))

@@ -128,6 +128,7 @@ def test_a_slip_in_a_persons_own_file_is_named_with_the_file(text: str, message:
         (["optimizer.lr=fast"], "optimizer.lr is 'fast', but it is a finite number"),
         (["optimizer.betas=[0.9]"], "a list of 2"),
         (["+optimizer.momentum=0.9"], "optimizer.momentum is not a key of Adam"),
+        (["+env.gamma=0.9"], "Did you mean gamma? A file in env/ that sets it begins with # @package _global_"),
         (["model.head.kind=categorical"], "Try model.head.kind=gaussian"),
         (["env=gymnasium", "model.head.kind=gaussian"], "Try model.head.kind=categorical"),
         (["env=gymnasium", "env.id=NoSuchTask-v0"], "not a registered gymnasium environment"),

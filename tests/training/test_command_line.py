@@ -42,6 +42,7 @@ def test_a_mistake_is_one_line_exit_code_2_and_no_directory(tmp_path: Path) -> N
     for wrong in (
         ["gama=0.9"],
         ["--config-name", "mine"],
+        ["--cfg", "job", "gama=0.9"],
         ["--optimizer.lr=0.1", "--gamma=0.9"],
         ["model.head.kind=categorical"],
         ["workers=2,0", "-m"],
