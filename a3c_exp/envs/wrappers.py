@@ -59,7 +59,9 @@ def _make_wrapper(entry: Mapping[str, Any] | str, path: str) -> WrapFunction:
             wrapped = cls(env, **built)
         except Exception as error:  # of any kind: the wrapper is a third party's
             hint = ". Try max_episode_steps=1000" if "max_episode_steps" in str(error) else ""
-            raise ConfigError(f"{path}: {target} cannot wrap this environment: {describe_error(error)}{hint}") from error
+            raise ConfigError(
+                f"{path}: {target} cannot wrap this environment: {describe_error(error).rstrip('.')}{hint}"
+            ) from error
         if not isinstance(wrapped, gymnasium.Env):
             raise ConfigError(
                 f"{path}: {target} returned a {type(wrapped).__name__}, not an environment. Return the wrapped environment"
