@@ -48,7 +48,7 @@ def runs_table(runs: Sequence[RunSummary], terminal: Terminal, extra: Sequence[s
         columns, keys = _columns((), extra)
         rows: list[Row] = [[TextCell(str(run.path)), *(format_cell(run, key, terminal) for key in keys)] for run in runs]
         return format_table(columns, rows, terminal)
-    texts = {key: {as_text(value) for run in runs if (value := run.value(key)) is not MISSING} for key in _COMMON_KEYS}
+    texts = {key: {as_text(value) for run in runs if (value := _shown_value(run, key)) is not MISSING} for key in _COMMON_KEYS}
     shared = {key: found.pop() for key, found in texts.items() if key not in extra and len(found) == 1 and len(runs) > 1}
     columns, keys = _columns(shared, extra)
     rows, folder = [], None
@@ -138,7 +138,7 @@ def common_folder(runs: Sequence[RunSummary]) -> Path:
 
 def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
     """A value of a run as text."""
-    value = summary.value(key)
+    value = _shown_value(summary, key)
     if key == "status":
         share = _budget_share(summary) if terminal.width and value == "running" else None
         text = value + (f" {share:.0%}" if share is not None else "")
@@ -151,6 +151,12 @@ def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
         low, high = (summary.result(f"evaluation_{edge}") for edge in ("low", "high"))
         return TextCell(format_number(number(value), high - low), "bold")
     return TextCell(_FORMATS[key](number(value)) if key in _FORMATS else as_text(value))
+
+
+def _shown_value(summary: RunSummary, key: str) -> Any:
+    """The value of a column; of the option ``gymnasium``, which any task may have, the task."""
+    value = summary.value(key)
+    return summary.task if key == "env" and value == "gymnasium" else value
 
 
 def _budget_share(summary: RunSummary) -> float | None:

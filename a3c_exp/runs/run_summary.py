@@ -119,6 +119,12 @@ class RunSummary:
         return "?" if value is None or value is MISSING else str(value)
 
     @property
+    def task(self) -> str:
+        """What is learned: the environment's id, else its option of the config group; empty if neither is known."""
+        found = next((value for key in ("env.id", "env") if (value := self.value(key)) is not MISSING and value), "")
+        return as_text(found)
+
+    @property
     def reason(self) -> str:
         """Why it ended, in the run's own words; empty if it did not say."""
         for source in (self.run_json, self.summary_json):

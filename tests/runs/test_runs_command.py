@@ -107,6 +107,15 @@ def test_over_seeds_configurations_are_ranked_by_their_means(capsys: pytest.Capt
     assert "workers=12" in capsys.readouterr().out
 
 
+def test_the_task_is_named_where_the_option_fits_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for task in ("Acrobot-v1", "LunarLander-v3"):
+        write_run(tmp_path / task, episodes=3, config={"env": {"id": task}}, run_json={"env": "gymnasium"})
+    assert names([str(tmp_path), "env=gymnasium", "env.id=Acrobot-v1"], capsys) == ["Acrobot-v1"]
+    assert main([str(tmp_path)]) == 0
+    columns = [line.split()[1:4] for line in capsys.readouterr().out.splitlines()]
+    assert columns[0][1] == "env" and {line[1] for line in columns[1:]} == {"Acrobot-v1", "LunarLander-v3"}
+
+
 def test_compare_shows_only_what_differs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "workers=4,seed=0", "workers=12,seed=1"]) == 0
     configuration, *_ = capsys.readouterr().out.split("\n\n")
