@@ -1,15 +1,16 @@
 """A report on run directories: one self-contained page, its figures as files, its tables as CSV."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from a3c_exp.report import compare, html_page, provenance, report_files, tables
 from a3c_exp.report.ablations.section import build_ablation_section
 from a3c_exp.report.aggregate import Comparison, group_by_configuration
-from a3c_exp.report.figures.curve_figures import assign_colors, draw_plots
-from a3c_exp.report.figures.panels import render_figure
+from a3c_exp.report.figures.curve_figures import Colors, assign_colors, draw_plots
+from a3c_exp.report.figures.panels import FigureFiles, render_figure
 from a3c_exp.report.figures.plot_specs import HEADINGS
 from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData, read_runs
@@ -17,8 +18,9 @@ from a3c_exp.report.sections import Section, Table, format_statuses
 
 _TITLES = {
     "summary": "Summary", "learning": HEADINGS["learning"], "diagnostics": "Diagnostics", "workers": "Workers",
-    "incomplete": "What failed", "runs": "Single runs", "origins": "What was run", "method": "How to read this",
+    "incomplete": "What failed", "runs": "Single runs",
 }  # fmt: skip
+_LAST_TITLES = {"origins": "What was run", "method": "How to read this"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +58,18 @@ def make_report(
     report_files.check_replaceable(out)
     runs = read_runs(paths)
     comparison = group_by_configuration(runs, ignored)
-    colors = assign_colors(comparison, [item.mean("moving_average") for item in comparison.configurations])
     sections = _sections(runs, ignored, compared_sides)
     with figure_style():
         drawn = {html_id: [render_figure(figure, png) for figure in part.figures] for html_id, part in sections.items()}
-        figures = [render_figure(figure, png) for figure in draw_plots(comparison, colors)]
-    made = _tables(comparison)
-    rounded = [table for name, table in made.items() if table is not None and name not in ("runs", "summary")]
-    files = report_files.collect_files(figures, rounded)
+        parts = [_build_part(task, of_task, ignored, png) for task, of_task in _by_task(runs).items()]
+    files: dict[str, str | bytes] = {}
+    for part in parts:
+        rounded = [table for name, table in part.tables.items() if table is not None and name not in ("runs", "summary")]
+        files |= report_files.collect_files([*chain(*part.figures.values())], [])
+        files |= report_files.collect_files([], rounded, _prefix(part.task))
     for html_id, section in sections.items():
         files |= report_files.collect_files(drawn[html_id], section.tables, f"{html_id}_")
     files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison)}
-    by_heading = {name: [figure for figure in figures if figure.section == name] for name in HEADINGS}
-    by_heading = {name: shown for name, shown in by_heading.items() if shown}
     html = html_page.render(
         "report.html",
         marker=f"{report_files.MARKER}\n{report_files.manifest(list(files))}",
@@ -78,18 +79,57 @@ def make_report(
         statuses=format_statuses(Counter(run.status for run in runs)),
         shared_overrides=_shared_overrides(comparison.runs),
         warnings=provenance.comparison_warnings(comparison),
-        contents=_contents(sections, made, {*by_heading}),
+        contents=_contents(sections, parts),
         sections=sections,
         drawn=drawn,
-        tables=made,
-        figures=by_heading,
+        parts=parts,
         headings=HEADINGS,
-        colors=colors,
         origins=provenance.origins(comparison),
     )
     report_files.write(out, html, files)
     leads = [f"\n{section.title}: {section.lead}" for section in sections.values()]
-    return Report(out / "index.html", _title(paths), comparison, "\n".join([tables.summary_text(comparison), *leads]))
+    summaries = [
+        f"{part.task}\n{text}\n" if part.task else text for part in parts for text in [tables.summary_text(part.comparison)]
+    ]
+    return Report(out / "index.html", _title(paths), comparison, "\n".join([*summaries, *leads]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What the page has of one task, or of all runs where they are of one."""
+
+    task: str  #: empty where there is but one
+    comparison: Comparison
+    colors: Colors
+    tables: dict[str, Table | None]
+    figures: dict[str, list[FigureFiles]]  #: by heading
+
+    @property
+    def suffix(self) -> str:
+        """Of the ids of its places on the page."""
+        return f"_{report_files.slug(self.task)}" if self.task else ""
+
+
+def _prefix(task: str) -> str:
+    """Of the names of a part's files."""
+    return f"{report_files.slug(task)}_" if task else ""
+
+
+def _by_task(runs: Sequence[RunData]) -> dict[str, list[RunData]]:
+    """The runs of each task, whose numbers have nothing in common; all by an empty name where they are of one."""
+    found: dict[str, list[RunData]] = defaultdict(list)
+    for run in runs:
+        found[run.task or "task unknown"].append(run)
+    return dict(sorted(found.items())) if len({run.task for run in runs} - {""}) > 1 else {"": list(runs)}
+
+
+def _build_part(task: str, runs: Sequence[RunData], ignored: Sequence[str], png: bool) -> _Part:
+    comparison = group_by_configuration(runs, ignored)
+    colors = assign_colors(comparison, [item.mean("moving_average") for item in comparison.configurations])
+    figures: dict[str, list[FigureFiles]] = {name: [] for name in HEADINGS}
+    for drawn in draw_plots(comparison, colors, task):
+        figures[drawn.section].append(render_figure(replace(drawn, name=_prefix(task) + drawn.name), png))
+    return _Part(task, comparison, colors, _tables(comparison), {name: shown for name, shown in figures.items() if shown})
 
 
 def _tables(comparison: Comparison) -> dict[str, Table | None]:
@@ -104,13 +144,16 @@ def _tables(comparison: Comparison) -> dict[str, Table | None]:
     return {name: table if table.rows else None for name, table in made.items()}
 
 
-def _contents(sections: Mapping[str, Section], made: Mapping[str, Table | None], headings: set[str]) -> list[tuple[str, str]]:
+def _contents(sections: Mapping[str, Section], parts: Sequence[_Part]) -> list[tuple[str, str]]:
     """``(id, title)`` of what the page has, for the list of contents."""
-    missing = {name for name, table in made.items() if table is None} | ({"learning"} - headings)
-    if headings <= {"learning"}:
-        missing.add("diagnostics")
-    own = [(html_id, section.title) for html_id, section in sections.items()]
-    return own + [(name, title) for name, title in _TITLES.items() if name not in missing]
+    found = [(html_id, section.title) for html_id, section in sections.items()]
+    for part in parts:
+        missing = {name for name, table in part.tables.items() if table is None} | ({"learning"} - part.figures.keys())
+        if part.figures.keys() <= {"learning"}:
+            missing.add("diagnostics")
+        of = f": {part.task}" if part.task else ""
+        found += [(f"{name}{part.suffix}", f"{title}{of}") for name, title in _TITLES.items() if name not in missing]
+    return found + list(_LAST_TITLES.items())
 
 
 def _sections(runs: Sequence[RunData], ignored: Sequence[str], compared_sides: tuple[str, str] | None) -> dict[str, Section]:

@@ -107,6 +107,11 @@ def build_comparison_section(side_a: Side, side_b: Side, ignore: Sequence[str] =
     """``side_a`` (A) against ``side_b`` (B), configuration by configuration where both have several."""
     together = group_by_configuration((*side_a.runs, *side_b.runs), ignore)
     differing, pairs, num_unmatched = _match_configurations(together, side_a, side_b)
+    for pair in pairs:
+        tasks = [sorted({run.task for run in runs} - {""}) for runs in (pair.runs_a, pair.runs_b)]
+        if len({*tasks[0], *tasks[1]}) > 1:
+            a, b = map(", ".join, tasks)
+            raise ConfigError(f"--compare: A is of {a} and B of {b}, whose numbers do not compare; name two sides of one task")
     rows, tests = [], len(pairs) * len(COMPARISON_MEASURES)
     for pair in pairs:
         rows += [row for measure in COMPARISON_MEASURES if (row := _row(pair, measure, tests)) is not None]

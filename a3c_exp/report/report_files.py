@@ -20,10 +20,10 @@ def collect_files(figures: Sequence[FigureFiles], tables: Sequence[Table], prefi
     """The content of each file by its name: figures as SVG and PNG, tables as CSV."""
     files: dict[str, str | bytes] = {}
     for figure in figures:
-        files[f"figures/{_slug(prefix + figure.name)}.svg"] = figure.standalone_svg
+        files[f"figures/{slug(prefix + figure.name)}.svg"] = figure.standalone_svg
         if figure.png:
-            files[f"figures/{_slug(prefix + figure.name)}.png"] = figure.png
-    return files | {f"tables/{prefix}{_slug(table.name)}.csv": table_csv(table) for table in tables}
+            files[f"figures/{slug(prefix + figure.name)}.png"] = figure.png
+    return files | {f"tables/{prefix}{slug(table.name)}.csv": table_csv(table) for table in tables}
 
 
 def manifest(names: Sequence[str]) -> str:
@@ -75,6 +75,6 @@ def _page_head(out: Path) -> str:
         return ""
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A file's name from a title: ``what_differs``."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

@@ -110,6 +110,16 @@ def test_sides_that_have_no_like_are_taken_whole(tmp_path: Path) -> None:
     assert part.tables[0].rows[0][4].text == "6, 6"
 
 
+def test_sides_of_different_tasks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("CartPole-v1", "Pendulum-v1"):
+        side(tmp_path, name, 2, config={"env": {"id": name}})
+    assert (
+        main(["--compare", str(tmp_path / "CartPole-v1"), str(tmp_path / "Pendulum-v1"), "--out", str(tmp_path / "out")]) == 2
+    )
+    assert "A is of CartPole-v1 and B of Pendulum-v1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_side_is_a_folder_or_conditions(tmp_path: Path) -> None:
     side(tmp_path, "a", 2, workers=4)
     side(tmp_path, "b", 2, workers=6)

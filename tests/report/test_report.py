@@ -161,7 +161,7 @@ def test_a_figure_that_has_no_numbers_or_repeats_another_is_left_out(tmp_path: P
 
 def test_an_entropy_without_a_maximum_is_not_lost_beside_one_that_has_it(tmp_path: Path) -> None:
     write_run(tmp_path / "both" / "a", episodes=8, discrete=True)
-    write_run(tmp_path / "both" / "b", episodes=8, config={"env": {"id": "Other"}})
+    write_run(tmp_path / "both" / "b", episodes=8, config={"gamma": 0.5})
     assert {"entropy", "entropy_normalized"} <= figures_of(tmp_path / "both")
 
 
@@ -235,6 +235,24 @@ def test_every_table_is_a_csv_too_with_plain_numbers(report: Path, sweep: Path) 
     assert tables["incomplete_runs"][0]["reason"]
     assert {row["workers"]: row["largest"] for row in tables["diagnostics"]} == {"4": "8", "6": "12", "12": "24"}
     assert not any("\N{MINUS SIGN}" in text for rows in tables.values() for row in rows for text in row.values())
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_several_tasks_are_several_tables_and_figures(tmp_path: Path) -> None:
+    for task in ("CartPole-v1", "Pendulum-v1"):
+        for workers in (4, 6)[: 2 - (task == "Pendulum-v1")]:
+            config, words = {"env": {"id": task}}, [f"env.id={task}", f"workers={workers}"]
+            write_run(tmp_path / "runs" / f"{task},{workers}", workers=workers, config=config, overrides=words)
+    made = make_report([tmp_path / "runs"], tmp_path / "report", png=False)
+    page = Page((tmp_path / "report" / "index.html").read_text())
+    assert len(page.ids) == len(set(page.ids))
+    assert {"summary_cartpole_v1", "summary_pendulum_v1", "runs_pendulum_v1", "origins"} <= {*page.ids}
+    assert "summary" not in page.ids and "#learning_cartpole_v1" in page.links
+    drawn = {path.stem for path in (tmp_path / "report" / "figures").glob("*.svg")}
+    assert {name.partition("_v1_")[0] for name in drawn} == {"cartpole", "pendulum"}
+    assert "Pendulum" not in (tmp_path / "report" / "figures" / f"{min(drawn)}.svg").read_text()
+    first, _, second = made.text.partition("\nPendulum-v1\n")
+    assert first.startswith("CartPole-v1\nworkers") and "Pendulum" not in first and "workers=4" in second
 
 
 @pytest.mark.usefixtures("few_figures")

@@ -160,11 +160,13 @@ def _build_comparison(
 
 
 def _unequal_budgets(comparison: ControlledComparison) -> str:
-    """What says that groups were not run as long as each other; empty if they were, or if episodes are what is equal.
+    """What says that groups are of several tasks or budgets; empty if they are of one, or if episodes are what is equal.
 
     Where episodes are counted, groups are compared over as many as all have.
     """
     runs = [run for arm in comparison.arms.values() for run in arm]
+    if len(tasks := {run.task for run in runs} - {""}) > 1:
+        return f"since they are of several tasks: {', '.join(sorted(tasks))}"
     budgets = {next((key for key in BUDGET_COUNTS if run.config.get(key)), "") for run in runs} - {""}
     if len(budgets) > 1:
         return f"since their budgets are of different kinds: {', '.join(sorted(budgets))}"

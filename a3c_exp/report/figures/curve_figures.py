@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,13 +41,13 @@ def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> Colors:
     return {item: next(series_colors) if i in best else svg.OTHER_COLOR for i, item in enumerate(comparison.configurations)}
 
 
-def draw_plots(comparison: Comparison, colors: Colors) -> Iterator[CaptionedFigure]:
+def draw_plots(comparison: Comparison, colors: Colors, task: str = "") -> Iterator[CaptionedFigure]:
     """All plots for which there are numbers, but for those that only repeat another; one at a time, in ``figure_style``."""
     own = {info.name: statistic_plot(info) for run in comparison.runs for info in own_statistics(run.run_json)}
     for plot in (*PLOTS, *own.values()):
         curves = {item: found for item in comparison.configurations if (found := _curves(plot, plot.quantity, item.runs))}
         if curves and not _is_redundant(plot, comparison.runs):
-            yield _draw_plot(plot, comparison, curves, colors)
+            yield _draw_plot(replace(plot, title=f"{plot.title}, {task}") if task else plot, comparison, curves, colors)
 
 
 def _curves(plot: Plot, quantity: str, runs: Sequence[RunData]) -> list[Curve]:

@@ -130,6 +130,13 @@ def test_groups_with_budgets_of_different_kinds_are_not_judged(tmp_path: Path) -
     assert "different kinds: max_env_steps, max_episodes" in comparison.warnings[0]
 
 
+def test_groups_of_different_tasks_are_not_judged(tmp_path: Path) -> None:
+    for arm, task in (("workers_12", "CartPole-v1"), ("workers_6", "Pendulum-v1"), ("workers_4", "Pendulum-v1")):
+        write_arm(tmp_path, WORKERS, "published", arm, GOOD, config={"env": {"id": task}})
+    (comparison,) = find_comparisons(read_runs([tmp_path]))
+    assert comparison.unequal == "since they are of several tasks: CartPole-v1, Pendulum-v1"
+
+
 def test_a_control_or_a_group_that_repeats_another_number_for_number_is_said(tmp_path: Path) -> None:
     for control, end in (("equal_steps", -0.3), ("fair", -0.3), ("equal_updates", -0.31)):
         for arm in ("workers_12", "workers_6", "workers_4"):
