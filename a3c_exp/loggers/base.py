@@ -9,10 +9,8 @@ from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a logger gets when a run starts.
-
-    All numbers of seeds that train together are means over them; ``config["num_seeds"]`` is how many.
-    """
+    """What a logger gets when a run starts. All numbers of seeds that train together are means over them;
+    ``config["num_seeds"]`` is how many."""
 
     directory: Path  # the run directory; everything a logger writes goes below it
     name: str  # what distinguishes this run in its sweep (its job's overrides), else the directory's name
@@ -28,10 +26,8 @@ class RunInfo:
 
 
 class Logger:
-    """Called from the main process only, in the order of events. It must not prompt, nor wait without a limit.
-
-    A logger whose service fails reports that once and continues without it: the run directory has all results.
-    """
+    """Called from the main process only, in the order of events. It must not prompt, nor wait without a limit. A logger whose
+    service fails reports that once and continues without it: the run directory has all results."""
 
     def start(self, run: RunInfo) -> None:
         """A session of the run starts."""

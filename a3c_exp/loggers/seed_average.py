@@ -139,10 +139,8 @@ def mean_evaluation(evaluations: Sequence[EvaluationRecord], best: bool) -> Eval
 
 
 def mean_summary(status: Status, reason: str | None, summaries: Mapping[str, JsonObject]) -> dict[str, Any]:
-    """The summary of all seeds, with each seed's own under ``seeds``.
-
-    Counts and the speed are sums over seeds; ``evaluation`` has the mean of the seeds' means and its spread over seeds.
-    """
+    """The summary of all seeds, with each seed's own under ``seeds``. Counts and the speed are sums over seeds; ``evaluation``
+    has the mean of the seeds' means and its spread over seeds."""
     trained = [summary for summary in summaries.values() if "env_steps" in summary]
     merged: dict[str, Any] = {"status": status, "reason": reason, "num_seeds": len(summaries)}
     if trained:

@@ -48,10 +48,8 @@ class Configuration:
 
     @cached_property
     def averaged_runs(self) -> tuple[RunData, ...]:
-        """The runs that means are over: the finished ones, or all with an episode if none is finished.
-
-        A seed that died early says how training fails, not how good it gets. The report names those that are left out.
-        """
+        """The runs that means are over: the finished ones, or all with an episode if none is finished. A seed that died early
+        says how training fails, not how good it gets. The report names those that are left out."""
         finished = tuple(run for run in self.runs if run.status == "finished")
         return finished or tuple(run for run in self.runs if run.episodes["episode"].size)
 

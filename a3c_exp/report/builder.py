@@ -49,10 +49,8 @@ def make_report(
         compared_sides: two sides to compare, each a folder of runs or conditions, as in ``compare.resolve_sides``.
         png: whether to write the figures as PNG too, a third of the time.
 
-    Raises:
-        RunDirectoryError: no such directory, no runs there, or ``out`` holds files that are no report.
-        ConfigError: a side means no runs.
-        A3CError: matplotlib is not installed.
+    Raises RunDirectoryError for no such directory, no runs there, or an ``out`` that holds files that are no report;
+    ConfigError for a side that means no runs; A3CError if matplotlib is not installed.
     """
     out, ignored = Path(out), tuple(ignore)
     report_files.check_replaceable(out)

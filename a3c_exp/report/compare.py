@@ -73,10 +73,7 @@ COMPARISON_MEASURES = (
 
 def resolve_sides(side_specs: tuple[str, str], runs: Sequence[RunData]) -> tuple[Side, Side]:
     """The two sides that ``side_specs`` mean among ``runs``: each is a folder of runs, or conditions (``parallelism=hogwild``).
-
-    Raises:
-        ConfigError: one means no run, or both mean the same run.
-    """
+    Raises ConfigError if one means no run, or both mean the same run."""
     places = {run.path.resolve(): run for run in runs}
     found = []
     for word in side_specs:

@@ -59,10 +59,8 @@ class CurveMetrics:
 
 
 def run_curve(run: RunData, source: CurveSource, quantity: str, axis: Axis) -> Curve | None:
-    """``quantity`` over ``axis`` from one of the run's tables; ``None`` if it has no finite point.
-
-    Points are sorted (workers finish out of order) and of several at the same place the last counts.
-    """
+    """``quantity`` over ``axis`` from one of the run's tables; ``None`` if it has no finite point. Points are sorted (workers
+    finish out of order) and of several at the same place the last counts."""
     columns = {"episodes": run.episodes, "metrics": run.metrics, "evaluations": run.evaluations}.get(source, {})
     if axis not in columns or quantity not in columns:
         return None

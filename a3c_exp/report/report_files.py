@@ -32,11 +32,8 @@ def manifest(names: Sequence[str]) -> str:
 
 
 def check_replaceable(out: Path) -> None:
-    """Refuse to write into a place that holds anything which a report would overwrite and did not make.
-
-    Raises:
-        RunDirectoryError: it does.
-    """
+    """Refuse to write into a place that holds anything which a report would overwrite and did not make. Raises
+    RunDirectoryError if it does."""
     if out.exists() and not out.is_dir():
         raise RunDirectoryError(f"{out}: is a file; name a folder for the report with --out DIR")
     if MARKER in _page_head(out):
@@ -49,11 +46,8 @@ def check_replaceable(out: Path) -> None:
 
 
 def write(out: Path, html: str, content: Mapping[str, str | bytes]) -> None:
-    """The page first: should the rest fail, the folder is known as a report's and can be written again.
-
-    Raises:
-        RunDirectoryError: the place cannot be written.
-    """
+    """The page first: should the rest fail, the folder is known as a report's and can be written again. Raises
+    RunDirectoryError if the place cannot be written."""
     match = _MANIFEST.search(_page_head(out))
     before = {name for name in (match[1].split() if match else ()) if _OWN_FILES.fullmatch(name)}
     try:

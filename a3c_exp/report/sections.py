@@ -34,8 +34,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-Description = Callable[[Item], Cell | str]
-"""What a column says of an item."""
+Description = Callable[[Item], Cell | str]  # what a column says of an item
 
 
 @dataclass(frozen=True)

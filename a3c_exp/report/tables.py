@@ -90,9 +90,7 @@ def incomplete_runs_table(comparison: Comparison) -> Table:
 
 def diagnostics_table(comparison: Comparison) -> Table:
     """How stale, how curious, how sure of itself each configuration was in the end; columns that no run fills are left out.
-
-    Means over a configuration's averaged runs, of each run's last tenth.
-    """
+    Means over a configuration's averaged runs, of each run's last tenth."""
     columns: list[tuple[str, Description[Configuration]]] = [
         (comparison.heading, configuration_cell),
         ("policy lag", lambda item: format_number(item.mean("policy_lag"), 1.0)),

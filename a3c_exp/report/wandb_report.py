@@ -60,11 +60,8 @@ def group_by_keys(comparison: Comparison) -> list[str]:
 
 
 def publish(comparison: Comparison, title: str) -> str:
-    """Make the report in W&B; returns its address.
-
-    Raises:
-        A3CError: no run was ever sent to W&B, or it does not take the report.
-    """
+    """Make the report in W&B; returns its address. Raises A3CError if no run was ever sent to W&B, or it does not take the
+    report."""
     if not run_ids(comparison.runs):
         raise A3CError("none of these runs was logged to W&B (logger=none), so a report there would show nothing")
     settings = next((mapping(run.config.get("logger")) for run in comparison.runs if mapping(run.config.get("logger"))), {})
@@ -106,11 +103,7 @@ def build_report(comparison: Comparison, title: str, project: str, entity: str) 
 
 
 def import_workspaces() -> Any:
-    """The library that builds such reports.
-
-    Raises:
-        A3CError: it is not installed; says what to type.
-    """
+    """The library that builds such reports. Raises A3CError, which says what to type, if it is not installed."""
     try:
         import wandb_workspaces.reports.v2 as library
     except ImportError as error:

@@ -56,8 +56,7 @@ class Column:
     drop_rank: int = 0  # where there is no room, columns of the highest rank are dropped first; 0 never is
 
 
-Row = Sequence[TextCell] | TextCell
-"""Cells; or a heading across all columns."""
+Row = Sequence[TextCell] | TextCell  # cells; or a heading across all columns
 
 
 def format_table(columns: Sequence[Column], rows: Sequence[Row], terminal: Terminal) -> str:

@@ -22,11 +22,8 @@ _DATE_KEYS = ("created", "ended")
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition.
-
-    ``=`` and ``!=`` compare with any of ``values``, in which ``*`` stands for anything; ``~`` and ``!~`` ask whether one is
-    contained, in any case; any other operator is an ordering.
-    """
+    """One condition. ``=`` and ``!=`` compare with any of ``values``, in which ``*`` stands for anything; ``~`` and ``!~`` ask
+    whether one is contained, in any case; any other operator is an ordering."""
 
     key: str  # of RunSummary.value
     operator: str

@@ -24,10 +24,8 @@ from a3c_exp.system.process_identity import is_same_process, process_start_time
 
 _PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "optuna", "wandb")
 _MAX_DIFF_LENGTH = 5_000_000
-_LOCK = ".lock"
-"""A file in a run directory that is locked by the process that trains there, and says which one that is."""
-_HOLDER_TIMEOUT = 1.0
-"""How long the holder of a lock may take to write who it is."""
+_LOCK = ".lock"  # a file in a run directory that is locked by the process that trains there, and says which one that is
+_HOLDER_TIMEOUT = 1.0  # how long the holder of a lock may take to write who it is
 
 
 class RunRecord:
@@ -69,10 +67,8 @@ class RunRecord:
         return cls(directory, content)
 
     def begin_session(self, from_env_step: int, missing_episodes: int, changed: Mapping[str, Sequence[Any]]) -> None:
-        """Record that this process goes on from a checkpoint, and how many episodes before that the log lacks.
-
-        ``changed`` has ``[before, after]`` of each key that has another value from now on; ``overrides`` says so too.
-        """
+        """Record that this process goes on from a checkpoint, and how many episodes before that the log lacks. ``changed`` has
+        ``[before, after]`` of each key that has another value from now on; ``overrides`` says so too."""
         kept = [text for text in self.content["overrides"] if text.lstrip("+~").partition("=")[0] not in changed]
         overrides = [*kept, *(f"{key}={as_text(after)}" for key, (_, after) in changed.items())]
         self.content.update(status="running", reason=None, overrides=overrides, **environment_info())
@@ -189,10 +185,8 @@ def _still_running(directory: Path, pid: int | str) -> RunDirectoryError:
 
 
 def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> None:
-    """Record how a run, and the runs of its seeds, ended in place of the process ``pid``, which died without recording it.
-
-    The record of another process, or of a run that has ended, is left as it is.
-    """
+    """Record how a run, and the runs of its seeds, ended in place of the process ``pid``, which died without recording it. The
+    record of another process, or of a run that has ended, is left as it is."""
     with contextlib.suppress(OSError, RunDirectoryError):
         content = load(directory)
         for seed in content.get("seeds") or ():

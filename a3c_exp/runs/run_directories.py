@@ -13,8 +13,7 @@ from a3c_exp.system.errors import ConfigError, RunDirectoryError
 RUN_DIRECTORY_HINT = "a run directory is a folder with a run.json, made by `python -m a3c_exp ...`"
 _SEED_FOLDER = re.compile(r"seed=[0-9]{1,20}")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
-_MAX_NAME_LENGTH = 120
-"""Characters of a folder's name; most systems allow 255 bytes, and tools add suffixes."""
+_MAX_NAME_LENGTH = 120  # characters of a folder's name; most systems allow 255 bytes, and tools add suffixes
 
 
 def create_run_directory(name: str, root: Path = Path("outputs")) -> Path:

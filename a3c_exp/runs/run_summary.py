@@ -46,10 +46,8 @@ _CHOICES_PATTERN = re.compile(r"^    choices:\n((?:      \S.*\n)*)", re.MULTILIN
 
 
 class RunSummary:
-    """One run directory, of which only that is read which is asked for.
-
-    ``run_json_text`` is the text of its ``run.json``, if it has been read already: what the run writes later is then not seen.
-    """
+    """One run directory, of which only that is read which is asked for. ``run_json_text`` is the text of its ``run.json``, if
+    it has been read already: what the run writes later is then not seen."""
 
     def __init__(self, path: Path, run_json_text: str | None = None) -> None:
         self.path = path

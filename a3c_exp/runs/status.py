@@ -10,10 +10,8 @@ from a3c_exp.runs.tolerant_io import mapping
 from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.system.process_identity import is_same_process
 
-FORMAT = 2
-"""Of what a run writes: run directories, checkpoints, exported weights, studies."""
-_LAST_READER = {1: "f51536f"}
-"""Of each earlier format: the last commit that reads it."""
+FORMAT = 2  # of what a run writes: run directories, checkpoints, exported weights, studies
+_LAST_READER = {1: "f51536f"}  # of each earlier format: the last commit that reads it
 
 RunStatus = Status | Literal["killed", "unknown"]
 _ENDED = ("finished", "interrupted", "pruned", "failed")

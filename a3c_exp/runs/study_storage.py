@@ -14,11 +14,9 @@ if TYPE_CHECKING:
 STUDY_FILE = "study.json"
 JOURNAL_FILE = "study.journal"
 BEST_FOLDER = "best"
-COMMAND_PREFIX = "As one command: "
-"""Prefix of the command in the file of the best configuration."""
+COMMAND_PREFIX = "As one command: "  # prefix of the command in the file of the best configuration
 
-STUDY_SIGNATURE = "a3c_exp"
-"""User attribute of a study: what all its trials have in common."""
+STUDY_SIGNATURE = "a3c_exp"  # user attribute of a study: what all its trials have in common
 
 SEEDS, SEED_STD, REASON, COMMAND, DIRECTORY = "seeds", "spread", "reason", "command", "directory"
 """User attributes of a trial: each seed's values, their standard deviation, why it failed or was pruned, command, folder."""
@@ -101,10 +99,8 @@ def _open_journal(path: Path) -> "BaseStorage":
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     class RepairingLock(JournalFileOpenLock):
-        """The holder first removes the partial line of a killed writer, which would make the next line unreadable.
-
-        Optuna's other lock, a link to the journal, is never taken away from a dead holder once the folder was moved.
-        """
+        """The holder first removes the partial line of a killed writer, which would make the next line unreadable. Optuna's
+        other lock, a link to the journal, is never taken away from a dead holder once the folder was moved."""
 
         def acquire(self) -> bool:
             taken = super().acquire()

@@ -34,10 +34,8 @@ def mean(values: ArrayLike) -> float:
 
 
 def std(values: ArrayLike) -> float:
-    """Sample standard deviation, ``sqrt(sum((x - mean)²) / (n - 1))``; NaN for fewer than two values.
-
-    Divided by n - 1, not n: with three seeds the other one is a fifth too small.
-    """
+    """Sample standard deviation, ``sqrt(sum((x - mean)²) / (n - 1))``; NaN for fewer than two values. Divided by n - 1, not n:
+    with three seeds the other one is a fifth too small."""
     x = _flat_array(values)
     return float(np.std(x, ddof=1)) if x.size > 1 else math.nan
 

@@ -28,10 +28,8 @@ class ObservationImages:
 
 
 def observation_images(observation: NDArray[np.float32]) -> ObservationImages | None:
-    """The images of an observation ``[height, width]``, or with channels first or last; ``None`` if it is no image.
-
-    Three channels are one image in color; four, if they come last, one with an alpha channel; others are gray frames.
-    """
+    """The images of an observation ``[height, width]``, or with channels first or last; ``None`` if it is no image. Three
+    channels are one image in color; four, if they come last, one with an alpha channel; others are gray frames."""
     if observation.ndim not in (2, 3) or min(sorted(observation.shape)[-2:]) < 8:
         return None
     low, high = float(observation.min()), float(observation.max())

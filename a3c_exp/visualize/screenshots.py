@@ -44,10 +44,8 @@ class FrameSaver(EpisodeFrames):
 def save_frames(
     setup: TrainingSetup, weights: Tensor, config: EvaluatorConfig, seed: int, folder: Path, interval: int
 ) -> Sequence[Path]:
-    """Save every ``interval``-th frame of the first evaluation episode, with what the network sees and which pixels matter.
-
-    The files are ``episode_<n>/step_<step>.png`` below ``folder``; none is overwritten.
-    """
+    """Save every ``interval``-th frame of the first evaluation episode, with what the network sees and which pixels matter. The
+    files are ``episode_<n>/step_<step>.png`` below ``folder``; none is overwritten."""
     use_headless_display()
     with closing(setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")) as envs:
         model, layout = setup.model(envs)
@@ -63,8 +61,7 @@ class Screenshots:
 
     They are rendered in an environment that training does not use, so that training does not change.
 
-    Raises:
-        ConfigError: the environment cannot be rendered.
+    Raises ConfigError if the environment cannot be rendered.
     """
 
     setup: TrainingSetup
@@ -80,11 +77,8 @@ class Screenshots:
         self._model, self._layout = self.setup.model(self._envs)
 
     def take(self, weights: Tensor, env_step: int) -> Path:
-        """Save a frame of the policy with ``weights [P]``, which training had at ``env_step``.
-
-        Raises:
-            OSError: the file could not be written.
-        """
+        """Save a frame of the policy with ``weights [P]``, which training had at ``env_step``. Raises OSError if the file could
+        not be written."""
         name = f"step_{env_step}"
         saver = FrameSaver(self._envs, self._model, self.folder, lambda step: name if step == self.after_steps else None)
         config = EvaluatorConfig(1, self.deterministic, self.after_steps + 1)
@@ -99,10 +93,7 @@ class Screenshots:
 
 
 def require_rendering(setup: TrainingSetup) -> None:
-    """
-    Raises:
-        ConfigError: the environment renders no picture in color.
-    """
+    """Raises ConfigError if the environment renders no picture in color."""
     use_headless_display()
     with closing(setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")) as envs:
         envs.reset(0, setup.seed)

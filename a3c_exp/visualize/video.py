@@ -79,10 +79,7 @@ class VideoRecorder(EpisodeFrames):
 
 
 def require_video_encoder() -> None:
-    """
-    Raises:
-        ConfigError: the extra ``video`` is not installed.
-    """
+    """Raises ConfigError if the extra ``video`` is not installed."""
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ConfigError("a video needs imageio-ffmpeg. Try pip install 'a3c_exp[video]'")
 
@@ -116,8 +113,7 @@ def render_episode(
         no_overlay: only the environment's own picture.
         saliency: add what the network sees and which pixels matter.
 
-    Raises:
-        ConfigError: contradicting options, no display, no video encoder, or an environment that cannot be rendered.
+    Raises ConfigError for contradicting options, no display, no video encoder, or an environment that cannot be rendered.
     """
     if video and display:
         raise ConfigError("--video and --render draw in different ways; ask for one of them")

@@ -14,10 +14,8 @@ _MEASURE_TITLES: dict[Measure, str] = {"training": "Training: mean step reward",
 
 
 def learning_curve_figure(comparison: ControlledComparison) -> panels.CaptionedFigure | None:
-    """Training above, evaluation below, over episodes or steps; ``None`` if no arm has a curve.
-
-    Above: the moving average of the mean step reward, or the mean itself where budgets are in steps.
-    """
+    """Training above, evaluation below, over episodes or steps; ``None`` if no arm has a curve. Above: the moving average of
+    the mean step reward, or the mean itself where budgets are in steps."""
     arms = comparison.arms
     curves = {measure: [learning_curves(runs, measure, comparison.axis) for runs in arms.values()] for measure in MEASURES}
     if not any(map(any, curves.values())):

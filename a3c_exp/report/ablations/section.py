@@ -36,8 +36,7 @@ def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -
         runs: as read; those that belong to no ablation are ignored, those that did not finish are counted and left out.
         draw_figures: whether to make the figures, which takes matplotlib and most of the time.
 
-    Raises:
-        A3CError: figures are wanted and matplotlib is not installed.
+    Raises A3CError if figures are wanted and matplotlib is not installed.
     """
     comparisons = find_comparisons(runs)
     if not comparisons:

@@ -55,11 +55,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Whatever is drawn and saved inside has the style of all figures.
-
-    Raises:
-        A3CError: matplotlib is not installed.
-    """
+    """Whatever is drawn and saved inside has the style of all figures. Raises A3CError if matplotlib is not installed."""
     try:
         from matplotlib import style
     except ImportError as error:

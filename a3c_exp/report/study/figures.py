@@ -23,11 +23,7 @@ _MAX_COORDINATES = 8  # parameters that are drawn side by side
 
 
 def draw_study(record: StudyRecord) -> list[FigureFiles]:
-    """All figures for which there are trials enough.
-
-    Raises:
-        A3CError: matplotlib is not installed.
-    """
+    """All figures for which there are trials enough. Raises A3CError if matplotlib is not installed."""
     with style.figure_style():
         return [render_figure(figure) for figure in _all_figures(record) if figure is not None]
 

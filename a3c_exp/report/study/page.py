@@ -20,12 +20,8 @@ _NUMBER: tuple[str, Description[Trial]] = ("trial", lambda trial: str(trial.numb
 
 
 def make_study_report(directory: Path, out: Path) -> str:
-    """Write the report on the study in ``directory`` into ``out``; returns a summary for a terminal.
-
-    Raises:
-        RunDirectoryError: the study cannot be read, or ``out`` holds files that are no report.
-        A3CError: matplotlib is not installed.
-    """
+    """Write the report on the study in ``directory`` into ``out``; returns a summary for a terminal. Raises RunDirectoryError
+    if the study cannot be read, or ``out`` holds files that are no report; A3CError if matplotlib is not installed."""
     report_files.check_replaceable(out)
     record = read_study(directory)
     figures = draw_study(record)

@@ -107,11 +107,8 @@ def is_study(path: Path) -> bool:
 
 
 def read_study(path: Path) -> StudyRecord:
-    """Read a study's directory and its storage.
-
-    Raises:
-        RunDirectoryError: its files cannot be read, or its storage cannot be had.
-    """
+    """Read a study's directory and its storage. Raises RunDirectoryError if its files cannot be read, or its storage cannot be
+    had."""
     problems: list[str] = []
     content = read_json_object(path / study_storage.STUDY_FILE, problems)
     if content is None:

@@ -17,5 +17,4 @@ class Outcomes:
         self.reported.append(error)
 
 
-outcomes = Outcomes()
-"""Of this process's command."""
+outcomes = Outcomes()  # of this process's command

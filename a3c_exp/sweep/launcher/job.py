@@ -77,11 +77,8 @@ def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
 
 
 def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
-    """The process's entry.
-
-    ``output`` takes what it writes to standard output and error. ``pipe`` leads to the launcher, which sends one message, to
-    start; its end means that the launcher is gone.
-    """
+    """The process's entry. ``output`` takes what it writes to standard output and error. ``pipe`` leads to the launcher, which
+    sends one message, to start; its end means that the launcher is gone."""
     # A terminal's Ctrl-C reaches a whole group. Here it comes from the launcher: once, and not to the workers.
     os.setpgid(0, 0)
     StopSignals().__enter__()  # for the life of the process; before a run has started, the launcher kills it

@@ -25,10 +25,8 @@ from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import usable_cores
 from a3c_exp.system.signals import StopSignals
 
-PRELOAD = ("a3c_exp.sweep.launcher.preload",)
-"""What the fork server should import in addition to what workers need."""
-STOP_TIMEOUT = 30.0
-"""How long runs may take to save a checkpoint and end when asked to stop, before they are killed."""
+PRELOAD = ("a3c_exp.sweep.launcher.preload",)  # what the fork server should import in addition to what workers need
+STOP_TIMEOUT = 30.0  # how long runs may take to save a checkpoint and end when asked to stop, before they are killed
 _POLL_SECONDS = 0.2
 _READ_SIZE = 65536
 
@@ -47,9 +45,8 @@ def launch(
     Without ``n_jobs`` each job counts with the cores that it keeps busy, and one that needs more than there are runs alone.
     The result of a job that died has an error that says how.
 
-    Raises:
-        ConfigError: the jobs cannot be sent to another process.
-        SystemExit: a signal asked to stop; every run was given time to save a checkpoint.
+    Raises ConfigError if the jobs cannot be sent to another process; SystemExit if a signal asked to stop, after every run was
+    given time to save a checkpoint.
     """
     function = importable_name(task_function)
     start_fork_server((*PRELOAD, function[0]))

@@ -8,8 +8,7 @@ TRIAL_WORKER_VARIABLE = "A3C_TRIAL_WORKER"
 EXIT_WITH_PARENT_VARIABLE = "A3C_TRIAL_WORKER_EXITS_WITH_PARENT"
 """Environment variable of a trial worker that ends when its standard input does, and so with its parent process."""
 
-TRIAL_NUMBER_VARIABLE = "A3C_TRIAL"
-"""Environment variable of a job that is a trial: its number."""
+TRIAL_NUMBER_VARIABLE = "A3C_TRIAL"  # environment variable of a job that is a trial: its number
 
 _STUDY_KEYS = ("study", "hydra/sweeper", "experiment", "ablation")
 

@@ -22,11 +22,8 @@ _DEFAULT_ARGUMENTS = {"n_startup_trials": 5, "n_warmup_steps": 2, "n_min_trials"
 
 
 def make_sampler(study_config: StudyConfig, num_trials: int) -> BaseSampler:
-    """The study's sampler; raises ConfigError if it cannot be made.
-
-    The number of trials so far, those that were tried again once, is added to its seed, or two processes would propose the
-    same values and a resumed study its first values again.
-    """
+    """The study's sampler; raises ConfigError if it cannot be made. The number of trials so far, those that were tried again
+    once, is added to its seed, or two processes would propose the same values and a resumed study its first values again."""
     config = dict(study_config.sampler)
     seed = config.get("seed")
     if isinstance(seed, int) and str(config["_target_"]).rpartition(".")[2] not in _SEQUENTIAL_SAMPLERS:

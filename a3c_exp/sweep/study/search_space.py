@@ -17,8 +17,7 @@ from a3c_exp.config.compose import parse_overrides
 from a3c_exp.system.errors import ConfigError, first_line
 
 CustomSearchSpace = Callable[[DictConfig, optuna.Trial], Mapping[str, Any] | None]
-_NUM_CHECKED_DRAWS = 5
-"""Draws of a Python function that are checked before a study starts."""
+_NUM_CHECKED_DRAWS = 5  # draws of a Python function that are checked before a study starts
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,8 @@ def read_study_file(directory: Path) -> Mapping[str, Any]:
 
 
 def write_study_file(directory: Path, study_config: StudyConfig, sweeper: DictConfig, signature: dict[str, Any]) -> None:
-    """Replace ``study.json``, with this command added to its sessions.
-
-    The storage is written as in the configuration: a password given as ``${oc.env:NAME}`` is not written.
-    """
+    """Replace ``study.json``, with this command added to its sessions. The storage is written as in the configuration: a
+    password given as ``${oc.env:NAME}`` is not written."""
     storage = sweeper._get_node("storage")
     typed = None if storage is None else storage._value()
     sessions = read_study_file(directory).get("sessions", [])

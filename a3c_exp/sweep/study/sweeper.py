@@ -39,9 +39,7 @@ def sweep(config: DictConfig, context: HydraContext, task_function: TaskFunction
 
     ``config`` is composed for the sweep, ``hydra`` included; ``arguments`` are the overrides as typed, without Hydra's own.
 
-    Raises:
-        RunFailed: too many trials failed.
-        SystemExit: the study was stopped; 130 after Ctrl-C, 143 after SIGTERM.
+    Raises RunFailed if too many trials failed; SystemExit if the study was stopped, 130 after Ctrl-C, 143 after SIGTERM.
     """
     if TRIAL_WORKER_VARIABLE in os.environ:
         run_trials(config, context, task_function, arguments)

@@ -24,11 +24,8 @@ _HEARTBEATS_PER_TIMEOUT = 4
 
 
 class TrialHeartbeat:
-    """Sends heartbeats of this process for a trial, from a thread, until it is closed.
-
-    The ``role`` tells processes apart: where one hands a trial to another, both send heartbeats. After ``timeout`` seconds of
-    silence the trial counts as stale.
-    """
+    """Sends heartbeats of this process for a trial, from a thread, until it is closed. The ``role`` tells processes apart:
+    where one hands a trial to another, both send heartbeats. After ``timeout`` seconds of silence the trial counts as stale."""
 
     def __init__(self, storage: BaseStorage, trial_id: int, role: str, timeout: float) -> None:
         self._storage = storage

@@ -24,8 +24,7 @@ from a3c_exp.system.errors import ConfigError
 
 _LOCK_GRACE_PERIOD = 30
 _TELL_TIMEOUT = 60.0
-_MIN_TRIALS = 3
-"""Trials that may fail before all failing means that something is wrong with the configuration."""
+_MIN_TRIALS = 3  # trials that may fail before all failing means that something is wrong with the configuration
 PROCESS_GONE = "its process is gone: it was killed, or the power failed"
 STATE_NAMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
          TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}  # fmt: skip
@@ -54,10 +53,8 @@ class TrialQueue:
         return self.study.get_trials(deepcopy=False)
 
     def claim(self, space: SearchSpace, base: DictConfig) -> ClaimedTrial | None:
-        """Begin a trial that is drawn from ``space``; ``None`` if all that were asked for have begun.
-
-        A custom function is called with ``base``. Raises ConfigError if that fails.
-        """
+        """Begin a trial that is drawn from ``space``; ``None`` if all that were asked for have begun. A custom function is
+        called with ``base``. Raises ConfigError if that fails."""
         with self._locked():
             self._fail_stale_trials()
             if not self.num_remaining():
@@ -91,10 +88,8 @@ class TrialQueue:
         self._tell(number, TrialState.PRUNED)
 
     def fail(self, number: int, reason: str, retry: bool = False) -> None:
-        """Record why a trial failed, unless it has ended already.
-
-        With ``retry`` the trial itself is not to blame: it is repeated, unless it is a repetition already.
-        """
+        """Record why a trial failed, unless it has ended already. With ``retry`` the trial itself is not to blame: it is
+        repeated, unless it is a repetition already."""
         trial = self.trials()[number]
         if trial.state.is_finished():
             return
@@ -182,10 +177,8 @@ def retried_numbers(trials: Sequence[FrozenTrial]) -> set[int]:
 
 
 def study_stop_reason(trials: Sequence[FrozenTrial], settings: StudyConfig) -> str | None:
-    """Why a study should stop, with the cause that most failures share; ``None`` if it should go on.
-
-    ``trials`` are those of this session: the cause of earlier failures may have been removed since.
-    """
+    """Why a study should stop, with the cause that most failures share; ``None`` if it should go on. ``trials`` are those of
+    this session: the cause of earlier failures may have been removed since."""
     ended = [trial for trial in trials if trial.state.is_finished() and not trial.user_attrs.get(RETRYABLE)]
     failed = [trial for trial in ended if trial.state is TrialState.FAIL]
     rate, too_few = settings.max_failure_rate, min(max(_MIN_TRIALS, settings.n_jobs), settings.n_trials)

@@ -26,8 +26,7 @@ from a3c_exp.system.signals import STOP_EXIT_CODES, exit_if_stopped
 
 _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-_STOP_TIMEOUT = 20.0
-"""Seconds that trial workers have to leave a checkpoint when the study is stopped."""
+_STOP_TIMEOUT = 20.0  # seconds that trial workers have to leave a checkpoint when the study is stopped
 
 
 @dataclass(frozen=True)
