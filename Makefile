@@ -1,6 +1,7 @@
 # make run      set up, then train A3C on Pendulum with 4, 6 and 12 workers
 # make run ARGS="env=pendulum workers=4"     set up, then run anything else
 # make test     set up, then run the tests     (make test ARGS="-k returns" for some of them)
+# make faults   set up, then inject faults into real runs for hours (make faults ARGS="--seed 1 --count 50")
 # make lint     set up, then ruff (rules, format) and mypy
 # make docs     set up, then build the documentation into build/docs; a warning or a broken link fails
 # make check    lint, test and docs: what CI runs, and the one command before a change is proposed
@@ -16,7 +17,7 @@ STAMP  := $(VENV)/.installed
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint docs check bench sync clean
+.PHONY: help setup run test faults lint docs check bench sync clean
 
 help:
 	@sed -n 's/^# \(make\)/  \1/p' Makefile
@@ -45,6 +46,9 @@ docs: $(STAMP)
 	@echo "documentation: build/docs/index.html"
 
 check: lint test docs
+
+faults: $(STAMP)
+	@$(BIN)/python -m tests.faults $(or $(strip $(ARGS)),--count 1000 --jobs 2 --out build/faults.md)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)

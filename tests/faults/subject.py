@@ -1,0 +1,112 @@
+"""What a fault is injected into: a real run, sweep or study, in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tests.support.command import ROOT, session_members
+
+COMMON = (
+    "env=cartpole", "env._target_=tests.training.test_exact_resume.Sleepy", "model.hidden=[8]", "workers=3", "logger=none",
+    "truncation=end", "max_episode_steps=30", "max_updates=null", "max_env_steps=2500", "compile=false",
+    "evaluation.every_env_steps=800", "evaluation.episodes=2", "metrics.every_env_steps=300", "checkpoint.every_env_steps=500",
+)  # fmt: skip
+RUNS = {
+    "hogwild": ("parallelism=hogwild", "parallelism.processes=2"),
+    "parameter server": ("parallelism=parameter_server", "parallelism.processes=2"),
+    "deterministic": ("parallelism=deterministic",),
+    "synchronous": ("parallelism=synchronous",),
+    "environment processes": ("parallelism=deterministic", "parallelism.env_processes=2"),
+    "seed processes": ("parallelism=deterministic", "num_seeds=2", "parallelism.processes=2", "parallelism.seed_block=1"),
+}
+EXACT = ("deterministic", "synchronous", "environment processes", "seed processes")
+"""Those of which a resumed run ends with the digests of one that was never disturbed."""
+SEVERAL = {
+    "sweep": ("parallelism=deterministic", "seed=1,2", "hydra.sweep.dir=here", "-m"),
+    "study": (
+        "hydra/sweeper=optuna", "parallelism=deterministic", "gamma=interval(0.8,0.99)", "study.study_name=s",
+        "hydra.sweep.dir=here", "study.n_trials=2", "study.n_jobs=2", "study.pruner=null", "-m",
+    ),
+}  # fmt: skip
+NAMES = (*RUNS, *SEVERAL)
+
+
+@dataclass
+class Subject:
+    """One command in a folder.
+
+    Attributes:
+        name: one of ``NAMES``.
+        folder: where it is started; its directory is ``here``.
+        process: the last command that was started.
+        errors: what each command has written to standard error.
+    """
+
+    name: str
+    folder: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def directory(self) -> Path:
+        return self.folder / "here"
+
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "t"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (*COMMON, *RUNS[self.name], "hydra.run.dir=here") if self.name in RUNS else (*COMMON, *SEVERAL[self.name])
+
+    def start(self, *arguments: str, shell: str = "") -> "subprocess.Popen[bytes]":
+        """Start the command with more arguments, or with ``resume=`` instead; ``shell`` runs first, such as ``ulimit``."""
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        words = arguments if arguments and arguments[0].startswith("resume=") else (*self.command, *arguments)
+        variables = {
+            "PYTHONPATH": str(ROOT), "TMPDIR": str(self.temporary), "XDG_DATA_HOME": str(self.folder / "data"),
+            "OMP_NUM_THREADS": "1", "MKL_CBWR": "AUTO",
+        }  # fmt: skip
+        command = [sys.executable, "-m", "a3c_exp", *words]
+        if shell:
+            command = ["bash", "-c", f'{shell}; exec "$@"', "bash", *command]
+        with (self.folder / "err").open("wb") as err:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env={**os.environ, **variables}, stdout=err, stderr=err, stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+        return self.process
+
+    def end(self, limit: float) -> int | None:
+        """The exit code of the command, ``None`` if it did not end within ``limit`` seconds and was killed."""
+        assert self.process is not None
+        try:
+            code: int | None = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.kill_all()
+            self.process.wait()
+            code = None
+        self.errors.append((self.folder / "err").read_text(errors="replace"))
+        return code
+
+    def processes(self) -> list[psutil.Process]:
+        """Of the command, the main process first."""
+        assert self.process is not None
+        numbers = sorted(session_members(self.process.pid), key=lambda number: number != self.process.pid)  # type: ignore
+        return [psutil.Process(number) for number in numbers if psutil.pid_exists(number)]
+
+    def kill_all(self) -> None:
+        assert self.process is not None
+        for number in session_members(self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(number, 9)
+
+    def run_directories(self) -> list[Path]:
+        """Of single trainings: not the folder of several seeds."""
+        found = [path.parent for path in self.directory.rglob("run.json")]
+        return sorted(path for path in found if not list(path.glob("seed=*")))
