@@ -5,6 +5,7 @@
 # make lint     set up, then ruff (rules, format) and mypy
 # make docs     set up, then build the documentation into build/docs; a warning or a broken link fails
 # make check    lint, test and docs: what CI runs, and the one command before a change is proposed
+# make fuzz     set up, then 2,000 new random command lines, files, damaged run directories and spaces   (EXAMPLES=200 for fewer)
 # make bench    set up, then the benchmarks    (make bench ARGS="--repeats 5")
 # make sync     set up, then upload runs that were logged offline to Weights & Biases; needs `wandb login` once
 # make setup    only set up: a virtual environment in .venv with the pinned versions of constraints.txt
@@ -17,7 +18,7 @@ STAMP  := $(VENV)/.installed
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults lint docs check bench sync clean
+.PHONY: help setup run test faults fuzz lint docs check bench sync clean
 
 help:
 	@sed -n 's/^# \(make\)/  \1/p' Makefile
@@ -49,6 +50,9 @@ check: lint test docs
 
 faults: $(STAMP)
 	@$(BIN)/python -m tests.faults $(or $(strip $(ARGS)),--count 1000 --jobs 2 --out build/faults.md)
+
+fuzz: $(STAMP)
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest -n 2 --dist load tests/fuzz
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
