@@ -142,7 +142,7 @@ def test_the_chain_is_cut_at_the_last_allowed_step() -> None:
 
 
 def test_no_episode_is_begun_without_a_step_to_take_in_it() -> None:
-    """An episode is a ticket: begun at the last allowed step, it would be taken and not lived."""
+    """An episode is a ticket: begun at the last allowed step, it would be taken and not used."""
     bench = Bench(n=4, ends={1: (2, "terminated"), 2: (2, "terminated")}, window_ends_with_episode=False)
     bench.run(2)
     assert bench.envs.resets == [[1]]

@@ -198,7 +198,7 @@ def test_a_wrong_trace_is_discarded_with_a_warning(function: PerWorkerFunction, 
         stacked = vectorize(function, weights, examples)
     assert torch.equal(weights, before)
     for step in range(2):
-        given = tuple(one.roll(step + 1, dims=0) for one in examples)
+        given = tuple(example.roll(step + 1, dims=0) for example in examples)
         assert torch.equal(stacked(*given)[0], vmap(function)(weights, *given)[0])
         weights.add_(1.0)
 

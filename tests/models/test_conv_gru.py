@@ -167,13 +167,13 @@ def test_a_window_is_replayed_as_it_was_acted(leading: tuple[int, ...]) -> None:
     layout = ParameterLayout.from_module(model)
     weights = layout.unflatten(shaken(model, layout))
     given = window(SMALL, 8, *leading)
-    state, lived = given.hidden_state, []
+    state, acted = given.hidden_state, []
     with torch.inference_mode():
         for t in range(N):
             state = state * (1.0 - given.episode_start[..., t]).unsqueeze(-1)
-            lived.append(functional_forward(model, weights, given.observation[..., t, :, :, :], state))
-            state = lived[-1].hidden_state
-    for replayed, steps in zip(replay(model, weights, given), zip(*lived, strict=True), strict=True):
+            acted.append(functional_forward(model, weights, given.observation[..., t, :, :, :], state))
+            state = acted[-1].hidden_state
+    for replayed, steps in zip(replay(model, weights, given), zip(*acted, strict=True), strict=True):
         torch.testing.assert_close(replayed, torch.stack(steps, dim=len(leading)), rtol=1e-4, atol=1e-5)
 
 
@@ -212,7 +212,7 @@ def test_the_first_layers_gradient_is_autograds_without_the_pictures(kind: NormK
         theirs = torch.autograd.grad((mark * asked).sum(), [*layer.parameters(), seen])
         assert theirs[-1].abs().max() > 0
         for (name, _), one, same in zip(layer.named_parameters(), own, theirs[:-1], strict=True):
-            torch.testing.assert_close(one, same, rtol=1e-3, atol=1e-3, msg=lambda told, name=name: f"{name}: {told}")
+            torch.testing.assert_close(one, same, rtol=1e-3, atol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_a_negative_slope_is_differentiated_like_any_other() -> None:
@@ -226,7 +226,7 @@ def test_a_negative_slope_is_differentiated_like_any_other() -> None:
     reference = Agent(model, weights)
     (own,) = torch.autograd.grad(replay(model, layout.unflatten(leaf), given).value.sum(), leaf)
     theirs = torch.autograd.grad(reference.live(given, None).value.sum(), list(reference.parameters()), materialize_grads=True)
-    theirs_flat = torch.cat([one.reshape(-1) for one in theirs])
+    theirs_flat = torch.cat([tensor.reshape(-1) for tensor in theirs])
     torch.testing.assert_close(own, theirs_flat, rtol=1e-3, atol=1e-4 * theirs_flat.abs().max().item())
 
 

@@ -1,4 +1,4 @@
-"""A memory that is carried, cut, replayed and stacked as it was lived."""
+"""A memory that is carried, cut, replayed and stacked as it was when acting."""
 
 import itertools
 import warnings
@@ -166,15 +166,15 @@ def test_replay_says_what_acting_said(variant: dict[str, object]) -> None:
     again = vectorize(
         lambda flat, *fields: tuple(replay(model, layout.unflatten(flat), Window(*fields))), weights, tuple(given)
     )
-    state, lived = given.hidden_state, []
+    state, acted = given.hidden_state, []
     for t in range(N):
         state = state * (given.episode_start[:, t] == 0).unsqueeze(-1)
         kept = state.clone()
         acting(given.observation[:, 0], state)  # asking about something else on the way changes nothing
-        lived.append(acting(given.observation[:, t], state))
+        acted.append(acting(given.observation[:, t], state))
         assert torch.equal(state, kept)
-        state = lived[-1][2]
-    for replayed, steps in zip(again(*given), zip(*lived, strict=True), strict=True):
+        state = acted[-1][2]
+    for replayed, steps in zip(again(*given), zip(*acted, strict=True), strict=True):
         assert_equal_to_rounding(replayed, torch.stack(steps, dim=1), terms=SUMMED)
 
 

@@ -108,12 +108,12 @@ def test_stale_gradients_are_pushed_and_weights_pulled_in_the_order_of_the_sched
     setup = tiny_task(model, env_id, window_ends_with_episode=ends_with_episode)
     reference = asynchronous(setup, env_id, updates=40)
     assert len(reference.episodes) > 8, "terminations, time limits and resets belong to it"
-    assert sum(one.end == "truncated" for one in reference.episodes) > 2
+    assert sum(episode.end == "truncated" for episode in reference.episodes) > 2
 
 
 def test_two_hundred_updates_on_both_agree() -> None:
     reference = asynchronous(tiny_task("shared", workers=4, max_episode_steps=40), CARTPOLE, updates=200)
-    assert {one.end for one in reference.episodes} == {"terminated", "truncated"}
+    assert {episode.end for episode in reference.episodes} == {"terminated", "truncated"}
 
 
 @pytest.mark.parametrize("model", ["shared", "gru"])

@@ -57,14 +57,14 @@ def test_few_episodes_are_shared_out_and_nobody_takes_them_all() -> None:
 
 def test_an_episode_of_many_windows_is_remembered_whole() -> None:
     log = ActionLog(2)
-    lived: list[int] = []
+    taken: list[int] = []
     for window in range(2500):
         actions = np.arange(window * 6, window * 6 + 6).reshape(2, 3)
         if window == 100:
             log.end_episode(0, 1)  # the third step begins another episode
-            lived = [int(actions[0, 2])]
+            taken = [int(actions[0, 2])]
         else:
-            lived += actions[0].tolist()
+            taken += actions[0].tolist()
         log.add_window(actions, np.array([3, 0]))
-    assert log.episode_actions(0, like=actions[:, 0]).tolist() == lived
+    assert log.episode_actions(0, like=actions[:, 0]).tolist() == taken
     assert log.episode_actions(1, like=actions[:, 0]).shape == (0,)

@@ -180,7 +180,7 @@ def test_several_seeds_are_reported_as_seeds_of_one_configuration(tmp_path: Path
     assert "shared one process" in text and 'id="incomplete"' not in text
     write_run(tmp_path / "alone", episodes=8, workers=6)
     comparison = group_by_configuration(read_runs([tmp_path]))
-    assert any("their speeds do not compare" in one for one in comparison_warnings(comparison))
+    assert any("their speeds do not compare" in warning for warning in comparison_warnings(comparison))
 
 
 @pytest.mark.usefixtures("few_figures")

@@ -44,13 +44,13 @@ HARNESS = """<!DOCTYPE html>
 <iframe src="probe.html" width="390" height="800" style="border: 0"></iframe>
 <iframe src="probe.html" width="1280" height="900" style="border: 0"></iframe>
 <script>
-const told = [];
+const screens = [];
 addEventListener('message', event => {
-  told.push(event.data);
-  if (told.length < 2) return;
+  screens.push(event.data);
+  if (screens.length < 2) return;
   const out = document.createElement('pre');
-  out.id = 'told';
-  out.textContent = JSON.stringify(told);
+  out.id = 'screens';
+  out.textContent = JSON.stringify(screens);
   document.body.append(out);
 });
 </script>"""
@@ -83,41 +83,41 @@ def browse(place: Path, *arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(report: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def screens(report: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the page says of itself on a dark screen as wide as a phone, and on one as wide as a desk."""
     place = tmp_path_factory.mktemp("probe")
     (place / "probe.html").write_text(report.read_text().replace("</body>", f"{PROBE}</body>"))
     (place / "harness.html").write_text(HARNESS)
     address = (place / "harness.html").as_uri()
     dom = browse(place, "--blink-settings=preferredColorScheme=0", "--virtual-time-budget=20000", "--dump-dom", address)
-    match = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
+    match = re.search(r'<pre id="screens">(.*?)</pre>', dom, re.DOTALL)
     assert match, "the page did not answer"
     found: list[dict[str, Any]] = json.loads(html.unescape(match[1]))
     return sorted(found, key=lambda one: one["wide"])
 
 
-def test_the_page_is_never_wider_than_the_screen(told: list[dict[str, Any]]) -> None:
-    assert [one["wide"] for one in told] == [390, 1280]
-    assert all(one["needed"] <= one["wide"] for one in told)
+def test_the_page_is_never_wider_than_the_screen(screens: list[dict[str, Any]]) -> None:
+    assert [screen["wide"] for screen in screens] == [390, 1280]
+    assert all(screen["needed"] <= screen["wide"] for screen in screens)
 
 
-def test_every_figure_is_drawn_whole_and_readable(told: list[dict[str, Any]]) -> None:
-    phone, desk = told
+def test_every_figure_is_drawn_whole_and_readable(screens: list[dict[str, Any]]) -> None:
+    phone, desk = screens
     assert len(phone["figures"]) == len(desk["figures"]) >= 18
-    assert all(width >= 280 and height >= 130 for one in told for width, height in one["figures"])
+    assert all(width >= 280 and height >= 130 for screen in screens for width, height in screen["figures"])
     assert phone["cut"] == desk["cut"] == []
     assert phone["small"] == desk["small"] == 0  # texts lower than 9 pixels
 
 
-def test_nothing_is_loaded_from_anywhere(told: list[dict[str, Any]]) -> None:
-    assert [one["loaded"] for one in told] == [[], []]
+def test_nothing_is_loaded_from_anywhere(screens: list[dict[str, Any]]) -> None:
+    assert [screen["loaded"] for screen in screens] == [[], []]
 
 
-def test_a_dark_screen_gets_light_lines_on_dark_paper(told: list[dict[str, Any]]) -> None:
-    for one in told:
-        assert sum(map(int, re.findall(r"\d+", one["paper"]))) < 120 < 600 < sum(map(int, re.findall(r"\d+", one["ink"])))
-        assert "rgb(61, 151, 255)" in one["lines"]  # the first color as a dark screen shows it
-        assert "rgb(11, 92, 196)" not in one["lines"]
+def test_a_dark_screen_gets_light_lines_on_dark_paper(screens: list[dict[str, Any]]) -> None:
+    for screen in screens:
+        assert sum(map(int, re.findall(r"\d+", screen["paper"]))) < 120 < 600 < sum(map(int, re.findall(r"\d+", screen["ink"])))
+        assert "rgb(61, 151, 255)" in screen["lines"]  # the first color as a dark screen shows it
+        assert "rgb(11, 92, 196)" not in screen["lines"]
 
 
 def test_the_page_prints(report: Path, tmp_path: Path) -> None:

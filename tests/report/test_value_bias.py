@@ -1,4 +1,4 @@
-"""Whether a critic promises too much is told from what was earned, and not where that cannot be known."""
+"""Whether a critic promises too much is seen from what was earned, and not where that cannot be known."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from a3c_exp.report.value_bias import greedy_gap, value_overestimation
 from tests.support.synthetic_runs import write_run
 
 
-def lived(reward: float, length: float, number: int = 50, workers: int = 1) -> dict[str, FloatArray]:
+def constant_episodes(reward: float, length: float, number: int = 50, workers: int = 1) -> dict[str, FloatArray]:
     steps = length * np.arange(1.0, number + 1.0)
     columns = {"mean_step_reward": np.full(number, reward), "length": np.full(number, length), "env_step": steps}
     return columns | {"return": np.full(number, reward * length)}
@@ -31,10 +31,10 @@ def test_a_critic_that_knows_every_discounted_return_is_not_blamed(
     seen = (reward + shift) / scale
     to_go = [seen * (1 - gamma ** (length - t)) / (1 - gamma) for t in range(length)]  # an episode that ends for good
     config = {"gamma": gamma, "reward_shift": shift, "reward_scale": scale, "workers": 1}
-    episodes = lived(reward, length)
+    episodes = constant_episodes(reward, length)
     truth = float(np.mean(to_go))
-    found = value_overestimation(metrics([truth, truth + 2.0]), episodes, np.ones(50), config)
-    assert found == pytest.approx([0.0, 2.0], abs=1e-6 * max(1.0, abs(truth)))
+    bias = value_overestimation(metrics([truth, truth + 2.0]), episodes, np.ones(50), config)
+    assert bias == pytest.approx([0.0, 2.0], abs=1e-6 * max(1.0, abs(truth)))
     endless = value_overestimation(metrics([seen / (1 - gamma)]), episodes, np.zeros(50), config)
     assert endless == pytest.approx([0.0], abs=1e-6 * max(1.0, abs(seen) / (1 - gamma)))
 
@@ -43,28 +43,28 @@ def test_a_critic_that_knows_every_discounted_return_is_not_blamed(
     "config", [{"gamma": 1.0}, {"gamma": None}, {}, {"gamma": 0.9, "reward_clip": 3.0}, {"gamma": 0.9, "reward_scale": 0}]
 )
 def test_what_cannot_be_known_is_not_made_up(config: dict[str, Any]) -> None:
-    assert np.isnan(value_overestimation(metrics([1.0]), lived(1.0, 10), np.ones(50), config)).all()
-    none = {name: values[:0] for name, values in lived(1.0, 10).items()}
+    assert np.isnan(value_overestimation(metrics([1.0]), constant_episodes(1.0, 10), np.ones(50), config)).all()
+    none = {name: values[:0] for name, values in constant_episodes(1.0, 10).items()}
     assert np.isnan(value_overestimation(metrics([1.0]), none, np.ones(0), {"gamma": 0.9})).all()
 
 
 def test_an_excess_is_of_its_own_time() -> None:
-    early, late = lived(-1.0, 10, 200), lived(-0.5, 10, 200)
+    early, late = constant_episodes(-1.0, 10, 200), constant_episodes(-0.5, 10, 200)
     episodes = {name: np.concatenate([early[name], late[name]]) for name in early}
     episodes["env_step"] = 10.0 * np.arange(1.0, 401.0)
-    told = {"value_mean": np.array([-10.0, -10.0]), "env_step": np.array([500.0, 3500.0])}
-    found = value_overestimation(told, episodes, np.zeros(400), {"gamma": 0.9, "workers": 1})
-    assert found == pytest.approx([0.0, -5.0])  # the critic still expects what was earned at first
+    logged = {"value_mean": np.array([-10.0, -10.0]), "env_step": np.array([500.0, 3500.0])}
+    bias = value_overestimation(logged, episodes, np.zeros(400), {"gamma": 0.9, "workers": 1})
+    assert bias == pytest.approx([0.0, -5.0])  # the critic still expects what was earned at first
 
 
-def judged(mean: float, length: float = 200.0) -> dict[str, FloatArray]:
+def evaluated(mean: float, length: float = 200.0) -> dict[str, FloatArray]:
     return {"mean": np.array([mean]), "env_step": np.array([9_000.0]), "mean_length": np.array([length])}
 
 
 def test_evaluations_are_held_against_the_training_just_before_them() -> None:
-    episodes = lived(-1.0, 200, 60)  # up to step 12000
+    episodes = constant_episodes(-1.0, 200, 60)  # up to step 12000
     episodes["return"] = np.where(episodes["env_step"] <= 9_000, -300.0, 0.0)
-    assert greedy_gap(judged(-200.0), episodes, {}) == pytest.approx([100.0])
+    assert greedy_gap(evaluated(-200.0), episodes, {}) == pytest.approx([100.0])
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_evaluations_are_held_against_the_training_just_before_them() -> None:
     ],
 )
 def test_episodes_of_another_time_limit_do_not_compare(config: dict[str, Any], length: float, compares: bool) -> None:
-    assert bool(np.isfinite(greedy_gap(judged(-200.0, length), lived(-1.0, 200), config)).all()) == compares
+    assert bool(np.isfinite(greedy_gap(evaluated(-200.0, length), constant_episodes(-1.0, 200), config)).all()) == compares
 
 
 def test_without_an_episode_before_it_an_evaluation_has_nothing_to_compare_with() -> None:
     first = {"mean": np.array([-1.0]), "env_step": np.array([10.0]), "mean_length": np.array([200.0])}
-    assert np.isnan(greedy_gap(first, lived(-1.0, 200), {})).all()
+    assert np.isnan(greedy_gap(first, constant_episodes(-1.0, 200), {})).all()
 
 
 def test_a_limit_that_counts_as_an_end_is_one(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_references_are_followed_and_circles_are_not() -> None:
 
 @given(st.sets(st.tuples(*[st.sampled_from("pq")] * 4), min_size=2, max_size=6))
 def test_the_names_chosen_for_labels_tell_all_apart(values: set[tuple[str, ...]]) -> None:
-    keys = [tuple(zip(("lr", "env._target_", "workers", "model.size"), one, strict=True)) for one in values]
+    keys = [tuple(zip(("lr", "env._target_", "workers", "model.size"), value, strict=True)) for value in values]
     chosen = distinguishing_keys(keys, preferred=["model.size"])
     assert len({tuple(pair for pair in key if pair[0] in chosen) for key in keys}) == len(keys)
 

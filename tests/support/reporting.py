@@ -54,7 +54,7 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Diary:
+class RecordingOptimizer:
     """Adds each gradient to all weights, and writes down what came, in order; a torn gradient ends the server.
 
     Attributes:
@@ -80,7 +80,7 @@ class Diary:
         return [(entry % 16, entry // 16) for entry in np.fromfile(self.file, np.int64).tolist()]
 
 
-class Office:
+class ServerHarness:
     """What a server process and those who report to it share, and the processes of both.
 
     Args:
@@ -136,7 +136,7 @@ class Office:
         bells = self.reported[share][1], self.answered[share][0]
         return _started(report, self.gradient_slots, list(self.shares[share]), times, dies, *bells)
 
-    def wait_for_a_look(self) -> None:
+    def wait_for_a_poll(self) -> None:
         """Until the server's process, woken up, has once more looked for gradients: it sends a heartbeat before it does."""
         row, deadline = self.counters.table[len(self.shares)], time.monotonic() + PATIENCE
         for _ in range(2):  # the first may be of a look that had begun already

@@ -12,7 +12,7 @@ def adam_or_sgd(config: DictConfig, trial: Trial, most: float = 0.9) -> None:
         trial.suggest_float("optimizer.momentum", 0.0, most)
 
 
-def told(config: DictConfig, trial: Trial) -> dict[str, Any]:
+def window_by_share(config: DictConfig, trial: Trial) -> dict[str, Any]:
     """The run's overrides are not what was drawn: a window as a share of the episode."""
     return {"n_step": round(config.max_episode_steps * trial.suggest_float("share", 0.1, 0.5))}
 

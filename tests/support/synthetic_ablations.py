@@ -74,7 +74,7 @@ def write_arm(
 def ruled(root: Path) -> dict[tuple[int, str, str], Verdict]:
     """The verdicts on all runs below ``root``, by conclusion, protocol and measure."""
     verdicts = evaluate_claims(find_comparisons(read_runs([root])))
-    return {(one.claim.number, one.comparison.key, one.measure): one for one in verdicts}
+    return {(verdict.claim.number, verdict.comparison.key, verdict.measure): verdict for verdict in verdicts}
 
 
 def _write_run(

@@ -64,11 +64,11 @@ class Sleepy(ClassicControlEnvs):
     """Steps that take their time, now more and now less. Where ``HOLD`` lies it says after how many they stand still, until it
     is taken away."""
 
-    lived = 0
+    steps_taken = 0
 
     def step(self, action: Any, active: Any) -> bool:
         time.sleep(0.004 * (int.from_bytes(os.urandom(1)) / 255))
-        self.lived += int(np.count_nonzero(active))
+        self.steps_taken += int(np.count_nonzero(active))
         deadline = time.monotonic() + 300.0  # in case the test runner is killed
         while self._is_held():
             HELD.touch()
@@ -78,7 +78,7 @@ class Sleepy(ClassicControlEnvs):
 
     def _is_held(self) -> bool:
         try:
-            return self.lived >= int(HOLD.read_text())
+            return self.steps_taken >= int(HOLD.read_text())
         except FileNotFoundError:
             return False
 
@@ -96,12 +96,12 @@ class Lingering(ClassicControlEnvs):
 class Breaking(ClassicControlEnvs):
     """Where ``BREAK`` lies, whoever has taken 300 steps takes it away and does what stands there."""
 
-    lived = 0
+    steps_taken = 0
 
     def step(self, action: Any, active: Any) -> bool:
         ended = super().step(action, active)
-        self.lived += int(np.count_nonzero(active))
-        if self.lived < 300 or not BREAK.exists():
+        self.steps_taken += int(np.count_nonzero(active))
+        if self.steps_taken < 300 or not BREAK.exists():
             return ended
         how = BREAK.read_text()
         BREAK.unlink()

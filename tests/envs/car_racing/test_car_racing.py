@@ -79,7 +79,7 @@ def test_other_numbers_of_braking_steps_fill_the_stack_as_told(braking_steps: in
     pictures = [theirs.reset(seed=3)[0], *(theirs.step(BRAKE)[0] for _ in range(braking_steps))]
     if braking_steps < 4:
         pictures = [pictures[0]] * (4 - braking_steps) + pictures[1:]
-    assert np.abs(ours.observation[0] - np.array([rgb2gray(one) for one in pictures[-4:]])).max() < 1e-6
+    assert np.abs(ours.observation[0] - np.array([rgb2gray(picture) for picture in pictures[-4:]])).max() < 1e-6
     assert ours.default_max_episode_steps == 1000 - braking_steps
 
 
@@ -107,7 +107,7 @@ def test_a_return_is_gymnasiums_own_score_and_the_lap_ends_the_episode() -> None
 
 
 def test_leaving_the_field_terminates_with_gymnasiums_penalty() -> None:
-    """In the middle of a step of several frames, too: the frames after it are not lived."""
+    """In the middle of a step of several frames, too: the frames after it are not stepped."""
     ours = CarRacingEnvs(actions=[[0, 0.5, 0], [0, 0, 0]], no_progress_limit=70, frame_skip=4)
     ours.reset(0, seed=4)
     for _ in range(90):
@@ -170,7 +170,7 @@ def test_a_new_tile_gives_new_hope_and_none_is_lost_by_default() -> None:
         for no_progress_limit in (15, None)
     )
     gas = np.array([[0, 0.5, 0]], np.float32)
-    lived, rewards = [], []
+    lengths, rewards = [], []
     for envs in (hopeful, patient):
         envs.reset(0, seed=1)
         rewards.clear()
@@ -179,10 +179,10 @@ def test_a_new_tile_gives_new_hope_and_none_is_lost_by_default() -> None:
             rewards.append(envs.reward[0])
             if ended:
                 break
-        lived.append(len(rewards))
+        lengths.append(len(rewards))
     paid = [step for step, reward in enumerate(rewards, 1) if reward > 0]
-    assert lived[1] == 44 and max(paid) > 15
-    assert lived[0] == max(paid) + 15
+    assert lengths[1] == 44 and max(paid) > 15
+    assert lengths[0] == max(paid) + 15
     assert hopeful.truncated[0] and not patient.truncated[0]
 
 

@@ -60,16 +60,16 @@ def test_a_rollout_collects_the_same_windows() -> None:
         seeds = iter(range(10**6))
         rollout = Rollout(model, layout, weights, envs, EpisodeTracker(envs, model, lambda k: next(seeds)), spec, 30)
         generator = np.random.default_rng(0)
-        lived, episodes = [], []
+        arrays, episodes = [], []
         for _ in range(40):
             noise = generator.random((3, 6, model.distribution.noise_size), np.float32)
             window, ended = rollout.run(generator.integers(0, 7, size=3), noise)
-            lived += [part.numpy().tobytes() for part in window]
+            arrays += [part.numpy().tobytes() for part in window]
             episodes += ended
-        return lived, episodes
+        return arrays, episodes
 
-    lived, episodes = windows(pooled)
-    assert (lived, episodes) == windows(make(num_envs=3))
+    arrays, episodes = windows(pooled)
+    assert (arrays, episodes) == windows(make(num_envs=3))
     assert {episode.end for episode in episodes} == {"terminated", "truncated"}
     pooled.close()
 

@@ -71,8 +71,8 @@ def test_the_entropy_lies_between_its_bounds_and_never_above_the_truth(row: list
 @given(st.lists(COMPONENT, min_size=1, max_size=3), st.integers(1, 3))
 def test_equal_components_are_one_gaussian_exactly(rows: list, components: int) -> None:
     mixture = NormalMixture(len(rows), components)
-    parameters = parameters_of([[one] * components for one in rows])
-    plain = torch.tensor([[one[i] for one in rows] for i in (1, 2)], dtype=torch.float64).flatten()
+    parameters = parameters_of([[row] * components for row in rows])
+    plain = torch.tensor([[row[i] for row in rows] for i in (1, 2)], dtype=torch.float64).flatten()
     action, normal = torch.full((len(rows),), 0.7, dtype=torch.float64), Normal(len(rows))
     assert mixture.entropy(parameters).item() == pytest.approx(normal.entropy(plain).item(), rel=1e-9, abs=1e-9)
     assert mixture.log_prob(parameters, action).item() == pytest.approx(normal.log_prob(plain, action).item(), rel=1e-9)

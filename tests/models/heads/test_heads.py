@@ -173,13 +173,13 @@ def test_auto_gives_every_part_of_a_nested_space_its_own_family() -> None:
     for kind, of_the_box in (("auto", Normal), ("gaussian", Normal), ("mixture", NormalMixture), ("categorical", Normal)):
         head = make_head(3, space, HeadConfig(kind=kind))
         assert isinstance(head, JointHead) and isinstance(head.distribution, ProductDistribution)
-        assert [type(one) for one in head.distribution.components] == [
+        assert [type(component) for component in head.distribution.components] == [
             MultiCategorical,
             of_the_box,
             Bernoulli,
             MultiCategorical,
         ]
-        assert [one.action_size for one in head.distribution.components] == [1, 4, 6, 4]
+        assert [component.action_size for component in head.distribution.components] == [1, 4, 6, 4]
         assert head.distribution.components[3].sizes == [2, 3, 4, 5]
         assert head(torch.ones(5, 3)).shape == (5, head.distribution.parameters_size)
 

@@ -136,7 +136,7 @@ def test_books_kept_afterwards_are_the_same_books(
     for driven in (ours, theirs):
         for stop in (61, 120):
             while (steps := [driven.kind.counts(i).env_steps for i in range(2)]) and min(steps) < stop:
-                driven.events += driven.kind.advance(30.0, [stop if one < stop else 2**62 for one in steps])
+                driven.events += driven.kind.advance(30.0, [stop if step < stop else 2**62 for step in steps])
         driven.finish().stop()
     assert sum(done) > 3, "hardly a round was done in step"
     for index in range(2):

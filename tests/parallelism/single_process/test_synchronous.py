@@ -98,12 +98,12 @@ def test_budgets_are_kept_exactly_and_end(
     assert [event.env_step for event in driven.episodes()] == sorted(event.env_step for event in driven.episodes())
     if budget.max_episodes is not None:
         assert int(state.episodes_begun.sum()) <= budget.max_episodes, "more episodes were begun than there are tickets"
-    for one in episodes:
-        own = 1 + one.env_seed % 9
-        assert one.length == (own if limit is None else min(own, limit))
-        is_truncated = own > one.length or one.env_seed % 2
-        assert one.end == ("truncated" if is_truncated else "terminated")
-        assert one.return_ == pytest.approx(0.01 * one.length * (one.length + 1) / 2)
+    for episode in episodes:
+        own = 1 + episode.env_seed % 9
+        assert episode.length == (own if limit is None else min(own, limit))
+        is_truncated = own > episode.length or episode.env_seed % 2
+        assert episode.end == ("truncated" if is_truncated else "terminated")
+        assert episode.return_ == pytest.approx(0.01 * episode.length * (episode.length + 1) / 2)
     stats = driven.stats()
     assert stats.worker_steps.sum() == counts.env_steps and stats.windows == counts.updates
 

@@ -66,7 +66,7 @@ def test_a_run_keeps_the_claims_and_they_are_judged_after_the_files_are_gone(tmp
         write_arm(tmp_path / "runs", "discount", "calm", None, way, in_steps=True, config=config, folder=folder)
     section = build_ablation_section(read_runs([tmp_path / "runs"]), draw_figures=True)
     assert section is not None
-    assert {(one.claim.title, one.measure): one.decision for one in section.verdicts} == {
+    assert {(verdict.claim.title, verdict.measure): verdict.decision for verdict in section.verdicts} == {
         ("Far-sighted is better", "training"): "supported",
         ("Far-sighted is better", "evaluation"): "supported",
         ("Far-sighted takes longer", "clock"): "undecided",
@@ -87,7 +87,7 @@ def test_a_claim_without_units_is_undecided_and_says_what_is_missing(tmp_path: P
         write_arm(tmp_path, "discount", "calm", None, Way(), config=config, folder=f"gamma={gamma}")
     section = build_ablation_section(read_runs([tmp_path]), draw_figures=False)
     assert section is not None
-    assert "ablation.report.learned.training is not set" in {one.reason for one in section.verdicts}
+    assert "ablation.report.learned.training is not set" in {verdict.reason for verdict in section.verdicts}
     assert section.tables[0].columns[1:] == ("as configured",)
 
 

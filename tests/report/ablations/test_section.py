@@ -57,9 +57,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(root: Path) -> AblationSection:
-    told = build_ablation_section(read_runs([root]))
-    assert told is not None
-    return told
+    section = build_ablation_section(read_runs([root]))
+    assert section is not None
+    return section
 
 
 def test_verdicts_come_first_and_say_what_the_runs_say(found: AblationSection) -> None:
@@ -69,22 +69,22 @@ def test_verdicts_come_first_and_say_what_the_runs_say(found: AblationSection) -
     assert cells["1. A short limit: raise it", "by training"] == ["supported"] * 3
     assert cells["1. A short limit: raise it", "by evaluation"] == ["supported"] * 3
     clock = next(row for row in workers.rows if row[0].note == "by clock")
-    told = dict(zip(workers.columns[1:], clock[1:], strict=True))
-    assert told["hogwild"].text == "supported"
-    assert told["as published"].text == "undecided" and "shared a process" in told["as published"].note
+    decisions = dict(zip(workers.columns[1:], clock[1:], strict=True))
+    assert decisions["hogwild"].text == "supported"
+    assert decisions["as published"].text == "undecided" and "shared a process" in decisions["as published"].note
     assert all(cell.status == cell.text.replace(" ", "-") for row in limit.rows for cell in row[1:])
 
 
 def test_the_lead_says_how_many_comparisons_there_were(found: AblationSection) -> None:
-    number = max(one.num_intervals for one in found.verdicts)
+    number = max(verdict.num_intervals for verdict in found.verdicts)
     assert number > 50 and f"{number} comparisons" in found.lead
-    decided = [item for one in found.verdicts for item in one.effects if not item.reason]
+    decided = [item for verdict in found.verdicts for item in verdict.effects if not item.reason]
     assert len(decided) == number
 
 
 def test_every_finding_has_a_row_with_its_effect_and_interval(found: AblationSection) -> None:
     table = next(one for one in found.tables if one.name == "What the verdicts rest on")
-    assert len(table.rows) == sum(len(one.effects) for one in found.verdicts)
+    assert len(table.rows) == sum(len(verdict.effects) for verdict in found.verdicts)
     ratio = next(row for row in table.rows if row[4].text == "takes longer" and row[-2].text == "supported")
     assert float(ratio[5].text.removeprefix("\N{MULTIPLICATION SIGN}")) == pytest.approx(3.0, rel=0.1)
     assert ratio[5].note.startswith("[")
@@ -99,14 +99,14 @@ def test_the_prediction_says_on_which_machines_the_claim_about_wall_time_would_h
 
 
 def test_the_pictures_are_those_that_have_numbers(found: AblationSection) -> None:
-    names = {one.name for one in found.figures}
+    names = {figure.name for figure in found.figures}
     both, controls = ("max_episode_steps", "worker_count"), ("published", "fair", "hogwild")
     assert names == {
         *(f"{ablation}_{control}" for ablation in both for control in controls),
         "profile_max_episode_steps", "profile_worker_count", "lag_max_episode_steps", "lag_worker_count",
         "effects_1", "effects_2", "effects_3", "effects_4", "range_worker_range", "range_n_step_cartpole", "clock_predicted",
     }  # fmt: skip
-    assert all(one.caption and one.title for one in found.figures)
+    assert all(figure.caption and figure.title for figure in found.figures)
 
 
 def test_pictures_are_sound_svg_with_ids_of_their_own(found: AblationSection) -> None:
@@ -124,12 +124,12 @@ def test_pictures_are_sound_svg_with_ids_of_their_own(found: AblationSection) ->
 
 
 def test_a_curve_has_every_seed_and_what_counts_as_learned(found: AblationSection) -> None:
-    picture = next(one for one in found.figures if one.name == "worker_count_published")
+    picture = next(figure for figure in found.figures if figure.name == "worker_count_published")
     axes = picture.figure.axes
     assert len(axes) == 6  # three groups, training above evaluation
-    assert all(len(one.lines) == SEEDS + 2 for one in axes)  # each seed, the median, the threshold
-    assert len({one.get_ylim() for one in axes[:3]}) == 1 and len({one.get_ylim() for one in axes[3:]}) == 1
-    assert [one.get_title(loc="left") for one in axes[:3]] == ["12 workers", "6 workers", "4 workers"]
+    assert all(len(ax.lines) == SEEDS + 2 for ax in axes)  # each seed, the median, the threshold
+    assert len({ax.get_ylim() for ax in axes[:3]}) == 1 and len({ax.get_ylim() for ax in axes[3:]}) == 1
+    assert [ax.get_title(loc="left") for ax in axes[:3]] == ["12 workers", "6 workers", "4 workers"]
 
 
 def test_without_ablations_there_is_no_section(tmp_path: Path) -> None:
@@ -140,12 +140,12 @@ def test_without_ablations_there_is_no_section(tmp_path: Path) -> None:
 def test_one_group_alone_makes_no_verdict_and_no_error(tmp_path: Path) -> None:
     write_arm(tmp_path, "worker_count", "published", "workers_4", GOOD, seeds=2)
     write_arm(tmp_path / "x", "max_episode_steps", "own_limit", "steps_500", GOOD, seeds=1, status="running")
-    told = build_ablation_section(read_runs([tmp_path]))
-    assert told is not None
-    assert {one.decision for one in told.verdicts} == {"undecided"} and "No verdict yet" in told.lead
-    assert any("1 run that did not finish" in note for note in told.notes)
-    assert any("measure_costs" in note for note in told.notes)
-    assert all(math.isnan(item.effect) for one in told.verdicts for item in one.effects)
+    section = build_ablation_section(read_runs([tmp_path]))
+    assert section is not None
+    assert {verdict.decision for verdict in section.verdicts} == {"undecided"} and "No verdict yet" in section.lead
+    assert any("1 run that did not finish" in note for note in section.notes)
+    assert any("measure_costs" in note for note in section.notes)
+    assert all(math.isnan(item.effect) for verdict in section.verdicts for item in verdict.effects)
 
 
 def test_older_runs_are_no_other_configuration_for_knowing_no_ablations(tmp_path: Path) -> None:

@@ -244,7 +244,9 @@ def test_a_group_that_two_comparisons_share_need_run_only_once(tmp_path: Path) -
     write_arm(tmp_path / "s", "staleness", "fair", None, GOOD, in_steps=True, config=lag, folder="11", seeds=2)
     found = ruled(tmp_path)
     assert found[3, "fair", "evaluation"].decision == found[3, "worker_range", "evaluation"].decision == "supported"
-    by_key = {one.key: one for one in find_comparisons(read_runs([tmp_path])) if one.ablation != LIMIT}
+    by_key = {
+        comparison.key: comparison for comparison in find_comparisons(read_runs([tmp_path])) if comparison.ablation != LIMIT
+    }
     assert list(by_key["fair"].arms) == ["workers_12", "workers_6", "workers_4"]
     assert list(by_key["worker_range"].arms) == ["1", "4", "6", "12"]
     assert list(by_key["same_lag"].arms) == ["workers_12", "workers_4"]
@@ -273,15 +275,15 @@ def test_a_curve_in_steps_does_not_depend_on_how_long_episodes_are(tmp_path: Pat
         write_arm(
             tmp_path / str(steps), LIMIT, "fair", f"steps_{steps}", calm, seeds=1, steps=steps, episodes=episodes, in_steps=True
         )
-    told = []
+    metrics = []
     for steps in (4000, 500):
         (run,) = read_runs([tmp_path / str(steps)])
         found = learning_curve(run, "training", "env_step")
         assert found is not None
-        told.append(curve_metrics(found, 400_000.0, -2.0))
-    assert told[0].area == pytest.approx(told[1].area, abs=0.06)
-    assert told[0].final == pytest.approx(told[1].final, abs=0.02)
-    assert told[0].time == pytest.approx(told[1].time, abs=10_000.0)
+        metrics.append(curve_metrics(found, 400_000.0, -2.0))
+    assert metrics[0].area == pytest.approx(metrics[1].area, abs=0.06)
+    assert metrics[0].final == pytest.approx(metrics[1].final, abs=0.02)
+    assert metrics[0].time == pytest.approx(metrics[1].time, abs=10_000.0)
 
 
 def test_numbers_of_a_curve_that_can_be_done_by_hand(tmp_path: Path) -> None:
@@ -290,11 +292,11 @@ def test_numbers_of_a_curve_that_can_be_done_by_hand(tmp_path: Path) -> None:
     found = learning_curve(run, "training", "episode")
     assert found is not None
     ramp = replace(found, x=np.arange(1.0, 101.0), y=np.where(np.arange(100) % 2, 1.0, -1.0) * 0.5 + np.arange(100) / 100)
-    told = curve_metrics(ramp, 100.0, 1.0)
-    assert told.time == 52.0 and told.reached_threshold  # the first of the upper points, index 51, is 0.5 + 0.51
-    assert told.final == pytest.approx(np.mean(ramp.y[90:]))
+    metrics = curve_metrics(ramp, 100.0, 1.0)
+    assert metrics.time == 52.0 and metrics.reached_threshold  # the first of the upper points, index 51, is 0.5 + 0.51
+    assert metrics.final == pytest.approx(np.mean(ramp.y[90:]))
     windows = [np.var(ramp.y[start : start + 10], ddof=1) for start in range(75, 91)]  # of ten, all within the last quarter
-    assert told.variability == pytest.approx(math.sqrt(np.mean(windows)))
+    assert metrics.variability == pytest.approx(math.sqrt(np.mean(windows)))
     assert not curve_metrics(ramp, 40.0, 1.0).reached_threshold and curve_metrics(ramp, 40.0, 1.0).time == 40.0
 
 

@@ -46,8 +46,8 @@ def test_stacked_workers_share_a_process_and_its_cost() -> None:
 
 def test_whether_fewer_workers_take_longer_depends_on_the_machine() -> None:
     found = {
-        (one.stacked, one.change, one.cores): one
-        for one in predict_wall_times(costs(), [(12, 6), (12, 4)], WallTimeTraining(1000, 4000, 12))
+        (time.stacked, time.change, time.cores): time
+        for time in predict_wall_times(costs(), [(12, 6), (12, 4)], WallTimeTraining(1000, 4000, 12))
     }
     on_twelve_cores = found[False, (12, 4), 12]
     assert on_twelve_cores.ratio == pytest.approx(3.0) and on_twelve_cores.decision == "supported"

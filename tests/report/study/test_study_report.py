@@ -48,7 +48,7 @@ def write(directory: Path, objectives: int = 1, trials: int = 24) -> optuna.Stud
         worth = -1000 * (gamma - 0.93) ** 2 * 100 - number % 3
         pruned, failed = number % 4 == 3 and objectives == 1, number == 5
         state = TrialState.FAIL if failed else TrialState.PRUNED if pruned else TrialState.COMPLETE
-        told = {1: worth - 300, 2: worth - 100} if pruned else {1: worth - 300, 2: worth - 100, 3: worth - 20, 4: worth}
+        reported = {1: worth - 300, 2: worth - 100} if pruned else {1: worth - 300, 2: worth - 100, 3: worth - 20, 4: worth}
         about: dict[str, object] = {
             DIRECTORY: f"trial={number}",
             SEEDS: {"seed=0": [worth], "seed=1": [worth - 2]},
@@ -64,7 +64,7 @@ def write(directory: Path, objectives: int = 1, trials: int = 24) -> optuna.Stud
                 params={"gamma": gamma, "optimizer.lr": lr, "workers": [4, 6, 12][number % 3]},
                 distributions=DISTRIBUTIONS,
                 values=[worth, 10.0 + number][:objectives] if state is TrialState.COMPLETE else None,
-                intermediate_values={} if objectives > 1 or failed else told,
+                intermediate_values={} if objectives > 1 or failed else reported,
                 user_attrs=about,
             )
         )
@@ -147,8 +147,8 @@ def test_optunas_dashboard_opens_the_same_storage(written: Path) -> None:
     try:
         studies = asked(f"http://127.0.0.1:{port}/api/studies")["study_summaries"]
         assert [study["study_name"] for study in studies] == ["<b>s"]
-        told = asked(f"http://127.0.0.1:{port}/api/studies/{studies[0]['study_id']}?after=0")
-        assert len(told["trials"]) == 24
+        served = asked(f"http://127.0.0.1:{port}/api/studies/{studies[0]['study_id']}?after=0")
+        assert len(served["trials"]) == 24
     finally:
         server.terminate()
         server.wait(20)

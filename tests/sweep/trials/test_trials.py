@@ -104,7 +104,7 @@ def test_several_objectives_are_all_kept_and_nothing_is_pruned(run_trials: RunTr
 
 
 def test_a_custom_search_space_decides_the_overrides_of_a_run(run_trials: RunTrials, tmp_path: Path) -> None:
-    trials = run_trials(*TINY, "study.custom_search_space=tests.support.spaces.told")
+    trials = run_trials(*TINY, "study.custom_search_space=tests.support.spaces.window_by_share")
     for trial in trials:
         config = (tmp_path / f"trial={trial.number}" / ".hydra" / "overrides.yaml").read_text()
         assert f"n_step={round(20 * trial.params['share'])}" in config and "share=" not in config
