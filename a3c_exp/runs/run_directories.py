@@ -51,9 +51,14 @@ def short_name(overrides: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Teach OmegaConf the names that conf/config.yaml uses for directories."""
+    """Teach OmegaConf the functions that conf/ uses."""
     from omegaconf import OmegaConf
 
+    def lr_per_update(lr: float, parallelism: str, workers: int) -> float:
+        """The rate of an update from all workers' windows, which one worker's own update takes its share of."""
+        return lr if parallelism.endswith(".Synchronous") else lr / workers
+
+    OmegaConf.register_new_resolver("lr_per_update", lr_per_update, replace=True)
     OmegaConf.register_new_resolver("short_name", short_name, replace=True)
     # Only a placeholder, for `--cfg hydra`: the command line reserves the real folder once everything is checked.
     OmegaConf.register_new_resolver("unique_dir", lambda name: f"outputs/DATE/TIME_{name}", replace=True)

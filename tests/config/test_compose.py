@@ -175,6 +175,14 @@ def test_env_pendulum_alone_is_the_reports_preset() -> None:
     assert preset.model.head.mean == "auto"  # scaled: Pendulum's torque is bounded
 
 
+def test_the_rate_for_any_task_follows_from_who_makes_an_update() -> None:
+    task = ("env=gymnasium", "env.id=Acrobot-v1")
+    assert config(*task, "parallelism=synchronous").optimizer.lr == 1e-3
+    assert config(*task).optimizer.lr == 1e-3 / 8
+    assert config(*task, "workers=2", "parallelism=parameter_server").optimizer.lr == 5e-4
+    assert config(*task, "optimizer.lr=0.01").optimizer.lr == 0.01
+
+
 def test_the_command_line_wins_over_a_preset() -> None:
     changed = config("env=pendulum", "gamma=0.95", "optimizer=sgd", "optimizer.lr=0.1", "model.head.mean=tanh")
     assert changed.gamma == 0.95 and changed.optimizer.lr == 0.1 and "betas" not in changed.optimizer
