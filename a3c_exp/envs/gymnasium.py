@@ -15,7 +15,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_pair, check_reward, describe_mistake
+from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_reward, describe_mistake
 from a3c_exp.envs.wrappers import build_arguments, compose_wrappers, describe_error, time_limit
 from a3c_exp.spaces.checks import numeric_array
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
@@ -128,7 +128,9 @@ class GymnasiumEnvs(EnvBatch):
         EnvInterfaceError says that what it returned is not what gymnasium and its own space say."""
         returned = self._reset(index, seed)
         try:
-            observed, _ = check_pair(returned)
+            if not isinstance(returned, tuple | list):
+                raise TypeError("no pair")  # but an array of two numbers, for instance
+            observed, _ = returned
             self._write_observation(index, observed)
         except (TypeError, ValueError, LookupError) as error:
             raise self._mistake(index, "reset", returned, error) from error

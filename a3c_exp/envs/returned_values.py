@@ -12,14 +12,6 @@ PLAIN_NUMBERS = frozenset({float, int, bool, np.float64, np.float32, np.int64, n
 _EXPECTED = {"reset": (2, "(observation, info)"), "step": (5, "(observation, reward, terminated, truncated, info)")}
 
 
-def check_pair(returned: Any) -> tuple[Any, Any]:
-    """What ``reset`` returned; a TypeError or ValueError if it is no pair, but an array of two numbers, for instance."""
-    if not isinstance(returned, tuple | list):
-        raise TypeError("no pair")
-    observed, info = returned
-    return observed, info
-
-
 def check_reward(reward: Any) -> float:
     """A reward of an unusual type as a number; a ValueError if it is none, or several."""
     try:

@@ -78,10 +78,11 @@ def build_run(config: DictConfig) -> RunComponents:
     parallelism: Parallelism = checked_partial(config.parallelism, "parallelism", expected=Parallelism)()
     parallelism.check(setup)
     parallelism = parallelism.with_processes(setup)
-    evaluation = evaluator_config(config)
+    section = config.evaluation
+    evaluation = EvaluatorConfig(section.episodes, section.deterministic, section.max_episode_steps)
     make_logger = checked_partial(config.logger, "logger", ("on_message",), Logger)
     make_logger()  # its constructor checks its values and starts nothing
-    if config.evaluation.video:
+    if section.video:
         require_video_encoder()
     envs = setup.make_envs(num_envs=1)
     try:
@@ -148,18 +149,9 @@ def per_worker_hyperparameters(config: DictConfig) -> PerWorkerHyperparameters:
             return None
         return HyperparameterRange(key, HyperparameterRangeKind(node.kind), node.low, node.high, tuple(node["values"]))
 
-    schedule = config.lr_schedule
-    lr_schedule = (
-        LRSchedule(schedule)
-        if isinstance(schedule, str)
-        else [(float(fraction), float(factor)) for fraction, factor in schedule]
-    )
-    return PerWorkerHyperparameters(range_of("beta"), range_of("lr"), lr_schedule)
-
-
-def evaluator_config(config: DictConfig) -> EvaluatorConfig:
-    """How the run evaluates its weights while it trains."""
-    return EvaluatorConfig(config.evaluation.episodes, config.evaluation.deterministic, config.evaluation.max_episode_steps)
+    by_name = isinstance(config.lr_schedule, str)
+    schedule = LRSchedule(config.lr_schedule) if by_name else [(float(at), float(factor)) for at, factor in config.lr_schedule]
+    return PerWorkerHyperparameters(range_of("beta"), range_of("lr"), schedule)
 
 
 def resolve_device(requested: Device) -> str:
@@ -193,11 +185,6 @@ def _should_compile(setup: TrainingSetup, num_weights: int, fused_rounds: bool, 
 
 def _max_env_steps_in_budget(setup: TrainingSetup, windows_per_update: int) -> float:
     """Environment steps of all seeds that the budget allows, at most; infinite where nothing bounds them."""
-    budget, steps = setup.budget, math.inf
-    if budget.max_env_steps is not None:
-        steps = budget.max_env_steps
-    if budget.max_updates is not None:
-        steps = min(steps, budget.max_updates * windows_per_update * setup.learner.n_step)
-    if budget.max_episodes is not None and setup.max_episode_steps is not None:
-        steps = min(steps, budget.max_episodes * setup.max_episode_steps)
-    return steps * setup.num_seeds
+    budget, steps_per_update = setup.budget, windows_per_update * setup.learner.n_step
+    amounts = (budget.max_env_steps, 1), (budget.max_updates, steps_per_update), (budget.max_episodes, setup.max_episode_steps)
+    return min((count * steps for count, steps in amounts if count and steps), default=math.inf) * setup.num_seeds

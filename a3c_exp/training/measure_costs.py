@@ -82,12 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the configuration (default: env=pendulum)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=f"where {COSTS_FILE} goes: a folder of runs")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="for each number of workers (default: 1)")
-
-    def measure_command() -> None:
-        options = parser.parse_intermixed_args(argv)
-        _measure_and_write(options.overrides, options.out, options.seconds)
-
-    return run_command("a3c_exp.training.measure_costs", measure_command)
+    return run_command("a3c_exp.training.measure_costs", lambda: _measure_and_write(**vars(parser.parse_intermixed_args(argv))))
 
 
 def _measure_and_write(overrides: Sequence[str], out: Path, seconds: float) -> None:

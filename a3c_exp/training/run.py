@@ -186,9 +186,7 @@ def _build_trainer(
     def between_steps() -> None:
         trainer.between_evaluation_steps()
 
-    def screenshots(seed_run: SeedRun) -> Screenshots | None:
-        if components.intervals["screenshots"] is None:
-            return None
+    def screenshots(seed_run: SeedRun) -> Screenshots:
         # A seed that trains nothing, as for videos; the same for all, so that seeds can be compared.
         folder, after = seed_run.record.directory / "screenshots", context.config.screenshots.after_steps
         return Screenshots(setup, components.evaluator_config.deterministic, setup.seeds.stop, folder, after, between_steps)
@@ -207,20 +205,17 @@ def _build_trainer(
             clock,
             setup.worker_hyperparameters(setup.seeds[index]),
             model.distribution.max_entropy,
-            screenshots(seed_run),
+            None if components.intervals["screenshots"] is None else screenshots(seed_run),
             setup.learner.statistics,
         )
         for index, seed_run in enumerate(context.seed_runs)
     ]
     on_first_step = partial(context.record.mark, "first_env_step")
-    notices = [*components.notices, *context.notices, *_provenance_notices(context.record)]
+    notices = [*components.notices, *context.notices]
+    if context.record.content["git"] is None and (problem := git_problem()) is not None:
+        notices.append(f"run.json does not name the commit of the code: {problem}")
     trainer = Trainer(setup, components.parallelism, trackers, clock, stop_requested, on_first_step, notices)
     return trainer
-
-
-def _provenance_notices(record: RunRecord) -> list[str]:
-    problem = git_problem() if record.content["git"] is None else None
-    return [] if problem is None else [f"run.json does not name the commit of the code: {problem}"]
 
 
 def _start_loggers(context: RunContext, console_logger: Logger, loggers: list[Logger]) -> None:

@@ -205,6 +205,10 @@ def _summary(
     summary: dict[str, Any] = {"status": status, "reason": reason}
     if tracker is None:
         return summary
+
+    def without_returns(evaluation: EvaluationRecord | None) -> dict[str, Any] | None:
+        return evaluation and {key: value for key, value in evaluation.to_dict().items() if key != "returns"}
+
     counts, stats = parallelism.counts(index), tracker.total_stats
     return summary | {
         "episodes": counts.episodes,
@@ -214,20 +218,14 @@ def _summary(
         "steps_per_second": tracker.steps_per_second(counts),
         "moving_average": tracker.tracker_state.moving_average,
         "recent_return": tracker.tracker_state.recent_return,
-        "evaluation": _without_returns(tracker.last_evaluation),
-        "best_evaluation": _without_returns(tracker.tracker_state.best_evaluation),
+        "evaluation": without_returns(tracker.last_evaluation),
+        "best_evaluation": without_returns(tracker.tracker_state.best_evaluation),
         "policy_lag": {"mean": stats.lag_mean, "max": stats.lag_max, "histogram": stats.lag_histogram.tolist()},
         "parallelism": parallelism.summary(index),
         "workers": tracker.worker_hyperparameters,
         "weights_digest": digest(parallelism.weights(index)),
         "episodes_digest": jsonl.episodes_digest(seed_run.record.directory),
     }
-
-
-def _without_returns(evaluation: EvaluationRecord | None) -> dict[str, Any] | None:
-    if evaluation is None:
-        return None
-    return {key: value for key, value in evaluation.to_dict().items() if key != "returns"}
 
 
 def save_config(directory: Path, config: DictConfig) -> None:

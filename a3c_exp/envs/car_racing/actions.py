@@ -1,6 +1,5 @@
 """Actions in CarRacing: a few fixed combinations of steering, gas and brake, or any."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from a3c_exp.config.type_checks import matches_type
 from a3c_exp.spaces.codecs import action_decoder
 from a3c_exp.system.errors import ConfigError
 
@@ -60,7 +60,7 @@ def _check_actions(actions: Any) -> NDArray[np.float64]:
     if isinstance(actions, str) or not isinstance(actions, Sequence) or len(actions) < 2:
         raise ConfigError(f"env.actions is {actions!r}, which leaves nothing to choose from. {allowed}")
     for index, row in enumerate(actions):
-        if isinstance(row, str) or not isinstance(row, Sequence) or len(row) != 3 or not all(map(_is_number, row)):
+        if not matches_type(row, tuple[float, float, float]):
             raise ConfigError(
                 f"env.actions[{index}] is {row!r}, but an action is three numbers: [steering, gas, brake]. "
                 "Try 'env.actions=[[-1,0,0],[1,0,0],[0,1,0]]'"
@@ -71,7 +71,3 @@ def _check_actions(actions: Any) -> NDArray[np.float64]:
                     f"env.actions[{index}] has {name} {value:g}, but {name} lies in [{low:g}, {high:g}]. Choose a number in it"
                 )
     return np.array(actions, np.float64)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

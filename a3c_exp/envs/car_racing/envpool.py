@@ -37,12 +37,12 @@ class EnvPoolGame:
             "CarRacing-v3", env_type="gymnasium", num_envs=1, num_threads=1, seed=pool_seed, max_episode_steps=_NO_LIMIT
         )
         self.tile_visited_count = 0
-        self._update_pixels(self._pool.reset()[0])
+        self._pixels[..., :3] = self._pool.reset()[0][0]
 
     def advance(self, steering: float, gas: float, brake: float) -> tuple[float, bool, dict[str, Any]]:
         """One frame: reward, whether the episode terminated, and an empty info."""
         observed, reward, terminated, _, _ = self._pool.step(np.array([[steering, gas, brake]], np.float32))
-        self._update_pixels(observed)
+        self._pixels[..., :3] = observed[0]
         self.tile_visited_count += bool(reward[0] > 0)
         return float(reward[0]), bool(terminated[0]), {}
 
@@ -52,6 +52,3 @@ class EnvPoolGame:
 
     def close(self) -> None:
         self._pool = None
-
-    def _update_pixels(self, observed: NDArray[np.uint8]) -> None:
-        self._pixels[..., :3] = observed[0]

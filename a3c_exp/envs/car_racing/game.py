@@ -1,5 +1,6 @@
 """gymnasium's CarRacing-v3, rendered only on demand."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,17 +29,14 @@ class CarRacingGame(CarRacing):
         super().__init__(render_mode=render_mode, domain_randomize=domain_randomize)
         self._renderer = renderer or CarRacingRenderer()
         self.always_draw = always_draw
-        self._scenery: Scenery | None = None
 
-    @property
+    @cached_property
     def scenery(self) -> Scenery:
         """Of the current episode."""
-        if self._scenery is None:
-            self._scenery = Scenery(self)
-        return self._scenery
+        return Scenery(self)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        self._scenery = None
+        self.__dict__.pop("scenery", None)
         return super().reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:

@@ -6,6 +6,7 @@ is shrunk of the bar is one line of each kind, and each number once.
 
 import math
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -28,11 +29,11 @@ class StatusBar:
 
     def __init__(self) -> None:
         pygame.font.init()
-        self._font = pygame.font.Font(pygame.font.get_default_font(), 42)
-        self._text_cache: dict[str, pygame.Surface] = {}
-        self._score_cache: dict[tuple[str, int], tuple[slice, NDArray[np.uint32]]] = {}
+        font = pygame.font.Font(pygame.font.get_default_font(), 42)
+        self._text = lru_cache(_CACHE_SIZE)(lambda number: font.render(number, True, (255, 255, 255), (0, 0, 0)))
+        self._shrunk_score = lru_cache(_CACHE_SIZE)(self._shrink_score)
         _, self._lines = pixel_surface(WINDOW_W, _MAX_LINE_KINDS)
-        self._shrunk_lines: dict[int, tuple[NDArray[np.uint32], pygame.Surface]] = {}
+        self._shrunk_lines = cache(lambda width: pixel_surface(width, _MAX_LINE_KINDS))
 
     def draw(self, screen: pygame.Surface, game: CarRacing, score: float) -> None:
         """On the whole screen."""
@@ -45,9 +46,7 @@ class StatusBar:
         """With its lines shortened as ``smoothscale`` does it, into ``out [100, width]``; not if it ``indicators_overflow``."""
         out.fill(0)
         width = out.shape[1]
-        if width not in self._shrunk_lines:
-            self._shrunk_lines[width] = pixel_surface(width, _MAX_LINE_KINDS)
-        short, short_surface = self._shrunk_lines[width]
+        short, short_surface = self._shrunk_lines(width)
         indicators = list(_indicators(game))
         lines = self._lines
         kinds: list[slice] = []
@@ -65,28 +64,19 @@ class StatusBar:
         rows, pixels = self._shrunk_score(f"{score:04.0f}", width)
         out[rows, : pixels.shape[1]] = pixels
 
-    def _shrunk_score(self, number: str, width: int) -> tuple[slice, NDArray[np.uint32]]:
+    def _shrink_score(self, number: str, width: int) -> tuple[slice, NDArray[np.uint32]]:
         """The rows of the bar where it stands, and these, shortened."""
-        score = self._score_cache.get((number, width))
-        if score is None:
-            _, whole = pixel_surface(WINDOW_W, STATUS_BAR)
-            place = self._draw_score(whole, number, _TOP)
-            assert place.right <= WINDOW_W // _SCORE_WIDTH_DIVISOR, f"{number} is {place.width} pixels wide"
-            pixels, short = pixel_surface(width, STATUS_BAR)
-            pygame.transform.smoothscale(whole, (width, STATUS_BAR), short)
-            rows = slice(place.top, place.bottom)
-            if len(self._score_cache) >= _CACHE_SIZE:
-                self._score_cache.clear()
-            score = self._score_cache[number, width] = rows, pixels[rows, : width // _SCORE_WIDTH_DIVISOR].copy()
-        return score
+        _, whole = pixel_surface(WINDOW_W, STATUS_BAR)
+        place = self._draw_score(whole, number, _TOP)
+        assert place.right <= WINDOW_W // _SCORE_WIDTH_DIVISOR, f"{number} is {place.width} pixels wide"
+        pixels, short = pixel_surface(width, STATUS_BAR)
+        pygame.transform.smoothscale(whole, (width, STATUS_BAR), short)
+        rows = slice(place.top, place.bottom)
+        return rows, pixels[rows, : width // _SCORE_WIDTH_DIVISOR].copy()
 
     def _draw_score(self, target: pygame.Surface, number: str, top: int) -> pygame.Rect:
         """Write it on a surface whose first row is row ``top`` of the screen."""
-        text = self._text_cache.get(number)
-        if text is None:
-            if len(self._text_cache) >= _CACHE_SIZE:
-                self._text_cache.clear()
-            text = self._text_cache[number] = self._font.render(number, True, (255, 255, 255), (0, 0, 0))
+        text = self._text(number)
         place = text.get_rect()
         place.center = (60, int(WINDOW_H - WINDOW_H * 2.5 / 40.0) - top)
         target.blit(text, place)
