@@ -79,9 +79,12 @@ def _main(argv: Sequence[str]) -> int:
         return 0
     if multirun:
         cli.reject_shared_wandb_id()
-    if multirun and may_be_study(overrides) and (directory := _study_directory(overrides, config_dirs)) is not None:
-        sys.argv[1:] = [f"hydra.sweep.dir='{directory}'", *argv]
-        return _run(_task_function, multirun)
+    if multirun and may_be_study(overrides):
+        from a3c_exp.sweep.study.planning import create_study_directory, plan
+
+        if (planned := plan(overrides, config_dirs)) is not None:  # all of it is checked
+            sys.argv[1:] = [f"hydra.sweep.dir='{create_study_directory(planned)}'", *argv]
+            return _run(_task_function, multirun)
     jobs = compose_jobs(overrides, multirun, config_dirs)
     exit_if_stopped()
     _start_fork_server(jobs, multirun)
@@ -94,11 +97,7 @@ def _main(argv: Sequence[str]) -> int:
     outcomes.total = len(jobs)
     if multirun:
         return _run(_task_function, multirun)
-
-    def run_once(config: DictConfig) -> float:
-        return _task_function(config, components if config == jobs[0].config else None)
-
-    return _run(run_once, multirun)
+    return _run(lambda config: _task_function(config, components if config == jobs[0].config else None), multirun)
 
 
 def _refuse_arguments(message: str) -> NoReturn:
@@ -114,14 +113,6 @@ def _overrides_first(argv: Sequence[str], overrides: Sequence[str]) -> list[str]
     for override in overrides:
         options.remove(override)
     return [*expand_overrides(overrides), *options]
-
-
-def _study_directory(overrides: Sequence[str], config_dirs: Sequence[str]) -> Path | None:
-    """The directory of the study that these overrides ask for, all of it checked; ``None`` if they ask for a plain sweep."""
-    from a3c_exp.sweep.study.planning import create_study_directory, plan
-
-    planned = plan(overrides, config_dirs)
-    return None if planned is None else create_study_directory(planned)
 
 
 def _start_fork_server(jobs: Sequence[ComposedJob], multirun: bool) -> None:

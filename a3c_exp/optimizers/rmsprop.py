@@ -52,7 +52,10 @@ class RMSprop:
     def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         square = optimizer_state[0]
         rest = self.initial_square * self.alpha ** (updates + 1)
-        scratch = self._scratch_like(weights)
+        # Reused between steps: fresh memory for millions of weights costs page faults at every push.
+        if self._scratch.shape != weights.shape or self._scratch.device != weights.device:
+            self._scratch = torch.empty_like(weights)
+        scratch = self._scratch
         torch.mul(gradient, gradient, out=scratch)
         # Shared memory is written once an element, with its final value: a decay first and a sum afterwards would show
         # other lock-free workers a square without this gradient, and leave it so where the process is killed in between.
@@ -85,12 +88,6 @@ class RMSprop:
             return weights - rate * gradient / root, (square,)
         velocity = gradient / root + self.momentum * optimizer_state[1]
         return weights - rate * velocity, (square, velocity)
-
-    def _scratch_like(self, weights: Tensor) -> Tensor:
-        # Reused between steps: fresh memory for millions of weights costs page faults at every push.
-        if self._scratch.shape != weights.shape or self._scratch.device != weights.device:
-            self._scratch = torch.empty_like(weights)
-        return self._scratch
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_scratch": torch.empty(0)}  # each process writes to its own

@@ -79,10 +79,8 @@ def expand_home(argument: str) -> str:
 
 
 def _open_closed_streams() -> None:
-    """Let standard streams that are closed (``2>&-``) lead nowhere, for this process and its children.
-
-    Otherwise Python has ``None`` in their place, and the next opened file gets their number and all that libraries print.
-    """
+    """Let standard streams that are closed (``2>&-``) lead nowhere, for this process and its children: Python has ``None`` in
+    their place, and the next opened file would get their number and all that libraries print."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open("w" if number else "r")  # noqa: SIM115 - for the life of the process

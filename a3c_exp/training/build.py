@@ -168,12 +168,8 @@ def resolve_device(requested: Device) -> str:
 
 
 def _should_compile(setup: TrainingSetup, num_weights: int, fused_rounds: bool, windows_per_update: int) -> tuple[bool, str]:
-    """The choice, and a sentence that says why.
-
-    Args:
-        fused_rounds: environments and model allow rounds to be compiled as a whole.
-        windows_per_update: 1, or all workers' where they make one update together.
-    """
+    """The choice, and a sentence that says why; ``fused_rounds``: whole rounds can be compiled; ``windows_per_update``: 1, or
+    all workers' where they make one update together."""
     steps = _max_env_steps_in_budget(setup, windows_per_update)
     seconds = steps * (_SECONDS_PER_STEP + _SECONDS_PER_STEP_AND_WEIGHT * num_weights)
     pays = setup.device == "cpu" and seconds >= (_MIN_SECONDS_FUSED_ROUNDS if fused_rounds else _MIN_SECONDS_FUNCTIONS)

@@ -207,7 +207,7 @@ def _summary(
         return summary
 
     def without_returns(evaluation: EvaluationRecord | None) -> dict[str, Any] | None:
-        return evaluation and {key: value for key, value in evaluation.to_dict().items() if key != "returns"}
+        return None if evaluation is None else {k: v for k, v in evaluation.to_dict().items() if k != "returns"}
 
     counts, stats = parallelism.counts(index), tracker.total_stats
     return summary | {

@@ -123,19 +123,11 @@ class CarOutline:
     def polygons(self, c: float, s: float, zoom: float, shift: tuple[float, float]) -> list[tuple[Any, list[int]]]:
         """Corners on the screen and colors, in the order in which they are drawn, for a camera that is turned by the angle with
         cosine ``c`` and sine ``s``, then zoomed and shifted."""
-        transforms = []
-        for body in self._bodies:
-            transform = body.transform
-            q, p = transform.q, transform.position
-            transforms.append((q.c, q.s, p.x, p.y))
-        ends: list[float] = []
-        striped = []
-        for wheel in self._bodies[:4]:
-            stripe = _stripe(wheel.phase)
-            striped.append(stripe is not None)
-            first, last = stripe or (0.0, 0.0)
-            ends += (first, first, last, last)
-        self._y[self._stripe_start :] = ends
+        placed = [(transform.q, transform.position) for transform in [body.transform for body in self._bodies]]
+        transforms = [(q.c, q.s, p.x, p.y) for q, p in placed]
+        stripes = [_stripe(wheel.phase) for wheel in self._bodies[:4]]
+        ends = [stripe or (0.0, 0.0) for stripe in stripes]
+        self._y[self._stripe_start :] = [y for first, last in ends for y in (first, first, last, last)]
 
         cos, sin, px, py = np.array(transforms, np.float32).T[:, self._body]
         x: NDArray[np.float64] = (cos * self._x - sin * self._y + px).astype(np.float64)
@@ -145,12 +137,8 @@ class CarOutline:
         on_screen[:, 1] = (s * x + c * y) * zoom + shift[1]
         corners = on_screen.tolist()
         parts = [(corners[corner_range], color) for corner_range, color in self._parts]
-        polygons = []
-        for k in range(4):
-            polygons.append(parts[k])
-            if striped[k]:
-                polygons.append(parts[k - 4])
-        return polygons + parts[4:-4]
+        wheels = [parts[place] for k, stripe in enumerate(stripes) for place in ((k, k - 4) if stripe else (k,))]
+        return wheels + parts[4:-4]
 
 
 def _stripe(phase: float) -> tuple[float, float] | None:

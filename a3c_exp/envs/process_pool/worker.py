@@ -78,12 +78,9 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
 
 
 def _exit_with_parent(lifeline: Connection) -> None:
-    """Have the kernel end this process when the main process does, also in the middle of a step that never returns.
-
-    Nothing is ever written into the lifeline, so the signal that its file sends, SIGIO, can only mean its end; and SIGIO by
-    default ends the process, whatever it is doing. Each process needs a lifeline of its own: the process to signal is a
-    property of the open file.
-    """
+    """Have the kernel end this process when the main process does, also in the middle of a step that never returns. Nothing is
+    ever written into the lifeline, so the signal of its file, SIGIO, which ends a process by default, can only mean its end; a
+    lifeline is of one process, since the process to signal is a property of the open file."""
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     end = lifeline.fileno()
     fcntl.fcntl(end, fcntl.F_SETOWN, os.getpid())
@@ -100,11 +97,8 @@ def _check(envs: EnvBatch, count: int) -> None:
 
 
 def _serve(envs: EnvBatch, first: int, pipe: Connection) -> None:
-    """Answer requests about the environments from ``first`` on until asked to end.
-
-    They keep arrays of their own, which are copied row by row: an implementation may hold views of them, as the rollout does,
-    so they cannot be exchanged for shared ones.
-    """
+    """Answer requests about the environments from ``first`` on until asked to end. Their own arrays are copied row by row: an
+    implementation may hold views of them, as the rollout does, so they cannot be exchanged for shared ones."""
     own = slice(first, first + envs.num_envs)
     while True:
         request: Request = pipe.recv()

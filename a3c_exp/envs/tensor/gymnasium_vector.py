@@ -1,6 +1,7 @@
 """Environments in tensors as gymnasium's vector environments, for programs other than this one."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -119,11 +120,5 @@ class TensorVectorEnv(VectorEnv[NDArray[np.float32], NDArray[Any], NDArray[Any]]
         return mask
 
 
-def pendulum(num_envs: int = 1, **kwargs: Any) -> TensorVectorEnv:
-    """``a3c_exp/Pendulum-v1``."""
-    return TensorVectorEnv(Pendulum(), num_envs, **kwargs)
-
-
-def cartpole(num_envs: int = 1, **kwargs: Any) -> TensorVectorEnv:
-    """``a3c_exp/CartPole-v1``."""
-    return TensorVectorEnv(CartPole(), num_envs, **kwargs)
+# What the registry's `a3c_exp/Pendulum-v1` and `a3c_exp/CartPole-v1` call.
+pendulum, cartpole = partial(TensorVectorEnv, Pendulum()), partial(TensorVectorEnv, CartPole())
