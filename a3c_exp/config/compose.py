@@ -40,15 +40,9 @@ class ComposedJob:
 
 
 def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence[str] = ()) -> list[ComposedJob]:
-    """Every run that these overrides mean, each composed and its values checked.
-
-    Args:
-        overrides: as typed, sweeps included.
-        config_dirs: further config folders (``--config-dir``).
-
-    Raises:
-        ConfigError: one of them cannot be run; nothing was started or made.
-    """
+    """Every run that these overrides mean as they were typed, sweeps included, each composed and its values checked;
+    ``config_dirs`` are further config folders (``--config-dir``). A ConfigError, before anything is started or made, if one of
+    the runs is impossible."""
     jobs: list[ComposedJob] = []
     with hydra_initialized(config_dirs):
         parsed = parse_overrides(overrides)

@@ -30,11 +30,8 @@ GROUPS = ("env", "model", "optimizer", "parallelism", "logger")
 
 @contextmanager
 def explained(overrides: Sequence[str]) -> Iterator[None]:
-    """Where files and overrides are read: whatever Hydra, OmegaConf and YAML raise there is raised as one line.
-
-    Raises:
-        ConfigError: says what was got, where, and what to type.
-    """
+    """Where files and overrides are read: whatever Hydra, OmegaConf and YAML raise there is raised as a ConfigError that says
+    what was got, where, and what to type."""
     try:
         yield
     except ConfigError:

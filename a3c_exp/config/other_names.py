@@ -66,7 +66,8 @@ _WAYS = {name: sentence for names, sentence in OTHER_WAYS.items() for name in na
 
 
 def explain_key(key: str, keys: Collection[str]) -> str:
-    """What to type instead of a key that there is not, in a sentence without its end; empty if nothing comes near.
+    """What to type instead of a key that is not among ``keys``, all dotted, in a sentence without its end; empty if nothing
+    comes near.
 
     >>> explain_key("total_timesteps", ["max_env_steps", "seed"])
     'Here it is called max_env_steps'
@@ -74,9 +75,6 @@ def explain_key(key: str, keys: Collection[str]) -> str:
     'Here it is called model.hidden_size'
     >>> explain_key("modle.hidden", ["model.hidden", "model.hidden_size"])
     'Did you mean model.hidden?'
-
-    Args:
-        keys: that there are, dotted.
     """
     parent, dot, last = key.rpartition(".")
     name = last.strip("-").replace("-", "_").lower()

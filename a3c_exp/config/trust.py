@@ -29,13 +29,11 @@ _OLD_GYM = re.compile(r"GymV\d+Environment-")
 
 
 def require_trusted(path: Path, config: DictConfig, trusted: Sequence[str] = ()) -> DictConfig:
-    """The configuration that the file ``path`` holds, if it names no code but trusted code; nothing is imported to find out.
+    """The configuration that the file ``path`` holds, if it names no code but trusted code; nothing is imported to find out. A
+    file that is not the user's own has fixed values in place of resolvers (``${oc.env:NAME}``).
 
     Args:
         trusted: modules, with all that is in them, which the user trusts. Commas separate several in one text.
-
-    Returns:
-        ``config``, with fixed values in place of resolvers (``${oc.env:NAME}``) if the file is not the user's own.
 
     Raises:
         ConfigError: it names other code and is not the user's own. Says what to type.

@@ -134,12 +134,8 @@ def bounds_of(hint: Any) -> Iterator[tuple[float, str, str]]:
 
 
 def value_problem(name: str, value: Any, hint: Any, default: Any = None) -> str | None:
-    """What is wrong with a plain value, in one line that says what is allowed and what to type; ``None`` if it is right.
-
-    Args:
-        name: as it is typed.
-        default: suggested if there is one and the ``hint`` of the field or parameter has no ``Example``.
-    """
+    """What is wrong with the plain value that is typed as ``name``, in one line that says what is allowed and what to type;
+    ``None`` if it is right. The ``default``, if any, is suggested where the ``hint`` has no ``Example``."""
     if matches_type(value, hint):
         return None
     allowed = describe_type(hint)

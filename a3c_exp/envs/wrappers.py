@@ -16,12 +16,9 @@ WrapFunction = Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]
 
 
 def compose_wrappers(wrappers: Sequence[Mapping[str, Any] | str]) -> WrapFunction:
-    """One function that puts all wrappers around an environment, as ``GymnasiumEnvs`` takes them, the first one innermost.
-
-    Raises:
-        ConfigError: here for a name that cannot be imported or an argument that the wrapper does not take, and from the
-            function for any error of a wrapper. The function closes an environment that it could not wrap.
-    """
+    """One function that puts all wrappers around an environment, as ``GymnasiumEnvs`` takes them, the first one innermost; it
+    closes an environment that it could not wrap. A ConfigError here says which name cannot be imported or which argument a
+    wrapper does not take, and from the function any error of a wrapper."""
     layers = [_make_wrapper(entry, f"env.wrappers[{place}]") for place, entry in enumerate(wrappers)]
 
     def wrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
@@ -146,16 +143,10 @@ def _locate_wrapper(target: str, path: str) -> Callable[..., Any]:
 
 
 def time_limit(own: int | None, made: gymnasium.Env[Any, Any], wrapped: gymnasium.Env[Any, Any]) -> int | None:
-    """The time limit of an environment in steps of its outermost wrapper; ``None``: it has none.
-
-    A listed ``TimeLimit`` takes the place of the environment's own limit, which is in frames where a wrapper skips some.
-
-    Args:
-        own: the limit that the environment was registered with.
-        made, wrapped: it without and with the listed wrappers.
-    """
-    frames = 1
-    limits: list[int] = []
+    """The time limit of an environment, ``made`` without and ``wrapped`` with the listed wrappers, in steps of the outermost
+    one; ``None``: it has none. A listed ``TimeLimit`` takes the place of the ``own`` limit that the environment was registered
+    with, which is in frames where a wrapper skips some."""
+    frames, limits = 1, list[int]()
     while isinstance(wrapped, gymnasium.Wrapper) and (wrapped is not made or own is None):
         if isinstance(wrapped, gymnasium.wrappers.TimeLimit):
             limits.append(wrapped._max_episode_steps)

@@ -236,11 +236,8 @@ def wait_for_any(children: Iterable[Child], timeout: float) -> list[Child]:
 
 
 def end_all(children: Sequence[ChildProcess], timeout: float, meanwhile: Callable[[float], object] = time.sleep) -> None:
-    """Wait ``timeout`` seconds for children that were asked to end, and kill those that take longer.
-
-    Args:
-        meanwhile: called again and again with the seconds that it may take, for instance to read what they still send.
-    """
+    """Wait ``timeout`` seconds for children that were asked to end, and kill those that take longer; ``meanwhile`` is called
+    again and again with the seconds that it may take, for instance to read what they still send."""
     deadline = time.monotonic() + timeout
     while (running := [child for child in children if child.exitcode is None]) and time.monotonic() < deadline:
         meanwhile(0.02)

@@ -11,11 +11,8 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 def user_folder(variable: str, default: str) -> Path:
-    """This package's folder in the one that an environment variable such as ``XDG_CACHE_HOME`` names, else in ``default``.
-
-    Raises:
-        OSError: it would be in the user's home, and there is none, as in a container whose user has no name.
-    """
+    """This package's folder in the one that an environment variable such as ``XDG_CACHE_HOME`` names, else in ``default``; an
+    OSError if that is in the user's home, and there is none, as in a container whose user has no name."""
     try:
         return Path(os.environ.get(variable) or default).expanduser() / "a3c_exp"
     except RuntimeError:

@@ -76,11 +76,7 @@ class StopSignals:
 
 
 def exit_if_stopped() -> None:
-    """For the points of a start at which nothing is half-done.
-
-    Raises:
-        StopRequested: a signal has asked to stop.
-    """
+    """Raise StopRequested if a signal has asked to stop: for the points of a start at which nothing is half-done."""
     if StopSignals.current is not None and StopSignals.current.requested():
         raise StopRequested(StopSignals.current.exit_code)
 

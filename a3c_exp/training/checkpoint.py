@@ -5,7 +5,7 @@ import io
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +24,31 @@ _ARRAYS = ("rounds", "episodes_begun")
 """What numpy holds of a ``TrainingState``, and a checkpoint as tensors."""
 
 
+@dataclass(frozen=True)
 class Checkpoints:
-    """The ``checkpoints/`` folder of one run: ``step_<env steps>.pt`` (the last few) and ``best.pt``.
+    """The ``checkpoints/`` folder of one run: ``step_<env steps>.pt`` (the last few) and ``best.pt``."""
 
-    Args:
-        directory: the folder; made when first written to.
-        keep_last: how many ``step_*.pt`` files are kept; no other files are ever removed.
-    """
-
-    def __init__(self, directory: Path, keep_last: int = 1) -> None:
-        self._directory = directory
-        self._keep_last = keep_last
+    directory: Path  # made when first written to
+    keep_last: int = 1  # ``step_*.pt`` files; no others are ever removed
 
     def save(self, state: TrainingState, extra: Mapping[str, float | int | None]) -> Path:
         """Write a checkpoint from which training can go on; ``extra`` are numbers of the tracker. If it cannot be written,
         which is a RunDirectoryError, earlier ones are as they were."""
-        path = self._directory / f"step_{state.env_steps}.pt"
+        path = self.directory / f"step_{state.env_steps}.pt"
         arrays = {name: torch.from_numpy(getattr(state, name).copy()) for name in _ARRAYS}
         self._write(path, {**vars(state), **arrays, "extra": dict(extra)})
-        for old in self._steps()[: -self._keep_last]:
+        for old in self._steps()[: -self.keep_last]:
             old.unlink()
         return path
 
     def save_best(self, weights: Tensor, evaluation: EvaluationRecord) -> Path:
         """Replace ``best.pt`` by the weights ``[P]`` of the best evaluation so far, and that evaluation."""
         steps = {"env_steps": evaluation.env_step, "updates": evaluation.update}
-        return self._write(self._directory / "best.pt", {"weights": weights, **steps, "evaluation": evaluation.to_dict()})
+        return self._write(self.directory / "best.pt", {"weights": weights, **steps, "evaluation": evaluation.to_dict()})
 
     def best(self) -> EvaluationRecord | None:
         """The evaluation that ``best.pt`` was saved for, or ``None`` without one; a RunDirectoryError if it is damaged."""
-        path = self._directory / "best.pt"
+        path = self.directory / "best.pt"
         return evaluation_of(path, read(path)) if path.is_file() else None
 
     def has_any(self) -> bool:
@@ -74,7 +69,7 @@ class Checkpoints:
                     on_damaged(f"{problem}. Taken instead: {path.name}")
                 return path
         detail = f" ({'; '.join(problems)})" if problems else ""
-        raise RunDirectoryError(f"{self._directory} holds no checkpoint to go on from{detail}")
+        raise RunDirectoryError(f"{self.directory} holds no checkpoint to go on from{detail}")
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> Path:
         try:
@@ -83,11 +78,11 @@ class Checkpoints:
         except OSError as error:
             raise RunDirectoryError(
                 f"cannot write to {path}: {error.strerror or first_line(error)}. All earlier checkpoints are intact; "
-                f"free some space, then resume from the last one (resume={self._directory.parent})"
+                f"free some space, then resume from the last one (resume={self.directory.parent})"
             ) from error
 
     def _steps(self) -> list[Path]:
-        paths = [path for path in self._directory.glob("step_*.pt") if _STEP_FILE_NAME.fullmatch(path.name)]
+        paths = [path for path in self.directory.glob("step_*.pt") if _STEP_FILE_NAME.fullmatch(path.name)]
         return sorted(paths, key=lambda path: int(path.stem.removeprefix("step_")))
 
 

@@ -38,10 +38,7 @@ Takes about fifteen seconds of an otherwise idle machine; --seconds for longer. 
 
 def measure(components: RunComponents, workers: int, seconds: float, repeats: int = _NUM_REPEATS) -> dict[str, list[float]]:
     """Collect and learn windows with so many ``workers``, stacked in one process, for ``seconds``; their budget is ignored.
-
-    Returns:
-        ``[repeats]`` seconds of a core's time for a ``rollout`` and a ``gradient`` of all their windows, and one ``update``.
-    """
+    Returns ``[repeats]`` seconds of a core's time for a ``rollout`` and a ``gradient`` of all windows, and one ``update``."""
     setup = replace(components.setup, workers=workers, num_seeds=1)
     members = [WorkerId(setup.seed, worker) for worker in range(workers)]
     rounds, begun = np.zeros((2, workers), np.int64)

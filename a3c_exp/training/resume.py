@@ -31,15 +31,8 @@ def saved_config(directory: Path, trusted: Sequence[str] = ()) -> DictConfig:
 
 
 def read_config(path: Path, trusted: Sequence[str] = ()) -> DictConfig:
-    """A whole configuration, typed. All that it names may be imported.
-
-    Args:
-        trusted: modules whose code it may name although the user did not save it.
-
-    Raises:
-        ConfigError: it names code of others, and is not as the user saved it.
-        RunDirectoryError: it is missing, or cannot be read.
-    """
+    """A whole configuration, typed. All that it names may be imported: a ConfigError if it names code of others than the
+    ``trusted`` modules, and is not as the user saved it; a RunDirectoryError if it is missing or cannot be read."""
     try:
         loaded = OmegaConf.merge(OmegaConf.structured(schema.Config), OmegaConf.load(path))
     except Exception as error:  # YAML and OmegaConf raise many kinds

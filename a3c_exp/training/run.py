@@ -102,12 +102,8 @@ def run(
 
 
 def resume(directory: Path, config: DictConfig) -> float:
-    """Go on in place from the newest whole checkpoint; what was written after it moves to ``*.discarded.jsonl``.
-
-    Args:
-        directory: of a run that has stopped, ``locked`` by the caller.
-        config: its configuration, perhaps with a larger budget.
-    """
+    """Go on in place, in the ``directory`` of a stopped run that the caller has ``locked``, from the newest whole checkpoint;
+    what was written after it moves to ``*.discarded.jsonl``. The run's ``config`` may have a larger budget."""
     return _train_until_stopped(reopen_run(directory, config, build_run(config)))
 
 

@@ -28,11 +28,8 @@ class SavedWeights:
 
 
 def load_weights(run: Path, checkpoint: str) -> SavedWeights:
-    """The weights of a run directory; damaged checkpoints that are passed over are named on stderr.
-
-    Args:
-        checkpoint: ``best``, ``last`` or a file. A run that was never evaluated has no best; its last is taken.
-    """
+    """The weights of a run directory: ``best`` (the last if it was never evaluated), ``last``, or those of a file; damaged
+    checkpoints that are passed over are named on stderr."""
     folder = run / "checkpoints"
     if checkpoint not in ("best", "last"):
         path = Path(checkpoint)

@@ -36,12 +36,8 @@ class Trainer:
         return self.clock.start_time is not None
 
     def train(self) -> None:
-        """Run to the end of the budget; the final states are saved and evaluated.
-
-        Raises:
-            Interrupted: after a checkpoint was saved.
-            NonFiniteError, WorkerError: from the parallelism; the last good checkpoint stays.
-        """
+        """Run to the end of the budget; the final states are saved and evaluated. ``Interrupted`` comes after a checkpoint was
+        saved; after a NonFiniteError or WorkerError of the parallelism the last good checkpoint stays."""
         self._handle([MessageEvent(notice) for notice in self.notices])
         if self.setup.compile:
             self._handle([MessageEvent("compiling: about a minute, unless a run like this was compiled before")])
