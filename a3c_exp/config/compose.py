@@ -52,7 +52,10 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
                 f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command"
             )
         plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
-        whole = _compose_without_sweeps(plain, config_dirs)
+        whole = None
+        if config_dirs or any(text.startswith(("+", "hydra.")) for text in plain):  # else no file can ask for a sweep itself
+            with suppress(ConfigError):  # each run's own composition says what is wrong, or that its sweep mends it
+                whole = _compose_with_hydra(plain)
         parsed = [*_sweep_from_config(whole, parsed, multirun), *parsed]
         for choice in itertools.product(*(_sweep_values(override) for override in parsed)):
             composed = whole if whole is not None and choice == plain else _compose_with_hydra(choice)
@@ -73,14 +76,6 @@ def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> D
     with hydra_initialized(config_dirs), suppress(ConfigError):
         hydra: DictConfig = _compose_with_hydra(tuple(overrides)).hydra
         return hydra
-    return None
-
-
-def _compose_without_sweeps(overrides: tuple[str, ...], config_dirs: Sequence[str]) -> DictConfig | None:
-    """The configuration without the typed sweeps, if its files may themselves ask for a sweep; else ``None``."""
-    if config_dirs or any(text.startswith(("+", "hydra.")) for text in overrides):  # nothing else can; composing takes time
-        with suppress(ConfigError):  # each run's own composition says what is wrong, or that its sweep mends it
-            return _compose_with_hydra(overrides)
     return None
 
 

@@ -170,9 +170,8 @@ def _ablation_example(key: str, overrides: Sequence[str]) -> str | None:
     """An ablation in which ``key`` is a choice, with the option that was typed if it is one of its own."""
     typed = next((text.partition("=")[2] for text in overrides if text.startswith(f"{key}=")), "")
     texts = {path.stem: path.read_text() for path in sorted((CONFIG_DIR / "ablation").glob("*.yaml"))}
-    options = {
-        name: match[1] for name, text in texts.items() if (match := re.search(rf"^ +- /{key}: (\w+)", text, re.MULTILINE))
-    }
+    found = {name: re.search(rf"^ +- /{key}: (\w+)", text, re.MULTILINE) for name, text in texts.items()}
+    options = {name: match[1] for name, match in found.items() if match}
     name = min(options, key=lambda name: typed not in texts[name], default=None)
     return name and f"+ablation={name} {key}={typed if typed and typed in texts[name] else options[name]}"
 

@@ -111,9 +111,8 @@ class GymnasiumEnvs(EnvBatch):
         # Not finite if anything is not: one call for all environments, of whose rows those that rest may hold anything.
         self._sum = partial(sum, flat.data) if flat.size <= 32 else partial(flat.dot, flat)
         self._any_flag = False  # whether any of ``terminated`` and ``truncated`` may be set
-        self._may_be_infinite = any(
-            isinstance(leaf, Box) and leaf.dtype.kind == "f" for _, leaf in leaf_spaces(self._raw_observation_space)
-        )
+        leaves = [leaf for _, leaf in leaf_spaces(self._raw_observation_space)]
+        self._may_be_infinite = any(isinstance(leaf, Box) and leaf.dtype.kind == "f" for leaf in leaves)
         # A memory view takes an array of its own type and shape and nothing else: a check that costs nothing.
         plain = self._encode is None and len(box.shape) == 1
         self._rows = [row.data for row in self.observation] if plain else None

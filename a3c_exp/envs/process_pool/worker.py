@@ -60,7 +60,10 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
     envs: EnvBatch | None = None
     try:
         envs = make_envs(num_envs=count)
-        _check(envs, count)
+        for name, kind in _RESULTS.items():
+            array = getattr(envs, name)
+            assert array.dtype == kind, f"{name} is {array.dtype}, but EnvBatch keeps it as {np.dtype(kind)}"
+            assert len(array) == count, f"{name} is of {len(array)} environments, but {count} were asked for"
         shape = envs.observation.shape[1:]
         pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
         _serve(envs, first, pipe)
@@ -87,13 +90,6 @@ def _exit_with_parent(lifeline: Connection) -> None:
     fcntl.fcntl(end, fcntl.F_SETFL, fcntl.fcntl(end, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([end], [], [], 0)[0]:  # it came to its end before the signal was asked for
         os._exit(1)
-
-
-def _check(envs: EnvBatch, count: int) -> None:
-    for name, kind in _RESULTS.items():
-        array = getattr(envs, name)
-        assert array.dtype == kind, f"{name} is {array.dtype}, but EnvBatch keeps it as {np.dtype(kind)}"
-        assert len(array) == count, f"{name} is of {len(array)} environments, but {count} were asked for"
 
 
 def _serve(envs: EnvBatch, first: int, pipe: Connection) -> None:

@@ -60,15 +60,13 @@ class TensorEnvBatch(EnvBatch):
         self.env_state: NDArray[np.float64] = self._step.inputs[0]
         self._action = self._step.inputs[1]
         self._has_acted = np.zeros(num_envs, np.bool_)
-        observation = self._step.outputs[1]
-        self.observation = np.zeros(observation.shape, np.float32)
+        self.observation = np.zeros(self._step.outputs[1].shape, np.float32)
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         arrays: list[NDArray[Any]] = [self.env_state, self.observation, self.reward, self.terminated]
-        self._output_copies = [
-            (array, new, (num_envs, *(1,) * (array.ndim - 1))) for array, new in zip(arrays, self._step.outputs, strict=True)
-        ]
+        pairs = zip(arrays, self._step.outputs, strict=True)
+        self._output_copies = [(array, new, (num_envs, *(1,) * (array.ndim - 1))) for array, new in pairs]
 
     def reset(self, index: int, seed: int) -> None:
         self.begin(index, self.tensor_env.draw_noise(seed))
