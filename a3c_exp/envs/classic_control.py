@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ClassicControlEnvs(EnvBatch):
     """K copies of one environment, stepped one after another by gymnasium or all at once in tensors.
 
-    Both give the same observations, rewards and flags for the same seeds and actions; ``tensor`` is many times faster.
+    Both give the same observations, rewards and flags for the same seeds and actions; ``tensor`` is many times faster. A
+    ConfigError says that there is no such environment in tensors, or what is refused for one or by ``GymnasiumEnvs``.
 
     Args:
         id: a registered gymnasium id; Pendulum-v1 or CartPole-v1 for ``backend="tensor"``.
@@ -26,9 +27,6 @@ class ClassicControlEnvs(EnvBatch):
         backend: ``gymnasium`` or ``tensor``.
         kwargs, wrappers: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
-
-    Raises:
-        ConfigError: no such environment in tensors, wrappers or arguments for one, or whatever ``GymnasiumEnvs`` refuses.
     """
 
     def __init__(

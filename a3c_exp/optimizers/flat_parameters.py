@@ -54,10 +54,8 @@ class ParameterLayout:
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
-        """Views of ``flat [P]`` under the parameters' names, for ``torch.func.functional_call``.
-
-        One split, not P slices: differentiating through slices costs several times as much.
-        """
+        """Views of ``flat [P]`` under the parameters' names, for ``torch.func.functional_call``: one split, since
+        differentiating through many slices costs several times as much."""
         assert flat.shape == (self.size,), f"expected [{self.size}], got {tuple(flat.shape)}"
         pieces = torch.split(flat, list(self.sizes))
         return {name: piece.view(shape) for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)}

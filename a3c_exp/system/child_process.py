@@ -64,10 +64,8 @@ def describe_exit(exitcode: int) -> str:
 
 
 class HeartbeatTimer:
-    """How many seconds children may be silent, without the time for which this process itself was suspended.
-
-    After Ctrl-Z and ``fg`` no child has sent a heartbeat for long, and none is dead: all get the whole time again.
-    """
+    """How many seconds children may be silent, without the time for which this process itself was suspended: after Ctrl-Z and
+    ``fg`` no child has sent a heartbeat for long, and none is dead, so all get the whole time again."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout

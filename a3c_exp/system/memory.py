@@ -14,10 +14,8 @@ _TRIM_THRESHOLD_BYTES = 2**30
 @contextmanager
 def gc_frozen() -> Iterator[None]:
     """Import something large inside: nothing is collected meanwhile, and what was imported by then is never looked at again.
-
-    Nothing of it is garbage. To look through torch's half a million objects again and again takes an eighth of the time that
-    its import takes, and to do so at exit another eighth.
-    """
+    Nothing of it is garbage, and looking through torch's half a million objects takes an eighth of its import's time, and at
+    exit another eighth."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

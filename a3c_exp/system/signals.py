@@ -20,18 +20,13 @@ class StopRequested(SystemExit):
 
 
 class StopSignals:
-    """While entered, records which signal asked to stop; a second one ends the process at once.
-
-    Entered within another, it takes over what that has recorded, and gives back what it has recorded itself.
-
-    Attributes:
-        received: the first signal's number, or ``None``.
-    """
+    """While entered, records which signal asked to stop; a second one ends the process at once. Entered within another, it
+    takes over what that has recorded, and gives back what it has recorded itself."""
 
     current: "StopSignals | None" = None
 
     def __init__(self) -> None:
-        self.received: int | None = None
+        self.received: int | None = None  # the first signal's number
         self._interrupts = False
         self._previous_handlers: dict[int, Any] = {}
         self._outer: StopSignals | None = None

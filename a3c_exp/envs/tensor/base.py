@@ -89,10 +89,8 @@ class AutoresetStep(NamedTuple):
 
 
 def begin(env: TensorEnv, noise: Tensor) -> Tensor:
-    """The state ``[..., state_size + 1]`` in which an episode begins, from ``noise [..., reset_noise]``.
-
-    Its last number counts the steps since then: 0.
-    """
+    """The state ``[..., state_size + 1]`` in which an episode begins, from ``noise [..., reset_noise]``; its last number counts
+    the steps since then: 0."""
     state = env.reset(noise)
     return torch.cat([state, torch.zeros_like(state[..., :1])], dim=-1)
 

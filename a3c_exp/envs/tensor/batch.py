@@ -22,15 +22,13 @@ class TensorEnvBatch(EnvBatch):
     """K copies of one environment, stepped all at once in float64.
 
     An episode begins where gymnasium's ``reset(seed=seed)`` would, if the environment's ``reset`` uses its noise in the same
-    way. Pictures are drawn by the gymnasium environment that ``render_env_id`` names, set to the same state.
+    way. Pictures are drawn by the gymnasium environment that ``render_env_id`` names, set to the same state. A ConfigError says
+    that functions of the environment are not valid, or that it should be rendered and cannot.
 
     Args:
         environment: shared, since it has no memory.
         num_envs: K.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
-
-    Raises:
-        ConfigError: its functions are not valid, or it should be rendered and cannot.
     """
 
     def __init__(self, environment: TensorEnv, num_envs: int = 1, render_mode: str | None = None) -> None:
