@@ -165,6 +165,14 @@ def test_an_entropy_without_a_maximum_is_not_lost_beside_one_that_has_it(tmp_pat
     assert {"entropy", "entropy_normalized"} <= figures_of(tmp_path / "both")
 
 
+def test_each_figure_has_a_title_of_its_own_and_labels_on_both_axes(sweep: Path) -> None:
+    comparison = group_by_configuration(read_runs([sweep]))
+    drawn = list(figures.draw_plots(comparison, assign_colors(comparison, [0.0] * len(comparison.configurations))))
+    titles = [one.figure.texts[0].get_text() for one in drawn]
+    assert len(titles) == len(set(titles)) > 10
+    assert all(axes.get_xlabel() and axes.get_ylabel() for one in drawn for axes in one.figure.axes)
+
+
 def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
     text = report.read_text()
     headings = ["Policy", "Overconfidence", "Critic", "Gradients", "Asynchrony", "Speed"]

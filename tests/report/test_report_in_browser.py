@@ -34,6 +34,8 @@ addEventListener('load', () => {
     ink: style.color,
     figures: figures.map(svg => [box(svg).width, box(svg).height]),
     cut: within('text').filter(([svg, text]) => isCut(box(svg), box(text))).map(([_, text]) => text.textContent),
+    scrolled: [...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth + 1)
+      .map(one => one.getAttribute('aria-label')),
     small: within('text').filter(([_, text]) => box(text).height < 9).length,
     lines: [...new Set(within('path').map(([_, path]) => getComputedStyle(path).stroke))],
     loaded: performance.getEntriesByType('resource').map(entry => entry.name),
@@ -72,6 +74,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(root / "workers=12,seed=4", seed=4, workers=12, status="running", pid=DEAD_PID, half_written=True)
     for arm, way in (("workers_12", Way()), ("workers_6", Way(end=-2.0, speed=0.5))):
         write_arm(root / "ablation", "worker_count", "published", arm, way, seeds=5, episodes=30)
+    for control in ("bootstrapped", "equal_steps", "equal_updates", "fair", "own_limit", "same_lag", "hogwild"):
+        write_arm(root / "ablation", "worker_count", control, "workers_12", Way(), seeds=1, episodes=30)
     return make_report([root], root.parent / "report", compared_sides=("workers=4", "workers=12"), png=False).index
 
 
@@ -101,6 +105,10 @@ def test_the_page_is_never_wider_than_the_screen(screens: list[dict[str, Any]]) 
     assert all(screen["needed"] <= screen["wide"] for screen in screens)
 
 
+def test_no_column_of_verdicts_is_cut_off_on_a_desk(screens: list[dict[str, Any]]) -> None:
+    assert not [name for name in screens[1]["scrolled"] if name.startswith("Verdicts")]
+
+
 def test_every_figure_is_drawn_whole_and_readable(screens: list[dict[str, Any]]) -> None:
     phone, desk = screens
     assert len(phone["figures"]) == len(desk["figures"]) >= 18
@@ -124,4 +132,4 @@ def test_the_page_prints(report: Path, tmp_path: Path) -> None:
     browse(tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'page.pdf'}", report.as_uri())
     content = (tmp_path / "page.pdf").read_bytes()
     assert content.startswith(b"%PDF")
-    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 14
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 24

@@ -34,6 +34,7 @@ def learning_curve_figure(comparison: ControlledComparison) -> panels.CaptionedF
             panel.set_ylim(*limits)
             panel.set_xlim(0.0, max((curve.x[-1] for curve in found), default=1.0))
             _set_ticks(panel, first=panel is row[0], last=row is axes[-1])
+        panels.set_y_label(row[0], "reward of a step" if measure == "training" else "return")
         box = row[0].get_position()
         lines = 0.5 if measure == "evaluation" else 1.6  # of text above the panels
         y = box.y1 + (lines * 10.0 + 1.0) / 72 / figure.get_figheight()
@@ -70,6 +71,7 @@ def lag_figure(virtual: ControlledComparison, real: ControlledComparison) -> pan
         panel.set_ylim(0.0, 1.08 * highest)
         _set_ticks(panel, first=panel is axes[0][0])
     panels.add_legend_row(figure, panels.series_entries(["deterministic", "hogwild"]))
+    panels.set_y_label(axes[0][0], "share of pushes")
     panels.set_shared_x_label(figure, "Updates between pull and push")
     caption = "Share of pushes at each policy lag; the rare longest are cut off on the right."
     return panels.CaptionedFigure(f"lag_{real.ablation}", f"{title}: deterministic and hogwild", caption, figure)

@@ -98,6 +98,7 @@ def range_figure(comparisons: Sequence[ControlledComparison]) -> panels.Captione
         panel.set_xlim(-0.6, len(arms) - 0.4)
         panel.tick_params(axis="y", labelsize=SMALL_TEXT_SIZE, labelleft=panel is end)
     lows, highs = zip(end.get_ylim(), way.get_ylim(), strict=True)
+    panels.set_y_label(end, "evaluation return")
     for panel in (end, way):
         panel.set_ylim(min(lows), max(highs))
     if several:
@@ -131,6 +132,7 @@ def profile_figure(comparisons: Sequence[ControlledComparison]) -> panels.Captio
         set_number_ticks(panel.xaxis, 3, shared_unit=False)
         panel.tick_params(labelsize=SMALL_TEXT_SIZE, labelleft=panel is axes[0][0])
     panels.add_legend_row(figure, panels.series_entries(list(map(shown[0].arm_label, shown[0].arms))))
+    panels.set_y_label(axes[0][0], "share of seeds")
     panels.set_shared_x_label(figure, "Evaluation return, mean of the last tenth of a run")
     title = f"Performance profiles, {shown[0].ablation.replace('_', ' ')}"
     caption = "Higher and further right is better; band: pointwise 95 % bootstrap interval over seeds."
@@ -164,6 +166,7 @@ def wall_time_figure(
     for panel in axes[0]:
         panel.set_ylim(0.0, 1.08 * highest)
     panels.add_legend_row(figure, panels.series_entries([f"{count} workers" for count in workers]))
+    panels.set_y_label(axes[0][0], "minutes")
     panels.set_shared_x_label(figure, "Cores")
     caption = (
         f"From what rollouts, gradients and updates cost on one core of {costs.host or 'this machine'}; dotted: the "

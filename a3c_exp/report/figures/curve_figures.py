@@ -11,7 +11,7 @@ from a3c_exp.report.aggregate import Comparison, Configuration
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.curves import Band, Curve, band_members, lag_shares, mean_band, quartile_band, run_curve
 from a3c_exp.report.figures import svg
-from a3c_exp.report.figures.panels import CaptionedFigure, Margins, new_plot
+from a3c_exp.report.figures.panels import CaptionedFigure, Margins, new_plot, set_y_label
 from a3c_exp.report.figures.plot_specs import PLOTS, Plot, statistic_plot
 from a3c_exp.report.figures.style import AXIS_TITLES, CHARACTER_WIDTH, TEXT_SIZE, Axes, Figure, compact_number
 from a3c_exp.report.run_reader import RunData, own_statistics
@@ -47,7 +47,8 @@ def draw_plots(comparison: Comparison, colors: Colors, task: str = "") -> Iterat
     for plot in (*PLOTS, *own.values()):
         curves = {item: found for item in comparison.configurations if (found := _curves(plot, plot.quantity, item.runs))}
         if curves and not _is_redundant(plot, comparison.runs):
-            yield _draw_plot(replace(plot, title=f"{plot.title}, {task}") if task else plot, comparison, curves, colors)
+            labeled = replace(plot, y_label=plot.y_label or plot.title, title=", ".join(filter(None, (plot.title, task))))
+            yield _draw_plot(labeled, comparison, curves, colors)
 
 
 def _curves(plot: Plot, quantity: str, runs: Sequence[RunData]) -> list[Curve]:
@@ -78,9 +79,10 @@ def _draw_plot(plot: Plot, comparison: Comparison, curves: dict[Configuration, l
     named = [item for item in curves if colors[item] != svg.OTHER_COLOR] if len(comparison.configurations) > 1 else []
     longest = max((len(item.short_label) for item in named), default=0)
     at_ends = 0 < longest <= _MAX_END_LABEL
-    margins = Margins(left=44.0, right=longest * CHARACTER_WIDTH + 12.0 if at_ends else 10.0, top=26.0)
+    margins = Margins(left=54.0, right=longest * CHARACTER_WIDTH + 12.0 if at_ends else 10.0, top=26.0)
     height, num_y_ticks = (166.0, 5) if plot.large else (98.0, 4)
     figure, axes = new_plot(plot.title, AXIS_TITLES[plot.axis], height, margins, plot.axis in ("episode", "lag"), num_y_ticks)
+    set_y_label(axes, plot.y_label)
     ends: list[_EndLabel] = []
     heights = [curve.y for found in curves.values() for curve in found]
     num_left_out = 0
@@ -109,7 +111,7 @@ def _draw_plot(plot: Plot, comparison: Comparison, curves: dict[Configuration, l
     caption = f"{plot.note} {_reading_hint(plot, several)}".rstrip()
     if num_left_out:
         caption += f" Left out of the bands: {num_left_out} run{'s' * (num_left_out > 1)} that did not get as far."
-    words = f"{plot.title} against {AXIS_TITLES[plot.axis].lower()}"
+    words = f"{plot.y_label} against {AXIS_TITLES[plot.axis].lower()}"
     legend = (comparison.title, [(item.short_label, colors[item].light) for item in named]) if named else None
     return CaptionedFigure(plot.name, words, caption, figure, plot.section, legend=legend)
 

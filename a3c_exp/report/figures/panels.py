@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 from a3c_exp.report.figures import svg
@@ -11,6 +12,7 @@ from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, TEXT_
 
 _PNG_DPI = 216  # an inch: sharp on paper and on any screen
 _PNG_OPTIONS = {"compress_level": 3}  # a third of the time, a tenth larger
+_SMALL_CHARACTER_WIDTH = 4.4  # points, about
 _ROW_GAP = 24.0  # points between rows, for what stands above the next
 _LEGEND_STYLE: dict[str, Any] = {
     "loc": "upper left", "borderaxespad": 0.0, "handlelength": 1.4, "handletextpad": 0.5, "columnspacing": 1.2,
@@ -22,7 +24,7 @@ LineStyle = dict[str, Any]  # keyword arguments of matplotlib's Line2D
 class Margins:
     """Points kept free around the panels of a figure and between them; and from the upper edge to the title's baseline."""
 
-    left: float = 40.0
+    left: float = 46.0
     right: float = 8.0
     top: float = 40.0
     bottom: float = 34.0
@@ -141,6 +143,12 @@ def align_end_ticks_inside(axes: Axes) -> None:
     for tick, mark in zip(inside, axes.xaxis.get_major_ticks(len(inside)), strict=True):
         share = (tick - low) / (high - low)
         mark.label1.set_horizontalalignment("left" if share < 0.08 else "right" if share > 0.92 else "center")
+
+
+def set_y_label(axes: Axes, text: str) -> None:
+    """What the vertical axis measures, in as many lines as its height asks for."""
+    height = axes.get_window_extent().height / axes.figure.dpi * 72
+    axes.set_ylabel(fill(text, int(height / _SMALL_CHARACTER_WIDTH)), fontsize=SMALL_TEXT_SIZE, labelpad=2.0, linespacing=1.0)
 
 
 def set_shared_x_label(figure: Figure, text: str) -> None:

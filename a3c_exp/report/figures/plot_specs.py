@@ -18,7 +18,7 @@ class Plot:
     """What a figure shows."""
 
     name: str  #: of the file, and of its place on the page
-    title: str  #: the quantity on the upward axis, in words
+    title: str  #: its own
     note: str  #: what a reader should know of it, one sentence
     source: CurveSource
     quantity: str
@@ -31,6 +31,7 @@ class Plot:
     edges: tuple[str, str] | None = None
     replaces: str = ""  #: a figure that is left out where this one says the same of every run
     hidden_if_equal_to: str = ""  #: a quantity that this figure would only repeat; left out where it does, in every run
+    y_label: str = ""  #: the quantity on the upward axis, in words, where that is not the title
     max_points: int = 80  #: about how many a line has at most, means of neighbors; more only show noise
     #: ``log`` where a quantity runs over powers of ten; ``zero`` where the axis starts at 0; ``unit`` for shares of at most 1,
     #: cut off at -1; ``share`` for those between 0 and 1.
@@ -54,12 +55,15 @@ _REWARD, _AVERAGE = "Mean step reward, moving average", "moving_average"
 _STEPS, _UPDATES = "worker_steps_per_second", "worker_updates_per_second"
 PLOTS = (
     *(statistic_plot(info) for info in StatisticsTable().infos.values() if info.title),
-    Plot("reward_by_episode", _REWARD, "The published report's own curve: 0.99 old + 0.01 new with each training episode.",
-         "episodes", _AVERAGE, "episode", "learning", max_points=300),
-    Plot("reward_by_step", _REWARD, "The same curve against experience, so that episodes of different length compare.",
-         "episodes", _AVERAGE, "env_step", "learning", max_points=300),
-    Plot("reward_by_time", _REWARD, "The same curve against the clock: what more workers are for.",
-         "episodes", _AVERAGE, "wall_time", "learning", max_points=300),
+    Plot("reward_by_episode", "Mean step reward by episode",
+         "The published report's own curve: 0.99 old + 0.01 new with each training episode.",
+         "episodes", _AVERAGE, "episode", "learning", max_points=300, y_label=_REWARD),
+    Plot("reward_by_step", "Mean step reward by step",
+         "The same curve against experience, so that episodes of different length compare.",
+         "episodes", _AVERAGE, "env_step", "learning", max_points=300, y_label=_REWARD),
+    Plot("reward_by_time", "Mean step reward by time",
+         "The same curve against the clock: what more workers are for.",
+         "episodes", _AVERAGE, "wall_time", "learning", max_points=300, y_label=_REWARD),
     Plot("training_return", "Return of training episodes",
          "The environment's own rewards summed over an episode, actions sampled; means of neighbors where there are many.",
          "episodes", "return", "env_step", "learning", max_points=60),

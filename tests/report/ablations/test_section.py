@@ -107,6 +107,8 @@ def test_the_pictures_are_those_that_have_numbers(found: AblationSection) -> Non
         "effects_1", "effects_2", "effects_3", "effects_4", "range_worker_range", "range_n_step_cartpole", "clock_predicted",
     }  # fmt: skip
     assert all(figure.caption and figure.title for figure in found.figures)
+    unlabeled = {figure.name for figure in found.figures if not figure.figure.axes[0].get_ylabel()}
+    assert unlabeled == {"effects_1", "effects_2", "effects_3", "effects_4"}  # rows with names
 
 
 def test_pictures_are_sound_svg_with_ids_of_their_own(found: AblationSection) -> None:
