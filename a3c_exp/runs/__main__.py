@@ -73,6 +73,9 @@ def _best(options: argparse.Namespace, terminal: Terminal) -> None:
     if options.over_seeds:
         from a3c_exp.runs.listing import rank_configs, ranking_csv, ranking_table
 
+        if len(tasks := sorted({run.task for run in runs} - {""})) > 1:
+            named = ", ".join(tasks)
+            raise ConfigError(f"runs of several tasks ({named}) have no common ranking; choose one: env.id={tasks[0]}")
         configs = rank_configs(runs, key, options.lowest)[: options.last or None]
         if not configs:
             raise _IncompleteError(f"no run that meets the conditions has a number {key} yet")

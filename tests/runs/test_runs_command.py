@@ -113,6 +113,9 @@ def test_the_task_is_named_where_the_option_fits_any(tmp_path: Path, capsys: pyt
     assert names([str(tmp_path), "env=gymnasium", "env.id=Acrobot-v1"], capsys) == ["Acrobot-v1"]
     assert main([str(tmp_path)]) == 0
     columns = [line.split()[1:4] for line in capsys.readouterr().out.splitlines()]
+    assert main(["best", str(tmp_path), "--over-seeds"]) == 2
+    assert "several tasks (Acrobot-v1, LunarLander-v3)" in capsys.readouterr().err
+    assert main(["best", str(tmp_path), "--over-seeds", "env.id=Acrobot-v1"]) == 0
     assert columns[0][1] == "env" and {line[1] for line in columns[1:]} == {"Acrobot-v1", "LunarLander-v3"}
 
 
