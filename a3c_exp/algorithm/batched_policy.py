@@ -73,12 +73,7 @@ class BatchedPolicy:
             self._transposed = [matrix.contiguous() for matrix in self._transposed_views]
             histories = self._observation_history, self._action_history
             self._step_inputs = [
-                [
-                    self._observation_by_row,
-                    self._step_noise[t],
-                    *(rows.by_row(each[t]) for each in histories),
-                    *self._transposed,
-                ]
+                [self._observation_by_row, self._step_noise[t], *(rows.by_row(log[t]) for log in histories), *self._transposed]
                 for t in range(n_step)
             ]
             self._compiled_act = self._compile_act(act, hidden_state, compiler)
@@ -110,8 +105,7 @@ class BatchedPolicy:
                 copy.copy_(view)
 
     def act(self, t: int, hidden_state: Tensor) -> tuple[NDArray[Any], Tensor]:
-        """Step t of all workers, from the recurrent state ``[K, state]`` before it: the actions ``[K, *action]``, and the new
-        state."""
+        """Step t of all workers, from the recurrent state ``[K, state]`` before it: actions ``[K, *action]`` and the state."""
         state = self._rows.by_row(hidden_state)
         if self._compiled_act is not None:
             new_state = self._compiled_act(self._weights, state, *self._step_inputs[t])
@@ -135,7 +129,6 @@ class BatchedPolicy:
 
     @property
     def _latest_observation(self) -> Tensor:
-        """The newest observations, by row of weights."""
         return self._observation_by_row if self._on_cpu else self._observation_by_row.to(self._weights.device)
 
     def _noise_by_step(self) -> Sequence[Tensor]:

@@ -121,8 +121,7 @@ class EpisodeTracker:
         self.any_episode_start = False
         self.hidden_state = torch.zeros(k, model.hidden_state_size, device=device)
         self.zero_action = zero_actions(model.distribution, k)
-        # An environment whose state can be saved and loaded needs no replay.
-        self._env_states = envs.env_state
+        self._env_states = envs.env_state  # where they can be saved and loaded, no replay is needed
         self.action_log = ActionLog(k) if record_actions and self._env_states is None else None
         self._env_seeds = [0] * k
 
@@ -154,10 +153,9 @@ class EpisodeTracker:
         return EndedEpisode(k, float(self.return_[k]), int(self.length[k]), end, self._env_seeds[k])
 
     def truncate(self, k: int) -> EndedEpisode | None:
-        """End worker k's episode between two windows, as a time limit would; ``None`` if it is in none.
+        """End worker k's episode between two windows, as a time limit would; ``None`` if it is in none. Its last window is
+        bootstrapped already: a window's last step always takes V of what follows."""
 
-        Its last window is bootstrapped already: a window's last step always takes V of what follows.
-        """
         if not self.in_episode[k]:
             return None
         self._envs.observation[k] = 0.0
@@ -180,9 +178,8 @@ class EpisodeTracker:
         )
 
     def load_episode_states(self, states: Sequence[EpisodeState]) -> list[int]:
-        """Bring all K workers back to where they stood: by the environments' states, or by replaying each episode's actions
-        from its seed. Returns the workers whose environment did not reach the saved observation: they will begin a new
-        episode."""
+        """Bring all K workers back to where they stood, by the environments' states or by replaying the actions since a reset.
+        Returns those whose environment did not reach the saved observation: they will begin a new episode."""
         envs, in_episode = self._envs, [k for k, state in enumerate(states) if state.in_episode]
         for k in in_episode:
             envs.reset(k, states[k].seed)

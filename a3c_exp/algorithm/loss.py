@@ -27,7 +27,7 @@ class LossConfig:
 
 
 class LossTerms(NamedTuple):
-    """The loss of one window and its reduced terms, before their coefficients; each a scalar."""
+    """The loss of one window and its reduced terms, before their coefficients: scalars."""
 
     total: Tensor
     policy: Tensor

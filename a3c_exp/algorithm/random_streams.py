@@ -1,8 +1,7 @@
 """One counter-based random stream for each (seed, worker, purpose), so that no worker's random numbers depend on the others.
 
 A stream is a Philox generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") keyed by the root seed, the
-purpose and the worker. Its counter is the round or episode number, so a stream needs no state in a checkpoint beyond those
-numbers, and a replacement of a worker continues where it stopped.
+purpose and the worker. Its counter is the round or episode number, which is all that a checkpoint needs of it.
 """
 
 from enum import IntEnum
@@ -13,8 +12,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.models.distributions import Distribution, draw_noise
 
-NOISE_BLOCK = 64
-"""Windows whose noise is drawn at once: making a generator costs more than drawing from it."""
+NOISE_BLOCK = 64  # windows whose noise is drawn at once: making a generator costs more than drawing from it
 
 
 class StreamPurpose(IntEnum):

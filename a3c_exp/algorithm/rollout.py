@@ -178,7 +178,6 @@ class Rollout:
 
     @property
     def _hidden_state(self) -> Tensor:
-        """The recurrent state ``[K, state]``."""
         return self._episode_tracker.hidden_state if self._recurrent else self._empty_hidden_state
 
     def _mark_episode_starts(self, t: int) -> None:

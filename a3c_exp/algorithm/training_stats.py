@@ -7,10 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-LAG_BINS = 256
-"""Policy lags of 255 and more share the last bin of the histogram."""
-REPORT_SECONDS = 0.25
-"""How often a process reports its sums."""
+LAG_BINS = 256  # policy lags of 255 and more share the last bin of the histogram
+REPORT_SECONDS = 0.25  # how often a process reports its sums
 
 
 def _zeros(*shape: int) -> NDArray[np.int64]:
@@ -35,8 +33,7 @@ class TrainingStats:
     worker_steps: NDArray[np.int64] = field(default_factory=partial(_zeros, 0))
 
     def count_windows(self, workers: Sequence[int], steps: Sequence[int], truncated: int) -> None:
-        """Count one window of each of these workers, whichever update it went into; in ``truncated`` of them a time limit ended
-        an episode."""
+        """Count one window of each of these workers; in ``truncated`` of them a time limit ended an episode."""
         if max(workers) >= len(self.worker_windows):
             self._grow(max(workers) + 1)
         for worker, count in zip(workers, steps, strict=True):
@@ -69,8 +66,7 @@ class TrainingStats:
         self.lag_histogram += np.bincount(np.minimum(lags.ravel(), LAG_BINS - 1), minlength=LAG_BINS)
 
     def count_many_windows(self, workers: NDArray[np.int64], steps: NDArray[np.int64], rounds: int = 1) -> None:
-        """Count a window of each of these workers, who may be named more than once, in none of which a time limit ended an
-        episode."""
+        """Count a window of each of these workers, who may be named more than once; none ended by a time limit."""
         self._grow(int(workers.max()) + 1)
         self.worker_windows += rounds * np.bincount(workers, minlength=len(self.worker_windows))
         np.add.at(self.worker_steps, workers, rounds * steps)

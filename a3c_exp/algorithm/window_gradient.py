@@ -19,13 +19,11 @@ WindowLoss = Callable[..., tuple[Tensor, Tensor]]
 
 
 def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConfig) -> WindowLoss:
-    """The function ``(weights [P], *window, *extra_inputs) -> (loss, window_stats [len(config.statistics)])``.
+    """The function ``(weights [P], *window, *extra_inputs) -> (loss, window_stats [len(config.statistics)])``, pure.
 
     The window is one worker's, ``[n, ...]``, or that of G workers that share these weights, ``[G, n, ...]``. ``extra_inputs``
-    are each worker's own entropy coefficient, ``[]`` or ``[G]``, and the discount factor, ``[]``: as inputs they are not
-    compiled in. The function is pure: it can be stacked over workers, differentiated by the flat vector, traced and compiled.
+    are each worker's own entropy coefficient, ``[]`` or ``[G]``, and the discount factor, ``[]``: inputs are not compiled in.
     """
-
     fields = len(Window._fields)
 
     def loss(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,11 +96,9 @@ def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt:
     and reset where an episode begins.
     """
     if model.hidden_state_size == 0:
-        # One long batch: one large matrix product is faster than several small ones.
         shape = window.reward.shape
-        output = functional_forward(
-            model, weights, window.observation.flatten(0, len(shape) - 1), window.hidden_state.new_zeros(0)
-        )
+        observation = window.observation.flatten(0, len(shape) - 1)  # one large matrix product is faster than several small
+        output = functional_forward(model, weights, observation, window.hidden_state.new_zeros(0))
         return PolicyValue(output.parameters.view(*shape, -1), output.value.view(shape), window.hidden_state)
     prefixed = {f"model.{name}": weight for name, weight in weights.items()}
     unrolled: PolicyValue = functional_call(

@@ -1,8 +1,8 @@
 """A recorded function compiled ahead of time by torch's Inductor, and cached on disk.
 
-The TorchScript executor pays a few microseconds for each small operation. Compiled, neighboring operations become one loop, and
-no executor is left. The first time costs tens of seconds and needs a C++ compiler; the result is cached under a hash of the
-function itself, the versions and the processor.
+The TorchScript executor pays a few microseconds for each small operation. Compiled, neighboring operations become one loop. The
+first time costs tens of seconds and needs a C++ compiler; the result is cached under a hash of the function itself, the
+versions and the processor.
 """
 
 import hashlib
@@ -29,11 +29,9 @@ from a3c_exp.system.signals import interruptible
 
 TensorFunction = Callable[..., Sequence[Tensor]]
 BoundFunction = Callable[[], Sequence[Tensor]]
-_MAX_UNROLLED_INNER_DIM = 4
-"""Inner dimensions up to which a product of a vector is a sum of scaled rows."""
+_MAX_UNROLLED_INNER_DIM = 4  # inner dimensions up to which a product of a vector is a sum of scaled rows
 _VIEW_OPS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
-_BUILD_LOCK_TIMEOUT = 300.0
-"""How long a process waits for another that compiles the same, before it compiles it too."""
+_BUILD_LOCK_TIMEOUT = 300.0  # how long a process waits for another that compiles the same, before it compiles it too
 
 
 class CompiledFunction:
@@ -126,7 +124,7 @@ class Compiler:
             raise RuntimeError("there is no C++ compiler (g++ or clang++) on this machine; install one, or say compile=false")
         # In a folder of its own among temporary files torch would leave what it keeps between two compilations.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(library.parent / "inductor"))
-        # Built in the same folder, so that it is moved into key whole or not at all.
+        # Built in the same folder, so that it is moved into place whole or not at all.
         with tempfile.TemporaryDirectory(dir=library.parent, prefix="building_") as scratch:
             path = Path(scratch) / "compiled.so"
             inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """``1 / (1 + exp(-x))``, as ``(1 + tanh(x / 2)) / 2``."""
+    """As ``(1 + tanh(x / 2)) / 2``."""
     return 0.5 * torch.tanh(0.5 * x) + 0.5
 
 
@@ -20,10 +20,8 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def elu(x: Tensor) -> Tensor:
-    """x above 0, ``exp(x) - 1`` below."""
     return torch.where(x > 0.0, x, torch.expm1(x.clamp(max=0.0)))
 
 
 def silu(x: Tensor) -> Tensor:
-    """``x sigmoid(x)``."""
     return x * sigmoid(x)

@@ -1,10 +1,9 @@
 """One per-worker function over K workers' stacked weights, at little more than the price of one worker.
 
-A model is written for one worker. ``torch.func.vmap`` stacks it over weights ``[K, P]``, but for a small network its dispatch
-in Python costs several times the arithmetic. So the stacked function runs once while every tensor operation below vmap is
-recorded. Views of the weights become constants, because the weights never move (a pull copies into them), and the rest is run
-by the TorchScript executor, without Python. Values are those of plain vmap, bit for bit. A function whose control flow depends
-on data cannot be recorded; vmap refuses it too.
+``torch.func.vmap`` stacks a function over weights ``[K, P]``, but for a small network its dispatch in Python costs several
+times the arithmetic. So the stacked function runs once while every tensor operation below vmap is recorded. Views of the
+weights become constants, because the weights never move (a pull copies into them), and the rest is run by the TorchScript
+executor, without Python; values are those of plain vmap, bit for bit. Control flow that depends on data is refused.
 """
 
 import warnings
@@ -173,8 +172,7 @@ def outputs_match(
 
 
 def _allclose(ours: Tensor, theirs: Tensor) -> bool:
-    """Equal to rounding relative to the largest number, as sums over many images are; of integers, which may be sampled
-    choices, nearly all are equal."""
+    """Equal to rounding relative to the largest number; of integers, which may be sampled choices, nearly all are equal."""
     if not ours.dtype.is_floating_point:
         return bool((ours != theirs).float().mean() <= 0.01)
     scale = theirs.nan_to_num().abs().max().item() if theirs.numel() else 0.0
@@ -182,13 +180,12 @@ def _allclose(ours: Tensor, theirs: Tensor) -> bool:
 
 
 def _roll_integers(example: Tensor) -> Tensor:
-    """The integers of other rows; each column keeps its own, since columns may be indices into things of different sizes."""
+    """The integers of other rows; columns stay apart, since they may be indices into things of different sizes."""
     return example.roll(1) if example.dim() < 3 else example.flatten(0, 1).roll(1, 0).view_as(example)
 
 
 class ReplayModule(nn.Module):
-    """Runs recorded operations for other inputs. Constants are buffers of this module, so that no executor folds their
-    values."""
+    """Runs recorded operations for other inputs. Constants are buffers, so that no executor folds their values."""
 
     def __init__(self, op_graph: OpGraph) -> None:
         super().__init__()
@@ -225,5 +222,4 @@ class WorkerGrouping:
         return tensor.reshape(self._rows, self._group_size, *tensor.shape[1:]) if self._grouped else tensor
 
     def by_worker(self, tensor: Tensor) -> Tensor:
-        """The reverse."""
         return tensor.flatten(0, 1) if self._grouped else tensor

@@ -43,8 +43,7 @@ class Cell(nn.Module):
         return self.step(self.input_projection(features), hidden_state)
 
     def input_projection(self, features: Tensor) -> Tensor:
-        """``W_ih x + b_ih [..., gates * hidden_size]``: the part that does not depend on the state, computed for all steps of a
-        window at once."""
+        """``W_ih x + b_ih [..., gates * hidden_size]``: needs no state, so it is computed for all steps of a window at once."""
         return functional.linear(features, self.weight_ih, self.bias_ih)
 
     def step(self, projected_input: Tensor, hidden_state: Tensor) -> Tensor:

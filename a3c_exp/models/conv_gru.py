@@ -84,10 +84,9 @@ class ConvGRU(Recurrent):
             self._init_as_published(seed)
 
     def features(self, observation: Tensor) -> Tensor:
-        images = observation
         for conv, activation in zip(self.convs, self.activations, strict=True):
-            images = activation(conv(images))
-        features: Tensor = self.norm_out(images).flatten(1)
+            observation = activation(conv(observation))
+        features: Tensor = self.norm_out(observation).flatten(1)
         return features
 
     def _init_as_published(self, seed: int) -> None:
@@ -104,7 +103,6 @@ class ConvGRU(Recurrent):
 
 
 def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
-    """Channels, height and width of an observation."""
     if not isinstance(space, Box) or len(space.shape) != 3:
         raise ConfigError(
             f"model=conv_gru reads images [channels, height, width], but this environment observes "
@@ -122,7 +120,6 @@ def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
 def _num_features(
     image_shape: tuple[int, int, int], channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], norm: NormKind
 ) -> int:
-    """How many features the convolutions make of an image."""
     sides = list(image_shape[1:])
     for kernel, stride in zip(kernels, strides, strict=True):
         if min(sides) + 2 * _PADDING < kernel:

@@ -136,7 +136,6 @@ class ScaledConvFunction(torch.autograd.Function):
 
 
 def _kernel_gradient(grad_output: Tensor, images: Tensor, kernel: Tensor, ctx: Any) -> Tensor:
-    """The gradient of a kernel of this shape."""
     shape = (ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1)
     gradient: Tensor = torch.ops.aten.convolution_backward(grad_output, images, kernel, None, *shape, (False, True, False))[1]
     return gradient

@@ -20,8 +20,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": elu,
     "silu": silu,
 }
-Widths = Sequence[PositiveInt]
-"""Of dense layers."""
+Widths = Sequence[PositiveInt]  # of dense layers
 
 
 class Dense(nn.Sequential):

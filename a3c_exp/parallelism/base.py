@@ -59,7 +59,6 @@ class TrainingSetup:
         ]
 
     def entropy_coef(self, seed: int, worker: int) -> float:
-        """A worker's, in the training with this seed."""
         own = self.per_worker.beta
         return self.learner.loss.entropy_coef if own is None else own.draw(seed, worker)
 
@@ -155,8 +154,7 @@ class Parallelism(Protocol):
         Args:
             timeout: seconds.
             until: for each seed the environment steps at which the trainer wants to do something. A parallelism whose workers
-                wait for this call stops at the first update from there on, so that evaluations come at the same steps in every
-                repetition; one whose workers run freely takes no notice.
+                wait for this call stops at the first update from there on, the same in every repetition; others go on.
 
         Raises:
             NonFiniteError: a loss or gradient was not finite; nothing of it was applied.
@@ -175,10 +173,8 @@ class Parallelism(Protocol):
         """A copy of the shared weights ``[P]`` as they are now, for evaluation."""
 
     def snapshot(self, index: int = 0) -> tuple[TrainingState, Sequence[Event]]:
-        """A consistent state to go on from, and what happened up to it; also after ``stop``.
-
-        Where workers run freely it is taken at a barrier that is bounded in time.
-        """
+        """A consistent state to go on from, and what happened up to it; also after ``stop``. Where workers run freely it is
+        taken at a barrier that is bounded in time."""
 
     def can_resume(self, index: int = 0) -> bool:
         """Whether the last ``snapshot`` is a state to go on from: none that an error left in the middle of something, or that

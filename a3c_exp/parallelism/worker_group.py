@@ -34,8 +34,7 @@ class WorkerId(NamedTuple):
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One window of each worker: its gradient, statistics and steps. A row whose workers all sat out has a gradient that means
-    nothing."""
+    """One window of each worker. A row whose workers all sat out has a gradient that means nothing."""
 
     gradients: Tensor  # [R, P], clipped if asked for; one for each row of weights
     window_stats: NDArray[np.float32]  # [R, len(statistics)]
@@ -57,11 +56,8 @@ class RoundResult:
         if own == slice(0, workers):
             return self
         own_rows = slice(own.start * rows // workers, own.stop * rows // workers)
-        ended = [
-            replace(episode, worker=episode.worker - own.start)
-            for episode in self.ended
-            if own.start <= episode.worker < own.stop
-        ]
+        mine = (episode for episode in self.ended if own.start <= episode.worker < own.stop)
+        ended = [replace(episode, worker=episode.worker - own.start) for episode in mine]
         return RoundResult(self.gradients[own_rows], self.window_stats[own_rows], self.steps[own], ended)
 
 
@@ -207,8 +203,7 @@ class WorkerGroup:
             return 0
         self._load_noise(np.full(len(rows), True))
         noise = self._noise_blocks[self._all_indices[:, np.newaxis], rows[:, np.newaxis] + np.arange(count)]
-        self._upcoming_noise = list(np.ascontiguousarray(noise.transpose(1, 2, 0, 3)))
-        self._upcoming_noise.reverse()
+        self._upcoming_noise = list(np.ascontiguousarray(noise.transpose(1, 2, 0, 3)))[::-1]
         fused.begin(np.full(len(rows), n))
         return count
 

@@ -51,11 +51,9 @@ class Normal(Distribution):
 class NormalMixture(Distribution):
     """A mixture of Gaussians for each of ``dimensions`` numbers, independent of the other numbers' mixtures.
 
-    Independent mixtures, not components shared by all dimensions: log-probability and entropy stay sums over dimensions, and
-    ``components`` Gaussians a dimension give up to ``components ** dimensions`` modes.
-
-    Parameters ``[..., 3 * dimensions * components]`` are the logits of the components' weights, then means, then standard
-    deviations, each block dimension by dimension.
+    Log-probability and entropy are sums over dimensions; there are up to ``components ** dimensions`` modes. Parameters
+    ``[..., 3 * dimensions * components]`` are the logits of the components' weights, then means, then standard deviations, each
+    block dimension by dimension.
 
     ``log p(a) = sum_d log sum_i w_di N(a_d; mu_di, sigma_di^2)``
 
@@ -66,8 +64,7 @@ class NormalMixture(Distribution):
     ``sum_i w_i H_i - sum_i w_i log sum_j w_j exp(-B_ij)``, where ``H_i = log(sigma_i) + (1 + log(2 pi)) / 2`` and
     ``B_ij = (mu_i - mu_j)^2 / (4 (sigma_i^2 + sigma_j^2)) + log((sigma_i^2 + sigma_j^2) / (2 sigma_i sigma_j)) / 2``.
 
-    It is a lower bound, at least ``sum_i w_i H_i``, and exact for one component, for equal ones and for distant
-    ones.
+    It is a lower bound, at least ``sum_i w_i H_i``, and exact for one component, for equal ones and for distant ones.
     """
 
     max_entropy = None

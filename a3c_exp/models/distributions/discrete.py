@@ -37,8 +37,7 @@ class Categorical(Distribution):
         return parameters.argmax(dim=-1)
 
     def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
-        log_probabilities = torch.log_softmax(parameters, dim=-1)
-        return log_probabilities.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        return torch.log_softmax(parameters, dim=-1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
     def entropy(self, parameters: Tensor) -> Tensor:
         log_probabilities = torch.log_softmax(parameters, dim=-1)

@@ -81,9 +81,7 @@ class FusedRollout:
             action=action.unsqueeze(0).repeat(n, *(1,) * action.dim()),
             raw_reward=torch.zeros(n, k, dtype=torch.float64),
             next_observation=torch.zeros(n, k, *seen),
-            ends=no[:n].clone(),
-            terminated=no[:n].clone(),
-            stops=no[:n].clone(),
+            **{name: no[:n].clone() for name in ("ends", "terminated", "stops")},
             hidden_state=None if hidden_state is None else torch.zeros(n, *hidden_state.shape),
         )
         self._initial_hidden_state = None if hidden_state is None else hidden_state.clone()
@@ -91,11 +89,8 @@ class FusedRollout:
         self._prepare_calls(extra_inputs)
 
     def _prepare_calls(self, extra_inputs: tuple[Tensor, ...]) -> None:
-        """Put together numpy's views and the inputs of each call, once."""
-        self._views = _NumpyViews(
-            *(field.numpy() for field in self._step_inputs),
-            *(field.numpy() for field in (self._step_records.raw_reward, *self._step_records[3:5])),
-        )
+        records = self._step_records.raw_reward, self._step_records.ends, self._step_records.terminated
+        self._views = _NumpyViews(*(field.numpy() for field in (*self._step_inputs, *records)))
         self._step_call_inputs = [
             [*self._transposed, *_tensors(self._worker_state), self._noise[t]]
             + [*(field[t] for field in self._step_inputs), *(field[t] for field in _tensors(self._step_records))]
@@ -125,7 +120,6 @@ class FusedRollout:
         return True
 
     def _bind_calls(self, transpose: TensorFunction, step: TensorFunction, learn: TensorFunction) -> None:
-        """Put together the calls of a round."""
         weights = self._weights
         self._step_calls: list[BoundFunction] = [bind(transpose, weights, *self._transposed)] if self._transposed else []
         self._step_calls += [bind(step, weights, *inputs) for inputs in self._step_call_inputs]

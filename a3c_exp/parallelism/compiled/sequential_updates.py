@@ -13,10 +13,8 @@ from a3c_exp.compile.vectorize import compile_checked
 from a3c_exp.optimizers.base import FunctionalOptimizer, Optimizer
 from a3c_exp.parallelism.worker_group import WorkerGroup
 
-_MAX_BATCH_SIZE = 16
-"""Updates of one call; a longer series takes several. The compiled code grows with it."""
-_CACHE_SIZE = 1024
-"""Updates whose coefficients are computed at once, where learning rates do not change."""
+_MAX_BATCH_SIZE = 16  # updates of one call; a longer series takes several. The compiled code grows with it.
+_CACHE_SIZE = 1024  # updates whose coefficients are computed at once, where learning rates do not change
 
 UpdateBatch = Sequence[Tensor]
 """What a call is given besides weights and gradients: ``c`` different workers in order ``[c]``, which of them push ``[c]``, and
@@ -107,8 +105,7 @@ class SequentialUpdates:
 
     def _coefficients(self, updates: int, learning_rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """The optimizer's, ``[m, count]``; looked up where all rates are the same and stay so."""
-        count = len(learning_rates)
-        unchanged = learning_rates is self._learning_rates
+        count, unchanged = len(learning_rates), learning_rates is self._learning_rates
         if not unchanged:
             self._learning_rates, self._coefficient_cache = learning_rates, None
             self._equal_learning_rates = bool((learning_rates == learning_rates[0]).all())
@@ -141,8 +138,7 @@ class SequentialUpdates:
             self._run(self._no_weights, weights, optimizer_state, gradients, worker_weights, *numbers)
 
     def push_one(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
-        """The update of a training with one gradient a round, called like ``Optimizer.step``; bit for bit the same as
-        ``push``."""
+        """The update of a training with one gradient a round, called like ``Optimizer.step``; same bits as ``push``."""
         if self._single_update is None or self._single_update[0][0] != lr:
             rates = np.array([lr])
             (calls,) = self.prepare(np.zeros((1, 1), np.int64), updates, rates[np.newaxis])

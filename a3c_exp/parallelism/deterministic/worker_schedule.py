@@ -13,10 +13,8 @@ from a3c_exp.algorithm.random_streams import StreamPurpose, random_stream
 Speeds = Literal["equal", "lognormal", "gamma", "uniform"]
 Order = Literal["shuffled", "fixed"]
 
-_BLOCK_SIZE = 256
-"""Durations of a worker drawn at once."""
-_ROUNDS_PER_BLOCK = 64
-"""Rounds whose order is drawn at once: making a generator costs more than drawing from it."""
+_BLOCK_SIZE = 256  # durations of a worker drawn at once
+_ROUNDS_PER_BLOCK = 64  # rounds whose order is drawn at once: making a generator costs more than drawing from it
 
 
 class WorkerSchedule(Protocol):
@@ -58,7 +56,6 @@ class RoundRobinSchedule(WorkerSchedule):
         return int(self._round_order(round_)[place])
 
     def _round_order(self, number: int) -> NDArray[np.int64]:
-        """``[N]`` the workers of a round in order."""
         block, row = divmod(number if self._order == "shuffled" else 0, _ROUNDS_PER_BLOCK)
         if block not in self._blocks:
             if len(self._blocks) > 3:

@@ -27,12 +27,11 @@ _Push = Callable[[Tensor, Tensor, int], None]
 class SharedBuffer:
     """What is sent to the processes: the memory, and whether a lock guards it.
 
-    With a lock there are two copies of weights and optimizer state. A push writes the copy that is not in use and then
-    switches with one store, so a process that is killed in the middle of a push leaves the weights exactly as they were. That
-    store holds which copy is in use, in the lowest bit, and the number of updates, in those above it.
+    With a lock there are two copies of weights and optimizer state. A push writes the copy that is not in use and then switches
+    with one store, so a process that is killed meanwhile leaves the weights as they were. That store holds which copy is in
+    use, in the lowest bit, and the number of updates, in those above it.
     Without a lock (Recht et al. 2011, arXiv:1106.5730) there is one copy, written in place: two processes that write at the
-    same moment can lose single elements of a push, and one that is killed while writing leaves that push half applied, each
-    element either with it or without it.
+    same moment can lose single elements of a push, and one that is killed while writing leaves that push half applied.
     """
 
     copies: Tensor  # [copies, 1 + state_rows, P] float32 in shared memory; row 0 of a copy is the weights
@@ -45,8 +44,7 @@ class SharedBuffer:
         cls, weights: Tensor, optimizer_state: Tensor, lock_path: Path, locked: bool, lock_timeout: float
     ) -> "SharedBuffer":
         """Shared memory that starts with these ``weights [P]`` and this optimizer ``optimizer_state [rows, P]``."""
-        copy = torch.cat([weights.unsqueeze(0), optimizer_state])
-        memory = copy.unsqueeze(0).repeat(2 if locked else 1, 1, 1)
+        memory = torch.cat([weights.unsqueeze(0), optimizer_state]).unsqueeze(0).repeat(2 if locked else 1, 1, 1)
         share(memory)
         return cls(memory, lock_path, locked, lock_timeout)
 

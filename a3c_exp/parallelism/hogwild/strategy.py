@@ -56,8 +56,7 @@ class Hogwild(MultiprocessStrategy):
 
     def summary(self, index: int = 0) -> dict[str, Any]:
         table = self._counters.table
-        pushes = int(table[:, CounterColumn.pushes].sum())
-        overlapping = int(table[:, CounterColumn.overlapping].sum())
+        pushes, overlapping = (int(table[:, column].sum()) for column in (CounterColumn.pushes, CounterColumn.overlapping))
         # Pushes during which another process was writing too: the most that could have lost an element to a race.
         overlap = 0.0 if self.lock or not pushes else overlapping / pushes
         return {**super().summary(index), "lock": self.lock, "overlapping_pushes": overlap}

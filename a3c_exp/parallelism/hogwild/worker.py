@@ -56,9 +56,8 @@ class HogwildExchange(Exchange):
         self._sequential_updates = SequentialUpdates.try_compile(group, setup.optimizer, k)
         self._update_batches: Sequence[UpdateBatch] = ()
         if self._sequential_updates is not None:
-            (self._update_batches,) = self._sequential_updates.prepare(
-                np.arange(k)[np.newaxis], 0, self._learning_rates[np.newaxis]
-            )
+            orders, rates = np.arange(k)[np.newaxis], self._learning_rates[np.newaxis]
+            (self._update_batches,) = self._sequential_updates.prepare(orders, 0, rates)
         self.burst_rounds = MAX_BURST if self._sequential_updates is not None and group.has_fused_rounds else 0
         self._stats = TrainingStats()
         # Window statistics, lags, workers and steps of updates that are not in ``_stats`` yet: cheaper for many at once.
@@ -88,14 +87,8 @@ class HogwildExchange(Exchange):
         self, gradients: Tensor, window_stats: NDArray[np.float32], steps: NDArray[np.int64] | None = None
     ) -> None:
         assert self._sequential_updates is not None
-        lags = self._shared_weights.push_all_and_pull(
-            self._sequential_updates,
-            self._update_batches,
-            gradients,
-            self._worker_weights,
-            self._pulled_at,
-            self._current_learning_rates(),
-        )
+        own = self._worker_weights, self._pulled_at, self._current_learning_rates()
+        lags = self._shared_weights.push_all_and_pull(self._sequential_updates, self._update_batches, gradients, *own)
         self._uncounted.append((window_stats, lags, self._worker_ids, self._full_windows if steps is None else steps))
 
     def settle(self, steps: int) -> None:

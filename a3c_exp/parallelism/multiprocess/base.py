@@ -17,7 +17,7 @@ from torch import Tensor
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
-from a3c_exp.parallelism.base import Counts, EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
+from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, Parallelism, StatsEvent, TrainingSetup
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.supervisor import Death, Supervisor
 from a3c_exp.parallelism.multiprocess.worker_process import Failure, NonFinite, WorkerAssignment
@@ -26,10 +26,8 @@ from a3c_exp.system.child_process import StartMethod
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
 from a3c_exp.system.process_setup import usable_cores
 
-STOP_SECONDS = 3.0
-"""How long processes may take to end after the command to stop, before they are killed."""
-_BARRIER_SECONDS = 5.0
-"""How long a live checkpoint waits for all processes to come between two windows."""
+STOP_SECONDS = 3.0  # how long processes may take to end after the command to stop, before they are killed
+_BARRIER_SECONDS = 5.0  # how long a live checkpoint waits for all processes to come between two windows
 
 
 class OnDeath(StrEnum):
@@ -92,11 +90,9 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     @property
     def _server_index(self) -> int:
-        """The server's number among processes, where there is one."""
         return len(self._workers_by_process)
 
     def _process_name(self, index: int) -> str:
-        """A process's name in a sentence."""
         return "the server process" if index == self._server_index else f"worker process {index}"
 
     def _stop_processes(self) -> list[tuple[int, Any]]:
@@ -127,30 +123,20 @@ class MultiprocessStrategy(Parallelism, ABC):
                 "this checkpoint is of another parallelism; a resumed run keeps the one it was started with. "
                 "Leave out parallelism"
             )
-        self._workers_by_process = [
-            part.tolist() for part in np.array_split(np.arange(setup.workers), self.cores(setup.workers))
-        ]
+        shares = np.array_split(np.arange(setup.workers), self.cores(setup.workers))
+        self._workers_by_process = [share.tolist() for share in shares]
         notices: list[Event] = []
         if setup.compile:
             compiler = self._compile_ahead(setup)
             notices.append(MessageEvent(compiler.status_text()))
             setup = replace(setup, compile=not compiler.failures)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_", dir=get_temp_dir())
-        self._counters = SharedCounters.create(
-            len(self._workers_by_process) + self.has_server,
-            state.rounds,
-            state.episodes_begun,
-            setup.budget,
-            (state.env_steps, state.episodes, state.updates),
-        )
+        processes, base = len(self._workers_by_process) + self.has_server, (state.env_steps, state.episodes, state.updates)
+        self._counters = SharedCounters.create(processes, state.rounds, state.episodes_begun, setup.budget, base)
         target, arguments = self._prepare(setup, state, Path(self._folder.name))
-        self._supervisor = Supervisor(
-            target,
-            arguments,
-            self.start_method,
-            self.worker_timeout,
-            last_heartbeat=lambda index: float(self._counters.table[index, CounterColumn.heartbeat]) * 1e-9,
-        )
+        beats = self._counters.table[:, CounterColumn.heartbeat]  # in nanoseconds
+        limits = self.worker_timeout, lambda index: float(beats[index]) * 1e-9
+        self._supervisor = Supervisor(target, arguments, self.start_method, *limits)
         try:
             for index in [*[self._server_index] * self.has_server, *range(len(self._workers_by_process))]:
                 self._supervisor.start(index)
@@ -160,8 +146,7 @@ class MultiprocessStrategy(Parallelism, ABC):
         return notices
 
     def _compile_ahead(self, setup: TrainingSetup) -> Compiler:
-        """Run one window with each number of workers, so that processes that will host as many find compiled code ready: they
-        must show a heartbeat every few seconds, which a process that compiles cannot."""
+        """Run one window with each number of workers, so that processes find compiled code: a compiler shows no heartbeats."""
         compiler = Compiler()
         for k in sorted({len(share) for share in self._workers_by_process}):
             members, (rounds, begun) = [WorkerId(setup.seed, worker) for worker in range(k)], np.zeros((2, k), np.int64)
@@ -174,7 +159,6 @@ class MultiprocessStrategy(Parallelism, ABC):
         return compiler
 
     def _assignment(self, index: int) -> WorkerAssignment:
-        """Where a process's workers stand."""
         # Longer than it takes to notice and kill a process that holds the lock and does nothing, so that only that one dies.
         return WorkerAssignment(index, self._workers_by_process[index], self.worker_timeout + self.lock_timeout)
 
@@ -229,14 +213,11 @@ class MultiprocessStrategy(Parallelism, ABC):
             self._supervisor.start(death.index)
 
     def _affected_workers(self, index: int) -> str:
-        """The workers that a process's death strikes, in brackets; nothing for one that hosts none."""
+        """The workers of a process, in brackets; nothing where it hosts none."""
         if index >= len(self._workers_by_process):
             return ""
         ids = self._workers_by_process[index]
         return f" (worker {ids[0]})" if len(ids) == 1 else f" (workers {ids[0]} to {ids[-1]})"
-
-    @abstractmethod
-    def counts(self, index: int = 0) -> Counts: ...
 
     def first_step_taken(self) -> bool:
         return bool(self._counters.table[:, CounterColumn.stepping].any())
@@ -254,10 +235,8 @@ class MultiprocessStrategy(Parallelism, ABC):
         rounds, episodes_begun = self._counters.workers.numpy().copy()
         if self._supervisor.processes:
             self._counters.send_command(Command.run)
-        state = TrainingState(
-            weights, optimizer_state, counts.updates, counts.env_steps, counts.episodes, rounds, episodes_begun
-        )
-        return state, self._pop_events()
+        progress = counts.updates, counts.env_steps, counts.episodes
+        return TrainingState(weights, optimizer_state, *progress, rounds, episodes_begun), self._pop_events()
 
     def _pause(self) -> bool:
         """Ask processes to wait between two windows; whether all that must do so do, within the limit."""

@@ -51,10 +51,8 @@ class OwnedLock:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise LockTimeoutError(
-                        f"process {self._pid} waited {self._timeout:g} s for {self._path.name}, "
-                        f"held by process {self._owner[0]}"
-                    ) from None
+                    holder = f"{self._path.name}, held by process {self._owner[0]}"
+                    raise LockTimeoutError(f"process {self._pid} waited {self._timeout:g} s for {holder}") from None
 
     def close(self) -> None:
         os.close(self._file)

@@ -80,7 +80,7 @@ class SharedCounters:
 
     @property
     def table(self) -> NDArray[np.int64]:
-        """``[processes, len(CounterColumn)]`` the slots, as numpy (a view)."""
+        """``[processes, len(CounterColumn)]`` a view of the slots."""
         return self.slots.numpy()
 
     @property
@@ -133,7 +133,6 @@ class SharedCounters:
         return self._reserve(slot, wanted, None if limit is None else limit - self.base_steps, *columns)
 
     def reserve_updates(self, slot: int, wanted: int) -> int:
-        """The same of updates."""
         limit, columns = self.budget.max_updates, (CounterColumn.pushes, CounterColumn.updates_reserved)
         return self._reserve(slot, wanted, None if limit is None else limit - self.base_updates, *columns)
 
@@ -148,7 +147,7 @@ class SharedCounters:
         first: ``max_demand`` is what all processes may want at the same time. False, and nothing is taken, elsewhere."""
         table, budget = self.table, self.budget
         # Written down before the others' are read. A process that does the same meanwhile, and read too early to see this,
-        # leaves enough for it: from here to the end of the budget is further than all can come in that moment.
+        # leaves enough: from here to the end of the budget is further than all can come in that moment.
         row = table[slot]
         row[CounterColumn.steps_reserved], row[CounterColumn.updates_reserved] = steps, updates
         counts = table.sum(axis=0)
@@ -170,8 +169,7 @@ class SharedCounters:
 
     @staticmethod
     def settle_part(row: NDArray[np.int64], steps: int, updates: int) -> None:
-        """So much of what the slot of this ``row`` has reserved was used up, in windows that were pushed; the rest stays."""
-        # In this order, as in ``settle_steps``.
+        """So much of what the slot of this ``row`` has reserved was used up, in windows that were pushed, in the same order."""
         row[CounterColumn.steps_done] += steps
         row[CounterColumn.steps_reserved] -= steps
         row[CounterColumn.updates_reserved] -= updates
@@ -179,8 +177,7 @@ class SharedCounters:
     def release_dead(self, slot: int, keep_reserved: bool = False) -> int:
         """Give back what a dead process held, after all it said was received; returns how many episodes that leaves.
 
-        With ``keep_reserved`` its steps stay reserved: what it reported may not be counted yet, and its replacement, which
-        waits for that, gives them back.
+        With ``keep_reserved`` its steps stay reserved until its replacement, which waits until all is counted, gives them back.
         """
         row = self.table[slot]
         lost = int(row[CounterColumn.tickets_taken] - row[CounterColumn.tickets_returned] - row[CounterColumn.tickets_finished])
@@ -238,10 +235,9 @@ class WorkerBudget:
 
     def reserve_burst(self, rounds: int) -> bool:
         """Reserve this many rounds of full windows of all workers; false, and nothing is reserved, where little is left."""
-        steps, updates = self._max_demand
-        return self._counters.try_reserve_lock_free(
-            self._slot, rounds * self._steps_per_round, rounds * self._num_workers, (rounds * steps, rounds * updates)
-        )
+        steps, updates = rounds * self._steps_per_round, rounds * self._num_workers
+        demand = rounds * self._max_demand[0], rounds * self._max_demand[1]
+        return self._counters.try_reserve_lock_free(self._slot, steps, updates, demand)
 
     def settle_burst_round(self) -> None:
         """One round of a burst was applied; the others stay reserved."""

@@ -13,8 +13,7 @@ _PRELOAD = ["a3c_exp.parallelism.multiprocess.preload"]
 def start_fork_server(extra_modules: Sequence[str] = ()) -> None:
     """Start the fork server now: it imports torch once, while this process does, and every worker is then a fork of it.
 
-    The server never runs a tensor operation, so nothing is forked after torch has used its threads. ``extra_modules`` are
-    further modules for it to import; of no effect once it runs.
+    It never runs a tensor operation, so nothing is forked after torch has used its threads. It imports ``extra_modules``, too.
     """
     child_process.start_fork_server([*_PRELOAD, *extra_modules])
 

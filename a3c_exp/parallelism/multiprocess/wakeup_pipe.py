@@ -38,10 +38,7 @@ class WakeupListener:
             self._poll.register(number, select.POLLIN)
 
     def wait(self, timeout: float) -> None:
-        """Wait until a sender notifies, for at most ``timeout`` seconds.
-
-        An earlier notification is not lost, and a notification may be about something that was seen already.
-        """
+        """Wait at most ``timeout`` seconds to be notified. Nothing earlier is lost; it may be about what was seen already."""
         for number, _ in self._poll.poll(timeout * 1000.0):
             if number in self._receiver_fds:
                 with suppress(BlockingIOError):

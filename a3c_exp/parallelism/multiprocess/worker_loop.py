@@ -20,12 +20,9 @@ from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, Work
 from a3c_exp.parallelism.multiprocess.worker_process import NonFinite, ProcessControl, WorkerAssignment
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
 
-BURST_SECONDS = 0.05
-"""Seconds after which a burst ends early, so that the process shows a heartbeat and follows commands."""
-_LOOK_SECONDS = 0.5
-"""Time between two looks at whether environments have stepped."""
-_IDLE_SECONDS = 0.002
-"""How long a process waits that may do nothing now: what another one reserved may still come back."""
+BURST_SECONDS = 0.05  # seconds after which a burst ends early, so that the process shows a heartbeat and follows commands
+_LOOK_SECONDS = 0.5  # time between two looks at whether environments have stepped
+_IDLE_SECONDS = 0.002  # how long a process waits that may do nothing now: what another one reserved may still come back
 
 
 @dataclass(frozen=True)
@@ -71,8 +68,7 @@ class Exchange(Protocol):
         """Apply these workers' gradients in this order, and give each the weights that follow its own."""
 
     def push_and_pull_all(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> None:
-        """``push_and_pull`` for full windows of all workers. Called in inference mode, and only where ``burst_rounds`` is not
-        0."""
+        """``push_and_pull`` for full windows of all workers, in inference mode, and only where ``burst_rounds`` is not 0."""
         raise AssertionError(f"{type(self).__name__} has no bursts")
 
     def settle(self, steps: int) -> None:
@@ -120,8 +116,8 @@ class WorkerLoop:
                 self.group.close()
 
     def _send_step_heartbeats(self) -> None:
-        """Show a heartbeat when observations have changed: a window of slow steps may take longer than ``worker_timeout``, and
-        a process that steps is alive. From a thread, since steps are too many to do anything in each."""
+        """Show a heartbeat when observations have changed: a window of slow steps may take longer than ``worker_timeout``. From
+        a thread, since steps are too many to do anything in each."""
         latest = None
         while True:
             observed = zlib.crc32(self.group.envs.observation.tobytes())
@@ -139,8 +135,7 @@ class WorkerLoop:
             allowed = self._budget.reserve_round(group.episodes.in_episode, exchange.updates)
             if not allowed.any():
                 return False
-            group.act(allowed)
-            result = group.learn()
+            result = group.round(allowed)
             self.control.row[CounterColumn.stepping] = 1
         workers = result.steps.nonzero()[0].tolist()
         diverged = result.first_non_finite()

@@ -43,8 +43,7 @@ class WorkerAssignment:
 
 
 def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
-    """Run the body of a process. It ends when ``run`` returns, when the main process is gone, or by an error, which is sent
-    first.
+    """Run the body of a process until ``run`` returns, the main process is gone, or an error, which is sent first.
 
     An environment that talks to a simulator raises what a pipe without a main process raises too, such as ``EOFError``; so any
     error is sent, and the main process is gone if that fails.

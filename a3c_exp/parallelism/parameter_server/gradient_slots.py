@@ -23,10 +23,9 @@ class SlotField(IntEnum):
     truncated = 5  # 1: a time limit ended an episode in it [worker]
     answered = 6  # number of the last request that was answered: stored last, it hands the slot to the worker [server]
     answered_at = 7  # the update that the weights in the answer stand at [server]
-    resets_requested_by_main = 8  # episodes that the main process asked to be cut [main process]
-    resets_requested_by_server = 9  # episodes that the server asked to be cut [server]
-    resets_acknowledged = 10  # of both, how many the worker has seen [worker]
-    resets = 11  # episodes that were cut because of it [worker]
+    resets_requested = 8  # episodes that the server asked to be cut [server]
+    resets_acknowledged = 9  # of those, how many the worker has seen [worker]
+    resets = 10  # episodes that were cut because of it [worker]
 
 
 @dataclass(frozen=True)

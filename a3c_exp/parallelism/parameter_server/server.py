@@ -21,8 +21,7 @@ from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, run_
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField, StateWriter
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 
-_IDLE_SECONDS = 0.1
-"""How long the server waits to be woken before it shows a heartbeat and looks itself."""
+_IDLE_SECONDS = 0.1  # how long the server waits to be woken before it shows a heartbeat and looks itself
 
 
 class OnStale(StrEnum):
@@ -162,7 +161,7 @@ class ServerProcess:
         self._stats.count_windows([worker], [fields[SlotField.steps]], fields[SlotField.truncated])
         after = self._staleness_policy.reset_after_lag
         if after is not None and lag > after:
-            self._fields[worker, SlotField.resets_requested_by_server] += 1
+            self._fields[worker, SlotField.resets_requested] += 1
 
     def _publish_counters(self) -> None:
         """Write the shared counters that budgets are computed from; before the answer, which gives reservations back."""

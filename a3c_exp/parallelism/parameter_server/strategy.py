@@ -56,19 +56,6 @@ class ParameterServer(MultiprocessStrategy):
             )
         self._staleness_policy = StalenessPolicy(self.max_lag, OnStale(self.on_stale), self.reset_after_lag)
 
-    def request_reset(self, worker: int) -> None:
-        """Ask a worker to begin a new episode before its next window. The current one, if it is in any, counts as truncated.
-
-        Raises:
-            ConfigError: there is no such worker.
-        """
-        workers = len(self._gradient_slots.fields)
-        if not 0 <= worker < workers:
-            raise ConfigError(
-                f"worker {worker} cannot be reset: workers are numbered from 0 to {workers - 1}. Choose one of them"
-            )
-        self._gradient_slots.fields.numpy()[worker, SlotField.resets_requested_by_main] += 1
-
     def _prepare(
         self, setup: TrainingSetup, state: TrainingState, folder: Path
     ) -> tuple[Callable[..., None], Callable[..., Any]]:

@@ -4,9 +4,6 @@ from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
@@ -17,8 +14,7 @@ from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, Work
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.worker_group import RoundResult
 
-_WAIT_SECONDS = 0.1
-"""How long a process waits to be woken before it shows a heartbeat and looks itself."""
+_WAIT_SECONDS = 0.1  # how long a process waits to be woken before it shows a heartbeat and looks itself
 
 
 def main(
@@ -63,13 +59,14 @@ class ParameterServerExchange(Exchange):
         # Gradients that a predecessor sent: until they are answered its steps stay reserved.
         self._wait_for_weights()
         self.settle(0)
-        self._fields[:, SlotField.resets_acknowledged] = self._resets_requested()  # the predecessor's episodes are gone anyway
+        # The predecessor's episodes are gone anyway.
+        self._fields[:, SlotField.resets_acknowledged] = self._fields[:, SlotField.resets_requested]
         for worker in self._worker_ids:
             self._gradient_slots.request_weights(worker)
         self._receive_weights(range(len(self._worker_ids)))
 
     def before_round(self) -> Iterable[EndedEpisode]:
-        ended, requested = [], self._resets_requested()
+        ended, requested = [], self._fields[:, SlotField.resets_requested].copy()
         for k in (requested > self._fields[:, SlotField.resets_acknowledged]).nonzero()[0].tolist():
             episode = self._group.episodes.truncate(k)
             self._fields[k, SlotField.resets_acknowledged] = requested[k]
@@ -100,13 +97,6 @@ class ParameterServerExchange(Exchange):
             if self._control.parent_exited():
                 raise EOFError
             self._listener.wait(_WAIT_SECONDS)
-
-    def _resets_requested(self) -> NDArray[np.int64]:
-        """How often a reset of each worker was requested so far, ``[K]``."""
-        requested: NDArray[np.int64] = (
-            self._fields[:, SlotField.resets_requested_by_server] + self._fields[:, SlotField.resets_requested_by_main]
-        )
-        return requested
 
     def settle(self, steps: int) -> None:
         # The server has counted the steps of what was sent; what was reserved beyond them goes back.

@@ -28,13 +28,8 @@ class Block(NamedTuple):
 
 def split_into_blocks(setup: TrainingSetup, block_size: int) -> list[Block]:
     """The training's seeds in blocks of ``block_size``."""
-    return [
-        Block(
-            replace(setup, seed=setup.seed + first, num_seeds=block_size),
-            range(first, min(first + block_size, setup.num_seeds)),
-        )
-        for first in range(0, setup.num_seeds, block_size)
-    ]
+    seeds = [range(setup.num_seeds)[first : first + block_size] for first in range(0, setup.num_seeds, block_size)]
+    return [Block(replace(setup, seed=setup.seed + own.start, num_seeds=block_size), own) for own in seeds]
 
 
 def pad_with_idle(block: Block, states: Sequence[TrainingState]) -> list[TrainingState]:
@@ -141,8 +136,9 @@ def deduplicate_messages(events: Sequence[Event], seen: set[str] | None = None) 
     seen = set() if seen is None else seen
     unique: list[Event] = []
     for event in events:
-        if not isinstance(event, MessageEvent) or event.text not in seen:
+        if not isinstance(event, MessageEvent):
             unique.append(event)
-        if isinstance(event, MessageEvent):
+        elif event.text not in seen:
+            unique.append(event)
             seen.add(event.text)
     return unique

@@ -16,10 +16,8 @@ from a3c_exp.parallelism.seed_processes.blocks import SeedBlocks, deduplicate_me
 from a3c_exp.parallelism.seed_processes.worker_process import Answer, FinalState, ProgressReport, Request, main
 from a3c_exp.system.errors import A3CError, WorkerError
 
-HEARTBEAT_TIMEOUT = 60.0
-"""Seconds without a heartbeat after which a process counts as dead."""
-STOP_SECONDS = 20.0
-"""How long processes may take to end their round and send their state, before they are killed."""
+HEARTBEAT_TIMEOUT = 60.0  # seconds without a heartbeat after which a process counts as dead
+STOP_SECONDS = 20.0  # how long processes may take to end their round and send their state, before they are killed
 
 
 def distribute_seeds(strategy: Parallelism, setup: TrainingSetup, processes: int, seed_block: int | None) -> Parallelism:
@@ -68,23 +66,18 @@ class SeedProcesses(Parallelism):
         blocks_by_process = [blocks[share[0] : share[-1] + 1] for share in shares]
         self._seeds = [range(part[0].seeds.start, part[-1].seeds.stop) for part in blocks_by_process]
         self._states = list(states)
-        self._counts = {i: Counts(state.env_steps, state.updates, state.episodes) for i, state in enumerate(states)}
+        self._counts = {i: _counts_of(state) for i, state in enumerate(states)}
         pickled_states = [pickle.dumps([states[seed] for seed in seeds]) for seeds in self._seeds]
-        self._supervisor = Supervisor(
-            main,
-            lambda index: (self._strategy, self._block_size, blocks_by_process[index], pickled_states[index]),
-            "forkserver",
-            HEARTBEAT_TIMEOUT,
-        )
+        arguments = [(self._strategy, self._block_size, *own) for own in zip(blocks_by_process, pickled_states, strict=True)]
+        self._supervisor = Supervisor(main, arguments.__getitem__, "forkserver", HEARTBEAT_TIMEOUT)
         try:
             for index in range(len(self._seeds)):
                 self._supervisor.start(index)
         except BaseException:
             self.stop()  # those that did start
             raise
-        return [
-            MessageEvent(f"{len(states)} seeds in {len(blocks)} blocks of {self._block_size}, in {len(self._seeds)} processes")
-        ]
+        text = f"{len(states)} seeds in {len(blocks)} blocks of {self._block_size}, in {len(self._seeds)} processes"
+        return [MessageEvent(text)]
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         for index, seeds in enumerate(self._seeds):
@@ -110,7 +103,7 @@ class SeedProcesses(Parallelism):
 
     def weights(self, index: int = 0) -> Tensor:
         if index in self._finals:
-            return self._finals[index].weights
+            return self._finals[index].state.weights
         weights: Tensor | None = self._query("weights", index)
         if weights is None and not self._stopped:
             self._raise_first_error()  # older weights must not pass for the current ones
@@ -123,7 +116,7 @@ class SeedProcesses(Parallelism):
         elif (answer := self._query("snapshot", index)) is not None:
             state, events, can_resume = answer
             self._states[index] = state
-            self._receive(self._process_of(index), events, {index: Counts(state.env_steps, state.updates, state.episodes)})
+            self._receive(self._process_of(index), events, {index: _counts_of(state)})
         (self._resumable.add if can_resume else self._resumable.discard)(index)
         return self._states[index], self._pop_events()
 
@@ -189,12 +182,11 @@ class SeedProcesses(Parallelism):
                 continue  # it was asked to end, and has
             first, last = self._first_seed + seeds.start, self._first_seed + seeds.stop - 1
             which = f"seed {first}" if first == last else f"seeds {first} to {last}"
-            self._errors.append(
-                WorkerError(
-                    f"process {death.index}, which trained {which}, {death.cause}. Go on with resume=<run directory>: "
-                    f"its seeds from their last checkpoint, the other seeds from where they are{death.details}"
-                )
+            text = (
+                f"process {death.index}, which trained {which}, {death.cause}. Go on with resume=<run directory>: "
+                f"its seeds from their last checkpoint, the other seeds from where they are{death.details}"
             )
+            self._errors.append(WorkerError(text))
 
     def _handle_message(self, index: int, message: Any) -> None:
         first = self._seeds[index].start
@@ -208,7 +200,7 @@ class SeedProcesses(Parallelism):
                 self._errors.append(message.error)
             case FinalState():
                 self._finals[first + message.index] = message
-                self._receive(index, message.events, {first + message.index: message.counts})
+                self._receive(index, message.events, {first + message.index: _counts_of(message.state)})
 
     def _receive(self, index: int, events: Sequence[Event], counts: dict[int, Counts]) -> None:
         new = deduplicate_messages(events, self._seen_messages)
@@ -223,3 +215,7 @@ class SeedProcesses(Parallelism):
     def _raise_first_error(self) -> None:
         if self._errors:
             raise self._errors[0]
+
+
+def _counts_of(state: TrainingState) -> Counts:
+    return Counts(state.env_steps, state.updates, state.episodes)

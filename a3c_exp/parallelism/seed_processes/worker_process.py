@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
-from torch import Tensor
-
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, Parallelism
 from a3c_exp.parallelism.multiprocess.worker_process import Failure, run_in_worker
@@ -15,8 +13,7 @@ from a3c_exp.parallelism.seed_processes.blocks import Block, SeedBlocks
 from a3c_exp.system.child_process import ParentPipe
 from a3c_exp.system.errors import A3CError
 
-_SLICE_SECONDS = 0.1
-"""Seconds of training between two checks of the pipe."""
+_SLICE_SECONDS = 0.1  # seconds of training between two checks of the pipe
 
 
 Request = tuple[Literal["train_until", "weights", "snapshot", "stop"], Any]
@@ -46,8 +43,6 @@ class FinalState:
     index: int
     state: TrainingState
     can_resume: bool
-    weights: Tensor
-    counts: Counts
     events: Sequence[Event]
     summary: dict[str, Any]
 
@@ -111,7 +106,6 @@ class _SeedWorkerProcess:
     def _finish(self) -> None:
         for index in self._seeds:
             state, events = self._seed_blocks.snapshot(index)
-            weights, counts = self._seed_blocks.weights(index), self._seed_blocks.counts(index)
             can_resume, summary = self._seed_blocks.can_resume(index), self._seed_blocks.summary(index)
-            self._parent.send(FinalState(index, state, can_resume, weights, counts, events, summary))
+            self._parent.send(FinalState(index, state, can_resume, events, summary))
         self._seed_blocks.stop()

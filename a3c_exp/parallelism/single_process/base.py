@@ -28,9 +28,8 @@ class SingleProcessStrategy(Parallelism):
             for each training: updates, for as long as its rule has gradients to apply
             one round: every worker that may act steps its environment and learns, all side by side
 
-    Training happens in ``advance`` alone, so the same steps are evaluated and saved in every repetition. A checkpoint holds all
-    that is in progress: a run that goes on from it is the same, bit for bit, as one that never stopped, on the same machine and
-    versions.
+    Training happens in ``advance`` alone, so the same steps are evaluated and saved in every repetition. A run that goes on
+    from a checkpoint is the same, bit for bit, as one that never stopped, on the same machine and versions.
 
     Args:
         rule: who acts, and which gradient is applied next.
@@ -126,7 +125,6 @@ class SingleProcessStrategy(Parallelism):
         return replace(setup, make_envs=partial(SubprocessEnvs, setup.make_envs, processes=self._env_processes))
 
     def _restore_episodes(self, state_dicts: Sequence[dict[str, Any]]) -> list[Event]:
-        """Bring all environments back to where they were saved."""
         n = self._num_workers
         # A training without a checkpoint has no episodes yet, and neither has one with nothing to do.
         saved = [each.get("episodes") or [EpisodeState.not_started().state_dict()] * n for each in state_dicts]
@@ -140,9 +138,8 @@ class SingleProcessStrategy(Parallelism):
             self.trainings[k // n].episodes_in_progress -= 1
         if not lost:
             return []
-        several = len(self.trainings) > 1
         ids = (self.worker_group.worker_ids[k] for k in lost)
-        names = ", ".join(f"worker {worker}{f' of seed {seed}' if several else ''}" for seed, worker in ids)
+        names = ", ".join(f"worker {worker}{f' of seed {seed}' if len(self.trainings) > 1 else ''}" for seed, worker in ids)
         return [
             MessageEvent(
                 f"the environments of {names} did not come back to the observation they were saved at, though given the same "

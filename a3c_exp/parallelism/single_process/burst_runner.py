@@ -16,10 +16,8 @@ from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.single_process.update_rule import UpdateRule
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 
-_MAX_BURST = 32
-"""Rounds that are prepared at once."""
-_COOLDOWN_ROUNDS = 8
-"""Rounds computed one by one after a burst that was cut short by its first."""
+_MAX_BURST = 32  # rounds that are prepared at once
+_COOLDOWN_ROUNDS = 8  # rounds computed one by one after a burst that was cut short by its first
 
 
 class BurstRunner:

@@ -197,5 +197,5 @@ def test_a_worker_with_an_old_policy_is_asked_to_begin_anew(tmp_path: Path) -> N
     for worker in range(3):
         send(harness, worker, pulled_at=0)
     harness.agent()._serve([0, 1, 2])
-    assert harness.gradient_slots.fields[:, SlotField.resets_requested_by_server].tolist() == [0, 0, 1]
+    assert harness.gradient_slots.fields[:, SlotField.resets_requested].tolist() == [0, 0, 1]
     assert harness.double_buffer.read_counters()[StateField.updates] == 3, "it is applied all the same"

@@ -157,27 +157,6 @@ def test_a_live_checkpoint_stands_between_two_updates() -> None:
         assert training.notices == []
 
 
-def test_an_episode_that_is_asked_to_end_is_truncated_and_counted() -> None:
-    server = ParameterServer(processes=2)
-    training = Training(server, small_task(ENDLESS, workers=4, lengths=(10**9,)))
-    with training:
-        training.until(lambda: server.counts().updates > 40, "work")
-        with pytest.raises(ConfigError, match="numbered from 0 to 3"):
-            server.request_reset(4)
-        server.request_reset(2)
-        training.until(lambda: len(training.episodes) == 1, "the cut")
-        updates = server.counts().updates
-        training.until(lambda: server.counts().updates > updates + 20, "work after the cut")
-    (event,) = training.episodes
-    assert (event.episode.worker, event.episode.end, event.episode.env_seed) == (2, "truncated", env_seed(0, 2, 0))
-    assert event.episode.length % 5 == 0, "it is cut between two windows"
-    assert event.episode.return_ == event.episode.length > 0
-    final, _ = server.snapshot()
-    assert final.episodes_begun.tolist() == [1, 1, 2, 1]
-    assert final.episodes == 1
-    assert server.summary()["resets"] == 1
-
-
 def test_workers_whose_policy_is_too_old_begin_anew() -> None:
     server = ParameterServer(processes=1, reset_after_lag=2)
     training = Training(server, small_task(ENDLESS, workers=4, lengths=(10**9,)))
