@@ -17,9 +17,8 @@ from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
 
 class BatchedPolicy:
-    """K workers' policies and values, over weights ``[R, P]`` that are read in place.
-
-    Observations and actions are recorded step by step; compiled, acting and recording are one function.
+    """K workers' policies and values, over weights ``[R, P]`` that are read in place. Steps are recorded; compiled, acting and
+    recording are one function.
 
     Args:
         observation: ``[K, *observation]`` the newest observations, read in place at every step.

@@ -31,11 +31,8 @@ class EndedEpisode:
 
 @dataclass(frozen=True)
 class EpisodeState:
-    """One worker between two windows.
-
-    An environment is saved as its own state, if it offers that, or as the seed of its reset and the actions since: replaying
-    them leads to the same state, which the observation verifies.
-    """
+    """One worker between two windows. An environment is saved as its own state, if it offers that, or as the seed of its reset
+    and the actions since: replaying them leads to the same state, which the observation verifies."""
 
     in_episode: bool  # if it is within none, the rest has no meaning
     seed: int  # what the environment was reset with

@@ -85,11 +85,8 @@ def a3c_loss(
 
 
 def reduce(term: Tensor, valid: Tensor, reduction: Reduction) -> Tensor:
-    """Sum or mean of ``term`` over the steps with ``valid`` = 1; zero if there is none.
-
-    Of a batch ``[G, n]`` the mean is taken over all its steps, and sums over a window are averaged over the windows, so that
-    the size of an update does not depend on the number of workers.
-    """
+    """Sum or mean of ``term`` over the steps with ``valid`` = 1; zero if there is none. Of a batch ``[G, n]`` the mean is taken
+    over all its steps, and sums over a window are averaged over the windows: the number of workers changes no update's size."""
     # where, not a product: numbers after a window's end may be NaN, and NaN * 0 is NaN.
     total = torch.where(valid > 0, term, 0.0).sum()
     if reduction is Reduction.mean:

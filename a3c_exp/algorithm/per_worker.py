@@ -1,7 +1,7 @@
 """Hyperparameters that differ between workers, so that they explore differently, and the learning-rate schedule.
 
-Mnih et al. 2016 (arXiv:1602.01783), section 4: "using different exploration policies in each worker". Section 8 draws learning
-rates from LogUniform(1e-4, 1e-2) and anneals them to zero over training.
+Mnih et al. 2016 (arXiv:1602.01783), section 4: "using different exploration policies in each worker"; section 8 anneals
+learning rates from LogUniform(1e-4, 1e-2) to zero.
 """
 
 import itertools
@@ -91,7 +91,6 @@ class PerWorkerHyperparameters:
 
     @property
     def lr_is_constant(self) -> bool:
-        """Whether learning rates stay what they are."""
         return self.lr_schedule is LRSchedule.constant
 
     def lr_factor(self, fraction: float) -> float:

@@ -43,8 +43,7 @@ def n_step_returns(
     assert reward.shape == terminated.shape == trajectory_end.shape == next_value.shape, (
         f"shapes differ: {reward.shape}, {terminated.shape}, {trajectory_end.shape}, {next_value.shape}"
     )
-    # R_t = (r_t + gamma V_t) + (gamma or 0) R_{t+1}: what does not depend on R is computed for all steps at once, which leaves
-    # one fused operation a step. This runs in every window of every worker.
+    # R_t = (r_t + gamma V_t) + (gamma or 0) R_{t+1}: what does not depend on R is computed for all steps at once.
     bootstrap = torch.where(trajectory_end & ~terminated, next_value, 0.0)
     continues = ~(trajectory_end | terminated)
     if gae_lambda < 1.0:
@@ -75,10 +74,8 @@ def advantage(target: Tensor, value: Tensor) -> Tensor:
 
 
 def normalize(advantage: Tensor, valid: Tensor) -> Tensor:
-    """Advantages ``[..., n]`` of one update, with mean 0 and (sample) standard deviation 1 over its valid steps.
-
-    One lone step is left as it is: it has no deviation.
-    """
+    """Advantages ``[..., n]`` of one update, with mean 0 and (sample) standard deviation 1 over its valid steps; a lone step,
+    which has no deviation, is left as it is."""
     steps = valid.sum()
     advantage = torch.where(valid > 0, advantage, 0.0)  # numbers after a window's end may be NaN
     centered = torch.where(valid > 0, advantage - advantage.sum() / steps.clamp(min=1.0), 0.0)

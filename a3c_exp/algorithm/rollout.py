@@ -27,7 +27,6 @@ class Rollout:
             read in place at every step.
         envs: K environments.
         max_episode_steps: the time limit, in environment steps; ``None`` for none.
-        compiler: compiles acting; ``None`` leaves it uncompiled.
     """
 
     def __init__(

@@ -32,12 +32,11 @@ class LearnerConfig:
 
 
 class Window(NamedTuple):
-    """What K workers did between two pulls; worker k's steps are those with ``valid[k] = 1``.
+    """What K workers did between two pulls; worker k's steps are those with ``valid[k] = 1``. Where workers share weights they
+    are grouped: then every field has ``[R, G]`` instead of ``[K]``.
 
-    Workers that share one set of weights are grouped: then every field has ``[R, G]`` instead of ``[K]``.
-
-    ``observation[k, t]`` led to ``action[k, t]``; ``next_value[k, t]`` is V of the observation that followed, before any
-    reset, under the weights that acted, and is set wherever a trajectory ends without a terminal state.
+    ``next_value[k, t]`` is V of the observation that followed ``action[k, t]``, before any reset, under the weights that acted,
+    and is set wherever a trajectory ends without a terminal state.
     """
 
     observation: Tensor  # [K, n, *observation]

@@ -79,10 +79,8 @@ def clip_gradients(gradients: Tensor, stats: Tensor, table: StatisticsTable, max
 
 
 def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
-    """Scale each row's gradient in ``[R, P]`` down to an L2 norm of at most ``max_norm``, in place; returns norms ``[R]``.
-
-    Pascanu et al. 2013 (arXiv:1211.5063), Algorithm 1.
-    """
+    """Scale each row's gradient in ``[R, P]`` down to an L2 norm of at most ``max_norm``, in place; returns norms ``[R]``:
+    Pascanu et al. 2013 (arXiv:1211.5063), Algorithm 1."""
     norms: Tensor = torch.linalg.vector_norm(gradients, dim=1)
     if max_norm is not None:
         gradients.mul_((max_norm / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1))
@@ -90,11 +88,8 @@ def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
 
 
 def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt: int | None = None) -> PolicyValue:
-    """The model's output ``[..., n, *]`` over a window ``[..., n]``, from the recurrent state at its start.
-
-    The state is carried through the window, so that gradients flow back through it (cut every ``bptt`` steps, unless ``None``),
-    and reset where an episode begins.
-    """
+    """The model's output ``[..., n, *]`` over a window ``[..., n]``, from the recurrent state at its start. Gradients flow back
+    through the state (cut every ``bptt`` steps, unless ``None``), which is reset where an episode begins."""
     if model.hidden_state_size == 0:
         shape = window.reward.shape
         observation = window.observation.flatten(0, len(shape) - 1)  # one large matrix product is faster than several small

@@ -30,11 +30,8 @@ if TYPE_CHECKING:  # views and reports read the declarations without torch
 
 
 class WindowOutputs(NamedTuple):
-    """What a statistic can be computed from: one worker's window ``[n]``, or ``[G, n]`` of workers that share weights.
-
-    Nothing here carries a gradient. Steps behind a window's end (``window.valid`` = 0) hold numbers without meaning; sums over
-    steps leave them out.
-    """
+    """What a statistic can be computed from, without gradients: one worker's window ``[n]``, or ``[G, n]`` of workers that
+    share weights. Steps behind a window's end (``window.valid`` = 0) hold numbers without meaning, which sums omit."""
 
     window: "Window"
     terms: "LossTerms"  # scalars
@@ -51,9 +48,8 @@ class WindowOutputs(NamedTuple):
 class Statistic(StatisticInfo):
     """A declared statistic.
 
-    ``compute`` makes of a window ``[..., n]`` for ``mean_over_steps``, a scalar ``[]`` for the other reductions. It runs inside
-    vmap and compiled code, so it is pure and does not branch on values; a value that is not finite stops the run, as a loss
-    does. ``None`` if the statistic is derived only.
+    ``compute`` makes of a window ``[..., n]`` for ``mean_over_steps``, a scalar ``[]`` for the other reductions; ``None`` if
+    it is derived only. It is pure and does not branch on values; one that is not finite stops the run, as a loss does.
     """
 
     compute: "Callable[[WindowOutputs], Tensor] | None" = None
@@ -164,9 +160,9 @@ STATISTICS = (
 
 
 class StatisticsTable:
-    """The statistics of a run, and the place of each in the vector that comes with a gradient.
+    """The statistics of a run, and the place of each in the vector that comes with a gradient: numbers a window, the
+    gradient's norm, how many steps, sums over steps, and the norm after clipping.
 
-    The vector holds: numbers a window, the gradient's norm, how many steps, sums over steps, and the norm after clipping.
     ``extra`` are dotted names of further ``Statistic`` objects; each process imports them anew.
 
     Attributes:

@@ -61,8 +61,7 @@ class Compiler:
 
     Attributes:
         compile_seconds: spent compiling so far; 0 if everything was in the folder.
-        num_compiled: functions that run compiled.
-        failures: why others do not, a line each.
+        failures: why functions do not run compiled, a line each.
         waited: whether another process was compiling the same at the same time.
     """
 

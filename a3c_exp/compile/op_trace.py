@@ -18,10 +18,8 @@ def tensor_key(tensor: Tensor) -> TensorKey:
 
 
 class Operation(NamedTuple):
-    """One recorded operation. Tensors are replaced by their keys, since an executor that traces sees symbols, not numbers.
-
-    ``results`` has ``None`` for what is not a tensor, such as a gradient that was not asked for.
-    """
+    """One recorded operation. Tensors are replaced by their keys, since an executor that traces sees symbols, not numbers;
+    ``results`` has ``None`` for what is not a tensor, such as a gradient that was not asked for."""
 
     func: Any
     arguments: Sequence[tuple[Any, TensorKey | None]]
@@ -49,10 +47,8 @@ class Operation(NamedTuple):
 
 
 class OpGraph:
-    """Recorded operations as a function of their ``inputs``: what does not depend on those is a constant.
-
-    A view of memory that never moves is a constant too, though the numbers in that memory may change between two calls.
-    """
+    """Recorded operations as a function of their ``inputs``: what does not depend on those is a constant, and so is a view of
+    memory that never moves, though the numbers in it may change between two calls."""
 
     def __init__(self, recorder: OpRecorder, examples: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         self._recorder = recorder  # keeps the memory behind every key alive

@@ -38,15 +38,14 @@ def vectorize(
         weights: ``[K, P]``, contiguous. The result reads this very memory at every call, so it must be changed in place only.
         examples: one input of each kind, with the shapes and types of every later call.
         stackable: ``False`` calls the function worker by worker (convolutions with per-worker weights are faster so). Each row
-            then gives what it gives alone, but for rounding: a kernel may be chosen by where in memory the row begins.
+            then gives what it gives alone, but for rounding.
         differentiate: the function's first output is a scalar loss, and the result returns each worker's gradient ``[K, P]``
             of its own loss in that place.
         compiler: compiles it, if it can; values then agree with the uncompiled ones to rounding, not to the bit.
         output_transform: applied to all rows' outputs; each row's results must depend on that row's outputs alone.
 
     Returns:
-        A function of the inputs alone that returns a tuple of new tensors ``[K, ...]``. They may be inference tensors, which
-        may be changed in place only under ``torch.inference_mode()``.
+        A function of the inputs alone that returns new tensors ``[K, ...]``, which may be inference tensors.
     """
     assert weights.is_contiguous(), "stacked weights must be contiguous: views of them are kept"
     stacked = vmap_rows(function, stackable, differentiate)
@@ -79,10 +78,8 @@ def _record_op_graph(eager: TensorFunction, examples: Sequence[Tensor]) -> OpGra
 def compile_checked(
     function: TensorFunction, weights: Tensor, examples: Sequence[Tensor], compiler: Compiler, name: str
 ) -> TensorFunction | None:
-    """A pure function of the inputs that reads ``weights [R, P]``, compiled as a function of ``(weights, *inputs)``.
-
-    ``None``, with the reason in ``compiler.failures``, if it cannot be compiled or then gives other values.
-    """
+    """A pure function of the inputs that reads ``weights [R, P]``, compiled as a function of ``(weights, *inputs)``; ``None``,
+    with the reason in ``compiler.failures``, if it cannot be compiled or then gives other values."""
     examples = [example.clone() for example in examples]  # which the function may write into
     compiled = compiler.compile(_record_op_graph(function, examples), weights, examples)
     if compiled is None:

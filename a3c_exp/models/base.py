@@ -17,11 +17,8 @@ class PolicyValue(NamedTuple):
 
 
 class ActorCritic(nn.Module):
-    """An actor and a critic in one module, written for one worker's weights.
-
-    ``stackable`` says whether K copies of its weights run faster stacked than one by one, as dense layers do, and convolutions
-    do not.
-    """
+    """An actor and a critic in one module, written for one worker's weights. ``stackable``: K copies of its weights run faster
+    stacked than one by one, as those of dense layers do, and of convolutions do not."""
 
     distribution: Distribution  # over actions, whose parameters it computes
     hidden_state_size: int = 0  # numbers of recurrent state; 0 for feed-forward models

@@ -108,9 +108,8 @@ class LSTMCell(Cell):
 class FusedGRU(torch.autograd.Function):
     """``GRUCell.step`` for every step of B windows, with the same values.
 
-    Autograd makes the gradient of W_hh as one outer product a step, each as large as W_hh, and adds them up: for one
-    worker's window of ten steps that costs more than the convolutions before it. Here only ``dh`` is carried from step to step
-    (one product with W_hh each, and none where the gradient is cut); everything else is one operation for all steps.
+    Autograd makes the gradient of W_hh as one outer product a step, each as large as W_hh: for one worker's window of ten steps
+    that costs more than the convolutions before it. Here only ``dh`` is carried from step to step; the rest is done at once.
     """
 
     generate_vmap_rule = True  # stacked workers each have their own W_hh

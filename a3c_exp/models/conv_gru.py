@@ -26,10 +26,9 @@ _PADDING = 1
 class ConvGRU(Recurrent):
     """Norm, convolutions with a PReLU each, norm, GRU cell, then policy and value from its state.
 
-    The defaults are the CarRacing article's: 4 -> 32 channels by a 4x4 kernel, then three times 3x3, all with stride 2 and
-    padding 1, which leaves 32 x 6 x 6 = 1152 features of a 96x96 image, and a GRU of 256. Its BatchNorm, which at batch size
-    1 is an instance norm in training and something else in evaluation, is replaced by norms without running statistics: the
-    output for an image depends neither on the mode nor, but for rounding, on the other images in the batch.
+    The defaults are the CarRacing article's, which leave 32 x 6 x 6 = 1152 features of a 96x96 image. Its BatchNorm, which at
+    batch size 1 is an instance norm in training and something else in evaluation, is replaced by norms without running
+    statistics: the output for an image depends neither on the mode nor, but for rounding, on the other images in the batch.
 
     Args:
         observation_space: a Box ``[channels, height, width]``.

@@ -10,11 +10,8 @@ from torch.nn import functional
 
 
 class NormKind(StrEnum):
-    """How images and features are normalized, each image by itself.
-
-    ``instance``: each channel over its own pixels, which is what a BatchNorm does in training if a batch is one image.
-    ``layer``: all channels together, which keeps differences between channels. ``none``: not at all.
-    """
+    """How each image is normalized. ``instance``: each channel over its own pixels, as a BatchNorm does in training if a batch
+    is one image. ``layer``: all channels together, which keeps differences between channels. ``none``: not at all."""
 
     instance = "instance"
     layer = "layer"
@@ -73,11 +70,8 @@ def _flatten_channels_last(images: Tensor) -> Tensor:
 
 
 class NormedConv(nn.Module):
-    """A norm and the convolution behind it, for the first layers, where the gradient with respect to the image is not needed.
-
-    That gradient would cost as much as the convolution itself and be used for the norm's scale and shift alone, two numbers a
-    channel, which follow from the gradient of the kernel.
-    """
+    """A norm and the convolution behind it, for the first layers. The gradient with respect to the image, as costly as the
+    convolution, would only serve the norm's scale and shift, which follow from the gradient of the kernel."""
 
     def __init__(self, norm: Norm, conv: nn.Conv2d) -> None:
         super().__init__()

@@ -16,11 +16,8 @@ from a3c_exp.models.initialization import WeightStd, initialize
 
 
 class Recurrent(ActorCritic):
-    """A recurrent actor-critic; a subclass computes the features of an observation.
-
-    In a window only the cell's dependence on its own state is stepped: features, and the cell's product with them, are
-    computed for all steps at once, and so are policy and value. One product of n rows costs far less than n of one row.
-    """
+    """A recurrent actor-critic; a subclass computes the features of an observation. In a window only the cell's dependence on
+    its own state is stepped; the rest is computed for all steps at once: one product of n rows costs far less than n of one."""
 
     cell: Cell
     policy: Head  # from the cell's state

@@ -41,7 +41,6 @@ class TrainingSetup:
 
     @property
     def seeds(self) -> range:
-        """The root seed of each training."""
         return range(self.seed, self.seed + self.num_seeds)
 
     @property
@@ -63,7 +62,7 @@ class TrainingSetup:
         return self.learner.loss.entropy_coef if own is None else own.draw(seed, worker)
 
     def lr(self, seed: int, worker: int) -> float:
-        """A worker's learning rate before it is annealed."""
+        """Before it is annealed."""
         own = self.per_worker.lr
         return self.optimizer.lr if own is None else own.draw(seed, worker)
 

@@ -66,7 +66,6 @@ class WorkerGroup:
     for all workers of a training.
 
     Args:
-        setup: what to train.
         worker_ids: the workers, those of a training next to each other.
         rounds, episodes_begun: ``[K]`` counters of those workers, counted up in place (they may be shared memory).
         take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
@@ -132,7 +131,6 @@ class WorkerGroup:
         return self._fused_rollout is not None
 
     def round(self, allowed: NDArray[np.int64]) -> RoundResult:
-        """``act``, then ``learn``."""
         self.act(allowed)
         return self.learn()
 
@@ -187,10 +185,8 @@ class WorkerGroup:
         return result
 
     def begin_burst(self, max_rounds: int) -> int:
-        """Prepare rounds of full windows of all workers, one after another: how many can follow, at most so many.
-
-        0 where rounds are not compiled as a whole or a worker begins an episode: then nothing was begun.
-        """
+        """Prepare rounds of full windows of all workers: how many can follow, at most so many; 0, and nothing was begun, where
+        rounds are not compiled as a whole or a worker begins an episode."""
         fused, episodes = self._fused_rollout, self.episodes
         if fused is None or episodes.any_episode_start or not episodes.in_episode.all():
             return 0

@@ -1,7 +1,7 @@
 """Policies over actions as stateless functions of their parameters, cheap enough for the innermost loop.
 
-A distribution is one object a model owns. Its functions take the parameters as a plain tensor ``[..., parameters]`` (what a
-head puts out) and noise that was drawn beforehand, so that the same code runs eagerly, under vmap and traced.
+Functions take parameters ``[..., parameters]``, which a head puts out, and noise that was drawn beforehand: the same code runs
+eagerly, under vmap and traced.
 """
 
 from a3c_exp.system.lazy import lazy_exports

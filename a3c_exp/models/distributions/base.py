@@ -12,11 +12,8 @@ _BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 
 
 class Distribution(Protocol):
-    """What a distribution offers: plain tensor operations without control flow on data, without random ones.
-
-    ``max_entropy`` is the entropy in nats of the distribution's most random member; ``None`` for anything with a continuous
-    part, which has no such bound. So it also tells whether an action is discrete (int64) or holds real numbers (float32).
-    """
+    """What a distribution offers: plain tensor operations without control flow on data, without random ones. ``max_entropy``,
+    in nats, is ``None`` for anything with a continuous part: it also tells float32 actions from int64 ones."""
 
     parameters_size: int  # parameters are always [..., parameters_size]
     uniform_noise: int  # how many numbers in [0, 1) a sample takes; they come first in the noise
@@ -25,7 +22,6 @@ class Distribution(Protocol):
 
     @property
     def noise_size(self) -> int:
-        """Numbers of noise that a sample takes."""
         return self.uniform_noise + self.normal_noise
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:

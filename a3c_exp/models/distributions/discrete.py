@@ -50,8 +50,7 @@ class Categorical(Distribution):
 class MultiCategorical(Distribution):
     """``d`` independent choices, the i-th of ``sizes[i]``; an action is an int64 ``[..., d]``.
 
-    Parameters are the logits of the first choice, then those of the second, and so on: ``[..., sum(sizes)]``. Choices of
-    different sizes are padded to one rectangle, so that the cost hardly depends on how many there are.
+    Parameters are the logits of the first choice, then those of the second, and so on: ``[..., sum(sizes)]``.
 
     >>> distribution = MultiCategorical([2, 3])
     >>> distribution.sample(torch.zeros(5), torch.tensor([0.6, 0.1])).tolist()

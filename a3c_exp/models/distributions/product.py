@@ -10,8 +10,7 @@ from a3c_exp.models.distributions.base import Distribution
 
 
 class Component(Distribution, Protocol):
-    """A distribution whose action is a vector ``[..., action_size]``; of ours, all but ``Categorical`` and
-    ``ProductDistribution``."""
+    """A distribution whose action is a vector ``[..., action_size]``."""
 
     action_size: int
 

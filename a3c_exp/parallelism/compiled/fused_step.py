@@ -1,8 +1,7 @@
 """A round in environments written in tensors, as two pure functions of tensors: one step of all workers, and their gradients.
 
-What ``Rollout`` does with numpy between the network's calls, and ``WorkerGroup`` with the window afterwards, stands here for
-a compiler. The results are the same, to rounding. Steps are written where the last one ended, time first, so that one piece of
-code serves every step of every round.
+What ``Rollout`` and ``WorkerGroup`` do stands here for a compiler; the results are the same, to rounding. Steps are written
+where the last one ended, time first, so that one piece of code serves every step of every round.
 """
 
 from collections.abc import Sequence
@@ -172,8 +171,7 @@ class FusedStep:
         )
 
     def _next_values(self, weights: Tensor, active: Tensor, records: StepRecord, terminal: Tensor) -> Tensor:
-        """``[K, n]`` V of what followed each step that cuts a chain without ending it. There are few: the last step taken, and
-        those at a time limit before it."""
+        """``[K, n]`` V of what followed each step that cuts a chain without ending it: the last, and those at a time limit."""
         spec, n = self._config, len(active)
         last = torch.arange(n).unsqueeze(1) == active.sum(0) - 1
         places = [last]

@@ -53,7 +53,6 @@ class SequentialUpdates:
         return updates if updates.compile(worker_group.compiler) else None
 
     def compile(self, compiler: Compiler) -> bool:
-        """Compile it; false if that is impossible."""
         rows, n, p = self._optimizer.state_rows, self._workers, self._size
         zeros = np.zeros((1, self.batch_size))
         ((numbers,),) = self.prepare(zeros.astype(np.int64), 0, zeros)

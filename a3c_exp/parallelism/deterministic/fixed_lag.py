@@ -81,6 +81,6 @@ class WeightHistory:
         return self._rows.index_select(0, torch.from_numpy(self._count - 1 - (self.newest - versions)))
 
     def versions(self) -> list[Tensor]:
-        """All that is still there, the newest last, for a checkpoint."""
+        """All that is still there, the newest last."""
         first = self._count - min(self._count, self._capacity)
         return [row.cpu().clone() for row in self._rows[first : self._count]]

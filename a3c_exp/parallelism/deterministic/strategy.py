@@ -37,8 +37,8 @@ class Deterministic(SingleProcessStrategy):
 
     Each worker has its own copy of the weights. When its window ends, it pushes the gradient that it computed from that copy,
     pulls, and begins its next window; the others have been pushing meanwhile. A seeded schedule says whose window ends next.
-    What a window holds depends on the weights that were pulled for it and on nothing that happens later, so all windows that
-    have begun are computed side by side, and their gradients applied one by one in the schedule's order.
+    A window depends on the weights that were pulled for it and on nothing later, so all that have begun are computed side by
+    side, and their gradients applied one by one in the schedule's order.
 
     Args:
         speeds: ``equal``: every worker has one window a round; or the distribution of the windows' durations: ``lognormal``,
@@ -173,7 +173,6 @@ class VirtualTimeRule(UpdateRule):
         update v will apply is computed from the weights of update v - lag, so it can begin as soon as those exist."""
         newest, max_lag = training.updates, self._lag_schedule.max_lag
         assert max_lag is not None
-        # Mostly all workers, or as many as the lag has room for.
         count = min(max_lag + 1, len(state.pulled_at))
         order = np.array(state.schedule.peek_distinct(count))
         ready = (training.reserved_steps[order] > 0) & ~state.pending.is_pending[order]

@@ -41,10 +41,8 @@ class WorkerSchedule(Protocol):
 
 
 class RoundRobinSchedule(WorkerSchedule):
-    """All workers are equally fast: each ends one window a round, in an order drawn anew for every round, or once for all.
-
-    With a fixed order the policy lag is N - 1 at every push; shuffled it varies from 0 to 2N - 2 around that mean.
-    """
+    """All workers are equally fast: each ends one window a round. In a fixed order, drawn once, the policy lag is N - 1 at
+    every push; shuffled every round it varies from 0 to 2N - 2 around that mean."""
 
     def __init__(self, seed: int, workers: int, order: Order) -> None:
         self._seed, self._workers, self._order = seed, workers, order
@@ -85,7 +83,7 @@ class RoundRobinSchedule(WorkerSchedule):
 
 
 class RandomDurationSchedule(WorkerSchedule):
-    """Fast and slow workers mixed: a window lasts a random time, and the one that ends first comes next.
+    """A window lasts a random time, and the one that ends first comes next.
 
     The mean duration of each worker's windows is drawn once, each window's own duration around that mean; both from the same
     kind of distribution, with mean 1 and the given coefficient of variation (standard deviation over mean).

@@ -116,11 +116,8 @@ class SharedWeights:
         return lags
 
     def push_and_pull(self, gradient: Tensor, into: Tensor, pulled_at: int, lr: float | None = None) -> tuple[int, int]:
-        """Apply a gradient ``[P]`` once, computed from the weights that were pulled at update ``pulled_at``, then pull into
-        ``[P]``. ``lr=None`` takes the optimizer's own.
-
-        Returns the policy lag of this push, in updates, and the update that ``into`` stands at.
-        """
+        """Apply a gradient ``[P]`` once, computed from weights pulled at update ``pulled_at``, then pull into ``[P]``; returns
+        the policy lag, in updates, and the update that ``into`` stands at. ``lr=None`` takes the optimizer's own."""
         rate = self._optimizer.lr if lr is None else lr
 
         def push(weights: Tensor, state: Tensor, before: int) -> None:

@@ -33,7 +33,6 @@ def main(
 def make_loop(
     setup: TrainingSetup, assignment: WorkerAssignment, buffer: SharedBuffer, counters: SharedCounters, pipe: Connection
 ) -> WorkerLoop:
-    """The parts of the process, put together."""
     control = ProcessControl(assignment.slot, counters, pipe)
     buffer = replace(buffer, lock_timeout=assignment.lock_timeout)
     shared_weights = SharedWeights(buffer, counters, assignment.slot, setup.optimizer)
@@ -105,7 +104,7 @@ class HogwildExchange(Exchange):
         self._send_stats()
 
     def _current_learning_rates(self) -> NDArray[np.float64]:
-        """Each worker's learning rate at this point of the budget; the same array as long as it does not change."""
+        """``[K]`` at this point of the budget; the same array as long as it does not change."""
         if self._setup.per_worker.lr_is_constant:
             return self._learning_rates
         counters = self._counters

@@ -42,8 +42,7 @@ Seconds = Annotated[float, Gt(0)]
 
 @dataclass(eq=False)
 class MultiprocessStrategy(Parallelism, ABC):
-    """Worker processes that never wait for each other. A subclass decides where the shared weights are and which process
-    changes them.
+    """Worker processes that never wait for each other; a subclass decides where the shared weights are and who changes them.
 
     Args:
         processes: of workers; ``None`` takes as many as this machine has cores, never more than workers.
@@ -159,7 +158,7 @@ class MultiprocessStrategy(Parallelism, ABC):
         return compiler
 
     def _assignment(self, index: int) -> WorkerAssignment:
-        # Longer than it takes to notice and kill a process that holds the lock and does nothing, so that only that one dies.
+        # Longer than it takes to kill a process that holds the lock and does nothing, so that only that one dies.
         return WorkerAssignment(index, self._workers_by_process[index], self.worker_timeout + self.lock_timeout)
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:

@@ -143,8 +143,8 @@ class SharedCounters:
         return wanted
 
     def try_reserve_lock_free(self, slot: int, steps: int, updates: int, max_demand: tuple[int, int]) -> bool:
-        """Reserve ``steps`` and ``updates`` at once and without the lock, where so much is left that it cannot matter who comes
-        first: ``max_demand`` is what all processes may want at the same time. False, and nothing is taken, elsewhere."""
+        """Reserve ``steps`` and ``updates`` without the lock, where more is left than all processes may want at the same time,
+        ``max_demand``. False, and nothing is taken, elsewhere."""
         table, budget = self.table, self.budget
         # Written down before the others' are read. A process that does the same meanwhile, and read too early to see this,
         # leaves enough: from here to the end of the budget is further than all can come in that moment.
@@ -207,8 +207,7 @@ class WorkerBudget:
             return self._counters.take_ticket(self._slot)
 
     def reserve_round(self, in_episode: NDArray[np.bool_], updates: Callable[[], int]) -> NDArray[np.int64]:
-        """How many steps each worker may take in the next window, ``[K]``, given which are ``in_episode [K]``, and what tells
-        the ``updates`` of the shared weights so far."""
+        """``[K]`` steps that each worker may take in the next window; ``updates`` tells those of the shared weights so far."""
         k, n, budget = self._num_workers, self._n_step, self._budget
         allowed = np.zeros(k, np.int64)
         if not self._can_act(in_episode, updates):

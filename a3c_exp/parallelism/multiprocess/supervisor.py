@@ -82,10 +82,8 @@ class Supervisor:
         return deaths
 
     def stop(self, timeout: float, exclude: Collection[int] = ()) -> list[tuple[int, Any]]:
-        """Wait at most ``timeout`` seconds for processes that were asked to end, then kill; returns their last messages.
-
-        Those with an index in ``exclude`` are listened to, but neither waited for nor killed.
-        """
+        """Wait at most ``timeout`` seconds for processes that were asked to end, then kill; returns their last messages. Those
+        in ``exclude`` are listened to, but neither waited for nor killed."""
         messages: list[tuple[int, Any]] = []
         ending = {index: process for index, process in self.processes.items() if index not in exclude}
         end_all(list(ending.values()), timeout, lambda seconds: messages.extend(self.listen(seconds)))

@@ -23,12 +23,7 @@ def notify(sender: Connection) -> None:
 
 
 class WakeupListener:
-    """Waits to be woken, or until the pipe to the main process ends, which is no reason to wait any longer.
-
-    Args:
-        receivers: of the pipes to wait at.
-        pipe: to the main process.
-    """
+    """Waits at ``receivers`` to be woken, or until the ``pipe`` to the main process ends."""
 
     def __init__(self, receivers: Sequence[Connection], pipe: Connection) -> None:
         self._receiver_fds = {receiver.fileno() for receiver in receivers}

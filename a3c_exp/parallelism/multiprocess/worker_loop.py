@@ -48,12 +48,8 @@ class ProcessWorkers:
 
 class Exchange(Protocol):
     """Gives the gradients of a process's K workers to the shared weights, and each worker the weights that follow: the one
-    thing in which hogwild and the parameter server differ inside a worker process.
-
-    Attributes:
-        burst_rounds: rounds that may follow each other with nothing but ``push_and_pull_all`` between them, at most; 0: each
-            round goes through ``push_and_pull`` and ``settle``.
-    """
+    thing in which hogwild and the parameter server differ inside a worker process. At most ``burst_rounds`` may follow each
+    other with nothing but ``push_and_pull_all`` between them; 0: each goes through ``push_and_pull`` and ``settle``."""
 
     burst_rounds: int = 0
 
@@ -103,7 +99,6 @@ class WorkerLoop:
         self.group, self.exchange = workers.group, exchange
 
     def run(self) -> None:
-        """Run rounds until the main process says stop."""
         threading.Thread(target=self._send_step_heartbeats, name="steps", daemon=True).start()
         try:
             self.exchange.pull_all()

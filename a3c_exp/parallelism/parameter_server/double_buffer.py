@@ -23,11 +23,8 @@ class StateField(IntEnum):
 
 @dataclass(frozen=True)
 class DoubleBufferedState:
-    """Two copies of everything in shared memory: one is in use, the server writes the other, then one store switches.
-
-    The parity of ``transaction_count`` tells which counters are in use, and these tell which weights, so that a transaction
-    that leaves the weights alone need not copy them.
-    """
+    """Two copies of everything in shared memory: one is in use, the server writes the other, then one store switches. The
+    parity of ``transaction_count`` tells which counters are in use, and these which weights: not every one copies weights."""
 
     copies: Tensor  # [2, 1 + state_rows, P] float32; row 0 of a copy is the weights
     counters: Tensor  # [2, len(StateField) + N] int64
@@ -51,10 +48,8 @@ class DoubleBufferedState:
                 return counters
 
     def read(self) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
-        """Copies of weights ``[P]``, optimizer state ``[rows, P]`` and counters, all as of one transaction.
-
-        For while the server is paused or stuck in a transaction: otherwise it may commit faster than this can copy.
-        """
+        """Copies of weights ``[P]``, optimizer state ``[rows, P]`` and counters, all as of one transaction. For while the
+        server is paused or stuck: otherwise it may commit faster than this can copy."""
         while True:
             number = int(self.transaction_count[0])
             counters = self.counters[number % 2].numpy().copy()

@@ -30,8 +30,8 @@ class SlotField(IntEnum):
 
 @dataclass(frozen=True)
 class GradientSlots:
-    """A worker has one pending request at most: that bounds the queue, and makes a worker wait that is faster than the server.
-    A request stays as it was sent until it is answered, so that a replaced server can serve it again. All is shared memory."""
+    """In shared memory. A worker has one pending request at most, which stays as it was sent until it is answered, so that a
+    replaced server can serve it again."""
 
     gradients: Tensor  # [N, P] float32
     weights: Tensor  # [N, P] float32

@@ -50,9 +50,8 @@ class ServerProcess:
 
     Args:
         slot: its row of the shared ``counters``.
-        workers_by_process: the worker numbers of each worker process.
-        gradients_ready: of each worker process, which wakes the server when it has sent requests.
-        weights_ready: of each worker process, to wake it when its requests are answered.
+        gradients_ready, weights_ready: of each worker process, which wakes the server by the one when it has sent requests, and
+            is woken by the other when they are answered.
         pipe: to the main process.
     """
 

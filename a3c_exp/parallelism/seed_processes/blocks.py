@@ -1,8 +1,7 @@
 """Seeds that train in stacks of a set size, so that it makes no difference which process trains a stack.
 
 How many rows a batched operation has can change the last bit of each. So seeds are stacked in blocks of ``seed_block``, the
-first B seeds in the first and so on; the last is padded with idle trainings. A block is the same computation wherever it is
-done, and processes divide whole blocks among themselves.
+last padded with idle trainings: a block is the same computation wherever it is done.
 """
 
 import copy
@@ -27,7 +26,6 @@ class Block(NamedTuple):
 
 
 def split_into_blocks(setup: TrainingSetup, block_size: int) -> list[Block]:
-    """The training's seeds in blocks of ``block_size``."""
     seeds = [range(setup.num_seeds)[first : first + block_size] for first in range(0, setup.num_seeds, block_size)]
     return [Block(replace(setup, seed=setup.seed + own.start, num_seeds=block_size), own) for own in seeds]
 
@@ -61,10 +59,7 @@ class SeedBlocks(Parallelism):
         return self.start_blocks(split_into_blocks(setup, self._block_size), states)
 
     def start_blocks(self, blocks: Sequence[Block], states: Sequence[TrainingState]) -> Sequence[Event]:
-        """As ``start``, with some of the training's blocks; ``states`` are those of their seeds, in order.
-
-        From then on ``index`` counts these seeds: 0 is the first of the first block.
-        """
+        """As ``start``, with some of the training's blocks and the ``states`` of their seeds, which ``index`` then counts."""
         events: list[Event] = []
         first = 0
         try:

@@ -33,10 +33,8 @@ def distribute_seeds(strategy: Parallelism, setup: TrainingSetup, processes: int
 
 
 class SeedProcesses(Parallelism):
-    """Several processes, each of which trains whole blocks of seeds.
-
-    No process waits for another, and the main one never for long: a seed that has come to its due step waits there while the
-    main process evaluates or saves it, and so do those stacked with it; other blocks go on.
+    """Several processes, each of which trains whole blocks of seeds. No process waits for another: a seed that has come to its
+    due step waits for the main process to evaluate or save it, and so do those stacked with it; other blocks go on.
 
     Counts change when the events that led to them are returned, never earlier, so that a trainer sees both together.
     """
@@ -147,8 +145,6 @@ class SeedProcesses(Parallelism):
 
     def _budget_exhausted(self, counts: Counts) -> bool:
         return self._budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
-
-    # -- processes -------------------------------------------------------------------------------------------------------
 
     def _process_of(self, seed: int) -> int:
         return next(index for index, seeds in enumerate(self._seeds) if seed in seeds)

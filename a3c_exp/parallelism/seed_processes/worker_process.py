@@ -65,7 +65,6 @@ class _SeedWorkerProcess:
         self._report_progress(seed_blocks.start_blocks(blocks, states))
 
     def run(self) -> None:
-        """Train until asked to stop."""
         idle = False
         while True:
             # While it waits, any request wakes it, and so does the end of the pipe.

@@ -1,8 +1,7 @@
 """Rounds that need no decision, computed and applied one after another; everything is counted afterwards.
 
-Most rounds are alike: every worker acts for a full window, no episode ends, and no bound, evaluation or checkpoint falls due.
-What such a round adds to the counters is known beforehand, and counting it takes longer than the round. The counters come out
-as if each round had been counted, bit for bit.
+In most rounds every worker acts for a full window, no episode ends, and nothing falls due. Counting such a round takes longer
+than the round, and the counters come out as if each had been counted, bit for bit.
 """
 
 import time
@@ -21,12 +20,8 @@ _COOLDOWN_ROUNDS = 8  # rounds computed one by one after a burst that was cut sh
 
 
 class BurstRunner:
-    """Runs as many rounds of all ``trainings`` at once as need no decision.
-
-    Attributes:
-        unfinished_round: the latest burst's last, if its gradients were not applied: an episode ended in it, or something was
-            not finite.
-    """
+    """Runs as many rounds of all ``trainings`` at once as need no decision. ``unfinished_round`` is the latest burst's last, if
+    its gradients were not applied: an episode ended in it, or something was not finite."""
 
     def __init__(self, worker_group: WorkerGroup, trainings: Sequence[SeedTraining], rule: UpdateRule) -> None:
         assert rule.sequential_updates is not None

@@ -37,9 +37,7 @@ class PendingGradients:
     """At most one gradient of each of N ``workers`` of a training, with ``num_stats`` = S numbers each.
 
     Attributes:
-        is_pending: ``[N]`` which workers have one.
-        window_stats: ``[N, S]``.
-        steps: ``[N]`` environment steps of each one's window.
+        is_pending, steps, window_stats: ``[N]`` which workers have one, of how many environment steps, and ``[N, S]``.
         ended: the episodes that ended in them, by worker; only workers with such episodes have an entry.
     """
 
@@ -53,7 +51,6 @@ class PendingGradients:
 
     @property
     def ended_episodes(self) -> int:
-        """How many episodes ended in their windows."""
         return sum(len(episodes) for episodes in self.ended.values())
 
     def add(self, result: RoundResult, participants: NDArray[np.int64]) -> None:
@@ -90,7 +87,6 @@ class PendingGradients:
                 self.ended.pop(worker, None)
 
     def pop(self, worker: int) -> WorkerGradient:
-        """Take out a worker's gradient."""
         gradient = self._worker_gradient(worker)
         self.is_pending[worker] = False
         self.ended.pop(worker, None)

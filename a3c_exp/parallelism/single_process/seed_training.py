@@ -82,8 +82,7 @@ class SeedTraining:
 
     @property
     def updates_exhausted(self) -> bool:
-        """Whether the budget allows no further update. Gradients that are pending then stay so, uncounted, and go into the
-        checkpoint: a run of N updates is the beginning of a longer one."""
+        """Whether the budget allows no further update. Pending gradients then go into the checkpoint, uncounted."""
         limit = self._setup.budget.max_updates
         return limit is not None and self.updates >= limit
 
@@ -238,7 +237,6 @@ class SeedTraining:
         )
 
     def pop_events(self) -> list[Event]:
-        """What happened since the last call."""
         events, self._events = self._events, []
         if self._stats.windows:
             events.append(StatsEvent(self._stats, self.index))

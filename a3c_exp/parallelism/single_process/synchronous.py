@@ -17,9 +17,7 @@ from a3c_exp.system.errors import ConfigError
 
 
 class Synchronous(SingleProcessStrategy):
-    """Advantage actor-critic with one update for all workers' windows: what OpenAI called A2C, the synchronous A3C.
-
-    There is one set of weights a training and no worker acts with older ones: the policy lag is 0.
+    """One update for all workers' windows: what OpenAI called A2C, the synchronous A3C. The policy lag is 0.
 
     Args:
         env_processes, processes, seed_block: as ``SingleProcessStrategy`` takes them.

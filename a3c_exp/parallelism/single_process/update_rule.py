@@ -50,10 +50,8 @@ class UpdateRule(Protocol):
         ``training.reserve`` has granted. A worker whose last gradient was not applied yet must be left at 0."""
 
     def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
-        """Keep what a round brought for this training's workers, of whom ``participants`` acted.
-
-        Gradients and statistics may be kept as they are, since those of every round are new; ``result.steps`` is overwritten.
-        """
+        """Keep what a round brought for this training's workers, of whom ``participants`` acted. Gradients and statistics of
+        every round are new and may be kept as they are; ``result.steps`` is overwritten."""
 
     def next_update(self, training: SeedTraining, until: int) -> bool:
         """Apply the next gradient, each once, or several that follow each other, of which none but the last may bring the
