@@ -61,8 +61,7 @@ class TrainingState:
     episodes: int  # training episodes finished so far
     rounds: NDArray[np.int64]  # [N] windows that each worker began: the counter of its action stream
     episodes_begun: NDArray[np.int64]  # [N] episodes that each worker began: the counter of its environment seeds
-    # What the parallelism itself needs to continue exactly, in plain containers, numbers and tensors; empty for those whose
-    # resume is approximate.
+    # What the parallelism needs to continue exactly, in plain values and tensors; empty where resume is approximate.
     parallelism_state: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -159,8 +159,7 @@ def _to_fx_graph(op_graph: OpGraph, weights: Tensor) -> fx.GraphModule:
 
 
 def _expand_small_matmul(graph: fx.Graph, operation: Operation, args: Any) -> fx.Node | None:
-    """A batched product of small matrices, ``[B, m, k] x [B, k, n]``, as sums that are fused with neighboring operations;
-    ``None`` where a library multiplies faster."""
+    """``[B, m, k] x [B, k, n]`` of small matrices as sums, to be fused; ``None`` where a library multiplies faster."""
     if operation.func is not torch.ops.aten.bmm.default:
         return None
     (_, m, k), (_, _, n) = (key[1] for _, key in operation.arguments if key is not None)

@@ -22,8 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = ["INDUCTOR_OPTIONS", "OpRecorder", "build_library", "fused_adam", "load_library", "pytree", "trace"]
 
+# One core a worker; one block of memory for all intermediate results, which saves a tenth of a small function's time.
 INDUCTOR_OPTIONS = {"cpp.threads": 1, "memory_planning": True}
-"""One core a worker; one block of memory for all intermediate results, which saves a tenth of a small function's time."""
 
 
 class OpRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -51,8 +51,7 @@ class Cell(nn.Module):
         raise NotImplementedError
 
     def unroll(self, projected_input: Tensor, episode_start: Tensor, hidden_state: Tensor, bptt: int | None) -> Tensor:
-        """``step`` along windows, as in ``ActorCritic.unroll``: from ``projected_input [..., n, gates * hidden_size]`` to the
-        states ``[..., n, state_size]`` after each step."""
+        """``step`` along windows, ``projected_input [..., n, gates * hidden_size]``, to the states ``[..., n, state_size]``."""
         time, states = episode_start.dim() - 1, []
         keep_mask = (1.0 - episode_start).unsqueeze(-1).unbind(time)
         for t, step_input in enumerate(projected_input.unbind(time)):

@@ -67,8 +67,7 @@ class MeanKind(StrEnum):
 
 
 class StdKind(StrEnum):
-    """What a Gaussian's standard deviation follows: ``state``, by a layer of its own, or nothing but training: ``parameter``,
-    one learned number for each dimension of the action."""
+    """A Gaussian's standard deviation: a layer's (``state``), or one learned number a dimension (``parameter``)."""
 
     state = "state"
     parameter = "parameter"
@@ -147,8 +146,7 @@ class ActionScaling(nn.Module):
 
 
 class GaussianHead(Head):
-    """Means and standard deviations over a Box space; ``sigma = softplus(...) + min_std`` of the features, or
-    ``exp(parameter) + min_std``."""
+    """Over a Box: means, and ``sigma = softplus(...) + min_std`` of the features or ``exp(parameter) + min_std``."""
 
     def __init__(self, features: int, space: Box, config: HeadConfig) -> None:
         super().__init__()

@@ -116,8 +116,7 @@ class WorkerGroup:
         self._acted: tuple[Window, Sequence[EndedEpisode]] | None = None  # to be learned from
 
     def _loss_inputs(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
-        """What the loss takes after a window, by row: entropy coefficients where workers have their own; with the discount
-        factor where compiled code must serve any of them."""
+        """What the loss takes after a window, by row: entropy coefficients, and for compiled code the discount factor."""
         setup, device = self._setup, self._setup.device
         if setup.per_worker.beta is None and not setup.compile:
             return ()

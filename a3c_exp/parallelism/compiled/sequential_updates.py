@@ -22,8 +22,7 @@ the optimizer's coefficients ``[m, c]``."""
 
 
 class SequentialUpdates:
-    """Applies the gradients of one training's N ``workers`` in a given order, each to the P = ``size`` weights that the one
-    before left; one call makes ``batch_size`` updates."""
+    """Applies the gradients of N ``workers`` in a given order, each to the P = ``size`` weights that the one before left."""
 
     def __init__(self, optimizer: FunctionalOptimizer, workers: int, size: int) -> None:
         self._optimizer = optimizer
@@ -45,8 +44,7 @@ class SequentialUpdates:
     def try_compile(
         cls, worker_group: WorkerGroup, optimizer: Optimizer, workers_per_training: int
     ) -> "SequentialUpdates | None":
-        """Compiled code for trainings of ``workers_per_training`` of these workers, each with weights of its own; ``None``
-        where that is impossible."""
+        """For trainings of ``workers_per_training`` of these workers each; ``None`` where that is impossible."""
         if worker_group.compiler is None or not worker_group.stackable or not isinstance(optimizer, FunctionalOptimizer):
             return None
         updates = cls(optimizer, workers_per_training, worker_group.layout.size)

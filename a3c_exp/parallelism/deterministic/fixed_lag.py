@@ -51,8 +51,7 @@ class LagSchedule:
 
 
 class WeightHistory:
-    """The newest weights and those before them, as far back as ``max_lag`` goes, beginning with ``versions``, the ``newest``
-    last; a version is the number of the update that made it."""
+    """The weights as of the newest versions (numbers of updates) up to ``newest``, as far back as ``max_lag`` goes."""
 
     def __init__(self, max_lag: int, versions: Sequence[Tensor], newest: int) -> None:
         self._capacity, self.newest = max_lag + 1, newest

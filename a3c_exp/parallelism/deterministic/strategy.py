@@ -91,11 +91,7 @@ class VirtualTimeState:
 
 class VirtualTimeRule(UpdateRule):
     """Applies gradients in the order in which the workers' windows end in virtual time; each worker then pulls at once.
-
-    Args:
-        make_schedule: called with a seed and N.
-        lag_schedule: the lag of each update, where lags are set.
-    """
+    ``make_schedule`` is called with a seed and N; ``lag_schedule`` has the lag of each update, where lags are set."""
 
     name = "deterministic"
     share_weights = False

@@ -30,8 +30,7 @@ class WorkerSchedule(Protocol):
         """So many windows end: time moves on."""
 
     def peek_rounds(self, count: int) -> NDArray[np.int64] | None:
-        """``[count, N]`` the next rounds, where every worker ends one window a round and a round begins now; ``None``
-        elsewhere."""
+        """``[count, N]`` the next rounds of one window of every worker; ``None`` if no round begins now."""
         return None
 
     def state_dict(self) -> dict[str, Any]:

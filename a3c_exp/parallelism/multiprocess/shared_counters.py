@@ -190,8 +190,7 @@ class SharedCounters:
 
 
 class WorkerBudget:
-    """What the K workers of the process with this ``slot`` may still do; ``lock`` is held while something is taken from a
-    budget of which little is left."""
+    """What the workers of a process may still do; ``lock`` is held where something is taken of which little is left."""
 
     def __init__(self, setup: TrainingSetup, counters: SharedCounters, slot: int, num_workers: int, lock: OwnedLock) -> None:
         self._budget, self._n_step = setup.budget, setup.learner.n_step

@@ -38,8 +38,7 @@ class Supervisor:
     """Keeps a fixed number of processes, each of which runs ``target(*arguments(index), pipe)``.
 
     Args:
-        heartbeat_timeout: seconds without a heartbeat after which a process counts as dead and is killed; before its first one
-            it has a minute at least.
+        heartbeat_timeout: seconds without a heartbeat until a process is killed; a minute at least before its first.
         last_heartbeat: the time of a process's last heartbeat other than a message, in monotonic seconds, 0 before the first.
     """
 

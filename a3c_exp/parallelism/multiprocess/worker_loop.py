@@ -111,8 +111,7 @@ class WorkerLoop:
                 self.group.close()
 
     def _send_step_heartbeats(self) -> None:
-        """Show a heartbeat when observations have changed: a window of slow steps may take longer than ``worker_timeout``. From
-        a thread, since steps are too many to do anything in each."""
+        """A heartbeat when observations have changed: a window of slow steps may take longer than ``worker_timeout``."""
         latest = None
         while True:
             observed = zlib.crc32(self.group.envs.observation.tobytes())
@@ -143,8 +142,7 @@ class WorkerLoop:
         return True
 
     def _run_burst(self) -> RoundResult | None:
-        """Rounds of full windows of all workers, each with its exchange but the last, whose result is returned; ``None`` if the
-        next round may need a decision."""
+        """Full rounds, each but the last, which is returned, with its exchange; ``None`` if the next may need a decision."""
         max_rounds = self.exchange.burst_rounds
         if not max_rounds or not self._budget.reserve_burst(max_rounds):
             return None

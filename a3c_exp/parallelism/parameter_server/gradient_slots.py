@@ -30,8 +30,7 @@ class SlotField(IntEnum):
 
 @dataclass(frozen=True)
 class GradientSlots:
-    """In shared memory. A worker has one pending request at most, which stays as it was sent until it is answered, so that a
-    replaced server can serve it again."""
+    """A worker has one pending request, which stays as it was sent until it is answered: a replaced server serves it again."""
 
     gradients: Tensor  # [N, P] float32
     weights: Tensor  # [N, P] float32

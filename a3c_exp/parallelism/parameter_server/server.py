@@ -104,8 +104,7 @@ class ServerProcess:
         self._send_stats(time.monotonic())
 
     def _serve(self, workers: Sequence[int]) -> None:
-        """Settle these workers' requests in this order, in one transaction, and answer each with the weights that follow its
-        own gradient."""
+        """Settle these requests in order, in one transaction, and answer each with the weights that follow its own gradient."""
         requests = [self._fields[worker].tolist() for worker in workers]
         state, base = self._state_writer, self._counters.base_updates
         state.begin()

@@ -101,8 +101,7 @@ class ParameterServer(MultiprocessStrategy):
             "applied": int(counters[StateField.updates]),
             "dropped": int(counters[StateField.dropped]),
             "downweighted": int(counters[StateField.downweighted]),
-            # Sent but neither applied nor dropped: none, after a regular end.
-            "unapplied": int(unsettled.sum()),
+            "unapplied": int(unsettled.sum()),  # none, after a regular end
             "resets": int(fields[:, SlotField.resets].sum()),
             "max_queue_length": int(self._counters.table[self._server_index, CounterColumn.max_queue_length]),
         }

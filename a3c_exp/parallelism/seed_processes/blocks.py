@@ -40,12 +40,8 @@ def pad_with_idle(block: Block, states: Sequence[TrainingState]) -> list[Trainin
 
 
 class SeedBlocks(Parallelism):
-    """Blocks of seeds in this process, one block after another.
-
-    Args:
-        strategy: trains several seeds in one process, and only while ``advance`` runs; a copy of it is made for each block.
-        block_size: seeds in a block.
-    """
+    """Blocks of ``block_size`` seeds in this process, one after another. Each has a copy of ``strategy``, which trains several
+    seeds in one process, and only while ``advance`` runs."""
 
     def __init__(self, strategy: Parallelism, block_size: int) -> None:
         self._strategy, self._block_size = strategy, block_size

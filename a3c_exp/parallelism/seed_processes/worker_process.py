@@ -15,7 +15,6 @@ from a3c_exp.system.errors import A3CError
 
 _SLICE_SECONDS = 0.1  # seconds of training between two checks of the pipe
 
-
 Request = tuple[Literal["train_until", "weights", "snapshot", "stop"], Any]
 """A request to the process and its argument: each seed's due step, or the index of a seed. ``train_until`` has no answer."""
 

@@ -98,8 +98,7 @@ class PendingGradients:
         return WorkerGradient(gradient, self.window_stats[worker], [worker], [steps], ended)
 
     def state_dict(self) -> list[dict[str, Any] | None]:
-        """By worker, in plain values and tensors. A gradient that is not finite stopped the run and is left out: with it the
-        run could never be resumed, at whatever learning rate."""
+        """By worker. A gradient that is not finite stopped the run and is left out: with it no run could go on."""
         saved = self.is_pending & np.isfinite(self.window_stats).all(axis=1)
         return [self._worker_gradient(worker).state_dict() if saved[worker] else None for worker in range(len(saved))]
 

@@ -180,8 +180,7 @@ class SeedTraining:
         return len(order)
 
     def max_burst_rounds(self, until: int) -> int:
-        """How many rounds of full windows of all workers can be applied before environment steps come to ``until``, or anything
-        but the same reservation again is needed."""
+        """How many full rounds can be applied before steps come to ``until`` or anything but the same reservation is needed."""
         learner, (steps, tickets) = self._setup.learner, self._remaining()
         steps_per_round, limit = learner.n_step * len(self.reserved_steps), self._setup.budget.max_updates
         # Windows that end with their episode take no ticket where no worker begins one.
