@@ -49,13 +49,11 @@ def a3c_loss(
     section 4 and Algorithm S3. Shapes are ``[n]`` or, for a batch of G windows, ``[G, n]``.
 
     Args:
-        distribution: the policy's distribution.
         parameters: ``[..., n, distribution.parameters_size]`` the policy head's output.
         value: ``[..., n]`` V(s_t), with gradient.
         action: ``[..., n, *action]`` the sampled actions, unclipped.
         target: ``[..., n]`` n-step returns, without gradient.
         valid: ``[..., n]`` 1.0 for steps that were taken, 0.0 after the window's end.
-        config: coefficients and reductions.
         entropy_coef: ``[...]`` each window's own coefficient instead of ``config.entropy_coef``.
     """
     assert value.shape == target.shape == valid.shape, (value.shape, target.shape, valid.shape)

@@ -47,9 +47,6 @@ class NumpyExecutor:
     Args:
         function: pure in its tensors, without random operations or control flow on their values.
         examples: one input of each kind; all on the CPU. ``inputs`` begin with their numbers.
-
-    Attributes:
-        untranslated: names of operations that run in torch.
     """
 
     def __init__(self, function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> None:

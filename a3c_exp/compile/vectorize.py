@@ -205,7 +205,6 @@ class WorkerGrouping:
     """K workers and R rows of weights, each of which serves K/R = G workers that follow each other.
 
     Args:
-        workers, rows: K and R.
         grouped: keep a group of one as a dimension of its own; ``None``: only if groups are larger.
     """
 

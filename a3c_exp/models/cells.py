@@ -15,9 +15,7 @@ from a3c_exp.models.base import detach_hidden_state
 class Cell(nn.Module):
     """One step of a recurrent layer, with the parameters of torch's cells under their names and in their order.
 
-    Attributes:
-        hidden_state_size: size of the state, ``states`` vectors; all zeros at an episode's beginning.
-        hidden_size: how many of them, the first ones, are the output.
+    The state, ``states`` vectors, is all zeros at an episode's beginning; its first ``hidden_size`` numbers are the output.
     """
 
     gates: int

@@ -33,7 +33,6 @@ class ConvGRU(Recurrent):
     Args:
         observation_space: a Box ``[channels, height, width]``.
         channels, kernels, strides: of the convolutions, one number each.
-        hidden_size: size of the cell's state, the input of policy and value.
         norm: of the images before and the features after the convolutions: instance, layer or none.
         orthogonal: draw orthogonal weights and zero biases; otherwise as the article does: ``xavier_uniform`` with
             leaky_relu's gain and biases of 0.01 but for the GRU, whose weights are torch's own and whose biases are 0.

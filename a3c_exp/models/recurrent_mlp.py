@@ -63,7 +63,6 @@ class RecurrentMLP(Recurrent):
         hidden: widths of the layers before the cell; none feeds it the observation itself.
         cell: gru or lstm.
         hidden_size: size of the cell's state, the input of policy and value.
-        activation: of the layers before the cell.
         others: as in ``SharedMLP``, which also says what is refused.
     """
 

@@ -19,10 +19,8 @@ class SharedMLP(ActorCritic):
         observation_space, action_space: of one environment.
         hidden: widths of the shared layers; none makes a linear network.
         activation: one of relu, relu6, tanh, elu, silu.
-        head: the policy's last layer.
         weight_std: weights are drawn from N(0, weight_std) and biases are 0; ``None`` keeps each layer's own initialization.
         orthogonal: draw orthogonal weights instead.
-        seed: of the weights.
 
     Raises:
         ConfigError: an unknown activation, two ways to draw weights, or a head that does not fit the action space.

@@ -116,11 +116,8 @@ class Counts:
 
 
 class Parallelism(Protocol):
-    """One way to run workers. The trainer calls these in order: start, then advance and friends, then stop.
-
-    Derive a class from this one: what it need not decide has a value. Several trainings that differ by their seed alone may run
-    side by side; ``index`` says which is meant.
-    """
+    """One way to run workers. The trainer calls start, then advance and friends, then stop. Derive a class from this one: what
+    it need not decide has a value. Of trainings that run side by side, a seed each, ``index`` says which is meant."""
 
     share_weights: bool = False
     """Whether all workers' windows make one update together."""
@@ -134,11 +131,7 @@ class Parallelism(Protocol):
         return self
 
     def check(self, setup: TrainingSetup) -> None:
-        """Refuse a training that this parallelism cannot run, before anything is started.
-
-        Raises:
-            ConfigError: says what it cannot do and what to type instead.
-        """
+        """Refuse what this parallelism cannot run: a ``ConfigError`` says so, and what to type instead."""
 
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
         """Begin training from a state for each seed. Returns as soon as workers are started, with what happened.

@@ -71,7 +71,6 @@ class WorkerGroup:
         take_ticket: asked with a worker's index before an episode begins; false when there is none to be had now.
         share_weights: one row of weights serves all workers of a training.
         keep_actions: so that ``episodes.episode_state`` can tell where each worker stands.
-        compiler: to use if the setup wants one; ``None`` makes a new one.
         tickets: how many episodes each worker may begin in the coming round, ``[K]``; ``None``: ``take_ticket`` alone can tell.
 
     Attributes:

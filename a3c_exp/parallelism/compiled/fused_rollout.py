@@ -37,7 +37,6 @@ class FusedRollout:
     other without the counters being touched between them: ``begin``, then ``act`` and ``learn`` until an episode ends, ``end``.
 
     Args:
-        next_episodes: for windows that continue past episode ends.
         extra_inputs: what the loss takes after the window, by row.
         others: as ``Rollout`` takes them; ``envs`` have a ``tensor_env``.
     """

@@ -67,9 +67,8 @@ class SequentialUpdates:
         """The inputs of the calls for several series of updates; for each series, those of its calls in order.
 
         Args:
-            orders: ``[series, count]`` whose gradient comes first, and so on; no worker twice in a series.
+            orders, learning_rates: ``[series, count]`` whose gradient comes first, and so on; no worker twice in a series.
             updates: how many updates came before the first.
-            learning_rates: ``[series, count]`` each push's learning rate.
         """
         (series, count), c = orders.shape, self.batch_size
         calls = -(-count // c)

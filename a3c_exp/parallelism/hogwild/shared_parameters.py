@@ -96,7 +96,6 @@ class SharedWeights:
         one pass over memory; returns the policy lags ``[K]``. Call in inference mode.
 
         Args:
-            sequential_updates, batches: compiled code for these updates, in the workers' order, and its inputs.
             worker_weights: ``[K, P]`` receive the new weights.
             pulled_at: ``[K]`` what the last pulls stood at; written over.
             learning_rates: ``[K]``; the same array as long as they do not change.

@@ -176,7 +176,6 @@ class SharedCounters:
 
     def release_dead(self, slot: int, keep_reserved: bool = False) -> int:
         """Give back what a dead process held, after all it said was received; returns how many episodes that leaves.
-
         With ``keep_reserved`` its steps stay reserved until its replacement, which waits until all is counted, gives them back.
         """
         row = self.table[slot]

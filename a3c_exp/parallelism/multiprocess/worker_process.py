@@ -67,11 +67,7 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
 
 class ProcessControl:
     """One process's link to the main process: it shows that it is alive, follows commands and sends messages.
-
-    Attributes:
-        row: ``[len(CounterColumn)]`` this process's counters, a view.
-        send: sends a message to the main process.
-    """
+    ``row [len(CounterColumn)]`` is a view of its counters."""
 
     def __init__(self, slot: int, counters: SharedCounters, pipe: Connection) -> None:
         self.slot, self.counters, self.row = slot, counters, counters.table[slot]

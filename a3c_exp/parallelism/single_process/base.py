@@ -39,7 +39,6 @@ class SingleProcessStrategy(Parallelism):
 
     Attributes:
         worker_group: all trainings' workers, those of each next to each other.
-        trainings: one for each seed.
 
     Raises:
         ConfigError: a value is out of its range.

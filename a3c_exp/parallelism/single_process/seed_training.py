@@ -142,7 +142,6 @@ class SeedTraining:
     ) -> int:
         """``push`` the ``pending`` gradients of the workers ``order [c]``, whose policy lags are ``lags [c]``, one after
         another; each pulls at once. ``on_settled`` is called with each once its window is counted, before the next one's is.
-
         Returns how many were applied: those before the first that is not finite.
 
         Raises:

@@ -15,10 +15,8 @@ from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 class UpdateRule(Protocol):
     """Decides for each training in the process which workers act and in which order their gradients are applied.
 
-    ``SingleProcessStrategy`` asks ``next_update`` for as long as it makes updates; when it makes none for any training,
-    ``allowed_steps`` is asked once for each, one round is computed for all workers that were allowed, and ``collect`` is given
-    each training's part of it. Derive a class from this one. Several trainings may run side by side: keep what is pending by
-    ``training.index``.
+    ``SingleProcessStrategy`` asks ``next_update`` for as long as it makes updates, then ``allowed_steps`` once for each;
+    one round is computed, and ``collect`` is given each one's part. Keep what is pending by ``training.index``.
 
     Attributes:
         name: written into checkpoints, so that no other rule goes on from them.
@@ -35,11 +33,7 @@ class UpdateRule(Protocol):
     has_bursts: bool = False
 
     def check(self, setup: TrainingSetup) -> None:
-        """Refuse what this rule cannot train.
-
-        Raises:
-            ConfigError: says what it cannot do and what to type instead.
-        """
+        """Refuse what this rule cannot train: a ``ConfigError`` says so, and what to type instead."""
         return
 
     def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> None:
