@@ -186,8 +186,7 @@ def _discard_lines(path: Path, key: str = "", limit: float = math.inf) -> int:
         content = path.read_bytes()
     except FileNotFoundError:
         return 0
-    kept: list[bytes] = []
-    discarded: list[bytes] = []
+    kept, discarded = list[bytes](), list[bytes]()
     for line in filter(None, content.split(b"\n")):
         record = parse_object(line)  # None: incomplete, or not even text
         keep = record is not None and (not key or number(record.get(key)) <= limit)

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -48,10 +48,8 @@ class LiveView:
             return
         self._console = console
         # rich would move what is printed to stdout over to stderr, even if stdout is piped into something.
-        redirect_stdout = sys.stdout.isatty()
-        self._live = Live(
-            self, console=console, refresh_per_second=REFRESH_PER_SECOND, transient=True, redirect_stdout=redirect_stdout
-        )
+        options: dict[str, Any] = {"transient": True, "redirect_stdout": sys.stdout.isatty()}
+        self._live = Live(self, console=console, refresh_per_second=REFRESH_PER_SECOND, **options)
         self._live.start(refresh=True)
         atexit.register(self.close)  # an exception that nothing catches would leave a terminal without a cursor
 

@@ -9,14 +9,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from a3c_exp.loggers.progress import (
-    RunProgress,
-    format_counts,
-    format_evaluations,
-    format_percent,
-    format_statistics,
-    format_times,
-)
+from a3c_exp.loggers import progress as texts
+from a3c_exp.loggers.progress import RunProgress
 from a3c_exp.system.number_format import format_number
 
 RUN_PANEL_HEIGHT = 9
@@ -46,7 +40,7 @@ def left_and_right(left: RenderableType, right: str) -> Table:
 def progress_row(fraction: float, right: str | None = None) -> Table:
     """A bar and, unless something else stands beside it, the percentage."""
     bar = ProgressBar(total=1.0, completed=fraction)
-    return left_and_right(bar, format_percent(fraction) if right is None else right)
+    return left_and_right(bar, texts.format_percent(fraction) if right is None else right)
 
 
 def fitting_columns(columns: Sequence[Sequence[Text]], width: int, right_aligned: Sequence[int] = (), gap: int = 2) -> Table:
@@ -74,9 +68,9 @@ def run_panel(progress: RunProgress, width: int, title: str | None = None) -> Pa
         heading = Text.assemble((f"mean of {progress.num_seeds} seeds · ", "dim"), heading)
     heading.truncate(max(width - 6, 1), overflow="ellipsis")
     rows: list[RenderableType] = [] if progress.fraction is None else [progress_row(progress.fraction)]
-    rows.append(left_and_right(" · ".join(format_counts(progress)), format_times(progress)))
+    rows.append(left_and_right(" · ".join(texts.format_counts(progress)), texts.format_times(progress)))
     # Statistics have a line from the start, or the view would jump.
-    statistics = format_statistics(progress.last_metrics) if progress.last_metrics else [("entropy", "-")]
+    statistics = texts.format_statistics(progress.last_metrics) if progress.last_metrics else [("entropy", "-")]
     rows += ["", *(_names_over_values(pairs, width - 4) for pairs in (_results(progress), statistics))]
     return titled_panel(heading, *rows)
 
@@ -94,6 +88,6 @@ def _results(progress: RunProgress) -> list[tuple[str, str]]:
         ("moving average", "-" if average is None else format_number(average)),
         ("steps/s in all" if progress.num_seeds > 1 else "steps/s", "-" if speed is None else f"{speed:,.0f}"),
         ("return", "-" if metrics is None or metrics.recent_return is None else format_number(metrics.recent_return)),
-        ("evaluation", format_evaluations(progress)),
+        ("evaluation", texts.format_evaluations(progress)),
         ("lag (max)", "-" if lag is None else f"{lag:.1f} ({max_lag})"),
     ]

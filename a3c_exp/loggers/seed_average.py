@@ -26,7 +26,6 @@ class SeedAverageLogger:
         self._last_message = ""
 
     def logger_for_seed(self, index: int) -> Logger:
-        """The logger of one seed."""
         return _SeedLogger(self, index)
 
     def metrics(self, index: int, metrics: MetricsRecord) -> None:

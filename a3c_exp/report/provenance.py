@@ -11,7 +11,6 @@ from a3c_exp.stats.estimates import MIN_SEEDS
 Origin = tuple[str, tuple[str, ...]]  # what, and the different answers with how many runs gave each
 _MAX_SHOWN = 12
 _HARMLESS_CHANGES = ("max_episodes ", "max_env_steps ", "max_updates ", "checkpoint.", "metrics.", "logger.", "tags ")
-_UNKNOWN = "no git commit known"
 
 
 def origins(comparison: Comparison) -> list[Origin]:
@@ -20,10 +19,10 @@ def origins(comparison: Comparison) -> list[Origin]:
     resumed = sum(isinstance(sessions := run.run_json.get("sessions"), list) and len(sessions) > 1 for run in runs)
     found: list[Origin] = [
         ("Directory", (relative_to_cwd(comparison.parent),)),
-        ("Command", _distinct_answers(runs, lambda run: _text(run.run_json.get("command")))),
-        ("Code", _distinct_answers(runs, _code_version)),
+        ("Command", _distinct_answers(runs, lambda run: str(run.run_json.get("command") or ""))),
+        ("Code", _distinct_answers(runs, lambda run: run.code or "no git commit known")),
         ("Versions", _distinct_answers(runs, lambda run: items_as_text(run.run_json.get("versions")))),
-        ("Machine", _distinct_answers(runs, _machine)),
+        ("Machine", _distinct_answers(runs, lambda run: run.machine)),
         ("Dates", _date_range(runs)),
         ("Resumed", (f"{resumed} of {len(runs)} runs went on from a checkpoint",) if resumed else ()),
         ("Changed by a resume", _distinct_answers(runs, lambda run: "; ".join(run.changes))),
@@ -35,11 +34,11 @@ def comparison_warnings(comparison: Comparison) -> list[str]:
     """One sentence for each reason to doubt the comparison."""
     runs, items = comparison.runs, comparison.configurations
     found = []
-    if len({_code_version(run) for run in runs} - {_UNKNOWN}) > 1:
+    if len({run.code for run in runs} - {""}) > 1:
         found.append("The runs were made by different versions of the code.")
     if any(mapping(run.run_json.get("git")).get("dirty") for run in runs):
         found.append("Some runs were made with uncommitted changes; each has them in its code.diff.")
-    if len({_machine(run) for run in runs} - {""}) > 1:
+    if len({run.machine for run in runs} - {""}) > 1:
         found.append("The runs were made on different machines: their speeds do not compare.")
     shared = {run.num_seeds_in_process for run in runs}
     if shared != {1}:
@@ -72,19 +71,6 @@ def _distinct_answers(runs: Sequence[RunData], answer: Callable[[RunData], str])
     return (*answers[:_MAX_SHOWN], f"and {more} more: see runs.csv") if more > 0 else tuple(answers)
 
 
-def _code_version(run: RunData) -> str:
-    git = mapping(run.run_json.get("git"))
-    if not git.get("commit"):
-        return _UNKNOWN
-    return f"commit {str(git['commit'])[:12]}" + (" with uncommitted changes" if git.get("dirty") else "")
-
-
-def _machine(run: RunData) -> str:
-    machine = dict(mapping(run.run_json.get("machine")))
-    host = machine.pop("host", None)
-    return ", ".join(filter(None, (_text(run.run_json.get("host") or host), items_as_text(machine))))
-
-
 def _date_range(runs: Sequence[RunData]) -> tuple[str, ...]:
     timings = [mapping(run.run_json.get("timings")) for run in runs]
     starts = sorted(filter(None, (date(timing.get("started") or timing.get("created")) for timing in timings)))
@@ -97,7 +83,3 @@ def _date_range(runs: Sequence[RunData]) -> tuple[str, ...]:
 def _join_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:4])
     return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)

@@ -61,7 +61,7 @@ def run_table(comparison: Comparison) -> Table:
     columns: list[tuple[str, Description[RunData]]] = [
         ("run", lambda run: _relative_path(run, comparison)),
         (comparison.heading, lambda run: configuration_cell(configurations[run])),
-        ("status", _status_cell),
+        ("status", lambda run: Cell(run.status, status=run.status)),
         ("seed", lambda run: run.seed),
         ("final moving average", lambda run: format_number(run.result("moving_average"))),
         ("last evaluation", _last_evaluation_cell),
@@ -76,11 +76,13 @@ def incomplete_runs_table(comparison: Comparison) -> Table:
     """One row a run that did not finish, or that misses something."""
     columns: list[tuple[str, Description[RunData]]] = [
         ("run", lambda run: _relative_path(run, comparison)),
-        ("status", _status_cell),
+        ("status", lambda run: Cell(run.status, status=run.status)),
         ("reason", lambda run: run.reason or NO_VALUE),
         (
             "got as far as",
-            lambda run: f"{format_count(run.result('episodes'))} episodes, {format_count(run.result('env_steps'))} steps",
+            lambda run: ", ".join(
+                f"{format_count(run.result(f'{prefix}{key}'))} {key}" for prefix, key in (("", "episodes"), ("env_", "steps"))
+            ),
         ),
         ("missing or damaged", lambda run: "; ".join(run.problems)),
     ]
@@ -169,10 +171,8 @@ def _count_columns(value: Callable[[Item, str], float]) -> list[tuple[str, Descr
 
 
 def _statuses_cell(item: Configuration) -> Cell:
-    left_out = len(item.averaged_runs) < len(item.runs)
-    return Cell(
-        format_statuses(item.statuses), f"(means over {len(item.averaged_runs)})" if left_out and item.averaged_runs else ""
-    )
+    averaged = len(item.averaged_runs)
+    return Cell(format_statuses(item.statuses), f"(means over {averaged})" if 0 < averaged < len(item.runs) else "")
 
 
 def _evaluation_cell(item: Configuration) -> Cell:
@@ -185,10 +185,6 @@ def _relative_path(run: RunData, comparison: Comparison) -> str:
     """The directory as seen from the parent of all, which the report names once."""
     path = Path(os.path.relpath(run.path.resolve(), comparison.parent))
     return path.name if path == Path() else str(path)
-
-
-def _status_cell(run: RunData) -> Cell:
-    return Cell(run.status, status=run.status)
 
 
 def _last_evaluation_cell(run: RunData) -> Cell:
@@ -238,7 +234,7 @@ def _differing_quantities(run: RunData) -> dict[str, tuple[float, ...]]:
 
 
 def _run_record(comparison: Comparison, configuration: Configuration, run: RunData) -> dict[str, object]:
-    git, versions = mapping(run.run_json.get("git")), mapping(run.run_json.get("versions"))
+    versions = mapping(run.run_json.get("versions"))
     record: dict[str, object] = {"path": run.path, "name": run.name, "group": run.group, "configuration": configuration.label}
     record |= {"seed": run.seed, "status": run.status, "reason": run.reason}
     record |= {key: run.result(key) for key in ("episodes", "env_steps", "updates", "moving_average")}
@@ -247,7 +243,7 @@ def _run_record(comparison: Comparison, configuration: Configuration, run: RunDa
         record |= {f"{name}_{part}": run.result(f"{key}_{part}") for part in ("low", "high")}
         record[f"{name}_env_step"] = run.result(f"{key}_step")
     record |= {key: run.result(key) for key in ("steps_per_second", "wall_time", "policy_lag", "policy_lag_max")}
-    record |= {"commit": git.get("commit", ""), "dirty": git.get("dirty", ""), "host": run.run_json.get("host", "")}
+    record |= {key: run.value(key) or "" for key in ("commit", "dirty", "host")}
     record |= {"python": versions.get("python", ""), "torch": versions.get("torch", "")}
     record |= {"command": run.run_json.get("command", ""), "problems": "; ".join(run.problems)}
     return record | _varying_values(comparison, configuration)

@@ -29,12 +29,11 @@ def value_overestimation(metrics: Columns, episodes: Columns, terminated: FloatA
         [lines of metrics], in the learner's units; NaN where it cannot be known: without episodes, undiscounted, or with
         clipped rewards.
     """
-    nothing = np.full(metrics["env_step"].size, np.nan)
     gamma, workers = number(config.get("gamma")), number(config.get("workers", 1))
     shift, scale = number(config.get("reward_shift", 0.0)), number(config.get("reward_scale", 1.0))
     known = np.isfinite(episodes["mean_step_reward"]) & (episodes["length"] > 0) & np.isfinite(episodes["env_step"])
     if not (0 < gamma < 1 and np.isfinite(shift) and scale) or config.get("reward_clip") is not None or not known.any():
-        return nothing
+        return np.full(metrics["env_step"].size, np.nan)
     length, steps = episodes["length"][known], episodes["env_step"][known]
     reward = (episodes["mean_step_reward"][known] + shift) / scale
     horizon = 1.0 / (1.0 - gamma)
@@ -55,12 +54,10 @@ def greedy_gap(evaluations: Columns, episodes: Columns, config: JsonObject) -> F
     Returns:
         [evaluations]; NaN where the two do not compare: evaluations that sample too, other time limits, no episodes yet.
     """
-    nothing = np.full(evaluations["env_step"].size, np.nan)
     judged = mapping(config.get("evaluation"))
-    deterministic = judged.get("deterministic", True) is True
     known = np.isfinite(episodes["return"]) & np.isfinite(episodes["env_step"])
-    if not deterministic or not known.any() or not evaluations["env_step"].size:
-        return nothing
+    if judged.get("deterministic", True) is not True or not known.any() or not evaluations["env_step"].size:
+        return np.full(evaluations["env_step"].size, np.nan)
     order = np.argsort(episodes["env_step"][known], kind="stable")
     steps, returns, lengths = (episodes[name][known][order] for name in ("env_step", "return", "length"))
     last = np.searchsorted(steps, evaluations["env_step"], side="right")

@@ -135,14 +135,12 @@ def _result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str
 
 def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
     content = summary.run_json
-    git, timings = mapping(content.get("git")), mapping(content.get("timings"))
-    sessions = content.get("sessions")
-    dirty = ["uncommitted changes"] if git.get("dirty") else []
+    timings, sessions = mapping(content.get("timings")), content.get("sessions")
     rows = [
         ("command", str(content.get("command") or "")),
-        ("code", " with ".join([f"commit {str(git['commit'])[:12]}", *dirty]) if git.get("commit") else ""),
+        ("code", summary.code),
         ("versions", items_as_text(content.get("versions"))),
-        ("machine", ", ".join(filter(None, (str(content.get("host") or ""), items_as_text(content.get("machine")))))),
+        ("machine", summary.machine),
         ("started", str(timings.get("started") or timings.get("created") or "")),
         ("ended", str(timings.get("ended") or "")),
         ("sessions", f"{len(sessions)}, the others ended early" if isinstance(sessions, list) and len(sessions) > 1 else ""),

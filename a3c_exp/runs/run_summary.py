@@ -12,6 +12,7 @@ from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.run_directories import find_run_records
 from a3c_exp.runs.status import RunStatus, run_status
 from a3c_exp.runs.tolerant_io import (
+    items_as_text,
     last_json_object,
     mapping,
     number,
@@ -129,6 +130,20 @@ class RunSummary:
             if source.get("reason"):
                 return str(source["reason"])
         return "its process is gone and left no reason" if self.status == "killed" else ""
+
+    @property
+    def code(self) -> str:
+        """The commit that made it, and whether that was changed; empty if neither is known."""
+        git = mapping(self.run_json.get("git"))
+        changed = " with uncommitted changes" if git.get("dirty") else ""
+        return f"commit {str(git['commit'])[:12]}{changed}" if git.get("commit") else ""
+
+    @property
+    def machine(self) -> str:
+        """The host and what it is, in words."""
+        machine = dict(mapping(self.run_json.get("machine")))
+        host = machine.pop("host", None)
+        return ", ".join(filter(None, (str(self.run_json.get("host") or host or ""), items_as_text(machine))))
 
     def value(self, key: str) -> Any:
         """What ``key`` is in this run, ``MISSING`` if nothing; ``None`` where it says so.

@@ -241,11 +241,8 @@ def _draw_values(panel: _Panel, values: Sequence[float], y: float, height: float
 
 def _ellipsize(text: str, width: float) -> str:
     """As much of a text as fits."""
-    if font(_TEXT_SIZE).getlength(text) <= width:
-        return text
-    while text and font(_TEXT_SIZE).getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+    shortened = (text[:length] + "…" for length in range(len(text) - 1, 0, -1))
+    return next((one for one in (text, *shortened) if font(_TEXT_SIZE).getlength(one) <= width), "…")
 
 
 def _format(value: float) -> str:

@@ -11,19 +11,13 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.models.distributions import (
-    Bernoulli,
-    Categorical,
-    Distribution,
-    MultiCategorical,
-    Normal,
-    NormalMixture,
-    ProductDistribution,
-)
+from a3c_exp.models import distributions
+from a3c_exp.models.distributions import Distribution
 from a3c_exp.spaces.flatten import leaf_spaces
 
 _NUM_POINTS = 81
 _AXIS_SIGMAS = 4.0
+_MAX_BARS = 10  # with more choices than this, bars become a grid
 
 
 @dataclass(frozen=True)
@@ -69,8 +63,6 @@ class ActionText:
 
 PolicyPlot = BarPlot | ProbabilityGrid | DensityPlot | ActionText
 
-_MAX_BARS = 10  # with more choices than this, bars become a grid
-
 
 def policy_plots(
     distribution: Distribution, parameters: Tensor, action: Tensor, space: Space[Any], names: Sequence[str] | None = None
@@ -84,7 +76,7 @@ def policy_plots(
         names: of a Discrete space's choices or a Box's numbers, as the environment calls them.
     """
     parameters, action = parameters.detach().cpu().double(), action.detach().cpu()
-    if not isinstance(distribution, ProductDistribution):
+    if not isinstance(distribution, distributions.ProductDistribution):
         return _component_plots(distribution, parameters, action, space, "", names)
     components, leaves = distribution.components, leaf_spaces(space)
     if len(leaves) != len(components):
@@ -102,26 +94,25 @@ def _component_plots(
     distribution: Distribution, parameters: Tensor, action: Tensor, space: Space[Any], label: str, names: Sequence[str] | None
 ) -> list[PolicyPlot]:
     match distribution:
-        case Categorical():
+        case distributions.Categorical():
             probabilities = torch.softmax(parameters, -1).tolist()
             return [_choice_plot(label, probabilities, [int(action)], names, _first_choice(space, 0))]
-        case MultiCategorical():
+        case distributions.MultiCategorical():
             rows = [torch.softmax(row, -1).tolist() for row in torch.split(parameters, distribution.sizes)]
             if len(rows) == 1:
                 return [_choice_plot(label, rows[0], [int(action[0])], None, _first_choice(space, 0))]
-            labels = _numbered_labels(label or "choice", len(rows))
             return [
-                ProbabilityGrid(labels[i], row, frozenset([int(action[i])]), _first_choice(space, i))
+                ProbabilityGrid(f"{label or 'choice'} {i}", row, frozenset([int(action[i])]), _first_choice(space, i))
                 for i, row in enumerate(rows)
             ]
-        case Bernoulli():
+        case distributions.Bernoulli():
             label = label or "switches" * (distribution.dimensions > _MAX_BARS)
             return [_choice_plot(label, torch.sigmoid(parameters).tolist(), action.nonzero().flatten().tolist(), names)]
-        case Normal():
+        case distributions.Normal():
             mean, std = torch.split(parameters, distribution.dimensions)
             weight = torch.ones(distribution.dimensions, 1, dtype=parameters.dtype)
             return _density_plots(weight, mean.unsqueeze(-1), std.unsqueeze(-1), action, space, label, names)
-        case NormalMixture():
+        case distributions.NormalMixture():
             logits, means, stds = parameters.view(3, distribution.dimensions, distribution.components)
             return _density_plots(torch.softmax(logits, -1), means, stds, action, space, label, names)
     numbers = action.double().flatten().tolist()
@@ -148,7 +139,7 @@ def _density_plots(
     """A plot for each number; ``weights``, ``means``, ``stds`` are ``[dimensions, components]``."""
     dimensions = len(means)
     if names is None or len(names) != dimensions:
-        names = [label or "action"] if dimensions == 1 else _numbered_labels(label or "action", dimensions)
+        names = [f"{label or 'action'} {i}" if dimensions > 1 else label or "action" for i in range(dimensions)]
     mean = (weights * means).sum(-1)
     std = ((weights * (stds**2 + means**2)).sum(-1) - mean**2).clamp(min=0).sqrt()
     plots: list[PolicyPlot] = []
@@ -173,7 +164,3 @@ def _axis_range(space: Space[Any], index: int, extent: float) -> tuple[float, fl
     while step < extent and step < 1e12:
         step *= 2  # in powers of two, so that the axis seldom changes between frames
     return -step, step
-
-
-def _numbered_labels(label: str, count: int) -> list[str]:
-    return [f"{label} {i}" for i in range(count)]

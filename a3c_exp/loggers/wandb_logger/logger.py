@@ -66,13 +66,8 @@ class WandbLogger(Logger):
             raise ConfigError(f"logger.mode is {mode!r}; it can be {', '.join(MODES)}. Try: logger.mode=auto")
         self._tags = [tag.strip() for tag in tags.split(",") if tag.strip()] if isinstance(tags, str) else list(tags)
         _check_words(project or "a3c_exp", self._tags)
-        self._settings = {
-            "project": project or "a3c_exp",
-            "entity": entity or None,
-            "mode": mode,
-            "init_timeout": float(init_timeout),
-            "finish_timeout": float(finish_timeout),
-        }
+        self._settings: dict[str, Any] = {"project": project or "a3c_exp", "entity": entity or None, "mode": mode}
+        self._settings |= {"init_timeout": float(init_timeout), "finish_timeout": float(finish_timeout)}
         self._placement = {"name": name, "group": group, "job_type": job_type}
         self._on_message = on_message
         self._episode_rows = _RowAverager("episode/", row_interval)
@@ -95,12 +90,8 @@ class WandbLogger(Logger):
         self._client = WandbClient(handshake)
 
     def episode(self, episode: EpisodeRecord) -> None:
-        values = {
-            "return": episode.return_,
-            "length": episode.length,
-            "mean_step_reward": episode.mean_step_reward,
-            "truncated": float(episode.end == "truncated"),
-        }
+        values = {"return": episode.return_, "truncated": float(episode.end == "truncated")}
+        values |= {"length": episode.length, "mean_step_reward": episode.mean_step_reward}
         last = {"number": episode.episode, "moving_average": episode.moving_average}
         self._episode_rows.add(episode.env_step, values, last)
         self._send(self._episode_rows.pop_row_if_due())

@@ -109,10 +109,9 @@ def _init_run(handshake: JsonObject, mode: str) -> Any:
         resume="allow",
         mode="online" if mode == "online" else "offline",
         settings=wandb.Settings(
+            **{name: handshake[name] for name in ("init_timeout", "finish_timeout")},
             silent=True,
             console="off",
-            init_timeout=handshake["init_timeout"],
-            finish_timeout=handshake["finish_timeout"],
             finish_timeout_raises=True,
             x_stats_pid=handshake["pid"],  # the load that matters is the training's, workers included
             x_stats_track_process_tree=True,

@@ -14,13 +14,7 @@ from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.curves import curve_metrics, learning_curves
 from a3c_exp.report.figures import panels, svg
 from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, Axes, set_number_ticks
-from a3c_exp.stats.estimates import (
-    MIN_SEEDS,
-    interquartile_mean,
-    performance_profile,
-    profile_band,
-    seed_interval,
-)
+from a3c_exp.stats.estimates import MIN_SEEDS, interquartile_mean, performance_profile, profile_band, seed_interval
 
 _DECISION_COLORS: dict[Decision, svg.ThemeColor] = {
     "supported": svg.SERIES_COLORS[2],
@@ -45,12 +39,9 @@ def effect_figure(verdicts: Sequence[Verdict]) -> panels.CaptionedFigure | None:
         return None
     labels = _row_labels(rows, several=len(claim.changes) > 1)
     left = min(150.0, 8.0 + 0.86 * CHARACTER_WIDTH * max(map(len, labels)))
-    figure, axes = panels.panel_grid(
-        f"{claim.number}. {claim.title}",
-        [part.text for part in claim.parts],
-        height=_ROW_HEIGHT * len(rows) + 6.0,
-        margins=panels.Margins(left=left, top=50.0, column_gap=13.0),
-    )
+    title, columns = f"{claim.number}. {claim.title}", [part.text for part in claim.parts]
+    margins = panels.Margins(left=left, top=50.0, column_gap=13.0)
+    figure, axes = panels.panel_grid(title, columns, height=_ROW_HEIGHT * len(rows) + 6.0, margins=margins)
     for column, (part, panel) in enumerate(zip(claim.parts, axes[0], strict=True)):
         panel.axvspan(-1.0, 1.0, color=svg.GRID_COLOR.light, alpha=0.45, linewidth=0)
         panel.axvline(0.0, color=svg.TEXT_COLOR.light, linewidth=0.7)
@@ -144,12 +135,10 @@ def wall_time_figure(
 ) -> panels.CaptionedFigure:
     """Predicted minutes of a training, over the cores of a machine."""
     workers = list(dict.fromkeys(count for change in changes for count in change))
-    cores = np.arange(1, 17)
-    heads = ["one process a worker", "one process a core"]
+    cores, heads, highest = np.arange(1, 17), ["one process a worker", "one process a core"], 0.0
     title = f"Predicted minutes, {training.episodes} episodes of {training.steps} steps"
     figure, axes = panels.panel_grid(title, heads, height=100.0, margins=panels.Margins(top=52.0))
     windows = training.episodes * training.steps / costs.n_step
-    highest = 0.0
     widths = np.linspace(3.4, 1.2, len(workers))  # where lines coincide, all are seen
     for panel, stacked in zip(axes[0], (False, True), strict=True):
         for count, color, width in zip(workers, svg.SERIES_COLORS, widths, strict=False):

@@ -14,7 +14,7 @@ from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.figures.panels import CaptionedFigure
 from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.sections import Cell, Section, Table, make_row, make_table
+from a3c_exp.report.sections import Cell, Description, Section, Table, make_row, make_table
 from a3c_exp.stats.estimates import Interval, interquartile_mean, mean, seed_interval
 from a3c_exp.stats.significance import MIN_VERDICT_SEEDS, bonferroni_confidence
 from a3c_exp.system.number_format import NO_VALUE, format_duration, format_interval, format_number
@@ -52,14 +52,8 @@ def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -
             figures += _draw_all(comparisons, verdicts)
             if costs is not None and timed:
                 figures.append(effects.wall_time_figure(costs, *timed[0]))
-    tables = [
-        *_verdict_tables(verdicts),
-        _comparison_table(comparisons),
-        _effect_table(verdicts),
-        _final_return_table(comparisons),
-        _wall_time_table(comparisons),
-        _prediction_table(predictions),
-    ]
+    tables = [*_verdict_tables(verdicts), _comparison_table(comparisons), _effect_table(verdicts)]
+    tables += [_final_return_table(comparisons), _wall_time_table(comparisons), _prediction_table(predictions)]
     return AblationSection(
         "Claims and verdicts",
         _lead(verdicts),
@@ -163,24 +157,20 @@ def _comparison_table(comparisons: Sequence[ControlledComparison]) -> Table:
 
 def _effect_table(verdicts: Sequence[Verdict]) -> Table:
     """What every verdict rests on: a row a part and change."""
-    rows = [
-        make_row(
-            str(verdict.claim.number),
-            verdict.comparison.title,
-            verdict.measure,
-            item.change,
-            item.part.text,
-            _effect_cell(item),
-            f"{100 * item.probability:.0f} %" if math.isfinite(item.probability) else NO_VALUE,
-            str(item.seeds) if item.seeds else NO_VALUE,
-            _decision_cell(item.decision, item.reason),
-            item.uncorrected_decision if not item.reason else NO_VALUE,
-        )
-        for verdict in verdicts
-        for item in verdict.effects
+    columns: list[tuple[str, Description[tuple[Verdict, EffectEstimate]]]] = [
+        ("conclusion", lambda row: str(row[0].claim.number)),
+        ("protocol", lambda row: row[0].comparison.title),
+        ("measure", lambda row: row[0].measure),
+        ("change", lambda row: row[1].change),
+        ("says it", lambda row: row[1].part.text),
+        ("effect", lambda row: _effect_cell(row[1])),
+        ("likely", lambda row: f"{100 * row[1].probability:.0f} %" if math.isfinite(row[1].probability) else NO_VALUE),
+        ("seeds", lambda row: str(row[1].seeds or NO_VALUE)),
+        ("verdict", lambda row: _decision_cell(row[1].decision, row[1].reason)),
+        ("alone", lambda row: NO_VALUE if row[1].reason else row[1].uncorrected_decision),
     ]
-    columns = ("conclusion", "protocol", "measure", "change", "says it", "effect", "likely", "seeds", "verdict", "alone")
-    return Table("What the verdicts rest on", columns, 5, tuple(rows))
+    rows = [(verdict, effect) for verdict in verdicts for effect in verdict.effects]
+    return make_table("What the verdicts rest on", 5, rows, columns)
 
 
 def _final_return_table(comparisons: Sequence[ControlledComparison]) -> Table:

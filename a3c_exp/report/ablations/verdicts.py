@@ -85,12 +85,13 @@ def evaluate_claims(comparisons: Sequence[ControlledComparison]) -> list[Verdict
     claims: dict[str, Claim] = {}
     for comparison in comparisons:
         claims = comparison.report.claims | claims
+    clock: tuple[ClaimMeasure, ...] = ("clock",)
     all_drafts = [
         (claim, comparison, measure, _drafts(claim, comparison, measure))
         for name, claim in sorted(claims.items(), key=lambda item: item[1].number)
         for comparison in comparisons
         if name in comparison.report.claims
-        for measure in _measures(claim)
+        for measure in (clock if claim.is_about_wall_time else MEASURES)
     ]
     num_intervals = sum(not draft.reason for _, _, _, drafts in all_drafts for draft, _ in drafts)
     confidence = bonferroni_confidence(num_intervals, CONFIDENCE)
@@ -137,10 +138,6 @@ _Numbers = tuple[list[FloatArray], Sequence[Sequence[RunData]], float, str]
 _Draft = tuple[EffectEstimate, list[FloatArray]]  # one that is undecided as yet, and the numbers of both arms
 
 
-def _measures(claim: Claim) -> tuple[ClaimMeasure, ...]:
-    return ("clock",) if claim.is_about_wall_time else MEASURES
-
-
 def _drafts(claim: Claim, comparison: ControlledComparison, measure: ClaimMeasure) -> list[_Draft]:
     drafts = []
     for before, after in claim.changes:
@@ -184,8 +181,7 @@ def _learning_metrics(
     metrics = [[curve_metrics(curve, horizon, threshold) for curve in arm] for arm in curves]
     reason = ""
     if part.quantity is Quantity.time and all(sum(run.reached_threshold for run in arm) < len(arm) / 2 for arm in metrics):
-        level = typographic(f"{threshold:g}")
-        reason = f"most runs of both groups never reach {level}"
+        reason = f"most runs of both groups never reach {typographic(f'{threshold:g}')}"
     missing = "learned" if part.quantity is Quantity.time and math.isnan(threshold) else "min_effect" * math.isnan(min_effect)
     if missing:
         reason = f"ablation.report.{missing}.{measure} is not set"

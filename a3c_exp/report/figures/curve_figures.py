@@ -35,8 +35,7 @@ class _EndLabel(NamedTuple):
 def assign_colors(comparison: Comparison, ranking: Sequence[float]) -> Colors:
     """A color for each configuration; if they are too many, grey for all but the highest in ``ranking``."""
     known = [value if math.isfinite(value) else -math.inf for value in ranking]
-    order = sorted(range(len(known)), key=known.__getitem__, reverse=True)
-    best = set(order[: len(svg.SERIES_COLORS)])
+    best = set(sorted(range(len(known)), key=known.__getitem__, reverse=True)[: len(svg.SERIES_COLORS)])
     series_colors = iter(svg.SERIES_COLORS)
     return {item: next(series_colors) if i in best else svg.OTHER_COLOR for i, item in enumerate(comparison.configurations)}
 

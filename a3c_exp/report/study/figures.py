@@ -98,9 +98,8 @@ def _pareto_front(record: StudyRecord) -> CaptionedFigure | None:
     points = [point for point, _ in front]
     axes.plot(*zip(*points, strict=True), "-o", color=_BEST_COLOR, markersize=5.0, linewidth=1.2, markeredgewidth=0)
     for point, number in front[:12]:
-        axes.annotate(
-            str(number), point, (4, -9), textcoords="offset points", color=_BEST_COLOR, fontsize=style.SMALL_TEXT_SIZE
-        )
+        look: dict[str, Any] = {"color": _BEST_COLOR, "fontsize": style.SMALL_TEXT_SIZE}
+        axes.annotate(str(number), point, (4, -9), textcoords="offset points", **look)
     caption = "Orange: trials that no other beats in everything, with their numbers; blue: all others."
     return CaptionedFigure("front", f"{up} against {across}", caption, figure, "course")
 

@@ -47,12 +47,9 @@ class JobState:
         if self.progress is None or self.status is None:
             return "finished"
         rows = dict(summary_rows(self.progress, self.status, self.summary))
-        parts = [rows["trained"]]
-        parts += [f"evaluation {rows['evaluation']}"] if "evaluation" in rows else []
-        parts += [rows["speed"]] if "speed" in rows else []
-        directory = rows["run directory"]
-        parts.append(f"go on with resume={directory}" if self.status == "interrupted" else directory)
-        return f"{rows['status']}: " + " | ".join(parts)
+        prefixes = {"trained": "", "evaluation": "evaluation ", "speed": ""}
+        prefixes["run directory"] = "go on with resume=" if self.status == "interrupted" else ""
+        return f"{rows['status']}: " + " | ".join(prefix + rows[name] for name, prefix in prefixes.items() if name in rows)
 
 
 def job_names(jobs: Sequence[Sequence[str]]) -> list[str]:

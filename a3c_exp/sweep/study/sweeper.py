@@ -177,13 +177,8 @@ class _StudyRunner:
 
     def _make_report(self) -> str:
         """Make the report in a child process, so that a figure that cannot be drawn does not fail the study."""
-        process = subprocess.run(
-            [sys.executable, "-m", "a3c_exp.report", str(self._directory)],
-            capture_output=True,
-            text=True,
-            timeout=_REPORT_TIMEOUT,
-            stdin=subprocess.DEVNULL,
-        )
+        command = [sys.executable, "-m", "a3c_exp.report", str(self._directory)]
+        process = subprocess.run(command, capture_output=True, text=True, timeout=_REPORT_TIMEOUT, stdin=subprocess.DEVNULL)
         lines = (process.stdout if process.returncode == 0 else process.stderr).strip().splitlines()
         return lines[-1] if lines else "the report could not be made"
 
