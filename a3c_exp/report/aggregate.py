@@ -104,14 +104,10 @@ class Comparison:
 
 
 def group_by_configuration(runs: Sequence[RunData], ignore: Iterable[str] = ()) -> Comparison:
-    """Group ``runs`` by the configuration values that differ between them.
+    """Group ``runs`` (at least one) by the configuration values that differ between them.
 
-    Args:
-        runs: at least one.
-        ignore: names of values that make no difference, in addition to ``PER_RUN_KEYS``; everything below an
-            ignored name is ignored too.
-
-    Runs whose configuration cannot be read form groups of their own, by what was typed on the command line.
+    To ``ignore`` are names of values that make no difference, in addition to ``PER_RUN_KEYS``, and everything below them. Runs
+    whose configuration cannot be read form groups of their own, by what was typed on the command line.
     """
     ignored = (*PER_RUN_KEYS, *ignore)
     known = {run: _OLD_RUN_DEFAULTS | dict(flatten_as_text(run.config, ignored)) for run in runs if run.config}

@@ -46,7 +46,7 @@ def make_report(
         paths: run directories, or folders of them.
         out: the report's own folder.
         ignore: names of configuration values that do not make a configuration of their own, in addition to seeds and names.
-        compared_sides: two sides to compare, each a folder of runs or conditions, as in ``compare.resolve_sides``.
+        compared_sides: two sides to compare, as in ``compare.resolve_sides``.
         png: whether to write the figures as PNG too, a third of the time.
 
     Raises RunDirectoryError for no such directory, no runs there, or an ``out`` that holds files that are no report;

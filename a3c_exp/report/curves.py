@@ -78,9 +78,7 @@ def run_curve(run: RunData, source: CurveSource, quantity: str, axis: Axis) -> C
 def lag_shares(runs: Sequence[RunData]) -> Curve | None:
     """Share of pushes at each policy lag, over all runs whose summaries say it; ``None`` if none does.
 
-    Returns:
-        ``x``: lags in updates, from -1 to one beyond the largest seen, where ``y``, the share, is 0: so that steps around
-        each lag close at both ends.
+    ``x`` are lags in updates, from -1 to one beyond the largest seen, where ``y``, the share, is 0: steps close at both ends.
     """
     total = np.zeros(_MAX_LAG_BINS)
     for run in runs:
@@ -109,11 +107,8 @@ def band_members(curves: Sequence[Curve]) -> list[Curve]:
 
 
 def align(curves: Sequence[Curve], points: int = 200) -> tuple[FloatArray, FloatArray]:
-    """Interpolate linearly onto one axis over the range that all curves share; nothing is extrapolated.
-
-    Returns:
-        ``x`` [points] and ``y`` [curves, points]; both empty along points if the curves share no range.
-    """
+    """Interpolate linearly onto one axis over the range that all curves share; nothing is extrapolated. Returns ``x`` [points]
+    and ``y`` [curves, points], both empty along points if the curves share no range."""
     low, high = max(item.x[0] for item in curves), min(item.x[-1] for item in curves)
     x = np.linspace(low, high, points) if high > low else np.array([low] if high == low else [])
     return x, np.stack([np.interp(x, item.x, item.y) for item in curves])

@@ -80,9 +80,7 @@ def incomplete_runs_table(comparison: Comparison) -> Table:
         ("reason", lambda run: run.reason or NO_VALUE),
         (
             "got as far as",
-            lambda run: ", ".join(
-                f"{format_count(run.result(f'{prefix}{key}'))} {key}" for prefix, key in (("", "episodes"), ("env_", "steps"))
-            ),
+            lambda run: f"{format_count(run.result('episodes'))} episodes, {format_count(run.result('env_steps'))} steps",
         ),
         ("missing or damaged", lambda run: "; ".join(run.problems)),
     ]
@@ -234,7 +232,7 @@ def _differing_quantities(run: RunData) -> dict[str, tuple[float, ...]]:
 
 
 def _run_record(comparison: Comparison, configuration: Configuration, run: RunData) -> dict[str, object]:
-    versions = mapping(run.run_json.get("versions"))
+    git, versions = mapping(run.run_json.get("git")), mapping(run.run_json.get("versions"))
     record: dict[str, object] = {"path": run.path, "name": run.name, "group": run.group, "configuration": configuration.label}
     record |= {"seed": run.seed, "status": run.status, "reason": run.reason}
     record |= {key: run.result(key) for key in ("episodes", "env_steps", "updates", "moving_average")}
@@ -243,7 +241,7 @@ def _run_record(comparison: Comparison, configuration: Configuration, run: RunDa
         record |= {f"{name}_{part}": run.result(f"{key}_{part}") for part in ("low", "high")}
         record[f"{name}_env_step"] = run.result(f"{key}_step")
     record |= {key: run.result(key) for key in ("steps_per_second", "wall_time", "policy_lag", "policy_lag_max")}
-    record |= {key: run.value(key) or "" for key in ("commit", "dirty", "host")}
+    record |= {"commit": git.get("commit", ""), "dirty": git.get("dirty", ""), "host": run.run_json.get("host", "")}
     record |= {"python": versions.get("python", ""), "torch": versions.get("torch", "")}
     record |= {"command": run.run_json.get("command", ""), "problems": "; ".join(run.problems)}
     return record | _varying_values(comparison, configuration)

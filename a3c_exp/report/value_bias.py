@@ -21,13 +21,8 @@ def value_overestimation(metrics: Columns, episodes: Columns, terminated: FloatA
     bootstraps), and ``m / (1 - gamma) * (1 - gamma (1 - gamma^T) / (T (1 - gamma)))`` if the end is one, rewards taken as
     spread evenly over it. It is compared where the middle of the episode lies, smoothed over ten parts of the run.
 
-    Args:
-        metrics, episodes, config: of the run.
-        terminated: [episodes], 1 where the episode ended in a state of value 0, 0 where a time limit cut it.
-
-    Returns:
-        [lines of metrics], in the learner's units; NaN where it cannot be known: without episodes, undiscounted, or with
-        clipped rewards.
+    ``terminated`` [episodes] is 1 where the episode ended in a state of value 0, 0 where a time limit cut it. Returns [lines of
+    metrics], in the learner's units; NaN where it cannot be known: without episodes, undiscounted, or with clipped rewards.
     """
     gamma, workers = number(config.get("gamma")), number(config.get("workers", 1))
     shift, scale = number(config.get("reward_shift", 0.0)), number(config.get("reward_scale", 1.0))
@@ -49,10 +44,8 @@ def greedy_gap(evaluations: Columns, episodes: Columns, config: JsonObject) -> F
     """Mean return of an evaluation less that of the last 100 training episodes before it: of the best guess over what is tried.
 
     Large and positive, the policy's means are good but exploration still costs; negative, the policy is better when it
-    wavers, so that its most likely actions are not its best.
-
-    Returns:
-        [evaluations]; NaN where the two do not compare: evaluations that sample too, other time limits, no episodes yet.
+    wavers, so that its most likely actions are not its best. Returns [evaluations]; NaN where the two do not compare:
+    evaluations that sample too, other time limits, no episodes yet.
     """
     judged = mapping(config.get("evaluation"))
     known = np.isfinite(episodes["return"]) & np.isfinite(episodes["env_step"])

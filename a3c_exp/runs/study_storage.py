@@ -4,7 +4,7 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from a3c_exp.system.errors import ConfigError, first_line
 
@@ -67,20 +67,17 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
             "such as sqlite:///study.db or postgresql://user:password@host/name"
         )
     kind = match.group(1).partition("+")[0]
-    timeouts: dict[str, dict[str, Any]] = {
-        "sqlite": {"timeout": 60},
-        "postgresql": {"connect_timeout": _CONNECT_SECONDS},
-        "mysql": {"connect_timeout": _CONNECT_SECONDS},
-    }
+    network = {"connect_timeout": _CONNECT_SECONDS}
+    engine = {"connect_args": {"sqlite": {"timeout": 60}, "postgresql": network, "mysql": network}.get(kind, {})}
     try:
         for delay in (0.1, 0.5, 2.0):
             try:
-                return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": timeouts.get(kind, {})})
+                return optuna.storages.RDBStorage(storage, engine_kwargs=engine)
             except Exception as error:
                 if not _MADE_MEANWHILE.search(str(error.__cause__ or error)):
                     raise
                 time.sleep(delay)
-        return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": timeouts.get(kind, {})})
+        return optuna.storages.RDBStorage(storage, engine_kwargs=engine)
     except ImportError as error:
         cause = error.__cause__ or error
         missing = getattr(cause, "name", None) or "psycopg"

@@ -44,10 +44,8 @@ def interquartile_mean(values: ArrayLike, *, axis: int = -1) -> Any:
     """Mean of the middle half: ``floor(n/4)`` values are dropped at either end (Agarwal et al. 2021, section 4.3).
 
     As robust against outliers as the median nearly is, with much less variance. Equals
-    ``scipy.stats.trim_mean(values, 0.25)``, which ``rliable`` uses; with fewer than four values it is the mean.
-
-    Returns:
-        ``values``, at least one along ``axis``, without that axis; a float for one-dimensional values.
+    ``scipy.stats.trim_mean(values, 0.25)``, which ``rliable`` uses; with fewer than four values it is the mean. Takes at least
+    one value along ``axis``, and returns an array without that axis, a float for one-dimensional values.
     """
     x = np.sort(np.asarray(values, dtype=np.float64), axis=axis)
     n = x.shape[axis]
@@ -63,8 +61,7 @@ def bootstrap_interval(
     four, not in 95 of 100); it is still the honest choice over a standard error, which assumes normality as well.
 
     Args:
-        values: one number a seed.
-        statistic: such as ``numpy.mean``, ``numpy.median`` or ``interquartile_mean``.
+        values, statistic: one number a seed, and what reduces them.
         confidence: share of intervals that should cover the true value, in (0, 1).
         resamples: 10 000 leave a Monte Carlo error of about 1 % of the interval's width.
         seed: of the resampling; the same values and seed give the same interval.

@@ -67,14 +67,8 @@ PolicyPlot = BarPlot | ProbabilityGrid | DensityPlot | ActionText
 def policy_plots(
     distribution: Distribution, parameters: Tensor, action: Tensor, space: Space[Any], names: Sequence[str] | None = None
 ) -> list[PolicyPlot]:
-    """The plots of a policy.
-
-    Args:
-        parameters: ``[distribution.parameters_size]``.
-        action: as the distribution sampled it.
-        space: the action space.
-        names: of a Discrete space's choices or a Box's numbers, as the environment calls them.
-    """
+    """The plots of a policy with these ``parameters [distribution.parameters_size]``, and of the ``action`` that it sampled
+    from the action ``space``; ``names`` are of a Discrete space's choices or a Box's numbers, as the environment calls them."""
     parameters, action = parameters.detach().cpu().double(), action.detach().cpu()
     if not isinstance(distribution, distributions.ProductDistribution):
         return _component_plots(distribution, parameters, action, space, "", names)

@@ -31,9 +31,7 @@ def saliency(model: ActorCritic, policy_step: PolicyStep, channel_axis: int | No
     deviation is a share of the image's range. The papers differentiate the score before the softmax; the log-probability
     exists for every kind of policy. It is differentiated in double precision, in which a nearly certain policy has a gradient.
 
-    Args:
-        policy_step: its observation is an image ``[*observation]``, and its recurrent state is held fixed.
-        channel_axis: of the observation; ``None`` if it has no channels.
+    The observation is an image ``[*observation]``, with a ``channel_axis`` if it has channels; its recurrent state stays.
     """
     image = policy_step.observation
     generator = np.random.default_rng(0)  # the same noise for every frame, and no other generator is touched

@@ -107,11 +107,8 @@ def render_episode(
 ) -> RenderedEpisode:
     """Run the first evaluation episode with ``weights [P]``, and show or record it.
 
-    Args:
-        folder: for a video ``episode_<n>.mp4``; no file is overwritten.
-        video, display: record it, or show it in a window.
-        no_overlay: only the environment's own picture.
-        saliency: add what the network sees and which pixels matter.
+    A ``video`` is ``folder/episode_<n>.mp4``, where nothing is overwritten, ``display`` a window; ``no_overlay`` leaves the
+    environment's picture alone, ``saliency`` adds what the network sees and which pixels matter.
 
     Raises ConfigError for contradicting options, no display, no video encoder, or an environment that cannot be rendered.
     """

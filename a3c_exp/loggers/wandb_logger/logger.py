@@ -145,9 +145,8 @@ class WandbLogger(Logger):
 def wandb_placement(run: RunInfo) -> tuple[str | None, str, tuple[str, ...]]:
     """Place ``run`` so that W&B's own page shows one curve for each arm, over its seeds, under each ablation and control.
 
-    Returns:
-        The group: an ablation's name and control, else the sweep. The job type, which all seeds of one curve share: the
-        ablation's arm, or the sweep's overrides without the seed. The tags: the run's own and those of its ablation.
+    Returns the group: an ablation's name and control, else the sweep; the job type, which all seeds of one curve share: the
+    ablation's arm, or the sweep's overrides without the seed; and the tags: the run's own and those of its ablation.
     """
     ablation, study = (mapping(run.config.get(key)) for key in ("ablation", "study"))
     overrides = _distinguishing_overrides(run.name)

@@ -67,10 +67,7 @@ def effect_figure(verdicts: Sequence[Verdict]) -> panels.CaptionedFigure | None:
 
 def range_figure(comparisons: Sequence[ControlledComparison]) -> panels.CaptionedFigure | None:
     """Where runs end and how high they are on the way, over the whole range of what was varied; ``None`` without numbers.
-
-    Args:
-        comparisons: of one ablation and one environment; each gets a color.
-    """
+    The ``comparisons`` are of one ablation and one environment; each gets a color."""
     ablation, report, env = comparisons[0].ablation, comparisons[0].report, comparisons[0].report.control.env
     arms = list(dict.fromkeys(arm for comparison in comparisons for arm in comparison.arms))
     metrics = [[evaluation_metrics(comparison, arm) for arm in arms] for comparison in comparisons]

@@ -32,11 +32,8 @@ class AblationSection(Section):
 def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -> AblationSection | None:
     """Everything about the ablations among ``runs``; ``None`` if no run belongs to one.
 
-    Args:
-        runs: as read; those that belong to no ablation are ignored, those that did not finish are counted and left out.
-        draw_figures: whether to make the figures, which takes matplotlib and most of the time.
-
-    Raises A3CError if figures are wanted and matplotlib is not installed.
+    Runs of no ablation are ignored, those that did not finish are counted and left out. To ``draw_figures`` takes most of the
+    time, and matplotlib: raises A3CError if that is not installed.
     """
     comparisons = find_comparisons(runs)
     if not comparisons:

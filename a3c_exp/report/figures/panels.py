@@ -83,14 +83,8 @@ def panel_grid(
     margins: Margins | None = None,
     width: float = WIDTH,
 ) -> tuple[Figure, list[list[Axes]]]:
-    """An empty figure with a bold title and ``rows`` of panels, one column for each of ``column_titles``, which may be empty.
-
-    Args:
-        height, width: of a panel, and of the whole figure, in points.
-
-    Returns:
-        The figure, and its axes by row and column.
-    """
+    """An empty figure with a bold title and ``rows`` of panels, one column for each of ``column_titles``, which may be empty,
+    and its axes by row and column; ``height`` is a panel's, ``width`` the whole figure's, in points."""
     from matplotlib.figure import Figure
 
     margins, columns = margins or Margins(), len(column_titles)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from html import escape
+from itertools import product
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,14 @@ SERIES_COLORS = (
 OTHER_COLOR = ThemeColor("#8f959d", "#7d848c")  # configurations beyond the last color
 TEXT_COLOR = ThemeColor("#5c636b", "#a3abb4")
 GRID_COLOR = ThemeColor("#d9dce0", "#32383f")
-_ALL_COLORS = (*SERIES_COLORS, OTHER_COLOR, TEXT_COLOR, GRID_COLOR)
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 
 def dark_rules() -> str:
     """CSS that swaps each drawn color on a dark screen; other renderers and paper keep the light ones."""
-    rules = [
-        f'svg [style*="{kind}: {color.light}"]{{{kind}:{color.dark}!important}}'
-        for color in _ALL_COLORS
-        for kind in ("stroke", "fill")
-    ]
-    return "@media screen and (prefers-color-scheme:dark){" + "".join(rules) + "}"
+    pairs = product((*SERIES_COLORS, OTHER_COLOR, TEXT_COLOR, GRID_COLOR), ("stroke", "fill"))
+    rules = (f'svg [style*="{kind}: {color.light}"]{{{kind}:{color.dark}!important}}' for color, kind in pairs)
+    return f"@media screen and (prefers-color-scheme:dark){{{''.join(rules)}}}"
 
 
 def minify(svg: str) -> str:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from a3c_exp.report import html_page, report_files
 from a3c_exp.report.figures.panels import FigureFiles
 from a3c_exp.report.sections import Cell, Description, Table, format_statuses, make_row, make_table
@@ -42,7 +40,7 @@ def _page(record: StudyRecord, figures: Sequence[FigureFiles]) -> str:
         statuses=format_statuses(Counter(trial.state for trial in record.counted_trials)) or "none yet",
         best_value=_format_value(best[0], 0) if best and len(record.objectives) == 1 else "",
         warnings=_warnings(record),
-        best_table=make_table("Best", 1, record.best, [_NUMBER, *_result_columns(record)]),
+        best_table=make_table("Best", 1, record.best, [_NUMBER, *_value_columns(record), *_param_columns(record)]),
         best_files=[_best_file(record, name, text) for name, text in record.best_files.items()],
         command_prefix=COMMAND_PREFIX,
         figures={name: [figure for figure in figures if figure.section == name] for name in ("course", "importance", "slices")},
@@ -64,10 +62,12 @@ def _warnings(record: StudyRecord) -> list[str]:
     return found
 
 
-def _result_columns(record: StudyRecord, *between: tuple[str, Description[Trial]]) -> list[tuple[str, Description[Trial]]]:
-    """The objectives, what is to stand ``between``, and the parameters."""
-    values = [(name, partial(_format_value, index=index)) for index, (name, _) in enumerate(record.objectives)]
-    return [*values, *between, *((one.name, partial(_format_param, name=one.name)) for one in record.parameters)]
+def _value_columns(record: StudyRecord) -> list[tuple[str, Description[Trial]]]:
+    return [(name, partial(_format_value, index=index)) for index, (name, _) in enumerate(record.objectives)]
+
+
+def _param_columns(record: StudyRecord) -> list[tuple[str, Description[Trial]]]:
+    return [(one.name, partial(_format_param, name=one.name)) for one in record.parameters]
 
 
 def _best_file(record: StudyRecord, name: str, text: str) -> dict[str, object]:
@@ -83,15 +83,17 @@ def _best_file(record: StudyRecord, name: str, text: str) -> dict[str, object]:
 def _trial_table(record: StudyRecord) -> Table:
     """Complete trials from the best down, then the others by number."""
     way = -1.0 if record.objectives and record.objectives[0][1] == "maximize" else 1.0
-    best_first = sorted(record.trials, key=lambda trial: (trial.state != "complete", way * sum(trial.values[:1]), trial.number))
+    best_first = sorted(
+        record.trials,
+        key=lambda trial: (trial.state != "complete", way * trial.values[0] if trial.values else 0.0, trial.number),
+    )
     columns: list[tuple[str, Description[Trial]]] = [
         _NUMBER,
         ("state", lambda trial: Cell(trial.state, status=trial.state)),
-        *_result_columns(
-            record,
-            ("seeds", lambda trial: str(len(trial.seeds) or NO_VALUE)),
-            ("time", lambda trial: format_duration(trial.seconds)),
-        ),
+        *_value_columns(record),
+        ("seeds", lambda trial: str(len(trial.seeds)) if trial.seeds else NO_VALUE),
+        ("time", lambda trial: format_duration(trial.seconds)),
+        *_param_columns(record),
         ("note", _note),
     ]
     return make_table("Trials", 2, best_first, columns)
@@ -131,6 +133,7 @@ def _origins(record: StudyRecord) -> list[tuple[str, tuple[str, ...]]]:
     sampler, pruner = (str((kept.get(key) or {}).get("_target_", "none")) for key in ("sampler", "pruner"))
     begun = sorted(trial.started for trial in record.trials if trial.started)
     ended = sorted(trial.ended for trial in record.trials if trial.ended)
+    spent = sum(trial.seconds for trial in record.trials if math.isfinite(trial.seconds))
     found = [
         ("Directory", (relative_to_cwd(record.path),)),
         ("Command", session_commands(record)),
@@ -140,10 +143,7 @@ def _origins(record: StudyRecord) -> list[tuple[str, tuple[str, ...]]]:
         ("Storage", (where,)),
         ("Dashboard", (f"optuna-dashboard {where}",)),
         ("Dates", (f"{begun[0]} to {ended[-1]}" if begun and ended else "",)),
-        (
-            "Time of all trials together",
-            (format_duration(np.nansum([trial.seconds for trial in record.trials])),),
-        ),
+        ("Time of all trials together", (format_duration(spent),)),
     ]
     return [(what, answers) for what, answers in found if any(answers)]
 

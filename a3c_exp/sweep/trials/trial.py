@@ -109,12 +109,8 @@ class PruningCallback(StopCallback):
 
     Of several seeds that train together it is given the mean. Of seeds that train one after another, each evaluation is
     reported as the mean with those of the earlier seeds at the same point of their training, so that later seeds only make
-    the value more precise.
-
-    Args:
-        objective: the value to report; ``None`` reports nothing, as with several objectives.
-        can_prune: whether to ask.
-        earlier_seeds: the values of earlier seeds at each evaluation.
+    the value more precise. Without an ``objective``, as with several, nothing is reported, and without ``can_prune`` nothing
+    is asked; ``earlier_seeds`` are the values of earlier seeds at each evaluation.
     """
 
     def __init__(
