@@ -158,8 +158,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 def _print_runs(runs: Sequence[RunSummary], keys: Sequence[str], options: argparse.Namespace, terminal: Terminal) -> None:
     if not runs:
         raise _IncompleteError("no run meets these conditions")
-    columns = list(dict.fromkeys(keys))
-    grouped = not getattr(options, "sort", "by")  # a list in order of time
+    columns, grouped = list(dict.fromkeys(keys)), not getattr(options, "sort", "by")  # grouped: a list in order of time
     print(runs_csv(runs, columns) if options.csv else runs_table(runs, terminal, columns, grouped))
 
 

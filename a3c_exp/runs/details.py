@@ -135,6 +135,8 @@ def _result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str
 
 def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
     content = summary.run_json
+    places = (summary.path / "wandb", summary.path.parent / "wandb")
+    wandb = sorted(folder.name for place in places for folder in place.glob("*run-*") if folder.is_dir())
     timings, sessions = mapping(content.get("timings")), content.get("sessions")
     rows = [
         ("command", str(content.get("command") or "")),
@@ -145,15 +147,9 @@ def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
         ("ended", str(timings.get("ended") or "")),
         ("sessions", f"{len(sessions)}, the others ended early" if isinstance(sessions, list) and len(sessions) > 1 else ""),
         ("changed", "; ".join(summary.changes)),
-        ("wandb", _wandb_folders(summary.path)),
+        ("wandb", ", ".join(wandb[:3])),
     ]
     return [(name, printable(text)) for name, text in rows if text]
-
-
-def _wandb_folders(path: Path) -> str:
-    """W&B's local folders of the run."""
-    names = sorted(item.name for folder in (path, path.parent) for item in (folder / "wandb").glob("*run-*") if item.is_dir())
-    return ", ".join(names[:3])
 
 
 def _next_steps(summary: RunSummary) -> list[str]:

@@ -160,7 +160,8 @@ class RunSummary:
             return self.run_json.get("seed", self.config.get("seed", MISSING))
         value = resolve_reference(self.config, key, select(self.config, key))
         if isinstance(value, Mapping):
-            return self._config_group_option(key, value)
+            said = next((text for text in (self.run_json.get(key), value.get("name")) if isinstance(text, str)), None)
+            return self._hydra_choices.get(key, MISSING) if said is None else said
         for source in (self.run_json, self.summary_json):
             if value is MISSING:
                 value = select(source, key)
@@ -207,11 +208,6 @@ class RunSummary:
             return timings.get(key, timings.get("started", MISSING))
         places = {"commit": git, "dirty": git, "ended": timings, "seconds": timings}
         return places.get(key, self.run_json).get(key, MISSING)
-
-    def _config_group_option(self, group: str, section: JsonObject) -> Any:
-        """Which option of a config group this is: ``pendulum`` of ``env``; ``MISSING`` if that is not known."""
-        said = next((text for text in (self.run_json.get(group), section.get("name")) if isinstance(text, str)), None)
-        return self._hydra_choices.get(group, MISSING) if said is None else said
 
     @cached_property
     def _hydra_choices(self) -> Mapping[str, str]:

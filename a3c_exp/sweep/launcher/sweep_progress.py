@@ -138,11 +138,6 @@ class SweepProgress:
             not_started = f"; {left} {'was' if left == 1 else 'were'} not started" if left > 0 else ""
             self._view.print(f"a3c_exp: {self._directory}: stopped by {stopped_by}{not_started}")
 
-    def _fraction(self) -> float:
-        """The share of all jobs that is done, running ones counted by how far each is."""
-        running = sum((job.progress.fraction or 0.0) for job in self._running if job.progress)
-        return min(1.0, (self._num_ended + running) / max(self._outcomes.total, 1))
-
     def _counts(self, fraction: float) -> str:
         """``2 of 10 done · 2 running · 1 failed · 3 min 10 s, 5 min 02 s left``"""
         num_failed, total = len(self._outcomes.failures), self._outcomes.total
@@ -154,7 +149,9 @@ class SweepProgress:
         return f"{counts} · {format_duration(elapsed)}{remaining}"
 
     def _render(self, width: int, height: int) -> Table:
-        jobs, fraction = list(self._running), self._fraction()
+        jobs = list(self._running)
+        running = sum((job.progress.fraction or 0.0) for job in jobs if job.progress)  # each by how far it is
+        fraction = min(1.0, (self._num_ended + running) / max(self._outcomes.total, 1))
         state = Text("  stopping: each run saves a checkpoint", style="yellow") if self._stopping else Text()
         title = left_and_right(Text.assemble((self._directory.name, "bold"), state), self._counts(fraction))
         num_panels = sum(job.progress is not None for job in jobs)

@@ -130,9 +130,8 @@ def write_best_config(directory: Path, name: str, overrides: Sequence[str], note
     chosen = [f"{group}={choice}" for group, choice in choices.items()]
     defaults = _group_defaults(chosen, search)
     changed = {key: value for key, value in _flat_values(job.config).items() if value != defaults.get(key, _ABSENT)}
-    values = [
-        f"{'' if _has_key(key, defaults) else '++'}{key}={format_override_value(value)}" for key, value in changed.items()
-    ]
+    known = {key for key in changed if key in defaults or any(name.startswith(f"{key}.") for name in defaults)}
+    values = [f"{'' if key in known else '++'}{key}={format_override_value(value)}" for key, value in changed.items()]
     command = shlex.join(["python", "-m", "a3c_exp", *chosen, *values])
     folder = directory / BEST_FOLDER
     head = [
@@ -166,7 +165,3 @@ def _flat_values(config: DictConfig) -> dict[str, Any]:
     content = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
     assert isinstance(content, dict)
     return flatten({str(key): value for key, value in content.items()}, _EXCLUDED_KEYS)
-
-
-def _has_key(key: str, defaults: Mapping[str, Any]) -> bool:
-    return key in defaults or any(name.startswith(f"{key}.") for name in defaults)
