@@ -1,6 +1,7 @@
 """Tests run as workers do: one thread a process, set before anything numeric is imported."""
 
 import os
+import signal
 import tempfile
 
 import pytest
@@ -11,6 +12,9 @@ _DATA = tempfile.TemporaryDirectory(prefix="a3c_exp_data_")
 os.environ["XDG_DATA_HOME"] = _DATA.name  # which configurations are the user's own: a3c_exp/config/trust.py
 
 os.environ.setdefault("MKL_CBWR", "AUTO")  # MKL rounds a product alike wherever it begins: test_matrix_products.py
+
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would hand on that it is ignored
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -189,7 +189,9 @@ def _wrong_type(key: str, reason: str, overrides: Sequence[str]) -> str:
     if is_dataclass(hint):
         return f"{subject}, but it holds keys of its own: {', '.join(hint.__dataclass_fields__)}. Try {key}.<name>=..."
     if hint is None:
-        return f"{subject}: {reason}"
+        kinds = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}  # of Hydra's own keys
+        kind = next((words for name, words in kinds.items() if f"converted to {name}" in reason), None)
+        return f"{subject}, but it is {kind}. Try --cfg hydra to see its default" if kind else f"{subject}: {reason}"
     mend = ""
     if got in ("None", "none") and matches_type(None, hint):
         mend = f". Try {key}=null"

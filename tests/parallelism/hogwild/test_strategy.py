@@ -72,7 +72,9 @@ def test_workers_that_share_processes_unevenly_are_not_copies_of_each_other(tmp_
     assert sorted(by_process.values()) == [2, 3]
 
     assert {line["torch_threads"] for line in lines} == {1}
-    assert {line["threads"] for line in lines} == {1}, "a process has threads that fight over the cores"
+    assert {line["threads"] for line in lines} == {2}, (
+        "a process has threads that fight over the cores, besides the one of heartbeats"
+    )
 
     final, _ = training.parallelism.snapshot()
     assert torch.isfinite(final.weights).all()
@@ -127,7 +129,7 @@ def test_spawned_processes_work_as_forkserver_ones(tmp_path: Path) -> None:
     )
     training = Training(Hogwild(processes=1, start_method="spawn"), task, initial(task)).finish()
     assert len(training.episodes) == 4
-    assert {(line["torch_threads"], line["threads"]) for line in watched(tmp_path)} == {(1, 1)}
+    assert {(line["torch_threads"], line["threads"]) for line in watched(tmp_path)} == {(1, 2)}, "one sends heartbeats"
 
 
 def test_the_policy_lag_of_workers_in_one_process_is_how_many_others_there_are() -> None:
