@@ -23,3 +23,9 @@ def fork_server() -> None:
     from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
     start_fork_server()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no test process is left with one of them at the end."""
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow_files)

@@ -45,7 +45,8 @@ def test_compiled_code_says_what_was_compiled_and_is_found_again(stackable: bool
             weights.mul_(-0.7)  # a pull: in place
     assert first.compile_seconds > 0
     assert again.compile_seconds == 0
-    assert {path.suffix for path in tmp_path.iterdir()} <= {".so", ".lock"}  # and nothing half-done beside it
+    left = {path.suffix for path in tmp_path.iterdir() if path.name != "inductor"}  # which torch keeps for the next time
+    assert left <= {".so", ".lock"}, "something half-done is left"
 
 
 @needs_compiler

@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
-from a3c_exp.runs.study_storage import REASON, STUDY_SIGNATURE, open_storage
+from a3c_exp.runs.study_storage import REASON, RETRY_OF, STUDY_SIGNATURE, open_storage
 from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.config import read_study_config
 from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
@@ -167,7 +167,7 @@ class _StudyRunner:
         trials = queue.running_trials_of(worker_exit.pid)
         reason = worker_exit.failure or "its worker process ended without reporting a result"
         for trial in trials:
-            queue.fail(trial.number, reason, retry or worker_exit.was_stopped)
+            queue.fail(trial.number, reason, retry or (worker_exit.was_stopped and RETRY_OF not in trial.user_attrs))
         return bool(trials)
 
     def _result_lines(self, snapshot: StudySnapshot) -> list[str]:

@@ -89,12 +89,12 @@ class TrialQueue:
 
     def fail(self, number: int, reason: str, retry: bool = False) -> None:
         """Record why a trial failed, unless it has ended already. With ``retry`` the trial itself is not to blame: it is
-        repeated, unless it is a repetition already."""
+        repeated."""
         trial = self.trials()[number]
         if trial.state.is_finished():
             return
         self._set_user_attr(number, REASON, reason)
-        if retry and RETRY_OF not in trial.user_attrs:
+        if retry:
             self._set_user_attr(number, RETRYABLE, True)
         self._tell(number, TrialState.FAIL)
 
@@ -116,7 +116,8 @@ class TrialQueue:
     def _fail_stale_trials(self) -> None:
         for trial in self._running_trials():
             if self._stale_detector.is_stale(trial):
-                self.fail(trial.number, PROCESS_GONE, retry=True)
+                # Once: the second time the trial itself may have ended its process.
+                self.fail(trial.number, PROCESS_GONE, retry=RETRY_OF not in trial.user_attrs)
         for trial in _to_be_retried(self.trials()):
             self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
 

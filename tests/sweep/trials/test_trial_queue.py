@@ -169,6 +169,23 @@ def test_a_trial_that_was_stopped_by_the_user_is_repeated_and_a_failed_one_is_no
     assert queue.trials()[1].user_attrs[REASON] == "the pendulum came off", "the first reason stands"
 
 
+def test_a_repetition_that_is_stopped_is_repeated_too(tmp_path: Path) -> None:
+    """A worker may begin it in the moment in which the study is stopped; else a trial that was asked for would be lost."""
+    queue = begin(tmp_path, n_trials=1)
+    for _ in range(3):
+        claim = queue.claim(space(), BASE)
+        assert claim is not None
+        queue.fail(claim.number, "stopped by Ctrl-C", retry=True)
+        claim.heartbeat.close()
+        assert queue.num_remaining() == 1
+    claim = queue.claim(space(), BASE)
+    assert claim is not None
+    queue.complete(claim.number, [1.0])
+    claim.heartbeat.close()
+    assert queue.num_remaining() == 0 and queue.claim(space(), BASE) is None
+    assert [trial.user_attrs.get(RETRY_OF) for trial in queue.trials()] == [None, 0, 1, 2]
+
+
 def test_a_resumed_study_does_not_sample_its_first_trials_again(tmp_path: Path) -> None:
     whole, parts = begin(tmp_path / "whole", n_trials=4), tmp_path / "parts"
     drawn = []
