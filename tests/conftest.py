@@ -11,8 +11,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _DATA = tempfile.TemporaryDirectory(prefix="a3c_exp_data_")
 os.environ["XDG_DATA_HOME"] = _DATA.name  # which configurations are the user's own: a3c_exp/config/trust.py
 
-os.environ.setdefault("MKL_CBWR", "AUTO")  # MKL rounds a product alike wherever it begins: test_matrix_products.py
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{_DATA.name}/inductor")  # one compiled header for all tests
 
+os.environ.setdefault("MKL_CBWR", "AUTO")  # MKL rounds a product alike wherever it begins: test_matrix_products.py
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would hand on that it is ignored
 
@@ -23,9 +24,3 @@ def fork_server() -> None:
     from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
     start_fork_server()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no test process is left with one of them at the end."""
-    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow_files)
