@@ -109,7 +109,7 @@ def command() -> str:
 
 def print_notice(text: str) -> None:
     """Say on stderr what a person should know beside the output."""
-    with suppress(OSError):  # whoever reads it is gone, or its disk is full: that is no reason to end
+    with suppress(OSError):  # its reader is gone, or its disk is full: that is no reason to end
         print(f"a3c_exp: {text}", file=sys.stderr, flush=True)
 
 

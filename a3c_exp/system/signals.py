@@ -89,7 +89,7 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         current._interrupts = False
-    exit_if_stopped()  # whoever was interrupted took it for an error of its own
+    exit_if_stopped()  # the interrupted code took it for an error of its own
 
 
 def leave_to_parent() -> None:

@@ -37,7 +37,7 @@ COMMAND = (
 HOLD = Path("hold")
 """A file in the directory that a run is started in."""
 HELD = Path("held")
-"""Made by whoever stands still because of it."""
+"""Made by the process that stands still because of it."""
 BREAK = Path("break")
 """Another file in that directory."""
 
@@ -94,7 +94,7 @@ class Lingering(ClassicControlEnvs):
 
 
 class Breaking(ClassicControlEnvs):
-    """Where ``BREAK`` lies, whoever has taken 300 steps takes it away and does what stands there."""
+    """Where ``BREAK`` lies, the first process that has taken 300 steps removes it and does what it says."""
 
     steps_taken = 0
 
