@@ -109,6 +109,8 @@ def _component_plots(
         case distributions.NormalMixture():
             logits, means, stds = parameters.view(3, distribution.dimensions, distribution.components)
             return _density_plots(torch.softmax(logits, -1), means, stds, action, space, label, names)
+        case distributions.SquashedNormal() | distributions.Beta():
+            return _bounded_density_plots(distribution, parameters, action, space, label, names)
     numbers = action.double().flatten().tolist()
     return [ActionText(label or "action", " ".join(f"{number:.3g}" for number in numbers))]
 
@@ -131,9 +133,7 @@ def _density_plots(
     weights: Tensor, means: Tensor, stds: Tensor, action: Tensor, space: Space[Any], label: str, names: Sequence[str] | None
 ) -> list[PolicyPlot]:
     """A plot for each number; ``weights``, ``means``, ``stds`` are ``[dimensions, components]``."""
-    dimensions = len(means)
-    if names is None or len(names) != dimensions:
-        names = [f"{label or 'action'} {i}" if dimensions > 1 else label or "action" for i in range(dimensions)]
+    names = _number_names(names, len(means), label)
     mean = (weights * means).sum(-1)
     std = ((weights * (stds**2 + means**2)).sum(-1) - mean**2).clamp(min=0).sqrt()
     plots: list[PolicyPlot] = []
@@ -146,6 +146,37 @@ def _density_plots(
         clipped = min(max(number, low), high)
         plots.append(DensityPlot(names[i], low, high, (heights / highest).tolist(), float(mean[i]), float(std[i]), clipped))
     return plots
+
+
+def _bounded_density_plots(
+    distribution: distributions.SquashedNormal | distributions.Beta,
+    parameters: Tensor,
+    action: Tensor,
+    space: Space[Any],
+    label: str,
+    names: Sequence[str] | None,
+) -> list[PolicyPlot]:
+    """A plot for each number between its bounds; mean and std are sums over a finer axis."""
+    names = _number_names(names, distribution.dimensions, label)
+    points = distribution.mode(parameters).repeat(10 * (_NUM_POINTS - 1) + 1, 1)
+    plots: list[PolicyPlot] = []
+    for i, number in enumerate(action.double().flatten().tolist()):
+        low, high = _axis_range(space, i, 1.0)
+        x = torch.linspace(low, high, len(points), dtype=parameters.dtype)
+        here = points.clone()  # the others, which are independent, stay where they are
+        here[:, i] = x
+        mass = torch.softmax(distribution.log_prob(parameters.expand(len(points), -1), here), 0)
+        mean = float((mass * x).sum())
+        std = float((mass * (x - mean) ** 2).sum().sqrt())
+        heights = mass[::10] / mass[::10].max()
+        plots.append(DensityPlot(names[i], low, high, heights.tolist(), mean, std, min(max(number, low), high)))
+    return plots
+
+
+def _number_names(names: Sequence[str] | None, dimensions: int, label: str) -> Sequence[str]:
+    if names is not None and len(names) == dimensions:
+        return names
+    return [f"{label or 'action'} {i}" if dimensions > 1 else label or "action" for i in range(dimensions)]
 
 
 def _axis_range(space: Space[Any], index: int, extent: float) -> tuple[float, float]:

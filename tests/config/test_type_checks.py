@@ -34,7 +34,11 @@ OUT_OF_BOUNDS = [
         "model.hidden_size is 0, but it is at least 1. Try model.hidden_size",
     ),
     ("models.conv_gru.ConvGRU", {"norm": "batch"}, "model.norm is 'batch', but it is one of instance, layer, none"),
-    ("models.heads.HeadConfig", {"kind": "gausian"}, "one of auto, categorical, bernoulli, gaussian, mixture"),
+    (
+        "models.heads.HeadConfig",
+        {"kind": "gausian"},
+        "one of auto, categorical, bernoulli, gaussian, mixture, squashed_gaussian, beta",
+    ),
     ("models.heads.HeadConfig", {"min_std": 0.0}, "model.min_std is 0.0, but it is a finite number above 0"),
     ("models.heads.HeadConfig", {"components": 0}, "model.components is 0, but it is at least 1"),
     (

@@ -15,7 +15,15 @@ from a3c_exp.config.compose import compose_jobs
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.evaluate.__main__ import main as evaluate
 from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig
-from a3c_exp.models.distributions import Categorical, Distribution, Normal, NormalMixture, ProductDistribution
+from a3c_exp.models.distributions import (
+    Beta,
+    Categorical,
+    Distribution,
+    Normal,
+    NormalMixture,
+    ProductDistribution,
+    SquashedNormal,
+)
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
@@ -44,10 +52,12 @@ def config(id: str, *overrides: str) -> DictConfig:
         ("Acrobot-v1", (), Categorical),
         ("MountainCarContinuous-v0", (), Normal),
         ("MountainCarContinuous-v0", MIXTURE, NormalMixture),
+        ("MountainCarContinuous-v0", ("model.head.kind=beta",), Beta),
         ("LunarLander-v3", (), Categorical),
         ("LunarLander-v3", (CONTINUOUS,), Normal),
         ("FrozenLake-v1", (), Categorical),  # observes a Discrete space
         ("Blackjack-v1", ("evaluation.max_episode_steps=30",), Categorical),  # observes a Tuple
+        ("LunarLander-v3", (CONTINUOUS, "model.head.kind=squashed_gaussian"), SquashedNormal),
         ("Pendulum-v1", (WRAPPED,), Normal),
         (NESTED, (), ProductDistribution),
         (NESTED, MIXTURE, ProductDistribution),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
 
-from a3c_exp.models.distributions import Categorical, MultiCategorical, Normal, NormalMixture, draw_noise
+from a3c_exp.models.distributions import Beta, Categorical, MultiCategorical, Normal, NormalMixture, SquashedNormal, draw_noise
 from a3c_exp.models.heads import HeadConfig, HeadKind, make_head
 from a3c_exp.visualize.episode_frames import FrameInfo
 from a3c_exp.visualize.overlay import overlay
@@ -19,6 +19,8 @@ SPACES: list[tuple[Space, HeadKind]] = [
     (Box(-2, 2, (1,)), HeadKind.auto),
     (Box(-np.inf, np.inf, (2, 3)), HeadKind.auto),
     (Box(-1, 1, (3,)), HeadKind.mixture),
+    (Box(-1, 1, (3,)), HeadKind.squashed_gaussian),
+    (Box(np.array([0.0, -2.0]), np.array([1.0, 2.0]), dtype=np.float64), HeadKind.beta),
     (Dict(arm=Box(-1, 1, (2,)), fire=Discrete(3, start=1), lamps=MultiBinary(2)), HeadKind.auto),
 ]
 
@@ -53,17 +55,18 @@ def test_names_that_do_not_fit_the_space_are_ignored() -> None:
     assert isinstance(bars, BarPlot) and bars.names == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("kind", [HeadKind.gaussian, HeadKind.mixture])
+@pytest.mark.parametrize("kind", [HeadKind.gaussian, HeadKind.mixture, HeadKind.squashed_gaussian, HeadKind.beta])
 def test_a_curve_is_the_density_with_its_mean_and_std(kind: HeadKind) -> None:
     space = Box(-2, 2, (1,))
     distribution, parameters, action = drawn(space, kind, seed=3)
-    assert isinstance(distribution, Normal | NormalMixture)
+    assert isinstance(distribution, Normal | NormalMixture | SquashedNormal | Beta)
     (curve,) = policy_plots(distribution, parameters, action, space, ["torque"])
     assert isinstance(curve, DensityPlot) and curve.label == "torque"
     x = torch.linspace(curve.low, curve.high, len(curve.heights)).unsqueeze(-1)
     density = distribution.log_prob(parameters.expand(len(x), -1), x).exp()
     assert curve.heights == pytest.approx((density / density.max()).tolist(), abs=1e-4)
-    wide = torch.linspace(-40, 40, 200_001, dtype=torch.float64).unsqueeze(-1)
+    reach = 40 if isinstance(distribution, Normal | NormalMixture) else 2
+    wide = torch.linspace(-reach, reach, 200_001, dtype=torch.float64).unsqueeze(-1)
     mass = distribution.log_prob(parameters.double().expand(len(wide), -1), wide).exp()
     mean = float((mass * wide[:, 0]).sum() / mass.sum())
     assert curve.mean == pytest.approx(mean, abs=1e-3)

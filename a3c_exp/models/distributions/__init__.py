@@ -8,6 +8,7 @@ from a3c_exp.system.lazy import lazy_exports
 
 if not lazy_exports(__name__):
     from a3c_exp.models.distributions.base import Distribution as Distribution, draw_noise as draw_noise
+    from a3c_exp.models.distributions.bounded import Beta as Beta, SquashedNormal as SquashedNormal
     from a3c_exp.models.distributions.continuous import Normal as Normal, NormalMixture as NormalMixture
     from a3c_exp.models.distributions.discrete import (
         Bernoulli as Bernoulli,

@@ -13,11 +13,13 @@ from a3c_exp.algorithm.window_gradient import functional_forward, window_loss
 from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.models.distributions import (
     Bernoulli,
+    Beta,
     Distribution,
     MultiCategorical,
     Normal,
     NormalMixture,
     ProductDistribution,
+    SquashedNormal,
     draw_noise,
 )
 from a3c_exp.models.heads import HeadConfig
@@ -29,16 +31,19 @@ FAMILIES: list[Distribution] = [
     MultiCategorical([2, 5, 1]),
     Bernoulli(3),
     NormalMixture(2, 3),
+    SquashedNormal([-2.0, 0.0], [2.0, 1.0]),
+    Beta([-2.0, 0.0], [2.0, 1.0]),
     ProductDistribution([Normal(2), MultiCategorical([3, 4]), NormalMixture(1, 2), Bernoulli(2)]),
     ProductDistribution([MultiCategorical([3]), Bernoulli(2)]),
 ]
-MIXED = FAMILIES[4]
+MIXED = FAMILIES[6]
 K, N = 3, 4
 
 
 def drawn(family: Distribution, *shape: int, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Parameters that may also be standard deviations, and noise."""
-    parameters = torch.rand(*shape, family.parameters_size, generator=torch.Generator().manual_seed(seed)) + 0.1
+    """Parameters that may also be standard deviations, or a Beta's, and noise."""
+    parameters = torch.rand(*shape, family.parameters_size, generator=torch.Generator().manual_seed(seed))
+    parameters = parameters + (1.0 if isinstance(family, Beta) else 0.1)
     return parameters, torch.from_numpy(draw_noise(family, np.random.default_rng(seed), shape))
 
 
@@ -106,8 +111,11 @@ SPACES: dict[str, tuple[Space, str]] = {
     "choices of several sizes": (MultiDiscrete([[2, 5], [1, 3]]), "auto"),
     "switches": (MultiBinary(3), "auto"),
     "mixture": (Box(np.array([-1.0, 0.0]), np.array([3.0, np.inf]), dtype=np.float64), "mixture"),
+    "squashed": (Box(np.array([-1.0, 0.0]), np.array([3.0, 0.25]), dtype=np.float64), "squashed_gaussian"),
+    "beta": (Box(-2.0, 2.0, (2,)), "beta"),
     "mixed": (Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiBinary(2)), "auto"),
     "mixed with a mixture": (Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiDiscrete([2, 4])), "mixture"),
+    "mixed with a beta": (Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiBinary(2)), "beta"),
     "nothing but discrete": (Tuple([Discrete(5), Discrete(2), MultiBinary(2)]), "auto"),
 }
 

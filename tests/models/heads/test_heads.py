@@ -10,6 +10,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Se
 
 from a3c_exp.models.distributions import Bernoulli, MultiCategorical, Normal, NormalMixture, ProductDistribution
 from a3c_exp.models.heads import (
+    BetaHead,
     GaussianHead,
     HeadConfig,
     HeadKind,
@@ -17,12 +18,14 @@ from a3c_exp.models.heads import (
     LogitsHead,
     MeanKind,
     MixtureHead,
+    SquashedGaussianHead,
     StdKind,
     make_head,
 )
 from a3c_exp.models.shared_mlp import SharedMLP
 from a3c_exp.system.errors import ConfigError
 
+HALF_OPEN = Box(np.array([-1.0, 0.0], np.float32), np.array([3.0, np.inf], np.float32))
 LOPSIDED = Box(np.array([-1.0, 0.0], np.float32), np.array([3.0, 0.25], np.float32))
 
 
@@ -118,6 +121,11 @@ def test_both_bounds_of_a_categorical_head_are_every_action() -> None:
         (MultiBinary(3), HeadKind.categorical, "needs a Discrete or MultiDiscrete action space.*Try model.head.kind=bernoulli"),
         (MultiDiscrete([2, 2]), HeadKind.bernoulli, "bernoulli needs a MultiBinary.*Try model.head.kind=categorical"),
         (Tuple([Discrete(2), MultiBinary(2)]), HeadKind.mixture, "mixture needs a Box action space"),
+        (Discrete(3), HeadKind.beta, "beta needs a Box action space.*Try model.head.kind=categorical"),
+        (MultiBinary(3), HeadKind.squashed_gaussian, "squashed_gaussian needs a Box.*Try model.head.kind=bernoulli"),
+        (HALF_OPEN, HeadKind.beta, r"number 1 of this Box lies in \[0, inf\]. Try model.head.kind=gaussian"),
+        (HALF_OPEN, HeadKind.squashed_gaussian, r"number 1 of this Box lies in \[0, inf\]"),
+        (Box(-1.0, np.array([1.0, -1.0])), HeadKind.beta, r"number 1 of this Box lies in \[-1, -1\]"),
         (Text(3), HeadKind.auto, "no policy head fits a Text space"),
         (Dict(a=Discrete(2), b=Dict(c=Sequence(Discrete(2)))), HeadKind.auto, r"a Sequence space \(under b.c\)"),
         (Tuple([]), HeadKind.auto, "an empty Tuple space"),
@@ -188,3 +196,39 @@ def test_words_from_the_command_line_become_what_they_name() -> None:
     spec = HeadConfig(kind="gaussian", mean="tanh")
     assert spec.kind is HeadKind.gaussian
     assert spec.mean is MeanKind.tanh
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            {"kind": "beta", "std": "parameter"},
+            "a Beta distribution's two parameters follow the state.*Try model.head.std=state",
+        ),
+        ({"kind": "beta", "mean": "linear"}, "kind=beta always keeps to the action bounds. Try model.head.mean=auto"),
+        ({"kind": "squashed_gaussian", "mean": "tanh"}, "kind=squashed_gaussian always keeps to the action bounds"),
+    ],
+)
+def test_what_a_bounded_head_does_not_have_is_refused_in_one_line(settings: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        make_head(3, LOPSIDED, HeadConfig(**settings))
+    assert "\n" not in str(caught.value)
+
+
+def test_bounded_heads_keep_their_parameters_where_densities_are_exact() -> None:
+    """Whatever the last layer says: a mean of 4 before the tanh, which reaches the bounds; alpha and beta above 1."""
+    squashed, beta = (make_head(1, LOPSIDED, HeadConfig(kind=kind)) for kind in ("squashed_gaussian", "beta"))
+    assert isinstance(squashed, SquashedGaussianHead) and isinstance(beta, BetaHead)
+    for head, layer in ((squashed, squashed.mean), (beta, beta.shape)):
+        with torch.no_grad():
+            for weight in head.parameters():
+                weight.zero_()
+            layer.weight.fill_(1.0)
+    low, high = (squashed(torch.tensor([x])) for x in (-100.0, 100.0))
+    assert low[:2].tolist() == [-4.0, -4.0] and high[:2].tolist() == [4.0, 4.0]
+    assert squashed.distribution.mode(low).tolist() == pytest.approx([-1.0, 0.0], abs=2e-3)
+    assert squashed.distribution.mode(high).tolist() == pytest.approx([3.0, 0.25], abs=2e-3)
+    assert beta(torch.tensor([-100.0])).tolist() == [1.0] * 4
+    assert beta(torch.tensor([0.0])).tolist() == pytest.approx([1.0 + math.log(2)] * 4)
+    shared = make_head(3, LOPSIDED, HeadConfig(kind="squashed_gaussian", std="parameter", log_std_init=-1.0, min_std=1e-3))
+    assert shared(torch.randn(4, 3))[:, 2:].unique().item() == pytest.approx(math.exp(-1.0) + 1e-3)
