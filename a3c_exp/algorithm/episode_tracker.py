@@ -42,6 +42,7 @@ class EpisodeState:
     hidden_state: Tensor  # [state] of a recurrent model
     actions: Tensor  # [length, *action] since the reset; none if the environment's own state is saved
     env_state: Tensor | None = None  # the environment's own
+    discounted_return: float = 0.0  # of the episode so far, where rewards are normalized
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values and tensors, for a checkpoint."""
@@ -117,6 +118,7 @@ class EpisodeTracker:
         self.length, self.return_ = np.zeros(k, np.int64), np.zeros(k, np.float64)
         self.any_episode_start = False
         self.hidden_state = torch.zeros(k, model.hidden_state_size, device=device)
+        self.discounted_return = torch.zeros(k, device=device)  # as of the last step that was learned from
         self.zero_action = zero_actions(model.distribution, k)
         self._env_states = envs.env_state  # where they can be saved and loaded, no replay is needed
         self.action_log = ActionLog(k) if record_actions and self._env_states is None else None
@@ -172,6 +174,7 @@ class EpisodeTracker:
                 self.zero_action[:0] if self.action_log is None else self.action_log.episode_actions(k, like=self.zero_action)
             ),
             env_state=None if self._env_states is None else torch.from_numpy(self._env_states[k].copy()),
+            discounted_return=float(self.discounted_return[k]),
         )
 
     def load_episode_states(self, states: Sequence[EpisodeState]) -> list[int]:
@@ -201,6 +204,7 @@ class EpisodeTracker:
             self.in_episode[k] = True
             self._env_seeds[k], self.length[k], self.return_[k] = state.seed, state.length, state.return_
             self.hidden_state[k] = state.hidden_state.to(self.hidden_state.device)
+            self.discounted_return[k] = state.discounted_return
             if self.action_log is not None:
                 self.action_log.set_episode_actions(k, state.actions.numpy())
         return diverged

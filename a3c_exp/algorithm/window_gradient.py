@@ -8,25 +8,30 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from a3c_exp.algorithm.loss import LossTerms, a3c_loss
+from a3c_exp.algorithm.normalization import discounted_returns
 from a3c_exp.algorithm.returns import n_step_returns
 from a3c_exp.algorithm.types import LearnerConfig, Window
 from a3c_exp.algorithm.window_stats import CLIPPED_NORM, GRADIENT_NORM, StatisticsTable, WindowOutputs
 from a3c_exp.models.base import ActorCritic, PolicyValue
 from a3c_exp.models.distributions import Distribution
+from a3c_exp.models.normalization import NormalizedModel, packed_size
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
-WindowLoss = Callable[..., tuple[Tensor, Tensor]]
+WindowLoss = Callable[..., tuple[Tensor, ...]]
 
 
 def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConfig) -> WindowLoss:
     """The function ``(weights [P], *window, *extra_inputs) -> (loss, window_stats [len(config.statistics)])``, pure.
 
     The window is one worker's, ``[n, ...]``, or that of G workers that share these weights, ``[G, n, ...]``. ``extra_inputs``
-    are each worker's own entropy coefficient, ``[]`` or ``[G]``, and the discount factor, ``[]``: inputs are not compiled in.
+    are each worker's own entropy coefficient, ``[]`` or ``[G]``; the discount factor, ``[]``: inputs are not compiled in; and
+    each worker's discounted return before the window, ``[]`` or ``[G]``.
+
+    Where something is normalized, two outputs follow: the window's packed moments, and the discounted returns after it.
     """
     fields = len(Window._fields)
 
-    def loss(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
         window = Window._make(inputs[:fields])
         extra_inputs = inputs[fields:]
         entropy_coef = extra_inputs[0] if extra_inputs else None
@@ -34,15 +39,30 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
         output = replay(model, layout.unflatten(flat), window, config.bptt)
         # Rewards after a window's end may be anything and must not enter the recursion.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
+        normalized: tuple[Tensor, ...] = ()
+        if isinstance(model, NormalizedModel):
+            normalized = _normalization_outputs(model, window, reward, extra_inputs[2], gamma)
+            if model.normalization.reward:
+                reward = model.normalize_reward(reward, flat[-packed_size(model.features) :])
         target = n_step_returns(
             reward, window.terminated, window.trajectory_end, window.next_value, gamma, output.value, config.gae_lambda
         )
         terms = a3c_loss(
             model.distribution, output.parameters, output.value, window.action, target, window.valid, config.loss, entropy_coef
         )
-        return terms.total, window_stats(config.statistics, window, terms, target, output, model.distribution)
+        return terms.total, window_stats(config.statistics, window, terms, target, output, model.distribution), *normalized
 
     return loss
+
+
+def _normalization_outputs(
+    model: NormalizedModel, window: Window, reward: Tensor, discounted_return: Tensor, gamma: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    returns = None
+    if model.normalization.reward:
+        returns = discounted_returns(reward, window.episode_start, window.valid, discounted_return, gamma)
+        discounted_return = returns[..., -1]
+    return model.window_moments(window.observation, returns, window.valid).pack(), discounted_return.clone()
 
 
 def window_stats(
@@ -68,14 +88,21 @@ def window_stats(
     return torch.cat([numbers, no_norm, window.valid.sum().unsqueeze(0), sums, no_norm])
 
 
-def clip_gradients(gradients: Tensor, stats: Tensor, table: StatisticsTable, max_norm: float | None) -> tuple[Tensor, Tensor]:
+def clip_gradients(
+    gradients: Tensor, stats: Tensor, *normalized: Tensor, table: StatisticsTable, max_norm: float | None
+) -> tuple[Tensor, ...]:
     """Gradients ``[R, P]``, scaled down to an L2 norm of at most ``max_norm``; and their statistics ``[R, len(table)]`` with
-    the norms before and after that in their places."""
+    the norms before and after that in their places. Where something is ``normalized``, the windows' packed moments ``[R, M]``
+    are put into the gradients' last places, and the discounted returns follow."""
     norms = clip_by_norm(gradients, max_norm)
     clipped_norms = norms if max_norm is None else norms.clamp(max=max_norm)
     before, after = table.columns[GRADIENT_NORM.name], table.columns[CLIPPED_NORM.name]
     columns = [stats[:, :before], norms.unsqueeze(1), stats[:, before + 1 : after], clipped_norms.unsqueeze(1)]
-    return gradients, torch.cat(columns, dim=1)
+    stats = torch.cat(columns, dim=1)
+    if not normalized:
+        return gradients, stats
+    moments, discounted_returns = normalized
+    return torch.cat([gradients[:, : -moments.shape[1]], moments], dim=1), stats, discounted_returns
 
 
 def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:

@@ -47,6 +47,16 @@ class PerWorkerConfig:
 
 
 @dataclass
+class NormalizeConfig:
+    """Whether observations and rewards are scaled by running statistics, and to what they are clipped then."""
+
+    observation: bool = False
+    reward: bool = False
+    clip_observation: Annotated[float, Gt(0), Example(10)] | None = 10.0
+    clip_reward: Annotated[float, Gt(0), Example(10)] | None = 10.0
+
+
+@dataclass
 class MetricsConfig:
     """How often averages are written to metrics.jsonl, and statistics of one's own among them."""
 
@@ -125,6 +135,7 @@ class Config:
     reward_shift: float = 0.0
     reward_scale: Annotated[float, Ne(0)] = 1.0  # rewards are divided by it
     reward_clip: Annotated[float, Gt(0), Example(3)] | None = None
+    normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     lr_schedule: Annotated[Any, OneOf(LRSchedule | Sequence[tuple[float, float]])] = LRSchedule.constant.value
     per_worker: PerWorkerConfig = field(default_factory=PerWorkerConfig)
     seed: NonNegativeInt = 0

@@ -23,6 +23,7 @@ class EnvBatch(Protocol):
         env_state: ``[K, ...]`` the whole state of the environments, overwritten in place: writing a row back, with the
             observation that belongs to it, restores that moment exactly. ``None``: episodes are replayed instead.
         observation_space, action_space: of one environment; what it observes is always a float32 Box.
+        raw_observation_space: as the environment itself declares it; ``None``: as it stands in ``observation_space``.
         default_max_episode_steps: the time limit that the environment itself declares, or ``None``.
         observation: ``[K, *observation]`` float32, always the latest one of each environment; overwritten in place.
         reward: ``[K]`` float64, of the last step, as the environment gave it.
@@ -39,6 +40,7 @@ class EnvBatch(Protocol):
     env_state: NDArray[np.float64] | None = None
     num_envs: int
     observation_space: Space[Any]
+    raw_observation_space: Space[Any] | None = None
     action_space: Space[Any]
     default_max_episode_steps: int | None
     observation: NDArray[np.float32]

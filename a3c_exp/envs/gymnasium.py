@@ -89,8 +89,8 @@ class GymnasiumEnvs(EnvBatch):
                 assert made.unwrapped.spec is not None
                 made.unwrapped.spec.max_episode_steps = run_max_episode_steps or spec.max_episode_steps
                 self.envs.append(wrap(made))
-            self.action_space, self._raw_observation_space = self.envs[0].action_space, self.envs[0].observation_space
-            for does, space in (("observes", self._raw_observation_space), ("acts in", self.action_space)):
+            self.action_space, self.raw_observation_space = self.envs[0].action_space, self.envs[0].observation_space
+            for does, space in (("observes", self.raw_observation_space), ("acts in", self.action_space)):
                 if unsupported := describe_unsupported(space):
                     raise ConfigError(
                         f"env.id={id} {does} {unsupported}. This program takes Box, Discrete, MultiDiscrete, MultiBinary, and "
@@ -98,7 +98,7 @@ class GymnasiumEnvs(EnvBatch):
                     )
             own_limit = arguments.get("max_episode_steps") or spec.max_episode_steps
             self.default_max_episode_steps = time_limit(own_limit, made, self.envs[0])
-            box, self._encode = observation_encoder(self._raw_observation_space)
+            box, self._encode = observation_encoder(self.raw_observation_space)
             self.observation_space: Box = box
             self._decode = action_decoder(self.action_space)
         except BaseException:
@@ -111,7 +111,7 @@ class GymnasiumEnvs(EnvBatch):
         # Not finite if anything is not: one call for all environments, of whose rows those that rest may hold anything.
         self._sum = partial(sum, flat.data) if flat.size <= 32 else partial(flat.dot, flat)
         self._any_flag = False  # whether any of ``terminated`` and ``truncated`` may be set
-        leaves = [leaf for _, leaf in leaf_spaces(self._raw_observation_space)]
+        leaves = [leaf for _, leaf in leaf_spaces(self.raw_observation_space)]
         self._may_be_infinite = any(isinstance(leaf, Box) and leaf.dtype.kind == "f" for leaf in leaves)
         # A memory view takes an array of its own type and shape and nothing else: a check that costs nothing.
         plain = self._encode is None and len(box.shape) == 1
@@ -200,8 +200,8 @@ class GymnasiumEnvs(EnvBatch):
             self.observation[k] = observed
             return
         try:
-            if isinstance(self._raw_observation_space, Box):
-                observed = numeric_array(observed, self._raw_observation_space)
+            if isinstance(self.raw_observation_space, Box):
+                observed = numeric_array(observed, self.raw_observation_space)
             if self._encode is not None:
                 self._encode(observed, self.observation[k])
                 return

@@ -130,8 +130,8 @@ def _locate_wrapper(target: str, path: str) -> Callable[..., Any]:
     if wrapper in (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward):
         raise ConfigError(
             f"{path}: {target} scales by averages that each copy of an environment has for itself; evaluations, checkpoints "
-            "and other workers have others, and their numbers would be wrong. Try fixed scales: reward_shift and reward_scale, "
-            "or gymnasium.wrappers.RescaleObservation"
+            "and other workers have others, and their numbers would be wrong. Try normalize.observation=true or "
+            "normalize.reward=true, whose averages all workers share"
         )
     is_wrapper = inspect.isclass(wrapper) and issubclass(wrapper, gymnasium.Env)
     may_be_function = target.partition(".")[0] not in ("a3c_exp", "gymnasium")

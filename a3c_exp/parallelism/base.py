@@ -1,19 +1,21 @@
 """What every parallelism is given, what it reports, and what it must offer to the trainer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
+from a3c_exp.algorithm.normalization import with_normalization
 from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.models.base import ActorCritic
+from a3c_exp.models.normalization import Normalization, NormalizedModel, packed_size
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
@@ -38,6 +40,18 @@ class TrainingSetup:
     compile: bool = False  # acting and learning, where the parallelism can
     evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)  # what evaluations make environments with besides
     per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
+    normalization: Normalization = field(default_factory=Normalization)
+    statistics_size: int = 0  # how many of the last weights are running statistics
+
+    def with_normalization(self, normalization: Normalization, envs: EnvBatch) -> "TrainingSetup":
+        """The same for a model that normalizes, and an optimizer that merges its running statistics."""
+        if not normalization:
+            return self
+        setup = replace(self, normalization=normalization)
+        model, _ = setup.model(envs)
+        assert isinstance(model, NormalizedModel)
+        size = packed_size(model.features)
+        return replace(setup, statistics_size=size, optimizer=with_normalization(self.optimizer, size))
 
     @property
     def seeds(self) -> range:
@@ -75,6 +89,8 @@ class TrainingSetup:
     def model(self, envs: EnvBatch, seed: int | None = None) -> tuple[ActorCritic, ParameterLayout]:
         """The network for these environments' spaces, with its seeded initial weights, and its layout."""
         model = self.make_model(envs.observation_space, envs.action_space, seed=self.seed if seed is None else seed)
+        if self.normalization:
+            model = NormalizedModel(model, envs.observation.shape[1:], self.normalization)
         return model.to(self.device), ParameterLayout.from_module(model)
 
 

@@ -115,13 +115,17 @@ class WorkerGroup:
         self._acted: tuple[Window, Sequence[EndedEpisode]] | None = None  # to be learned from
 
     def _loss_inputs(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
-        """What the loss takes after a window, by row: entropy coefficients, and for compiled code the discount factor."""
+        """What the loss takes after a window, by row: entropy coefficients, for compiled code the discount factor, and the
+        discounted returns before the window where something is normalized."""
         setup, device = self._setup, self._setup.device
-        if setup.per_worker.beta is None and not setup.compile:
+        if setup.per_worker.beta is None and not setup.compile and not setup.normalization:
             return ()
         coefs = torch.tensor([setup.entropy_coef(*member) for member in self.worker_ids], device=device)
-        coefs = coefs.view(rows, -1) if share_weights and setup.workers > 1 else coefs
-        return (coefs, torch.full((rows,), setup.learner.gamma, device=device)) if setup.compile else (coefs,)
+        returns = self.episodes.discounted_return
+        if share_weights and setup.workers > 1:
+            coefs, returns = coefs.view(rows, -1), returns.view(rows, -1)
+        gamma = torch.full((rows,), setup.learner.gamma, device=device)
+        return (coefs, gamma, returns) if setup.normalization else (coefs, gamma) if setup.compile else (coefs,)
 
     @property
     def has_fused_rounds(self) -> bool:
@@ -177,7 +181,9 @@ class WorkerGroup:
                     compiler=self.compiler,
                     output_transform=partial(clip_gradients, table=learner.statistics, max_norm=learner.max_grad_norm),
                 )
-            gradients, stats = self._vectorized_gradient(*inputs)
+            gradients, stats, *discounted_returns = self._vectorized_gradient(*inputs)
+            if discounted_returns:
+                self.episodes.discounted_return.copy_(discounted_returns[0].view(-1))
             result = RoundResult(gradients, stats.cpu().numpy(), self._rollout.steps_taken, ended)
         self.learning_seconds += time.process_time() - began
         return result

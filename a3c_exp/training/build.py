@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
 from omegaconf import DictConfig
 
 from a3c_exp.algorithm.loss import LossConfig
@@ -22,8 +23,10 @@ from a3c_exp.envs.base import EnvBatch
 from a3c_exp.evaluate.evaluator import LONGEST_EPISODE, EvaluatorConfig
 from a3c_exp.loggers.base import Logger
 from a3c_exp.models.base import ActorCritic
+from a3c_exp.models.normalization import Normalization
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.base import Parallelism, TrainingSetup
+from a3c_exp.spaces.checks import describe_space
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import format_duration
 from a3c_exp.visualize.screenshots import require_rendering
@@ -91,6 +94,10 @@ def build_run(config: DictConfig) -> RunComponents:
             require_rendering(setup)
         if setup.max_episode_steps is None and not setup.learner.ignore_truncation:
             setup = replace(setup, max_episode_steps=envs.default_max_episode_steps)
+        normalization = Normalization(**config.normalize)
+        if normalization.observation:
+            _require_numbers(envs)
+        setup = setup.with_normalization(normalization, envs)
         model, layout = setup.model(envs)
         notices = []
         if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None:
@@ -112,6 +119,17 @@ def build_run(config: DictConfig) -> RunComponents:
         initial_states=[TrainingState.initial(vector, setup.optimizer.state_rows, config.workers) for vector in weights],
         notices=notices,
     )
+
+
+def _require_numbers(envs: EnvBatch) -> None:
+    raw = envs.raw_observation_space or envs.observation_space
+    what = "choices" if isinstance(raw, Discrete | MultiDiscrete | MultiBinary) else "pictures"
+    if what == "choices" or len(envs.observation_space.shape or ()) > 1:
+        raise ConfigError(
+            f"normalize.observation=true scales each number of an observation by its own mean and deviation, but here "
+            f"observations are {what} ({describe_space(raw)}), which the network sees as numbers from 0 to 1. "
+            "Try normalize.observation=false"
+        )
 
 
 def _make_envs(config: DictConfig) -> partial[EnvBatch]:

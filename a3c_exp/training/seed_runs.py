@@ -15,7 +15,7 @@ from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.trust import remember
 from a3c_exp.loggers import jsonl
 from a3c_exp.loggers.seed_average import mean_summary
-from a3c_exp.parallelism.base import Parallelism
+from a3c_exp.models.normalization import describe_statistics
 from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.log_records import EvaluationRecord, Status
 from a3c_exp.runs.record import RunRecord, already_a_run
@@ -180,7 +180,7 @@ def close_run(context: RunContext, status: Status, reason: str | None, trainer: 
     summaries = {}
     for index, seed_run in enumerate(context.seed_runs):
         tracker = trainer.trackers[index] if trainer is not None and trainer.started else None
-        summary = _summary(seed_run, status, reason, tracker, context.components.parallelism, index)
+        summary = _summary(seed_run, status, reason, tracker, context.components, index)
         summaries[f"seed={seed_run.record.content['seed']}"] = summary
         _close(seed_run.record, status, reason, summary)
         if len(context.seed_runs) > 1:
@@ -200,7 +200,7 @@ def _close(record: RunRecord, status: Status, reason: str | None, summary: Mappi
 
 
 def _summary(
-    seed_run: SeedRun, status: Status, reason: str | None, tracker: RunTracker | None, parallelism: Parallelism, index: int
+    seed_run: SeedRun, status: Status, reason: str | None, tracker: RunTracker | None, components: RunComponents, index: int
 ) -> dict[str, Any]:
     summary: dict[str, Any] = {"status": status, "reason": reason}
     if tracker is None:
@@ -209,7 +209,11 @@ def _summary(
     def without_returns(evaluation: EvaluationRecord | None) -> dict[str, Any] | None:
         return None if evaluation is None else {k: v for k, v in evaluation.to_dict().items() if k != "returns"}
 
-    counts, stats = parallelism.counts(index), tracker.total_stats
+    parallelism, setup = components.parallelism, components.setup
+    counts, stats, weights = parallelism.counts(index), tracker.total_stats, parallelism.weights(index)
+    normalization = (
+        describe_statistics(weights[-setup.statistics_size :], setup.normalization) if setup.statistics_size else None
+    )
     return summary | {
         "episodes": counts.episodes,
         "env_steps": counts.env_steps,
@@ -223,7 +227,8 @@ def _summary(
         "policy_lag": {"mean": stats.lag_mean, "max": stats.lag_max, "histogram": stats.lag_histogram.tolist()},
         "parallelism": parallelism.summary(index),
         "workers": tracker.worker_hyperparameters,
-        "weights_digest": digest(parallelism.weights(index)),
+        **({"normalization": normalization} if normalization else {}),
+        "weights_digest": digest(weights),
         "episodes_digest": jsonl.episodes_digest(seed_run.record.directory),
     }
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from a3c_exp.algorithm.reference import A3C, Worker
 from a3c_exp.config.enums import LRSchedule
+from a3c_exp.models.normalization import NormalizedModel
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule
 from a3c_exp.parallelism.deterministic.worker_schedule import RoundRobinSchedule, WorkerSchedule
@@ -48,13 +49,16 @@ class ReferenceTraining:
         make_optimizer: MakeOptimizer = ADAM,
         schedule: WorkerSchedule | None = None,
         lag: int | Sequence[int] | None = None,
+        algorithm: type[A3C] = A3C,
     ) -> None:
         self.setup = setup
         self.schedule = schedule or RoundRobinSchedule(setup.seed, setup.workers, "fixed")
         self.lag = LagSchedule(lag)
         envs = [gymnasium.make(env_id, max_episode_steps=setup.max_episode_steps) for _ in range(setup.workers)]
         model = setup.make_model(envs[0].observation_space, envs[0].action_space, seed=setup.seed)
-        self.a3c = A3C(envs, model, make_optimizer(model.parameters()), setup.learner, setup.seed)
+        if setup.normalization:
+            model = NormalizedModel(model, envs[0].observation_space.shape or (), setup.normalization)
+        self.a3c = algorithm(envs, model, make_optimizer(model.parameters()), setup.learner, setup.seed)
         for worker in self.a3c.workers:
             worker.entropy_coef = setup.entropy_coef(setup.seed, worker.index)
         self.versions: list[dict[str, Any]] = []

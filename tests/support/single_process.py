@@ -52,12 +52,14 @@ def tiny_task(
     """A task of tiny networks; the rest is the learner's."""
     seed, num_seeds = learner.pop("seed", 0), learner.pop("num_seeds", 1)
     beside = {key: learner.pop(key) for key in ("per_worker",) if key in learner}
+    normalization = learner.pop("normalization", None)
     optimizer = learner.pop("optimizer", None) or Adam(lr=1e-2)
     spec = LearnerConfig(**{"n_step": 4, **learner})
     envs = make_envs or partial(GymnasiumEnvs, env_id)
-    return TrainingSetup(
+    setup = TrainingSetup(
         envs, MODELS[model], optimizer, spec, workers, budget, max_episode_steps, seed, num_seeds=num_seeds, **beside
     )
+    return setup.with_normalization(normalization, envs(num_envs=1)) if normalization else setup
 
 
 def beginnings(task: TrainingSetup) -> list[TrainingState]:

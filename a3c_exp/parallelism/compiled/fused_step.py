@@ -143,13 +143,14 @@ class FusedStep:
         records: StepRecord,
         hidden_state: Tensor | None,
         extra_inputs: Sequence[Tensor],
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Gradients ``[R, P]``, clipped if asked for, and window statistics ``[R, len(statistics)]`` of a round that began with
-        the ``hidden_state [K, state]``; ``extra_inputs`` are what the loss takes after the window, by row."""
+        the ``hidden_state [K, state]``, and where something is normalized the discounted returns; ``extra_inputs`` are what the
+        loss takes after the window, by row."""
         step_inputs = StepInput(*(field[: self._config.n_step] for field in step_inputs))
         window = self._window(weights, step_inputs, records, self._no_hidden_state if hidden_state is None else hidden_state)
-        gradients, window_stats = self._gradient(weights, *(self._by_row(field) for field in window), *extra_inputs)
-        return clip_gradients(gradients, window_stats, self._config.statistics, self._config.max_grad_norm)
+        outputs = self._gradient(weights, *(self._by_row(field) for field in window), *extra_inputs)
+        return clip_gradients(*outputs, table=self._config.statistics, max_norm=self._config.max_grad_norm)
 
     def _window(self, weights: Tensor, step_inputs: StepInput, records: StepRecord, hidden_state: Tensor) -> Window:
         spec = self._config

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
+from a3c_exp.parallelism.hogwild.process_statistics import ProcessStatistics
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.shared_memory import share
@@ -38,15 +39,27 @@ class SharedBuffer:
     lock_path: Path  # the lock's file; it also guards the shared counters
     locked: bool  # whether pushes take the lock
     lock_timeout: float  # seconds to wait for it
+    statistics: ProcessStatistics | None = None  # without a lock, where the last weights are running statistics
 
     @classmethod
     def create(
-        cls, weights: Tensor, optimizer_state: Tensor, lock_path: Path, locked: bool, lock_timeout: float
+        cls,
+        weights: Tensor,
+        optimizer_state: Tensor,
+        lock_path: Path,
+        locked: bool,
+        lock_timeout: float,
+        processes: int = 1,
+        statistics_size: int = 0,
     ) -> "SharedBuffer":
-        """Shared memory that starts with these ``weights [P]`` and this optimizer ``optimizer_state [rows, P]``."""
+        """Shared memory that starts with these ``weights [P]``, of which the last ``statistics_size`` are running statistics,
+        and this ``optimizer_state [rows, P]``."""
         memory = torch.cat([weights.unsqueeze(0), optimizer_state]).unsqueeze(0).repeat(2 if locked else 1, 1, 1)
         share(memory)
-        return cls(memory, lock_path, locked, lock_timeout)
+        statistics = None
+        if statistics_size and not locked:
+            statistics = ProcessStatistics.create(processes, weights[-statistics_size:])
+        return cls(memory, lock_path, locked, lock_timeout, statistics)
 
 
 class SharedWeights:
@@ -58,7 +71,7 @@ class SharedWeights:
         assert shared, "weights must lie in shared memory, or every process would train alone"
         self._copies = buffer.copies
         self._weights, self._optimizer_state = buffer.copies[0, 0], buffer.copies[0, 1:]  # where there is one copy only
-        self._locked, self._slot, self._optimizer = buffer.locked, slot, optimizer
+        self._locked, self._slot, self._optimizer, self._statistics = buffer.locked, slot, optimizer, buffer.statistics
         self._counters, self._control, self._table = counters, counters.control.numpy(), counters.table
         self._pushes, self._begun, self._ended = (self._table[:, which] for which in _PUSHING)
         self._offsets = np.arange(0)  # how many of this process's pushes come before each
@@ -107,6 +120,7 @@ class SharedWeights:
         def push(weights: Tensor, state: Tensor, before: int) -> None:
             fresh = sequential_updates.refresh(batches, before, learning_rates)
             sequential_updates.push(weights, state, gradients, worker_weights, fresh)
+            self._merge_statistics(weights, gradients, worker_weights)
 
         before = self._push_locked(push, count) if self._locked else self._push_lock_free(push, count)
         numbers = before + self._offsets
@@ -121,10 +135,20 @@ class SharedWeights:
 
         def push(weights: Tensor, state: Tensor, before: int) -> None:
             self._optimizer.step(weights, gradient, state, before, rate)
+            self._merge_statistics(weights, gradient.unsqueeze(0), into.unsqueeze(0))
             into.copy_(weights)
 
         before = self._push_locked(push, 1) if self._locked else self._push_lock_free(push, 1)
         return before - pulled_at, before + 1 if self._locked else self.updates()
+
+    def _merge_statistics(self, weights: Tensor, gradients: Tensor, worker_weights: Tensor) -> None:
+        """Without a lock, put what all processes have merged, these ``gradients [count, P]`` too, in the place of what an
+        update has merged into the shared weights, from which other processes' windows may be missing."""
+        if self._statistics is None or self._slot is None:
+            return
+        size = self._statistics.moments.shape[-1]
+        self._statistics.add(self._slot, gradients[:, -size:])
+        weights[-size:] = worker_weights[:, -size:] = self._statistics.total()
 
     def _push_locked(self, push: _Push, count: int) -> int:
         """Make so many updates; how many there were before."""
@@ -163,6 +187,8 @@ class SharedWeights:
         while True:
             word = int(self._control[1])  # stays 0 without a lock
             copy = self._copies[word & 1].clone()
+            if self._statistics is not None:
+                copy[0, -self._statistics.moments.shape[-1] :] = self._statistics.total()
             if int(self._control[1]) == word:  # else a push may have begun to write over what was being read
                 return copy[0], copy[1:]
 

@@ -36,7 +36,8 @@ class Hogwild(MultiprocessStrategy):
     def _prepare(
         self, setup: TrainingSetup, state: TrainingState, folder: Path
     ) -> tuple[Callable[..., None], Callable[..., Any]]:
-        block = SharedBuffer.create(state.weights, state.optimizer_state, folder / "lock", self.lock, self.lock_timeout)
+        options = self.lock, self.lock_timeout, len(self._workers_by_process), setup.statistics_size
+        block = SharedBuffer.create(state.weights, state.optimizer_state, folder / "lock", *options)
         self._shared_weights = SharedWeights(block, self._counters, None, setup.optimizer)
         return hogwild_worker.main, lambda index: (setup, self._assignment(index), block, self._counters)
 

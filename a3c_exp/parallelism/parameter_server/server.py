@@ -139,7 +139,10 @@ class ServerProcess:
             if stale:
                 assert bound is not None
                 # Not in place: if this process dies, its replacement must find the gradient as it was sent.
-                gradient = torch.mul(gradient, bound / lag, out=self._scaled)
+                sent = gradient
+                gradient = torch.mul(sent, bound / lag, out=self._scaled)
+                if setup.statistics_size:  # what the window adds to running statistics is no less true for being late
+                    gradient[-setup.statistics_size :] = sent[-setup.statistics_size :]
                 counters[StateField.downweighted] += 1
             weights, optimizer_state = self._state_writer.writable_state()
             env_steps = shared.base_steps + int(counters[StateField.env_steps])

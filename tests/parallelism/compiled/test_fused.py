@@ -14,6 +14,7 @@ from a3c_exp.algorithm.types import LearnerConfig
 from a3c_exp.config.budget import Budget
 from a3c_exp.config.enums import HyperparameterRangeKind
 from a3c_exp.envs.classic_control import ClassicControlEnvs
+from a3c_exp.models.normalization import Moments, Normalization
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
@@ -33,6 +34,7 @@ class Case:
     tickets: int | None = None
     per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
     learner: dict[str, Any] = field(default_factory=dict)
+    normalization: Normalization = field(default_factory=Normalization)
 
 
 CASES = {
@@ -50,6 +52,10 @@ CASES = {
     "clipped, shifted and scaled": Case(
         learner={"reward_shift": 8.0, "reward_scale": 8.0, "reward_clip": 0.7, "max_grad_norm": 0.05}
     ),
+    "normalized": Case("CartPole-v1", "shared", limit=11, learner=ROLLS, normalization=Normalization(True, True)),
+    "a memory, normalized, one set of weights": Case(
+        model="lstm", share=True, learner={"reward_shift": 8.0}, normalization=Normalization(True, True, 2.0, 0.5)
+    ),
     "each its own entropy": Case(
         per_worker=PerWorkerHyperparameters(beta=HyperparameterRange("beta", HyperparameterRangeKind.loguniform, 1e-3, 1e-1))
     ),
@@ -65,7 +71,8 @@ class Side:
         spec = LearnerConfig(**{"n_step": 5, **case.learner})
         task = TrainingSetup(make_envs, MODELS[case.model], Adam(1e-2), spec, WORKERS, budget, case.limit, seed=3)
         task = replace(task, per_worker=case.per_worker, compile=compiled)
-        self.case, self.n = case, spec.n_step
+        task = task.with_normalization(case.normalization, make_envs(num_envs=1))
+        self.case, self.task, self.n = case, task, spec.n_step
         self.tickets = np.full(WORKERS, 10**6)
         self.begun = np.zeros(WORKERS, np.int64)
         members = [WorkerId(3, worker) for worker in range(WORKERS)]
@@ -110,9 +117,14 @@ def agree(ours: Side, theirs: Side) -> None:
         ]
         assert [e.return_ for e in mine.ended] == pytest.approx([e.return_ for e in other.ended], rel=1e-4)
         acted = mine.steps.reshape(len(mine.gradients), -1).sum(axis=1) > 0
-        torch.testing.assert_close(mine.gradients[acted], other.gradients[acted], rtol=2e-3, atol=2e-4)
+        size = ours.task.statistics_size  # moments, of which some places hold what rounding others left
+        if size:
+            moments = (Moments.unpack(gradients[acted, -size:]) for gradients in (mine.gradients, other.gradients))
+            torch.testing.assert_close(*moments, rtol=2e-3, atol=2e-4)
+        end = mine.gradients.shape[1] - size
+        torch.testing.assert_close(mine.gradients[acted, :end], other.gradients[acted, :end], rtol=2e-3, atol=2e-4)
         np.testing.assert_allclose(mine.window_stats[acted], other.window_stats[acted], rtol=2e-3, atol=2e-3)
-        for name in ("in_episode", "return_"):
+        for name in ("in_episode", "return_", "discounted_return"):
             np.testing.assert_allclose(getattr(ours.workers.episodes, name), getattr(theirs.workers.episodes, name), rtol=1e-4)
         within = ours.workers.episodes.in_episode
         np.testing.assert_array_equal(ours.workers.episodes.length[within], theirs.workers.episodes.length[within])

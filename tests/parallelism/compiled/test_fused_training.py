@@ -16,6 +16,7 @@ from a3c_exp.compile.op_trace import OpGraph
 from a3c_exp.config.budget import Budget
 from a3c_exp.config.enums import LRSchedule
 from a3c_exp.envs.classic_control import ClassicControlEnvs
+from a3c_exp.models.normalization import Normalization
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.parallelism import worker_group as workers
 from a3c_exp.parallelism.base import EpisodeEvent, TrainingSetup
@@ -58,6 +59,11 @@ def test_a_fused_training_is_no_other_training(kind: Callable[[], SingleProcessS
     no_other(kind, Budget(max_env_steps=335, max_updates=110), rolling)
 
 
+@pytest.mark.parametrize("kind", ["deterministic", "deterministic, lags that are drawn", "synchronous"])
+def test_running_statistics_are_the_same_in_whole_rounds(kind: str) -> None:
+    no_other(KINDS[kind], Budget(max_env_steps=335), rolling=True, normalization=Normalization(True, True))
+
+
 @pytest.mark.parametrize("kind", ["deterministic", "deterministic, a set lag", "synchronous"])
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
 def test_the_last_episodes_of_a_budget_are_dealt_out_alike(kind: str, rolling: bool) -> None:
@@ -65,10 +71,9 @@ def test_the_last_episodes_of_a_budget_are_dealt_out_alike(kind: str, rolling: b
     no_other(KINDS[kind], Budget(max_episodes=31), rolling)
 
 
-def no_other(kind: Callable[[], SingleProcessStrategy], budget: Budget, rolling: bool) -> None:
-    task = fused(
-        budget, window_ends_with_episode=not rolling, per_worker=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear)
-    )
+def no_other(kind: Callable[[], SingleProcessStrategy], budget: Budget, rolling: bool, **settings: Any) -> None:
+    settings["per_worker"] = PerWorkerHyperparameters(lr_schedule=LRSchedule.linear)
+    task = fused(budget, window_ends_with_episode=not rolling, **settings)
     ours = Driven(kind(), task).finish(every=37).stop()
     theirs = Driven(kind(), replace(task, compile=False)).finish(every=37).stop()
     assert ours.kind.worker_group._fused_rollout is not None
@@ -110,9 +115,13 @@ def test_two_seeds_side_by_side_are_each_their_own() -> None:
 
 
 @pytest.mark.parametrize("kind", [Deterministic, Synchronous])
-@pytest.mark.parametrize(("rolling", "limit"), [(False, None), (True, 13)], ids=["ends", "rolls, with a time limit"])
+@pytest.mark.parametrize(
+    ("rolling", "limit", "normalization"),
+    [(False, None, None), (True, 13, None), (True, 13, Normalization(True, True))],
+    ids=["ends", "rolls, with a time limit", "normalized"],
+)
 def test_books_kept_afterwards_are_the_same_books(
-    kind: Callable[[], SingleProcessStrategy], rolling: bool, limit: int | None
+    kind: Callable[[], SingleProcessStrategy], rolling: bool, limit: int | None, normalization: Normalization | None
 ) -> None:
     """Several trainings in step, whose episodes end at different times; rates that fall; halts in the midst of a round."""
     task = fused(
@@ -121,6 +130,7 @@ def test_books_kept_afterwards_are_the_same_books(
         n_step=2,
         window_ends_with_episode=not rolling,
         per_worker=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear),
+        normalization=normalization,
     )
     task = replace(task, max_episode_steps=limit)
     ours, theirs = Driven(kind(), task), Driven(kind(), task)
