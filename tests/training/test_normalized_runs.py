@@ -7,7 +7,7 @@ import pytest
 from tests.support.command import run, summary
 
 COMMON = (
-    "env=pendulum", "env.backend=tensor", "parallelism=deterministic", "workers=2", "compile=false", "logger=none", 
+    "env=pendulum", "env.backend=tensor", "parallelism=deterministic", "workers=2", "compile=false", "logger=none",
     "max_episodes=null",
     "max_env_steps=800", "max_episode_steps=100", "normalize.observation=true", "normalize.reward=true", "num_seeds=2",
     "parallelism.seed_block=1", "evaluation.episodes=1", "evaluation.max_episode_steps=20",
