@@ -25,7 +25,7 @@ from torch import Tensor, fx, nn
 from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
 from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, build_library, load_library
 from a3c_exp.system.process_setup import user_folder
-from a3c_exp.system.signals import interruptible
+from a3c_exp.system.signals import interruptible, scratch_folders
 
 TensorFunction = Callable[..., Sequence[Tensor]]
 BoundFunction = Callable[[], Sequence[Tensor]]
@@ -125,6 +125,7 @@ class Compiler:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(library.parent / "inductor"))
         # Built in the same folder, so that it is moved into place whole or not at all.
         with tempfile.TemporaryDirectory(dir=library.parent, prefix="building_") as scratch:
+            scratch_folders.add(scratch)
             path = Path(scratch) / "compiled.so"
             inputs = (torch.empty_like(weights), *(example.detach().clone() for example in examples))
             build_library(_to_fx_graph(op_graph, weights), inputs, path)

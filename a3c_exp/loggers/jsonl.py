@@ -14,7 +14,7 @@ from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.runs.tolerant_io import number, parse_object, read_json_lines
 from a3c_exp.system.atomic_write import write_atomically
-from a3c_exp.system.errors import RunDirectoryError
+from a3c_exp.system.errors import RunDirectoryError, explain_os_error
 
 EPISODES = "episodes.jsonl"
 METRICS = "metrics.jsonl"
@@ -159,8 +159,8 @@ class _LineWriter:
         except OSError as error:
             os.ftruncate(self._file, self._size)  # an incomplete line would make the next one unreadable too
             raise RunDirectoryError(
-                f"cannot write to {self._path}: {error.strerror}. All earlier lines are intact; free some space, "
-                f"then resume from the last checkpoint."
+                f"cannot write to {explain_os_error(error, self._path)}. Earlier lines are intact. Then go on from the last "
+                "checkpoint: resume=RUN_DIR"
             ) from error
         self._size += len(line)
 

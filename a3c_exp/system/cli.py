@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +61,16 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except SystemExit as error:
+        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] in ("a3c_exp", "argparse", "hydra"):
+            raise
+        print(
+            f"{program}: {frame.f_code.co_filename}, line {line}, called sys.exit({error.code!r}), which would end the "
+            "program. Raise an exception instead",
+            file=sys.stderr,
+        )
+        return 1
 
 
 def expand_home(argument: str) -> str:

@@ -26,9 +26,9 @@ _REMEDIES = {
 """What to do, by the number of an error of the operating system."""
 
 
-def explain_os_error(error: OSError) -> str:
-    """An error of the operating system in one line, with what to do."""
-    where = f"{error.filename}: " if error.filename else ""
+def explain_os_error(error: OSError, path: object = None) -> str:
+    """An error of the operating system in one line, with what to do; about ``path``, or the file that it names."""
+    where = f"{path or error.filename}: " if path or error.filename else ""
     gone = error.errno == errno.ENOENT and not where
     remedy = ". Is the folder that this was started in still there?" if gone else _REMEDIES.get(error.errno or 0, "")
     return f"{where}{error.strerror or first_line(error)}{remedy}"

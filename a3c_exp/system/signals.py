@@ -15,6 +15,10 @@ STOP_EXIT_CODES = {128 + number: "Ctrl-C" if number == signal.SIGINT else number
 """As in a shell, 128 plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM; each with the signal's name."""
 
 
+scratch_folders: set[str] = set()
+"""What a second signal takes away too, because nobody would: folders of what is half-done."""
+
+
 class StopRequested(SystemExit):
     """A signal asked to stop before there was anything to save, or in the middle of what is not worth saving."""
 
@@ -63,7 +67,7 @@ class StopSignals:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             # Workers are daemons and watch their pipe, so they do not outlive this.
-            _remove_temporary_folder()
+            _remove_temporary_folders()
             os._exit(self.exit_code)
         self.received = number
         if self._interrupts:
@@ -117,8 +121,11 @@ def _ignored_as_with_nohup() -> set[signal.Signals]:
     return {number for number in STOP_SIGNALS if number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN}
 
 
-def _remove_temporary_folder() -> None:
-    """What ``multiprocessing`` would remove at the usual end of a main process: the fork server's socket, shared files."""
+def _remove_temporary_folders() -> None:
+    """What is half-done, and what ``multiprocessing`` would remove at the usual end of a main process: the fork server's
+    socket, shared files."""
+    for folder in scratch_folders:
+        shutil.rmtree(folder, ignore_errors=True)
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None and multiprocessing.parent_process() is None:
         shutil.rmtree(multiprocessing.current_process()._config.get("tempdir", ""), ignore_errors=True)

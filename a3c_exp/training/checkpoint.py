@@ -17,7 +17,7 @@ from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.runs.status import FORMAT, require_format
 from a3c_exp.system.atomic_write import atomic_write
-from a3c_exp.system.errors import RunDirectoryError, first_line
+from a3c_exp.system.errors import RunDirectoryError, explain_os_error, first_line
 
 _STEP_FILE_NAME = re.compile(r"step_(\d+)\.pt")
 _ARRAYS = ("rounds", "episodes_begun")
@@ -69,7 +69,9 @@ class Checkpoints:
                     on_damaged(f"{problem}. Taken instead: {path.name}")
                 return path
         detail = f" ({'; '.join(problems)})" if problems else ""
-        raise RunDirectoryError(f"{self.directory} holds no checkpoint to go on from{detail}")
+        raise RunDirectoryError(
+            f"{self.directory} holds no checkpoint to go on from{detail}. Start the run anew, in another directory"
+        )
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> Path:
         try:
@@ -77,8 +79,8 @@ class Checkpoints:
             return path
         except OSError as error:
             raise RunDirectoryError(
-                f"cannot write to {path}: {error.strerror or first_line(error)}. All earlier checkpoints are intact; "
-                f"free some space, then resume from the last one (resume={self.directory.parent})"
+                f"cannot write to {explain_os_error(error, path)}. Earlier checkpoints are intact. Then go on from the "
+                f"last one: resume={self.directory.parent}"
             ) from error
 
     def _steps(self) -> list[Path]:

@@ -1,6 +1,7 @@
 """One run, from a checked configuration to run directories that say how it ended."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -114,12 +115,13 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
     loggers: list[Logger] = []
     trainer: Trainer | None = None
     seed_average = SeedAverageLogger(loggers, len(context.seed_runs)) if len(context.seed_runs) > 1 else None
-    with single_threaded(), StopSignals() as stop, ExitStack() as closing:
+    with single_threaded(), StopSignals() as stop, ExitStack() as closing, ExitStack() as spare:
 
         def stop_requested() -> bool:
             return stop.requested() or (stop_callback is not None and stop_callback.stop_reason is not None)
 
         try:
+            spare.enter_context(Path(os.devnull).open())
             trainer = _build_trainer(context, stop_requested, loggers, seed_average, closing)
             context.record.mark("started")
             _start_loggers(context, stop_callback or make_console_logger(), loggers)
@@ -138,10 +140,14 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
         except (A3CError, OSError) as error:
             reason = explain_os_error(error) if isinstance(error, OSError) and error.errno else str(error)
             raise RunFailed(f"{context.record.directory}: {reason}") from error
+        except SystemExit as error:  # of the environments: its code would pass for the run's own, and its end for a signal's
+            reason = f"something called sys.exit({error.code!r}), which would end the program. Raise an exception instead"
+            raise RuntimeError(reason) from error
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
             raise
         finally:
+            spare.close()  # where no more files may be opened there is one for what is written now
             summary = close_run(context, status, reason, trainer)
             for logger in [seed_average] if seed_average is not None else reversed(loggers):
                 logger.finish(status, summary)

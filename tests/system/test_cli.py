@@ -1,6 +1,7 @@
 """Every command ends with one line and a documented exit code, never with a traceback."""
 
 import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def test_what_the_system_refuses_becomes_one_line_with_what_to_do(capsys: pytest
 
     assert run_command("a3c_exp", open_too_many) == 1
     assert capsys.readouterr().err == "a3c_exp: /dev/null: Too many open files. Allow more open files (ulimit -n 1024)\n"
+
+
+def test_code_of_others_that_calls_exit_does_not_pass_for_the_end_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script without a guard that is imported for its environment, a simulator that has a command of its own."""
+    assert run_command("a3c_exp.evaluate", lambda: sys.exit(0)) == 1
+    assert "called sys.exit(0)" in capsys.readouterr().err
+    parser = CommandParser("a3c_exp.evaluate", "", "")
+    with pytest.raises(SystemExit, match="0"):
+        run_command("a3c_exp.evaluate", lambda: parser.parse_args(["--help"]) and None)
 
 
 def test_a_mistyped_option_is_answered_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

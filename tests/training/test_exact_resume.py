@@ -2,7 +2,9 @@
 
 import os
 import re
+import resource
 import signal
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -107,6 +109,12 @@ class Breaking(ClassicControlEnvs):
         BREAK.unlink()
         if how == "raise":
             raise RuntimeError("the pole snapped")
+        if how == "exit":
+            sys.exit(0)
+        if how == "leak":
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            while True:
+                os.open(os.devnull, os.O_RDONLY)
         if how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         self.reward[:] = np.nan
@@ -272,6 +280,8 @@ BREAKABLE = (*COMMAND, "max_updates=null", "max_env_steps=801", "checkpoint.ever
         ("raise", "deterministic", ()),
         ("raise", "synchronous", ()),
         ("nan", "deterministic", ()),
+        ("exit", "deterministic", ()),
+        ("leak", "synchronous", ()),
         ("kill", "deterministic", ("parallelism.env_processes=2",)),
         ("raise", "synchronous", ("parallelism.env_processes=2",)),
     ],

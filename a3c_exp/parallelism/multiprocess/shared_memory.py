@@ -1,5 +1,8 @@
 """Tensors that several processes read and write."""
 
+import errno
+import os
+
 from torch import Tensor
 
 from a3c_exp.system.errors import A3CError, first_line
@@ -10,11 +13,14 @@ def share(*tensors: Tensor) -> None:
 
     Raises:
         A3CError: the system has too little of it, as containers often do.
+        OSError: too many files are open.
     """
     try:
         for tensor in tensors:
             tensor.share_memory_()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
+        if f"({errno.EMFILE})" in str(error):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None
         size = 1 + sum(tensor.nbytes for tensor in tensors) // 1024
         raise A3CError(
             f"the memory that processes share (/dev/shm) does not take another {size:,} KiB: "

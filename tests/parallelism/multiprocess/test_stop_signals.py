@@ -17,7 +17,8 @@ from tests.support.command import QUICK, ROOT, record, session_members, start
 
 PROGRAM = """
 import sys, time
-from a3c_exp.system.signals import StopSignals
+from a3c_exp.system.signals import StopSignals, scratch_folders
+scratch_folders.update(sys.argv[2:])
 with StopSignals() as stop:
     print("ready", flush=True)
     while not stop.requested():
@@ -51,14 +52,18 @@ def test_a_first_signal_is_a_question_not_an_exception(number: signal.Signals, n
     assert running.returncode == code
 
 
-def test_a_second_signal_is_not_ignored() -> None:
-    with program("stuck") as running:
+def test_a_second_signal_is_not_ignored(tmp_path: Path) -> None:
+    """Nor does it leave behind what is half-done, such as a library that is being compiled."""
+    scratch = tmp_path / "building_it"
+    scratch.mkdir()
+    with program("stuck", str(scratch)) as running:
         assert running.stdout is not None
         running.send_signal(signal.SIGTERM)
         assert running.stdout.readline() == "noted SIGTERM 143\n"
         running.send_signal(signal.SIGINT)
         running.wait(timeout=30)
     assert running.returncode == 143, "the first signal says why it ended"
+    assert not scratch.exists()
 
 
 def test_handlers_are_not_left_behind() -> None:
