@@ -44,8 +44,8 @@ def explain_error(error: Exception, overrides: Sequence[str]) -> str:
     """What to do about one of Hydra's, OmegaConf's or YAML's errors, in a line or two."""
     text = str(error)
     if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
-        mend = ". Indent with blanks" if "'\\t'" in str(error.problem) else ""
-        return f"{mark.name}, line {mark.line + 1}: {error.problem}{mend}"
+        mend = "Indent with blanks" if "'\\t'" in str(error.problem) else "Mend that line"
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}. {mend}"
     if isinstance(error, UnicodeDecodeError):
         return f"{_undecodable_file() or 'a file'} is no text in UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8"
     if "Config group override must be" in text:
@@ -66,7 +66,7 @@ def explain_error(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, OverrideParseException):
         key, _, value = str(error.override).partition("=")
         quoted = shlex.quote(f'{key}="{value}"')
-        return f"{error.override} cannot be read. Most characters can stand within quotes: {quoted}; a list is '{key}=[a,b]'"
+        return f"{error.override} cannot be read. Try quotes, for most characters: {quoted}; a list is '{key}=[a,b]'"
     return f"{first}: {first_line(cause)}" if cause is not error and str(cause) else first
 
 

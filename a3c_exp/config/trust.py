@@ -19,7 +19,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from a3c_exp.system.errors import ConfigError, RunDirectoryError
+from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
 from a3c_exp.system.process_setup import user_folder
 
 _BUILT_IN = re.compile(r"a3c_exp\..+|gymnasium\.wrappers\.(?!RecordVideo$)\w+")  # RecordVideo writes to any folder it is given
@@ -45,7 +45,9 @@ def require_trusted(path: Path, config: DictConfig, trusted: Sequence[str] = ())
     try:
         OmegaConf.resolve(resolved)
     except OmegaConfBaseException as error:
-        raise RunDirectoryError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        raise RunDirectoryError(
+            f"{path} cannot be read: {first_line(error)}. Mend it, or take it from where it was saved"
+        ) from None
     modules = [module.strip("[] ") for text in trusted for module in text.split(",")]
     content = OmegaConf.to_container(resolved)
     foreign = {key: name for key, name in _named_code(content) if not _is_trusted(name, modules)}

@@ -118,13 +118,15 @@ def _seed_directories(run: Path) -> list[Path]:
 
     names = load(run).get("seeds")
     if not isinstance(names, list) or not names:
-        raise RunDirectoryError(f"{run / 'run.json'} lists no seeds, though the run trained several")
+        raise RunDirectoryError(f"{run / 'run.json'} lists no seeds, though the run trained several. Name the run of one seed")
     if strange := [name for name in names if Path(str(name)).name != name or name == ".."]:
-        raise RunDirectoryError(f"{run / 'run.json'} names {strange[0]!r} as a seed's folder, which is none inside {run}")
+        raise RunDirectoryError(
+            f"{run / 'run.json'} names {strange[0]!r} as a seed's folder, which is none inside {run}. Mend it"
+        )
     directories = [run / str(name) for name in names]
     if missing := [directory for directory in directories if not (directory / ".hydra" / "config.yaml").is_file()]:
         raise RunDirectoryError(
-            f"{missing[0]} is missing, though {run / 'run.json'} lists it. Evaluate the seeds that are there one by one"
+            f"{missing[0]} is missing, though {run / 'run.json'} lists it. Name one of those that are there"
         )
     return directories
 

@@ -74,7 +74,9 @@ def _export(arguments: argparse.Namespace) -> None:
     try:
         pretrained.save(arguments.out, config, stored, saved.env_step, saved.update, provenance)
     except OSError as error:
-        raise RunDirectoryError(f"{arguments.out} cannot be written: {error.strerror or error}") from None
+        raise RunDirectoryError(
+            f"{arguments.out} cannot be written: {error.strerror or error}. Choose another folder: --out DIR"
+        ) from None
     size = sum(file.stat().st_size for file in arguments.out.iterdir())
     print_rows(
         [

@@ -16,7 +16,7 @@ from a3c_exp.report.curves import run_curve
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.sections import Cell, Section, Table, make_row
 from a3c_exp.runs.query import is_condition, parse_condition, select_runs
-from a3c_exp.runs.run_directories import RUN_DIRECTORY_HINT, find_runs
+from a3c_exp.runs.run_directories import find_runs
 from a3c_exp.stats.estimates import MIN_SEEDS, interquartile_mean, mean, probability_of_improvement, std
 from a3c_exp.stats.significance import MIN_VERDICT_SEEDS, bonferroni_confidence, yuen_contrast
 from a3c_exp.system.errors import ConfigError
@@ -83,9 +83,7 @@ def resolve_sides(side_specs: tuple[str, str], runs: Sequence[RunData]) -> tuple
             matches = select_runs(runs, [parse_condition(part) for part in word.split()])
             chosen = [run for run in runs if run in matches]
         else:
-            raise ConfigError(
-                f"--compare {word}: neither a folder of runs nor a condition. Try workers=4, or a folder: {RUN_DIRECTORY_HINT}"
-            )
+            raise ConfigError(f"--compare {word}: neither a folder of runs nor a condition. Try workers=4, or a folder of runs")
         if not chosen:
             raise ConfigError(
                 f"--compare {word}: means none of the {len(runs)} runs of this report. Name a condition that some meet"

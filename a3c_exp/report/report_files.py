@@ -57,7 +57,9 @@ def write(out: Path, html: str, content: Mapping[str, str | bytes]) -> None:
         for name in before - content.keys():
             (out / name).unlink(missing_ok=True)  # an earlier report's, of what these runs do not have
     except OSError as error:
-        raise RunDirectoryError(f"{out}: the report cannot be written here: {error.strerror or error}") from error
+        raise RunDirectoryError(
+            f"{out}: the report cannot be written here: {error.strerror or error}. Choose another folder: --out DIR"
+        ) from error
 
 
 def _page_head(out: Path) -> str:

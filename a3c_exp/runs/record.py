@@ -114,7 +114,7 @@ def load(directory: Path) -> dict[str, Any]:
     if not (directory / "run.json").exists():
         raise no_run_directory(directory, "run.json")
     if content is None:
-        raise RunDirectoryError(f"{directory} cannot be read: {problems[0]}")
+        raise RunDirectoryError(f"{directory} cannot be read: {problems[0]}. Mend the file, or start a new run")
     require_format(directory, content)
     return dict(content)
 

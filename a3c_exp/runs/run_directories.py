@@ -10,7 +10,7 @@ from pathlib import Path
 from a3c_exp.runs.tolerant_io import parse_object, read_text, strings
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 
-RUN_DIRECTORY_HINT = "a run directory is a folder with a run.json, made by `python -m a3c_exp ...`"
+RUN_DIRECTORY_HINT = "Name a run directory: a folder with a run.json, made by `python -m a3c_exp ...`"
 _SEED_FOLDER = re.compile(r"seed=[0-9]{1,20}")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 _MAX_NAME_LENGTH = 120  # characters of a folder's name; most systems allow 255 bytes, and tools add suffixes
@@ -80,10 +80,10 @@ def find_run_records(paths: Iterable[Path | str]) -> list[tuple[Path, str | None
     for path in places:
         if not path.is_dir():
             what = "is a file, not a directory" if path.exists() else "no such directory"
-            raise RunDirectoryError(f"{path}: {what}; {RUN_DIRECTORY_HINT}")
+            raise RunDirectoryError(f"{path}: {what}. {RUN_DIRECTORY_HINT}")
         below = list(_walk_run_directories(path))
         if not below:
-            raise RunDirectoryError(f"{path}: no runs found here or below; {RUN_DIRECTORY_HINT}")
+            raise RunDirectoryError(f"{path}: no runs found here or below. {RUN_DIRECTORY_HINT}")
         for directory, text in below:
             found.setdefault(directory.resolve() if len(places) > 1 else directory, (directory, text))
     return sorted(found.values(), key=lambda pair: natural_sort_key(str(pair[0])))

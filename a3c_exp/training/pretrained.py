@@ -20,7 +20,7 @@ from torch import Tensor
 from a3c_exp.config.trust import remember
 from a3c_exp.runs.status import require_format
 from a3c_exp.system.atomic_write import write_json
-from a3c_exp.system.errors import ConfigError, RunDirectoryError
+from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
 from a3c_exp.training.checkpoint import read, write
 from a3c_exp.training.resume import read_config
 from a3c_exp.training.saved_weights import SavedWeights
@@ -48,7 +48,9 @@ def load(folder: Path, trusted: Sequence[str] = ()) -> Pretrained:
         provenance = json.loads((folder / PROVENANCE_FILE).read_text())
         require_format(folder, provenance)
     except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"{folder / PROVENANCE_FILE} cannot be read: {error}") from None
+        raise RunDirectoryError(
+            f"{folder / PROVENANCE_FILE} cannot be read: {first_line(error)}. Export the run again, or name another folder"
+        ) from None
     path = folder / WEIGHTS_FILE
     content = read(path)
     config = read_config(folder / CONFIG_FILE, trusted)

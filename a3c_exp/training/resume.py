@@ -36,7 +36,7 @@ def read_config(path: Path, trusted: Sequence[str] = ()) -> DictConfig:
     try:
         loaded = OmegaConf.merge(OmegaConf.structured(schema.Config), OmegaConf.load(path))
     except Exception as error:  # YAML and OmegaConf raise many kinds
-        raise RunDirectoryError(f"{path} cannot be read: {first_line(error)}") from None
+        raise RunDirectoryError(f"{path} cannot be read: {first_line(error)}. Mend the file, or start a new run") from None
     assert isinstance(loaded, DictConfig)
     loaded = require_trusted(path, loaded, trusted)
     OmegaConf.set_struct(loaded, True)

@@ -39,9 +39,7 @@ def load_weights(run: Path, checkpoint: str) -> SavedWeights:
         content = read(path)
         own = evaluation_of(path, content)
     except RunDirectoryError as error:
-        if checkpoint != "best":
-            raise
-        raise RunDirectoryError(f"{error}. evaluate and export take --checkpoint last instead") from None
+        raise RunDirectoryError(f"{error}. Try --checkpoint last") from None
     return SavedWeights(path, content["weights"], content["env_steps"], content["updates"], own)
 
 
@@ -58,7 +56,8 @@ def held_out_evaluator(
         for item in saved:
             if item.weights.numel() != layout.size:
                 raise RunDirectoryError(
-                    f"{item.checkpoint} holds {item.weights.numel()} weights, but the run's model has {layout.size}"
+                    f"{item.checkpoint} holds {item.weights.numel()} weights, but the run's model has {layout.size}. "
+                    "Name a checkpoint of this run"
                 )
         yield Evaluator(model, layout, envs, config, seed)
     finally:

@@ -145,7 +145,7 @@ def _load_checkpoint(
         if expected != saved:
             raise RunDirectoryError(
                 f"the checkpoint's {name} have shape {tuple(saved)} but the configuration asks for {tuple(expected)}; "
-                "a resumed run keeps its model, optimizer and workers"
+                "a resumed run keeps its model, optimizer and workers. Leave them as they were, or start a new run"
             )
     evaluations = jsonl.evaluations_until(directory, state.env_steps)
     try:

@@ -12,12 +12,12 @@ _EXPLAINING = ("error_messages.py", "schema.py")
 """Files whose functions return or yield lines that others raise."""
 _VERBS = (
     "Add Ask Call Change Choose Export Free Give Go Install Leave List Make Mend Move Name Quote Register Rename Return Save "
-    "Set Shorten Start Stop Take Try Type Use Wait Write"
+    "Set Shorten Start Stop Take Then Try Type Use Wait Write"
 )
 _ADVICE = re.compile(
     rf"(?<=[.;?,:}}] )(?:{'|'.join(_VERBS.split())}|Did you mean|Here|It takes|There are)\b"
     rf"|(?<=[.;?,:] )(?:{'|'.join(_VERBS.lower().split())})\b"
-    r"|\S+ --help|must be: |\{(?:hint|suggestion|explain_key\(.*|_MEND|CONDITION_HINT|allowed|advice)\}"
+    r"|\S+ --help|must be: |\{(?:hint|suggestion|explain_key\(.*|_MEND|mend|CONDITION_HINT|RUN_DIRECTORY_HINT|allowed|advice)\}"
 )
 """Where a message begins to say what to do."""
 
@@ -47,7 +47,7 @@ def messages(errors: Collection[str]) -> Iterator[Message]:
             if error not in errors or spoken is None:
                 continue
             text = _text(spoken)
-            if " " not in re.sub(r"\{.*\}", "", text).strip(" :."):
+            if " " not in re.sub(r"\{[^{}]*\}", "", text).strip(" :."):
                 continue
             found = _ADVICE.search(text)
             begin = found.start() if found else len(text)

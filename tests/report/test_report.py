@@ -305,7 +305,7 @@ def test_a_typing_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: py
         assert captured.out == ""
         assert captured.err.count("\n") == 1
         assert what in captured.err
-        assert "run directory is a folder with a run.json" in captured.err
+        assert "Name a run directory: a folder with a run.json" in captured.err
 
 
 @pytest.mark.usefixtures("few_figures")

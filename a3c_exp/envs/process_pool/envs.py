@@ -131,7 +131,7 @@ class SubprocessEnvs(EnvBatch):
 
     def _open_processes(self) -> "list[_EnvProcess]":
         if not self._processes:
-            raise WorkerError("this pool of environments is closed")
+            raise WorkerError("this pool of environments is closed. Make another one")
         return self._processes
 
     def _request(self, processes: "Sequence[_EnvProcess]", request: bytes) -> list[Any]:
@@ -182,7 +182,10 @@ class _EnvProcess(ChildProcess):
             reply = self.pipe.recv()
         except BlockingIOError:
             self.kill()
-            raise WorkerError(f"{self._description} gave no answer for {self._timeout:g} s and was killed") from None
+            raise WorkerError(
+                f"{self._description} gave no answer for {self._timeout:g} s and was killed. If a step may take that long, try "
+                "parallelism.env_processes=0, which waits for it"
+            ) from None
         except (EOFError, OSError):
             self.join(1.0)
             cause = "closed its pipe and was killed" if self.exitcode is None else describe_exit(self.exitcode)
@@ -191,7 +194,7 @@ class _EnvProcess(ChildProcess):
         if isinstance(reply, Failure):
             if reply.error is not None:
                 raise reply.error
-            raise WorkerError(f"{self._description} failed; its traceback:\n{reply.text}")
+            raise WorkerError(f"{self._description} failed. Mend what its traceback shows:\n{reply.text}")
         return reply
 
     def close(self) -> None:

@@ -204,7 +204,8 @@ class MultiprocessStrategy(Parallelism, ABC):
             if len(self._deaths) > self._allowed_deaths:
                 raise WorkerError(
                     f"{self._process_name(death.index)} {death.cause}; that is death {len(self._deaths)}, and "
-                    f"{self._allowed_deaths} are allowed (parallelism.max_restarts){death.details}"
+                    f"{self._allowed_deaths} are allowed (parallelism.max_restarts). Mend what ends it, then go on from the "
+                    f"last checkpoint with resume=RUN_DIR{death.details}"
                 )
             subject = self._process_name(death.index) + self._affected_workers(death.index)
             restarts = f"{len(self._deaths)} of at most {self._allowed_deaths} times"

@@ -132,7 +132,8 @@ class SeedProcesses(Parallelism):
         for index, message in self._supervisor.stop(max(1.0, deadline - time.monotonic())):
             self._handle_message(index, message)
         if len(self._finals) < len(self._states):
-            self._errors.append(WorkerError(f"a process did not end within {STOP_SECONDS:g} s and was killed"))
+            text = f"a process did not end within {STOP_SECONDS:g} s and was killed. Try resume=RUN_DIR"
+            self._errors.append(WorkerError(text))
         self._stopped = True
         events = self._pop_events()
         if len(self._finals) < len(self._states) and all(self._budget_exhausted(counts) for counts in self._counts.values()):

@@ -112,7 +112,8 @@ def read_study(path: Path) -> StudyRecord:
     problems: list[str] = []
     content = read_json_object(path / study_storage.STUDY_FILE, problems)
     if content is None:
-        raise RunDirectoryError(f"{path}: {problems[0] if problems else f'{study_storage.STUDY_FILE} is missing'}")
+        problem = problems[0] if problems else f"{study_storage.STUDY_FILE} is missing"
+        raise RunDirectoryError(f"{path}: {problem}. Name the runs of its trials instead: {path}/*")
     require_format(path, content)
     name = str(content.get("study_name") or path.resolve().name)
     study = _load_study(path, content, name)
@@ -133,11 +134,13 @@ def _load_study(path: Path, study_json: JsonObject, name: str) -> "Study":
         storage = str(OmegaConf.create({"storage": storage}).storage)  # ${oc.env:NAME}, so that no password is written down
     journal = study_storage.journal_path(storage, path)
     if journal is not None and not journal.is_file():
-        raise RunDirectoryError(f"{path}: the study's journal {journal} is missing")
+        raise RunDirectoryError(f"{path}: the study's journal {journal} is missing. Move it back there")
     try:
         return optuna.load_study(study_name=name, storage=study_storage.open_storage(storage, path))
     except KeyError:
-        raise RunDirectoryError(f"{path}: its storage knows no study {name}") from None
+        raise RunDirectoryError(
+            f"{path}: its storage knows no study {name}. Name the runs of its trials instead: {path}/*"
+        ) from None
     except A3CError as error:
         raise RunDirectoryError(f"{path}: {error}") from None
 
