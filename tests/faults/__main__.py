@@ -5,6 +5,7 @@ Each injection follows from the seed and its number, but for the machine's own p
 
 import argparse
 import datetime
+import os
 import platform
 import random
 import shutil
@@ -35,7 +36,7 @@ class Finding:
 
     def __str__(self) -> str:
         verdict = "; ".join(self.violations) if self.violations else "held"
-        return f"{self.number}: {self.kind}, {self.subject}: {self.injected.what}: {verdict}"
+        return f"{self.number}: {self.kind}, {self.subject}: {self.injected.what} ({self.injected.code}): {verdict}"
 
 
 class Campaign:
@@ -73,6 +74,7 @@ class Campaign:
             violations.append("both went on, or none")
         if injected.code is not None:
             violations += after_going_on(subject, injected, self._references.get(subject.name))
+        subject.release()
         if violations:
             (subject.folder / "errors").write_text("\n\n".join(subject.errors))
         else:
@@ -96,6 +98,14 @@ def table(findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
+def _enter_private_mounts() -> None:
+    """Start again where this process may mount what no other sees, and what ends with it."""
+    if "FAULTS_MOUNTS" not in os.environ:
+        os.environ["FAULTS_MOUNTS"] = "private"
+        options = ["--mount"] if os.geteuid() == 0 else ["--mount", "--map-root-user"]
+        os.execvp("unshare", ["unshare", *options, sys.executable, "-m", "tests.faults", *sys.argv[1:]])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
@@ -106,6 +116,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1e9, help="begin none after that time")
     parser.add_argument("--out", type=Path, default=None, help="write the table here too, as Markdown")
     arguments = parser.parse_args()
+    _enter_private_mounts()
     folder = Path(tempfile.mkdtemp(prefix="f", dir="/tmp"))
     campaign = Campaign(arguments.seed, arguments.kinds, folder)
     campaign.make_references()

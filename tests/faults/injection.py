@@ -3,15 +3,18 @@
 import json
 import os
 import random
+import resource
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
-from tests.faults.subject import EXACT, NAMES, RUNS, Subject
+from tests.faults.subject import EXACT, NAMES, RUNS, Subject, is_finished
 
 STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 138}
 PATIENCE = 300.0
@@ -70,11 +73,20 @@ def stop_signal(subject: Subject, chance: random.Random) -> Injected:
 
 def stop_during_start(subject: Subject, chance: random.Random) -> Injected:
     number = chance.choice(list(STOPS))
-    subject.start()
+    process = subject.start()
     time.sleep(0.05 + 8.0 * chance.random() ** 2)
+    heard = _handles_signals(process.pid)
     _send(subject, number, whole_group=True)
-    codes = {STOPS[number], -number, 1}  # the others while Python itself starts, before it has read the first line
-    return Injected(f"{number.name} to the group during start-up", codes, main_killed=True)
+    codes = {STOPS[number]} if heard else {STOPS[number], -number, *([1] if number == signal.SIGINT else [])}
+    return Injected(f"{number.name} to the group during start-up", codes, main_killed=not heard)
+
+
+def _handles_signals(pid: int) -> bool:
+    """Whether Python has read the program's first line, which has SIGTERM handled; and is not at its end."""
+    with suppress(OSError):
+        caught = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:")]
+        return bool(int(caught[0].split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
 
 
 def stop_twice(subject: Subject, chance: random.Random) -> Injected:
@@ -134,6 +146,80 @@ def few_descriptors(subject: Subject, chance: random.Random) -> Injected:
     return Injected("few descriptors (ulimit -n)", {1, 2}, may_trace=True)
 
 
+def little_memory(subject: Subject, chance: random.Random) -> Injected:
+    """A process gets no more memory than it has, and little that is left over."""
+    subject.start()
+    _wait_for_moment(subject, chance)
+    role = "a process"
+    if processes := subject.processes():
+        struck = chance.choice(processes)
+        role = "the main process" if struck == processes[0] else "a child process"
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            limit = struck.memory_info().vms + (chance.choice([0, 1, 4, 16]) << 20)
+            resource.prlimit(struck.pid, resource.RLIMIT_AS, (limit, limit))
+    codes = {1, -signal.SIGABRT, -signal.SIGSEGV}  # libraries that get none end the process
+    return Injected(f"no more memory for {role} (RLIMIT_AS)", codes, main_killed=True)
+
+
+def little_memory_at_start(subject: Subject, chance: random.Random) -> Injected:
+    """Libraries that get none end the process by an abort."""
+    subject.start(shell=f"ulimit -v {chance.randint(200, 2000) << 10}")
+    codes = {1, 2, -signal.SIGABRT, -signal.SIGSEGV}
+    return Injected("little memory from the start (ulimit -v)", codes, main_killed=True)
+
+
+def full_disk(subject: Subject, chance: random.Random) -> Injected:
+    """A disk of a few blocks, which has room again when the run is gone on with."""
+    subject.mount(subject.directory, chance.choice([8, 16, 32, 48, 64, 96, 128]))
+    subject.start()
+    subject.end(PATIENCE)
+    subject.mount(subject.directory, 1 << 16)
+    return Injected("the disk is full", {1, 2}, unwritable=True)
+
+
+def full_temporary_folder(subject: Subject, chance: random.Random) -> Injected:
+    subject.mount(subject.temporary, chance.choice([4, 8, 16, 64, 256]))
+    subject.start()
+    subject.end(PATIENCE)
+    subject.mount(subject.temporary, 1 << 16)
+    return Injected("TMPDIR is full", {1, 2})
+
+
+def little_shared_memory(subject: Subject, chance: random.Random) -> Injected:
+    mount = f"mount -t tmpfs -o size={chance.choice([4, 8, 16, 64, 256])}k none /dev/shm"
+    subject.start(shell=f'set -- unshare --mount bash -c \'{mount} && exec "$@"\' bash "$@"')
+    return Injected("little shared memory (/dev/shm)", {1, 2})
+
+
+def few_processes(subject: Subject, chance: random.Random) -> Injected:
+    """As a user of its own, and without what lets root have more, since the limit counts one user's processes."""
+    user = f"setpriv --ruid {20000 + int(subject.folder.name)} --bounding-set=-sys_resource,-sys_admin"
+    subject.start(shell=f'ulimit -u {chance.randint(1, 12)}; set -- {user} "$@"')
+    return Injected("few processes (ulimit -u)", {1, 2})
+
+
+def environment_misbehaves(subject: Subject, chance: random.Random) -> Injected:
+    """What a run can only be asked to end for is asked, twice where it does not hear the first."""
+    how = chance.choice(["hang in step", "hang in reset", "raise in reset", "EOFError", "exit", "exit at once", "leak"])
+    (subject.folder / "break").write_text(how)
+    replaced = subject.name in ("hogwild", "parameter server")
+    more = ["parallelism.worker_timeout=5"] if replaced else []
+    process = subject.start("env._target_=tests.faults.environments.Faulty", *more, shell="ulimit -n 256")
+    codes: Collection[int] = {1, 7} if how == "exit at once" else {1}
+    if how.startswith("hang"):
+        codes = set() if replaced else {1, 143}
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and (subject.folder / "break").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if not replaced and subject.name != "environment processes":
+            _send(subject, signal.SIGTERM, whole_group=False)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            _send(subject, signal.SIGTERM, whole_group=False)
+    silent = how.startswith("hang") or how == "exit at once"
+    return Injected(f"an environment's {how}", codes, may_trace=True, main_killed=silent, unwritable=how == "leak")
+
+
 def damage_files(subject: Subject, chance: random.Random) -> Injected:
     """Everything is killed; then a file is what a power failure, or a person, leaves."""
     subject.start()
@@ -161,7 +247,7 @@ def together(subject: Subject, chance: random.Random) -> Injected:
         _wait_for_moment(subject, chance)
         subject.kill_all()
         first.wait()
-        if subject.name == "sweep" or not list(subject.directory.rglob("step_*.pt")):
+        if is_finished(subject.directory) or not list(subject.directory.rglob("step_*.pt")):
             return Injected("kill -9 of everything", {-9}, main_killed=True)
         first = subject.start("resume=here")
     time.sleep(chance.random())
@@ -185,5 +271,12 @@ KINDS: dict[str, tuple[Callable[[Subject, random.Random], Injected], tuple[str, 
     "descriptors": (few_descriptors, tuple(RUNS)),
     "damage": (damage_files, tuple(RUNS)),
     "together": (together, (*EXACT, "hogwild", "study")),
+    "memory": (little_memory, NAMES),
+    "memory at start": (little_memory_at_start, tuple(RUNS)),
+    "disk": (full_disk, NAMES),
+    "temporary folder": (full_temporary_folder, NAMES),
+    "shared memory": (little_shared_memory, NAMES),
+    "processes": (few_processes, NAMES),
+    "misbehavior": (environment_misbehaves, tuple(RUNS)),
 }
 """By its name, what injects a fault of a kind, and the subjects that it is injected into."""

@@ -13,7 +13,7 @@ from a3c_exp.runs.study_storage import open_storage
 from a3c_exp.system.errors import A3CError
 from a3c_exp.training.checkpoint import read
 from tests.faults.injection import PATIENCE, STOPS, Injected
-from tests.faults.subject import EXACT, RUNS, Subject
+from tests.faults.subject import EXACT, RUNS, Subject, is_finished
 from tests.support.command import session_members
 
 BUDGET = 2500
@@ -86,11 +86,11 @@ def after_going_on(subject: Subject, injected: Injected, reference: Digests | No
     if subject.name == "study":
         yield from _study(subject)
         return
-    if subject.name in RUNS and injected.code != 0:
+    if subject.name in RUNS and injected.code != 0 and (injected.damaged or not is_finished(subject.directory)):
         yield from _resume(subject, subject.directory, injected)
     elif subject.name == "sweep":
         for run in subject.run_directories():
-            if json.loads((run / "run.json").read_text())["status"] != "finished":
+            if not is_finished(run):
                 yield from _resume(subject, run, injected)
     if injected.damaged or "holds no checkpoint" in subject.errors[-1]:
         return

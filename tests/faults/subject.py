@@ -1,6 +1,8 @@
 """What a fault is injected into: a real run, sweep or study, in a folder of its own."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -51,6 +53,7 @@ class Subject:
     folder: Path
     process: "subprocess.Popen[bytes] | None" = None
     errors: list[str] = field(default_factory=list)
+    _mounts: list[Path] = field(default_factory=list)
 
     @property
     def directory(self) -> Path:
@@ -106,7 +109,29 @@ class Subject:
             with suppress(ProcessLookupError):
                 os.kill(number, 9)
 
+    def mount(self, folder: Path, kilobytes: int) -> None:
+        """Make ``folder`` a disk of its own with so much room, or give the one that it is so much; until ``release``."""
+        how = f"size={kilobytes}k" if folder not in self._mounts else f"remount,size={kilobytes}k"
+        folder.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", how, "none", folder], check=True)
+        if folder not in self._mounts:
+            self._mounts.append(folder)
+
+    def release(self) -> None:
+        """Give disks back; what they hold stays where it is."""
+        for folder in self._mounts:
+            shutil.copytree(folder, copy := folder.with_suffix(".copy"), symlinks=True)
+            subprocess.run(["umount", "--lazy", folder], check=True)
+            folder.rmdir()
+            copy.rename(folder)
+
     def run_directories(self) -> list[Path]:
         """Of single trainings: not the folder of several seeds."""
         found = [path.parent for path in self.directory.rglob("run.json")]
         return sorted(path for path in found if not list(path.glob("seed=*")))
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a run has recorded its good end."""
+    record = directory / "run.json"
+    return record.exists() and bool(json.loads(record.read_text())["status"] == "finished")
