@@ -162,7 +162,7 @@ def _build_comparison(
 def _unequal_budgets(comparison: ControlledComparison) -> str:
     """What says that groups are of several tasks or budgets; empty if they are of one, or if episodes are what is equal.
 
-    Where episodes are counted, groups are compared over as many as all have.
+    Where episodes are counted, groups are compared over as many as all have, and their ends only if they have as many.
     """
     runs = [run for arm in comparison.arms.values() for run in arm]
     if len(tasks := {run.task for run in runs} - {""}) > 1:
@@ -170,12 +170,15 @@ def _unequal_budgets(comparison: ControlledComparison) -> str:
     budgets = {next((key for key in BUDGET_COUNTS if run.config.get(key)), "") for run in runs} - {""}
     if len(budgets) > 1:
         return f"since their budgets are of different kinds: {', '.join(sorted(budgets))}"
-    for name in budgets - {"max_episodes", comparison.report.varied}:
-        counts = [count for run in runs if math.isfinite(count := run.result(BUDGET_COUNTS[name]))]
-        low, high = min(counts, default=0.0), max(counts, default=0.0)
-        if high > _MAX_BUDGET_RATIO * low:
-            return f"since their {BUDGET_COUNTS[name].replace('_', ' ')} are {format_count(low)} to {format_count(high)}"
-    return ""
+    unequal = (unequal_counts(runs, BUDGET_COUNTS[name]) for name in budgets - {"max_episodes", comparison.report.varied})
+    return next((f"since their {text}" for text in unequal if text), "")
+
+
+def unequal_counts(runs: Iterable[RunData], name: str) -> str:
+    """``env steps are 30,000 to 100,000`` where runs have clearly different numbers of them; empty where they have not."""
+    counts = [count for run in runs if math.isfinite(count := run.result(name))]
+    low, high = min(counts, default=0.0), max(counts, default=0.0)
+    return f"{name.replace('_', ' ')} are {format_count(low)} to {format_count(high)}" if high > _MAX_BUDGET_RATIO * low else ""
 
 
 def _warn_of_same_runs(comparisons: Sequence[ControlledComparison]) -> list[ControlledComparison]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from a3c_exp.config.ablation import Claim, ClaimPart, Expected, Quantity
-from a3c_exp.report.ablations.comparisons import ControlledComparison, arm_label
+from a3c_exp.report.ablations.comparisons import ControlledComparison, arm_label, unequal_counts
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.curves import MEASURES, MIN_EFFECT_RATIO, Measure, curve_metrics, learning_curves
 from a3c_exp.report.run_reader import RunData
@@ -182,6 +182,10 @@ def _learning_metrics(
     reason = ""
     if part.quantity is Quantity.time and all(sum(run.reached_threshold for run in arm) < len(arm) / 2 for arm in metrics):
         reason = f"most runs of both groups never reach {typographic(f'{threshold:g}')}"
+    if comparison.axis == "episode" and part.quantity in (Quantity.final, Quantity.variability):
+        # What looks at the way does so over the episodes that all have; an end after twice as many is no fair one.
+        unequal = unequal_counts(chain(*arms), "episodes")
+        reason = f"their {unequal}" if unequal else reason
     missing = "learned" if part.quantity is Quantity.time and math.isnan(threshold) else "min_effect" * math.isnan(min_effect)
     if missing:
         reason = f"ablation.report.{missing}.{measure} is not set"

@@ -123,6 +123,17 @@ def test_groups_that_were_not_run_for_as_many_steps_are_said_and_not_judged(tmp_
     assert {one.num_intervals for one in judged} == {0}
 
 
+def test_ends_after_different_numbers_of_episodes_are_not_judged_and_the_way_is_over_as_many_as_all_have(
+    tmp_path: Path,
+) -> None:
+    for arm, way, episodes in (("workers_12", GOOD, 100), ("workers_6", BAD, 50), ("workers_4", BAD, 100)):
+        write_arm(tmp_path, WORKERS, "published", arm, way, episodes=episodes)
+    for measure in ("training", "evaluation"):
+        effects = ruled(tmp_path)[3, "published", measure].effects
+        unjudged = {(one.change, str(one.part.quantity)) for one in effects if one.reason == "their episodes are 50 to 100"}
+        assert unjudged == {("12 to 6 workers", "final")} and len(effects) > 2
+
+
 def test_groups_with_budgets_of_different_kinds_are_not_judged(tmp_path: Path) -> None:
     for arm, in_steps in (("workers_12", True), ("workers_6", False), ("workers_4", False)):
         write_arm(tmp_path, WORKERS, "fair", arm, GOOD, in_steps=in_steps)
