@@ -4,7 +4,8 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from a3c_exp.runs.config_values import MISSING
@@ -73,7 +74,7 @@ def _best(options: argparse.Namespace, terminal: Terminal) -> None:
     if options.over_seeds:
         from a3c_exp.runs.listing import rank_configs, ranking_csv, ranking_table
 
-        if len(tasks := sorted({run.task for run in runs} - {""})) > 1:
+        if len(tasks := [task for task in _tasks(runs) if task]) > 1:
             named = ", ".join(tasks)
             raise ConfigError(f"runs of several tasks ({named}) have no common ranking; choose one: env.id={tasks[0]}")
         configs = rank_configs(runs, key, options.lowest)[: options.last or None]
@@ -82,10 +83,20 @@ def _best(options: argparse.Namespace, terminal: Terminal) -> None:
         print(ranking_csv(configs, key) if options.csv else ranking_table(configs, key, terminal))
         return
     ranked = [run for run in sort_by_key(runs, key, not options.lowest) if run.value(key) not in (MISSING, None)]
-    _print_runs(ranked[: options.last or None], [*keys, key], options, terminal)
+    rankings = {task: [run for run in ranked if run.task == task][: options.last or None] for task in _tasks(ranked)}
+    if options.csv or len(rankings) < 2:
+        _print_runs(list(chain(*rankings.values())), [*keys, key], options, terminal)
+    else:  # numbers of different tasks do not compare
+        for task, best in rankings.items():
+            print(terminal.paint(task or "(no task)", "bold"))
+            _print_runs(best, [*keys, key], options, terminal)
     if len(ranked) > 1 and terminal.width:
         hint = "\nThe best of many single runs is partly chance; --over-seeds ranks configurations by their means."
         print(terminal.paint(hint, "dim"))
+
+
+def _tasks(runs: Iterable[RunSummary]) -> list[str]:
+    return sorted({run.task for run in runs})
 
 
 def _show(options: argparse.Namespace, terminal: Terminal) -> None:

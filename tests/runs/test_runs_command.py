@@ -116,6 +116,11 @@ def test_the_task_is_named_where_the_option_fits_any(tmp_path: Path, capsys: pyt
     assert main(["best", str(tmp_path), "--over-seeds"]) == 2
     assert "several tasks (Acrobot-v1, LunarLander-v3)" in capsys.readouterr().err
     assert main(["best", str(tmp_path), "--over-seeds", "env.id=Acrobot-v1"]) == 0
+    capsys.readouterr()
+    assert main(["best", str(tmp_path), "-n", "1"]) == 0
+    ranked = [Path(line.split()[0]).name for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in ranked if line != "run"][:4] == ["Acrobot-v1", "Acrobot-v1", "LunarLander-v3", "LunarLander-v3"]
+    assert names(["best", str(tmp_path), "-n", "1"], capsys) == ["Acrobot-v1", "LunarLander-v3"], "one ranking a task"
     assert columns[0][1] == "env" and {line[1] for line in columns[1:]} == {"Acrobot-v1", "LunarLander-v3"}
 
 
