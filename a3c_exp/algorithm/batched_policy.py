@@ -32,7 +32,7 @@ class BatchedPolicy:
         model: ActorCritic,
         layout: ParameterLayout,
         weights: Tensor,
-        observation: NDArray[np.float32],
+        observation: NDArray[Any],
         n_step: int,
         compiler: Compiler | None = None,
         deterministic: bool | None = None,
@@ -41,7 +41,7 @@ class BatchedPolicy:
         self._weights, self._observation, self._on_cpu = weights, observation, device.type == "cpu"
         self._rows = rows = WorkerGrouping(k, weights.shape[0], grouped=None if deterministic is None else True)
         self._observation_by_row = rows.by_row(torch.from_numpy(observation))
-        self._observation_history = torch.zeros(n_step, *observation.shape)
+        self._observation_history = torch.zeros(n_step, *observation.shape, dtype=torch.from_numpy(observation).dtype)
         self._action_history = torch.from_numpy(np.repeat(zero_actions(distribution, k)[np.newaxis], n_step, axis=0))
         self._noise = torch.zeros(n_step, k, distribution.noise_size)
         self._step_noise = self._noise_by_step()
@@ -121,7 +121,7 @@ class BatchedPolicy:
         flat: NDArray[np.float32] = values.cpu().numpy().reshape(-1)
         return flat
 
-    def record(self, observation: NDArray[np.float32], action: NDArray[Any]) -> None:
+    def record(self, observation: NDArray[Any], action: NDArray[Any]) -> None:
         """Write this window's observations and actions into ``[K, n, *observation]`` and ``[K, n, *action]``."""
         observation[:] = self._observation_history.numpy().swapaxes(0, 1)
         action[:] = self._action_history.numpy().swapaxes(0, 1)

@@ -143,6 +143,14 @@ class EpisodeTracker:
             self.episode_starts[k] = self.any_episode_start = True
         return seed
 
+    def begin_life(self, lost: NDArray[np.bool_]) -> None:
+        """The workers ``lost [K]`` go on within their episode as if it began: with an empty recurrent state."""
+        self.episode_starts |= lost
+        self.any_episode_start = True
+        if self.hidden_state.shape[1]:
+            keep = torch.from_numpy(~lost).to(self.hidden_state.device).unsqueeze(-1)
+            self.hidden_state = torch.where(keep, self.hidden_state, 0.0)  # now, so that a checkpoint has it
+
     def end(self, k: int, t: int, terminated: bool) -> EndedEpisode:
         """Worker k's episode ended with step t of this window."""
         self.in_episode[k] = False

@@ -51,7 +51,7 @@ class Rollout:
         self._policy = BatchedPolicy(model, layout, weights, envs.observation, n, compiler)
 
         observation = envs.observation.shape[1:]
-        self._observation = np.zeros((k, n, *observation), np.float32)
+        self._observation = np.zeros((k, n, *observation), envs.observation.dtype)
         self._raw_reward, self._cumulative_reward = np.zeros((k, n)), np.zeros((k, n + 1))
         self._reward, self._next_value = np.zeros((k, n), np.float32), np.zeros((k, n), np.float32)
         # Arrays that every window begins with zeros are contiguous, to be cleared at once.
@@ -135,6 +135,11 @@ class Rollout:
         if config.window_ends_with_episode:
             stops = stops | ends
         trajectory_end = stops | ends
+        if any_end and envs.life_lost is not None and (lost := envs.life_lost & active).any():
+            # To the learner as if the episode ended and another began, though it goes on and so does its return.
+            self._terminated[:, t] |= lost
+            trajectory_end |= lost
+            self._episode_tracker.begin_life(lost & ~ends)
         self._trajectory_end[:, t] = trajectory_end
         if (trajectory_end & ~self._terminated[:, t]).any():
             # V of what followed, before any reset; the recurrent state does not advance.
@@ -148,6 +153,8 @@ class Rollout:
         if any_end:
             envs.terminated.fill(False)
             envs.truncated.fill(False)
+            if envs.life_lost is not None:
+                envs.life_lost.fill(False)
         progress.next_known_end = self._next_known_end(progress)
 
     def _update_counters(self, t: int, progress: "_WindowProgress") -> None:

@@ -12,7 +12,7 @@ from a3c_exp.algorithm.normalization import discounted_returns
 from a3c_exp.algorithm.returns import n_step_returns
 from a3c_exp.algorithm.types import LearnerConfig, Window
 from a3c_exp.algorithm.window_stats import CLIPPED_NORM, GRADIENT_NORM, StatisticsTable, WindowOutputs
-from a3c_exp.models.base import ActorCritic, PolicyValue
+from a3c_exp.models.base import ActorCritic, PolicyValue, network_input
 from a3c_exp.models.distributions import Distribution
 from a3c_exp.models.normalization import NormalizedModel, packed_size
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
@@ -62,7 +62,7 @@ def _normalization_outputs(
     if model.normalization.reward:
         returns = discounted_returns(reward, window.episode_start, window.valid, discounted_return, gamma)
         discounted_return = returns[..., -1]
-    return model.window_moments(window.observation, returns, window.valid).pack(), discounted_return.clone()
+    return model.window_moments(network_input(window.observation), returns, window.valid).pack(), discounted_return.clone()
 
 
 def window_stats(
@@ -124,7 +124,9 @@ def replay(model: ActorCritic, weights: dict[str, Tensor], window: Window, bptt:
         return PolicyValue(output.parameters.view(*shape, -1), output.value.view(shape), window.hidden_state)
     prefixed = {f"model.{name}": weight for name, weight in weights.items()}
     unrolled: PolicyValue = functional_call(
-        _UnrollModule(model), prefixed, (window.observation, window.episode_start, window.hidden_state, bptt)
+        _UnrollModule(model),
+        prefixed,
+        (network_input(window.observation), window.episode_start, window.hidden_state, bptt),
     )
     return unrolled
 
@@ -144,7 +146,7 @@ def functional_forward(
     model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, hidden_state: Tensor
 ) -> PolicyValue:
     """The model's output with these weights instead of its own."""
-    output: Any = functional_call(model, weights, (observation, hidden_state))
+    output: Any = functional_call(model, weights, (network_input(observation), hidden_state))
     assert isinstance(output, PolicyValue), (
         f"{type(model).__name__}.forward must return PolicyValue, not {type(output).__name__}"
     )

@@ -153,9 +153,12 @@ def outputs_match(
     others = []
     for example in examples:
         noise, dtype = torch.rand(example.shape, generator=generator).to(example.device), example.dtype
-        others.append(
-            noise < 0.5 if dtype is torch.bool else noise.to(dtype) if dtype.is_floating_point else _roll_integers(example)
-        )
+        if dtype is torch.uint8:  # bytes of pictures
+            others.append((256 * noise).to(dtype))
+        else:
+            others.append(
+                noise < 0.5 if dtype is torch.bool else noise.to(dtype) if dtype.is_floating_point else _roll_integers(example)
+            )
     try:
         with torch.no_grad():
             # Inputs that the function writes into must come out alike, too.

@@ -22,12 +22,15 @@ class EnvBatch(Protocol):
         tensor_env: the environment as pure functions of tensors, from which whole rounds can be compiled, if it has them.
         env_state: ``[K, ...]`` the whole state of the environments, overwritten in place: writing a row back, with the
             observation that belongs to it, restores that moment exactly. ``None``: episodes are replayed instead.
-        observation_space, action_space: of one environment; what it observes is always a float32 Box.
+        observation_space, action_space: of one environment; what it observes is always a float32 Box, as networks see it.
         raw_observation_space: as the environment itself declares it; ``None``: as it stands in ``observation_space``.
         default_max_episode_steps: the time limit that the environment itself declares, or ``None``.
-        observation: ``[K, *observation]`` float32, always the latest one of each environment; overwritten in place.
+        observation: ``[K, *observation]`` float32, always the latest one of each environment; overwritten in place. Or uint8,
+            for pictures: a network sees the bytes divided by 255, and the space says from 0 to 1.
         reward: ``[K]`` float64, of the last step, as the environment gave it.
         terminated, truncated: ``[K]`` bool, of the last step.
+        life_lost: ``[K]`` bool, of the last step: the episode goes on, but nothing that follows is a consequence to learn from,
+            as if it had terminated. ``None``: there is no such thing.
         action_names: of a Discrete space's choices, or of a Box's numbers, for rendered frames.
         frames_per_second: of the environment's real time.
 
@@ -43,10 +46,11 @@ class EnvBatch(Protocol):
     raw_observation_space: Space[Any] | None = None
     action_space: Space[Any]
     default_max_episode_steps: int | None
-    observation: NDArray[np.float32]
+    observation: NDArray[Any]
     reward: NDArray[np.float64]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    life_lost: NDArray[np.bool_] | None = None
     action_names: Sequence[str] | None = None
     frames_per_second: float = 30.0
 
@@ -61,7 +65,7 @@ class EnvBatch(Protocol):
                 of ``spaces.flatten.leaf_paths``. Clipped here to the action space's bounds, and nowhere else.
 
         Returns:
-            Whether any active environment terminated or was truncated by itself.
+            Whether any active environment terminated, was truncated by itself or lost a life.
         """
 
     def render(self) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from a3c_exp.envs.wrappers import build_arguments, compose_wrappers, describe_er
 from a3c_exp.spaces.checks import numeric_array
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
 from a3c_exp.spaces.flatten import describe_unsupported, leaf_spaces
+from a3c_exp.spaces.pictures import is_bytes
 from a3c_exp.system.cli import print_notice
 from a3c_exp.system.errors import ConfigError, EnvInterfaceError
 
@@ -36,11 +37,11 @@ ACTION_NAMES: Mapping[str, Sequence[str]] = {
 SPEED_IN_STATE = frozenset({"CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"})
 """Those with their speed in place 1 of their state, in m/s or rad/s, but for the mountain cars, which count steps."""
 _REGISTERED_BY = {
-    r"ALE/|\w+(NoFrameskip|Deterministic)-v\d": "ale_py",
-    r"MiniGrid-|BabyAI-": "minigrid",
-    r"Fetch|Hand|Adroit|FrankaKitchen|PointMaze|AntMaze": "gymnasium_robotics",
+    r"ALE/|\w+(NoFrameskip|Deterministic)-v\d": ("ale_py", "'a3c_exp[atari]'"),
+    r"MiniGrid-|BabyAI-": ("minigrid", "'a3c_exp[minigrid]'"),
+    r"Fetch|Hand|Adroit|FrankaKitchen|PointMaze|AntMaze": ("gymnasium_robotics", "gymnasium-robotics"),
 }
-"""Of well-known ids, the package that registers them when it is imported."""
+"""Of well-known ids, the package that registers them when it is imported, and how pip installs it."""
 _MEND = "Mend the environment or wrap it (env.wrappers)"
 
 
@@ -51,7 +52,8 @@ class GymnasiumEnvs(EnvBatch):
     only check a programmer's calls; wrappers that belong to the environment stay, and so do those that are listed here.
 
     Actions and observations may be Box, Discrete, MultiDiscrete, MultiBinary, and Tuple or Dict of these, nested. A network
-    sees one float32 array: bytes from 0 to 255 (images) divided by 255, choices as one-hot vectors, nested spaces flattened.
+    sees one float32 array: bytes from 0 to 255 (images) with channels first and divided by 255, choices as one-hot vectors,
+    nested spaces flattened. Until the network reads them, bytes are kept as bytes.
 
     Args:
         id: a registered id such as ``Pendulum-v1``, or ``module:id``, where importing the module registers the environment.
@@ -75,7 +77,7 @@ class GymnasiumEnvs(EnvBatch):
         render_mode: str | None = None,
         run_max_episode_steps: int | None = None,
     ) -> None:
-        spec = _spec(id)
+        spec = registered_spec(id)
         self.num_envs = num_envs
         self._id = id
         wrap = compose_wrappers(wrappers)
@@ -85,7 +87,7 @@ class GymnasiumEnvs(EnvBatch):
         self.envs: list[gymnasium.Env[Any, Any]] = []
         try:
             for _ in range(num_envs):
-                made = _make(id, bare, arguments)
+                made = make_environment(id, bare, arguments)
                 assert made.unwrapped.spec is not None
                 made.unwrapped.spec.max_episode_steps = run_max_episode_steps or spec.max_episode_steps
                 self.envs.append(wrap(made))
@@ -106,7 +108,7 @@ class GymnasiumEnvs(EnvBatch):
             raise
         self.action_names = ACTION_NAMES.get(id.rpartition(":")[2])
         self.frames_per_second = float(self.envs[0].metadata.get("render_fps") or 30)
-        self.observation = np.zeros((num_envs, *box.shape), np.float32)
+        self.observation = np.zeros((num_envs, *box.shape), np.uint8 if is_bytes(self.raw_observation_space) else np.float32)
         flat = self.observation.reshape(-1)
         # Not finite if anything is not: one call for all environments, of whose rows those that rest may hold anything.
         self._sum = partial(sum, flat.data) if flat.size <= 32 else partial(flat.dot, flat)
@@ -203,7 +205,7 @@ class GymnasiumEnvs(EnvBatch):
             if isinstance(self.raw_observation_space, Box):
                 observed = numeric_array(observed, self.raw_observation_space)
             if self._encode is not None:
-                self._encode(observed, self.observation[k])
+                self._encode(observed, self.observation[k, ...])
                 return
         except (TypeError, ValueError, LookupError) as error:
             raise ValueError(f"the observation {error}") from error
@@ -251,13 +253,14 @@ class GymnasiumEnvs(EnvBatch):
                 print_notice(f"the environment's close() raised {describe_error(error)}; what was trained is not affected")
 
 
-def _spec(id: str) -> EnvSpec:
+def registered_spec(id: str) -> EnvSpec:
+    """What an id is registered with, by the module that it names or a well-known package; a ConfigError if nothing is."""
     module, colon, name = id.rpartition(":")
     problem = f"env.id={id} is not a registered gymnasium environment"
     hint = ""
     if not colon and name not in gymnasium.registry:
-        module = next((package for pattern, package in _REGISTERED_BY.items() if re.match(pattern, name)), "")
-        hint = f". Try pip install {module.replace('_', '-')}"
+        module, wanted = next((each for pattern, each in _REGISTERED_BY.items() if re.match(pattern, name)), ("", ""))
+        hint = f". Try pip install {wanted}"
     if colon or module:
         try:
             importlib.import_module(module)
@@ -269,7 +272,8 @@ def _spec(id: str) -> EnvSpec:
         raise ConfigError(f"{problem}: {describe_error(error)}") from error
 
 
-def _make(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+def make_environment(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """``gymnasium.make``; a ConfigError if it fails."""
     try:
         return gymnasium.make(spec, **arguments)
     except Exception as error:  # of any kind: the constructor is a third party's

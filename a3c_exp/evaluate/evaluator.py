@@ -13,7 +13,7 @@ from a3c_exp.algorithm.batched_policy import BatchedPolicy
 from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed, random_stream
 from a3c_exp.algorithm.window_gradient import functional_forward
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.models.base import ActorCritic, PolicyValue
+from a3c_exp.models.base import ActorCritic, PolicyValue, network_input
 from a3c_exp.models.distributions import draw_noise
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 from a3c_exp.runs.log_records import EvaluationRecord
@@ -171,7 +171,7 @@ class Evaluator:
 
     def _policy_step(self, weights: Tensor, hidden_state: Tensor, action: NDArray[Any]) -> PolicyStep:
         """The first environment's, as tensors that gradients may be taken of."""
-        observation = torch.from_numpy(self.envs.observation).to(weights.device)
+        observation = network_input(torch.from_numpy(self.envs.observation).to(weights.device))
         parameters = self.layout.unflatten(weights)
         with torch.inference_mode():
             output = functional_forward(self.model, parameters, observation, hidden_state)

@@ -48,6 +48,11 @@ class ActorCritic(nn.Module):
         return PolicyValue(*(torch.stack(parts, dim=time) for parts in zip(*outputs, strict=True)))
 
 
+def network_input(observation: Tensor) -> Tensor:
+    """Observations as a network reads them: bytes, which pictures are stored as, in float32 from 0 to 1; others unchanged."""
+    return observation.to(torch.float32) / 255 if observation.dtype is torch.uint8 else observation
+
+
 def detach_hidden_state(hidden_state: Tensor, t: int, bptt: int | None) -> Tensor:
     """The state before a window's step t, detached where truncated back-propagation ends."""
     return hidden_state if bptt is None or t % bptt else hidden_state.detach()

@@ -6,16 +6,15 @@ from typing import Any
 
 import torch
 from gymnasium import Space
-from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from a3c_exp.config.type_checks import PositiveInt
 from a3c_exp.models.cells import GRUCell
 from a3c_exp.models.conv_layers import Norm, NormedConv, NormKind, PReLU
+from a3c_exp.models.conv_sizes import conv_sides, picture_shape
 from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.models.initialization import initialize
 from a3c_exp.models.recurrent_mlp import Recurrent
-from a3c_exp.spaces.checks import describe_space
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.memory import disable_malloc_trim
 
@@ -58,9 +57,14 @@ class ConvGRU(Recurrent):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _reject_invalid_arguments(channels, kernels, strides)
-        shape = _image_shape(observation_space)
-        inputs = _num_features(shape, channels, kernels, strides, NormKind(norm))
+        shape = picture_shape(observation_space, "conv_gru")
+        sides = conv_sides(shape, channels, kernels, strides, _PADDING)
+        if NormKind(norm) is NormKind.instance and sides == (1, 1):
+            raise ConfigError(
+                "model.norm=instance takes each channel's mean away, but the convolutions leave one number a channel of images "
+                f"of {shape[1]}x{shape[2]}. Try model.norm=layer"
+            )
+        inputs = channels[-1] * sides[0] * sides[1]
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from its global generator when they are made
             first, *others = (
                 nn.Conv2d(before, after, kernel, stride, _PADDING)
@@ -98,52 +102,3 @@ class ConvGRU(Recurrent):
                     layer.bias.fill_(_INITIAL_BIAS)
             self.cell.bias_ih.zero_()
             self.cell.bias_hh.zero_()
-
-
-def _image_shape(space: Space[Any]) -> tuple[int, int, int]:
-    if not isinstance(space, Box) or len(space.shape) != 3:
-        raise ConfigError(
-            f"model=conv_gru reads images [channels, height, width], but this environment observes "
-            f"{describe_space(space)}. Try model=recurrent_mlp"
-        )
-    channels, height, width = space.shape
-    if width <= 4 < channels:
-        raise ConfigError(
-            f"model=conv_gru reads images [channels, height, width], but this environment's are {list(space.shape)}, channels "
-            "last. Try env=car_racing, or a wrapper that moves them to the front"
-        )
-    return channels, height, width
-
-
-def _num_features(
-    image_shape: tuple[int, int, int], channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], norm: NormKind
-) -> int:
-    sides = list(image_shape[1:])
-    for kernel, stride in zip(kernels, strides, strict=True):
-        if min(sides) + 2 * _PADDING < kernel:
-            raise ConfigError(
-                f"model.kernels={list(kernels)} and model.strides={list(strides)} leave nothing of images of "
-                f"{image_shape[1]}x{image_shape[2]}. Try fewer layers, such as 'model.channels=[32,32]' 'model.kernels=[4,3]' "
-                "'model.strides=[2,2]'"
-            )
-        sides = [(side + 2 * _PADDING - kernel) // stride + 1 for side in sides]
-    if norm is NormKind.instance and sides == [1, 1]:
-        raise ConfigError(
-            "model.norm=instance takes each channel's mean away, but the convolutions leave one number a channel of images "
-            f"of {image_shape[1]}x{image_shape[2]}. Try model.norm=layer"
-        )
-    return channels[-1] * sides[0] * sides[1]
-
-
-def _reject_invalid_arguments(channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int]) -> None:
-    for key, numbers in (("channels", channels), ("kernels", kernels), ("strides", strides)):
-        if not numbers or min(numbers) < 1:
-            raise ConfigError(
-                f"model.{key} is {list(numbers)}, but there is at least one convolution, and each number is at least 1. "
-                f"Try 'model.{key}=[{'32,32' if key == 'channels' else '3,3'}]'"
-            )
-    if not len(channels) == len(kernels) == len(strides):
-        raise ConfigError(
-            f"model.channels, model.kernels and model.strides have {len(channels)}, {len(kernels)} and {len(strides)} numbers, "
-            "but each convolution has one of each. Try 'model.channels=[32,32]' 'model.kernels=[4,3]' 'model.strides=[2,2]'"
-        )

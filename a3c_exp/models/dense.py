@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from a3c_exp.compile.stable_ops import elu, silu
 from a3c_exp.config.type_checks import PositiveInt
+from a3c_exp.spaces.pictures import is_picture
 from a3c_exp.system.errors import ConfigError
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -20,6 +21,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": elu,
     "silu": silu,
 }
+_SMALLEST_NATURE_CNN_SIDE = 36  # of pictures, by its strides
 Widths = Sequence[PositiveInt]  # of dense layers
 
 
@@ -51,11 +53,18 @@ class Dense(nn.Sequential):
 
 
 class FlattenObservation(nn.Module):
-    """Observations ``[..., *shape]`` of a Box as vectors ``[..., size]``."""
+    """Observations ``[..., *shape]`` of a Box as vectors ``[..., size]``; a ConfigError if they are pictures, of which dense
+    layers would learn each pixel by itself."""
 
     def __init__(self, space: Space[Any]) -> None:
         super().__init__()
         assert space.shape is not None, space
+        if is_picture(space):
+            reader = "nature_cnn" if min(space.shape[1:]) >= _SMALLEST_NATURE_CNN_SIDE else "conv_gru"
+            raise ConfigError(
+                f"this environment observes pictures {list(space.shape)}, but this model's dense layers read vectors. "
+                f"Try model={reader}"
+            )
         self.dimensions = len(space.shape)
         self.size = int(torch.Size(space.shape).numel())
 

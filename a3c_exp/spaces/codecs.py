@@ -1,6 +1,7 @@
 """From a policy's action to a gymnasium environment's, and from its observation to a network's input."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from a3c_exp.spaces.checks import describe_space, describe_value, numeric_array
 from a3c_exp.spaces.flatten import consecutive_slices, leaf_paths, leaf_size
+from a3c_exp.spaces.pictures import channels_first, is_bytes, turn
 
 Decode = Callable[[NDArray[Any]], Sequence[Any] | NDArray[Any]]
 """Actions of K policies ``[K, ...]``, to what each of K environments is stepped with."""
 
-Encode = Callable[[Any, NDArray[np.float32]], None]
-"""Writes one observation into a float32 array of the encoded shape."""
+Encode = Callable[[Any, NDArray[Any]], None]
+"""Writes one observation into an array of the encoded shape: float32, or uint8 where the space holds bytes."""
 
 
 def action_decoder(space: Space[Any]) -> Decode:
@@ -75,15 +77,17 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
     """The float32 Box that a network sees instead of ``space``, and how an observation is written into it.
 
     A Box keeps its shape, and needs no function at all (``None``: numpy converts as it assigns), but for bytes: a uint8 Box
-    from 0 to 255, which is what images are, is divided by 255. Discrete and MultiDiscrete become one-hot vectors, MultiBinary a
-    vector of 0 and 1. A Tuple or Dict becomes one vector of all its parts, in the order of ``spaces.flatten.leaf_paths``.
+    from 0 to 255, which is what images are, is written as bytes, with its channels first; the network divides them by 255
+    itself. Discrete and MultiDiscrete become one-hot vectors, MultiBinary a vector of 0 and 1. A Tuple or Dict becomes one
+    vector of all its parts, bytes divided by 255, in the order of ``spaces.flatten.leaf_paths``.
 
     The functions raise ValueError for a value that is not of the space; that of a Box alone relies on its caller to look at
     shape and type.
     """
     if isinstance(space, Box):
-        if space.dtype == np.uint8 and (space.low == 0).all() and (space.high == 255).all():
-            return Box(0.0, 1.0, space.shape, np.float32), _write_bytes
+        if is_bytes(space):
+            shape = channels_first(space.shape)
+            return Box(0.0, 1.0, shape, np.float32), partial(_write_bytes, shape)
         return (space if space.dtype == np.float32 else _float_box(space.low, space.high)), None
 
     leaves = list(leaf_paths(space))
@@ -114,8 +118,9 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
 def _leaf_encoder(space: Space[Any]) -> tuple[Box, Encode]:
     """The vector that stands for a simple space, and how a value is written into it."""
     if isinstance(space, Box):
-        box, encode = observation_encoder(space)
-        return box, _flat_writer(space, scale=encode is not None)
+        scale = is_bytes(space)
+        box = Box(0.0, 1.0, space.shape, np.float32) if scale else observation_encoder(space)[0]
+        return box, _flat_writer(space, scale)
     if isinstance(space, MultiBinary):
         return Box(0.0, 1.0, (leaf_size(space),), np.float32), _flat_writer(space)
     assert isinstance(space, Discrete | MultiDiscrete), space
@@ -149,8 +154,10 @@ def _flat_writer(space: Box | MultiBinary, scale: bool = False) -> Encode:
     return write_flat
 
 
-def _write_bytes(value: Any, out: NDArray[np.float32]) -> None:
-    np.divide(value, np.float32(255), out=out)
+def _write_bytes(shape: tuple[int, ...], value: Any, out: NDArray[np.uint8]) -> None:
+    if value.dtype != np.uint8 and ((value < 0) | (value > 255)).any():
+        raise ValueError(f"is {describe_value(value)} with numbers beyond 0 to 255, which its space ends at")
+    out[...] = turn(value, shape)
 
 
 def _float_box(low: NDArray[Any], high: NDArray[Any]) -> Box:

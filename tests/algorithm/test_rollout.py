@@ -14,6 +14,7 @@ from tests.support.rollout_bench import (
     ROLLS_THROUGH,
     Bench,
     R,
+    StepCounter,
     paid,
     steps,
     targets,
@@ -215,3 +216,34 @@ def test_a_terminal_nan_stays_out_of_the_window_while_others_act() -> None:
         for field in window:
             assert torch.isfinite(field).all() if field.is_floating_point() else True
     assert steps(window, 0) == [(3, 0), (3, 1), (3, 2), (3, 3)]
+
+
+@pytest.mark.parametrize("rolling", [ENDS_WITH_EPISODE, ROLLS_THROUGH], ids=["ends", "rolls"])
+def test_a_lost_life_ends_what_is_learned_from_and_not_the_episode(rolling: dict[str, bool]) -> None:
+    """Seed 1 loses lives at its steps 2 and 4, the last of a window, and terminates at 6 with its whole return."""
+    bench = Bench(ends={1: (6, "terminated")}, lives={1: (2, 4)}, **rolling)
+    first, ended = bench.run()
+    assert steps(first) == [(1, 0), (1, 1), (1, 2), (1, 3)] and not ended
+    assert first.terminated.tolist() == first.trajectory_end.tolist() == [[False, True, False, True]]
+    assert targets(first) == [paid(R(1, 1), R(1, 2)), R(1, 2), paid(R(1, 3), R(1, 4)), R(1, 4)]
+    assert first.episode_start.tolist() == [[1, 0, 1, 0]]
+    second, ended = bench.run()
+    assert targets(second)[:2] == [paid(R(1, 5), R(1, 6)), R(1, 6)]
+    assert ended[0] == EndedEpisode(0, sum(R(1, t) for t in range(1, 7)), 6, "terminated", 1)
+    assert bench.envs.resets[0][0] == 1
+
+
+def test_a_lost_life_at_a_time_limit_has_nothing_to_bootstrap() -> None:
+    window, ended = Bench(limit=2, lives={1: (2,)}).run()
+    assert targets(window) == [paid(R(1, 1), R(1, 2)), R(1, 2)] and ended[0].end == "truncated"
+
+
+def test_a_new_life_begins_with_an_empty_memory_in_a_checkpoint_too() -> None:
+    bench = Bench(n=3, model=StepCounter(), lives={1: (3, 4)})
+    first, _ = bench.run()
+    assert bench.episodes.hidden_state.tolist() == [[0.0]]  # what a checkpoint has: the state before the next step
+    assert first.next_value[0, 2] == 0.0
+    second, _ = bench.run()
+    assert second.hidden_state.tolist() == [[0.0]]
+    assert second.next_value[0, 2] == 3.0  # two steps of the third life, and the observation beyond
+    assert second.episode_start.tolist() == [[1, 1, 0]]

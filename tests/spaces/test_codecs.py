@@ -9,9 +9,11 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 from numpy.typing import NDArray
 
+from a3c_exp.models.base import network_input
 from a3c_exp.models.distributions import draw_noise
 from a3c_exp.models.heads import HeadConfig, make_head
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
+from a3c_exp.spaces.pictures import is_bytes
 from tests.support.nested import Nested
 
 LOPSIDED = Box(
@@ -118,12 +120,12 @@ BYTES = Box(0, 255, (4, 5, 3), np.uint8)
 def encoded(space: Space[Any], observed: Any) -> NDArray[np.float32]:
     """As the environments do it: into an array that holds something else before."""
     box, encode = observation_encoder(space)
-    out = np.full(box.shape, np.nan, np.float32)
+    out = np.full(box.shape, 77, np.uint8) if is_bytes(space) else np.full(box.shape, np.nan, np.float32)
     if encode is None:
         out[...] = observed
     else:
         encode(observed, out)
-    return out
+    return network_input(torch.from_numpy(out)).numpy()
 
 
 @pytest.mark.parametrize("name", list(SPACES))
@@ -159,6 +161,32 @@ def test_bytes_are_seen_between_0_and_1_and_keep_their_shape() -> None:
     seen = encoded(BYTES, picture)
     assert seen.shape == (4, 5, 3) and seen[0, 0].tolist() == pytest.approx([0.0, 1.0, 0.2])
     np.testing.assert_allclose(seen, picture / 255, rtol=1e-6)
+    np.testing.assert_array_equal(seen, np.divide(picture, np.float32(255)))
     assert observation_encoder(BYTES)[0] == Box(0.0, 1.0, (4, 5, 3))
     both = Dict(a=BYTES, b=Discrete(2, start=9))
     np.testing.assert_allclose(encoded(both, {"a": picture, "b": 10}), [*(picture.reshape(-1) / 255), 0, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 3), (5, 6, 1), (4, 9, 8, 3), (20, 16), (4, 9, 8), (7,)])
+def test_the_network_is_given_the_channels_of_a_picture_first_whichever_way_they_come(shape: tuple[int, ...]) -> None:
+    space = Box(0, 255, shape, np.uint8)
+    space.seed(3)
+    picture = space.sample()
+    seen = encoded(space, picture)
+    match len(shape), shape[-1] <= 4:
+        case 3, True:
+            expected = np.stack([picture[:, :, channel] for channel in range(shape[2])])
+        case 4, True:
+            expected = np.stack([frame[:, :, channel] for frame in picture for channel in range(shape[3])])
+        case 2, _:
+            expected = picture[None]
+        case _:
+            expected = picture
+    assert observation_encoder(space)[0].shape == expected.shape
+    np.testing.assert_array_equal(seen, expected / np.float32(255))
+
+
+def test_a_number_that_is_no_byte_is_refused_and_not_wrapped_around() -> None:
+    with pytest.raises(ValueError, match="with numbers beyond 0 to 255"):
+        encoded(BYTES, np.full((4, 5, 3), 256))
+    assert encoded(BYTES, np.full((4, 5, 3), 255)).min() == 1.0

@@ -1,4 +1,5 @@
-"""A task that observes pictures and costs nothing to step; importing this module registers it as ``Pictures-v0``."""
+"""Tasks that observe pictures and cost nothing to step; importing this module registers them: ``Pictures-v0``, in numbers with
+the channels first, and ``BytePictures-v0``, the same in bytes with the channels last."""
 
 from typing import Any
 
@@ -39,4 +40,17 @@ class Pictures(gymnasium.Env[NDArray[np.float32], np.int64]):
         return picture
 
 
+class BytePictures(gymnasium.ObservationWrapper[NDArray[np.uint8], np.int64, NDArray[np.float32]]):
+    """The same, as most environments have it."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(Pictures(**arguments))
+        channels, height, width = self.env.observation_space.shape
+        self.observation_space = Box(0, 255, (height, width, channels), np.uint8)
+
+    def observation(self, observation: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return np.moveaxis((255 * observation).astype(np.uint8), 0, -1)
+
+
+gymnasium.register("BytePictures-v0", entry_point=BytePictures, max_episode_steps=50)
 gymnasium.register("Pictures-v0", entry_point=Pictures, max_episode_steps=50)

@@ -27,6 +27,8 @@ MAKERS: dict[str, Callable[..., EnvBatch]] = {
     "scripted": partial(ScriptedEnvironments, ends=ENDS, nan_when_terminated=True),
     "CartPole": partial(GymnasiumEnvs, "CartPole-v1"),
     "Pendulum": partial(GymnasiumEnvs, "Pendulum-v1"),
+    "lives": partial(ScriptedEnvironments, ends=ENDS, lives=dict.fromkeys(range(300), (2, 5))),
+    "pictures of bytes": partial(GymnasiumEnvs, "tests.support.pictures:BytePictures-v0"),
     "remembering": RememberingEnvironments,
 }
 
@@ -63,7 +65,8 @@ def played(envs: EnvBatch, seed: int, steps: int = 150) -> list[bytes]:
     seen = []
 
     def look(any_end: bool) -> None:
-        arrays = (envs.observation, envs.reward, envs.terminated, envs.truncated)
+        lives = () if envs.life_lost is None else (envs.life_lost,)
+        arrays = (envs.observation, envs.reward, envs.terminated, envs.truncated, *lives)
         seen.append(b"".join(array.tobytes() for array in arrays) + bytes([any_end]))
 
     for _ in range(steps):
@@ -76,7 +79,7 @@ def played(envs: EnvBatch, seed: int, steps: int = 150) -> list[bytes]:
         any_end = envs.step(some_action(envs, generator), live)
         look(any_end)
         ends = live & (envs.terminated | envs.truncated)
-        assert any_end == ends.any()
+        assert any_end == (ends.any() or (envs.life_lost is not None and bool((live & envs.life_lost).any())))
         if any_end:
             in_episode &= ~ends
             envs.observation[ends] = 0.0

@@ -6,6 +6,7 @@ from a3c_examples.evaluation_table import EvaluationTable
 from a3c_examples.fourier import FourierActorCritic
 from a3c_examples.lion import Lion
 
+from a3c_exp.envs.atari.envs import AtariEnvs
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.car_racing.envs import CarRacingEnvs
 from a3c_exp.envs.classic_control import ClassicControlEnvs
@@ -18,6 +19,7 @@ from a3c_exp.loggers.jsonl import JsonlLogger
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.conv_gru import ConvGRU
+from a3c_exp.models.conv_net import ConvNet, RecurrentConvNet
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.models.shared_mlp import SharedMLP
@@ -39,13 +41,26 @@ ENVIRONMENTS: tuple[type[EnvBatch], ...] = (
     TensorEnvBatch,
     SubprocessEnvs,
     CarRacingEnvs,
+    AtariEnvs,
     Airships,
 )
-MODELS: tuple[type[ActorCritic], ...] = (SeparateMLP, SharedMLP, RecurrentMLP, ConvGRU, FourierActorCritic)
+MODELS: tuple[type[ActorCritic], ...] = (
+    SeparateMLP,
+    SharedMLP,
+    RecurrentMLP,
+    ConvGRU,
+    ConvNet,
+    RecurrentConvNet,
+    FourierActorCritic,
+)
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
 PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
 LOGGERS: tuple[type[Logger], ...] = (NullLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
 STOP_CALLBACKS: tuple[type[StopCallback], ...] = (PruningCallback,)
 
-BESIDE: dict[str, list[str]] = {"model=conv_gru": ["env=gymnasium", "env.id=tests.support.pictures:Pictures-v0"]}
+_PICTURES = ["env=gymnasium", "env.id=tests.support.pictures:Pictures-v0"]
+BESIDE: dict[str, list[str]] = {
+    "model=conv_gru": _PICTURES,
+    **{f"model={name}": [*_PICTURES, "env.kwargs={shape:[2,36,40]}"] for name in ("nature_cnn", "a3c_ff", "a3c_lstm")},
+}
 """What must stand beside an option that does not fit the default task."""

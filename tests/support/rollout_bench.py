@@ -65,10 +65,11 @@ class Bench:
         weights: Tensor | None = None,
         nan_when_terminated: bool = False,
         pay: Callable[[int, int], float] = scripted_reward,
+        lives: dict[int, Sequence[int]] | None = None,
         **spec: float | bool,
     ) -> None:
         self.k, self.n = len(seeds), n
-        self.envs = ScriptedEnvironments(self.k, ends, nan_when_terminated, pay=pay)
+        self.envs = ScriptedEnvironments(self.k, ends, nan_when_terminated, pay=pay, lives=lives)
         self.model = model or Reader()
         self.layout = ParameterLayout.from_module(self.model)
         self.weights = self.layout.flatten(self.model).repeat(self.k, 1) if weights is None else weights

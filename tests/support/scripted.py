@@ -4,7 +4,7 @@ The seed is the script: an episode that begins with seed s observes ``(s, t)`` a
 t-th step (from 1), unless a test pays otherwise. When it ends by itself is told by ``ends``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,7 @@ class ScriptedEnvironments(EnvBatch):
         nan_when_terminated: the observation of a terminal state is NaN, as in simulations that blow up.
         action_space: of one environment.
         pay: what the t-th step of the episode with a seed is paid.
+        lives: for a seed, the steps that cost a life; ``None``: there is no such thing as a life.
 
     Attributes:
         actions: for each environment, every ``(seed, t, action)`` that it was stepped with.
@@ -45,6 +46,7 @@ class ScriptedEnvironments(EnvBatch):
         nan_when_terminated: bool = False,
         action_space: Space[Any] | None = None,
         pay: Callable[[int, int], float] = scripted_reward,
+        lives: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         self.num_envs = num_envs
         self.observation_space: Space[Any] = Box(-np.inf, np.inf, (2,))
@@ -58,6 +60,8 @@ class ScriptedEnvironments(EnvBatch):
         self._ends = dict(ends or {})
         self._nan_when_terminated = nan_when_terminated
         self._pay = pay
+        self._lives = lives or {}
+        self.life_lost = None if lives is None else np.zeros(num_envs, np.bool_)
         self._seed = [0] * num_envs
         self._t = [0] * num_envs
         self._over = [True] * num_envs
@@ -81,6 +85,9 @@ class ScriptedEnvironments(EnvBatch):
             self.truncated[k] = self._t[k] == length and kind == "truncated"
             self._over[k] = self._t[k] == length
             any_end = any_end or self._over[k]
+            if self.life_lost is not None:
+                self.life_lost[k] = self._t[k] in self._lives.get(seed, ())
+                any_end = any_end or bool(self.life_lost[k])
             if self._nan_when_terminated and self.terminated[k]:
                 self.observation[k] = np.nan
         return any_end

@@ -82,12 +82,12 @@ class SubprocessEnvs(EnvBatch):
     def _share_memory(self, handshakes: Sequence[Handshake]) -> None:
         """Lay out the memory for the environments that the processes have made."""
         first = handshakes[0]
-        assert all(other.observation_shape == first.observation_shape for other in handshakes), "observations differ in shape"
+        assert all(other.observation_kind == first.observation_kind for other in handshakes), "observations differ in shape"
         self.observation_space = first.observation_space
         self.action_space = first.action_space
         self.default_max_episode_steps = first.default_max_episode_steps
         # No policy samples anything wider than 8 bytes a number.
-        layout = pool_layout(self.num_envs, first.observation_shape, 8 * max(1, int(np.prod(self.action_space.shape or ()))))
+        layout = pool_layout(self.num_envs, first.observation_kind, 8 * max(1, int(np.prod(self.action_space.shape or ()))))
         descriptor = create_shared_memory(layout.itemsize)
         try:
             arrays = map_arrays(descriptor, layout)
@@ -99,6 +99,7 @@ class SubprocessEnvs(EnvBatch):
             os.close(descriptor)
         self.observation, self.reward = arrays["observation"], arrays["reward"]
         self.terminated, self.truncated = arrays["terminated"], arrays["truncated"]
+        self.life_lost = arrays["life_lost"] if first.has_lives else None
         self._active, self._action_buffer = arrays["active"], arrays["action"]
         self._action_format: tuple[str, tuple[int, ...]] | None = None
 

@@ -12,14 +12,16 @@ PoolLayout = np.dtype[np.void]
 """Where each array lies in the memory, as a structured type with one field for each."""
 
 
-def pool_layout(num_envs: int, observation_shape: tuple[int, ...], action_bytes: int) -> PoolLayout:
-    """Everything about K environments: the arrays of ``EnvBatch``; ``active [K]``, which the step in progress is for; and
+def pool_layout(num_envs: int, observation_kind: tuple[str, tuple[int, ...]], action_bytes: int) -> PoolLayout:
+    """Everything about K environments: the arrays of ``EnvBatch``, observations of the type and shape ``observation_kind``;
+    ``active [K]``, which the step in progress is for; and
     ``action [K, action_bytes]`` (a multiple of 8, so that any type is aligned), whose type and shape are agreed on when the
     first one comes."""
     k = num_envs
-    flags = [(name, np.bool_, (k,)) for name in ("terminated", "truncated", "active")]
+    flags = [(name, np.bool_, (k,)) for name in ("terminated", "truncated", "life_lost", "active")]
     arrays = [("reward", np.float64, (k,)), ("action", np.uint8, (k, action_bytes))]
-    return np.dtype([*arrays, ("observation", np.float32, (k, *observation_shape)), *flags])
+    dtype, shape = observation_kind
+    return np.dtype([*arrays, ("observation", dtype, (k, *shape)), *flags])
 
 
 def create_shared_memory(size: int) -> int:

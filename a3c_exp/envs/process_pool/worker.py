@@ -28,8 +28,14 @@ Request = tuple[Literal["memory", "action", "reset", "step", "render", "close"],
 
 STEP: bytes = pickle.dumps(("step", None))
 CLOSE: bytes = pickle.dumps(("close", None))
-_RESULTS = {"observation": np.float32, "reward": np.float64, "terminated": np.bool_, "truncated": np.bool_}
-"""The arrays of ``EnvBatch`` that a step writes, with the kind of their numbers."""
+_RESULTS = {
+    "observation": (np.float32, np.uint8),
+    "reward": (np.float64,),
+    "terminated": (np.bool_,),
+    "truncated": (np.bool_,),
+    "life_lost": (np.bool_,),
+}
+"""The arrays of ``EnvBatch`` that a step writes, with the kinds that their numbers may be of."""
 _NO_EPISODE_ENDED, _EPISODE_ENDED = pickle.dumps(False), pickle.dumps(True)
 
 
@@ -40,7 +46,8 @@ class Handshake:
     observation_space: Space[Any]
     action_space: Space[Any]
     default_max_episode_steps: int | None
-    observation_shape: tuple[int, ...]
+    observation_kind: tuple[str, tuple[int, ...]]  # numpy's name of its numbers' type, and its shape
+    has_lives: bool  # whether steps say that a life was lost
 
 
 @dataclass(frozen=True)
@@ -60,12 +67,15 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
     envs: EnvBatch | None = None
     try:
         envs = make_envs(num_envs=count)
-        for name, kind in _RESULTS.items():
-            array = getattr(envs, name)
-            assert array.dtype == kind, f"{name} is {array.dtype}, but EnvBatch keeps it as {np.dtype(kind)}"
+        for name, kinds in _RESULTS.items():
+            if (array := getattr(envs, name)) is None:  # no lives
+                continue
+            expected = " or ".join(str(np.dtype(kind)) for kind in kinds)
+            assert array.dtype in kinds, f"{name} is {array.dtype}, but EnvBatch keeps it as {expected}"
             assert len(array) == count, f"{name} is of {len(array)} environments, but {count} were asked for"
-        shape = envs.observation.shape[1:]
-        pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, shape))
+        kind = envs.observation.dtype.str, envs.observation.shape[1:]
+        has_lives = envs.life_lost is not None
+        pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, kind, has_lives))
         _serve(envs, first, pipe)
     except BaseException as error:  # EOFError too: environments raise it whose simulator has ended
         if isinstance(error, EnvInterfaceError):
@@ -103,7 +113,7 @@ def _serve(envs: EnvBatch, first: int, pipe: Connection) -> None:
                 descriptor = reduction.recv_handle(pipe)
                 shared = map_arrays(descriptor, layout)
                 os.close(descriptor)
-                results = [(name, shared[name][own]) for name in _RESULTS]
+                results = [(name, shared[name][own]) for name in _RESULTS if getattr(envs, name) is not None]
             case "action", (dtype, shape):
                 actions = view_actions(shared["action"], dtype, shape)[own]
             case "step", _:

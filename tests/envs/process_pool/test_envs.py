@@ -35,6 +35,7 @@ def test_every_bit_is_that_of_one_process(name: str, processes: int) -> None:
     for array in ("observation", "reward", "terminated", "truncated"):
         assert getattr(pooled, array).shape == getattr(plain, array).shape
         assert getattr(pooled, array).dtype == getattr(plain, array).dtype
+    assert (pooled.life_lost is None) == (plain.life_lost is None)
     there, here = played(pooled, seed=processes), played(plain, seed=processes)
     assert len(set(here)) > 150
     assert there == here
