@@ -1,9 +1,11 @@
 """Child processes of every kind: how they start, report, count as hung, are killed, and how their end is put into words."""
 
 import ctypes
+import errno
 import multiprocessing
 import os
 import pickle
+import secrets
 import signal
 import subprocess
 import threading
@@ -25,6 +27,8 @@ HEARTBEAT_SECONDS = 5.0
 _STARTUP_TIMEOUT = 60.0
 """Seconds to a child's first heartbeat, unless its timeout is longer anyway: imports on a busy machine are no hang."""
 _PR_SET_PDEATHSIG = 1
+_MARK = "A3C_EXP_CHILD"
+"""A variable that tells apart what a child has started."""
 
 
 class Heartbeat:
@@ -85,9 +89,10 @@ class HeartbeatTimer:
         return limit if silent >= limit else None
 
 
-def _run_child(target: Callable[..., None], *args: Any) -> None:
+def _run_child(mark: str, target: Callable[..., None], *args: Any) -> None:
     """The whole life of a child. It may have children of its own, such as an environment's simulator, which end with it; Python
     forbids them to daemons because it would leave them behind."""
+    os.environ[_MARK] = mark
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     os.register_at_fork(after_in_child=_end_with_parent)
     try:
@@ -105,6 +110,16 @@ def end_children() -> None:
     """Kill the children that this process has started by ``multiprocessing`` and not ended."""
     for child in multiprocessing.active_children():
         child.kill()
+
+
+def _kill_marked(mark: str) -> None:
+    """Kill the programs that a child has started and could not end; what it has forked has ended with it."""
+    import psutil  # here, because most commands have no children
+
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it is another user's, or has just ended
+            if process.environ().get(_MARK) == mark:
+                process.kill()
 
 
 class ChildProcess:
@@ -127,9 +142,14 @@ class ChildProcess:
     ) -> None:
         context: Any = multiprocessing.get_context(start_method)
         self.pipe, child_pipe = multiprocessing.Pipe()
-        self.process: Any = context.Process(target=_run_child, args=(target, *args, child_pipe), name=name, daemon=daemon)
+        self._mark = secrets.token_hex(8)
+        whole = (self._mark, target, *args, child_pipe)
+        self.process: Any = context.Process(target=_run_child, args=whole, name=name, daemon=daemon)
         with child_pipe, single_thread_environment():
-            self.process.start()
+            try:
+                self.process.start()
+            except EOFError:  # the fork server's fork was refused, which has ended it
+                raise OSError(errno.EAGAIN, "no process could be started") from None
         # At exit this comes before multiprocessing's own end, which sends a signal that children leave to their parent.
         self._at_exit = util.Finalize(None, self.process.kill, exitpriority=5) if daemon else None
         self.started = time.monotonic()
@@ -192,8 +212,10 @@ class ChildProcess:
         self.join(1.0)
 
     def close(self) -> None:
-        """Kill it if it still runs, and release what belongs to it."""
+        """Kill it if it still runs, what it has started too, and release what belongs to it."""
         self.kill()
+        if self.exitcode != 0:
+            _kill_marked(self._mark)
         self.pipe.close()
         if self._at_exit is not None:
             self._at_exit.cancel()

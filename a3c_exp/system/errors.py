@@ -34,6 +34,12 @@ def explain_os_error(error: OSError, path: object = None) -> str:
     return f"{where}{error.strerror or first_line(error)}{remedy}"
 
 
+def refused_thread(error: BaseException) -> OSError | None:
+    """The error of the operating system that Python says otherwise where a thread could not be started; ``None`` for others."""
+    refused = isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+    return OSError(errno.EAGAIN, str(error)) if refused else None
+
+
 def closest_match(word: str, choices: Iterable[str]) -> str | None:
     """The choice that ``word`` was most likely meant to be, in any case; ``None`` if none is close.
 

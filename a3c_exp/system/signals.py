@@ -66,8 +66,7 @@ class StopSignals:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            # Workers are daemons and watch their pipe, so they do not outlive this.
-            _remove_temporary_folders()
+            _leave_nothing_behind()
             os._exit(self.exit_code)
         self.received = number
         if self._interrupts:
@@ -121,11 +120,15 @@ def _ignored_as_with_nohup() -> set[signal.Signals]:
     return {number for number in STOP_SIGNALS if number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN}
 
 
-def _remove_temporary_folders() -> None:
-    """What is half-done, and what ``multiprocessing`` would remove at the usual end of a main process: the fork server's
-    socket, shared files."""
+def _leave_nothing_behind() -> None:
+    """What is half-done, children, which may be in a step that does not end, and what ``multiprocessing`` would remove at the
+    usual end of a main process: the fork server's socket, shared files."""
     for folder in scratch_folders:
         shutil.rmtree(folder, ignore_errors=True)
     multiprocessing = sys.modules.get("multiprocessing")
-    if multiprocessing is not None and multiprocessing.parent_process() is None:
+    if multiprocessing is None:
+        return
+    for child in multiprocessing.active_children():
+        child.kill()
+    if multiprocessing.parent_process() is None:
         shutil.rmtree(multiprocessing.current_process()._config.get("tempdir", ""), ignore_errors=True)

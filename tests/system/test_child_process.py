@@ -8,6 +8,7 @@ import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -42,16 +43,17 @@ def say_hello_and(ending: str, pipe: Connection) -> None:
     os._exit(3)
 
 
-def start_a_child(pipe: Connection) -> None:
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(300,))
+def start_a_child(method: Literal["fork", "spawn"], pipe: Connection) -> None:
+    child = multiprocessing.get_context(method).Process(target=time.sleep, args=(300,))
     child.start()
     pipe.send(child.pid)
     time.sleep(300)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a parent that is killed")
-def test_a_child_that_is_killed_leaves_no_child_of_its_own() -> None:
-    child = ChildProcess(start_a_child, (), "forkserver", "parent")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_child_that_is_killed_leaves_no_child_of_its_own(method: Literal["fork", "spawn"]) -> None:
+    child = ChildProcess(start_a_child, (method,), "forkserver", "parent")
     (grandchild,) = read(child, 1)
     assert isinstance(grandchild, int) and alive(grandchild)
     child.close()

@@ -14,17 +14,23 @@ import pytest
 
 from a3c_exp.system.signals import StopSignals
 from tests.support.command import QUICK, ROOT, record, session_members, start
+from tests.support.driving import alive
 
 PROGRAM = """
 import sys, time
 from a3c_exp.system.signals import StopSignals, scratch_folders
 scratch_folders.update(sys.argv[2:])
+if "stuck" in sys.argv:
+    import multiprocessing
+    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    child.start()
 with StopSignals() as stop:
     print("ready", flush=True)
     while not stop.requested():
         time.sleep(0.01)
     print("noted", stop.name, stop.exit_code, flush=True)
     if "stuck" in sys.argv:
+        print(child.pid, flush=True)
         time.sleep(600)
 sys.exit(stop.exit_code)
 """
@@ -53,17 +59,23 @@ def test_a_first_signal_is_a_question_not_an_exception(number: signal.Signals, n
 
 
 def test_a_second_signal_is_not_ignored(tmp_path: Path) -> None:
-    """Nor does it leave behind what is half-done, such as a library that is being compiled."""
+    """Nor does it leave behind children in a step that does not end, or what is half-done, such as a compiled library."""
     scratch = tmp_path / "building_it"
     scratch.mkdir()
     with program("stuck", str(scratch)) as running:
         assert running.stdout is not None
         running.send_signal(signal.SIGTERM)
         assert running.stdout.readline() == "noted SIGTERM 143\n"
+        child = int(running.stdout.readline())
+        assert alive(child)
         running.send_signal(signal.SIGINT)
         running.wait(timeout=30)
     assert running.returncode == 143, "the first signal says why it ended"
     assert not scratch.exists()
+    deadline = time.monotonic() + 30
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not alive(child)
 
 
 def test_handlers_are_not_left_behind() -> None:
