@@ -24,9 +24,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config
-from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.overrides import TRIAL_NUMBER_VARIABLE, TRIAL_WORKER_VARIABLE, expand_overrides, may_be_study
-from a3c_exp.system.cli import print_notice, record_command_line, run_command
+from a3c_exp.system.cli import outcomes, print_notice, record_command_line, run_command
 from a3c_exp.system.errors import A3CError, ConfigError, explained_disk_errors
 from a3c_exp.training import cli
 

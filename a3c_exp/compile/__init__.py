@@ -5,5 +5,4 @@ from a3c_exp.system.lazy import lazy_exports
 if not lazy_exports(__name__):
     from a3c_exp.compile.compiler import Compiler as Compiler
     from a3c_exp.compile.numpy_executor import NumpyExecutor as NumpyExecutor
-    from a3c_exp.compile.op_trace import OpGraph as OpGraph
     from a3c_exp.compile.vectorize import compile_checked as compile_checked, vectorize as vectorize

@@ -1,8 +1,7 @@
 """A recorded function compiled ahead of time by torch's Inductor, and cached on disk.
 
-The TorchScript executor pays a few microseconds for each small operation. Compiled, neighboring operations become one loop. The
-first time costs tens of seconds and needs a C++ compiler; the result is cached under a hash of the function itself, the
-versions and the processor.
+The TorchScript executor pays a few microseconds for each small operation; compiled, neighboring operations become one loop. The
+result, which costs tens of seconds, is cached under a hash of the function itself, the versions and the processor.
 """
 
 import hashlib
@@ -54,21 +53,13 @@ def bind(function: TensorFunction, *inputs: Tensor) -> BoundFunction:
 
 
 class Compiler:
-    """Compiles graphs, remembers how that went, and keeps the results in a folder.
-
-    Args:
-        folder: where compiled functions are kept; ``None`` takes ``a3c_exp/compiled`` in the user's cache folder.
-
-    Attributes:
-        compile_seconds: spent compiling so far; 0 if everything was in the folder.
-        failures: why functions do not run compiled, a line each.
-        waited: whether another process was compiling the same at the same time.
-    """
+    """Compiles graphs, remembers how that went, and keeps results in a ``folder`` (``None``: in the user's cache folder)."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
-        self.compile_seconds, self.num_compiled, self.waited = 0.0, 0, False
-        self.failures: list[str] = []
+        self.compile_seconds, self.num_compiled = 0.0, 0  # of this session; functions found in the folder take no time
+        self.waited = False  # whether another process was compiling the same at the same time
+        self.failures: list[str] = []  # why functions do not run compiled
 
     def compile(self, op_graph: OpGraph, weights: Tensor, examples: Sequence[Tensor]) -> TensorFunction | None:
         """The graph, whose constants may be views of ``weights [R, P]``, as a function ``(weights, *inputs) -> outputs``; or
@@ -138,8 +129,7 @@ def _to_fx_graph(op_graph: OpGraph, weights: Tensor) -> fx.GraphModule:
     flat = graph.placeholder("weights")
     nodes: dict[TensorKey, Any] = {key: graph.placeholder(f"input_{i}") for i, key in enumerate(op_graph.inputs)}
     for key, tensor in op_graph.constants.items():
-        offset = _weight_offset(tensor, weights)
-        if offset is not None:
+        if (offset := _weight_offset(tensor, weights)) is not None:
             view = (flat, list(tensor.shape), list(tensor.stride()), offset)
             nodes[key] = graph.call_function(torch.ops.aten.as_strided.default, view)
         else:

@@ -26,13 +26,6 @@ class Operation(NamedTuple):
     treespec: Any
     results: list[TensorKey | None]
 
-    @classmethod
-    def from_call(cls, func: Any, arguments: Any, result: Any) -> "Operation":
-        leaves, treespec = pytree.tree_flatten(arguments)
-        keyed = [(None, tensor_key(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves]
-        results = [tensor_key(leaf) if isinstance(leaf, Tensor) else None for leaf in pytree.tree_leaves(result)]
-        return cls(func, keyed, treespec, results)
-
     def resolve_inputs(self, values: dict[TensorKey, Any]) -> tuple[Any, Any]:
         """Its arguments and keyword arguments, with ``values`` in place of the keys."""
         leaves = [leaf if key is None else values[key] for leaf, key in self.arguments]
@@ -65,7 +58,10 @@ class OpGraph:
                 for source in sources:
                     self._add_constant_unless(changing, source)
                 changing.update(tensor_key(leaf) for leaf in tensors_in(result))
-                self.operations.append(Operation.from_call(func, (args, kwargs), result))
+                leaves, treespec = pytree.tree_flatten((args, kwargs))
+                keyed = [(None, tensor_key(leaf)) if isinstance(leaf, Tensor) else (leaf, None) for leaf in leaves]
+                results = [tensor_key(leaf) if isinstance(leaf, Tensor) else None for leaf in pytree.tree_leaves(result)]
+                self.operations.append(Operation(func, keyed, treespec, results))
         for output in outputs:
             self._add_constant_unless(changing, output)
 
@@ -81,5 +77,4 @@ def tensors_in(tree: Any) -> list[Tensor]:
 
 
 def _is_view(func: Any) -> bool:
-    aliases = [returned.alias_info for returned in func._schema.returns]
-    return any(alias is not None and not alias.is_write for alias in aliases)
+    return any(one.alias_info is not None and not one.alias_info.is_write for one in func._schema.returns)

@@ -1,9 +1,8 @@
 """One per-worker function over K workers' stacked weights, at little more than the price of one worker.
 
 ``torch.func.vmap`` stacks a function over weights ``[K, P]``, but for a small network its dispatch in Python costs several
-times the arithmetic. So the stacked function runs once while every tensor operation below vmap is recorded. Views of the
-weights become constants, because the weights never move (a pull copies into them), and the rest is run by the TorchScript
-executor, without Python; values are those of plain vmap, bit for bit. Control flow that depends on data is refused.
+times the arithmetic. So the stacked function's operations are recorded once. Views of the weights, which never move, become
+constants; the rest is run by the TorchScript executor. Values are those of plain vmap, bit for bit.
 """
 
 import warnings
@@ -44,8 +43,7 @@ def vectorize(
         compiler: compiles it, if it can; values then agree with the uncompiled ones to rounding, not to the bit.
         output_transform: applied to all rows' outputs; each row's results must depend on that row's outputs alone.
 
-    Returns:
-        A function of the inputs alone that returns new tensors ``[K, ...]``, which may be inference tensors.
+    Returns a function of the inputs alone, whose results ``[K, ...]`` are new and may be inference tensors.
     """
     assert weights.is_contiguous(), "stacked weights must be contiguous: views of them are kept"
     stacked = vmap_rows(function, stackable, differentiate)
@@ -153,12 +151,11 @@ def outputs_match(
     others = []
     for example in examples:
         noise, dtype = torch.rand(example.shape, generator=generator).to(example.device), example.dtype
-        if dtype is torch.uint8:  # bytes of pictures
-            others.append((256 * noise).to(dtype))
-        else:
-            others.append(
-                noise < 0.5 if dtype is torch.bool else noise.to(dtype) if dtype.is_floating_point else _roll_integers(example)
-            )
+        # Integers are those of other rows; columns stay apart, since they may be indices into things of different sizes.
+        rolled = example.roll(1) if example.dim() < 3 else example.flatten(0, 1).roll(1, 0).view_as(example)
+        any_number = (256 * noise if dtype is torch.uint8 else noise).to(dtype)  # uint8: bytes of pictures
+        is_free = dtype.is_floating_point or dtype is torch.uint8
+        others.append(noise < 0.5 if dtype is torch.bool else any_number if is_free else rolled)
     try:
         with torch.no_grad():
             # Inputs that the function writes into must come out alike, too.
@@ -177,11 +174,6 @@ def _allclose(ours: Tensor, theirs: Tensor) -> bool:
         return bool((ours != theirs).float().mean() <= 0.01)
     scale = theirs.nan_to_num().abs().max().item() if theirs.numel() else 0.0
     return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=1e-4, atol=1e-4 * max(scale, 1e-6))
-
-
-def _roll_integers(example: Tensor) -> Tensor:
-    """The integers of other rows; columns stay apart, since they may be indices into things of different sizes."""
-    return example.roll(1) if example.dim() < 3 else example.flatten(0, 1).roll(1, 0).view_as(example)
 
 
 class ReplayModule(nn.Module):
@@ -205,11 +197,8 @@ class ReplayModule(nn.Module):
 
 
 class WorkerGrouping:
-    """K workers and R rows of weights, each of which serves K/R = G workers that follow each other.
-
-    Args:
-        grouped: keep a group of one as a dimension of its own; ``None``: only if groups are larger.
-    """
+    """K workers and R rows of weights, each of which serves K/R = G workers that follow each other. ``grouped`` keeps a group
+    of one as a dimension of its own; ``None``: only if groups are larger."""
 
     def __init__(self, workers: int, rows: int, grouped: bool | None = None) -> None:
         self._rows, self._group_size = rows, workers // rows

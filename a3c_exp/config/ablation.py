@@ -1,9 +1,7 @@
 """What a report says of an ablation: its words, and the claims that its runs can support or contradict.
 
-All of it is data below the key ``ablation.report``: an ablation, its claims and its controls bring it along (``conf/ablation``,
-``conf/control``, or the same folders of one's own), and every run keeps it in its own configuration, so that it can still be
-evaluated after those files have changed.
-"""
+It is data below the key ``ablation.report``, which ``conf/ablation`` and ``conf/control`` or the same folders of one's own
+bring along; each run keeps it in its configuration, so that it can be evaluated after those files have changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -149,11 +147,8 @@ def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
         key = f"ablation.report.claims.{name}"
         if not claim.changes or any(len(change) != 2 for change in claim.changes):
             raise ConfigError(
-                f"{key}.changes is {claim.changes}, but each change is a pair of arms: [[from, to], ...]. "
-                "Try changes: [[workers_12, workers_4]]"
+                f"{key}.changes is {claim.changes}, but each is a pair of arms. Try changes: [[workers_12, workers_4]]"
             )
         if not claim.parts or len({part.quantity is Quantity.seconds for part in claim.parts}) > 1:
-            raise ConfigError(
-                f"{key}.parts: a claim has parts, and either all of them are about seconds or none is. Write a claim for each"
-            )
+            raise ConfigError(f"{key}.parts: a claim has parts, and all or none are about seconds. Write a claim for each")
     return report

@@ -2,6 +2,7 @@
 
 import itertools
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -40,17 +41,14 @@ class ComposedJob:
 
 
 def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence[str] = ()) -> list[ComposedJob]:
-    """Every run that these overrides mean as they were typed, sweeps included, each composed and its values checked;
-    ``config_dirs`` are further config folders (``--config-dir``). A ConfigError, before anything is started or made, if one of
-    the runs is impossible."""
+    """Every run that these overrides mean, sweeps included, each composed and its values checked; ``config_dirs`` are further
+    config folders (``--config-dir``). A ConfigError, before anything is started or made, if one of the runs is impossible."""
     jobs: list[ComposedJob] = []
     with hydra_initialized(config_dirs):
         parsed = parse_overrides(overrides)
         sweeps = [override for override in parsed if override.is_sweep_override()]
         if sweeps and not multirun:
-            raise ConfigError(
-                f"{sweeps[0].input_line} names several values, which is a sweep. Add -m at the end of the command"
-            )
+            raise ConfigError(f"{sweeps[0].input_line} has several values, which is a sweep. Add -m at the end of the command")
         plain = tuple(override.input_line or "" for override in parsed if not override.is_sweep_override())
         whole = None
         if config_dirs or any(text.startswith(("+", "hydra.")) for text in plain):  # else no file can ask for a sweep itself
@@ -61,18 +59,14 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
             composed = whole if whole is not None and choice == plain else _compose_with_hydra(choice)
             composed.hydra.job.num = len(jobs)
             jobs.append(_checked_job(choice, composed))
-    seen: set[tuple[str, ...]] = set()
-    for job in jobs:
-        same = tuple(sorted(job.overrides))
-        if same in seen:
-            raise ConfigError(f"this sweep asks for the same run twice: {' '.join(job.overrides)}. Give each value once")
-        seen.add(same)
+    counted = Counter(tuple(sorted(job.overrides)) for job in jobs)
+    if twice := [" ".join(job.overrides) for job in jobs if counted[tuple(sorted(job.overrides))] > 1]:
+        raise ConfigError(f"this sweep asks for the same run twice: {twice[0]}. Give each value once")
     return jobs
 
 
 def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> DictConfig | None:
-    """What these overrides without sweeps choose for Hydra itself, sweeper and launcher among it; ``None`` if they do not
-    compose, and ``compose_jobs`` knows why."""
+    """What these overrides without sweeps choose for Hydra itself; ``None`` if they do not compose."""
     with hydra_initialized(config_dirs), suppress(ConfigError):
         hydra: DictConfig = _compose_with_hydra(tuple(overrides)).hydra
         return hydra
@@ -80,8 +74,7 @@ def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> D
 
 
 def _sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[Override], multirun: bool) -> list[Override]:
-    """The sweeps that the configuration asks for (``hydra.sweeper.params``, as an ablation does), unless they were typed; a
-    ConfigError if the command is for one run."""
+    """The sweeps in ``hydra.sweeper.params``, as of an ablation, unless typed; a ConfigError if the command is for one run."""
     sweeper = composed.hydra.sweeper if composed is not None else {}
     if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
         return []  # another sweeper knows itself what it does with its parameters
@@ -91,10 +84,8 @@ def _sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[O
     if found and not multirun:
         ablations = [override.input_line for override in parsed_overrides if override.key_or_group == "ablation"]
         each = " ".join(_sweep_values(override)[0] for override in found)
-        raise ConfigError(
-            f"{ablations[0] if ablations else 'this configuration'} is a sweep over {' and '.join(params)}. "
-            f"Add -m at the end of the command, or choose: {each}"
-        )
+        what, names = ablations[0] if ablations else "this configuration", " and ".join(params)
+        raise ConfigError(f"{what} is a sweep over {names}. Add -m at the end of the command, or choose: {each}")
     return found
 
 
@@ -195,9 +186,7 @@ def hydra_initialized(config_dirs: Sequence[str]) -> Iterator[None]:
         search_path = create_config_search_path(str(CONFIG_DIR))
         for folder in config_dirs:
             if not Path(folder).is_dir():
-                raise ConfigError(
-                    f"--config-dir {folder}: there is no such folder. Name one with env/, model/, ... as in conf/"
-                )
+                raise ConfigError(f"--config-dir {folder}: there is no such folder. Name one with env/, model/ ... as in conf/")
             search_path.prepend("command-line", f"file://{Path(folder).absolute()}", SearchPathQuery(provider="schema"))
         Hydra.create_main_hydra2("a3c_exp", search_path)
         yield

@@ -30,8 +30,7 @@ GROUPS = ("env", "model", "optimizer", "parallelism", "logger")
 
 @contextmanager
 def explained(overrides: Sequence[str]) -> Iterator[None]:
-    """Where files and overrides are read: whatever Hydra, OmegaConf and YAML raise there is raised as a ConfigError that says
-    what was got, where, and what to type."""
+    """Where files and overrides are read: what Hydra, OmegaConf and YAML raise becomes a ConfigError that says what to type."""
     try:
         yield
     except ConfigError:

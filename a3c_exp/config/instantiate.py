@@ -17,34 +17,28 @@ from a3c_exp.system.errors import ConfigError
 
 
 def checked_partial(node: DictConfig, path: str, caller_arguments: Iterable[str] = (), expected: type = object) -> partial[Any]:
-    """The class that ``node._target_`` names with the node's values bound: ``functools.partial(cls, **values)``.
-
-    Nested nodes with a ``_target_`` of their own are built. Constructors take values, never the config.
+    """The class that ``node._target_`` names with the node's values bound: ``functools.partial(cls, **values)``; nested nodes
+    with a ``_target_`` of their own are built.
 
     Args:
         path: where the node stands, for messages: ``model`` or ``model.head``.
         caller_arguments: arguments that the caller will add and that may therefore not stand in the config.
         expected: the base class, or the protocol whose methods the class must have.
 
-    Raises:
-        ConfigError: no such class, one of another kind, a key that its constructor does not take, a missing one, or a value of
-            a wrong type.
+    Raises ConfigError: no such class, one of another kind, an unknown or a missing key, or a value of a wrong type.
     """
     content = typing.cast(dict[Any, Any], OmegaConf.to_container(node, resolve=True))
     return _checked_partial({str(key): value for key, value in content.items()}, path, caller_arguments, (expected,))
 
 
-def _checked_partial(
-    content: Mapping[str, Any], path: str, caller_arguments: Iterable[str], expected: Sequence[type]
-) -> partial[Any]:
+def _checked_partial(content: Mapping[str, Any], path: str, given: Iterable[str], expected: Sequence[type]) -> partial[Any]:
     target = content.get("_target_")
     if not isinstance(target, str):
         raise ConfigError(f"{path} names no class. Write a line such as `_target_: my_package.my_module.MyClass` into its YAML")
     cls = _locate(target, path)
     if expected and not any(_is_kind(cls, kind) for kind in expected):
-        raise ConfigError(
-            f"{path}._target_={target} is a class, but no {' or '.join(kind.__name__ for kind in expected)}. Name one that is"
-        )
+        kinds = " or ".join(kind.__name__ for kind in expected)
+        raise ConfigError(f"{path}._target_={target} is a class, but no {kinds}. Name one that is")
     parameters = inspect.signature(cls).parameters
     hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -52,8 +46,8 @@ def _checked_partial(
     for key, value in content.items():
         if key == "_target_":
             continue
-        if not open_ended and (key not in parameters or key in caller_arguments):
-            names = [name for name in parameters if name not in caller_arguments]
+        if not open_ended and (key not in parameters or key in given):
+            names = [name for name in parameters if name not in given]
             hint = explain_key(f"{path}.{key}", [f"{path}.{name}" for name in names])
             if key in Config.__dataclass_fields__:  # a file of one's own without its header
                 hint = f"Did you mean {key}? A file in {path}/ that sets it begins with # @package _global_"
@@ -61,7 +55,7 @@ def _checked_partial(
             raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {taken}{f'. {hint}' if hint else ''}")
         values[key] = _checked_value(value, f"{path}.{key}", parameters.get(key), hints.get(key, Any))
     for name, parameter in parameters.items():
-        missing = parameter.default is parameter.empty and name not in values and name not in caller_arguments
+        missing = parameter.default is parameter.empty and name not in values and name not in given
         if missing and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ConfigError(f"{path}.{name} has no value, but {cls.__name__} needs one. Try {path}.{name}=...")
     return partial(cls, **values)
@@ -80,10 +74,8 @@ def _locate(target: str, path: str) -> type:
     if not inspect.isclass(cls):
         raise ConfigError(f"{path}._target_={target} is not a class. Name a class")
     if package_of(target) == "a3c_exp" != package_of(cls.__module__):  # what a module of ours imports is not ours
-        raise ConfigError(
-            f"{path}._target_={target} is {cls.__module__}.{cls.__qualname__}, and no class of a3c_exp. "
-            "Name it by its own module"
-        )
+        own = f"{cls.__module__}.{cls.__qualname__}"
+        raise ConfigError(f"{path}._target_={target} is {own}, and no class of a3c_exp. Name it by its own module")
     return cls
 
 

@@ -1,7 +1,4 @@
-"""Names that keys have in stable-baselines3, rl-zoo, CleanRL and other libraries, and what to type here.
-
-docs/generate makes a table of them.
-"""
+"""Names that keys have in stable-baselines3, rl-zoo, CleanRL and other libraries, and what to type here. The docs list them."""
 
 from collections.abc import Collection
 

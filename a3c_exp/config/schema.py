@@ -1,7 +1,4 @@
-"""The typed configuration: what each key is called, which type it has, and which values make sense.
-
-Bounds are part of the annotations. This module imports no torch, so that a mistake is answered at once.
-"""
+"""The typed configuration: what each key is called, which type it has, and its bounds, as part of the annotations. No torch."""
 
 import re
 import typing
@@ -104,8 +101,8 @@ class AblationConfig:
 
 @dataclass
 class Config:
-    """Every top-level key. The groups (env, model, optimizer, parallelism, logger) are open: each names a class by ``_target_``
-    and is checked against that class's constructor."""
+    """Every top-level key. Groups (env, model, optimizer, parallelism, logger) are checked against the class of
+    ``_target_``."""
 
     env: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING
@@ -163,8 +160,7 @@ def register() -> None:
 
 
 def resolve_resolvers(config: Any) -> None:
-    """Put the value in place of every resolver in a config node, such as ``${oc.env:SEED}`` or ``${now:%H}``: what a run
-    saves is what it had, whatever the surroundings are later. References to other keys stay references."""
+    """Put values in place of a node's resolvers (``${oc.env:SEED}``): a run saves what it had. References to keys stay."""
     for key in range(len(config)) if isinstance(config, ListConfig) else config:
         node = config._get_node(key)
         if isinstance(node, DictConfig | ListConfig) and not node._is_interpolation():
@@ -188,9 +184,7 @@ def check(config: DictConfig) -> None:
             "Try truncation=end, or max_episode_steps=null"
         )
     if config.max_episodes is None and config.max_env_steps is None and config.max_updates is None:
-        problems.append(
-            "nothing ends this run: max_episodes, max_env_steps and max_updates are all null. Try max_env_steps=1000000"
-        )
+        problems.append("nothing ends this run: max_episodes, max_env_steps, max_updates are null. Try max_env_steps=1000000")
     if problems:
         raise ConfigError("\n".join(problems))
 

@@ -1,10 +1,9 @@
 """Which code a saved configuration may name: that of this package, the user's own, and what the user trusts.
 
-A configuration names code: ``_target_``, ``env.wrappers``, ``metrics.extra``, the module of ``env.id=module:id``. What was
-typed is the user's own. What is read back from a directory may be a stranger's, and importing it would execute it. So each
-configuration that names code of others is remembered when it is saved: the SHA-256 of the file, in a list in the user's data
-folder. A file that is not on the list, such as one that was downloaded or edited since, may name nothing but this package and
-gymnasium's wrappers, unless the user says otherwise.
+A configuration names code: ``_target_``, ``env.wrappers``, ``metrics.extra``, the module of ``env.id=module:id``. What is read
+back from a directory may be a stranger's, and importing it would execute it. So the SHA-256 of each file that names code of
+others is kept in the user's data folder when it is saved. Any other file, such as one that was downloaded or edited, may name
+nothing but this package and gymnasium's wrappers, unless the user says otherwise.
 """
 
 import contextlib
@@ -30,14 +29,10 @@ _OLD_GYM = re.compile(r"GymV\d+Environment-")
 
 def require_trusted(path: Path, config: DictConfig, trusted: Sequence[str] = ()) -> DictConfig:
     """The configuration that the file ``path`` holds, if it names no code but trusted code; nothing is imported to find out. A
-    file that is not the user's own has fixed values in place of resolvers (``${oc.env:NAME}``).
+    file that is not the user's own has fixed values in place of resolvers (``${oc.env:NAME}``). ``trusted`` are modules, with
+    all that is in them; commas separate several in one text.
 
-    Args:
-        trusted: modules, with all that is in them, which the user trusts. Commas separate several in one text.
-
-    Raises:
-        ConfigError: it names other code and is not the user's own. Says what to type.
-        RunDirectoryError: an interpolation of a file that is not the user's own cannot be resolved.
+    Raises ConfigError if it names other code, with what to type; RunDirectoryError if an interpolation cannot be resolved.
     """
     if is_own(path):
         return config
@@ -50,8 +45,7 @@ def require_trusted(path: Path, config: DictConfig, trusted: Sequence[str] = ())
         ) from None
     modules = [module.strip("[] ") for text in trusted for module in text.split(",")]
     content = OmegaConf.to_container(resolved)
-    foreign = {key: name for key, name in _named_code(content) if not _is_trusted(name, modules)}
-    if foreign:
+    if foreign := {key: name for key, name in _named_code(content) if not _is_trusted(name, modules)}:
         named = ", ".join(f"{key}={name}" for key, name in foreign.items())
         needed = ",".join(dict.fromkeys(name.partition(".")[0].partition(":")[0] for name in foreign.values()))
         raise ConfigError(

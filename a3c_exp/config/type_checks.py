@@ -1,7 +1,4 @@
-"""Types with bounds: ``Annotated[int, Ge(1)]`` on a field or a constructor's parameter says what a value may be, once.
-
-The check, its error message and docs/configuration.md are all made from the annotation.
-"""
+"""Types with bounds: ``Annotated[int, Ge(1)]`` says what a value may be, once, for the check, its message and the docs."""
 
 import math
 import operator
@@ -58,8 +55,7 @@ _TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a finite nu
 
 
 def matches_type(value: Any, hint: Any, bounds: bool = True) -> bool:
-    """Whether a plain value suits a type hint, and if asked for the bounds of ``Annotated`` numbers; a hint that is no plain
-    type suits everything."""
+    """Whether a plain value suits a type hint, and its ``bounds`` if asked; a hint that is no plain type suits everything."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         in_bounds = not bounds or all(_satisfies(value, constraint) for constraint in arguments[1:])
@@ -134,8 +130,8 @@ def bounds_of(hint: Any) -> Iterator[tuple[float, str, str]]:
 
 
 def value_problem(name: str, value: Any, hint: Any, default: Any = None) -> str | None:
-    """What is wrong with the plain value that is typed as ``name``, in one line that says what is allowed and what to type;
-    ``None`` if it is right. The ``default``, if any, is suggested where the ``hint`` has no ``Example``."""
+    """What is wrong with a plain value that is typed as ``name``, what is allowed and what to type, in one line; ``None`` if it
+    is right. The ``default``, if any, is suggested where the ``hint`` has no ``Example``."""
     if matches_type(value, hint):
         return None
     allowed = describe_type(hint)
@@ -166,8 +162,7 @@ def _as_typed(value: Any) -> str:
 
 
 def field_problems(cls: type, values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The problems of all ``values`` that a dataclass's fields bound, in the order of the fields. Fields that are dataclasses
-    are checked in their turn; ``prefix`` stands before a field's name on the command line."""
+    """The problems of ``values`` that a dataclass's fields bound, nested ones too; ``prefix`` stands before a field's name."""
     hints = typing.get_type_hints(cls, include_extras=True)
     for field in fields(cls):
         hint, value = hints[field.name], values[field.name]

@@ -3,9 +3,4 @@
 from a3c_exp.system.lazy import lazy_exports
 
 if not lazy_exports(__name__):
-    from a3c_exp.system.errors import (
-        A3CError as A3CError,
-        ConfigError as ConfigError,
-        RunDirectoryError as RunDirectoryError,
-        RunFailed as RunFailed,
-    )
+    from a3c_exp.system.errors import A3CError as A3CError, ConfigError as ConfigError, RunFailed as RunFailed

@@ -10,8 +10,8 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_write(path: Path, durable: bool = True) -> Iterator[IO[bytes]]:
-    """A file that takes the place of ``path`` when the block ends without an error; an error leaves what was there. The content
-    survives a power failure from then on if it is ``durable``, which costs a wait for the disk."""
+    """A file that takes the place of ``path`` when the block ends without an error. From then on it survives a power failure
+    if it is ``durable``, which costs a wait for the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:

@@ -43,8 +43,7 @@ class Crash:
 
 
 def prepare_start(start_method: str, preload: Sequence[str]) -> None:
-    """Start the fork server if children need it; a ConfigError if ``start_method`` is ``fork``, which would copy the locks of
-    this process's threads, or another word."""
+    """Start the fork server if children need it; a ConfigError for ``fork``, which copies threads' locks, or another word."""
     if start_method not in ("forkserver", "spawn"):
         raise ConfigError(f"start_method={start_method}, but it is forkserver or spawn. Try start_method=forkserver")
     if start_method == "forkserver":
@@ -90,8 +89,7 @@ class HeartbeatTimer:
 
 
 def _run_child(mark: str, target: Callable[..., None], *args: Any) -> None:
-    """The whole life of a child. It may have children of its own, such as an environment's simulator, which end with it; Python
-    forbids them to daemons because it would leave them behind."""
+    """The whole life of a child. Its own children end with it; Python, which does not see to that, forbids them to daemons."""
     os.environ[_MARK] = mark
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     os.register_at_fork(after_in_child=_end_with_parent)
@@ -123,19 +121,11 @@ def _kill_marked(mark: str) -> None:
 
 
 class ChildProcess:
-    """A function that runs in a process of its own, with a pipe to it.
+    """A function that runs in a process of its own, with a pipe to it: ``target`` gets ``args``, which are picklable, and its
+    end of the pipe. A ``daemon`` ends with this process even where an unforeseen exception ends that."""
 
-    Args:
-        target: called in the process with ``args``, which are picklable, and its end of the pipe.
-        daemon: whether it ends with this process even where an unforeseen exception ends that.
-
-    Attributes:
-        started, last_heartbeat: in monotonic seconds; 0 before the first heartbeat. Every message is one.
-        last_output: the traceback of a child that crashed.
-    """
-
-    started = last_heartbeat = 0.0
-    last_output = ""
+    started = last_heartbeat = 0.0  # in monotonic seconds; 0 before the first heartbeat, and every message is one
+    last_output = ""  # the traceback of a child that crashed
 
     def __init__(
         self, target: Callable[..., None], args: tuple[Any, ...], start_method: StartMethod, name: str, daemon: bool = True
@@ -195,8 +185,7 @@ class ChildProcess:
         """How it ended, to go behind its name in a sentence; ``None`` while it runs. One that hangs is killed first."""
         if self.exitcode is not None:
             return describe_exit(self.exitcode)
-        limit = timer.exceeded(self)
-        if limit is None:
+        if (limit := timer.exceeded(self)) is None:
             return None
         self.kill()
         return f"gave no sign of life for {limit:g} s and was killed"
@@ -256,8 +245,7 @@ def wait_for_any(children: Iterable[Child], timeout: float) -> list[Child]:
 
 
 def end_all(children: Sequence[ChildProcess], timeout: float, meanwhile: Callable[[float], object] = time.sleep) -> None:
-    """Wait ``timeout`` seconds for children that were asked to end, and kill those that take longer; ``meanwhile`` is called
-    again and again with the seconds that it may take, for instance to read what they still send."""
+    """Wait ``timeout`` seconds for children that were asked to end, ``meanwhile`` given seconds to use, then kill the rest."""
     deadline = time.monotonic() + timeout
     while (running := [child for child in children if child.exitcode is None]) and time.monotonic() < deadline:
         meanwhile(0.02)

@@ -9,12 +9,30 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from a3c_exp.system.errors import A3CError, ConfigError, explain_os_error
 
 _command_line: list[str] = []
+
+
+@dataclass
+class Outcomes:
+    """How the jobs of one command end, whether this process runs them or processes that a launcher starts."""
+
+    total: int = 1  # jobs that the command asks for, as far as is known
+    num_started: int = 0
+    failures: list[str] = field(default_factory=list)  # a line for each job that failed
+    reported: list[BaseException] = field(default_factory=list)  # their errors, so that none is printed a second time
+
+    def add_failure(self, line: str, error: BaseException) -> None:
+        self.failures.append(line)
+        self.reported.append(error)
+
+
+outcomes = Outcomes()  # of this process's command
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -34,10 +52,8 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_command(program: str, command: Callable[[], int | None]) -> int:
-    """Call ``command``; its exit code (0 for ``None``), or that of the error that ended it, with one line on stderr.
-
-    2: the command was wrong; 1: a run failed; 130: Ctrl-C; 141: the reader of the output, such as ``head``, has closed it.
-    """
+    """Call ``command``; its exit code (0 for ``None``), or that of the error that ended it, with one line on stderr. 2: the
+    command was wrong; 1: a run failed; 130: Ctrl-C; 141: the reader of the output, such as ``head``, has closed it."""
     _open_closed_streams()
     sys.argv[1:] = map(expand_home, sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):

@@ -53,11 +53,7 @@ def closest_match(word: str, choices: Iterable[str]) -> str | None:
 
 @contextmanager
 def explained_disk_errors(directory: object = None) -> Iterator[None]:
-    """Where directories are made and a run is recorded: a command that names a directory which the disk refuses is wrong.
-
-    Raises:
-        RunDirectoryError: says what cannot be written, why, and what to do.
-    """
+    """Where directories are made and a run is recorded: a RunDirectoryError says which one the disk refuses, and what to do."""
     try:
         yield
     except OSError as error:
@@ -94,10 +90,7 @@ class NonFiniteError(A3CError):
 class EnvInterfaceError(A3CError):
     """An environment returned what gymnasium's interface or its own spaces do not allow. It would do so again: no retry.
 
-    Args:
-        index: of the environment, in its batch.
-        episode: which one this happened in, as far as that is known; said before the problem.
-        step: of that episode, counted from 1; ``None`` in ``reset``.
+    It is the one at ``index`` of its batch; the ``episode`` is in words; the ``step`` counts from 1, ``None`` in ``reset``.
     """
 
     exit_code = 1

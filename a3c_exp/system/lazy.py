@@ -9,14 +9,8 @@ from typing import Any, cast
 
 
 def lazy_exports(package: str) -> bool:
-    """Export what a package's ``__init__.py`` imports, without importing it: ``__getattr__`` (PEP 562) and ``__all__``.
-
-    The imports stand below a condition that is never met, as this returns True. Type checkers and editors read them there, and
-    so does this function when the first name is asked for::
-
-        if not lazy_exports(__name__):
-            from a3c_exp.config.compose import ComposedJob as ComposedJob, compose_jobs as compose_jobs
-    """
+    """Export what a package's ``__init__.py`` imports, without importing it: ``__getattr__`` (PEP 562) and ``__all__``. The
+    imports stand below a condition that is never met, as this returns True: type checkers, editors and this read them there."""
     module: Any = sys.modules[package]
 
     @cache

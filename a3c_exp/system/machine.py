@@ -17,12 +17,8 @@ def machine_info() -> dict[str, Any]:
     """System, processor, cores that this process may use, and memory."""
     import psutil
 
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "cpu": _cpu_model(),
-        "cores": usable_cores(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-    }
+    system, memory = f"{platform.system()} {platform.release()}", round(psutil.virtual_memory().total / 2**30, 1)
+    return {"system": system, "cpu": _cpu_model(), "cores": usable_cores(), "memory_gib": memory}
 
 
 def package_versions(packages: Sequence[str]) -> dict[str, str | None]:

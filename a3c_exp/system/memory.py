@@ -13,9 +13,8 @@ _TRIM_THRESHOLD_BYTES = 2**30
 
 @contextmanager
 def gc_frozen() -> Iterator[None]:
-    """Import something large inside: nothing is collected meanwhile, and what was imported by then is never looked at again.
-    Nothing of it is garbage, and looking through torch's half a million objects takes an eighth of its import's time, and at
-    exit another eighth."""
+    """Import something large inside: nothing is collected meanwhile, and what was imported is never looked at again. Looking
+    through torch's half a million objects takes an eighth of its import's time, and at exit another eighth."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -28,11 +27,8 @@ def gc_frozen() -> Iterator[None]:
 
 @cache
 def disable_malloc_trim() -> bool:
-    """Have the C library keep what this process frees; returns whether it can.
-
-    A batch of images makes tensors of megabytes that live for milliseconds. glibc gives such memory back and asks for it anew,
-    which may take longer than the convolutions. The price: a process stays as large as it once was.
-    """
+    """Have the C library keep what this process frees; returns whether it can. A batch of images makes tensors of megabytes
+    that live for milliseconds; giving such memory back and asking for it anew may take longer than the convolutions."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

@@ -11,8 +11,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 def user_folder(variable: str, default: str) -> Path:
-    """This package's folder in the one that an environment variable such as ``XDG_CACHE_HOME`` names, else in ``default``; an
-    OSError if that is in the user's home, and there is none, as in a container whose user has no name."""
+    """This package's folder in that of a variable such as ``XDG_CACHE_HOME``, or in ``default``; an OSError without a home."""
     try:
         return Path(os.environ.get(variable) or default).expanduser() / "a3c_exp"
     except RuntimeError:
@@ -40,12 +39,9 @@ def usable_cores() -> int:
 
 
 def share_fork_server() -> bool:
-    """Let what this process starts come from the fork server that it came from itself, whose imports are done.
-
-    ``multiprocessing`` says so of its own accord ("usually a child process will just reuse the forkserver started by its
-    parent"), but looks for a server that is its own child, finds none, and starts another. Returns whether it is possible:
-    since Python 3.14 the server wants a key that its children are not given; then each process starts a server of its own.
-    """
+    """Let what this process starts come from the fork server that it came from itself, whose imports are done. Of its own
+    accord ``multiprocessing`` looks for a server that is its own child, finds none, and starts another. Returns whether it is
+    possible: since Python 3.14 the server wants a key that its children are not given."""
     server: Any = forkserver._forkserver
     if server._forkserver_alive_fd is None or server._forkserver_address is None or hasattr(server, "_forkserver_authkey"):
         return False

@@ -83,8 +83,7 @@ def exit_if_stopped() -> None:
 def interruptible() -> Iterator[None]:
     """A signal raises ``StopRequested`` inside at once: for what takes minutes and is thrown away when it is interrupted."""
     exit_if_stopped()
-    current = StopSignals.current
-    if current is None:
+    if (current := StopSignals.current) is None:
         yield
         return
     current._interrupts = True
@@ -96,11 +95,8 @@ def interruptible() -> Iterator[None]:
 
 
 def leave_to_parent() -> None:
-    """In a child process: what reaches a whole group is the main process's to interpret, which then has this one end.
-
-    Ctrl-C is ignored, also by what is started from here, such as a simulator. Others get a handler that does nothing, which
-    programs do not inherit, so that SIGTERM ends them.
-    """
+    """In a child process: what reaches a whole group is the main process's to interpret, which then has this one end. Ctrl-C is
+    ignored, also by what is started from here; others get a handler that does nothing, which programs do not inherit."""
     for number in STOP_SIGNALS:
         if number not in _ignored_as_with_nohup():
             signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else lambda *_: None)

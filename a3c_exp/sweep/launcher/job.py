@@ -47,11 +47,8 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class JobReport:
-    """How a job gets on: a call of the run's console logger, by a method of ``Logger`` and its arguments.
-
-    In addition to these methods there are ``ready``, with the cores that it will keep busy: it is composed and waits for the
-    message to start; and ``started``, with the directory of its run.
-    """
+    """How a job gets on: a call of the run's console logger, by a method of ``Logger`` and its arguments; or ``ready`` to
+    start, with the cores that it will keep busy; or ``started``, with the directory of its run."""
 
     method: str
     arguments: tuple[Any, ...]
@@ -77,8 +74,7 @@ def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
 
 
 def main(spec: JobSpec, output: Connection, pipe: Connection) -> None:
-    """The process's entry. ``output`` takes what it writes to standard output and error. ``pipe`` leads to the launcher, which
-    sends one message, to start; its end means that the launcher is gone."""
+    """The process's entry. ``output`` takes what it prints; ``pipe`` has one message, to start, and ends with the launcher."""
     # A terminal's Ctrl-C reaches a whole group. Here it comes from the launcher: once, and not to the workers.
     os.setpgid(0, 0)
     StopSignals().__enter__()  # for the life of the process; before a run has started, the launcher kills it

@@ -16,11 +16,10 @@ from omegaconf import DictConfig
 
 from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 from a3c_exp.runs.record import mark_dead_run
-from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.launcher.job import JobEnded, JobReport, JobSpec, main, pickle_hydra_state
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
 from a3c_exp.system.child_process import ChildProcess, HeartbeatTimer, end_all, wait_for_any
-from a3c_exp.system.cli import command_line
+from a3c_exp.system.cli import command_line, outcomes
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
 from a3c_exp.system.process_setup import usable_cores
 from a3c_exp.system.signals import StopSignals
@@ -41,13 +40,9 @@ def launch(
     heartbeat_timeout: float,
 ) -> Sequence[JobReturn]:
     """Run all jobs, as ``hydra.plugins.launcher.Launcher.launch`` promises; ``first_number`` is hydra.job.num of the first.
-
-    Without ``n_jobs`` each job counts with the cores that it keeps busy, and one that needs more than there are runs alone.
-    The result of a job that died has an error that says how.
-
-    Raises ConfigError if the jobs cannot be sent to another process; SystemExit if a signal asked to stop, after every run was
-    given time to save a checkpoint.
-    """
+    Without ``n_jobs`` each counts with the cores that it keeps busy, and one that needs more than there are runs alone. Raises
+    ConfigError if jobs cannot be sent to another process; SystemExit if a signal asked to stop, once every run had time to save
+    a checkpoint."""
     function = importable_name(task_function)
     start_fork_server((*PRELOAD, function[0]))
     directory = Path(str(config.hydra.sweep.dir))
@@ -130,8 +125,7 @@ class JobProcess(ChildProcess):
         """Whole lines that it wrote; at its end the unfinished last one too."""
         with suppress(BlockingIOError):
             while not self.output.closed:
-                content = os.read(self.output.fileno(), _READ_SIZE)
-                if not content:
+                if not (content := os.read(self.output.fileno(), _READ_SIZE)):
                     self.output.close()
                 self._partial_line += content
         whole, _, self._partial_line = self._partial_line.rpartition(b"\n")
@@ -195,13 +189,11 @@ class JobPool:
             self._read(process, job)
             if job.cores and not job.started:
                 process.last_heartbeat = time.monotonic()  # it waits for this process, in silence
-            cause = process.cause_of_death(self._timer)
-            if cause is not None:
+            if (cause := process.cause_of_death(self._timer)) is not None:
                 self._release(process, job, cause)
         self._progress.print_due_lines()
 
     def _read(self, process: JobProcess, job: JobState, at_end: bool = False) -> None:
-        """Show what a job wrote, and take note of its messages."""
         for line in process.output_lines(at_end):
             self._progress.print_message(job, line)
         for message in process.messages():
@@ -213,7 +205,6 @@ class JobPool:
                     self._progress.print_message(job, message.traceback_text.rstrip())
 
     def _release(self, process: JobProcess, job: JobState, cause: str) -> None:
-        """Take leave of a process that has ended."""
         self._read(process, job, at_end=True)
         pid = process.pid
         self._processes.pop(process)

@@ -17,7 +17,7 @@ from a3c_exp.loggers.live_view import LiveView
 from a3c_exp.loggers.panels import RUN_PANEL_HEIGHT, left_and_right, progress_row, run_panel, stack
 from a3c_exp.loggers.progress import RunProgress, format_evaluations, format_percent, progress_line, summary_rows
 from a3c_exp.runs.log_records import JsonObject, Status
-from a3c_exp.sweep.launcher.exit_status import Outcomes
+from a3c_exp.system.cli import Outcomes
 from a3c_exp.system.number_format import format_duration, format_number
 
 _BAR_WIDTH = 16
@@ -66,11 +66,9 @@ def job_names(jobs: Sequence[Sequence[str]]) -> list[str]:
 
 
 class SweepProgress:
-    """Shows which jobs run, how far they are and how each ended, on standard error unless a ``stream`` is given.
-
-    On a terminal that is a panel for each job while there is room for it, else a line for each; above, the messages of the
-    jobs scroll by. Anywhere else it is a line for each event, and for each running job one every ``interval`` seconds.
-    """
+    """Shows which jobs run, how far they are and how each ended, on standard error unless a ``stream`` is given: on a terminal
+    in a panel for each job while there is room, else in a line for each, under the jobs' messages; anywhere else in a line for
+    each event, and one for each running job every ``interval`` seconds."""
 
     def __init__(self, directory: Path, outcomes: Outcomes, interval: float = 10.0, stream: TextIO | None = None) -> None:
         self._directory = directory

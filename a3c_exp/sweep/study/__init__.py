@@ -3,8 +3,6 @@
 from a3c_exp.system.lazy import lazy_exports
 
 if not lazy_exports(__name__):
-    from a3c_exp.sweep.study.config import Objective as Objective, StudyConfig as StudyConfig
+    from a3c_exp.sweep.study.config import StudyConfig as StudyConfig
     from a3c_exp.sweep.study.planning import StudyPlan as StudyPlan, plan as plan
-    from a3c_exp.sweep.study.search_space import SearchSpace as SearchSpace
-    from a3c_exp.sweep.study.study_snapshot import StudySnapshot as StudySnapshot
     from a3c_exp.sweep.study.sweeper import sweep as sweep

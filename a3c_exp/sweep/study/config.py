@@ -20,11 +20,9 @@ _HYDRA_KEYS = ("_target_", "_recursive_", "_convert_")
 _NUMBERS = ("n_trials", "n_jobs", "max_failure_rate", "heartbeat_timeout")
 
 
-_EVALUATION_FIELDS = [
-    field.name for field in fields(EvaluationRecord) if field.name not in ("deterministic", "returns", "best")
-]
+_EVALUATED = [field.name for field in fields(EvaluationRecord) if field.name not in ("deterministic", "returns", "best")]
 OBJECTIVE_NAMES = (
-    *(f"{kind}.{name}" for kind in ("evaluation", "best_evaluation") for name in _EVALUATION_FIELDS),
+    *(f"{kind}.{name}" for kind in ("evaluation", "best_evaluation") for name in _EVALUATED),
     *("episodes", "env_steps", "updates", "wall_time", "steps_per_second", "moving_average", "recent_return"),
     *("policy_lag.mean", "policy_lag.max"),
 )
@@ -40,9 +38,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.direction not in ("maximize", "minimize"):
-            raise ConfigError(
-                f"hydra.sweeper.direction is {self.direction!r}, but it is maximize or minimize. Try study.direction=maximize"
-            )
+            raise ConfigError(f"study.direction={self.direction}, but it is maximize or minimize. Try study.direction=maximize")
         if self.name not in OBJECTIVE_NAMES and not self.name.startswith("parallelism."):
             guess = closest_match(self.name, OBJECTIVE_NAMES)
             hint = f"Did you mean {guess}?" if guess else f"There are {', '.join(OBJECTIVE_NAMES)}"
@@ -52,10 +48,7 @@ class Objective:
         """Its value in a run's summary. Raises ConfigError if that lacks it, NonFiniteError if it is not a finite number."""
         value = select(summary, self.name)
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ConfigError(
-                f"the run's summary has no number {self.name}, which hydra.sweeper.objective asks for. "
-                "Choose another study.objective"
-            )
+            raise ConfigError(f"the run's summary has no number {self.name}. Choose another study.objective")
         if not math.isfinite(value):
             raise NonFiniteError(f"{self.name} is {value}, so this trial has no value")
         return float(value)
@@ -70,9 +63,6 @@ class Objective:
         if self.name.startswith("best_") and not evaluation.best and previous is not None:
             return previous
         return float(getattr(evaluation, self.name.partition(".")[2]))
-
-    def is_better(self, value: float, other: float) -> bool:
-        return value > other if self.direction == "maximize" else value < other
 
 
 @dataclass(frozen=True)
@@ -115,12 +105,12 @@ def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
         if problem := value_problem(f"hydra.sweeper.{key}", content[key], hints[key]):
             raise ConfigError(problem)
     name, storage, custom = content["study_name"], content["storage"], content["custom_search_space"]
+    custom = {"_target_": custom} if isinstance(custom, str) else custom
     if name is not None and (not str(name).strip() or "/" in str(name) or str(name).startswith(".")):
         raise ConfigError(f"hydra.sweeper.study_name is {name!r}, but it names a folder too. Use letters, digits, _ and -")
     if storage is not None and not isinstance(storage, str):
         raise ConfigError(
-            f"hydra.sweeper.storage is {storage!r}, but it is null, journal:FILE or a database's URL. "
-            "Try study.storage=sqlite:///study.db"
+            f"study.storage is {storage!r}, but it is null, journal:FILE or a URL. Try study.storage=sqlite:///a.db"
         )
     return StudyConfig(
         study_name=None if name is None else str(name),
@@ -130,9 +120,7 @@ def read_study_config(sweeper: DictConfig, seed: int) -> StudyConfig:
         sampler=_component_config("sampler", content["sampler"]),
         pruner=None if content["pruner"] is None else _component_config("pruner", content["pruner"]),
         params=_params(content["params"]),
-        custom_search_space=None
-        if custom is None
-        else _component_config("custom_search_space", {"_target_": custom} if isinstance(custom, str) else custom),
+        custom_search_space=None if custom is None else _component_config("custom_search_space", custom),
         **{key: content[key] for key in _NUMBERS},
     )
 
@@ -155,10 +143,8 @@ def _seeds(value: Any, seed: int) -> tuple[int, ...]:
     seeds = list(range(seed, seed + value)) if isinstance(value, int) and not isinstance(value, bool) else value
     valid = isinstance(seeds, list) and seeds and all(isinstance(item, int) and item >= 0 for item in seeds)
     if not valid or len(set(seeds)) < len(seeds):
-        raise ConfigError(
-            f"hydra.sweeper.seeds is {value}, but it is a list of different seeds such as [0,1,2], or how many (3). "
-            "Leave it out for one run a trial"
-        )
+        kinds = "a list of different seeds such as [0,1,2], or how many (3)"
+        raise ConfigError(f"hydra.sweeper.seeds is {value}, but it is {kinds}. Leave it out for one run a trial")
     return tuple(seeds)
 
 
@@ -174,8 +160,6 @@ def _params(value: Any) -> dict[str, str]:
     params = {}
     for key, item in (value or {}).items():
         if not isinstance(item, str | int | float):
-            raise ConfigError(
-                f"hydra.sweeper.params.{key} is {item}, but it is text. Write interval(0.8, 0.999) or choice(4, 6, 12)"
-            )
+            raise ConfigError(f"hydra.sweeper.params.{key} is {item}, but it is text. Write interval(0.8, 0.9) or choice(4, 6)")
         params[str(key)] = str(item).lower() if isinstance(item, bool) else str(item)
     return params

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from a3c_exp.config.compose import ComposedJob, compose_jobs, hydra_config, hydra_initialized, parse_overrides
 from a3c_exp.runs.run_directories import create_directory
 from a3c_exp.runs.study_storage import STUDY_SIGNATURE, journal_path, open_storage, without_password
@@ -34,53 +32,41 @@ class StudyPlan:
 
 
 def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | None:
-    """The study that a command with ``-m`` asks for; ``None`` if it asks for a plain sweep.
-
-    ``overrides`` are as typed, expanded; ``search`` has further config folders. Raises ConfigError if the study cannot be run;
-    no process was started and no directory was made.
-    """
+    """The study that a command with ``-m`` asks for by ``overrides`` as typed, expanded; ``None`` if it asks for a plain sweep.
+    Raises ConfigError if the study cannot be run; nothing was started or made. ``search`` has further config folders."""
     with hydra_initialized(search):
-        return _plan(overrides, search)
-
-
-def _plan(overrides: Sequence[str], search: Sequence[str]) -> StudyPlan | None:
-    parsed = parse_overrides(overrides)
-    plain = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
-    hydra = hydra_config(plain, search)
-    if hydra is not None and not is_study(hydra):
-        return None
-    (base,) = compose_jobs(plain, False, search)
-    if not is_study(base.hydra):
-        return None
-    for override in parsed:
-        if override.is_sweep_override() and override.is_hydra_override():
-            key = override.get_key_element().removeprefix("hydra.sweeper.params.")
-            raise ConfigError(f"{override.input_line} cannot be searched: a study tries keys of the run. Try {key}=...")
-    study_config = read_study_config(base.hydra.sweeper, base.config.seed)
-    space = read_search_space(study_config.params, overrides, study_config.custom_search_space, base.config)
-    _reject_contradictions(study_config, space, base.config)
-    check_sampler(study_config, space)
-    make_pruner(study_config)
-    _check_range_ends(space, base, search, overrides)
-    signature = study_signature(study_config, space, base.config)
-    directory = _study_directory(overrides, study_config)
-    _check_storage(study_config, directory, signature)
-    return StudyPlan(study_config, directory, base.env, signature)
+        parsed = parse_overrides(overrides)
+        plain = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
+        hydra = hydra_config(plain, search)
+        if hydra is not None and not is_study(hydra):
+            return None
+        (base,) = compose_jobs(plain, False, search)
+        if not is_study(base.hydra):
+            return None
+        for override in parsed:
+            if override.is_sweep_override() and override.is_hydra_override():
+                key = override.get_key_element().removeprefix("hydra.sweeper.params.")
+                raise ConfigError(f"{override.input_line} cannot be searched: a study tries keys of the run. Try {key}=...")
+        study_config = read_study_config(base.hydra.sweeper, base.config.seed)
+        space = read_search_space(study_config.params, overrides, study_config.custom_search_space, base.config)
+        if study_config.seeds and (searched := {"seed", "num_seeds"} & set(space.distributions)):
+            raise ConfigError(f"{min(searched)} is searched and hydra.sweeper.seeds sets it: leave one of them out")
+        if study_config.seeds and (number := base.config.num_seeds) > 1:
+            raise ConfigError(f"num_seeds={number} trains seeds side by side, study.seeds in turn: leave one of them out")
+        check_sampler(study_config, space)
+        make_pruner(study_config)
+        _check_range_ends(space, base, search, overrides)
+        signature = study_signature(study_config, space, base.config)
+        named = [text.partition("=")[2].strip("'\"") for text in overrides if text.startswith("hydra.sweep.dir=")]
+        name = study_config.study_name
+        directory = Path(named[-1]) if named else None if name is None else STUDIES_DIRECTORY / name
+        _check_storage(study_config, directory, signature)
+        return StudyPlan(study_config, directory, base.env, signature)
 
 
 def create_study_directory(study_plan: StudyPlan) -> Path:
     """The study's directory; one that is named by date and time is made here, so that no other study gets the name."""
     return study_plan.directory or create_directory(STUDIES_DIRECTORY, time.strftime("%Y-%m-%d_%H-%M-%S"), study_plan.env)
-
-
-def _reject_contradictions(study_config: StudyConfig, space: SearchSpace, base: DictConfig) -> None:
-    if study_config.seeds and (searched := {"seed", "num_seeds"} & set(space.distributions)):
-        raise ConfigError(f"{min(searched)} is searched and hydra.sweeper.seeds sets it: leave one of them out")
-    if study_config.seeds and base.num_seeds > 1:
-        raise ConfigError(
-            f"num_seeds={base.num_seeds} trains a trial's seeds side by side, hydra.sweeper.seeds one after another: "
-            "leave one of them out"
-        )
 
 
 def _check_range_ends(space: SearchSpace, base: ComposedJob, search: Sequence[str], overrides: Sequence[str]) -> None:
@@ -96,17 +82,13 @@ def _check_range_ends(space: SearchSpace, base: ComposedJob, search: Sequence[st
             raise ConfigError(f"the search space has values that cannot be run. Leave out {varied}: {error}") from None
 
 
-def _study_directory(overrides: Sequence[str], study_config: StudyConfig) -> Path | None:
-    named = [text.partition("=")[2].strip("'\"") for text in overrides if text.startswith("hydra.sweep.dir=")]
-    if named:
-        return Path(named[-1])
-    return None if study_config.study_name is None else STUDIES_DIRECTORY / study_config.study_name
-
-
 def _check_storage(study_config: StudyConfig, directory: Path | None, signature: dict[str, Any]) -> None:
     """Refuse a storage that cannot be opened, and one of another study."""
     location = directory or STUDIES_DIRECTORY
-    _reject_unwritable(location)
+    nearest = next(path for path in (location.absolute(), *location.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "cannot be written to" if nearest.is_dir() else "is a file"
+        raise ConfigError(f"{location} cannot be the study's directory: {nearest} {why}. Choose another hydra.sweep.dir")
     name = study_config.study_name or (location.name if directory else None)
     other = read_study_file(location).get("study_name", name) if directory else name
     if name and other != name:
@@ -140,18 +122,7 @@ def _load_existing_study(study_config: StudyConfig, directory: Path, name: str |
     except KeyError:
         return None
     where = without_password(study_config.storage) if study_config.storage else str(directory)
-    stored = study.user_attrs.get(STUDY_SIGNATURE)
-    if stored is None:
+    if (stored := study.user_attrs.get(STUDY_SIGNATURE)) is None:
         raise ConfigError(f"{where} holds a study {name} that a3c_exp did not make. Choose another study.study_name")
     check_same_study(name, where, stored, signature)
     return study
-
-
-def _reject_unwritable(directory: Path) -> None:
-    nearest = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise ConfigError(f"{directory} cannot be the study's directory: {nearest} is a file. Choose another hydra.sweep.dir")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise ConfigError(
-            f"{directory} cannot be the study's directory: {nearest} cannot be written to. Choose another hydra.sweep.dir"
-        )

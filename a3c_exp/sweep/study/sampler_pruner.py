@@ -22,8 +22,8 @@ _DEFAULT_ARGUMENTS = {"n_startup_trials": 5, "n_warmup_steps": 2, "n_min_trials"
 
 
 def make_sampler(study_config: StudyConfig, num_trials: int) -> BaseSampler:
-    """The study's sampler; raises ConfigError if it cannot be made. The number of trials so far, those that were tried again
-    once, is added to its seed, or two processes would propose the same values and a resumed study its first values again."""
+    """The study's sampler; raises ConfigError if it cannot be made. The number of trials so far is added to its seed, or two
+    processes would propose the same values and a resumed study its first values again."""
     config = dict(study_config.sampler)
     seed = config.get("seed")
     if isinstance(seed, int) and str(config["_target_"]).rpartition(".")[2] not in _SEQUENTIAL_SAMPLERS:
@@ -92,8 +92,5 @@ def _instantiate(key: str, config: Mapping[str, Any], expected: type) -> Any:
         unused = [key for key, value in _DEFAULT_ARGUMENTS.items() if key not in parameters and config.get(key) == value]
         return instantiate({key: value for key, value in config.items() if key not in unused})
     except Exception as error:  # whatever the constructor raises
-        cause = error.__cause__ or error
-        raise ConfigError(
-            f"hydra.sweeper.{key}={config['_target_']} cannot be made: {first_line(cause)}. "
-            f"Change its arguments: study.{key}.<name>=..."
-        ) from None
+        target, reason = config["_target_"], first_line(error.__cause__ or error)
+        raise ConfigError(f"hydra.sweeper.{key}={target} cannot be made: {reason}. Change study.{key}.<name>=...") from None

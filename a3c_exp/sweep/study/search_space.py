@@ -53,13 +53,11 @@ class SearchSpace:
             try:
                 draws = [self.suggest_overrides(study.ask(), base) for _ in range(_NUM_CHECKED_DRAWS)]
             except Exception as error:  # the user's code may raise anything
-                raise ConfigError(
-                    f"hydra.sweeper.custom_search_space failed: {type(error).__name__}: {error}. Mend the function"
-                ) from None
+                reason = f"{type(error).__name__}: {error}"
+                raise ConfigError(f"hydra.sweeper.custom_search_space failed: {reason}. Mend the function") from None
             if not any(trial.params for trial in study.get_trials(deepcopy=False)):
                 raise ConfigError(
-                    "hydra.sweeper.custom_search_space suggested nothing, so there is nothing to search. "
-                    "Call trial.suggest_float or the like in it"
+                    "hydra.sweeper.custom_search_space suggested nothing. Call trial.suggest_float or the like in it"
                 )
             probes += draws
         return probes
@@ -70,19 +68,13 @@ def read_search_space(
 ) -> SearchSpace:
     """The search space of a study. Raises ConfigError if it is empty or contradicts itself.
 
-    Args:
-        params: from YAML, by key.
-        overrides: from the command line; they take precedence over ``params``.
-        custom: a function by ``_target_``, with further arguments for it.
-        base: the configuration without the search; its values say whether a range is of whole numbers.
+    ``overrides`` are from the command line and take precedence over ``params``, from YAML by key; ``custom`` is a function by
+    ``_target_``, with arguments for it; by the values of ``base``, which is without the search, ranges are of whole numbers.
     """
     listed = parse_overrides([f"{key}={text}" for key, text in params.items()])
     for override in listed:
         if not override.is_sweep_override():
-            raise ConfigError(
-                f"hydra.sweeper.params has {override.input_line}, which is a single value. Write what all "
-                "trials share outside of params, or on the command line"
-            )
+            raise ConfigError(f"hydra.sweeper.params has {override.input_line}, a single value. Write it outside of params")
     typed = [override for override in parse_overrides(list(overrides)) if not override.is_hydra_override()]
     _reject_duplicates(typed)
     names = {_parameter_name(override) for override in typed}
@@ -93,10 +85,7 @@ def read_search_space(
     fixed = [override.input_line or "" for override in overriding if not override.is_sweep_override()]
     function = None if custom is None else _load_custom_function(custom)
     if function is None and all(distribution.single() for distribution in distributions.values()):
-        raise ConfigError(
-            "there is nothing to search: no parameter has more than one value. "
-            "Try gamma=interval(0.9,0.999) n_step=choice(5,10,20), or +study=pendulum"
-        )
+        raise ConfigError("nothing to search: no key has several values. Try gamma=interval(0.9,0.999) or +study=pendulum")
     return SearchSpace(distributions, keys, tuple(fixed), function)
 
 
@@ -145,11 +134,9 @@ def _parameter_name(override: Override) -> str:
 def _reject_duplicates(overrides: Sequence[Override]) -> None:
     first_overrides: dict[str, Override] = {}
     for override in overrides:
-        before = first_overrides.setdefault(_parameter_name(override), override)
+        before = first_overrides.setdefault(name := _parameter_name(override), override)
         if before is not override and (before.is_sweep_override() or override.is_sweep_override()):
-            raise ConfigError(
-                f"{before.input_line} and {override.input_line} contradict each other: give {_parameter_name(override)} once"
-            )
+            raise ConfigError(f"{before.input_line} and {override.input_line} contradict each other: give {name} once")
 
 
 def _parse_distribution(override: Override, base: DictConfig | None) -> BaseDistribution:
@@ -167,9 +154,7 @@ def _parse_distribution(override: Override, base: DictConfig | None) -> BaseDist
         raise ConfigError(f"{override.input_line}: {first_line(error)}") from None
 
 
-def _number_distribution(
-    override: Override, value: IntervalSweep | RangeSweep, number_type: type | None
-) -> FloatDistribution | IntDistribution:
+def _number_distribution(override: Override, value: IntervalSweep | RangeSweep, number_type: type | None) -> BaseDistribution:
     if unknown := sorted(value.tags - {"log"}):
         raise ConfigError(f"tag {unknown[0]} means nothing here. Try tag(log, interval(1e-4, 1e-1))")
     log, step = "log" in value.tags, 1.0
@@ -177,10 +162,7 @@ def _number_distribution(
     if isinstance(value, RangeSweep):
         items = [float(item) for item in override.sweep_iterator(Transformer.identity)]  # type: ignore[arg-type]
         if not items:
-            raise ConfigError(
-                f"no number lies in this range: it starts at {value.start} and ends before {value.stop}. "
-                "Write the smaller number first"
-            )
+            raise ConfigError(f"no number lies in this range, {value.start} to {value.stop}. Write the smaller number first")
         low, high, step = min(items), max(items), abs(float(value.step))
         are_integers = isinstance(value.start, int) and all(item.is_integer() for item in [*items, step])
     else:
@@ -226,8 +208,7 @@ def _load_custom_function(custom: Mapping[str, Any]) -> CustomSearchSpace:
             f"hydra.sweeper.custom_search_space._target_={target} cannot be imported: {reason}. "
             "Name a function(config, trial), and start in the folder of its module"
         ) from None
-    arguments = {key: value for key, value in custom.items() if not key.startswith("_")}
-    return partial(function, **arguments)
+    return partial(function, **{key: value for key, value in custom.items() if not key.startswith("_")})
 
 
 def num_values(distribution: BaseDistribution) -> float:

@@ -34,15 +34,13 @@ _IRRELEVANT_KEYS = ("logger", "name", "tags", "checkpoint", "screenshots", "metr
 
 def read_study_file(directory: Path) -> Mapping[str, Any]:
     """What ``study.json`` holds; nothing if it cannot be read. Raises RunDirectoryError if it is of another format."""
-    content = read_json_object(directory / STUDY_FILE, [])
-    if content is not None:
+    if (content := read_json_object(directory / STUDY_FILE, [])) is not None:
         require_format(directory, content)
     return content or {}
 
 
 def write_study_file(directory: Path, study_config: StudyConfig, sweeper: DictConfig, signature: dict[str, Any]) -> None:
-    """Replace ``study.json``, with this command added to its sessions. The storage is written as in the configuration: a
-    password given as ``${oc.env:NAME}`` is not written."""
+    """Replace ``study.json``, with this command among its sessions; the storage is as configured: ``${oc.env:NAME}`` stays."""
     storage = sweeper._get_node("storage")
     typed = None if storage is None else storage._value()
     sessions = read_study_file(directory).get("sessions", [])

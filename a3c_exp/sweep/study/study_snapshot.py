@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import zip_longest
+from operator import ge
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -54,10 +55,14 @@ class StudySnapshot:
     def best(self) -> list[FrozenTrial]:
         """The best complete trial; with several objectives the Pareto front. Empty without a complete trial."""
         complete = [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
-        if len(self.objectives) == 1 and complete:
-            sign = -1 if self.objectives[0].direction == "minimize" else 1
-            return [max(complete, key=lambda trial: sign * (trial.value or 0.0))]
-        return [trial for trial in complete if not any(self._dominates(other, trial) for other in complete)]
+        signs = [-1.0 if objective.direction == "minimize" else 1.0 for objective in self.objectives]
+        if len(signs) == 1 and complete:
+            return [max(complete, key=lambda trial: signs[0] * (trial.value or 0.0))]
+        table = [
+            [sign * value for sign, value in zip(signs, trial.values, strict=True)] for trial in complete
+        ]  # larger is better
+        beaten = [any(other != own and all(map(ge, other, own)) for other in table) for own in table]
+        return [trial for trial, is_beaten in zip(complete, beaten, strict=True) if not is_beaten]
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -76,10 +81,6 @@ class StudySnapshot:
         counts = ", ".join(f"{ended.count(state)} {STATE_NAMES[state]}" for state in states if state in ended)
         running = f"; {len(self.running)} running" if self.running else ""
         return f"{len(ended)} of {self.study_config.n_trials} trials" + (f": {counts}" if counts else "") + running
-
-    def _dominates(self, trial: FrozenTrial, other: FrozenTrial) -> bool:
-        pairs = list(zip(self.objectives, trial.values, other.values, strict=True))
-        return all(a == b or objective.is_better(a, b) for objective, a, b in pairs) and any(a != b for _, a, b in pairs)
 
 
 class StudyTable(LiveView):
@@ -124,8 +125,6 @@ class StudyTable(LiveView):
 
 
 def _trial_columns(trials: Sequence[FrozenTrial], best: set[int]) -> list[list[Text]]:
-    """A column with its heading for each fact about the trials, and then for each parameter."""
-
     def value_style(trial: FrozenTrial) -> str:
         return "bold" if trial.number in best else "" if trial.state is TrialState.COMPLETE else "dim"
 

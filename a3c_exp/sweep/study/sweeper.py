@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, STUDY_SIGNATURE, open_storage
-from a3c_exp.sweep.launcher.exit_status import outcomes
 from a3c_exp.sweep.study.config import read_study_config
 from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
 from a3c_exp.sweep.study.sampler_pruner import can_prune
@@ -24,7 +23,7 @@ from a3c_exp.sweep.study.study_files import BestConfigWriter, check_same_study, 
 from a3c_exp.sweep.study.study_snapshot import StudySnapshot, StudyTable, format_params, format_value
 from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue, study_stop_reason
 from a3c_exp.sweep.trials.trial_worker import TrialWorkerPool, WorkerExit, run_trials
-from a3c_exp.system.cli import command
+from a3c_exp.system.cli import command, outcomes
 from a3c_exp.system.errors import RunFailed
 from a3c_exp.system.signals import StopSignals
 
@@ -35,12 +34,9 @@ _REPORT_TIMEOUT = 300
 
 
 def sweep(config: DictConfig, context: HydraContext, task_function: TaskFunction, arguments: Sequence[str]) -> None:
-    """Hydra's sweep: runs the study or, in the process of a trial worker, its trials.
-
-    ``config`` is composed for the sweep, ``hydra`` included; ``arguments`` are the overrides as typed, without Hydra's own.
-
-    Raises RunFailed if too many trials failed; SystemExit if the study was stopped, 130 after Ctrl-C, 143 after SIGTERM.
-    """
+    """Hydra's sweep: runs the study or, in the process of a trial worker, its trials, by ``config``, composed for the sweep,
+    and the overrides as typed, without Hydra's own. Raises RunFailed if too many trials failed; SystemExit if the study was
+    stopped, 130 after Ctrl-C, 143 after SIGTERM."""
     if TRIAL_WORKER_VARIABLE in os.environ:
         run_trials(config, context, task_function, arguments)
     else:
@@ -83,7 +79,9 @@ class _StudyRunner:
             if stop.requested():
                 table.print(f"stopped by {stop.name}. Go on with: {self._resume_command()}")
                 raise SystemExit(stop.exit_code)
-        for line in [*self._result_lines(snapshot), self._make_report()]:
+        best = [f"best: {format_value(trial)}, trial {trial.number}: {format_params(trial)}" for trial in snapshot.best[:5]]
+        commands = [f"  {line}" for line in self._best_config_writer.commands]
+        for line in [f"study {self._name}: {snapshot.format_counts()}", *best, *commands, self._make_report()]:
             table.print(line)
         for trial in snapshot.ended:
             if trial.state is TrialState.FAIL and trial.number not in self._ended_before:
@@ -93,20 +91,18 @@ class _StudyRunner:
     def _open_study(self) -> TrialQueue:
         """Create the study or load it; two processes may do so in the same moment."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        study_config = self._study_config
-        signature = study_signature(study_config, self._space, self._base)
-        storage = open_storage(study_config.storage, self._directory)
-        study = optuna.create_study(
-            storage=storage, study_name=self._name, directions=study_config.directions, load_if_exists=True
-        )
+        settings = self._study_config
+        signature = study_signature(settings, self._space, self._base)
+        storage = open_storage(settings.storage, self._directory)
+        study = optuna.create_study(storage=storage, study_name=self._name, directions=settings.directions, load_if_exists=True)
         if (stored := study.user_attrs.get(STUDY_SIGNATURE)) is None:
             study.set_user_attr(STUDY_SIGNATURE, signature)
         else:
             check_same_study(self._name, str(self._directory), stored, signature)
         if not (multirun := self._directory / "multirun.yaml").exists():
             OmegaConf.save(self._config, multirun)
-        write_study_file(self._directory, study_config, self._config.hydra.sweeper, signature)
-        queue = open_trial_queue(study_config, self._directory)
+        write_study_file(self._directory, settings, self._config.hydra.sweeper, signature)
+        queue = open_trial_queue(settings, self._directory)
         queue.fail_stale_trials()
         self._ended_before = {trial.number for trial in queue.trials() if trial.state.is_finished()}
         return queue
@@ -169,11 +165,6 @@ class _StudyRunner:
         for trial in trials:
             queue.fail(trial.number, reason, retry or (worker_exit.was_stopped and RETRY_OF not in trial.user_attrs))
         return bool(trials)
-
-    def _result_lines(self, snapshot: StudySnapshot) -> list[str]:
-        lines = [f"study {self._name}: {snapshot.format_counts()}"]
-        lines += [f"best: {format_value(trial)}, trial {trial.number}: {format_params(trial)}" for trial in snapshot.best[:5]]
-        return lines + [f"  {line}" for line in self._best_config_writer.commands]
 
     def _make_report(self) -> str:
         """Make the report in a child process, so that a figure that cannot be drawn does not fail the study."""

@@ -56,11 +56,8 @@ class TrialHeartbeat:
 
 
 class StaleTrialDetector:
-    """Finds running trials whose process is gone.
-
-    A process of this machine is looked up. One of another machine is gone when its heartbeats have stopped for ``timeout``
-    seconds, by this process's own clock: clocks of different machines need not agree.
-    """
+    """Finds running trials whose process is gone. One of this machine is looked up; one of another is gone when its heartbeats
+    have stopped for ``timeout`` seconds, by this process's own clock: clocks of different machines need not agree."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 from omegaconf import DictConfig
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import Trial
 
 from a3c_exp.loggers.base import RunInfo
 from a3c_exp.runs.log_records import EvaluationRecord, JsonObject, Status
@@ -28,11 +28,9 @@ from a3c_exp.training.run import RunIdentity, StopCallback, run
 
 
 def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity: RunIdentity, number: int) -> float:
-    """Run a trial and tell its study how it ended, also by an exception, which passes on.
-
-    ``config`` is the trial's, checked, ``sweeper`` the study's ``hydra.sweeper``, ``directory`` the study's; the directory of
-    ``identity`` holds one run, or one a seed. Returns the (first) objective's value; of a pruned trial the last one.
-    """
+    """Run a trial and tell its study how it ended, also by an exception, which passes on. ``config`` is the trial's, checked,
+    ``sweeper`` the study's ``hydra.sweeper``, ``directory`` the study's; that of ``identity`` holds one run, or one a seed.
+    Returns the (first) objective's value; of a pruned trial the last one."""
     settings = read_study_config(sweeper, config.seed)
     queue = open_trial_queue(settings, directory)
     trial_id = queue.trials()[number]._trial_id
@@ -41,7 +39,7 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
     role, timeout = f"job {os.getpid()}", settings.heartbeat_timeout
     try:
         with nullcontext() if claimed_here else closing(TrialHeartbeat(queue.study._storage, trial_id, role, timeout)):
-            return _run_seeds(config, settings, queue, optuna.Trial(queue.study, trial_id), identity)
+            return _run_seeds(config, settings, queue, Trial(queue.study, trial_id), identity)
     except SystemExit:
         queue.fail(number, "stopped by Ctrl-C or SIGTERM", retry=True)
         raise
@@ -52,12 +50,14 @@ def run_trial(config: DictConfig, sweeper: DictConfig, directory: Path, identity
         queue.fail(number, f"{type(error).__name__}: {error}")
         raise
     finally:
-        _write_trial_file(identity.directory, queue.trials()[number])
+        trial = queue.trials()[number]
+        known = {"number": number, "state": STATE_NAMES[trial.state], "params": trial.params, "values": trial.values}
+        known |= {name: trial.user_attrs.get(name) for name in (SEEDS, SEED_STD, REASON, RETRY_OF)}
+        if identity.directory.is_dir():
+            write_json(identity.directory / "trial.json", known)
 
 
-def _run_seeds(
-    config: DictConfig, settings: StudyConfig, queue: TrialQueue, trial: optuna.Trial, identity: RunIdentity
-) -> float:
+def _run_seeds(config: DictConfig, settings: StudyConfig, queue: TrialQueue, trial: Trial, identity: RunIdentity) -> float:
     objectives, values = settings.objectives, dict[str, list[float]]()
     reported = objectives[0] if len(objectives) == 1 and objectives[0].known_during_training else None
     intermediate_values: list[list[float]] = []
@@ -96,25 +96,14 @@ def _seed_runs(config: DictConfig, settings: StudyConfig, identity: RunIdentity)
     return seed_runs
 
 
-def _write_trial_file(directory: Path, trial: optuna.trial.FrozenTrial) -> None:
-    """Write what the study knows of this trial into its directory."""
-    content = {"number": trial.number, "state": STATE_NAMES[trial.state], "params": trial.params, "values": trial.values}
-    content |= {name: trial.user_attrs.get(name) for name in (SEEDS, SEED_STD, REASON, RETRY_OF)}
-    if directory.is_dir():
-        write_json(directory / "trial.json", content)
-
-
 class PruningCallback(StopCallback):
-    """Reports a run's evaluations to its trial, and asks whether it should be pruned.
-
-    Of several seeds that train together it is given the mean. Of seeds that train one after another, each evaluation is
-    reported as the mean with those of the earlier seeds at the same point of their training, so that later seeds only make
-    the value more precise. Without an ``objective``, as with several, nothing is reported, and without ``can_prune`` nothing
-    is asked; ``earlier_seeds`` are the values of earlier seeds at each evaluation.
-    """
+    """Reports a run's evaluations to its trial, and asks whether it should be pruned: of seeds that train together the mean; of
+    seeds that train in turn the mean with ``earlier_seeds`` at the same point of training, so that later seeds only make the
+    value more precise. Without an ``objective``, as with several, nothing is reported; without ``can_prune`` nothing is
+    asked."""
 
     def __init__(
-        self, trial: optuna.Trial, objective: Objective | None, can_prune: bool, earlier_seeds: Sequence[Sequence[float]] = ()
+        self, trial: Trial, objective: Objective | None, can_prune: bool, earlier_seeds: Sequence[Sequence[float]] = ()
     ) -> None:
         self._trial = trial
         self._objective = objective

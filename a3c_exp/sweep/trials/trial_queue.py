@@ -88,8 +88,7 @@ class TrialQueue:
         self._tell(number, TrialState.PRUNED)
 
     def fail(self, number: int, reason: str, retry: bool = False) -> None:
-        """Record why a trial failed, unless it has ended already. With ``retry`` the trial itself is not to blame: it is
-        repeated."""
+        """Record why a trial failed, unless it has ended already; with ``retry``, not by its own fault, it is repeated."""
         trial = self.trials()[number]
         if trial.state.is_finished():
             return

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from a3c_exp.loggers.console import ForwardingLogger
-from a3c_exp.sweep.launcher.exit_status import Outcomes
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
+from a3c_exp.system.cli import Outcomes
 from tests.loggers.test_console import (
     HIDE_CURSOR,
     SHOW_CURSOR,
