@@ -60,30 +60,17 @@ def _main(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
-        "a3c_exp.report", "Compare runs: verdicts, curves, tables and diagnostics as one self-contained HTML page.", _EPILOG
-    )
-    parser.add_argument("directories", nargs="*", type=Path, metavar="DIR", help="run directories, or folders of them")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where to (default: DIR/report for one directory, else ./report)"
-    )
-    parser.add_argument(
-        "--compare",
-        nargs=2,
-        metavar=("A", "B"),
-        help="hold two sides against each other, each a folder of runs or conditions in one word ('workers=4 seed<5')",
-    )
-    parser.add_argument(
-        "--ignore",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a configuration value that makes no difference, and all below it (seed, num_seeds, name always); repeatable",
-    )
-    parser.add_argument("--no-png", action="store_true", help="figures as SVG only, which takes a third less time")
-    parser.add_argument(
-        "--wandb", action="store_true", help="also make a report in W&B, from the runs that it has (needs a login)"
-    )
+    does = "Compare runs: verdicts, curves, tables and diagnostics as one self-contained HTML page."
+    sides = "hold two sides against each other, each a folder of runs or conditions in one word ('workers=4 seed<5')"
+    ignored = "a configuration value that makes no difference, and all below it (seed, num_seeds, name always); repeatable"
+    parser = CommandParser("a3c_exp.report", does, _EPILOG)
+    add = parser.add_argument
+    add("directories", nargs="*", type=Path, metavar="DIR", help="run directories, or folders of them")
+    add("--out", type=Path, metavar="DIR", help="where to (default: DIR/report for one directory, else ./report)")
+    add("--compare", nargs=2, metavar=("A", "B"), help=sides)
+    add("--ignore", action="append", default=[], metavar="NAME", help=ignored)
+    add("--no-png", action="store_true", help="figures as SVG only, which takes a third less time")
+    add("--wandb", action="store_true", help="also make a report in W&B, from the runs that it has (needs a login)")
     return parser
 
 

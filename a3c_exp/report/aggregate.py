@@ -73,9 +73,9 @@ class Configuration:
         if len(evaluated) >= MIN_SEEDS:
             return bootstrap_interval([run.result("evaluation") for run in evaluated]), "seeds"
         if len(evaluated) == 1:
-            low, high = (evaluated[0].result(f"evaluation_{edge}") for edge in ("low", "high"))
-            if math.isfinite(low + high):
-                return (low, high), "episodes"
+            interval = evaluated[0].interval("evaluation")
+            if math.isfinite(sum(interval)):
+                return interval, "episodes"
         return NO_INTERVAL, ""
 
 
@@ -104,11 +104,8 @@ class Comparison:
 
 
 def group_by_configuration(runs: Sequence[RunData], ignore: Iterable[str] = ()) -> Comparison:
-    """Group ``runs`` (at least one) by the configuration values that differ between them.
-
-    To ``ignore`` are names of values that make no difference, in addition to ``PER_RUN_KEYS``, and everything below them. Runs
-    whose configuration cannot be read form groups of their own, by what was typed on the command line.
-    """
+    """Group ``runs`` (at least one) by the configuration values that differ between them, without ``PER_RUN_KEYS``, those to
+    ``ignore``, and all below them. Runs whose configuration cannot be read form groups by what was typed."""
     ignored = (*PER_RUN_KEYS, *ignore)
     known = {run: _OLD_RUN_DEFAULTS | dict(flatten_as_text(run.config, ignored)) for run in runs if run.config}
     varying = differing_keys(list(known.values()))
@@ -128,7 +125,6 @@ def group_by_configuration(runs: Sequence[RunData], ignore: Iterable[str] = ()) 
 
 
 def _typed_overrides(run: RunData, ignored: Sequence[str]) -> list[str]:
-    """The overrides of a run, those of ignored names left out."""
     return [text for text in run.overrides if text.lstrip("+~").split("=")[0].split("@")[0] not in ignored]
 
 

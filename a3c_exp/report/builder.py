@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-from a3c_exp.report import compare, html_page, provenance, report_files, tables
+from a3c_exp.report import compare, provenance, report_files, tables
 from a3c_exp.report.ablations.section import build_ablation_section
 from a3c_exp.report.aggregate import Comparison, group_by_configuration
 from a3c_exp.report.figures.curve_figures import Colors, assign_colors, draw_plots
@@ -21,6 +21,7 @@ _TITLES = {
     "incomplete": "What failed", "runs": "Single runs",
 }  # fmt: skip
 _LAST_TITLES = {"origins": "What was run", "method": "How to read this"}
+_Sides = tuple[str, str] | None  # to compare, as typed
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,20 +35,12 @@ class Report:
 
 
 def make_report(
-    paths: Sequence[Path | str],
-    out: Path | str,
-    ignore: Iterable[str] = (),
-    compared_sides: tuple[str, str] | None = None,
-    png: bool = True,
+    paths: Sequence[Path | str], out: Path | str, ignore: Iterable[str] = (), compared_sides: _Sides = None, png: bool = True
 ) -> Report:
-    """Write the report on all runs at or below ``paths`` into ``out``.
+    """Write the report on the run directories at or below ``paths`` into the folder ``out``, figures as PNG too if ``png``.
 
-    Args:
-        paths: run directories, or folders of them.
-        out: the report's own folder.
-        ignore: names of configuration values that do not make a configuration of their own, in addition to seeds and names.
-        compared_sides: two sides to compare, as in ``compare.resolve_sides``.
-        png: whether to write the figures as PNG too, a third of the time.
+    To ``ignore`` are names of configuration values that make no difference, in addition to seeds and names; the
+    ``compared_sides`` are as in ``compare.resolve_sides``.
 
     Raises RunDirectoryError for no such directory, no runs there, or an ``out`` that holds files that are no report;
     ConfigError for a side that means no runs; A3CError if matplotlib is not installed.
@@ -56,7 +49,11 @@ def make_report(
     report_files.check_replaceable(out)
     runs = read_runs(paths)
     comparison = group_by_configuration(runs, ignored)
-    sections = _sections(runs, ignored, compared_sides)
+    sections: dict[str, Section] = {}  # with verdicts, by their ids, in the order of the page
+    if compared_sides is not None:
+        sections["versus"] = compare.build_comparison_section(*compare.resolve_sides(compared_sides, runs), ignored)
+    if (ablations := build_ablation_section(runs)) is not None:
+        sections["ablations"] = ablations
     with figure_style():
         drawn = {html_id: [render_figure(figure, png) for figure in part.figures] for html_id, part in sections.items()}
         parts = [_build_part(task, of_task, ignored, png) for task, of_task in _by_task(runs).items()]
@@ -68,14 +65,15 @@ def make_report(
     for html_id, section in sections.items():
         files |= report_files.collect_files(drawn[html_id], section.tables, f"{html_id}_")
     files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison)}
-    html = html_page.render(
+    shared = set.intersection(*(set(run.overrides) for run in runs))
+    html = report_files.render(
         "report.html",
         marker=f"{report_files.MARKER}\n{report_files.manifest(list(files))}",
         title=_title(paths),
         comparison=comparison,
         seeds=_seeds(comparison),
         statuses=format_statuses(Counter(run.status for run in runs)),
-        shared_overrides=_shared_overrides(comparison.runs),
+        shared_overrides=[text for text in runs[0].overrides if text in shared and not text.startswith("seed=")],
         warnings=provenance.comparison_warnings(comparison),
         contents=_contents(sections, parts),
         sections=sections,
@@ -86,9 +84,8 @@ def make_report(
     )
     report_files.write(out, html, files)
     leads = [f"\n{section.title}: {section.lead}" for section in sections.values()]
-    summaries = [
-        f"{part.task}\n{text}\n" if part.task else text for part in parts for text in [tables.summary_text(part.comparison)]
-    ]
+    texts = [(part.task, tables.summary_text(part.comparison)) for part in parts]
+    summaries = [f"{task}\n{text}\n" if task else text for task, text in texts]
     return Report(out / "index.html", _title(paths), comparison, "\n".join([*summaries, *leads]))
 
 
@@ -99,7 +96,7 @@ class _Part:
     task: str  #: empty where there is but one
     comparison: Comparison
     colors: Colors
-    tables: dict[str, Table | None]
+    tables: dict[str, Table | None]  #: by the section that each stands in; ``None`` for one without rows
     figures: dict[str, list[FigureFiles]]  #: by heading
 
     @property
@@ -127,11 +124,6 @@ def _build_part(task: str, runs: Sequence[RunData], ignored: Sequence[str], png:
     figures: dict[str, list[FigureFiles]] = {name: [] for name in HEADINGS}
     for drawn in draw_plots(comparison, colors, task):
         figures[drawn.section].append(render_figure(replace(drawn, name=_prefix(task) + drawn.name), png))
-    return _Part(task, comparison, colors, _tables(comparison), {name: shown for name, shown in figures.items() if shown})
-
-
-def _tables(comparison: Comparison) -> dict[str, Table | None]:
-    """The tables of the page by the section that each stands in; ``None`` for one without rows."""
     made = {
         "summary": tables.summary_table(comparison),
         "diagnostics": tables.diagnostics_table(comparison),
@@ -139,7 +131,8 @@ def _tables(comparison: Comparison) -> dict[str, Table | None]:
         "incomplete": tables.incomplete_runs_table(comparison),
         "runs": tables.run_table(comparison),
     }
-    return {name: table if table.rows else None for name, table in made.items()}
+    filled = {name: table if table.rows else None for name, table in made.items()}
+    return _Part(task, comparison, colors, filled, {name: shown for name, shown in figures.items() if shown})
 
 
 def _contents(sections: Mapping[str, Section], parts: Sequence[_Part]) -> list[tuple[str, str]]:
@@ -154,25 +147,11 @@ def _contents(sections: Mapping[str, Section], parts: Sequence[_Part]) -> list[t
     return found + list(_LAST_TITLES.items())
 
 
-def _sections(runs: Sequence[RunData], ignored: Sequence[str], compared_sides: tuple[str, str] | None) -> dict[str, Section]:
-    """The sections with verdicts, by their ids, in the order of the page."""
-    sections: dict[str, Section] = {}
-    if compared_sides is not None:
-        sections["versus"] = compare.build_comparison_section(*compare.resolve_sides(compared_sides, runs), ignored)
-    ablations = build_ablation_section(runs)
-    return sections | ({"ablations": ablations} if ablations is not None else {})
-
-
 def _seeds(comparison: Comparison) -> str:
     """``3 seeds``, ``1 to 3 seeds``."""
     numbers = sorted({item.num_seeds for item in comparison.configurations})
     span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     return f"{span} {'seed' if numbers[-1] == 1 else 'seeds'}"
-
-
-def _shared_overrides(runs: Sequence[RunData]) -> list[str]:
-    shared = set.intersection(*(set(run.overrides) for run in runs))
-    return [text for text in runs[0].overrides if text in shared and not text.startswith("seed=")]
 
 
 def _title(paths: Sequence[Path | str]) -> str:

@@ -15,26 +15,17 @@ Columns = Mapping[str, FloatArray]  # every column [lines], NaN where a line had
 
 
 def read_columns(
-    path: Path,
-    names: Iterable[str],
-    problems: list[str],
-    *,
-    list_fields: Iterable[str] = (),
-    one_hot: Iterable[tuple[str, str]] = (),
-    required: bool = True,
+    path: Path, names: Iterable[str], problems: list[str], lists: Iterable[str] = (), one_hot: str = "", required: bool = True
 ) -> Columns:
-    """The numbers of a ``.jsonl`` file, one JSON object a line, as one array a field.
+    """The numbers of a ``.jsonl`` file, one JSON object a line, as one array a field, all of equal length.
 
     Args:
-        names: fields that are present in the answer even if no line has them (then all NaN).
-        problems: gets a note for a file that is missing or empty, if ``required``, and for lines that are no JSON object.
-        list_fields: fields that hold a list of numbers; each becomes three columns, ``<name>.low``, ``<name>.mean`` and
+        names: fields that are there even if no line has them (then all NaN); others are if the last line has a number there.
+        problems: gets a note for a file that is missing or empty, if ``required``, and for lines that cannot be parsed, which
+            are left out: the last one, where the writer was killed or is writing now, or a damaged one.
+        lists: fields that hold a list of numbers; each becomes three columns, ``<name>.low``, ``<name>.mean`` and
             ``<name>.high`` of the list, NaN where it is empty or no list.
-        one_hot: ``(field, word)``; each becomes a column ``<field>.<word>``, 1 where the field says that word and 0 elsewhere.
-
-    Returns:
-        Columns of equal length. A half-written last line (the writer was killed, or is writing now) is left out, as is
-        any other line that cannot be parsed. Other fields are there if they hold a number in the last line.
+        one_hot: a column ``<field>.<word>``, 1 where the field says that word and 0 elsewhere.
     """
     before = len(problems)
     text = read_text(path, problems, required=required)
@@ -44,10 +35,11 @@ def read_columns(
     last = rows[-1] if rows else {}
     numeric = (key for key, value in last.items() if isinstance(value, int | float) and not isinstance(value, bool))
     found = {name: _column([row.get(name) for row in rows]) for name in dict.fromkeys((*names, *numeric))}
-    for name in list_fields:
+    for name in lists:
         found |= _low_mean_high(name, [row.get(name) for row in rows])
-    for name, word in one_hot:
-        found[f"{name}.{word}"] = np.array([row.get(name) == word for row in rows], dtype=np.float64)
+    if one_hot:
+        field, _, word = one_hot.partition(".")
+        found[one_hot] = np.array([row.get(field) == word for row in rows], dtype=np.float64)
     return found
 
 
@@ -63,7 +55,6 @@ def _column(values: list[object]) -> FloatArray:
 
 
 def _low_mean_high(name: str, values: Sequence[object]) -> dict[str, FloatArray]:
-    """Smallest, mean and largest of each line's list."""
     known = [[number(item) for item in value] if isinstance(value, list) and value else [math.nan] for value in values]
     longest = max(map(len, known), default=1)
     table = np.array([item + item[-1:] * (longest - len(item)) for item in known]).reshape(len(known), longest)

@@ -85,16 +85,11 @@ def resolve_sides(side_specs: tuple[str, str], runs: Sequence[RunData]) -> tuple
         else:
             raise ConfigError(f"--compare {word}: neither a folder of runs nor a condition. Try workers=4, or a folder of runs")
         if not chosen:
-            raise ConfigError(
-                f"--compare {word}: means none of the {len(runs)} runs of this report. Name a condition that some meet"
-            )
+            raise ConfigError(f"--compare {word}: means none of the {len(runs)} runs here. Name a condition that some meet")
         found.append(Side(word if is_condition(word) else Path(word).resolve().name, tuple(chosen)))
-    both = [run for run in found[0].runs if run in found[1].runs]
-    if both:
-        raise ConfigError(
-            f"--compare {side_specs[0]} {side_specs[1]}: both mean {len(both)} of the same runs, such as {both[0].path}. "
-            "Name two that share none"
-        )
+    if both := [run for run in found[0].runs if run in found[1].runs]:
+        typed, example = " ".join(side_specs), both[0].path
+        raise ConfigError(f"--compare {typed}: both mean {len(both)} of the same runs, as {example}. Name two that share none")
     return found[0], found[1]
 
 
@@ -119,29 +114,21 @@ def build_comparison_section(side_a: Side, side_b: Side, ignore: Sequence[str] =
     notes = []
     if not differing:
         notes.append("A and B have the same configuration: what differs between them is chance, the code or the machine.")
-    if len(differing) > _MAX_SHOWN_VALUES:
-        notes.append(
-            f"A and B differ in {len(differing)} values of their configurations; the table has the first {_MAX_SHOWN_VALUES}."
-        )
+    if (number := len(differing)) > _MAX_SHOWN_VALUES:
+        notes.append(f"A and B differ in {number} values of their configurations; the table has the first {_MAX_SHOWN_VALUES}.")
     if num_unmatched:
         several = "s" * (num_unmatched > 1)
         notes.append(f"Not compared, without a counterpart on the other side: {num_unmatched} configuration{several}.")
-    if any(
-        run_a.numbers and run_a.numbers == run_b.numbers for pair in pairs for run_a in pair.runs_a for run_b in pair.runs_b
-    ):
+    if any({run.numbers for run in pair.runs_a} & {run.numbers for run in pair.runs_b} - {b""} for pair in pairs):
         notes.append("Some runs of A are the same as runs of B, number for number, but for their times.")
     return Section(f"{a} against {b}", lead, tuple(table for table in (verdicts, what) if table.rows), notes=tuple(notes))
 
 
-def _match_configurations(
-    comparison: Comparison, side_a: Side, side_b: Side
-) -> tuple[list[tuple[str, str, str]], list[_Pair], int]:
+def _match_configurations(together: Comparison, a: Side, b: Side) -> tuple[list[tuple[str, str, str]], list[_Pair], int]:
     """What distinguishes the sides as such; configurations that match but for that; how many have none that matches."""
-    groups = [[item for item in comparison.configurations if set(item.runs) & set(side.runs)] for side in (side_a, side_b)]
-    values = {
-        name: [sorted({dict(item.values).get(name, "") for item in group}) for group in groups]
-        for name in comparison.varying_keys
-    }
+    groups = [[item for item in together.configurations if set(item.runs) & set(side.runs)] for side in (a, b)]
+    keys = together.varying_keys
+    values = {name: [sorted({dict(item.values).get(name, "") for item in group}) for group in groups] for name in keys}
     unlike = [(name, ", ".join(of_a), ", ".join(of_b)) for name, (of_a, of_b) in values.items() if of_a != of_b]
     differing = [row for row in unlike if all(len(of_side) == 1 for of_side in values[row[0]])]
     names = {name for name, _, _ in differing}
@@ -152,20 +139,18 @@ def _match_configurations(
     b_by_rest = {rest(item): item for item in groups[1]}
     pairs = []
     for item in groups[0]:
-        like = b_by_rest.get(rest(item))
-        if like is not None:
+        if (like := b_by_rest.get(rest(item))) is not None:
             label = " ".join(f"{name}={value}" for name, value in rest(item) if len({*chain(*values[name])}) > 1)
-            runs_a, runs_b = ([run for run in one.runs if run in side.runs] for one, side in ((item, side_a), (like, side_b)))
+            runs_a, runs_b = ([run for run in one.runs if run in side.runs] for one, side in ((item, a), (like, b)))
             pairs.append(_Pair(label or item.label, runs_a, runs_b))
     if pairs:
         return differing, pairs, len(groups[0]) + len(groups[1]) - 2 * len(pairs)
-    return unlike, [_Pair("all", side_a.runs, side_b.runs)], 0
+    return unlike, [_Pair("all", a.runs, b.runs)], 0
 
 
 def _row(pair: _Pair, measure: ComparisonMeasure, num_tests: int) -> tuple[Cell, ...] | None:
     a, b = (_measured_values(runs, measure) for runs in (pair.runs_a, pair.runs_b))
-    fewest = min(a.size, b.size)
-    if not fewest:
+    if not (fewest := min(a.size, b.size)):
         return None
     unit = "processes" if measure.is_of_process else "seeds"
     difference, interval, ahead, verdict = NO_VALUE, "", NO_VALUE, f"too few {unit}"
@@ -201,9 +186,8 @@ def _lead(rows: Sequence[tuple[Cell, ...]], label_pairs: bool) -> str:
         return "No run of one side has a number to hold against the other's yet."
     if all(verdict.text.startswith("too few") for _, _, verdict, *_ in rows):
         return f"Too few seeds for a verdict: it takes {MIN_VERDICT_SEEDS} finished ones on either side."
-    clear = [
-        f"{verdict.text} by {measure.text}" + (f" ({label.text})" if label_pairs else "")
-        for label, measure, verdict, *_ in rows
-        if verdict.status == "clear"
+    found = [
+        (f"{verdict.text} by {measure.text}", label.text) for label, measure, verdict, *_ in rows if verdict.status == "clear"
     ]
+    clear = [f"{what} ({label})" if label_pairs else what for what, label in found]
     return f"Beyond chance: {'; '.join(clear)}." if clear else "Nothing that was measured distinguishes A from B beyond chance."

@@ -59,8 +59,7 @@ class CurveMetrics:
 
 
 def run_curve(run: RunData, source: CurveSource, quantity: str, axis: Axis) -> Curve | None:
-    """``quantity`` over ``axis`` from one of the run's tables; ``None`` if it has no finite point. Points are sorted (workers
-    finish out of order) and of several at the same place the last counts."""
+    """``quantity`` over ``axis`` from a table of the run, sorted, of points at one place the last; ``None`` without any."""
     columns = {"episodes": run.episodes, "metrics": run.metrics, "evaluations": run.evaluations}.get(source, {})
     if axis not in columns or quantity not in columns:
         return None
@@ -76,10 +75,8 @@ def run_curve(run: RunData, source: CurveSource, quantity: str, axis: Axis) -> C
 
 
 def lag_shares(runs: Sequence[RunData]) -> Curve | None:
-    """Share of pushes at each policy lag, over all runs whose summaries say it; ``None`` if none does.
-
-    ``x`` are lags in updates, from -1 to one beyond the largest seen, where ``y``, the share, is 0: steps close at both ends.
-    """
+    """Share of pushes at each policy lag, over all runs whose summaries say it; ``None`` if none does. ``x`` are lags in
+    updates, from -1 to one beyond the largest seen, where ``y``, the share, is 0: steps close at both ends."""
     total = np.zeros(_MAX_LAG_BINS)
     for run in runs:
         counts = mapping(run.summary_json.get("policy_lag")).get("histogram")
@@ -94,11 +91,8 @@ def lag_shares(runs: Sequence[RunData]) -> Curve | None:
 
 
 def band_members(curves: Sequence[Curve]) -> list[Curve]:
-    """Those that make up a band: finished runs if they are enough, else all that got half as far as the farthest.
-
-    A run that died early would cut the common range short for all others; and a band whose members change along the
-    way jumps where nothing happened. So membership is decided once, and who is left out is said.
-    """
+    """Those that make up a band: finished runs if they are enough, else all that got half as far as the farthest. One that died
+    early would cut the common range short; a band whose members change on the way jumps where nothing happened."""
     finished = [item for item in curves if item.run.status == "finished"]
     if len(finished) >= MIN_SEEDS:
         return finished
@@ -107,8 +101,7 @@ def band_members(curves: Sequence[Curve]) -> list[Curve]:
 
 
 def align(curves: Sequence[Curve], points: int = 200) -> tuple[FloatArray, FloatArray]:
-    """Interpolate linearly onto one axis over the range that all curves share; nothing is extrapolated. Returns ``x`` [points]
-    and ``y`` [curves, points], both empty along points if the curves share no range."""
+    """``x`` [points] over the range that all curves share, none without one, and all heights there [curves, points]."""
     low, high = max(item.x[0] for item in curves), min(item.x[-1] for item in curves)
     x = np.linspace(low, high, points) if high > low else np.array([low] if high == low else [])
     return x, np.stack([np.interp(x, item.x, item.y) for item in curves])
@@ -141,12 +134,9 @@ def _band(members: Sequence[Curve], points: int, summarize: Callable[[FloatArray
 
 
 def learning_curve(run: RunData, measure: Measure, axis: Axis) -> Curve | None:
-    """The curve by which a run is compared; ``None`` where it has no numbers for it.
-
-    ``evaluation``: mean returns of the standard evaluations. ``training`` over episodes: the moving average of the mean step
-    reward. ``training`` over environment steps: mean reward of a step in each of ``_NUM_BINS`` parts of the run, since a moving
-    average over episodes looks back ten times as far where they are ten times as long.
-    """
+    """The curve by which a run is compared; ``None`` where it has no numbers for it. Evaluation: mean returns. Training over
+    episodes: the moving average of the mean step reward; over environment steps: mean reward of a step in each of ``_NUM_BINS``
+    parts of the run, as a moving average looks back ten times as far where episodes are ten times as long."""
     if measure == "training":
         return run_curve(run, "episodes", "moving_average", "episode") if axis == "episode" else _binned_training_curve(run)
     found = run_curve(run, "evaluations", "mean", "env_step")

@@ -44,21 +44,16 @@ def comparison_warnings(comparison: Comparison) -> list[str]:
     if shared != {1}:
         each = "; configurations differ in how many, so their speeds do not compare" if len(shared) > 1 else ""
         found.append(f"Seeds that trained together shared one process: the speed of each is its part of it{each}.")
-    changed = sum(any(not text.startswith(_HARMLESS_CHANGES) for text in run.changes) for run in runs)
-    if changed:
+    if changed := sum(any(not text.startswith(_HARMLESS_CHANGES) for text in run.changes) for run in runs):
         found.append(f"{changed} of the runs got other values on the way, and stand here under those that they ended with.")
-    few = [item.label for item in items if item.num_seeds < MIN_SEEDS]
-    if few:
+    if few := [item.label for item in items if item.num_seeds < MIN_SEEDS]:
         where = "" if len(few) == len(items) else f" of {_join_names(few)}"
         found.append(f"Fewer than {MIN_SEEDS} seeds{where}: no interval over seeds, and a difference may be chance.")
-    twice = [item.label for item in items if item.num_seeds < len(item.runs)]
-    if twice:
+    if twice := [item.label for item in items if item.num_seeds < len(item.runs)]:
         found.append(f"The same seed ran more than once in {_join_names(twice)}: such runs are not independent.")
-    left_out = sum(len(item.runs) - len(item.averaged_runs) for item in items if item.averaged_runs)
-    if left_out:
+    if left_out := sum(len(item.runs) - len(item.averaged_runs) for item in items if item.averaged_runs):
         found.append(f"{left_out} run{'s' * (left_out > 1)} not finished and left out of the means; see what failed below.")
-    unfinished = [item.label for item in items if not item.statuses["finished"] and item.averaged_runs]
-    if unfinished:
+    if unfinished := [item.label for item in items if not item.statuses["finished"] and item.averaged_runs]:
         found.append(f"No run of {_join_names(unfinished)} has finished: its means are over what there is so far.")
     return found
 
@@ -73,11 +68,9 @@ def _distinct_answers(runs: Sequence[RunData], answer: Callable[[RunData], str])
 
 def _date_range(runs: Sequence[RunData]) -> tuple[str, ...]:
     timings = [mapping(run.run_json.get("timings")) for run in runs]
-    starts = sorted(filter(None, (date(timing.get("started") or timing.get("created")) for timing in timings)))
-    ends = sorted(filter(None, (date(timing.get("ended")) for timing in timings)))
-    if not starts:
-        return ()
-    return (f"{starts[0]} to {ends[-1]}" if ends else f"since {starts[0]}",)
+    start = min(filter(None, (date(timing.get("started") or timing.get("created")) for timing in timings)), default="")
+    end = max(date(timing.get("ended")) for timing in timings)
+    return (f"{start} to {end}" if end else f"since {start}",) if start else ()
 
 
 def _join_names(names: Sequence[str]) -> str:

@@ -1,19 +1,54 @@
-"""The files of a report: which it consists of, where they may be written, and that none of an earlier one stays behind."""
+"""The files of a report: its page, where they may be written, and that none of an earlier one stays behind."""
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from a3c_exp import __version__
+from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.panels import FigureFiles
 from a3c_exp.report.sections import Table, table_csv
+from a3c_exp.runs.tolerant_io import printable
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
+from a3c_exp.system.number_format import typographic
 
 MARKER = (
     "<!-- made by a3c_exp.report; making the report again replaces this folder's index.html, runs.csv, figures and tables -->"
 )
 _MANIFEST = re.compile(r"<!-- files: ([^>]*) -->")
 _OWN_FILES = re.compile(r"(figures|tables)/[\w-]+\.(svg|png|csv)")
+_CSS_CLASSES = {color: f"s{index}" for index, color in enumerate((*svg.SERIES_COLORS, svg.OTHER_COLOR))}
+_LIGHT, _DARK = (
+    "".join(f".{name}{{background:{getattr(color, theme)}}}" for color, name in _CSS_CLASSES.items())
+    for theme in ("light", "dark")
+)
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("a3c_exp.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=lambda value: printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.tests["of_verdicts"] = lambda table: table.name.startswith("Verdicts")
+_ENVIRONMENT.filters |= {"typographic": typographic, "css_class": _CSS_CLASSES.__getitem__}
+_ENVIRONMENT.globals |= {
+    "version": __version__,
+    "newline": Markup("\n"),
+    "color_rules": f"{_LIGHT}@media screen and (prefers-color-scheme:dark){{{_DARK}}}{svg.dark_rules()}",
+    "other_color": svg.OTHER_COLOR,
+}
+
+
+def render(template: str, **content: Any) -> str:
+    """The page that ``templates/<template>`` makes of ``content``; texts are shown as they are, never obeyed."""
+    return _ENVIRONMENT.get_template(template).render(content, now=datetime.now())
 
 
 def collect_files(figures: Sequence[FigureFiles], tables: Sequence[Table], prefix: str = "") -> dict[str, str | bytes]:
@@ -32,22 +67,18 @@ def manifest(names: Sequence[str]) -> str:
 
 
 def check_replaceable(out: Path) -> None:
-    """Refuse to write into a place that holds anything which a report would overwrite and did not make. Raises
-    RunDirectoryError if it does."""
+    """Raises RunDirectoryError for a place that holds anything which a report would overwrite and did not make."""
     if out.exists() and not out.is_dir():
         raise RunDirectoryError(f"{out}: is a file; name a folder for the report with --out DIR")
     if MARKER in _page_head(out):
         return
     for name in ("index.html", "runs.csv", "figures", "tables"):
         if (out / name).exists():
-            raise RunDirectoryError(
-                f"{out / name}: is there already and was not made by this command; choose another folder: --out DIR"
-            )
+            raise RunDirectoryError(f"{out / name}: was not made by this command; choose another folder: --out DIR")
 
 
 def write(out: Path, html: str, content: Mapping[str, str | bytes]) -> None:
-    """The page first: should the rest fail, the folder is known as a report's and can be written again. Raises
-    RunDirectoryError if the place cannot be written."""
+    """The page first: should the rest fail, the folder is known as a report's. Raises RunDirectoryError if the disk refuses."""
     match = _MANIFEST.search(_page_head(out))
     before = {name for name in (match[1].split() if match else ()) if _OWN_FILES.fullmatch(name)}
     try:
@@ -63,7 +94,6 @@ def write(out: Path, html: str, content: Mapping[str, str | bytes]) -> None:
 
 
 def _page_head(out: Path) -> str:
-    """The beginning of the page that is there, if any."""
     try:
         with (out / "index.html").open(encoding="utf-8", errors="replace") as file:
             return file.read(20_000)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,33 +22,27 @@ _PER_WORKER_FIELDS = ("worker_steps_per_second", "worker_updates_per_second")
 
 
 class RunData(RunSummary):
-    """One run directory, read completely; damage is noted in ``problems`` and never raises.
+    """One run directory, read completely; damage is noted in ``problems`` and never raises. ``result`` says what the whole run
+    says: what no summary has, because the run was cut short or is still at it, is counted in the lines.
 
-    ``result`` says what the whole run says: the best evaluation is the highest of all lines, and what no summary has, because
-    the run was cut short or is still at it, is counted in the lines.
-
-    Attributes:
-        episodes, metrics, evaluations: the columns of the ``.jsonl`` files by field name, each [lines]; the fields of
-            the records in ``runs.log_records`` are always there, ``return`` under its name in the file. In addition there are
-            ``<field>.low``, ``.mean`` and ``.high`` of what is one number a worker, ``value.low`` and ``value.high`` (the
-            mean of V(s) less and plus its standard deviation), ``end.terminated``, and what ``value_bias`` makes of
-            them: ``value.excess`` in metrics and ``sampling.gap`` in evaluations.
-        num_seeds_in_process: how many seeds shared its process, itself included: its speed is but a share of that process's.
-    """
+    Columns are those of the ``.jsonl`` files, each [lines], with all fields of ``runs.log_records``, ``return`` under its name
+    in the file. In addition there are ``<field>.low``, ``.mean`` and ``.high`` of what is one number a worker, ``value.low``
+    and ``value.high`` (the mean of V(s) less and plus its standard deviation), ``end.terminated``, and what ``value_bias``
+    makes of them: ``value.excess`` in metrics and ``sampling.gap`` in evaluations."""
 
     episodes: Columns
     metrics: Columns
     evaluations: Columns
-    num_seeds_in_process: int = 1
+    num_seeds_in_process: int = 1  #: itself included; its speed is but a share of that process's
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         evaluated = not self.summary_json or bool(self.summary_json.get("evaluation"))
         config, _ = self.config, self.overrides  # in this order, so that problems are in the order of files
         names = [*_field_names(MetricsRecord), *(info.name for info in own_statistics(self.run_json))]
-        metrics = read_columns(path / "metrics.jsonl", names, self.problems, list_fields=_PER_WORKER_FIELDS)
-        names, ends = _field_names(EpisodeRecord), [("end", "terminated")]
-        self.episodes = episodes = read_columns(path / "episodes.jsonl", names, self.problems, one_hot=ends)
+        metrics = read_columns(path / "metrics.jsonl", names, self.problems, lists=_PER_WORKER_FIELDS)
+        names = _field_names(EpisodeRecord)
+        self.episodes = episodes = read_columns(path / "episodes.jsonl", names, self.problems, one_hot="end.terminated")
         names = _field_names(EvaluationRecord)
         evaluations = read_columns(path / "evaluations.jsonl", names, self.problems, required=evaluated)
         limit_ends = config.get("bootstrap_on_truncation") is False
@@ -70,29 +65,26 @@ class RunData(RunSummary):
     @cached_property
     def _final_values(self) -> JsonObject:
         said, lag = self.summary_json, mapping(self.summary_json.get("policy_lag"))
-        both = {name: np.append(self.episodes[name], self.metrics[name]) for name in ("env_step", "update", "wall_time")}
-        highest = {name: _highest(counts) for name, counts in both.items()}
-        steps = _first_finite(said.get("env_steps"), highest["env_step"])
+        both = (np.append(self.episodes[name], self.metrics[name]) for name in ("env_step", "update", "wall_time"))
+        steps, updates, wall_time = map(_highest, both)
         seconds = mapping(self.run_json.get("timings")).get("seconds")
-        wall_time = _first_finite(said.get("wall_time"), highest["wall_time"], seconds)
-        last_average = _finite(self.episodes["moving_average"])[-1:]
-        means = self.evaluations["mean"]
-        best = self._evaluation(int(np.nanargmax(means))) if _finite(means).size else said.get("best_evaluation")
-        return {
-            "episodes": _first_finite(said.get("episodes"), float(self.episodes["episode"].size)),
-            "env_steps": steps,
-            "updates": _first_finite(said.get("updates"), highest["update"]),
-            "wall_time": wall_time,
-            "steps_per_second": _first_finite(said.get("steps_per_second"), steps / wall_time if wall_time > 0 else math.nan),
-            "moving_average": _first_finite(said.get("moving_average"), *last_average),
-            "recent_return": said.get("recent_return"),
-            "evaluation": self._evaluation(-1) if means.size else said.get("evaluation"),
-            "best_evaluation": best,
-            "policy_lag": {
-                "mean": _first_finite(lag.get("mean"), mean(_finite(self.metrics["policy_lag_mean"]))),
-                "max": _first_finite(lag.get("max"), _highest(self.metrics["policy_lag_max"])),
-            },
+        counted: dict[str, tuple[object, ...]] = {
+            "episodes": (float(self.episodes["episode"].size),),
+            "env_steps": (steps,),
+            "updates": (updates,),
+            "wall_time": (wall_time, seconds),
+            "moving_average": tuple(_finite(self.episodes["moving_average"])[-1:]),
         }
+        values: dict[str, Any] = {name: _first_finite(said.get(name), *known) for name, known in counted.items()}
+        speed = values["env_steps"] / values["wall_time"] if values["wall_time"] > 0 else math.nan
+        values |= {"steps_per_second": _first_finite(said.get("steps_per_second"), speed)}
+        mean_lag, most = mean(_finite(self.metrics["policy_lag_mean"])), _highest(self.metrics["policy_lag_max"])
+        values["policy_lag"] = {"mean": _first_finite(lag.get("mean"), mean_lag), "max": _first_finite(lag.get("max"), most)}
+        if (means := self.evaluations["mean"]).size:
+            values["evaluation"] = self._evaluation(-1)
+        if _finite(means).size:
+            values["best_evaluation"] = self._evaluation(int(np.nanargmax(means)))
+        return {**said, **values}
 
     def _evaluation(self, line: int) -> JsonObject:
         return {name: float(column[line]) for name, column in self.evaluations.items()}
@@ -121,7 +113,6 @@ def _field_names(record: type[EpisodeRecord] | type[MetricsRecord] | type[Evalua
 
 
 def _first_finite(*candidates: object) -> float:
-    """The first that is a finite number, else NaN."""
     return next((value for value in map(number, candidates) if math.isfinite(value)), math.nan)
 
 

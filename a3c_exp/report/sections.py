@@ -9,7 +9,7 @@ from a3c_exp.report.aggregate import Configuration
 from a3c_exp.report.figures.panels import CaptionedFigure
 from a3c_exp.runs.listing import csv_text
 from a3c_exp.runs.tolerant_io import printable
-from a3c_exp.system.number_format import NO_VALUE
+from a3c_exp.system.number_format import NO_VALUE, Interval, format_count, format_interval, format_number
 
 Item = TypeVar("Item")
 
@@ -53,22 +53,29 @@ def make_row(*contents: Cell | str) -> tuple[Cell, ...]:
     return tuple(content if isinstance(content, Cell) else Cell(content) for content in contents)
 
 
-def make_table(
-    name: str, num_text_columns: int, items: Iterable[Item], columns: Sequence[tuple[str, Description[Item]]]
-) -> Table:
-    """A row an item, and a column for each heading with what it says of an item."""
+def make_table(name: str, num_texts: int, items: Iterable[Item], columns: Sequence[tuple[str, Description[Item]]]) -> Table:
+    """A row an item, and a column for each heading with what it says of an item; the first ``num_texts`` are text."""
     rows = tuple(make_row(*(describe(item) for _, describe in columns)) for item in items)
-    return Table(name, tuple(heading for heading, _ in columns), num_text_columns, rows)
+    return Table(name, tuple(heading for heading, _ in columns), num_texts, rows)
+
+
+def interval_cell(value: float, interval: Interval, over: str = "") -> Cell:
+    """A number, to the digits that its interval warrants, and the interval, with what it is over unless that is seeds."""
+    low, high = interval
+    return Cell(format_number(value, high - low), format_interval(interval) + (f" over {over}" if over == "episodes" else ""))
+
+
+def lag_cell(mean: float, largest: float) -> Cell:
+    """A mean policy lag and the largest."""
+    return Cell(format_number(mean, 1.0), f"max {format_count(largest)}" if largest >= 0 else "")
 
 
 def table_csv(table: Table) -> str:
     """Any table as CSV, as it stands on the page: rounded, notes in columns of their own, plain signs."""
     noted = [any(row[index].note for row in table.rows) for index in range(len(table.columns))]
     head = [text for name, extra in zip(table.columns, noted, strict=True) for text in (name, f"{name}: note")[: 1 + extra]]
-    rows = [
-        [text for cell, extra in zip(row, noted, strict=True) for text in (cell.text, cell.note)[: 1 + extra]]
-        for row in table.rows
-    ]
+    lines = [zip(row, noted, strict=True) for row in table.rows]
+    rows = [[text for cell, extra in line for text in (cell.text, cell.note)[: 1 + extra]] for line in lines]
     return csv_text([head, *(["" if text == NO_VALUE else printable(text) for text in row] for row in rows)]) + "\n"
 
 

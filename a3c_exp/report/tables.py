@@ -5,6 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +13,12 @@ from a3c_exp.report.aggregate import Comparison, Configuration
 from a3c_exp.report.columns import Columns
 from a3c_exp.report.curves import FINAL_SHARE
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.sections import Cell, Description, Item, Table, format_statuses, make_row, make_table
+from a3c_exp.report.sections import Cell, Description, Table, format_statuses, interval_cell, lag_cell, make_row, make_table
 from a3c_exp.runs.format_table import Column, Terminal, TextCell, format_table
-from a3c_exp.runs.listing import csv_text
-from a3c_exp.runs.tolerant_io import mapping, number, printable
+from a3c_exp.runs.listing import csv_text, csv_value
+from a3c_exp.runs.tolerant_io import mapping, number
 from a3c_exp.stats.estimates import mean
-from a3c_exp.system.number_format import (
-    NO_VALUE,
-    format_count,
-    format_duration,
-    format_interval,
-    format_mean_std,
-    format_number,
-)
+from a3c_exp.system.number_format import NO_VALUE, format_count, format_duration, format_mean_std, format_number
 
 _DIAGNOSTICS = (  # heading, quantity, and whether it is taken at the start of a run or at its end
     ("entropy at first", "entropy", "start"),
@@ -47,7 +41,7 @@ def summary_table(comparison: Comparison) -> Table:
         ("runs", _statuses_cell),
         ("seeds", lambda item: str(item.num_seeds)),
         ("final moving average", lambda item: format_mean_std(item.mean("moving_average"), item.std("moving_average"))),
-        ("last evaluation", _evaluation_cell),
+        ("last evaluation", lambda item: interval_cell(item.mean("evaluation"), *item.interval)),
         ("best evaluation", lambda item: format_mean_std(item.mean("best"), item.std("best"))),
         *_count_columns(Configuration.mean),
         ("policy lag", lambda item: format_number(item.mean("policy_lag"), 1.0)),
@@ -64,10 +58,10 @@ def run_table(comparison: Comparison) -> Table:
         ("status", lambda run: Cell(run.status, status=run.status)),
         ("seed", lambda run: run.seed),
         ("final moving average", lambda run: format_number(run.result("moving_average"))),
-        ("last evaluation", _last_evaluation_cell),
+        ("last evaluation", lambda run: interval_cell(run.result("evaluation"), run.interval("evaluation"))),
         ("best evaluation", _best_evaluation_cell),
         *_count_columns(RunData.result),
-        ("policy lag", _policy_lag_cell),
+        ("policy lag", lambda run: lag_cell(run.result("policy_lag"), run.result("policy_lag_max"))),
     ]
     return make_table("Runs", 3, comparison.runs, columns)
 
@@ -89,8 +83,7 @@ def incomplete_runs_table(comparison: Comparison) -> Table:
 
 
 def diagnostics_table(comparison: Comparison) -> Table:
-    """How stale, how curious, how sure of itself each configuration was in the end; columns that no run fills are left out.
-    Means over a configuration's averaged runs, of each run's last tenth."""
+    """What each configuration was in the end: means over its averaged runs' last tenths; no columns without a number."""
     columns: list[tuple[str, Description[Configuration]]] = [
         (comparison.heading, configuration_cell),
         ("policy lag", lambda item: format_number(item.mean("policy_lag"), 1.0)),
@@ -158,7 +151,7 @@ def configuration_cell(item: Configuration) -> Cell:
     return Cell(item.short_label, configuration=item)
 
 
-def _count_columns(value: Callable[[Item, str], float]) -> list[tuple[str, Description[Item]]]:
+def _count_columns(value: Callable[[Any, str], float]) -> list[tuple[str, Description[Any]]]:
     """What is written of a run and of the mean over several in the same way."""
     return [
         ("episodes", lambda item: format_count(value(item, "episodes"))),
@@ -173,32 +166,15 @@ def _statuses_cell(item: Configuration) -> Cell:
     return Cell(format_statuses(item.statuses), f"(means over {averaged})" if 0 < averaged < len(item.runs) else "")
 
 
-def _evaluation_cell(item: Configuration) -> Cell:
-    (low, high), over = item.interval
-    note = format_interval((low, high)) + (" over episodes" if over == "episodes" else "")
-    return Cell(format_number(item.mean("evaluation"), high - low), note)
-
-
 def _relative_path(run: RunData, comparison: Comparison) -> str:
     """The directory as seen from the parent of all, which the report names once."""
     path = Path(os.path.relpath(run.path.resolve(), comparison.parent))
     return path.name if path == Path() else str(path)
 
 
-def _last_evaluation_cell(run: RunData) -> Cell:
-    low, high = run.result("evaluation_low"), run.result("evaluation_high")
-    return Cell(format_number(run.result("evaluation"), high - low), format_interval((low, high)))
-
-
 def _best_evaluation_cell(run: RunData) -> Cell:
-    text = format_number(run.result("best"), run.result("best_high") - run.result("best_low"))
-    step = run.result("best_step")
-    return Cell(text, f"at {format_count(step)}" if step >= 0 else "")
-
-
-def _policy_lag_cell(run: RunData) -> Cell:
-    most = run.result("policy_lag_max")
-    return Cell(format_number(run.result("policy_lag"), 1.0), f"max {format_count(most)}" if most >= 0 else "")
+    (low, high), step = run.interval("best"), run.result("best_step")
+    return Cell(format_number(run.result("best"), high - low), f"at {format_count(step)}" if step >= 0 else "")
 
 
 def _quantity_at(run: RunData, quantity: str, when: str) -> float:
@@ -223,7 +199,6 @@ def _format_quantity(quantity: str, value: float) -> str:
 
 
 def _differing_quantities(run: RunData) -> dict[str, tuple[float, ...]]:
-    """Each quantity of the run's workers that is not the same for all."""
     said = run.summary_json.get("workers")
     workers = [mapping(one) for one in said] if isinstance(said, list) else []
     names = dict.fromkeys(str(name) for one in workers for name in one if name != "worker")  # that is its number
@@ -241,9 +216,9 @@ def _run_record(comparison: Comparison, configuration: Configuration, run: RunDa
         record |= {f"{name}_{part}": run.result(f"{key}_{part}") for part in ("low", "high")}
         record[f"{name}_env_step"] = run.result(f"{key}_step")
     record |= {key: run.result(key) for key in ("steps_per_second", "wall_time", "policy_lag", "policy_lag_max")}
-    record |= {"commit": git.get("commit", ""), "dirty": git.get("dirty", ""), "host": run.run_json.get("host", "")}
-    record |= {"python": versions.get("python", ""), "torch": versions.get("torch", "")}
-    record |= {"command": run.run_json.get("command", ""), "problems": "; ".join(run.problems)}
+    record |= {"commit": git.get("commit"), "dirty": str(git.get("dirty", "")), "host": run.run_json.get("host")}
+    record |= {"python": versions.get("python"), "torch": versions.get("torch")}
+    record |= {"command": run.run_json.get("command"), "problems": "; ".join(run.problems)}
     return record | _varying_values(comparison, configuration)
 
 
@@ -253,10 +228,4 @@ def _varying_values(comparison: Comparison, configuration: Configuration) -> dic
 
 
 def _records_csv(records: Sequence[Mapping[str, object]]) -> str:
-    return csv_text([list(records[0]), *([_csv_value(value) for value in record.values()] for record in records)]) + "\n"
-
-
-def _csv_value(value: object) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else str(int(value)) if value.is_integer() else repr(value)
-    return printable(str(value))
+    return csv_text([list(records[0]), *(list(map(csv_value, record.values())) for record in records)]) + "\n"

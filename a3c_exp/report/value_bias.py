@@ -1,7 +1,4 @@
-"""Whether a run believes more than it gets: its value against what was earned, its best guesses against what it dares to try.
-
-Both are derived from what every run directory holds, for training records neither.
-"""
+"""Whether a run believes more than it gets: its value against what was earned, its best guesses against what it tries."""
 
 import numpy as np
 
@@ -17,9 +14,9 @@ def value_overestimation(metrics: Columns, episodes: Columns, terminated: FloatA
     """V(s), averaged over steps, less what training earned: above 0 the critic promises too much.
 
     What was earned is estimated from training episodes. In one of T steps whose rewards, as the learner sees them, are m in the
-    mean, the discounted return averages ``m / (1 - gamma)`` over its states if targets go on past its end (a time limit that
-    bootstraps), and ``m / (1 - gamma) * (1 - gamma (1 - gamma^T) / (T (1 - gamma)))`` if the end is one, rewards taken as
-    spread evenly over it. It is compared where the middle of the episode lies, smoothed over ten parts of the run.
+    mean, spread evenly, the discounted return averages ``m / (1 - gamma)`` over its states if targets go on past its end (a
+    time limit that bootstraps), else ``m / (1 - gamma) * (1 - gamma (1 - gamma^T) / (T (1 - gamma)))``. It is compared where
+    the middle of the episode lies, smoothed over ten parts of the run.
 
     ``terminated`` [episodes] is 1 where the episode ended in a state of value 0, 0 where a time limit cut it. Returns [lines of
     metrics], in the learner's units; NaN where it cannot be known: without episodes, undiscounted, or with clipped rewards.

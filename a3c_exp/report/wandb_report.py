@@ -1,12 +1,8 @@
-"""The report's figures as a report in Weights & Biases, drawn there from the runs that it has. Needs an account.
-
-What goes into it is decided by ``wandb_panels``, ``run_ids`` and ``group_by_keys``, which need neither an account nor wandb;
-``publish`` sends it.
-"""
+"""The report's figures as a report in Weights & Biases, from the runs that it has. Only ``publish`` needs an account."""
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.figures.plot_specs import HEADINGS, PLOTS
@@ -21,24 +17,14 @@ _COLUMNS, _WIDTH, _HEIGHT = 2, 12, 8  # of panels in W&B's grid, which is 24 uni
 _MAX_TITLE_LENGTH = 128
 
 
-class WandbPanel(NamedTuple):
-    """A line plot below a heading of the page: ``x`` and ``y`` as the W&B logger calls them, ``log`` if upwards by powers."""
-
-    title: str
-    section: str
-    x: str
-    y: str
-    log: bool
-
-
-def wandb_panels() -> list[WandbPanel]:
-    """The figures of the report whose numbers W&B has, in the same order."""
-    found = []
+def wandb_panels(section: str) -> list[dict[str, Any]]:
+    """The figures of one of ``HEADINGS`` whose numbers W&B has, in the same order, each by the arguments of its line plot."""
+    found: list[dict[str, Any]] = []
     for plot in PLOTS:
-        if plot.source != "lags" and "." not in plot.quantity:  # of those W&B has no numbers: they are made by the report
+        if plot.section == section and plot.source != "lags" and "." not in plot.quantity:  # numbers that the report makes
             prefix = "train" if plot.axis == "wall_time" else _PREFIXES[plot.source]  # the only rows that carry the clock
             x, y = _AXIS_KEYS[plot.axis], f"{prefix}/{plot.quantity}"
-            found.append(WandbPanel(plot.title, HEADINGS[plot.section], x, y, plot.scale == "log"))
+            found.append({"title": plot.title, "x": x, "y": [y], "log_y": plot.scale == "log" or None})
     return found
 
 
@@ -60,8 +46,7 @@ def group_by_keys(comparison: Comparison) -> list[str]:
 
 
 def publish(comparison: Comparison, title: str) -> str:
-    """Make the report in W&B; returns its address. Raises A3CError if no run was ever sent to W&B, or it does not take the
-    report."""
+    """Make the report in W&B; returns its address. Raises A3CError if it has none of the runs, or does not take the report."""
     if not run_ids(comparison.runs):
         raise A3CError("none of these runs was logged to W&B (logger=none), so a report there would show nothing")
     settings = next((mapping(run.config.get("logger")) for run in comparison.runs if mapping(run.config.get("logger"))), {})
@@ -80,24 +65,20 @@ def publish(comparison: Comparison, title: str) -> str:
 def build_report(comparison: Comparison, title: str, project: str, entity: str) -> Any:
     """The report as wandb-workspaces' ``Report``, not yet saved; with ``entity`` empty it needs no network."""
     wr = import_workspaces()
-    runs = {
-        "name": f"{len(comparison.runs)} runs",
-        "filters": f"Metric('ID') in {run_ids(comparison.runs)!r}",
-        "groupby": group_by_keys(comparison),
-    }
+    runs: dict[str, Any] = {"name": f"{len(comparison.runs)} runs", "groupby": group_by_keys(comparison)}
+    runs |= {"filters": f"Metric('ID') in {run_ids(comparison.runs)!r}"}
     runs |= {"project": project, "entity": entity} if entity else {}
     blocks: list[Any] = [
         wr.P(f"Made by a3c_exp.report from {len(comparison.runs)} runs of {len(comparison.configurations)} configurations."),
         wr.P("Verdicts, intervals over seeds and diagnostics are on the report's own page, index.html."),
     ]
-    for section in HEADINGS.values():
+    for section, heading in HEADINGS.items():
         plots = []
-        for index, panel in enumerate(one for one in wandb_panels() if one.section == section):
+        for index, panel in enumerate(wandb_panels(section)):
             place = wr.Layout(x=_WIDTH * (index % _COLUMNS), y=_HEIGHT * (index // _COLUMNS), w=_WIDTH, h=_HEIGHT)
-            shade = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
-            plots.append(wr.LinePlot(title=panel.title, x=panel.x, y=[panel.y], log_y=panel.log or None, layout=place, **shade))
+            plots.append(wr.LinePlot(**panel, layout=place, groupby_aggfunc="mean", groupby_rangefunc="stddev"))
         if plots:
-            blocks += [wr.H2(section), wr.PanelGrid(runsets=[wr.Runset(**runs)], panels=plots)]
+            blocks += [wr.H2(heading), wr.PanelGrid(runsets=[wr.Runset(**runs)], panels=plots)]
     title = f"a3c_exp: {title}"[:_MAX_TITLE_LENGTH]
     return wr.Report(project=project, entity=entity, title=title, blocks=blocks, width="fluid")
 
@@ -107,7 +88,5 @@ def import_workspaces() -> Any:
     try:
         import wandb_workspaces.reports.v2 as library
     except ImportError as error:
-        raise A3CError(
-            'a report in W&B needs wandb-workspaces, which is not installed: pip install "a3c_exp[report]"'
-        ) from error
+        raise A3CError('a report in W&B needs wandb-workspaces, which is missing: pip install "a3c_exp[report]"') from error
     return library

@@ -44,10 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0; 1 if no run meets the conditions; 2, with one line on stderr, if the command was wrong."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = words.pop(0) if words and words[0] in _COMMANDS else "list"
-    command = _COMMANDS[name]
-    return run_command(
-        "a3c_exp.runs", lambda: command(_parser(name).parse_intermixed_args(words), Terminal.from_stream(sys.stdout))
-    )
+    command, parser = _COMMANDS[name], _parser(name)
+    return run_command("a3c_exp.runs", lambda: command(parser.parse_intermixed_args(words), Terminal.from_stream(sys.stdout)))
 
 
 class _IncompleteError(A3CError):
@@ -138,31 +136,28 @@ _COMMANDS = {"list": _list, "best": _best, "show": _show, "compare": _compare, "
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    parser = CommandParser(
-        "a3c_exp.runs" if command == "list" else f"a3c_exp.runs {command}",
-        "List, filter, compare, rank and export runs, from their files alone.",
-        _EPILOG,
-        usage=f"{_PROGRAM} [list | best | show | compare | sync] [DIR ...] [CONDITION ...] [options]",
-    )
+    program = "a3c_exp.runs" if command == "list" else f"a3c_exp.runs {command}"
+    does = "List, filter, compare, rank and export runs, from their files alone."
+    usage = f"{_PROGRAM} [list | best | show | compare | sync] [DIR ...] [CONDITION ...] [options]"
+    parser = CommandParser(program, does, _EPILOG, usage)
+    add = parser.add_argument
     metavar = "RUN" if command in ("show", "compare") else "DIR or CONDITION"
-    parser.add_argument(
-        "words", nargs="*", metavar=metavar, help=f"run directories, or folders of them (default: {ROOT}); conditions"
-    )
+    add("words", nargs="*", metavar=metavar, help=f"run directories, or folders of them (default: {ROOT}); conditions")
     if command != "sync":
-        parser.add_argument("--csv", action="store_true", help="comma-separated values, numbers in full")
+        add("--csv", action="store_true", help="comma-separated values, numbers in full")
     if command in ("list", "best"):
         number = {"list": 0, "best": 10}[command]
-        parser.add_argument("--columns", type=_keys, default=[], metavar="KEY,...", help="further columns")
-        parser.add_argument("-n", "--last", type=_non_negative_int, default=number, metavar="N", help="only this many (0: all)")
+        add("--columns", type=_keys, default=[], metavar="KEY,...", help="further columns")
+        add("-n", "--last", type=_non_negative_int, default=number, metavar="N", help="only this many (0: all)")
     if command == "list":
-        parser.add_argument("--sort", metavar="KEY", help="sort by this key (default: by time, the newest last)")
-        parser.add_argument("--reverse", action="store_true", help="in reverse order")
+        add("--sort", metavar="KEY", help="sort by this key (default: by time, the newest last)")
+        add("--reverse", action="store_true", help="in reverse order")
     if command == "best":
-        parser.add_argument("--by", default="evaluation", metavar="KEY", help="rank by this key (default: the last evaluation)")
-        parser.add_argument("--lowest", action="store_true", help="the lowest value is the best")
-        parser.add_argument("--over-seeds", action="store_true", help="rank configurations by the mean over their seeds")
+        add("--by", default="evaluation", metavar="KEY", help="rank by this key (default: the last evaluation)")
+        add("--lowest", action="store_true", help="the lowest value is the best")
+        add("--over-seeds", action="store_true", help="rank configurations by the mean over their seeds")
     if command == "sync":
-        parser.add_argument("--dry-run", action="store_true", help="list what would be sent")
+        add("--dry-run", action="store_true", help="list what would be sent")
     return parser
 
 

@@ -25,11 +25,10 @@ def run_details(summary: RunSummary, terminal: Terminal) -> str:
     reason = str(summary.run_json.get("reason") or "")
     head = f"{terminal.paint(printable(summary.name), 'bold')}  {status}" + (f": {printable(reason)}" if reason else "")
     typed = {text.lstrip("+~").partition("=")[0] for text in summary.overrides}
+    values = [(name, text, "bold" if name in typed else "") for name, text in summary.config_items()]
     blocks = {
         "results": _result_rows(summary, terminal),
-        "configuration" + (" (bold: as typed)" if terminal.color else ""): [
-            (name, text, "bold" if name in typed else "") for name, text in summary.config_items()
-        ],
+        "configuration (bold: as typed)" if terminal.color else "configuration": values,
         "made by": [(name, text, "") for name, text in _origin_rows(summary)],
         "missing or damaged": [("", text, "yellow") for text in summary.problems],
         _NEXT_STEPS: [("", text, "") for text in _next_steps(summary)],
@@ -45,11 +44,8 @@ def comparison_tables(runs: Sequence[RunSummary], terminal: Terminal) -> str:
         labels = [str(run.path) for run in runs]
     rows = [_readable_row(row) for row in config_differences(runs)]
     origins = [dict(_origin_rows(run)) for run in runs]
-    made = [
-        (name, *(origin.get(name, _ABSENT) for origin in origins))
-        for name in ("code", "versions", "machine")
-        if len({origin.get(name) for origin in origins}) > 1
-    ]
+    table = [(name, *(origin.get(name, _ABSENT) for origin in origins)) for name in ("code", "versions", "machine")]
+    made = [row for row in table if len(set(row[1:])) > 1]
     results = [(key.replace("_", " "), *(format_cell(run, key, terminal).text for run in runs)) for key in _RESULT_KEYS]
     same = f"The configurations of these {len(runs)} runs are the same."
     parts = [_format_columns("configuration", rows, labels, terminal) if rows else same]
@@ -114,7 +110,7 @@ def _result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str
     rows = []
     for key in ("evaluation", "best"):
         if (value := summary.result(key)) == value:
-            low, high = (summary.result(f"{key}_{edge}") for edge in ("low", "high"))
+            low, high = summary.interval(key)
             step = format_count(summary.result(f"{key}_step"))
             text = f"{format_number(value, high - low)} {format_interval((low, high))} at {step} steps"
             rows.append((f"{'last' if key == 'evaluation' else 'best'} evaluation", text, "bold"))

@@ -38,12 +38,12 @@ _TEXT_KEYS = ("path", "reason", "command")  # long texts are the last columns
 
 
 def runs_table(runs: Sequence[RunSummary], terminal: Terminal, extra: Sequence[str] = (), grouped: bool = True) -> str:
-    """A table of ``runs`` (at least one), a line each, in the given order, with ``extra`` keys as further columns.
-
-    On a terminal, values that all runs share are in a line above the table and, if ``grouped``, runs are listed under their
-    folder; without its width (a pipe), every line has the whole path and every value.
-    """
-    root = common_folder(runs)
+    """A table of ``runs`` (at least one), a line each, in the given order, with ``extra`` keys as further columns. On a
+    terminal, values that all share are in a line above it and, if ``grouped``, runs are under their folder; in a pipe every
+    line has it all."""
+    folders = [run.path.parent for run in runs]
+    mixed = len({folder.is_absolute() for folder in folders}) > 1
+    root = Path(os.path.commonpath([folder.absolute() if mixed else folder for folder in folders]))
     if not terminal.width:
         columns, keys = _columns((), extra)
         rows: list[Row] = [[TextCell(str(run.path)), *(format_cell(run, key, terminal) for key in keys)] for run in runs]
@@ -70,7 +70,6 @@ def runs_table(runs: Sequence[RunSummary], terminal: Terminal, extra: Sequence[s
 
 
 def _columns(shared: Container[str], extra: Sequence[str]) -> tuple[list[Column], list[str]]:
-    """The columns of a table, and the keys of all but the first, which is the run."""
     keys = [key for key in ("status", *_COMMON_KEYS, "seed") if key not in shared]
     keys += [key for key in extra if key not in (*keys, *_TEXT_KEYS)]
     keys += [key for key in ("env_steps", "moving_average", "evaluation", "wall_time", "created") if key not in keys]
@@ -86,9 +85,9 @@ def runs_csv(runs: Sequence[RunSummary], extra: Sequence[str] = ()) -> str:
     differing = differing_keys(configs)
     first = ("path", "name", "group", "status", "reason", "env", "parallelism", "workers", "seed")
     keys = list(dict.fromkeys((*first, *RESULT_KEYS, *METADATA_KEYS, *extra)))
+    pairs = zip(runs, configs, strict=True)
     rows = [
-        [_csv_value(run.value(key)) for key in keys] + [config.get(name, "") for name in differing]
-        for run, config in zip(runs, configs, strict=True)
+        [*(csv_value(run.value(key)) for key in keys), *(config.get(name, "") for name in differing)] for run, config in pairs
     ]
     return csv_text([[*keys, *(f"config.{name}" for name in differing)], *rows])
 
@@ -129,13 +128,6 @@ def sort_by_key(runs: Iterable[RunSummary], key: str, descending: bool = False) 
     return [run for _, run in sorted(valued, key=lambda pair: pair[0], reverse=descending)] + rest
 
 
-def common_folder(runs: Sequence[RunSummary]) -> Path:
-    """The deepest folder that contains all runs."""
-    folders = [run.path.parent for run in runs]
-    mixed = len({folder.is_absolute() for folder in folders}) > 1
-    return Path(os.path.commonpath([folder.absolute() if mixed else folder for folder in folders]))
-
-
 def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
     """A value of a run as text."""
     value = _shown_value(summary, key)
@@ -148,7 +140,7 @@ def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
     if key in ("created", "ended"):
         return TextCell(date(value) or "-", "dim")
     if key in ("evaluation", "best"):
-        low, high = (summary.result(f"evaluation_{edge}") for edge in ("low", "high"))
+        low, high = summary.interval("evaluation")
         return TextCell(format_number(number(value), high - low), "bold")
     return TextCell(_FORMATS[key](number(value)) if key in _FORMATS else as_text(value))
 
@@ -166,8 +158,9 @@ def _budget_share(summary: RunSummary) -> float | None:
     return min(max(shares), 1.0) if shares else None
 
 
-def _csv_value(value: Any) -> str:
-    if value is MISSING or value is None:
+def csv_value(value: Any) -> str:
+    """A value in full; empty for one that is not known."""
+    if value is MISSING or value is None or value != value:
         return ""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
@@ -194,9 +187,8 @@ class RankedConfig:
 
 def rank_configs(runs: Sequence[RunSummary], key: str, minimize: bool = False) -> list[RankedConfig]:
     """Configurations over the runs that differ in nothing but the seed, the best mean first."""
-    configs = [
-        {name: text for name, text in run.config_items() if not {name, name.partition(".")[0]} & _IGNORED_KEYS} for run in runs
-    ]
+    items = [run.config_items() for run in runs]
+    configs = [{name: text for name, text in one if not {name, name.partition(".")[0]} & _IGNORED_KEYS} for one in items]
     differing = differing_keys(configs)
     groups: dict[tuple[tuple[str, str], ...], list[float]] = {}
     for run, config in zip(runs, configs, strict=True):
@@ -226,9 +218,8 @@ def ranking_csv(ranked: Sequence[RankedConfig], key: str) -> str:
     names = [name for name, _ in ranked[0].values] if ranked else []
     rows = [["runs", f"{key}_mean", f"{key}_std", f"{key}_min", f"{key}_max", *(f"config.{name}" for name in names)]]
     for config in ranked:
-        numbers = [config.mean, config.std, min(config.results), max(config.results)]
-        texts = ["" if math.isnan(value) else repr(value) for value in numbers]
-        rows.append([str(len(config.results)), *texts, *(text for _, text in config.values)])
+        numbers = (len(config.results), config.mean, config.std, min(config.results), max(config.results))
+        rows.append([*map(csv_value, numbers), *(text for _, text in config.values)])
     return csv_text(rows)
 
 

@@ -32,21 +32,19 @@ class Condition:
     def matches(self, summary: RunSummary) -> bool:
         """Whether a run meets it; one that has no such key meets ``!=`` and ``!~`` only."""
         actual = summary.value(self.key)
-        if self.operator in _ORDERINGS:
-            return actual not in (MISSING, None) and self._compare_ordered(actual)
+        if compare := _ORDERINGS.get(self.operator):
+            if actual in (MISSING, None):
+                return False
+            if self.key in _DATE_KEYS:  # to the precision that was typed: created<=2026-11-20 includes that day
+                typed = self.values[0].replace(" ", "T")
+                return bool(compare(str(actual)[: len(typed)], typed))
+            return bool(compare(_float_or_nan(actual), _float_or_nan(self.values[0])))
         texts = [] if actual is MISSING else [as_text(actual).replace(" ", ""), str(actual)]
         if "~" in self.operator:
             found = any(value.lower() in text.lower() for value in self.values for text in texts[1:])
         else:
             found = any(fnmatchcase(text, value.replace("[", "[[]")) for value in self.values for text in texts)
         return found != self.operator.startswith("!")
-
-    def _compare_ordered(self, actual: Any) -> bool:
-        compare = _ORDERINGS[self.operator]
-        if self.key in _DATE_KEYS:  # to the precision that was typed: created<=2026-11-20 includes that day
-            typed = self.values[0].replace(" ", "T")
-            return bool(compare(str(actual)[: len(typed)], typed))
-        return bool(compare(_float_or_nan(actual), _float_or_nan(self.values[0])))
 
 
 def is_condition(text: str) -> bool:
@@ -56,29 +54,23 @@ def is_condition(text: str) -> bool:
 
 def parse_condition(text: str) -> Condition:
     """The condition that ``text`` is. Raises ConfigError if it is none, or one that no run can meet."""
-    match = _CONDITION.fullmatch(text)
-    if match is None:
+    if (match := _CONDITION.fullmatch(text)) is None:
         raise ConfigError(f"{text!r} is no condition: {CONDITION_HINT}")
     key, operator, typed = match.groups()
     operator = "=" if operator == "==" else operator
     values = tuple(_normalized_value(part) for part in _split_alternatives(typed))
-    if operator in _ORDERINGS:
-        _check_ordering(text, key, operator, typed)
+    if operator in _ORDERINGS and key in _DATE_KEYS:
+        if not _DATE.fullmatch(typed):
+            raise ConfigError(f"{text}: {typed!r} is no date; write it as 2026-11-21 or 2026-11-21T14:30")
+    elif operator in _ORDERINGS and len(values) > 1:
+        raise ConfigError(f"{text}: {operator} takes one value. Use {key}={typed} for any of several")
+    elif operator in _ORDERINGS and math.isnan(_float_or_nan(typed)):
+        raise ConfigError(f"{text}: {operator} compares numbers and the dates created and ended. Write a number")
     for value in values if key == "status" and operator == "=" else ():
         if "*" not in value and value not in STATUSES:
             suggestion, statuses = _suggestion(value, STATUSES), ", ".join(STATUSES)
             raise ConfigError(f"{text}: there is no status {value!r}.{suggestion} There are {statuses}")
     return Condition(key, operator, values)
-
-
-def _check_ordering(text: str, key: str, operator: str, typed: str) -> None:
-    if key in _DATE_KEYS:
-        if not _DATE.fullmatch(typed):
-            raise ConfigError(f"{text}: {typed!r} is no date; write it as 2026-11-21 or 2026-11-21T14:30")
-    elif len(_split_alternatives(typed)) > 1:
-        raise ConfigError(f"{text}: {operator} takes one value. Use {key}={typed} for any of several")
-    elif math.isnan(_float_or_nan(typed)):
-        raise ConfigError(f"{text}: {operator} compares numbers and the dates created and ended. Write a number")
 
 
 def select_runs(runs: Sequence[RunSummary], conditions: Sequence[Condition]) -> list[RunSummary]:

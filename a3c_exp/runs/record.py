@@ -96,8 +96,7 @@ class RunRecord:
         write_json(self.directory / "run.json", self.content)
 
     def _save_diff(self) -> None:
-        difference = git_output("diff", "HEAD")
-        if difference:
+        if difference := git_output("diff", "HEAD"):
             number = len(self.content["sessions"])
             name = "code.diff" if number == 1 else f"code.{number}.diff"
             (self.directory / name).write_text(difference[:_MAX_DIFF_LENGTH])
@@ -129,9 +128,7 @@ def no_run_directory(directory: Path, lacks: str) -> RunDirectoryError:
 
 def already_a_run(directory: Path) -> RunDirectoryError:
     """The error for a new run in the directory of another."""
-    return RunDirectoryError(
-        f"{directory} already holds a run. Go on with it (resume={directory}) or choose another hydra.run.dir"
-    )
+    return RunDirectoryError(f"{directory} already holds a run. Go on by resume={directory} or choose another hydra.run.dir")
 
 
 def directories_of(directory: Path) -> list[Path]:
@@ -142,11 +139,8 @@ def directories_of(directory: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def locked(directories: Sequence[Path]) -> Iterator[None]:
-    """Keep run directories to this process until the block or the process ends, even by SIGKILL.
-
-    A look into run.json is not enough: two processes can look at the same moment. Raises RunDirectoryError if another process
-    trains in one of them, or this one may not write there.
-    """
+    """Keep run directories to this process until the block or the process ends, even by SIGKILL. Raises RunDirectoryError if
+    another process trains in one of them, as run.json alone cannot tell for certain, or this one may not write there."""
     with contextlib.ExitStack() as stack:
         for directory in directories:
             lock: BaseFileLock = FileLock(directory / _LOCK)
@@ -185,8 +179,7 @@ def _still_running(directory: Path, pid: int | str) -> RunDirectoryError:
 
 
 def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> None:
-    """Record how a run, and the runs of its seeds, ended in place of the process ``pid``, which died without recording it. The
-    record of another process, or of a run that has ended, is left as it is."""
+    """Record the end of a run, and of its seeds' runs, for the process ``pid``, which died at it; other records are left."""
     with contextlib.suppress(OSError, RunDirectoryError):
         content = load(directory)
         for seed in content.get("seeds") or ():

@@ -65,24 +65,21 @@ def register_resolvers() -> None:
 
 
 def find_runs(paths: Iterable[Path | str]) -> list[Path]:
-    """All run directories at or below ``paths``, each once, in natural order (``workers=4`` before ``workers=12``).
-
-    A folder of several seeds that trained together stands for the run directories of its seeds, missing ones included, so that
-    their reader reports it. Raises RunDirectoryError for a path that is no directory or holds no run directory.
-    """
+    """All run directories at or below ``paths``, each once, in natural order (``workers=4`` before ``workers=12``); of seeds
+    that trained together each one's, even if it is missing, so that its reader reports it. Raises RunDirectoryError for a path
+    that is no directory or holds no run directory."""
     return [path for path, _ in find_run_records(paths)]
 
 
 def find_run_records(paths: Iterable[Path | str]) -> list[tuple[Path, str | None]]:
     """As ``find_runs``, each with the text of its ``run.json`` where that had to be read anyway."""
     found: dict[Path, tuple[Path, str | None]] = {}  # resolved, if it could be there twice: as it was named first
-    places = [Path(path) for path in paths]
+    places = list(map(Path, paths))
     for path in places:
         if not path.is_dir():
             what = "is a file, not a directory" if path.exists() else "no such directory"
             raise RunDirectoryError(f"{path}: {what}. {RUN_DIRECTORY_HINT}")
-        below = list(_walk_run_directories(path))
-        if not below:
+        if not (below := list(_walk_run_directories(path))):
             raise RunDirectoryError(f"{path}: no runs found here or below. {RUN_DIRECTORY_HINT}")
         for directory, text in below:
             found.setdefault(directory.resolve() if len(places) > 1 else directory, (directory, text))

@@ -7,21 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from a3c_exp.runs import tolerant_io
 from a3c_exp.runs.config_values import MISSING, as_text, flatten_as_text, resolve_reference, select
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.runs.run_directories import find_run_records
 from a3c_exp.runs.status import RunStatus, run_status
-from a3c_exp.runs.tolerant_io import (
-    items_as_text,
-    last_json_object,
-    mapping,
-    number,
-    parse_object,
-    read_json_object,
-    read_text,
-    read_yaml,
-    strings,
-)
+from a3c_exp.runs.tolerant_io import items_as_text, mapping, number, parse_object, read_text, strings
 
 METADATA_KEYS = (
     "path", "name", "group", "status", "reason", "command", "host", "commit", "dirty", "created", "ended", "seconds",
@@ -47,8 +38,7 @@ _CHOICES_PATTERN = re.compile(r"^    choices:\n((?:      \S.*\n)*)", re.MULTILIN
 
 
 class RunSummary:
-    """One run directory, of which only that is read which is asked for. ``run_json_text`` is the text of its ``run.json``, if
-    it has been read already: what the run writes later is then not seen."""
+    """One run directory, of which only that is read which is asked for; ``run_json_text`` is that of its ``run.json``."""
 
     def __init__(self, path: Path, run_json_text: str | None = None) -> None:
         self.path = path
@@ -59,7 +49,7 @@ class RunSummary:
     def run_json(self) -> JsonObject:
         """``run.json``; empty if it cannot be read."""
         known = parse_object(self._run_json_text) if self._run_json_text else None
-        return known or read_json_object(self.path / "run.json", self.problems) or {}
+        return known or tolerant_io.read_json_object(self.path / "run.json", self.problems) or {}
 
     @cached_property
     def status(self) -> RunStatus:
@@ -70,7 +60,7 @@ class RunSummary:
     def summary_json(self) -> JsonObject:
         """``summary.json``; empty without one, or if it is an earlier session's."""
         live = self.status in ("running", "killed")
-        found = read_json_object(self.path / "summary.json", self.problems, required=not live)
+        found = tolerant_io.read_json_object(self.path / "summary.json", self.problems, required=not live)
         if found is not None and live:
             self.problems.append("summary.json is an earlier session's and not used")
             return {}
@@ -79,7 +69,7 @@ class RunSummary:
     @cached_property
     def config(self) -> JsonObject:
         """``.hydra/config.yaml`` as written, references unresolved; empty if it cannot be read."""
-        config = read_yaml(self.path / ".hydra" / "config.yaml", self.problems)
+        config = tolerant_io.read_yaml(self.path / ".hydra" / "config.yaml", self.problems)
         if config is not None and not isinstance(config, Mapping):
             self.problems.append("config.yaml is damaged: not a mapping")
         return mapping(config)
@@ -87,8 +77,8 @@ class RunSummary:
     @cached_property
     def overrides(self) -> tuple[str, ...]:
         """What was typed on the command line, such as ``workers=4``."""
-        typed = strings(self.run_json.get("overrides"))
-        return typed or strings(read_yaml(self.path / ".hydra" / "overrides.yaml", self.problems, required=False))
+        typed, path = strings(self.run_json.get("overrides")), self.path / ".hydra" / "overrides.yaml"
+        return typed or strings(tolerant_io.read_yaml(path, self.problems, required=False))
 
     @cached_property
     def changes(self) -> tuple[str, ...]:
@@ -146,11 +136,8 @@ class RunSummary:
         return ", ".join(filter(None, (str(self.run_json.get("host") or host or ""), items_as_text(machine))))
 
     def value(self, key: str) -> Any:
-        """What ``key`` is in this run, ``MISSING`` if nothing; ``None`` where it says so.
-
-        ``key`` is one of ``METADATA_KEYS`` or ``RESULT_KEYS``, a key of the configuration, the name of a config group (then the
-        option that was chosen), a dotted key of ``run.json`` or ``summary.json``, in this order.
-        """
+        """What ``key`` is in this run, ``MISSING`` if nothing, ``None`` where it says so: one of ``METADATA_KEYS`` or
+        ``RESULT_KEYS``, else of the configuration (of a config group the option), ``run.json`` or ``summary.json``."""
         if key in METADATA_KEYS:
             return self._metadata(key)
         if key in RESULT_KEYS:
@@ -172,6 +159,10 @@ class RunSummary:
         group, field = _NESTED_RESULTS.get(key, ("", key))
         return number((mapping(self._final_values.get(group)) if group else self._final_values).get(field))
 
+    def interval(self, key: str) -> tuple[float, float]:
+        """The ends of the interval of ``evaluation`` or ``best``; NaN where the run does not say."""
+        return self.result(f"{key}_low"), self.result(f"{key}_high")
+
     def config_items(self) -> Iterator[tuple[str, str]]:
         """``(dotted name, value as text)`` of every configuration value, references filled in."""
         for name, text in flatten_as_text(self.config, ("ablation.report",)):  # words, which change nothing
@@ -185,7 +176,8 @@ class RunSummary:
         """The summary, or what stands for it while there is none."""
         if self.summary_json or self.status == "unknown":
             return self.summary_json
-        lines = {name: last_json_object(self.path / f"{name}.jsonl") for name in ("episodes", "metrics", "evaluations")}
+        names = ("episodes", "metrics", "evaluations")
+        lines = {name: tolerant_io.last_json_object(self.path / f"{name}.jsonl") for name in names}
         newest = max((lines["episodes"], lines["metrics"]), key=lambda line: number(line.get("env_step", -1)))
         steps, seconds = number(newest.get("env_step")), number(newest.get("wall_time"))
         return {
@@ -213,8 +205,7 @@ class RunSummary:
     def _hydra_choices(self) -> Mapping[str, str]:
         """What Hydra chose of each group; of a seed that trained with others it stands one folder up."""
         for folder in (self.path, self.path.resolve().parent):
-            match = _CHOICES_PATTERN.search(read_text(folder / ".hydra" / "hydra.yaml", [], required=False))
-            if match:
+            if match := _CHOICES_PATTERN.search(read_text(folder / ".hydra" / "hydra.yaml", [], required=False)):
                 pairs = (line.strip().partition(": ") for line in match[1].splitlines())
                 return {name: value for name, _, value in pairs}
         return {}

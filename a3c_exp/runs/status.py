@@ -22,11 +22,9 @@ _HEARTBEAT_FILES = ("episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run
 
 
 def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStatus:
-    """The status of the run at ``path`` that wrote ``run_json``; doubts about it go to ``problems``.
-
-    ``killed`` says that it calls itself running but its process, on this machine, is gone (or another one has its number
-    now); ``unknown`` that it says nothing that can be read. Of other machines only the age of the files is known.
-    """
+    """The status of the run at ``path`` that wrote ``run_json``; doubts about it go to ``problems``. ``killed``: it calls
+    itself running, but its process on this machine is gone; ``unknown``: it says nothing that can be read. Of other machines
+    only the age of the files is known."""
     if run_json and (problem := format_problem(run_json)):
         problems.append(problem)
     said = run_json.get("status")
@@ -61,9 +59,7 @@ def format_problem(content: Mapping[str, Any]) -> str | None:
     if isinstance(found, int) and found > FORMAT:
         return f"was written by a newer a3c_exp (format {found}, this version reads {FORMAT}). Update a3c_exp"
     reader = _LAST_READER.get(found if isinstance(found, int) else 1, _LAST_READER[1])
-    return (
-        f"was written by an older a3c_exp, whose files this version does not read. Commit {reader} does: git checkout {reader}"
-    )
+    return f"was written by an older a3c_exp, which this version does not read. Commit {reader} does: git checkout {reader}"
 
 
 def require_format(path: Path, content: Mapping[str, Any]) -> None:

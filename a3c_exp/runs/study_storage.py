@@ -55,8 +55,7 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    path = journal_path(storage, directory)
-    if path is not None:
+    if (path := journal_path(storage, directory)) is not None:
         return _open_journal(path)
     assert storage is not None
     match = _URL.match(storage)
@@ -85,10 +84,8 @@ def open_storage(storage: str | None, directory: Path) -> "BaseStorage":
         package = packages.get(missing, missing)
         raise ConfigError(f"{shown} needs a driver that is not installed: {cause}. Try pip install {package}") from None
     except Exception as error:  # every database has its own
-        cause = error.__cause__ or error
-        raise ConfigError(
-            f"{shown} cannot be reached: {first_line(cause)}. Start the database, or leave out study.storage"
-        ) from None
+        reason = first_line(error.__cause__ or error)
+        raise ConfigError(f"{shown} cannot be reached: {reason}. Start the database, or leave out study.storage") from None
 
 
 def _open_journal(path: Path) -> "BaseStorage":
@@ -108,9 +105,9 @@ def _open_journal(path: Path) -> "BaseStorage":
         backend = JournalFileBackend(str(path), RepairingLock(str(path.absolute()), grace_period=_LOCK_SECONDS))
         return JournalStorage(backend)
     except OSError as error:
+        reason = error.strerror or error
         raise ConfigError(
-            f"the study's journal {path} cannot be opened: {error.strerror or error}. "
-            "Free some space, or choose a folder that you may write to"
+            f"the study's journal {path} cannot be opened: {reason}. Free some space, or choose another folder"
         ) from None
     except Exception as error:  # whatever reading a file of another kind raises
         raise ConfigError(f"{path} is no study's journal: {first_line(error)}. Choose another study.storage") from None

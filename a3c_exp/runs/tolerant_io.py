@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import yaml
 from a3c_exp.runs.log_records import JsonObject
 from a3c_exp.system.errors import first_line
 
-_YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 8 times quicker, where there is one
+_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml's is 8 times quicker
+_load_once = cache(_load)
 _TAIL_BYTES = 16_384  # that hold the last lines of a file, however long it is
 _TOP_LEVEL_KEY = re.compile(r"\n(?=[A-Za-z_])")
 
@@ -59,8 +60,7 @@ def printable(text: str) -> str:
 
 
 def relative_to_cwd(path: Path) -> str:
-    """``path`` as one would type it here, so that a page that is passed on does not name its author's folders; absolute where
-    it does not lie below the current folder."""
+    """``path`` from here, since a page that is passed on should not name its author's folders; absolute if it is not below."""
     full, here = path.resolve(), Path.cwd().resolve()
     return str(full.relative_to(here) if full.is_relative_to(here) else full)
 
@@ -101,22 +101,14 @@ def read_yaml(path: Path, problems: list[str], *, required: bool = True) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """What the YAML ``text`` holds.
-
-    A thousand runs have few different lines between them, so each top-level key's text is parsed once and remembered.
-    A text that does not consist of such keys, or whose parts refer to each other (anchors), is parsed at once.
-    """
+    """What the YAML ``text`` holds. A thousand runs have few different lines between them, so each top-level key's text is
+    parsed once and remembered; a text without such keys, or whose parts refer to each other (anchors), is parsed at once."""
     with suppress(yaml.YAMLError, ValueError, RecursionError):
         *ended, last = _TOP_LEVEL_KEY.split(text)
-        blocks = [_parse_block(part) for part in (*(f"{one}\n" for one in ended), last)]
+        blocks = list(map(_load_once, (*(f"{one}\n" for one in ended), last)))
         if all(isinstance(block, dict) for block in blocks):
             return {key: value for block in blocks for key, value in block.items()}
-    return yaml.load(text, Loader=_YAML_LOADER)
-
-
-@cache
-def _parse_block(text: str) -> Any:
-    return yaml.load(text, Loader=_YAML_LOADER)
+    return _load(text)
 
 
 def last_lines(path: Path) -> list[bytes]:

@@ -202,7 +202,7 @@ def test_lists_of_any_length_give_their_smallest_mean_and_largest(
     assert isinstance(lists, list)
     path = tmp_path_factory.getbasetemp() / "lists.jsonl"
     path.write_text("".join(json.dumps({"x": 1.0, "each": one}) + "\n" for one in lists))
-    columns = read_columns(path, ["x"], [], list_fields=["each"])
+    columns = read_columns(path, ["x"], [], lists=["each"])
     for name, reduce in (("low", min), ("mean", lambda items: sum(items) / len(items)), ("high", max)):
         wanted = [reduce(one) if one and None not in one else math.nan for one in lists]
         np.testing.assert_allclose(columns[f"each.{name}"], wanted, rtol=1e-9, atol=1e-9)

@@ -22,6 +22,8 @@ from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import format_count
 
 _MAX_BUDGET_RATIO = 1.1  # of runs that are compared: what the last rounds of small runs may add
+_Key = tuple[str, str]  # an ablation and its control
+_Arms = dict[str, list[RunData]]
 _IGNORED_KEYS = (*PER_RUN_KEYS, "compile", "device", "logger", "tags", "env.backend", "ablation", "checkpoint", "metrics")
 
 
@@ -76,8 +78,8 @@ def arm_label(arm: str) -> str:
 
 def find_comparisons(runs: Iterable[RunData]) -> list[ControlledComparison]:
     """Every comparison that belongs to an ablation, in the order that the ablations and their controls ask for."""
-    reports: dict[tuple[str, str], AblationReport] = {}
-    groups: dict[tuple[str, str], dict[str, list[RunData]]] = defaultdict(lambda: defaultdict(list))
+    reports: dict[_Key, AblationReport] = {}
+    groups: dict[_Key, _Arms] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         section = mapping(run.config.get("ablation"))
         if section.get("name"):
@@ -118,11 +120,7 @@ def _arm_name(run: RunData, report: AblationReport, named: object) -> str:
     return as_text(resolve_reference(run.config, report.varied, select(run.config, report.varied)))
 
 
-def _add_shared_arms(
-    groups: Mapping[tuple[str, str], dict[str, list[RunData]]],
-    reports: Mapping[tuple[str, str], AblationReport],
-    order: Sequence[tuple[str, str]],
-) -> None:
+def _add_shared_arms(groups: Mapping[_Key, _Arms], reports: Mapping[_Key, AblationReport], order: Sequence[_Key]) -> None:
     """Arms that were not run are those of another ablation, where they are the same configuration."""
     for ablation in dict.fromkeys(name for name, _ in order):
         controls = [control for name, control in order if name == ablation]
@@ -134,9 +132,7 @@ def _add_shared_arms(
                     groups[ablation, control][shared.arm] = groups[other][shared.as_arm]
 
 
-def _build_comparison(
-    ablation: str, control: str, arms: Mapping[str, Sequence[RunData]], report: AblationReport
-) -> ControlledComparison:
+def _build_comparison(ablation: str, control: str, arms: _Arms, report: AblationReport) -> ControlledComparison:
     kept: dict[str, tuple[RunData, ...]] = {}
     mixed, repeated = [], []
     for name in sorted(arms, key=_arm_sort_key):
@@ -149,21 +145,17 @@ def _build_comparison(
     num_excluded = sum(len(arms[name]) - len(runs) for name, runs in kept.items())
     found = ControlledComparison(ablation, control, kept, report, num_excluded)
     found = replace(found, unequal=_unequal_budgets(found))
-    faults = (
-        ("Runs of one group differ in more than their seed", mixed),
-        ("The same seed ran more than once and counts once", repeated),
-    )
-    warnings = [f"{fault}: {', '.join(map(found.arm_label, names))}." for fault, names in faults if names]
+    faults = {"Runs of one group differ in more than their seed": mixed}
+    faults |= {"The same seed ran more than once and counts once": repeated}
+    warnings = [f"{fault}: {', '.join(map(found.arm_label, names))}." for fault, names in faults.items() if names]
     if found.unequal:
         warnings.append(f"Its groups are not judged, {found.unequal}.")
     return replace(found, warnings=tuple(warnings))
 
 
 def _unequal_budgets(comparison: ControlledComparison) -> str:
-    """What says that groups are of several tasks or budgets; empty if they are of one, or if episodes are what is equal.
-
-    Where episodes are counted, groups are compared over as many as all have, and their ends only if they have as many.
-    """
+    """What says that groups are of several tasks or budgets; empty if they are of one, or if episodes are what is equal, which
+    are compared over as many as all have, and at their ends only if they have as many."""
     runs = [run for arm in comparison.arms.values() for run in arm]
     if len(tasks := {run.task for run in runs} - {""}) > 1:
         return f"since they are of several tasks: {', '.join(sorted(tasks))}"

@@ -14,16 +14,14 @@ _MEASURE_TITLES: dict[Measure, str] = {"training": "Training: mean step reward",
 
 
 def learning_curve_figure(comparison: ControlledComparison) -> panels.CaptionedFigure | None:
-    """Training above, evaluation below, over episodes or steps; ``None`` if no arm has a curve. Above: the moving average of
-    the mean step reward, or the mean itself where budgets are in steps."""
+    """Training above, evaluation below, over what the budget is counted in; ``None`` if no arm has a curve."""
     arms = comparison.arms
     curves = {measure: [learning_curves(runs, measure, comparison.axis) for runs in arms.values()] for measure in MEASURES}
     if not any(map(any, curves.values())):
         return None
     subject = f"{comparison.label[:1].upper()}{comparison.label[1:]}, {comparison.title}"
-    figure, axes = panels.panel_grid(
-        subject, list(map(comparison.arm_label, arms)), 2, height=92.0, margins=panels.Margins(top=46.0)
-    )
+    labels = list(map(comparison.arm_label, arms))
+    figure, axes = panels.panel_grid(subject, labels, 2, height=92.0, margins=panels.Margins(top=46.0))
     for measure, row in zip(MEASURES, axes, strict=True):
         limits = _shared_limits([curve for found in curves[measure] for curve in found])
         for found, panel, color in zip(curves[measure], row, svg.SERIES_COLORS, strict=False):
@@ -41,13 +39,12 @@ def learning_curve_figure(comparison: ControlledComparison) -> panels.CaptionedF
         figure.text(box.x0, y, _MEASURE_TITLES[measure], fontsize=SMALL_TEXT_SIZE, style="italic")
     panels.set_shared_x_label(figure, AXIS_TITLES[comparison.axis])
     above = "the moving average" if comparison.axis == "episode" else "mean reward of a step in each fortieth of the run"
-    return panels.CaptionedFigure(
-        f"{comparison.ablation}_{comparison.key}",
-        f"{subject}: learning curves",
+    caption = (
         f"Above {above}, below the return of the standard evaluation. Line and band: median and middle half of the "
-        "seeds; thin: single seeds; dotted: what counts as learned.",
-        figure,
+        "seeds; thin: single seeds; dotted: what counts as learned."
     )
+    name = f"{comparison.ablation}_{comparison.key}"
+    return panels.CaptionedFigure(name, f"{subject}: learning curves", caption, figure)
 
 
 def lag_figure(virtual: ControlledComparison, real: ControlledComparison) -> panels.CaptionedFigure | None:

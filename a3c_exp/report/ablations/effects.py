@@ -9,10 +9,11 @@ import numpy as np
 from a3c_exp.config.ablation import WallTimeTraining
 from a3c_exp.report.ablations.comparisons import ControlledComparison
 from a3c_exp.report.ablations.verdicts import Decision, EffectEstimate, Verdict
-from a3c_exp.report.ablations.wall_time_model import MeasuredCosts, predict_seconds
+from a3c_exp.report.ablations.wall_time_model import Changes, MeasuredCosts, predict_seconds
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.curves import curve_metrics, learning_curves
 from a3c_exp.report.figures import panels, svg
+from a3c_exp.report.figures.panels import CaptionedFigure
 from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, Axes, set_number_ticks
 from a3c_exp.stats.estimates import MIN_SEEDS, interquartile_mean, performance_profile, profile_band, seed_interval
 
@@ -26,14 +27,13 @@ _MAX_DRAWN_EFFECT = 5.0  # effects are drawn up to five times what is clear
 _ROW_HEIGHT = 13.0  # points
 
 
-def effect_figure(verdicts: Sequence[Verdict]) -> panels.CaptionedFigure | None:
+def effect_figure(verdicts: Sequence[Verdict]) -> CaptionedFigure | None:
     """One claim: each part's effect in every comparison, in units of what would be clear; ``None`` without any."""
     claim = verdicts[0].claim
     rows = [
         (verdict, change)
         for verdict in verdicts
-        for change in dict.fromkeys(effect.change for effect in verdict.effects)
-        if any(math.isfinite(effect.effect) for effect in verdict.effects if effect.change == change)
+        for change in dict.fromkeys(effect.change for effect in verdict.effects if math.isfinite(effect.effect))
     ]
     if not rows:
         return None
@@ -62,12 +62,11 @@ def effect_figure(verdicts: Sequence[Verdict]) -> panels.CaptionedFigure | None:
         "Thick: 95 % interval of the effect alone; thin: the one behind the verdict, which holds together with all others. "
         "Grey band: too small to be clear. Round: training curve; square: standard evaluation."
     )
-    return panels.CaptionedFigure(f"effects_{claim.number}", f"Conclusion {claim.number}: effects by protocol", caption, figure)
+    return CaptionedFigure(f"effects_{claim.number}", f"Conclusion {claim.number}: effects by protocol", caption, figure)
 
 
-def range_figure(comparisons: Sequence[ControlledComparison]) -> panels.CaptionedFigure | None:
-    """Where runs end and how high they are on the way, over the whole range of what was varied; ``None`` without numbers.
-    The ``comparisons`` are of one ablation and one environment; each gets a color."""
+def range_figure(comparisons: Sequence[ControlledComparison]) -> CaptionedFigure | None:
+    """Where runs of one ablation and environment end and how high they are on the way, by value; ``None`` without numbers."""
     ablation, report, env = comparisons[0].ablation, comparisons[0].report, comparisons[0].report.control.env
     arms = list(dict.fromkeys(arm for comparison in comparisons for arm in comparison.arms))
     metrics = [[evaluation_metrics(comparison, arm) for arm in arms] for comparison in comparisons]
@@ -75,9 +74,8 @@ def range_figure(comparisons: Sequence[ControlledComparison]) -> panels.Captione
         return None
     title = (report.heading or ablation.replace("_", " ")) + (f" on {env}" if env else "")
     several = len(comparisons) > 1
-    figure, ((end, way),) = panels.panel_grid(
-        title, ["at the end", "on the way"], height=110.0, margins=panels.Margins(top=52.0 if several else 36.0)
-    )
+    margins = panels.Margins(top=52.0 if several else 36.0)
+    figure, ((end, way),) = panels.panel_grid(title, ["at the end", "on the way"], height=110.0, margins=margins)
     for column, panel in enumerate((end, way)):
         for index, (of_arms, color) in enumerate(zip(metrics, svg.SERIES_COLORS, strict=False)):
             shift = (index - (len(comparisons) - 1) / 2) * 0.22
@@ -97,10 +95,10 @@ def range_figure(comparisons: Sequence[ControlledComparison]) -> panels.Captione
         "Return of the standard evaluation: mean of the last tenth of a run, and of the whole. Interquartile mean over seeds "
         "with its 95 % bootstrap interval; small dots: single seeds."
     )
-    return panels.CaptionedFigure(f"range_{ablation}_{env.lower()}" if env else f"range_{ablation}", title, caption, figure)
+    return CaptionedFigure(f"range_{ablation}_{env.lower()}" if env else f"range_{ablation}", title, caption, figure)
 
 
-def profile_figure(comparisons: Sequence[ControlledComparison]) -> panels.CaptionedFigure | None:
+def profile_figure(comparisons: Sequence[ControlledComparison]) -> CaptionedFigure | None:
     """Share of seeds that end above each return, for two comparisons side by side; ``None`` with too few seeds."""
     ends = {comparison: {arm: evaluation_metrics(comparison, arm)[0] for arm in comparison.arms} for comparison in comparisons}
     shown = [one for one in comparisons if all(values.size >= MIN_SEEDS for values in ends[one].values())][:2]
@@ -109,9 +107,8 @@ def profile_figure(comparisons: Sequence[ControlledComparison]) -> panels.Captio
     returns = np.concatenate([values for comparison in shown for values in ends[comparison].values()])
     margin = 0.05 * max(float(np.ptp(returns)), 1e-9)
     levels = np.linspace(returns.min() - margin, returns.max() + margin, 121)
-    figure, axes = panels.panel_grid(
-        "Seeds that end above each return", [one.title for one in shown], height=100.0, margins=panels.Margins(top=52.0)
-    )
+    heads, margins = [one.title for one in shown], panels.Margins(top=52.0)
+    figure, axes = panels.panel_grid("Seeds that end above each return", heads, height=100.0, margins=margins)
     for panel, comparison in zip(axes[0], shown, strict=True):
         for values, color in zip(ends[comparison].values(), svg.SERIES_COLORS, strict=False):
             panel.fill_between(levels, *profile_band(values, levels), color=color.light, alpha=0.15, linewidth=0)
@@ -124,12 +121,10 @@ def profile_figure(comparisons: Sequence[ControlledComparison]) -> panels.Captio
     panels.set_shared_x_label(figure, "Evaluation return, mean of the last tenth of a run")
     title = f"Performance profiles, {shown[0].ablation.replace('_', ' ')}"
     caption = "Higher and further right is better; band: pointwise 95 % bootstrap interval over seeds."
-    return panels.CaptionedFigure(f"profile_{shown[0].ablation}", title, caption, figure)
+    return CaptionedFigure(f"profile_{shown[0].ablation}", title, caption, figure)
 
 
-def wall_time_figure(
-    costs: MeasuredCosts, changes: Sequence[tuple[int, int]], training: WallTimeTraining
-) -> panels.CaptionedFigure:
+def wall_time_figure(costs: MeasuredCosts, changes: Changes, training: WallTimeTraining) -> CaptionedFigure:
     """Predicted minutes of a training, over the cores of a machine."""
     workers = list(dict.fromkeys(count for change in changes for count in change))
     cores, heads, highest = np.arange(1, 17), ["one process a worker", "one process a core"], 0.0
@@ -158,7 +153,7 @@ def wall_time_figure(
         f"From what rollouts, gradients and updates cost on one core of {costs.host or 'this machine'}; dotted: the "
         f"{training.cores} cores of the claim's own machine. Fewer workers take longer only where they leave cores idle."
     )
-    return panels.CaptionedFigure("clock_predicted", "Predicted wall time over cores", caption, figure)
+    return CaptionedFigure("clock_predicted", "Predicted wall time over cores", caption, figure)
 
 
 def evaluation_metrics(comparison: ControlledComparison, arm: str) -> tuple[FloatArray, FloatArray]:

@@ -10,14 +10,13 @@ from a3c_exp.report.ablations import effects, wall_time_model
 from a3c_exp.report.ablations.comparisons import ControlledComparison, find_comparisons
 from a3c_exp.report.ablations.curves import lag_figure, learning_curve_figure
 from a3c_exp.report.ablations.verdicts import CONFIDENCE, Decision, EffectEstimate, Verdict, evaluate_claims
-from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.figures.panels import CaptionedFigure
 from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData
-from a3c_exp.report.sections import Cell, Description, Section, Table, make_row, make_table
+from a3c_exp.report.sections import Cell, Description, Section, Table, interval_cell, lag_cell, make_row, make_table
 from a3c_exp.stats.estimates import Interval, interquartile_mean, mean, seed_interval
 from a3c_exp.stats.significance import MIN_VERDICT_SEEDS, bonferroni_confidence
-from a3c_exp.system.number_format import NO_VALUE, format_duration, format_interval, format_number
+from a3c_exp.system.number_format import NO_VALUE, format_count, format_duration, format_number
 
 _TIMES_SIGN = "\N{MULTIPLICATION SIGN}"
 
@@ -30,13 +29,9 @@ class AblationSection(Section):
 
 
 def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -> AblationSection | None:
-    """Everything about the ablations among ``runs``; ``None`` if no run belongs to one.
-
-    Runs of no ablation are ignored, those that did not finish are counted and left out. To ``draw_figures`` takes most of the
-    time, and matplotlib: raises A3CError if that is not installed.
-    """
-    comparisons = find_comparisons(runs)
-    if not comparisons:
+    """Everything about the ablations among ``runs``; ``None`` without any. Runs that did not finish are counted and left out.
+    To ``draw_figures`` takes most of the time, and matplotlib: an A3CError if that is not installed."""
+    if not (comparisons := find_comparisons(runs)):
         return None
     verdicts = evaluate_claims(comparisons)
     costs = wall_time_model.find_costs(run for comparison in comparisons for arm in comparison.arms.values() for run in arm)
@@ -108,7 +103,6 @@ def _notes(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Verdi
 
 
 def _asynchrony_notes(verdicts: Sequence[Verdict]) -> list[str]:
-    """Whether real and virtual asynchrony come to the same verdicts."""
     decisions: dict[tuple[int, str], dict[str, str]] = defaultdict(dict)
     titles = {}
     for verdict in verdicts:
@@ -120,11 +114,8 @@ def _asynchrony_notes(verdicts: Sequence[Verdict]) -> list[str]:
     both = [by_kind for by_kind in decisions.values() if len(by_kind) == 2]
     if not both:
         return []
-    same = sum(by_kind["real"] == by_kind["virtual"] for by_kind in both)
-    return [
-        f"Real asynchrony ({titles['real']}) comes to the same verdict as virtual time ({titles['virtual']}) in {same} of "
-        f"{len(both)} cases."
-    ]
+    same, real, virtual = sum(by_kind["real"] == by_kind["virtual"] for by_kind in both), titles["real"], titles["virtual"]
+    return [f"Real asynchrony ({real}) comes to the same verdict as virtual time ({virtual}) in {same} of {len(both)} cases."]
 
 
 def _verdict_tables(verdicts: Sequence[Verdict]) -> list[Table]:
@@ -148,8 +139,8 @@ def _comparison_table(comparisons: Sequence[ControlledComparison]) -> Table:
     by_key: dict[str, ControlledComparison] = {}
     for one in comparisons:
         by_key.setdefault(one.key, one)
-    columns = [("protocol", lambda one: one.title), ("what it is", lambda one: one.report.words.description)]
-    return make_table("Protocols", 2, by_key.values(), columns)
+    rows = tuple(make_row(one.title, one.report.words.description) for one in by_key.values())
+    return Table("Protocols", ("protocol", "what it is"), 2, rows)
 
 
 def _effect_table(verdicts: Sequence[Verdict]) -> Table:
@@ -171,14 +162,13 @@ def _effect_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def _final_return_table(comparisons: Sequence[ControlledComparison]) -> Table:
-    """Where every arm ends, by the standard evaluation: interquartile means over seeds with their intervals."""
     rows = []
     for one in comparisons:
         for arm in one.arms:
-            final, area = effects.evaluation_metrics(one, arm)
-            if final.size:
-                texts = (one.label, one.title, one.arm_label(arm), str(final.size))
-                rows.append(make_row(*texts, _mean_cell(final), _mean_cell(area)))
+            ends = effects.evaluation_metrics(one, arm)
+            if size := ends[0].size:
+                cells = [interval_cell(float(interquartile_mean(values)), seed_interval(values)) for values in ends]
+                rows.append(make_row(one.label, one.title, one.arm_label(arm), str(size), *cells))
     columns = ("comparison", "protocol", "group", "seeds", "evaluation at the end", "on the way")
     return Table("Where they end", columns, 3, tuple(rows))
 
@@ -186,30 +176,21 @@ def _final_return_table(comparisons: Sequence[ControlledComparison]) -> Table:
 def _wall_time_table(comparisons: Sequence[ControlledComparison]) -> Table:
     """How long runs took and how stale their gradients were, where every run had a process to itself."""
     rows = []
-    for comparison in comparisons:
-        for arm, runs in comparison.arms.items():
-            if comparison.report.varied is None and runs:
+    for one in comparisons:
+        for arm, runs in one.arms.items():
+            if one.report.varied is None and runs:
                 keys = ("episodes", "env_steps", "wall_time", "policy_lag")
-                means = {key: mean([run.result(key) for run in runs]) for key in keys}
+                *counts, seconds, lag = (mean([run.result(key) for run in runs]) for key in keys)
                 alone = all(run.num_seeds_in_process == 1 for run in runs)
-                largest = max((lag for run in runs if math.isfinite(lag := run.result("policy_lag_max"))), default=math.nan)
-                rows.append(
-                    make_row(
-                        comparison.title,
-                        comparison.arm_label(arm),
-                        str(len(runs)),
-                        f"{means['episodes']:,.0f}",
-                        f"{means['env_steps']:,.0f}",
-                        format_duration(means["wall_time"]) if alone else Cell(NO_VALUE, "seeds shared a process"),
-                        Cell(format_number(means["policy_lag"], 1.0), f"max {largest:.0f}" if math.isfinite(largest) else ""),
-                    )
-                )
+                largest = max((most for run in runs if math.isfinite(most := run.result("policy_lag_max"))), default=math.nan)
+                texts = (one.title, one.arm_label(arm), str(len(runs)), *map(format_count, counts))
+                wall_time = format_duration(seconds) if alone else Cell(NO_VALUE, "seeds shared a process")
+                rows.append(make_row(*texts, wall_time, lag_cell(lag, largest)))
     columns = ("protocol", "group", "seeds", "episodes", "env steps", "wall time", "policy lag")
     return Table("What was run", columns, 2, tuple(rows))
 
 
 def _prediction_table(predictions: Sequence[wall_time_model.WallTimePrediction]) -> Table:
-    """The change of wall time on machines with so many cores."""
     columns = [
         ("where workers live", lambda one: "one process a core" if one.stacked else "one process a worker"),
         ("change", lambda one: "{} to {} workers".format(*one.change)),
@@ -220,11 +201,6 @@ def _prediction_table(predictions: Sequence[wall_time_model.WallTimePrediction])
         ("takes clearly longer", lambda one: _decision_cell(one.decision)),
     ]
     return make_table("Wall time predicted", 2, predictions, columns)
-
-
-def _mean_cell(values: FloatArray) -> Cell:
-    low, high = seed_interval(values)
-    return Cell(format_number(float(interquartile_mean(values)), high - low), format_interval((low, high)))
 
 
 def _decision_cell(decision: Decision, note: str = "") -> Cell:

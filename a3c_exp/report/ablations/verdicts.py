@@ -69,11 +69,6 @@ class Verdict:
         """Why it is undecided, if not for the numbers themselves."""
         return next((effect.reason for effect in self.effects if effect.reason), "")
 
-    @property
-    def seeds(self) -> int:
-        """Of the smallest arm."""
-        return min((effect.seeds for effect in self.effects), default=0)
-
 
 def evaluate_claims(comparisons: Sequence[ControlledComparison]) -> list[Verdict]:
     """Every claim in every comparison that can say something of it, by both measures; the clock where it can be read.

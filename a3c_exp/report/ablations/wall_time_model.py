@@ -17,7 +17,8 @@ from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.tolerant_io import mapping, number, read_json_object
 
 COSTS_FILE = "costs.json"
-CORES = (1, 2, 4, 6, 8, 12, 16)
+Changes = Sequence[tuple[int, int]]  # from how many workers to how many
+_CORES = (1, 2, 4, 6, 8, 12, 16)
 _MAX_PARENT_FOLDERS = 4  # folders above a run in which its costs may lie
 
 
@@ -25,7 +26,6 @@ _MAX_PARENT_FOLDERS = 4  # folders above a run in which its costs may lie
 class MeasuredCosts:
     """What the parts of training cost on one core."""
 
-    path: Path  #: where that is written
     n_step: int  #: steps of a window
     host: str  #: on which machine, in words
     workers: FloatArray  #: ``[S]`` how many were stacked, increasing
@@ -76,16 +76,13 @@ def read_costs(path: Path) -> MeasuredCosts | None:
     if not all(table.ndim == 2 and table.shape[1] and (table > 0).all() for table in tables) or workers.size < 1:
         return None
     named = (mapping(content.get("machine")).get("cpu"), content.get("host"))
-    return MeasuredCosts(path, n_step, ", ".join(str(name) for name in named if name), workers, *tables)
+    return MeasuredCosts(n_step, ", ".join(str(name) for name in named if name), workers, *tables)
 
 
 def predict_seconds(costs: MeasuredCosts, workers: int, cores: int, windows: float, stacked: bool) -> FloatArray:
-    """``[R]`` seconds until all workers together have pushed so many windows, with processes as in ``WallTimePrediction``.
-
-    No process waits for another (pushes to shared weights take no lock), so windows of different processes run side by side
-    as long as there are cores: ``min(workers, cores)`` at a time. Slower clocks of busy cores, memory and the operating system
-    are left out, so more workers are at least as good here as they would be.
-    """
+    """``[R]`` seconds until all workers together have pushed so many windows, with processes as in ``WallTimePrediction``: as
+    many at a time as there are cores, since pushes to shared weights take no lock. Slower clocks of busy cores and memory are
+    left out, so more workers are at least as good here as they would be."""
     processes = min(workers, cores)
     if not stacked:
         return windows * costs.seconds_per_window(1) / processes
@@ -100,13 +97,11 @@ def worker_counts(claim: Claim) -> list[tuple[int, int]]:
     return [(int(before), int(after)) for before, after in numbers if before.isdigit() and after.isdigit()]
 
 
-def predict_wall_times(
-    costs: MeasuredCosts, changes: Sequence[tuple[int, int]], training: WallTimeTraining, cores: Iterable[int] = CORES
-) -> list[WallTimePrediction]:
+def predict_wall_times(costs: MeasuredCosts, changes: Changes, training: WallTimeTraining) -> list[WallTimePrediction]:
     """The change of wall time for machines on which nothing was run."""
     windows = training.episodes * training.steps / costs.n_step
     found = []
-    for stacked, change, count in product((False, True), changes, cores):
+    for stacked, change, count in product((False, True), changes, _CORES):
         before, after = (predict_seconds(costs, workers, count, windows, stacked) for workers in change)
         low, ratio, high = (float(edge) for edge in np.quantile(after / before, (0.025, 0.5, 0.975)))  # over measurements
         decision = decide(math.log(ratio), (math.log(low), math.log(high)), math.log(MIN_EFFECT_RATIO))

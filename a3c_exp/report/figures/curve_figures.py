@@ -57,8 +57,7 @@ def _curves(plot: Plot, quantity: str, runs: Sequence[RunData]) -> list[Curve]:
 
 def _is_redundant(plot: Plot, runs: Sequence[RunData]) -> bool:
     """Whether every run's numbers are those of another figure, or are shown there in a better way."""
-    better = [other for other in PLOTS if other.replaces == plot.name]
-    if better:
+    if better := [other for other in PLOTS if other.replaces == plot.name]:
         return all(
             run_curve(run, plot.source, plot.quantity, plot.axis) is None
             or any(run_curve(run, other.source, other.quantity, other.axis) for other in better)
@@ -88,10 +87,11 @@ def _draw_plot(plot: Plot, comparison: Comparison, curves: dict[Configuration, l
     several = any(len(band_members(found)) >= MIN_SEEDS for found in curves.values())
     for item in sorted(curves, key=lambda item: colors[item] != svg.OTHER_COLOR):  # grey ones first, below the others
         found, color, plain = curves[item], colors[item].light, colors[item] == svg.OTHER_COLOR
-        label = _end_label
         if plot.spread == "steps":
-            _draw_histogram(axes, found[0], color, plain)
-            label = _peak_label
+            style: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.5} if plain else {"linewidth": 1.6, "alpha": 0.95}
+            axes.step(found[0].x, found[0].y, where="mid", color=color, **style)
+            if not plain:  # so that histograms behind others are seen
+                axes.fill_between(found[0].x, 0.0, found[0].y, step="mid", color=color, alpha=0.17, linewidth=0)
         else:
             band = mean_band(found) if plot.spread == "interval" else quartile_band(found)
             num_left_out += len(found) - band.num_seeds if band else 0
@@ -103,7 +103,7 @@ def _draw_plot(plot: Plot, comparison: Comparison, curves: dict[Configuration, l
                 if plot.edges and (plot.spread == "within" or not several):
                     heights += _draw_edges(axes, plot, plot.edges, found, band is not None, color)
         if item in named:
-            ends.append(label(found, item.short_label, color))
+            ends.append(_EndLabel(*_line_end(found, plot.spread == "steps"), item.short_label, color))
     _scale_axes(axes, plot, np.concatenate(heights))
     if at_ends:
         _draw_end_labels(figure, axes, ends)
@@ -116,7 +116,6 @@ def _draw_plot(plot: Plot, comparison: Comparison, curves: dict[Configuration, l
 
 
 def _scale_axes(axes: Axes, plot: Plot, y: FloatArray) -> None:
-    """Choose the limits and kind of the axes, given all heights ``y`` that are drawn."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_xlim(left=-0.5 if plot.axis == "lag" else 0.0)
@@ -149,7 +148,6 @@ def _reading_hint(plot: Plot, has_bands: bool) -> str:
 
 
 def _draw_series(axes: Axes, plot: Plot, curves: list[Curve], band: Band | None, color: str) -> None:
-    """Draw one configuration: its single seeds, and its band if it has one."""
     faint = max(0.12, 0.45 * min(1.0, 4.0 / len(curves)))  # many seeds make a cloud, not a wall
     single: dict[str, Any] = {"linewidth": 0.7, "alpha": faint} if band else {"linewidth": 1.4, "alpha": 0.9}
     for item in curves if band is None or plot.spread != "within" else ():
@@ -164,7 +162,6 @@ def _draw_series(axes: Axes, plot: Plot, curves: list[Curve], band: Band | None,
 
 
 def _has_markers(plot: Plot, x: FloatArray) -> bool:
-    """Whether points are so few that each should be seen."""
     return x.size == 1 or (plot.spread == "interval" and x.size <= _MAX_MARKED_POINTS)
 
 
@@ -184,13 +181,6 @@ def _draw_edges(
     return [edge for _, *edges in areas for edge in edges]
 
 
-def _draw_histogram(axes: Axes, shares: Curve, color: str, unfilled: bool) -> None:
-    """A histogram: filled only if it has a color, so that those behind it are seen."""
-    axes.step(shares.x, shares.y, where="mid", color=color, linewidth=0.8 if unfilled else 1.6, alpha=0.5 if unfilled else 0.95)
-    if not unfilled:
-        axes.fill_between(shares.x, 0.0, shares.y, step="mid", color=color, alpha=0.17, linewidth=0)
-
-
 def _thin_curve(curve: Curve, max_points: int) -> Curve:
     """At most about ``max_points`` points: means of neighbors. It ends where it ended, at the mean of its last ones."""
     every = math.ceil(curve.x.size / max_points)
@@ -202,17 +192,13 @@ def _thin_curve(curve: Curve, max_points: int) -> Curve:
     return Curve(curve.run, np.append(x, curve.x[-1]), np.append(y, curve.y[-every:].mean()))
 
 
-def _end_label(curves: Sequence[Curve], text: str, color: str) -> _EndLabel:
-    """Where the lines of ``curves`` that got farthest end, on average."""
+def _line_end(curves: Sequence[Curve], is_histogram: bool) -> tuple[float, float]:
+    """Where the lines of ``curves`` that got farthest end, on average; the right corner of a histogram's highest step."""
+    if is_histogram:  # its ends lie on the axis, where labels would overlap
+        at = int(curves[0].y.argmax())
+        return float(curves[0].x[at]) + 0.5, float(curves[0].y[at])
     farthest = max(item.x[-1] for item in curves)
-    return _EndLabel(farthest, float(np.mean([item.y[-1] for item in curves if item.x[-1] > 0.9 * farthest])), text, color)
-
-
-def _peak_label(curves: Sequence[Curve], text: str, color: str) -> _EndLabel:
-    """The right corner of a histogram's highest step: its ends lie on the axis, where labels would overlap."""
-    (curve,) = curves
-    at = int(curve.y.argmax())
-    return _EndLabel(float(curve.x[at]) + 0.5, float(curve.y[at]), text, color)
+    return farthest, float(np.mean([item.y[-1] for item in curves if item.x[-1] > 0.9 * farthest]))
 
 
 def _draw_end_labels(figure: Figure, axes: Axes, labels: Sequence[_EndLabel]) -> None:

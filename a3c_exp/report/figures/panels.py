@@ -10,8 +10,8 @@ from typing import Any
 from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, TEXT_SIZE, WIDTH, Axes, Figure, set_number_ticks
 
-_PNG_DPI = 216  # an inch: sharp on paper and on any screen
-_PNG_OPTIONS = {"compress_level": 3}  # a third of the time, a tenth larger
+# Dots an inch: sharp on paper and on any screen. The level of compression: a third of the time, a tenth larger.
+_PNG_OPTIONS: dict[str, Any] = {"dpi": 216, "pil_kwargs": {"compress_level": 3}}
 _SMALL_CHARACTER_WIDTH = 4.4  # points, about
 _ROW_GAP = 24.0  # points between rows, for what stands above the next
 _LEGEND_STYLE: dict[str, Any] = {
@@ -68,26 +68,19 @@ def render_figure(drawn: CaptionedFigure, png: bool = False) -> FigureFiles:
         file = _svg_text(figure)
     image = io.BytesIO()
     if png:
-        figure.savefig(
-            image, format="png", dpi=_PNG_DPI, facecolor="white", metadata={"Software": None}, pil_kwargs=_PNG_OPTIONS
-        )
+        figure.savefig(image, format="png", facecolor="white", metadata={"Software": None}, **_PNG_OPTIONS)
     inline, standalone = svg.inline(page, drawn.name, drawn.title), svg.standalone(file, drawn.title)
     return FigureFiles(drawn.name, drawn.caption, drawn.section, drawn.wide, inline, standalone, image.getvalue())
 
 
 def panel_grid(
-    title: str,
-    column_titles: Sequence[str] = ("",),
-    rows: int = 1,
-    height: float = 100.0,
-    margins: Margins | None = None,
-    width: float = WIDTH,
+    title: str, column_titles: Sequence[str] = ("",), rows: int = 1, *, height: float, margins: Margins, width: float = WIDTH
 ) -> tuple[Figure, list[list[Axes]]]:
     """An empty figure with a bold title and ``rows`` of panels, one column for each of ``column_titles``, which may be empty,
     and its axes by row and column; ``height`` is a panel's, ``width`` the whole figure's, in points."""
     from matplotlib.figure import Figure
 
-    margins, columns = margins or Margins(), len(column_titles)
+    columns = len(column_titles)
     total = margins.top + rows * height + (rows - 1) * _ROW_GAP + margins.bottom
     figure = Figure(figsize=(width / 72, total / 72))
     wide = (width - margins.left - margins.right - (columns - 1) * margins.column_gap) / columns

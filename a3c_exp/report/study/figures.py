@@ -1,8 +1,4 @@
-"""The figures of a study: how it went, what mattered, what was tried.
-
-``optuna.visualization.matplotlib`` has the same six, without pruned trials, without the best trial marked, and in pyplot's
-global state and style, which neither follow a dark screen nor can be read on a phone.
-"""
+"""The figures of a study: how it went, what mattered, what was tried. Optuna's own mark neither pruned trials nor the best."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -86,8 +82,7 @@ def _intermediate(record: StudyRecord) -> CaptionedFigure | None:
 
 
 def _pareto_front(record: StudyRecord) -> CaptionedFigure | None:
-    complete = record.trials_in_state("complete")
-    if not complete:
+    if not (complete := record.trials_in_state("complete")):
         return None
     (up, _), (across, _) = record.objectives[:2]
     figure, axes = new_plot(_quantity_label(up), _quantity_label(across), 146.0, _MARGINS)
@@ -136,8 +131,7 @@ def _slice(record: StudyRecord, parameter: Parameter, index: int) -> CaptionedFi
     _set_parameter_axis(axes, parameter)
     points = [(parameter.position(trial.params[parameter.name]), trial.values[index]) for trial in trials]
     axes.plot(*zip(*points, strict=True), "o", color=_COMPLETE_COLOR, markersize=3.8, alpha=0.6, markeredgewidth=0)
-    marked = [point for point, trial in zip(points, trials, strict=True) if trial in record.best]
-    if marked:
+    if marked := [point for point, trial in zip(points, trials, strict=True) if trial in record.best]:
         axes.plot(*zip(*marked, strict=True), "o", color=_BEST_COLOR, markersize=5.2, markeredgewidth=0)
     file_name = "slice_" + "".join(char if char.isalnum() else "_" for char in parameter.name) + f"_{index}"
     caption = f"{_quantity_label(name)} against {parameter.name}; orange: the best."
@@ -189,9 +183,8 @@ def _set_parameter_axis(axes: style.Axes, parameter: Parameter) -> None:
     if parameter.choices:
         labels = [shorten_start(str(choice), 12) for choice in parameter.choices]
         axes.xaxis.set_major_locator(FixedLocator(range(len(labels))))
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: labels[round(value)] if 0 <= value <= len(labels) - 1 else "")
-        )
+        names = dict(enumerate(labels))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: names.get(round(value), "")))
         axes.set_xlim(-0.5, len(labels) - 0.5)
         axes.autoscale(False, axis="x")
     elif parameter.log:
@@ -206,7 +199,6 @@ def _set_parameter_axis(axes: style.Axes, parameter: Parameter) -> None:
 
 
 def _limit_labels(parameter: Parameter) -> Sequence[str]:
-    """What stands at the ends of the range."""
     if parameter.choices:
         return [shorten_start(str(parameter.choices[end]), 12) for end in (0, -1)]
     return f"{parameter.low:.3g}", f"{parameter.high:.3g}"

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from a3c_exp.report import html_page, report_files
-from a3c_exp.report.figures.panels import FigureFiles
+from a3c_exp.report import report_files
 from a3c_exp.report.sections import Cell, Description, Table, format_statuses, make_row, make_table
 from a3c_exp.report.study.figures import draw_study
 from a3c_exp.report.study.reader import StudyRecord, Trial, read_study, session_commands
@@ -24,15 +23,8 @@ def make_study_report(directory: Path, out: Path) -> str:
     if the study cannot be read, or ``out`` holds files that are no report; A3CError if matplotlib is not installed."""
     report_files.check_replaceable(out)
     record = read_study(directory)
-    figures = draw_study(record)
-    files = {f"figures/{figure.name}.svg": figure.standalone_svg for figure in figures}
-    report_files.write(out, _page(record, figures), {"trials.csv": _csv(record), **files})
-    return _terminal_summary(record)
-
-
-def _page(record: StudyRecord, figures: Sequence[FigureFiles]) -> str:
-    best = record.best
-    return html_page.render(
+    figures, best = draw_study(record), record.best
+    html = report_files.render(
         "study.html",
         marker=report_files.MARKER,
         title=f"Study {record.name}",
@@ -40,7 +32,7 @@ def _page(record: StudyRecord, figures: Sequence[FigureFiles]) -> str:
         statuses=format_statuses(Counter(trial.state for trial in record.counted_trials)) or "none yet",
         best_value=_format_value(best[0], 0) if best and len(record.objectives) == 1 else "",
         warnings=_warnings(record),
-        best_table=make_table("Best", 1, record.best, [_NUMBER, *_value_columns(record), *_param_columns(record)]),
+        best_table=make_table("Best", 1, best, [_NUMBER, *_value_columns(record), *_param_columns(record)]),
         best_files=[_best_file(record, name, text) for name, text in record.best_files.items()],
         command_prefix=COMMAND_PREFIX,
         figures={name: [figure for figure in figures if figure.section == name] for name in ("course", "importance", "slices")},
@@ -48,6 +40,9 @@ def _page(record: StudyRecord, figures: Sequence[FigureFiles]) -> str:
         trials=_trial_table(record),
         origins=_origins(record),
     )
+    files = {f"figures/{figure.name}.svg": figure.standalone_svg for figure in figures}
+    report_files.write(out, html, {"trials.csv": _csv(record), **files})
+    return _terminal_summary(record)
 
 
 def _warnings(record: StudyRecord) -> list[str]:
@@ -83,10 +78,14 @@ def _best_file(record: StudyRecord, name: str, text: str) -> dict[str, object]:
 def _trial_table(record: StudyRecord) -> Table:
     """Complete trials from the best down, then the others by number."""
     way = -1.0 if record.objectives and record.objectives[0][1] == "maximize" else 1.0
-    best_first = sorted(
-        record.trials,
-        key=lambda trial: (trial.state != "complete", way * trial.values[0] if trial.values else 0.0, trial.number),
-    )
+
+    def rank(trial: Trial) -> tuple[bool, float, int]:
+        return trial.state != "complete", way * trial.values[0] if trial.values else 0.0, trial.number
+
+    def note(trial: Trial) -> str:
+        again = f"trial {trial.retry_of} tried again" if trial.retry_of is not None else ""
+        return "; ".join(filter(None, (again, trial.reason))) or NO_VALUE
+
     columns: list[tuple[str, Description[Trial]]] = [
         _NUMBER,
         ("state", lambda trial: Cell(trial.state, status=trial.state)),
@@ -94,9 +93,9 @@ def _trial_table(record: StudyRecord) -> Table:
         ("seeds", lambda trial: str(len(trial.seeds)) if trial.seeds else NO_VALUE),
         ("time", lambda trial: format_duration(trial.seconds)),
         *_param_columns(record),
-        ("note", _note),
+        ("note", note),
     ]
-    return make_table("Trials", 2, best_first, columns)
+    return make_table("Trials", 2, sorted(record.trials, key=rank), columns)
 
 
 def _failure_table(failed: Sequence[Trial]) -> Table:
@@ -106,11 +105,6 @@ def _failure_table(failed: Sequence[Trial]) -> Table:
     rows = [make_row(reason, ", ".join(found[:12]) + (" ..." if len(found) > 12 else ""), str(len(found)))
             for reason, found in sorted(numbers.items(), key=lambda item: -len(item[1]))]  # fmt: skip
     return Table("Failures", ("reason", "trials", "times"), 2, tuple(rows))
-
-
-def _note(trial: Trial) -> str:
-    again = f"trial {trial.retry_of} tried again" if trial.retry_of is not None else ""
-    return "; ".join(filter(None, (again, trial.reason))) or NO_VALUE
 
 
 def _format_value(trial: Trial, index: int) -> str:
@@ -156,8 +150,7 @@ def _terminal_summary(record: StudyRecord) -> str:
         shown = " ".join(f"{name}={_format_param(trial, name)}" for name in trial.params)
         lines.append(f"best: {values}, trial {trial.number}: {shown}")
     for index, (name, _) in enumerate(record.objectives):
-        known = [(one.name, one.importance[index]) for one in record.parameters if math.isfinite(one.importance[index])]
-        if known:
+        if known := [(one.name, one.importance[index]) for one in record.parameters if math.isfinite(one.importance[index])]:
             known.sort(key=lambda pair: -pair[1])
             lines.append(f"what mattered for {name}: " + ", ".join(f"{one} {share:.0%}" for one, share in known))
     return "\n".join(lines)

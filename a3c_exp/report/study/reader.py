@@ -107,11 +107,9 @@ def is_study(path: Path) -> bool:
 
 
 def read_study(path: Path) -> StudyRecord:
-    """Read a study's directory and its storage. Raises RunDirectoryError if its files cannot be read, or its storage cannot be
-    had."""
+    """Read a study's directory and its storage. Raises RunDirectoryError if either cannot be read."""
     problems: list[str] = []
-    content = read_json_object(path / study_storage.STUDY_FILE, problems)
-    if content is None:
+    if (content := read_json_object(path / study_storage.STUDY_FILE, problems)) is None:
         problem = problems[0] if problems else f"{study_storage.STUDY_FILE} is missing"
         raise RunDirectoryError(f"{path}: {problem}. Name the runs of its trials instead: {path}/*")
     require_format(path, content)

@@ -14,6 +14,7 @@ import pytest
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.config.instantiate import checked_partial
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
+from a3c_exp.report.figures.plot_specs import HEADINGS
 from a3c_exp.report.wandb_report import wandb_panels
 from a3c_exp.system.errors import ConfigError
 from tests.support.offline_wandb import (
@@ -131,7 +132,7 @@ def test_configuration_group_and_tags_are_those_of_the_run(sessions: Sessions) -
 
 def test_the_panels_of_a_report_in_wandb_ask_for_what_is_there(sessions: Sessions) -> None:
     written = {key for record in sessions.first if record["type"] == "history" for key in record["history"]["item"]}
-    asked = {key for panel in wandb_panels() for key in (panel.x, panel.y)}
+    asked = {key for section in HEADINGS for panel in wandb_panels(section) for key in (panel["x"], *panel["y"])}
     unknown_here = {"train/moving_average", "train/explained_variance", "train/max_probability"}  # None in these metrics
     assert asked - written == unknown_here & asked
     assert len(asked & written) >= 12

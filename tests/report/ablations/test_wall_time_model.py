@@ -24,7 +24,7 @@ def costs(stacking: float = 0.25) -> MeasuredCosts:
     workers = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 12.0])
     whole = 1e-3 * (1.0 + stacking * (workers - 1.0))
     part = np.repeat(whole[:, None], 5, axis=1)
-    return MeasuredCosts(Path(), 10, "", workers, 0.5 * part, 0.4 * part, np.full((6, 5), 1e-4))
+    return MeasuredCosts(10, "", workers, 0.5 * part, 0.4 * part, np.full((6, 5), 1e-4))
 
 
 def test_one_process_a_worker_is_as_fast_as_it_has_cores() -> None:
