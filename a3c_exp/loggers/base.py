@@ -9,8 +9,7 @@ from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a logger gets when a run starts. All numbers of seeds that train together are means over them;
-    ``config["num_seeds"]`` is how many."""
+    """What a logger gets when a run starts. Numbers of seeds that train together are means over ``config["num_seeds"]``."""
 
     directory: Path  # the run directory; everything a logger writes goes below it
     name: str  # what distinguishes this run in its sweep (its job's overrides), else the directory's name

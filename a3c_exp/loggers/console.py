@@ -20,11 +20,8 @@ _forwarding_send: Send | None = None
 
 
 class ConsoleLogger(Logger):
-    """Shows progress, speed and the numbers that say whether training works, on standard error unless a ``stream`` is given.
-
-    On a terminal that is one panel, which gives way to a summary at the end. Anywhere else it is one line every ``interval``
-    seconds, the first at the first event, and then the summary.
-    """
+    """Shows progress, speed and the numbers that say whether training works, on standard error unless a ``stream`` is given: on
+    a terminal in one panel, which gives way to a summary at the end, else in a line every ``interval`` seconds."""
 
     def __init__(self, interval: float = 10.0, stream: TextIO | None = None) -> None:
         self._progress: RunProgress | None = None
@@ -73,11 +70,8 @@ class ConsoleLogger(Logger):
 
 
 class ForwardingLogger(Logger):
-    """Calls ``send`` with a ``Logger`` method's name and its arguments for what a console shows.
-
-    Thousands of episodes may end in a second: of the episodes, and of the metrics, only the newest is sent every ``interval``
-    seconds, as often as a console is redrawn. Everything else is.
-    """
+    """Calls ``send`` with a ``Logger`` method's name and its arguments for what a console shows; of episodes and metrics, which
+    may come by the thousand in a second, with the newest every ``interval`` seconds."""
 
     def __init__(self, send: Send, interval: float = 1 / REFRESH_PER_SECOND) -> None:
         self._send = send

@@ -25,9 +25,8 @@ MESSAGES = "messages.log"
 class JsonlLogger(Logger):
     """Appends to ``episodes.jsonl``, ``metrics.jsonl``, ``evaluations.jsonl`` and ``messages.log``.
 
-    Each line is written with one system call and never buffered, so a killed process loses at most the line that it was
-    writing. This is the only logger that raises: a run without its log is worthless, so a full disk stops it
-    (``RunDirectoryError``), with every earlier line intact.
+    Each line is one system call, so a killed process loses at most the line that it was writing. This is the only logger that
+    raises: a run without its log is worthless, so a full disk stops it (``RunDirectoryError``), with earlier lines intact.
     """
 
     def __init__(self) -> None:
@@ -72,12 +71,10 @@ def truncate_after(directory: Path, *, episodes: int, env_step: int, evaluated: 
     """Remove what was written after a checkpoint, for the session that resumes from it; returns how many lines of each file.
 
     Lines beyond the checkpoint's ``episodes`` or ``env_step`` (evaluations: ``evaluated``), and incomplete lines, are moved to
-    ``<name>.discarded.jsonl`` in the same folder. If this is interrupted at any point and called again, each line is in
-    exactly one of the two files.
+    ``<name>.discarded.jsonl`` beside it; each line ends in exactly one of both, even if this is interrupted and called again.
     """
-    limits = {EPISODES: ("episode", episodes), METRICS: ("env_step", env_step), EVALUATIONS: ("env_step", env_step)}
-    if evaluated is not None:
-        limits[EVALUATIONS] = ("env_step", evaluated)
+    last_evaluation = env_step if evaluated is None else evaluated
+    limits = {EPISODES: ("episode", episodes), METRICS: ("env_step", env_step), EVALUATIONS: ("env_step", last_evaluation)}
     return {name: _discard_lines(directory / name, *limit) for name, limit in limits.items()}
 
 
@@ -86,25 +83,13 @@ def json_line(record: JsonObject) -> bytes:
     try:
         text = json.dumps(record, allow_nan=False, default=_to_builtin)
     except ValueError:  # rare, so usual lines are not searched for it
-        text = json.dumps(_nan_to_none(record), allow_nan=False)
+        text = json.dumps(json.loads(json.dumps(record, default=_to_builtin), parse_constant=lambda _: None))
     return text.encode() + b"\n"
 
 
 def _to_builtin(value: Any) -> Any:
     """A numpy or torch scalar, an array or a path, as a built-in type."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _nan_to_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _nan_to_none(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_nan_to_none(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    return _nan_to_none(_to_builtin(value))
 
 
 def evaluations_until(directory: Path, env_step: int) -> list[EvaluationRecord]:

@@ -11,20 +11,18 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.live import Live
 
+    Render = Callable[[int, int], RenderableType]
+
 REFRESH_PER_SECOND = 2  # each drawing costs some milliseconds of the process that also trains
 MAX_WIDTH = 110
 
 
 class LiveView:
-    """Draws ``render(width, height)`` at each refresh where the stream is a terminal that can move its cursor.
+    """Draws ``render(width, height)`` at each refresh where the stream (standard error unless given) is a terminal that can
+    move its cursor; what ``render`` imports of rich costs a pipe nothing. Elsewhere, lines on a subject are ``interval``
+    seconds apart."""
 
-    ``render`` is called only where rows are drawn, so what it imports of rich costs a pipe nothing. ``interval`` seconds lie
-    between two plain lines on the same subject, where nothing is drawn. The stream is standard error unless given.
-    """
-
-    def __init__(
-        self, render: "Callable[[int, int], RenderableType]", interval: float = 10.0, stream: TextIO | None = None
-    ) -> None:
+    def __init__(self, render: "Render", interval: float = 10.0, stream: TextIO | None = None) -> None:
         self._render = render
         self._interval = interval
         self._stream_override = stream

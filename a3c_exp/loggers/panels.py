@@ -71,13 +71,8 @@ def run_panel(progress: RunProgress, width: int, title: str | None = None) -> Pa
     rows.append(left_and_right(" · ".join(texts.format_counts(progress)), texts.format_times(progress)))
     # Statistics have a line from the start, or the view would jump.
     statistics = texts.format_statistics(progress.last_metrics) if progress.last_metrics else [("entropy", "-")]
-    rows += ["", *(_names_over_values(pairs, width - 4) for pairs in (_results(progress), statistics))]
-    return titled_panel(heading, *rows)
-
-
-def _names_over_values(pairs: Sequence[tuple[str, str]], width: int) -> Table:
-    columns = [(Text(name, style="dim"), Text(value, style="bold")) for name, value in pairs]
-    return fitting_columns(columns, width, gap=3)
+    tables = [[(Text(name, "dim"), Text(value, "bold")) for name, value in pairs] for pairs in (_results(progress), statistics)]
+    return titled_panel(heading, *rows, "", *(fitting_columns(columns, width - 4, gap=3) for columns in tables))
 
 
 def _results(progress: RunProgress) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Means over seeds that train together: for one line of progress and one W&B run."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,54 +20,37 @@ class SeedAverageLogger:
 
     def __init__(self, loggers: Sequence[Logger], num_seeds: int) -> None:
         self._loggers = loggers
-        self._metrics: list[deque[MetricsRecord]] = [deque() for _ in range(num_seeds)]
-        self._evaluations: list[deque[EvaluationRecord]] = [deque() for _ in range(num_seeds)]
+        self.metrics: list[deque[MetricsRecord]] = [deque() for _ in range(num_seeds)]  # of each seed, not averaged yet
+        self.evaluations: list[deque[EvaluationRecord]] = [deque() for _ in range(num_seeds)]
         self._best: float | None = None
         self._last_message = ""
 
     def logger_for_seed(self, index: int) -> Logger:
         return _SeedLogger(self, index)
 
-    def metrics(self, index: int, metrics: MetricsRecord) -> None:
-        self._metrics[index].append(metrics)
-        if all(self._metrics):
-            self._log_metrics()
-
-    def evaluation(self, index: int, evaluation: EvaluationRecord) -> None:
-        self._evaluations[index].append(evaluation)
-        if all(self._evaluations):
-            self._log_evaluation()
-
     def message(self, text: str) -> None:
         """Log a message once, even if every seed has it."""
         if text != self._last_message:
             self._last_message = text
-            self._log("message", text)
-
-    def screenshot(self, index: int, path: Path, env_step: int) -> None:
-        """Log the first seed's; images have no mean."""
-        if index == 0:
-            self._log("screenshot", path, env_step)
+            self.log("message", text)
 
     def finish(self, status: Status, summary: JsonObject) -> None:
         """Log what only some seeds have, and end."""
-        while any(self._metrics):
-            self._log_metrics()
-        while any(self._evaluations):
-            self._log_evaluation()
+        self.log_means(any)
         for logger in reversed(self._loggers):
             logger.finish(status, summary)
 
-    def _log_metrics(self) -> None:
-        self._log("metrics", mean_metrics([queue.popleft() for queue in self._metrics if queue]))
+    def log_means(self, enough: Callable[[Iterable[object]], bool] = all) -> None:
+        """Log means of what ``enough`` seeds have: all of them, or any."""
+        while enough(self.metrics):
+            self.log("metrics", mean_metrics([queue.popleft() for queue in self.metrics if queue]))
+        while enough(self.evaluations):
+            mean = mean_evaluation([queue.popleft() for queue in self.evaluations if queue], best=False)
+            if self._best is None or mean.mean >= self._best:
+                self._best, mean = mean.mean, replace(mean, best=True)
+            self.log("evaluation", mean)
 
-    def _log_evaluation(self) -> None:
-        mean = mean_evaluation([queue.popleft() for queue in self._evaluations if queue], best=False)
-        if self._best is None or mean.mean >= self._best:
-            self._best, mean = mean.mean, replace(mean, best=True)
-        self._log("evaluation", mean)
-
-    def _log(self, method: str, *arguments: Any) -> None:
+    def log(self, method: str, *arguments: Any) -> None:
         for logger in self._loggers:
             getattr(logger, method)(*arguments)
 
@@ -78,16 +61,19 @@ class _SeedLogger(Logger):
         self._index = index
 
     def metrics(self, metrics: MetricsRecord) -> None:
-        self._average.metrics(self._index, metrics)
+        self._average.metrics[self._index].append(metrics)
+        self._average.log_means()
 
     def evaluation(self, evaluation: EvaluationRecord) -> None:
-        self._average.evaluation(self._index, evaluation)
+        self._average.evaluations[self._index].append(evaluation)
+        self._average.log_means()
 
     def message(self, text: str) -> None:
         self._average.message(text)
 
     def screenshot(self, path: Path, env_step: int) -> None:
-        self._average.screenshot(self._index, path, env_step)
+        if self._index == 0:  # images have no mean
+            self._average.log("screenshot", path, env_step)
 
 
 def mean_metrics(lines: Sequence[MetricsRecord]) -> MetricsRecord:
@@ -103,8 +89,7 @@ def mean_metrics(lines: Sequence[MetricsRecord]) -> MetricsRecord:
 
 def _combine(name: str, values: Sequence[Any], largest: bool = False) -> Any:
     """The mean of several seeds' values, or their sum or maximum where that is meant; ``None`` if no seed has a value."""
-    values = [value for value in values if value is not None]
-    if not values:
+    if not (values := [value for value in values if value is not None]):
         return None
     if isinstance(values[0], list):
         return np.mean(values, axis=0).tolist() if len({len(value) for value in values}) == 1 else []

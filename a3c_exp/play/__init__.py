@@ -3,4 +3,4 @@
 from a3c_exp.system.lazy import lazy_exports
 
 if not lazy_exports(__name__):
-    from a3c_exp.play.keyboard import DriveResult as DriveResult, KeyboardControls as KeyboardControls, play as play
+    from a3c_exp.play.keyboard import DriveResult as DriveResult, play as play

@@ -33,9 +33,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
-        "a3c_exp.play", "Drive CarRacing with the keyboard, on the tracks that evaluate uses. Needs a display.", _EXAMPLES
-    )
+    does = "Drive CarRacing with the keyboard, on the tracks that evaluate uses. Needs a display."
+    parser = CommandParser("a3c_exp.play", does, _EXAMPLES)
     parser.add_argument("overrides", nargs="*", help="as for python -m a3c_exp; only env=car_racing can be played")
     parser.add_argument("--tracks", type=int, help="end after this many (default: continue until Escape)")
     parser.add_argument("--seed", type=int, default=1_000_003, help="root of the tracks' seeds (default %(default)s)")
@@ -53,7 +52,9 @@ def _play(arguments: argparse.Namespace) -> None:
     # Mistakes are reported before the window opens.
     (job,) = compose_jobs(arguments.overrides, multirun=False)
     domain_randomize = _check_car_racing(job.env, job.config)
-    _require_display()
+    has_display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
+    if sys.platform.startswith("linux") and not has_display:
+        raise ConfigError("playing needs a display, and this session has none. Try python -m a3c_exp.evaluate RUN_DIR --video")
     opponent = None if arguments.against is None else _opponent(arguments.against, arguments.trust)
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # or importing pygame prints a greeting
@@ -85,13 +86,6 @@ def _check_car_racing(env: str, config: "DictConfig") -> bool:
     if not target.endswith(".CarRacingEnvs"):
         raise ConfigError(f"env={env} cannot be driven with the keyboard. Try python -m a3c_exp.play env=car_racing")
     return bool(config.env.get("domain_randomize", False))
-
-
-def _require_display() -> None:
-    """Raise a ConfigError if there is no display, and ``SDL_VIDEODRIVER`` names no driver that needs none."""
-    has_display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))
-    if sys.platform.startswith("linux") and not has_display:
-        raise ConfigError("playing needs a display, and this session has none. Try python -m a3c_exp.evaluate RUN_DIR --video")
 
 
 def _opponent(run: Path, trusted: Sequence[str]) -> Callable[[int, int], list[float]]:

@@ -52,8 +52,7 @@ class FrameComposer:
     def __call__(self, picture: NDArray[np.uint8], frame_info: FrameInfo, policy_step: PolicyStep) -> NDArray[np.uint8]:
         """The frame ``[height, width, 3]``; of the same size at every step of an environment."""
         rendered = overlay(picture, frame_info)
-        images = observation_images(policy_step.observation.cpu().numpy())
-        if images is None:
+        if (images := observation_images(policy_step.observation.cpu().numpy())) is None:
             return rendered
         heatmaps = saliency(self.model, policy_step, images.channel_axis)
         height, width = rendered.shape[:2]
@@ -84,7 +83,6 @@ class FrameComposer:
 
 
 def _heatmap_image(frame: NDArray[np.float32], heatmap: NDArray[np.float32], size: int) -> Image.Image:
-    """The dimmed frame under its heatmap."""
     gray = frame if frame.ndim == 2 else frame.mean(-1)
     places = np.linspace(0, 1, len(_HEATMAP_COLORS))
     color = np.stack([np.interp(heatmap, places, channel) for channel in _HEATMAP_COLORS.T], -1)
@@ -94,7 +92,6 @@ def _heatmap_image(frame: NDArray[np.float32], heatmap: NDArray[np.float32], siz
 
 
 def _fit_to_square(image: Image.Image, size: int, resampling: Image.Resampling) -> Image.Image:
-    """A square of ``size`` pixels, into which the image is fitted."""
     factor = size / max(image.size)
     scaled = image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))), resampling)
     square = Image.new("RGB", (size, size), _BACKGROUND)

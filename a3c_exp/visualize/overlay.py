@@ -148,7 +148,6 @@ def _plot_height(plot: PolicyPlot) -> int:
 
 
 def _draw_row(panel: _Panel, y: float, width: int, label: str, value: str, label_width: float = 60) -> None:
-    """A label on the left and a value on the right."""
     value = _ellipsize(value, width - 2 * _PADDING - min(label_width, font(_TEXT_SIZE).getlength(label)) - 6)
     panel.text(_PADDING, y + _ROW_HEIGHT / 2, _ellipsize(label, label_width), _TEXT_SIZE, LABEL_COLOR)
     panel.text(width - _PADDING, y + _ROW_HEIGHT / 2, value, _TEXT_SIZE, anchor="rm")
@@ -183,9 +182,8 @@ def _draw_grid(panel: _Panel, plot: ProbabilityGrid, y: float, width: int) -> No
         if i in plot.selected:
             panel.box(x - 1, top - 1, step, _CELL_SIZE + 2, _ACTION_COLOR, 3)
         # Steps of the square root look more even to the eye than steps of the probability.
-        red, green, blue, alpha = (
-            round(low + (high - low) * probability**0.5) for low, high in zip(_AXIS_COLOR, _PROBABILITY_COLOR, strict=True)
-        )
+        pairs = zip(_AXIS_COLOR, _PROBABILITY_COLOR, strict=True)
+        red, green, blue, alpha = (round(low + (high - low) * probability**0.5) for low, high in pairs)
         panel.box(x, top, step - 2, _CELL_SIZE, (red, green, blue, alpha), 2)
 
 
@@ -240,7 +238,6 @@ def _draw_values(panel: _Panel, values: Sequence[float], y: float, height: float
 
 
 def _ellipsize(text: str, width: float) -> str:
-    """As much of a text as fits."""
     shortened = (text[:length] + "…" for length in range(len(text) - 1, 0, -1))
     return next((one for one in (text, *shortened) if font(_TEXT_SIZE).getlength(one) <= width), "…")
 

@@ -1,6 +1,6 @@
 """A policy at one step as plots: probabilities of choices, densities of numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,12 @@ class ActionText:
 
 
 PolicyPlot = BarPlot | ProbabilityGrid | DensityPlot | ActionText
+Names = Sequence[str] | None
+_Bounded = distributions.SquashedNormal | distributions.Beta
 
 
 def policy_plots(
-    distribution: Distribution, parameters: Tensor, action: Tensor, space: Space[Any], names: Sequence[str] | None = None
+    distribution: Distribution, parameters: Tensor, action: Tensor, space: Space[Any], names: Names = None
 ) -> list[PolicyPlot]:
     """The plots of a policy with these ``parameters [distribution.parameters_size]``, and of the ``action`` that it sampled
     from the action ``space``; ``names`` are of a Discrete space's choices or a Box's numbers, as the environment calls them."""
@@ -85,7 +87,7 @@ def policy_plots(
 
 
 def _component_plots(
-    distribution: Distribution, parameters: Tensor, action: Tensor, space: Space[Any], label: str, names: Sequence[str] | None
+    distribution: Distribution, parameters: Tensor, action: Tensor, space: Space[Any], label: str, names: Names
 ) -> list[PolicyPlot]:
     match distribution:
         case distributions.Categorical():
@@ -95,10 +97,8 @@ def _component_plots(
             rows = [torch.softmax(row, -1).tolist() for row in torch.split(parameters, distribution.sizes)]
             if len(rows) == 1:
                 return [_choice_plot(label, rows[0], [int(action[0])], None, _first_choice(space, 0))]
-            return [
-                ProbabilityGrid(f"{label or 'choice'} {i}", row, frozenset([int(action[i])]), _first_choice(space, i))
-                for i, row in enumerate(rows)
-            ]
+            label, taken = label or "choice", [frozenset([int(choice)]) for choice in action]
+            return [ProbabilityGrid(f"{label} {i}", row, taken[i], _first_choice(space, i)) for i, row in enumerate(rows)]
         case distributions.Bernoulli():
             label = label or "switches" * (distribution.dimensions > _MAX_BARS)
             return [_choice_plot(label, torch.sigmoid(parameters).tolist(), action.nonzero().flatten().tolist(), names)]
@@ -115,9 +115,7 @@ def _component_plots(
     return [ActionText(label or "action", " ".join(f"{number:.3g}" for number in numbers))]
 
 
-def _choice_plot(
-    label: str, probabilities: Sequence[float], selected: Iterable[int], names: Sequence[str] | None, start: int = 0
-) -> BarPlot | ProbabilityGrid:
+def _choice_plot(label: str, probabilities: list[float], selected: list[int], names: Names, start: int = 0) -> PolicyPlot:
     if len(probabilities) > _MAX_BARS:
         return ProbabilityGrid(label, probabilities, frozenset(selected), start)
     if names is None or len(names) != len(probabilities):
@@ -130,7 +128,7 @@ def _first_choice(space: Space[Any], index: int) -> int:
 
 
 def _density_plots(
-    weights: Tensor, means: Tensor, stds: Tensor, action: Tensor, space: Space[Any], label: str, names: Sequence[str] | None
+    weights: Tensor, means: Tensor, stds: Tensor, action: Tensor, space: Space[Any], label: str, names: Names
 ) -> list[PolicyPlot]:
     """A plot for each number; ``weights``, ``means``, ``stds`` are ``[dimensions, components]``."""
     names = _number_names(names, len(means), label)
@@ -149,12 +147,7 @@ def _density_plots(
 
 
 def _bounded_density_plots(
-    distribution: distributions.SquashedNormal | distributions.Beta,
-    parameters: Tensor,
-    action: Tensor,
-    space: Space[Any],
-    label: str,
-    names: Sequence[str] | None,
+    distribution: _Bounded, parameters: Tensor, action: Tensor, space: Space[Any], label: str, names: Names
 ) -> list[PolicyPlot]:
     """A plot for each number between its bounds; mean and std are sums over a finer axis."""
     names = _number_names(names, distribution.dimensions, label)
@@ -173,7 +166,7 @@ def _bounded_density_plots(
     return plots
 
 
-def _number_names(names: Sequence[str] | None, dimensions: int, label: str) -> Sequence[str]:
+def _number_names(names: Names, dimensions: int, label: str) -> Sequence[str]:
     if names is not None and len(names) == dimensions:
         return names
     return [f"{label or 'action'} {i}" if dimensions > 1 else label or "action" for i in range(dimensions)]

@@ -28,10 +28,9 @@ def saliency(model: ActorCritic, policy_step: PolicyStep, channel_axis: int | No
     """The absolute gradient with respect to the image, its maximum over channels (Simonyan et al. 2014, arXiv:1312.6034).
 
     It is averaged over copies of the image with noise (SmoothGrad, Smilkov et al. 2017, arXiv:1706.03825), whose standard
-    deviation is a share of the image's range. The papers differentiate the score before the softmax; the log-probability
-    exists for every kind of policy. It is differentiated in double precision, in which a nearly certain policy has a gradient.
-
-    The observation is an image ``[*observation]``, with a ``channel_axis`` if it has channels; its recurrent state stays.
+    deviation is a share of the image's range. The papers differentiate the score before the softmax; the log-probability exists
+    for every kind of policy, and in double precision a nearly certain one has a gradient. The observation is an image, with a
+    ``channel_axis`` if it has channels; its recurrent state stays.
     """
     image = policy_step.observation
     generator = np.random.default_rng(0)  # the same noise for every frame, and no other generator is touched

@@ -44,8 +44,8 @@ class FrameSaver(EpisodeFrames):
 def save_frames(
     setup: TrainingSetup, weights: Tensor, config: EvaluatorConfig, seed: int, folder: Path, interval: int
 ) -> Sequence[Path]:
-    """Save every ``interval``-th frame of the first evaluation episode, with what the network sees and which pixels matter. The
-    files are ``episode_<n>/step_<step>.png`` below ``folder``; none is overwritten."""
+    """Save every ``interval``-th frame of the first evaluation episode as ``folder/episode_<n>/step_<step>.png``, all new, with
+    what the network sees and which pixels matter."""
     use_headless_display()
     with closing(setup.make_evaluation_envs(num_envs=1, render_mode="rgb_array")) as envs:
         model, layout = setup.model(envs)
@@ -57,12 +57,8 @@ def save_frames(
 
 @dataclass(eq=False)
 class Screenshots:
-    """Frames of what a run's weights do while they are trained, always at the same step of the same episode.
-
-    They are rendered in an environment that training does not use, so that training does not change.
-
-    Raises ConfigError if the environment cannot be rendered.
-    """
+    """Frames of what a run's weights do while they are trained, always at the same step of the same episode, in an environment
+    that training does not use. Raises ConfigError if it cannot be rendered."""
 
     setup: TrainingSetup
     deterministic: bool  #: take the policy's mode instead of a sample
@@ -77,8 +73,7 @@ class Screenshots:
         self._model, self._layout = self.setup.model(self._envs)
 
     def take(self, weights: Tensor, env_step: int) -> Path:
-        """Save a frame of the policy with ``weights [P]``, which training had at ``env_step``. Raises OSError if the file could
-        not be written."""
+        """Save a frame of the policy with ``weights [P]``, which training had at ``env_step``. May raise OSError."""
         name = f"step_{env_step}"
         saver = FrameSaver(self._envs, self._model, self.folder, lambda step: name if step == self.after_steps else None)
         config = EvaluatorConfig(1, self.deterministic, self.after_steps + 1)

@@ -105,13 +105,10 @@ def render_episode(
     no_overlay: bool = False,
     saliency: bool = False,
 ) -> RenderedEpisode:
-    """Run the first evaluation episode with ``weights [P]``, and show or record it.
-
-    A ``video`` is ``folder/episode_<n>.mp4``, where nothing is overwritten, ``display`` a window; ``no_overlay`` leaves the
-    environment's picture alone, ``saliency`` adds what the network sees and which pixels matter.
-
-    Raises ConfigError for contradicting options, no display, no video encoder, or an environment that cannot be rendered.
-    """
+    """Run the first evaluation episode with ``weights [P]`` and ``display`` it in a window, or record it as a new ``video``,
+    ``folder/episode_<n>.mp4``. ``no_overlay`` leaves the environment's picture alone, ``saliency`` adds what the network sees
+    and which pixels matter. Raises ConfigError for contradicting options, no display, no video encoder, or an environment that
+    cannot be rendered."""
     if video and display:
         raise ConfigError("--video and --render draw in different ways; ask for one of them")
     if no_overlay and saliency:
@@ -128,11 +125,7 @@ def render_episode(
         model, layout = setup.model(envs)
         recorder = None
         if writer is not None:
-            compose = (
-                FrameComposer(model)
-                if saliency
-                else lambda picture, info, step: picture if no_overlay else overlay(picture, info)
-            )
+            compose = FrameComposer(model) if saliency else lambda image, info, _: image if no_overlay else overlay(image, info)
             recorder = VideoRecorder(envs, model.distribution, compose, writer)
         one_episode = EvaluatorConfig(1, config.deterministic, config.max_episode_steps)
         evaluator = Evaluator(model, layout, envs, one_episode, seed, observer=recorder)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import defaultdict
 
 import pygame
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed
 from a3c_exp.envs.car_racing.game import CarRacingGame
 from a3c_exp.play.__main__ import main
-from a3c_exp.play.keyboard import KeyboardControls, play
+from a3c_exp.play.keyboard import play, pressed_controls
 from a3c_exp.system.errors import ConfigError
 from tests.support.command import ROOT
 
@@ -29,19 +30,21 @@ def window(monkeypatch: pytest.MonkeyPatch):
     pygame.quit()
 
 
-def test_arrow_keys_steer_in_their_direction() -> None:
+def hold(monkeypatch: pytest.MonkeyPatch, *codes: int) -> None:
+    """Hold these keys down, and no others."""
+    monkeypatch.setattr(pygame.key, "get_pressed", lambda: defaultdict(bool, dict.fromkeys(codes, True)))
+
+
+def test_arrow_keys_steer_in_their_direction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Right is positive for gymnasium; a released key has no effect."""
-    keyboard = KeyboardControls()
-    assert keyboard.controls == (0, 0, 0)
-    keyboard.handle_event(key(pygame.KEYDOWN, pygame.K_RIGHT))
-    keyboard.handle_event(key(pygame.KEYDOWN, pygame.K_UP))
-    assert keyboard.controls == (1, 1, 0)
-    keyboard.handle_event(key(pygame.KEYDOWN, pygame.K_LEFT))
-    assert keyboard.controls == (0, 1, 0)
-    keyboard.handle_event(key(pygame.KEYUP, pygame.K_RIGHT))
-    keyboard.handle_event(key(pygame.KEYUP, pygame.K_UP))
-    keyboard.handle_event(key(pygame.KEYDOWN, pygame.K_DOWN))
-    assert keyboard.controls == (-1, 0, 0.8)
+    hold(monkeypatch)
+    assert pressed_controls() == (0, 0, 0)
+    hold(monkeypatch, pygame.K_RIGHT, pygame.K_UP)
+    assert pressed_controls() == (1, 1, 0)
+    hold(monkeypatch, pygame.K_RIGHT, pygame.K_UP, pygame.K_LEFT)
+    assert pressed_controls() == (0, 1, 0)
+    hold(monkeypatch, pygame.K_LEFT, pygame.K_DOWN)
+    assert pressed_controls() == (-1, 0, 0.8)
 
 
 def test_return_goes_to_the_next_track_and_escape_ends(window: None) -> None:
@@ -64,7 +67,7 @@ def test_the_return_is_what_an_agent_gets_for_the_same_actions(window: None, mon
             pygame.event.post(key(pygame.KEYDOWN, pygame.K_ESCAPE))
         return outcome
 
-    pygame.event.post(key(pygame.KEYDOWN, pygame.K_UP))
+    hold(monkeypatch, pygame.K_UP)
     with monkeypatch.context() as patch:
         patch.setattr(CarRacingGame, "advance", advance_then_escape)
         (drive,) = play([5])

@@ -32,8 +32,7 @@ class WandbClient:
 
     def __init__(self, handshake: JsonObject) -> None:
         self._handshake = handshake
-        self._init_timeout: float = handshake["init_timeout"]
-        self._finish_timeout: float = handshake["finish_timeout"]
+        self._init_timeout, self._finish_timeout = (float(handshake[f"{name}_timeout"]) for name in ("init", "finish"))
         self._commands: queue.SimpleQueue[JsonObject] = queue.SimpleQueue()
         self._messages: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process: ChildCommand | None = None

@@ -1,7 +1,4 @@
-"""A mirror of the run in Weights & Biases. Works without an account and without a network, and never asks.
-
-W&B's pages group runs by group and, below that, by job type by default: ``wandb_placement`` files a run accordingly.
-"""
+"""A mirror of the run in Weights & Biases. Works without an account and without a network, and never asks."""
 
 import os
 import secrets
@@ -32,20 +29,15 @@ def to_stderr(text: str) -> None:
 class WandbLogger(Logger):
     """Shows a run in W&B: curves over environment steps, the configuration, a summary, videos, screenshots.
 
-    Online if the user is logged in and W&B answers in time, else offline, below ``<run directory>/wandb``; one line says
-    which, and how to send it later. wandb runs in a process of its own and begins in the background, so training neither
-    waits for it nor fails with it.
+    Online if the user is logged in and W&B answers in time, else offline, below ``<run directory>/wandb``; one line says which,
+    and how to send it later. wandb runs in a process of its own, so training neither waits for it nor fails with it.
 
     The curves are ``train/*`` (losses, entropy, lag ...), ``workers/*`` (each worker's speed), ``episode/*`` and ``eval/*``.
     Short episodes end by the thousand in a second, too many for W&B and for a reader: a row of ``episode/*`` is the mean of
     all episodes since the row before (``episode/count`` of them), likewise ``train/*`` and ``workers/*``, which share a row.
 
-    Args:
-        project, entity, name, group, job_type, mode, init_timeout, finish_timeout, row_interval, tags: see
-            conf/logger/wandb.yaml; times in seconds.
-        on_message: called with each line for the user, in the thread that calls the logger.
-
-    Raises ConfigError for a word that W&B would refuse.
+    The arguments are those of conf/logger/wandb.yaml; ``on_message`` is called with each line for the user, in the thread that
+    calls the logger. Raises ConfigError for a word that W&B would refuse.
     """
 
     def __init__(
@@ -143,13 +135,12 @@ class WandbLogger(Logger):
 
 
 def wandb_placement(run: RunInfo) -> tuple[str | None, str, tuple[str, ...]]:
-    """Place ``run`` so that W&B's own page shows one curve for each arm, over its seeds, under each ablation and control.
-
-    Returns the group: an ablation's name and control, else the sweep; the job type, which all seeds of one curve share: the
-    ablation's arm, or the sweep's overrides without the seed; and the tags: the run's own and those of its ablation.
-    """
+    """Place ``run`` so that W&B's own page shows one curve for each arm, over its seeds, under each ablation and control: the
+    group (an ablation's name and control, else the sweep), the job type, which all seeds of a curve share (the arm, or the
+    sweep's overrides without the seed), and the tags, the run's own and its ablation's."""
     ablation, study = (mapping(run.config.get(key)) for key in ("ablation", "study"))
-    overrides = _distinguishing_overrides(run.name)
+    parts = [part for part in run.name.split("/")[-1].split(",") if part.partition("=")[0] not in _IGNORED_KEYS]
+    overrides = " ".join(parts) if all("=" in part for part in parts) else ""  # workers=4 of workers=4,seed=0
     group, job_type, tags = run.group, overrides if run.group and overrides else run.job_type, list(run.tags)
     if name := ablation.get("name"):
         control, job_type = ablation.get("control"), str(ablation.get("arm") or overrides or run.job_type)
@@ -160,12 +151,6 @@ def wandb_placement(run: RunInfo) -> tuple[str | None, str, tuple[str, ...]]:
         tags.append(f"study={name}")
     shortened = dict.fromkeys(tag[:_MAX_LENGTH] for tag in tags if tag)
     return group[: 2 * _MAX_LENGTH] if group else None, job_type[:_MAX_LENGTH], tuple(shortened)
-
-
-def _distinguishing_overrides(name: str) -> str:
-    """The overrides in a job's name that identify its curve: ``workers=4`` of ``workers=4,seed=0``."""
-    parts = [part for part in name.split("/")[-1].split(",") if part.partition("=")[0] not in _IGNORED_KEYS]
-    return " ".join(parts) if parts and all("=" in part for part in parts) else ""
 
 
 def _check_words(project: str, tags: Sequence[str]) -> None:
@@ -185,8 +170,7 @@ def _check_words(project: str, tags: Sequence[str]) -> None:
 
 
 def run_id(directory: Path) -> str:
-    """The id of a run in W&B: ``WANDB_RUN_ID``, as an agent of W&B sets it, else drawn once. It is saved in the run's
-    directory, so that a resumed run continues the same curves."""
+    """The id of a run in W&B: ``WANDB_RUN_ID``, else drawn once and saved in its directory, for a resumed run to have it."""
     path = directory / ID_FILE
     given = os.environ.get("WANDB_RUN_ID", "")
     if not given and path.exists() and (saved := path.read_text().strip()):

@@ -1,11 +1,8 @@
 """The process that talks to Weights & Biases for one run; started by ``client.py``, which sends it commands as JSON.
 
-It is a process of its own because of what wandb does to the one that imports it: it replaces ``sys.exit`` and
-``sys.excepthook``, waits without a limit for its service at exit, needs a second to import and a millisecond a row.
-This one can be killed at any time, and the training never notices.
-
-It ends with its pipe. When the pipe ends without a finish command, the run was killed, and so it is shown in W&B. It imports
-nothing of a3c_exp (and so no torch).
+wandb replaces ``sys.exit`` and ``sys.excepthook`` of the process that imports it, waits without a limit for its service at
+exit, needs a second to import and a millisecond a row. This one can be killed at any time, and the training never notices. It
+ends with its pipe: without a finish command the run was killed, and so W&B shows it. It imports nothing of a3c_exp.
 """
 
 import contextlib
