@@ -36,10 +36,8 @@ def vectorize(
         function: pure in its tensors, without random operations.
         weights: ``[K, P]``, contiguous. The result reads this very memory at every call, so it must be changed in place only.
         examples: one input of each kind, with the shapes and types of every later call.
-        stackable: ``False`` calls the function worker by worker (convolutions with per-worker weights are faster so). Each row
-            then gives what it gives alone, but for rounding.
-        differentiate: the function's first output is a scalar loss, and the result returns each worker's gradient ``[K, P]``
-            of its own loss in that place.
+        stackable: ``False`` goes row by row, as is faster for convolutions: each gives what it gives alone, but for rounding.
+        differentiate: the first output is a scalar loss; in its place stands each worker's gradient ``[K, P]`` of its own loss.
         compiler: compiles it, if it can; values then agree with the uncompiled ones to rounding, not to the bit.
         output_transform: applied to all rows' outputs; each row's results must depend on that row's outputs alone.
 

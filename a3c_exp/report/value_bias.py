@@ -40,9 +40,8 @@ def value_overestimation(metrics: Columns, episodes: Columns, terminated: FloatA
 def greedy_gap(evaluations: Columns, episodes: Columns, config: JsonObject) -> FloatArray:
     """Mean return of an evaluation less that of the last 100 training episodes before it: of the best guess over what is tried.
 
-    Large and positive, the policy's means are good but exploration still costs; negative, the policy is better when it
-    wavers, so that its most likely actions are not its best. Returns [evaluations]; NaN where the two do not compare:
-    evaluations that sample too, other time limits, no episodes yet.
+    Large and positive, exploration still costs; negative, the most likely actions are not the best. Returns [evaluations]; NaN
+    where the two do not compare: evaluations that sample too, other time limits, no episodes yet.
     """
     judged = mapping(config.get("evaluation"))
     known = np.isfinite(episodes["return"]) & np.isfinite(episodes["env_step"])

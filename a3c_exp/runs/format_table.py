@@ -1,7 +1,4 @@
-"""Tables of text: aligned, in color on a terminal, and no wider than it.
-
-rich takes 1.5 seconds for a thousand runs instead of 20 ms, and can neither drop columns nor shorten a cell in its middle.
-"""
+"""Tables of text: aligned, in color, no wider than the terminal; a thousand runs in 20 ms, for which rich takes 1.5 seconds."""
 
 import os
 import shutil

@@ -1,7 +1,4 @@
-"""What the fork server imports once for all jobs of a sweep, in addition to what their workers need.
-
-Imported there and nowhere else; nothing of it runs a tensor operation, so nothing is forked after torch has used its threads.
-"""
+"""What the fork server imports once for all jobs. None of it runs a tensor operation, or torch's threads would be forked."""
 
 from a3c_exp.system.memory import gc_frozen
 

@@ -1,7 +1,6 @@
 """Which process runs a trial, and whether it still does: heartbeats in the study's storage.
 
-Optuna's own heartbeat knows no journal file, which is where a study is kept by default, and no process: it could neither tell
-at once that a process of this machine was killed, nor spare one that was suspended (Ctrl-Z).
+Optuna's own know no journal file, the default storage, and no process: one that was killed, or suspended (Ctrl-Z).
 """
 
 import contextlib
