@@ -89,6 +89,16 @@ class CheckpointConfig:
 
 
 @dataclass
+class BenchmarkConfig:
+    """The table that a run belongs to, and what its task's row holds it against; all null for a run that belongs to none."""
+
+    table: str | None = None
+    task: str | None = None
+    goal: float | None = None
+    published: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class AblationConfig:
     """Which ablation a run belongs to, in which arm and under which control; all null for a run that belongs to none."""
 
@@ -145,6 +155,7 @@ class Config:
     screenshots: ScreenshotsConfig = field(default_factory=ScreenshotsConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)
     name: str | None = None
     tags: list[str] = field(default_factory=list)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from a3c_exp.report.benchmark_table import benchmark_table
 from a3c_exp.report.builder import make_report
 from a3c_exp.report.study.page import make_study_report
 from a3c_exp.report.study.reader import is_study
@@ -20,6 +21,8 @@ examples:
       two sides compared: what differs, by how much, and whether it can be chance
   python -m a3c_exp.report outputs/2026-11-21 --compare parallelism=hogwild parallelism=deterministic
       the same among runs of one place, distinguished by conditions as of python -m a3c_exp.runs
+  python -m a3c_exp.report outputs/zoo --table zoo
+      what the presets of a table reach, beside what is published
   python -m a3c_exp.report outputs/studies/pendulum
       an Optuna study: what was best, how it got there, what mattered
   python -m a3c_exp.report outputs --ignore logger --ignore parallelism.processes
@@ -43,6 +46,9 @@ def _main(options: argparse.Namespace) -> None:
     directories: list[Path] = options.directories or [Path(side) for side in against or ()]
     if not directories:
         raise ConfigError("which runs? Name run directories or folders of them, such as python -m a3c_exp.report outputs")
+    if options.table:
+        print(benchmark_table(directories, options.table))
+        return
     if options.wandb:
         from a3c_exp.loggers.wandb_logger.sync import require_login
         from a3c_exp.report.wandb_report import import_workspaces, publish
@@ -69,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, metavar="DIR", help="where to (default: DIR/report for one directory, else ./report)")
     add("--compare", nargs=2, metavar=("A", "B"), help=sides)
     add("--ignore", action="append", default=[], metavar="NAME", help=ignored)
+    add(
+        "--table",
+        metavar="NAME",
+        help="print a table of presets beside published results as Markdown: zoo (+experiment=zoo/...)",
+    )
     add("--no-png", action="store_true", help="figures as SVG only, which takes a third less time")
     add("--wandb", action="store_true", help="also make a report in W&B, from the runs that it has (needs a login)")
     return parser

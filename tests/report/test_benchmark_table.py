@@ -1,0 +1,73 @@
+"""The table of presets beside published results: a row a task, from the runs that belong to it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.report.__main__ import main
+from a3c_exp.report.benchmark_table import benchmark_table
+from a3c_exp.report.run_reader import read_runs
+from a3c_exp.stats.estimates import interquartile_mean, seed_interval
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.training.build import build_run
+from tests.support.command import ROOT
+from tests.support.synthetic_runs import write_run
+
+PRESETS = sorted(path.stem for path in (ROOT / "conf" / "experiment" / "zoo").glob("*.yaml"))
+
+
+def write(folder: Path, task: str, goal: float, seeds: int, table: str = "zoo") -> None:
+    for seed in range(seeds):
+        benchmark = {"table": table, "task": task, "goal": goal, "published": {"A2C": -163.0}}
+        write_run(folder / f"{task}_{seed}", seed=seed, config={"benchmark": benchmark})
+
+
+def cells(table: str, row: int) -> list[str]:
+    return [cell.strip() for cell in table.splitlines()[row].strip("|").split("|")]
+
+
+def test_a_row_says_what_the_seeds_reached_and_whether_all_met_the_goal(tmp_path: Path) -> None:
+    write(tmp_path, "Easy-v0", -1e4, seeds=4)
+    write(tmp_path, "Hard-v0", 0.0, seeds=4)
+    write(tmp_path, "Other-v0", 0.0, seeds=1, table="another")
+    write_run(tmp_path / "failed", status="failed", config={"benchmark": {"table": "zoo", "task": "Easy-v0"}})
+    returns = np.array([run.result("evaluation") for run in read_runs([tmp_path]) if run.value("benchmark.task") == "Easy-v0"])
+    returns = returns[np.isfinite(returns)][:4]
+    table = benchmark_table([tmp_path], "zoo")
+    assert len(table.splitlines()) == 4, "a head and two tasks"
+    easy = dict(zip(cells(table, 0), cells(table, 2), strict=True))
+    assert easy["task"] == "Easy-v0" and easy["seeds"] == "4" and easy["reached"] == "yes" and easy["A2C"] == "-163.0"
+    estimate, low, high = (
+        float(text.strip("[],").replace(",", "")) for text in easy["IQM [95 % interval]"].replace("\N{MINUS SIGN}", "-").split()
+    )
+    assert estimate == pytest.approx(interquartile_mean(returns), abs=0.06)
+    assert (low, high) == pytest.approx(seed_interval(returns), abs=0.6)
+    assert dict(zip(cells(table, 0), cells(table, 3), strict=True))["reached"] == "no"
+
+
+def test_one_seed_below_the_goal_is_not_reached(tmp_path: Path) -> None:
+    write(tmp_path, "Task-v0", 0.0, seeds=3)
+    reached = sorted(run.result("evaluation") for run in read_runs([tmp_path]))
+    for goal, answer in ((reached[0] - 0.01, "yes"), (reached[0] + 0.01, "no")):
+        folder = tmp_path / answer
+        write(folder, "Task-v0", goal, seeds=3)
+        assert cells(benchmark_table([folder], "zoo"), 2)[-1] == answer
+
+
+def test_a_table_without_runs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, "Task-v0", 0.0, seeds=1, table="another")
+    with pytest.raises(ConfigError, match="only of another"):
+        benchmark_table([tmp_path], "zoo")
+    assert main([str(tmp_path), "--table", "zoo"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_of_the_zoo_can_be_built_and_says_what_it_is_held_against(preset: str) -> None:
+    (job,) = compose_jobs([f"+experiment=zoo/{preset}"], multirun=False)
+    build_run(job.config)
+    assert job.config.benchmark.table == "zoo" and job.config.benchmark.goal is not None
+    assert job.config.evaluation.episodes == 100 and job.config.evaluation.deterministic
+    assert len(job.config.benchmark.published) == 2
