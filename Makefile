@@ -17,6 +17,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
 
+unexport PYTHONDONTWRITEBYTECODE
+# Else each of the five processes of `make test` rewrites the assertions of all files anew, for half of its start.
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test faults fuzz lint docs check bench sync clean
 
@@ -62,5 +65,6 @@ sync: $(STAMP)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist docs/api *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 comma := ,
