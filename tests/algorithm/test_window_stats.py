@@ -4,8 +4,6 @@ import json
 import os
 import pickle
 import pty
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -15,9 +13,9 @@ import pytest
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.window_stats import STATISTICS, StatisticsTable
 from a3c_exp.system.errors import ConfigError
+from tests.support.command import run, start
 from tests.support.offline_wandb import history, records
 
-ROOT = Path(__file__).parents[2]
 OWN = ("tests.support.own_statistic.advantage_size", "tests.support.own_statistic.longest_window")
 TRAIN = (
     "env=pendulum", "env.backend=tensor", "model.actor_hidden=[4]", "model.critic_hidden=[4]", "workers=2", "logger=wandb",
@@ -40,37 +38,37 @@ def train(directory: Path, home: Path, *overrides: str) -> str:
 
     reader = threading.Thread(target=read)
     reader.start()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-    environment |= {
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
-        "HOME": str(home),
-        "TERM": "xterm-256color",
-    }
-    environment |= {"COLUMNS": "220", "LINES": "40", "XDG_CACHE_HOME": str(Path("~/.cache").expanduser())}
-    command = [sys.executable, "-m", "a3c_exp", *TRAIN, *overrides, f"hydra.run.dir={directory}"]
-    done = subprocess.run(command, cwd=directory.parent, env=environment, stdout=far, stderr=far, timeout=300, check=False)
+    process = start(
+        *TRAIN, *overrides, f"hydra.run.dir={directory}", cwd=directory.parent, output=far,
+        HOME=str(home), TERM="xterm-256color", COLUMNS="220", LINES="40", XDG_CACHE_HOME=str(Path("~/.cache").expanduser()),
+    )  # fmt: skip
+    process.communicate(timeout=300)
     os.close(far)
     reader.join(10.0)
     text = b"".join(shown).decode(errors="replace")
-    assert done.returncode == 0, text
+    assert process.returncode == 0, text
     return text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallelism", ["hogwild", "deterministic"])
-def test_one_declared_from_outside_is_logged_sent_shown_and_drawn(parallelism: str, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shown = train(run, tmp_path, f"parallelism={parallelism}")
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+def test_one_declared_from_outside_is_logged_sent_shown_and_drawn(
+    parallelism: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    directory = tmp_path / "run"
+    shown = train(directory, tmp_path, f"parallelism={parallelism}")
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     assert lines and all(line["advantage_size"] > 0 and line["longest_window"] == 10.0 for line in lines)
     assert "advantage size" in shown and "longest window" in shown, "the live view"
-    (folder,) = (run / "wandb").glob("offline-run-*")
+    (folder,) = (directory / "wandb").glob("offline-run-*")
     (sent,) = records(folder)
     for name in ("advantage_size", "longest_window"):
         logged, values = [line[name] for line in lines], [value for _, value in history(sent, f"train/{name}")]
         assert values and all(min(logged) <= value <= max(logged) for value in values), "a row of W&B stands for several lines"
-    report = [sys.executable, "-m", "a3c_exp.report", str(run), "--out", str(tmp_path / "report"), "--no-png"]
-    subprocess.run(report, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=120, capture_output=True)
+    report = run(str(directory), "--out", str(tmp_path / "report"), "--no-png", module="a3c_exp.report", cwd=tmp_path)
+    assert report.returncode == 0, report.stderr
     (page,) = (tmp_path / "report").rglob("*.html")
     assert "Advantage size (reward)" in page.read_text() and "Mean |R - V| over steps." in page.read_text()
     assert list((tmp_path / "report").rglob("advantage_size.*")), "its curve is a file like the others"

@@ -2,19 +2,16 @@
 
 import atexit
 import functools
-import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.forked_commands import ForkServer
+from tests.support.forked_commands import ForkedCommand, ForkServer
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("workers=2", "logger=none", "model.actor_hidden=[16]", "model.critic_hidden=[16]")
@@ -26,8 +23,24 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
 
 
-def start(*arguments: str, module: str = "a3c_exp", cwd: Path, **variables: str) -> "subprocess.Popen[str]":
-    """The command, running, in a session of its own so that a test's signals stay inside it; with environment variables."""
+def start(*arguments: str, module: str = "a3c_exp", cwd: Path, output: int | None = None, **variables: str) -> ForkedCommand:
+    """The command, running; in a process of its own that need not import again what all commands import, in a session of its
+    own, so that a test's signals stay inside it.
+
+    Args:
+        output: a file descriptor that it writes to instead of files that ``communicate`` reads.
+        variables: environment variables.
+    """
+    server = _fork_server()
+    if output is not None:
+        return ForkedCommand(server, server.start(module, arguments, cwd, environment(**variables), output, output), ())
+    streams = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  which communicate closes
+    out, err = (stream.fileno() for stream in streams)
+    return ForkedCommand(server, server.start(module, arguments, cwd, environment(**variables), out, err), streams)
+
+
+def start_anew(*arguments: str, module: str = "a3c_exp", cwd: Path, **variables: str) -> "subprocess.Popen[str]":
+    """The same as Python starts it, imports included: for what happens meanwhile, and with this process's limits."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=cwd,
@@ -47,21 +60,14 @@ def _fork_server() -> ForkServer:
 
 
 def run(*arguments: str, module: str = "a3c_exp", cwd: Path, limit: float = 120) -> "subprocess.CompletedProcess[str]":
-    """The command, ended; in a process of its own that need not import again what all commands import."""
-    server = _fork_server()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        pid = server.start(module, arguments, cwd, environment(), out.fileno(), err.fileno())
-        timer = threading.Timer(limit, os.kill, (pid, signal.SIGKILL))
-        timer.start()
-        returncode = server.wait()
-        timer.cancel()
-        texts = []
-        for stream in (out, err):
-            stream.seek(0)
-            texts.append(io.TextIOWrapper(stream, "utf-8").read())
-    if returncode == -signal.SIGKILL:
-        raise subprocess.TimeoutExpired([module, *arguments], limit, *texts)
-    return subprocess.CompletedProcess([module, *arguments], returncode, *texts)
+    """The command, ended; killed, and an error, if it has not after ``limit`` seconds."""
+    process = start(*arguments, module=module, cwd=cwd)
+    try:
+        out, err = process.communicate(limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess([module, *arguments], process.returncode or 0, out, err)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

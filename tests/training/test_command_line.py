@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from a3c_exp.system.machine import git_problem
-from tests.support.command import QUICK, ROOT, lines, record, run, session_members, start, summary
+from tests.support.command import QUICK, ROOT, lines, record, run, session_members, start, start_anew, summary
+from tests.support.forked_commands import ForkedCommand
 from tests.training.test_damaged_checkpoints import room_for
 
 LONG = (*QUICK, "max_episode_steps=50", "max_episodes=50_000", "compile=false")
@@ -65,7 +66,7 @@ def test_what_cannot_be_written_is_one_line_and_leaves_nothing(where: str, tmp_p
         words = ["hydra.run.dir=here", "num_seeds=2", "parallelism=deterministic"]
     before = list(tmp_path.iterdir())
     with room_for(1000 if where == "full" else resource.RLIM_INFINITY):  # run.json is larger
-        process = start(*QUICK, "max_env_steps=100", *words, cwd=tmp_path)
+        process = (start_anew if where == "full" else start)(*QUICK, "max_env_steps=100", *words, cwd=tmp_path)
     _, said = process.communicate(timeout=100)
     assert process.returncode == 2 and "Traceback" not in said, said
     assert ("ulimit -f" if where == "full" else "hydra.sweep.dir=...") in said, said
@@ -254,7 +255,7 @@ def test_output_that_nobody_reads_to_its_end_ends_quietly(finished: Path) -> Non
         ("a3c_exp", ("--cfg", "job")),
         ("a3c_exp.evaluate", (str(directory(finished)), "--episodes", "1")),
     ):
-        process = start(*arguments, module=module, cwd=finished)
+        process = start_anew(*arguments, module=module, cwd=finished)
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert (process.stderr.read(), process.wait()) == ("", 141)
@@ -301,7 +302,7 @@ def copy_of_sources(folder: Path) -> Path:
     return sources
 
 
-def wait_for_episodes(folder: Path, process: "subprocess.Popen[str]", checkpoint: bool = False) -> Path:
+def wait_for_episodes(folder: Path, process: ForkedCommand, checkpoint: bool = False) -> Path:
     """Until the run in ``folder`` has logged some episodes, and saved a checkpoint if asked for."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from a3c_exp.training.checkpoint import read, write
-from tests.support.command import record, run, start, summary
+from tests.support.command import record, run, start_anew, summary
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "it is empty"),
@@ -125,7 +125,7 @@ def test_a_checkpoint_that_finds_no_room_is_one_line_and_the_one_before_stays(
     command = ("env=pendulum", f"parallelism={parallelism}", "workers=4", "logger=none", "max_episodes=null")
     every = ("max_env_steps=20_000", "max_episode_steps=200", "checkpoint.every_env_steps=4_000", f"hydra.run.dir={directory}")
     with room_for(room):
-        process = start(*command, *every, cwd=tmp_path)
+        process = start_anew(*command, *every, cwd=tmp_path)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 1, stderr
     assert "Traceback" not in stderr and "enforce fail" not in stderr

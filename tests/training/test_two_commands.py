@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from a3c_exp.envs.classic_control import ClassicControlEnvs
 from tests.support.command import lines, record, run, start, summary
+from tests.support.forked_commands import ForkedCommand
 from tests.training.test_exact_resume import HOLD, Sleepy
 
 GATE = Path("gate")
@@ -38,7 +38,7 @@ def files(directory: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-def wait_at_gate(process: "subprocess.Popen[str]", cwd: Path) -> None:
+def wait_at_gate(process: ForkedCommand, cwd: Path) -> None:
     deadline = time.monotonic() + 90
     while not (cwd / GATE / str(process.pid)).exists():
         assert process.poll() is None, process.communicate()

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from a3c_exp.system.signals import StopSignals
-from tests.support.command import QUICK, ROOT, record, session_members, start
+from tests.support.command import QUICK, ROOT, record, session_members, start, start_anew
 from tests.support.driving import alive
+from tests.support.forked_commands import ForkedCommand
 
 PROGRAM = """
 import sys, time
@@ -108,7 +109,7 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]", count: int = 1) -> None:
+def wait_for(path: Path, process: "subprocess.Popen[str] | ForkedCommand", count: int = 1) -> None:
     """Until a file is there, or ``count`` of them in a folder."""
     deadline = time.monotonic() + 90
     while not path.exists() or (path.is_dir() and len(list(path.iterdir())) < count):
@@ -134,7 +135,7 @@ def test_a_signal_to_the_group_during_start_up_ends_it_without_a_word_or_a_trace
         folder.mkdir()
     path = os.pathsep.join([str(ROOT / "tests" / "support" / "startup"), str(ROOT)])
     variables = {"PYTHONPATH": path, "HOLD_IMPORT": held_import, "HOLD": str(gate), "TMPDIR": str(temporary)}
-    process = start(*QUICK, "max_env_steps=500", "parallelism=hogwild", cwd=here, **variables)
+    process = start_anew(*QUICK, "max_env_steps=500", "parallelism=hogwild", cwd=here, **variables)
     try:
         wait_for(gate, process, count=2 if held_import == "torch" else 1)  # the main process and the fork server
         os.killpg(process.pid, number)

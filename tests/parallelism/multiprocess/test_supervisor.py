@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +15,10 @@ from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.system.errors import WorkerError
 from a3c_exp.training.run_tracker import NEVER_DUE
+from tests.support.command import ROOT, start
 from tests.support.driving import ENDLESS, Training, alive, descendants, small_task, suspend, wait_until
 from tests.support.faulty import Countdown, Deadly, Faults, Gathering, PackedOnce, Tick
 from tests.support.pushing import PATIENCE, SLACK
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_no_kind_of_death_goes_unnoticed_or_costs_an_episode(tmp_path: Path) -> None:
@@ -274,12 +271,12 @@ def is_deaf(pid: int) -> bool:
 
 @pytest.mark.parametrize(("parallelism", "processes"), [("hogwild", 2), ("parameter_server", 3)])
 def test_workers_do_not_outlive_a_main_process_that_was_killed(parallelism: str, processes: int) -> None:
-    command = [sys.executable, "-m", "tests.support.endless_run", parallelism]
-    main = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    with main:
+    output, written = os.pipe()
+    main = start(parallelism, module="tests.support.endless_run", cwd=ROOT, output=written)
+    os.close(written)
+    with open(output) as said:  # noqa: PTH123  a descriptor
         try:
-            assert main.stdout is not None
-            first = main.stdout.readline().split()
+            first = said.readline().split()
             assert first[:1] == ["working"], "it did not start"
             started = {int(pid) for pid in first[1:]}
             family = descendants(main.pid)

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from a3c_exp.sweep.launcher.local import can_start
 from a3c_exp.sweep.launcher.sweep_progress import JobState
-from tests.support.command import QUICK, record, run, session_members, start, summary
+from tests.support.command import QUICK, record, run, session_members, start, start_anew, summary
+from tests.support.forked_commands import ForkedCommand
 
 LOCAL = "hydra/launcher=local"
 TINY = (*QUICK, "parallelism=deterministic", "max_episode_steps=40", "evaluation.episodes=2", "evaluation.max_episode_steps=20")
@@ -52,7 +53,7 @@ def test_a_job_that_dies_fails_alone_and_says_how(tmp_path: Path) -> None:
 
 
 def test_stopping_a_sweep_stops_every_run_with_a_checkpoint(tmp_path: Path) -> None:
-    process = start(*TINY, *LONG, "workers=2,1,3", "parallelism=hogwild", "parallelism.processes=1",
+    process = start_anew(*TINY, *LONG, "workers=2,1,3", "parallelism=hogwild", "parallelism.processes=1",
                     "hydra.launcher.n_jobs=2", LOCAL, "-m", cwd=tmp_path)  # fmt: skip
     runs = wait_for_two(tmp_path, process)
     assert len(fork_servers(process)) == 1, "the runs' workers come from the server that the runs came from"
@@ -99,7 +100,7 @@ def test_no_more_begin_than_there_are_cores_for(wanted: list[int], room: int, by
     assert [job.started for job in jobs] == [number < started for number in range(len(wanted))]
 
 
-def wait_for_two(folder: Path, process: "subprocess.Popen[str]") -> list[Path]:
+def wait_for_two(folder: Path, process: "subprocess.Popen[str] | ForkedCommand") -> list[Path]:
     """Until two runs of the sweep in ``folder`` have finished some episodes."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
@@ -117,7 +118,7 @@ def fork_servers(process: "subprocess.Popen[str]") -> list[int]:
     return [pid for pid in alike if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) not in alike]
 
 
-def assert_no_process_is_left(process: "subprocess.Popen[str]") -> None:
+def assert_no_process_is_left(process: "subprocess.Popen[str] | ForkedCommand") -> None:
     deadline = time.monotonic() + 20
     while session_members(process.pid) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, open_storage
 from a3c_exp.sweep.trials.heartbeat import heartbeats_of
 from tests.support.command import ROOT, record, run, session_members, start, summary
+from tests.support.forked_commands import ForkedCommand
 from tests.training.test_exact_resume import HOLD
 
 pytestmark = pytest.mark.slow
@@ -34,9 +34,7 @@ def trials(folder: Path) -> list[FrozenTrial]:
     return optuna.load_study(study_name="night", storage=open_storage(None, folder / STUDY)).trials
 
 
-def wait_for(
-    what: str, folder: Path, process: "subprocess.Popen[str]", ready: Callable[[list[FrozenTrial]], bool]
-) -> list[FrozenTrial]:
+def wait_for(what: str, folder: Path, process: ForkedCommand, ready: Callable[[list[FrozenTrial]], bool]) -> list[FrozenTrial]:
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
         if ready(current := trials(folder)):
@@ -79,7 +77,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start_with_deaths(folder: Path, *deaths: str) -> "subprocess.Popen[str]":
+def start_with_deaths(folder: Path, *deaths: str) -> ForkedCommand:
     """A study of one trial, whose workers die these deaths one after another as soon as they are started."""
     (folder / "deaths").mkdir()
     for number, death in enumerate(deaths):

@@ -11,13 +11,13 @@ from optuna.trial import TrialState
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE
 from a3c_exp.sweep.trials.heartbeat import StaleTrialDetector
 from a3c_exp.sweep.trials.trial_queue import PROCESS_GONE, num_remaining
-from tests.support.command import ROOT, environment
+from tests.support.command import ROOT, environment, start
+from tests.support.forked_commands import ForkedCommand
 from tests.support.studies import BASE, begin, settings, space
 
 
-def worker(directory: Path, n_trials: int, timeout: float = 60.0, die_at: int = 0) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.support.studies", str(directory), str(n_trials), str(timeout), str(die_at)]
-    return subprocess.Popen(command, cwd=ROOT, env=environment())
+def worker(directory: Path, n_trials: int, timeout: float = 60.0, die_at: int = 0) -> ForkedCommand:
+    return start(str(directory), str(n_trials), str(timeout), str(die_at), module="tests.support.studies", cwd=ROOT)
 
 
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
