@@ -26,6 +26,7 @@ class StreamPurpose(IntEnum):
     schedule = 5
     per_worker = 6
     lag = 7
+    exploration = 8
 
 
 @cache
@@ -50,11 +51,28 @@ def env_seed(seed: int, worker: int, episode: int, purpose: StreamPurpose = Stre
 
 
 def noise_block(distribution: Distribution, n_step: int, seed: int, worker: int, block: int) -> NDArray[np.float32]:
-    """The noise ``[NOISE_BLOCK, n, noise]`` of a worker's actions in so many windows that follow each other."""
+    """The noise ``[NOISE_BLOCK, n, noise]`` of a worker's actions in so many windows that follow each other, without what
+    several steps share."""
     return draw_noise(distribution, random_stream(seed, StreamPurpose.action, worker, block), (NOISE_BLOCK, n_step))
+
+
+def sde_noise(distribution: Distribution, n_step: int, seed: int, worker: int, window: int) -> NDArray[np.float32]:
+    """The noise ``[n, sde_noise]`` of one window that ``sde_sample_freq`` steps share.
+
+    It is drawn anew at the window's start and every so many steps in it; if they are more than a window has, at the start of
+    every so many whole windows. A worker's count of windows is thus all that a checkpoint needs of it.
+    """
+    steps = n_step if distribution.sde_sample_freq < 0 else distribution.sde_sample_freq
+    draws, shared_windows = -(-n_step // steps), max(1, steps // n_step)
+    generator = random_stream(seed, StreamPurpose.exploration, worker, window // shared_windows)
+    drawn = generator.standard_normal((draws, distribution.sde_noise), dtype=np.float32)
+    shared: NDArray[np.float32] = drawn[np.arange(n_step) // steps]
+    return shared
 
 
 def window_noise(distribution: Distribution, n_step: int, seed: int, worker: int, window: int) -> NDArray[np.float32]:
     """The noise ``[n, noise]`` of a worker's actions in one window."""
     noise: NDArray[np.float32] = noise_block(distribution, n_step, seed, worker, window // NOISE_BLOCK)[window % NOISE_BLOCK]
-    return noise
+    if not distribution.sde_noise:
+        return noise
+    return np.concatenate([noise, sde_noise(distribution, n_step, seed, worker, window)], axis=-1)

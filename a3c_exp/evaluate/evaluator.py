@@ -1,5 +1,6 @@
 """Evaluation of weights on environments of their own, with seeds that training never sees."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -127,9 +128,14 @@ class Evaluator:
         policy = self._policy_with(weights)
         hidden_state = torch.zeros(envs.num_envs, self.model.hidden_state_size, device=weights.device)
         returns, lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, np.int64)
-        while active.any():
+        noise = np.zeros((envs.num_envs, 1, self.model.distribution.noise_size), np.float32)
+        for step in itertools.count():
+            if not active.any():
+                break
             self.between_steps()
-            policy.begin(self._draw_noise(generators))
+            if not self.config.deterministic:  # where the policy's mode is taken, nothing looks at the noise
+                self._draw_noise(noise, generators, step)
+            policy.begin(noise)
             with torch.inference_mode():
                 action, new_state = policy.act(0, hidden_state)
             if self.observer is not None and active[0]:
@@ -160,14 +166,15 @@ class Evaluator:
         own.copy_(weights)
         return policy
 
-    def _draw_noise(self, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
-        """``[E, 1, noise_size]`` of the coming step; zeros, which are not looked at, where the policy's mode is taken."""
+    def _draw_noise(self, noise: NDArray[np.float32], generators: Sequence[np.random.Generator], step: int) -> None:
+        """Draw ``noise [E, 1, noise_size]`` of the episodes' coming step; what several steps share is drawn when it is due."""
         distribution = self.model.distribution
-        noise = np.zeros((self.envs.num_envs, 1, distribution.noise_size), np.float32)
-        if not self.config.deterministic:
-            for i, generator in enumerate(generators):
-                noise[i, 0] = draw_noise(distribution, generator, (), dtype=np.float64)
-        return noise
+        own, every = noise.shape[-1] - distribution.sde_noise, distribution.sde_sample_freq
+        new_sde_noise = distribution.sde_noise > 0 and (step % every == 0 if every > 0 else step == 0)
+        for i, generator in enumerate(generators):
+            noise[i, 0, :own] = draw_noise(distribution, generator, (), dtype=np.float64)
+            if new_sde_noise:
+                noise[i, 0, own:] = generator.standard_normal(distribution.sde_noise)
 
     def _policy_step(self, weights: Tensor, hidden_state: Tensor, action: NDArray[Any]) -> PolicyStep:
         """The first environment's, as tensors that gradients may be taken of."""

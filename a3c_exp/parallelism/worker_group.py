@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode, EpisodeTracker
-from a3c_exp.algorithm.random_streams import NOISE_BLOCK, env_seed, noise_block
+from a3c_exp.algorithm.random_streams import NOISE_BLOCK, env_seed, noise_block, sde_noise
 from a3c_exp.algorithm.rollout import Rollout
 from a3c_exp.algorithm.types import Window
 from a3c_exp.algorithm.window_gradient import clip_gradients, window_loss
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
 from a3c_exp.parallelism.base import TrainingSetup
-from a3c_exp.parallelism.loss_inputs import LossInputs
 from a3c_exp.system.errors import EnvInterfaceError
 
 if TYPE_CHECKING:
@@ -76,7 +75,6 @@ class WorkerGroup:
 
     Attributes:
         acting_seconds, learning_seconds: processor time spent so far on rollouts and on gradients.
-        loss_inputs: what the loss takes besides a window; who runs rounds has it follow the schedules before each.
     """
 
     def __init__(
@@ -101,8 +99,7 @@ class WorkerGroup:
         self.weights, self.stackable = self.layout.flatten(model).repeat(rows, 1), model.stackable
         self.compiler = (compiler or Compiler()) if setup.compile else None
         self.episodes = EpisodeTracker(self.envs, model, self._begin_episode, setup.device, keep_actions)
-        returns = self.episodes.discounted_return
-        self.loss_inputs = LossInputs(setup, self.worker_ids, returns, rows, by_worker=share_weights and setup.workers > 1)
+        self._extra_inputs = self._loss_inputs(rows, share_weights)
         common = model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps
         self._fused_rollout = self._make_fused_rollout(common, tickets)
         self._rollout = None if self._fused_rollout else Rollout(*common, self.compiler)
@@ -111,11 +108,25 @@ class WorkerGroup:
         self._distribution = model.distribution
         k, n = len(self.worker_ids), setup.learner.n_step
         self._noise = np.zeros((k, n, model.distribution.noise_size), np.float32)
-        self._noise_blocks = np.zeros((k, NOISE_BLOCK, n, model.distribution.noise_size), np.float32)
+        self._own_noise = model.distribution.noise_size - model.distribution.sde_noise  # of each step
+        self._noise_blocks = np.zeros((k, NOISE_BLOCK, n, self._own_noise), np.float32)
         self._noise_block = np.full(k, -1, np.int64)
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a burst, the next round's last
         self._all_indices = np.arange(k)
         self._acted: tuple[Window, Sequence[EndedEpisode]] | None = None  # to be learned from
+
+    def _loss_inputs(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
+        """What the loss takes after a window, by row: entropy coefficients, for compiled code the discount factor, and the
+        discounted returns before the window where something is normalized."""
+        setup, device = self._setup, self._setup.device
+        if setup.per_worker.beta is None and not setup.compile and not setup.normalization:
+            return ()
+        coefs = torch.tensor([setup.entropy_coef(*member) for member in self.worker_ids], device=device)
+        returns = self.episodes.discounted_return
+        if share_weights and setup.workers > 1:
+            coefs, returns = coefs.view(rows, -1), returns.view(rows, -1)
+        gamma = torch.full((rows,), setup.learner.gamma, device=device)
+        return (coefs, gamma, returns) if setup.normalization else (coefs, gamma) if setup.compile else (coefs,)
 
     @property
     def has_fused_rounds(self) -> bool:
@@ -159,7 +170,7 @@ class WorkerGroup:
         else:
             assert self._rollout is not None and self._acted is not None
             (window, ended), learner = self._acted, self._setup.learner
-            inputs = *window, *self.loss_inputs.tensors
+            inputs = *window, *self._extra_inputs
             if self._vectorized_gradient is None:
                 # Traced at the first window, so that the first environment step does not wait for it.
                 self._vectorized_gradient = vectorize(
@@ -193,6 +204,9 @@ class WorkerGroup:
             return 0
         self._load_noise(np.full(len(rows), True))
         noise = self._noise_blocks[self._all_indices[:, np.newaxis], rows[:, np.newaxis] + np.arange(count)]
+        if self._distribution.sde_noise:
+            rounds = range(count)
+            noise = np.concatenate([noise, np.stack([self._draw_sde_noise(self._rounds + i) for i in rounds], 1)], axis=-1)
         self._upcoming_noise = list(np.ascontiguousarray(noise.transpose(1, 2, 0, 3)))[::-1]
         fused.begin(np.full(len(rows), n))
         return count
@@ -225,13 +239,21 @@ class WorkerGroup:
 
         remaining_tickets = tickets if setup.budget.max_episodes is not None else None
         next_episodes = NextEpisodes(self._upcoming_seed, self._episodes_begun, remaining_tickets)
-        fused = FusedRollout(next_episodes, self.loss_inputs.tensors, *common)
+        fused = FusedRollout(next_episodes, self._extra_inputs, *common)
         return fused if fused.compile(self.compiler) else None
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:
         self._load_noise(allowed > 0)
-        self._noise[:] = self._noise_blocks[self._all_indices, self._rounds % NOISE_BLOCK]
+        self._noise[..., : self._own_noise] = self._noise_blocks[self._all_indices, self._rounds % NOISE_BLOCK]
+        if self._distribution.sde_noise:
+            self._noise[..., self._own_noise :] = self._draw_sde_noise(self._rounds)
         self._rounds += allowed > 0
+
+    def _draw_sde_noise(self, rounds: NDArray[np.int64]) -> NDArray[np.float32]:
+        """``[K, n, sde_noise]`` of these rounds ``[K]``, one of each worker."""
+        common = self._distribution, self._setup.learner.n_step
+        of_workers = zip(self.worker_ids, rounds.tolist(), strict=True)
+        return np.stack([sde_noise(*common, *member, window) for member, window in of_workers])
 
     def _load_noise(self, needed: NDArray[np.bool_]) -> None:
         """Draw these workers' noise of the coming round, and of those after it in the same block."""

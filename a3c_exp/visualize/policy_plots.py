@@ -102,7 +102,9 @@ def _component_plots(
         case distributions.Bernoulli():
             label = label or "switches" * (distribution.dimensions > _MAX_BARS)
             return [_choice_plot(label, torch.sigmoid(parameters).tolist(), action.nonzero().flatten().tolist(), names)]
-        case distributions.Normal():
+        case distributions.Normal() | distributions.StateDependentNoise():
+            if isinstance(distribution, distributions.StateDependentNoise):
+                parameters = distribution.mean_and_std(parameters)
             mean, std = torch.split(parameters, distribution.dimensions)
             weight = torch.ones(distribution.dimensions, 1, dtype=parameters.dtype)
             return _density_plots(weight, mean.unsqueeze(-1), std.unsqueeze(-1), action, space, label, names)

@@ -40,6 +40,7 @@ OUT_OF_BOUNDS = [
         "one of auto, categorical, bernoulli, gaussian, mixture, squashed_gaussian, beta",
     ),
     ("models.heads.HeadConfig", {"min_std": 0.0}, "model.min_std is 0.0, but it is a finite number above 0"),
+    ("models.heads.HeadConfig", {"sde_sample_freq": 0}, "model.sde_sample_freq is 0, but it is at least -1 and other than 0"),
     ("models.heads.HeadConfig", {"components": 0}, "model.components is 0, but it is at least 1"),
     (
         "envs.car_racing.envs.CarRacingEnvs",

@@ -23,6 +23,7 @@ from a3c_exp.models.distributions import (
     NormalMixture,
     ProductDistribution,
     SquashedNormal,
+    StateDependentNoise,
 )
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.errors import ConfigError
@@ -34,6 +35,7 @@ STAT = StatisticsTable().columns
 NESTED = "tests.support.nested:Nested-v0"
 CONTINUOUS = "env.kwargs={continuous:true}"
 MIXTURE = ("model.head.kind=mixture", "model.head.components=2")
+SDE = ("model.head.use_sde=true", "model.head.sde_sample_freq=25", "model.head.log_std_init=-2")
 WRAPPED = (
     "env.wrappers=[gymnasium.wrappers.FlattenObservation,"
     "{_target_:gymnasium.wrappers.RescaleAction,min_action:-3.0,max_action:3.0},"
@@ -53,6 +55,7 @@ def config(id: str, *overrides: str) -> DictConfig:
         ("MountainCarContinuous-v0", (), Normal),
         ("MountainCarContinuous-v0", MIXTURE, NormalMixture),
         ("MountainCarContinuous-v0", ("model.head.kind=beta",), Beta),
+        ("MountainCarContinuous-v0", SDE, StateDependentNoise),
         ("LunarLander-v3", (), Categorical),
         ("LunarLander-v3", (CONTINUOUS,), Normal),
         ("FrozenLake-v1", (), Categorical),  # observes a Discrete space
@@ -61,6 +64,7 @@ def config(id: str, *overrides: str) -> DictConfig:
         ("Pendulum-v1", (WRAPPED,), Normal),
         (NESTED, (), ProductDistribution),
         (NESTED, MIXTURE, ProductDistribution),
+        (NESTED, SDE, ProductDistribution),
     ],
 )
 def test_a_task_acts_learns_and_is_evaluated(id: str, overrides: tuple[str, ...], family: type[Distribution]) -> None:

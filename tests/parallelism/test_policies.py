@@ -28,7 +28,12 @@ from tests.support.walker import Walker
 
 PENDULUM, TORQUE = "Pendulum-v1", 2.0
 NODES, NODE_WEIGHTS = (torch.from_numpy(part).float() for part in np.polynomial.hermite_e.hermegauss(32))
-HEADS = {kind: HeadConfig(kind=kind) for kind in ("squashed_gaussian", "beta")}
+HEADS = {
+    "squashed_gaussian": HeadConfig(kind="squashed_gaussian"),
+    "beta": HeadConfig(kind="beta"),
+    "sde": HeadConfig(use_sde=True, sde_sample_freq=3, log_std_init=-1.0),
+    "sde, long": HeadConfig(use_sde=True, sde_sample_freq=9, full_std=False, learn_features=True),
+}
 DRIFT = 1e-5
 
 
@@ -63,7 +68,26 @@ class Beta:
         return (self.law.entropy() + np.log(2 * TORQUE)).sum(-1)
 
 
-POLICIES: dict[str, Callable[[Tensor], Any]] = {"squashed_gaussian": Squashed, "beta": Beta}
+class StateDependentNoise:
+    """The Gaussian whose variance is that of the features times sigma, summed."""
+
+    def __init__(self, parameters: Tensor) -> None:
+        mean, scaled = parameters[..., :1], parameters[..., 1:]
+        self.law = distributions.Normal(mean, torch.sqrt((scaled**2).sum(-1, keepdim=True) + 1e-6))
+
+    def log_prob(self, action: Tensor) -> Tensor:
+        return self.law.log_prob(action).sum(-1)
+
+    def entropy(self) -> Tensor:
+        return self.law.entropy().sum(-1)
+
+
+POLICIES: dict[str, Callable[[Tensor], Any]] = {
+    "squashed_gaussian": Squashed,
+    "beta": Beta,
+    "sde": StateDependentNoise,
+    "sde, long": StateDependentNoise,
+}
 
 
 def task(kind: str, model: str, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> TrainingSetup:
@@ -101,7 +125,15 @@ def test_workers_of_this_process_learn_as_the_reference_does(kind: str, model: s
         assert (driven.weights[-1] - driven.weights[0]).abs().max() > 1e3 * DRIFT
 
 
-@pytest.mark.parametrize(("kind", "parallelism"), [("squashed_gaussian", Hogwild), ("beta", ParameterServer)])
+@pytest.mark.parametrize(
+    ("kind", "parallelism"),
+    [
+        ("squashed_gaussian", Hogwild),
+        ("beta", ParameterServer),
+        ("sde, long", Hogwild),
+        ("sde", ParameterServer),
+    ],
+)
 def test_worker_processes_learn_as_the_reference_does(kind: str, parallelism: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     updates = 21
     setup = task(kind, "separate", monkeypatch, budget=Budget(max_updates=updates))
@@ -126,3 +158,17 @@ def test_compiled_rounds_learn_as_the_reference_does(kind: str, monkeypatch: pyt
     driven = Driven(Deterministic(order="fixed"), replace(setup, compile=True)).finish().stop()
     assert driven.kind.worker_group._fused_rollout is not None
     torch.testing.assert_close(driven.kind.weights(), reference.weights[-1], rtol=0, atol=10 * DRIFT)
+
+
+@pytest.mark.parametrize("strategy", [Deterministic, Synchronous])
+def test_an_exploration_that_outlives_a_window_is_resumed_exactly(
+    strategy: type[Deterministic] | type[Synchronous], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between two windows that share their noise; a worker's count of windows tells all of it."""
+    setup = task("sde, long", "gru", monkeypatch, budget=Budget(max_updates=14))
+    whole = Driven(strategy(), setup).finish().save()[0]
+    saved = Driven(strategy(), setup).step(7).stop().save()
+    assert any(count % 2 for count in saved[0].rounds.tolist())
+    again = Driven(strategy(), setup, saved).finish().save()[0]
+    assert torch.equal(whole.weights, again.weights)
+    assert whole.env_steps == again.env_steps

@@ -124,3 +124,13 @@ def test_rounding_errors_of_a_constant_value_are_not_scaled_up() -> None:
     hilly = overlay(np.zeros((400, 600, 3), np.uint8), FrameInfo((), tuple(100.0 + 9 * (i % 2) for i in range(60)), step=5))
     panel = (slice(0, 60), slice(470, 600))  # its upper part, with the line
     assert np.abs(flat.astype(int) - noisy)[panel].mean() < 0.1 * np.abs(flat.astype(int) - hilly)[panel].mean()
+
+
+def test_noise_that_depends_on_the_state_is_drawn_as_the_gaussian_over_all_matrices() -> None:
+    space = Box(-2, 2, (2,))
+    head = make_head(8, space, HeadConfig(use_sde=True, log_std_init=-1.0))
+    parameters = head(torch.linspace(-1.0, 1.0, 8))
+    curves = policy_plots(head.distribution, parameters, torch.zeros(2), space)
+    mean, std = head.distribution.mean_and_std(parameters).split(2)
+    assert [curve.mean for curve in curves if isinstance(curve, DensityPlot)] == pytest.approx(mean.tolist())
+    assert [curve.std for curve in curves if isinstance(curve, DensityPlot)] == pytest.approx(std.tolist())

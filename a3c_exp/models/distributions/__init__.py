@@ -16,3 +16,4 @@ if not lazy_exports(__name__):
         MultiCategorical as MultiCategorical,
     )
     from a3c_exp.models.distributions.product import Component as Component, ProductDistribution as ProductDistribution
+    from a3c_exp.models.distributions.state_dependent import StateDependentNoise as StateDependentNoise

@@ -19,10 +19,12 @@ class Distribution(Protocol):
     uniform_noise: int  # how many numbers in [0, 1) a sample takes; they come first in the noise
     normal_noise: int  # how many standard normal numbers
     max_entropy: float | None
+    sde_noise: int = 0  # how many standard normal numbers that several steps share; they come last in the noise
+    sde_sample_freq: int = -1  # how many steps share them; -1: all of a window
 
     @property
     def noise_size(self) -> int:
-        return self.uniform_noise + self.normal_noise
+        return self.uniform_noise + self.normal_noise + self.sde_noise
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """An action, a deterministic function of the parameters and of noise ``[..., noise_size]``."""
@@ -50,9 +52,9 @@ def draw_noise(
     shape: tuple[int, ...],
     dtype: type[np.float32] | type[np.float64] = np.float32,
 ) -> NDArray[np.float32]:
-    """Noise ``[*shape, distribution.noise_size]`` for samples of a distribution: all uniform numbers are drawn first, then the
-    normal ones. ``dtype`` is the precision that the generator draws in (a stream gives other numbers in each); the result is
-    float32 either way."""
+    """Noise ``[*shape, uniform_noise + normal_noise]`` for samples of a distribution, without what several steps share: all
+    uniform numbers are drawn first, then the normal ones. ``dtype`` is the precision that the generator draws in (a stream
+    gives other numbers in each); the result is float32 either way."""
     blocks: list[NDArray[np.float32]] = []
     if distribution.uniform_noise:
         uniform = generator.random((*shape, distribution.uniform_noise), dtype=dtype).astype(np.float32, copy=False)
@@ -61,4 +63,6 @@ def draw_noise(
     if distribution.normal_noise:
         normal = generator.standard_normal((*shape, distribution.normal_noise), dtype=dtype)
         blocks.append(normal.astype(np.float32, copy=False))
+    if not blocks:
+        return np.zeros((*shape, 0), np.float32)
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-1)

@@ -28,6 +28,8 @@ class ProductDistribution(Distribution):
         self.parameters_size = sum(each.parameters_size for each in components)
         self.uniform_noise = sum(each.uniform_noise for each in components)
         self.normal_noise = sum(each.normal_noise for each in components)
+        self.sde_noise = sum(each.sde_noise for each in components)
+        self.sde_sample_freq = next((each.sde_sample_freq for each in components if each.sde_noise), -1)
         self.action_size = sum(each.action_size for each in components)
         entropies = [each.max_entropy for each in components if each.max_entropy is not None]
         self.max_entropy = sum(entropies) if len(entropies) == len(components) else None
@@ -38,12 +40,12 @@ class ProductDistribution(Distribution):
         return zip(self.components, torch.split(parameters, self._parameter_sizes, dim=-1), strict=True)
 
     def _split_noise(self, noise: Tensor) -> list[Tensor]:
-        """Each component's own noise: its share of the uniform block, then its share of the normal block."""
-        parts, uniform, normal = [], 0, self.uniform_noise
+        """Each component's own noise: its share of the uniform block, of the normal block, and of what several steps share."""
+        parts, ends = [], [0, self.uniform_noise, self.uniform_noise + self.normal_noise]
         for each in self.components:
-            ends = uniform + each.uniform_noise, normal + each.normal_noise
-            blocks = [noise[..., first:end] for first, end in zip((uniform, normal), ends, strict=True) if end > first]
-            uniform, normal = ends
+            begins, sizes = ends, (each.uniform_noise, each.normal_noise, each.sde_noise)
+            ends = [begin + size for begin, size in zip(begins, sizes, strict=True)]
+            blocks = [noise[..., begin:end] for begin, end in zip(begins, ends, strict=True) if end > begin]
             parts.append(blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1))
         return parts
 

@@ -15,5 +15,6 @@ if not lazy_exports(__name__):
         GaussianHead as GaussianHead,
         MixtureHead as MixtureHead,
         SquashedGaussianHead as SquashedGaussianHead,
+        StateDependentNoiseHead as StateDependentNoiseHead,
     )
     from a3c_exp.models.heads.make import JointHead as JointHead, LogitsHead as LogitsHead, make_head as make_head

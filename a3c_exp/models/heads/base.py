@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
-from a3c_exp.config.type_checks import PositiveInt
+from a3c_exp.config.type_checks import Ne, PositiveInt
 from a3c_exp.models.distributions import Distribution
 
 
@@ -55,11 +55,15 @@ class HeadConfig:
     kind: HeadKind = HeadKind.auto
     mean: MeanKind = MeanKind.auto
     std: StdKind = StdKind.state
-    # Where std=parameter begins: the logarithm of a standard deviation in action units, or before the tanh that squashes.
+    # Where std=parameter or gSDE's sigma begins: its logarithm, in action units, before the tanh, or a feature's.
     log_std_init: float = 0.0
     # Added to the softplus (of the state) or the exponential (of the parameter) that gives the standard deviation.
     min_std: Annotated[float, Gt(0)] = 1e-4
     components: PositiveInt = 3  # Gaussians a dimension of a mixture
+    use_sde: bool = False  # a Gaussian whose noise is a function of the features: see ``StateDependentNoise``
+    sde_sample_freq: Annotated[int, Ge(-1), Ne(0)] = -1  # that function is drawn anew every so many steps; -1: every window
+    full_std: bool = True  # its sigma has a number for each feature and dimension, or only for each feature
+    learn_features: bool = False  # gradients flow through its standard deviation into the features
 
     def __post_init__(self) -> None:
         for key, kind in (("kind", HeadKind), ("mean", MeanKind), ("std", StdKind)):

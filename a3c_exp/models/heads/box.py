@@ -1,4 +1,4 @@
-"""Heads over a Box: Gaussians, mixtures of them, and distributions that keep to its bounds."""
+"""Heads over a Box: Gaussians and mixtures of them, noise that depends on the state, and distributions within its bounds."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from a3c_exp.compile.stable_ops import softplus
-from a3c_exp.models.distributions import Beta, Normal, NormalMixture, SquashedNormal
+from a3c_exp.models.distributions import Beta, Normal, NormalMixture, SquashedNormal, StateDependentNoise
 from a3c_exp.models.heads.base import Head, HeadConfig, HeadKind, MeanKind, StdKind
 from a3c_exp.spaces.flatten import leaf_size
 from a3c_exp.system.errors import ConfigError
@@ -120,6 +120,43 @@ class SoftLimit(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         return self.limit * torch.tanh(numbers / self.limit)
+
+
+class StateDependentNoiseHead(Head):
+    """Means, and each feature times its ``sigma = exp(parameter)``: generalized state-dependent exploration.
+
+    Raises:
+        ConfigError: another kind than a Gaussian, or another standard deviation, is asked for.
+    """
+
+    def __init__(self, features: int, space: Box, config: HeadConfig) -> None:
+        super().__init__()
+        if config.kind not in (HeadKind.auto, HeadKind.gaussian):
+            raise ConfigError(
+                f"model.head.use_sde=true makes a Gaussian's noise, but model.head.kind is {config.kind}. "
+                "Try model.head.kind=gaussian, or model.head.use_sde=false"
+            )
+        if config.std is not StdKind.state:
+            raise ConfigError(
+                f"model.head.use_sde=true has a sigma of its own for each feature, but model.head.std is {config.std}. "
+                "Try model.head.std=state, or model.head.use_sde=false"
+            )
+        dimensions = leaf_size(space)
+        self.distribution = StateDependentNoise(dimensions, features, config.sde_sample_freq)
+        self.mean = nn.Linear(features, dimensions)
+        # Flat: matrices are drawn anew by ``initialize``.
+        self.log_std = nn.Parameter(
+            torch.full(((dimensions if config.full_std else 1) * features,), float(config.log_std_init))
+        )
+        self.action_scaling = ActionScaling(space, config.mean)
+        self.learn_features = config.learn_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        mean = self.action_scaling(self.mean(features))
+        std = self.log_std.exp().view(-1, features.shape[-1])  # [dimensions or 1, features]
+        seen = features if self.learn_features else features.detach()
+        scaled = (seen.unsqueeze(-2) * std).expand(*mean.shape, -1)
+        return torch.cat([mean, scaled.flatten(-2)], dim=-1)
 
 
 class BetaHead(Head):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from a3c_exp.models.distributions import Bernoulli, Categorical, Component, Distribution, MultiCategorical, ProductDistribution
 from a3c_exp.models.heads.base import Head, HeadConfig, HeadKind
-from a3c_exp.models.heads.box import BetaHead, GaussianHead, MixtureHead, SquashedGaussianHead
+from a3c_exp.models.heads.box import BetaHead, GaussianHead, MixtureHead, SquashedGaussianHead, StateDependentNoiseHead
 from a3c_exp.spaces.checks import describe_space
 from a3c_exp.spaces.flatten import describe_unsupported, leaf_size, leaf_spaces
 from a3c_exp.system.errors import ConfigError
@@ -71,6 +71,11 @@ def make_head(features: int, space: Space[Any], config: HeadConfig) -> Head:
             f"model.head.kind={config.kind} needs a {wanted} action space, but this environment has "
             f"{describe_space(space)}. Try model.head.kind={instead}"
         )
+    if config.use_sde and not any(isinstance(part, Box) for part in parts):
+        raise ConfigError(
+            f"model.head.use_sde=true explores with real-valued actions, but this environment has {describe_space(space)}. "
+            "Try model.head.use_sde=false"
+        )
     if isinstance(space, Tuple | Dict):
         return JointHead([_component_head(features, part, config) for part in parts])
     if isinstance(space, Discrete):
@@ -83,7 +88,8 @@ def _component_head(features: int, space: Space[Any], config: HeadConfig) -> Hea
     """The head of one part, whose action is a vector."""
     match space:
         case Box():
-            return _BOX_HEADS.get(config.kind, GaussianHead)(features, space, config)
+            head = StateDependentNoiseHead if config.use_sde else _BOX_HEADS.get(config.kind, GaussianHead)
+            return head(features, space, config)
         case MultiDiscrete():
             return LogitsHead(features, MultiCategorical(space.nvec.reshape(-1).tolist()))
         case MultiBinary():

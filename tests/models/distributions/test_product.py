@@ -20,6 +20,7 @@ from a3c_exp.models.distributions import (
     NormalMixture,
     ProductDistribution,
     SquashedNormal,
+    StateDependentNoise,
     draw_noise,
 )
 from a3c_exp.models.heads import HeadConfig
@@ -35,6 +36,8 @@ FAMILIES: list[Distribution] = [
     Beta([-2.0, 0.0], [2.0, 1.0]),
     ProductDistribution([Normal(2), MultiCategorical([3, 4]), NormalMixture(1, 2), Bernoulli(2)]),
     ProductDistribution([MultiCategorical([3]), Bernoulli(2)]),
+    StateDependentNoise(2, 5),
+    ProductDistribution([StateDependentNoise(2, 3), MultiCategorical([3]), Normal(1), StateDependentNoise(1, 3)]),
 ]
 MIXED = FAMILIES[6]
 K, N = 3, 4
@@ -44,7 +47,9 @@ def drawn(family: Distribution, *shape: int, seed: int = 1) -> tuple[Tensor, Ten
     """Parameters that may also be standard deviations, or a Beta's, and noise."""
     parameters = torch.rand(*shape, family.parameters_size, generator=torch.Generator().manual_seed(seed))
     parameters = parameters + (1.0 if isinstance(family, Beta) else 0.1)
-    return parameters, torch.from_numpy(draw_noise(family, np.random.default_rng(seed), shape))
+    generator = np.random.default_rng(seed)
+    shared = generator.standard_normal((*shape, family.sde_noise), np.float32)
+    return parameters, torch.from_numpy(np.concatenate([draw_noise(family, generator, shape), shared], -1))
 
 
 def names(family: Distribution) -> str:
@@ -106,13 +111,18 @@ def test_leading_shapes_are_kept_rows_do_not_mix_and_vmap_agrees(family: Distrib
     assert torch.equal(torch.get_rng_state(), before)  # all luck comes from the noise that was given
 
 
-SPACES: dict[str, tuple[Space, str]] = {
+SPACES: dict[str, tuple[Space, str | HeadConfig]] = {
     "choices of one size": (MultiDiscrete([3, 3]), "auto"),
     "choices of several sizes": (MultiDiscrete([[2, 5], [1, 3]]), "auto"),
     "switches": (MultiBinary(3), "auto"),
     "mixture": (Box(np.array([-1.0, 0.0]), np.array([3.0, np.inf]), dtype=np.float64), "mixture"),
     "squashed": (Box(np.array([-1.0, 0.0]), np.array([3.0, 0.25]), dtype=np.float64), "squashed_gaussian"),
     "beta": (Box(-2.0, 2.0, (2,)), "beta"),
+    "state-dependent noise": (Box(-2.0, 2.0, (2,)), HeadConfig(use_sde=True, full_std=False)),
+    "mixed with state-dependent noise": (
+        Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiBinary(2)),
+        HeadConfig(use_sde=True, learn_features=True),
+    ),
     "mixed": (Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiBinary(2)), "auto"),
     "mixed with a mixture": (Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiDiscrete([2, 4])), "mixture"),
     "mixed with a beta": (Dict(a=Tuple([Discrete(3), Box(-1.0, 1.0, (2,))]), b=MultiBinary(2)), "beta"),
@@ -125,7 +135,8 @@ SPACES: dict[str, tuple[Space, str]] = {
 def test_acting_and_learning_are_traced_and_are_worker_by_worker(name: str) -> None:
     """With the real loss, so that log-probability, entropy and their gradients all go through the tape."""
     space, kind = SPACES[name]
-    model = SeparateMLP(Box(-1.0, 1.0, (2,)), space, (5,), (3,), head=HeadConfig(kind=kind), weight_std=0.5)
+    head = kind if isinstance(kind, HeadConfig) else HeadConfig(kind=kind)
+    model = SeparateMLP(Box(-1.0, 1.0, (2,)), space, (5,), (3,), head=head, weight_std=0.5)
     family, layout = model.distribution, ParameterLayout.from_module(model)
     generator = torch.Generator().manual_seed(2)
     weights = layout.flatten(model) + 0.3 * torch.randn(K, layout.size, generator=generator)
@@ -138,7 +149,7 @@ def test_acting_and_learning_are_traced_and_are_worker_by_worker(name: str) -> N
     acting = learning = None
     for call_number in range(4):  # the executor optimizes after a few calls; what it then gives must be the same
         observation = torch.randn(K, N, 2, generator=generator)
-        noise = torch.from_numpy(draw_noise(family, np.random.default_rng(call_number), (K, N)))
+        _, noise = drawn(family, K, N, seed=call_number)
         acting = acting or vectorize(act, weights, (observation, noise))
         with torch.no_grad():
             action = acting(observation, noise)[0].clone()  # a window holds no inference tensors

@@ -207,9 +207,11 @@ def test_words_from_the_command_line_become_what_they_name() -> None:
         ),
         ({"kind": "beta", "mean": "linear"}, "kind=beta always keeps to the action bounds. Try model.head.mean=auto"),
         ({"kind": "squashed_gaussian", "mean": "tanh"}, "kind=squashed_gaussian always keeps to the action bounds"),
+        ({"kind": "beta", "use_sde": True}, "use_sde=true makes a Gaussian's noise, but model.head.kind is beta. Try"),
+        ({"std": "parameter", "use_sde": True}, "sigma of its own for each feature, but model.head.std is parameter. Try"),
     ],
 )
-def test_what_a_bounded_head_does_not_have_is_refused_in_one_line(settings: dict[str, str], says: str) -> None:
+def test_what_a_head_over_a_box_does_not_have_is_refused_in_one_line(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         make_head(3, LOPSIDED, HeadConfig(**settings))
     assert "\n" not in str(caught.value)
@@ -232,3 +234,12 @@ def test_bounded_heads_keep_their_parameters_where_densities_are_exact() -> None
     assert beta(torch.tensor([0.0])).tolist() == pytest.approx([1.0 + math.log(2)] * 4)
     shared = make_head(3, LOPSIDED, HeadConfig(kind="squashed_gaussian", std="parameter", log_std_init=-1.0, min_std=1e-3))
     assert shared(torch.randn(4, 3))[:, 2:].unique().item() == pytest.approx(math.exp(-1.0) + 1e-3)
+
+
+@pytest.mark.parametrize("space", [Discrete(3), Tuple([Discrete(2), MultiBinary(2)])])
+def test_noise_that_depends_on_the_state_needs_real_valued_actions(space: Space) -> None:
+    with pytest.raises(ConfigError, match=r"explores with real-valued actions, but.*Try model.head.use_sde=false") as caught:
+        make_head(3, space, HeadConfig(use_sde=True))
+    assert "\n" not in str(caught.value)
+    mixed = make_head(3, Tuple([space, LOPSIDED]), HeadConfig(use_sde=True, sde_sample_freq=8)).distribution
+    assert (mixed.sde_noise, mixed.sde_sample_freq, mixed.normal_noise) == (6, 8, 0)
