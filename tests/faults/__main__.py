@@ -9,11 +9,12 @@ import os
 import platform
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,12 +99,18 @@ def table(findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
-def _enter_private_mounts() -> None:
-    """Start again where this process may mount what no other sees, and what ends with it."""
+def _enter_private_mounts() -> Collection[str]:
+    """Start again where this process may mount what no other sees, and what ends with it. Returns the kinds that cannot be
+    injected: all that mount where nobody may, and limits of a user where this one cannot become another."""
     if "FAULTS_MOUNTS" not in os.environ:
-        os.environ["FAULTS_MOUNTS"] = "private"
-        options = ["--mount"] if os.geteuid() == 0 else ["--mount", "--map-root-user"]
-        os.execvp("unshare", ["unshare", *options, sys.executable, "-m", "tests.faults", *sys.argv[1:]])
+        is_root = os.geteuid() == 0
+        command = ["unshare", "--mount", *([] if is_root else ["--map-root-user"])]
+        may_mount = shutil.which("unshare") is not None and subprocess.run([*command, "true"], check=False).returncode == 0
+        missing = ([] if may_mount else ["disk", "temporary folder", "shared memory"]) + ([] if is_root else ["processes"])
+        os.environ["FAULTS_MOUNTS"] = ",".join(missing)
+        if may_mount:
+            os.execvp("unshare", [*command, sys.executable, "-m", "tests.faults", *sys.argv[1:]])
+    return os.environ["FAULTS_MOUNTS"].split(",")
 
 
 def main() -> int:
@@ -116,7 +123,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1e9, help="begin none after that time")
     parser.add_argument("--out", type=Path, default=None, help="write the table here too, as Markdown")
     arguments = parser.parse_args()
-    _enter_private_mounts()
+    missing = _enter_private_mounts()
+    if left_out := [kind for kind in arguments.kinds if kind in missing]:
+        print(f"not injected, for this user may not do that on this system: {', '.join(left_out)}", flush=True)
+        arguments.kinds = [kind for kind in arguments.kinds if kind not in missing]
     folder = Path(tempfile.mkdtemp(prefix="f", dir="/tmp"))
     campaign = Campaign(arguments.seed, arguments.kinds, folder)
     campaign.make_references()

@@ -24,7 +24,7 @@ from a3c_exp.sweep.study.study_snapshot import StudySnapshot, StudyTable, format
 from a3c_exp.sweep.trials.trial_queue import TrialQueue, open_trial_queue, study_stop_reason
 from a3c_exp.sweep.trials.trial_worker import TrialWorkerPool, WorkerExit, run_trials
 from a3c_exp.system.cli import command, outcomes
-from a3c_exp.system.errors import RunFailed
+from a3c_exp.system.errors import RunFailed, explain_os_error
 from a3c_exp.system.signals import StopSignals
 
 _POLL_SECONDS = 0.25
@@ -39,8 +39,12 @@ def sweep(config: DictConfig, context: HydraContext, task_function: TaskFunction
     stopped, 130 after Ctrl-C, 143 after SIGTERM."""
     if TRIAL_WORKER_VARIABLE in os.environ:
         run_trials(config, context, task_function, arguments)
-    else:
-        _StudyRunner(config, arguments).run()
+        return
+    runner = _StudyRunner(config, arguments)
+    try:
+        runner.run()
+    except OSError as error:  # such as a full disk
+        raise RunFailed(f"the study was stopped: {explain_os_error(error)}. The same command goes on with it") from error
 
 
 class _StudyRunner:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, open_storage
 from a3c_exp.sweep.trials.heartbeat import heartbeats_of
-from tests.support.command import ROOT, record, run, session_members, start, summary
+from tests.support.command import ROOT, record, run, session_members, start, start_anew, summary
 from tests.support.forked_commands import ForkedCommand
+from tests.training.test_damaged_checkpoints import room_for
 from tests.training.test_exact_resume import HOLD
 
 pytestmark = pytest.mark.slow
@@ -132,6 +134,20 @@ def test_a_resumed_study_has_n_trials_and_no_directory_twice(night: Path) -> Non
             assert trial.value == summary(directory)["evaluation"]["mean"]
             assert record(directory)["command"].startswith("python -m a3c_exp hydra/sweeper=optuna env=cartpole")
             assert len(record(directory)["sessions"]) == 1
+
+
+def test_a_study_whose_disk_is_full_ends_in_a_line_and_the_same_command_goes_on(night: Path, tmp_path: Path) -> None:
+    shutil.copytree(night / STUDY, tmp_path / STUDY)
+    before = [trial.state for trial in trials(tmp_path)]
+    with room_for((tmp_path / STUDY / "study.journal").stat().st_size + 40):
+        process = start_anew(*SLOW, "study.n_trials=4", "-m", cwd=tmp_path)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 1 and "Traceback" not in said, said
+    assert "ulimit -f" in said and "The same command goes on with it" in said
+    assert [trial.state for trial in trials(tmp_path)] == before, "half a line of the journal is no trial"
+    ended = run(*SLOW, "study.n_trials=4", "study.n_jobs=1", "-m", cwd=tmp_path, limit=300)
+    assert ended.returncode == 0, ended.stderr
+    assert [trial.state for trial in trials(tmp_path)] == [*before, TrialState.COMPLETE]
 
 
 def test_a_finished_study_prints_its_best_trial_and_makes_a_report(night: Path) -> None:
