@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from a3c_exp.system.errors import A3CError, ConfigError, explain_os_error
+from a3c_exp.system.errors import A3CError, ConfigError, explain_os_error, refused_by_system
 
 _command_line: list[str] = []
 
@@ -77,6 +77,11 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except (RuntimeError, ImportError) as error:
+        if (refused := refused_by_system(error)) is None:
+            raise
+        print(f"{program}: {explain_os_error(refused)}", file=sys.stderr, flush=True)
+        return 1
     except SystemExit as error:
         *_, (frame, line) = traceback.walk_tb(error.__traceback__)
         if frame.f_globals.get("__name__", "").partition(".")[0] in ("a3c_exp", "argparse", "hydra"):

@@ -34,10 +34,12 @@ def explain_os_error(error: OSError, path: object = None) -> str:
     return f"{where}{error.strerror or first_line(error)}{remedy}"
 
 
-def refused_thread(error: BaseException) -> OSError | None:
-    """The error of the operating system that Python says otherwise where a thread could not be started; ``None`` for others."""
-    refused = isinstance(error, RuntimeError) and str(error) == "can't start new thread"
-    return OSError(errno.EAGAIN, str(error)) if refused else None
+def refused_by_system(error: BaseException) -> OSError | None:
+    """The error of the operating system that Python says otherwise where it got no thread, or no memory for a library; ``None``
+    for all other errors."""
+    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        return OSError(errno.EAGAIN, str(error))
+    return OSError(errno.ENOMEM, str(error)) if isinstance(error, ImportError) and "failed to map" in str(error) else None
 
 
 def closest_match(word: str, choices: Iterable[str]) -> str | None:

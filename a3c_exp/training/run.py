@@ -18,7 +18,7 @@ from a3c_exp.loggers.seed_average import SeedAverageLogger
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.record import RunRecord, locked
 from a3c_exp.system.cli import command
-from a3c_exp.system.errors import A3CError, RunFailed, explain_os_error, refused_thread
+from a3c_exp.system.errors import A3CError, RunFailed, explain_os_error, refused_by_system
 from a3c_exp.system.machine import git_problem
 from a3c_exp.system.signals import StopRequested, StopSignals
 from a3c_exp.system.torch_settings import single_threaded
@@ -145,7 +145,7 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
             raise RuntimeError(reason) from error
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
-            if refused := refused_thread(error):
+            if refused := refused_by_system(error):
                 reason = explain_os_error(refused)
                 raise RunFailed(f"{context.record.directory}: {reason}") from error
             raise

@@ -35,6 +35,23 @@ def test_what_the_system_refuses_becomes_one_line_with_what_to_do(capsys: pytest
     assert capsys.readouterr().err == "a3c_exp: /dev/null: Too many open files. Allow more open files (ulimit -n 1024)\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (RuntimeError("can't start new thread"), "Allow more processes (ulimit -u)"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "Allow more memory (ulimit -v unlimited)"),
+    ],
+)
+def test_what_python_says_in_its_own_words_is_explained_too(
+    error: Exception, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> int:
+        raise error
+
+    assert run_command("a3c_exp", command) == 1
+    assert f"a3c_exp: {error}. {remedy}" in capsys.readouterr().err
+
+
 def test_code_of_others_that_calls_exit_does_not_pass_for_the_end_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     """A script without a guard that is imported for its environment, a simulator that has a command of its own."""
     assert run_command("a3c_exp.evaluate", lambda: sys.exit(0)) == 1

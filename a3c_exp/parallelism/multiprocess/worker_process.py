@@ -12,7 +12,7 @@ from typing import Any
 
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
 from a3c_exp.system.child_process import Crash, end_children
-from a3c_exp.system.errors import A3CError, EnvInterfaceError, explain_os_error, refused_thread
+from a3c_exp.system.errors import A3CError, EnvInterfaceError, explain_os_error, refused_by_system
 from a3c_exp.system.signals import leave_to_parent
 from a3c_exp.system.torch_settings import single_threaded
 
@@ -56,7 +56,7 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
         with suppress(OSError):
             pipe.send(Failure(error))
     except BaseException as error:
-        refused = refused_thread(error)
+        refused = refused_by_system(error)
         with suppress(OSError):
             pipe.send(Crash(explain_os_error(refused) if refused else traceback.format_exc()))
         pipe.close()
