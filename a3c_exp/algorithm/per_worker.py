@@ -1,18 +1,15 @@
-"""Hyperparameters that differ between workers, so that they explore differently, and the learning-rate schedule.
+"""Hyperparameters that differ between workers, so that they explore differently.
 
 Mnih et al. 2016 (arXiv:1602.01783), section 4: "using different exploration policies in each worker"; section 8 anneals
 learning rates from LogUniform(1e-4, 1e-2) to zero.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from a3c_exp.algorithm.random_streams import StreamPurpose, random_stream
-from a3c_exp.config.enums import HyperparameterRangeKind, LRSchedule
+from a3c_exp.config.enums import HyperparameterRangeKind
 from a3c_exp.system.errors import ConfigError
 
 
@@ -62,45 +59,7 @@ class HyperparameterRange:
 
 @dataclass(frozen=True)
 class PerWorkerHyperparameters:
-    """Which hyperparameters each worker draws for itself, and how learning rates fall.
-
-    Attributes:
-        beta, lr: the distributions of workers' entropy coefficients and learning rates; ``None`` gives all the same.
-        lr_schedule: of the learning rate over the budget: constant, to zero along a line or half a cosine (Loshchilov & Hutter
-            2017, arXiv:1608.03983, equation 5, without restarts), or straight lines between points ``(fraction, factor)``.
-
-    Raises:
-        ConfigError: points whose fractions do not rise within [0, 1], or factors below 0.
-    """
+    """The distributions of workers' entropy coefficients and learning rates; ``None`` gives all the same."""
 
     beta: HyperparameterRange | None = None
     lr: HyperparameterRange | None = None
-    lr_schedule: LRSchedule | Sequence[tuple[float, float]] = LRSchedule.constant
-
-    def __post_init__(self) -> None:
-        if isinstance(self.lr_schedule, LRSchedule):
-            return
-        fractions, factors = zip(*self.lr_schedule, strict=True) if self.lr_schedule else ((), ())
-        rising = all(earlier < later for earlier, later in itertools.pairwise(fractions))
-        if not fractions or not rising or not 0 <= fractions[0] <= fractions[-1] <= 1 or min(factors) < 0:
-            raise ConfigError(
-                f"lr_schedule is {[list(point) for point in self.lr_schedule]}, but its points are [fraction of the budget, "
-                "factor of the rate], with fractions that rise from 0 to 1 and factors of at least 0. "
-                "Try 'lr_schedule=[[0,1],[0.5,1],[1,0.1]]'"
-            )
-
-    @property
-    def lr_is_constant(self) -> bool:
-        return self.lr_schedule is LRSchedule.constant
-
-    def lr_factor(self, fraction: float) -> float:
-        """The factor of learning rates when ``fraction`` of the budget, in [0, 1], is used up."""
-        match self.lr_schedule:
-            case LRSchedule.constant:
-                return 1.0
-            case LRSchedule.linear:
-                return 1.0 - fraction
-            case LRSchedule.cosine:
-                return 0.5 * (1.0 + math.cos(math.pi * fraction))
-            case points:
-                return float(np.interp(fraction, [at for at, _ in points], [factor for _, factor in points]))

@@ -35,10 +35,10 @@ class Worker:
 
     def __init__(self, index: int, env: Env[Any, Any], model: ActorCritic, config: LearnerConfig, seed: int) -> None:
         self.index, self.env, self.model, self.config, self.seed = index, env, model, config, seed
-        self.entropy_coef, self.pulled_at, self.windows, self.episodes_begun = config.loss.entropy_coef, 0, 0, 0
+        self.entropy_coef, self.max_grad_norm = config.loss.entropy_coef, config.max_grad_norm or float("inf")  # since the pull
+        self.pulled_at, self.windows, self.episodes_begun, self.hidden_state = 0, 0, 0, torch.zeros(model.hidden_state_size)
         self.observation: Any = None  # None: the next step begins an episode
-        self.return_, self.length, self.hidden_state = 0.0, 0, torch.zeros(model.hidden_state_size)
-        self.finished_episodes: list[tuple[float, int, bool, int]] = []  # return, length, terminated, environment seed
+        self.return_, self.length, self.finished_episodes = 0.0, 0, list[tuple[float, int, bool, int]]()
 
     @torch.no_grad()
     def act(self) -> list[Step]:
@@ -139,7 +139,7 @@ class A3C:
         total -= bonus.sum() / divisors[loss.entropy_reduction]
         learner.zero_grad(set_to_none=True)
         total.backward()
-        nn.utils.clip_grad_norm_(learner.parameters(), self.config.max_grad_norm or float("inf"))
+        nn.utils.clip_grad_norm_(learner.parameters(), windows[0][0].max_grad_norm)
         for shared, own in zip(self.model.parameters(), learner.parameters(), strict=True):
             shared.grad = own.grad
         self.optimizer.step()

@@ -24,10 +24,12 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
     """The function ``(weights [P], *window, *extra_inputs) -> (loss, window_stats [len(config.statistics)])``, pure.
 
     The window is one worker's, ``[n, ...]``, or that of G workers that share these weights, ``[G, n, ...]``. ``extra_inputs``
-    are each worker's own entropy coefficient, ``[]`` or ``[G]``; the discount factor, ``[]``: inputs are not compiled in; and
-    each worker's discounted return before the window, ``[]`` or ``[G]``.
+    are each worker's own entropy coefficient, ``[]`` or ``[G]``; the discount factor, ``[]``; each worker's discounted return
+    before the window, ``[]`` or ``[G]``, where something is normalized; and the norm to clip to, ``[]``, where it has a
+    schedule. Inputs are not compiled in, and may differ from call to call.
 
-    Where something is normalized, two outputs follow: the window's packed moments, and the discounted returns after it.
+    The norm to clip to is handed on. Where something is normalized, two outputs follow: the window's packed moments, and the
+    discounted returns after it.
     """
     fields = len(Window._fields)
 
@@ -39,9 +41,9 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
         output = replay(model, layout.unflatten(flat), window, config.bptt)
         # Rewards after a window's end may be anything and must not enter the recursion.
         reward = torch.where(window.valid > 0, window.reward, 0.0)
-        normalized: tuple[Tensor, ...] = ()
+        normalized, max_norm = tuple[Tensor, ...](), extra_inputs[2:]
         if isinstance(model, NormalizedModel):
-            normalized = _normalization_outputs(model, window, reward, extra_inputs[2], gamma)
+            normalized, max_norm = _normalization_outputs(model, window, reward, max_norm[0], gamma), max_norm[1:]
             if model.normalization.reward:
                 reward = model.normalize_reward(reward, flat[-packed_size(model.features) :])
         target = n_step_returns(
@@ -50,7 +52,8 @@ def window_loss(model: ActorCritic, layout: ParameterLayout, config: LearnerConf
         terms = a3c_loss(
             model.distribution, output.parameters, output.value, window.action, target, window.valid, config.loss, entropy_coef
         )
-        return terms.total, window_stats(config.statistics, window, terms, target, output, model.distribution), *normalized
+        stats = window_stats(config.statistics, window, terms, target, output, model.distribution)
+        return terms.total, stats, *max_norm, *normalized
 
     return loss
 
@@ -89,13 +92,17 @@ def window_stats(
 
 
 def clip_gradients(
-    gradients: Tensor, stats: Tensor, *normalized: Tensor, table: StatisticsTable, max_norm: float | None
+    gradients: Tensor, stats: Tensor, *behind: Tensor, table: StatisticsTable, max_norm: float | None
 ) -> tuple[Tensor, ...]:
     """Gradients ``[R, P]``, scaled down to an L2 norm of at most ``max_norm``; and their statistics ``[R, len(table)]`` with
-    the norms before and after that in their places. Where something is ``normalized``, the windows' packed moments ``[R, M]``
-    are put into the gradients' last places, and the discounted returns follow."""
-    norms = clip_by_norm(gradients, max_norm)
-    clipped_norms = norms if max_norm is None else norms.clamp(max=max_norm)
+    the norms before and after that in their places. ``behind`` these two ``window_loss`` returns: where the
+    norm has a schedule, each row's own ``[R]``, which counts instead of ``max_norm``; where something is normalized, the
+    windows' packed moments ``[R, M]``, which are put into the gradients' last places, and the discounted returns, which follow.
+    """
+    own_norm, normalized = behind[: len(behind) % 2], behind[len(behind) % 2 :]
+    limit = own_norm[0] if own_norm else max_norm
+    norms = clip_by_norm(gradients, limit)
+    clipped_norms = norms if limit is None else norms.clamp(max=limit)
     before, after = table.columns[GRADIENT_NORM.name], table.columns[CLIPPED_NORM.name]
     columns = [stats[:, :before], norms.unsqueeze(1), stats[:, before + 1 : after], clipped_norms.unsqueeze(1)]
     stats = torch.cat(columns, dim=1)
@@ -105,9 +112,9 @@ def clip_gradients(
     return torch.cat([gradients[:, : -moments.shape[1]], moments], dim=1), stats, discounted_returns
 
 
-def clip_by_norm(gradients: Tensor, max_norm: float | None) -> Tensor:
-    """Scale each row's gradient in ``[R, P]`` down to an L2 norm of at most ``max_norm``, in place; returns norms ``[R]``:
-    Pascanu et al. 2013 (arXiv:1211.5063), Algorithm 1."""
+def clip_by_norm(gradients: Tensor, max_norm: float | Tensor | None) -> Tensor:
+    """Scale each row's gradient in ``[R, P]`` down to an L2 norm of at most ``max_norm``, which may be one a row ``[R]``, in
+    place; returns norms ``[R]``: Pascanu et al. 2013 (arXiv:1211.5063), Algorithm 1."""
     norms: Tensor = torch.linalg.vector_norm(gradients, dim=1)
     if max_norm is not None:
         gradients.mul_((max_norm / (norms + 1e-6)).clamp(max=1.0).unsqueeze(1))

@@ -8,10 +8,11 @@ of ``STATISTICS``, or, outside this package, one ``Statistic`` that ``metrics.ex
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pkgutil import resolve_name
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -63,10 +64,17 @@ class Statistic(StatisticInfo):
 
 
 class Totals:
-    """Sums over windows, by the names of statistics; ``max_entropy`` of the policy in nats, ``None`` without a maximum."""
+    """Sums over windows, by the names of statistics; ``max_entropy`` of the policy in nats, ``None`` without a maximum;
+    ``scheduled`` the current values of hyperparameters that have a schedule, by their keys."""
 
-    def __init__(self, table: "StatisticsTable", stats: TrainingStats, max_entropy: float | None = None) -> None:
-        self._table, self.stats, self.max_entropy = table, stats, max_entropy
+    def __init__(
+        self,
+        table: "StatisticsTable",
+        stats: TrainingStats,
+        max_entropy: float | None = None,
+        scheduled: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        self._table, self.stats, self.max_entropy, self.scheduled = table, stats, max_entropy, scheduled
         self.gradients = max(stats.windows + stats.dropped, 1)
 
     def sum(self, column: str) -> float:
@@ -139,6 +147,17 @@ STATISTICS = (
         "grad_norm_max", "Of any push since the point before, before clipping: spikes that a mean hides.", "max",
         title="Largest gradient norm", section="gradients", scale="log", derive=lambda totals: totals.max("grad_norm")),
     Statistic(
+        "lr", "Learning rate at this point of its schedule, mean over workers.", "mean_over_windows",
+        label="learning rate", title="Learning rate", section="gradients", derive=lambda totals: totals.scheduled.get("lr")),
+    Statistic(
+        "beta", "Entropy coefficient at this point of its schedule, mean over workers.", "mean_over_windows",
+        label="entropy coefficient", title="Entropy coefficient", section="policy",
+        derive=lambda totals: totals.scheduled.get("beta")),
+    Statistic(
+        "max_grad_norm", "The norm that gradients are clipped to at this point of its schedule.", "mean_over_windows",
+        label="clip", title="Norm that gradients are clipped to", section="gradients",
+        derive=lambda totals: totals.scheduled.get("max_grad_norm")),
+    Statistic(
         "policy_lag_mean", "Updates of the shared weights between a worker's pull and its push, mean over pushes.",
         unit="updates", title="Policy lag", section="asynchrony", scale="zero", derive=lambda totals: totals.stats.lag_mean),
     Statistic(
@@ -209,9 +228,11 @@ class StatisticsTable:
     def extra_infos(self) -> list[StatisticInfo]:
         return [statistic.info for statistic in self.statistics[len(STATISTICS) :]]
 
-    def values(self, stats: TrainingStats, max_entropy: float | None = None) -> dict[str, float | None]:
+    def values(
+        self, stats: TrainingStats, max_entropy: float | None = None, scheduled: Mapping[str, float] = MappingProxyType({})
+    ) -> dict[str, float | None]:
         """What is logged of these windows, by name; ``None`` where a statistic has no value."""
-        totals = Totals(self, stats, max_entropy)
+        totals = Totals(self, stats, max_entropy, scheduled)
         return {each.name: _value(each, totals) for each in self.statistics if each.logged}
 
     def non_finite(self, window_stats: NDArray[np.float32]) -> tuple[str, ...]:

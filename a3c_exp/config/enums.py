@@ -17,5 +17,5 @@ Truncation = StrEnum("Truncation", ["end", "ignore"])
 HyperparameterRangeKind = StrEnum("HyperparameterRangeKind", ["none", "uniform", "loguniform", "values"])
 """How hyperparameters differ between workers: not at all, drawn from a range, or assigned from a list in turn."""
 
-LRSchedule = StrEnum("LRSchedule", ["constant", "linear", "cosine"])
-"""The learning rate over the budget."""
+ScheduleKind = StrEnum("ScheduleKind", ["constant", "linear", "cosine"])
+"""A hyperparameter over the budget: as it is, or falling to zero along a line or half a cosine."""

@@ -11,9 +11,11 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from a3c_exp.config.ablation import read_ablation_report
-from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
+from a3c_exp.config.enums import Device, HyperparameterRangeKind, Reduction, ScheduleKind, Truncation, ValueLoss
 from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, OneOf, PositiveInt, field_problems
 from a3c_exp.system.errors import ConfigError, closest_match
+
+_SCHEDULE = OneOf(ScheduleKind | Sequence[tuple[float, float]])
 
 
 @dataclass
@@ -143,7 +145,9 @@ class Config:
     reward_scale: Annotated[float, Ne(0)] = 1.0  # rewards are divided by it
     reward_clip: Annotated[float, Gt(0), Example(3)] | None = None
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
-    lr_schedule: Annotated[Any, OneOf(LRSchedule | Sequence[tuple[float, float]])] = LRSchedule.constant.value
+    lr_schedule: Annotated[Any, _SCHEDULE] = ScheduleKind.constant.value
+    beta_schedule: Annotated[Any, _SCHEDULE] = ScheduleKind.constant.value
+    max_grad_norm_schedule: Annotated[Any, _SCHEDULE] = ScheduleKind.constant.value
     per_worker: PerWorkerConfig = field(default_factory=PerWorkerConfig)
     seed: NonNegativeInt = 0
     num_seeds: Annotated[int, Ge(1), Example(10)] = 1

@@ -1,8 +1,10 @@
 """What every parallelism is given, what it reports, and what it must offer to the trainer."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import fmean
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -10,6 +12,7 @@ from torch import Tensor
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.algorithm.normalization import with_normalization
 from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
+from a3c_exp.algorithm.schedules import Schedules
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
@@ -40,6 +43,7 @@ class TrainingSetup:
     compile: bool = False  # acting and learning, where the parallelism can
     evaluation_kwargs: Mapping[str, Any] = field(default_factory=dict)  # what evaluations make environments with besides
     per_worker: PerWorkerHyperparameters = field(default_factory=PerWorkerHyperparameters)
+    schedules: Schedules = field(default_factory=Schedules)
     normalization: Normalization = field(default_factory=Normalization)
     statistics_size: int = 0  # how many of the last weights are running statistics
 
@@ -82,9 +86,22 @@ class TrainingSetup:
 
     def lr_factor(self, episodes: int, env_steps: int, updates: int) -> float:
         """What learning rates are multiplied by at this point of the budget."""
-        if self.per_worker.lr_is_constant:
+        if self.schedules.lr.is_constant:
             return 1.0
-        return self.per_worker.lr_factor(self.budget.fraction(episodes, env_steps, updates))
+        return self.schedules.lr.factor(self.budget.fraction(episodes, env_steps, updates))
+
+    def scheduled_hyperparameters(self, seed: int, fraction: float) -> dict[str, float]:
+        """By their keys, the hyperparameters that have a schedule, as they are when ``fraction`` of the budget is used up; the
+        mean of those that each worker has its own of."""
+        schedules, workers = self.schedules, range(self.workers)
+        values: dict[str, float] = {}
+        if not schedules.lr.is_constant:
+            values["lr"] = schedules.lr.factor(fraction) * fmean(self.lr(seed, worker) for worker in workers)
+        if not schedules.beta.is_constant:
+            values["beta"] = schedules.beta.factor(fraction) * fmean(self.entropy_coef(seed, worker) for worker in workers)
+        if not schedules.max_grad_norm.is_constant:
+            values["max_grad_norm"] = schedules.max_grad_norm.factor(fraction) * (self.learner.max_grad_norm or math.inf)
+        return values
 
     def model(self, envs: EnvBatch, seed: int | None = None) -> tuple[ActorCritic, ParameterLayout]:
         """The network for these environments' spaces, with its seeded initial weights, and its layout."""

@@ -19,6 +19,7 @@ from a3c_exp.algorithm.window_gradient import clip_gradients, window_loss
 from a3c_exp.compile.compiler import Compiler
 from a3c_exp.compile.vectorize import VectorizedFunction, vectorize
 from a3c_exp.parallelism.base import TrainingSetup
+from a3c_exp.parallelism.loss_inputs import LossInputs
 from a3c_exp.system.errors import EnvInterfaceError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class WorkerGroup:
 
     Attributes:
         acting_seconds, learning_seconds: processor time spent so far on rollouts and on gradients.
+        loss_inputs: what the loss takes besides a window; who runs rounds has it follow the schedules before each.
     """
 
     def __init__(
@@ -99,7 +101,8 @@ class WorkerGroup:
         self.weights, self.stackable = self.layout.flatten(model).repeat(rows, 1), model.stackable
         self.compiler = (compiler or Compiler()) if setup.compile else None
         self.episodes = EpisodeTracker(self.envs, model, self._begin_episode, setup.device, keep_actions)
-        self._extra_inputs = self._loss_inputs(rows, share_weights)
+        returns = self.episodes.discounted_return
+        self.loss_inputs = LossInputs(setup, self.worker_ids, returns, rows, by_worker=share_weights and setup.workers > 1)
         common = model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps
         self._fused_rollout = self._make_fused_rollout(common, tickets)
         self._rollout = None if self._fused_rollout else Rollout(*common, self.compiler)
@@ -114,19 +117,6 @@ class WorkerGroup:
         self._upcoming_noise: list[NDArray[np.float32]] = []  # of a burst, the next round's last
         self._all_indices = np.arange(k)
         self._acted: tuple[Window, Sequence[EndedEpisode]] | None = None  # to be learned from
-
-    def _loss_inputs(self, rows: int, share_weights: bool) -> tuple[Tensor, ...]:
-        """What the loss takes after a window, by row: entropy coefficients, for compiled code the discount factor, and the
-        discounted returns before the window where something is normalized."""
-        setup, device = self._setup, self._setup.device
-        if setup.per_worker.beta is None and not setup.compile and not setup.normalization:
-            return ()
-        coefs = torch.tensor([setup.entropy_coef(*member) for member in self.worker_ids], device=device)
-        returns = self.episodes.discounted_return
-        if share_weights and setup.workers > 1:
-            coefs, returns = coefs.view(rows, -1), returns.view(rows, -1)
-        gamma = torch.full((rows,), setup.learner.gamma, device=device)
-        return (coefs, gamma, returns) if setup.normalization else (coefs, gamma) if setup.compile else (coefs,)
 
     @property
     def has_fused_rounds(self) -> bool:
@@ -170,7 +160,7 @@ class WorkerGroup:
         else:
             assert self._rollout is not None and self._acted is not None
             (window, ended), learner = self._acted, self._setup.learner
-            inputs = *window, *self._extra_inputs
+            inputs = *window, *self.loss_inputs.tensors
             if self._vectorized_gradient is None:
                 # Traced at the first window, so that the first environment step does not wait for it.
                 self._vectorized_gradient = vectorize(
@@ -239,7 +229,7 @@ class WorkerGroup:
 
         remaining_tickets = tickets if setup.budget.max_episodes is not None else None
         next_episodes = NextEpisodes(self._upcoming_seed, self._episodes_begun, remaining_tickets)
-        fused = FusedRollout(next_episodes, self._extra_inputs, *common)
+        fused = FusedRollout(next_episodes, self.loss_inputs.tensors, *common)
         return fused if fused.compile(self.compiler) else None
 
     def _draw_noise(self, allowed: NDArray[np.int64]) -> None:

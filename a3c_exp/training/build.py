@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,11 @@ from omegaconf import DictConfig
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
+from a3c_exp.algorithm.schedules import Schedule, Schedules
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import Device, HyperparameterRangeKind, LRSchedule, Reduction, Truncation, ValueLoss
+from a3c_exp.config.enums import Device, HyperparameterRangeKind, Reduction, ScheduleKind, Truncation, ValueLoss
 from a3c_exp.config.instantiate import checked_partial
 from a3c_exp.config.schema import check
 from a3c_exp.envs.base import EnvBatch
@@ -68,6 +69,7 @@ def build_run(config: DictConfig) -> RunComponents:
         optimizer=checked_partial(config.optimizer, "optimizer", expected=Optimizer)(),
         learner=learner_config(config),
         per_worker=per_worker_hyperparameters(config),
+        schedules=_schedules(config),
         workers=config.workers,
         budget=Budget(config.max_episodes, config.max_env_steps, config.max_updates),
         max_episode_steps=config.max_episode_steps,
@@ -94,10 +96,7 @@ def build_run(config: DictConfig) -> RunComponents:
             require_rendering(setup)
         if setup.max_episode_steps is None and not setup.learner.ignore_truncation:
             setup = replace(setup, max_episode_steps=envs.default_max_episode_steps)
-        normalization = Normalization(**config.normalize)
-        if normalization.observation:
-            _require_numbers(envs)
-        setup = setup.with_normalization(normalization, envs)
+        setup = setup.with_normalization(_normalization(config, envs), envs)
         model, layout = setup.model(envs)
         notices = []
         if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None:
@@ -121,15 +120,17 @@ def build_run(config: DictConfig) -> RunComponents:
     )
 
 
-def _require_numbers(envs: EnvBatch) -> None:
+def _normalization(config: DictConfig, envs: EnvBatch) -> Normalization:
+    normalization = Normalization(**config.normalize)
     raw = envs.raw_observation_space or envs.observation_space
     what = "choices" if isinstance(raw, Discrete | MultiDiscrete | MultiBinary) else "pictures"
-    if what == "choices" or len(envs.observation_space.shape or ()) > 1:
+    if normalization.observation and (what == "choices" or len(envs.observation_space.shape or ()) > 1):
         raise ConfigError(
             f"normalize.observation=true scales each number of an observation by its own mean and deviation, but here "
             f"observations are {what} ({describe_space(raw)}), which the network sees as numbers from 0 to 1. "
             "Try normalize.observation=false"
         )
+    return normalization
 
 
 def _make_envs(config: DictConfig) -> partial[EnvBatch]:
@@ -159,7 +160,7 @@ def learner_config(config: DictConfig) -> LearnerConfig:
 
 
 def per_worker_hyperparameters(config: DictConfig) -> PerWorkerHyperparameters:
-    """What differs between workers, and the learning-rate schedule."""
+    """What differs between workers."""
 
     def range_of(key: str) -> HyperparameterRange | None:
         node = config.per_worker[key]
@@ -167,9 +168,23 @@ def per_worker_hyperparameters(config: DictConfig) -> PerWorkerHyperparameters:
             return None
         return HyperparameterRange(key, HyperparameterRangeKind(node.kind), node.low, node.high, tuple(node["values"]))
 
-    by_name = isinstance(config.lr_schedule, str)
-    schedule = LRSchedule(config.lr_schedule) if by_name else [(float(at), float(factor)) for at, factor in config.lr_schedule]
-    return PerWorkerHyperparameters(range_of("beta"), range_of("lr"), schedule)
+    return PerWorkerHyperparameters(range_of("beta"), range_of("lr"))
+
+
+def _schedules(config: DictConfig) -> Schedules:
+    def schedule(key: str) -> Schedule:
+        shape = config[key]
+        if isinstance(shape, str):
+            return Schedule(key, ScheduleKind(shape))
+        return Schedule(key, tuple((float(fraction), float(factor)) for fraction, factor in shape))
+
+    schedules = Schedules(**{field.name: schedule(f"{field.name}_schedule") for field in fields(Schedules)})
+    if config.max_grad_norm is None and not schedules.max_grad_norm.is_constant:
+        raise ConfigError(
+            f"max_grad_norm_schedule is {config.max_grad_norm_schedule}, but max_grad_norm is null, so no gradient is clipped. "
+            "Try max_grad_norm=0.5, or max_grad_norm_schedule=constant"
+        )
+    return schedules
 
 
 def resolve_device(requested: Device) -> str:

@@ -212,6 +212,7 @@ def _build_trainer(
             model.distribution.max_entropy,
             None if components.intervals["screenshots"] is None else screenshots(seed_run),
             setup.learner.statistics,
+            partial(setup.scheduled_hyperparameters, setup.seeds[index]),
         )
         for index, seed_run in enumerate(context.seed_runs)
     ]

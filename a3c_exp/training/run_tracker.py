@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -68,6 +68,8 @@ class RunTracker:
     max_entropy: float | None = None  # of the policy, in nats; ``None`` where it has none
     screenshots: Screenshots | None = None
     statistics: StatisticsTable = field(default_factory=StatisticsTable)  # what is logged of the windows
+    # The hyperparameters that have a schedule, by their keys, as they are at a fraction of the budget.
+    scheduled_hyperparameters: Callable[[float], Mapping[str, float]] = lambda _: {}
 
     def __post_init__(self) -> None:
         state, self._start_env_steps = self.state, self.state.env_steps
@@ -82,7 +84,10 @@ class RunTracker:
         self.last_evaluation: EvaluationRecord | None = None
 
     def budget_exhausted(self, counts: Counts) -> bool:
-        return self.budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
+        return self._fraction(counts) >= 1.0
+
+    def _fraction(self, counts: Counts) -> float:
+        return self.budget.fraction(counts.episodes, counts.env_steps, counts.updates)
 
     def next_due_step(self) -> int:
         """The environment step at which something is due."""
@@ -139,7 +144,7 @@ class RunTracker:
             wall_time=now,
             steps_per_second=(counts.env_steps - last_steps) / seconds,
             updates_per_second=(counts.updates - last_updates) / seconds,
-            statistics=self.statistics.values(stats, self.max_entropy),
+            statistics=self.statistics.values(stats, self.max_entropy, self.scheduled_hyperparameters(self._fraction(counts))),
             infos=self.statistics.infos,
             worker_steps_per_second=(stats.worker_steps / seconds).tolist(),
             worker_updates_per_second=(stats.worker_windows / seconds).tolist(),

@@ -3,22 +3,17 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
-from a3c_exp.config.budget import Budget
 from a3c_exp.config.compose import compose_jobs
-from a3c_exp.config.enums import HyperparameterRangeKind, LRSchedule
-from a3c_exp.optimizers.sgd import SGD
-from a3c_exp.parallelism.deterministic.strategy import Deterministic
-from a3c_exp.parallelism.single_process.synchronous import Synchronous
+from a3c_exp.config.enums import HyperparameterRangeKind
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
 from tests.support.command import run, summary
-from tests.support.single_process import Driven, tiny_task
+from tests.support.single_process import tiny_task
 
 
 @pytest.mark.parametrize("key", ["beta", "lr"])
@@ -60,39 +55,6 @@ def test_a_workers_values_are_its_own_whoever_else_takes_part() -> None:
     assert tiny_task(workers=2).worker_hyperparameters(0) == []
 
 
-@pytest.mark.parametrize("kind", [Deterministic, Synchronous])
-def test_a_rate_that_is_annealed_falls_linearly_to_zero(kind: Any) -> None:
-    """With a gradient that is always the same size a step's length is its rate: clipped to 1, plain SGD."""
-    budget = Budget(max_updates=40)
-    settings: dict[str, Any] = {"optimizer": SGD(lr=0.01), "max_grad_norm": 1e-3, "budget": budget, "reward_shift": 1.0}
-    driven = (
-        Driven(kind(), tiny_task(per_worker=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear), **settings))
-        .step(40)
-        .stop()
-    )
-    moved = [float((after - before).norm()) for before, after in zip(driven.weights, driven.weights[1:], strict=False)]
-    assert driven.spent()
-    expected = [0.01 * 1e-3 * (1 - update / 40) for update in range(40)]
-    assert moved == pytest.approx(expected, rel=2e-2, abs=2e-8)
-
-
-def test_annealing_follows_whichever_budget_is_nearest_its_end() -> None:
-    exploration = PerWorkerHyperparameters(lr_schedule=LRSchedule.linear)
-    budget = Budget(max_episodes=10, max_env_steps=1000)
-    assert exploration.lr_factor(budget.fraction(episodes=2, env_steps=700, updates=9)) == pytest.approx(0.3)
-    assert exploration.lr_factor(budget.fraction(episodes=9, env_steps=700, updates=9)) == pytest.approx(0.1)
-    assert exploration.lr_factor(budget.fraction(episodes=10, env_steps=700, updates=9)) == 0.0
-    assert PerWorkerHyperparameters().lr_factor(1.0) == 1.0
-
-
-def test_rates_follow_half_a_cosine_or_lines_between_points() -> None:
-    cosine = PerWorkerHyperparameters(lr_schedule=LRSchedule.cosine)
-    assert [cosine.lr_factor(fraction) for fraction in (0.0, 1 / 3, 0.5, 1.0)] == pytest.approx([1.0, 0.75, 0.5, 0.0])
-    lines = PerWorkerHyperparameters(lr_schedule=[(0.2, 1.0), (0.6, 0.5), (0.6 + 1e-9, 0.1), (1.0, 0.0)])
-    expected = [1.0, 1.0, 0.75, 0.5, 0.05, 0.0]
-    assert [lines.lr_factor(fraction) for fraction in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)] == pytest.approx(expected, abs=1e-6)
-
-
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
@@ -110,13 +72,6 @@ def test_rates_follow_half_a_cosine_or_lines_between_points() -> None:
         ),
         (["per_worker.lr=0.1"], "per_worker.lr is 0.1, but it holds keys of its own: kind, low, high, values"),
         (["per_worker.gamma={kind: uniform, low: 0, high: 1}"], "per_worker.gamma"),
-        (
-            ["lr_schedule=cosines"],
-            "lr_schedule is 'cosines', but it is one of constant, linear, cosine or a list, each a list of 2",
-        ),
-        (["lr_schedule=[[0,1],[0.5]]"], "lr_schedule is [[0,1],[0.5]], but it is one of"),
-        (["lr_schedule=[[0.5,1],[0,1]]"], "lr_schedule is [[0.5, 1.0], [0.0, 1.0]], but its points are"),
-        (["lr_schedule=[]"], "lr_schedule is [], but its points are"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(overrides: list[str], said: str) -> None:

@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torch.distributions import Categorical, Independent, Normal
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.types import LearnerConfig, Window
-from a3c_exp.algorithm.window_gradient import clip_by_norm, functional_forward, replay, window_loss
+from a3c_exp.algorithm.window_gradient import clip_by_norm, clip_gradients, functional_forward, replay, window_loss
 from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.config.enums import Reduction, ValueLoss
@@ -259,6 +260,24 @@ def test_figures_speak_of_valid_steps_only() -> None:
             - coefs(MEANS)[k] * figures[k, STAT["entropy_term"]]
         )
         assert figures[k, STAT["loss"]].item() == pytest.approx(parts.item(), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("stackable", [True, False])
+def test_each_worker_is_clipped_to_its_own_norm_where_it_has_one(stackable: bool) -> None:
+    model = MODELS["categorical"]()
+    layout, config = ParameterLayout.from_module(model), LearnerConfig(gamma=GAMMA, n_step=N, loss=MEANS)
+    weights, given = own_weights(layout, model), window(model)
+    extra = coefs(MEANS), torch.full((K,), GAMMA)
+    loss, clip = window_loss(model, layout, config), partial(clip_gradients, table=config.statistics, max_norm=None)
+    whole, _ = vectorize(loss, weights, (*given, *extra), stackable, differentiate=True)(*given, *extra)
+    norms = whole.norm(dim=1)
+    for shares in ([0.5, 2.0, 0.1, 0.0], [3.0, 0.2, 0.7, 1.5]):  # read anew at each call
+        given_norms = norms * torch.tensor(shares)
+        inputs = *given, *extra, given_norms
+        clipped, stats = vectorize(loss, weights, inputs, stackable, differentiate=True, output_transform=clip)(*inputs)
+        np.testing.assert_allclose(clipped, whole * torch.tensor(shares).clamp(max=1.0).unsqueeze(1), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(stats[:, STAT["grad_norm"]], norms, rtol=1e-5)
+        np.testing.assert_allclose(stats[:, STAT["grad_norm_clipped"]], torch.minimum(norms, given_norms), rtol=1e-5)
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 3.0, 1e6])

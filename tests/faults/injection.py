@@ -73,7 +73,7 @@ def stop_signal(subject: Subject, chance: random.Random) -> Injected:
 
 def stop_during_start(subject: Subject, chance: random.Random) -> Injected:
     number = chance.choice(list(STOPS))
-    process = subject.start()
+    process = subject.start(anew=True)
     time.sleep(0.05 + 8.0 * chance.random() ** 2)
     heard = _handles_signals(process.pid)
     _send(subject, number, whole_group=True)

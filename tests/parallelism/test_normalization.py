@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.reference import A3C, Step, Worker
 from a3c_exp.config.budget import Budget
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
@@ -21,7 +22,7 @@ from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from tests.support.driving import Training, initial
 from tests.support.reference_training import ReferenceTraining
-from tests.support.single_process import Driven, tiny_task
+from tests.support.single_process import FALLING, Driven, tiny_task
 
 BOTH = Normalization(observation=True, reward=True, clip_observation=2.0, clip_reward=1.5)
 CARTPOLE, PENDULUM = "CartPole-v1", "Pendulum-v1"
@@ -84,7 +85,8 @@ def test_a_worker_normalizes_by_what_it_pulled(model: str, env_id: str, lag: Any
 
 @pytest.mark.parametrize(("model", "env_id"), [("separate", PENDULUM), ("lstm", CARTPOLE)])
 def test_synchronous_workers_share_one_estimate(model: str, env_id: str) -> None:
-    task = tiny_task(model, env_id, normalization=BOTH, max_grad_norm=0.5)
+    scheduled = {"budget": Budget(max_updates=14), "schedules": FALLING, "loss": LossConfig(entropy_coef=0.5)}
+    task = tiny_task(model, env_id, normalization=BOTH, max_grad_norm=0.5, **scheduled)
     reference = ReferenceTraining(task, env_id, algorithm=PlainAverages)
     for _ in range(12):
         reference.synchronous_update()

@@ -13,8 +13,9 @@ import torch
 from a3c_exp.algorithm import reference as reference_module
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
+from a3c_exp.algorithm.schedules import Schedule
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import HyperparameterRangeKind, LRSchedule, Reduction, ValueLoss
+from a3c_exp.config.enums import HyperparameterRangeKind, Reduction, ValueLoss
 from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.optimizers.rmsprop import RMSprop
 from a3c_exp.optimizers.sgd import SGD
@@ -27,13 +28,14 @@ from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from tests.support.driving import Training, initial
 from tests.support.reference_training import ADAM, MakeOptimizer, ReferenceTraining
-from tests.support.single_process import Driven, tiny_task
+from tests.support.single_process import FALLING, Driven, tiny_task
 from tests.support.walker import Walker
 
 CARTPOLE, PENDULUM = "CartPole-v1", "Pendulum-v1"
 FLOAT_DRIFT = 3e-6
 """Measured: 3e-7 after 200 updates, none of which is smaller than 1e-3."""
 
+CONSTANT = Schedule("lr_schedule")
 ALL_AT_ONCE: dict[str, Any] = {
     "max_grad_norm": 0.5,
     "reward_shift": 0.5,
@@ -45,8 +47,8 @@ ALL_AT_ONCE: dict[str, Any] = {
     "per_worker": PerWorkerHyperparameters(
         HyperparameterRange("beta", HyperparameterRangeKind.values, values=(0.0, 0.3)),
         HyperparameterRange("lr", HyperparameterRangeKind.loguniform, 1e-3, 1e-1),
-        LRSchedule.linear,
     ),
+    "schedules": FALLING,
     "budget": Budget(max_env_steps=700),
 }
 
@@ -119,13 +121,18 @@ def test_two_hundred_updates_on_both_agree() -> None:
 @pytest.mark.parametrize("model", ["shared", "gru"])
 @pytest.mark.parametrize("lag", [0, 7, (0, 5)])
 def test_a_set_lag_means_weights_of_that_many_updates_before(model: str, lag: int | Sequence[int]) -> None:
-    setup = tiny_task(model, window_ends_with_episode=model == "gru", seed=3)
-    asynchronous(setup, CARTPOLE, updates=40, lag=lag)
+    """And schedules go by what was used of the budget at that update."""
+    loss, budget = LossConfig(entropy_coef=0.5), Budget(max_env_steps=150)
+    scheduled = {"loss": loss, "budget": budget, "max_grad_norm": 0.5, "schedules": FALLING}
+    setup = tiny_task(model, window_ends_with_episode=model == "gru", seed=3, **scheduled)
+    asynchronous(setup, CARTPOLE, updates=36, lag=lag)
 
 
 @pytest.mark.parametrize(("speeds", "order"), [("equal", "fixed"), ("lognormal", "shuffled"), ("gamma", "shuffled")])
 def test_fast_and_slow_workers_push_gradients_of_their_own_weights(speeds: str, order: str) -> None:
-    setup = tiny_task("shared", workers=4, window_ends_with_episode=False)
+    loss, budget = LossConfig(entropy_coef=0.5), Budget(max_episodes=40)
+    scheduled = {"loss": loss, "budget": budget, "max_grad_norm": 0.5, "schedules": FALLING}
+    setup = tiny_task("shared", workers=4, window_ends_with_episode=False, **scheduled)
     reference = asynchronous(setup, CARTPOLE, updates=40, speeds=speeds, order=order)
     if speeds != "equal":
         assert max(reference.lags) > 6, "some worker was overtaken"
@@ -176,7 +183,7 @@ def test_workers_share_the_state_of_any_optimizer(ours: Any, theirs: MakeOptimiz
 )
 def test_synchronous_is_one_update_from_all_windows(model: str, env_id: str, settings: dict[str, Any]) -> None:
     if "per_worker" in settings:  # there is one update for all, so there is one rate
-        settings = settings | {"per_worker": PerWorkerHyperparameters(settings["per_worker"].beta, None, LRSchedule.linear)}
+        settings = settings | {"per_worker": PerWorkerHyperparameters(settings["per_worker"].beta)}
     synchronous(tiny_task(model, env_id, **settings), env_id, updates=12)
 
 
@@ -193,10 +200,12 @@ def synchronous(setup: TrainingSetup, env_id: str, updates: int) -> None:
 @pytest.mark.parametrize(("model", "env_id"), [("shared", CARTPOLE), ("separate", PENDULUM), ("gru", CARTPOLE)])
 @pytest.mark.parametrize("parallelism", [Hogwild, ParameterServer])
 def test_a_worker_process_whose_workers_take_turns_is_a3c(parallelism: Any, model: str, env_id: str) -> None:
-    """With one process the order of updates is defined, so hogwild and the parameter server can be compared too."""
+    """With one process the order of updates is defined, so hogwild and the parameter server can be compared too. What is used
+    of the budget is read when a process begins its workers' windows, all at once."""
     updates = 39
-    setup = tiny_task(model, env_id, budget=Budget(max_updates=updates), max_grad_norm=0.5)
-    reference = ReferenceTraining(setup, env_id)
+    scheduled = {"max_grad_norm": 0.5, "loss": LossConfig(entropy_coef=0.5), "schedules": replace(FALLING, lr=CONSTANT)}
+    setup = tiny_task(model, env_id, budget=Budget(max_updates=updates), **scheduled)
+    reference = ReferenceTraining(setup, env_id, fractions_by_round=True)
     for _ in range(updates):
         reference.update()
     training = Training(parallelism(processes=1), setup, initial(setup)).finish()
@@ -219,6 +228,7 @@ def test_compiled_rounds_are_the_reference_to_rounding(
     make_envs = partial(ClassicControlEnvs, CARTPOLE, backend="tensor")
     settings: dict[str, Any] = {"window_ends_with_episode": ends_with_episode, "make_envs": make_envs}
     settings |= {"gae_lambda": 1.0 if ends_with_episode else 0.9}
+    settings |= {"max_grad_norm": 0.5, "loss": LossConfig(entropy_coef=0.5), "schedules": FALLING}
     setup = replace(tiny_task("shared", CARTPOLE, budget=Budget(max_updates=updates), **settings), compile=True)
     reference = ReferenceTraining(setup, CARTPOLE)
     for _ in range(updates):

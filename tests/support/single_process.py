@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from a3c_exp.algorithm.schedules import Schedule, Schedules
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.algorithm.types import LearnerConfig, TrainingState
 from a3c_exp.config.budget import Budget
+from a3c_exp.config.enums import ScheduleKind
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
@@ -51,7 +53,7 @@ def tiny_task(
 ) -> TrainingSetup:
     """A task of tiny networks; the rest is the learner's."""
     seed, num_seeds = learner.pop("seed", 0), learner.pop("num_seeds", 1)
-    beside = {key: learner.pop(key) for key in ("per_worker",) if key in learner}
+    beside = {key: learner.pop(key) for key in ("per_worker", "schedules") if key in learner}
     normalization = learner.pop("normalization", None)
     optimizer = learner.pop("optimizer", None) or Adam(lr=1e-2)
     spec = LearnerConfig(**{"n_step": 4, **learner})
@@ -71,6 +73,14 @@ def beginnings(task: TrainingSetup) -> list[TrainingState]:
         found.append(TrainingState.initial(layout.flatten(model), task.optimizer.state_rows, task.workers))
     envs.close()
     return found
+
+
+FALLING = Schedules(
+    Schedule("lr_schedule", ScheduleKind.linear),
+    Schedule("beta_schedule", ScheduleKind.cosine),
+    Schedule("max_grad_norm_schedule", ((0.1, 1.0), (0.4, 0.2), (0.9, 0.6))),
+)
+"""A schedule of each kind, one of each hyperparameter that has one."""
 
 
 class Driven:

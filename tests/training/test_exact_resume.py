@@ -16,6 +16,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
+from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.budget import Budget
 from a3c_exp.envs.classic_control import ClassicControlEnvs
@@ -23,7 +24,7 @@ from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.training.checkpoint import Checkpoints, load
 from tests.support.command import lines, record, run, start, summary
-from tests.support.single_process import Driven, same_bits, tiny_task
+from tests.support.single_process import FALLING, Driven, same_bits, tiny_task
 
 KINDS: dict[str, Any] = {
     "synchronous": Synchronous,
@@ -137,7 +138,10 @@ def through_a_file(state: TrainingState, folder: Path) -> TrainingState:
 def test_what_a_checkpoint_holds_is_all_there_is(
     model: str, env_id: str, ends_with_episode: bool, kind: str, tmp_path: Path
 ) -> None:
-    task = tiny_task(model, env_id, budget=Budget(max_env_steps=110), window_ends_with_episode=ends_with_episode)
+    """What is used of the budget at each pull, too, which schedules of windows go by."""
+    scheduled = {"schedules": FALLING, "loss": LossConfig(entropy_coef=0.5), "max_grad_norm": 0.5}
+    more: dict[str, Any] = {} if model == "separate" else scheduled
+    task = tiny_task(model, env_id, budget=Budget(max_env_steps=110), window_ends_with_episode=ends_with_episode, **more)
     whole, saved, before = Driven(KINDS[kind](), task), [], []
     for updates in (1, 6):
         saved += whole.step(updates).save()
@@ -237,6 +241,7 @@ def same_run(one: Path, other: Path) -> None:
             "model.hidden=[8]",
             "model.hidden_size=6",
             "parallelism.lag=[0,5]",
+            "beta_schedule=linear",
         ),
         ("parallelism=synchronous", "seed=4"),
     ],

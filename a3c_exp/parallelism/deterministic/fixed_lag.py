@@ -1,5 +1,6 @@
 """A policy lag that is set: how many updates old the weights are from which each applied gradient is computed."""
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,22 +52,25 @@ class LagSchedule:
 
 
 class WeightHistory:
-    """The weights as of the newest versions (numbers of updates) up to ``newest``, as far back as ``max_lag`` goes."""
+    """The weights as of the newest versions (numbers of updates) up to ``newest``, as far back as ``max_lag`` goes, and in
+    ``fractions`` how much of the budget was used up at each."""
 
-    def __init__(self, max_lag: int, versions: Sequence[Tensor], newest: int) -> None:
+    def __init__(self, max_lag: int, versions: Sequence[Tensor], newest: int, fractions: Sequence[float]) -> None:
         self._capacity, self.newest = max_lag + 1, newest
         newest_rows = torch.stack(list(versions)[-self._capacity :])
         self._count = len(newest_rows)
         self._rows = torch.zeros(3 * self._capacity + 64, newest_rows.shape[1], device=newest_rows.device)
         self._rows[: self._count] = newest_rows
+        self._fractions = deque(fractions, maxlen=self._capacity)  # the newest last
 
     @property
     def oldest(self) -> int:
         """The oldest version that is still there."""
         return self.newest + 1 - min(self._count, self._capacity)
 
-    def append(self, versions: Tensor) -> None:
-        """Newer ones, ``[c, P]`` in order."""
+    def append(self, versions: Tensor, fractions: NDArray[np.float64]) -> None:
+        """Newer ones, ``[c, P]`` and ``[c]`` in order."""
+        self._fractions.extend(fractions.tolist())
         for part in torch.split(versions, len(self._rows) - self._capacity):
             if self._count + len(part) > len(self._rows):
                 last = self._rows[self._count - self._capacity : self._count].clone()
@@ -78,6 +82,14 @@ class WeightHistory:
     def at(self, versions: NDArray[np.int64]) -> Tensor:
         """``[c, P]`` of these numbers."""
         return self._rows.index_select(0, torch.from_numpy(self._count - 1 - (self.newest - versions)))
+
+    def fractions_at(self, versions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """``[c]`` at these numbers."""
+        return np.array([self._fractions[version - self.newest - 1] for version in versions.tolist()])
+
+    def fractions(self) -> list[float]:
+        """At all ``versions``."""
+        return list(self._fractions)
 
     def versions(self) -> list[Tensor]:
         """All that is still there, the newest last."""

@@ -1,7 +1,6 @@
 """A3C in virtual time: asynchronous, from stale weights, and the same bit for bit whenever it is repeated."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
 from a3c_exp.parallelism.deterministic.fixed_lag import LagSchedule, WeightHistory
+from a3c_exp.parallelism.deterministic.virtual_time_state import VirtualTimeState
 from a3c_exp.parallelism.deterministic.worker_schedule import (
     Order,
     RandomDurationSchedule,
@@ -22,7 +22,6 @@ from a3c_exp.parallelism.deterministic.worker_schedule import (
     WorkerSchedule,
 )
 from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
-from a3c_exp.parallelism.single_process.pending_gradients import PendingGradients
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.single_process.update_rule import UpdateRule
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
@@ -79,16 +78,6 @@ class Deterministic(SingleProcessStrategy):
         super().__init__(VirtualTimeRule(make_schedule, LagSchedule(lag)), env_processes, processes, seed_block)
 
 
-@dataclass
-class VirtualTimeState:
-    """What one training has in progress, besides its weights and counters."""
-
-    schedule: WorkerSchedule  # whose window ends next
-    pending: PendingGradients  # computed, waiting to be applied
-    pulled_at: NDArray[np.int64]  # [N] the update that each worker's copy of the weights stands at
-    history: WeightHistory | None = None  # the newest weights and those before them, where lags are set
-
-
 class VirtualTimeRule(UpdateRule):
     """Applies gradients in the order in which the workers' windows end in virtual time; each worker then pulls at once.
     ``make_schedule`` is called with a seed and N; ``lag_schedule`` has the lag of each update, where lags are set."""
@@ -102,43 +91,29 @@ class VirtualTimeRule(UpdateRule):
 
     def start(self, setup: TrainingSetup, worker_group: WorkerGroup, trainings: Sequence[SeedTraining]) -> None:
         self._max_updates, n, num_stats = setup.budget.max_updates, setup.workers, len(setup.learner.statistics)
-        self._states = [
-            VirtualTimeState(self._make_schedule(seed, n), PendingGradients(n, num_stats), np.zeros(n, np.int64))
-            for seed in setup.seeds
-        ]
+        self._is_scheduled = worker_group.loss_inputs.is_scheduled
+        self._states = [VirtualTimeState.begin(self._make_schedule(seed, n), n, num_stats) for seed in setup.seeds]
         if isinstance(self._states[0].schedule, RoundRobinSchedule):  # else few updates follow each other without a window
             self.sequential_updates = SequentialUpdates.try_compile(worker_group, setup.optimizer, n)
             self.has_bursts = self.sequential_updates is not None and self._lag_schedule.max_lag is None
 
     def state_dict(self, training: SeedTraining) -> dict[str, Any]:
-        state = self._states[training.index]
         return {
             "worker_weights": training.worker_weights.detach().cpu().clone(),
-            "pulled_at": state.pulled_at.tolist(),
-            "pending_gradients": state.pending.state_dict(),
-            "history": [] if state.history is None else state.history.versions(),
-            "schedule": state.schedule.state_dict(),
+            **self._states[training.index].state_dict(),
             "reservations": {"steps": training.reserved_steps.tolist(), "tickets": training.tickets.tolist()},
         }
 
     def load_state_dict(self, training: SeedTraining, state_dict: dict[str, Any] | None) -> None:
-        state = self._states[training.index]
+        state, max_lag = self._states[training.index], self._lag_schedule.max_lag
         if state_dict is None:
             training.worker_weights.copy_(training.weights)
-            state.pulled_at[:] = training.updates
-            if self._lag_schedule.max_lag is not None:
-                state.history = WeightHistory(self._lag_schedule.max_lag, [training.weights], training.updates)
+            state.pull_at_once(training.weights, training.updates, self._fraction(training), max_lag)
             for worker in range(len(state.pulled_at)):
                 training.reserve(worker)
             return
-        device, versions = training.weights.device, state_dict["history"]
         training.worker_weights.copy_(state_dict["worker_weights"])
-        state.pulled_at[:] = state_dict["pulled_at"]
-        state.pending.load_state_dict(state_dict["pending_gradients"], device)
-        if self._lag_schedule.max_lag is not None and versions:
-            newest = [version.to(device) for version in versions]
-            state.history = WeightHistory(self._lag_schedule.max_lag, newest, training.updates)
-        state.schedule.load_state_dict(state_dict["schedule"])
+        state.load_state_dict(state_dict, training.updates, max_lag, training.weights.device)
         saved = state_dict["reservations"]
         training.reserved_steps[:], training.tickets[:] = saved["steps"], saved["tickets"]
         # Episodes that ended in pending windows are not counted as ended yet.
@@ -159,7 +134,7 @@ class VirtualTimeRule(UpdateRule):
         else:
             order, versions = self._next_windows_from_history(training, state, state.history)
             training.worker_weights.index_copy_(0, torch.from_numpy(order), state.history.at(versions))
-            state.pulled_at[order] = versions
+            state.pulled_at[order], state.fractions[order] = versions, state.history.fractions_at(versions)
             allowed[order] = training.reserved_steps[order]
 
     def _next_windows_from_history(
@@ -192,6 +167,12 @@ class VirtualTimeRule(UpdateRule):
                 version_of[worker] = version
         return np.array(list(version_of), np.int64), np.array(list(version_of.values()), np.int64)
 
+    def _fraction(self, training: SeedTraining) -> float:
+        return training.fraction if self._is_scheduled else 0.0
+
+    def window_fractions(self, training: SeedTraining) -> NDArray[np.float64]:
+        return self._states[training.index].fractions
+
     def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
         self._states[training.index].pending.add(result, participants)
 
@@ -215,8 +196,8 @@ class VirtualTimeRule(UpdateRule):
         """Apply a worker's gradient; then it pulls, and reserves its next window."""
         training.push(state.pending.pop(worker), lag=training.updates - int(state.pulled_at[worker]))
         training.worker_weights[worker].copy_(training.weights)
-        state.pulled_at[worker] = training.updates
-        self._append_to_history(training, state, np.array([worker]))
+        state.pulled_at[worker], state.fractions[worker] = training.updates, self._fraction(training)
+        state.append_to_history(training.worker_weights, np.array([worker]))
         state.schedule.advance()
         training.reserve(worker)
 
@@ -239,20 +220,16 @@ class VirtualTimeRule(UpdateRule):
         updates = training.updates + np.arange(len(order))
         # Where little is left, what a worker may reserve depends on what those after it in the order still hold.
         plenty = training.can_reserve(2 * len(state.pulled_at))
+        fractions = training.fractions_along(state.pending, order)[1:] if self._is_scheduled else np.zeros(len(order))
         lags = updates - state.pulled_at[order]
         count = training.push_all(sequential_updates, state.pending, order, lags, None if plenty else training.reserve)
         order = order[:count]
-        state.pulled_at[order] = updates[:count] + 1
-        self._append_to_history(training, state, order)
+        state.pulled_at[order], state.fractions[order] = updates[:count] + 1, fractions[:count]
+        state.append_to_history(training.worker_weights, order)
         if plenty:
             training.reserve_all(order)
         state.schedule.advance(count)
         return True
-
-    def _append_to_history(self, training: SeedTraining, state: VirtualTimeState, order: NDArray[np.int64]) -> None:
-        """Keep the weights after each of these updates, as its worker pulled them, for as far back as a lag goes."""
-        if state.history is not None:
-            state.history.append(training.worker_weights.index_select(0, torch.from_numpy(order)))
 
     def max_burst_rounds(self, training: SeedTraining, until: int) -> int:
         pending = self._states[training.index].pending.is_pending
@@ -260,6 +237,14 @@ class VirtualTimeRule(UpdateRule):
 
     def push_orders(self, training: SeedTraining, rounds: int) -> NDArray[np.int64] | None:
         return self._states[training.index].schedule.peek_rounds(rounds)
+
+    def burst_fractions(self, training: SeedTraining, orders: NDArray[np.int64]) -> NDArray[np.float64]:
+        # A worker pulls right after its own update.
+        after = training.fractions_ahead(1 + np.arange(orders.size), orders.shape[1]).reshape(orders.shape)
+        fractions = np.empty((len(orders) + 1, orders.shape[1]))
+        fractions[0] = self._states[training.index].fractions
+        np.put_along_axis(fractions[1:], orders, after, axis=1)
+        return fractions
 
     def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
         if not len(orders):
@@ -273,6 +258,8 @@ class VirtualTimeRule(UpdateRule):
         pulled_at = np.empty_like(orders)
         pulled_at[0] = state.pulled_at[orders[0]]
         pulled_at[1:] = pulled_by_worker[rounds[:-1], orders[1:]]
+        if self._is_scheduled:
+            state.fractions[:] = self.burst_fractions(training, orders)[-1]
         training.settle_burst(window_stats[rounds, orders], updates - pulled_at)
         state.pulled_at[:] = pulled_by_worker[-1]
         state.schedule.advance(orders.size)

@@ -105,7 +105,7 @@ class HogwildExchange(Exchange):
 
     def _current_learning_rates(self) -> NDArray[np.float64]:
         """``[K]`` at this point of the budget; the same array as long as it does not change."""
-        if self._setup.per_worker.lr_is_constant:
+        if self._setup.schedules.lr.is_constant:
             return self._learning_rates
         counters = self._counters
         return self._setup.lr_factor(counters.episodes(), counters.env_steps(), self.updates()) * self._learning_rates

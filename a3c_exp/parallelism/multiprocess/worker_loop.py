@@ -129,6 +129,7 @@ class WorkerLoop:
             allowed = self._budget.reserve_round(group.episodes.in_episode, exchange.updates)
             if not allowed.any():
                 return False
+            self._follow_schedules()
             result = group.round(allowed)
             self.control.row[CounterColumn.stepping] = 1
         workers = result.steps.nonzero()[0].tolist()
@@ -153,12 +154,20 @@ class WorkerLoop:
         deadline = time.monotonic() + BURST_SECONDS
         with torch.inference_mode():
             while True:
+                self._follow_schedules()
                 gradients, window_stats, any_end = self.group.burst_round()
                 count -= 1
                 if not count or any_end or time.monotonic() >= deadline or not np.isfinite(window_stats).all():
                     return self.group.end_burst(gradients, window_stats)
                 self.exchange.push_and_pull_all(gradients, window_stats)
                 self._budget.settle_burst_round()
+
+    def _follow_schedules(self) -> None:
+        """Windows that begin now go by what all processes together have used of the budget."""
+        if self.group.loss_inputs.is_scheduled:
+            counters = self._counters
+            fraction = counters.budget.fraction(counters.episodes(), counters.env_steps(), self.exchange.updates())
+            self.group.loss_inputs.follow_schedules(np.full(len(self.group.worker_ids), fraction))
 
     def _report_episodes(self, ended: Iterable[EndedEpisode]) -> None:
         for episode in ended:

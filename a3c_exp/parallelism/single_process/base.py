@@ -180,6 +180,9 @@ class SingleProcessStrategy(Parallelism):
                 self.rule.allowed_steps(training, allowed[training.workers])
         if not allowed.any():
             return False
+        if self.worker_group.loss_inputs.is_scheduled:
+            fractions = [self.rule.window_fractions(training) for training in self.trainings]
+            self.worker_group.loss_inputs.follow_schedules(np.concatenate(fractions))
         self._distribute(self.worker_group.round(allowed), allowed > 0)
         return True
 

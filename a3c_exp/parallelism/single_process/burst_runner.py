@@ -67,8 +67,11 @@ class BurstRunner:
         updates, c, self.unfinished_round = self._sequential_updates, self._updates_per_round, None
         prepared = [training.prepare_burst(updates, order) for training, order in zip(self._trainings, orders, strict=True)]
         applied: list[NDArray[np.float32]] = []
+        inputs, fractions = self._worker_group.loss_inputs, self._burst_fractions(orders)
         with torch.inference_mode():
-            for batches_by_training in zip(*prepared, strict=True):
+            for i, batches_by_training in enumerate(zip(*prepared, strict=True)):
+                if fractions is not None:
+                    inputs.follow_schedules(fractions[i])
                 gradients, window_stats, any_end = self._worker_group.burst_round()
                 if any_end or not np.isfinite(window_stats).all():
                     self.unfinished_round = self._worker_group.end_burst(gradients, window_stats)
@@ -83,3 +86,10 @@ class BurstRunner:
         if self.unfinished_round is None:
             self._worker_group.end_burst(gradients, window_stats)
         return np.stack(applied) if applied else np.zeros((0, *window_stats.shape), np.float32)
+
+    def _burst_fractions(self, orders: Sequence[NDArray[np.int64]]) -> NDArray[np.float64] | None:
+        """``[rounds + 1, K]`` what the windows' schedules go by; ``None`` if they have none."""
+        if not self._worker_group.loss_inputs.is_scheduled:
+            return None
+        by_training = zip(self._trainings, orders, strict=True)
+        return np.concatenate([self._rule.burst_fractions(training, order) for training, order in by_training], axis=1)

@@ -1,5 +1,6 @@
 """One seed's training inside a process: its weights, its counters, and what its workers have reserved of the budget."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -102,6 +103,23 @@ class SeedTraining:
         limit = self._setup.budget.max_env_steps
         return limit is not None and self.env_steps + int(self.reserved_steps.sum()) > limit
 
+    @property
+    def fraction(self) -> float:
+        """How much of the budget is used up, in [0, 1]."""
+        return self._setup.budget.fraction(self.episodes, self.env_steps, self.updates)
+
+    def fractions_along(self, pending: PendingGradients, order: NDArray[np.int64]) -> NDArray[np.float64]:
+        """``[c + 1]`` the ``fraction`` now, and after each of the ``pending`` gradients of the workers ``order [c]``."""
+        env_steps = self.env_steps + np.cumsum([0, *pending.steps[order]])
+        episodes = self.episodes + np.cumsum([0, *(len(pending.ended.get(worker, ())) for worker in order.tolist())])
+        points = zip(episodes.tolist(), env_steps.tolist(), itertools.count(self.updates), strict=False)
+        return np.array([self._setup.budget.fraction(*point) for point in points])
+
+    def fractions_ahead(self, updates: NDArray[np.int64], updates_per_round: int) -> NDArray[np.float64]:
+        """The ``fraction`` after so many ``updates`` more, in a burst of rounds with ``updates_per_round`` each."""
+        env_steps = self.env_steps + updates * self._steps_per_update(updates_per_round)
+        return self._setup.budget.fractions(self.episodes, env_steps, self.updates + updates)
+
     def take_ticket(self, worker: int) -> bool:
         """Turn a reserved episode into one in progress."""
         if self.tickets[worker] <= 0:
@@ -155,12 +173,9 @@ class SeedTraining:
             order, lags = order[:count], lags[:count]
         window_stats, steps, ended = pending.window_stats[order], pending.steps[order], pending.ended
         rates = self._learning_rates[order]
-        if not self._setup.per_worker.lr_is_constant:
-            env_steps = self.env_steps + np.cumsum([0, *steps])
-            episodes = self.episodes + np.cumsum([0, *(len(ended.get(worker, ())) for worker in order.tolist())])
-            rates = rates * [
-                self._setup.lr_factor(int(episodes[i]), int(env_steps[i]), self.updates + i) for i in range(len(order))
-            ]
+        schedule = self._setup.schedules.lr
+        if not schedule.is_constant:
+            rates = rates * [schedule.factor(used) for used in self.fractions_along(pending, order)[:-1].tolist()]
         (batches,) = sequential_updates.prepare(order[np.newaxis], self.updates, rates[np.newaxis])
         with torch.inference_mode():
             sequential_updates.push(self.weights, self.optimizer_state, pending.gradients(), self.worker_weights, batches)
@@ -193,11 +208,10 @@ class SeedTraining:
     def prepare_burst(self, updates: SequentialUpdates, orders: NDArray[np.int64]) -> Sequence[Sequence[UpdateBatch]]:
         """What applying a burst takes, ``orders [rounds, c]`` for c updates a round."""
         rates = self._learning_rates[orders]
-        if not self._setup.per_worker.lr_is_constant:
-            ahead = np.arange(orders.size)
-            env_steps = self.env_steps + ahead * self._steps_per_update(orders.shape[1])
-            used = self._setup.budget.fractions(self.episodes, env_steps, self.updates + ahead)
-            rates = rates * np.reshape([self._setup.per_worker.lr_factor(share) for share in used.tolist()], orders.shape)
+        schedule = self._setup.schedules.lr
+        if not schedule.is_constant:
+            used = self.fractions_ahead(np.arange(orders.size), orders.shape[1])
+            rates = rates * np.reshape([schedule.factor(fraction) for fraction in used.tolist()], orders.shape)
         return updates.prepare(orders, self.updates, rates)
 
     def settle_burst(self, window_stats: NDArray[np.float32], lags: NDArray[np.int64]) -> None:

@@ -24,7 +24,7 @@ class UpdateRule(Protocol):
             their windows; or each has a copy of its own, a row of ``training.worker_weights``, that changes only when it pulls.
         sequential_updates: compiled code that applies a round's gradients, if ``start`` made any.
         has_bursts: rounds in which all workers act for a full window may be run in bursts; needs ``sequential_updates`` and
-            the three methods at the end.
+            the methods at the end.
     """
 
     name: str
@@ -42,6 +42,11 @@ class UpdateRule(Protocol):
     def allowed_steps(self, training: SeedTraining, allowed: NDArray[np.int64]) -> None:
         """Write into ``allowed [N]`` (all 0) how many steps each worker may take in the coming round: what
         ``training.reserve`` has granted. A worker whose last gradient was not applied yet must be left at 0."""
+
+    def window_fractions(self, training: SeedTraining) -> NDArray[np.float64]:
+        """``[N]`` how much of the budget was used up when each worker pulled the weights of its coming window: what the
+        schedules of the window go by. Asked after ``allowed_steps``, and only where windows have a schedule."""
+        return np.full(len(training.reserved_steps), training.fraction)
 
     def collect(self, training: SeedTraining, result: RoundResult, participants: NDArray[np.int64]) -> None:
         """Keep what a round brought for this training's workers, of whom ``participants`` acted. Gradients and statistics of
@@ -71,6 +76,13 @@ class UpdateRule(Protocol):
     def push_orders(self, training: SeedTraining, rounds: int) -> NDArray[np.int64] | None:
         """``[rounds, c]`` the rows of gradients in the order in which they are applied; ``None`` in the middle of a round."""
         return None
+
+    def burst_fractions(self, training: SeedTraining, orders: NDArray[np.int64]) -> NDArray[np.float64]:
+        """``[rounds + 1, N]`` the ``window_fractions`` of each round of a burst with these ``orders [rounds, c]``, and of the
+        round after it."""
+        (rounds, c), workers = orders.shape, len(training.reserved_steps)
+        ahead = training.fractions_ahead(c * np.arange(rounds + 1), c)
+        return np.repeat(ahead, workers).reshape(rounds + 1, workers)
 
     def settle_burst(self, training: SeedTraining, orders: NDArray[np.int64], window_stats: NDArray[np.float32]) -> None:
         """Count rounds that were applied: ``orders [rounds, c]``, ``window_stats [rounds, c, len(statistics)]`` by row of

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from a3c_exp.algorithm.loss import LossConfig
-from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
 from a3c_exp.compile.compiler import TensorFunction, _cache_key as name_of
 from a3c_exp.compile.op_trace import OpGraph
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import LRSchedule
 from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.models.normalization import Normalization
 from a3c_exp.optimizers.adam import Adam
@@ -23,7 +21,7 @@ from a3c_exp.parallelism.base import EpisodeEvent, TrainingSetup
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
-from tests.support.single_process import Driven, tiny_task
+from tests.support.single_process import FALLING, Driven, tiny_task
 from tests.support.walker import Walker
 
 KINDS: dict[str, Callable[[], SingleProcessStrategy]] = {
@@ -34,6 +32,9 @@ KINDS: dict[str, Callable[[], SingleProcessStrategy]] = {
     "deterministic, lags that are drawn": partial(Deterministic, lag=(0, 5)),
     "synchronous": Synchronous,
 }
+
+
+SCHEDULED: dict[str, Any] = {"schedules": FALLING, "loss": LossConfig(entropy_coef=0.5), "max_grad_norm": 0.5}
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +73,7 @@ def test_the_last_episodes_of_a_budget_are_dealt_out_alike(kind: str, rolling: b
 
 
 def no_other(kind: Callable[[], SingleProcessStrategy], budget: Budget, rolling: bool, **settings: Any) -> None:
-    settings["per_worker"] = PerWorkerHyperparameters(lr_schedule=LRSchedule.linear)
-    task = fused(budget, window_ends_with_episode=not rolling, **settings)
+    task = fused(budget, window_ends_with_episode=not rolling, **SCHEDULED, **settings)
     ours = Driven(kind(), task).finish(every=37).stop()
     theirs = Driven(kind(), replace(task, compile=False)).finish(every=37).stop()
     assert ours.kind.worker_group._fused_rollout is not None
@@ -87,7 +87,7 @@ def no_other(kind: Callable[[], SingleProcessStrategy], budget: Budget, rolling:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_going_on_in_whole_rounds_is_to_have_never_stopped(kind: Callable[[], SingleProcessStrategy]) -> None:
     """Stopped in the midst of a round, with windows that wait for their push."""
-    task, stops = fused(Budget(max_env_steps=200), window_ends_with_episode=False), (61, 130, 200)
+    task, stops = fused(Budget(max_env_steps=200), window_ends_with_episode=False, **SCHEDULED), (61, 130, 200)
 
     def on(driven: Driven, stop: int) -> Driven:
         while driven.kind.counts().env_steps < stop:
@@ -129,8 +129,8 @@ def test_books_kept_afterwards_are_the_same_books(
         num_seeds=2,
         n_step=2,
         window_ends_with_episode=not rolling,
-        per_worker=PerWorkerHyperparameters(lr_schedule=LRSchedule.linear),
         normalization=normalization,
+        **SCHEDULED,
     )
     task = replace(task, max_episode_steps=limit)
     ours, theirs = Driven(kind(), task), Driven(kind(), task)

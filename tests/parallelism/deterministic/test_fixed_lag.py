@@ -95,16 +95,19 @@ def test_lags_hang_on_seed_and_update_alone() -> None:
 def test_weights_of_the_past_are_those_of_their_update(most: int, first: int, news: list[int]) -> None:
     """Against a list that forgets nothing; each version's weights are its number."""
     versions = torch.arange(first + sum(news), dtype=torch.float32).unsqueeze(1).repeat(1, 2)
-    past = WeightHistory(most, list(versions[:first]), first - 1)
+    shares = np.arange(len(versions)) / 10
+    past = WeightHistory(most, list(versions[:first]), first - 1, shares[:first].tolist())
     known = first
     for count in [0, *news]:
-        past.append(versions[known : known + count])
+        past.append(versions[known : known + count], shares[known : known + count])
         known += count
         oldest = max(0, known - 1 - most)
         assert (past.newest, past.oldest) == (known - 1, oldest)
         numbers = np.arange(oldest, known)
         assert past.at(numbers)[:, 0].tolist() == numbers.tolist()
-        again = WeightHistory(most, past.versions(), past.newest)
+        assert past.fractions_at(numbers).tolist() == shares[numbers].tolist()
+        again = WeightHistory(most, past.versions(), past.newest, past.fractions())
+        assert again.fractions_at(numbers).tolist() == shares[numbers].tolist()
         assert again.at(numbers).tolist() == past.at(numbers).tolist()
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
+from a3c_exp.algorithm.loss import LossConfig
+from a3c_exp.algorithm.schedules import Schedule, Schedules
 from a3c_exp.algorithm.training_stats import TrainingStats
 from a3c_exp.config.budget import Budget
-from a3c_exp.config.enums import LRSchedule
+from a3c_exp.config.enums import ScheduleKind
 from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.parallelism import worker_group as workers
 from a3c_exp.parallelism.base import EpisodeEvent, StatsEvent, TrainingSetup
@@ -113,12 +114,15 @@ def no_bursts() -> Iterator[None]:
     ids=["steps", "updates", "episodes", "both"],
 )
 @pytest.mark.parametrize("rolling", [False, True], ids=["ends", "rolls"])
-@pytest.mark.parametrize("lr_schedule", [*LRSchedule, ((0.1, 1.0), (0.7, 0.3))], ids=str)
-def test_a_burst_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, rolling: bool, lr_schedule: Any) -> None:
+@pytest.mark.parametrize("shape", [*ScheduleKind, ((0.1, 1.0), (0.7, 0.3))], ids=str)
+def test_a_burst_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, rolling: bool, shape: Any) -> None:
     """All that is exact without bursts stays so to the last bit: weights, counts, lags, episodes and where they ended."""
     if rolling and budget.max_episodes is not None:
         pytest.skip("such windows are no whole rounds: nobody knows beforehand who may begin an episode")
-    one = task(budget, window_ends_with_episode=not rolling, per_worker=PerWorkerHyperparameters(lr_schedule=lr_schedule))
+    names = ("lr", "beta", "max_grad_norm")
+    schedules = Schedules(*(Schedule(f"{name}_schedule", shape) for name in names))
+    scheduled = {"schedules": schedules, "loss": LossConfig(entropy_coef=0.5), "max_grad_norm": 0.5}
+    one = task(budget, window_ends_with_episode=not rolling, **scheduled)
     ours = Inside(one, tmp_path).finish()
     with no_bursts():
         theirs = Inside(one, tmp_path).finish()

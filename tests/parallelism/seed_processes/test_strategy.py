@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.budget import Budget
 from a3c_exp.config.compose import compose_jobs
@@ -23,10 +24,13 @@ from a3c_exp.training.run import RunIdentity, run as train
 from a3c_exp.training.run_tracker import NEVER_DUE
 from tests.support.command import lines, record, summary
 from tests.support.pushing import PATIENCE
-from tests.support.single_process import beginnings, same_bits, tiny_task
+from tests.support.single_process import FALLING, beginnings, same_bits, tiny_task
 
 STEPS = 150
-task_of: Callable[..., TrainingSetup] = partial(tiny_task, "shared", budget=Budget(max_env_steps=STEPS), seed=5)
+task_of: Callable[..., TrainingSetup] = partial(
+    tiny_task, "shared", budget=Budget(max_env_steps=STEPS), seed=5,
+    loss=LossConfig(entropy_coef=0.5), max_grad_norm=0.5, schedules=FALLING,
+)  # fmt: skip
 
 
 class Trained:
