@@ -125,7 +125,8 @@ def vmap_rows(function: PerWorkerFunction, stackable: bool = True, differentiate
             return tuple(output.unsqueeze(0) for output in outputs)
         if stackable:
             return vmap(function)(flat, *inputs)
-        outputs_by_row = [function(flat[k], *(tensor[k] for tensor in inputs)) for k in range(flat.shape[0])]
+        # Taken apart at once, and not by an index each: the gradient of an index is an array of all rows, zeros but for one.
+        outputs_by_row = [function(row, *(tensor[k] for tensor in inputs)) for k, row in enumerate(flat.unbind())]
         return tuple(torch.stack(outputs) for outputs in zip(*outputs_by_row, strict=True))
 
     def differentiated(flat: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:

@@ -43,9 +43,16 @@ class RoundResult:
     ended: Sequence[EndedEpisode]
 
     def first_non_finite(self) -> int | None:
-        """The first worker that acted and whose loss or gradient is not finite, where each has a row of its own."""
+        """The first worker that acted and whose row's loss or gradient is not finite."""
         finite = np.isfinite(self.window_stats).all(axis=1)
-        return None if finite.all() else next(iter((~finite & (self.steps > 0)).nonzero()[0].tolist()), None)
+        if finite.all():
+            return None
+        of_workers = np.repeat(finite, len(self.steps) // len(self.window_stats))
+        return next(iter((~of_workers & (self.steps > 0)).nonzero()[0].tolist()), None)
+
+    def row(self, worker: int) -> int:
+        """The row of gradients and statistics that a worker's window is in."""
+        return worker * len(self.window_stats) // len(self.steps)
 
     def truncated_workers(self) -> set[int]:
         """The workers in whose windows a time limit ended an episode."""
@@ -102,7 +109,7 @@ class WorkerGroup:
         self.compiler = (compiler or Compiler()) if setup.compile else None
         self.episodes = EpisodeTracker(self.envs, model, self._begin_episode, setup.device, keep_actions)
         returns = self.episodes.discounted_return
-        self.loss_inputs = LossInputs(setup, self.worker_ids, returns, rows, by_worker=share_weights and setup.workers > 1)
+        self.loss_inputs = LossInputs(setup, self.worker_ids, returns, rows, by_worker=len(self.worker_ids) > rows)
         common = model, self.layout, self.weights, self.envs, self.episodes, setup.learner, setup.max_episode_steps
         self._fused_rollout = self._make_fused_rollout(common, tickets)
         self._rollout = None if self._fused_rollout else Rollout(*common, self.compiler)

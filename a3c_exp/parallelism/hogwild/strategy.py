@@ -15,6 +15,7 @@ from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWe
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.worker_group import WorkerGroup
+from a3c_exp.system.errors import ConfigError
 
 
 @dataclass(eq=False)
@@ -26,12 +27,29 @@ class Hogwild(MultiprocessStrategy):
 
     Args:
         lock: whether a push takes a lock. Without it two processes that write at the same moment can lose single elements.
+        one_update_per_process: the workers of a process act with one copy of the weights, and the mean of their gradients is
+            one push: each process is then one worker with several environments. For convolutions, which cannot be stacked
+            over different weights, a batch of all pictures costs a fraction of as many single ones.
         others: as ``MultiprocessStrategy`` takes them.
     """
 
     lock: bool = False
+    one_update_per_process: bool = False
 
     name = "hogwild"
+
+    @property
+    def share_weights_in_process(self) -> bool:
+        return self.one_update_per_process
+
+    def check(self, setup: TrainingSetup) -> None:
+        super().check(setup)
+        if self.one_update_per_process and setup.per_worker.lr is not None:
+            raise ConfigError(
+                "per_worker.lr gives each worker a learning rate of its own, but with parallelism.one_update_per_process=true "
+                "the workers of a process make one update together. Try per_worker.lr.kind=none, or "
+                "parallelism.one_update_per_process=false"
+            )
 
     def _prepare(
         self, setup: TrainingSetup, state: TrainingState, folder: Path
@@ -42,7 +60,7 @@ class Hogwild(MultiprocessStrategy):
         return hogwild_worker.main, lambda index: (setup, self._assignment(index), block, self._counters)
 
     def _compile(self, setup: TrainingSetup, worker_group: WorkerGroup) -> None:
-        SequentialUpdates.try_compile(worker_group, setup.optimizer, len(worker_group.worker_ids))
+        SequentialUpdates.try_compile(worker_group, setup.optimizer, len(worker_group.weights))
 
     def _read_state(self) -> tuple[Tensor, Tensor]:
         return self._shared_weights.read()

@@ -41,21 +41,23 @@ def make_loop(
 
 
 class HogwildExchange(Exchange):
-    """Applies the gradients of a process's K workers to the shared weights here, in this process."""
+    """Applies the gradients of a process's K workers to the shared weights here, in this process: one a row of weights, which
+    is one a worker, or one of all."""
 
     def __init__(self, workers: ProcessWorkers, shared_weights: SharedWeights) -> None:
         setup, group = workers.setup, workers.group
         self._setup, self._control, self._counters = setup, workers.control, workers.control.counters
         self._shared_weights, self._worker_weights = shared_weights, group.weights
         self._worker_ids = np.array([member.worker for member in group.worker_ids])
-        k = len(self._worker_ids)
-        self._full_windows = np.full(k, setup.learner.n_step)
-        self._learning_rates = np.array([setup.lr(setup.seed, worker) for worker in self._worker_ids.tolist()])
-        self._pulled_at = np.zeros(k, np.int64)
-        self._sequential_updates = SequentialUpdates.try_compile(group, setup.optimizer, k)
+        rows = len(group.weights)
+        self._full_windows = np.full(len(self._worker_ids), setup.learner.n_step)
+        # Of workers that share a row, all rates are the same.
+        self._learning_rates = np.array([setup.lr(setup.seed, worker) for worker in self._worker_ids[:rows].tolist()])
+        self._pulled_at = np.zeros(rows, np.int64)
+        self._sequential_updates = SequentialUpdates.try_compile(group, setup.optimizer, rows)
         self._update_batches: Sequence[UpdateBatch] = ()
         if self._sequential_updates is not None:
-            orders, rates = np.arange(k)[np.newaxis], self._learning_rates[np.newaxis]
+            orders, rates = np.arange(rows)[np.newaxis], self._learning_rates[np.newaxis]
             (self._update_batches,) = self._sequential_updates.prepare(orders, 0, rates)
         self.burst_rounds = MAX_BURST if self._sequential_updates is not None and group.has_fused_rounds else 0
         self._stats = TrainingStats()
@@ -73,12 +75,13 @@ class HogwildExchange(Exchange):
             with torch.inference_mode():
                 self.push_and_pull_all(result.gradients, result.window_stats, result.steps)
         else:
-            rates = self._current_learning_rates()
-            lags, order, push = np.zeros(len(workers), np.int64), np.array(workers), self._shared_weights.push_and_pull
-            for i, k in enumerate(workers):
-                gradient, into, rate = result.gradients[k], self._worker_weights[k], float(rates[k])
-                lags[i], self._pulled_at[k] = push(gradient, into, int(self._pulled_at[k]), rate)
-            self._uncounted.append((result.window_stats[order], lags, self._worker_ids[order], result.steps[order]))
+            rates, order = self._current_learning_rates(), np.array(workers)
+            rows = list(dict.fromkeys(map(result.row, workers)))
+            lags, push = np.zeros(len(rows), np.int64), self._shared_weights.push_and_pull
+            for i, row in enumerate(rows):
+                gradient, into, rate = result.gradients[row], self._worker_weights[row], float(rates[row])
+                lags[i], self._pulled_at[row] = push(gradient, into, int(self._pulled_at[row]), rate)
+            self._uncounted.append((result.window_stats[rows], lags, self._worker_ids[order], result.steps[order]))
         if result.ended:
             self._stats.truncated += len(result.truncated_workers() & set(workers))
 

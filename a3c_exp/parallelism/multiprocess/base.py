@@ -73,6 +73,11 @@ class MultiprocessStrategy(Parallelism, ABC):
         self._events: list[Event] = []
         self._final: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def share_weights_in_process(self) -> bool:
+        """Whether the workers of a process act with one copy of the weights and make one update together."""
+        return False
+
     @abstractmethod
     def _prepare(
         self, setup: TrainingSetup, state: TrainingState, folder: Path
@@ -149,7 +154,8 @@ class MultiprocessStrategy(Parallelism, ABC):
         compiler = Compiler()
         for k in sorted({len(share) for share in self._workers_by_process}):
             members, (rounds, begun) = [WorkerId(setup.seed, worker) for worker in range(k)], np.zeros((2, k), np.int64)
-            group = WorkerGroup(setup, members, rounds, begun, lambda _: True, compiler=compiler)
+            own = members, rounds, begun, lambda _: True
+            group = WorkerGroup(setup, *own, share_weights=self.share_weights_in_process, compiler=compiler)
             try:
                 group.round(np.full(k, setup.learner.n_step))
                 self._compile(setup, group)
@@ -159,7 +165,8 @@ class MultiprocessStrategy(Parallelism, ABC):
 
     def _assignment(self, index: int) -> WorkerAssignment:
         # Longer than it takes to kill a process that holds the lock and does nothing, so that only that one dies.
-        return WorkerAssignment(index, self._workers_by_process[index], self.worker_timeout + self.lock_timeout)
+        lock_timeout = self.worker_timeout + self.lock_timeout
+        return WorkerAssignment(index, self._workers_by_process[index], lock_timeout, self.share_weights_in_process)
 
     def advance(self, timeout: float, until: Sequence[int]) -> Sequence[Event]:
         self._listen(timeout)

@@ -43,7 +43,8 @@ class ProcessWorkers:
         budget = WorkerBudget(setup, counters, assignment.slot, len(ids), lock)
         rounds, episodes_begun = counters.workers.numpy()[:, ids[0] : ids[-1] + 1]
         members = [WorkerId(setup.seed, worker) for worker in ids]
-        return cls(setup, control, budget, WorkerGroup(setup, members, rounds, episodes_begun, budget.take_ticket))
+        own = members, rounds, episodes_begun, budget.take_ticket
+        return cls(setup, control, budget, WorkerGroup(setup, *own, share_weights=assignment.share_weights))
 
 
 class Exchange(Protocol):
@@ -61,7 +62,8 @@ class Exchange(Protocol):
         return ()
 
     def push_and_pull(self, result: RoundResult, workers: Sequence[int]) -> None:
-        """Apply these workers' gradients in this order, and give each the weights that follow its own."""
+        """Apply these workers' gradients in this order, and give each the weights that follow its own; of workers that share
+        a row, the one gradient."""
 
     def push_and_pull_all(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> None:
         """``push_and_pull`` for full windows of all workers, in inference mode, and only where ``burst_rounds`` is not 0."""
@@ -178,6 +180,6 @@ class WorkerLoop:
         """Say which worker diverged, and wait for the main process to end the run."""
         worker = self.group.worker_ids[k].worker
         window = int(self._counters.workers[0, worker])
-        self.control.send(NonFinite(worker, window, self._statistics.non_finite(result.window_stats[k])))
+        self.control.send(NonFinite(worker, window, self._statistics.non_finite(result.window_stats[result.row(k)])))
         while self.control.poll_commands():
             time.sleep(_IDLE_SECONDS)

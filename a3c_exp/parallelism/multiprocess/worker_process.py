@@ -35,11 +35,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class WorkerAssignment:
-    """Which workers a process hosts, its row of the shared counters, and how long it waits for a lock."""
+    """Which workers a process hosts, its row of the shared counters, how long it waits for a lock, and whether its workers act
+    with one copy of the weights."""
 
     slot: int
     worker_ids: Sequence[int]
     lock_timeout: float
+    share_weights: bool = False
 
 
 def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
