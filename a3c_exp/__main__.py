@@ -3,10 +3,16 @@
 Nothing heavy is imported here, so that help and mistakes are answered quickly.
 """
 
-from a3c_exp.system.signals import StopSignals, exit_if_stopped
+import signal
+
+if __name__ == "__main__":  # from the first line on, signals wait until there are handlers
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+
+from a3c_exp.system.signals import STOP_SIGNALS, StopSignals, exit_if_stopped
 
 if __name__ == "__main__":
     StopSignals().__enter__()  # for the life of the process: an exception within an import may be swallowed there
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 import contextlib
 import io

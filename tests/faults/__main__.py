@@ -9,6 +9,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -123,6 +124,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1e9, help="begin none after that time")
     parser.add_argument("--out", type=Path, default=None, help="write the table here too, as Markdown")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGHUP, lambda *_: None)  # under nohup it would be ignored by all that is started here
     missing = _enter_private_mounts()
     if left_out := [kind for kind in arguments.kinds if kind in missing]:
         print(f"not injected, for this user may not do that on this system: {', '.join(left_out)}", flush=True)

@@ -29,6 +29,7 @@ class Injected:
         what: in words, without numbers, so that equal ones can be counted.
         codes: exit codes that may follow, besides 0 where the command was done by then.
         code: the one that did; ``None``: it did not end.
+        must_stop: it was not done by then, so that 0 is no right code.
         main_killed: the main process could not clean up.
         may_trace: a traceback is the right answer, as to an environment's own error.
         damaged: the log, or all checkpoints, were damaged, so that results need not come back.
@@ -38,6 +39,7 @@ class Injected:
     what: str
     codes: Collection[int]
     code: int | None = None
+    must_stop: bool = False
     main_killed: bool = False
     may_trace: bool = False
     damaged: bool = False
@@ -75,17 +77,20 @@ def stop_during_start(subject: Subject, chance: random.Random) -> Injected:
     number = chance.choice(list(STOPS))
     process = subject.start(anew=True)
     time.sleep(0.05 + 8.0 * chance.random() ** 2)
-    heard = _handles_signals(process.pid)
+    heard, trains = _hears_signals(process.pid), bool(list(subject.directory.rglob("episodes.jsonl")))
     _send(subject, number, whole_group=True)
     codes = {STOPS[number]} if heard else {STOPS[number], -number, *([1] if number == signal.SIGINT else [])}
-    return Injected(f"{number.name} to the group during start-up", codes, main_killed=not heard)
+    what = f"{number.name} to the group during start-up"
+    return Injected(what, codes, main_killed=not heard, may_trace=not heard, must_stop=heard and not trains)
 
 
-def _handles_signals(pid: int) -> bool:
-    """Whether Python has read the program's first line, which has SIGTERM handled; and is not at its end."""
+def _hears_signals(pid: int) -> bool:
+    """Whether Python has read the program's first line, which has SIGTERM wait or handled; and is not at its end."""
     with suppress(OSError):
-        caught = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:")]
-        return bool(int(caught[0].split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+        masks = [
+            line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line[:6] in ("SigCgt", "SigBlk")
+        ]
+        return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1 for mask in masks)
     return False
 
 

@@ -32,7 +32,7 @@ def after_the_fault(subject: Subject, injected: Injected) -> Iterator[str]:
         yield f"did not end within {PATIENCE:g} s"
         return
     assert subject.process is not None
-    if code not in (0, *injected.codes):
+    if code not in injected.codes and (code or injected.must_stop):
         yield f"exit code {code}"
     if "Traceback" in subject.errors[-1] and "a3c_exp" in subject.errors[-1] and not injected.may_trace:
         yield "a traceback"

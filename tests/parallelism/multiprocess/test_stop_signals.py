@@ -120,6 +120,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str] | ForkedCommand", count
 @pytest.mark.parametrize(
     ("held_import", "number", "code"),
     [
+        ("a3c_exp.system.lazy", signal.SIGINT, 130),
         ("hydra", signal.SIGINT, 130),
         ("torch", signal.SIGINT, 130),
         ("torch", signal.SIGTERM, 143),
