@@ -167,10 +167,10 @@ def little_memory(subject: Subject, chance: random.Random) -> Injected:
 
 
 def little_memory_at_start(subject: Subject, chance: random.Random) -> Injected:
-    """Libraries that get none end the process by an abort."""
+    """Libraries that get none end the process by an abort, Python within an import by whatever it was doing."""
     subject.start(shell=f"ulimit -v {chance.randint(200, 2000) << 10}")
     codes = {1, 2, -signal.SIGABRT, -signal.SIGSEGV}
-    return Injected("little memory from the start (ulimit -v)", codes, main_killed=True)
+    return Injected("little memory from the start (ulimit -v)", codes, main_killed=True, may_trace=True)
 
 
 def full_disk(subject: Subject, chance: random.Random) -> Injected:
