@@ -24,6 +24,7 @@ from a3c_exp.system.signals import StopRequested, StopSignals
 from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import RunComponents, build_run
 from a3c_exp.training.checkpoint import Checkpoints
+from a3c_exp.training.learning_watch import LearningWatch
 from a3c_exp.training.run_tracker import Clock, RunTracker
 from a3c_exp.training.seed_runs import (
     RunContext,
@@ -213,6 +214,7 @@ def _build_trainer(
             None if components.intervals["screenshots"] is None else screenshots(seed_run),
             setup.learner.statistics,
             partial(setup.scheduled_hyperparameters, setup.seeds[index]),
+            LearningWatch(setup.learner.max_grad_norm, setup.normalization.reward, seed_run.state.updates),
         )
         for index, seed_run in enumerate(context.seed_runs)
     ]

@@ -16,6 +16,7 @@ from a3c_exp.loggers.base import Logger
 from a3c_exp.parallelism.base import Counts, EpisodeEvent
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
 from a3c_exp.training.checkpoint import Checkpoints
+from a3c_exp.training.learning_watch import LearningWatch
 from a3c_exp.visualize.screenshots import Screenshots
 
 NEVER_DUE = 2**62
@@ -70,6 +71,7 @@ class RunTracker:
     statistics: StatisticsTable = field(default_factory=StatisticsTable)  # what is logged of the windows
     # The hyperparameters that have a schedule, by their keys, as they are at a fraction of the budget.
     scheduled_hyperparameters: Callable[[float], Mapping[str, float]] = lambda _: {}
+    learning_watch: LearningWatch | None = None  # says so if nothing is learned at first
 
     def __post_init__(self) -> None:
         state, self._start_env_steps = self.state, self.state.env_steps
@@ -153,6 +155,9 @@ class RunTracker:
         )
         for logger in self.loggers:
             logger.metrics(metrics)
+        text = self.learning_watch and self.learning_watch.message(counts.updates, metrics.statistics)
+        if text:
+            self.message(text)
 
     def evaluate(self, weights: Tensor, counts: Counts) -> None:
         """Evaluate the weights, and save them if they are the best so far."""

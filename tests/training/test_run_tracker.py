@@ -1,5 +1,7 @@
 """What is due when, in a run that was stopped and goes on."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import Logger
 from a3c_exp.parallelism.base import Counts
 from a3c_exp.runs.log_records import MetricsRecord
+from a3c_exp.training.learning_watch import LearningWatch
 from a3c_exp.training.run_tracker import Clock, RunTracker, TrackerState
 
 STAT = StatisticsTable().columns
@@ -71,3 +74,44 @@ def test_late_statistics_of_a_worker_write_no_line_without_steps() -> None:
     assert [line.env_step for line in logger.metrics_lines] == [100, 200]
     assert all(line.steps_per_second > 0 for line in logger.metrics_lines)
     assert logger.metrics_lines[1].statistics["policy_lag_mean"] == (1 * 1 + 2 * 2) / 3  # and no statistic is lost
+
+
+def told(lines: list[tuple[int, float | None, float]], **watch: Any) -> list[str]:
+    """What is said of lines of metrics: updates, explained variance, mean norm after clipping."""
+    watching = LearningWatch(**{"max_grad_norm": 0.5, "normalized": False, **watch})
+    said = (watching.message(at, {"explained_variance": ev, "grad_norm_clipped": norm}) for at, ev, norm in lines)
+    return [text for text in said if text is not None]
+
+
+NOTHING = [(500, 0.01, 0.5), (1000, None, 0.499), (1500, -0.3, 0.5), (2000, 0.0, 0.5), (2500, 0.0, 0.5)]
+
+
+def test_a_run_that_learns_nothing_says_so_once() -> None:
+    (text,) = told(NOTHING)
+    assert len(text.splitlines()) == 1
+    assert "clipped to max_grad_norm=0.5: nothing is learned yet. Try normalize.reward=true and" in text
+    assert len(told(NOTHING[:3])) == 1 and told(NOTHING[:2]) == [], "two lines may be chance"
+    assert told([(at // 100, ev, norm) for at, ev, norm in NOTHING]) == [], "too early to tell"
+    assert "normalize" not in told(NOTHING, normalized=True)[0]
+
+
+def test_a_run_that_has_begun_to_learn_is_left_alone() -> None:
+    assert told([NOTHING[0], (700, 0.3, 0.5), *NOTHING[1:]]) == [], "the critic explained something once"
+    assert told([NOTHING[0], (700, 0.0, 0.3), *NOTHING[1:]]) == [], "gradients fit"
+    assert told(NOTHING, updates=10_000) == [], "it goes on, and was told then"
+    assert told(NOTHING, max_grad_norm=None) == []
+
+
+def test_what_is_to_be_told_reaches_the_loggers() -> None:
+    tracker, messages = make_tracker(0, None), list[str]()
+    logger = Lines()
+    logger.message = messages.append  # type: ignore[method-assign]
+    tracker.loggers, tracker.learning_watch = [logger], LearningWatch(0.5, False)
+    for line in range(1, 6):
+        stats = TrainingStats()
+        figures = np.zeros(len(STAT), np.float32)
+        figures[[STAT["grad_norm"], STAT["grad_norm_clipped"], STAT["steps"]]] = 3.0, 0.5, 5.0
+        stats.add_update(figures, lag=0)
+        tracker.add_stats(stats)
+        tracker.log_metrics(Counts(line * 100, line * 400, 0))
+    assert len(messages) == 1 and "nothing is learned yet" in messages[0]
