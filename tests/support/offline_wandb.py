@@ -37,6 +37,7 @@ def episode(number: int) -> EpisodeRecord:
 def metrics(env_step: int) -> MetricsRecord:
     speeds = {"worker_steps_per_second": [30.0, 10.0 + env_step], "worker_updates_per_second": [3.0, 1.0]}
     new = {"grad_norm_clipped": 0.5, "value_std": 2.0, "entropy_normalized": 0.6, "truncated_share": 0.25}
+    new |= {"lr": 1e-3, "beta": 0.01, "max_grad_norm": 0.5}
     return replace(metrics_record(env_step, loss=0.5, **new), **speeds)
 
 
