@@ -1,7 +1,8 @@
 """The interface of K environments that the rollout steps."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from gymnasium import Space
@@ -38,7 +39,7 @@ class EnvBatch(Protocol):
     speed; and, if a step is several frames, an attribute ``on_frame``, a function that it calls after each of them.
     """
 
-    evaluation_kwargs: ClassVar[Mapping[str, Any]] = {}
+    evaluation_kwargs: Mapping[str, Any] = MappingProxyType({})
     tensor_env: "TensorEnv | None" = None
     env_state: NDArray[np.float64] | None = None
     num_envs: int

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_reward, describe_mistake
 from a3c_exp.envs.wrappers import build_arguments, compose_wrappers, describe_error, time_limit
-from a3c_exp.spaces.checks import numeric_array
+from a3c_exp.spaces.checks import describe_space, numeric_array
 from a3c_exp.spaces.codecs import action_decoder, observation_encoder
 from a3c_exp.spaces.flatten import describe_unsupported, leaf_spaces
 from a3c_exp.spaces.pictures import is_bytes
@@ -63,6 +63,8 @@ class GymnasiumEnvs(EnvBatch):
             under ``_target_`` and the wrapper's arguments.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
         run_max_episode_steps: the run's time limit, for wrappers that ask the environment for it; ``None``: its own.
+        evaluation_wrappers: take the place of ``wrappers`` in evaluations and videos, such as to play whole games for their own
+            scores; they must leave the same spaces. ``None``: the same wrappers.
 
     Raises:
         ConfigError: no such id or wrapper, arguments that either refuses, or spaces that no model supports.
@@ -76,6 +78,7 @@ class GymnasiumEnvs(EnvBatch):
         wrappers: Sequence[Mapping[str, Any] | str] = (),
         render_mode: str | None = None,
         run_max_episode_steps: int | None = None,
+        evaluation_wrappers: Sequence[Mapping[str, Any] | str] | None = None,
     ) -> None:
         spec = registered_spec(id)
         self.num_envs = num_envs
@@ -103,6 +106,9 @@ class GymnasiumEnvs(EnvBatch):
             box, self._encode = observation_encoder(self.raw_observation_space)
             self.observation_space: Box = box
             self._decode = action_decoder(self.action_space)
+            if evaluation_wrappers is not None:
+                self._require_same_spaces(GymnasiumEnvs(id, 1, kwargs, evaluation_wrappers))
+                self.evaluation_kwargs = {"wrappers": evaluation_wrappers, "evaluation_wrappers": None}
         except BaseException:
             self.close()
             raise
@@ -123,6 +129,16 @@ class GymnasiumEnvs(EnvBatch):
         self.reward = np.zeros(num_envs, np.float64)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
+
+    def _require_same_spaces(self, evaluated: "GymnasiumEnvs") -> None:
+        evaluated.close()
+        for what in ("observation_space", "action_space"):
+            ours, theirs = getattr(self, what), getattr(evaluated, what)
+            if ours != theirs:
+                raise ConfigError(
+                    f"with env.evaluation_wrappers the {what.replace('_', ' ')} is {describe_space(theirs)}, but the policy is "
+                    f"trained for {describe_space(ours)}. Try env.evaluation_wrappers=null, or wrappers that leave it the same"
+                )
 
     def reset(self, index: int, seed: int) -> None:
         """Begin a new episode in one environment; one that takes no seed as large as this gets ``seed % 2**31``. An

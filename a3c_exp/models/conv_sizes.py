@@ -7,12 +7,18 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 
 from a3c_exp.spaces.checks import describe_space
+from a3c_exp.spaces.pictures import FlattenedBox
 from a3c_exp.system.errors import ConfigError
 
 
 def picture_shape(space: Space[Any], model: str) -> tuple[int, int, int]:
     """Channels, height and width of a picture space; a ConfigError that names the ``model`` if the space is another."""
     if not isinstance(space, Box) or len(space.shape) != 3:
+        if isinstance(space, FlattenedBox) and space.pictures:
+            raise ConfigError(
+                f"model={model} reads images [channels, height, width] and nothing else, but this environment observes "
+                f"{', '.join(path for path, _, _ in space.parts)}. Try model=multi_input"
+            )
         raise ConfigError(
             f"model={model} reads images [channels, height, width], but this environment observes "
             f"{describe_space(space)}. Try model={'recurrent_mlp' if model in ('conv_gru', 'a3c_lstm') else 'small_mlp'}"

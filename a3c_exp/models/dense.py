@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from a3c_exp.compile.stable_ops import elu, silu
 from a3c_exp.config.type_checks import PositiveInt
-from a3c_exp.spaces.pictures import is_picture
+from a3c_exp.spaces.pictures import FlattenedBox, is_picture
 from a3c_exp.system.errors import ConfigError
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -64,6 +64,11 @@ class FlattenObservation(nn.Module):
             raise ConfigError(
                 f"this environment observes pictures {list(space.shape)}, but this model's dense layers read vectors. "
                 f"Try model={reader}"
+            )
+        if isinstance(space, FlattenedBox) and space.pictures:
+            raise ConfigError(
+                f"this environment observes pictures among other things ({', '.join(space.pictures)}), but this model's dense "
+                "layers read vectors. Try model=multi_input"
             )
         self.dimensions = len(space.shape)
         self.size = int(torch.Size(space.shape).numel())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from a3c_exp.spaces.checks import describe_space, describe_value, numeric_array
 from a3c_exp.spaces.flatten import consecutive_slices, leaf_paths, leaf_size
-from a3c_exp.spaces.pictures import channels_first, is_bytes, turn
+from a3c_exp.spaces.pictures import FlattenedBox, channels_first, is_bytes, turn
 
 Decode = Callable[[NDArray[Any]], Sequence[Any] | NDArray[Any]]
 """Actions of K policies ``[K, ...]``, to what each of K environments is stepped with."""
@@ -96,6 +96,10 @@ def observation_encoder(space: Space[Any]) -> tuple[Box, Encode | None]:
     box = _float_box(np.concatenate(low), np.concatenate(high))
     if not isinstance(space, Tuple | Dict):
         return box, encoders[0][1]
+    paths = [".".join(map(str, keys)) for keys, _ in leaves]
+    box = FlattenedBox(
+        box.low, box.high, [(path, leaf, part.size) for path, (_, leaf), part in zip(paths, leaves, low, strict=True)]
+    )
     parts = list(zip(leaves, consecutive_slices([part.size for part in low]), encoders, strict=True))
 
     def encode_parts(observed: Any, out: NDArray[np.float32]) -> None:

@@ -1,5 +1,6 @@
 """Pictures among observations: bytes from 0 to 255, whose channels come first when a network reads them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,27 @@ MIN_PICTURE_SIDE = 16
 def is_bytes(space: Space[Any]) -> bool:
     """Whether a space holds all bytes from 0 to 255, as pictures do."""
     return isinstance(space, Box) and space.dtype == np.uint8 and bool((space.low == 0).all() and (space.high == 255).all())
+
+
+class FlattenedBox(Box):
+    """The Box of a nested space's one vector, which knows its ``parts`` in order: path, space and how many numbers."""
+
+    def __init__(self, low: NDArray[Any], high: NDArray[Any], parts: Sequence[tuple[str, Space[Any], int]]) -> None:
+        super().__init__(low, high, dtype=np.float32)
+        self.parts = tuple(parts)
+
+    @property
+    def pictures(self) -> list[str]:
+        """The paths of those parts that are pictures."""
+        return [path for path, space, _ in self.parts if part_picture_shape(space) is not None]
+
+
+def part_picture_shape(space: Space[Any]) -> tuple[int, int, int] | None:
+    """Channels, height and width of a part that is a picture, whichever way its channels come; ``None`` if it is none."""
+    if not isinstance(space, Box):
+        return None
+    shape = channels_first(space.shape) if is_bytes(space) else space.shape
+    return shape if len(shape) == 3 and min(shape[1:]) >= MIN_PICTURE_SIDE else None
 
 
 def is_picture(space: Space[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import pickle
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -14,6 +15,7 @@ from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.envs.wrappers import build_arguments
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
+from tests.support.command import lines, run
 
 CLIP = {"_target_": "gymnasium.wrappers.ClipReward", "min_reward": -1.0, "max_reward": 0.25}
 RESCALE = {"_target_": "gymnasium.wrappers.RescaleAction", "min_action": -1.0, "max_action": 1.0}
@@ -154,7 +156,7 @@ def test_a_function_or_an_object_is_named_as_hydra_has_it() -> None:
         ({"_target_": "tests.envs.test_wrappers.broken", "how": "x"}, "returned a str, not an environment"),
         (
             "gymnasium.wrappers.NormalizeReward",
-            "and their numbers would be wrong. Try fixed scales: reward_shift and reward_sc",
+            "and their numbers would be wrong. Try normalize.observation=true or ",
         ),
         ({**TRANSFORM, "func": "odd.halve"}, r"func is 'odd.halve', but .* func: {_target_: odd.halve, _partial_: true}"),
         (
@@ -181,3 +183,26 @@ def test_what_was_made_before_a_wrapper_refused_is_closed() -> None:
         wrappers = ["tests.envs.test_wrappers.Closing", "tests.envs.test_wrappers.broken"]
         GymnasiumEnvs("Pendulum-v1", 2, wrappers=wrappers)
     assert Closing.closed == closed + 1
+
+
+def test_evaluations_may_have_wrappers_of_their_own(tmp_path: Path) -> None:
+    """Training pays a tenth and ends after 20 steps; evaluations and a saved run's have the task's own rewards and limit."""
+    scale = "{_target_:gymnasium.wrappers.TransformReward,func:{_target_:tests.envs.test_wrappers.tenth,_partial_:true}}"
+    limit = "{_target_:gymnasium.wrappers.TimeLimit,max_episode_steps:20}"
+    folder = tmp_path / "run"
+    task = ("env=gymnasium", "env.id=Pendulum-v1", f"env.wrappers=[{scale},{limit}]", "env.evaluation_wrappers=[]")
+    budget = ("workers=2", "max_env_steps=200", "logger=none", "evaluation.episodes=2", "parallelism=synchronous")
+    done = run(*task, *budget, "compile=false", f"hydra.run.dir={folder}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {episode["length"] for episode in lines(folder / "episodes.jsonl")} == {20}
+    assert max(abs(episode["return"]) for episode in lines(folder / "episodes.jsonl")) < 20 * 1.7
+    assert {row["mean_length"] for row in lines(folder / "evaluations.jsonl")} == {200.0}
+    assert lines(folder / "evaluations.jsonl")[-1]["mean"] < -200
+    with pytest.raises(ConfigError, match=r"with env\.evaluation_wrappers the observation space is Box"):
+        GymnasiumEnvs(
+            "Pendulum-v1", evaluation_wrappers=[{"_target_": "gymnasium.wrappers.FrameStackObservation", "stack_size": 2}]
+        )
+
+
+def tenth(reward: float) -> float:
+    return reward / 10

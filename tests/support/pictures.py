@@ -5,7 +5,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 from numpy.typing import NDArray
 
 
@@ -52,5 +52,19 @@ class BytePictures(gymnasium.ObservationWrapper[NDArray[np.uint8], np.int64, NDA
         return np.moveaxis((255 * observation).astype(np.uint8), 0, -1)
 
 
+class PictureAndNumbers(gymnasium.ObservationWrapper[dict[str, Any], np.int64, NDArray[np.uint8]]):
+    """The same picture beside a vector and a choice."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(BytePictures(**{"shape": (3, 36, 40), **arguments}))
+        numbers = Box(-1.0, 1.0, (2,), np.float32)
+        self.observation_space = Dict(camera=self.env.observation_space, gear=Discrete(3), wheel=numbers)
+
+    def observation(self, observation: NDArray[np.uint8]) -> dict[str, Any]:
+        mean = float(observation.mean()) / 255
+        return {"camera": observation, "gear": int(3 * mean), "wheel": np.array([mean, -mean], np.float32)}
+
+
+gymnasium.register("PictureAndNumbers-v0", entry_point=PictureAndNumbers, max_episode_steps=50)
 gymnasium.register("BytePictures-v0", entry_point=BytePictures, max_episode_steps=50)
 gymnasium.register("Pictures-v0", entry_point=Pictures, max_episode_steps=50)

@@ -20,6 +20,7 @@ from a3c_exp.loggers.wandb_logger.logger import WandbLogger
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.conv_gru import ConvGRU
 from a3c_exp.models.conv_net import ConvNet, RecurrentConvNet
+from a3c_exp.models.multi_input import MultiInputNet
 from a3c_exp.models.recurrent_mlp import RecurrentMLP
 from a3c_exp.models.separate_mlp import SeparateMLP
 from a3c_exp.models.shared_mlp import SharedMLP
@@ -51,6 +52,7 @@ MODELS: tuple[type[ActorCritic], ...] = (
     ConvGRU,
     ConvNet,
     RecurrentConvNet,
+    MultiInputNet,
     FourierActorCritic,
 )
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
@@ -61,6 +63,7 @@ STOP_CALLBACKS: tuple[type[StopCallback], ...] = (PruningCallback,)
 _PICTURES = ["env=gymnasium", "env.id=tests.support.pictures:Pictures-v0"]
 BESIDE: dict[str, list[str]] = {
     "model=conv_gru": _PICTURES,
+    "model=multi_input": ["env=gymnasium", "env.id=tests.support.pictures:PictureAndNumbers-v0"],
     **{f"model={name}": [*_PICTURES, "env.kwargs={shape:[2,36,40]}"] for name in ("nature_cnn", "a3c_ff", "a3c_lstm")},
 }
 """What must stand beside an option that does not fit the default task."""

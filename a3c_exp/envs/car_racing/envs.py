@@ -3,7 +3,8 @@
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 
@@ -51,7 +52,7 @@ class CarRacingEnvs(EnvBatch):
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
     """
 
-    evaluation_kwargs: ClassVar[Mapping[str, Any]] = {"no_progress_limit": None, "backend": "gymnasium"}
+    evaluation_kwargs: Mapping[str, Any] = MappingProxyType({"no_progress_limit": None, "backend": "gymnasium"})
     """A policy is evaluated on whole episodes of gymnasium's own game."""
 
     def __init__(
