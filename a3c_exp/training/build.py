@@ -91,7 +91,7 @@ def build_run(config: DictConfig) -> RunComponents:
         require_video_encoder()
     envs = setup.make_envs(num_envs=1)
     try:
-        setup = replace(setup, evaluation_kwargs=envs.evaluation_kwargs)
+        setup = replace(setup, evaluation_kwargs=dict(envs.evaluation_kwargs))  # which goes to other processes
         if config.screenshots.every_env_steps is not None:
             require_rendering(setup)
         if setup.max_episode_steps is None and not setup.learner.ignore_truncation:
