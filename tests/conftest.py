@@ -21,7 +21,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would hand on 
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_server() -> None:
-    """As in a run: whoever starts the fork server first decides what it has imported, and most of its children want torch."""
+    """As in a run: the first to start the fork server decides what it has imported, and most of its children want torch."""
     from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
     start_fork_server()

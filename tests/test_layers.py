@@ -29,7 +29,7 @@ LAYERS = [
 ]
 FLOOR = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 
-# Whoever asks for help, makes a mistake or reads a finished run must not wait for torch.
+# Asking for help, a mistake, and reading a finished run must not wait for torch.
 WITHOUT_TORCH = ["config", "loggers", "report", "runs", "stats", "system", "training.resume"]
 
 
@@ -58,13 +58,13 @@ def imports(file: Path) -> Iterator[tuple[int, str]]:
 @cache
 def own_imports() -> list[tuple[Path, int, str, list[str]]]:
     """``(file, line, importing part, imported names)`` of every import within the package."""
-    found = []
+    imported = []
     for file in sorted(PACKAGE.rglob("*.py")):
         for line, name in imports(file):
             first, *rest = name.split(".")
             if first == PACKAGE.name and rest and rest[0] != "__version__":
-                found.append((file, line, part_of(file), rest))
-    return found
+                imported.append((file, line, part_of(file), rest))
+    return imported
 
 
 def test_every_part_has_its_place() -> None:

@@ -1,4 +1,4 @@
-"""What a part is promised to do it does, whoever wrote it: every option of conf/ and of examples/conf/."""
+"""Each part, built in or an example, does what it is promised to do: every option of conf/ and of examples/conf/."""
 
 import inspect
 import pickle
@@ -154,7 +154,7 @@ def test_a_model_is_a_pure_function_of_its_weights_its_observation_and_its_state
     model, again, other = (task.make_model(envs.observation_space, envs.action_space, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), generator), "weights are drawn from the seed, not from torch's generator"
     layout = ParameterLayout.from_module(model)
-    weights = torch.stack([layout.flatten(one) for one in (model, again, other)])
+    weights = torch.stack([layout.flatten(network) for network in (model, again, other)])
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
     observation = torch.from_numpy(np.stack([envs.observation_space.sample() for _ in range(3)])).float().clamp(-3, 3)

@@ -1,4 +1,4 @@
-"""Each worker's own values are drawn from what was asked for, whoever else takes part, and rates fall to zero."""
+"""Each worker's own values are drawn from what was asked for, independently of other workers, and rates fall to zero."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def test_a_rate_and_a_coefficient_are_independent_of_each_other() -> None:
     assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.2
 
 
-def test_a_workers_values_are_its_own_whoever_else_takes_part() -> None:
+def test_a_workers_values_do_not_depend_on_the_other_workers() -> None:
     both = PerWorkerHyperparameters(
         HyperparameterRange("beta", HyperparameterRangeKind.loguniform, 1e-3, 1.0),
         HyperparameterRange("lr", HyperparameterRangeKind.uniform, 0.0, 0.1),
@@ -50,8 +50,10 @@ def test_a_workers_values_are_its_own_whoever_else_takes_part() -> None:
     assert many.worker_hyperparameters(1) != many.worker_hyperparameters(0)
     only_beta = PerWorkerHyperparameters(beta=both.beta)
     of_beta = tiny_task(workers=2, per_worker=only_beta).worker_hyperparameters(0)
-    assert [one["entropy_coef"] for one in of_beta] == [one["entropy_coef"] for one in few.worker_hyperparameters(0)]
-    assert [one["lr"] for one in of_beta] == [1e-2, 1e-2], "the optimizer's own"
+    assert [values["entropy_coef"] for values in of_beta] == [
+        values["entropy_coef"] for values in few.worker_hyperparameters(0)
+    ]
+    assert [values["lr"] for values in of_beta] == [1e-2, 1e-2], "the optimizer's own"
     assert tiny_task(workers=2).worker_hyperparameters(0) == []
 
 

@@ -53,7 +53,7 @@ def test_no_two_episodes_of_a_run_have_the_same_seed() -> None:
     for seed in range(3):
         seeds = [env_seed(seed, worker, episode) for worker in range(12) for episode in range(250)]
         assert len(set(seeds)) == len(seeds)
-        assert all(type(one) is int and 0 <= one < 2**53 for one in seeds)
+        assert all(type(seed) is int and 0 <= seed < 2**53 for seed in seeds)
 
 
 def test_evaluation_episodes_are_not_those_of_training() -> None:

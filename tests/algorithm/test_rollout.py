@@ -84,8 +84,8 @@ def test_rewards_of_the_next_episode_do_not_leak_into_the_one_before() -> None:
         paid(R(2, 3), beyond=value_of(2, 3)),
         paid(R(3, 1), beyond=value_of(3, 1)),
     ]
-    assert [(one.env_seed, one.length, one.end) for one in ended] == [(1, 2, "terminated"), (2, 3, "truncated")]
-    assert [one.return_ for one in ended] == [R(1, 1) + R(1, 2), R(2, 1) + R(2, 2) + R(2, 3)]
+    assert [(episode.env_seed, episode.length, episode.end) for episode in ended] == [(1, 2, "terminated"), (2, 3, "truncated")]
+    assert [episode.return_ for episode in ended] == [R(1, 1) + R(1, 2), R(2, 1) + R(2, 2) + R(2, 3)]
 
 
 def test_an_episode_goes_on_in_the_next_window() -> None:
@@ -100,7 +100,7 @@ def test_an_episode_goes_on_in_the_next_window() -> None:
 
 def test_a_time_limit_counts_from_the_episodes_start_and_not_the_windows() -> None:
     bench = Bench(n=4, limit=6)
-    lengths = [one.length for _ in range(6) for one in bench.run()[1]]
+    lengths = [episode.length for _ in range(6) for episode in bench.run()[1]]
     assert lengths == [6, 6, 6]
     assert bench.envs.resets == [[1, 2, 3]]
 

@@ -56,8 +56,12 @@ def test_a_window_does_not_depend_on_who_is_stacked_with_it(rolling: dict[str, b
             read = single.trajectory_end[0] & ~single.terminated[0]
             assert torch.allclose(stacked.next_value[worker][read], single.next_value[0][read], rtol=1e-5, atol=1e-6)
             assert torch.allclose(stacked.hidden_state[worker], single.hidden_state[0], rtol=1e-5, atol=1e-6)
-            mine = [(one.env_seed, one.return_, one.length, one.end) for one in ended if one.worker == worker]
-            assert mine == [(one.env_seed, one.return_, one.length, one.end) for one in own]
+            mine = [
+                (episode.env_seed, episode.return_, episode.length, episode.end)
+                for episode in ended
+                if episode.worker == worker
+            ]
+            assert mine == [(episode.env_seed, episode.return_, episode.length, episode.end) for episode in own]
 
 
 @pytest.mark.parametrize("rolling", [ENDS_WITH_EPISODE, ROLLS_THROUGH], ids=["ends", "rolls"])

@@ -165,7 +165,7 @@ RECURRENT: dict[str, Callable[[], ActorCritic]] = {
 @pytest.mark.parametrize("bptt", [1, 2, 4])
 @pytest.mark.parametrize("name", list(RECURRENT))
 def test_truncated_back_propagation_is_a_loop_that_detaches(name: str, bptt: int) -> None:
-    """Counted from the window's start, whoever begins an episode meanwhile; all workers stacked and traced."""
+    """Counted from the window's start, no matter which workers begin an episode meanwhile; all workers stacked and traced."""
     model = RECURRENT[name]()
     layout = ParameterLayout.from_module(model)
     weights, given = own_weights(layout, model), window(model)

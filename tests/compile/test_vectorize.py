@@ -67,7 +67,7 @@ def one_by_one(function: PerWorkerFunction, weights: Tensor, given: tuple[Tensor
     rows = []
     for k in range(weights.shape[0]):
         flat = weights[k].clone().requires_grad_(differentiate)
-        first, *rest = function(flat, *(one[k] for one in given))
+        first, *rest = function(flat, *(tensor[k] for tensor in given))
         if differentiate:
             (first,) = torch.autograd.grad(first, flat)
         rows.append((first.detach(), *rest))
@@ -80,7 +80,7 @@ def untraced(function: PerWorkerFunction, weights: Tensor, given: tuple[Tensor, 
     first, *rest = vmap(function)(leaf, *given)
     if differentiate:
         (first,) = torch.autograd.grad(first.sum(), leaf)
-    return [one.detach() for one in (first, *rest)]
+    return [result.detach() for result in (first, *rest)]
 
 
 @pytest.fixture
@@ -107,11 +107,11 @@ def test_stacked_is_worker_by_worker_and_traced_is_untraced_to_the_bit(name: str
         given = inputs(model, seed=10 + step)
         with torch.no_grad():
             got = stacked(*given)
-        for one, plain in zip(got, untraced(function, weights, given, differentiate), strict=True):
-            assert torch.equal(one, plain)
-            assert not one.requires_grad
-        for one, plain in zip(got, one_by_one(function, weights, given, differentiate), strict=True):
-            assert torch.allclose(one, plain, rtol=1e-4, atol=1e-6)
+        for ours, plain in zip(got, untraced(function, weights, given, differentiate), strict=True):
+            assert torch.equal(ours, plain)
+            assert not ours.requires_grad
+        for ours, plain in zip(got, one_by_one(function, weights, given, differentiate), strict=True):
+            assert torch.allclose(ours, plain, rtol=1e-4, atol=1e-6)
         weights.copy_(own_weights(layout, model, seed=20 + step))  # a pull: in place
 
 

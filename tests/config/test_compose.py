@@ -156,8 +156,8 @@ def test_one_wrong_value_refuses_the_whole_sweep() -> None:
 
 
 def test_a_sweep_is_every_combination_once() -> None:
-    found = compose_jobs(["workers=4,6", "seed=range(3)", "gamma=0.9"], multirun=True)
-    assert sorted((job.config.workers, job.config.seed) for job in found) == [(w, s) for w in (4, 6) for s in range(3)]
+    jobs = compose_jobs(["workers=4,6", "seed=range(3)", "gamma=0.9"], multirun=True)
+    assert sorted((job.config.workers, job.config.seed) for job in jobs) == [(w, s) for w in (4, 6) for s in range(3)]
     with pytest.raises(ConfigError, match="same run twice"):
         compose_jobs(["workers=4,4"], multirun=True)
     with pytest.raises(ConfigError, match="interval"):
@@ -192,8 +192,8 @@ def test_the_command_line_wins_over_a_preset() -> None:
 def test_one_reduction_is_all_three_unless_a_term_has_its_own() -> None:
     every = learner_config(config("reduction=sum")).loss
     assert {every.policy_reduction, every.value_reduction, every.entropy_reduction} == {Reduction.sum}
-    one = learner_config(config("reductions.entropy=sum")).loss
-    assert (one.policy_reduction, one.entropy_reduction) == (Reduction.mean, Reduction.sum)
+    total = learner_config(config("reductions.entropy=sum")).loss
+    assert (total.policy_reduction, total.entropy_reduction) == (Reduction.mean, Reduction.sum)
 
 
 OPTIONS = [

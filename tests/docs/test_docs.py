@@ -66,13 +66,13 @@ def test_the_page_of_messages_is_what_the_code_says() -> None:
 
 def test_every_line_of_an_error_ends_with_what_to_type() -> None:
     """What was got and what is allowed come first; tests of each command look at the words themselves."""
-    found = list(messages(["ConfigError", "RunDirectoryError", "WorkerError"]))
-    assert len(found) > 180
-    # Whoever reads a checkpoint adds what was taken instead, or what to name.
-    found = [message for message in found if not re.match(r"the checkpoint \{path|there is no checkpoint", message.said)]
-    silent = [f"{message.place}: {message.said}" for message in found if not message.advice or not message.said]
+    errors = list(messages(["ConfigError", "RunDirectoryError", "WorkerError"]))
+    assert len(errors) > 180
+    # The caller that reads a checkpoint adds what was taken instead, or what to name.
+    errors = [message for message in errors if not re.match(r"the checkpoint \{path|there is no checkpoint", message.said)]
+    silent = [f"{message.place}: {message.said}" for message in errors if not message.advice or not message.said]
     assert silent == [], "say what to type instead, such as: Try key=value"
-    assert [message.place for message in found if "\n" in (message.said + message.advice).removesuffix("\n{reply.text}")] == []
+    assert [message.place for message in errors if "\n" in (message.said + message.advice).removesuffix("\n{reply.text}")] == []
 
 
 def test_no_key_is_missing_on_the_page_of_keys() -> None:

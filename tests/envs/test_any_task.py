@@ -97,12 +97,12 @@ def test_a_task_with_nested_spaces_trains_by_the_command_line(tmp_path: Path, ca
     wrapper = "env.wrappers=[{_target_:gymnasium.wrappers.TimeLimit,max_episode_steps:7}]"
     ended = run("env=gymnasium", f"env.id={NESTED}", wrapper, *QUICK, *budget, *MIXTURE, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    (found,) = tmp_path.glob("outputs/*/*/run.json")
-    assert record(found.parent)["status"] == "finished"
-    assert summary(found.parent)["env_steps"] == 400
-    episodes = lines(found.parent / "episodes.jsonl")
+    (path,) = tmp_path.glob("outputs/*/*/run.json")
+    assert record(path.parent)["status"] == "finished"
+    assert summary(path.parent)["env_steps"] == 400
+    episodes = lines(path.parent / "episodes.jsonl")
     assert len(episodes) >= 50 and {episode["length"] for episode in episodes} == {7}
-    assert evaluate([str(found.parent), "--episodes", "2", "--checkpoint", "last"]) == 0
+    assert evaluate([str(path.parent), "--episodes", "2", "--checkpoint", "last"]) == 0
     assert "7 steps on average" in capsys.readouterr().out
 
 

@@ -149,8 +149,8 @@ def test_a_run_ends_at_once_and_names_worker_episode_and_step(tmp_path: Path, pa
     assert "Traceback" not in ended.stderr and "optimizer.lr" not in ended.stderr, ended.stderr
     for words in (f"env.id={ODD}", "worker 0", "episode 1", f"step {AT_STEP}"):
         assert words in ended.stderr.splitlines()[-1], ended.stderr
-    for found in tmp_path.glob("outputs/*/*/run.json"):
-        assert record(found.parent)["status"] == "failed" and "not finite" in str(record(found.parent))
+    for path in tmp_path.glob("outputs/*/*/run.json"):
+        assert record(path.parent)["status"] == "failed" and "not finite" in str(record(path.parent))
 
 
 @pytest.mark.parametrize("parallelism", ["hogwild", "synchronous", "pool", "seeds"])
@@ -169,8 +169,8 @@ def test_an_environment_may_have_a_process_of_its_own_which_ends_with_the_run(tm
 def test_a_run_with_a_harmless_oddity_goes_to_its_end(tmp_path: Path, parallelism: str, kwargs: str) -> None:
     ended = run(*SMALL, *PARALLELISMS[parallelism], f"env.kwargs={kwargs}", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    (found,) = tmp_path.glob("outputs/*/*/run.json")
-    assert {episode["return"] for episode in lines(found.parent / "episodes.jsonl")} == {20.0}
+    (path,) = tmp_path.glob("outputs/*/*/run.json")
+    assert {episode["return"] for episode in lines(path.parent / "episodes.jsonl")} == {20.0}
 
 
 def test_a_close_that_raises_is_said_and_the_others_are_closed_too(

@@ -118,7 +118,7 @@ def test_a_run_of_extensions_that_stops_within_a_round_resumes_exactly(away: Pat
 
 def test_seeds_of_a_custom_parallelism_do_not_affect_each_other() -> None:
     """Bit for bit with dense layers; a matrix that is no weight, as Fourier's, is multiplied with all seeds' rows at once."""
-    chosen = (*(one for one in ALL_FIVE if one != "model=fourier"), "model=shared_mlp", "max_updates=90")
+    chosen = (*(part for part in ALL_FIVE if part != "model=fourier"), "model=shared_mlp", "max_updates=90")
     both, alone = (composed(*chosen, *seeds) for seeds in (["num_seeds=2"], ["seed=1"]))
     (_, stacked), (single,) = trained(both, both.initial_states), trained(alone, alone.initial_states)
     assert stacked.env_steps == single.env_steps
@@ -228,7 +228,7 @@ def test_each_kind_of_extension_has_an_example_and_the_package_names_none() -> N
 def test_a_full_disk_does_not_end_a_run(tmp_path: Path) -> None:
     messages: list[str] = []
     table = EvaluationTable(columns=["mean"], on_message=messages.append)
-    (tmp_path / "evaluations.csv").mkdir()  # what cannot be opened for writing, whoever asks
+    (tmp_path / "evaluations.csv").mkdir()  # which cannot be opened for writing, not even by root
     table.start(RunInfo(tmp_path, "n", None, "train", (), {}, Budget(None, 10, None)))
     table.evaluation(EvaluationRecord(10, 1, 0.1, 1, True, 3.0, 0.0, 3.0, 3.0, 3.0, 3.0, 3.0, 5.0))
     assert len(messages) == 1 and "continues without it" in messages[0]

@@ -26,7 +26,7 @@ class Faulty(ClassicControlEnvs):
         self.steps_taken += int(np.count_nonzero(active))
         self._perhaps_break(in_reset=False)
         if self.leaking:
-            with suppress(OSError):  # whoever opens the next file gets it
+            with suppress(OSError):  # the next to open a file gets the error
                 os.open(os.devnull, os.O_RDONLY)
         return ended
 

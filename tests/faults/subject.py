@@ -147,8 +147,8 @@ class Subject:
 
     def run_directories(self) -> list[Path]:
         """Of single trainings: not the folder of several seeds."""
-        found = [path.parent for path in self.directory.rglob("run.json")]
-        return sorted(path for path in found if not list(path.glob("seed=*")))
+        directories = [path.parent for path in self.directory.rglob("run.json")]
+        return sorted(path for path in directories if not list(path.glob("seed=*")))
 
 
 def is_finished(directory: Path) -> bool:

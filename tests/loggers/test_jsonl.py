@@ -97,9 +97,9 @@ for number in range(1, 10**9):
     writer.send_signal(signal.SIGKILL)
     writer.wait()
     whole = (tmp_path / "episodes.jsonl").read_bytes().rpartition(b"\n")[0]
-    found = [json.loads(line)["episode"] for line in whole.split(b"\n")]
-    assert found == list(range(1, len(found) + 1))
-    assert len(found) >= acknowledged
+    numbers = [json.loads(line)["episode"] for line in whole.split(b"\n")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= acknowledged
 
 
 def test_a_full_disk_is_an_error_and_leaves_no_incomplete_line(tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ def test_a_resume_keeps_exactly_what_the_checkpoint_had(tmp_path: Path) -> None:
 def test_episodes_that_arrive_out_of_order_are_kept_by_their_number(tmp_path: Path) -> None:
     logger = started(tmp_path)
     late = EpisodeRecord(4, 1, -1.0, 10, -1.0, -1.0, 100, 1, 0.0, "truncated", 7)  # arrived last, but with few steps
-    for one in (episode(1), episode(2), episode(3), late):
-        logger.episode(one)
+    for record in (episode(1), episode(2), episode(3), late):
+        logger.episode(record)
     truncate_after(tmp_path, episodes=3, env_step=600)
     assert numbers(tmp_path / "episodes.jsonl") == [1, 2, 3]
 

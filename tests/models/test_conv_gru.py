@@ -118,11 +118,11 @@ def test_gradients_that_are_cut_are_others_than_those_that_are_not() -> None:
     model = small()
     layout = ParameterLayout.from_module(model)
     weights, given = layout.flatten(model).unsqueeze(0), tuple(window(SMALL, 8, 1))
-    found = []
+    gradients = []
     for bptt in (None, 1, 2, N, 100):
         loss = window_loss(model, layout, LearnerConfig(n_step=N, bptt=bptt))
-        found.append(vectorize(loss, weights, given, stackable=False, differentiate=True)(*given)[0][0])
-    whole, step, two, window_long, longer = found
+        gradients.append(vectorize(loss, weights, given, stackable=False, differentiate=True)(*given)[0][0])
+    whole, step, two, window_long, longer = gradients
     assert min((one - other).abs().max() for one, other in ((whole, step), (whole, two), (step, two))) > 1e-4
     # From a window's start nothing reaches back anyway: as long as the window is as good as none.
     assert torch.equal(whole, window_long) and torch.equal(whole, longer)

@@ -35,7 +35,7 @@ def test_merged_windows_are_the_whole_stream(seed: int, lengths: list[int], mean
 
 
 def test_two_halves_merge_alike_in_either_order() -> None:
-    """What processes have seen is merged by whoever reads it, in no order that means anything."""
+    """What processes have seen is merged by each reader, in no order that means anything."""
     x, y = torch.randn(2, 50, 4, generator=torch.Generator().manual_seed(0)).double()
     ours = Moments.of(x, torch.ones(50)).merge(Moments.of(y + 3, torch.ones(50)))
     theirs = Moments.of(y + 3, torch.ones(50)).merge(Moments.of(x, torch.ones(50)))

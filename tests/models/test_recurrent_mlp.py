@@ -141,7 +141,7 @@ def test_replay_is_the_network_of_torchs_own_layers_and_so_is_its_gradient(varia
             reference = Reference(model, layout.unflatten(weights[k]))
             want = reference.live(given.observation[k], given.hidden_state[k], given.episode_start[k])
             total = (mark[:, :3] * want.parameters).sum() + (mark[:, 3] * want.value).sum()
-            wanted = torch.cat([one.reshape(-1) for one in torch.autograd.grad(total, list(reference.parameters()))])
+            wanted = torch.cat([gradient.reshape(-1) for gradient in torch.autograd.grad(total, list(reference.parameters()))])
             torch.testing.assert_close(gradients[k], wanted, rtol=1e-3, atol=1e-5)
             torch.testing.assert_close(parameters[k], want.parameters, rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(states[k], want.hidden_state, rtol=1e-4, atol=1e-5)

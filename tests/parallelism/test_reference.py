@@ -73,8 +73,11 @@ def assert_same_episodes(events: Iterable[EpisodeEvent], reference: ReferenceTra
     assert [
         (event.episode.worker, event.episode.length, event.episode.end, event.episode.env_seed, event.env_step, event.update)
         for event in events
-    ] == [(one.worker, one.length, one.end, one.env_seed, one.env_step, one.update) for one in expected]
-    assert [event.episode.return_ for event in events] == pytest.approx([one.return_ for one in expected], rel=1e-5)
+    ] == [
+        (episode.worker, episode.length, episode.end, episode.env_seed, episode.env_step, episode.update)
+        for episode in expected
+    ]
+    assert [event.episode.return_ for event in events] == pytest.approx([episode.return_ for episode in expected], rel=1e-5)
 
 
 def asynchronous(

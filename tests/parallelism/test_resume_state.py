@@ -28,21 +28,25 @@ def test_a_smaller_budget_is_kept_though_more_was_reserved() -> None:
     task = tiny_task("loose", workers=10, budget=Budget(max_env_steps=1000))
     saved = Driven(Deterministic(), task).step(13).stop().save()
     steps = saved[0].env_steps
-    waiting = sum(sum(one["steps"]) for one in saved[0].parallelism_state["pending_gradients"] if one is not None)
+    waiting = sum(sum(pending["steps"]) for pending in saved[0].parallelism_state["pending_gradients"] if pending is not None)
     smaller = replace(task, budget=Budget(max_env_steps=steps + waiting + 7))
     driven = Driven(Deterministic(), smaller, saved).finish()
     assert driven.kind.counts().env_steps == steps + waiting + 7
 
 
 def test_a_gradient_that_is_not_finite_does_not_wait_in_the_checkpoint() -> None:
-    """Whoever goes on from there, at a lower rate, must not meet it again."""
+    """A run that goes on from there, at a lower rate, must not meet it again."""
     task = tiny_task(optimizer=SGD(lr=1e30))
     driven = Driven(Deterministic(), task)
     with pytest.raises(NonFiniteError):
         driven.finish()
     (saved,) = driven.stop().save()
-    assert all(torch.isfinite(one["gradient"]).all() for one in saved.parallelism_state["pending_gradients"] if one is not None)
-    assert any(one is None for one in saved.parallelism_state["pending_gradients"])
+    assert all(
+        torch.isfinite(pending["gradient"]).all()
+        for pending in saved.parallelism_state["pending_gradients"]
+        if pending is not None
+    )
+    assert any(pending is None for pending in saved.parallelism_state["pending_gradients"])
 
 
 def test_few_episodes_are_shared_out_and_nobody_takes_them_all() -> None:

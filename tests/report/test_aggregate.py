@@ -114,10 +114,10 @@ def test_a_seed_run_twice_is_not_two_seeds(tmp_path: Path) -> None:
 
 def test_points_out_of_order_or_not_finite_do_not_bend_a_curve() -> None:
     run = a_run(env_step=[30, 10, 20, 20, 40, 50], mean=[3.0, 1.0, 9.0, 2.0, float("nan"), float("inf")])
-    found = run_curve(run, "evaluations", "mean", "env_step")
-    assert found is not None
-    assert found.x.tolist() == [10, 20, 30]
-    assert found.y.tolist() == [1.0, 2.0, 3.0]  # of two at the same place the later
+    curve = run_curve(run, "evaluations", "mean", "env_step")
+    assert curve is not None
+    assert curve.x.tolist() == [10, 20, 30]
+    assert curve.y.tolist() == [1.0, 2.0, 3.0]  # of two at the same place the later
     assert run_curve(a_run(env_step=[1.0], mean=[float("nan")]), "evaluations", "mean", "env_step") is None
     assert run_curve(run, "evaluations", "no such column", "env_step") is None
 

@@ -31,8 +31,10 @@ def raised(path: Path, shift: float) -> None:
     rows = []
     for line in path.read_text().splitlines():
         row = json.loads(line)
-        for one in (row, row.get("evaluation") or {}, row.get("best_evaluation") or {}):
-            one.update({key: one[key] + shift for key in ("mean", "ci_low", "ci_high", "moving_average") if key in one})
+        for values in (row, row.get("evaluation") or {}, row.get("best_evaluation") or {}):
+            values.update(
+                {key: values[key] + shift for key in ("mean", "ci_low", "ci_high", "moving_average") if key in values}
+            )
         rows.append(json.dumps(row))
     path.write_text("".join(row + "\n" for row in rows))
 
@@ -94,9 +96,9 @@ def test_configurations_are_held_against_their_like(tmp_path: Path) -> None:
         side(tmp_path / "b", f"w{workers}", 5, shift=3000.0 * (workers == 6), workers=workers, config={"gamma": 0.99})
     side(tmp_path / "b", "w12", 2, workers=12, config={"gamma": 0.99})
     part = compared(tmp_path / "a", tmp_path / "b")
-    found = verdicts(part)
-    assert found["workers=4 last evaluation"] == "undecided"
-    assert found["workers=6 last evaluation"] == "B better"
+    decisions = verdicts(part)
+    assert decisions["workers=4 last evaluation"] == "undecided"
+    assert decisions["workers=6 last evaluation"] == "B better"
     assert "without a counterpart on the other side: 1 configuration." in part.notes[0]
     assert [row[0].text for row in part.tables[1].rows] == ["gamma"]
 

@@ -168,9 +168,9 @@ def test_an_entropy_without_a_maximum_is_not_lost_beside_one_that_has_it(tmp_pat
 def test_each_figure_has_a_title_of_its_own_and_labels_on_both_axes(sweep: Path) -> None:
     comparison = group_by_configuration(read_runs([sweep]))
     drawn = list(figures.draw_plots(comparison, assign_colors(comparison, [0.0] * len(comparison.configurations))))
-    titles = [one.figure.texts[0].get_text() for one in drawn]
+    titles = [picture.figure.texts[0].get_text() for picture in drawn]
     assert len(titles) == len(set(titles)) > 10
-    assert all(axes.get_xlabel() and axes.get_ylabel() for one in drawn for axes in one.figure.axes)
+    assert all(axes.get_xlabel() and axes.get_ylabel() for picture in drawn for axes in picture.figure.axes)
 
 
 def test_figures_stand_under_headings_and_none_is_empty(report: Path) -> None:
@@ -196,7 +196,7 @@ def test_workers_that_differ_are_told_and_those_that_do_not_are_not(tmp_path: Pa
     own = [{"worker": worker, "entropy_coef": 0.01, "lr": 10.0**-worker} for worker in range(3)]
     write_run(tmp_path / "a", seed=0, episodes=3, own=own)
     write_run(tmp_path / "b", seed=1, episodes=3, own=own)
-    write_run(tmp_path / "c", seed=2, episodes=3, own=[{**one, "lr": 0.5} for one in own])
+    write_run(tmp_path / "c", seed=2, episodes=3, own=[{**values, "lr": 0.5} for values in own])
     write_run(tmp_path / "d", seed=3, episodes=3, own=[{"worker": 0, "lr": 0.2}, {"worker": 1, "lr": 0.3}])
     table = worker_hyperparameter_table(group_by_configuration(read_runs([tmp_path])))
     assert table.columns[1:] == ("seed", "what", "worker 0", "worker 1", "worker 2")

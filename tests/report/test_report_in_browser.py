@@ -96,8 +96,8 @@ def screens(report: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict
     dom = browse(place, "--blink-settings=preferredColorScheme=0", "--virtual-time-budget=20000", "--dump-dom", address)
     match = re.search(r'<pre id="screens">(.*?)</pre>', dom, re.DOTALL)
     assert match, "the page did not answer"
-    found: list[dict[str, Any]] = json.loads(html.unescape(match[1]))
-    return sorted(found, key=lambda one: one["wide"])
+    measured: list[dict[str, Any]] = json.loads(html.unescape(match[1]))
+    return sorted(measured, key=lambda page: page["wide"])
 
 
 def test_the_page_is_never_wider_than_the_screen(screens: list[dict[str, Any]]) -> None:

@@ -143,8 +143,8 @@ def test_runs_are_found_at_any_depth_once_and_in_natural_order(tmp_path: Path) -
     for name in ("day/sweep/workers=12", "day/sweep/workers=4", "day/single"):
         write_run(tmp_path / name, episodes=3)
     write_run(tmp_path / "day/single/checkpoints/inner", episodes=3)  # belongs to the run that it lies in
-    found = find_runs([tmp_path / "day", tmp_path / "day/sweep"])
-    assert [str(path.relative_to(tmp_path / "day")) for path in found] == [
+    paths = find_runs([tmp_path / "day", tmp_path / "day/sweep"])
+    assert [str(path.relative_to(tmp_path / "day")) for path in paths] == [
         "single",
         "sweep/workers=4",
         "sweep/workers=12",
@@ -201,10 +201,10 @@ def test_lists_of_any_length_give_their_smallest_mean_and_largest(
 ) -> None:
     assert isinstance(lists, list)
     path = tmp_path_factory.getbasetemp() / "lists.jsonl"
-    path.write_text("".join(json.dumps({"x": 1.0, "each": one}) + "\n" for one in lists))
+    path.write_text("".join(json.dumps({"x": 1.0, "each": values}) + "\n" for values in lists))
     columns = read_columns(path, ["x"], [], lists=["each"])
     for name, reduce in (("low", min), ("mean", lambda items: sum(items) / len(items)), ("high", max)):
-        wanted = [reduce(one) if one and None not in one else math.nan for one in lists]
+        wanted = [reduce(values) if values and None not in values else math.nan for values in lists]
         np.testing.assert_allclose(columns[f"each.{name}"], wanted, rtol=1e-9, atol=1e-9)
 
 

@@ -66,8 +66,8 @@ def test_every_sampled_action_is_in_its_space(name: str) -> None:
         kept = action.copy()
         decoded = action_decoder(space)(action)
         assert len(decoded) == 200
-        for one in decoded:
-            assert space.contains(one), one
+        for value in decoded:
+            assert space.contains(value), value
         assert np.array_equal(action, kept)  # the window's own copy stays as it was sampled
 
 
@@ -89,7 +89,7 @@ def test_every_element_of_a_discrete_space_is_reached_and_nothing_else(name: str
     family = make_head(1, space, HeadConfig()).distribution
     noise = torch.from_numpy(draw_noise(family, np.random.default_rng(4), (3000,)))
     action = family.sample(torch.zeros(3000, family.parameters_size), noise).numpy()
-    reached = {repr(plain(one)) for one in action_decoder(space)(action)}
+    reached = {repr(plain(value)) for value in action_decoder(space)(action)}
     assert reached == {repr(plain(space.sample())) for _ in range(3000)}
 
 

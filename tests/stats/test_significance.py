@@ -14,17 +14,17 @@ from a3c_exp.stats.significance import bonferroni_confidence, yuen_contrast
 def test_the_contrast_is_scipys_trimmed_test(n: int, m: int) -> None:
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=n), rng.standard_t(3, size=m) * 2.0 + 1.0
-    found, known = yuen_contrast(x, y), scipy.stats.ttest_ind(x, y, equal_var=False, trim=0.25)
-    assert found.difference / found.standard_error == pytest.approx(known.statistic)
-    assert found.degrees_of_freedom == pytest.approx(known.df)
-    assert 2.0 * stdtr(found.degrees_of_freedom, -abs(known.statistic)) == pytest.approx(known.pvalue)
+    contrast, known = yuen_contrast(x, y), scipy.stats.ttest_ind(x, y, equal_var=False, trim=0.25)
+    assert contrast.difference / contrast.standard_error == pytest.approx(known.statistic)
+    assert contrast.degrees_of_freedom == pytest.approx(known.df)
+    assert 2.0 * stdtr(contrast.degrees_of_freedom, -abs(known.statistic)) == pytest.approx(known.pvalue)
     for confidence in (0.95, 0.9995):
-        assert found.interval(confidence) == pytest.approx(tuple(known.confidence_interval(confidence)))
+        assert contrast.interval(confidence) == pytest.approx(tuple(known.confidence_interval(confidence)))
 
 
 def test_the_difference_is_that_of_interquartile_means() -> None:
-    found = yuen_contrast([0.0, 1.0, 2.0, 900.0], [5.0, 6.0, 7.0, -800.0])
-    assert found.difference == pytest.approx(1.5 - 5.5)
+    contrast = yuen_contrast([0.0, 1.0, 2.0, 900.0], [5.0, 6.0, 7.0, -800.0])
+    assert contrast.difference == pytest.approx(1.5 - 5.5)
 
 
 def test_groups_that_do_not_vary_are_as_sure_as_their_ranks_and_no_surer() -> None:
@@ -68,8 +68,9 @@ def test_all_intervals_hold_together_as_often_as_they_say(kind: str) -> None:
     tail = (1.0 - bonferroni_confidence(members)) / 2.0
     whole = 0
     for family in range(families):
-        found = [yuen_contrast(one, other) for one, other in zip(x[family], y[family], strict=True)]
+        contrasts = [yuen_contrast(sample, other) for sample, other in zip(x[family], y[family], strict=True)]
         whole += all(
-            stdtr(one.degrees_of_freedom, -abs(one.difference) / one.standard_error) >= tail for one in found
+            stdtr(contrast.degrees_of_freedom, -abs(contrast.difference) / contrast.standard_error) >= tail
+            for contrast in contrasts
         )  # 0 is in its interval
     assert whole / families >= 0.90

@@ -89,7 +89,7 @@ def summary(directory: Path) -> dict[str, Any]:
 
 def session_members(session: int) -> Sequence[int]:
     """Process ids that still run in a session (zombies left out)."""
-    found = []
+    members = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = stat.read_text().rpartition(")")
@@ -97,5 +97,5 @@ def session_members(session: int) -> Sequence[int]:
             continue
         fields = rest.split()
         if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(name.partition(" ")[0]))
-    return found
+            members.append(int(name.partition(" ")[0]))
+    return members

@@ -47,7 +47,7 @@ def evaluation(env_step: int, mean: float) -> EvaluationRecord:
 
 def relatives() -> list[str]:
     """Command lines of the processes of wandb that these tests have started, told by the home that they were given."""
-    found = []
+    commands = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().decode().split("\0")
@@ -55,8 +55,8 @@ def relatives() -> list[str]:
         except OSError:  # it ended meanwhile
             continue
         if ours and any("wandb-" in word or "wandb_logger/process" in word for word in words[:3]):
-            found.append(" ".join(words))
-    return found
+            commands.append(" ".join(words))
+    return commands
 
 
 def records(*folders: Path) -> list[list[dict[str, Any]]]:
@@ -66,14 +66,14 @@ def records(*folders: Path) -> list[list[dict[str, Any]]]:
     return [[json.loads(line) for line in reader.communicate(timeout=60)[0].splitlines()] for reader in readers]
 
 
-def history(found: list[dict[str, Any]], key: str) -> list[tuple[int, Any]]:
-    items = [record["history"]["item"] for record in found if record["type"] == "history"]
+def history(records: list[dict[str, Any]], key: str) -> list[tuple[int, Any]]:
+    items = [record["history"]["item"] for record in records if record["type"] == "history"]
     return [(item["env_step"], item[key]) for item in items if key in item]
 
 
-def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
-    for record in found:
+    for record in records:
         if record["type"] == "summary":
             merged.update(record["summary"].get("update", {}))
     return merged
@@ -85,9 +85,9 @@ def wait_for_process() -> list[int]:
     while True:
         assert time.monotonic() < deadline, "no process for wandb was started"
         command = ["pgrep", "-P", str(os.getpid()), "-f", "wandb_logger/process"]
-        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-        if found:
-            return [int(number) for number in found]
+        pids = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+        if pids:
+            return [int(number) for number in pids]
         time.sleep(0.02)
 
 

@@ -46,8 +46,8 @@ def gone(pids: set[int]) -> None:
 
 def of_pool() -> list[int]:
     """The ids of environment processes, in the order of their environments."""
-    found = [process for process in multiprocessing.active_children() if process.name.startswith("environments-")]
-    return [process.pid or 0 for process in sorted(found, key=lambda process: process.name)]
+    processes = [process for process in multiprocessing.active_children() if process.name.startswith("environments-")]
+    return [process.pid or 0 for process in sorted(processes, key=lambda process: process.name)]
 
 
 def some_action(envs: EnvBatch, generator: np.random.Generator) -> NDArray[Any]:

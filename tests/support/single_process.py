@@ -67,12 +67,12 @@ def tiny_task(
 def beginnings(task: TrainingSetup) -> list[TrainingState]:
     """Each seed's state before the first update."""
     envs = task.make_envs(num_envs=1)
-    found = []
+    states = []
     for seed in task.seeds:
         model, layout = task.model(envs, seed)
-        found.append(TrainingState.initial(layout.flatten(model), task.optimizer.state_rows, task.workers))
+        states.append(TrainingState.initial(layout.flatten(model), task.optimizer.state_rows, task.workers))
     envs.close()
-    return found
+    return states
 
 
 FALLING = Schedules(
@@ -110,7 +110,7 @@ class Driven:
         return budget.fraction(counts.episodes, counts.env_steps, counts.updates) >= 1.0
 
     def finish(self, timeout: float = 0.1, every: int | None = None) -> "Driven":
-        """Go on until the budget of every seed is spent, as the trainer does; whoever stands still has lost.
+        """Go on until the budget of every seed is spent, as the trainer does; standing still is a failure.
 
         With ``every``, each seed has a date at the multiples of that many environment steps, at which it is looked at.
         """
@@ -128,12 +128,12 @@ class Driven:
 
     def save(self) -> list[TrainingState]:
         """What checkpoints of all seeds would hold."""
-        found = []
+        states = []
         for index in range(self.task.num_seeds):
             state, events = self.kind.snapshot(index)
             self.events += events
-            found.append(state)
-        return found
+            states.append(state)
+        return states
 
     def stop(self) -> "Driven":
         self.events += self.kind.stop()

@@ -30,7 +30,7 @@ def test_a_product_gives_the_same_bits_wherever_its_operands_begin(inputs: int) 
         given = [torch.randn(shape, generator=generator) for shape in shapes]
 
         def products(*offsets: int, given: list[Tensor] = given) -> list[Tensor]:
-            x, weight, bias, slope = (placed(one, offset) for one, offset in zip(given, offsets, strict=True))
+            x, weight, bias, slope = (placed(tensor, offset) for tensor, offset in zip(given, offsets, strict=True))
             together = torch.bmm(x.unsqueeze(0), weight.t().unsqueeze(0))
             return [functional.linear(x, weight, bias), slope @ weight, slope.t() @ x, together]
 

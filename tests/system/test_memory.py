@@ -28,7 +28,7 @@ def test_nothing_is_collected_within_and_what_was_made_there_is_never_looked_at_
         kept = [[i] for i in range(1000)]
     assert gc.isenabled()
     assert gc.get_freeze_count() >= before + len(kept)
-    assert not any(one is kept for one in gc.get_objects()), "the collector still knows it"
+    assert not any(item is kept for item in gc.get_objects()), "the collector still knows it"
 
 
 def test_later_garbage_is_collected_as_ever():

@@ -35,8 +35,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def directory(folder: Path) -> Path:
-    (found,) = folder.glob("outputs/*/*/run.json")
-    return found.parent
+    (path,) = folder.glob("outputs/*/*/run.json")
+    return path.parent
 
 
 def test_a_mistake_is_one_line_exit_code_2_and_no_directory(tmp_path: Path) -> None:
@@ -306,10 +306,10 @@ def wait_for_episodes(folder: Path, process: ForkedCommand, checkpoint: bool = F
     """Until the run in ``folder`` has logged some episodes, and saved a checkpoint if asked for."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        for found in folder.glob("outputs/*/*/episodes.jsonl"):
-            saved = not checkpoint or list(found.parent.glob("checkpoints/step_*.pt"))
-            if len(found.read_bytes().splitlines()) > 10 and saved:
-                return found.parent
+        for path in folder.glob("outputs/*/*/episodes.jsonl"):
+            saved = not checkpoint or list(path.parent.glob("checkpoints/step_*.pt"))
+            if len(path.read_bytes().splitlines()) > 10 and saved:
+                return path.parent
         time.sleep(0.05)
     process.kill()
     raise AssertionError(f"no episodes within a minute: {process.communicate()}")

@@ -180,7 +180,7 @@ def test_an_episode_that_cannot_be_replayed_begins_anew_and_the_budget_stays(
             if first.stop().spent():
                 continue
             (state,) = first.save()
-            within = [k for k, one in enumerate(state.parallelism_state["episodes"]) if one["in_episode"]]
+            within = [k for k, episode in enumerate(state.parallelism_state["episodes"]) if episode["in_episode"]]
             resumed = Driven(KINDS[kind](), task, [through_a_file(state, tmp_path / f"{updates}")])
             assert len(resumed.notices) == bool(within)
             for notice in resumed.notices:
@@ -204,8 +204,10 @@ def killed_at_a_checkpoint(*command: str, cwd: Path, number: int, hold: int) -> 
     try:
         deadline = time.monotonic() + 90
         while True:
-            found = sorted((int(path.stem.removeprefix("step_")), path) for path in cwd.glob("here/**/checkpoints/step_*.pt"))
-            if len([steps for steps, _ in found if steps > 0]) >= number:
+            checkpoints = sorted(
+                (int(path.stem.removeprefix("step_")), path) for path in cwd.glob("here/**/checkpoints/step_*.pt")
+            )
+            if len([steps for steps, _ in checkpoints if steps > 0]) >= number:
                 break
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline, "no checkpoint came"
@@ -214,7 +216,7 @@ def killed_at_a_checkpoint(*command: str, cwd: Path, number: int, hold: int) -> 
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         (cwd / HOLD).unlink()
-    return found[-1][1]
+    return checkpoints[-1][1]
 
 
 def same_run(one: Path, other: Path) -> None:
@@ -223,7 +225,7 @@ def same_run(one: Path, other: Path) -> None:
     for key in ("weights_digest", "episodes_digest", "episodes", "env_steps", "updates", "moving_average", "best_evaluation"):
         mine, theirs = first[key], second[key]
         if isinstance(mine, dict):
-            mine, theirs = ({k: v for k, v in each.items() if k != "wall_time"} for each in (mine, theirs))
+            mine, theirs = ({k: v for k, v in values.items() if k != "wall_time"} for values in (mine, theirs))
         assert mine == theirs, key
     for name in ("evaluations.jsonl", "episodes.jsonl"):
         mine, theirs = (
@@ -248,7 +250,7 @@ def same_run(one: Path, other: Path) -> None:
     ids=["deterministic-gru-lag", "synchronous"],
 )
 def test_a_killed_run_that_is_resumed_was_never_killed(choice: tuple[str, ...], tmp_path: Path) -> None:
-    command = (*(one for one in COMMAND if "model=recurrent_mlp" not in choice or "hidden" not in one), *choice)
+    command = (*(override for override in COMMAND if "model=recurrent_mlp" not in choice or "hidden" not in override), *choice)
     # That time passes, or stands still, makes no difference.
     slow = "env._target_=tests.training.test_exact_resume.Sleepy"
     command = (*command, slow, "max_updates=null", "max_env_steps=1501", "checkpoint.every_env_steps=500")

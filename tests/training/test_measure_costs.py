@@ -25,8 +25,8 @@ def test_every_part_is_measured_and_none_is_counted_twice() -> None:
 
 def test_what_it_writes_is_what_analysis_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["env=pendulum", "workers=3", "--seconds", "0.05", "--out", str(tmp_path)]) == 0
-    found = read_costs(tmp_path / COSTS_FILE)
-    assert found is not None and found.workers.tolist() == [1, 2, 3] and found.n_step == 10
+    costs = read_costs(tmp_path / COSTS_FILE)
+    assert costs is not None and costs.workers.tolist() == [1, 2, 3] and costs.n_step == 10
     assert json.loads((tmp_path / COSTS_FILE).read_text())["machine"]["cores"] >= 1
     assert "costs.json" in capsys.readouterr().out
     written = (tmp_path / COSTS_FILE).read_bytes()

@@ -143,7 +143,7 @@ def test_a_signal_to_the_processes_of_seeds_costs_no_bit(
 
 def test_each_seeds_directory_is_the_run_that_it_would_have_been_alone(three_seeds: Path) -> None:
     parent = three_seeds / "together" / "here"
-    assert sorted(one.name for one in parent.glob("seed=*")) == ["seed=4", "seed=5", "seed=6"]
+    assert sorted(path.name for path in parent.glob("seed=*")) == ["seed=4", "seed=5", "seed=6"]
     same_run(parent / "seed=5", three_seeds / "alone" / "here")
     for seed in (4, 5, 6):
         inner = parent / f"seed={seed}"
@@ -158,13 +158,13 @@ def test_each_seeds_directory_is_the_run_that_it_would_have_been_alone(three_see
 def test_the_summary_of_all_is_the_mean_and_the_spread_over_seeds(three_seeds: Path) -> None:
     parent = three_seeds / "together" / "here"
     whole, inner = summary(parent), [summary(parent / f"seed={seed}") for seed in (4, 5, 6)]
-    means = torch.tensor([one["evaluation"]["mean"] for one in inner], dtype=torch.float64)
+    means = torch.tensor([outcome["evaluation"]["mean"] for outcome in inner], dtype=torch.float64)
     assert whole["num_seeds"] == 3 and list(whole["seeds"]) == ["seed=4", "seed=5", "seed=6"]
     assert whole["evaluation"]["mean"] == pytest.approx(float(means.mean()))
     assert whole["evaluation"]["std"] == pytest.approx(float(means.std()))
     assert whole["evaluation"]["ci_low"] <= whole["evaluation"]["mean"] <= whole["evaluation"]["ci_high"]
     for key in ("episodes", "env_steps", "updates"):
-        assert whole[key] == sum(one[key] for one in inner)
+        assert whole[key] == sum(outcome[key] for outcome in inner)
     assert json.loads(json.dumps(inner[1])) == whole["seeds"]["seed=5"]
 
 

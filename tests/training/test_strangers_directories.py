@@ -263,7 +263,7 @@ def test_the_reports_page_shows_every_text_and_obeys_none(own: Path, tmp_path: P
         (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
         for path in folder.glob("*.jsonl"):
             records = [spoil(json.loads(line)) | {BAD: 1.0} for line in path.read_text().splitlines()]
-            path.write_text("".join(json.dumps(one) + "\n" for one in [*records, BAD]))
+            path.write_text("".join(json.dumps(record) + "\n" for record in [*records, BAD]))
     assert report.main([str(tmp_path / "runs"), "--out", str(tmp_path / "page")]) in (0, None)
     html = (tmp_path / "page" / "index.html").read_text()
     page = Page()

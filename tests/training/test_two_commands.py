@@ -13,8 +13,8 @@ from tests.support.forked_commands import ForkedCommand
 from tests.training.test_exact_resume import HOLD, Sleepy
 
 GATE = Path("gate")
-"""A folder in the directory that a command is started in: where there is one, whoever builds an environment says so with a
-file of its number and waits until the folder is renamed."""
+"""A folder in the directory that a command is started in: while it is there, a process that builds an environment
+leaves a file named by its process id and waits until the folder is renamed."""
 COMMAND = (
     "env=cartpole", "workers=2", "logger=none", "model.hidden=[6]", "max_updates=null", "max_env_steps=400",
     "evaluation.episodes=2", "truncation=end", "max_episode_steps=30", "hydra.run.dir=here",

@@ -107,9 +107,9 @@ def test_an_unknown_distribution_shows_its_action() -> None:
     + [(*SPACES[0], (1080, 1920)), (*SPACES[4], (500, 500))],
 )
 def test_every_policy_can_be_drawn_on_a_picture_of_any_size(space: Space, kind: HeadKind, size: tuple[int, int]) -> None:
-    found = policy_plots(*drawn(space, kind), space)
+    plots = policy_plots(*drawn(space, kind), space)
     picture = np.full((*size, 3), 200, np.uint8)
-    shown = overlay(picture, FrameInfo(found, (0.5, np.float64(-3e7)), {"speed": 57.0}, 1234, -1e9))
+    shown = overlay(picture, FrameInfo(plots, (0.5, np.float64(-3e7)), {"speed": 57.0}, 1234, -1e9))
     assert shown.dtype == np.uint8 and shown.ndim == 3 and shown.shape[1] >= 400
     height, width = shown.shape[:2]
     # Both panels are there, and between and below them the picture is unchanged.

@@ -32,9 +32,9 @@ def test_screenshots_do_not_change_training(run_with_screenshots: Path, tmp_path
 
 
 def test_there_is_a_screenshot_at_every_interval_and_at_the_end(run_with_screenshots: Path) -> None:
-    found = sorted((run_with_screenshots / "screenshots").iterdir(), key=lambda path: int(path.stem.removeprefix("step_")))
-    assert [path.name for path in found] == [f"step_{steps}.png" for steps in (100, 200, 300, 400)]
-    pictures = [np.asarray(Image.open(path)) for path in found]
+    paths = sorted((run_with_screenshots / "screenshots").iterdir(), key=lambda path: int(path.stem.removeprefix("step_")))
+    assert [path.name for path in paths] == [f"step_{steps}.png" for steps in (100, 200, 300, 400)]
+    pictures = [np.asarray(Image.open(path)) for path in paths]
     assert {picture.shape for picture in pictures} == {(400, 600, 3)}
     assert (pictures[0] != pictures[-1]).any(), "the weights changed, and the overlay did not"
 

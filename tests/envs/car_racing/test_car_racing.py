@@ -50,8 +50,8 @@ def test_an_observation_is_gymnasiums_last_four_pictures_oldest_first(frame_skip
         ours.reset(k, seed=10 + k)
         game.reset(seed=10 + k)
         braking = [game.step(BRAKE) for _ in range(4)]
-        stacks.append([rgb2gray(one[0]) for one in braking])
-        owed[k] = sum(float(one[1]) for one in braking)
+        stacks.append([rgb2gray(step[0]) for step in braking])
+        owed[k] = sum(float(step[1]) for step in braking)
         assert np.abs(ours.observation[k] - np.array(stacks[k])).max() < 1e-6
     for step, choice in enumerate(some_choices(12, 2)):
         live = np.array([True, step % 3 != 1])
@@ -142,7 +142,7 @@ def test_a_resumed_training_is_the_one_that_was_never_stopped(tmp_path: Path) ->
     task = replace(task, make_model=ConvGRU)
     whole = Driven(Synchronous(), task).step(4)
     (state,) = whole.save()
-    assert any(one["in_episode"] and one["length"] > 0 for one in state.parallelism_state["episodes"])
+    assert any(episode["in_episode"] and episode["length"] > 0 for episode in state.parallelism_state["episodes"])
     whole.finish().stop()
     (end,) = whole.save()
     resumed = Driven(Synchronous(), task, [load(Checkpoints(tmp_path, keep_last=1).save(state, {}))[0]])

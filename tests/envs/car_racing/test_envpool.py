@@ -59,6 +59,6 @@ def test_an_evaluation_is_always_gymnasiums() -> None:
     (job,) = compose_jobs(["env=car_racing", "env.backend=envpool"], multirun=False)
     task = build_run(job.config).setup
     envs, plain = task.make_evaluation_envs(num_envs=1), CarRacingEnvs()
-    for each in (envs, plain):
-        each.reset(0, 1)
+    for batch in (envs, plain):
+        batch.reset(0, 1)
     assert np.array_equal(envs.observation, plain.observation)

@@ -10,20 +10,20 @@ from benchmarks.car_racing.pixel_parity import compare_episode
 
 def test_every_pixel_while_the_camera_comes_down_and_after() -> None:
     """The first second zooms in from above the whole track; the car brakes in the middle of it and stands askew."""
-    found = compare_episode(seed=3, style="too fast", frames=70, render_every=9)
-    assert found.differing_frames == 0
-    assert found.frames == 70
+    comparison = compare_episode(seed=3, style="too fast", frames=70, render_every=9)
+    assert comparison.differing_frames == 0
+    assert comparison.frames == 70
 
 
 @pytest.mark.parametrize(
     ("seed", "style", "colors"), [(1, "to the finish", False), (4, "too fast", False), (2, "at random", True)]
 )
 def test_a_whole_episode_is_the_same_to_its_end(seed: int, style: str, colors: bool) -> None:
-    found = compare_episode(seed, style, compare_every=47, render_every=151, domain_randomize=colors)
-    assert found.differing_frames == 0
+    comparison = compare_episode(seed, style, compare_every=47, render_every=151, domain_randomize=colors)
+    assert comparison.differing_frames == 0
     if style == "to the finish":
-        assert found.finished
-    assert found.tiles_visited > 5
+        assert comparison.finished
+    assert comparison.tiles_visited > 5
 
 
 def test_a_second_episode_in_the_same_game_is_drawn_with_its_own_track() -> None:

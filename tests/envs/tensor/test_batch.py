@@ -54,7 +54,7 @@ def test_who_sits_out_is_left_alone_and_nobody_knows_of_the_others(id: str) -> N
         crowd.terminated[:] = alone.terminated[:] = False
         crowd.observation[4] = 0.0  # the rollout's mark of an episode that has ended: the state stands elsewhere
     now = crowd.observation, crowd.reward, crowd.terminated, crowd.truncated
-    assert all(one is other for one, other in zip(arrays, now, strict=True)), "arrays are overwritten in place"
+    assert all(array is other for array, other in zip(arrays, now, strict=True)), "arrays are overwritten in place"
 
 
 @pytest.mark.parametrize(("id", "kind"), list(zip(IDS, KINDS, strict=True)))
@@ -72,11 +72,11 @@ def test_a_whole_training_lives_the_same_episodes_with_either_backend(id: str, k
             window_ends_with_episode=ends,
         )
         trained.append(Driven(KINDS[kind](), task).finish().stop())
-    gymnasiums, ours = ([event.episode for event in one.episodes()] for one in trained)
+    gymnasiums, ours = ([event.episode for event in driven.episodes()] for driven in trained)
     assert len(ours) == len(gymnasiums) > 20
-    for one, other in zip(ours, gymnasiums, strict=True):
-        assert (one.env_seed, one.worker, one.length, one.end) == (other.env_seed, other.worker, other.length, other.end)
-        assert one.return_ == pytest.approx(other.return_, rel=1e-5)
+    for mine, other in zip(ours, gymnasiums, strict=True):
+        assert (mine.env_seed, mine.worker, mine.length, mine.end) == (other.env_seed, other.worker, other.length, other.end)
+        assert mine.return_ == pytest.approx(other.return_, rel=1e-5)
     torch.testing.assert_close(trained[1].kind.weights(), trained[0].kind.weights(), rtol=0, atol=1e-4)
 
 
@@ -129,8 +129,8 @@ def test_an_evaluation_sees_the_pictures_that_gymnasium_draws(id: str, monkeypat
     assert evaluations[0].returns == pytest.approx(evaluations[1].returns, abs=1e-8)
     assert len(pictures["tensor"]) == 16 and pictures["tensor"][0][0].dtype == np.uint8
     assert not np.array_equal(pictures["tensor"][0][0], pictures["tensor"][7][0])
-    for one, other in zip(pictures["tensor"], pictures["gymnasium"], strict=True):
-        assert np.array_equal(one[0], other[0]) and one[1:] == other[1:] and one[1]["speed"] >= 0
+    for picture, other in zip(pictures["tensor"], pictures["gymnasium"], strict=True):
+        assert np.array_equal(picture[0], other[0]) and picture[1:] == other[1:] and picture[1]["speed"] >= 0
 
 
 def test_the_task_itself_is_there_for_a_compiled_round_and_recipes_travel() -> None:

@@ -33,7 +33,7 @@ def random_actions(id: str, shape: tuple[int, ...], seed: int = 0) -> NDArray[An
 def rounded_otherwise(action: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where gymnasium's square of the torque, a power in single precision, is not the product."""
     torque = np.clip(action[..., 0], -2.0, 2.0)
-    powers = np.array([one**2 for one in torque.ravel()]).reshape(torque.shape)
+    powers = np.array([value**2 for value in torque.ravel()]).reshape(torque.shape)
     return np.asarray(powers != torque * torque)
 
 
@@ -51,16 +51,16 @@ def test_ten_thousand_steps_and_their_resets_are_gymnasiums_to_the_last_bit(id: 
         ours.reset(index, seed)
         observed, _ = theirs[index].reset(seed=seed)
         assert ours.observation[index].tobytes() == observed.tobytes()
-        assert ours.env_state[index].tolist() == [float(one) for one in theirs[index].state]
+        assert ours.env_state[index].tolist() == [float(number) for number in theirs[index].state]
 
     for index in range(k):
         both_begin(index)
     live = np.ones(k, np.bool_)
     for t, action in enumerate(random_actions(id, (steps, k))):
         any_end = ours.step(action, live)
-        answers = [env.step(one) for env, one in zip(theirs, action, strict=True)]
+        answers = [env.step(chosen) for env, chosen in zip(theirs, action, strict=True)]
         assert ours.observation.tobytes() == np.array([answer[0] for answer in answers]).tobytes()
-        assert ours.env_state.tolist() == [[float(one) for one in env.state] for env in theirs]
+        assert ours.env_state.tolist() == [[float(number) for number in env.state] for env in theirs]
         rewards = np.array([float(answer[1]) for answer in answers])
         if id == "Pendulum-v1":
             otherwise = rounded_otherwise(action)
@@ -111,7 +111,7 @@ def test_autoreset_lives_the_episodes_that_a_time_limited_task_lives(id: str) ->
     seeds = np.arange(16)
     noise = torch.from_numpy(np.stack([env.draw_noise(int(seed)) for seed in seeds])).view(*shape, -1)
     state = begin(env, noise)
-    first = np.array([one.reset(seed=int(seed))[0] for one, seed in zip(theirs, seeds, strict=True)])
+    first = np.array([env.reset(seed=int(seed))[0] for env, seed in zip(theirs, seeds, strict=True)])
     np.testing.assert_allclose(env.observe(state[..., :-1]).reshape(16, -1).numpy(), first, rtol=0, atol=1e-6)
     ends = {"terminated": 0, "truncated": 0}
     for action in random_actions(id, (steps, 16)):
@@ -120,8 +120,8 @@ def test_autoreset_lives_the_episodes_that_a_time_limited_task_lives(id: str) ->
         out = advance(env, state, given, next_noise, limit)
         state = out.state
         flat = [part.reshape(16, *part.shape[2:]).numpy() for part in out]
-        for k, one in enumerate(theirs):
-            observed, reward, terminated, truncated, _ = one.step(action[k])
+        for k, task in enumerate(theirs):
+            observed, reward, terminated, truncated, _ = task.step(action[k])
             np.testing.assert_allclose(flat[5][k], observed, rtol=0, atol=1e-6)
             assert flat[2][k] == pytest.approx(float(reward), abs=1e-8)
             assert (flat[3][k], flat[4][k]) == (terminated, truncated)
@@ -129,7 +129,7 @@ def test_autoreset_lives_the_episodes_that_a_time_limited_task_lives(id: str) ->
             ends["truncated"] += truncated
             if terminated or truncated:
                 seeds[k] += 100
-                observed, _ = one.reset(seed=int(seeds[k]))
+                observed, _ = task.reset(seed=int(seeds[k]))
                 assert flat[0][k, -1] == 0
             np.testing.assert_allclose(flat[1][k], observed, rtol=0, atol=1e-6)
     assert ends["truncated"] > 10 and (ends["terminated"] > 10 or id != "CartPole-v1")

@@ -37,7 +37,7 @@ def same_infos(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
         if isinstance(theirs_own, dict):
             if not same_infos(ours[key], theirs_own):
                 return False
-        elif not all(np.array_equal(one, other) for one, other in zip(ours[key], theirs_own, strict=True)):
+        elif not all(np.array_equal(mine, other) for mine, other in zip(ours[key], theirs_own, strict=True)):
             return False
     return True
 
@@ -90,8 +90,8 @@ def test_pictures_of_all_are_those_of_gymnasiums_own(monkeypatch: pytest.MonkeyP
     for envs in (ours, theirs):
         envs.reset(seed=1)
         envs.step(np.array([0, 1, 0, 1, 0]))
-    for one, other in zip(ours.render(), theirs.render(), strict=True):
-        assert np.array_equal(one, other)
+    for picture, other in zip(ours.render(), theirs.render(), strict=True):
+        assert np.array_equal(picture, other)
     for envs in (ours, theirs):
         envs.close()
 
@@ -118,7 +118,7 @@ def test_a_single_one_is_gymnasiums_and_each_keeps_the_tasks_own_limit() -> None
 
 
 def test_registering_loads_no_torch() -> None:
-    """Whoever only lists what there is, or asks for help, must not wait for torch."""
+    """Listing what there is, or asking for help, must not wait for torch."""
     program = """
 import sys
 import a3c_exp.envs.classic_control

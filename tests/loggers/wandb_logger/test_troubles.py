@@ -142,9 +142,9 @@ time.sleep(60)
     run.wait()
     assert nothing_left_after(5.0)
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
-    (found,) = records(folder)
-    assert summary(found)["status"] == "killed" and found[-1]["exit"]["exit_code"] == 1
-    assert history(found, "episode/return") == [(200, -10.0)]
+    (sent,) = records(folder)
+    assert summary(sent)["status"] == "killed" and sent[-1]["exit"]["exit_code"] == 1
+    assert history(sent, "episode/return") == [(200, -10.0)]
 
 
 def test_wandb_mode_disabled_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

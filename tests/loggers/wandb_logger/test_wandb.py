@@ -104,7 +104,7 @@ def test_the_curves_stand_over_environment_steps(sessions: Sessions) -> None:
     assert history(sessions.first, "train/entropy") == [(200 * n, 1.32) for n in range(1, 7)]
     assert history(sessions.first, "eval/mean") == [(1200, -480.0)]
     defined = [record["metric"] for record in sessions.first if record["type"] == "metric"]
-    assert [(one["glob_name"], one["step_metric"]) for one in defined] == [("*", "env_step")]
+    assert [(metric["glob_name"], metric["step_metric"]) for metric in defined] == [("*", "env_step")]
 
 
 def test_each_workers_speed_has_a_section_of_its_own_and_costs_no_row(sessions: Sessions) -> None:
@@ -149,7 +149,7 @@ def test_the_summary_has_the_last_evaluation_and_how_it_ended(sessions: Sessions
     last = summary(sessions.second)
     assert last["evaluation"] == {"mean": -790.0, "ci_low": -900.0}
     assert (last["status"], last["episodes"], last["eval/mean"]) == ("finished", 12, -960.0)
-    exits = [record["exit"].get("exit_code", 0) for found in (sessions.first, sessions.second) for record in found[-1:]]
+    exits = [record["exit"].get("exit_code", 0) for session in (sessions.first, sessions.second) for record in session[-1:]]
     assert exits == [255, 0]  # interrupted, finished
 
 
@@ -161,8 +161,8 @@ def test_a_video_is_kept_with_the_run(sessions: Sessions) -> None:
 
 def test_a_resume_goes_on_under_the_same_id_at_its_own_environment_steps(sessions: Sessions) -> None:
     ids = [
-        next(record["run"]["run_id"] for record in found if record["type"] == "run")
-        for found in (sessions.first, sessions.second)
+        next(record["run"]["run_id"] for record in session if record["type"] == "run")
+        for session in (sessions.first, sessions.second)
     ]
     assert ids == [(sessions.directory / "wandb_id").read_text().strip()] * 2
     assert [step for step, _ in history(sessions.second, "episode/return")] == [200 * n for n in range(7, 13)]

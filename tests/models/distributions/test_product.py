@@ -82,9 +82,9 @@ def test_each_part_of_a_joint_draws_from_its_own_noise() -> None:
     uniform, normal = noise[:, : MIXED.uniform_noise], noise[:, MIXED.uniform_noise :]
     own = [normal[:, :2], uniform[:, :2], torch.cat([uniform[:, 2:3], normal[:, 2:]], -1), uniform[:, 3:]]
     split = torch.split(parameters, [4, 7, 6, 2], dim=-1)
-    alone = [one.sample(its, luck) for one, its, luck in zip(MIXED.components, split, own, strict=True)]
-    assert torch.equal(MIXED.sample(parameters, noise), torch.cat([one.float() for one in alone], -1))
-    modes = [one.mode(its).float() for one, its in zip(MIXED.components, split, strict=True)]
+    alone = [component.sample(its, luck) for component, its, luck in zip(MIXED.components, split, own, strict=True)]
+    assert torch.equal(MIXED.sample(parameters, noise), torch.cat([action.float() for action in alone], -1))
+    modes = [component.mode(its).float() for component, its in zip(MIXED.components, split, strict=True)]
     assert torch.equal(MIXED.mode(parameters), torch.cat(modes, -1))
 
 

@@ -138,8 +138,8 @@ def test_books_kept_afterwards_are_the_same_books(
     done, run = [], ours.kind.burst_runner._run_rounds
 
     def counted(*given: Any) -> Any:
-        done.append(len(found := run(*given)))
-        return found
+        done.append(len(rounds := run(*given)))
+        return rounds
 
     ours.kind.burst_runner._run_rounds = counted  # type: ignore[method-assign]
     theirs.kind.burst_runner = None

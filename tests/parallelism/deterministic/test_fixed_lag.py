@@ -34,27 +34,27 @@ def test_one_worker_alone_is_never_behind() -> None:
 
 
 def test_in_shuffled_order_n_minus_1_is_the_mean() -> None:
-    found = histogram(Deterministic(), workers=4, updates=1200)
-    assert min(found) == 0 and max(found) == 6, "first of one round after last of the one before, and the reverse"
-    assert sum(lag * count for lag, count in found.items()) / 1200 == pytest.approx(3, abs=0.02)
+    lags = histogram(Deterministic(), workers=4, updates=1200)
+    assert min(lags) == 0 and max(lags) == 6, "first of one round after last of the one before, and the reverse"
+    assert sum(lag * count for lag, count in lags.items()) / 1200 == pytest.approx(3, abs=0.02)
     # From place i of a round to place j of the next one lie 3 - i + j other pushes: 1, 2, 3, 4, 3, 2, 1 in 16.
     shares = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
-    counts = np.array([found.get(lag, 0) for lag in range(7)])
+    counts = np.array([lags.get(lag, 0) for lag in range(7)])
     assert ((counts - 1200 * shares) ** 2 / (1200 * shares)).sum() < 28, "chi-square of 6: 28 is exceeded once in 10 000"
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("lag", [0, 1, 5, 11])
 def test_a_lag_that_is_set_is_every_pushs_own(workers: int, lag: int) -> None:
-    found = histogram(Deterministic(lag=lag), workers=workers, updates=60)
-    assert found == {**dict.fromkeys(range(lag), 1), lag: 60 - lag}
+    lags = histogram(Deterministic(lag=lag), workers=workers, updates=60)
+    assert lags == {**dict.fromkeys(range(lag), 1), lag: 60 - lag}
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_lag_that_is_drawn_is_even_between_its_bounds(workers: int) -> None:
-    found = histogram(Deterministic(lag=[2, 6]), workers=workers, updates=500)
-    assert set(found) <= set(range(7))
-    counts = np.array([found[lag] for lag in range(2, 7)])
+    lags = histogram(Deterministic(lag=[2, 6]), workers=workers, updates=500)
+    assert set(lags) <= set(range(7))
+    counts = np.array([lags[lag] for lag in range(2, 7)])
     assert ((counts - 100) ** 2 / 100).sum() < 23.5, "chi-square of 4 degrees of freedom: 23.5 is exceeded once in 10 000"
 
 

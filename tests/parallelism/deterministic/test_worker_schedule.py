@@ -60,7 +60,7 @@ def test_another_seed_has_other_turns(kind: tuple[str, str]) -> None:
 def test_equally_fast_workers_have_one_turn_a_round(order: str) -> None:
     rounds = np.array(taken(make(("equal", order), workers=6), 6 * 200)).reshape(200, 6)
     assert (np.sort(rounds, axis=1) == np.arange(6)).all()
-    distinct = len({tuple(one) for one in rounds.tolist()})
+    distinct = len({tuple(order) for order in rounds.tolist()})
     assert distinct == 1 if order == "fixed" else distinct > 150, "720 orders are possible"
 
 
@@ -107,14 +107,14 @@ def test_no_variation_at_all_is_a_fixed_round() -> None:
 def test_what_happens_in_windows_does_not_change_whose_turn_it_is(kind: tuple[str, str]) -> None:
     def pushes(**settings: Any) -> list[int]:
         driven = Driven(Deterministic(speeds=kind[0]), tiny_task(workers=3, **settings))  # type: ignore[arg-type]
-        found, before = [], np.zeros(3, np.int64)
+        turns, before = [], np.zeros(3, np.int64)
         for _ in range(12):
             stats, now = driven.step().stats(), np.zeros(3, np.int64)
             now[: len(stats.worker_windows)] = stats.worker_windows
-            found.append(int((now - before).argmax()))
+            turns.append(int((now - before).argmax()))
             before = now
         driven.stop()
-        return found
+        return turns
 
     expected = taken(make(kind, workers=3, between=0.5, windows=0.1), 12)
     assert pushes() == pushes(n_step=2, max_episode_steps=3) == expected

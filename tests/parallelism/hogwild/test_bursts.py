@@ -89,8 +89,11 @@ class Inside:
 
     @property
     def episodes(self) -> list[tuple[int, int, float, int, int]]:
-        found = [event for event in self.messages if isinstance(event, EpisodeEvent)]
-        return [(one.episode.worker, one.episode.length, one.episode.return_, one.env_step, one.update) for one in found]
+        events = [message for message in self.messages if isinstance(message, EpisodeEvent)]
+        return [
+            (event.episode.worker, event.episode.length, event.episode.return_, event.env_step, event.update)
+            for event in events
+        ]
 
     @property
     def stats(self) -> TrainingStats:
@@ -122,10 +125,10 @@ def test_a_burst_is_its_rounds_one_by_one(tmp_path: Path, budget: Budget, rollin
     names = ("lr", "beta", "max_grad_norm")
     schedules = Schedules(*(Schedule(f"{name}_schedule", shape) for name in names))
     scheduled = {"schedules": schedules, "loss": LossConfig(entropy_coef=0.5), "max_grad_norm": 0.5}
-    one = task(budget, window_ends_with_episode=not rolling, **scheduled)
-    ours = Inside(one, tmp_path).finish()
+    setup = task(budget, window_ends_with_episode=not rolling, **scheduled)
+    ours = Inside(setup, tmp_path).finish()
     with no_bursts():
-        theirs = Inside(one, tmp_path).finish()
+        theirs = Inside(setup, tmp_path).finish()
     assert ours.bursts > 3
     assert torch.equal(ours.shared, theirs.shared)
     ignored = [CounterColumn.heartbeat]
@@ -172,7 +175,7 @@ def test_a_non_finite_gradient_is_not_applied_from_within_a_burst(tmp_path: Path
     inside.counters.send_command(Command.stop)  # which is what follows
     assert not inside.loop.run_round()
     inside.listen()
-    (message,) = [one for one in inside.messages if isinstance(one, NonFinite)]
+    (message,) = [message for message in inside.messages if isinstance(message, NonFinite)]
     assert message.worker == 1
     assert inside.counters.table[0, CounterColumn.pushes] == before[CounterColumn.pushes] + 1, "worker 0, who came before"
     assert inside.shared.isfinite().all()

@@ -1,4 +1,4 @@
-"""A push arrives once, whoever else pushes; the optimizer's state is everyone's; what lock-free pushes lose is counted."""
+"""A push arrives once, however many others push; the optimizer's state is everyone's; what lock-free pushes lose is counted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -142,7 +142,7 @@ def test_pushes_in_one_pass_are_the_same_pushes_one_by_one(locked: bool, tmp_pat
     gradients, rates = torch.randn(3, workers, P, generator=generator), np.array([1e-2, 2e-2, 3e-3, 1e-2])
     series = SequentialUpdates(adam, workers, P)
     (calls,) = series.prepare(np.arange(workers)[np.newaxis], 0, rates[np.newaxis])
-    found = []
+    results = []
     for at_once in (True, False):
         folder = tmp_path / str(at_once)
         folder.mkdir()
@@ -162,7 +162,7 @@ def test_pushes_in_one_pass_are_the_same_pushes_one_by_one(locked: bool, tmp_pat
         pushes = counters.table[
             :, [CounterColumn.pushes, CounterColumn.push_begun, CounterColumn.push_ended, CounterColumn.overlapping]
         ].tolist()
-        found.append((torch.stack([*own, ours.read()[0], *ours.read()[1]]), ours.updates(), lags, pulled_at.tolist(), pushes))
-    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-6)
-    assert found[0][1:] == found[1][1:]
-    assert found[0][1] == 15
+        results.append((torch.stack([*own, ours.read()[0], *ours.read()[1]]), ours.updates(), lags, pulled_at.tolist(), pushes))
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=1e-6)
+    assert results[0][1:] == results[1][1:]
+    assert results[0][1] == 15

@@ -1,4 +1,4 @@
-"""Asynchronous workers in real processes: each is itself, whoever it shares a process with, and the budget is kept exactly."""
+"""Asynchronous workers in real processes: each is itself, also in a process with others, and the budget is kept exactly."""
 
 import json
 from collections import Counter

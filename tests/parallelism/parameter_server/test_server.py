@@ -1,4 +1,4 @@
-"""The server applies every reported gradient exactly once, whole and in order of arrival, whoever is killed when."""
+"""The server applies every reported gradient exactly once, whole and in order of arrival, even if processes are killed."""
 
 from collections import Counter
 from pathlib import Path

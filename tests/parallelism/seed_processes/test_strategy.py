@@ -66,10 +66,10 @@ class Trained:
 
 
 def assert_same(ours: Sequence[TrainingState], theirs: Sequence[TrainingState]) -> None:
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.env_steps == other.env_steps and one.updates == other.updates and one.episodes == other.episodes
-        assert same_bits(one.weights, other.weights) and same_bits(one.optimizer_state, other.optimizer_state)
-        assert str(one.parallelism_state) == str(other.parallelism_state)
+    for state, other in zip(ours, theirs, strict=True):
+        assert state.env_steps == other.env_steps and state.updates == other.updates and state.episodes == other.episodes
+        assert same_bits(state.weights, other.weights) and same_bits(state.optimizer_state, other.optimizer_state)
+        assert str(state.parallelism_state) == str(other.parallelism_state)
 
 
 @pytest.mark.parametrize("kind", [partial(Deterministic, lag=(0, 3)), Synchronous])
@@ -140,7 +140,8 @@ def test_a_run_in_processes_is_the_run_in_one(tmp_path: Path) -> None:
         for key in ("weights_digest", "episodes_digest", "env_steps", "updates"):
             assert summary(one)[key] == summary(two)[key]
         evaluations = [
-            [(each["env_step"], each["returns"]) for each in lines(where / "evaluations.jsonl")] for where in (one, two)
+            [(evaluation["env_step"], evaluation["returns"]) for evaluation in lines(where / "evaluations.jsonl")]
+            for where in (one, two)
         ]
         assert evaluations[0] == evaluations[1] and len(evaluations[0]) == 3
     assert record(tmp_path / "2")["status"] == "finished"

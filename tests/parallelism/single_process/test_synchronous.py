@@ -138,8 +138,8 @@ def test_a_run_of_n_updates_is_the_beginning_of_one_of_twice_as_many(kind: str, 
     resumed = Driven(KINDS[kind](), longer, [short_state]).finish().stop()
     long.finish().stop()
     assert same_bits(resumed.kind.weights(), long.kind.weights())
-    for one in (resumed, long):
-        one.save()
+    for training in (resumed, long):
+        training.save()
     assert short.episodes() + resumed.episodes() == long.episodes()
 
 

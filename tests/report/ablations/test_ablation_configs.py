@@ -41,8 +41,8 @@ GROUPS = {
 
 def test_the_groups_are_the_reports() -> None:
     files = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG_DIR / "arm").glob("*.yaml")}
-    assert {name: (one["workers"], one["max_episodes"], one["max_episode_steps"]) for name, one in files.items()} == GROUPS
-    assert all(one["ablation"]["arm"] == name for name, one in files.items())
+    assert {name: (arm["workers"], arm["max_episodes"], arm["max_episode_steps"]) for name, arm in files.items()} == GROUPS
+    assert all(arm["ablation"]["arm"] == name for name, arm in files.items())
     assert swept("max_episode_steps")["arm"] + swept("worker_count")["arm"] == list(GROUPS)
 
 
@@ -63,23 +63,23 @@ def test_a_published_group_is_the_reports_preset(arm: str) -> None:
 def test_each_control_changes_what_it_says_and_can_be_assembled() -> None:
     ablation = "max_episode_steps"
     first, *_, last = swept(ablation)["arm"]
-    found = {}
+    configs = {}
     for job in compose_jobs([f"+ablation={ablation}", f"arm={last}"], multirun=True):
-        found[job.config.ablation.control] = job.config
-    assert build_run(found["own_limit"]).setup.seeds == range(200, 210)
-    assert list(found) == swept(ablation)["control"]
-    base = found["published"]
-    assert found["bootstrapped"].bootstrap_on_truncation and found["bootstrapped"].max_episodes == base.max_episodes
+        configs[job.config.ablation.control] = job.config
+    assert build_run(configs["own_limit"]).setup.seeds == range(200, 210)
+    assert list(configs) == swept(ablation)["control"]
+    base = configs["published"]
+    assert configs["bootstrapped"].bootstrap_on_truncation and configs["bootstrapped"].max_episodes == base.max_episodes
     for name, bootstraps in (("equal_steps", False), ("fair", True)):
-        assert found[name].max_env_steps == 4_000_000 and found[name].max_episodes is None
-        assert found[name].bootstrap_on_truncation is bootstraps
-        assert found[name].max_episode_steps == base.max_episode_steps
-    assert found["own_limit"].max_episode_steps == 200
+        assert configs[name].max_env_steps == 4_000_000 and configs[name].max_episodes is None
+        assert configs[name].bootstrap_on_truncation is bootstraps
+        assert configs[name].max_episode_steps == base.max_episode_steps
+    assert configs["own_limit"].max_episode_steps == 200
     other = one(f"+ablation={ablation}", f"arm={first}", "control=own_limit").config
     assert (
-        abs(other.seed - found["own_limit"].seed) >= 10
+        abs(other.seed - configs["own_limit"].seed) >= 10
     )  # no seed in common, or groups that are the same would be the same runs
-    assert base.seed == found["fair"].seed == 0
+    assert base.seed == configs["fair"].seed == 0
 
 
 def test_equal_updates_are_equal_steps_where_windows_divide_episodes() -> None:
@@ -114,14 +114,14 @@ def test_real_asynchrony_is_a_job_a_seed() -> None:
 
 def test_the_window_is_varied_on_two_tasks_for_equal_steps_and_equal_updates() -> None:
     assert swept("n_step")["n_step"] == ["1", "5", "10", "15", "20", "50"]
-    found = {job.config.ablation.control: job for job in compose_jobs(["+ablation=n_step", "n_step=20"], multirun=True)}
-    assert [job.env for job in found.values()] == ["pendulum", "pendulum", "cartpole", "cartpole"]
-    for name, job in found.items():
+    jobs = {job.config.ablation.control: job for job in compose_jobs(["+ablation=n_step", "n_step=20"], multirun=True)}
+    assert [job.env for job in jobs.values()] == ["pendulum", "pendulum", "cartpole", "cartpole"]
+    for name, job in jobs.items():
         config = job.config
         assert config.num_seeds == 10 and config.n_step == 20
         assert (config.max_env_steps is None) == name.endswith("updates") == (config.max_updates is not None)
-    assert build_run(found["cartpole_updates"].config).setup.num_seeds == 10
-    assert found["cartpole_steps"].config.parallelism._target_.endswith("Synchronous")
+    assert build_run(jobs["cartpole_updates"].config).setup.num_seeds == 10
+    assert jobs["cartpole_steps"].config.parallelism._target_.endswith("Synchronous")
 
 
 def test_what_is_typed_wins_over_groups_and_controls() -> None:
@@ -184,6 +184,6 @@ def test_the_command_runs_the_whole_sweep_and_analysis_finds_it(tmp_path: Path) 
     assert list(protocol.arms) == ["steps_4000", "steps_3000", "steps_500"]
     seeds = [run.seed for runs in protocol.arms.values() for run in runs]
     assert seeds == ["0", "1", "100", "101", "200", "201"]
-    found = build_ablation_section(runs, draw_figures=False)
-    assert found is not None and {verdict.decision for verdict in found.verdicts} == {"undecided"}
-    assert "at least 5 finished seeds" in found.lead
+    section = build_ablation_section(runs, draw_figures=False)
+    assert section is not None and {verdict.decision for verdict in section.verdicts} == {"undecided"}
+    assert "at least 5 finished seeds" in section.lead

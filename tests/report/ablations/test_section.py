@@ -56,14 +56,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(root: Path) -> AblationSection:
+def section(root: Path) -> AblationSection:
     section = build_ablation_section(read_runs([root]))
     assert section is not None
     return section
 
 
-def test_verdicts_come_first_and_say_what_the_runs_say(found: AblationSection) -> None:
-    limit, workers = found.tables[:2]
+def test_verdicts_come_first_and_say_what_the_runs_say(section: AblationSection) -> None:
+    limit, workers = section.tables[:2]
     assert limit.columns == ("conclusion", "as published", "fair", "hogwild")
     cells = {(row[0].text, row[0].note): [cell.text for cell in row[1:]] for row in limit.rows}
     assert cells["1. A short limit: raise it", "by training"] == ["supported"] * 3
@@ -75,45 +75,45 @@ def test_verdicts_come_first_and_say_what_the_runs_say(found: AblationSection) -
     assert all(cell.status == cell.text.replace(" ", "-") for row in limit.rows for cell in row[1:])
 
 
-def test_the_lead_says_how_many_comparisons_there_were(found: AblationSection) -> None:
-    number = max(verdict.num_intervals for verdict in found.verdicts)
-    assert number > 50 and f"{number} comparisons" in found.lead
-    decided = [item for verdict in found.verdicts for item in verdict.effects if not item.reason]
+def test_the_lead_says_how_many_comparisons_there_were(section: AblationSection) -> None:
+    number = max(verdict.num_intervals for verdict in section.verdicts)
+    assert number > 50 and f"{number} comparisons" in section.lead
+    decided = [item for verdict in section.verdicts for item in verdict.effects if not item.reason]
     assert len(decided) == number
 
 
-def test_every_finding_has_a_row_with_its_effect_and_interval(found: AblationSection) -> None:
-    table = next(one for one in found.tables if one.name == "What the verdicts rest on")
-    assert len(table.rows) == sum(len(verdict.effects) for verdict in found.verdicts)
+def test_every_finding_has_a_row_with_its_effect_and_interval(section: AblationSection) -> None:
+    table = next(table for table in section.tables if table.name == "What the verdicts rest on")
+    assert len(table.rows) == sum(len(verdict.effects) for verdict in section.verdicts)
     ratio = next(row for row in table.rows if row[4].text == "takes longer" and row[-2].text == "supported")
     assert float(ratio[5].text.removeprefix("\N{MULTIPLICATION SIGN}")) == pytest.approx(3.0, rel=0.1)
     assert ratio[5].note.startswith("[")
     assert ratio[6].text == "100 %" and ratio[7].text == str(SEEDS)
 
 
-def test_the_prediction_says_on_which_machines_the_claim_about_wall_time_would_hold(found: AblationSection) -> None:
-    table = next(one for one in found.tables if one.name == "Wall time predicted")
+def test_the_prediction_says_on_which_machines_the_claim_about_wall_time_would_hold(section: AblationSection) -> None:
+    table = next(table for table in section.tables if table.name == "Wall time predicted")
     on = {(row[0].text, row[1].text, row[2].text): row[-1].text for row in table.rows}
     assert on["one process a worker", "12 to 4 workers", "12"] == "supported"
     assert on["one process a worker", "12 to 4 workers", "4"] == "not supported"
 
 
-def test_the_pictures_are_those_that_have_numbers(found: AblationSection) -> None:
-    names = {figure.name for figure in found.figures}
+def test_the_pictures_are_those_that_have_numbers(section: AblationSection) -> None:
+    names = {figure.name for figure in section.figures}
     both, controls = ("max_episode_steps", "worker_count"), ("published", "fair", "hogwild")
     assert names == {
         *(f"{ablation}_{control}" for ablation in both for control in controls),
         "profile_max_episode_steps", "profile_worker_count", "lag_max_episode_steps", "lag_worker_count",
         "effects_1", "effects_2", "effects_3", "effects_4", "range_worker_range", "range_n_step_cartpole", "clock_predicted",
     }  # fmt: skip
-    assert all(figure.caption and figure.title for figure in found.figures)
-    unlabeled = {figure.name for figure in found.figures if not figure.figure.axes[0].get_ylabel()}
+    assert all(figure.caption and figure.title for figure in section.figures)
+    unlabeled = {figure.name for figure in section.figures if not figure.figure.axes[0].get_ylabel()}
     assert unlabeled == {"effects_1", "effects_2", "effects_3", "effects_4"}  # rows with names
 
 
-def test_pictures_are_sound_svg_with_ids_of_their_own(found: AblationSection) -> None:
+def test_pictures_are_sound_svg_with_ids_of_their_own(section: AblationSection) -> None:
     seen: set[str] = set()
-    for picture in found.figures[::4]:
+    for picture in section.figures[::4]:
         with figure_style():
             files = render_figure(picture)
         alone, inline = files.standalone_svg, files.inline_svg
@@ -125,8 +125,8 @@ def test_pictures_are_sound_svg_with_ids_of_their_own(found: AblationSection) ->
         assert "prefers-color-scheme:dark" in alone and "prefers-color-scheme" not in inline
 
 
-def test_a_curve_has_every_seed_and_what_counts_as_learned(found: AblationSection) -> None:
-    picture = next(figure for figure in found.figures if figure.name == "worker_count_published")
+def test_a_curve_has_every_seed_and_what_counts_as_learned(section: AblationSection) -> None:
+    picture = next(figure for figure in section.figures if figure.name == "worker_count_published")
     axes = picture.figure.axes
     assert len(axes) == 6  # three groups, training above evaluation
     assert all(len(ax.lines) == SEEDS + 2 for ax in axes)  # each seed, the median, the threshold

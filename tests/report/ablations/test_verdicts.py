@@ -59,10 +59,10 @@ def test_a_whole_is_no_better_than_its_parts() -> None:
 def test_a_world_like_the_reports_supports_its_conclusions(tmp_path: Path) -> None:
     limits(tmp_path / "a", "published", replace(GOOD, noise=0.02), replace(GOOD, noise=0.1), BAD)
     workers(tmp_path / "b", "published", GOOD, BAD, replace(BAD, end=-3.5))
-    found = ruled(tmp_path)
+    verdicts = ruled(tmp_path)
     for number in (1, 2, 3):
         for measure in ("training", "evaluation"):
-            verdict = found[number, "published", measure]
+            verdict = verdicts[number, "published", measure]
             assert verdict.decision == "supported", (number, measure, verdict.effects)
             assert min(effect.seeds for effect in verdict.effects) == 10
 
@@ -71,40 +71,40 @@ def test_a_world_upside_down_reverses_them(tmp_path: Path) -> None:
     for arm, way in (("steps_4000", GOOD), ("steps_3000", BAD), ("steps_500", GOOD)):
         write_arm(tmp_path / "a", LIMIT, "fair", arm, way, in_steps=True)
     workers(tmp_path / "b", "fair", BAD, GOOD, GOOD, in_steps=True)
-    found = ruled(tmp_path)
+    verdicts = ruled(tmp_path)
     for measure in ("training", "evaluation"):
-        assert found[1, "fair", measure].decision == "reversed"
-        assert found[3, "fair", measure].decision == "reversed"
-        assert found[2, "fair", measure].decision == "not supported"  # from 3000 to 4000 is anything but hardly faster
+        assert verdicts[1, "fair", measure].decision == "reversed"
+        assert verdicts[3, "fair", measure].decision == "reversed"
+        assert verdicts[2, "fair", measure].decision == "not supported"  # from 3000 to 4000 is anything but hardly faster
 
 
 def test_the_same_runs_under_other_seeds_support_nothing(tmp_path: Path) -> None:
     """The control `own_limit`: what differs is chance, and chance must not be called an effect."""
     for index, arm in enumerate(("steps_4000", "steps_3000", "steps_500")):
         write_arm(tmp_path, LIMIT, "own_limit", arm, GOOD, first_seed=100 * index, steps=200)
-    found = ruled(tmp_path)
+    verdicts = ruled(tmp_path)
     for measure in ("training", "evaluation"):
-        first = found[1, "own_limit", measure]
+        first = verdicts[1, "own_limit", measure]
         assert first.decision == "not supported"
         assert not any(finding.paired for finding in first.effects)
-        assert {item.decision for item in found[2, "own_limit", measure].effects if item.part.expected is Expected.hardly} == {
-            "supported"
-        }
+        assert {
+            item.decision for item in verdicts[2, "own_limit", measure].effects if item.part.expected is Expected.hardly
+        } == {"supported"}
 
 
 def test_a_difference_that_seeds_drown_is_undecided(tmp_path: Path) -> None:
     wild = Way(end=-1.5, speed=0.3, spread=1.2)
     workers(tmp_path, "published", wild, replace(wild, end=-1.9), replace(wild, end=-2.1))
-    found = ruled(tmp_path)
-    assert found[3, "published", "training"].decision == "undecided"
-    ends = [item for item in found[3, "published", "training"].effects if item.part.quantity == "final"]
+    verdicts = ruled(tmp_path)
+    assert verdicts[3, "published", "training"].decision == "undecided"
+    ends = [item for item in verdicts[3, "published", "training"].effects if item.part.quantity == "final"]
     assert all(item.decision == "undecided" and not item.reason for item in ends)
 
 
 def test_four_seeds_get_no_verdict_however_large_the_effect(tmp_path: Path) -> None:
     workers(tmp_path / "few", "published", GOOD, BAD, BAD, seeds=MIN_VERDICT_SEEDS - 1)
-    found = ruled(tmp_path / "few")
-    verdict = found[3, "published", "evaluation"]
+    verdicts = ruled(tmp_path / "few")
+    verdict = verdicts[3, "published", "evaluation"]
     assert verdict.decision == "undecided" and "4 of 5 seeds" in verdict.reason and verdict.num_intervals == 0
     workers(tmp_path / "enough", "published", GOOD, BAD, BAD, seeds=MIN_VERDICT_SEEDS)
     enough = ruled(tmp_path / "enough")[3, "published", "evaluation"]
@@ -118,9 +118,9 @@ def test_groups_that_were_not_run_for_as_many_steps_are_said_and_not_judged(tmp_
     (comparison,) = find_comparisons(read_runs([tmp_path]))
     counts = "env steps are 30,000 to 100,000"
     assert comparison.warnings[0] == f"Its groups are not judged, since their {counts}."
-    judged = [one for one in ruled(tmp_path).values() if one.measure != "clock"]
-    assert {one.decision for one in judged} == {"undecided"} and all(counts in one.reason for one in judged)
-    assert {one.num_intervals for one in judged} == {0}
+    judged = [verdict for verdict in ruled(tmp_path).values() if verdict.measure != "clock"]
+    assert {verdict.decision for verdict in judged} == {"undecided"} and all(counts in verdict.reason for verdict in judged)
+    assert {verdict.num_intervals for verdict in judged} == {0}
 
 
 def test_ends_after_different_numbers_of_episodes_are_not_judged_and_the_way_is_over_as_many_as_all_have(
@@ -130,7 +130,9 @@ def test_ends_after_different_numbers_of_episodes_are_not_judged_and_the_way_is_
         write_arm(tmp_path, WORKERS, "published", arm, way, episodes=episodes)
     for measure in ("training", "evaluation"):
         effects = ruled(tmp_path)[3, "published", measure].effects
-        unjudged = {(one.change, str(one.part.quantity)) for one in effects if one.reason == "their episodes are 50 to 100"}
+        unjudged = {
+            (effect.change, str(effect.part.quantity)) for effect in effects if effect.reason == "their episodes are 50 to 100"
+        }
         assert unjudged == {("12 to 6 workers", "final")} and len(effects) > 2
 
 
@@ -153,7 +155,7 @@ def test_a_control_or_a_group_that_repeats_another_number_for_number_is_said(tmp
         for arm in ("workers_12", "workers_6", "workers_4"):
             config = {"workers": int(arm.rpartition("_")[2])}
             write_arm(tmp_path, WORKERS, control, arm, Way(end=end), seeds=3, in_steps=True, config=config)
-    warnings = {one.control: one.warnings for one in find_comparisons(read_runs([tmp_path]))}
+    warnings = {comparison.control: comparison.warnings for comparison in find_comparisons(read_runs([tmp_path]))}
     # the groups of six and of four workers are drawn alike, too
     alike = "6 workers and 4 workers have the same runs, number for number."
     again = "Its runs are the same as those of equal steps, number for number: what one shows, the other does not confirm."
@@ -212,10 +214,10 @@ def test_half_the_episodes_are_compared_with_the_first_half(tmp_path: Path) -> N
 def test_stacked_seeds_have_no_wall_time_of_their_own(tmp_path: Path) -> None:
     workers(tmp_path / "a", "published", GOOD, replace(GOOD, seconds=200.0), replace(GOOD, seconds=300.0))
     workers(tmp_path / "b", "hogwild", GOOD, replace(GOOD, seconds=200.0), replace(GOOD, seconds=300.0), stacked=False)
-    found = ruled(tmp_path)
-    assert found[4, "published", "clock"].decision == "undecided"
-    assert "shared a process" in found[4, "published", "clock"].reason
-    real = found[4, "hogwild", "clock"]
+    verdicts = ruled(tmp_path)
+    assert verdicts[4, "published", "clock"].decision == "undecided"
+    assert "shared a process" in verdicts[4, "published", "clock"].reason
+    real = verdicts[4, "hogwild", "clock"]
     assert real.decision == "supported"
     assert math.exp(real.effects[1].effect) == pytest.approx(3.0, rel=0.05)
 
@@ -237,10 +239,10 @@ def test_staleness_and_the_range_of_workers_judge_the_third_conclusion(tmp_path:
         write_arm(
             tmp_path / "w", "worker_range", "fair", None, way, in_steps=True, config={"workers": count}, folder=f"{count}"
         )
-    found = ruled(tmp_path)
-    assert found[3, "staleness", "evaluation"].decision == "not supported"
-    assert found[3, "worker_range", "evaluation"].decision == "supported"
-    assert (4, "staleness", "clock") not in found
+    verdicts = ruled(tmp_path)
+    assert verdicts[3, "staleness", "evaluation"].decision == "not supported"
+    assert verdicts[3, "worker_range", "evaluation"].decision == "supported"
+    assert (4, "staleness", "clock") not in verdicts
 
 
 def test_a_group_that_two_comparisons_share_need_run_only_once(tmp_path: Path) -> None:
@@ -253,8 +255,8 @@ def test_a_group_that_two_comparisons_share_need_run_only_once(tmp_path: Path) -
     write_arm(tmp_path / "g", WORKERS, "same_lag", "workers_4", BAD, in_steps=True, seeds=2)
     lag = {"parallelism": {"lag": 11}}
     write_arm(tmp_path / "s", "staleness", "fair", None, GOOD, in_steps=True, config=lag, folder="11", seeds=2)
-    found = ruled(tmp_path)
-    assert found[3, "fair", "evaluation"].decision == found[3, "worker_range", "evaluation"].decision == "supported"
+    verdicts = ruled(tmp_path)
+    assert verdicts[3, "fair", "evaluation"].decision == verdicts[3, "worker_range", "evaluation"].decision == "supported"
     by_key = {
         comparison.key: comparison for comparison in find_comparisons(read_runs([tmp_path])) if comparison.ablation != LIMIT
     }
@@ -289,9 +291,9 @@ def test_a_curve_in_steps_does_not_depend_on_how_long_episodes_are(tmp_path: Pat
     metrics = []
     for steps in (4000, 500):
         (run,) = read_runs([tmp_path / str(steps)])
-        found = learning_curve(run, "training", "env_step")
-        assert found is not None
-        metrics.append(curve_metrics(found, 400_000.0, -2.0))
+        curve = learning_curve(run, "training", "env_step")
+        assert curve is not None
+        metrics.append(curve_metrics(curve, 400_000.0, -2.0))
     assert metrics[0].area == pytest.approx(metrics[1].area, abs=0.06)
     assert metrics[0].final == pytest.approx(metrics[1].final, abs=0.02)
     assert metrics[0].time == pytest.approx(metrics[1].time, abs=10_000.0)
@@ -300,9 +302,9 @@ def test_a_curve_in_steps_does_not_depend_on_how_long_episodes_are(tmp_path: Pat
 def test_numbers_of_a_curve_that_can_be_done_by_hand(tmp_path: Path) -> None:
     write_arm(tmp_path, LIMIT, "published", "steps_500", GOOD, seeds=1)
     (run,) = read_runs([tmp_path])
-    found = learning_curve(run, "training", "episode")
-    assert found is not None
-    ramp = replace(found, x=np.arange(1.0, 101.0), y=np.where(np.arange(100) % 2, 1.0, -1.0) * 0.5 + np.arange(100) / 100)
+    curve = learning_curve(run, "training", "episode")
+    assert curve is not None
+    ramp = replace(curve, x=np.arange(1.0, 101.0), y=np.where(np.arange(100) % 2, 1.0, -1.0) * 0.5 + np.arange(100) / 100)
     metrics = curve_metrics(ramp, 100.0, 1.0)
     assert metrics.time == 52.0 and metrics.reached_threshold  # the first of the upper points, index 51, is 0.5 + 0.51
     assert metrics.final == pytest.approx(np.mean(ramp.y[90:]))
@@ -320,6 +322,6 @@ def test_evaluations_stand_where_their_episodes_were_lived(tmp_path: Path) -> No
         row["env_step"] = 25_000 * math.ceil(row["episode"] / 50)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     (run,) = read_runs([tmp_path])
-    found = learning_curve(run, "evaluation", "episode")
-    assert found is not None
-    assert found.x == pytest.approx(np.arange(1, 41) * 2.5)
+    curve = learning_curve(run, "evaluation", "episode")
+    assert curve is not None
+    assert curve.x == pytest.approx(np.arange(1, 41) * 2.5)

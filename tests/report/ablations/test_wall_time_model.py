@@ -45,18 +45,18 @@ def test_stacked_workers_share_a_process_and_its_cost() -> None:
 
 
 def test_whether_fewer_workers_take_longer_depends_on_the_machine() -> None:
-    found = {
+    claims = {
         (time.stacked, time.change, time.cores): time
         for time in predict_wall_times(costs(), [(12, 6), (12, 4)], WallTimeTraining(1000, 4000, 12))
     }
-    on_twelve_cores = found[False, (12, 4), 12]
+    on_twelve_cores = claims[False, (12, 4), 12]
     assert on_twelve_cores.ratio == pytest.approx(3.0) and on_twelve_cores.decision == "supported"
-    assert found[False, (12, 6), 12].ratio == pytest.approx(2.0)
-    assert found[False, (12, 4), 2].decision == "not supported"
-    assert found[False, (12, 4), 4].ratio == pytest.approx(1.0)
-    assert found[False, (12, 4), 8].ratio == pytest.approx(2.0)
+    assert claims[False, (12, 6), 12].ratio == pytest.approx(2.0)
+    assert claims[False, (12, 4), 2].decision == "not supported"
+    assert claims[False, (12, 4), 4].ratio == pytest.approx(1.0)
+    assert claims[False, (12, 4), 8].ratio == pytest.approx(2.0)
     assert on_twelve_cores.before == pytest.approx(400_000 * 1e-3 / 12)
-    assert found[True, (12, 4), 2].ratio > 1.0  # fewer to stack
+    assert claims[True, (12, 4), 2].ratio > 1.0  # fewer to stack
 
 
 def test_costs_are_found_above_the_runs_and_damage_is_no_cost(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_costs_are_found_above_the_runs_and_damage_is_no_cost(tmp_path: Path) ->
     (tmp_path / "sweep" / COSTS_FILE).write_text(
         json.dumps({"n_step": 10, "costs": [row], "machine": {"cpu": "a Xeon"}, "host": "here"})
     )
-    found = find_costs(runs)
-    assert found is not None and found.host == "a Xeon, here"
-    assert found.seconds_per_window(1) == pytest.approx([2.1e-3, 3.1e-3])
+    costs = find_costs(runs)
+    assert costs is not None and costs.host == "a Xeon, here"
+    assert costs.seconds_per_window(1) == pytest.approx([2.1e-3, 3.1e-3])
     for damage in (
         "",
         "[]",

@@ -104,9 +104,9 @@ def wait_for_two(folder: Path, process: "subprocess.Popen[str] | ForkedCommand")
     """Until two runs of the sweep in ``folder`` have finished some episodes."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        found = [path.parent for path in folder.glob("outputs/*/*/*/episodes.jsonl") if path.stat().st_size > 1000]
-        if len(found) == 2:
-            return found
+        directories = [path.parent for path in folder.glob("outputs/*/*/*/episodes.jsonl") if path.stat().st_size > 1000]
+        if len(directories) == 2:
+            return directories
         time.sleep(0.05)
     process.kill()
     raise AssertionError(f"no two runs within a minute: {process.communicate()}")

@@ -29,12 +29,12 @@ from a3c_exp.sweep.study.study_files import write_best_config
 def test_the_best_as_a_file_and_as_a_command_is_the_trials_own_configuration(overrides: list[str], tmp_path: Path) -> None:
     typed = shlex.split(write_best_config(tmp_path, "mine", overrides, "a note"))[3:]
     folder = tmp_path / BEST_FOLDER
-    found = [
+    jobs = [
         compose_jobs(overrides, False)[0],
         compose_jobs(["+experiment=mine"], False, [str(folder)])[0],
         compose_jobs(typed, False)[0],
     ]
-    configs = [OmegaConf.to_container(job.config, resolve=True, enum_to_str=True) for job in found]
+    configs = [OmegaConf.to_container(job.config, resolve=True, enum_to_str=True) for job in jobs]
     assert configs[1] == configs[0], "the file is another configuration"
     assert configs[2] == configs[0], "the command is another configuration"
     text = (folder / "experiment" / "mine.yaml").read_text()

@@ -121,8 +121,8 @@ def test_the_storage_of_another_study_is_refused() -> None:
 
 def test_a_function_may_add_parameters_to_the_space() -> None:
     target = "{_target_: tests.support.spaces.adam_or_sgd, most: 0.5}"
-    found = planned(f"study.custom_search_space={target}", "optimizer.lr=tag(log,interval(1e-4,1e-2))")
-    assert found.signature["custom_search_space"]["most"] == 0.5 and list(found.signature["space"]) == ["optimizer.lr"]
+    plan = planned(f"study.custom_search_space={target}", "optimizer.lr=tag(log,interval(1e-4,1e-2))")
+    assert plan.signature["custom_search_space"]["most"] == 0.5 and list(plan.signature["space"]) == ["optimizer.lr"]
 
 
 def test_a_plain_sweep_is_no_study() -> None:

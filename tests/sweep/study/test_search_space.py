@@ -18,7 +18,7 @@ def read(*typed: str, **params: str) -> SearchSpace:
 
 
 def test_each_form_is_the_distribution_that_it_names() -> None:
-    found = read(
+    space = read(
         "gamma=interval(0,1)",
         "workers=interval(2,12)",
         "beta=tag(log,interval(1e-4,1e-1))",
@@ -28,7 +28,7 @@ def test_each_form_is_the_distribution_that_it_names() -> None:
         "+env.kwargs.wind=choice(true,false)",
         "env=pendulum",
     )
-    assert found.distributions == {
+    assert space.distributions == {
         "gamma": FloatDistribution(0.0, 1.0),
         "workers": IntDistribution(2, 12),
         "beta": FloatDistribution(1e-4, 1e-1, log=True),
@@ -37,8 +37,8 @@ def test_each_form_is_the_distribution_that_it_names() -> None:
         "optimizer": CategoricalDistribution(["adam", "my own"]),
         "env.kwargs.wind": CategoricalDistribution([True, False]),
     }
-    assert found.fixed == ("env=pendulum",)
-    low, high = found.probes(BASE)[:2]
+    assert space.fixed == ("env=pendulum",)
+    low, high = space.probes(BASE)[:2]
     assert "optimizer='my own'" in high
     assert {"env=pendulum", "gamma=0.0", "workers=2", "optimizer=adam", "+env.kwargs.wind=true", "n_step=2"} <= set(low)
 
@@ -51,11 +51,11 @@ def test_a_range_is_of_whole_numbers_where_the_key_takes_only_whole_numbers() ->
 
 
 def test_the_command_line_overrides_yaml_and_a_plain_value_ends_the_search() -> None:
-    found = read(
+    space = read(
         "gamma=0.9", "beta=interval(0,1)", gamma="interval(0.5,0.6)", beta="interval(5,6)", optimizer__lr="interval(1,2)"
     )
-    assert found.distributions == {"beta": FloatDistribution(0.0, 1.0), "optimizer.lr": FloatDistribution(1.0, 2.0)}
-    assert found.fixed == ("gamma=0.9",)
+    assert space.distributions == {"beta": FloatDistribution(0.0, 1.0), "optimizer.lr": FloatDistribution(1.0, 2.0)}
+    assert space.fixed == ("gamma=0.9",)
 
 
 @pytest.mark.parametrize(

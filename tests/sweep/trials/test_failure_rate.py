@@ -23,8 +23,8 @@ def trials(*ends: str | float, **attributes: object) -> list[FrozenTrial]:
     return study.trials
 
 
-def why(found: list[FrozenTrial], rate: float = 1.0, n_jobs: int = 1, n_trials: int = 60) -> str | None:
-    return study_stop_reason(found, settings(max_failure_rate=rate, n_jobs=n_jobs, n_trials=n_trials))
+def why(trials: list[FrozenTrial], rate: float = 1.0, n_jobs: int = 1, n_trials: int = 60) -> str | None:
+    return study_stop_reason(trials, settings(max_failure_rate=rate, n_jobs=n_jobs, n_trials=n_trials))
 
 
 def test_a_first_batch_that_fails_whole_stops_the_study_with_the_common_cause() -> None:
@@ -45,17 +45,17 @@ def test_a_trial_that_is_retried_is_no_failure() -> None:
     assert why(trials("stopped by Ctrl-C", "stopped by Ctrl-C", "stopped by Ctrl-C", **{RETRYABLE: True})) is None
 
 
-def view(found: list[FrozenTrial], *objectives: Objective) -> StudySnapshot:
+def view(ended: list[FrozenTrial], *objectives: Objective) -> StudySnapshot:
     chosen = objectives or (Objective("evaluation.mean", "maximize"),)
-    return StudySnapshot(replace(settings(study_name="s", n_trials=4), objectives=chosen), found, set())
+    return StudySnapshot(replace(settings(study_name="s", n_trials=4), objectives=chosen), ended, set())
 
 
 def test_the_best_is_the_one_that_the_direction_asks_for() -> None:
-    found = trials(-5.0, -1.0, "broken", -3.0)
-    assert [trial.number for trial in view(found).best] == [1]
-    assert [trial.number for trial in view(found, Objective("wall_time", "minimize")).best] == [0]
-    assert status_line(view(found)) == "4 of 4 trials: 3 complete, 1 failed | best -1.000 (trial 1)"
-    assert ended_line(found[2]) == "trial 2 failed: broken"
+    ended = trials(-5.0, -1.0, "broken", -3.0)
+    assert [trial.number for trial in view(ended).best] == [1]
+    assert [trial.number for trial in view(ended, Objective("wall_time", "minimize")).best] == [0]
+    assert status_line(view(ended)) == "4 of 4 trials: 3 complete, 1 failed | best -1.000 (trial 1)"
+    assert ended_line(ended[2]) == "trial 2 failed: broken"
     assert view([]).best == [] and view([]).format_counts() == "0 of 4 trials"
 
 
