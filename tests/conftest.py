@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _DATA = tempfile.TemporaryDirectory(prefix="a3c_exp_data_")
 os.environ["XDG_DATA_HOME"] = _DATA.name  # which configurations are the user's own: a3c_exp/config/trust.py
 
-os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{_DATA.name}/inductor")  # one compiled header for all tests
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", f"{_DATA.name}/inductor")  # out of the way of a person's own
 os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")  # a processor's flags are believed; else six programs try them out
 
 os.environ.setdefault("MKL_CBWR", "AUTO")  # MKL rounds a product alike wherever it begins: test_matrix_products.py
