@@ -40,7 +40,7 @@ run: $(STAMP)
 	@$(BIN)/python -m a3c_exp $(if $(strip $(ARGS)),$(ARGS),env=pendulum workers=4$(comma)6$(comma)12 -m)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(or $(strip $(ARGS)),-n 5 --dist loadfile)
+	@$(BIN)/python -m pytest $(or $(strip $(ARGS)),-n 3 --dist loadfile)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
