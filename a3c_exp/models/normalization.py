@@ -52,6 +52,12 @@ class Moments(NamedTuple):
         share = other.steps / steps.clamp(min=1.0)
         return Moments(steps, self.mean + delta * share, self.m2 + other.m2 + delta.square() * (self.steps * share))
 
+    def together(self) -> "Moments":
+        """Those of all rows ``[R, ...]`` as one sample."""
+        steps = self.steps.sum(0)
+        mean = (self.steps * self.mean).sum(0) / steps.clamp(min=1.0)
+        return Moments(steps, mean, (self.m2 + self.steps * (self.mean - mean).square()).sum(0))
+
     @property
     def scale(self) -> Tensor:
         """``[..., D]`` what deviations are multiplied by to have variance 1; 1 before anything was seen."""

@@ -43,6 +43,15 @@ def test_two_halves_merge_alike_in_either_order() -> None:
         torch.testing.assert_close(mine, other)
 
 
+def test_rows_together_are_the_whole_sample() -> None:
+    x = torch.randn(5, 9, 3, generator=torch.Generator().manual_seed(0)).double() * 3 + 100
+    rows = [Moments.of(row, torch.arange(9) < length) for row, length in zip(x, (9, 0, 4, 1, 9), strict=True)]
+    whole = torch.cat([row[:length] for row, length in zip(x, (9, 0, 4, 1, 9), strict=True)])
+    together = Moments(*(torch.stack(parts) for parts in zip(*rows, strict=True))).together()
+    for ours, theirs in zip(together, Moments.of(whole, torch.ones(len(whole))), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_merging_nothing_changes_no_bit() -> None:
     seen = Moments.of(torch.randn(7, 2) * 1e5, torch.ones(7)).pack()
     for _ in range(3):

@@ -76,7 +76,7 @@ def test_late_statistics_of_a_worker_write_no_line_without_steps() -> None:
     assert logger.metrics_lines[1].statistics["policy_lag_mean"] == (1 * 1 + 2 * 2) / 3  # and no statistic is lost
 
 
-def told(lines: list[tuple[int, float | None, float]], **watch: Any) -> list[str]:
+def warnings_of(lines: list[tuple[int, float | None, float]], **watch: Any) -> list[str]:
     """What is said of lines of metrics: updates, explained variance, mean norm after clipping."""
     watching = LearningWatch(**{"max_grad_norm": 0.5, "normalized": False, **watch})
     said = (watching.message(at, {"explained_variance": ev, "grad_norm_clipped": norm}) for at, ev, norm in lines)
@@ -87,19 +87,19 @@ NOTHING = [(500, 0.01, 0.5), (1000, None, 0.499), (1500, -0.3, 0.5), (2000, 0.0,
 
 
 def test_a_run_that_learns_nothing_says_so_once() -> None:
-    (text,) = told(NOTHING)
+    (text,) = warnings_of(NOTHING)
     assert len(text.splitlines()) == 1
     assert "clipped to max_grad_norm=0.5: nothing is learned yet. Try normalize.reward=true and" in text
-    assert len(told(NOTHING[:3])) == 1 and told(NOTHING[:2]) == [], "two lines may be chance"
-    assert told([(at // 100, ev, norm) for at, ev, norm in NOTHING]) == [], "too early to tell"
-    assert "normalize" not in told(NOTHING, normalized=True)[0]
+    assert len(warnings_of(NOTHING[:3])) == 1 and warnings_of(NOTHING[:2]) == [], "two lines may be chance"
+    assert warnings_of([(at // 100, ev, norm) for at, ev, norm in NOTHING]) == [], "too early to tell"
+    assert "normalize" not in warnings_of(NOTHING, normalized=True)[0]
 
 
 def test_a_run_that_has_begun_to_learn_is_left_alone() -> None:
-    assert told([NOTHING[0], (700, 0.3, 0.5), *NOTHING[1:]]) == [], "the critic explained something once"
-    assert told([NOTHING[0], (700, 0.0, 0.3), *NOTHING[1:]]) == [], "gradients fit"
-    assert told(NOTHING, updates=10_000) == [], "it goes on, and was told then"
-    assert told(NOTHING, max_grad_norm=None) == []
+    assert warnings_of([NOTHING[0], (700, 0.3, 0.5), *NOTHING[1:]]) == [], "the critic explained something once"
+    assert warnings_of([NOTHING[0], (700, 0.0, 0.3), *NOTHING[1:]]) == [], "gradients fit"
+    assert warnings_of(NOTHING, updates=10_000) == [], "it goes on, and was told then"
+    assert warnings_of(NOTHING, max_grad_norm=None) == []
 
 
 def test_what_is_to_be_told_reaches_the_loggers() -> None:

@@ -31,16 +31,10 @@ class ProcessStatistics:
     def add(self, process: int, windows: Tensor) -> None:
         """Merge the packed moments ``[count, M]`` of windows into this process's own."""
         used = int(self.used[process])
-        moments = Moments.unpack(self.moments[process, used])
-        for window in windows:
-            moments = moments.merge(Moments.unpack(window))
-        self.moments[process, 1 - used] = moments.pack()
+        rows = torch.cat([self.moments[process, used].unsqueeze(0), windows])
+        self.moments[process, 1 - used] = Moments.unpack(rows).together().pack()
         self.used[process] = 1 - used
 
     def total(self) -> Tensor:
         """``[M]`` the packed moments of all processes together."""
-        rows = Moments.unpack(self.moments[torch.arange(len(self.used)), self.used])
-        total = Moments(*(part[-1] for part in rows))
-        for row in zip(*(part[:-1] for part in rows), strict=True):
-            total = total.merge(Moments(*row))
-        return total.pack()
+        return Moments.unpack(self.moments[torch.arange(len(self.used)), self.used]).together().pack()

@@ -39,9 +39,9 @@ def test_one_process_is_synchronous_training_bit_for_bit(more: tuple[str, ...], 
 
 def test_processes_push_one_gradient_of_all_their_windows_each(tmp_path: Path) -> None:
     folder = trained(tmp_path / "two", *TASK, *SHARED, "workers=4", "parallelism.processes=2", "metrics.every_env_steps=300")
-    told = summary(folder)
-    assert told["env_steps"] == 900
-    assert 90 <= told["updates"] <= 100  # of 2 x 5 steps each, but for the last few, and not of 5
+    result = summary(folder)
+    assert result["env_steps"] == 900
+    assert 90 <= result["updates"] <= 100  # of 2 x 5 steps each, but for the last few, and not of 5
     assert lines(folder / "metrics.jsonl")
 
 
