@@ -146,6 +146,8 @@ def locked(directories: Sequence[Path]) -> Iterator[None]:
             lock: BaseFileLock = FileLock(directory / _LOCK)
             try:
                 stack.enter_context(lock.acquire(blocking=False))
+                if not isinstance(lock, SoftFileLock):  # which it becomes on a disk without locks, and says who by itself
+                    (directory / _LOCK).write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
             except Timeout:
                 raise _still_running(directory, _lock_holder(directory / _LOCK)) from None
             except OSError as error:
@@ -153,8 +155,6 @@ def locked(directories: Sequence[Path]) -> Iterator[None]:
                     f"cannot train in {directory}: its file {_LOCK} cannot be written ({error.strerror}). "
                     "Free some space, or take a directory that you may write to"
                 ) from None
-            if not isinstance(lock, SoftFileLock):  # which it becomes on a disk without locks, and says who by itself
-                (directory / _LOCK).write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
         for directory in directories:  # what a writer that was killed has left half-written
             for part in [*directory.glob(".*.part"), *directory.glob("checkpoints/.*.part")]:
                 part.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, TypeVar
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.errors import ConfigError, explain_os_error, refused_by_system
 from a3c_exp.system.process_setup import single_thread_environment
 from a3c_exp.system.signals import blocked
 
@@ -95,6 +95,10 @@ def _run_child(mark: str, target: Callable[..., None], *args: Any) -> None:
     os.register_at_fork(after_in_child=_end_with_parent)
     try:
         target(*args)
+    except Exception as error:
+        if (refused := refused_by_system(error)) is None:
+            raise
+        raise SystemExit(explain_os_error(refused)) from None
     finally:
         end_children()
 

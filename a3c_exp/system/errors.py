@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -34,12 +35,19 @@ def explain_os_error(error: OSError, path: object = None) -> str:
     return f"{where}{error.strerror or first_line(error)}{remedy}"
 
 
+_OUT_OF_MEMORY = {ImportError: "failed to map", RuntimeError: "can't allocate memory", Exception: "std::bad_alloc"}
+"""What the dynamic loader, torch's allocator and C++ say where they got no memory, by the class that Python gives it."""
+
+
 def refused_by_system(error: BaseException) -> OSError | None:
-    """The error of the operating system that Python says otherwise where it got no thread, or no memory for a library; ``None``
-    for all other errors."""
-    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
-        return OSError(errno.EAGAIN, str(error))
-    return OSError(errno.ENOMEM, str(error)) if isinstance(error, ImportError) and "failed to map" in str(error) else None
+    """The error of the operating system that Python and libraries say otherwise, where they got no thread or no memory.
+    ``None`` for all other errors."""
+    text = str(error)
+    if isinstance(error, RuntimeError) and text == "can't start new thread":
+        return OSError(errno.EAGAIN, text)
+    if isinstance(error, MemoryError) or any(isinstance(error, kind) and said in text for kind, said in _OUT_OF_MEMORY.items()):
+        return OSError(errno.ENOMEM, first_line(error) if text else os.strerror(errno.ENOMEM))
+    return None
 
 
 def closest_match(word: str, choices: Iterable[str]) -> str | None:

@@ -50,6 +50,17 @@ def start_a_child(method: Literal["fork", "spawn"], pipe: Connection) -> None:
     time.sleep(300)
 
 
+def run_out_of_memory(pipe: Connection) -> None:
+    raise MemoryError
+
+
+def test_a_child_that_gets_no_memory_says_so_without_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    child = ChildProcess(run_out_of_memory, (), "fork", "child")
+    child.join(PATIENCE)
+    assert child.exitcode == 1
+    assert capfd.readouterr().err == "Cannot allocate memory. Allow more memory (ulimit -v unlimited)\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a parent that is killed")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_child_that_is_killed_leaves_no_child_of_its_own(method: Literal["fork", "spawn"]) -> None:

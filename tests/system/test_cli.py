@@ -40,6 +40,9 @@ def test_what_the_system_refuses_becomes_one_line_with_what_to_do(capsys: pytest
     [
         (RuntimeError("can't start new thread"), "Allow more processes (ulimit -u)"),
         (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "Allow more memory (ulimit -v unlimited)"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Allow more memory (ulimit -v unlimited)"),
+        (RuntimeError("std::bad_alloc"), "Allow more memory (ulimit -v unlimited)"),
+        (MemoryError("Unable to allocate 8.00 GiB"), "Allow more memory (ulimit -v unlimited)"),
     ],
 )
 def test_what_python_says_in_its_own_words_is_explained_too(

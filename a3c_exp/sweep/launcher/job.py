@@ -27,7 +27,7 @@ from a3c_exp.loggers.console import forward_to
 from a3c_exp.runs.run_directories import register_resolvers
 from a3c_exp.system.child_process import HEARTBEAT_SECONDS, Heartbeat, ParentPipe
 from a3c_exp.system.cli import record_command_line
-from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
+from a3c_exp.system.errors import A3CError, ConfigError, RunFailed, explain_os_error, refused_by_system
 from a3c_exp.system.process_setup import share_fork_server
 from a3c_exp.system.signals import STOP_EXIT_CODES, StopSignals
 
@@ -155,6 +155,9 @@ class _JobRunner:
         self._ended = True
         error, trace = result._return_value, ""
         if result.status is JobStatus.FAILED:
+            refused = error if isinstance(error, OSError) and error.errno else refused_by_system(error)
+            if refused:  # as a command alone says it
+                result.return_value = error = RunFailed(explain_os_error(refused))
             if not isinstance(error, A3CError):
                 trace = "".join(traceback.format_exception(error))
             try:
