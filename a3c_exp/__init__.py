@@ -1,8 +1,27 @@
-"""Experiments with asynchronous advantage actor-critic (A3C/A2C) reinforcement learning."""
+"""Experiments with asynchronous advantage actor-critic (A3C/A2C) reinforcement learning.
+
+    policy = a3c_exp.load("pretrained/cartpole")
+    action, state = policy.predict(observation)
+
+Nothing is imported before it is used: ``import a3c_exp`` takes milliseconds.
+"""
+
+from importlib import import_module
+
+TYPE_CHECKING = False  # true for type checkers, by its name; typing itself takes longer to import than all of this
+if TYPE_CHECKING:
+    from a3c_exp.api.policy import ActionDistribution as ActionDistribution, Policy as Policy, load as load
+
+_MODULES = {"ActionDistribution": "policy", "Policy": "policy", "load": "policy"}
+"""The public names and the modules of ``a3c_exp.api`` that define them."""
+__all__ = [*_MODULES]
 
 
-def __getattr__(name: str) -> str:
-    """``__version__``, found when asked for: finding it takes as long as to read a hundred runs."""
+def __getattr__(name: str) -> object:
+    """A public name, or ``__version__``, found when asked for."""
+    if name in _MODULES:
+        value = globals()[name] = getattr(import_module(f"a3c_exp.api.{_MODULES[name]}"), name)
+        return value
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import PackageNotFoundError, version
@@ -11,3 +30,7 @@ def __getattr__(name: str) -> str:
         return version("a3c_exp")
     except PackageNotFoundError:  # run from a checkout that was never installed
         return "0+unknown"
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,6 @@
+"""The Python API: what ``import a3c_exp`` offers, without Hydra's command line."""
+
+from a3c_exp.system.lazy import lazy_exports
+
+if not lazy_exports(__name__):
+    from a3c_exp.api.policy import ActionDistribution as ActionDistribution, Policy as Policy, load as load
