@@ -161,6 +161,7 @@ class Config:
 
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
     name: str | None = None
     tags: list[str] = field(default_factory=list)
 

@@ -49,6 +49,9 @@ class Logger:
     def screenshot(self, path: Path, env_step: int) -> None:
         """A screenshot was written at ``env_step``."""
 
+    def checkpoint(self, path: Path, env_step: int) -> None:
+        """A checkpoint was written at ``env_step``, of one seed."""
+
     def sync(self) -> None:
         """A checkpoint is about to be written that counts on what was logged so far: that must survive a power failure."""
 

@@ -71,6 +71,9 @@ class _SeedLogger(Logger):
     def message(self, text: str) -> None:
         self._average.message(text)
 
+    def checkpoint(self, path: Path, env_step: int) -> None:
+        self._average.log("checkpoint", path, env_step)
+
     def screenshot(self, path: Path, env_step: int) -> None:
         if self._index == 0:  # images have no mean
             self._average.log("screenshot", path, env_step)

@@ -30,6 +30,7 @@ from a3c_exp.parallelism.base import Parallelism, TrainingSetup
 from a3c_exp.spaces.checks import describe_space
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import format_duration
+from a3c_exp.training.callbacks import Callback
 from a3c_exp.visualize.screenshots import require_rendering
 from a3c_exp.visualize.video import require_video_encoder
 
@@ -54,6 +55,7 @@ class RunComponents:
     setup: TrainingSetup
     parallelism: Parallelism
     make_logger: partial[Any]  # of the logger group
+    callbacks: Sequence[Callback]
     evaluator_config: EvaluatorConfig
     intervals: Mapping[str, int | None]  # as ``RunTracker`` takes them
     initial_states: Sequence[TrainingState]  # each seed's weights, before the first update
@@ -113,11 +115,17 @@ def build_run(config: DictConfig) -> RunComponents:
         setup=setup,
         parallelism=parallelism,
         make_logger=make_logger,
+        callbacks=_callbacks(config),
         evaluator_config=evaluation,
         intervals={name: config[name].every_env_steps for name in ("metrics", "evaluation", "screenshots", "checkpoint")},
         initial_states=[TrainingState.initial(vector, setup.optimizer.state_rows, config.workers) for vector in weights],
         notices=notices,
     )
+
+
+def _callbacks(config: DictConfig) -> Sequence[Callback]:
+    entries = enumerate(config.callbacks)
+    return [checked_partial(entry, f"callbacks[{place}]", expected=Callback)() for place, entry in entries]
 
 
 def _normalization(config: DictConfig, envs: EnvBatch) -> Normalization:

@@ -20,6 +20,7 @@ from a3c_exp.system.signals import exit_if_stopped
 
 if TYPE_CHECKING:
     from a3c_exp.training.build import RunComponents
+    from a3c_exp.training.callbacks import Callback
     from a3c_exp.training.run import RunIdentity
 
 
@@ -91,6 +92,22 @@ def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
+def identity_of_job(job: ComposedJob, directory: Path) -> "RunIdentity":
+    """The identity of a run that is started without Hydra's own main function."""
+    from a3c_exp.training.run import RunIdentity
+
+    choices, overrides = job.hydra.runtime.choices, [text for text in job.overrides if not text.startswith("hydra.")]
+    return RunIdentity(
+        directory=directory,
+        name=job.config.name or f"{directory.parent.name}_{directory.name}",
+        group=None,
+        env=str(choices["env"]),
+        parallelism=str(choices["parallelism"]),
+        overrides=overrides,
+        hydra_files={"overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(overrides))},
+    )
+
+
 def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
     """The identity of the run that Hydra has just started."""
     from a3c_exp.training.run import RunIdentity
@@ -112,7 +129,7 @@ def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
     )
 
 
-def resume_run(directory: Path, overrides: Sequence[str], multirun: bool) -> None:
+def resume_run(directory: Path, overrides: Sequence[str], multirun: bool, callbacks: "Sequence[Callback]" = ()) -> None:
     """Go on with a run; a ConfigError or RunDirectoryError if it cannot be gone on with in this way."""
     if multirun:
         raise ConfigError("resume goes on with one run. Leave -m out")
@@ -125,4 +142,4 @@ def resume_run(directory: Path, overrides: Sequence[str], multirun: bool) -> Non
             from a3c_exp.training.run import resume
 
         exit_if_stopped()
-        resume(directory, config)
+        resume(directory, config, callbacks)

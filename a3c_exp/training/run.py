@@ -23,6 +23,7 @@ from a3c_exp.system.machine import git_problem
 from a3c_exp.system.signals import StopRequested, StopSignals
 from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import RunComponents, build_run
+from a3c_exp.training.callbacks import Callback, CallbackLogger
 from a3c_exp.training.checkpoint import Checkpoints
 from a3c_exp.training.learning_watch import LearningWatch
 from a3c_exp.training.run_tracker import Clock, RunTracker
@@ -103,10 +104,13 @@ def run(
         return _train_until_stopped(context, stop_callback)
 
 
-def resume(directory: Path, config: DictConfig) -> float:
+def resume(directory: Path, config: DictConfig, callbacks: Sequence[Callback] = ()) -> float:
     """Go on in place, in the ``directory`` of a stopped run that the caller has ``locked``, from the newest whole checkpoint;
-    what was written after it moves to ``*.discarded.jsonl``. The run's ``config`` may have a larger budget."""
-    return _train_until_stopped(reopen_run(directory, config, build_run(config)))
+    what was written after it moves to ``*.discarded.jsonl``. The run's ``config`` may have a larger budget; ``callbacks`` are
+    called beside those that it names."""
+    components = build_run(config)
+    components = replace(components, callbacks=[*components.callbacks, *callbacks])
+    return _train_until_stopped(reopen_run(directory, config, components))
 
 
 def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None = None) -> float:
@@ -116,6 +120,7 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
     loggers: list[Logger] = []
     trainer: Trainer | None = None
     seed_average = SeedAverageLogger(loggers, len(context.seed_runs)) if len(context.seed_runs) > 1 else None
+    callbacks = CallbackLogger(context.components.callbacks)
     with single_threaded(), StopSignals() as stop, ExitStack() as closing, ExitStack() as spare:
 
         def stop_requested() -> bool:
@@ -123,13 +128,13 @@ def _train_until_stopped(context: RunContext, stop_callback: StopCallback | None
 
         try:
             spare.enter_context(Path(os.devnull).open())
-            trainer = _build_trainer(context, stop_requested, loggers, seed_average, closing)
+            trainer = _build_trainer(context, stop_requested, callbacks, loggers, seed_average, closing)
             context.record.mark("started")
-            _start_loggers(context, stop_callback or make_console_logger(), loggers)
+            _start_loggers(context, stop_callback or make_console_logger(), callbacks, loggers)
             trainer.train()
             if context.config.evaluation.video:
                 _record_video(context, loggers)
-            status = "finished"
+            status, reason = "finished", callbacks.stop_reason
             return _last_return(trainer)
         except (Interrupted, StopRequested):
             if stop_callback is None or stop.requested():
@@ -180,6 +185,7 @@ def _record_video(context: RunContext, loggers: Sequence[Logger]) -> None:
 def _build_trainer(
     context: RunContext,
     stop_requested: Callable[[], bool],
+    callbacks: CallbackLogger,
     loggers: list[Logger],
     seed_average: SeedAverageLogger | None,
     closing: ExitStack,
@@ -222,11 +228,12 @@ def _build_trainer(
     notices = [*components.notices, *context.notices]
     if context.record.content["git"] is None and (problem := git_problem()) is not None:
         notices.append(f"run.json does not name the commit of the code: {problem}")
-    trainer = Trainer(setup, components.parallelism, trackers, clock, stop_requested, on_first_step, notices)
+    flow = stop_requested, on_first_step, lambda: callbacks.stop_reason is not None
+    trainer = Trainer(setup, components.parallelism, trackers, clock, *flow, notices)
     return trainer
 
 
-def _start_loggers(context: RunContext, console_logger: Logger, loggers: list[Logger]) -> None:
+def _start_loggers(context: RunContext, console_logger: Logger, callbacks: CallbackLogger, loggers: list[Logger]) -> None:
     """Start them one after another, so that those that run receive the messages of the next."""
 
     def on_message(text: str) -> None:
@@ -239,7 +246,8 @@ def _start_loggers(context: RunContext, console_logger: Logger, loggers: list[Lo
     if len(seed_runs) > 1:
         for seed_run in seed_runs:
             seed_run.jsonl_logger.start(_run_info(seed_run.config, seed_run.record, context.components, [seed_run]))
-    for logger in [*(run.jsonl_logger for run in seed_runs if len(seed_runs) == 1), console_logger, group_logger]:
+    own = [run.jsonl_logger for run in seed_runs if len(seed_runs) == 1]
+    for logger in [*own, console_logger, group_logger, *([callbacks] if context.components.callbacks else [])]:
         logger.start(_run_info(context.config, context.record, context.components, seed_runs))
         loggers.append(logger)
 

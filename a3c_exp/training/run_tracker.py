@@ -192,7 +192,9 @@ class RunTracker:
             logger.sync()
         self.tracker_state.wall_time = self.wall_time()
         extra = {"moving_average": self.tracker_state.moving_average, "wall_time": self.tracker_state.wall_time}
-        self.checkpoints.save(state, extra)
+        path = self.checkpoints.save(state, extra)
+        for logger in self.loggers:
+            logger.checkpoint(path, state.env_steps)
 
     def wall_time(self) -> float:
         """Seconds of training so far, earlier sessions included."""

@@ -26,6 +26,7 @@ class Trainer:
     clock: Clock  # of this session; the trackers read it
     stop_requested: Callable[[], bool]  # called at every iteration and between evaluation steps
     on_first_step: Callable[[], object]  # called once when the first environment step has been taken
+    end_requested: Callable[[], bool]  # called at every iteration: whether to end as if the budget were exhausted
     notices: Sequence[str] = ()  # messages for the start
     _next_listen_time = 0.0
     _events_lost = False
@@ -47,7 +48,7 @@ class Trainer:
         self._handle(self.parallelism.start(self.setup, [tracker.state for tracker in self.trackers]))
         self.clock.start_time = time.monotonic()
         try:
-            while not self._all_budgets_exhausted():
+            while not self._all_budgets_exhausted() and not self.end_requested():
                 if self.stop_requested():
                     raise Interrupted
                 # A seed waits for its callbacks at the step at which they are due; never once its budget is exhausted.
