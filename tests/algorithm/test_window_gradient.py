@@ -16,7 +16,7 @@ from torch.distributions import Categorical, Independent, Normal
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.types import LearnerConfig, Window
-from a3c_exp.algorithm.window_gradient import clip_by_norm, clip_gradients, functional_forward, replay, window_loss
+from a3c_exp.algorithm.window_gradient import clip_gradients, functional_forward, replay, window_loss
 from a3c_exp.algorithm.window_stats import StatisticsTable
 from a3c_exp.compile.vectorize import vectorize
 from a3c_exp.config.enums import Reduction, ValueLoss
@@ -278,27 +278,6 @@ def test_each_worker_is_clipped_to_its_own_norm_where_it_has_one(stackable: bool
         np.testing.assert_allclose(clipped, whole * torch.tensor(shares).clamp(max=1.0).unsqueeze(1), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(stats[:, STAT["grad_norm"]], norms, rtol=1e-5)
         np.testing.assert_allclose(stats[:, STAT["grad_norm_clipped"]], torch.minimum(norms, given_norms), rtol=1e-5)
-
-
-@pytest.mark.parametrize("max_norm", [0.5, 3.0, 1e6])
-def test_clipping_is_that_of_torch_worker_by_worker(max_norm: float) -> None:
-    gradients = torch.randn(K, 50, generator=torch.Generator().manual_seed(4)) * torch.tensor([[0.01], [0.3], [1], [90]])
-    want, norms = [], []
-    for row in gradients:
-        parameter = nn.Parameter(torch.zeros(50))
-        parameter.grad = row.clone()
-        norms.append(nn.utils.clip_grad_norm_([parameter], max_norm).item())
-        want.append(parameter.grad.clone())
-    assert clip_by_norm(gradients, max_norm).tolist() == pytest.approx(norms, rel=1e-6)  # the norms before clipping
-    np.testing.assert_allclose(gradients, torch.stack(want), rtol=1e-6)
-
-
-def test_without_a_limit_gradients_are_left_alone() -> None:
-    gradients = 1e4 * torch.randn(K, 50, generator=torch.Generator().manual_seed(5))
-    before = gradients.clone()
-    norms = clip_by_norm(gradients, None)
-    assert torch.equal(gradients, before)
-    np.testing.assert_allclose(norms, before.norm(dim=1), rtol=1e-6)
 
 
 def test_a_model_that_returns_a_bare_tuple_is_refused_by_name() -> None:

@@ -13,16 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.baselines.textbook_a3c import (
+from benchmarks.baselines.textbook_a3c import WARM_UP_WINDOWS, Training
+from benchmarks.baselines.textbook_learner import (
     BETAS,
     ENTROPY_COEF,
     GAMMA,
     LEARNING_RATE,
     N_STEP,
-    WARM_UP_WINDOWS,
     ActorCritic,
     SharedAdam,
-    Training,
     Window,
     collect,
     n_step_returns,

@@ -136,7 +136,7 @@ def suspend(subject: Subject, chance: random.Random) -> Injected:
 def environment_fails(subject: Subject, chance: random.Random) -> Injected:
     how = chance.choice(["raise", "kill", "nan"])
     (subject.folder / "break").write_text(how)
-    subject.start("env._target_=tests.training.test_exact_resume.Breaking")
+    subject.start("env._target_=tests.support.interruptions.Breaking")
     codes = {1, -9} if how == "kill" else {0, 1}  # worker processes are replaced
     return Injected(f"an environment's {how}", codes, may_trace=True, main_killed=how == "kill")
 

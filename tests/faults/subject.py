@@ -16,7 +16,7 @@ from tests.support.command import ROOT, session_members
 from tests.support.forked_commands import ForkedCommand, ForkServer
 
 COMMON = (
-    "env=cartpole", "env._target_=tests.training.test_exact_resume.Sleepy", "model.hidden=[8]", "workers=3", "logger=none",
+    "env=cartpole", "env._target_=tests.support.interruptions.Sleepy", "model.hidden=[8]", "workers=3", "logger=none",
     "truncation=end", "max_episode_steps=30", "max_updates=null", "max_env_steps=2500", "compile=false",
     "evaluation.every_env_steps=800", "evaluation.episodes=2", "metrics.every_env_steps=300", "checkpoint.every_env_steps=500",
 )  # fmt: skip

@@ -1,74 +1,28 @@
 """A run's console writes plain lines into a pipe and draws one view on a terminal, which it leaves as it was."""
 
 import os
-import pty
 import re
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import TextIO
 
 import pytest
 
 from a3c_exp.config.budget import Budget
-from a3c_exp.loggers.base import RunInfo
 from a3c_exp.loggers.console import ConsoleLogger
-from a3c_exp.loggers.progress import RunProgress, progress_line
-from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, MetricsRecord
-from tests.support.driving import wait_until
-from tests.support.metrics import metrics_record
-
-SUMMARY = {
-    "reason": "budget reached",
-    "episodes": 1000,
-    "env_steps": 4_000_000,
-    "wall_time": 260.1,
-    "steps_per_second": 15380.0,
-    "moving_average": -0.61,
-    "evaluation": {"mean": -812.0, "ci_low": -990.3, "ci_high": -633.0, "episodes": 10},
-    "best_evaluation": None,
-    "policy_lag": {"mean": 11.0, "max": 25},
-}
-HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
-
-
-class Reader:
-    """Collects what is written to a real pipe or to a real pseudo-terminal."""
-
-    def __init__(self, terminal: bool) -> None:
-        near, far = pty.openpty() if terminal else os.pipe()
-        self.stream: TextIO = os.fdopen(far, "w")
-        self._near = near
-        self._raw = b""
-        self._thread = threading.Thread(target=self._read)
-        self._thread.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._near, 65536)
-            except OSError:  # a closed pseudo-terminal raises where a pipe reads nothing
-                return
-            if not data:
-                return
-            self._raw += data
-
-    def text(self) -> str:
-        """All of it, after the writer has closed."""
-        if not self.stream.closed:
-            self.stream.close()
-        self._thread.join(5.0)
-        return self._raw.decode()
-
-    def so_far(self) -> str:
-        return self._raw.decode(errors="replace")
-
-    def wait_for(self, text: str) -> None:
-        """Until this can be read; views are drawn by a thread, in its own time."""
-        wait_until(lambda: text in visible(self.so_far()), f"{text!r} to be drawn")
+from tests.support.console import (
+    HIDE_CURSOR,
+    SHOW_CURSOR,
+    SUMMARY,
+    Reader,
+    episode,
+    evaluation,
+    every_metric,
+    metrics,
+    run_info,
+    visible,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -94,42 +48,12 @@ def terminal() -> Iterator[Reader]:
     reader.text()
 
 
-def run_info(budget: Budget | None = None, seeds: int = 1, **start: int) -> RunInfo:
-    directory = Path("/outputs/sweep/workers=4")
-    budget = budget or Budget(max_episodes=1000)
-    return RunInfo(directory, "workers=4", "sweep", "train", (), {"num_seeds": seeds}, budget, resumed=bool(start), **start)
-
-
-def episode(number: int) -> EpisodeRecord:
-    return EpisodeRecord(number, 0, -640.0, 4000, -3.3, -3.2149, 4000 * number, 400, 1.0, "truncated", 7)
-
-
-def metrics(env_step: int, episodes: int) -> MetricsRecord:
-    lags = {"policy_lag_mean": 11.0, "policy_lag_max": 25}
-    return metrics_record(env_step, episodes, 15300.0, grad_norm=4.1, grad_norm_max=9.0, **lags)
-
-
-def every_metric(env_step: int, episodes: int) -> MetricsRecord:
-    """Metrics of a run with a discrete policy and gradient clipping."""
-    more = {"entropy_normalized": 0.62, "max_probability": 0.934, "explained_variance": 0.41, "grad_norm_clipped": 0.5}
-    record = metrics(env_step, episodes)
-    return replace(record, statistics={**record.statistics, **more})
-
-
-def evaluation(mean: float, best: bool) -> EvaluationRecord:
-    return EvaluationRecord(480_000, 1, 1.0, 10, True, mean, 1.0, mean, mean, mean, mean, mean, 200.0, [], best)
-
-
 def train(logger: ConsoleLogger) -> None:
     logger.episode(episode(100))
     logger.evaluation(evaluation(-790.0, best=True))
     logger.evaluation(evaluation(-812.0, best=False))
     logger.episode(episode(120))
     logger.metrics(metrics(480_000, 120))
-
-
-def visible(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
 def test_a_pipe_gets_plain_lines_with_every_number(pipe: Reader) -> None:
@@ -292,49 +216,3 @@ def test_a_dumb_terminal_gets_plain_lines(terminal: Reader, monkeypatch: pytest.
     train(logger)
     logger.finish("finished", SUMMARY)
     assert "\x1b" not in terminal.text()
-
-
-def test_time_left_of_a_resumed_run_counts_only_this_session() -> None:
-    progress = RunProgress(run_info(start_episode=500, start_env_step=2_000_000))
-    assert progress.fraction == 0.5 and progress.remaining_seconds is None
-    assert progress_line(progress).startswith("  50% | episode 500/1,000 | 2,000,000 steps")
-    time.sleep(0.1)
-    progress.update(episode(750))  # half of what this session has to do
-    assert progress.fraction == 0.75
-    left = progress.remaining_seconds
-    assert left is not None and 0.1 <= left <= progress.elapsed
-
-
-def test_the_budget_that_ends_first_counts() -> None:
-    progress = RunProgress(run_info(Budget(max_episodes=1000, max_env_steps=1_000_000)))
-    progress.update(episode(200))
-    assert progress.fraction == 0.8
-    assert "episode 200/1,000 | 800,000/1,000,000 steps" in progress_line(progress)
-
-
-def test_a_budget_of_updates_counts_and_a_resumed_one_does_not_start_at_zero() -> None:
-    progress = RunProgress(run_info(Budget(max_updates=1000), start_update=400))
-    assert progress_line(progress).startswith("  40% | episode 0 | 0 steps | update 400/1,000")
-    assert progress.remaining_seconds is None
-    progress.update(replace(metrics(480_000, 120), update=700))
-    assert progress.fraction == 0.7
-    assert "update 700/1,000" in progress_line(progress)
-    assert "update" not in progress_line(RunProgress(run_info()))
-
-
-def test_99_percent_is_not_rounded_to_done() -> None:
-    progress = RunProgress(run_info())
-    progress.update(episode(999))
-    assert progress_line(progress).startswith("  99%")
-
-
-def test_a_run_without_a_budget_has_no_percentage() -> None:
-    progress = RunProgress(run_info(Budget()))
-    progress.update(episode(5))
-    assert progress_line(progress).startswith("episode 5 | 20,000 steps")
-
-
-def test_a_worse_evaluation_of_a_resumed_run_is_not_called_best() -> None:
-    progress = RunProgress(run_info(start_episode=500, start_env_step=2_000_000))
-    progress.update(evaluation(-900.0, best=False))
-    assert "best" not in progress_line(progress)

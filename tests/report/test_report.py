@@ -1,30 +1,25 @@
 """The report shows what the files say, escapes it, needs nothing else, and overwrites nothing that is not its own."""
 
 import csv
-import os
 import re
 import shutil
-import subprocess
-import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
-from a3c_exp.report.__main__ import main
 from a3c_exp.report.aggregate import group_by_configuration
 from a3c_exp.report.builder import make_report
 from a3c_exp.report.figures import curve_figures as figures
 from a3c_exp.report.figures.curve_figures import assign_colors
-from a3c_exp.report.figures.plot_specs import PLOTS
 from a3c_exp.report.figures.svg import OTHER_COLOR, SERIES_COLORS
 from a3c_exp.report.provenance import comparison_warnings
 from a3c_exp.report.report_files import MARKER
 from a3c_exp.report.run_reader import read_runs
 from a3c_exp.report.tables import summary_table, worker_hyperparameter_table
 from a3c_exp.system.number_format import format_count, format_duration, format_interval, format_mean_std, format_number
+from tests.support.html_page import Page
 from tests.support.synthetic_ablations import Way, write_arm
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
@@ -34,35 +29,6 @@ EVERY_RUN_HAS = {
     "policy_lag_histogram", "speed", "worker_steps", "worker_updates", "value_excess", "sampling_gap",
 }  # fmt: skip
 EVIL = "<script>alert('&')</script>"
-
-
-class Page(HTMLParser):
-    """Tags and ids of a page, and whether every tag that was opened was closed."""
-
-    VOID = frozenset({"meta", "link", "br", "img", "hr", "input"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.stack: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        self.links += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href")]
-        if tag not in self.VOID:
-            self.stack.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.stack.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop() == tag
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +48,6 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(sweep: Path) -> Path:
     return make_report([sweep], sweep / "report").index
-
-
-@pytest.fixture
-def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of the figures, for tests that are about something else: drawing is nearly all of a report's time."""
-    monkeypatch.setattr(figures, "PLOTS", [plot for plot in PLOTS if plot.name in ("reward_by_step", "max_probability")])
 
 
 def test_the_page_is_one_whole_file_that_needs_no_network_and_no_script(report: Path) -> None:
@@ -284,49 +244,6 @@ def test_the_same_runs_give_the_same_report(sweep: Path, report: Path) -> None:
     assert undated(make_report([sweep], report.parent).index.read_text()) == before
 
 
-def test_nothing_that_is_not_a_report_is_overwritten(tmp_path: Path, sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("index.html", "runs.csv", "figures", "tables"):
-        out = tmp_path / name.replace(".", "_")
-        out.mkdir()
-        (out / name).write_text("precious")
-        assert main([str(sweep), "--out", str(out)]) == 2
-        error = capsys.readouterr().err
-        assert error.count("\n") == 1
-        assert "--out DIR" in error
-        assert [path.name for path in out.iterdir()] == [name]
-        assert (out / name).read_text() == "precious"
-
-
-def test_a_typing_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "empty").mkdir()
-    for path, what in ((tmp_path / "typo", "no such directory"), (tmp_path / "empty", "no runs found")):
-        assert main([str(path)]) == 2
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        assert captured.err.count("\n") == 1
-        assert what in captured.err
-        assert "Name a run directory: a folder with a run.json" in captured.err
-
-
-@pytest.mark.usefixtures("few_figures")
-def test_the_command_says_where_the_report_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = write_run(tmp_path / "run", episodes=4, evaluations=0, overrides=["note=$x \x1b[31m{y}", "seed=0"])
-    assert main([str(run), "--no-png"]) == 0
-    out = capsys.readouterr().out
-    assert f"report: {run / 'report' / 'index.html'}" in out
-    assert "1 finished" in out
-    assert "\x1b" not in out
-    assert re.search(r"  -\d", out)  # a true minus sign would be a question mark on some terminals
-    assert "note=$x" in (run / "report" / "index.html").read_text()
-    assert main([str(run), "--no-png"]) == 0  # its own report it replaces
-    monkeypatch.chdir(tmp_path)
-    other = write_run(tmp_path / "other", episodes=4, status="running", pid=os.getpid())
-    assert main([str(run), str(other), "--no-png"]) == 0
-    assert (tmp_path / "report" / "index.html").is_file()
-
-
 @pytest.mark.usefixtures("few_figures")
 def test_a_page_made_beside_its_runs_does_not_name_its_makers_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweep: Path
@@ -345,22 +262,6 @@ def test_runs_with_nothing_in_them_still_make_a_report(tmp_path: Path) -> None:
     text = make_report([tmp_path], tmp_path / "report", png=False).index.read_text()
     assert "run.json is empty" in text
     assert "<figure>" not in text
-
-
-def test_reading_and_reporting_import_neither_torch_nor_matplotlib_beforehand() -> None:
-    code = "import a3c_exp.report.builder, sys; sys.exit(len({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
-
-
-def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", episodes=4)
-    code = "import sys; sys.modules['matplotlib'] = None; from a3c_exp.report.__main__ import main; "
-    code += f"sys.exit(main([{str(run)!r}]))"
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert 'pip install "a3c_exp[report]"' in done.stderr
-    assert not (run / "report").exists()
 
 
 def test_more_configurations_than_colors_leaves_the_best_colored(tmp_path: Path) -> None:

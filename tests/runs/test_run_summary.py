@@ -21,6 +21,7 @@ from a3c_exp.runs.config_values import (
 )
 from a3c_exp.runs.run_summary import RESULT_KEYS, RunSummary
 from a3c_exp.runs.tolerant_io import last_json_object, parse_yaml
+from a3c_exp.system.process_identity import process_start_time
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
 # What YAML makes of words that look like something else, and texts that it has to quote or fold.
@@ -152,3 +153,11 @@ def test_text_of_a_number_does_not_depend_on_its_notation() -> None:
     assert {as_text(value) for value in (1e-4, "1e-4", "0.0001", "1.0e-04")} == {"0.0001"}
     assert [as_text(value) for value in (True, None, [1.0, "2"], "a")] == ["true", "null", "[1, 2]", "a"]
     assert math.isnan(RunSummary(Path("nowhere")).result("evaluation"))
+
+
+def test_a_reused_process_id_is_not_taken_for_the_run(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "a", status="running", pid=os.getpid(), episodes=3, run_json={"pid_started": 1.0})
+    assert RunSummary(path).status == "killed"
+    said = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**said, "pid_started": process_start_time(os.getpid())}))
+    assert RunSummary(path).status == "running"

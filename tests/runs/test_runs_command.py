@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import pty
 import subprocess
@@ -14,11 +13,10 @@ import pytest
 
 from a3c_exp.runs.__main__ import main
 from a3c_exp.runs.config_values import MISSING
-from a3c_exp.runs.format_table import Column, Terminal, TextCell, display_width, format_table, shorten_middle
+from a3c_exp.runs.format_table import display_width
 from a3c_exp.runs.query import parse_condition, select_runs
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.process_identity import process_start_time
 from tests.support.command import environment
 from tests.support.synthetic_runs import DEAD_PID, write_run, write_seeds
 
@@ -241,26 +239,6 @@ def test_a_terminal_gets_a_table_that_fits_and_shared_values_in_one_line() -> No
     assert any("\N{BLACK CIRCLE} killed" in line for line in plain)
 
 
-@pytest.mark.parametrize("width", [8, 20, 40, 200])
-def test_no_line_of_a_table_is_wider_than_its_terminal(width: int) -> None:
-    columns = [Column("run"), Column("status", drop_rank=0), Column("a", True, 3), Column("b", True, 2)]
-    rows = [
-        [TextCell("漢字" * 20 + "end"), TextCell("ok"), TextCell("1"), TextCell("22222")],
-        TextCell("heading " * 9),
-        [TextCell("x")] * 4,
-    ]
-    text = format_table(columns, rows, Terminal(width=width))
-    assert max(map(display_width, text.splitlines())) <= max(width, 8 + 2 + len("status"))
-    assert ("22222" in text) == (width >= 40)
-    assert "end" in text
-
-
-def test_a_shortened_text_keeps_both_ends() -> None:
-    assert shorten_middle("abcdef", 5) == "ab\N{HORIZONTAL ELLIPSIS}ef"
-    assert shorten_middle("abc", 3) == "abc"
-    assert all(display_width(shorten_middle("漢字" * 9, width)) <= width for width in range(2, 30))
-
-
 def test_a_missing_value_meets_only_negations(tmp_path: Path) -> None:
     entries = [
         RunSummary(write_run(tmp_path / "a", episodes=3, config={"bptt": None})),
@@ -277,14 +255,6 @@ def test_a_missing_value_meets_only_negations(tmp_path: Path) -> None:
     assert kept("bptt>3") == []
     with pytest.raises(ConfigError, match="has 'bpt'"):
         kept("bpt!=3")
-
-
-def test_a_reused_process_id_is_not_taken_for_the_run(tmp_path: Path) -> None:
-    path = write_run(tmp_path / "a", status="running", pid=os.getpid(), episodes=3, run_json={"pid_started": 1.0})
-    assert RunSummary(path).status == "killed"
-    said = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps({**said, "pid_started": process_start_time(os.getpid())}))
-    assert RunSummary(path).status == "running"
 
 
 def test_a_list_imports_nothing_heavy() -> None:

@@ -20,6 +20,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.gymnasium import GymnasiumEnvs
 from a3c_exp.optimizers.base import Optimizer
@@ -222,6 +223,12 @@ class Tick:
     def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
         weights.add_(lr)
         optimizer_state.add_(1.0)
+
+
+def ticked(state: TrainingState) -> bool:
+    """Whether weights and optimizer state say of themselves that they had as many updates as were counted."""
+    weights = torch.full_like(state.weights, state.updates * Tick.lr)
+    return torch.equal(state.weights, weights) and bool((state.optimizer_state == state.updates).all())
 
 
 Point = Literal["before_write", "half_written", "all_written"]

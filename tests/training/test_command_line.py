@@ -3,12 +3,8 @@
 import json
 import os
 import resource
-import shutil
 import signal
-import subprocess
-import sys
 import time
-import zipfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +17,6 @@ from tests.training.test_damaged_checkpoints import room_for
 
 LONG = (*QUICK, "max_episode_steps=50", "max_episodes=50_000", "compile=false")
 """Minutes of work, so that it is not done before the test stops it; not without end, in case the test runner is killed."""
-PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
 FAILING = ("env._target_=tests.support.failing.FailingEnvironments", "~env.id", "~env.backend", "~env.kwargs")
 
 
@@ -266,40 +261,6 @@ def test_help_names_the_groups_and_the_knobs(tmp_path: Path) -> None:
     assert ended.returncode == 0
     for word in ("EXAMPLES", "workers=4,6,12 -m", "parallelism: ", "max_env_steps", "reward_shift", "a3c_exp.evaluate"):
         assert word in ended.stdout
-
-
-def test_an_installed_wheel_finds_its_configs_and_its_plugin(tmp_path: Path) -> None:
-    wheels, site = tmp_path / "wheels", tmp_path / "site"
-    built = subprocess.run(
-        [*PIP_WHEEL, "-w", str(wheels), str(copy_of_sources(tmp_path))],
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stderr
-    (wheel,) = wheels.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(site)
-    assert not (site / "conf").exists() and not (site / "hydra_plugins" / "__init__.py").exists()
-    assert (site / "hydra_plugins" / "a3c_exp_schema.py").is_file()
-    # PYTHONPATH goes before everything that is installed, so the wheel's own files are the ones that answer.
-    asked = subprocess.run(
-        [sys.executable, "-m", "a3c_exp", "--cfg", "job", "workers=3"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-    )
-    assert asked.returncode == 0, asked.stderr
-    assert "workers: 3" in asked.stdout and "id: Pendulum-v1" in asked.stdout
-
-
-def copy_of_sources(folder: Path) -> Path:
-    """The files that a wheel is made of, so that building leaves no trace in the checkout."""
-    sources = folder / "sources"
-    for name in ("a3c_exp", "conf", "hydra_plugins"):
-        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, sources / name)
-    return sources
 
 
 def wait_for_episodes(folder: Path, process: ForkedCommand, checkpoint: bool = False) -> Path:

@@ -2,9 +2,7 @@
 
 import os
 import re
-import resource
 import signal
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -19,11 +17,11 @@ from gymnasium.spaces import Box, Discrete
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.budget import Budget
-from a3c_exp.envs.classic_control import ClassicControlEnvs
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.training.checkpoint import Checkpoints, load
-from tests.support.command import lines, record, run, start, summary
+from tests.support.command import record, run, start, summary
+from tests.support.interruptions import BREAK, HELD, HOLD, killed_at_a_checkpoint, same_run
 from tests.support.single_process import FALLING, Driven, same_bits, tiny_task
 
 KINDS: dict[str, Any] = {
@@ -36,13 +34,6 @@ COMMAND = (
     "env=cartpole", "model.hidden=[8]", "workers=3", "logger=none", "truncation=end", "max_episode_steps=30",
     "evaluation.every_env_steps=400", "evaluation.episodes=2", "metrics.every_env_steps=300", "hydra.run.dir=here",
 )  # fmt: skip
-
-HOLD = Path("hold")
-"""A file in the directory that a run is started in."""
-HELD = Path("held")
-"""Made by the process that stands still because of it."""
-BREAK = Path("break")
-"""Another file in that directory."""
 
 
 class Unrepeatable(gymnasium.Env[Any, Any]):
@@ -61,65 +52,6 @@ class Unrepeatable(gymnasium.Env[Any, Any]):
 
     def _observe(self) -> Any:
         return np.frombuffer(os.urandom(2), np.uint8).astype(np.float32) / 255
-
-
-class Sleepy(ClassicControlEnvs):
-    """Steps that take their time, now more and now less. Where ``HOLD`` lies it says after how many they stand still, until it
-    is taken away."""
-
-    steps_taken = 0
-
-    def step(self, action: Any, active: Any) -> bool:
-        time.sleep(0.004 * (int.from_bytes(os.urandom(1)) / 255))
-        self.steps_taken += int(np.count_nonzero(active))
-        deadline = time.monotonic() + 300.0  # in case the test runner is killed
-        while self._is_held():
-            HELD.touch()
-            assert time.monotonic() < deadline, f"{HOLD} was not taken away"
-            time.sleep(0.01)
-        return super().step(action, active)
-
-    def _is_held(self) -> bool:
-        try:
-            return self.steps_taken >= int(HOLD.read_text())
-        except FileNotFoundError:
-            return False
-
-
-class Lingering(ClassicControlEnvs):
-    """Where ``HOLD`` lies, they stand still in the evaluation after the last of 801 steps."""
-
-    def step(self, action: Any, active: Any) -> bool:
-        while HOLD.exists() and Path("here/checkpoints/step_801.pt").exists():
-            HELD.touch()
-            time.sleep(0.01)
-        return super().step(action, active)
-
-
-class Breaking(ClassicControlEnvs):
-    """Where ``BREAK`` lies, the first process that has taken 300 steps removes it and does what it says."""
-
-    steps_taken = 0
-
-    def step(self, action: Any, active: Any) -> bool:
-        ended = super().step(action, active)
-        self.steps_taken += int(np.count_nonzero(active))
-        if self.steps_taken < 300 or not BREAK.exists():
-            return ended
-        how = BREAK.read_text()
-        BREAK.unlink()
-        if how == "raise":
-            raise RuntimeError("the pole snapped")
-        if how == "exit":
-            sys.exit(0)
-        if how == "leak":
-            resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-            while True:
-                os.open(os.devnull, os.O_RDONLY)
-        if how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.reward[:] = np.nan
-        return ended
 
 
 gymnasium.register("Unrepeatable-v0", Unrepeatable)
@@ -194,46 +126,6 @@ def test_an_episode_that_cannot_be_replayed_begins_anew_and_the_budget_stays(
             assert all(event.episode.length == 9 for event in first.episodes() + resumed.episodes())
 
 
-def killed_at_a_checkpoint(*command: str, cwd: Path, number: int, hold: int) -> Path:
-    """Start the command, kill it as soon as that many periodic checkpoints are there; returns the newest.
-
-    Its environments, which are ``Sleepy``, stand still after ``hold`` steps in all, so that it is not at its end by then.
-    """
-    (cwd / HOLD).write_text(str(hold))
-    process = start(*command, cwd=cwd)
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            checkpoints = sorted(
-                (int(path.stem.removeprefix("step_")), path) for path in cwd.glob("here/**/checkpoints/step_*.pt")
-            )
-            if len([steps for steps, _ in checkpoints if steps > 0]) >= number:
-                break
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline, "no checkpoint came"
-            time.sleep(0.005)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        (cwd / HOLD).unlink()
-    return checkpoints[-1][1]
-
-
-def same_run(one: Path, other: Path) -> None:
-    """Everything that is not about time."""
-    first, second = summary(one), summary(other)
-    for key in ("weights_digest", "episodes_digest", "episodes", "env_steps", "updates", "moving_average", "best_evaluation"):
-        mine, theirs = first[key], second[key]
-        if isinstance(mine, dict):
-            mine, theirs = ({k: v for k, v in values.items() if k != "wall_time"} for values in (mine, theirs))
-        assert mine == theirs, key
-    for name in ("evaluations.jsonl", "episodes.jsonl"):
-        mine, theirs = (
-            [{k: v for k, v in line.items() if k != "wall_time"} for line in lines(where / name)] for where in (one, other)
-        )
-        assert mine == theirs, name
-
-
 @pytest.mark.parametrize(
     "choice",
     [
@@ -252,7 +144,7 @@ def same_run(one: Path, other: Path) -> None:
 def test_a_killed_run_that_is_resumed_was_never_killed(choice: tuple[str, ...], tmp_path: Path) -> None:
     command = (*(override for override in COMMAND if "model=recurrent_mlp" not in choice or "hidden" not in override), *choice)
     # That time passes, or stands still, makes no difference.
-    slow = "env._target_=tests.training.test_exact_resume.Sleepy"
+    slow = f"{WORLD}.Sleepy"
     command = (*command, slow, "max_updates=null", "max_env_steps=1501", "checkpoint.every_env_steps=500")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killed.mkdir(), whole.mkdir()
@@ -278,6 +170,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+WORLD = "env._target_=tests.support.interruptions"
 BREAKABLE = (*COMMAND, "max_updates=null", "max_env_steps=801", "checkpoint.every_env_steps=200")
 
 
@@ -298,7 +191,7 @@ def test_a_run_that_its_environments_failed_goes_on_from_an_exact_checkpoint(
 ) -> None:
     """Its state when they fail is that of the middle of a round, from which another run would go on."""
     (tmp_path / BREAK).write_text(how)
-    broken = run(*BREAKABLE, f"parallelism={kind}", *more, f"env._target_={__name__}.Breaking", cwd=tmp_path)
+    broken = run(*BREAKABLE, f"parallelism={kind}", *more, f"{WORLD}.Breaking", cwd=tmp_path)
     assert broken.returncode == 1 and not (tmp_path / BREAK).exists(), broken.stderr
     assert record(tmp_path / "here")["status"] == "failed"
     resumed = run("resume=here", cwd=tmp_path)
@@ -311,7 +204,12 @@ def test_sigterm_to_the_whole_group_does_not_fail_a_run_with_processes_for_its_e
 ) -> None:
     """As systemd, containers and schedulers send it."""
     (tmp_path / HOLD).write_text("200")
-    command = (*BREAKABLE, "parallelism=deterministic", "parallelism.env_processes=2", f"env._target_={__name__}.Sleepy")
+    command = (
+        *BREAKABLE,
+        "parallelism=deterministic",
+        "parallelism.env_processes=2",
+        f"{WORLD}.Sleepy",
+    )
     process = start(*command, cwd=tmp_path)
     try:
         deadline = time.monotonic() + 90
@@ -330,7 +228,7 @@ def test_sigterm_to_the_whole_group_does_not_fail_a_run_with_processes_for_its_e
 
 def test_a_run_that_was_stopped_in_its_last_evaluation_makes_it_when_resumed(unbroken: Path, tmp_path: Path) -> None:
     (tmp_path / HOLD).touch()
-    process = start(*BREAKABLE, "parallelism=deterministic", f"env._target_={__name__}.Lingering", cwd=tmp_path)
+    process = start(*BREAKABLE, "parallelism=deterministic", f"{WORLD}.Lingering", cwd=tmp_path)
     try:
         deadline = time.monotonic() + 90
         while not (tmp_path / HELD).exists():
@@ -355,7 +253,7 @@ def test_a_run_that_was_stopped_in_its_last_evaluation_makes_it_when_resumed(unb
 @pytest.mark.parametrize("kind", ["deterministic", "synchronous"])
 def test_a_run_repeats_bit_for_bit_however_slow_its_world(kind: str, tmp_path: Path) -> None:
     command = (*COMMAND, f"parallelism={kind}", "max_updates=null", "max_env_steps=801")
-    variants: dict[str, tuple[str, ...]] = {"once": (), "slowly": ("env._target_=tests.training.test_exact_resume.Sleepy",)}
+    variants: dict[str, tuple[str, ...]] = {"once": (), "slowly": (f"{WORLD}.Sleepy",)}
     if kind == "deterministic":
         variants["otherwise"] = ("seed=1",)
     processes = {}

@@ -17,15 +17,15 @@ from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from tests.support.command import lines, record, run, start, summary
+from tests.support.interruptions import HOLD, killed_at_a_checkpoint, same_run
 from tests.support.single_process import ROUNDS_ALIKE, Driven, same_bits, tiny_task
-from tests.training.test_exact_resume import HOLD, killed_at_a_checkpoint, same_run
 
 SMALL = (
     "env=cartpole", "model.hidden=[6]", "workers=2", "logger=none", "truncation=end", "max_episode_steps=30",
     "max_updates=null", "max_env_steps=1001", "evaluation.every_env_steps=300", "evaluation.episodes=2",
     "checkpoint.every_env_steps=400", "hydra.run.dir=here",
 )  # fmt: skip
-SLOW = "env._target_=tests.training.test_exact_resume.Sleepy"
+SLOW = "env._target_=tests.support.interruptions.Sleepy"
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -10,7 +10,7 @@ import pytest
 from a3c_exp.envs.classic_control import ClassicControlEnvs
 from tests.support.command import lines, record, run, start, summary
 from tests.support.forked_commands import ForkedCommand
-from tests.training.test_exact_resume import HOLD, Sleepy
+from tests.support.interruptions import HOLD, Sleepy
 
 GATE = Path("gate")
 """A folder in the directory that a command is started in: while it is there, a process that builds an environment

@@ -10,7 +10,7 @@ import pytest
 from a3c_exp.loggers.console import ForwardingLogger
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
 from a3c_exp.system.cli import Outcomes
-from tests.loggers.test_console import (
+from tests.support.console import (
     HIDE_CURSOR,
     SHOW_CURSOR,
     SUMMARY,

@@ -16,13 +16,13 @@ from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, open_storage
 from a3c_exp.sweep.trials.heartbeat import heartbeats_of
 from tests.support.command import ROOT, record, run, session_members, start, start_anew, summary
 from tests.support.forked_commands import ForkedCommand
+from tests.support.interruptions import HOLD
 from tests.training.test_damaged_checkpoints import room_for
-from tests.training.test_exact_resume import HOLD
 
 pytestmark = pytest.mark.slow
 
 SLOW = (
-    "hydra/sweeper=optuna", "env=cartpole", "env._target_=tests.training.test_exact_resume.Sleepy", "model.hidden=[4]",
+    "hydra/sweeper=optuna", "env=cartpole", "env._target_=tests.support.interruptions.Sleepy", "model.hidden=[4]",
     "workers=2", "logger=none", "truncation=end", "max_episode_steps=20", "max_updates=null", "max_env_steps=2500",
     "evaluation.every_env_steps=1000", "evaluation.episodes=1", "gamma=interval(0.8,0.99)", "study.study_name=night",
     "study.n_trials=3", "study.n_jobs=2", "study.pruner=null",
@@ -163,7 +163,7 @@ def test_the_best_can_be_run_as_an_experiment_without_the_study(night: Path) -> 
     best = max((trial for trial in trials(night) if trial.value is not None), key=lambda trial: trial.value or 0.0)
     (job,) = compose_jobs(["+experiment=night"], False, [str(night / STUDY / "best")])
     assert job.config.gamma == best.params["gamma"] and job.config.max_env_steps == 2500 and job.env == "cartpole"
-    assert job.config.env._target_ == "tests.training.test_exact_resume.Sleepy" and list(job.config.model.hidden) == [4]
+    assert job.config.env._target_ == "tests.support.interruptions.Sleepy" and list(job.config.model.hidden) == [4]
 
 
 def test_a_study_with_a_failed_trial_ends_with_exit_code_1_and_names_it(tmp_path: Path) -> None:
