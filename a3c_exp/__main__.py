@@ -21,6 +21,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +31,17 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config
-from a3c_exp.sweep.study.overrides import TRIAL_NUMBER_VARIABLE, TRIAL_WORKER_VARIABLE, expand_overrides, may_be_study
+from a3c_exp.runs.existing_runs import ExistingRuns
+from a3c_exp.runs.record import locked
+from a3c_exp.runs.study_storage import STUDY_FILE
+from a3c_exp.runs.sweep_plan import SweepPlan, is_sweep, read_sweep_plan
+from a3c_exp.sweep.study.overrides import (
+    TRIAL_NUMBER_VARIABLE,
+    TRIAL_WORKER_VARIABLE,
+    expand_overrides,
+    may_be_study,
+    study_command,
+)
 from a3c_exp.system.cli import outcomes, print_notice, record_command_line, run_command
 from a3c_exp.system.errors import A3CError, ConfigError, explained_disk_errors
 from a3c_exp.training import cli
@@ -53,7 +64,9 @@ def _main(argv: Sequence[str]) -> int:
     parser.error = _refuse_arguments  # type: ignore[method-assign]
     arguments = parser.parse_intermixed_args(list(argv))
     overrides: list[str] = expand_overrides(arguments.overrides)
-    argv = sys.argv[1:] = _overrides_first(argv, arguments.overrides)
+    options = _options(argv, arguments.overrides)
+    existing, overrides = ExistingRuns.from_overrides(overrides)
+    argv = sys.argv[1:] = [*overrides, *options]  # Hydra's parser takes no option between two overrides
     only_prints = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
     if arguments.config_name or arguments.config_path:
         raise ConfigError(
@@ -80,8 +93,12 @@ def _main(argv: Sequence[str]) -> int:
         return 0
     multirun: bool = arguments.multirun
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
-        cli.resume_run(Path(targets[-1].strip("'\"")), [text for text in overrides if not text.startswith("resume=")], multirun)
-        return 0
+        others = [text for text in overrides if not text.startswith("resume=")]
+        return _resume(Path(targets[-1].strip("'\"")), existing, others, config_dirs)
+    if existing.retry_failed or (existing.trusted and not existing.resume):
+        raise ConfigError("retry_failed and trust say how to go on with runs. Add resume=DIRECTORY or on_existing=resume")
+    existing = existing if multirun else replace(existing, retry_failed=True)
+    existing.hand_on()
     if multirun:
         cli.reject_shared_wandb_id()
     if multirun and may_be_study(overrides):
@@ -98,11 +115,56 @@ def _main(argv: Sequence[str]) -> int:
         print_notice(
             f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command"
         )
-    sys.argv[1:] = cli.with_run_directory(argv, jobs, multirun)
+    sys.argv[1:] = cli.with_run_directory(argv, jobs, multirun, existing.resume)
     outcomes.total = len(jobs)
     if multirun:
-        return _run(_task_function, multirun)
+        return _sweep(jobs, existing, sys.argv[1 : len(sys.argv) - len(options)], config_dirs)
     return _run(lambda config: _task_function(config, components if config == jobs[0].config else None), multirun)
+
+
+def _sweep(jobs: Sequence[ComposedJob], existing: ExistingRuns, overrides: Sequence[str], config_dirs: Sequence[str]) -> int:
+    """Run the sweep that Hydra is given ``overrides`` for, whose runs are composed and checked; its directory keeps a plan."""
+    from a3c_exp.sweep.planned.planning import plan_sweep, require_same_jobs, reserve
+
+    directory = cli.sweep_directory(overrides)
+    planned = plan_sweep(directory, jobs, overrides, config_dirs)
+    if planned is None:
+        return _run(_task_function, multirun=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked([directory]):
+        if existing.resume and is_sweep(directory):
+            before = read_sweep_plan(directory)
+            require_same_jobs(before, planned)
+            return _resume_sweep(replace(planned, git=before.git, values=before.values, jobs=before.jobs), existing)
+        reserve(planned)
+        return _run(_task_function, multirun=True)
+
+
+def _resume(directory: Path, existing: ExistingRuns, overrides: Sequence[str], config_dirs: Sequence[str]) -> int:
+    """``resume=``: go on with a run, with all runs of a sweep, or with a study."""
+    if is_sweep(directory):
+        from a3c_exp.sweep.planned.resume import planned_sweep
+
+        existing = replace(existing, resume=True)
+        existing.hand_on()
+        cli.reject_shared_wandb_id()
+        with locked([directory]):
+            return _resume_sweep(planned_sweep(directory, overrides, config_dirs), existing)
+    if (directory / STUDY_FILE).is_file():
+        return _main(study_command(directory, overrides))
+    cli.resume_run(directory, [*overrides, *(f"trust={modules}" for modules in existing.trusted)])
+    return 0
+
+
+def _resume_sweep(plan: SweepPlan, existing: ExistingRuns) -> int:
+    from a3c_exp.sweep.planned.resume import check_missing, compose_planned, hydra_arguments, report_state
+
+    _start_fork_server([compose_planned(plan, plan.jobs[0])], multirun=True)
+    statuses = plan.statuses()
+    if jobs := check_missing(plan, statuses, existing):
+        cli.build_components(list(jobs.values()))
+    sys.argv[1:] = hydra_arguments(plan)
+    return _run(_task_function, multirun=True) if report_state(plan, statuses, jobs, existing) else _report(multirun=True)
 
 
 def _refuse_arguments(message: str) -> NoReturn:
@@ -112,12 +174,12 @@ def _refuse_arguments(message: str) -> NoReturn:
     raise ConfigError(f"{message}. An override is key=value; python -m a3c_exp --help lists the options")
 
 
-def _overrides_first(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """The same command in an order that Hydra's parser can read: it takes no option between two overrides."""
+def _options(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """What is left of a command line without its overrides."""
     options = list(argv)
     for override in overrides:
         options.remove(override)
-    return [*expand_overrides(overrides), *options]
+    return options
 
 
 def _start_fork_server(jobs: Sequence[ComposedJob], multirun: bool) -> None:
@@ -143,6 +205,10 @@ def _run(task_function: Callable[[DictConfig], float], multirun: bool) -> int:
     except Exception as error:
         if not (multirun and error in outcomes.reported):
             raise  # in a sweep the failures are listed below instead
+    return _report(multirun)
+
+
+def _report(multirun: bool) -> int:
     if multirun and outcomes.total > 1:
         lines = [f"{outcomes.total - len(outcomes.failures)} of {outcomes.total} runs finished", *outcomes.failures]
         print_notice("\n".join(lines))
@@ -155,9 +221,9 @@ def _hydra_main(task_function: Callable[[DictConfig], float]) -> Any:
 
 def _task_function(config: DictConfig, components: Any = None) -> float:
     """What Hydra calls for each job; ``components`` if they were built before."""
-    from a3c_exp.training.run import run
+    from a3c_exp.training.start_or_resume import start_or_resume
 
-    identity = cli.identity_of_hydra_job(config)
+    identity, existing = cli.identity_of_hydra_job(config), ExistingRuns.of_this_process()
     hydra = HydraConfig.get()
     outcomes.num_started += 1
     if identity.group is not None and outcomes.total > 1:
@@ -167,7 +233,7 @@ def _task_function(config: DictConfig, components: Any = None) -> float:
             from a3c_exp.sweep.trials.trial import run_trial
 
             return run_trial(config, hydra.sweeper, Path(hydra.sweep.dir), identity, int(trial))
-        return run(config, identity, components=components)
+        return start_or_resume(config, identity, existing, components)
     except A3CError as error:
         outcomes.add_failure(f"failed: {identity.name}: {error}", error)
         raise

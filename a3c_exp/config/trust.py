@@ -59,7 +59,13 @@ def require_trusted(path: Path, config: DictConfig, trusted: Sequence[str] = ())
 def remember(path: Path, config: DictConfig) -> None:
     """Record that the user saved this configuration in ``path``, if it names code that is not built in."""
     content = OmegaConf.to_container(config, resolve=True)
-    if all(_is_trusted(name, ()) for _, name in _named_code(content)) or is_own(path):
+    if not all(_is_trusted(name, ()) for _, name in _named_code(content)):
+        remember_file(path)
+
+
+def remember_file(path: Path) -> None:
+    """Record that the user wrote what stands in ``path``."""
+    if is_own(path):
         return
     with contextlib.suppress(OSError):  # without a home it stays a stranger's, which is said when it is read
         own = _list_of_own()

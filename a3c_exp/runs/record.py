@@ -21,10 +21,12 @@ from a3c_exp.system.cli import command
 from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.system.machine import git_commit, git_output, machine_info, package_versions
 from a3c_exp.system.process_identity import is_same_process, process_start_time
+from a3c_exp.system.signals import exit_if_stopped
 
 _PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "optuna", "wandb")
 _MAX_DIFF_LENGTH = 5_000_000
 _LOCK = ".lock"  # a file in a run directory that is locked by the process that trains there, and says which one that is
+_POLL_SECONDS = 0.1  # between two attempts to get a lock that is waited for
 _HOLDER_TIMEOUT = 1.0  # how long the holder of a lock may take to write who it is
 
 
@@ -138,14 +140,17 @@ def directories_of(directory: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def locked(directories: Sequence[Path]) -> Iterator[None]:
+def locked(directories: Sequence[Path], timeout: float = 0.0) -> Iterator[None]:
     """Keep run directories to this process until the block or the process ends, even by SIGKILL. Raises RunDirectoryError if
-    another process trains in one of them, as run.json alone cannot tell for certain, or this one may not write there."""
+    another process trains in one of them, as run.json alone cannot tell for certain, and still does after ``timeout`` seconds,
+    or this one may not write there."""
+    deadline = time.monotonic() + timeout
     with contextlib.ExitStack() as stack:
         for directory in directories:
             lock: BaseFileLock = FileLock(directory / _LOCK)
             try:
-                stack.enter_context(lock.acquire(blocking=False))
+                _acquire(lock, deadline)
+                stack.callback(lock.release)
                 if not isinstance(lock, SoftFileLock):  # which it becomes on a disk without locks, and says who by itself
                     (directory / _LOCK).write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
             except Timeout:
@@ -159,6 +164,18 @@ def locked(directories: Sequence[Path]) -> Iterator[None]:
             for part in [*directory.glob(".*.part"), *directory.glob("checkpoints/.*.part")]:
                 part.unlink(missing_ok=True)
         yield
+
+
+def _acquire(lock: BaseFileLock, deadline: float) -> None:
+    while True:
+        try:
+            lock.acquire(blocking=False)
+            return
+        except Timeout:
+            exit_if_stopped()
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def _lock_holder(path: Path) -> str:

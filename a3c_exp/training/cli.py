@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.compose import ComposedJob
 from a3c_exp.runs.run_directories import create_run_directory
+from a3c_exp.runs.sweep_plan import is_sweep
 from a3c_exp.system.cli import expand_home
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.memory import gc_frozen
@@ -55,8 +56,9 @@ def reject_shared_wandb_id() -> None:
         )
 
 
-def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multirun: bool) -> list[str]:
-    """The command line with a new directory of this command's own, unless it names one; a ConfigError if that holds a run."""
+def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multirun: bool, goes_on: bool = False) -> list[str]:
+    """The command line with a new directory of this command's own, unless it names one; a ConfigError if that holds a run, or,
+    if the command ``goes_on`` with what is there, if it names none."""
     key, suffix = ("hydra.sweep.dir", "_sweep") if multirun else ("hydra.run.dir", "")
     suffix = "" if jobs[0].config.ablation.name else suffix  # an ablation's title says that there are several runs
     named = [text.partition("=")[2] for text in argv if text.partition("=")[0] == key]
@@ -66,15 +68,24 @@ def with_run_directory(argv: Sequence[str], jobs: Sequence[ComposedJob], multiru
     if not named and not in_file.startswith("${unique_dir:"):  # a file of the user's own names it
         named = [expand_home(in_file)]
         argv = argv if named == [in_file] else [expand_home(f"{key}={in_file}"), *argv]
+    if not named and goes_on:
+        raise ConfigError(f"on_existing=resume goes on in a directory that the command names. Add {key}=outputs/NAME")
     if not named:
         return [f"{key}='{create_run_directory(jobs[0].title + suffix)}'", *argv]
-    used = sorted(Path(named[-1].strip("'\"")).glob("*/run.json" if multirun else "run.json"))
-    if used:
+    directory = Path(named[-1].strip("'\""))
+    used = sorted(directory.glob("*/run.json" if multirun else "run.json"))
+    if used and not goes_on:
+        there = directory if is_sweep(directory) else used[0].parent
         raise ConfigError(
             f"{used[0].parent} already holds a run, and no run is ever overwritten. "
-            f"Go on with it (resume={used[0].parent}) or choose another {key}"
+            f"Go on with it (resume={there}) or choose another {key}"
         )
     return argv
+
+
+def sweep_directory(argv: Sequence[str]) -> Path:
+    """Where the sweep goes of a command line that has its directory."""
+    return Path([text for text in argv if text.startswith("hydra.sweep.dir=")][-1].partition("=")[2].strip("'\""))
 
 
 def _names_by_what_differs(argv: Sequence[str], jobs: Sequence[ComposedJob]) -> list[str]:
@@ -129,10 +140,8 @@ def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
     )
 
 
-def resume_run(directory: Path, overrides: Sequence[str], multirun: bool, callbacks: "Sequence[Callback]" = ()) -> None:
+def resume_run(directory: Path, overrides: Sequence[str], callbacks: "Sequence[Callback]" = ()) -> None:
     """Go on with a run; a ConfigError or RunDirectoryError if it cannot be gone on with in this way."""
-    if multirun:
-        raise ConfigError("resume goes on with one run. Leave -m out")
     from a3c_exp.runs.record import directories_of, locked
     from a3c_exp.training.resume import resumed_config
 

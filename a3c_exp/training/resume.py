@@ -62,12 +62,17 @@ def resumed_config(directory: Path, overrides: Sequence[str]) -> DictConfig:
             if present is _ABSENT:
                 raise ConfigError(f"there is no key {key}. {explain_key(key, schema.keys(config))}")
             OmegaConf.update(config, key, override.value())
-            if (key in _KEPT or key.endswith("_target_")) and OmegaConf.select(config, key) != present:
+            if is_kept(key) and OmegaConf.select(config, key) != present:
                 advice = "Leave it out, or start a new run"
                 raise ConfigError(f"{override.input_line}: a resumed run keeps its {key}, which is {present}. {advice}")
         schema.resolve_resolvers(config)
     schema.check(config)
     return config
+
+
+def is_kept(key: str) -> bool:
+    """Whether a key says which run it is, so that no run changes it in the middle."""
+    return key in _KEPT or key.endswith("_target_")
 
 
 def changed_values(directory: Path, config: DictConfig) -> dict[str, list[Any]]:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from a3c_exp.config import schema
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config
+from a3c_exp.runs.existing_runs import COMMAND_KEYS
 from a3c_exp.sweep.launcher.config import LocalLauncherConfig
 from a3c_exp.sweep.study.config import StudyConfig
 
@@ -99,6 +100,14 @@ def run_section() -> list[str]:
         heading = lines[start].strip("# ")
         page += [f"### {heading[0].upper()}{heading[1:]}", "", *table(own, "", partial(type_hint, schema.Config)), ""]
     return page
+
+
+def command_section() -> list[str]:
+    """Keys that say what a command does, and not what a run is."""
+    rows = [f"| `{key}` | {_inline_code(default) if default else ''} | {allowed} | {_escape_markdown(said)} |"
+            for key, (default, allowed, said) in COMMAND_KEYS.items()]  # fmt: skip
+    said = "They stand in no configuration, and change nothing of what a run computes ([sweeps](sweeps.md#going-on))."
+    return ["## The command", "", said, "", "| key | default | may be | what it does |", "|---|---|---|---|", *rows, ""]
 
 
 def compose_options() -> dict[tuple[str, str], DictConfig]:
@@ -219,7 +228,7 @@ def page() -> str:
         "command line. A value of the wrong type or out of bounds is refused in one line before anything is started.",
         "",
         "[The run](#the-run) · [env](#env) · [model](#model) · [optimizer](#optimizer) · [parallelism](#parallelism) ·",
-        "[logger](#logger) · [hydra](#hydra-directories-sweeps-studies) · [presets](#presets) ·",
+        "[logger](#logger) · [command](#the-command) · [hydra](#hydra-directories-sweeps-studies) · [presets](#presets) ·",
         "[experiment](#experiment) · [ablation](#ablation) · [arm](#arm) · [control](#control) · [study](#study)",
         "",
         *run_section(),
@@ -227,7 +236,7 @@ def page() -> str:
     composed = compose_options()
     for name in GROUPS:
         parts += group_section(name, composed)
-    parts += [*hydra_section(), *presets_section()]
+    parts += [*command_section(), *hydra_section(), *presets_section()]
     for name in OVERLAY_GROUPS:
         parts += overlay_section(name)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts).rstrip()) + "\n"

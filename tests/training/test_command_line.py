@@ -207,6 +207,24 @@ def test_an_existing_run_is_never_overwritten(finished: Path) -> None:
     assert {path: path.read_bytes() for path in where.rglob("*") if path.is_file()} == before
 
 
+def test_the_same_command_goes_on_if_it_says_so_and_no_other_does(finished: Path) -> None:
+    where = directory(finished)
+    typed = record(where)["overrides"]
+    before = (where / "run.json").read_bytes()
+    again = run(*typed, f"hydra.run.dir={where}", "gamma=0.5", "on_existing=resume", cwd=finished)
+    assert again.returncode == 0 and f"{where} has finished, and is left as it is" in again.stderr, again.stderr
+    assert "keeps what it was started with: gamma=0.9" in again.stderr and again.stderr.count("\n") == 2
+    for other, said in (
+        ((f"hydra.run.dir={where}", "on_existing=resume", "seed=77"), "holds a run with seed="),
+        (("on_existing=resume",), "Add hydra.run.dir="),
+        ((f"hydra.run.dir={where}", "on_existing=resum"), "Try on_existing=resume"),
+        (("retry_failed=true",), "Add resume=DIRECTORY"),
+    ):
+        ended = run(*typed, *other, cwd=finished)
+        assert ended.returncode == 2 and said in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
+    assert (where / "run.json").read_bytes() == before
+
+
 def test_a_tilde_that_the_shell_left_alone_is_the_home_folder(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(finished))
     where = directory(finished).relative_to(finished)

@@ -18,6 +18,7 @@ from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 from a3c_exp.runs.record import mark_dead_run
 from a3c_exp.sweep.launcher.job import JobEnded, JobReport, JobSpec, main, pickle_hydra_state
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress, job_names
+from a3c_exp.sweep.planned.resume import jobs_to_launch
 from a3c_exp.system.child_process import ChildProcess, HeartbeatTimer, end_all, wait_for_any
 from a3c_exp.system.cli import command_line, outcomes
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed
@@ -49,9 +50,11 @@ def launch(
     directory.mkdir(parents=True, exist_ok=True)
     shared = pickle_hydra_state(context, config), function, command_line(), dict(os.environ), str(Path.cwd())
     specs = [JobSpec(first_number + index, list(overrides), *shared) for index, overrides in enumerate(job_overrides)]
+    outcomes.total = max(outcomes.total, first_number + len(specs))
+    if (numbers := jobs_to_launch(directory)) is not None:
+        specs = [spec for spec in specs if spec.number in numbers]
     if not specs:
         return []
-    outcomes.total = max(outcomes.total, first_number + len(specs))
     names = job_names([spec.overrides for spec in specs])
     jobs = [JobState(spec.number, name) for spec, name in zip(specs, names, strict=True)]
     progress = SweepProgress(directory, outcomes)

@@ -17,6 +17,7 @@ from a3c_exp.loggers.live_view import LiveView
 from a3c_exp.loggers.panels import RUN_PANEL_HEIGHT, left_and_right, progress_row, run_panel, stack
 from a3c_exp.loggers.progress import RunProgress, format_evaluations, format_percent, progress_line, summary_rows
 from a3c_exp.runs.log_records import JsonObject, Status
+from a3c_exp.runs.sweep_plan import is_sweep
 from a3c_exp.system.cli import Outcomes
 from a3c_exp.system.number_format import format_duration, format_number
 
@@ -134,7 +135,8 @@ class SweepProgress:
         if stopped_by:
             left = self._outcomes.total - self._outcomes.num_started
             not_started = f"; {left} {'was' if left == 1 else 'were'} not started" if left > 0 else ""
-            self._view.print(f"a3c_exp: {self._directory}: stopped by {stopped_by}{not_started}")
+            go_on = f". Go on with resume={self._directory}" if is_sweep(self._directory) else ""
+            self._view.print(f"a3c_exp: {self._directory}: stopped by {stopped_by}{not_started}{go_on}")
 
     def _counts(self, fraction: float) -> str:
         """``2 of 10 done · 2 running · 1 failed · 3 min 10 s, 5 min 02 s left``"""

@@ -1,6 +1,12 @@
 """Whether a command asks for a study. It imports neither Optuna nor torch, so that other commands start quickly."""
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
+
+from a3c_exp.runs.study_storage import STUDY_FILE
+from a3c_exp.runs.tolerant_io import mapping, read_json_object
+from a3c_exp.system.errors import RunDirectoryError
 
 TRIAL_WORKER_VARIABLE = "A3C_TRIAL_WORKER"
 """Environment variable of a process that runs trials of a study: the command that started the study."""
@@ -27,3 +33,16 @@ def expand_overrides(overrides: Sequence[str]) -> list[str]:
 def may_be_study(overrides: Sequence[str]) -> bool:
     """Whether any of these overrides can choose Optuna's sweeper; composing the configuration tells for certain."""
     return any(text.lstrip("+").partition("=")[0] in _STUDY_KEYS for text in overrides)
+
+
+def study_command(directory: Path, overrides: Sequence[str]) -> list[str]:
+    """The arguments that go on with the study in ``directory``: those that it was started with, and further ``overrides``.
+    Raises RunDirectoryError if ``study.json`` does not say which those are."""
+    sessions = (read_json_object(directory / STUDY_FILE, []) or {}).get("sessions")
+    typed = [str(mapping(session).get("command")) for session in sessions] if isinstance(sessions, list) else []
+    words = next((words for words in map(shlex.split, typed) if not any(word.startswith("resume=") for word in words)), [])
+    arguments = words[3:] if words[:2] == ["python", "-m"] else words[1:]
+    if not arguments:
+        raise RunDirectoryError(f"{directory} cannot be read: {STUDY_FILE} names no command. Type the study's command again")
+    kept = [word for word in arguments if not word.startswith("hydra.sweep.dir=")]
+    return [*kept, f"hydra.sweep.dir='{directory}'", *overrides]

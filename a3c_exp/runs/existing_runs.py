@@ -1,0 +1,74 @@
+"""What a command does where its directory already holds a run: refuse, or go on with it.
+
+It is a matter of the command, not of the run, so it stands in no configuration: it reaches the processes of a sweep's jobs, on
+whatever machine a launcher starts them, in an environment variable.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from a3c_exp.runs.status import RunStatus
+from a3c_exp.system.errors import ConfigError, closest_match
+
+VARIABLE = "A3C_EXISTING_RUNS"
+"""Environment variable of a command that goes on with runs, and of its jobs."""
+
+COMMAND_KEYS = {
+    "resume": ("", "a directory", "go on with this run, with all that is left of this sweep, or with this study"),
+    "on_existing": (
+        "refuse",
+        "`refuse`, `resume`",
+        "where the named directory holds a run or a sweep: refuse, or go on with it",
+    ),
+    "retry_failed": ("false", "true or false", "of a sweep that is gone on with: go on with runs that failed too"),
+    "trust": ("", "modules", "import them although a saved configuration that names them is not as you saved it (SECURITY.md)"),
+}
+"""Keys of the command, which stand in no configuration: default, allowed values, meaning."""
+_POLICIES = {"refuse": False, "resume": True}
+_FLAGS = {"false": False, "true": True}
+
+
+@dataclass(frozen=True)
+class ExistingRuns:
+    """What is done with a run that is there already."""
+
+    resume: bool = False  # go on with it; else refuse to start
+    retry_failed: bool = False  # of a sweep: go on with runs that failed too
+    trusted: tuple[str, ...] = ()  # modules that saved configurations may name, as ``trust=`` says
+
+    @classmethod
+    def from_overrides(cls, overrides: Sequence[str]) -> tuple["ExistingRuns", list[str]]:
+        """What a command says by ``on_existing=``, ``retry_failed=`` and ``trust=``, and its other overrides. Raises
+        ConfigError for values that there are not."""
+        known = COMMAND_KEYS.keys() - {"resume"}
+        typed = [text.partition("=") for text in overrides]
+        said = {key: value.strip("'\"") for key, _, value in typed if key in known}
+        resume = _choice("on_existing", said.get("on_existing", "refuse"), _POLICIES)
+        retry = _choice("retry_failed", said.get("retry_failed", "false").lower(), _FLAGS)
+        trusted = tuple(value for key, _, value in typed if key == "trust")
+        return cls(resume, retry, trusted), [text for text in overrides if text.partition("=")[0] not in known]
+
+    @classmethod
+    def of_this_process(cls) -> "ExistingRuns":
+        """What the command said that this process belongs to."""
+        content = json.loads(os.environ.get(VARIABLE, "{}"))
+        return cls(**{**content, "trusted": tuple(content.get("trusted", ()))})
+
+    def hand_on(self) -> None:
+        """Say it to this process and to all that it starts from now on."""
+        os.environ.pop(VARIABLE, None)
+        if self.resume:
+            os.environ[VARIABLE] = json.dumps(asdict(self))
+
+    def leaves_alone(self, status: RunStatus | None) -> bool:
+        """Whether nothing is left to do for a run of a sweep in this status (``None``: it has not begun)."""
+        return status in ("finished", "pruned") or (status == "failed" and not self.retry_failed)
+
+
+def _choice(key: str, typed: str, choices: dict[str, bool]) -> bool:
+    if typed not in choices:
+        guess = closest_match(typed, choices) or list(choices)[-1]
+        raise ConfigError(f"{key} is {typed!r}, but it is one of {', '.join(choices)}. Try {key}={guess}")
+    return choices[typed]

@@ -1,0 +1,100 @@
+"""``sweep.json``: which runs a sweep consists of, written before the first of them begins.
+
+How each of them stands is not in it: their run directories say that, and nothing else does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from a3c_exp.runs.status import FORMAT, RunStatus, require_format, run_status
+from a3c_exp.runs.tolerant_io import read_json_object, strings
+from a3c_exp.system.atomic_write import write_json
+from a3c_exp.system.errors import RunDirectoryError
+
+SWEEP_FILE = "sweep.json"
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One run of a sweep."""
+
+    number: int  # hydra.job.num
+    folder: str  # its run directory, from the sweep's
+    overrides: tuple[str, ...]  # without sweeps, as Hydra gives them to a launcher
+    values: Mapping[str, Any]  # the flat configuration's values, where they are not those of ``SweepPlan.values``
+
+    @property
+    def name(self) -> str:
+        """What distinguishes it from the others, as the folder says."""
+        return self.folder
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """All runs of a sweep, and what else its command said."""
+
+    directory: Path
+    command: str  # as typed
+    hydra_overrides: tuple[str, ...]  # those for Hydra itself, without the sweep's directory
+    base_overrides: tuple[str, ...]  # those for the runs, sweeps included
+    config_dirs: tuple[str, ...]  # further config folders, as absolute paths
+    git: Mapping[str, Any] | None  # the commit of the code
+    values: Mapping[str, Any]  # the flat configuration of the first job
+    jobs: tuple[PlannedJob, ...]
+
+    @property
+    def path(self) -> Path:
+        return self.directory / SWEEP_FILE
+
+    def write(self) -> None:
+        """Keep it in the sweep's directory, which is there."""
+        content = {key: value for key, value in asdict(self).items() if key != "directory"}
+        write_json(self.path, {"format": FORMAT, **content})
+
+    def statuses(self) -> dict[int, RunStatus | None]:
+        """How each job's run stands, by its number; ``None`` for one that has not begun."""
+        return {job.number: self.status_of(job) for job in self.jobs}
+
+    def status_of(self, job: PlannedJob) -> RunStatus | None:
+        """How a job's run stands; ``None`` if it has not begun."""
+        path = self.directory / job.folder
+        if not (path / "run.json").exists():
+            return None
+        return run_status(path, read_json_object(path / "run.json", []) or {}, [])
+
+    def values_of(self, job: PlannedJob) -> dict[str, Any]:
+        """The flat configuration that a job had when the sweep was planned."""
+        return {**self.values, **job.values}
+
+
+def is_sweep(directory: Path) -> bool:
+    """Whether a sweep was planned in this directory."""
+    return (directory / SWEEP_FILE).is_file()
+
+
+def read_sweep_plan(directory: Path) -> SweepPlan:
+    """The plan that a sweep's directory keeps. Raises RunDirectoryError if it cannot be read or is of another format."""
+    problems: list[str] = []
+    content = read_json_object(directory / SWEEP_FILE, problems)
+    if content is None:
+        raise RunDirectoryError(f"{directory} cannot be read: {problems[0]}. Type the sweep's command again, elsewhere")
+    require_format(directory, content)
+    try:
+        jobs = tuple(
+            PlannedJob(int(job["number"]), str(job["folder"]), strings(job["overrides"]), dict(job["values"]))
+            for job in content["jobs"]
+        )
+        lists = {key: strings(content[key]) for key in ("hydra_overrides", "base_overrides", "config_dirs")}
+        values = dict(content["values"])
+        return SweepPlan(directory, str(content["command"]), **lists, git=content["git"], values=values, jobs=jobs)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunDirectoryError(
+            f"{directory} cannot be read: {SWEEP_FILE} is damaged ({error!r}). Type the sweep's command again, elsewhere"
+        ) from None
+
+
+def left_jobs(plan: SweepPlan, statuses: Mapping[int, RunStatus | None]) -> Sequence[tuple[PlannedJob, str]]:
+    """The jobs that have not finished, each with how it stands in a word: ``missing`` if it has not begun."""
+    return [(job, statuses[job.number] or "missing") for job in plan.jobs if statuses[job.number] not in ("finished", "pruned")]
