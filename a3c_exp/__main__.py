@@ -31,7 +31,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config
-from a3c_exp.runs.existing_runs import ExistingRuns
+from a3c_exp.config.existing_runs import ExistingRuns
 from a3c_exp.runs.record import locked
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.sweep_plan import SweepPlan, is_sweep, read_sweep_plan
@@ -82,15 +82,7 @@ def _main(argv: Sequence[str]) -> int:
         return 0
     config_dirs = [arguments.config_dir] if arguments.config_dir else []
     if only_prints:
-        if arguments.cfg and hydra_config(overrides, config_dirs) is None:
-            compose_jobs(overrides, arguments.multirun, config_dirs)  # which says why there is nothing to print
-        text = io.StringIO()  # Hydra prints a traceback where nobody reads on
-        try:
-            with contextlib.redirect_stdout(text):
-                _hydra_main(_task_function)
-        finally:  # it exits after --help
-            print(text.getvalue(), end="")
-        return 0
+        return _print(overrides, arguments.cfg, arguments.multirun, config_dirs)
     multirun: bool = arguments.multirun
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
         others = [text for text in overrides if not text.startswith("resume=")]
@@ -120,6 +112,19 @@ def _main(argv: Sequence[str]) -> int:
     if multirun:
         return _sweep(jobs, existing, sys.argv[1 : len(sys.argv) - len(options)], config_dirs)
     return _run(lambda config: _task_function(config, components if config == jobs[0].config else None), multirun)
+
+
+def _print(overrides: Sequence[str], config: str | None, multirun: bool, config_dirs: Sequence[str]) -> int:
+    """Have Hydra print what the options ask for, such as a part of the ``config``."""
+    if config and hydra_config(overrides, config_dirs) is None:
+        compose_jobs(overrides, multirun, config_dirs)  # which says why there is nothing to print
+    text = io.StringIO()  # Hydra prints a traceback where nobody reads on
+    try:
+        with contextlib.redirect_stdout(text):
+            _hydra_main(_task_function)
+    finally:  # it exits after --help
+        print(text.getvalue(), end="")
+    return 0
 
 
 def _sweep(jobs: Sequence[ComposedJob], existing: ExistingRuns, overrides: Sequence[str], config_dirs: Sequence[str]) -> int:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from a3c_exp.config.existing_runs import ExistingRuns
 from a3c_exp.config.schema import resolve_resolvers
 from a3c_exp.runs.config_values import as_text
-from a3c_exp.runs.existing_runs import ExistingRuns
 from a3c_exp.runs.record import directories_of, load, locked
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.system.cli import print_notice

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from a3c_exp.config import schema
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config
-from a3c_exp.runs.existing_runs import COMMAND_KEYS
+from a3c_exp.config.existing_runs import COMMAND_KEYS
 from a3c_exp.sweep.launcher.config import LocalLauncherConfig
 from a3c_exp.sweep.study.config import StudyConfig
 

@@ -20,6 +20,7 @@ from messages import messages
 
 from a3c_exp.config import schema
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config, parse_overrides
+from a3c_exp.config.existing_runs import ExistingRuns
 from a3c_exp.sweep.study.overrides import expand_overrides
 from tests.support.command import ROOT
 from tests.test_layers import LAYERS
@@ -129,7 +130,8 @@ def test_every_run_that_a_page_shows_can_be_composed() -> None:
     by_choices: dict[tuple[str, ...], list[tuple[str, list[str]]]] = defaultdict(list)
     for (folder, _, *words), page in RUNS.items():
         arguments = get_args_parser().parse_intermixed_args(words)
-        overrides = [one_value(override) for override in parse_overrides(expand_overrides(arguments.overrides))]
+        _, typed = ExistingRuns.from_overrides(arguments.overrides)
+        overrides = [one_value(override) for override in parse_overrides(expand_overrides(typed))]
         keys = [override.partition("=")[0] for override in overrides]
         choices = [text for text, key in zip(overrides, keys, strict=True) if "/" in key or key.lstrip("+") in groups]
         search = str(Path(folder) / arguments.config_dir) if arguments.config_dir else ""

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from a3c_exp.config.compose import ComposedJob, compose_jobs
+from a3c_exp.config.existing_runs import ExistingRuns
 from a3c_exp.config.trust import is_own, require_trusted
 from a3c_exp.runs.config_values import as_text
-from a3c_exp.runs.existing_runs import ExistingRuns
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.runs.status import RunStatus
 from a3c_exp.runs.sweep_plan import PlannedJob, SweepPlan, read_sweep_plan

@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from a3c_exp.runs.status import RunStatus
 from a3c_exp.system.errors import ConfigError, closest_match
 
 VARIABLE = "A3C_EXISTING_RUNS"
@@ -22,7 +21,7 @@ COMMAND_KEYS = {
         "`refuse`, `resume`",
         "where the named directory holds a run or a sweep: refuse, or go on with it",
     ),
-    "retry_failed": ("false", "true or false", "of a sweep that is gone on with: go on with runs that failed too"),
+    "retry_failed": ("false", "true or false", "go on with runs that failed too, where a sweep is gone on with"),
     "trust": ("", "modules", "import them although a saved configuration that names them is not as you saved it (SECURITY.md)"),
 }
 """Keys of the command, which stand in no configuration: default, allowed values, meaning."""
@@ -62,8 +61,8 @@ class ExistingRuns:
         if self.resume:
             os.environ[VARIABLE] = json.dumps(asdict(self))
 
-    def leaves_alone(self, status: RunStatus | None) -> bool:
-        """Whether nothing is left to do for a run of a sweep in this status (``None``: it has not begun)."""
+    def leaves_alone(self, status: str | None) -> bool:
+        """Whether nothing is left to do for a run of a sweep that says this of itself (``None``: it has not begun)."""
         return status in ("finished", "pruned") or (status == "failed" and not self.retry_failed)
 
 
