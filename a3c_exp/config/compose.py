@@ -54,7 +54,10 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
         if config_dirs or any(text.startswith(("+", "hydra.")) for text in plain):  # else no file can ask for a sweep itself
             with suppress(ConfigError):  # each run's own composition says what is wrong, or that its sweep mends it
                 whole = _compose_with_hydra(plain)
-        parsed = [*_sweep_from_config(whole, parsed, multirun), *parsed]
+        if multirun:  # in Hydra's order, which numbers the jobs: what is typed takes the place of what a file says
+            parsed = list({one.get_key_element(): one for one in (*_sweep_from_config(whole), *parsed)}.values())
+        else:
+            _reject_sweep_from_config(whole, parsed)
         for choice in itertools.product(*(_sweep_values(override) for override in parsed)):
             composed = whole if whole is not None and choice == plain else _compose_with_hydra(choice)
             composed.hydra.job.num = len(jobs)
@@ -73,20 +76,24 @@ def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> D
     return None
 
 
-def _sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[Override], multirun: bool) -> list[Override]:
-    """The sweeps in ``hydra.sweeper.params``, as of an ablation, unless typed; a ConfigError if the command is for one run."""
+def _sweep_from_config(composed: DictConfig | None) -> list[Override]:
+    """The sweeps in ``hydra.sweeper.params``, as of an ablation."""
     sweeper = composed.hydra.sweeper if composed is not None else {}
     if not str(sweeper.get("_target_")).endswith("BasicSweeper"):
         return []  # another sweeper knows itself what it does with its parameters
+    found: list[Override] = parse_overrides([f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()])
+    return found
+
+
+def _reject_sweep_from_config(composed: DictConfig | None, parsed_overrides: Sequence[Override]) -> None:
+    """Raise a ConfigError where a file asks for a sweep, of which nothing is typed, and the command is for one run."""
     keys = {override.get_key_element() for override in parsed_overrides}
-    params = {str(key): str(value) for key, value in (sweeper.get("params") or {}).items() if key not in keys}
-    found: list[Override] = parse_overrides([f"{key}={value}" for key, value in params.items()])
-    if found and not multirun:
+    if found := [override for override in _sweep_from_config(composed) if override.get_key_element() not in keys]:
         ablations = [override.input_line for override in parsed_overrides if override.key_or_group == "ablation"]
         each = " ".join(_sweep_values(override)[0] for override in found)
-        what, names = ablations[0] if ablations else "this configuration", " and ".join(params)
+        names = " and ".join(override.get_key_element() for override in found)
+        what = ablations[0] if ablations else "this configuration"
         raise ConfigError(f"{what} is a sweep over {names}. Add -m at the end of the command, or choose: {each}")
-    return found
 
 
 def _compose_with_hydra(overrides: tuple[str, ...]) -> DictConfig:

@@ -51,15 +51,15 @@ def launch(
     shared = pickle_hydra_state(context, config), function, command_line(), dict(os.environ), str(Path.cwd())
     specs = [JobSpec(first_number + index, list(overrides), *shared) for index, overrides in enumerate(job_overrides)]
     outcomes.total = max(outcomes.total, first_number + len(specs))
-    if (numbers := jobs_to_launch(directory)) is not None:
-        specs = [spec for spec in specs if spec.number in numbers]
-    if not specs:
-        return []
     names = job_names([spec.overrides for spec in specs])
-    jobs = [JobState(spec.number, name) for spec, name in zip(specs, names, strict=True)]
+    pairs = [(spec, JobState(spec.number, name)) for spec, name in zip(specs, names, strict=True)]
+    if (numbers := jobs_to_launch(directory)) is not None:
+        pairs = [(spec, job) for spec, job in pairs if spec.number in numbers]
+    if not pairs:
+        return []
     progress = SweepProgress(directory, outcomes)
     with StopSignals() as stop:
-        pool = JobPool(list(zip(specs, jobs, strict=True)), progress, n_jobs, heartbeat_timeout)
+        pool = JobPool(pairs, progress, n_jobs, heartbeat_timeout)
         try:
             pool.run(stop)
         finally:
@@ -67,7 +67,7 @@ def launch(
             progress.close(stopped_by=stop.name if stop.requested() else None)
     if stop.requested():
         raise SystemExit(stop.exit_code)
-    return [job.result for job in jobs if job.result is not None]
+    return [job.result for _, job in pairs if job.result is not None]
 
 
 def importable_name(task_function: TaskFunction) -> tuple[str, str]:
