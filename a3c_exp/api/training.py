@@ -48,7 +48,7 @@ def train(*overrides: str, callbacks: Sequence[Callback] = (), **values: Any) ->
         if targets := [text.partition("=")[2] for text in texts if text.startswith("resume=")]:
             directory = Path(targets[-1].strip("'\"")).expanduser()
             _require_guard("resume=")
-            cli.resume_run(directory, [text for text in texts if not text.startswith("resume=")], False, callbacks)
+            cli.resume_run(directory, [text for text in texts if not text.startswith("resume=")], callbacks)
             return Run(directory)
         jobs = compose_jobs(texts, multirun=False)
         if _starts_processes(jobs[0]):
