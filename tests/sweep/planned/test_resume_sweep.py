@@ -12,7 +12,7 @@ from a3c_exp.runs.sweep_plan import read_sweep_plan
 from a3c_exp.sweep.study.overrides import study_command
 from a3c_exp.system.errors import RunDirectoryError
 from tests.support.command import record, run, session_members, start
-from tests.training.test_exact_resume import HELD, HOLD, Sleepy, same_run
+from tests.support.interruptions import HELD, HOLD, Sleepy, same_run
 
 COMMAND = (
     "env=cartpole", "workers=2", "logger=none", "model.hidden=[6]", "max_updates=null", "evaluation.episodes=2",
@@ -62,12 +62,10 @@ def test_a_plan_says_what_hydra_makes_of_it(undisturbed: Path) -> None:
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "as it was planned" in refused.stderr
 
 
-@pytest.mark.parametrize("everything", [False, True])
-def test_a_killed_sweep_goes_on_to_the_digests_of_one_that_was_not(everything: bool, undisturbed: Path, tmp_path: Path) -> None:
-    interrupt(tmp_path, everything=everything)
+def test_a_killed_sweep_goes_on_to_the_digests_of_one_that_was_not(undisturbed: Path, tmp_path: Path) -> None:
+    interrupt(tmp_path)
     before = (tmp_path / "swept" / FOLDERS[0] / "run.json").read_bytes()
-    resumed = ("resume=swept",) if everything else (*COMMAND, *SWEEP, "on_existing=resume")
-    process = start(*resumed, cwd=tmp_path)  # while the second run, which has lost its launcher, may still be there
+    process = start(*COMMAND, *SWEEP, "on_existing=resume", cwd=tmp_path)  # while the second run, an orphan, is still there
     (tmp_path / HOLD).unlink()
     _, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
@@ -76,15 +74,13 @@ def test_a_killed_sweep_goes_on_to_the_digests_of_one_that_was_not(everything: b
     assert [len(record(tmp_path / "swept" / folder)["sessions"]) for folder in FOLDERS] == [1, 2, 1]
     for folder in FOLDERS:
         same_run(tmp_path / "swept" / folder, undisturbed / folder)
-    hydra = (tmp_path / "swept" / FOLDERS[2] / ".hydra" / "hydra.yaml").read_text()
-    assert "num: 2" in hydra
-    if not everything:
-        other = run(*COMMAND, *SWEEP, "gamma=0.5", "on_existing=resume", cwd=tmp_path)
-        assert other.returncode == 2 and "was planned for 3 runs" in other.stderr and other.stderr.count("\n") == 1
-        assert run(*COMMAND, *SWEEP, cwd=tmp_path).stderr.count("resume=swept)") == 1
+    assert "num: 2" in (tmp_path / "swept" / FOLDERS[2] / ".hydra" / "hydra.yaml").read_text()
+    other = run(*COMMAND, *SWEEP, "gamma=0.5", "on_existing=resume", cwd=tmp_path)
+    assert other.returncode == 2 and "was planned for 3 runs" in other.stderr and other.stderr.count("\n") == 1
+    assert run(*COMMAND, *SWEEP, cwd=tmp_path).stderr.count("resume=swept)") == 1
 
 
-def test_failed_runs_are_tried_again_only_if_asked(tmp_path: Path) -> None:
+def test_failed_runs_are_tried_again_only_if_asked(undisturbed: Path, tmp_path: Path) -> None:
     interrupt(tmp_path, ("max_env_steps=120,400", SWEEP[1]), everything=True)
     (tmp_path / HOLD).unlink()
     broken = tmp_path / "swept" / FOLDERS[0] / "run.json"
@@ -96,7 +92,7 @@ def test_failed_runs_are_tried_again_only_if_asked(tmp_path: Path) -> None:
     ended = run("resume=swept", "hydra/launcher=basic", cwd=tmp_path)
     assert ended.returncode == 1 and "a meteorite (retry_failed=true" in ended.stderr, ended.stderr
     assert "commit 0123456789ab then" in ended.stderr and "1 of 2 runs finished" in ended.stderr
-    assert record(tmp_path / "swept" / FOLDERS[1])["status"] == "finished"
+    same_run(tmp_path / "swept" / FOLDERS[1], undisturbed / FOLDERS[1])
     ended = run("resume=swept", "retry_failed=true", cwd=tmp_path)
     assert len(record(tmp_path / "swept" / FOLDERS[0])["sessions"]) == 2, ended.stderr
 
