@@ -113,6 +113,8 @@ def _require_guard(what: str) -> None:
     """A ConfigError where worker processes would run the user's script again, since they import it, and train in turn."""
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
+    if file is not None and not Path(file).is_file():  # <stdin>
+        raise ConfigError(f"the processes of {what} import the script again, and {file} is no file. Write it into one")
     frame = sys._getframe()
     while frame is not None and not (frame.f_code.co_name == "<module>" and frame.f_globals is vars(main)):
         frame = frame.f_back  # type: ignore[assignment]

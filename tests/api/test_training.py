@@ -202,6 +202,13 @@ def test_a_script_without_the_guard_is_told_so_before_its_processes_import_it(
         exec(code, names)
 
 
+def test_a_script_that_is_no_file_is_refused_and_a_notebook_is_not(main_module: Path) -> None:
+    with pytest.raises(a3c_exp.ConfigError, match="is no file. Write it into one"):
+        training._require_guard("parallelism=hogwild")
+    del sys.modules["__main__"].__file__
+    training._require_guard("parallelism=hogwild")
+
+
 def test_only_runs_with_processes_need_the_guard() -> None:
     starts = {
         text: training._starts_processes(compose_jobs([text, "workers=4"], multirun=False)[0])
