@@ -44,6 +44,7 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
     """Every run that these overrides mean, sweeps included, each composed and its values checked; ``config_dirs`` are further
     config folders (``--config-dir``). A ConfigError, before anything is started or made, if one of the runs is impossible."""
     jobs: list[ComposedJob] = []
+    overrides = expand_logger_lists(overrides)
     with hydra_initialized(config_dirs):
         parsed = parse_overrides(overrides)
         sweeps = [override for override in parsed if override.is_sweep_override()]
@@ -180,6 +181,23 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
             quoted = shlex.quote(f'{key}="{typed}"')
             raise ConfigError(f"{key} is text, and {typed} would become {value}. Try {quoted}")
     return parsed
+
+
+def expand_logger_lists(overrides: Sequence[str]) -> list[str]:
+    """Overrides with ``logger=[a,b]`` in Hydra's own words: each option under its own name below ``logger``.
+
+    >>> expand_logger_lists(["logger=[wandb,tensorboard]", "workers=4"])
+    ['logger=list', '+logger@logger.wandb=wandb', '+logger@logger.tensorboard=tensorboard', 'workers=4']
+    """
+    expanded: list[str] = []
+    for text in overrides:
+        key, _, value = text.partition("=")
+        names = [name.strip(" '\"") for name in value[1:-1].split(",")] if value.startswith("[") and value.endswith("]") else []
+        if key == "logger" and names and all(names):
+            expanded += ["logger=list", *(f"+logger@logger.{name}={name}" for name in dict.fromkeys(names))]
+        else:
+            expanded.append(text)
+    return expanded
 
 
 @contextmanager

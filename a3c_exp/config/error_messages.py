@@ -154,6 +154,9 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
     except (HydraException, OmegaConfBaseException):
         keys = list(schema.Config.__dataclass_fields__)
     if others := _options_with(key):
+        option = others[0].partition("=")[2]
+        if f"+logger@logger.{option}={option}" in overrides:  # of a list
+            return f"{key}: of several loggers each has its own keys. Try logger.{option}.{key.partition('.')[2]}=..."
         return f"{key} is a key of {' and '.join(others)}, which was not chosen. Try {others[0]} {key}=..."
     return f"there is no key {key}. {explain_key(key, keys) or 'python -m a3c_exp --help lists them all'}"
 

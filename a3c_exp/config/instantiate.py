@@ -41,19 +41,20 @@ def _checked_partial(content: Mapping[str, Any], path: str, given: Iterable[str]
         raise ConfigError(f"{path}._target_={target} is a class, but no {kinds}. Name one that is")
     parameters = inspect.signature(cls).parameters
     hints = typing.get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    open_ended = next((name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD), None)
     values: dict[str, Any] = {}
     for key, value in content.items():
         if key == "_target_":
             continue
-        if not open_ended and (key not in parameters or key in given):
+        if open_ended is None and (key not in parameters or key in given):
             names = [name for name in parameters if name not in given]
             hint = explain_key(f"{path}.{key}", [f"{path}.{name}" for name in names])
             if key in Config.__dataclass_fields__:  # a file of one's own without its header
                 hint = f"Did you mean {key}? A file in {path}/ that sets it begins with # @package _global_"
             taken = f"It takes {', '.join(names) or 'none'}"
             raise ConfigError(f"{path}.{key} is not a key of {cls.__name__}. {taken}{f'. {hint}' if hint else ''}")
-        values[key] = _checked_value(value, f"{path}.{key}", parameters.get(key), hints.get(key, Any))
+        hint = hints.get(key, hints.get(open_ended or "", object))
+        values[key] = _checked_value(value, f"{path}.{key}", parameters.get(key), hint)
     for name, parameter in parameters.items():
         missing = parameter.default is parameter.empty and name not in values and name not in given
         if missing and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):

@@ -49,7 +49,9 @@ OTHER_WAYS = {
     "policy policy_kwargs net_arch hidden_sizes hidden_layers hidden_dims layers hidden_size":
         "Here layers belong to the model: model.hidden=[64,64], or model.actor_hidden and model.critic_hidden of separate_mlp",
     "track wandb use_wandb": "Here W&B is on unless logger=none is typed",
-    "tensorboard_log tensorboard log_dir logdir save_dir output_dir": "Here logs are in the run directory: hydra.run.dir=mine",
+    "tensorboard_log tensorboard": "Here it is logger=tensorboard, or logger=[wandb,tensorboard]",
+    "mlflow mlflow_tracking_uri tracking_uri": "Here it is logger=mlflow logger.tracking_uri=http://localhost:5000",
+    "log_dir logdir save_dir output_dir": "Here logs are in the run directory: hydra.run.dir=mine",
     "torch_deterministic cuda_deterministic": "Here parallelism=deterministic and =synchronous repeat to the last bit",
     "use_rms_prop": "Here it is optimizer=rmsprop, or optimizer=adam",
     "squash_output use_squashing": "Here it is model.head.kind=squashed_gaussian",

@@ -1,4 +1,4 @@
-"""Where a run's records go: JSON lines on disk, the terminal, Weights & Biases."""
+"""Where a run's records go: JSON lines on disk, the terminal, W&B, TensorBoard, MLflow, CSV files."""
 
 from a3c_exp.system.lazy import lazy_exports
 

@@ -1,10 +1,16 @@
 """The interface of loggers. The trainer has a list of them and depends on no kind."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
+
+
+def to_stderr(text: str) -> None:
+    """Where messages of a logger go that nobody else takes."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

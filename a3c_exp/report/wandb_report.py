@@ -50,6 +50,7 @@ def publish(comparison: Comparison, title: str) -> str:
     if not run_ids(comparison.runs):
         raise A3CError("none of these runs was logged to W&B (logger=none), so a report there would show nothing")
     settings = next((mapping(run.config.get("logger")) for run in comparison.runs if mapping(run.config.get("logger"))), {})
+    settings = mapping(settings.get("wandb")) or settings  # of several loggers
     project = str(settings.get("project") or "a3c_exp")
     try:
         import wandb

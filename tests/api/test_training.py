@@ -203,7 +203,7 @@ def test_a_script_without_the_guard_is_told_so_before_its_processes_import_it(
 
 
 def test_a_script_that_is_no_file_is_refused_and_a_notebook_is_not(main_module: Path) -> None:
-    with pytest.raises(a3c_exp.ConfigError, match="is no file. Write it into one"):
+    with pytest.raises(a3c_exp.ConfigError, match="is no file"):
         training._require_guard("parallelism=hogwild")
     del sys.modules["__main__"].__file__
     training._require_guard("parallelism=hogwild")

@@ -15,7 +15,11 @@ from a3c_exp.envs.process_pool.envs import SubprocessEnvs
 from a3c_exp.envs.tensor.batch import TensorEnvBatch
 from a3c_exp.loggers.base import Logger, NullLogger
 from a3c_exp.loggers.console import ConsoleLogger
+from a3c_exp.loggers.csv_logger import CsvLogger
 from a3c_exp.loggers.jsonl import JsonlLogger
+from a3c_exp.loggers.logger_list import LoggerList
+from a3c_exp.loggers.mlflow_logger.logger import MlflowLogger
+from a3c_exp.loggers.tensorboard_logger import TensorboardLogger
 from a3c_exp.loggers.wandb_logger.logger import WandbLogger
 from a3c_exp.models.base import ActorCritic
 from a3c_exp.models.conv_gru import ConvGRU
@@ -57,7 +61,10 @@ MODELS: tuple[type[ActorCritic], ...] = (
 )
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
 PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
-LOGGERS: tuple[type[Logger], ...] = (NullLogger, JsonlLogger, ConsoleLogger, WandbLogger, EvaluationTable)
+LOGGERS: tuple[type[Logger], ...] = (
+    NullLogger, JsonlLogger, ConsoleLogger, WandbLogger, TensorboardLogger, MlflowLogger, CsvLogger, LoggerList,
+    EvaluationTable,
+)  # fmt: skip
 STOP_CALLBACKS: tuple[type[StopCallback], ...] = (PruningCallback,)
 
 _PICTURES = ["env=gymnasium", "env.id=tests.support.pictures:Pictures-v0"]

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from a3c_exp.config.compose import expand_logger_lists
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.tolerant_io import mapping, read_json_object
 from a3c_exp.system.errors import RunDirectoryError
@@ -20,14 +21,15 @@ _STUDY_KEYS = ("study", "hydra/sweeper", "experiment", "ablation")
 
 
 def expand_overrides(overrides: Sequence[str]) -> list[str]:
-    """Overrides with ``study.<key>`` expanded.
+    """Overrides with ``study.<key>`` and lists of loggers expanded.
 
-    With ``++``, since another sampler or pruner may have keys that the default one does not have.
+    The former with ``++``, since another sampler or pruner may have keys that the default one does not have.
 
     >>> expand_overrides(["study.n_trials=100", "+study=pendulum"])
     ['++hydra.sweeper.n_trials=100', '+study=pendulum']
     """
-    return [f"++hydra.sweeper.{text.removeprefix('study.')}" if text.startswith("study.") else text for text in overrides]
+    expanded = expand_logger_lists(overrides)
+    return [f"++hydra.sweeper.{text.removeprefix('study.')}" if text.startswith("study.") else text for text in expanded]
 
 
 def may_be_study(overrides: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from a3c_exp.config.budget import Budget
 from a3c_exp.loggers.base import RunInfo
-from a3c_exp.loggers.wandb_logger.logger import wandb_placement
+from a3c_exp.loggers.placement import placement
 
 
 def info(name: str, group: str | None = "a_sweep", tags: tuple[str, ...] = (), **config: Any) -> RunInfo:
@@ -33,11 +33,11 @@ def info(name: str, group: str | None = "a_sweep", tags: tuple[str, ...] = (), *
     ],
 )  # fmt: skip
 def test_runs_of_one_curve_share_group_and_job_type(run: RunInfo, group: str | None, job_type: str) -> None:
-    assert wandb_placement(run)[:2] == (group, job_type)
+    assert placement(run)[:2] == (group, job_type)
 
 
 def test_nothing_is_longer_than_wandb_takes() -> None:
-    group, job_type, tags = wandb_placement(
+    group, job_type, tags = placement(
         info("x=" + "y" * 500, "g" * 500, ("t" * 500, ""), ablation={"name": "a" * 500, "arm": "b" * 500})
     )
     assert len(group or "") <= 128

@@ -162,7 +162,7 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do() -> None:
         WandbLogger(mode="onlin")
 
 
-@pytest.mark.parametrize("name", ["none", "wandb"])
+@pytest.mark.parametrize("name", ["none", "wandb", "csv", "list"])
 def test_the_configuration_files_name_only_what_exists(name: str) -> None:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
