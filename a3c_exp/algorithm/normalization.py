@@ -4,16 +4,15 @@ The statistics are the last weights (``models.normalization``). In their places 
 so they are shared, queued, delayed and saved like any gradient, and each is merged exactly once, in the order of updates.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable
+from functools import cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.compile.numpy_executor import NumpyExecutor
 from a3c_exp.models.normalization import Moments
-from a3c_exp.optimizers.base import FunctionalOptimizer, Optimizer
+from a3c_exp.optimizers.base import Optimizer
 
 
 def discounted_returns(reward: Tensor, episode_start: Tensor, valid: Tensor, before: Tensor, gamma: float | Tensor) -> Tensor:
@@ -38,38 +37,38 @@ def discounted_returns(reward: Tensor, episode_start: Tensor, valid: Tensor, bef
 
 
 class NormalizingOptimizer(Optimizer):
-    """An optimizer of weights whose last ``size`` numbers are packed moments: it steps the others, and merges these."""
+    """An ``optimizer`` of weights whose last ``size`` numbers are packed moments: it steps the others, and merges these; or
+    leaves these as they are, where somebody else ``merges`` them."""
 
-    def __init__(self, optimizer: Optimizer, size: int) -> None:
-        self._optimizer, self._size = optimizer, size
+    def __init__(self, optimizer: Optimizer, size: int, merges: bool = True) -> None:
+        self.optimizer, self.size, self.merges = optimizer, size, merges
         self.lr, self.state_rows = optimizer.lr, optimizer.state_rows
 
+    def without_merging(self) -> "NormalizingOptimizer":
+        return NormalizingOptimizer(self.optimizer, self.size, merges=False)
+
     def step(self, weights: Tensor, gradient: Tensor, optimizer_state: Tensor, updates: int, lr: float) -> None:
-        end = len(weights) - self._size
-        self._optimizer.step(weights[:end], gradient[:end], optimizer_state[:, :end], updates, lr)
-        weights[end:] = self._merge(weights[end:], gradient[end:])
-
-    @staticmethod
-    def _merge(statistics: Tensor, added: Tensor) -> Tensor:
-        return Moments.unpack(statistics).merge(Moments.unpack(added)).pack()
+        end = len(weights) - self.size
+        self.optimizer.step(weights[:end], gradient[:end], optimizer_state[:, :end], updates, lr)
+        if self.merges:
+            weights[end:] = _merge_in_numpy(self.size)(weights[end:], gradient[end:])
 
 
-class FunctionalNormalizingOptimizer(NormalizingOptimizer):
-    """The same around an optimizer whose updates can be compiled."""
-
-    def coefficients(self, updates: NDArray[np.int64], lr: NDArray[np.float64]) -> NDArray[np.float64]:
-        return cast(FunctionalOptimizer, self._optimizer).coefficients(updates, lr)
-
-    def functional_step(
-        self, weights: Tensor, gradient: Tensor, optimizer_state: Sequence[Tensor], coefficients: Tensor
-    ) -> tuple[Tensor, Sequence[Tensor]]:
-        optimizer, end = cast(FunctionalOptimizer, self._optimizer), len(weights) - self._size
-        trained = torch.cat([gradient[:end], torch.zeros_like(gradient[end:])])
-        stepped, state = optimizer.functional_step(weights, trained, optimizer_state, coefficients)
-        return torch.cat([stepped[:end], self._merge(weights[end:], gradient[end:])]), state
+def merge(statistics: Tensor, added: Tensor) -> Tensor:
+    """Packed moments of two samples as those of both together."""
+    return Moments.unpack(statistics).merge(Moments.unpack(added)).pack()
 
 
-def with_normalization(optimizer: Optimizer, size: int) -> NormalizingOptimizer:
-    """The optimizer for weights whose last ``size`` numbers are running statistics."""
-    kind = FunctionalNormalizingOptimizer if isinstance(optimizer, FunctionalOptimizer) else NormalizingOptimizer
-    return kind(optimizer, size)
+@cache
+def _merge_in_numpy(size: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """``merge`` of so many numbers, which cost dispatch, not arithmetic; its result is overwritten by the next call."""
+    executor = NumpyExecutor(lambda *moments: (merge(*moments),), (torch.zeros(size), torch.zeros(size)))
+    before, window, after = map(torch.from_numpy, (*executor.inputs, *executor.outputs))
+
+    def run(statistics: Tensor, added: Tensor) -> Tensor:
+        before.copy_(statistics)
+        window.copy_(added)
+        executor.run()
+        return after
+
+    return run

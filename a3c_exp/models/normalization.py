@@ -50,7 +50,7 @@ class Moments(NamedTuple):
         """Those of both samples together: Chan, Golub & LeVeque 1979, equation 2.1. Merging none changes no bit."""
         steps, delta = self.steps + other.steps, other.mean - self.mean
         share = other.steps / steps.clamp(min=1.0)
-        return Moments(steps, self.mean + delta * share, self.m2 + other.m2 + delta.square() * (self.steps * share))
+        return Moments(steps, self.mean + delta * share, self.m2 + other.m2 + delta * delta * (self.steps * share))
 
     def together(self) -> "Moments":
         """Those of all rows ``[R, ...]`` as one sample."""
@@ -61,21 +61,25 @@ class Moments(NamedTuple):
     @property
     def scale(self) -> Tensor:
         """``[..., D]`` what deviations are multiplied by to have variance 1; 1 before anything was seen."""
-        variance = (self.m2 / self.steps.clamp(min=1.0)).clamp(min=0.0)
-        return torch.where(self.steps > 0, (variance + _EPSILON).rsqrt(), 1.0)
+        steps = self.steps.clamp(min=1.0)
+        return torch.where(self.steps > 0, (steps / (self.m2 + _EPSILON * steps)).sqrt(), 1.0)
+
+    def rounded(self) -> "Moments":
+        """What is left of them once they are packed."""
+        return Moments(*((high := part.float()) + (part - high).float().to(part.dtype) for part in self))
 
     def pack(self) -> Tensor:
         """``[..., packed_size(D)]`` float32: the scale, then every number as a float32 and what that leaves of it."""
-        high = [part.float() for part in self]
-        low = [(part - rounded).float() for part, rounded in zip(self, high, strict=True)]
-        return torch.cat([self.scale.float(), *high, *low], dim=-1)
+        numbers = torch.cat(self, dim=-1)
+        high = numbers.float()
+        return torch.cat([self.scale.float(), high, (numbers - high).float()], dim=-1)
 
     @classmethod
     def unpack(cls, packed: Tensor) -> "Moments":
         """What was packed, to about 14 digits."""
         d = (packed.shape[-1] - 2) // 5
-        _, *parts = torch.split(packed.to(_wide(packed)), [d, 1, d, d, 1, d, d], dim=-1)
-        return cls(*(high + low for high, low in zip(parts[:3], parts[3:], strict=True)))
+        _, high, low = torch.split(packed, [d, 2 * d + 1, 2 * d + 1], dim=-1)
+        return cls(*torch.split(high.to(_wide(packed)) + low, [1, d, d], dim=-1))
 
 
 def packed_size(features: int) -> int:

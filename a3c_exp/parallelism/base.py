@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
-from a3c_exp.algorithm.normalization import with_normalization
+from a3c_exp.algorithm.normalization import NormalizingOptimizer
 from a3c_exp.algorithm.per_worker import PerWorkerHyperparameters
 from a3c_exp.algorithm.schedules import Schedules
 from a3c_exp.algorithm.training_stats import TrainingStats
@@ -55,7 +55,7 @@ class TrainingSetup:
         model, _ = setup.model(envs)
         assert isinstance(model, NormalizedModel)
         size = packed_size(model.features)
-        return replace(setup, statistics_size=size, optimizer=with_normalization(self.optimizer, size))
+        return replace(setup, statistics_size=size, optimizer=NormalizingOptimizer(self.optimizer, size))
 
     @property
     def seeds(self) -> range:

@@ -8,8 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from a3c_exp.algorithm.normalization import NormalizingOptimizer
 from a3c_exp.compile.compiler import Compiler, TensorFunction
 from a3c_exp.compile.vectorize import compile_checked
+from a3c_exp.models.normalization import Moments
 from a3c_exp.optimizers.base import FunctionalOptimizer, Optimizer
 from a3c_exp.parallelism.worker_group import WorkerGroup
 
@@ -22,10 +24,13 @@ the optimizer's coefficients ``[m, c]``."""
 
 
 class SequentialUpdates:
-    """Applies the gradients of N ``workers`` in a given order, each to the P = ``size`` weights that the one before left."""
+    """Applies the gradients of N ``workers`` in a given order, each to the P = ``size`` weights that the one before left, of
+    which the last ``statistics_size`` are running statistics; ``merges``: whether they take up what gradients add to them."""
 
-    def __init__(self, optimizer: FunctionalOptimizer, workers: int, size: int) -> None:
-        self._optimizer = optimizer
+    def __init__(
+        self, optimizer: FunctionalOptimizer, workers: int, size: int, statistics_size: int = 0, merges: bool = False
+    ) -> None:
+        self._optimizer, self._statistics_size, self._merges = optimizer, statistics_size, merges
         self.batch_size = min(workers, _MAX_BATCH_SIZE)
         self._size, self._workers = size, workers
         self._no_weights = torch.zeros(1, 1)  # no weights of which views would be kept
@@ -45,9 +50,12 @@ class SequentialUpdates:
         cls, worker_group: WorkerGroup, optimizer: Optimizer, workers_per_training: int
     ) -> "SequentialUpdates | None":
         """For trainings of ``workers_per_training`` of these workers each; ``None`` where that is impossible."""
+        statistics_size, merges = 0, False
+        if isinstance(optimizer, NormalizingOptimizer):
+            statistics_size, merges, optimizer = optimizer.size, optimizer.merges, optimizer.optimizer
         if worker_group.compiler is None or not worker_group.stackable or not isinstance(optimizer, FunctionalOptimizer):
             return None
-        updates = cls(optimizer, workers_per_training, worker_group.layout.size)
+        updates = cls(optimizer, workers_per_training, worker_group.layout.size, statistics_size, merges)
         return updates if updates.compile(worker_group.compiler) else None
 
     def compile(self, compiler: Compiler) -> bool:
@@ -155,15 +163,40 @@ class SequentialUpdates:
         coefficients: Tensor,
     ) -> Sequence[Tensor]:
         ordered = gradients.index_select(0, order).unbind()
-        new, state, pulled = weights, optimizer_state.unbind(), []
+        new, pulled = self._trained(weights), list[Tensor]()
+        trained_state = self._trained(optimizer_state)
+        state = trained_state.unbind()
         for gradient, is_active, numbers in zip(ordered, active.unbind(), coefficients.unbind(1), strict=True):
-            stepped, stepped_state = self._optimizer.functional_step(new, gradient, state, numbers)
+            stepped, stepped_state = self._optimizer.functional_step(new, self._trained(gradient), state, numbers)
             new = torch.where(is_active, stepped, new)
             state = tuple(torch.where(is_active, row, old) for row, old in zip(stepped_state, state, strict=True))
             pulled.append(new)
-        before = worker_weights.index_select(0, order)
-        worker_weights.index_copy_(0, order, torch.where(active.unsqueeze(1), torch.stack(pulled), before))
+        before, pushes = worker_weights.index_select(0, order), active.unsqueeze(1)
+        if self._statistics_size:
+            # Apart from that chain, through which compiled code takes each weight in one go.
+            statistics = self._merged([gradient[-self._statistics_size :] for gradient in ordered], active, weights)
+            rows = torch.cat([part for parts in zip(pulled, statistics, strict=True) for part in parts]).view_as(before)
+            new = rows[-1]
+        else:
+            rows = torch.stack(pulled)
+        worker_weights.index_copy_(0, order, torch.where(pushes, rows, before))
         weights.copy_(new)
         if state:
-            optimizer_state.copy_(torch.stack(state))
+            trained_state.copy_(torch.stack(state))
         return ()
+
+    def _trained(self, vectors: Tensor) -> Tensor:
+        """``vectors [..., P]`` without the places of running statistics."""
+        return vectors[..., : -self._statistics_size] if self._statistics_size else vectors
+
+    def _merged(self, windows: Sequence[Tensor], active: Tensor, weights: Tensor) -> Sequence[Tensor]:
+        """The packed moments after each of these windows."""
+        statistics = weights[-self._statistics_size :]
+        if not self._merges:
+            return [statistics] * len(windows)
+        moments, after = Moments.unpack(statistics), list[Moments]()
+        for window, is_active in zip(windows, active.unbind(), strict=True):
+            merged = moments.merge(Moments.unpack(window)).rounded()
+            moments = Moments(*(torch.where(is_active, *parts) for parts in zip(merged, moments, strict=True)))
+            after.append(moments)
+        return Moments(*(torch.stack(parts) for parts in zip(*after, strict=True))).pack().unbind()

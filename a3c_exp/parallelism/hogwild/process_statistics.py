@@ -8,33 +8,65 @@ from torch import Tensor
 from a3c_exp.models.normalization import Moments
 from a3c_exp.parallelism.multiprocess.shared_memory import share
 
+_MAX_PENDING = 256  # windows of a process that are kept before they are merged, at most
+
 
 @dataclass(frozen=True)
 class ProcessStatistics:
     """Merging is read, compute, write: two processes that merged into one place at the same moment would lose a window. So each
-    writes moments of its own, and what stands among the shared weights is merged from all of them. There are two copies of
-    each, of which the one not in use is written: a process that is killed meanwhile leaves the other as it was."""
+    writes moments of its own, and what stands among the shared weights is merged from all of them.
 
-    moments: Tensor  # [processes + 1, 2, M] packed, in shared memory; the last row is what the run began with
-    used: Tensor  # [processes + 1] int64: the copy in use
+    Merging costs as much as a compiled window, for one window or for many. So a process keeps the moments of its windows until
+    there are as many calls of ``add`` as it has merged before, or no room. A reader of everything takes those that are pending
+    too. One store counts windows or switches to the other copy of the moments, so a process that is killed loses none.
+    """
+
+    merged: Tensor  # [processes + 1, 2, M] packed, in shared memory; the last row is what the run began with
+    pending: Tensor  # [processes + 1, _MAX_PENDING, M] packed
+    progress: Tensor  # [processes + 1] int64: merges so far, whose lowest bit is the copy in use, and how many are pending
 
     @classmethod
     def create(cls, processes: int, initial: Tensor) -> "ProcessStatistics":
         """Shared memory for so many processes, beginning with the packed moments ``initial [M]``."""
-        none = torch.zeros(processes + 1, 2, len(initial))
-        none[-1] = initial
-        used = torch.zeros(processes + 1, dtype=torch.int64)
-        share(none)
-        share(used)
-        return cls(none, used)
+        merged, pending = (torch.zeros(processes + 1, rows, len(initial)) for rows in (2, _MAX_PENDING))
+        merged[-1] = initial
+        progress = torch.zeros(processes + 1, dtype=torch.int64)
+        for memory in (merged, pending, progress):
+            share(memory)
+        return cls(merged, pending, progress)
 
-    def add(self, process: int, windows: Tensor) -> None:
-        """Merge the packed moments ``[count, M]`` of windows into this process's own."""
-        used = int(self.used[process])
-        rows = torch.cat([self.moments[process, used].unsqueeze(0), windows])
-        self.moments[process, 1 - used] = Moments.unpack(rows).together().pack()
-        self.used[process] = 1 - used
+    @property
+    def size(self) -> int:
+        """M, how many numbers packed moments are."""
+        return self.merged.shape[-1]
 
-    def total(self) -> Tensor:
-        """``[M]`` the packed moments of all processes together."""
-        return Moments.unpack(self.moments[torch.arange(len(self.used)), self.used]).together().pack()
+    def add(self, process: int, windows: Tensor) -> bool:
+        """Add the packed moments ``[count, M]`` of windows to this process's own; whether it was time to merge them."""
+        merges, count = divmod(int(self.progress[process]), _MAX_PENDING + 1)
+        end = count + len(windows)
+        if end <= min(merges * len(windows), _MAX_PENDING):
+            self.pending[process, count:end] = windows
+            self.progress[process] += len(windows)
+            return False
+        merges += 1
+        own = self.merged[process]
+        rows = torch.cat([own[(merges - 1) & 1].unsqueeze(0), self.pending[process, :count], windows])
+        own[merges & 1] = Moments.unpack(rows).together().pack()
+        self.progress[process] = merges * (_MAX_PENDING + 1)
+        return True
+
+    def total(self, with_pending: bool = True) -> Tensor:
+        """``[M]`` the packed moments of all processes together; without those that are pending it costs less."""
+        if with_pending:
+            rows = torch.cat([self._rows(process) for process in range(len(self.progress))])
+        else:
+            copies = self.progress // (_MAX_PENDING + 1) & 1
+            rows = self.merged[torch.arange(len(copies)), copies]
+        return Moments.unpack(rows).together().pack()
+
+    def _rows(self, process: int) -> Tensor:
+        while True:
+            merges, count = divmod(int(self.progress[process]), _MAX_PENDING + 1)
+            rows = torch.cat([self.merged[process, merges & 1].unsqueeze(0), self.pending[process, :count]])
+            if int(self.progress[process]) // (_MAX_PENDING + 1) == merges:  # else others may stand there by now
+                return rows

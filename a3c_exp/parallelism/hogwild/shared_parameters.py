@@ -142,13 +142,13 @@ class SharedWeights:
         return before - pulled_at, before + 1 if self._locked else self.updates()
 
     def _merge_statistics(self, weights: Tensor, gradients: Tensor, worker_weights: Tensor) -> None:
-        """Without a lock, put what all processes have merged, these ``gradients [count, P]`` too, in the place of what an
-        update has merged into the shared weights, from which other processes' windows may be missing."""
+        """Without a lock, where an update leaves running statistics as they are: add these ``gradients [count, P]`` to this
+        process's own, and from time to time put what all processes have merged among the weights."""
         if self._statistics is None or self._slot is None:
             return
-        size = self._statistics.moments.shape[-1]
-        self._statistics.add(self._slot, gradients[:, -size:])
-        weights[-size:] = worker_weights[:, -size:] = self._statistics.total()
+        size = self._statistics.size
+        if self._statistics.add(self._slot, gradients[:, -size:]):
+            weights[-size:] = worker_weights[:, -size:] = self._statistics.total(with_pending=False)
 
     def _push_locked(self, push: _Push, count: int) -> int:
         """Make so many updates; how many there were before."""
@@ -188,7 +188,7 @@ class SharedWeights:
             word = int(self._control[1])  # stays 0 without a lock
             copy = self._copies[word & 1].clone()
             if self._statistics is not None:
-                copy[0, -self._statistics.moments.shape[-1] :] = self._statistics.total()
+                copy[0, -self._statistics.size :] = self._statistics.total()
             if int(self._control[1]) == word:  # else a push may have begun to write over what was being read
                 return copy[0], copy[1:]
 

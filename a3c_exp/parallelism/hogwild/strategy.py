@@ -1,12 +1,13 @@
 """A3C as published: processes push to and pull from shared weights, and no process waits for another."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from a3c_exp.algorithm.normalization import NormalizingOptimizer
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.parallelism.base import Counts, Event, TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
@@ -50,6 +51,11 @@ class Hogwild(MultiprocessStrategy):
                 "the workers of a process make one update together. Try per_worker.lr.kind=none, or "
                 "parallelism.one_update_per_process=false"
             )
+
+    def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:
+        if not self.lock and isinstance(setup.optimizer, NormalizingOptimizer):
+            setup = replace(setup, optimizer=setup.optimizer.without_merging())  # see ``ProcessStatistics``
+        return super().start(setup, states)
 
     def _prepare(
         self, setup: TrainingSetup, state: TrainingState, folder: Path

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from a3c_exp.algorithm.normalization import NormalizingOptimizer
+from a3c_exp.models.normalization import Moments, packed_size
 from a3c_exp.optimizers.adam import Adam
 from a3c_exp.optimizers.base import FunctionalOptimizer, Optimizer
 from a3c_exp.optimizers.rmsprop import RMSprop
@@ -42,6 +44,31 @@ def test_a_series_is_its_pushes_one_by_one(optimizer: Optimizer, walked: bool) -
             updates += 1
         for mine, other in zip(ours, theirs, strict=True):
             torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("merges", [True, False], ids=["merged", "left alone"])
+def test_statistics_are_merged_as_one_by_one(merges: bool) -> None:
+    optimizer, size = NormalizingOptimizer(Adam(1e-2), packed_size(3), merges), packed_size(3)
+    series, p = SequentialUpdates(Adam(1e-2), N, P + size, size, merges), P + size
+    assert series.compile(Walker())
+    generator = torch.Generator().manual_seed(0)
+    begun = Moments.of(torch.randn(50, 3, generator=generator) + 5, torch.ones(50)).pack()
+    ours, theirs = ((torch.cat([torch.ones(P), begun]), torch.zeros(2, p), torch.ones(N, p)) for _ in range(2))
+    for updates, order in ((0, [0, 1, 2, 3, 4]), (5, [3, 1]), (7, [2])):
+        windows = torch.stack([Moments.of(torch.randn(4, 3, generator=generator), torch.ones(4)).pack() for _ in range(N)])
+        gradients = torch.cat([torch.randn(N, P, generator=generator), windows], dim=1)
+        (calls,) = series.prepare(np.array([order]), updates, np.full((1, len(order)), 1e-2))
+        series.push(ours[0], ours[1], gradients, ours[2], calls)
+        for i, worker in enumerate(order):
+            optimizer.step(theirs[0], gradients[worker], theirs[1], updates + i, 1e-2)
+            theirs[2][worker] = theirs[0]
+        for mine, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine[..., :P], other[..., :P], rtol=1e-5, atol=1e-6)
+        for mine, other in zip(ours[::2], theirs[::2], strict=True):
+            for part, same in zip(Moments.unpack(mine[..., P:]), Moments.unpack(other[..., P:]), strict=True):
+                torch.testing.assert_close(part, same, rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(mine[..., P : P + 3], other[..., P : P + 3])
+    assert torch.equal(ours[0][P:], begun) is not merges
 
 
 def test_more_workers_than_one_call_takes_push_in_several() -> None:
