@@ -18,7 +18,7 @@ STAMP  := $(VENV)/.installed
 ARGS   ?=
 
 unexport PYTHONDONTWRITEBYTECODE
-# Else each of the five processes of `make test` rewrites the assertions of all files anew, for half of its start.
+# Else each of the processes of `make test` rewrites the assertions of all files anew, for half of its start.
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test faults fuzz lint docs check bench sync clean
@@ -40,7 +40,7 @@ run: $(STAMP)
 	@$(BIN)/python -m a3c_exp $(if $(strip $(ARGS)),$(ARGS),env=pendulum workers=4$(comma)6$(comma)12 -m)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(or $(strip $(ARGS)),-n 3 --dist loadfile)
+	@$(BIN)/python -m pytest $(or $(strip $(ARGS)),-n 3 --dist loadfile --no-loadscope-reorder)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

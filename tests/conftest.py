@@ -1,5 +1,6 @@
 """Tests run as workers do: one thread a process, set before anything numeric is imported."""
 
+import gc
 import os
 import signal
 import tempfile
@@ -25,3 +26,15 @@ def fork_server() -> None:
     from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
     start_fork_server()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test come first, so that no process works on one of them while the others have nothing left to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collector need not look through all of torch again and again."""
+    gc.collect()
+    gc.freeze()

@@ -67,6 +67,8 @@ def test_one_declared_from_outside_is_logged_sent_shown_and_drawn(
     for name in ("advantage_size", "longest_window"):
         logged, values = [line[name] for line in lines], [value for _, value in history(sent, f"train/{name}")]
         assert values and all(min(logged) <= value <= max(logged) for value in values), "a row of W&B stands for several lines"
+    if parallelism != "hogwild":
+        return  # a report knows those lines alone, whoever wrote them
     report = run(str(directory), "--out", str(tmp_path / "report"), "--no-png", module="a3c_exp.report", cwd=tmp_path)
     assert report.returncode == 0, report.stderr
     (page,) = (tmp_path / "report").rglob("*.html")

@@ -38,6 +38,7 @@ def test_compiled_code_says_what_was_compiled_and_is_found_again(
 ) -> None:
     # A header that is compiled once pays with many functions; here there are two.
     monkeypatch.setitem(torch_backend.INDUCTOR_OPTIONS, "aot_inductor.precompile_headers", False)
+    monkeypatch.setitem(torch_backend.INDUCTOR_OPTIONS, "aot_inductor.compile_wrapper_opt_level", "O0")
     weights = torch.randn(K, 10, generator=torch.Generator().manual_seed(1))
     plain = vectorize(bent_line, weights, inputs(0), stackable=False, differentiate=True)
     first, again = Compiler(tmp_path), Compiler(tmp_path)

@@ -8,6 +8,7 @@ import optuna
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.compose import CONFIG_DIR
+from a3c_exp.runs import study_storage
 from a3c_exp.runs.study_storage import open_storage
 from a3c_exp.sweep.study.config import StudyConfig, read_study_config
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
@@ -51,4 +52,5 @@ def work(directory: Path, n_trials: int, timeout: float, die_at: int) -> None:
 
 
 if __name__ == "__main__":
+    study_storage._LOCK_SECONDS = float(os.environ.get("LOCK_SECONDS", study_storage._LOCK_SECONDS))
     work(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

@@ -9,8 +9,10 @@ import pytest
 from tests.support.command import environment, record
 
 
-@pytest.mark.parametrize("parallelism", ["synchronous", "hogwild"])
-@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("closed", "parallelism"),
+    [("2>&-", "hogwild"), (">&-", "hogwild"), ("<&- >&- 2>&-", "hogwild"), ("<&- >&- 2>&-", "synchronous")],
+)  # each stream by itself where processes inherit what took its number; without processes, all of them are missing at once
 def test_a_run_with_closed_streams_finishes(closed: str, parallelism: str, tmp_path: Path) -> None:
     command = f"{sys.executable} -m a3c_exp env=cartpole logger=none parallelism={parallelism} hydra.run.dir=run"
     shell = ["sh", "-c", f"{command} max_updates=5 evaluation.episodes=1 {closed}"]

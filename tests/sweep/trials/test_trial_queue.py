@@ -16,8 +16,9 @@ from tests.support.forked_commands import ForkedCommand
 from tests.support.studies import BASE, begin, settings, space
 
 
-def worker(directory: Path, n_trials: int, timeout: float = 60.0, die_at: int = 0) -> ForkedCommand:
-    return start(str(directory), str(n_trials), str(timeout), str(die_at), module="tests.support.studies", cwd=ROOT)
+def worker(directory: Path, n_trials: int, timeout: float = 60.0, die_at: int = 0, **variables: str) -> ForkedCommand:
+    arguments = str(directory), str(n_trials), str(timeout), str(die_at)
+    return start(*arguments, module="tests.support.studies", cwd=ROOT, **variables)
 
 
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
@@ -98,14 +99,13 @@ def test_a_trial_that_was_stopped_is_left_to_do_and_changes_none_of_the_others(t
     assert drawn["stopped"] == drawn["in one go"] and len(drawn["stopped"]) == 4
 
 
-@pytest.mark.slow
 def test_the_lock_of_a_killed_writer_is_taken_away_although_its_folder_was_moved(tmp_path: Path) -> None:
     begin(tmp_path / "here", n_trials=1)
     held = f"s = open_storage(None, Path({str(tmp_path / 'here')!r})); s._backend._lock.acquire(); os.kill(os.getpid(), 9)"
     imports = "import os; from pathlib import Path; from a3c_exp.runs.study_storage import open_storage; "
     assert subprocess.run([sys.executable, "-c", imports + held], cwd=ROOT, env=environment()).returncode == -9
     (tmp_path / "here").rename(tmp_path / "there")
-    assert worker(tmp_path / "there", 1).wait(100) == 0
+    assert worker(tmp_path / "there", 1, LOCK_SECONDS="3").wait(100) == 0
 
 
 def test_a_running_trial_is_not_taken_for_stale(tmp_path: Path) -> None:
