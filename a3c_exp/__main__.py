@@ -32,7 +32,7 @@ from omegaconf import DictConfig
 
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config
 from a3c_exp.config.existing_runs import ExistingRuns
-from a3c_exp.runs.record import locked
+from a3c_exp.runs.lease.locking import locked
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.sweep_plan import SweepPlan, is_sweep, read_sweep_plan
 from a3c_exp.sweep.study.overrides import (

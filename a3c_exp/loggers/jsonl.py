@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from a3c_exp.loggers.base import Logger, RunInfo
+from a3c_exp.runs.lease.locking import confirm_lease
 from a3c_exp.runs.log_records import EpisodeRecord, EvaluationRecord, JsonObject, MetricsRecord, Status
 from a3c_exp.runs.tolerant_io import number, parse_object, read_json_lines
 from a3c_exp.system.atomic_write import write_atomically
-from a3c_exp.system.errors import RunDirectoryError, explain_os_error
+from a3c_exp.system.errors import LeaseLost, RunDirectoryError, explain_os_error
 
 EPISODES = "episodes.jsonl"
 METRICS = "metrics.jsonl"
@@ -54,7 +55,7 @@ class JsonlLogger(Logger):
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = f"{stamp} {text.rstrip()}".replace("\n", "\n    ") + "\n"
-        with suppress(RunDirectoryError):  # the message may be about a full disk, and reaches the console anyway
+        with suppress(RunDirectoryError, LeaseLost):  # the message may be about a full disk, and reaches the console anyway
             self._writers[MESSAGES].append(line.encode("utf-8", "replace"))
 
     def sync(self) -> None:
@@ -137,6 +138,7 @@ class _LineWriter:
         self._size = os.fstat(self._file).st_size
 
     def append(self, line: bytes) -> None:
+        confirm_lease(self._path.parent)
         try:
             rest = line
             while rest := rest[os.write(self._file, rest) :]:  # once, unless the disk is nearly full

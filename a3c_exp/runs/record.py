@@ -5,14 +5,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
-
 from a3c_exp.runs.config_values import as_text
+from a3c_exp.runs.lease.locking import confirm_lease
 from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.status import FORMAT, require_format
 from a3c_exp.runs.tolerant_io import read_json_object
@@ -20,14 +19,10 @@ from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import RunDirectoryError
 from a3c_exp.system.machine import git_commit, git_output, machine_info, package_versions
-from a3c_exp.system.process_identity import is_same_process, process_start_time
-from a3c_exp.system.signals import exit_if_stopped
+from a3c_exp.system.process_identity import process_start_time
 
 _PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "optuna", "wandb")
 _MAX_DIFF_LENGTH = 5_000_000
-_LOCK = ".lock"  # a file in a run directory that is locked by the process that trains there, and says which one that is
-_POLL_SECONDS = 0.1  # between two attempts to get a lock that is waited for
-_HOLDER_TIMEOUT = 1.0  # how long the holder of a lock may take to write who it is
 
 
 class RunRecord:
@@ -62,11 +57,8 @@ class RunRecord:
 
     @classmethod
     def of_stopped_run(cls, directory: Path) -> "RunRecord":
-        """The record of a run to go on with; writes nothing. Raises RunDirectoryError if there is none, or it still runs."""
-        content = load(directory)
-        if is_alive(content):
-            raise _still_running(directory, content["pid"])
-        return cls(directory, content)
+        """The record of a run to go on with, which is locked; writes nothing. Raises RunDirectoryError if there is none."""
+        return cls(directory, load(directory))
 
     def begin_session(self, from_env_step: int, missing_episodes: int, changed: Mapping[str, Sequence[Any]]) -> None:
         """Record that this process goes on from a checkpoint, and how many episodes before that the log lacks. ``changed`` has
@@ -95,6 +87,7 @@ class RunRecord:
         self._write()
 
     def _write(self) -> None:
+        confirm_lease(self.directory)
         write_json(self.directory / "run.json", self.content)
 
     def _save_diff(self) -> None:
@@ -139,62 +132,6 @@ def directories_of(directory: Path) -> list[Path]:
     return [directory, *(seed for seed in seeds if seed.is_dir())]
 
 
-@contextlib.contextmanager
-def locked(directories: Sequence[Path], timeout: float = 0.0) -> Iterator[None]:
-    """Keep run directories to this process until the block or the process ends, even by SIGKILL. Raises RunDirectoryError if
-    another process trains in one of them, as run.json alone cannot tell for certain, and still does after ``timeout`` seconds,
-    or this one may not write there."""
-    deadline = time.monotonic() + timeout
-    with contextlib.ExitStack() as stack:
-        for directory in directories:
-            lock: BaseFileLock = FileLock(directory / _LOCK)
-            try:
-                _acquire(lock, deadline)
-                stack.callback(lock.release)
-                if not isinstance(lock, SoftFileLock):  # which it becomes on a disk without locks, and says who by itself
-                    (directory / _LOCK).write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
-            except Timeout:
-                raise _still_running(directory, _lock_holder(directory / _LOCK)) from None
-            except OSError as error:
-                raise RunDirectoryError(
-                    f"cannot train in {directory}: its file {_LOCK} cannot be written ({error.strerror}). "
-                    "Free some space, or take a directory that you may write to"
-                ) from None
-        for directory in directories:  # what a writer that was killed has left half-written
-            for part in [*directory.glob(".*.part"), *directory.glob("checkpoints/.*.part")]:
-                part.unlink(missing_ok=True)
-        yield
-
-
-def _acquire(lock: BaseFileLock, deadline: float) -> None:
-    while True:
-        try:
-            lock.acquire(blocking=False)
-            return
-        except Timeout:
-            exit_if_stopped()
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(_POLL_SECONDS)
-
-
-def _lock_holder(path: Path) -> str:
-    deadline = time.monotonic() + _HOLDER_TIMEOUT
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError, ValueError):
-            pid, host = path.read_text().split()[:2]
-            if host != socket.gethostname():
-                return f"{pid} on {host}"
-            if is_same_process(int(pid), None):
-                return pid
-        time.sleep(0.01)  # it has just got the lock; what stands there is of the one before
-    return "(unknown)"
-
-
-def _still_running(directory: Path, pid: int | str) -> RunDirectoryError:
-    return RunDirectoryError(f"{directory} is still running as process {pid}; stop that first (Ctrl-C), or wait for its end")
-
-
 def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> None:
     """Record the end of a run, and of its seeds' runs, for the process ``pid``, which died at it; other records are left."""
     with contextlib.suppress(OSError, RunDirectoryError):
@@ -209,13 +146,6 @@ def mark_dead_run(directory: Path, pid: int, status: Status, reason: str) -> Non
         record.close(status, reason)
         if not (directory / "summary.json").exists():
             write_json(directory / "summary.json", {"status": status, "reason": reason})
-
-
-def is_alive(content: Mapping[str, Any]) -> bool:
-    """Whether another process of this machine, which wrote this record, still runs."""
-    pid = content.get("pid")
-    claims = content.get("status") == "running" and content.get("host") == socket.gethostname()
-    return claims and isinstance(pid, int) and pid != os.getpid() and is_same_process(pid, content.get("pid_started"))
 
 
 def environment_info() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from a3c_exp.runs.lease.holder import LEASE, LEASE_SECONDS
 from a3c_exp.runs.log_records import JsonObject, Status
 from a3c_exp.runs.tolerant_io import mapping
 from a3c_exp.system.errors import RunDirectoryError
@@ -18,13 +19,14 @@ _ENDED = ("finished", "interrupted", "pruned", "failed")
 STATUSES: tuple[RunStatus, ...] = ("finished", "running", "interrupted", "pruned", "failed", "killed", "unknown")
 
 _HEARTBEAT_TIMEOUT = 3600.0  # seconds without a write after which a run that says `running` is doubted
-_HEARTBEAT_FILES = ("episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run.json")
+_LEASE_TIMEOUT = 10 * LEASE_SECONDS  # by this machine's clock, which may not be quite that of the other
+_HEARTBEAT_FILES = (LEASE, "episodes.jsonl", "metrics.jsonl", "evaluations.jsonl", "run.json")
 
 
 def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStatus:
     """The status of the run at ``path`` that wrote ``run_json``; doubts about it go to ``problems``. ``killed``: it calls
-    itself running, but its process on this machine is gone; ``unknown``: it says nothing that can be read. Of other machines
-    only the age of the files is known."""
+    itself running, but its process on this machine is gone, or the lease of another one ran out long ago; ``unknown``: it says
+    nothing that can be read."""
     if run_json and (problem := format_problem(run_json)):
         problems.append(problem)
     said = run_json.get("status")
@@ -37,6 +39,8 @@ def run_status(path: Path, run_json: JsonObject, problems: list[str]) -> RunStat
     here = _host(run_json) in (socket.gethostname(), None)
     pid = run_json.get("pid")
     if here and isinstance(pid, int) and not is_same_process(pid, run_json.get("pid_started")):
+        return "killed"
+    if not here and (lease := path / LEASE).exists() and time.time() - lease.stat().st_mtime > _LEASE_TIMEOUT:
         return "killed"
     written = [(path / name).stat().st_mtime for name in _HEARTBEAT_FILES if (path / name).exists()]
     silent = time.time() - max(written, default=0.0)

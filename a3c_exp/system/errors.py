@@ -120,6 +120,12 @@ class LockTimeoutError(A3CError):
     """A shared lock could not be acquired within its timeout. Names the process that holds it."""
 
 
+class LeaseLost(A3CError):  # noqa: N818 - it names what happened to the run
+    """Another process has gone on with the run, since this one seemed dead; it must not write there any more."""
+
+    exit_code = 1
+
+
 class RunFailed(A3CError):  # noqa: N818 - it names what happened to the run
     """A run ended early by its own fault; its directory says why, and so does this."""
 

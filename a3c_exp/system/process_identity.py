@@ -1,5 +1,10 @@
 """Whether a process that wrote down its number still runs: numbers are given out again, start times are not."""
 
+import contextlib
+import socket
+from functools import cache
+from pathlib import Path
+
 _TOLERANCE = 2.0  # seconds by which the start of one process may seem to differ: the time of the boot is known to a second
 
 
@@ -26,3 +31,14 @@ def is_same_process(pid: int, start_time: object) -> bool:
         return False
     now = process_start_time(pid)
     return not isinstance(start_time, int | float) or now is None or abs(now - start_time) < _TOLERANCE
+
+
+@cache
+def machine_id() -> str:
+    """This machine since its last start: process ids mean something only within it."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with contextlib.suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)

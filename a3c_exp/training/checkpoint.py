@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
+from a3c_exp.runs.lease.locking import confirm_lease
 from a3c_exp.runs.log_records import EvaluationRecord
 from a3c_exp.runs.status import FORMAT, require_format
 from a3c_exp.system.atomic_write import atomic_write
@@ -74,6 +75,7 @@ class Checkpoints:
         )
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> Path:
+        confirm_lease(self.directory.parent)
         try:
             write(path, content)
             return path

@@ -142,7 +142,8 @@ def identity_of_hydra_job(config: DictConfig) -> "RunIdentity":
 
 def resume_run(directory: Path, overrides: Sequence[str], callbacks: "Sequence[Callback]" = ()) -> None:
     """Go on with a run; a ConfigError or RunDirectoryError if it cannot be gone on with in this way."""
-    from a3c_exp.runs.record import directories_of, locked
+    from a3c_exp.runs.lease.locking import locked
+    from a3c_exp.runs.record import directories_of
     from a3c_exp.training.resume import resumed_config
 
     with locked(directories_of(directory)):  # before the configuration is read, which another session may be changing

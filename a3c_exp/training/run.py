@@ -15,8 +15,9 @@ from a3c_exp.evaluate.evaluator import Evaluator
 from a3c_exp.loggers.base import Logger, RunInfo
 from a3c_exp.loggers.console import make_console_logger
 from a3c_exp.loggers.seed_average import SeedAverageLogger
+from a3c_exp.runs.lease.locking import locked
 from a3c_exp.runs.log_records import Status
-from a3c_exp.runs.record import RunRecord, locked
+from a3c_exp.runs.record import RunRecord
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import A3CError, RunFailed, explain_os_error, refused_by_system
 from a3c_exp.system.machine import git_problem

@@ -17,10 +17,11 @@ from a3c_exp.loggers import jsonl
 from a3c_exp.loggers.seed_average import mean_summary
 from a3c_exp.models.normalization import describe_statistics
 from a3c_exp.runs.config_values import as_text
+from a3c_exp.runs.lease.locking import confirm_lease
 from a3c_exp.runs.log_records import EvaluationRecord, Status
 from a3c_exp.runs.record import RunRecord, already_a_run
 from a3c_exp.system.atomic_write import write_json
-from a3c_exp.system.errors import ConfigError, RunDirectoryError, explained_disk_errors
+from a3c_exp.system.errors import ConfigError, LeaseLost, RunDirectoryError, explained_disk_errors
 from a3c_exp.training.build import RunComponents
 from a3c_exp.training.checkpoint import Checkpoints, digest, load
 from a3c_exp.training.resume import changed_values
@@ -67,7 +68,7 @@ def make_directories(directory: Path, seeds: Sequence[int]) -> list[Path]:
 def whole_or_nothing(directory: Path) -> Iterator[None]:
     """Where a run is recorded for the first time: what cannot be written whole is taken away again, ``directory`` included if
     nothing else is in it."""
-    before = {path for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
+    before = {path for path in directory.rglob("*") if path.is_file() and path.name not in (".lock", ".lease")}
     with explained_disk_errors(directory):
         try:
             yield
@@ -193,9 +194,10 @@ def close_run(context: RunContext, status: Status, reason: str | None, trainer: 
 
 
 def _close(record: RunRecord, status: Status, reason: str | None, summary: Mapping[str, Any]) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, LeaseLost):
+        confirm_lease(record.directory)
         write_json(record.directory / "summary.json", summary)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, LeaseLost):
         record.close(status, reason)
 
 

@@ -7,7 +7,9 @@ from omegaconf import DictConfig
 from a3c_exp.config.existing_runs import ExistingRuns
 from a3c_exp.config.schema import resolve_resolvers
 from a3c_exp.runs.config_values import as_text
-from a3c_exp.runs.record import directories_of, load, locked
+from a3c_exp.runs.lease.holder import LEASE_SECONDS
+from a3c_exp.runs.lease.locking import locked
+from a3c_exp.runs.record import directories_of, load
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.system.cli import print_notice
 from a3c_exp.system.errors import RunDirectoryError
@@ -15,8 +17,9 @@ from a3c_exp.training.build import RunComponents
 from a3c_exp.training.resume import changed_values, is_kept, resumed_config
 from a3c_exp.training.run import RunIdentity, resume, run
 
-_WAIT_SECONDS = 60.0
-"""How long a process of an earlier command, which has lost its launcher, may take to save a checkpoint and end."""
+_WAIT_SECONDS = 30.0 + LEASE_SECONDS
+"""How long a process of an earlier command, which has lost its launcher, may take to save a checkpoint and end; or, on another
+machine that is gone, to count as dead."""
 
 
 def start_or_resume(

@@ -231,7 +231,9 @@ def damage_files(subject: Subject, chance: random.Random) -> Injected:
     subject.start()
     _wait_for_moment(subject, chance)
     subject.kill_all()
-    files = [path for path in subject.directory.rglob("*") if path.is_file() and path.name not in (".lock", "messages.log")]
+    files = [
+        path for path in subject.directory.rglob("*") if path.is_file() and path.name not in (".lock", ".lease", "messages.log")
+    ]
     how = chance.choice(["emptied", "cut", "zeroed at its end", "removed"])
     name = "no file"
     if files:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from a3c_exp.runs.record import locked
+from a3c_exp.runs.lease.locking import locked
 from a3c_exp.runs.run_directories import create_run_directory, short_name
 from a3c_exp.system.errors import RunDirectoryError
 
@@ -42,4 +42,4 @@ def test_a_directory_in_which_nothing_can_be_written_is_refused_in_a_line(tmp_pa
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     with locked([tmp_path]):
-        assert (tmp_path / ".lock").read_text().startswith(f"{os.getpid()}\n")
+        assert (tmp_path / ".lease").read_text().startswith(f"{os.getpid()}\n")

@@ -35,7 +35,7 @@ class Gated(ClassicControlEnvs):
 
 def files(directory: Path) -> dict[Path, bytes]:
     """All but who trained there last."""
-    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name != ".lock"}
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file() and path.name not in (".lock", ".lease")}
 
 
 def wait_at_gate(process: ForkedCommand, cwd: Path) -> None:

@@ -5,19 +5,16 @@ Optuna's own know no journal file, the default storage, and no process: one that
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from a3c_exp.runs.study_storage import HEARTBEAT
-from a3c_exp.system.process_identity import is_same_process, process_start_time
+from a3c_exp.system.process_identity import is_same_process, machine_id, process_start_time
 
 _HEARTBEATS_PER_TIMEOUT = 4
 
@@ -93,17 +90,6 @@ def heartbeats_of(trial: FrozenTrial) -> list[Mapping[str, Any]]:
 def is_from_process(heartbeat: Mapping[str, Any], pid: int) -> bool:
     """Whether the process of this machine with this ``pid`` has sent it."""
     return _is_local(heartbeat) and heartbeat.get("pid") == pid
-
-
-@cache
-def machine_id() -> str:
-    """This machine since its last start: process ids mean something only within it."""
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-    with contextlib.suppress(OSError):
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return " ".join(parts)
 
 
 def _is_local(heartbeat: Mapping[str, Any]) -> bool:
