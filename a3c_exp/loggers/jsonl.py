@@ -133,12 +133,12 @@ class _LineWriter:
     """A file that grows by complete lines only."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._directory = path, path.parent
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._size = os.fstat(self._file).st_size
 
     def append(self, line: bytes) -> None:
-        confirm_lease(self._path.parent)
+        confirm_lease(self._directory)
         try:
             rest = line
             while rest := rest[os.write(self._file, rest) :]:  # once, unless the disk is nearly full
