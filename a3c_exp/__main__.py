@@ -6,7 +6,8 @@ Nothing heavy is imported here, so that help and mistakes are answered quickly.
 import signal
 
 if __name__ == "__main__":  # from the first line on, signals wait until there are handlers
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+    _signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _signals)
 
 from a3c_exp.system.signals import STOP_SIGNALS, StopSignals, exit_if_stopped
 
@@ -51,7 +52,7 @@ _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
 
 def main() -> None:
     """Entry of ``python -m a3c_exp`` and of the console script ``a3c-exp``. Ends the process with an exit code:
-    0 done, 1 a run failed, 2 the command was wrong, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1."""
+    0 done, 1 a run failed, 2 the command was wrong, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140 SIGUSR2."""
     sys.exit(run_command("a3c_exp", lambda: _main(sys.argv[1:])))
 
 

@@ -16,7 +16,7 @@ import psutil
 
 from tests.faults.subject import EXACT, NAMES, RUNS, Subject, is_finished
 
-STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 138}
+STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGUSR1: 138, signal.SIGUSR2: 140}
 PATIENCE = 300.0
 """Seconds within which a command ends, on a machine that does other things too."""
 

@@ -223,7 +223,7 @@ class _FutureForkServer:
 
 def _wait_to_serve(connection: socket.socket) -> NoReturn:
     """Run the code of a fork server once the command says so; end with the command if it never does."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}  # they are not for what is not there yet
     data, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
     while data and not data.endswith(b"\n"):

@@ -50,7 +50,7 @@ def program(*arguments: str) -> "Iterator[subprocess.Popen[str]]":
             started.kill()
 
 
-@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGUSR1, "SIGUSR1", 138)])
+@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGUSR2, "SIGUSR2", 140)])
 def test_a_first_signal_is_a_question_not_an_exception(number: signal.Signals, name: str, code: int) -> None:
     with program() as running:
         running.send_signal(number)
