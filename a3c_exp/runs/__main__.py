@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from a3c_exp.runs.listing import runs_csv, runs_table, sort_by_key, sort_by_time
 from a3c_exp.runs.query import CONDITION_HINT, check_key, is_condition, parse_condition, select_runs
 from a3c_exp.runs.run_directories import find_runs, natural_sort_key
 from a3c_exp.runs.run_summary import RunSummary, find_run_summaries
+from a3c_exp.runs.sweep_plan import describe_rest, is_sweep, read_sweep_plan
 from a3c_exp.system.cli import CommandParser, run_command
-from a3c_exp.system.errors import A3CError, ConfigError
+from a3c_exp.system.errors import A3CError, ConfigError, RunDirectoryError
 
 ROOT = Path("outputs")
 _PROGRAM = "python -m a3c_exp.runs"
@@ -62,7 +64,23 @@ def _list(options: argparse.Namespace, terminal: Terminal) -> None:
         keys.append(options.sort)
     else:
         runs = sort_by_time(runs)[:: -1 if options.reverse else 1]
-    _print_runs(runs[-options.last :] if options.last else runs, keys, options, terminal)
+    runs = runs[-options.last :] if options.last else runs
+    _print_runs(runs, keys, options, terminal)
+    if not options.csv:
+        _print_unfinished_sweeps(runs, terminal)
+
+
+def _print_unfinished_sweeps(runs: Sequence[RunSummary], terminal: Terminal) -> None:
+    """Below a list of runs, on stderr where it goes into a pipe: which of their sweeps are to be gone on with, and how."""
+    folders = dict.fromkeys(folder for run in runs for folder in (run.path.parent, run.path.parent.parent))  # of seeds too
+    for folder in filter(is_sweep, folders):
+        with suppress(RunDirectoryError):  # its plan is damaged; its runs are not
+            if not (text := describe_rest(read_sweep_plan(folder))):
+                continue
+            if terminal.width:
+                print(f"\n{terminal.paint(text, 'yellow')}")
+            else:
+                print(text, file=sys.stderr)
 
 
 def _best(options: argparse.Namespace, terminal: Terminal) -> None:

@@ -3,17 +3,20 @@
 How each of them stands is not in it: their run directories say that, and nothing else does.
 """
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from a3c_exp.runs.lease.holder import Holder
 from a3c_exp.runs.status import FORMAT, RunStatus, require_format, run_status
 from a3c_exp.runs.tolerant_io import read_json_object, strings
 from a3c_exp.system.atomic_write import write_json
 from a3c_exp.system.errors import RunDirectoryError
 
 SWEEP_FILE = "sweep.json"
+_MAX_NAMED = 4  # runs of each status that a line names
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,25 @@ def read_sweep_plan(directory: Path) -> SweepPlan:
         ) from None
 
 
-def left_jobs(plan: SweepPlan, statuses: Mapping[int, RunStatus | None]) -> Sequence[tuple[PlannedJob, str]]:
-    """The jobs that have not finished, each with how it stands in a word: ``missing`` if it has not begun."""
-    return [(job, statuses[job.number] or "missing") for job in plan.jobs if statuses[job.number] not in ("finished", "pruned")]
+def describe_rest(plan: SweepPlan) -> str:
+    """What is left of a sweep, in words with the command that goes on with it; empty if it still runs, or all has finished.
+
+    ``outputs/x_sweep: 3 of 8 runs are left: 1 interrupted (seed=2), 2 missing (seed=6, seed=7). Go on with them:
+    python -m a3c_exp resume=outputs/x_sweep``"""
+    holder = Holder.read(plan.directory)
+    if holder is not None and holder.seems_alive(plan.directory):
+        return ""
+    folders = dict[str, list[str]]()
+    for job in plan.jobs:
+        status: str = plan.status_of(job) or "missing"
+        if status not in ("finished", "pruned", "running"):
+            folders.setdefault(status, []).append(job.folder)
+    if not (count := sum(map(len, folders.values()))):
+        return ""
+    parts = []
+    for status, names in folders.items():
+        more = f", and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+        parts.append(f"{len(names)} {status} ({', '.join(names[:_MAX_NAMED])}{more})")
+    failed = " retry_failed=true" if "failed" in folders else ""
+    go_on = f"python -m a3c_exp {shlex.quote(f'resume={plan.directory}')}{failed}"
+    return f"{plan.directory}: {count} of {len(plan.jobs)} runs are left: {', '.join(parts)}. Go on with them: {go_on}"

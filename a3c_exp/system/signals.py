@@ -11,7 +11,7 @@ from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 STOP_SIGNALS = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
-"""Ctrl-C; what systemd, containers and ``kill`` send; the end of a terminal; what schedulers are told to send, or send by themselves (submitit)."""
+"""Ctrl-C; what systemd, containers and ``kill`` send; the end of a terminal; what schedulers send before a time limit."""
 STOP_EXIT_CODES = {128 + number: "Ctrl-C" if number == signal.SIGINT else number.name for number in STOP_SIGNALS}
 """As in a shell, 128 plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM; each with the signal's name."""
 

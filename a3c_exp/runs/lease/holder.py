@@ -50,6 +50,14 @@ class Holder:
         """Whether a process of this machine, other than this one, still is the one that it was."""
         return self.pid != os.getpid() and is_same_process(self.pid, self.started)
 
+    def seems_alive(self, directory: Path) -> bool:
+        """Whether it lives, as far as can be said without writing; of another machine, by this one's clock."""
+        if self.is_here:
+            return self.lives()
+        with contextlib.suppress(OSError):
+            return time.time() - (directory / LEASE).stat().st_mtime < LEASE_SECONDS
+        return False
+
     def __str__(self) -> str:
         return str(self.pid) if self.is_here else f"{self.pid} on {self.host}"
 
