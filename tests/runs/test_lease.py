@@ -85,6 +85,10 @@ def test_a_lease_that_was_removed_by_hand_is_written_again(tmp_path: Path) -> No
     (tmp_path / LEASE).unlink()
     lease.confirm(within=0.0)
     assert (tmp_path / LEASE).exists()
+    held_elsewhere(tmp_path, 0.0)
+    for within in (0.0, 60.0):  # the thread finds it first, and the next write too
+        with pytest.raises(LeaseLost):
+            lease.confirm(within)
 
 
 def test_a_list_says_of_a_run_elsewhere_that_it_was_killed_once_it_is_silent(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Lease:
                 self._create()
         holder = Holder.read(self._path.parent)
         if holder is not None and holder.token != self._holder.token:
+            self._confirmed = (0.0, 0.0)  # each write finds it anew
             raise LeaseLost(
                 f"process {holder} has gone on with {self._path.parent}, since this one gave no sign of life for "
                 f"{LEASE_SECONDS:.0f} s. It stops without writing anything more. Wait for the end of the other"
