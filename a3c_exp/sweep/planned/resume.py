@@ -12,7 +12,7 @@ from a3c_exp.config.trust import is_own, require_trusted
 from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.runs.status import RunStatus
-from a3c_exp.runs.sweep_plan import PlannedJob, SweepPlan, read_sweep_plan
+from a3c_exp.runs.sweep_plan import PlannedJob, SweepPlan, is_sweep, read_sweep_plan
 from a3c_exp.sweep.planned.planning import changed_values
 from a3c_exp.system.cli import outcomes, print_notice
 from a3c_exp.system.errors import ConfigError
@@ -86,9 +86,10 @@ def hydra_arguments(plan: SweepPlan) -> list[str]:
 
 
 def jobs_to_launch(directory: Path) -> set[int] | None:
-    """The numbers of the runs that a launcher should start in a sweep's directory; ``None``: all, since none is there."""
+    """The numbers of the runs that a launcher should start in a sweep's directory; ``None``: all that it is given, since none
+    is there, or no plan, as of a study."""
     existing = ExistingRuns.of_this_process()
-    if not existing.resume:
+    if not existing.resume or not is_sweep(directory):
         return None
     plan = read_sweep_plan(directory)
     return {job.number for job in plan.jobs if not existing.leaves_alone(plan.status_of(job))}

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from a3c_exp.config.existing_runs import VARIABLE, ExistingRuns
 from a3c_exp.runs.sweep_plan import read_sweep_plan
+from a3c_exp.sweep.planned.resume import jobs_to_launch
 from a3c_exp.sweep.study.overrides import study_command
 from a3c_exp.system.errors import RunDirectoryError
 from tests.support.command import record, run, session_members, start
@@ -95,6 +97,12 @@ def test_failed_runs_are_tried_again_only_if_asked(undisturbed: Path, tmp_path: 
     same_run(tmp_path / "swept" / FOLDERS[1], undisturbed / FOLDERS[1])
     ended = run("resume=swept", "retry_failed=true", cwd=tmp_path)
     assert len(record(tmp_path / "swept" / FOLDERS[0])["sessions"]) == 2, ended.stderr
+
+
+def test_a_study_has_no_plan_and_launches_all_that_it_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "")
+    ExistingRuns(resume=True).hand_on()
+    assert ExistingRuns.of_this_process() == ExistingRuns(resume=True) and jobs_to_launch(tmp_path) is None
 
 
 def test_a_study_is_gone_on_with_by_what_it_was_started_with(tmp_path: Path) -> None:
