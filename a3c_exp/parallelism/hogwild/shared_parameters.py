@@ -147,7 +147,7 @@ class SharedWeights:
         if self._statistics is None or self._slot is None:
             return
         size = self._statistics.size
-        if self._statistics.add(self._slot, gradients[:, -size:]):
+        if self._statistics.add(self._slot, gradients.numpy()[:, -size:]):
             weights[-size:] = worker_weights[:, -size:] = self._statistics.total(with_pending=False)
 
     def _push_locked(self, push: _Push, count: int) -> int:

@@ -22,7 +22,7 @@ def test_nothing_is_lost_and_what_is_merged_lags_by_little(count: int, calls: in
     statistics = ProcessStatistics.create(2, seen[0])
     for call in range(calls):
         rows = torch.stack([windows[(call + i) % 10] for i in range(count)])
-        merges += statistics.add(call % 2, rows)
+        merges += statistics.add(call % 2, rows.numpy())
         seen = torch.cat([seen, rows])
         latest, whole = (Moments.unpack(statistics.total(pending)) for pending in (False, True))
         expected = Moments.unpack(seen).together()
