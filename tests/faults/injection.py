@@ -162,14 +162,14 @@ def little_memory(subject: Subject, chance: random.Random) -> Injected:
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
             limit = struck.memory_info().vms + (chance.choice([0, 1, 4, 16]) << 20)
             resource.prlimit(struck.pid, resource.RLIMIT_AS, (limit, limit))
-    codes = {1, -signal.SIGABRT, -signal.SIGSEGV}  # libraries that get none end the process
+    codes = {1, 127, -signal.SIGABRT, -signal.SIGSEGV}  # libraries that get none end the process, glibc by 127
     return Injected(f"no more memory for {role} (RLIMIT_AS)", codes, main_killed=True)
 
 
 def little_memory_at_start(subject: Subject, chance: random.Random) -> Injected:
     """Libraries that get none end the process by an abort, Python within an import by whatever it was doing."""
     subject.start(shell=f"ulimit -v {chance.randint(200, 2000) << 10}")
-    codes = {1, 2, -signal.SIGABRT, -signal.SIGSEGV}
+    codes = {1, 2, 127, -signal.SIGABRT, -signal.SIGSEGV}
     return Injected("little memory from the start (ulimit -v)", codes, main_killed=True, may_trace=True)
 
 
