@@ -56,7 +56,8 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
             with suppress(ConfigError):  # each run's own composition says what is wrong, or that its sweep mends it
                 whole = _compose_with_hydra(plain)
         if multirun:  # in Hydra's order, which numbers the jobs: what is typed takes the place of what a file says
-            parsed = list({one.get_key_element(): one for one in (*_sweep_from_config(whole), *parsed)}.values())
+            by_key = {override.get_key_element(): override for override in (*_sweep_from_config(whole), *parsed)}
+            parsed = list(by_key.values())
         else:
             _reject_sweep_from_config(whole, parsed)
         for choice in itertools.product(*(_sweep_values(override) for override in parsed)):
@@ -174,6 +175,8 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         parsed = OverridesParser.create(loader).parse_overrides(list(overrides))
     for override in parsed:
         key, _, typed = (override.input_line or "").partition("=")
+        if not override.key_or_group:
+            raise ConfigError(f"{override.input_line!r} names no key; an override is key=value. Try python -m a3c_exp --help")
         value, sweeps = override.value(), override.is_sweep_override()
         if key.lstrip("~") in GROUPS and not sweeps and (override.is_delete() or not isinstance(value, str)):
             raise ConfigError(f"{override.input_line}: {explain_missing_group(override.key_or_group)}")

@@ -4,6 +4,7 @@ import argparse
 import io
 import os
 import re
+import resource
 import shlex
 import sys
 import traceback
@@ -51,6 +52,18 @@ class CommandParser(argparse.ArgumentParser):
         raise ConfigError(f"{message}. {self.prog} --help lists the options")
 
 
+_LEAST_ADDRESS_SPACE = 600  # MiB, with which torch's build for CPUs can be imported; with less it may hang instead of failing
+
+
+def _require_address_space() -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit >> 20 < _LEAST_ADDRESS_SPACE:
+        raise ConfigError(
+            f"the process may use {limit >> 20:,} MiB of address space, and torch alone takes {_LEAST_ADDRESS_SPACE}. "
+            "Try ulimit -v unlimited first"
+        )
+
+
 def run_command(program: str, command: Callable[[], int | None]) -> int:
     """Call ``command``; its exit code (0 for ``None``), or that of the error that ended it, with one line on stderr. 2: the
     command was wrong; 1: a run failed; 130: Ctrl-C; 141: the reader of the output, such as ``head``, has closed it."""
@@ -60,6 +73,7 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal without ± or a true minus shows a question mark
             stream.reconfigure(errors="replace")
     try:
+        _require_address_space()
         code = command() or 0
         sys.stdout.flush()
         return code

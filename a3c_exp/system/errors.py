@@ -45,8 +45,11 @@ def refused_by_system(error: BaseException) -> OSError | None:
     text = str(error)
     if isinstance(error, RuntimeError) and text == "can't start new thread":
         return OSError(errno.EAGAIN, text)
-    if isinstance(error, MemoryError) or any(isinstance(error, kind) and said in text for kind, said in _OUT_OF_MEMORY.items()):
+    if isinstance(error, MemoryError):
         return OSError(errno.ENOMEM, first_line(error) if text else os.strerror(errno.ENOMEM))
+    for kind, said in _OUT_OF_MEMORY.items():
+        if isinstance(error, kind) and said in text:  # numpy's has a page of advice around it
+            return OSError(errno.ENOMEM, next(line.strip() for line in text.splitlines() if said in line))
     return None
 
 

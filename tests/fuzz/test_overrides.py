@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from a3c_exp.config import schema
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs
@@ -54,6 +54,7 @@ def composes_or_is_refused(overrides: Sequence[str], multirun: bool = False, con
 
 
 @fuzzed(share=40, weight=0.45)
+@example(["+@="], False)
 @given(st.lists(OVERRIDES, min_size=1, max_size=3), st.booleans())
 def test_what_is_typed_composes_or_is_refused_in_words(overrides: list[str], multirun: bool) -> None:
     composes_or_is_refused(overrides, multirun)

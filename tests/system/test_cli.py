@@ -1,6 +1,7 @@
 """Every command ends with one line and a documented exit code, never with a traceback."""
 
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from a3c_exp.system.cli import CommandParser, run_command
 from a3c_exp.system.errors import ConfigError, RunFailed
+from tests.support.pushing import PATIENCE
 
 
 @pytest.mark.parametrize(("error", "code"), [(ConfigError("no"), 2), (RunFailed("no"), 1), (KeyboardInterrupt(), 130)])
@@ -53,6 +55,17 @@ def test_what_python_says_in_its_own_words_is_explained_too(
 
     assert run_command("a3c_exp", command) == 1
     assert f"a3c_exp: {error}. {remedy}" in capsys.readouterr().err
+
+
+def test_too_little_memory_for_torch_is_said_before_it_is_imported() -> None:
+    """With somewhat less than its import needs torch hangs in it."""
+    command = f"ulimit -v {500 << 10}; exec {sys.executable} -m a3c_exp.runs --help"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=PATIENCE)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "a3c_exp.runs: the process may use 500 MiB of address space, and torch alone takes 600. "
+        "Try ulimit -v unlimited first\n"
+    )
 
 
 def test_code_of_others_that_calls_exit_does_not_pass_for_the_end_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
