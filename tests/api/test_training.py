@@ -139,6 +139,7 @@ def test_a_callback_ends_a_run_at_its_own_step_as_if_it_were_the_budget(
 def test_a_configuration_names_callbacks_and_ctrl_c_is_pythons_own(tmp_path: Path) -> None:
     directory = tmp_path / "interrupted"
     named = f"callbacks=[{{_target_: {Stopper.__module__}.Stopper, step: 1000}}]"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests are started by may ignore it, as nohup does
     with pytest.raises(KeyboardInterrupt):
         a3c_exp.train(
             *SMALL, named, "logger=none", f"hydra.run.dir={directory}", callbacks=[Recorder(signal_at=200)], max_env_steps=2000

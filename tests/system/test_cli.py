@@ -63,8 +63,7 @@ def test_too_little_memory_for_torch_is_said_before_it_is_imported() -> None:
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=PATIENCE)
     assert ended.returncode == 2
     assert ended.stderr == (
-        "a3c_exp.runs: the process may use 500 MiB of address space, and torch alone takes 600. "
-        "Try ulimit -v unlimited first\n"
+        "a3c_exp.runs: the process may use 500 MiB of address space, and torch alone takes 600. Try ulimit -v unlimited first\n"
     )
 
 

@@ -24,6 +24,8 @@ def test_an_installed_wheel_finds_its_configs_and_its_plugin(tmp_path: Path) -> 
     zipfile.ZipFile(wheel).extractall(site)
     assert not (site / "conf").exists() and not (site / "hydra_plugins" / "__init__.py").exists()
     assert (site / "hydra_plugins" / "a3c_exp_schema.py").is_file()
+    files = {path.relative_to(ROOT) for path in (ROOT / "a3c_exp").rglob("*.py")}
+    assert not {path for path in files if not (site / path).is_file()}, "add their folders to packages in pyproject.toml"
     # PYTHONPATH goes before everything that is installed, so the wheel's own files are the ones that answer.
     asked = subprocess.run(
         [sys.executable, "-m", "a3c_exp", "--cfg", "job", "workers=3"],
