@@ -91,7 +91,7 @@ def run_command(program: str, command: Callable[[], int | None]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except (RuntimeError, ImportError, MemoryError) as error:
+    except (RuntimeError, ImportError, MemoryError, SystemError) as error:
         if (refused := refused_by_system(error)) is None:
             raise
         print(f"{program}: {explain_os_error(refused)}", file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import resource
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -47,6 +48,9 @@ def refused_by_system(error: BaseException) -> OSError | None:
         return OSError(errno.EAGAIN, text)
     if isinstance(error, MemoryError):
         return OSError(errno.ENOMEM, first_line(error) if text else os.strerror(errno.ENOMEM))
+    limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    if limited and isinstance(error, SystemError):  # of C code that got no memory and did not say so; without a limit, a bug
+        return OSError(errno.ENOMEM, first_line(error))
     for kind, said in _OUT_OF_MEMORY.items():
         if isinstance(error, kind) and said in text:  # numpy's has a page of advice around it
             return OSError(errno.ENOMEM, next(line.strip() for line in text.splitlines() if said in line))

@@ -57,6 +57,21 @@ def test_what_python_says_in_its_own_words_is_explained_too(
     assert f"a3c_exp: {error}. {remedy}" in capsys.readouterr().err
 
 
+def test_an_error_that_c_code_forgot_to_set_is_of_memory_only_where_that_is_limited(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> int:
+        raise SystemError("error return without exception set")
+
+    with pytest.raises(SystemError):
+        run_command("a3c_exp", command)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 45, before[1]))  # which limits nothing
+    try:
+        assert run_command("a3c_exp", command) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert "without exception set. Allow more memory (ulimit -v unlimited)" in capsys.readouterr().err
+
+
 def test_too_little_memory_for_torch_is_said_before_it_is_imported() -> None:
     """With somewhat less than its import needs torch hangs in it."""
     command = f"ulimit -v {500 << 10}; exec {sys.executable} -m a3c_exp.runs --help"
