@@ -95,8 +95,8 @@ class MlflowLogger(CurveLogger):
         self.flush_rows()
         for path in artifacts(self._directory):
             self._send_file(path, str(path.parent.relative_to(self._directory)).replace(".hydra", "config"))
-        told = {key: summary.get(key) for key in ("status", "reason", "weights_digest", "episodes_digest")}
-        self._client.finish(status, {key: str(value) for key, value in told.items() if value is not None})
+        result = {key: summary.get(key) for key in ("status", "reason", "weights_digest", "episodes_digest")}
+        self._client.finish(status, {key: str(value) for key, value in result.items() if value is not None})
         self._forward_messages()
         self._client = None
 

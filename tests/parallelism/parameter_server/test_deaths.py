@@ -86,7 +86,7 @@ def test_what_a_dead_worker_reported_is_neither_forgotten_nor_promised_to_anothe
         training.until(training.spent, "the end of the budget")
     final, _ = server.snapshot()
     assert ticked(final)
-    assert (final.env_steps, final.updates, int(final.rounds[0])) == (400, 80, 80), "a window was lived twice or lost"
+    assert (final.env_steps, final.updates, int(final.rounds[0])) == (400, 80, 80), "a window was counted twice or lost"
     assert server.summary()["unapplied"] == 0
 
 
