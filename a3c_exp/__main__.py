@@ -227,7 +227,7 @@ def _hydra_main(task_function: Callable[[DictConfig], float]) -> Any:
 
 def _task_function(config: DictConfig, components: Any = None) -> float:
     """What Hydra calls for each job; ``components`` if they were built before."""
-    from a3c_exp.training.start_or_resume import start_or_resume
+    from a3c_exp.training.run import run
 
     identity, existing = cli.identity_of_hydra_job(config), ExistingRuns.of_this_process()
     hydra = HydraConfig.get()
@@ -239,7 +239,11 @@ def _task_function(config: DictConfig, components: Any = None) -> float:
             from a3c_exp.sweep.trials.trial import run_trial
 
             return run_trial(config, hydra.sweeper, Path(hydra.sweep.dir), identity, int(trial))
-        return start_or_resume(config, identity, existing, components)
+        if existing.resume:
+            from a3c_exp.training.start_or_resume import start_or_resume
+
+            return start_or_resume(config, identity, existing, components)
+        return run(config, identity, components=components)
     except A3CError as error:
         outcomes.add_failure(f"failed: {identity.name}: {error}", error)
         raise

@@ -25,10 +25,11 @@ machine that is gone, to count as dead."""
 def start_or_resume(
     config: DictConfig, identity: RunIdentity, existing: ExistingRuns, components: RunComponents | None = None
 ) -> float:
-    """As ``run``, where there is no run yet; else go on with the one that is there, as it is configured, if anything is left to
-    do. Raises RunDirectoryError if another process trains there, or it is another run than ``config`` asks for."""
+    """What ``on_existing=resume`` means: ``run``, where there is no run yet; else go on with the one that is there, as it is
+    configured, if anything is left to do. Raises RunDirectoryError if another process trains there, or it is another run than
+    ``config`` asks for."""
     directory = identity.directory
-    if existing.resume and (directory / "run.json").exists() and not _take_away_what_never_began(directory):
+    if (directory / "run.json").exists() and not _take_away_what_never_began(directory):
         return _resume(directory, config, existing)
     return run(config, identity, components=components)
 
