@@ -194,7 +194,7 @@ def _start_fork_server(jobs: Sequence[ComposedJob], multirun: bool) -> None:
     if multirun and launcher["_target_"] == _LOCAL_LAUNCHER:
         from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
         from a3c_exp.sweep.launcher.config import LocalLauncherConfig
-        from a3c_exp.sweep.launcher.local import PRELOAD
+        from a3c_exp.sweep.launcher.job_process import PRELOAD
 
         LocalLauncherConfig(n_jobs=launcher["n_jobs"], heartbeat_timeout=launcher["heartbeat_timeout"]).check()
         start_fork_server((*PRELOAD, "a3c_exp.__main__"))  # what jobs import in addition to workers

@@ -68,7 +68,7 @@ def pickle_hydra_state(context: HydraContext, config: DictConfig) -> bytes:
         return pickle.dumps((context, config, Singleton.get_state()["instances"]))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ConfigError(
-            f"hydra/launcher=local sends Hydra's callbacks to the jobs' processes, and one of them cannot be sent ({error}). "
+            f"this launcher sends Hydra's callbacks to the jobs' processes, and one of them cannot be sent ({error}). "
             "Try hydra/launcher=basic, which runs one job after another in this process"
         ) from None
 

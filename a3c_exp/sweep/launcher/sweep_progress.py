@@ -109,6 +109,14 @@ class SweepProgress:
         for line in text.splitlines():
             self._view.print((job.name, "cyan"), " | ", line)
 
+    def restart_job(self, job: JobState, reason: str) -> None:
+        """A job's process is lost, for no reason of its own, and the job waits to go on in another one."""
+        self._running = [other for other in self._running if other is not job]
+        if job.started:
+            self._outcomes.num_started -= 1
+        job.started, job.cores, job.progress = False, 0, None
+        self.print_message(job, reason)
+
     def end_job(self, job: JobState) -> None:
         """A job has ended, for whatever reason."""
         self._num_ended += 1
