@@ -6,8 +6,9 @@ constants; the rest is run by the TorchScript executor. Values are those of plai
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,9 +59,12 @@ def vectorize(
             return compiled
     if not stackable:
         return eager
-    traced = trace(ReplayModule(_record_op_graph(eager, examples)), examples)
-    if outputs_match(traced, eager, weights, examples, exact=True):
-        return _without_autograd(traced)
+    graph = _record_op_graph(eager, examples)
+    taken_apart = any(operation.func in WHOLE_OPERATIONS for operation in graph.operations)
+    for replay in [ReplayModule(graph), *([ReplayModule(graph, WHOLE_OPERATIONS)] if taken_apart else [])]:
+        traced = trace(replay, examples)
+        if outputs_match(traced, eager, weights, examples, exact=True):
+            return _without_autograd(traced)
     warnings.warn(f"{function.__qualname__} gives other values when traced; it runs untraced, and slower", stacklevel=2)
     return eager
 
@@ -175,12 +179,23 @@ def _allclose(ours: Tensor, theirs: Tensor) -> bool:
     return torch.allclose(ours.nan_to_num(), theirs.nan_to_num(), rtol=1e-4, atol=1e-4 * max(scale, 1e-6))
 
 
-class ReplayModule(nn.Module):
-    """Runs recorded operations for other inputs. Constants are buffers, so that no executor folds their values."""
+def _whole_addmm(bias: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    start = bias.expand(left.shape[0], right.shape[1]).clone(memory_format=torch.contiguous_format)
+    return start.addmm_(left, right)
 
-    def __init__(self, op_graph: OpGraph) -> None:
+
+WHOLE_OPERATIONS: dict[Any, Callable[..., Any]] = {torch.ops.aten.addmm.default: _whole_addmm}
+"""What gives the same bits for operations that the TorchScript executor takes apart: of ``addmm`` it makes a product and a sum,
+which are other numbers where the product begins with the bias."""
+
+
+class ReplayModule(nn.Module):
+    """Runs recorded operations for other inputs, some by what stands for them in ``instead``. Constants are buffers, so that no
+    executor folds their values."""
+
+    def __init__(self, op_graph: OpGraph, instead: Mapping[Any, Callable[..., Any]] | None = None) -> None:
         super().__init__()
-        self._op_graph = op_graph
+        self._op_graph, self._instead = op_graph, instead or {}
         self._constants: dict[TensorKey, str] = {}
         for key, tensor in op_graph.constants.items():
             self._constants[key] = f"constant_{len(self._constants)}"
@@ -191,7 +206,8 @@ class ReplayModule(nn.Module):
         values.update(zip(self._op_graph.inputs, inputs, strict=True))
         for operation in self._op_graph.operations:
             args, kwargs = operation.resolve_inputs(values)
-            operation.store_output(values, operation.func(*args, **kwargs))
+            func = self._instead.get(operation.func, operation.func) if not kwargs else operation.func
+            operation.store_output(values, func(*args, **kwargs))
         return tuple(values[output] for output in self._op_graph.outputs)
 
 

@@ -151,6 +151,26 @@ def test_each_gradient_is_of_its_own_workers_loss_alone() -> None:
     assert torch.equal(stacked(scale)[0], 2 * weights * scale.unsqueeze(-1))
 
 
+@pytest.mark.usefixtures("no_fallback")
+@pytest.mark.parametrize(("bias", "inner"), [((3, 5), 15), ((5,), 700)], ids=["matrix", "vector"])
+def test_a_product_that_begins_with_a_bias_is_traced_as_one(bias: tuple[int, ...], inner: int) -> None:
+    """The executor makes a product and a sum of it, which round otherwise: the whole loss of a GRU ran untraced for that."""
+    generator = torch.Generator().manual_seed(7)
+    weights = torch.randn(1, 5 * inner, generator=generator)
+
+    def product(flat: Tensor, start: Tensor, left: Tensor) -> tuple[Tensor]:
+        return (torch.addmm(start, left, flat.view(inner, 5)),)
+
+    def given() -> tuple[Tensor, Tensor]:
+        return torch.randn(1, *bias, generator=generator), torch.randn(1, 3, inner, generator=generator)
+
+    traced = vectorize(product, weights, given())
+    for _ in range(CALLS):
+        start, left = given()
+        (expected,) = product(weights[0], start[0], left[0])
+        assert torch.equal(traced(start, left)[0][0], expected)
+
+
 # Functions that a trace would get wrong. Each must be refused, or run untraced with a warning; never be silently wrong.
 
 _calls = 0
