@@ -6,7 +6,7 @@ others is kept in the user's data folder when it is saved. Any other file, such 
 nothing but this package and gymnasium's wrappers, unless the user says otherwise.
 """
 
-import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -64,14 +64,17 @@ def remember(path: Path, config: DictConfig) -> None:
 
 
 def remember_file(path: Path) -> None:
-    """Record that the user wrote what stands in ``path``."""
+    """Record that the user wrote what stands in ``path``. Raises OSError if no more files may be opened."""
     if is_own(path):
         return
-    with contextlib.suppress(OSError):  # without a home it stays a stranger's, which is said when it is read
+    try:
         own = _list_of_own()
         own.parent.mkdir(parents=True, exist_ok=True)
         with open(own, "ab", buffering=0, opener=partial(os.open, mode=0o600)) as file:
             file.write(f"{_digest(path)}\n".encode())  # one call, so that runs beside each other do not mix lines
+    except OSError as error:  # without a home it stays a stranger's, which is said when it is read
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
 
 
 def is_own(path: Path) -> bool:

@@ -25,7 +25,7 @@ Digests = list[tuple[str, str]]
 
 def digests(subject: Subject) -> Digests:
     summaries = [json.loads((run / "summary.json").read_text()) for run in subject.run_directories()]
-    return [(summary["weights_digest"], summary["episodes_digest"]) for summary in summaries]
+    return [(summary.get("weights_digest", ""), summary.get("episodes_digest", "")) for summary in summaries]
 
 
 def after_the_fault(subject: Subject, injected: Injected) -> Iterator[str]:
