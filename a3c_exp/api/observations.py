@@ -13,16 +13,6 @@ from a3c_exp.spaces.codecs import observation_encoder
 from a3c_exp.spaces.flatten import leaf_paths
 
 
-def space_of_observations(envs: EnvBatch) -> Space[Any]:
-    """The space of what a policy is given: what the environment itself declares; where it has stored pictures, their bytes."""
-    if envs.raw_observation_space is not None:
-        return envs.raw_observation_space
-    box = envs.observation_space
-    if envs.observation.dtype == np.uint8:
-        return Box(0, 255, box.shape, np.uint8)
-    return box
-
-
 class ObservationBatcher:
     """Writes observations of ``space`` into one array ``[n, *observation]``, as ``envs`` writes its own."""
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from a3c_exp.algorithm.batched_policy import BatchedPolicy
 from a3c_exp.algorithm.window_gradient import functional_forward
-from a3c_exp.api.observations import ObservationBatcher, space_of_observations
+from a3c_exp.api.observations import ObservationBatcher
+from a3c_exp.envs.base import space_of_observations
 from a3c_exp.models.base import PolicyValue
 from a3c_exp.models.distributions import Distribution, draw_noise
 from a3c_exp.parallelism.base import TrainingSetup

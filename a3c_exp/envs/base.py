@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from gymnasium import Space
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -73,3 +74,13 @@ class EnvBatch(Protocol):
         """The picture ``[height, width, 3]`` of the first environment, if made with ``render_mode="rgb_array"``."""
 
     def close(self) -> None: ...
+
+
+def space_of_observations(envs: EnvBatch) -> Space[Any]:
+    """The space of what a policy is given: what the environment itself declares; where it has stored pictures, their bytes."""
+    if envs.raw_observation_space is not None:
+        return envs.raw_observation_space
+    box = envs.observation_space
+    if envs.observation.dtype == np.uint8:
+        return Box(0, 255, box.shape, np.uint8)
+    return box

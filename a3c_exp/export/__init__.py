@@ -1,1 +1,8 @@
-"""``python -m a3c_exp.export``: the weights of a run as a small folder for others to use."""
+"""``python -m a3c_exp.export``: the weights of a run as a small folder, its policy as a file for other programs."""
+
+from a3c_exp.system.lazy import lazy_exports
+
+if not lazy_exports(__name__):
+    from a3c_exp.export.check import Difference as Difference
+    from a3c_exp.export.graph import PolicyGraph as PolicyGraph
+    from a3c_exp.export.policy_files import export_policy as export_policy
