@@ -88,7 +88,7 @@ def _main(argv: Sequence[str]) -> int:
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
         others = [text for text in overrides if not text.startswith("resume=")]
         return _resume(Path(targets[-1].strip("'\"")), existing, others, config_dirs)
-    if existing.retry_failed or (existing.trusted and not existing.resume):
+    if (existing.retry_failed or existing.trusted) and not existing.resume:
         raise ConfigError("retry_failed and trust say how to go on with runs. Add resume=DIRECTORY or on_existing=resume")
     existing = existing if multirun else replace(existing, retry_failed=True)
     existing.hand_on()
@@ -191,12 +191,14 @@ def _options(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:
 def _start_fork_server(jobs: Sequence[ComposedJob], multirun: bool) -> None:
     """Have it import torch while this process does, if the runs will need it."""
     launcher = jobs[0].hydra.launcher
+    if multirun:
+        from a3c_exp.sweep.launcher.checks import check_launcher
+
+        check_launcher(launcher)
     if multirun and launcher["_target_"] == _LOCAL_LAUNCHER:
         from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
-        from a3c_exp.sweep.launcher.config import LocalLauncherConfig
         from a3c_exp.sweep.launcher.job_process import PRELOAD
 
-        LocalLauncherConfig(n_jobs=launcher["n_jobs"], heartbeat_timeout=launcher["heartbeat_timeout"]).check()
         start_fork_server((*PRELOAD, "a3c_exp.__main__"))  # what jobs import in addition to workers
     elif any(cli.uses_processes(job) for job in jobs):
         from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server

@@ -9,6 +9,7 @@ the schema's fields and of the constructors' parameters, of which the program's 
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from itertools import zip_longest
@@ -23,6 +24,7 @@ from a3c_exp.config import schema
 from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config
 from a3c_exp.config.existing_runs import COMMAND_KEYS
 from a3c_exp.sweep.launcher.config import LocalLauncherConfig
+from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
 from a3c_exp.sweep.study.config import StudyConfig
 
 PAGE = Path(__file__).parents[1] / "configuration.md"
@@ -50,6 +52,16 @@ _SWEEP_PREFIX = "hydra.sweeper.params."
 _LAUNCHER_KEYS = {
     "n_jobs": "runs at a time; null: as many as find cores",
     "heartbeat_timeout": "seconds without a heartbeat after which a run's process counts as dead and is killed",
+}
+_RAY_KEYS = {
+    "address": "HOST:PORT of a cluster's head, or auto; null: RAY_ADDRESS, else a cluster of this machine for one command",
+    "n_jobs": "runs at a time; null: as many as the cluster has cores for",
+    "cpus": "cores of a run; null: as many as its parallelism keeps busy",
+    "resource": "only on nodes that declare this resource, of which a run takes 1",
+    "shared": "all nodes see the run directories under the same path; false: they are brought back at each checkpoint",
+    "max_restarts": "how often a run goes on elsewhere after its node was lost",
+    "silence_timeout": "seconds without an answer after which a node counts as lost, and a run there stops with a checkpoint",
+    "heartbeat_timeout": _LAUNCHER_KEYS["heartbeat_timeout"],
 }
 
 
@@ -148,11 +160,7 @@ def hydra_section() -> list[str]:
     """Hydra's own keys that matter here."""
     hydra = hydra_config(["hydra/sweeper=optuna"])
     assert hydra is not None
-    launcher = hydra.launcher
-    assert {*launcher} == {"_target_", *_LAUNCHER_KEYS}, f"the launcher has other keys: {[*launcher]}"
-    local = [
-        YamlKey(key, "null" if launcher[key] is None else str(launcher[key]), said, 0) for key, said in _LAUNCHER_KEYS.items()
-    ]
+    local, ray = _launcher_table(LocalLauncherConfig, _LAUNCHER_KEYS), _launcher_table(RayLauncherConfig, _RAY_KEYS)
     numbers = ("n_trials", "n_jobs", "max_failure_rate", "heartbeat_timeout")
     optuna = CONFIG_DIR / "hydra" / "sweeper" / "optuna.yaml"
     return [
@@ -164,7 +172,13 @@ def hydra_section() -> list[str]:
         "",
         "How runs of a sweep are started, the default for `-m`: [sweeps](sweeps.md). `hydra/launcher=basic` is Hydra's own.",
         "",
-        *table(local, "hydra.launcher.", partial(type_hint, LocalLauncherConfig)),
+        *local,
+        "",
+        "### hydra/launcher=ray",
+        "",
+        "Runs of a sweep on the nodes of a Ray cluster: [several machines](several-machines.md#ray).",
+        "",
+        *ray,
         "",
         "### hydra/sweeper=optuna",
         "",
@@ -173,6 +187,14 @@ def hydra_section() -> list[str]:
         *table(read_keys(optuna), "hydra.sweeper.", lambda key: type_hint(StudyConfig, key) if key in numbers else Any),
         "",
     ]
+
+
+def _launcher_table(config: type[Any], meanings: Mapping[str, str]) -> list[str]:
+    values = asdict(config())
+    assert {*values} == {"_target_", *meanings}, f"the launcher has other keys: {[*values]}"
+    shown = {None: "null", True: "true", False: "false"}
+    keys = [YamlKey(key, shown.get(values[key], str(values[key])), said, 0) for key, said in meanings.items()]
+    return table(keys, "hydra.launcher.", partial(type_hint, config))
 
 
 def presets_section() -> list[str]:

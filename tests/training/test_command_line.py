@@ -219,6 +219,7 @@ def test_the_same_command_goes_on_if_it_says_so_and_no_other_does(finished: Path
         (("on_existing=resume",), "Add hydra.run.dir="),
         ((f"hydra.run.dir={where}", "on_existing=resum"), "Try on_existing=resume"),
         (("retry_failed=true",), "Add resume=DIRECTORY"),
+        (("retry_failed=true", "on_existing=resume", "gamma=2", "-m"), "gamma"),
     ):
         ended = run(*typed, *other, cwd=finished)
         assert ended.returncode == 2 and said in ended.stderr and "Traceback" not in ended.stderr, ended.stderr

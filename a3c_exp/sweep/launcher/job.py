@@ -6,6 +6,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -43,6 +44,7 @@ class JobSpec:
     command_line: Sequence[str]  # as typed, for run.json
     environment_variables: Mapping[str, str]  # the launcher's own, as the folder is; those of the fork server are older
     working_directory: str
+    silence_timeout: float | None = None  # seconds without a message, of a launcher that sends heartbeats; None: it sends none
 
 
 @dataclass(frozen=True)
@@ -169,13 +171,15 @@ class _JobRunner:
 
     def _send_heartbeats(self) -> None:
         """Send heartbeats, and stop the run as SIGTERM would when the launcher is gone."""
-        try:
-            while not self._pipe.poll(HEARTBEAT_SECONDS):  # the launcher sends nothing more: this is its end
+        limit, heard = self._spec.silence_timeout, time.monotonic()
+        with suppress(OSError, EOFError):
+            while limit is None or time.monotonic() - heard < limit:
+                if self._pipe.poll(HEARTBEAT_SECONDS):
+                    self._pipe.recv()  # a heartbeat; at its end an EOFError
+                    heard = time.monotonic()
                 if self._ended:
                     return  # a job that hangs while it exits must be noticed
                 self._send(Heartbeat())
-        except OSError:
-            pass
         if not self._ended:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -16,6 +16,8 @@ _READ_SIZE = 65536
 class JobProcess(ChildProcess):
     """One job's process and what it prints. No daemon: a run may start workers of its own. It ends when its pipe does."""
 
+    lost = False
+
     def __init__(self, spec: JobSpec) -> None:
         self.output, child_output = multiprocessing.Pipe(duplex=False)
         os.set_blocking(self.output.fileno(), False)

@@ -19,7 +19,13 @@ _POLL_SECONDS = 0.2
 
 
 class JobHandle(Protocol):
-    """One job's process, here or elsewhere."""
+    """One job's process, here or elsewhere.
+
+    Attributes:
+        lost: it may still run, where nobody can see it.
+    """
+
+    lost: bool
 
     @property
     def pid(self) -> int: ...
@@ -156,6 +162,7 @@ class JobPool(Generic[Handle]):
             where, reason = "", f"its process {cause}"
             if job.directory is not None:
                 where = f"{job.directory}: "
+            if job.directory is not None and not handle.lost:
                 mark_dead_run(job.directory, pid, "failed", reason)
             error: Exception = RunFailed(where + reason)
             job.result = ReportedJobReturn(overrides=job.name.split(), status=JobStatus.FAILED, _return_value=error)

@@ -1,0 +1,25 @@
+"""The keys of a launcher are checked before anything is started."""
+
+from typing import Any, Protocol
+
+from omegaconf import DictConfig, OmegaConf
+
+from a3c_exp.sweep.launcher.config import LocalLauncherConfig
+from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
+
+
+class LauncherConfig(Protocol):
+    """The keys of a launcher."""
+
+    def check(self) -> None: ...
+
+
+_CONFIGS: dict[str, type[Any]] = {config._target_: config for config in (LocalLauncherConfig, RayLauncherConfig)}
+
+
+def check_launcher(launcher: DictConfig) -> None:
+    """Raises ConfigError for values out of bounds, where the launcher is one of this package's."""
+    if config := _CONFIGS.get(launcher["_target_"]):
+        values: Any = OmegaConf.to_container(launcher, resolve=True)
+        checked: LauncherConfig = config(**values)
+        checked.check()

@@ -1,0 +1,63 @@
+"""Two nodes of a Ray cluster on this machine, each of processes of its own, so that one can be killed by itself: a program of
+its own, since Ray stays with the process that started it. It prints the address and each node's process, and ends with its
+standard input."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.command import environment
+
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
+
+
+@dataclass
+class RayNodes:
+    """A running cluster."""
+
+    address: str
+    raylets: list[int]  # process ids; the head's first
+
+
+@contextmanager
+def ray_nodes(count: int = 2, hide: Path | None = None) -> Iterator[RayNodes]:
+    """A cluster of so many nodes with a core each, which do not see what is in a folder that is to ``hide``."""
+    command = [sys.executable, "-m", __name__, str(count)]
+    if hide is not None:
+        mount = f"mount -t tmpfs none '{hide}' && exec \"$@\""
+        command = ["unshare", "--mount", "sh", "-c", mount, "sh", *command]
+    process = subprocess.Popen(
+        command,
+        env={**environment(), **SETTINGS},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        address, *pids = process.stdout.readline().split()
+        yield RayNodes(address, [int(pid) for pid in pids])
+    finally:
+        process.communicate()  # the end of its standard input
+
+
+def _main(count: int) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    nodes = [cluster.head_node, *(cluster.add_node(**NODE) for _ in range(count - 1))]
+    cluster.wait_for_nodes()
+    raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
+    print(cluster.address, *raylets, flush=True)
+    sys.stdin.read()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))
