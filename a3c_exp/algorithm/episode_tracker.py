@@ -1,7 +1,7 @@
 """The current episodes of K workers of one process: their seeds, lengths and returns so far, and how they are saved."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class EndedEpisode:
     length: int
     end: EpisodeEnd
     env_seed: int
+    info: Mapping[str, float] = field(default_factory=dict)  # what the environment adds (``EnvBatch.episode_info``)
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class EpisodeTracker:
         self.hidden_state = torch.zeros(k, model.hidden_state_size, device=device)
         self.discounted_return = torch.zeros(k, device=device)  # as of the last step that was learned from
         self.zero_action = zero_actions(model.distribution, k)
+        self._episode_info = envs.episode_info
         self._env_states = envs.env_state  # where they can be saved and loaded, no replay is needed
         self.action_log = ActionLog(k) if record_actions and self._env_states is None else None
         self._env_seeds = [0] * k
@@ -157,7 +159,8 @@ class EpisodeTracker:
         if self.action_log is not None:
             self.action_log.end_episode(k, t)
         end: EpisodeEnd = "terminated" if terminated else "truncated"
-        return EndedEpisode(k, float(self.return_[k]), int(self.length[k]), end, self._env_seeds[k])
+        info = dict(self._episode_info(k)) if self._episode_info is not None else {}
+        return EndedEpisode(k, float(self.return_[k]), int(self.length[k]), end, self._env_seeds[k], info)
 
     def truncate(self, k: int) -> EndedEpisode | None:
         """End worker k's episode between two windows, as a time limit would; ``None`` if it is in none. Its last window is

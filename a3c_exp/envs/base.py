@@ -1,6 +1,6 @@
 """The interface of K environments that the rollout steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,6 +35,8 @@ class EnvBatch(Protocol):
             as if it had terminated. ``None``: there is no such thing.
         action_names: of a Discrete space's choices, or of a Box's numbers, for rendered frames.
         frames_per_second: of the environment's real time.
+        episode_info: called with an index when that environment's episode has ended: numbers of it that logs are to have, by
+            name, NaN for what it did not have. ``None``: there are none.
 
     For rendered frames of the first environment it may have two things more: ``info()``, what they should show, such as the
     speed; and, if a step is several frames, an attribute ``on_frame``, a function that it calls after each of them.
@@ -55,6 +57,7 @@ class EnvBatch(Protocol):
     life_lost: NDArray[np.bool_] | None = None
     action_names: Sequence[str] | None = None
     frames_per_second: float = 30.0
+    episode_info: Callable[[int], Mapping[str, float]] | None = None
 
     def reset(self, index: int, seed: int) -> None:
         """Begin a new episode in one environment; ``observation[index]`` is its first."""

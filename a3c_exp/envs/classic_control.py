@@ -25,7 +25,7 @@ class ClassicControlEnvs(EnvBatch):
         id: a registered gymnasium id; Pendulum-v1 or CartPole-v1 for ``backend="tensor"``.
         num_envs: K.
         backend: ``gymnasium`` or ``tensor``.
-        kwargs, wrappers: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
+        kwargs, wrappers, log_info: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
     """
 
@@ -38,13 +38,14 @@ class ClassicControlEnvs(EnvBatch):
         wrappers: Sequence[Mapping[str, Any] | str] = (),
         render_mode: str | None = None,
         run_max_episode_steps: int | None = None,
+        log_info: Sequence[str] = (),
     ) -> None:
         if backend == "gymnasium":
             envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(
-                id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps
+                id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps, log_info=log_info
             )
         else:
-            for key, value in (("kwargs", kwargs), ("wrappers", wrappers)):
+            for key, value in (("kwargs", kwargs), ("wrappers", wrappers), ("log_info", log_info)):
                 if value:
                     raise ConfigError(
                         f"env.{key} is {value}, which is for gymnasium's own code and not for env.backend={backend}. "

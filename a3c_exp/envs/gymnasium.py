@@ -15,6 +15,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
+from a3c_exp.envs.info_means import episode_info
 from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_reward, describe_mistake
 from a3c_exp.envs.wrappers import build_arguments, compose_wrappers, describe_error, time_limit
 from a3c_exp.spaces.checks import describe_space, numeric_array
@@ -59,12 +60,12 @@ class GymnasiumEnvs(EnvBatch):
         id: a registered id such as ``Pendulum-v1``, or ``module:id``, where importing the module registers the environment.
         num_envs: how many copies.
         kwargs: passed on to ``gymnasium.make``; ``build_arguments`` says how they name a function or an object.
-        wrappers: put around each copy in this order, the first one innermost; each a dotted name, or a mapping with the name
-            under ``_target_`` and the wrapper's arguments.
+        wrappers: around each copy, the first one innermost: dotted names, or mappings of ``_target_`` and the arguments.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
         run_max_episode_steps: the run's time limit, for wrappers that ask the environment for it; ``None``: its own.
         evaluation_wrappers: take the place of ``wrappers`` in evaluations and videos, such as to play whole games for their own
             scores; they must leave the same spaces. ``None``: the same wrappers.
+        log_info: keys of ``info`` whose mean over each episode is logged.
 
     Raises:
         ConfigError: no such id or wrapper, arguments that either refuses, or spaces that no model supports.
@@ -79,11 +80,11 @@ class GymnasiumEnvs(EnvBatch):
         render_mode: str | None = None,
         run_max_episode_steps: int | None = None,
         evaluation_wrappers: Sequence[Mapping[str, Any] | str] | None = None,
+        log_info: Sequence[str] = (),
     ) -> None:
         spec = registered_spec(id)
-        self.num_envs = num_envs
-        self._id = id
-        wrap = compose_wrappers(wrappers)
+        self.num_envs, self._id = num_envs, id
+        wrap = compose_wrappers(wrappers, log_info)
         bare = replace(spec, max_episode_steps=None, order_enforce=False, disable_env_checker=True)
         # An environment that cannot render need not know the word.
         arguments = build_arguments(kwargs or {}, "env.kwargs") | ({} if render_mode is None else {"render_mode": render_mode})
@@ -112,6 +113,7 @@ class GymnasiumEnvs(EnvBatch):
         except BaseException:
             self.close()
             raise
+        self.episode_info = episode_info(self.envs)
         self.action_names = ACTION_NAMES.get(id.rpartition(":")[2])
         self.frames_per_second = float(self.envs[0].metadata.get("render_fps") or 30)
         self.observation = np.zeros((num_envs, *box.shape), np.uint8 if is_bytes(self.raw_observation_space) else np.float32)

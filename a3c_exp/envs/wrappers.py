@@ -10,16 +10,19 @@ from typing import Any, cast
 
 import gymnasium
 
+from a3c_exp.envs.info_means import InfoMeans
 from a3c_exp.system.errors import ConfigError
 
 WrapFunction = Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]
 
 
-def compose_wrappers(wrappers: Sequence[Mapping[str, Any] | str]) -> WrapFunction:
-    """One function that puts all wrappers around an environment, as ``GymnasiumEnvs`` takes them, the first one innermost; it
-    closes an environment that it could not wrap. A ConfigError here says which name cannot be imported or which argument a
-    wrapper does not take, and from the function any error of a wrapper."""
+def compose_wrappers(wrappers: Sequence[Mapping[str, Any] | str], log_info: Sequence[str] = ()) -> WrapFunction:
+    """One function that puts all wrappers around an environment, as ``GymnasiumEnvs`` takes them, the first one innermost, and
+    around them what averages ``log_info``; it closes an environment that it could not wrap. A ConfigError here says which name
+    cannot be imported or which argument a wrapper does not take, and from the function any error of a wrapper."""
     layers = [_make_wrapper(entry, f"env.wrappers[{place}]") for place, entry in enumerate(wrappers)]
+    if log_info:
+        layers.append(partial(InfoMeans, keys=list(log_info)))
 
     def wrap(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
         for layer in layers:

@@ -1,7 +1,8 @@
 """What every service draws of a run: names of curves, their axis, units and grouping, in one place, so that all tell the same.
 
 The axis of all curves is ``env_step``, environment steps of all workers. A curve's name is ``<group>/<name>``: ``episode/*``
-are of training episodes, ``train/*`` of losses and diagnostics, ``workers/*`` each worker's speed, ``eval/*`` of evaluations.
+are of training episodes and ``info/*`` of what their environment adds (``env.log_info``), ``train/*`` of losses and
+diagnostics, ``workers/*`` each worker's speed, ``eval/*`` of evaluations.
 """
 
 import time
@@ -43,8 +44,9 @@ class CurveLogger(Logger):
         raise NotImplementedError
 
     def episode(self, episode: EpisodeRecord) -> None:
-        values = {"return": episode.return_, "truncated": float(episode.end == "truncated")}
+        values: dict[str, float | None] = {"return": episode.return_, "truncated": float(episode.end == "truncated")}
         values |= {"length": episode.length, "mean_step_reward": episode.mean_step_reward}
+        values |= episode.named_info()
         last = {"number": episode.episode, "moving_average": episode.moving_average}
         self._episode_rows.add(episode.env_step, values, last)
         self._send(self._episode_rows.pop_row_if_due())

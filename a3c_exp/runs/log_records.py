@@ -1,5 +1,6 @@
 """What a run logs: one frozen record a line. This module imports no torch, so that readers of run directories start quickly."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,9 +25,15 @@ class EpisodeRecord:
     wall_time: float  # seconds of training when it ended, earlier sessions of a resumed run included
     end: EpisodeEnd
     env_seed: int  # the seed its reset was given
+    info: Mapping[str, float] = field(default_factory=dict)  # means of env.log_info, NaN for none; "info/<key>" in the file
 
     def to_dict(self) -> dict[str, Any]:
-        return {("return" if key == "return_" else key): value for key, value in vars(self).items()}
+        own = {("return" if key == "return_" else key): value for key, value in vars(self).items() if key != "info"}
+        return own | self.named_info()
+
+    def named_info(self) -> dict[str, float | None]:
+        """``info`` by the names that files and curves have; ``None`` for what has no value."""
+        return {f"info/{key}": value if math.isfinite(value) else None for key, value in self.info.items()}
 
 
 Reduction = Literal["mean_over_steps", "mean_over_windows", "max"]

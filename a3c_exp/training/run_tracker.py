@@ -1,5 +1,6 @@
 """The results of one training: what is logged, evaluated and saved at which step."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,6 +85,7 @@ class RunTracker:
             last_step = self.tracker_state.last_evaluation_step
             self._due_steps["evaluation"] = _next_due_step(last_step, self.intervals["evaluation"])
         self.last_evaluation: EvaluationRecord | None = None
+        self._info_checked = False
 
     def budget_exhausted(self, counts: Counts) -> bool:
         return self._fraction(counts) >= 1.0
@@ -105,6 +107,8 @@ class RunTracker:
     def episode(self, event: EpisodeEvent) -> None:
         """Log a finished episode, and update the moving average."""
         ended, old = event.episode, self.tracker_state.moving_average
+        if ended.info and not self._info_checked:
+            self._check_info(ended.info)
         mean = ended.return_ / ended.length
         self.tracker_state.moving_average = mean if old is None else 0.99 * old + 0.01 * mean
         self.tracker_state.recent_returns.append(ended.return_)
@@ -120,6 +124,15 @@ class RunTracker:
         )
         for logger in self.loggers:
             logger.episode(episode)
+
+    def _check_info(self, info: Mapping[str, float]) -> None:
+        """Say which keys of env.log_info the first episode did not have: a misspelled one will never come."""
+        self._info_checked = True
+        if missing := [key for key, value in info.items() if math.isnan(value)]:
+            self.message(
+                f"env.log_info has {', '.join(missing)}, which was in no info of the first episode. Is it the environment's "
+                "own word? It is logged as null until it comes"
+            )
 
     def add_stats(self, stats: TrainingStats) -> None:
         self._stats.merge(stats)

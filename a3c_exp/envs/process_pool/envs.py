@@ -8,7 +8,7 @@ import os
 import pickle
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe, reduction, util
 from typing import Any
@@ -100,13 +100,24 @@ class SubprocessEnvs(EnvBatch):
         self.observation, self.reward = arrays["observation"], arrays["reward"]
         self.terminated, self.truncated = arrays["terminated"], arrays["truncated"]
         self.life_lost = arrays["life_lost"] if first.has_lives else None
+        self.episode_info = self._episode_info if first.has_episode_info else None
         self._active, self._action_buffer = arrays["active"], arrays["action"]
         self._action_format: tuple[str, tuple[int, ...]] | None = None
 
     def reset(self, index: int, seed: int) -> None:
+        process, own = self._place(index)
+        self._request([process], pickle.dumps(("reset", (own, seed))))
+
+    def _episode_info(self, index: int) -> Mapping[str, float]:
+        process, own = self._place(index)
+        info: Mapping[str, float] = self._request([process], pickle.dumps(("episode_info", own)))[0]
+        return info
+
+    def _place(self, index: int) -> "tuple[_EnvProcess, int]":
+        """The process of an environment, and its index there."""
         index = range(self.num_envs)[index]
         process = next(process for process in self._open_processes() if index < process.last)
-        self._request([process], pickle.dumps(("reset", (index - process.first, seed))))
+        return process, index - process.first
 
     def step(self, action: NDArray[Any], active: NDArray[np.bool_]) -> bool:
         processes = self._open_processes()

@@ -23,7 +23,7 @@ from a3c_exp.system.child_process import end_children
 from a3c_exp.system.errors import A3CError, EnvInterfaceError
 from a3c_exp.system.signals import leave_to_parent
 
-Request = tuple[Literal["memory", "action", "reset", "step", "render", "close"], Any]
+Request = tuple[Literal["memory", "action", "reset", "step", "episode_info", "render", "close"], Any]
 """A request and its argument. ``memory``, which comes first, ``action`` and ``close`` have no reply."""
 
 STEP: bytes = pickle.dumps(("step", None))
@@ -48,6 +48,7 @@ class Handshake:
     default_max_episode_steps: int | None
     observation_kind: tuple[str, tuple[int, ...]]  # numpy's name of its numbers' type, and its shape
     has_lives: bool  # whether steps say that a life was lost
+    has_episode_info: bool
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def main(make_envs: Callable[..., EnvBatch], first: int, count: int, lifeline: C
             assert array.dtype in kinds, f"{name} is {array.dtype}, but EnvBatch keeps it as {expected}"
             assert len(array) == count, f"{name} is of {len(array)} environments, but {count} were asked for"
         kind = envs.observation.dtype.str, envs.observation.shape[1:]
-        has_lives = envs.life_lost is not None
-        pipe.send(Handshake(envs.observation_space, envs.action_space, envs.default_max_episode_steps, kind, has_lives))
+        spaces, has = (envs.observation_space, envs.action_space), (envs.life_lost is not None, envs.episode_info is not None)
+        pipe.send(Handshake(*spaces, envs.default_max_episode_steps, kind, *has))
         _serve(envs, first, pipe)
     except BaseException as error:  # EOFError too: environments raise it whose simulator has ended
         if isinstance(error, EnvInterfaceError):
@@ -130,6 +131,9 @@ def _serve(envs: EnvBatch, first: int, pipe: Connection) -> None:
                 envs.reset(index, seed)
                 shared["observation"][first + index] = envs.observation[index]
                 pipe.send_bytes(_NO_EPISODE_ENDED)
+            case "episode_info", index:
+                assert envs.episode_info is not None
+                pipe.send(dict(envs.episode_info(index)))
             case "render", _:
                 pipe.send(envs.render())
             case _:
