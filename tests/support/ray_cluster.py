@@ -20,7 +20,8 @@ class RayNodes:
     """A running cluster."""
 
     address: str
-    raylets: list[int]  # process ids; the head's first
+    head: int  # process id of the cluster's head
+    raylets: list[int]  # and of each node
 
 
 @contextmanager
@@ -42,7 +43,8 @@ def ray_nodes(count: int = 2, hide: Path | None = None) -> Iterator[RayNodes]:
     try:
         assert process.stdout is not None
         address, *pids = process.stdout.readline().split()
-        yield RayNodes(address, [int(pid) for pid in pids])
+        head, *raylets = map(int, pids)
+        yield RayNodes(address, head, raylets)
     finally:
         process.communicate()  # the end of its standard input
 
@@ -54,7 +56,8 @@ def _main(count: int) -> None:
     nodes = [cluster.head_node, *(cluster.add_node(**NODE) for _ in range(count - 1))]
     cluster.wait_for_nodes()
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
-    print(cluster.address, *raylets, flush=True)
+    head = cluster.head_node.all_processes["gcs_server"][0].process.pid
+    print(cluster.address, head, *raylets, flush=True)
     sys.stdin.read()
     cluster.shutdown()
 

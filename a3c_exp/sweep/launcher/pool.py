@@ -95,6 +95,7 @@ class JobPool(Generic[Handle]):
         self._waiting = list(waiting)
         self._progress, self._place = progress, place
         self._running: dict[Handle, tuple[JobSpec, JobState]] = {}
+        self._end = f"did not end within {STOP_TIMEOUT:g} s when asked to, and was killed"  # of those that are left over
 
     def run(self, stop: StopSignals) -> None:
         """Run until every job has ended, or all have been stopped."""
@@ -106,7 +107,11 @@ class JobPool(Generic[Handle]):
             if not stopping:
                 self._prepare_processes()
                 self._start_ready_jobs()
-            self._poll(stopping)
+            try:
+                self._poll(stopping)
+            except RunFailed:
+                self._end = "was given up"
+                raise
             if stopping and time.monotonic() > deadline:
                 return
 
@@ -185,4 +190,4 @@ class JobPool(Generic[Handle]):
         """Leave no process behind, whatever happened here."""
         self._place.kill(self._running)
         for handle in list(self._running):
-            self._release(handle, f"did not end within {STOP_TIMEOUT:g} s when asked to, and was killed", may_go_on=False)
+            self._release(handle, self._end, may_go_on=False)

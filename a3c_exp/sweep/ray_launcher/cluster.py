@@ -80,6 +80,7 @@ class RayCluster:
         self._num_cores = self._largest_node = 1
         self._restarts = dict[int, int]()
         self._marked = set[Path]()
+        self._is_lost = False
         self._token = secrets.token_hex(8)
         self._look()
 
@@ -156,6 +157,8 @@ class RayCluster:
 
     def kill(self, handles: Collection[RemoteJob]) -> None:
         for handle in handles:
+            if self._is_lost:
+                handle.forget()
             handle.close()
         for folder in self._marked:
             (folder / _MARKER).unlink(missing_ok=True)
@@ -172,6 +175,7 @@ class RayCluster:
             _knock(self._head)
         except OSError:
             if self._head_answered and now - self._head_answered > _HEAD_SECONDS:
+                self._is_lost = True
                 raise RunFailed(
                     f"the head of the cluster at {self._head} has not answered for {_HEAD_SECONDS:g} s. Its "
                     f"jobs save a checkpoint and end. Go on with {self._go_on}"

@@ -38,6 +38,10 @@ class RemoteJob:
         """Its node does not answer any more."""
         self.cause, self.lost, self.reply = cause, True, None
 
+    def forget(self) -> None:
+        """There is no cluster any more that could be told to end it."""
+        self.lost, self.actor = True, None
+
     def output_lines(self, at_end: bool = False) -> list[str]:
         lines, self._lines = self._lines, []
         return lines
@@ -57,4 +61,5 @@ class RemoteJob:
         import ray
 
         self.reply = None
-        ray.kill(self.actor)
+        if self.actor is not None:
+            ray.kill(self.actor)

@@ -18,8 +18,8 @@ from tests.support.ray_cluster import SETTINGS, RayNodes, ray_nodes
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'a3c_exp[ray]'")
 pytestmark = pytest.mark.slow
 
-TINY = (*QUICK, "parallelism=deterministic", "compile=false", "max_episode_steps=40", "evaluation.episodes=2",
-        "evaluation.max_episode_steps=20", "checkpoint.every_env_steps=2000")  # fmt: skip
+TINY = (*QUICK, "max_episodes=null", "max_episode_steps=40", "evaluation.episodes=2", "evaluation.max_episode_steps=20",
+        "parallelism=deterministic", "compile=false", "checkpoint.every_env_steps=2000")  # fmt: skip
 RAY = ("hydra/launcher=ray", "hydra.launcher.silence_timeout=15", "-m")
 
 
@@ -53,7 +53,7 @@ def test_what_runs_on_a_lost_node_goes_on_on_another_to_the_same_weights(tmp_pat
 
 
 def test_runs_of_a_suspended_command_stop_and_go_on_with_it(tmp_path: Path) -> None:
-    process = start(*TINY, "seed=1,2", "max_env_steps=100_000", "hydra.sweep.dir=swept", *RAY, cwd=tmp_path, **SETTINGS)
+    process = start(*TINY, "seed=1,2", "max_env_steps=60_000", "hydra.sweep.dir=swept", *RAY, cwd=tmp_path, **SETTINGS)
     first = tmp_path / "swept" / "seed=1"
     wait_until(lambda: list(first.glob("checkpoints/step_2*.pt")), process)
     os.kill(process.pid, signal.SIGSTOP)
@@ -62,6 +62,19 @@ def test_runs_of_a_suspended_command_stop_and_go_on_with_it(tmp_path: Path) -> N
     _, err = process.communicate(180)
     assert process.returncode == 0 and "2 of 2 runs finished" in err, err
     assert len(record(first)["sessions"]) == 2
+
+
+def test_a_command_whose_cluster_has_lost_its_head_ends_in_a_line(tmp_path: Path) -> None:
+    with ray_nodes(1) as cluster:
+        process = start(*TINY, "seed=1,2", "max_env_steps=1_000_000", "hydra.sweep.dir=swept",
+                        f"hydra.launcher.address={cluster.address}", *RAY, cwd=tmp_path, **SETTINGS)  # fmt: skip
+        wait_until(lambda: list(tmp_path.glob("swept/seed=1/checkpoints/step_2*.pt")), process)
+        os.kill(cluster.head, signal.SIGKILL)
+        _, err = process.communicate(120)
+        assert process.returncode == 1 and f"the head of the cluster at {cluster.address} has not answered" in err, err
+        assert "Go on with resume=swept" in err and "Traceback" not in err
+        wait_until(lambda: record(tmp_path / "swept" / "seed=1")["status"] == "interrupted")
+        wait_until(lambda: not orphans(tmp_path))
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root may mount")
@@ -84,7 +97,7 @@ def test_without_a_shared_disk_a_run_comes_back(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_saves_checkpoints_everywhere_and_another_launcher_goes_on(tmp_path: Path) -> None:
-    arguments = ("seed=1,2,3", "max_env_steps=100_000", "hydra.sweep.dir=swept")
+    arguments = ("seed=1,2,3", "max_env_steps=30_000", "hydra.sweep.dir=swept")
     process = start(*TINY, *arguments, *RAY, cwd=tmp_path, **SETTINGS)
     wait_until(lambda: list(tmp_path.glob("swept/seed=1/checkpoints/step_2*.pt")), process)
     os.kill(process.pid, signal.SIGINT)
