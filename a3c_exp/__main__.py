@@ -31,7 +31,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config
+from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config, run_jobs
 from a3c_exp.config.existing_runs import ExistingRuns
 from a3c_exp.runs.lease.locking import locked
 from a3c_exp.runs.study_storage import STUDY_FILE
@@ -79,7 +79,7 @@ def _main(argv: Sequence[str]) -> int:
             "--experimental-rerun reads a pickle, which can execute code. Type the command again, or resume=RUN_DIR"
         )
     if study_command:
-        _hydra_main(_task_function)  # it was checked by the process that started this one
+        _run_jobs(_task_function)  # it was checked by the process that started this one
         return 0
     config_dirs = [arguments.config_dir] if arguments.config_dir else []
     if only_prints:
@@ -122,7 +122,7 @@ def _print(overrides: Sequence[str], config: str | None, multirun: bool, config_
     text = io.StringIO()  # Hydra prints a traceback where nobody reads on
     try:
         with contextlib.redirect_stdout(text):
-            _hydra_main(_task_function)
+            hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(_task_function)()
     finally:  # it exits after --help
         print(text.getvalue(), end="")
     return 0
@@ -209,7 +209,7 @@ def _start_fork_server(jobs: Sequence[ComposedJob], multirun: bool) -> None:
 def _run(task_function: Callable[[DictConfig], float], multirun: bool) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra passes exceptions on instead of printing them
     try:
-        _hydra_main(task_function)
+        _run_jobs(task_function)
     except Exception as error:
         if not (multirun and error in outcomes.reported):
             raise  # in a sweep the failures are listed below instead
@@ -223,8 +223,10 @@ def _report(multirun: bool) -> int:
     return 1 if outcomes.failures else 0
 
 
-def _hydra_main(task_function: Callable[[DictConfig], float]) -> Any:
-    return hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="config")(task_function)()
+def _run_jobs(task_function: Callable[[DictConfig], float]) -> None:
+    """Have Hydra run what the command line asks for now that it is checked."""
+    arguments = get_args_parser().parse_args()
+    run_jobs(task_function, arguments.overrides, arguments.multirun, [arguments.config_dir] if arguments.config_dir else [])
 
 
 def _task_function(config: DictConfig, components: Any = None) -> float:

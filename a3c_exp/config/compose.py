@@ -17,9 +17,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config import schema
+from a3c_exp.config.config_loader import CachingConfigLoader
 from a3c_exp.config.error_messages import CONFIG_DIR as CONFIG_DIR, GROUPS, explain_missing_group, explained
 from a3c_exp.system.errors import ConfigError
 
@@ -76,6 +78,17 @@ def hydra_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> D
         hydra: DictConfig = _compose_with_hydra(tuple(overrides)).hydra
         return hydra
     return None
+
+
+def run_jobs(task_function: TaskFunction, overrides: Sequence[str], multirun: bool, config_dirs: Sequence[str]) -> None:
+    """What ``hydra.main`` does for a run or a sweep, but that it composes once more, only to see which of the two is meant."""
+    typed = [text for text in overrides if text.startswith("hydra.mode=")][-1:]
+    multirun = multirun or typed == ["hydra.mode=MULTIRUN"]
+    mode = [f"hydra.mode={'MULTIRUN' if multirun else 'RUN'}"]
+    with hydra_initialized(config_dirs):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        (hydra.multirun if multirun else hydra.run)("config", task_function, [*overrides, *(mode if mode != typed else [])])
 
 
 def _sweep_from_config(composed: DictConfig | None) -> list[Override]:
@@ -216,7 +229,7 @@ def hydra_initialized(config_dirs: Sequence[str]) -> Iterator[None]:
             if not Path(folder).is_dir():
                 raise ConfigError(f"--config-dir {folder}: there is no such folder. Name one with env/, model/ ... as in conf/")
             search_path.prepend("command-line", f"file://{Path(folder).absolute()}", SearchPathQuery(provider="schema"))
-        Hydra.create_main_hydra2("a3c_exp", search_path)
+        instance.initialize(Hydra("a3c_exp", CachingConfigLoader(search_path)))
         yield
     finally:
         instance.hydra, HydraConfig.instance().cfg = running, running_config
