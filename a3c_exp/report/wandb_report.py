@@ -7,6 +7,7 @@ from typing import Any
 from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.figures.plot_specs import HEADINGS, PLOTS
 from a3c_exp.report.run_reader import RunData
+from a3c_exp.runs.run_directories import WANDB_ID_FILE
 from a3c_exp.runs.tolerant_io import mapping, read_text
 from a3c_exp.system.errors import A3CError, first_line
 
@@ -32,7 +33,7 @@ def run_ids(runs: Sequence[RunData]) -> list[str]:
     """What the runs are called in W&B, each once: seeds that trained together are one run there, kept one folder up."""
     found: dict[str, None] = {}
     for run in runs:
-        texts = (read_text(folder / "wandb_id", []).strip() for folder in (run.path, run.path.resolve().parent))
+        texts = (read_text(folder / WANDB_ID_FILE, []).strip() for folder in (run.path, run.path.resolve().parent))
         found |= dict.fromkeys(list(filter(_RUN_ID.fullmatch, texts))[:1])
     return list(found)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from a3c_exp.runs.config_values import MISSING, as_text
 from a3c_exp.runs.format_table import Column, Terminal, TextCell, display_width, format_table, shorten_middle
 from a3c_exp.runs.listing import STATUS_STYLES, csv_text, differing_keys, format_cell
+from a3c_exp.runs.run_directories import wandb_folders
 from a3c_exp.runs.run_summary import RunSummary
 from a3c_exp.runs.tolerant_io import items_as_text, mapping, number, parse_object, printable
 from a3c_exp.system.number_format import format_count, format_duration, format_interval, format_number
@@ -131,8 +132,7 @@ def _result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str
 
 def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
     content = summary.run_json
-    places = (summary.path / "wandb", summary.path.parent / "wandb")
-    wandb = sorted(folder.name for place in places for folder in place.glob("*run-*") if folder.is_dir())
+    wandb = sorted(folder.name for folder in wandb_folders(summary.path, "*run-*") if folder.is_dir())
     timings, sessions = mapping(content.get("timings")), content.get("sessions")
     rows = [
         ("command", str(content.get("command") or "")),

@@ -3,14 +3,17 @@
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 from a3c_exp.runs.tolerant_io import parse_object, read_text, strings
 from a3c_exp.system.errors import ConfigError, RunDirectoryError
 
 RUN_DIRECTORY_HINT = "Name a run directory: a folder with a run.json, made by `python -m a3c_exp ...`"
+WANDB_ID_FILE, WANDB_DIR_FILE = "wandb_id", "wandb_dir"
+"""The id of a run in W&B, and where its files are if that is not the run directory."""
 _SEED_FOLDER = re.compile(r"seed=[0-9]{1,20}")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 _MAX_NAME_LENGTH = 120  # characters of a folder's name; most systems allow 255 bytes, and tools add suffixes
@@ -115,3 +118,13 @@ def _walk_run_directories(root: Path) -> Iterable[tuple[Path, str | None]]:
             yield from inside or [(path, text)]
         else:
             below[:] = sorted(name for name in below if not name.startswith("."))
+
+
+def wandb_folders(directory: Path, pattern: str) -> Iterator[Path]:
+    """The folders named so in which W&B keeps a run, online or offline: below its directory or, where seeds trained together,
+    the one above; and those of this run where ``logger.dir`` put them."""
+    for place in (directory, directory.resolve().parent):
+        yield from (place / "wandb").glob(pattern)
+        elsewhere, run_id = (read_text(place / name, []).strip() for name in (WANDB_DIR_FILE, WANDB_ID_FILE))
+        if run_id and Path(elsewhere).is_absolute():
+            yield from (Path(elsewhere) / "wandb").glob(f"{pattern}-{escape(Path(run_id).name)}")

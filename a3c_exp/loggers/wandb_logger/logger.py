@@ -4,7 +4,7 @@ import os
 import secrets
 import string
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,21 @@ from a3c_exp.loggers.curves import CurveLogger
 from a3c_exp.loggers.placement import MAX_TAG_LENGTH, placement
 from a3c_exp.loggers.wandb_logger.client import WandbClient
 from a3c_exp.runs.log_records import JsonObject, Status
+from a3c_exp.runs.run_directories import WANDB_DIR_FILE, WANDB_ID_FILE
 from a3c_exp.system.errors import ConfigError
 
 MODES = ("auto", "online", "offline")
-ID_FILE = "wandb_id"
+VARIABLES = {
+    "WANDB_PROJECT": "project",
+    "WANDB_ENTITY": "entity",
+    "WANDB_NAME": "name",
+    "WANDB_RUN_GROUP": "group",
+    "WANDB_JOB_TYPE": "job_type",
+    "WANDB_TAGS": "tags",
+    "WANDB_MODE": "mode",
+    "WANDB_DIR": "dir",
+}
+"""wandb's variables, which conf/logger/wandb.yaml reads, and the keys that they are the defaults of."""
 _NOT_IN_PROJECTS = "\\#?%:"
 
 
@@ -38,6 +49,7 @@ class WandbLogger(CurveLogger):
         group: str | None = None,
         job_type: str | None = None,
         mode: str = "auto",
+        dir: str | None = None,
         init_timeout: float = 15.0,
         finish_timeout: float = 15.0,
         row_interval: float = 1.0,
@@ -50,18 +62,23 @@ class WandbLogger(CurveLogger):
         _check_words(project or "a3c_exp", self._tags)
         self._settings: dict[str, Any] = {"project": project or "a3c_exp", "entity": entity or None, "mode": mode}
         self._settings |= {"init_timeout": float(init_timeout), "finish_timeout": float(finish_timeout)}
-        self._placement = {"name": name, "group": group, "job_type": job_type}
+        self._placement, self._dir = {"name": name, "group": group, "job_type": job_type}, dir
         self.on_message = on_message
         super().__init__(row_interval)
         self._client: WandbClient | None = None
 
     def start(self, run: RunInfo) -> None:
+        for variable, key, value in self._variables_overruled():
+            self.on_message(f"W&B: logger.{key}={value} of the configuration counts, not {variable}={os.environ[variable]}")
         group, job_type, tags = placement(run)
+        files = Path(self._dir).expanduser().absolute() if self._dir else run.directory.absolute()
+        if self._dir:
+            (run.directory / WANDB_DIR_FILE).write_text(f"{files}\n")
         places = {"name": run.name, "group": group, "job_type": job_type}
         handshake = {
             **self._settings,
             **{key: self._placement[key] or own for key, own in places.items()},
-            "directory": str(run.directory.absolute()),
+            "directory": str(files),
             "id": run_id(run.directory),
             "tags": list(dict.fromkeys((*tags, *self._tags))),
             "config": run.config,
@@ -69,6 +86,17 @@ class WandbLogger(CurveLogger):
             "pid": os.getpid(),
         }
         self._client = WandbClient(handshake)
+
+    def _variables_overruled(self) -> Iterator[tuple[str, str, str]]:
+        """Variables of wandb's that are set to something else than the configuration says, with the key and its value."""
+        settings = {**self._settings, **self._placement, "dir": self._dir, "tags": ",".join(self._tags)}
+        for variable, key in VARIABLES.items():
+            said = os.environ.get(variable, "").strip()
+            if key == "tags":
+                said = ",".join(tag.strip() for tag in said.split(",") if tag.strip())
+            value = str(settings[key] or "")
+            if said and said != value and not (key == "mode" and value == "auto"):
+                yield variable, key, value or "null"
 
     def video(self, path: Path, env_step: int) -> None:
         self._send_file("video", path, env_step)
@@ -117,7 +145,7 @@ def _check_words(project: str, tags: Sequence[str]) -> None:
 
 def run_id(directory: Path) -> str:
     """The id of a run in W&B: ``WANDB_RUN_ID``, else drawn once and saved in its directory, for a resumed run to have it."""
-    path = directory / ID_FILE
+    path = directory / WANDB_ID_FILE
     given = os.environ.get("WANDB_RUN_ID", "")
     if not given and path.exists() and (saved := path.read_text().strip()):
         return saved

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from a3c_exp.runs.run_directories import wandb_folders
 from a3c_exp.system.errors import A3CError, first_line
 
 _BATCH_SIZE = 200  # folders a call: a command line has its limits
@@ -30,9 +31,8 @@ def require_login() -> None:
 
 
 def unsent(directories: Iterable[Path]) -> list[Path]:
-    """The W&B folders with runs that were never sent, oldest first; seeds that trained together have theirs one folder up."""
-    folders = dict.fromkeys(folder for directory in directories for folder in (directory, directory.resolve().parent))
-    runs = {run.resolve(): run for folder in folders for run in (folder / "wandb").glob("offline-run-*")}
+    """The W&B folders with runs that were never sent, oldest first."""
+    runs = {run.resolve(): run for directory in directories for run in wandb_folders(directory, "offline-run-*")}
     return sorted((run for run in runs.values() if any(run.glob("*.wandb")) and not is_sent(run)), key=lambda run: run.name)
 
 
