@@ -38,7 +38,8 @@ def after_the_fault(subject: Subject, injected: Injected) -> Iterator[str]:
     if code not in injected.codes and (code or injected.must_stop):
         yield f"exit code {code}"
     errors = _CLEAN_UP.sub("", subject.errors[-1])
-    if "Traceback" in errors and "a3c_exp" in errors and not injected.may_trace:
+    before_first_line = "init_import_site" in errors  # Python itself had not started; docs/reliability.md says so
+    if "Traceback" in errors and "a3c_exp" in errors and not (injected.may_trace or before_first_line):
         yield "a traceback"
     deadline = time.monotonic() + 60
     while (left := session_members(subject.process.pid)) and time.monotonic() < deadline:
