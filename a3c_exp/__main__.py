@@ -32,10 +32,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config, run_jobs
-from a3c_exp.config.existing_runs import ExistingRuns
+from a3c_exp.config.existing_runs import RUNS_ELSEWHERE, ExistingRuns
 from a3c_exp.runs.lease.locking import locked
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.sweep_plan import SweepPlan, is_sweep, read_sweep_plan
+from a3c_exp.sweep.slurm.config import SLURM_LAUNCHER
 from a3c_exp.sweep.study.overrides import (
     TRIAL_NUMBER_VARIABLE,
     TRIAL_WORKER_VARIABLE,
@@ -44,7 +45,7 @@ from a3c_exp.sweep.study.overrides import (
     study_command,
 )
 from a3c_exp.system.cli import outcomes, print_notice, record_command_line, run_command
-from a3c_exp.system.errors import A3CError, ConfigError, explained_disk_errors
+from a3c_exp.system.errors import A3CError, ConfigError, StillRunning, explained_disk_errors
 from a3c_exp.training import cli
 
 _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
@@ -88,8 +89,8 @@ def _main(argv: Sequence[str]) -> int:
     if targets := [text.partition("=")[2] for text in overrides if text.startswith("resume=")]:
         others = [text for text in overrides if not text.startswith("resume=")]
         return _resume(Path(targets[-1].strip("'\"")), existing, others, config_dirs)
-    if (existing.retry_failed or existing.trusted) and not existing.resume:
-        raise ConfigError("retry_failed and trust say how to go on with runs. Add resume=DIRECTORY or on_existing=resume")
+    if existing.job is not None or ((existing.retry_failed or existing.trusted) and not existing.resume):
+        raise ConfigError("retry_failed, job and trust say how to go on with runs. Add resume=DIRECTORY or on_existing=resume")
     existing = existing if multirun else replace(existing, retry_failed=True)
     existing.hand_on()
     if multirun:
@@ -135,6 +136,11 @@ def _sweep(jobs: Sequence[ComposedJob], existing: ExistingRuns, overrides: Seque
     directory = cli.sweep_directory(overrides)
     planned = plan_sweep(directory, jobs, overrides, config_dirs)
     if planned is None:
+        if jobs[0].hydra.launcher["_target_"] == SLURM_LAUNCHER:
+            raise ConfigError(
+                "hydra/launcher=slurm goes on with a sweep by its plan, and keeps none where the directory follows from the "
+                "configuration. Choose one: hydra.sweep.dir=outputs/NAME"
+            )
         return _run(_task_function, multirun=True)
     directory.mkdir(parents=True, exist_ok=True)
     with locked([directory]):
@@ -149,13 +155,22 @@ def _sweep(jobs: Sequence[ComposedJob], existing: ExistingRuns, overrides: Seque
 def _resume(directory: Path, existing: ExistingRuns, overrides: Sequence[str], config_dirs: Sequence[str]) -> int:
     """``resume=``: go on with a run, with all runs of a sweep, or with a study."""
     if is_sweep(directory):
-        from a3c_exp.sweep.planned.resume import planned_sweep
+        from a3c_exp.sweep.planned.resume import planned_sweep, with_one_job
 
         existing = replace(existing, resume=True)
         existing.hand_on()
         cli.reject_shared_wandb_id()
+        if existing.job is not None:  # beside others of the sweep: its run's own lease is enough
+            StopSignals.patient = True
+            plan = with_one_job(planned_sweep(directory, overrides, config_dirs), existing.job)
+            if plan.status_of(plan.jobs[0]) is None:
+                record_command_line(shlex.split(plan.command))
+            code = _resume_sweep(plan, existing)
+            return RUNS_ELSEWHERE if any(isinstance(error, StillRunning) for error in outcomes.reported) else code
         with locked([directory]):
             return _resume_sweep(planned_sweep(directory, overrides, config_dirs), existing)
+    if existing.job is not None:
+        raise ConfigError(f"job={existing.job} names a run of a sweep, and {directory} is none. Leave it out")
     if (directory / STUDY_FILE).is_file():
         return _main(study_command(directory, overrides))
     cli.resume_run(directory, [*overrides, *(f"trust={modules}" for modules in existing.trusted)])
@@ -189,7 +204,8 @@ def _options(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:
 
 
 def _start_fork_server(jobs: Sequence[ComposedJob], multirun: bool) -> None:
-    """Have it import torch while this process does, if the runs will need it."""
+    """Have it import torch while this process does, if the runs will need it. Raises ConfigError for wrong keys of a
+    launcher."""
     launcher = jobs[0].hydra.launcher
     if multirun:
         from a3c_exp.sweep.launcher.checks import check_launcher
@@ -200,6 +216,12 @@ def _start_fork_server(jobs: Sequence[ComposedJob], multirun: bool) -> None:
         from a3c_exp.sweep.launcher.job_process import PRELOAD
 
         start_fork_server((*PRELOAD, "a3c_exp.__main__"))  # what jobs import in addition to workers
+    elif launcher["_target_"] == SLURM_LAUNCHER:
+        from a3c_exp.sweep.slurm.config import require_slurm
+
+        if not multirun:
+            raise ConfigError("hydra/launcher=slurm submits the runs of a sweep. Add -m at the end of the command")
+        require_slurm()
     elif any(cli.uses_processes(job) for job in jobs):
         from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
 
@@ -217,7 +239,7 @@ def _run(task_function: Callable[[DictConfig], float], multirun: bool) -> int:
 
 
 def _report(multirun: bool) -> int:
-    if multirun and outcomes.total > 1:
+    if multirun and outcomes.total > 1 and not outcomes.left_running:
         lines = [f"{outcomes.total - len(outcomes.failures)} of {outcomes.total} runs finished", *outcomes.failures]
         print_notice("\n".join(lines))
     return 1 if outcomes.failures else 0

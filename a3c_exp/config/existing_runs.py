@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass
 
 from a3c_exp.system.errors import ConfigError, closest_match
 
+RUNS_ELSEWHERE = 75
+"""Exit code of ``resume=<sweep> job=N`` where another process trains that run: try again later (EX_TEMPFAIL of sysexits.h)."""
+
 VARIABLE = "A3C_EXISTING_RUNS"
 """Environment variable of a command that goes on with runs, and of its jobs."""
 
@@ -22,6 +25,11 @@ COMMAND_KEYS = {
         "where the named directory holds a run or a sweep: refuse, or go on with it",
     ),
     "retry_failed": ("false", "true or false", "go on with runs that failed too, where a sweep is gone on with"),
+    "job": (
+        "",
+        "a whole number",
+        "go on with this run of the sweep alone, by its number, as a task of a batch system's array does",
+    ),
     "trust": ("", "modules", "import them although a saved configuration that names them is not as you saved it (SECURITY.md)"),
 }
 """Keys of the command, which stand in no configuration: default, allowed values, meaning."""
@@ -36,10 +44,11 @@ class ExistingRuns:
     resume: bool = False  # go on with it; else refuse to start
     retry_failed: bool = False  # of a sweep: go on with runs that failed too
     trusted: tuple[str, ...] = ()  # modules that saved configurations may name, as ``trust=`` says
+    job: int | None = None  # of a sweep: the number of the only run that is meant
 
     @classmethod
     def from_overrides(cls, overrides: Sequence[str]) -> tuple["ExistingRuns", list[str]]:
-        """What a command says by ``on_existing=``, ``retry_failed=`` and ``trust=``, and its other overrides. Raises
+        """What a command says by ``on_existing=``, ``retry_failed=``, ``job=`` and ``trust=``, and its other overrides. Raises
         ConfigError for values that there are not."""
         known = COMMAND_KEYS.keys() - {"resume"}
         typed = [text.partition("=") for text in overrides]
@@ -47,7 +56,10 @@ class ExistingRuns:
         resume = _choice("on_existing", said.get("on_existing", "refuse"), _POLICIES)
         retry = _choice("retry_failed", said.get("retry_failed", "false").lower(), _FLAGS)
         trusted = tuple(value for key, _, value in typed if key == "trust")
-        return cls(resume, retry, trusted), [text for text in overrides if text.partition("=")[0] not in known]
+        if not (job := said.get("job", "0")).isdecimal():
+            raise ConfigError(f"job is {job!r}, but it is the number of a run in a sweep, from 0. Try job=0")
+        number = int(job) if "job" in said else None
+        return cls(resume, retry, trusted, number), [text for text in overrides if text.partition("=")[0] not in known]
 
     @classmethod
     def of_this_process(cls) -> "ExistingRuns":

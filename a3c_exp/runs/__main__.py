@@ -30,6 +30,7 @@ examples:
   python -m a3c_exp.runs best env=pendulum --over-seeds           the configurations with the best means over their seeds
   python -m a3c_exp.runs show workers=4,seed=0                    one run, by its folder or a part of its path
   python -m a3c_exp.runs compare workers=4,seed=0 workers=6,seed=0
+  python -m a3c_exp.runs status outputs/mine                      all runs of a sweep, those in Slurm's queue included
   python -m a3c_exp.runs status=finished --csv > runs.csv         everything about them
   python -m a3c_exp.runs sync                                     send offline runs to W&B
 
@@ -150,18 +151,32 @@ def _sync(options: argparse.Namespace, terminal: Terminal) -> None:
     print(f"{sent} of {sent} sent")
 
 
-_COMMANDS = {"list": _list, "best": _best, "show": _show, "compare": _compare, "sync": _sync}
+def _status(options: argparse.Namespace, terminal: Terminal) -> None:
+    from a3c_exp.runs.sweeps.sweep_status import status_table
+
+    if not options.words:
+        raise ConfigError(f"status takes the directory of a sweep. Try: {_PROGRAM} status DIR")
+    for number, word in enumerate(options.words):
+        if not is_sweep(Path(word)):
+            raise ConfigError(f"{word} is no directory of a sweep that keeps its plan. Try {_PROGRAM} {word}")
+        table, problem = status_table(Path(word), terminal)
+        print("\n" * bool(number) + table)
+        if problem:
+            print(f"a3c_exp.runs: what waits in Slurm's queue is not known: {problem}", file=sys.stderr)
+
+
+_COMMANDS = {"list": _list, "best": _best, "show": _show, "compare": _compare, "status": _status, "sync": _sync}
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
     program = "a3c_exp.runs" if command == "list" else f"a3c_exp.runs {command}"
     does = "List, filter, compare, rank and export runs, from their files alone."
-    usage = f"{_PROGRAM} [list | best | show | compare | sync] [DIR ...] [CONDITION ...] [options]"
+    usage = f"{_PROGRAM} [list | best | show | compare | status | sync] [DIR ...] [CONDITION ...] [options]"
     parser = CommandParser(program, does, _EPILOG, usage)
     add = parser.add_argument
-    metavar = "RUN" if command in ("show", "compare") else "DIR or CONDITION"
+    metavar = "RUN" if command in ("show", "compare") else "SWEEP" if command == "status" else "DIR or CONDITION"
     add("words", nargs="*", metavar=metavar, help=f"run directories, or folders of them (default: {ROOT}); conditions")
-    if command != "sync":
+    if command not in ("status", "sync"):
         add("--csv", action="store_true", help="comma-separated values, numbers in full")
     if command in ("list", "best"):
         number = {"list": 0, "best": 10}[command]

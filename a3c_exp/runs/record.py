@@ -98,7 +98,11 @@ class RunRecord:
 
 
 def _new_session(started: str, from_env_step: int) -> dict[str, Any]:
-    return {"started": started, "ended": None, "status": "running", "command": command(), "from_env_step": from_env_step}
+    session = {"started": started, "ended": None, "status": "running", "command": command(), "from_env_step": from_env_step}
+    if job := os.environ.get("SLURM_JOB_ID"):
+        array = os.environ.get("SLURM_ARRAY_JOB_ID")
+        session["slurm_job"] = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}" if array else job
+    return session
 
 
 def load(directory: Path) -> dict[str, Any]:

@@ -119,4 +119,7 @@ def describe_rest(plan: SweepPlan) -> str:
         parts.append(f"{len(names)} {status} ({', '.join(names[:_MAX_NAMED])}{more})")
     failed = " retry_failed=true" if "failed" in folders else ""
     go_on = f"python -m a3c_exp {shlex.quote(f'resume={plan.directory}')}{failed}"
-    return f"{plan.directory}: {count} of {len(plan.jobs)} runs are left: {', '.join(parts)}. Go on with them: {go_on}"
+    left = f"{plan.directory}: {count} of {len(plan.jobs)} runs are left: {', '.join(parts)}. Go on with them: {go_on}"
+    if (plan.directory / "slurm").is_dir():
+        left += f"; which of them wait in Slurm's queue: python -m a3c_exp.runs status {shlex.quote(str(plan.directory))}"
+    return left

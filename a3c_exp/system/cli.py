@@ -27,6 +27,7 @@ class Outcomes:
     num_started: int = 0
     failures: list[str] = field(default_factory=list)  # a line for each job that failed
     reported: list[BaseException] = field(default_factory=list)  # their errors, so that none is printed a second time
+    left_running: bool = False  # the jobs go on after the command, which knows nothing of their end
 
     def add_failure(self, line: str, error: BaseException) -> None:
         self.failures.append(line)

@@ -96,6 +96,16 @@ class RunDirectoryError(A3CError):
     """A run directory or a checkpoint is missing, in use, damaged or not what it should be."""
 
 
+class StillRunning(RunDirectoryError):  # noqa: N818 - it names what happens to the run
+    """Another process, which lives, trains in this directory."""
+
+
+class SlurmError(A3CError):
+    """One of Slurm's commands failed, or there is none. What was submitted goes on by itself."""
+
+    exit_code = 1
+
+
 class WorkerError(A3CError):
     """A worker process died or stopped responding more often than the configuration allows."""
 

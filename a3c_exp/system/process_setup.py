@@ -34,8 +34,10 @@ def single_thread_environment() -> Iterator[None]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    """Cores that this process may run on, and no more than Slurm has given its job: not every cluster enforces that."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(cores, int(given)) if given.isdecimal() and int(given) > 0 else cores
 
 
 def share_fork_server() -> bool:

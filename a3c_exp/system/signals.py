@@ -25,10 +25,12 @@ class StopRequested(SystemExit):
 
 
 class StopSignals:
-    """While entered, records which signal asked to stop; a second one ends the process at once. Entered within another, it
-    takes over what that has recorded, and gives back what it has recorded itself."""
+    """While entered, records which signal asked to stop; a second one ends the process at once, unless it is ``patient``.
+    Entered within another, it takes over what that has recorded, and gives back what it has recorded itself."""
 
     current: "StopSignals | None" = None
+    patient = False
+    """Whether further signals are the same request once more, as batch systems send it, and not a person who will not wait."""
 
     def __init__(self) -> None:
         self.received: int | None = None  # the first signal's number
@@ -67,6 +69,8 @@ class StopSignals:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
+            if StopSignals.patient:
+                return
             _leave_nothing_behind()
             os._exit(self.exit_code)
         self.received = number

@@ -25,6 +25,7 @@ from a3c_exp.config.compose import CONFIG_DIR, compose_jobs, hydra_config
 from a3c_exp.config.existing_runs import COMMAND_KEYS
 from a3c_exp.sweep.launcher.config import LocalLauncherConfig
 from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
+from a3c_exp.sweep.slurm.config import SlurmLauncherConfig
 from a3c_exp.sweep.study.config import StudyConfig
 
 PAGE = Path(__file__).parents[1] / "configuration.md"
@@ -163,6 +164,7 @@ def hydra_section() -> list[str]:
     local, ray = _launcher_table(LocalLauncherConfig, _LAUNCHER_KEYS), _launcher_table(RayLauncherConfig, _RAY_KEYS)
     numbers = ("n_trials", "n_jobs", "max_failure_rate", "heartbeat_timeout")
     optuna = CONFIG_DIR / "hydra" / "sweeper" / "optuna.yaml"
+    slurm = CONFIG_DIR / "hydra" / "launcher" / "slurm.yaml"
     return [
         "## hydra: directories, sweeps, studies",
         "",
@@ -179,6 +181,12 @@ def hydra_section() -> list[str]:
         "Runs of a sweep on the nodes of a Ray cluster: [several machines](several-machines.md#ray).",
         "",
         *ray,
+        "",
+        "### hydra/launcher=slurm",
+        "",
+        _escape_markdown(file_description(slurm)),
+        "",
+        *table(read_keys(slurm), "hydra.launcher.", partial(type_hint, SlurmLauncherConfig)),
         "",
         "### hydra/sweeper=optuna",
         "",

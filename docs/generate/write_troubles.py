@@ -33,6 +33,8 @@ Below, `<name>` stands for a value.
 _TITLES = {
     "ConfigError": "The command or the configuration",
     "RunDirectoryError": "Run directories and checkpoints",
+    "StillRunning": "Runs that have a process",
+    "SlurmError": "Slurm",
     "EnvInterfaceError": "Environments",
     "NonFiniteError": "Numbers that are not finite",
     "WorkerError": "Processes",

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from a3c_exp.system.errors import RunDirectoryError
+from a3c_exp.system.errors import StillRunning
 from a3c_exp.system.process_identity import is_same_process, machine_id, process_start_time
 
 LEASE = ".lease"
@@ -76,9 +76,7 @@ def read_patiently(directory: Path, alive: bool = False) -> Holder | None:
     return holder
 
 
-def still_running(directory: Path, who: str, age: float | None = None) -> RunDirectoryError:
+def still_running(directory: Path, who: str, age: float | None = None) -> StillRunning:
     """The error for a directory in which another process trains; ``age``: the seconds since its last sign of life."""
     heard = "" if age is None else f" ({age:.0f} s ago; it counts as dead after {LEASE_SECONDS:.0f} s of silence)"
-    return RunDirectoryError(
-        f"{directory} is still running as process {who}{heard}; stop that first (Ctrl-C), or wait for its end"
-    )
+    return StillRunning(f"{directory} is still running as process {who}{heard}; stop that first (Ctrl-C), or wait for its end")

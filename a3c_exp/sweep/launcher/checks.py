@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.sweep.launcher.config import LocalLauncherConfig
 from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
+from a3c_exp.sweep.slurm.config import SlurmLauncherConfig
 
 
 class LauncherConfig(Protocol):
@@ -14,7 +15,9 @@ class LauncherConfig(Protocol):
     def check(self) -> None: ...
 
 
-_CONFIGS: dict[str, type[Any]] = {config._target_: config for config in (LocalLauncherConfig, RayLauncherConfig)}
+_CONFIGS: dict[str, type[Any]] = {
+    config._target_: config for config in (LocalLauncherConfig, RayLauncherConfig, SlurmLauncherConfig)
+}
 
 
 def check_launcher(launcher: DictConfig) -> None:

@@ -125,11 +125,11 @@ class SweepProgress:
         style = "yellow" if job.status == "interrupted" else "bold red" if job.failure_reason is not None else "bold green"
         self._view.print((job.name, style), " | ", (outcome + colon, style), details)
 
-    def announce_stop(self) -> None:
-        """Every job was asked to stop."""
+    def announce_stop(self, once_more: str = "ends them at once") -> None:
+        """Every job was asked to stop; ``once_more`` says what a second signal does."""
         self._stopping = True
         if self._running and not self._view.is_drawn:
-            self._view.print("a3c_exp: stopping; each run saves a checkpoint first (once more ends them at once)")
+            self._view.print(f"a3c_exp: stopping; each run saves a checkpoint first (once more {once_more})")
 
     def print_due_lines(self) -> None:
         """Progress of the running jobs, where no view is drawn."""

@@ -59,6 +59,15 @@ def planned_sweep(directory: Path, overrides: Sequence[str] = (), config_dirs: S
     return replace(plan, hydra_overrides=(*before, *overrides), config_dirs=tuple(config_dirs) or plan.config_dirs)
 
 
+def with_one_job(plan: SweepPlan, number: int) -> SweepPlan:
+    """A plan of a single one of its runs, to be run by this process. Raises ConfigError if there is no such number."""
+    if not (chosen := tuple(job for job in plan.jobs if job.number == number)):
+        last = max(job.number for job in plan.jobs)
+        raise ConfigError(f"{plan.directory} has no run {number}. Try job=0, or another number up to job={last}")
+    kept = tuple(text for text in plan.hydra_overrides if not _OF_LAUNCHER.fullmatch(text))
+    return replace(plan, jobs=chosen, hydra_overrides=(*kept, "hydra/launcher=basic"))
+
+
 def compose_planned(plan: SweepPlan, job: PlannedJob) -> ComposedJob:
     """A planned run as it is composed now. Raises ConfigError if it cannot be."""
     (composed,) = compose_jobs([*job.overrides, *plan.hydra_overrides, _SWEEPER], False, plan.config_dirs)
@@ -104,7 +113,8 @@ def report_state(
     """Say how the sweep stands, and what has changed since it was planned; returns how many runs are left to do."""
     counts = Counter(status or "missing" for status in statuses.values())
     words = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    print_notice(f"{plan.directory}: {len(plan.jobs)} runs: {words}")
+    named = f"{len(plan.jobs)} runs" if existing.job is None else f"run {existing.job}, {plan.jobs[0].folder}"
+    print_notice(f"{plan.directory}: {named}: {words}")
     left = [job for job in plan.jobs if not existing.leaves_alone(statuses[job.number])]
     outcomes.total, outcomes.num_started = len(plan.jobs), len(plan.jobs) - len(left)
     for job in plan.jobs:

@@ -102,6 +102,15 @@ def test_handlers_are_not_left_behind() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+def test_a_batch_system_that_asks_twice_does_not_cost_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm's SIGTERM reaches all processes of a job, the script among them, which passes it on."""
+    monkeypatch.setattr(StopSignals, "patient", True)
+    with StopSignals() as stop:
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert stop.name == "SIGUSR1"
+
+
 @pytest.fixture
 def temporary() -> Iterator[Path]:
     """A folder for temporary files; its name is short, for sockets lie there."""

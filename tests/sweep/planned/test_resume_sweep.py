@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from a3c_exp.config.existing_runs import VARIABLE, ExistingRuns
+from a3c_exp.runs.format_table import Terminal
 from a3c_exp.runs.sweep_plan import read_sweep_plan
+from a3c_exp.runs.sweeps.sweep_status import status_table
 from a3c_exp.sweep.planned.resume import jobs_to_launch
 from a3c_exp.sweep.study.overrides import study_command
 from a3c_exp.system.errors import RunDirectoryError
@@ -40,6 +42,14 @@ def interrupt(cwd: Path, sweep: tuple[str, ...] = SWEEP, everything: bool = Fals
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=30)
     assert not (cwd / "swept" / FOLDERS[2] / "run.json").exists()
+    table, problem = status_table(cwd / "swept", Terminal())
+    if sweep == SWEEP:
+        assert [line.split()[1] for line in table.splitlines()[1:4]] == [
+            "finished",
+            "killed" if everything else "running",
+            "missing",
+        ]
+        assert "resume=" in table.splitlines()[-1] and not problem
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +70,11 @@ def test_a_plan_says_what_hydra_makes_of_it(undisturbed: Path) -> None:
         assert refused.returncode == 2 and said in refused.stderr and refused.stderr.count("\n") == 1, refused.stderr
     ended = run("resume=swept", cwd=undisturbed.parent)
     assert ended.returncode == 0 and "3 of 3 runs finished" in ended.stderr, ended.stderr
+    ended = run("resume=swept", "job=1", cwd=undisturbed.parent)
+    assert ended.returncode == 0 and f"run 1, {FOLDERS[1]}: 1 finished" in ended.stderr, ended.stderr
+    for word, said in (("job=3", "has no run 3"), ("job=last", "job is 'last'")):
+        refused = run("resume=swept", word, cwd=undisturbed.parent)
+        assert refused.returncode == 2 and said in refused.stderr and refused.stderr.count("\n") == 1, refused.stderr
     refused = run("resume=swept", "gamma=0.5", cwd=undisturbed.parent)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "as it was planned" in refused.stderr
 
