@@ -96,7 +96,7 @@ class Subject:
         with (self.folder / "err").open("wb") as err:
             if not shell and not anew:
                 server = _fork_server()
-                number = server.start("a3c_exp", words, self.folder, {**os.environ, **variables}, err.fileno(), err.fileno())
+                number = server.start("a3c_exp", words, self.folder, {**os.environ, **variables}, (err.fileno(), err.fileno()))
                 self.process = ForkedCommand(server, number, ())
                 return self.process
             self.process = subprocess.Popen(

@@ -23,20 +23,26 @@ def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **variables}
 
 
-def start(*arguments: str, module: str = "a3c_exp", cwd: Path, output: int | None = None, **variables: str) -> ForkedCommand:
+def start(
+    *arguments: str,
+    module: str = "a3c_exp",
+    cwd: Path,
+    output: int | None = None,
+    closed: Sequence[int] = (),
+    **variables: str,
+) -> ForkedCommand:
     """The command, running; in a process of its own that need not import again what all commands import, in a session of its
     own, so that a test's signals stay inside it.
 
     Args:
         output: a file descriptor that it writes to instead of files that ``communicate`` reads.
+        closed: numbers of the standard streams that it does not have.
         variables: environment variables.
     """
+    files = [] if output is not None else [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  communicate closes them
+    streams = (output, output) if output is not None else (files[0].fileno(), files[1].fileno())
     server = _fork_server()
-    if output is not None:
-        return ForkedCommand(server, server.start(module, arguments, cwd, environment(**variables), output, output), ())
-    streams = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  which communicate closes
-    out, err = (stream.fileno() for stream in streams)
-    return ForkedCommand(server, server.start(module, arguments, cwd, environment(**variables), out, err), streams)
+    return ForkedCommand(server, server.start(module, arguments, cwd, environment(**variables), streams, closed), files)
 
 
 def start_anew(*arguments: str, module: str = "a3c_exp", cwd: Path, **variables: str) -> "subprocess.Popen[str]":

@@ -130,10 +130,9 @@ def wait_for(path: Path, process: "subprocess.Popen[str] | ForkedCommand", count
     ("held_import", "number", "code"),
     [
         ("a3c_exp.system.lazy", signal.SIGINT, 130),
-        ("hydra", signal.SIGINT, 130),
+        ("hydra", signal.SIGHUP, 129),
         ("torch", signal.SIGINT, 130),
         ("torch", signal.SIGTERM, 143),
-        ("torch", signal.SIGHUP, 129),
     ],
 )
 def test_a_signal_to_the_group_during_start_up_ends_it_without_a_word_or_a_trace(

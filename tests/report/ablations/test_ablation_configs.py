@@ -1,5 +1,6 @@
 """The ablations as configurations: groups, controls and seeds are those that the report had, or that it lacked."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.support.command import record, run
 ABLATIONS = sorted(path.stem for path in (CONFIG_DIR / "ablation").glob("*.yaml"))
 
 
+@cache
 def swept(name: str) -> dict[str, list[str]]:
     """What an ablation sweeps by itself."""
     params = yaml.safe_load((CONFIG_DIR / "ablation" / f"{name}.yaml").read_text())["hydra"]["sweeper"]["params"]

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, RETRYABLE, open_storage
 from a3c_exp.sweep.trials.heartbeat import heartbeats_of
-from tests.support.command import ROOT, record, run, session_members, start, start_anew, summary
+from tests.support.command import record, run, session_members, start, start_anew, summary
 from tests.support.forked_commands import ForkedCommand
 from tests.support.interruptions import HOLD
 from tests.training.test_damaged_checkpoints import room_for
@@ -84,9 +84,8 @@ def start_with_deaths(folder: Path, *deaths: str) -> ForkedCommand:
     (folder / "deaths").mkdir()
     for number, death in enumerate(deaths):
         (folder / "deaths" / f"{death}.{number}").touch()
-    path = os.pathsep.join([str(ROOT / "tests" / "support" / "startup"), str(ROOT)])
     quick = ("study.n_trials=1", "study.n_jobs=1", "max_env_steps=50", "-m")
-    return start(*SLOW, *quick, cwd=folder, PYTHONPATH=path, DEATHS=str(folder / "deaths"))
+    return start(*SLOW, *quick, cwd=folder, DEATHS=str(folder / "deaths"))
 
 
 def test_a_worker_that_dies_between_two_trials_does_not_end_the_study(tmp_path: Path) -> None:
