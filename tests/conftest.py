@@ -17,6 +17,8 @@ os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")  # a processor's flags ar
 
 os.environ.setdefault("MKL_CBWR", "AUTO")  # MKL rounds a product alike wherever it begins: test_matrix_products.py
 
+_COMMAND = "tests.support.command"
+
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would hand on that it is ignored
 
 
@@ -29,9 +31,16 @@ def fork_server() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with a slow test come first, so that no process works on one of them while the others have nothing left to do."""
+    """Files with a slow test come first, then those that start commands, so that no process works on one of them while the
+    others have nothing left to do."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    modules = {item.path: vars(item.module) for item in items if isinstance(item, pytest.Function)}
+    starting = {
+        path
+        for path, names in modules.items()
+        if any(getattr(names.get(name), "__module__", "") == _COMMAND for name in ("run", "start", "start_anew"))
+    }
+    items.sort(key=lambda item: (item.path not in slow, item.path not in starting))
 
 
 def pytest_collection_finish() -> None:
