@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from a3c_exp.system.errors import ConfigError, explain_os_error, refused_by_system
 from a3c_exp.system.process_setup import single_thread_environment
-from a3c_exp.system.signals import blocked
+from a3c_exp.system.signals import blocked, exit_if_stopped
 
 StartMethod = Literal["forkserver", "spawn"]
 HEARTBEAT_SECONDS = 5.0
@@ -142,7 +142,8 @@ class ChildProcess:
         with child_pipe, single_thread_environment():
             try:
                 self.process.start()
-            except EOFError:  # the fork server's fork was refused, which has ended it
+            except EOFError:  # the fork server's fork was refused, which has ended it, or a signal to the whole group has
+                exit_if_stopped()
                 raise OSError(errno.EAGAIN, "no process could be started") from None
         # At exit this comes before multiprocessing's own end, which sends a signal that children leave to their parent.
         self._at_exit = util.Finalize(None, self.process.kill, exitpriority=5) if daemon else None

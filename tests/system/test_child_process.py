@@ -171,3 +171,27 @@ def test_what_cannot_be_sent_to_a_child_leaves_no_pipe_open() -> None:
 def test_children_are_never_forked_from_a_process_with_threads() -> None:
     with pytest.raises(ConfigError, match=r"start_method=fork, but .* Try start_method=forkserver"):
         prepare_start("fork", [])
+
+
+STOPPED_WHILE_STARTING = """
+import os, signal, threading, time
+from multiprocessing import forkserver
+from a3c_exp.system.child_process import ChildProcess, start_fork_server
+from a3c_exp.system.signals import StopRequested, StopSignals
+
+with StopSignals():
+    start_fork_server(())
+    server = forkserver._forkserver._forkserver_pid
+    os.kill(server, signal.SIGSTOP)  # so that it is asked for a child, and dies before it has answered
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Timer(0.3, os.kill, (server, signal.SIGKILL)).start()
+    try:
+        ChildProcess(print, (), "forkserver", "child")
+    except StopRequested as stopped:
+        print(stopped.code)
+"""
+
+
+def test_a_stop_signal_that_ends_the_fork_server_too_is_no_lack_of_processes() -> None:
+    ended = subprocess.run([sys.executable, "-c", STOPPED_WHILE_STARTING], capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("143\n", "")
