@@ -65,6 +65,18 @@ class PictureAndNumbers(gymnasium.ObservationWrapper[dict[str, Any], np.int64, N
         return {"camera": observation, "gear": int(3 * mean), "wheel": np.array([mean, -mean], np.float32)}
 
 
+class RealActions(gymnasium.ActionWrapper[Any, NDArray[np.float32], np.int64]):
+    """The four choices as the signs of two numbers; what is not in its space is refused."""
+
+    def __init__(self, env: gymnasium.Env[Any, np.int64]) -> None:
+        super().__init__(env)
+        self.action_space = Box(-1.0, 1.0, (2,), np.float32)
+
+    def action(self, action: NDArray[np.float32]) -> np.int64:
+        assert self.action_space.contains(action), action
+        return np.int64(2 * (action[0] > 0) + (action[1] > 0))
+
+
 gymnasium.register("PictureAndNumbers-v0", entry_point=PictureAndNumbers, max_episode_steps=50)
 gymnasium.register("BytePictures-v0", entry_point=BytePictures, max_episode_steps=50)
 gymnasium.register("Pictures-v0", entry_point=Pictures, max_episode_steps=50)

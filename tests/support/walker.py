@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from a3c_exp.compile.compiler import Compiler, TensorFunction
+from a3c_exp.compile.compiler import Compiler, TensorFunction, _weight_offset
 from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
 from a3c_exp.compile.torch_backend import pytree
 
@@ -48,7 +48,15 @@ class Walker(Compiler):
             return f"{results[0]} = {call}" if is_tensor else f"[{', '.join(results)}] = leaves({call})"
 
         inputs = [name(key) for key in op_graph.inputs]
-        lines = [f"{name(key)} = {bind(tensor)}" for key, tensor in op_graph.constants.items()]
+
+        def constant(key: TensorKey, tensor: Tensor) -> str:
+            offset = _weight_offset(tensor, weights)
+            if offset is None or len(weights) > 1:
+                return f"{name(key)} = {bind(tensor)}"
+            view = f"{tuple(tensor.shape)}, {tensor.stride()}, {offset} + _.storage_offset()"
+            return f"{name(key)} = _.as_strided({view})"  # one row's code is called for others, too
+
+        lines = [constant(key, tensor) for key, tensor in op_graph.constants.items()]
         lines += [line(operation) for operation in op_graph.operations]
         head = f"def walk({', '.join(['_', *inputs])}):"
         lines += [f"return [{', '.join(name(key) for key in op_graph.outputs)}]"]
