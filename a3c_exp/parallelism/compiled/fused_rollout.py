@@ -170,9 +170,7 @@ class FusedRollout:
     def learn(self) -> tuple[Tensor, NDArray[np.float32]]:
         """The round's gradients ``[R, P]`` and window statistics ``[R, len(WindowStat)]``. Call in inference mode."""
         views = self._views
-        gradients, window_stats, *discounted_returns = self._learn_call()
-        if discounted_returns:
-            self._episodes.discounted_return.copy_(discounted_returns[0].view(-1))
+        gradients, window_stats = self._learn_call()
         views.observation[0], views.begins[0] = views.observation[-1], False
         return gradients, window_stats.numpy()
 

@@ -143,14 +143,20 @@ class FusedStep:
         records: StepRecord,
         hidden_state: Tensor | None,
         extra_inputs: Sequence[Tensor],
-    ) -> tuple[Tensor, ...]:
+    ) -> tuple[Tensor, Tensor]:
         """Gradients ``[R, P]``, clipped if asked for, and window statistics ``[R, len(statistics)]`` of a round that began with
-        the ``hidden_state [K, state]``, and where something is normalized the discounted returns; ``extra_inputs`` are what the
-        loss takes after the window, by row."""
+        the ``hidden_state [K, state]``; ``extra_inputs`` are what the loss takes after the window, by row. Among them the
+        discounted returns, where something is normalized, are brought to the window's end in place."""
         step_inputs = StepInput(*(field[: self._config.n_step] for field in step_inputs))
         window = self._window(weights, step_inputs, records, self._no_hidden_state if hidden_state is None else hidden_state)
         outputs = self._gradient(weights, *(self._by_row(field) for field in window), *extra_inputs)
-        return clip_gradients(*outputs, table=self._config.statistics, max_norm=self._config.max_grad_norm)
+        gradients, window_stats, *discounted_returns = clip_gradients(
+            *outputs, table=self._config.statistics, max_norm=self._config.max_grad_norm
+        )
+        if discounted_returns:
+            _, _, before, *_ = extra_inputs
+            before.copy_(discounted_returns[0])
+        return gradients, window_stats
 
     def _window(self, weights: Tensor, step_inputs: StepInput, records: StepRecord, hidden_state: Tensor) -> Window:
         spec = self._config

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from a3c_exp.optimizers.base import Optimizer
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates, UpdateBatch
-from a3c_exp.parallelism.hogwild.process_statistics import ProcessStatistics
+from a3c_exp.parallelism.hogwild.process_statistics import OwnStatistics, ProcessStatistics
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.shared_memory import share
@@ -74,6 +74,9 @@ class SharedWeights:
         self._locked, self._slot, self._optimizer, self._statistics = buffer.locked, slot, optimizer, buffer.statistics
         self._counters, self._control, self._table = counters, counters.control.numpy(), counters.table
         self._pushes, self._begun, self._ended = (self._table[:, which] for which in _PUSHING)
+        self._own_statistics = None
+        if buffer.statistics is not None and slot is not None:
+            self._own_statistics = OwnStatistics(buffer.statistics, slot)
         self._offsets = np.arange(0)  # how many of this process's pushes come before each
         self.lock = OwnedLock(buffer.lock_path, counters.lock_owner, buffer.lock_timeout, self._heartbeat)
 
@@ -120,7 +123,8 @@ class SharedWeights:
         def push(weights: Tensor, state: Tensor, before: int) -> None:
             fresh = sequential_updates.refresh(batches, before, learning_rates)
             sequential_updates.push(weights, state, gradients, worker_weights, fresh)
-            self._merge_statistics(weights, gradients, worker_weights)
+            if self._own_statistics is not None and self._own_statistics.add(gradients):
+                self._renew_statistics(weights, worker_weights)
 
         before = self._push_locked(push, count) if self._locked else self._push_lock_free(push, count)
         numbers = before + self._offsets
@@ -135,20 +139,19 @@ class SharedWeights:
 
         def push(weights: Tensor, state: Tensor, before: int) -> None:
             self._optimizer.step(weights, gradient, state, before, rate)
-            self._merge_statistics(weights, gradient.unsqueeze(0), into.unsqueeze(0))
+            if self._own_statistics is not None and self._own_statistics.add(gradient.unsqueeze(0)):
+                self._renew_statistics(weights)
             into.copy_(weights)
 
         before = self._push_locked(push, 1) if self._locked else self._push_lock_free(push, 1)
         return before - pulled_at, before + 1 if self._locked else self.updates()
 
-    def _merge_statistics(self, weights: Tensor, gradients: Tensor, worker_weights: Tensor) -> None:
-        """Without a lock, where an update leaves running statistics as they are: add these ``gradients [count, P]`` to this
-        process's own, and from time to time put what all processes have merged among the weights."""
-        if self._statistics is None or self._slot is None:
-            return
-        size = self._statistics.size
-        if self._statistics.add(self._slot, gradients.numpy()[:, -size:]):
-            weights[-size:] = worker_weights[:, -size:] = self._statistics.total(with_pending=False)
+    def _renew_statistics(self, *weights: Tensor) -> None:
+        """Put what all processes have merged among these weights ``[..., P]``."""
+        assert self._statistics is not None
+        total = self._statistics.total(with_pending=False)
+        for vectors in weights:
+            vectors[..., -len(total) :] = total
 
     def _push_locked(self, push: _Push, count: int) -> int:
         """Make so many updates; how many there were before."""

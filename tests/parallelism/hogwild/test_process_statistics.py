@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from a3c_exp.models.normalization import Moments
-from a3c_exp.parallelism.hogwild.process_statistics import ProcessStatistics
+from a3c_exp.parallelism.hogwild.process_statistics import OwnStatistics, ProcessStatistics
 
 
 def window(seed: int) -> Moments:
@@ -14,15 +14,18 @@ def window(seed: int) -> Moments:
 
 
 @pytest.mark.parametrize(
-    ("count", "calls"), [(1, 40), (4, 40), (300, 3)], ids=["windows", "rounds", "more than there is room for"]
+    ("count", "calls"), [(1, 40), (4, 40), (1100, 3)], ids=["windows", "rounds", "more than there is room for"]
 )
 def test_nothing_is_lost_and_what_is_merged_lags_by_little(count: int, calls: int) -> None:
     windows = [window(i).pack() for i in range(10)]
     seen, merges = torch.stack(windows[:1]), 0
     statistics = ProcessStatistics.create(2, seen[0])
+    own = [OwnStatistics(statistics, process) for process in range(2)]
     for call in range(calls):
         rows = torch.stack([windows[(call + i) % 10] for i in range(count)])
-        merges += statistics.add(call % 2, rows.numpy())
+        if call == calls // 2:  # replaced by others, which go on
+            own = [OwnStatistics(statistics, process) for process in range(2)]
+        merges += own[call % 2].add(torch.cat([torch.full((count, 4), torch.nan), rows], dim=1))
         seen = torch.cat([seen, rows])
         latest, whole = (Moments.unpack(statistics.total(pending)) for pending in (False, True))
         expected = Moments.unpack(seen).together()
@@ -30,5 +33,5 @@ def test_nothing_is_lost_and_what_is_merged_lags_by_little(count: int, calls: in
         torch.testing.assert_close(whole.mean, expected.mean)
         torch.testing.assert_close(whole.m2, expected.m2)
         lag = float(expected.steps - latest.steps) / (3 * count)  # calls, of three steps a window or so
-        assert lag <= 5 * np.sqrt(call + 1) and (count < 300 or not lag)
-    assert merges < calls / 2 or count == 300
+        assert lag <= 5 * np.sqrt(call + 1) and (count < 1100 or not lag)
+    assert merges < calls / 2 or count == 1100
