@@ -14,7 +14,7 @@ project = "a3c_exp"
 author = "a3c_exp developers"
 copyright = "2026, a3c_exp developers"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.apidoc", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.apidoc", "sphinx.ext.viewcode"]
 
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**", "*/README.md"]
@@ -35,6 +35,7 @@ exclude_patterns = [
 # The headings of a page are link targets under the names that GitHub gives them.
 myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
+nb_execution_mode = "off"  # docs/generate/write_notebook.py keeps the outputs, and a test executes it
 
 # One page for each package, written anew at each build. A package re-exports names of its modules, which document them.
 apidoc_modules = [
