@@ -97,7 +97,7 @@ def killed_at_a_checkpoint(*command: str, cwd: Path, number: int, hold: int) -> 
                 break
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline, "no checkpoint came"
-            time.sleep(0.005)
+            time.sleep(0.02)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
