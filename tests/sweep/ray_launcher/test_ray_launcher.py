@@ -116,7 +116,9 @@ def test_mistakes_are_a_line(tmp_path: Path) -> None:
         ("hydra.launcher.address=127.0.0.1:1", "there is no Ray cluster at 127.0.0.1:1"),
         ("hydra.launcher.node=a", "no key hydra.launcher.node"),
     ):
-        ended = run(*TINY, "seed=1,2", "hydra/launcher=ray", override, "hydra.sweep.dir=swept", "-m", cwd=tmp_path)
+        ended = run(
+            *TINY, "max_env_steps=99", "seed=1,2", "hydra/launcher=ray", override, "hydra.sweep.dir=swept", "-m", cwd=tmp_path
+        )
         assert ended.returncode == 2 and said in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
 
 
