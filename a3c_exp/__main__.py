@@ -33,6 +33,7 @@ from omegaconf import DictConfig
 
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs, hydra_config, run_jobs
 from a3c_exp.config.existing_runs import RUNS_ELSEWHERE, ExistingRuns
+from a3c_exp.config.own_arms import expand_own_arms
 from a3c_exp.runs.lease.locking import locked
 from a3c_exp.runs.study_storage import STUDY_FILE
 from a3c_exp.runs.sweep_plan import SweepPlan, is_sweep, read_sweep_plan
@@ -68,6 +69,8 @@ def _main(argv: Sequence[str]) -> int:
     overrides: list[str] = expand_overrides(arguments.overrides)
     options = _options(argv, arguments.overrides)
     existing, overrides = ExistingRuns.from_overrides(overrides)
+    config_dirs = [arguments.config_dir] if arguments.config_dir else []
+    overrides = overrides if study_command else expand_own_arms(overrides, arguments.multirun, config_dirs)
     argv = sys.argv[1:] = [*overrides, *options]  # Hydra's parser takes no option between two overrides
     only_prints = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info or arguments.shell_completion
     if arguments.config_name or arguments.config_path:
@@ -82,7 +85,6 @@ def _main(argv: Sequence[str]) -> int:
     if study_command:
         _run_jobs(_task_function)  # it was checked by the process that started this one
         return 0
-    config_dirs = [arguments.config_dir] if arguments.config_dir else []
     if only_prints:
         return _print(overrides, arguments.cfg, arguments.multirun, config_dirs)
     multirun: bool = arguments.multirun

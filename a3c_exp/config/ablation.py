@@ -6,6 +6,7 @@ bring along; each run keeps it in its configuration, so that it can be evaluated
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from math import nan
 from typing import Any
 
@@ -23,14 +24,26 @@ Effect = StrEnum("Effect", ["raises", "lowers"])
 Expected = StrEnum("Expected", ["clear", "hardly"])
 """How large the effect is: ``clear``, or ``hardly``: not clear in that direction."""
 
+CurveName = StrEnum("CurveName", ["training", "evaluation"])
+"""By what a claim is judged: the training curve, the standard evaluations."""
+
+_USUAL_WORDS = {
+    "time": ("learns later", "learns sooner"),
+    "area": ("better on the way", "worse on the way"),
+    "final": ("ends better", "ends worse"),
+    "variability": ("is less steady", "is steadier"),
+    "seconds": ("takes longer", "takes less time"),
+}
+"""What a part says unless it has a ``text``: where the change raises the quantity, and where it lowers it."""
+
 
 @dataclass
 class ClaimPart:
     """One thing that a claim says of a change from one arm to another."""
 
-    text: str = MISSING
     quantity: Quantity = MISSING
     effect: Effect = MISSING
+    text: str = ""  # in a few words; empty: the usual ones
     expected: Expected = Expected.clear
 
     @property
@@ -44,27 +57,30 @@ class ClaimPart:
 
 
 @dataclass
-class Claim:
-    """A statement about arms that runs can contradict. All its parts must hold, for all its changes."""
-
-    number: int = MISSING  # by which a page names it
-    title: str = MISSING  # in a few words
-    text: str = ""  # what it says, in a sentence
-    subject: str = "claims"  # claims about the same subject share a table
-    changes: list[list[str]] = MISSING  # ``[from, to]`` arms that it speaks of; all of them must bear it out
-    parts: list[ClaimPart] = MISSING  # what it says of each change; all are about ``seconds``, or none is
-
-    @property
-    def is_about_wall_time(self) -> bool:
-        return self.parts[0].quantity is Quantity.seconds
-
-
-@dataclass
 class MeasureValues:
     """One number for training curves (reward of a step), one for evaluations (return of an episode); NaN: none."""
 
     training: float = nan
     evaluation: float = nan
+
+
+@dataclass
+class Claim:
+    """A statement about arms that runs can contradict. All its parts must hold, for all its changes."""
+
+    title: str = MISSING  # in a few words
+    number: int = 0  # by which a page names it; 0: the next free one
+    text: str = ""  # what it says, in a sentence
+    subject: str = "claims"  # claims about the same subject share a table
+    changes: list[list[str]] = MISSING  # ``[from, to]`` arms that it speaks of; all of them must bear it out
+    parts: list[ClaimPart] = MISSING  # what it says of each change; all are about ``seconds``, or none is
+    measures: list[CurveName] = field(default_factory=list)  # by which it is judged; empty: by both
+    controls: list[str] = field(default_factory=list)  # under which it is judged; empty: under all
+    min_effect: MeasureValues | None = None  # the smallest clear difference, where it is not the ablation's
+
+    @property
+    def is_about_wall_time(self) -> bool:
+        return self.parts[0].quantity is Quantity.seconds
 
 
 @dataclass
@@ -116,6 +132,8 @@ class AblationReport:
     learned: MeasureValues = field(default_factory=MeasureValues)
     min_effect: MeasureValues = field(default_factory=MeasureValues)
     control: ControlWords = field(default_factory=ControlWords)  # words for the control of the run
+    controls: dict[str, ControlWords] = field(default_factory=dict)  # likewise by control, where one file has them all
+    arms: dict[str, str] = field(default_factory=dict)  # arms in words, by their names
     column: ControlWords | None = None  # the same where its runs are evidence on claims of another ablation
     varied: str | None = None  # the key whose values are the arms, where no ``ablation.arm`` names them
     arm_label: str = "{}"  # such an arm in words, ``{}`` its value
@@ -143,7 +161,9 @@ def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
         key = f"ablation.report.{error.full_key}" if error.full_key else "ablation.report"
         raise ConfigError(f"{key}: {first_line(error)}") from None
     assert isinstance(report, AblationReport)
+    numbers = (number for number in count(1) if number not in {claim.number for claim in report.claims.values()})
     for name, claim in report.claims.items():
+        claim.number = claim.number or next(numbers)
         key = f"ablation.report.claims.{name}"
         if not claim.changes or any(len(change) != 2 for change in claim.changes):
             raise ConfigError(
@@ -151,4 +171,32 @@ def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
             )
         if not claim.parts or len({part.quantity is Quantity.seconds for part in claim.parts}) > 1:
             raise ConfigError(f"{key}.parts: a claim has parts, and all or none are about seconds. Write a claim for each")
+        for part in claim.parts:
+            part.text = part.text or _USUAL_WORDS[part.quantity][part.effect is Effect.lowers]
     return report
+
+
+def check_ablation(section: Mapping[str, Any]) -> None:
+    """Raises ConfigError for an ``ablation`` whose claims could not be judged, with the first thing that is wrong."""
+    report = read_ablation_report(section["report"])
+    for kind in ("arm", "control"):
+        names, chosen = list(section[f"{kind}s"]), section[kind]
+        if names and chosen is None:
+            raise ConfigError(f"ablation.{kind}s has {', '.join(names)}, and none is chosen. Try {kind}={names[0]}")
+        if words := [name for name in getattr(report, f"{kind}s") if names and name not in names]:
+            raise ConfigError(f"ablation.report.{kind}s.{words[0]}: there is no such {kind}. There are {', '.join(names)}")
+    if not section["name"]:
+        if section["arms"] or report.claims or report.varied:
+            raise ConfigError("ablation.name is null, by which a report finds the runs. Try ablation: {name: mine} in its file")
+        return
+    for name, claim in report.claims.items():
+        used = {
+            "changes": ("arms", [arm for change in claim.changes for arm in change]),
+            "controls": ("controls", claim.controls),
+        }
+        for key, (kind, mentioned) in used.items():
+            if section[kind] and (unknown := [one for one in mentioned if one not in section[kind]]):
+                raise ConfigError(
+                    f"ablation.report.claims.{name}.{key} names {unknown[0]}, which is none of ablation.{kind}: "
+                    f"{', '.join(section[kind])}"
+                )

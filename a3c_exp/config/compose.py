@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from a3c_exp.config import schema
 from a3c_exp.config.config_loader import CachingConfigLoader
 from a3c_exp.config.error_messages import CONFIG_DIR as CONFIG_DIR, GROUPS, explain_missing_group, explained
+from a3c_exp.config.own_arms import expand_own_arms as expand_own_arms
 from a3c_exp.system.errors import ConfigError
 
 
@@ -46,7 +47,7 @@ def compose_jobs(overrides: Sequence[str], multirun: bool, config_dirs: Sequence
     """Every run that these overrides mean, sweeps included, each composed and its values checked; ``config_dirs`` are further
     config folders (``--config-dir``). A ConfigError, before anything is started or made, if one of the runs is impossible."""
     jobs: list[ComposedJob] = []
-    overrides = expand_logger_lists(overrides)
+    overrides = expand_own_arms(expand_logger_lists(overrides), multirun, config_dirs)
     with hydra_initialized(config_dirs):
         parsed = parse_overrides(overrides)
         sweeps = [override for override in parsed if override.is_sweep_override()]

@@ -51,6 +51,8 @@ def explain_error(error: Exception, overrides: Sequence[str]) -> str:
         return f"{' '.join(overrides)}: a group such as +experiment takes an option. Leave it out where it has none"
     if (match := re.match(r"In '([^']+/[^']+)': ", text)) and _file_of(match[1]).is_file():
         return f"{_file_of(match[1])}: {_file_problem(match[1], text, overrides)}"
+    if match := re.match(r"In '(arm|control)/([^']+)': ", text):  # no file, so it stands inside an ablation's
+        return f"ablation.{match[1]}s.{match[2]}: {_file_problem(f'{match[1]}/{match[2]}', text, overrides)}"
     if match := re.search(r"Could not override '([^']+)'", text):
         inside = re.search(r"not in '\w+'\n\s*full_key: (\S+)", str(error.__cause__))  # key={wrong: 1}
         return _unknown_key(inside.group(1) if inside else match.group(1), overrides)
@@ -106,7 +108,8 @@ def _file_problem(config: str, text: str, overrides: Sequence[str]) -> str:
     found = re.search(r"full_key: (\S.*)", text)
     if "Cannot merge" in text or found is None:
         return "it holds no lines of the form key: value"
-    key, content = found[1], _file_of(config).read_text()
+    path = _file_of(config)
+    key, content = found[1], path.read_text() if path.is_file() else ""
     header = re.search(r"^#\s*@package\s+(\S+)", content, re.MULTILINE)
     if key == (header[1] if header else config.partition("/")[0]):
         first = content.strip().partition("\n")[0][:60]

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
-from a3c_exp.config.ablation import read_ablation_report
+from a3c_exp.config.ablation import check_ablation
 from a3c_exp.config.enums import Device, HyperparameterRangeKind, Reduction, ScheduleKind, Truncation, ValueLoss
 from a3c_exp.config.type_checks import Example, In, Ne, NonNegativeInt, OneOf, PositiveInt, field_problems
 from a3c_exp.system.errors import ConfigError, closest_match
@@ -108,6 +108,8 @@ class AblationConfig:
     arm: str | None = None
     control: str | None = None
     own_seed: int = 0
+    arms: dict[str, Any] = field(default_factory=dict)
+    controls: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
 
 
@@ -193,7 +195,7 @@ def check(config: DictConfig) -> None:
         guess = closest_match(key, names)
         problems.append(f"there is no key {key}." + (f" Did you mean {guess}?" if guess else f" There are {', '.join(names)}"))
     problems += field_problems(Config, typing.cast(Mapping[str, Any], OmegaConf.to_container(config, resolve=True)))
-    read_ablation_report(config.ablation.report)
+    check_ablation(config.ablation)
     if config.truncation is Truncation.ignore and config.max_episode_steps is not None:
         problems.append(
             f"max_episode_steps is {config.max_episode_steps}, but truncation=ignore lets episodes run past any limit. "

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -61,13 +61,19 @@ class ControlledComparison:
         return "episode" if configs and all(config.get("max_episodes") for config in configs) else "env_step"
 
     def arm(self, name: str) -> tuple[RunData, ...]:
-        """The runs of the arm that a claim calls ``name``; none if it was not run."""
+        """The runs of the arm that a claim calls ``name``, where 1 and 1.0 are one value; none if it was not run."""
         values = [value for value, arm in self.report.stands_for.items() if arm == name]
-        return self.arms.get(values[0] if values else name, ())
+        return self.arms.get(values[0] if values else as_text(name) if self.report.varied else name, ())
 
     def arm_label(self, arm: str) -> str:
         """One of ``arms`` in words: ``12 workers``, ``lag 11``."""
+        if words := self.report.arms.get(arm):
+            return words
         return self.report.arm_label.format(arm) if self.report.varied else arm_label(arm)
+
+    def claim_label(self, name: str) -> str:
+        """What a claim calls an arm, in words."""
+        return self.report.arms.get(name) or arm_label(name)
 
 
 def arm_label(arm: str) -> str:
@@ -79,14 +85,17 @@ def arm_label(arm: str) -> str:
 def find_comparisons(runs: Iterable[RunData]) -> list[ControlledComparison]:
     """Every comparison that belongs to an ablation, in the order that the ablations and their controls ask for."""
     reports: dict[_Key, AblationReport] = {}
-    groups: dict[_Key, _Arms] = defaultdict(lambda: defaultdict(list))
+    by_key: dict[_Key, list[RunData]] = defaultdict(list)
+    groups: dict[_Key, _Arms] = {}
     for run in runs:
         section = mapping(run.config.get("ablation"))
         if section.get("name"):
             key = str(section["name"]), str(section.get("control") or "")
             if key not in reports:
                 reports[key] = _ablation_report(section)
-            groups[key][_arm_name(run, reports[key], section.get("arm"))].append(run)
+            by_key[key].append(run)
+    for key, of_key in by_key.items():
+        groups[key], reports[key] = _group_by_arm(of_key, reports[key])
     order = sorted(groups, key=lambda key: (reports[key].order, key[0], reports[key].words.order, key[1]))
     _add_shared_arms(groups, reports, order)
     return _warn_of_same_runs([_build_comparison(*key, groups[key], reports[key]) for key in order])
@@ -95,9 +104,10 @@ def find_comparisons(runs: Iterable[RunData]) -> list[ControlledComparison]:
 def _ablation_report(section: JsonObject) -> AblationReport:
     """What the run itself keeps; for one that keeps nothing, what ``conf`` says of its ablation and control."""
     try:
-        return read_ablation_report(mapping(section.get("report")) or _installed_report(section))
+        report = read_ablation_report(mapping(section.get("report")) or _installed_report(section))
     except ConfigError:  # damaged
         return AblationReport()
+    return replace(report, control=report.controls.get(str(section.get("control") or ""), report.control))
 
 
 def _installed_report(section: JsonObject) -> JsonObject:
@@ -114,10 +124,29 @@ def _installed_report(section: JsonObject) -> JsonObject:
     return mapping(OmegaConf.to_container(found))
 
 
-def _arm_name(run: RunData, report: AblationReport, named: object) -> str:
-    if named or report.varied is None:
-        return str(named)
-    return as_text(resolve_reference(run.config, report.varied, select(run.config, report.varied)))
+def _group_by_arm(runs: Sequence[RunData], report: AblationReport) -> tuple[_Arms, AblationReport]:
+    """The runs of each arm: by the name that each has, else by the value of ``varied``, else by what differs between them."""
+    arms: _Arms = defaultdict(list)
+    names = [mapping(run.config.get("ablation")).get("arm") for run in runs]
+    differing = () if report.varied or any(names) else _differing_keys(runs)
+    if len(differing) == 1:
+        report = replace(report, varied=differing[0])
+    for run, name in zip(runs, names, strict=True):
+        if not name:
+            values = {key: _value(run, key) for key in ((report.varied,) if report.varied else differing)}
+            name = ", ".join(value if report.varied else f"{key}={value}" for key, value in values.items()) or "all runs"
+        arms[str(name)].append(run)
+    return arms, report
+
+
+def _differing_keys(runs: Sequence[RunData]) -> tuple[str, ...]:
+    """The configuration values, seeds and the like aside, in which runs differ that finished."""
+    flat = [dict(flatten_as_text(run.config, _IGNORED_KEYS)) for run in runs]
+    return tuple(key for key in dict.fromkeys(chain(*flat)) if len({values.get(key) for values in flat}) > 1)
+
+
+def _value(run: RunData, key: str) -> str:
+    return as_text(resolve_reference(run.config, key, select(run.config, key)))
 
 
 def _add_shared_arms(groups: Mapping[_Key, _Arms], reports: Mapping[_Key, AblationReport], order: Sequence[_Key]) -> None:

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from a3c_exp.config.ablation import Claim, ClaimPart, Expected, Quantity
-from a3c_exp.report.ablations.comparisons import ControlledComparison, arm_label, unequal_counts
+from a3c_exp.config.ablation import Claim, ClaimPart, CurveName, Expected, Quantity
+from a3c_exp.report.ablations.comparisons import ControlledComparison, unequal_counts
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.curves import MEASURES, MIN_EFFECT_RATIO, Measure, curve_metrics, learning_curves
 from a3c_exp.report.run_reader import RunData
@@ -77,16 +77,13 @@ def evaluate_claims(comparisons: Sequence[ControlledComparison]) -> list[Verdict
     over claims, changes, parts, measures and comparisons): so a verdict may ask several things of its interval, is it above
     nothing, is it below what matters, where an adjusted p-value answers one question.
     """
-    claims: dict[str, Claim] = {}
-    for comparison in comparisons:
-        claims = comparison.report.claims | claims
     clock: tuple[ClaimMeasure, ...] = ("clock",)
     all_drafts = [
         (claim, comparison, measure, _drafts(claim, comparison, measure))
-        for name, claim in sorted(claims.items(), key=lambda item: item[1].number)
-        for comparison in comparisons
-        if name in comparison.report.claims
+        for claim, judged in _distinct_claims(comparisons)
+        for comparison in judged
         for measure in (clock if claim.is_about_wall_time else MEASURES)
+        if measure == "clock" or not claim.measures or CurveName(measure) in claim.measures
     ]
     num_intervals = sum(not draft.reason for _, _, _, drafts in all_drafts for draft, _ in drafts)
     confidence = bonferroni_confidence(num_intervals, CONFIDENCE)
@@ -94,6 +91,30 @@ def evaluate_claims(comparisons: Sequence[ControlledComparison]) -> list[Verdict
         Verdict(claim, comparison, measure, tuple(_estimate_effect(*draft, confidence) for draft in drafts), num_intervals)
         for claim, comparison, measure, drafts in all_drafts
     ]
+
+
+def _distinct_claims(comparisons: Sequence[ControlledComparison]) -> list[tuple[Claim, list[ControlledComparison]]]:
+    """Every claim, by number, with the comparisons that it is judged in. Ablations share a claim where both name and content
+    are the same; of different ones with one number, the later takes the next free number."""
+    found: list[tuple[str, Claim, list[ControlledComparison]]] = []
+    for comparison in comparisons:
+        for name, claim in comparison.report.claims.items():
+            same = [
+                judged
+                for other, content, judged in found
+                if other == name and (content == claim or judged[0].ablation == comparison.ablation)
+            ]
+            if same:
+                same[0].append(comparison)
+            else:
+                found.append((name, claim, [comparison]))
+    numbered, taken = [], set[int]()
+    for _, claim, judged in found:
+        number = claim.number if claim.number not in taken else max(taken | {one.number for _, one, _ in found}) + 1
+        taken.add(number)
+        under = [one for one in judged if not claim.controls or one.control in claim.controls]
+        numbered.append((replace(claim, number=number), under))
+    return sorted(numbered, key=lambda item: item[0].number)
 
 
 def decide(effect: float, interval: Interval, min_effect: float, expected: Expected = Expected.clear) -> Decision:
@@ -137,11 +158,11 @@ def _drafts(claim: Claim, comparison: ControlledComparison, measure: ClaimMeasur
     drafts = []
     for before, after in claim.changes:
         arms = comparison.arm(before), comparison.arm(after)
-        few = [f"{len(runs)} of {MIN_VERDICT_SEEDS} seeds of {arm_label(arm)}"
+        few = [f"{len(runs)} of {MIN_VERDICT_SEEDS} seeds of {comparison.claim_label(arm)}"
                for runs, arm in zip(arms, (before, after), strict=True) if len(runs) < MIN_VERDICT_SEEDS]  # fmt: skip
         for part in claim.parts:
             groups, runs, min_effect, reason = (
-                _wall_times(arms) if measure == "clock" else _learning_metrics(part, arms, comparison, measure)
+                _wall_times(arms) if measure == "clock" else _learning_metrics(claim, part, arms, comparison, measure)
             )
             if part.is_ratio:
                 with np.errstate(divide="ignore", invalid="ignore"):
@@ -152,23 +173,23 @@ def _drafts(claim: Claim, comparison: ControlledComparison, measure: ClaimMeasur
                 reason = "a run does not say how long it took" if measure == "clock" else missing
             seeds = [[run.seed for run in arm] for arm in runs]
             paired, fewest = seeds[0] == seeds[1] and "?" not in seeds[0], min(group.size for group in groups)
-            change = _change_label(before, after)
+            change = _change_label(comparison.claim_label(before), comparison.claim_label(after))
             drafts.append((EffectEstimate(part, change, min_effect, paired, fewest, reason), groups))
     return drafts
 
 
-def _change_label(before: str, after: str) -> str:
-    """``12 to 4 workers``: what both arms are is said once."""
-    first, second = arm_label(before), arm_label(after)
+def _change_label(first: str, second: str) -> str:
+    """``12 to 4 workers`` for ``12 workers`` and ``4 workers``: what both arms are is said once."""
     shared = second.partition(" ")[2]
     return f"{first.removesuffix(f' {shared}') if shared else first} to {second}"
 
 
 def _learning_metrics(
-    part: ClaimPart, arms: Sequence[Sequence[RunData]], comparison: ControlledComparison, measure: Measure
+    claim: Claim, part: ClaimPart, arms: Sequence[Sequence[RunData]], comparison: ControlledComparison, measure: Measure
 ) -> _Numbers:
     threshold = getattr(comparison.report.learned, measure)
-    min_effect = math.log(MIN_EFFECT_RATIO) if part.is_ratio else getattr(comparison.report.min_effect, measure)
+    clear = claim.min_effect or comparison.report.min_effect
+    min_effect = math.log(MIN_EFFECT_RATIO) if part.is_ratio else getattr(clear, measure)
     curves = [learning_curves(runs, measure, comparison.axis) for runs in arms]
     if min(map(len, curves)) < MIN_VERDICT_SEEDS:
         return [np.zeros(0)] * 2, arms, min_effect, f"too few runs have a curve of {measure}"
