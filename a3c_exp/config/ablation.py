@@ -184,7 +184,7 @@ def check_ablation(section: Mapping[str, Any]) -> None:
         if names and chosen is None:
             raise ConfigError(f"ablation.{kind}s has {', '.join(names)}, and none is chosen. Try {kind}={names[0]}")
         if words := [name for name in getattr(report, f"{kind}s") if names and name not in names]:
-            raise ConfigError(f"ablation.report.{kind}s.{words[0]}: there is no such {kind}. There are {', '.join(names)}")
+            raise ConfigError(f"ablation.report.{kind}s.{words[0]}: there is no such {kind}. Use one of {', '.join(names)}")
     if not section["name"]:
         if section["arms"] or report.claims or report.varied:
             raise ConfigError("ablation.name is null, by which a report finds the runs. Try ablation: {name: mine} in its file")
@@ -197,6 +197,6 @@ def check_ablation(section: Mapping[str, Any]) -> None:
         for key, (kind, mentioned) in used.items():
             if section[kind] and (unknown := [one for one in mentioned if one not in section[kind]]):
                 raise ConfigError(
-                    f"ablation.report.claims.{name}.{key} names {unknown[0]}, which is none of ablation.{kind}: "
-                    f"{', '.join(section[kind])}"
+                    f"ablation.report.claims.{name}.{key} names {unknown[0]}, which is none of ablation.{kind}. "
+                    f"Use one of {', '.join(section[kind])}"
                 )

@@ -78,7 +78,7 @@ def _read_options(path: Path, kind: str, options: object) -> dict[str, dict[str,
         raise ConfigError(f"{path}: ablation.{kind} is {options}, but it is a mapping of names to overrides. Try {example}")
     for name, content in options.items():
         if not re.fullmatch(r"\w[\w-]*", str(name)):
-            raise ConfigError(f"{path}: ablation.{kind} has the name {name!r}. A name is letters, digits, _ and -: {example}")
+            raise ConfigError(f"{path}: ablation.{kind} has the name {name!r}. Use letters, digits, _ and -. Try {example}")
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: ablation.{kind}.{name} is {content}, but it is a mapping of overrides. Try {example}")
     return {str(name): content for name, content in options.items()}
