@@ -26,7 +26,7 @@ from tests.support.command import ROOT, lines, record, run, summary
 from tests.support.single_process import ROUNDS_ALIKE
 
 EXAMPLES = ROOT / "examples"
-YAMLS = sorted((EXAMPLES / "conf").glob("*/*.yaml"))
+YAMLS = sorted(path for path in (EXAMPLES / "conf").glob("*/*.yaml") if path.parent.name != "ablation")
 OWN_LEARNERS = ("env=airship", "model=fourier", "optimizer=lion")
 ALL_FIVE = (*OWN_LEARNERS, "parallelism=bulk_synchronous", "logger=evaluation_table")
 FROM_HERE = ("--config-dir", "conf")
