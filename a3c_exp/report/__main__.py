@@ -27,6 +27,8 @@ examples:
       an Optuna study: what was best, how it got there, what mattered
   python -m a3c_exp.report outputs --ignore logger --ignore parallelism.processes
       runs that differ in these values only count as seeds of the same configuration
+  python -m a3c_exp.report outputs/2026-11-21 --thesis
+      for LaTeX as well: figures/*.pdf, tables/*.tex (booktabs), thesis/methods.tex and thesis/references.bib
   python -m a3c_exp.report outputs/2026-11-21 --wandb
       and the figures as a report in Weights & Biases, on the runs that are there (python -m a3c_exp.runs sync sends them)
 
@@ -59,7 +61,7 @@ def _main(options: argparse.Namespace) -> None:
     if len(directories) == 1 and is_study(directories[0]):
         print(f"{make_study_report(directories[0], out)}\n\nreport: {out / 'index.html'}")
         return
-    report = make_report(directories, out, options.ignore, against, png=not options.no_png)
+    report = make_report(directories, out, options.ignore, against, png=not options.no_png, thesis=options.thesis)
     print(f"{report.text}\n\nreport: {report.index}")
     if options.wandb:
         print(f"W&B report: {publish(report.comparison, report.title)}")
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         help="print a table of presets beside published results as Markdown: zoo (+experiment=zoo/...)",
     )
     add("--no-png", action="store_true", help="figures as SVG only, which takes a third less time")
+    add("--thesis", action="store_true", help="figures as PDF, tables for LaTeX, a paragraph on methods and BibTeX as well")
     add("--wandb", action="store_true", help="also make a report in W&B, from the runs that it has (needs a login)")
     return parser
 

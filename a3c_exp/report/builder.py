@@ -15,6 +15,9 @@ from a3c_exp.report.figures.plot_specs import HEADINGS
 from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData, read_runs
 from a3c_exp.report.sections import Section, Table, format_statuses
+from a3c_exp.report.thesis.latex import table_latex
+from a3c_exp.report.thesis.methods import methods_paragraph
+from a3c_exp.report.thesis.references import bibliography
 
 _TITLES = {
     "summary": "Summary", "learning": HEADINGS["learning"], "diagnostics": "Diagnostics", "workers": "Workers",
@@ -35,9 +38,15 @@ class Report:
 
 
 def make_report(
-    paths: Sequence[Path | str], out: Path | str, ignore: Iterable[str] = (), compared_sides: _Sides = None, png: bool = True
+    paths: Sequence[Path | str],
+    out: Path | str,
+    ignore: Iterable[str] = (),
+    compared_sides: _Sides = None,
+    png: bool = True,
+    thesis: bool = False,
 ) -> Report:
-    """Write the report on the run directories at or below ``paths`` into the folder ``out``, figures as PNG too if ``png``.
+    """Write the report on the run directories at or below ``paths`` into the folder ``out``, figures as PNG too if ``png``;
+    for a ``thesis`` figures as PDF, tables for LaTeX, a paragraph on methods and a bibliography as well.
 
     To ``ignore`` are names of configuration values that make no difference, in addition to seeds and names; the
     ``compared_sides`` are as in ``compare.resolve_sides``.
@@ -55,16 +64,17 @@ def make_report(
     if (ablations := build_ablation_section(runs)) is not None:
         sections["ablations"] = ablations
     with figure_style():
-        drawn = {html_id: [render_figure(figure, png) for figure in part.figures] for html_id, part in sections.items()}
-        parts = [_build_part(task, of_task, ignored, png) for task, of_task in _by_task(runs).items()]
+        drawn = {html_id: [render_figure(figure, png, thesis) for figure in part.figures] for html_id, part in sections.items()}
+        parts = [_build_part(task, of_task, ignored, png, thesis) for task, of_task in _by_task(runs).items()]
     files: dict[str, str | bytes] = {}
     for part in parts:
         rounded = [table for name, table in part.tables.items() if table is not None and name not in ("runs", "summary")]
         files |= report_files.collect_files([*chain(*part.figures.values())], [])
-        files |= report_files.collect_files([], rounded, _prefix(part.task))
+        files |= report_files.collect_files([], rounded, _prefix(part.task), thesis)
     for html_id, section in sections.items():
-        files |= report_files.collect_files(drawn[html_id], section.tables, f"{html_id}_")
+        files |= report_files.collect_files(drawn[html_id], section.tables, f"{html_id}_", thesis)
     files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison)}
+    files |= _thesis_files(comparison, parts, "ablations" in sections) if thesis else {}
     shared = set.intersection(*(set(run.overrides) for run in runs))
     html = report_files.render(
         "report.html",
@@ -105,6 +115,17 @@ class _Part:
         return f"_{report_files.slug(self.task)}" if self.task else ""
 
 
+def _thesis_files(comparison: Comparison, parts: Sequence[_Part], has_verdicts: bool) -> dict[str, str | bytes]:
+    """What only a thesis needs, by name; the summary stands beside the other tables."""
+    summaries = {part.task: part.tables["summary"] for part in parts}
+    files = {f"tables/{_prefix(task)}summary.tex": table_latex(table) for task, table in summaries.items() if table is not None}
+    return {
+        **files,
+        "thesis/methods.tex": methods_paragraph(comparison, has_verdicts),
+        "thesis/references.bib": bibliography(comparison.runs, has_verdicts),
+    }
+
+
 def _prefix(task: str) -> str:
     """Of the names of a part's files."""
     return f"{report_files.slug(task)}_" if task else ""
@@ -118,12 +139,12 @@ def _by_task(runs: Sequence[RunData]) -> dict[str, list[RunData]]:
     return dict(sorted(found.items())) if len({run.task for run in runs} - {""}) > 1 else {"": list(runs)}
 
 
-def _build_part(task: str, runs: Sequence[RunData], ignored: Sequence[str], png: bool) -> _Part:
+def _build_part(task: str, runs: Sequence[RunData], ignored: Sequence[str], png: bool, pdf: bool) -> _Part:
     comparison = group_by_configuration(runs, ignored)
     colors = assign_colors(comparison, [item.mean("moving_average") for item in comparison.configurations])
     figures: dict[str, list[FigureFiles]] = {name: [] for name in HEADINGS}
     for drawn in draw_plots(comparison, colors, task):
-        figures[drawn.section].append(render_figure(replace(drawn, name=_prefix(task) + drawn.name), png))
+        figures[drawn.section].append(render_figure(replace(drawn, name=_prefix(task) + drawn.name), png, pdf))
     made = {
         "summary": tables.summary_table(comparison),
         "diagnostics": tables.diagnostics_table(comparison),

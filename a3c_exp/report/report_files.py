@@ -13,6 +13,7 @@ from a3c_exp import __version__
 from a3c_exp.report.figures import svg
 from a3c_exp.report.figures.panels import FigureFiles
 from a3c_exp.report.sections import Table, table_csv
+from a3c_exp.report.thesis.latex import table_latex
 from a3c_exp.runs.tolerant_io import printable
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunDirectoryError
@@ -22,7 +23,7 @@ MARKER = (
     "<!-- made by a3c_exp.report; making the report again replaces this folder's index.html, runs.csv, figures and tables -->"
 )
 _MANIFEST = re.compile(r"<!-- files: ([^>]*) -->")
-_OWN_FILES = re.compile(r"(figures|tables)/[\w-]+\.(svg|png|csv)")
+_OWN_FILES = re.compile(r"(figures|tables|thesis)/[\w-]+\.(svg|png|pdf|csv|tex|bib)")
 _CSS_CLASSES = {color: f"s{index}" for index, color in enumerate((*svg.SERIES_COLORS, svg.OTHER_COLOR))}
 _LIGHT, _DARK = (
     "".join(f".{name}{{background:{getattr(color, theme)}}}" for color, name in _CSS_CLASSES.items())
@@ -51,13 +52,19 @@ def render(template: str, **content: Any) -> str:
     return _ENVIRONMENT.get_template(template).render(content, now=datetime.now())
 
 
-def collect_files(figures: Sequence[FigureFiles], tables: Sequence[Table], prefix: str = "") -> dict[str, str | bytes]:
-    """The content of each file by its name: figures as SVG and PNG, tables as CSV."""
+def collect_files(
+    figures: Sequence[FigureFiles], tables: Sequence[Table], prefix: str = "", latex: bool = False
+) -> dict[str, str | bytes]:
+    """The content of each file by its name: figures as they were rendered, tables as CSV and, if ``latex``, for LaTeX."""
     files: dict[str, str | bytes] = {}
     for figure in figures:
         files[f"figures/{slug(prefix + figure.name)}.svg"] = figure.standalone_svg
         if figure.png:
             files[f"figures/{slug(prefix + figure.name)}.png"] = figure.png
+        if figure.pdf:
+            files[f"figures/{slug(prefix + figure.name)}.pdf"] = figure.pdf
+    if latex:
+        files |= {f"tables/{prefix}{slug(table.name)}.tex": table_latex(table) for table in tables}
     return files | {f"tables/{prefix}{slug(table.name)}.csv": table_csv(table) for table in tables}
 
 
@@ -72,7 +79,7 @@ def check_replaceable(out: Path) -> None:
         raise RunDirectoryError(f"{out}: is a file; name a folder for the report with --out DIR")
     if MARKER in _page_head(out):
         return
-    for name in ("index.html", "runs.csv", "figures", "tables"):
+    for name in ("index.html", "runs.csv", "figures", "tables", "thesis"):
         if (out / name).exists():
             raise RunDirectoryError(f"{out / name}: was not made by this command; choose another folder: --out DIR")
 

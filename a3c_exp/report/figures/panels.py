@@ -48,7 +48,7 @@ class CaptionedFigure:
 
 @dataclass(frozen=True)
 class FigureFiles:
-    """A figure as files, and as a part of a page; ``png`` is empty where none was asked for. Else as in ``CaptionedFigure``."""
+    """A figure as files, and as a part of a page; ``png`` and ``pdf`` may be empty. Else as in ``CaptionedFigure``."""
 
     name: str
     caption: str
@@ -57,10 +57,11 @@ class FigureFiles:
     inline_svg: str
     standalone_svg: str
     png: bytes
+    pdf: bytes = b""
 
 
-def render_figure(drawn: CaptionedFigure, png: bool = False) -> FigureFiles:
-    """Save a figure, within ``figure_style``; as PNG on white paper too if ``png``."""
+def render_figure(drawn: CaptionedFigure, png: bool = False, pdf: bool = False) -> FigureFiles:
+    """Save a figure, within ``figure_style``; as PNG on white paper too if ``png``, as PDF with its fonts if ``pdf``."""
     figure = drawn.figure
     page = file = _svg_text(figure)
     if drawn.legend is not None:
@@ -69,8 +70,12 @@ def render_figure(drawn: CaptionedFigure, png: bool = False) -> FigureFiles:
     image = io.BytesIO()
     if png:
         figure.savefig(image, format="png", facecolor="white", metadata={"Software": None}, **_PNG_OPTIONS)
+    paper = io.BytesIO()
+    if pdf:
+        figure.savefig(paper, format="pdf", transparent=True, metadata={"CreationDate": None})
     inline, standalone = svg.inline(page, drawn.name, drawn.title), svg.standalone(file, drawn.title)
-    return FigureFiles(drawn.name, drawn.caption, drawn.section, drawn.wide, inline, standalone, image.getvalue())
+    return FigureFiles(drawn.name, drawn.caption, drawn.section, drawn.wide, inline, standalone, image.getvalue(),
+                       paper.getvalue())  # fmt: skip
 
 
 def panel_grid(

@@ -24,6 +24,7 @@ AXIS_TITLES = {"episode": "Episodes", "env_step": "Environment steps", "wall_tim
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # whole letters, which a printer and a search find
     "svg.hashsalt": "a3c_exp",  # the same runs give the same file
     "text.parse_math": False,  # a $ in an override is a dollar
     **dict.fromkeys(("font.size", "legend.fontsize"), TEXT_SIZE),

@@ -1,0 +1,8 @@
+"""What a thesis takes from a report: tables as LaTeX, a paragraph on methods, and what to cite."""
+
+from a3c_exp.system.lazy import lazy_exports
+
+if not lazy_exports(__name__):
+    from a3c_exp.report.thesis.latex import table_latex as table_latex
+    from a3c_exp.report.thesis.methods import methods_paragraph as methods_paragraph
+    from a3c_exp.report.thesis.references import bibliography as bibliography
