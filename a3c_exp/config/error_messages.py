@@ -52,7 +52,8 @@ def explain_error(error: Exception, overrides: Sequence[str]) -> str:
     if (match := re.match(r"In '([^']+/[^']+)': ", text)) and _file_of(match[1]).is_file():
         return f"{_file_of(match[1])}: {_file_problem(match[1], text, overrides)}"
     if match := re.match(r"In '(arm|control)/([^']+)': ", text):  # no file, so it stands inside an ablation's
-        return f"ablation.{match[1]}s.{match[2]}: {_file_problem(f'{match[1]}/{match[2]}', text, overrides)}"
+        config = f"{match[1]}/{match[2]}"
+        return f"ablation.{match[1]}s.{match[2]}: {_file_problem(config, text, overrides)}"
     if match := re.search(r"Could not override '([^']+)'", text):
         inside = re.search(r"not in '\w+'\n\s*full_key: (\S+)", str(error.__cause__))  # key={wrong: 1}
         return _unknown_key(inside.group(1) if inside else match.group(1), overrides)

@@ -101,7 +101,7 @@ def _versions(runs: Sequence[RunData]) -> str:
             versions.setdefault(str(name), []).append(str(version))
     named = [f"{escape_latex(name)} {_listed(found)}" for name, found in versions.items()]
     code = _listed(run.code for run in runs)
-    software = [rf"a3c\_exp {escape_latex(__version__)}{f' (commit {code})' if code else ''}", *named]
+    software = [rf"a3c\_exp {escape_latex(str(__version__))}{f' (commit {code})' if code else ''}", *named]
     return rf"We used {_joined(software)}; networks and gradients were computed with PyTorch~\cite{{paszke2019}}."
 
 

@@ -145,8 +145,8 @@ def test_one_file_holds_arms_controls_claims_and_words(tmp_path: Path) -> None:
     assert (brief.max_env_steps, lasting.max_env_steps) == (500, 5000)
     ways = {"as_they_are": Way(end=-2.9), "a_tenth": Way(end=-0.3)}
     for (arm, control), config in configs.items():
-        section = {"ablation": OmegaConf.to_container(config.ablation)}
-        write_arm(tmp_path / "runs", "rewards", control, arm, ways[arm], seeds=6, in_steps=True, config=section)
+        kept = {"ablation": OmegaConf.to_container(config.ablation)}
+        write_arm(tmp_path / "runs", "rewards", control, arm, ways[arm], seeds=6, in_steps=True, config=kept)
     section = build_ablation_section(read_runs([tmp_path / "runs"]), draw_figures=False)
     assert section is not None
     assert {
