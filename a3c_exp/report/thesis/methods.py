@@ -81,16 +81,14 @@ def _evaluation(runs: Sequence[RunData]) -> list[str]:
 
 
 def _statistics(has_verdicts: bool) -> str:
-    means = (
-        r"Where results are aggregated over seeds, we report interquartile means with 95\,\% stratified bootstrap "
-        r"intervals~\cite{agarwal2021}."
-    )
+    means = r"Means over seeds are given with standard deviations or with 95\,\% percentile bootstrap intervals."
     if not has_verdicts:
         return means
     return (
-        rf"{means} Claims are judged by intervals of Yuen's test on trimmed means~\cite{{yuen1974}} at Bonferroni's level, "
-        r"which hold together with 95\,\% confidence; a claim is supported only if its effect is also as large as the margin "
-        r"that was set before."
+        rf"{means} Groups are compared by interquartile means over seeds with 95\,\% bootstrap "
+        r"intervals~\cite{agarwal2021}. Claims are judged by intervals of Yuen's test on trimmed means~\cite{yuen1974} at "
+        r"Bonferroni's level, which hold together with 95\,\% confidence; a claim is supported only if its effect is also as "
+        r"large as the margin that was set before."
     )
 
 
@@ -98,10 +96,12 @@ def _versions(runs: Sequence[RunData]) -> str:
     versions: dict[str, list[str]] = {}
     for run in runs:
         for name, version in mapping(run.run_json.get("versions")).items():
+            if name == "a3c_exp":
+                continue
             versions.setdefault(str(name), []).append(str(version))
     named = [f"{escape_latex(name)} {_listed(found)}" for name, found in versions.items()]
     code = _listed(run.code for run in runs)
-    software = [rf"a3c\_exp {escape_latex(str(__version__))}{f' (commit {code})' if code else ''}", *named]
+    software = [rf"a3c\_exp {escape_latex(str(__version__))}{f' ({code})' if code else ''}", *named]
     return rf"We used {_joined(software)}; networks and gradients were computed with PyTorch~\cite{{paszke2019}}."
 
 

@@ -101,7 +101,7 @@ _ENTRIES = {
 
 def cited_keys(runs: Iterable[RunData], has_verdicts: bool) -> list[str]:
     """The keys of what a text on ``runs`` should cite, in the order of the bibliography."""
-    used = {"mnih2016", "paszke2019", "agarwal2021"} | ({"yuen1974"} if has_verdicts else set())
+    used = {"mnih2016", "paszke2019"} | ({"agarwal2021", "yuen1974"} if has_verdicts else set())
     used.update(key for run in runs for key in _keys_of(run))
     return [key for key in _ENTRIES if key in used]
 
