@@ -183,7 +183,7 @@ class RayCluster:
             return
         self._head_answered = now
         with suppress(ray.exceptions.RayError):
-            nodes = ray.nodes()  # type: ignore[no-untyped-call]
+            nodes = ray.nodes()
             cores = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
             self._num_cores, self._largest_node = max(1, sum(cores)), max([1, *cores])
 
