@@ -2,6 +2,7 @@
 # make run ARGS="env=pendulum workers=4"     set up, then run anything else
 # make test     set up, then run the tests     (make test ARGS="-k returns" for some of them)
 # make faults   set up, then inject faults into real runs for hours (make faults ARGS="--seed 1 --count 50")
+# make cluster  set up, then interrupt sweeps on a real Slurm and a real Ray of this machine, where they are installed (10 minutes)
 # make lint     set up, then ruff (rules, format) and mypy
 # make docs     set up, then build the documentation into build/docs; a warning or a broken link fails
 # make check    lint, test and docs: what CI runs, and the one command before a change is proposed
@@ -21,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Else each of the processes of `make test` rewrites the assertions of all files anew, for half of its start.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults fuzz lint docs check bench sync clean
+.PHONY: help setup run test cluster faults fuzz lint docs check bench sync clean
 
 help:
 	@sed -n 's/^# \(make\)/  \1/p' Makefile
@@ -50,6 +51,9 @@ docs: $(STAMP)
 	@echo "documentation: build/docs/index.html"
 
 check: lint test docs
+
+cluster: $(STAMP)
+	@$(BIN)/python -m pytest -m cluster tests/sweep $(ARGS)
 
 faults: $(STAMP)
 	@$(BIN)/python -m tests.faults $(or $(strip $(ARGS)),--count 1000 --jobs 2 --out build/faults.md)

@@ -16,7 +16,7 @@ from tests.support.forked_commands import ForkedCommand
 from tests.support.ray_cluster import SETTINGS, RayNodes, ray_nodes
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'a3c_exp[ray]'")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 TINY = (*QUICK, "max_episodes=null", "max_episode_steps=40", "evaluation.episodes=2", "evaluation.max_episode_steps=20",
         "parallelism=deterministic", "compile=false", "checkpoint.every_env_steps=2000")  # fmt: skip

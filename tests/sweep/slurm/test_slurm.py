@@ -67,12 +67,16 @@ def sessions(cwd: Path, folder: str) -> list[str]:
 
 
 def go_on_now(cluster: SlurmCluster, job_id: str) -> None:
-    """Spare the two minutes that Slurm has a job wait that was put back into the queue."""
-    waited = False
+    """Spare the two minutes that Slurm has a job wait that was put back into the queue. Not at once: while it is still being put
+    back there, a new time to start loses it."""
+    waited, pending_since = False, float("inf")
 
     def runs_again() -> bool:
-        nonlocal waited
+        nonlocal waited, pending_since
         if (state := cluster.state(job_id)) == "PENDING":
+            pending_since = min(pending_since, time.monotonic())
+            if time.monotonic() - pending_since < 5:
+                return False
             waited = True
             with contextlib.suppress(subprocess.CalledProcessError):  # it may be about to begin
                 cluster.call("scontrol", "update", f"jobid={job_id}", "starttime=now")
@@ -138,7 +142,7 @@ INTERRUPTIONS: dict[str, Callable[[SlurmCluster, str], object]] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_every_signal_of_slurm_ends_in_a_run_that_goes_on(cluster: SlurmCluster, tmp_path: Path) -> None:
     sweep, cwd = ("seed=0,1,2,3", "max_env_steps=6000"), tmp_path / "on"
     cwd.mkdir()
@@ -159,7 +163,7 @@ def test_every_signal_of_slurm_ends_in_a_run_that_goes_on(cluster: SlurmCluster,
         same_run(cwd / "swept" / folder, before / folder)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(cluster: SlurmCluster, tmp_path: Path) -> None:
     sweep, cwd = ("max_env_steps=30000", ONE), tmp_path / "on"
     cwd.mkdir()
@@ -178,7 +182,7 @@ def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(cluster: Slurm
     same_run(cwd / "swept" / folder, undisturbed(tmp_path, *sweep) / folder)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_run_that_is_longer_than_its_jobs_time_limit_goes_on_in_the_next_one(cluster: SlurmCluster, tmp_path: Path) -> None:
     cwd = tmp_path / "on"
     cwd.mkdir()
@@ -195,7 +199,7 @@ def test_a_run_that_is_longer_than_its_jobs_time_limit_goes_on_in_the_next_one(c
     assert first["from_env_step"] + second["from_env_step"] > 0 and second["status"] == "interrupted"
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_run_whose_node_is_lost_goes_on_elsewhere(cluster: SlurmCluster, tmp_path: Path) -> None:
     sweep, cwd = ("max_env_steps=6000", ONE), tmp_path / "on"
     cwd.mkdir()
@@ -215,7 +219,7 @@ def test_a_run_whose_node_is_lost_goes_on_elsewhere(cluster: SlurmCluster, tmp_p
     same_run(cwd / "swept" / "defaults", undisturbed(tmp_path, *sweep) / "defaults")
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_ctrl_c_stops_the_jobs_with_checkpoints_and_resume_submits_what_is_missing(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
@@ -237,7 +241,7 @@ def test_ctrl_c_stops_the_jobs_with_checkpoints_and_resume_submits_what_is_missi
     assert sessions(cwd, "seed=1") == ["interrupted", "interrupted"]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_job_whose_run_lives_on_elsewhere_waits_in_the_queue_for_its_end(cluster: SlurmCluster, tmp_path: Path) -> None:
     """What happens where a node was only cut off: the run's lease is held, here by this process, and then given back."""
     sweep, cwd = ("max_env_steps=300", ONE), tmp_path / "on"
