@@ -67,8 +67,8 @@ def sessions(cwd: Path, folder: str) -> list[str]:
 
 
 def go_on_now(cluster: SlurmCluster, job_id: str) -> None:
-    """Spare the two minutes that Slurm has a job wait that was put back into the queue. Not at once: while it is still being put
-    back there, a new time to start loses it."""
+    """Spare the two minutes that Slurm has a job wait that was put back into the queue. Not at once: while it is still being
+    put back there, a new time to start loses it."""
     waited, pending_since = False, float("inf")
 
     def runs_again() -> bool:
