@@ -24,6 +24,7 @@ RUN = (
     "truncation=end", "max_episode_steps=30", "checkpoint.every_env_steps=500", "evaluation.every_env_steps=null",
     "compile=false", "parallelism=deterministic", f"env._target_={Sleepy.__module__}.Sleepy", "hydra.sweep.dir=swept",
 )  # fmt: skip
+pytestmark = pytest.mark.cluster
 ONE = "hydra.sweep.subdir=defaults"
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.poll_seconds=1", "hydra.launcher.memory=100M", "-m")
 
@@ -33,7 +34,11 @@ def cluster() -> Iterator[SlurmCluster]:
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     root = Path(tempfile.mkdtemp(prefix="slurm"))  # whose sockets need a short path
-    cluster = SlurmCluster(root)
+    try:
+        cluster = SlurmCluster(root)
+    except (OSError, subprocess.SubprocessError, AssertionError) as error:
+        shutil.rmtree(root)
+        pytest.skip(f"Slurm is installed, but does not start here: {error}")
     try:
         yield cluster
     finally:
@@ -142,7 +147,6 @@ INTERRUPTIONS: dict[str, Callable[[SlurmCluster, str], object]] = {
 }
 
 
-@pytest.mark.cluster
 def test_every_signal_of_slurm_ends_in_a_run_that_goes_on(cluster: SlurmCluster, tmp_path: Path) -> None:
     sweep, cwd = ("seed=0,1,2,3", "max_env_steps=6000"), tmp_path / "on"
     cwd.mkdir()
@@ -163,7 +167,6 @@ def test_every_signal_of_slurm_ends_in_a_run_that_goes_on(cluster: SlurmCluster,
         same_run(cwd / "swept" / folder, before / folder)
 
 
-@pytest.mark.cluster
 def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(cluster: SlurmCluster, tmp_path: Path) -> None:
     sweep, cwd = ("max_env_steps=30000", ONE), tmp_path / "on"
     cwd.mkdir()
@@ -182,7 +185,6 @@ def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(cluster: Slurm
     same_run(cwd / "swept" / folder, undisturbed(tmp_path, *sweep) / folder)
 
 
-@pytest.mark.cluster
 def test_a_run_that_is_longer_than_its_jobs_time_limit_goes_on_in_the_next_one(cluster: SlurmCluster, tmp_path: Path) -> None:
     cwd = tmp_path / "on"
     cwd.mkdir()
@@ -199,7 +201,6 @@ def test_a_run_that_is_longer_than_its_jobs_time_limit_goes_on_in_the_next_one(c
     assert first["from_env_step"] + second["from_env_step"] > 0 and second["status"] == "interrupted"
 
 
-@pytest.mark.cluster
 def test_a_run_whose_node_is_lost_goes_on_elsewhere(cluster: SlurmCluster, tmp_path: Path) -> None:
     sweep, cwd = ("max_env_steps=6000", ONE), tmp_path / "on"
     cwd.mkdir()
@@ -219,7 +220,6 @@ def test_a_run_whose_node_is_lost_goes_on_elsewhere(cluster: SlurmCluster, tmp_p
     same_run(cwd / "swept" / "defaults", undisturbed(tmp_path, *sweep) / "defaults")
 
 
-@pytest.mark.cluster
 def test_ctrl_c_stops_the_jobs_with_checkpoints_and_resume_submits_what_is_missing(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
@@ -241,7 +241,6 @@ def test_ctrl_c_stops_the_jobs_with_checkpoints_and_resume_submits_what_is_missi
     assert sessions(cwd, "seed=1") == ["interrupted", "interrupted"]
 
 
-@pytest.mark.cluster
 def test_a_job_whose_run_lives_on_elsewhere_waits_in_the_queue_for_its_end(cluster: SlurmCluster, tmp_path: Path) -> None:
     """What happens where a node was only cut off: the run's lease is held, here by this process, and then given back."""
     sweep, cwd = ("max_env_steps=300", ONE), tmp_path / "on"
