@@ -29,7 +29,7 @@ class InfoMeans(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> Any:
         returned = self.env.step(action)
         info = returned[-1] if isinstance(returned, tuple) else None
-        if isinstance(info, Mapping):  # whoever steps this says what is wrong with anything else
+        if isinstance(info, Mapping):  # the step's own check says what is wrong with anything else
             for key in self._sums:
                 if key in info:
                     self._add(key, info[key])

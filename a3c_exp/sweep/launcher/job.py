@@ -106,7 +106,8 @@ class _JobRunner:
         try:
             context, config = self._compose()
             self._report("ready", required_cores(config))
-            self._pipe.recv()  # the message to start
+            while isinstance(self._pipe.recv(), Heartbeat):  # the message to start is the first that is none
+                pass
             threading.Thread(target=self._send_heartbeats, daemon=True).start()
             forward_to(self._report)
             result = run_job(self._task_function(), config, "hydra.sweep.dir", "hydra.sweep.subdir", context)

@@ -39,7 +39,7 @@ class RemoteJob:
         self.cause, self.lost, self.reply = cause, True, None
 
     def forget(self) -> None:
-        """There is no cluster any more that could be told to end it."""
+        """There is no cluster any more that could be asked to end it."""
         self.lost, self.actor = True, None
 
     def output_lines(self, at_end: bool = False) -> list[str]:

@@ -43,7 +43,7 @@ class RunFollower:
         return self._progress
 
     def _info(self, num_seeds: int, episodes: Sequence[JsonObject]) -> RunInfo:
-        """What a console is told at the start; counts begin where the run is when it is first looked at, as its speed does."""
+        """What a console gets at the start; counts begin where the run is when it is first looked at, as its speed does."""
         summary = RunSummary(self._directory)
         limits = {name: summary.value(name) for name in BUDGET_COUNTS}
         steps, episode, update = (_mean(episodes, key) for key in ("env_step", "episode", "update"))

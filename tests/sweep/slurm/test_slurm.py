@@ -124,7 +124,7 @@ def test_a_detached_sweep_goes_on_by_itself_and_is_asked_later(cluster: SlurmClu
         same_run(cwd / "swept" / folder, before / folder)
 
 
-def test_what_slurm_does_not_take_and_a_job_that_dies_early_are_told_with_their_reasons(
+def test_what_slurm_does_not_take_and_a_job_that_dies_early_are_reported_with_their_reasons(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     process = start(
@@ -250,14 +250,14 @@ def test_a_job_whose_run_lives_on_elsewhere_waits_in_the_queue_for_its_end(clust
     process = start(*RUN, *sweep, *options, *SLURM, cwd=cwd, **cluster.variables)
     wait_for(lambda: (cwd / "swept" / "slurm" / "jobs.json").exists(), process)
     shutil.copytree(undisturbed(tmp_path, *sweep) / "defaults", cwd / "swept" / "defaults")
-    told = record(cwd / "swept" / "defaults")
-    (cwd / "swept" / "defaults" / "run.json").write_text(json.dumps({**told, "status": "running"}))
+    saved = record(cwd / "swept" / "defaults")
+    (cwd / "swept" / "defaults" / "run.json").write_text(json.dumps({**saved, "status": "running"}))
     job_id = ""
     with locked([cwd / "swept" / "defaults"]):
         (cwd / "wait").unlink()
         job_id = SlurmJobs.read(cwd / "swept").job_ids()[0]
         wait_for(lambda: cluster.state(job_id) == "PENDING", process, limit=200)
-    (cwd / "swept" / "defaults" / "run.json").write_text(json.dumps(told))
+    (cwd / "swept" / "defaults" / "run.json").write_text(json.dumps(saved))
     go_on_now(cluster, job_id)
     _, err = process.communicate(240)
     log = (cwd / "swept" / "slurm" / "job-0.log").read_text()
