@@ -1,14 +1,11 @@
 """W&B's own agent starts runs of its sweeps here, and W&B's variables say where they go."""
 
-import gzip
 import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from a3c_exp.loggers.wandb_logger.logger import WandbLogger
 from a3c_exp.loggers.wandb_logger.sync import unsent
 from tests.support.command import ROOT, environment
 from tests.support.offline_wandb import SUMMARY, records, run_info
+from tests.support.wandb_service import GraphqlHandler, serving
 
 pytestmark = pytest.mark.usefixtures("nobody_logged_in")
 SMALL = ["env=cartpole", "logger.mode=offline", "max_updates=20", "evaluation.episodes=1", "workers=2"]
@@ -34,10 +32,9 @@ def controller() -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
     run = {"type": "run", "id": "1", "run_id": "run00001", "program": "", "args": ARGUMENTS}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            query = json.loads(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body)["query"]
+    class Handler(GraphqlHandler):
+        def reply(self) -> None:
+            query = self.read_query()["query"]
             asked.append(query)
             sweep = {"id": "s", "name": "abc12345", "config": yaml.safe_dump({"command": COMMAND}), "runs": {"edges": []}}
             viewer = {"id": "u", "entity": "someone", "username": "someone", "flags": "{}", "teams": {"edges": []}}
@@ -47,23 +44,10 @@ def controller() -> Iterator[tuple[str, list[str]]]:
             elif "agentHeartbeat" in query:
                 first = sum("agentHeartbeat" in each for each in asked) == 1
                 answer = {"agentHeartbeat": {"agent": {"id": "a"}, "commands": json.dumps([run] if first else [])}}
-            sent = json.dumps({"data": answer}).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
+            self.send_data(answer)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as address:
+        yield address, asked
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """Neither a slow, hung or dead wandb nor a missing network disturbs a run."""
 
-import gzip
-import json
 import os
 import signal
 import subprocess
@@ -11,9 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -35,6 +31,7 @@ from tests.support.offline_wandb import (
     summary,
     wait_for_process,
 )
+from tests.support.wandb_service import GraphqlHandler, serving
 
 pytestmark = pytest.mark.usefixtures("nobody_logged_in")
 
@@ -178,13 +175,12 @@ def slow_service() -> Iterator[str]:
     over = threading.Event()
     model = {"id": "m", "name": "a3c_exp", "entity": {"id": "e", "name": "someone"}}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+    class Handler(GraphqlHandler):
+        def reply(self) -> None:
+            query = self.read_query() if self.path == "/graphql" else {}
             if self.path != "/graphql":
                 over.wait(30.0)
                 return
-            query = json.loads(gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body)
             bucket = {"id": "b", "name": query["variables"].get("name"), "displayName": "d", "project": model}
             answers = {
                 "RunResumeStatus": {"model": {**model, "bucket": None}},
@@ -193,24 +189,13 @@ def slow_service() -> Iterator[str]:
             if query["operationName"] not in answers:
                 over.wait(30.0)
                 return
-            answer = json.dumps({"data": answers[query["operationName"]]}).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            self.send_data(answers[query["operationName"]])
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        over.set()
-        server.shutdown()
-        server.server_close()
+    with serving(Handler) as address:
+        try:
+            yield address
+        finally:
+            over.set()
 
 
 def test_the_id_that_an_agent_of_wandb_gives_is_that_of_one_run_and_never_of_a_sweep(
