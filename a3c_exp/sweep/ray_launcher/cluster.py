@@ -1,61 +1,26 @@
 """A Ray cluster as a place where jobs run."""
 
 import json
-import logging
-import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 from a3c_exp.config.existing_runs import VARIABLE, ExistingRuns
 from a3c_exp.sweep.launcher.job import JobSpec
 from a3c_exp.sweep.launcher.sweep_progress import JobState
 from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
-from a3c_exp.sweep.ray_launcher.host import PACKAGES, HostSpec, JobHost
+from a3c_exp.sweep.ray_launcher.host import HostSpec, JobHost
 from a3c_exp.sweep.ray_launcher.remote_job import RemoteJob
 from a3c_exp.sweep.ray_launcher.run_files import read_changed
 from a3c_exp.system.atomic_write import write_atomically
-from a3c_exp.system.errors import ConfigError, RunFailed
+from a3c_exp.system.errors import RunFailed
 from a3c_exp.system.machine import package_versions
-from a3c_exp.system.process_setup import usable_cores
+from a3c_exp.system.ray.cluster import HEAD_SECONDS, PACKAGES, HeadWatch, connect
 
-_HEAD_SECONDS = 20.0
-"""After so long without an answer the head counts as lost: after 40 to 85 Ray would end this process without a word."""
 _MARKER = ".launcher"  # in the sweep's directory
-_LOOK_SECONDS = 5.0  # between two looks at the head and at what nodes there are
-_KNOCK_SECONDS = 5.0
-_STORE_BYTES = 100 * 2**20  # nothing goes through Ray's object store but run directories
-
-
-def connect(config: RayLauncherConfig) -> str:
-    """Join the cluster, or begin one of this machine's own; returns the head's address. Raises ConfigError if there is none."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # by default workers yield to everything else
-    try:
-        import ray
-    except ImportError:
-        raise ConfigError("hydra/launcher=ray needs the package ray. Try pip install 'a3c_exp[ray]'") from None
-    address = config.address or os.environ.get("RAY_ADDRESS") or "local"
-    start = partial(ray.init, address=address, log_to_driver=False, logging_level=logging.ERROR)
-    if address == "local":
-        start = partial(start, num_cpus=usable_cores(), object_store_memory=_STORE_BYTES, include_dashboard=False)
-    try:
-        if not ray.is_initialized():
-            if address not in ("local", "auto"):
-                _knock(address)  # Ray itself would try for minutes
-            start()
-    except (OSError, RuntimeError, ValueError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"there is no Ray cluster at {address} ({said}). Start one with ray start --head, or leave hydra.launcher.address "
-            "and RAY_ADDRESS out, for one of this machine alone"
-        ) from None
-    return str(ray.get_runtime_context().gcs_address)
 
 
 class RayCluster:
@@ -75,12 +40,10 @@ class RayCluster:
         go_on: str,
     ) -> None:
         self._config, self._cores, self._directory, self._go_on = config, cores, directory, go_on
-        self._head = connect(config)
-        self._head_answered = self._looked = 0.0
+        self._head = HeadWatch(connect(config.address, "hydra/launcher=ray", "hydra.launcher.address"))
         self._num_cores = self._largest_node = 1
         self._restarts = dict[int, int]()
         self._marked = set[Path]()
-        self._is_lost = False
         self._token = secrets.token_hex(8)
         self._look()
 
@@ -157,7 +120,7 @@ class RayCluster:
 
     def kill(self, handles: Collection[RemoteJob]) -> None:
         for handle in handles:
-            if self._is_lost:
+            if self._head.is_lost:
                 handle.forget()
             handle.close()
         for folder in self._marked:
@@ -167,28 +130,14 @@ class RayCluster:
         """Raise RunFailed once the head has been silent for too long; see what nodes there are."""
         import ray
 
-        now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
-            return
-        self._looked = now
-        try:
-            _knock(self._head)
-        except OSError:
-            if self._head_answered and now - self._head_answered > _HEAD_SECONDS:
-                self._is_lost = True
-                raise RunFailed(
-                    f"the head of the cluster at {self._head} has not answered for {_HEAD_SECONDS:g} s. Its "
-                    f"jobs save a checkpoint and end. Go on with {self._go_on}"
-                ) from None
-            return
-        self._head_answered = now
-        with suppress(ray.exceptions.RayError):
-            nodes = ray.nodes()
-            cores = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
-            self._num_cores, self._largest_node = max(1, sum(cores)), max([1, *cores])
-
-
-def _knock(address: str) -> None:
-    """Raise OSError if nobody answers at HOST:PORT, and ValueError if it is none."""
-    host, _, port = address.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
+        answered = self._head.look()
+        if self._head.is_lost:
+            raise RunFailed(
+                f"the head of the cluster at {self._head.address} has not answered for {HEAD_SECONDS:g} s. Its "
+                f"jobs save a checkpoint and end. Go on with {self._go_on}"
+            )
+        if answered:
+            with suppress(ray.exceptions.RayError):
+                nodes = ray.nodes()
+                cores = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
+                self._num_cores, self._largest_node = max(1, sum(cores)), max([1, *cores])

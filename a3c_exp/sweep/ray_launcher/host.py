@@ -19,10 +19,8 @@ from a3c_exp.sweep.launcher.job import JobEnded, JobSpec
 from a3c_exp.sweep.launcher.job_process import PRELOAD, STOP_TIMEOUT, JobProcess
 from a3c_exp.sweep.ray_launcher.run_files import Files, read_changed, write_files
 from a3c_exp.system.child_process import HEARTBEAT_SECONDS, Heartbeat, HeartbeatTimer
-from a3c_exp.system.machine import package_versions
+from a3c_exp.system.ray.cluster import other_version
 
-PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium")
-"""What must be of the same version on all nodes: a run is the same wherever it goes on."""
 _WAIT_SECONDS = 1.0
 
 
@@ -32,7 +30,7 @@ class HostSpec:
 
     job: JobSpec
     directory: str  # of the run
-    versions: Mapping[str, str | None]  # of ``PACKAGES`` where the launcher runs
+    versions: Mapping[str, str | None]  # of the packages that must be the same, where the launcher runs
     marker: str  # a file beside the directory that the launcher has just made, and what it holds: who sees it shares the disk
     token: str
     shared: bool  # whether all nodes are said to share that disk; else files are brought back from those that do not
@@ -95,13 +93,8 @@ class JobHost:
         self._process.send_signal(number)
 
     def _refusal(self) -> str | None:
-        here = package_versions(PACKAGES)
-        for package, version in self._spec.versions.items():
-            if here[package] != version:
-                return (
-                    f"was not started: {socket.gethostname()} has {package} {here[package]}, and the launcher {version}. "
-                    "Install the same versions on all nodes"
-                )
+        if (other := other_version(self._spec.versions)) is not None:
+            return f"was not started: {other}"
         if self._spec.shared and not self._shares_disk:
             folder = Path(self._spec.directory).parent
             return (
