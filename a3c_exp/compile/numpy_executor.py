@@ -115,10 +115,11 @@ def _numpy_calls(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result:
         func, inputs = _ATEN.sub.Tensor, inputs[::-1]
     ufunc = _UFUNCS.get(func)
     if func is _ATEN.pow.Tensor_Scalar:
-        # The C library's power in double precision, as in gymnasium's scalar arithmetic; x * x is another number now and then.
-        ufunc, inputs = (np.float_power, inputs) if out.dtype == np.float64 else (np.multiply, [inputs[0], inputs[0]])
-        if ufunc is np.multiply and args[1] != 2:
-            return None
+        # The C library's power, as in gymnasium's scalar arithmetic; x * x is another number now and then, and so is numpy's
+        # vectorized power in single precision, hence one number after another.
+        if out.dtype == np.float32:
+            return [partial(_scalar_powers, inputs[0], args[1], out)]
+        ufunc = np.float_power
     if ufunc is None or len(inputs) != ufunc.nin:
         return None
     inputs = _numbers_as_arrays(inputs)
@@ -126,6 +127,10 @@ def _numpy_calls(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result:
     if example.dtype != out.dtype or example.shape != out.shape:
         return None
     return [partial(ufunc, *inputs, out=out)]
+
+
+def _scalar_powers(base: NDArray[np.float32], exponent: float, out: NDArray[np.float32]) -> None:
+    out.flat = [number**exponent for number in base.flat]
 
 
 def _clamp_calls(inputs: Sequence[Any], out: NDArray[Any]) -> list[NumpyCall] | None:

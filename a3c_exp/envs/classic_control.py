@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from a3c_exp.envs.tensor.base import TensorEnv
     from a3c_exp.envs.tensor.batch import TensorEnvBatch
 
+_TENSOR_IDS = ("Pendulum-v1", "CartPole-v1")
+
 
 class ClassicControlEnvs(EnvBatch):
     """K copies of one environment, stepped one after another by gymnasium or all at once in tensors.
@@ -24,7 +26,8 @@ class ClassicControlEnvs(EnvBatch):
     Args:
         id: a registered gymnasium id; Pendulum-v1 or CartPole-v1 for ``backend="tensor"``.
         num_envs: K.
-        backend: ``gymnasium`` or ``tensor``.
+        backend: ``gymnasium``, ``tensor``, or ``auto``: tensors unless the environment, or what is asked of it, is not there in
+            tensors.
         kwargs, wrappers, log_info: as ``GymnasiumEnvs`` takes them; for gymnasium's code only.
         render_mode: ``rgb_array`` or ``human`` for evaluation; ``None`` in training.
     """
@@ -33,19 +36,22 @@ class ClassicControlEnvs(EnvBatch):
         self,
         id: str,
         num_envs: int = 1,
-        backend: Literal["gymnasium", "tensor"] = "gymnasium",
+        backend: Literal["auto", "gymnasium", "tensor"] = "gymnasium",
         kwargs: Mapping[str, Any] | None = None,
         wrappers: Sequence[Mapping[str, Any] | str] = (),
         render_mode: str | None = None,
         run_max_episode_steps: int | None = None,
         log_info: Sequence[str] = (),
     ) -> None:
+        for_gymnasium = {"kwargs": kwargs, "wrappers": wrappers, "log_info": log_info}
+        if backend == "auto":
+            backend = "tensor" if id in _TENSOR_IDS and not any(for_gymnasium.values()) else "gymnasium"
         if backend == "gymnasium":
             envs: GymnasiumEnvs | TensorEnvBatch = GymnasiumEnvs(
                 id, num_envs, kwargs, wrappers, render_mode, run_max_episode_steps, log_info=log_info
             )
         else:
-            for key, value in (("kwargs", kwargs), ("wrappers", wrappers), ("log_info", log_info)):
+            for key, value in for_gymnasium.items():
                 if value:
                     raise ConfigError(
                         f"env.{key} is {value}, which is for gymnasium's own code and not for env.backend={backend}. "
@@ -76,10 +82,10 @@ def _make_tensor_envs(id: str, num_envs: int, render_mode: str | None) -> "Tenso
     from a3c_exp.envs.tensor.cartpole import CartPole
     from a3c_exp.envs.tensor.pendulum import Pendulum
 
-    environments: dict[str, type[TensorEnv]] = {"Pendulum-v1": Pendulum, "CartPole-v1": CartPole}
-    if id not in environments:
+    if id not in _TENSOR_IDS:
         raise ConfigError(
-            f"env.id={id} is not written in tensors, only {' and '.join(environments)} are. Try env.backend=gymnasium, "
+            f"env.id={id} is not written in tensors, only {' and '.join(_TENSOR_IDS)} are. Try env.backend=gymnasium, "
             "or write it yourself: docs/tensor-environments.md"
         )
+    environments: dict[str, type[TensorEnv]] = dict(zip(_TENSOR_IDS, (Pendulum, CartPole), strict=True))
     return TensorEnvBatch(environments[id](), num_envs, render_mode)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.algorithm.loss import LossConfig
 from a3c_exp.algorithm.per_worker import HyperparameterRange, PerWorkerHyperparameters
@@ -60,6 +60,7 @@ class RunComponents:
     intervals: Mapping[str, int | None]  # as ``RunTracker`` takes them
     initial_states: Sequence[TrainingState]  # each seed's weights, before the first update
     notices: Sequence[str]  # what was chosen automatically, a sentence each
+    choices: Mapping[str, Any]  # by key, what was chosen where the configuration says auto
 
 
 def build_run(config: DictConfig) -> RunComponents:
@@ -108,6 +109,9 @@ def build_run(config: DictConfig) -> RunComponents:
             windows_per_update = setup.workers if parallelism.share_weights else 1
             compiled, reason = _should_compile(setup, layout.size, fused_rounds, windows_per_update)
             setup, notices = replace(setup, compile=compiled), [*notices, reason]
+        choices = {"device": setup.device, "compile": setup.compile}
+        if OmegaConf.select(config, "env.backend") == "auto":
+            choices["env.backend"] = "gymnasium" if envs.tensor_env is None else "tensor"
         weights = [layout.flatten(setup.model(envs, seed)[0]).cpu() for seed in setup.seeds]
     finally:
         envs.close()
@@ -120,6 +124,7 @@ def build_run(config: DictConfig) -> RunComponents:
         intervals={name: config[name].every_env_steps for name in ("metrics", "evaluation", "screenshots", "checkpoint")},
         initial_states=[TrainingState.initial(vector, setup.optimizer.state_rows, config.workers) for vector in weights],
         notices=notices,
+        choices={key: choice for key, choice in choices.items() if OmegaConf.select(config, key) == "auto"},
     )
 
 

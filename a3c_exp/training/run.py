@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.schema import config_to_dict, resolve_resolvers
 from a3c_exp.evaluate.evaluator import Evaluator
@@ -96,7 +96,8 @@ def run(
     if extra := components.setup.learner.statistics.extra_infos:
         fields["statistics"] = [vars(info) for info in extra]  # a report need not import where they come from
     # What `auto` chose is saved, for a resume on another machine.
-    config.device, config.compile = components.setup.device, components.setup.compile
+    for key, choice in components.choices.items():
+        OmegaConf.update(config, key, choice)
     with locked(make_directories(identity.directory, components.setup.seeds)):
         with whole_or_nothing(identity.directory):
             context = create_run(identity.directory, config, components, fields)

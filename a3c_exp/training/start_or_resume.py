@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.existing_runs import ExistingRuns
 from a3c_exp.config.schema import resolve_resolvers
@@ -76,4 +76,4 @@ def _say_what_is_not_used(directory: Path, config: DictConfig) -> None:
 
 def _chosen_by_run(config: DictConfig) -> set[str]:
     """Keys of which the run has saved what it chose itself."""
-    return {key for key in ("device", "compile") if config[key] == "auto"}
+    return {key for key in ("device", "compile", "env.backend") if OmegaConf.select(config, key) == "auto"}

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import a3c_exp.envs.tensor
 from a3c_exp.envs.tensor.gymnasium_vector import TensorVectorEnv
-from tests.envs.tensor.test_dynamics import random_actions, rounded_otherwise
+from tests.envs.tensor.test_dynamics import random_actions
 from tests.support.command import ROOT
 
 K, LIMIT = 5, 17
@@ -59,11 +59,8 @@ def test_every_step_and_reset_is_that_of_gymnasiums_own(id: str, mode: Autoreset
             mine, others = (envs.reset(options={"reset_mask": ended.copy()})[0] for envs in (ours, theirs))
             assert np.array_equal(mine, others)
         mine, others = ours.step(action), theirs.step(action)
-        for place in (0, 2, 3):
+        for place in range(4):
             assert mine[place].dtype == others[place].dtype and np.array_equal(mine[place], others[place]), (t, place)
-        assert mine[1].dtype == others[1].dtype and np.allclose(mine[1], others[1], rtol=0, atol=1e-9)
-        if id == "CartPole-v1" or not rounded_otherwise(action).any():
-            assert np.array_equal(mine[1], others[1])
         assert same_infos(mine[4], others[4])
         ended = others[2] | others[3]
         ends += int(ended.sum())
