@@ -23,7 +23,7 @@ def variants(runs: TrainingRuns) -> list[Variant]:
     return [
         Variant(BASELINE, lambda: stable_baselines(runs)),
         ours("a3c_exp env=cartpole", []),
-        ours("a3c_exp compile=true", ["compile=true"]),
+        ours("a3c_exp compile=true env.backend=gymnasium", ["compile=true", "env.backend=gymnasium"]),
         ours("a3c_exp compile=true env.backend=tensor", FUSED_ROUNDS, Requirement("ratio", "at least", 20.0)),
         ours("a3c_exp compile=true model=small_mlp", ["compile=true", "model=small_mlp"]),
         ours("a3c_exp parallelism=deterministic", ["parallelism=deterministic"]),

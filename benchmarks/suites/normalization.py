@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.harness.interleaved import Requirement, Variant
 from benchmarks.harness.training_runs import TrainingRuns
-from benchmarks.suites.throughput import FUSED_ROUNDS, NO_EVALUATION
+from benchmarks.suites.throughput import FUSED_ROUNDS, GYMNASIUM, NO_EVALUATION
 
 TITLE = "normalization: training speed with normalized observations and rewards, over that without; Pendulum, 12 workers"
 UNIT = "times the speed without"
@@ -21,11 +21,11 @@ def variants(runs: TrainingRuns) -> list[Variant]:
         return Variant(name, measure, Requirement("value", "at least", 0.9))
 
     return [
-        ratio(BASELINE, ["compile=false", *NO_EVALUATION]),
+        ratio(BASELINE, ["compile=false", *GYMNASIUM, *NO_EVALUATION]),
         ratio("hogwild, tensors, compiled", FUSED_ROUNDS),
         ratio(
             "parameter_server, gymnasium's Pendulum, compile=false",
-            ["parallelism=parameter_server", "compile=false", *NO_EVALUATION],
+            ["parallelism=parameter_server", "compile=false", *GYMNASIUM, *NO_EVALUATION],
         ),
         ratio("deterministic, tensors, compiled", ["parallelism=deterministic", *FUSED_ROUNDS]),
         ratio("synchronous, tensors, compiled", ["parallelism=synchronous", *FUSED_ROUNDS]),

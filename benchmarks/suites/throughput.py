@@ -14,6 +14,7 @@ UNIT = "steps/s"
 BASELINE = "textbook_a3c"
 NO_EVALUATION = ("evaluation.every_env_steps=null",)
 COMPILED = ("compile=true", *NO_EVALUATION)
+GYMNASIUM = ("env.backend=gymnasium",)
 FUSED_ROUNDS = ("env.backend=tensor", *COMPILED)
 PENDULUM_NETWORK = Network(((3, 200), (200, 2), (3, 100), (100, 1)), WORKERS, 10, per_worker_weights=True)
 
@@ -29,7 +30,7 @@ def variants(runs: TrainingRuns) -> list[Variant]:
         Variant(BASELINE, lambda: textbook_steps_per_second(runs)),
         Variant("stable-baselines3 A2C, the same networks and settings", lambda: stable_baselines(runs)),
         ours("a3c_exp compile=false", ["compile=false", *NO_EVALUATION]),
-        ours("a3c_exp hogwild, gymnasium's Pendulum", [two, *COMPILED], 25.0),
+        ours("a3c_exp hogwild, gymnasium's Pendulum", [two, *GYMNASIUM, *COMPILED], 25.0),
         ours("a3c_exp hogwild, tensors, one process", [one, *FUSED_ROUNDS]),
         ours("a3c_exp hogwild, tensors, two processes", [two, *FUSED_ROUNDS], 90.0),
         ours("a3c_exp deterministic, tensors", [deterministic, *FUSED_ROUNDS], 60.0),
