@@ -3,6 +3,7 @@
 # make test     set up, then run the tests     (make test ARGS="-k returns" for some of them)
 # make faults   set up, then inject faults into real runs for hours (make faults ARGS="--seed 1 --count 50")
 # make cluster  set up, then interrupt sweeps on a real Slurm and a real Ray of this machine, where they are installed (10 minutes)
+# make cluster-faults   set up, then inject faults into sweeps on both for an hour (make cluster-faults ARGS="--seed 1 --count 20")
 # make lint     set up, then ruff (rules, format) and mypy
 # make docs     set up, then build the documentation into build/docs; a warning or a broken link fails
 # make check    lint, test and docs: what CI runs, and the one command before a change is proposed
@@ -22,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Else each of the processes of `make test` rewrites the assertions of all files anew, for half of its start.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test cluster faults fuzz lint docs check bench sync clean
+.PHONY: help setup run test cluster cluster-faults faults fuzz lint docs check bench sync clean
 
 help:
 	@sed -n 's/^# \(make\)/  \1/p' Makefile
@@ -51,6 +52,9 @@ docs: $(STAMP)
 	@echo "documentation: build/docs/index.html"
 
 check: lint test docs
+
+cluster-faults: $(STAMP)
+	@$(BIN)/python -m tests.faults.cluster $(or $(strip $(ARGS)),--count 100 --out build/cluster_faults.md)
 
 cluster: $(STAMP)
 	@$(BIN)/python -m pytest -m cluster tests/sweep $(ARGS)

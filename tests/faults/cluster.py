@@ -1,0 +1,228 @@
+"""``python -m tests.faults.cluster --seed 0 --count 100``: inject a fault into sweeps on a real Slurm and a real Ray.
+
+Both run on this machine. A fault comes at a random moment while runs train. Afterwards the command ends or is typed again
+(``resume=``), and every run must end with the digests of one that was never disturbed; nothing hangs, and nobody trains on.
+"""
+
+import argparse
+import contextlib
+import datetime
+import os
+import platform
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from a3c_exp.system.machine import machine_info
+from tests.faults.cluster_subject import LIMIT, OnRay, OnSlurm, SweepOnCluster, reference
+from tests.support.interruptions import same_run
+from tests.support.slurm_cluster import why_not
+
+Fault = Callable[[SweepOnCluster, random.Random], str]
+
+
+def _signal_job(subject: SweepOnCluster, chance: random.Random) -> str:
+    assert isinstance(subject, OnSlurm)
+    name, to = chance.choice(("TERM", "USR1", "USR2")), chance.choice(("--batch", "--full"))
+    subject.call("scancel", to, f"--signal={name}", subject.job_id(chance))
+    return f"scancel {to} --signal={name}"
+
+
+def _requeue(subject: SweepOnCluster, chance: random.Random) -> str:
+    assert isinstance(subject, OnSlurm)
+    subject.call("scontrol", "requeue", subject.job_id(chance))
+    return "scontrol requeue"
+
+
+def _cancel(subject: SweepOnCluster, chance: random.Random) -> str:
+    assert isinstance(subject, OnSlurm)
+    subject.call("scancel", subject.job_id(chance))
+    return "scancel"
+
+
+def _preempt(subject: SweepOnCluster, chance: random.Random) -> str:
+    assert isinstance(subject, OnSlurm)
+    node = subject.call("squeue", "-h", "-j", subject.job_id(chance), "-o", "%N").strip()
+    subject.call("sbatch", "-p", "high", "-w", node, "-c", "2", "-o", "/dev/null", "--wrap", "sleep 1")
+    return "preempted by another partition"
+
+
+def _lose_node(subject: SweepOnCluster, chance: random.Random) -> str:
+    subject.lose_node(chance)
+    return "all processes of a node killed"
+
+
+def _kill_run(subject: SweepOnCluster, chance: random.Random) -> str:
+    chance.choice(subject.run_processes()).kill()
+    return "kill -9 of a run's main process"
+
+
+def _suspend_run(subject: SweepOnCluster, chance: random.Random) -> str:
+    process, seconds = chance.choice(subject.run_processes()), chance.uniform(1, 8)
+    process.suspend()
+    time.sleep(seconds)
+    process.resume()
+    return "SIGSTOP of a run's main process for seconds"
+
+
+def _kill_command(subject: SweepOnCluster, chance: random.Random) -> str:
+    subject.signal_command(signal.SIGKILL)
+    return "kill -9 of the waiting command"
+
+
+def _signal_command(subject: SweepOnCluster, chance: random.Random) -> str:
+    number = chance.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    subject.signal_command(number)
+    return f"{number.name} to the waiting command"
+
+
+def _suspend_command(subject: SweepOnCluster, chance: random.Random) -> str:
+    subject.signal_command(signal.SIGSTOP)
+    time.sleep(chance.uniform(1, 25))
+    subject.signal_command(signal.SIGCONT)
+    return "SIGSTOP of the waiting command, some beyond its limit"
+
+
+def _cut_link(subject: SweepOnCluster, chance: random.Random) -> str:
+    """What looks from the head like a link that is down: nobody of the node answers, and nobody there has ended."""
+    assert isinstance(subject, OnRay)
+    victims = subject.node_processes(chance.choice(subject.nodes.raylets[1:]))
+    for number, seconds in ((signal.SIGSTOP, chance.uniform(5, 30)), (signal.SIGCONT, 0.0)):
+        for victim in victims:
+            with contextlib.suppress(psutil.Error):
+                victim.send_signal(number)
+        time.sleep(seconds)
+    return "a node does not answer for up to 30 s"
+
+
+def _kill_head(subject: SweepOnCluster, chance: random.Random) -> str:
+    assert isinstance(subject, OnRay)
+    os.kill(subject.nodes.head, signal.SIGKILL)
+    subject.broken = True
+    return "kill -9 of the cluster's head"
+
+
+OF_BOTH: Sequence[Fault] = (_kill_run, _suspend_run, _kill_command, _signal_command, _suspend_command, _lose_node)
+FAULTS: Mapping[type[SweepOnCluster], Sequence[Fault]] = {
+    OnSlurm: (*OF_BOTH, _signal_job, _requeue, _cancel, _preempt),
+    OnRay: (*OF_BOTH, _cut_link, _kill_head),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One injection: what it was and what did not hold."""
+
+    number: int
+    engine: str
+    what: str
+    violations: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.engine}: {self.what}: {'; '.join(self.violations) or 'held'}"
+
+
+def inject(number: int, seed: int, subject: SweepOnCluster, undisturbed: Path) -> Finding:
+    """The injection with a number: the engine's faults in turn, all else at random."""
+    chance, faults = random.Random(f"{seed} {number}"), FAULTS[type(subject)]
+    subject.start()
+    what = faults[number % len(faults)].__name__
+    violations: list[str] = []
+    try:
+        subject.wait_until_training()
+        time.sleep(chance.uniform(0, 3))
+        what = faults[number % len(faults)](subject, chance)
+        violations += after_the_fault(subject, undisturbed)
+    except (AssertionError, IndexError, psutil.Error, TimeoutError) as error:
+        violations.append(f"{type(error).__name__}: {error}")
+    finally:
+        subject.clean_up()
+    return Finding(number, subject.engine, what, violations)
+
+
+def after_the_fault(subject: SweepOnCluster, undisturbed: Path) -> Iterator[str]:
+    """The sweep ends, typed again at most twice; every run with the digests of an undisturbed one, once, and nobody is left."""
+    for _ in range(3):
+        code = subject.end()
+        if code is None:
+            yield f"did not end within {LIMIT:g} s"
+            return
+        if "Traceback" in subject.errors[-1]:
+            yield "a traceback"
+        if code == 0:
+            break
+        subject.restore()
+        subject.resume()
+    else:
+        subject.end()
+        yield f"typed twice again, it ended with {code}: {subject.errors[-1].strip().splitlines()[-1:]}"
+        return
+    deadline = time.monotonic() + 60
+    while (left := subject.run_processes()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if left:
+        yield f"{len(left)} runs train on"
+    for run in subject.run_directories():
+        try:
+            same_run(run, undisturbed / run.name)
+        except (AssertionError, OSError, ValueError) as error:
+            yield f"{run.name} is another run than an undisturbed one: {error}"
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """Counts by engine and fault, in Markdown."""
+    rows = Counter((finding.engine, finding.what) for finding in findings)
+    violated = Counter((finding.engine, finding.what) for finding in findings if finding.violations)
+    lines = ["| engine | fault | injected | violations |", "|---|---|---|---|"]
+    lines += [f"| {engine} | {what} | {count} | {violated[engine, what]} |" for (engine, what), count in sorted(rows.items())]
+    lines.append(f"| **both** | | **{len(findings)}** | **{sum(violated.values())}** |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--only", type=int, nargs="*", default=None, metavar="NUMBER", help="only these injections")
+    parser.add_argument("--engines", nargs="*", default=["slurm", "ray"], choices=["slurm", "ray"])
+    parser.add_argument("--out", type=Path, default=None, help="write the table here too, as Markdown")
+    arguments = parser.parse_args()
+    if "slurm" in arguments.engines and (reason := why_not()) is not None:
+        print(f"without Slurm: {reason}", flush=True)
+        arguments.engines.remove("slurm")
+    folder = Path(tempfile.mkdtemp(prefix="c", dir="/tmp"))
+    undisturbed, findings = reference(folder / "reference"), []
+    with contextlib.ExitStack() as stack:
+        engines = [stack.enter_context({"slurm": OnSlurm, "ray": OnRay}[name](folder)) for name in arguments.engines]
+        for number in range(arguments.count) if arguments.only is None else arguments.only:
+            engine = engines[number % len(engines)]
+            findings.append(inject(number // len(engines), arguments.seed, engine.begin(number), undisturbed))
+            print(findings[-1], flush=True)
+    machine = machine_info()
+    about = (
+        f"{len(findings)} injections with seed {arguments.seed} on {datetime.date.today()}: {machine['cpu']}, "
+        f"{machine['cores']} cores, Python {platform.python_version()}."
+    )
+    text = f"{about}\n\n{table(findings)}\n"
+    print(text)
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text)
+    if any(finding.violations for finding in findings):
+        print(f"what violations left is in {folder}")
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""A sweep of two runs on a cluster of this machine, into which a fault is injected."""
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from random import Random
+from typing import ClassVar, Self
+
+import psutil
+
+from a3c_exp.runs.sweeps.slurm_jobs import SlurmJobs
+from tests.faults.subject import is_finished
+from tests.support.command import run, start
+from tests.support.forked_commands import ForkedCommand
+from tests.support.ray_cluster import SETTINGS, RayNodes, ray_nodes
+from tests.support.slurm_cluster import SlurmCluster
+
+LIMIT = 300.0
+"""Seconds that a command may take, two minutes of which are Slurm's own."""
+RUN = (
+    "env=cartpole", "env._target_=tests.support.interruptions.Sleepy", "workers=2", "logger=none", "model.hidden=[6]",
+    "max_updates=null", "max_env_steps=6000", "evaluation.episodes=2", "truncation=end", "max_episode_steps=30",
+    "checkpoint.every_env_steps=500", "evaluation.every_env_steps=1000", "compile=false", "parallelism=deterministic",
+    "hydra.sweep.dir=swept", "seed=1,2",
+)  # fmt: skip
+
+
+def reference(folder: Path) -> Path:
+    """The sweep, undisturbed, on this machine alone."""
+    folder.mkdir(parents=True)
+    ended = run(*RUN, "hydra/launcher=basic", "-m", cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    return folder / "swept"
+
+
+class SweepOnCluster(ABC):
+    """The sweep's command, in a folder of its own for each injection; the cluster lives on."""
+
+    engine: ClassVar[str]
+
+    def __init__(self, root: Path) -> None:
+        self._root, self.folder = root, root
+        self.broken = False  # whether the cluster is to be started again
+        self.errors: list[str] = []
+        self._process: ForkedCommand | None = None
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None: ...
+
+    @abstractmethod
+    def lose_node(self, chance: Random) -> None:
+        """Kill all that runs on a node."""
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Have a whole cluster again."""
+
+    @property
+    @abstractmethod
+    def options(self) -> tuple[str, ...]:
+        """Of the launcher."""
+
+    @property
+    @abstractmethod
+    def variables(self) -> dict[str, str]:
+        """Of the command's environment."""
+
+    def begin(self, number: int) -> Self:
+        """Another injection."""
+        self.restore()
+        self.folder, self.errors = self._root / f"{self.engine}_{number}", []
+        self.folder.mkdir()
+        return self
+
+    def start(self) -> None:
+        self._process = start(*RUN, *self.options, "-m", cwd=self.folder, **self.variables)
+
+    def resume(self) -> None:
+        """The same directory again: what a person types who was told so."""
+        words = ("resume=swept", "retry_failed=true") if (self.folder / "swept" / "sweep.json").exists() else (*RUN, "-m")
+        self._process = start(*words, *self.options, cwd=self.folder, **self.variables)
+
+    def wait_until_training(self) -> None:
+        """At least one run has begun and ended an episode. Raises TimeoutError."""
+        deadline = time.monotonic() + LIMIT
+        while not any(path.stat().st_size for path in self.folder.glob("swept/*/episodes.jsonl")) or not self.run_processes():
+            assert self._process is not None and self._process.poll() is None, "the sweep ended before it trained"
+            if time.monotonic() > deadline:
+                raise TimeoutError("nothing trains")
+            time.sleep(0.1)
+
+    def signal_command(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def end(self) -> int | None:
+        """The command's exit code; ``None`` if it was killed since it did not end."""
+        assert self._process is not None
+        deadline, code = time.monotonic() + LIMIT, None
+        while code is None and time.monotonic() < deadline:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(0.5)
+            self._hurry()
+        if code is None:
+            self._process.kill()
+        self.errors.append(self._process.communicate(30)[1])
+        return code
+
+    def _hurry(self) -> None:
+        """Spare waiting that is the cluster's own."""
+        return
+
+    def run_processes(self) -> list[psutil.Process]:
+        """Main processes of runs, on any node: those that work in the folder and have a run's files open."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if Path(process.cwd()) == self.folder and any("/swept/seed=" in file.path for file in process.open_files()):
+                    found.append(process)
+        return found
+
+    def run_directories(self) -> list[Path]:
+        return [self.folder / "swept" / f"seed={seed}" for seed in (1, 2)]
+
+    def clean_up(self) -> None:
+        """Nothing of the injection goes on; a folder without anything to look at is removed."""
+        for process in self.run_processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if all(is_finished(run) for run in self.run_directories()):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            (self.folder / "errors").write_text("\n\n".join(self.errors))
+
+
+class OnSlurm(SweepOnCluster):
+    """On two nodes of a Slurm that is booted here."""
+
+    engine = "slurm"
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="slurm"))
+        self._cluster = SlurmCluster(self._folder)
+        self._lost: str | None = None
+        self._pending: dict[str, float] = {}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cluster.close()
+        shutil.rmtree(self._folder)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return "hydra/launcher=slurm", "hydra.launcher.poll_seconds=1", "hydra.launcher.memory=100M"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return self._cluster.variables
+
+    def call(self, *command: str) -> str:
+        return self._cluster.call(*command)
+
+    def job_id(self, chance: Random) -> str:
+        """Of a job that runs."""
+        ids = SlurmJobs.read(self.folder / "swept").job_ids().values()
+        return chance.choice(sorted(job for job in ids if self._cluster.state(job) == "RUNNING"))
+
+    def lose_node(self, chance: Random) -> None:
+        self._lost = self.call("squeue", "-h", "-j", self.job_id(chance), "-o", "%N").strip()
+        self._cluster.kill_node(self._lost)
+
+    def restore(self) -> None:
+        if self._lost is not None:
+            self._cluster.start_node(self._lost)
+            self._lost = None
+
+    def _hurry(self) -> None:
+        """Have jobs that were put back into the queue begin at once, not in two minutes; not before they are wholly there."""
+        if not (self.folder / "swept" / "slurm" / "jobs.json").exists():
+            return
+        for job in SlurmJobs.read(self.folder / "swept").job_ids().values():
+            if self._cluster.state(job) != "PENDING":
+                self._pending.pop(job, None)
+            elif time.monotonic() - self._pending.setdefault(job, time.monotonic()) > 5:
+                with contextlib.suppress(subprocess.CalledProcessError):  # it may be about to begin
+                    self.call("scontrol", "update", f"jobid={job}", "starttime=now")
+
+    def clean_up(self) -> None:
+        self._cluster.empty_queue()
+        self._pending.clear()
+        super().clean_up()
+
+
+class OnRay(SweepOnCluster):
+    """On two nodes of a Ray cluster, each of processes of its own."""
+
+    engine = "ray"
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        self.nodes: RayNodes = self._stack.enter_context(ray_nodes())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return SETTINGS
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("hydra/launcher=ray", f"hydra.launcher.address={self.nodes.address}", "hydra.launcher.silence_timeout=15")
+
+    def node_processes(self, raylet: int) -> list[psutil.Process]:
+        process = psutil.Process(raylet)
+        return [process, *process.children(recursive=True)]
+
+    def lose_node(self, chance: Random) -> None:
+        for process in self.node_processes(self.nodes.raylets[1]):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self.broken = True
+
+    def restore(self) -> None:
+        if self.broken:
+            self._stack.close()
+            self.nodes = self._stack.enter_context(ray_nodes())
+            self.broken = False
