@@ -130,7 +130,7 @@ def _numpy_calls(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result:
 
 
 def _scalar_powers(base: NDArray[np.float32], exponent: float, out: NDArray[np.float32]) -> None:
-    out.flat = [number**exponent for number in base.flat]
+    out.flat[:] = [number**exponent for number in base.flat]
 
 
 def _clamp_calls(inputs: Sequence[Any], out: NDArray[Any]) -> list[NumpyCall] | None:

@@ -168,6 +168,8 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> str:
 def _options_with(key: str) -> list[str]:
     """The options of a group that have this key, as they are typed."""
     group, _, name = key.partition(".")
+    if group not in _config_groups():
+        return []
     contents: dict[str, Any] = {path.stem: OmegaConf.load(path) for path in sorted((CONFIG_DIR / group).glob("*.yaml")) if name}
     return [f"{group}={option}" for option, content in contents.items() if name in content.get(group, content)]
 
@@ -176,7 +178,7 @@ def _ablation_example(key: str, overrides: Sequence[str]) -> str | None:
     """An ablation in which ``key`` is a choice, with the option that was typed if it is one of its own."""
     typed = next((text.partition("=")[2] for text in overrides if text.startswith(f"{key}=")), "")
     texts = {path.stem: path.read_text() for path in sorted((CONFIG_DIR / "ablation").glob("*.yaml"))}
-    found = {name: re.search(rf"^ +- /{key}: (\w+)", text, re.MULTILINE) for name, text in texts.items()}
+    found = {name: re.search(rf"^ +- /{re.escape(key)}: (\w+)", text, re.MULTILINE) for name, text in texts.items()}
     options = {name: match[1] for name, match in found.items() if match}
     name = min(options, key=lambda name: typed not in texts[name], default=None)
     return name and f"+ablation={name} {key}={typed if typed and typed in texts[name] else options[name]}"

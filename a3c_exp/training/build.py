@@ -101,17 +101,12 @@ def build_run(config: DictConfig) -> RunComponents:
             setup = replace(setup, max_episode_steps=envs.default_max_episode_steps)
         setup = setup.with_normalization(_normalization(config, envs), envs)
         model, layout = setup.model(envs)
-        notices = []
-        if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None:
-            notices.append(_NO_LIMIT)
+        notices = [_NO_LIMIT] if (evaluation.max_episode_steps or envs.default_max_episode_steps) is None else []
         if config.compile == "auto":
             fused_rounds = model.stackable and envs.tensor_env is not None
             windows_per_update = setup.workers if parallelism.share_weights else 1
             compiled, reason = _should_compile(setup, layout.size, fused_rounds, windows_per_update)
             setup, notices = replace(setup, compile=compiled), [*notices, reason]
-        choices = {"device": setup.device, "compile": setup.compile}
-        if OmegaConf.select(config, "env.backend") == "auto":
-            choices["env.backend"] = "gymnasium" if envs.tensor_env is None else "tensor"
         weights = [layout.flatten(setup.model(envs, seed)[0]).cpu() for seed in setup.seeds]
     finally:
         envs.close()
@@ -124,8 +119,14 @@ def build_run(config: DictConfig) -> RunComponents:
         intervals={name: config[name].every_env_steps for name in ("metrics", "evaluation", "screenshots", "checkpoint")},
         initial_states=[TrainingState.initial(vector, setup.optimizer.state_rows, config.workers) for vector in weights],
         notices=notices,
-        choices={key: choice for key, choice in choices.items() if OmegaConf.select(config, key) == "auto"},
+        choices=_choices(config, setup, envs),
     )
+
+
+def _choices(config: DictConfig, setup: TrainingSetup, envs: EnvBatch) -> Mapping[str, Any]:
+    backend = "gymnasium" if envs.tensor_env is None else "tensor"
+    chosen = {"device": setup.device, "compile": setup.compile, "env.backend": backend}
+    return {key: choice for key, choice in chosen.items() if OmegaConf.select(config, key) == "auto"}
 
 
 def _callbacks(config: DictConfig) -> Sequence[Callback]:
