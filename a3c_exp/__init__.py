@@ -11,10 +11,16 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # true for type checkers, by its name; typing itself takes longer to import than all of this
 if TYPE_CHECKING:
+    from a3c_exp.api.hub import load_from_hub as load_from_hub, push_to_hub as push_to_hub
     from a3c_exp.api.policy import ActionDistribution as ActionDistribution, Policy as Policy, load as load
     from a3c_exp.api.run_data import Run as Run
     from a3c_exp.api.training import train as train
-    from a3c_exp.system.errors import A3CError as A3CError, ConfigError as ConfigError, RunFailed as RunFailed
+    from a3c_exp.system.errors import (
+        A3CError as A3CError,
+        ConfigError as ConfigError,
+        HubError as HubError,
+        RunFailed as RunFailed,
+    )
     from a3c_exp.training.callbacks import Callback as Callback
 
 _MODULES = {
@@ -22,10 +28,13 @@ _MODULES = {
     "ActionDistribution": "api.policy",
     "Callback": "training.callbacks",
     "ConfigError": "system.errors",
+    "HubError": "system.errors",
     "Policy": "api.policy",
     "Run": "api.run_data",
     "RunFailed": "system.errors",
     "load": "api.policy",
+    "load_from_hub": "api.hub",
+    "push_to_hub": "api.hub",
     "train": "api.training",
 }
 """The public names and the modules that define them."""

@@ -56,6 +56,13 @@ def require_trusted(path: Path, config: DictConfig, trusted: Sequence[str] = ())
     return resolved if _RESOLVER.search(str(OmegaConf.to_container(config))) else config
 
 
+def modules_of_others(config: DictConfig) -> list[str]:
+    """The modules besides this package and gymnasium's wrappers that a configuration names: who loads it has to have them, and
+    to trust them."""
+    named = [name for _, name in _named_code(OmegaConf.to_container(config, resolve=True)) if not _is_trusted(name, ())]
+    return list(dict.fromkeys(name.partition(".")[0].partition(":")[0] for name in named))
+
+
 def remember(path: Path, config: DictConfig) -> None:
     """Record that the user saved this configuration in ``path``, if it names code that is not built in."""
     content = OmegaConf.to_container(config, resolve=True)

@@ -5,4 +5,11 @@ from a3c_exp.system.lazy import lazy_exports
 if not lazy_exports(__name__):
     from a3c_exp.export.check import Difference as Difference
     from a3c_exp.export.graph import PolicyGraph as PolicyGraph
+    from a3c_exp.export.model_card import model_card as model_card
     from a3c_exp.export.policy_files import export_policy as export_policy
+    from a3c_exp.export.weights import (
+        ExportedWeights as ExportedWeights,
+        WeightsConfig as WeightsConfig,
+        add_card as add_card,
+        export_weights as export_weights,
+    )

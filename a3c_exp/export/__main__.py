@@ -3,15 +3,15 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from a3c_exp.system.cli import CommandParser, command, print_rows, record_command_line, run_command
-from a3c_exp.system.errors import ConfigError, RunDirectoryError
+from a3c_exp.system.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-    from torch import Tensor
 
+    from a3c_exp.export.weights import ExportedWeights, WeightsConfig
     from a3c_exp.runs.log_records import EvaluationRecord
     from a3c_exp.training.saved_weights import SavedWeights
 
@@ -19,10 +19,13 @@ _EXAMPLES = """examples:
   python -m a3c_exp.export outputs/2026-11-21/14-03-22_pendulum --out pretrained/pendulum --half
   python -m a3c_exp.export outputs/2026-11-21/15-20-10_cartpole/seed=3 --out pretrained/cartpole --checkpoint last
   python -m a3c_exp.export outputs/2026-11-21/14-03-22_pendulum --onnx
+  python -m a3c_exp.export outputs/2026-11-21/14-03-22_pendulum --card --video
+  python -m a3c_exp.export outputs/2026-11-21/14-03-22_pendulum --push-to-hub someone/a3c-pendulum
 then
   python -m a3c_exp.evaluate pretrained/pendulum --video
 """
-_EVALUATION_KEYS = ("episodes", "deterministic", "mean", "std", "median", "ci_low", "ci_high", "min", "max", "mean_length")
+SHARED_FOLDER = "share"
+"""In a run directory, where a folder with a model card goes that has no other place."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,6 +49,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--torch", action="store_true", help="write policy.pt2, which torch.export.load reads without a3c_exp")
     out = "a folder that does not exist yet; of --onnx and --torch any (default: the run's). Nothing is overwritten"
     parser.add_argument("--out", type=Path, help=out)
+    hub = "(pip install 'a3c_exp[hub]')"
+    card = f"write a model card and the run's newest video beside the weights, to RUN/{SHARED_FOLDER} without --out"
+    parser.add_argument("--card", action="store_true", help=card)
+    parser.add_argument("--video", action="store_true", help="for the card: record an episode of these weights")
+    parser.add_argument(
+        "--push-to-hub", metavar="USER/NAME", help=f"upload them with a model card to the Hugging Face hub {hub}"
+    )
+    parser.add_argument("--private", action="store_true", help="with --push-to-hub: a new repository is for you alone")
+    replace = "with --push-to-hub: files that are there get new versions; the earlier ones stay in its history"
+    parser.add_argument("--replace", action="store_true", help=replace)
     parser.add_argument("--half", action="store_true", help="store the weights in half precision")
     parser.add_argument("--checkpoint", default="best", help="best (of the run's own evaluations; default), last, or a file")
     parser.add_argument("--episodes", type=int, default=100, help="held-out episodes to evaluate them on (default 100)")
@@ -55,55 +68,85 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from a3c_exp.runs.record import load
-    from a3c_exp.training import pretrained
-    from a3c_exp.training.resume import saved_config
-
+    _reject_contradictions(arguments)
     if arguments.onnx or arguments.torch:
         _export_files(arguments)
         return
-    run: Path = arguments.run
-    if arguments.out is None:
-        raise ConfigError("the folder to write to is missing. Try --out pretrained/NAME, or --onnx for a file in the run's own")
-    pretrained.reject_existing(arguments.out)
-    config = saved_config(run, arguments.trust)
-    record = load(run)
-    _require_one_seed(run, config, arguments.seed)
+    run, out = arguments.run, arguments.out
 
-    from a3c_exp.evaluate.evaluator import EvaluatorConfig
-    from a3c_exp.training.build import build_run
-    from a3c_exp.training.saved_weights import held_out_evaluator, load_weights
+    from a3c_exp.training import pretrained
 
-    saved = load_weights(run, arguments.checkpoint)
-    stored = pretrained.to_stored_precision(saved.weights, arguments.half)
-    setup = build_run(config).setup
-    evaluation_config = EvaluatorConfig(arguments.episodes, True, config.evaluation.max_episode_steps)
-    with held_out_evaluator(setup, evaluation_config, arguments.seed, [saved]) as evaluator:
-        evaluation = evaluator.evaluate(stored.float().to(setup.device), saved.env_step, saved.update, 0.0)
-    provenance = _provenance(config, record, saved, stored, evaluation, arguments.seed)
-    try:
-        pretrained.save(arguments.out, config, stored, saved.env_step, saved.update, provenance)
-    except OSError as error:
-        raise RunDirectoryError(
-            f"{arguments.out} cannot be written: {error.strerror or error}. Choose another folder: --out DIR"
-        ) from None
-    size = sum(file.stat().st_size for file in arguments.out.iterdir())
+    if arguments.push_to_hub:
+        _push(arguments)
+        return
+    if pretrained.is_pretrained(run) and arguments.card:
+        _add_card(arguments)
+        return
+    from a3c_exp.export.weights import export_weights
+
+    out = out or run / SHARED_FOLDER
+    exported = export_weights(run, out, _weights_config(arguments), arguments.trust)
+    size = sum(file.stat().st_size for file in out.iterdir())
     print_rows(
         [
-            ("exported", f"{saved.checkpoint} (after {saved.env_step:,} environment steps)"),
-            ("to", f"{arguments.out}, {size / 1e6:.2f} MB, {provenance['precision']}"),
-            *_score(evaluation),
-            ("episodes", f"{evaluation.episodes} held-out, deterministic actions, weights as stored"),
-            ("try", f"python -m a3c_exp.evaluate {arguments.out} --video"),
+            *_exported_rows(exported),
+            ("to", f"{out}, {size / 1e6:.2f} MB, {exported.precision}"),
+            ("try", f"python -m a3c_exp.evaluate {out} --video"),
         ]
     )
 
 
-def _require_one_seed(run: Path, config: "DictConfig", held_out: int) -> None:
-    if config.num_seeds > 1:
-        raise ConfigError(f"{run} holds {config.num_seeds} seeds. Name one of them: {run}/seed={config.seed}")
-    if held_out == config.seed:
-        raise ConfigError(f"--seed {held_out} is the seed that the run trained with. Try another number")
+def _reject_contradictions(arguments: argparse.Namespace) -> None:
+    card = arguments.card or arguments.push_to_hub
+    if (arguments.onnx or arguments.torch) and (card or arguments.video):
+        raise ConfigError(
+            "a model card is of a folder of weights, and so is a video. Write it first, then add the file: --onnx --out FOLDER"
+        )
+    if arguments.video and not card:
+        raise ConfigError("--video records what a model card shows, and none was asked for. Try --card --video")
+    if (arguments.private or arguments.replace) and not arguments.push_to_hub:
+        raise ConfigError("--private and --replace are of an upload, and none was asked for. Add --push-to-hub USER/NAME")
+    if arguments.out is None and not (card or arguments.onnx or arguments.torch):
+        raise ConfigError("the folder to write to is missing. Try --out pretrained/NAME, or --onnx for a file in the run's own")
+
+
+def _weights_config(arguments: argparse.Namespace) -> "WeightsConfig":
+    from a3c_exp.export.weights import WeightsConfig
+
+    return WeightsConfig(
+        arguments.checkpoint, arguments.half, arguments.episodes, arguments.seed, arguments.card, arguments.video
+    )
+
+
+def _exported_rows(exported: "ExportedWeights") -> list[tuple[str, str]]:
+    return [
+        ("exported", f"{exported.saved.checkpoint} (after {exported.saved.env_step:,} environment steps)"),
+        *_score(exported.evaluation),
+        ("episodes", f"{exported.evaluation.episodes} held-out, deterministic actions, weights as stored"),
+    ]
+
+
+def _push(arguments: argparse.Namespace) -> None:
+    from a3c_exp.export.hub import HubConfig, push
+
+    hub = HubConfig(arguments.push_to_hub, arguments.private or None, arguments.replace)
+    upload = push(arguments.run, _weights_config(arguments), hub, arguments.out, arguments.trust)
+    print_rows(
+        [
+            *(_exported_rows(upload.exported) if upload.exported else []),
+            ("uploaded", upload.url),
+            ("try", f'python -c "import a3c_exp; a3c_exp.load_from_hub({hub.repo_id!r})"'),
+        ]
+    )
+
+
+def _add_card(arguments: argparse.Namespace) -> None:
+    """A card for weights that were exported without one."""
+    if arguments.out or arguments.half or arguments.video or arguments.checkpoint != "best":
+        raise ConfigError(f"{arguments.run} is exported already, and --card adds README.md to it. Leave out the other options")
+    from a3c_exp.export.weights import add_card
+
+    print_rows([("written", str(add_card(arguments.run, trusted=arguments.trust)))])
 
 
 def _export_files(arguments: argparse.Namespace) -> None:
@@ -120,13 +163,15 @@ def _export_files(arguments: argparse.Namespace) -> None:
     if arguments.onnx:
         files.require_onnx()
     config, saved, trained_by = _weights_and_command(run, arguments.checkpoint, arguments.trust)
-    _require_one_seed(run, config, arguments.seed)
 
     from a3c_exp.evaluate.evaluator import EvaluatorConfig
     from a3c_exp.export.policy_files import describe, export_policy
+    from a3c_exp.export.privacy import without_private_arguments
+    from a3c_exp.export.weights import EVALUATION_KEYS, require_one_seed
     from a3c_exp.training.build import build_run
     from a3c_exp.training.saved_weights import held_out_evaluator
 
+    require_one_seed(run, config, arguments.seed)
     config = config.copy()
     config.device = "cpu"
     setup = build_run(config).setup
@@ -134,10 +179,10 @@ def _export_files(arguments: argparse.Namespace) -> None:
     with held_out_evaluator(setup, evaluation_config, arguments.seed, [saved]) as evaluator:
         evaluation = evaluator.evaluate(saved.weights, saved.env_step, saved.update, 0.0)
         metadata = describe(evaluator.envs, config) | {
-            "evaluation": {key: getattr(evaluation, key) for key in _EVALUATION_KEYS} | {"seed": arguments.seed},
+            "evaluation": {key: getattr(evaluation, key) for key in EVALUATION_KEYS} | {"seed": arguments.seed},
             "env_steps": saved.env_step,
-            "trained": trained_by,
-            "exported": command(),
+            "trained": without_private_arguments(trained_by),
+            "exported": without_private_arguments(command()),
         }
     print_rows([("exporting", f"{saved.checkpoint} (after {saved.env_step:,} environment steps)"), *_score(evaluation)])
     for path, difference in export_policy(setup, saved, evaluation_config, arguments.seed, metadata, paths):
@@ -165,39 +210,6 @@ def _score(evaluation: "EvaluationRecord") -> list[tuple[str, str]]:
         ("mean return", f"{evaluation.mean:.1f} ± {evaluation.std:.1f} (standard deviation)"),
         ("95 % interval", f"{evaluation.ci_low:.1f} to {evaluation.ci_high:.1f} (bootstrap over episodes)"),
     ]
-
-
-def _provenance(
-    config: Any, record: dict[str, Any], saved: "SavedWeights", stored: "Tensor", evaluation: "EvaluationRecord", seed: int
-) -> dict[str, Any]:
-    """Where exported weights come from, and how good they are."""
-    from a3c_exp.runs.record import now
-    from a3c_exp.runs.status import FORMAT
-    from a3c_exp.system.machine import git_commit
-
-    own = saved.own_evaluation
-    return {
-        "format": FORMAT,
-        "run": record["name"],
-        "checkpoint": saved.checkpoint.name,
-        "env_steps": saved.env_step,
-        "updates": saved.update,
-        "precision": str(stored.dtype).removeprefix("torch."),
-        "weights": stored.numel(),
-        "largest_rounding": float((saved.weights - stored.float()).abs().max()),
-        "evaluation": {key: getattr(evaluation, key) for key in _EVALUATION_KEYS}
-        | {"seed": seed, "of": "the weights as stored here"},
-        "own_evaluation": {key: getattr(own, key) for key in ("mean", "std", "episodes", "env_step")} if own else None,
-        "trained": {
-            "command": record["command"],
-            "sessions": [session["command"] for session in record["sessions"]],
-            "seed": config.seed,
-            "date": record["timings"]["created"],
-            "seconds": record["timings"]["seconds"],
-            **{key: record[key] for key in ("git", "versions", "machine")},
-        },
-        "exported": {"command": command(), "date": now(), "git": git_commit()},
-    }
 
 
 if __name__ == "__main__":

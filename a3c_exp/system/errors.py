@@ -106,6 +106,12 @@ class SlurmError(A3CError):
     exit_code = 1
 
 
+class HubError(A3CError):
+    """The Hugging Face hub was not reached, or refused what was asked. A repository has all of an upload, or nothing of it."""
+
+    exit_code = 1
+
+
 class WorkerError(A3CError):
     """A worker process died or stopped responding more often than the configuration allows."""
 

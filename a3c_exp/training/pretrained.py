@@ -3,6 +3,8 @@
 config.yaml        the run's whole configuration
 weights.pt         the weights, perhaps in half precision, with a checksum
 provenance.json    which run, command, commit, versions, machine and date, and how good they are
+
+and, to be shared, README.md (a model card) and perhaps replay.mp4.
 """
 
 import contextlib
@@ -12,6 +14,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -68,10 +71,16 @@ def to_stored_precision(weights: Tensor, half: bool) -> Tensor:
 
 
 def save(
-    folder: Path, config: DictConfig, stored_weights: Tensor, env_step: int, update: int, provenance: Mapping[str, Any]
+    folder: Path,
+    config: DictConfig,
+    stored_weights: Tensor,
+    env_step: int,
+    update: int,
+    provenance: Mapping[str, Any],
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Make a folder with ``stored_weights [P]`` from ``to_stored_precision``, all of it or nothing; a ConfigError if it
-    exists."""
+    """Make a folder with ``stored_weights [P]`` from ``to_stored_precision`` and further ``files`` by name, all of it or
+    nothing; a ConfigError if it exists."""
     reject_existing(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -83,6 +92,8 @@ def save(
         remember(unfinished / CONFIG_FILE, stored_config)
         write(unfinished / WEIGHTS_FILE, {"weights": stored_weights, "env_steps": env_step, "updates": update})
         write_json(unfinished / PROVENANCE_FILE, provenance)
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
         unfinished.rename(folder)
     except FileExistsError:
         reject_existing(folder)

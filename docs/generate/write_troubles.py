@@ -35,6 +35,7 @@ _TITLES = {
     "RunDirectoryError": "Run directories and checkpoints",
     "StillRunning": "Runs that have a process",
     "SlurmError": "Slurm",
+    "HubError": "The Hugging Face hub",
     "EnvInterfaceError": "Environments",
     "NonFiniteError": "Numbers that are not finite",
     "WorkerError": "Processes",

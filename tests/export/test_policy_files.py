@@ -25,6 +25,7 @@ from a3c_exp.export.check import compare, sample
 from a3c_exp.export.files import METADATA, export_program, require_onnx
 from a3c_exp.export.graph import PolicyGraph
 from a3c_exp.export.policy_files import export_policy
+from a3c_exp.export.privacy import without_private_arguments
 from a3c_exp.models.base import ActorCritic, PolicyValue, network_input
 from a3c_exp.models.distributions import continuous
 from a3c_exp.models.heads import HeadConfig, make_head
@@ -109,7 +110,7 @@ def test_an_episode_by_the_file_is_that_of_the_policy(run: Path) -> None:
 
 def test_a_file_says_what_it_is(run: Path) -> None:
     said = {entry.key: entry.value for entry in onnx.load(run / "policy.onnx").metadata_props}
-    command = json.loads((run / "run.json").read_text())["command"]
+    command = without_private_arguments(json.loads((run / "run.json").read_text())["command"])
     assert said["observation_space"].startswith("Box([-1. -1. -8.]")
     assert said["action_space"] == "Box(-2.0, 2.0, (1,), float32)"
     assert json.loads(said["env"])["id"] == "Pendulum-v1" and said["trained"] == command
