@@ -22,6 +22,7 @@ from benchmarks.scaling import cli as scaling
 from benchmarks.suites import (
     car_racing,
     cartpole,
+    cluster,
     conv_gru,
     driving,
     memory,
@@ -51,6 +52,7 @@ BENCHMARKS = {
     "driving": driving,
     "conv_gru": conv_gru,
     "reading": reading,
+    "cluster": cluster,
 }
 OUTPUT_FOLDER = ROOT / "outputs" / "benchmarks"
 

@@ -1,0 +1,134 @@
+"""What a call of ``parallelism=ray`` costs each that takes part, measured on this machine."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from a3c_exp.config.compose import compose_jobs
+from a3c_exp.system.ray.cluster import connect
+from a3c_exp.system.torch_settings import single_threaded
+from a3c_exp.training.build import build_run
+
+NUMBERS = 1_703, 56_000, 560_000
+"""Of weights: Pendulum's networks, something between, and CarRacing's."""
+STACKED = 1, 6
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Seconds as ``fixed + per_worker * K + per_number * K * P``, for K workers with P weights each."""
+
+    fixed: float
+    per_worker: float
+    per_number: float
+
+    def seconds(self, workers: int, numbers: float) -> float:
+        return self.fixed + self.per_worker * workers + self.per_number * workers * numbers
+
+    @classmethod
+    def fit(cls, points: Sequence[tuple[int, int, float]]) -> "Linear":
+        """The best in proportion, with no negative part, through measured points ``(K, P, seconds)``."""
+        rows = np.array([[1.0, workers, workers * numbers] for workers, numbers, _ in points])
+        seconds = np.array([point[2] for point in points])
+        scale = rows.max(axis=0)
+        found, _ = nnls(rows / seconds[:, np.newaxis] / scale, np.ones(len(points)))
+        return cls(*(found / scale).tolist())
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of a call that carries weights to a group and gradients back.
+
+    Attributes:
+        gateway: seconds of a core on the server's machine, in the process that calls.
+        host: seconds of a core on the group's node, besides the windows themselves.
+        travel: seconds in which neither works.
+        server: seconds in which the server settles the gradients, one after another.
+    """
+
+    gateway: Linear
+    host: Linear
+    travel: Linear
+    server: Linear
+
+
+def measure_costs(seconds: float) -> Costs:
+    """Calls of an actor that answers with as many numbers as it gets, and the server's updates, ``seconds`` for each size."""
+    calls = [(k, p, *_measure_call(k, p, seconds)) for k in STACKED for p in NUMBERS]
+    gateway, host, travel = (Linear.fit([(k, p, parts[part]) for k, p, *parts in calls]) for part in range(3))
+    server = Linear.fit([(k, p, _measure_updates(k, p, seconds)) for k in STACKED for p in NUMBERS])
+    return Costs(gateway, host, travel, server)
+
+
+def calls_per_second(groups: int, workers: int, numbers: int, seconds: float) -> float:
+    """Of so many actors that compute nothing, each called again as soon as it has answered."""
+    import ray
+
+    actors, weights = _echoes(groups), np.zeros((workers, numbers), np.float32)
+    pending = {actor.answer.remote(weights): actor for actor in actors}
+    ray.get(list(pending))
+    done, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        (ready, *_), _ = ray.wait(list(pending), num_returns=1, timeout=30)
+        actor = pending.pop(ready)
+        ray.get(ready)
+        pending[actor.answer.remote(weights)] = actor
+        done += 1
+    rate = done / (time.perf_counter() - began)
+    for actor in actors:
+        ray.kill(actor)
+    return rate
+
+
+def _echoes(count: int) -> list[Any]:
+    connect("local", "this benchmark", "address")
+    import ray
+
+    class Echo:
+        def answer(self, weights: Any) -> Any:
+            return np.array(weights)
+
+        def spent(self) -> float:
+            return time.process_time()
+
+    actors = [ray.remote(Echo).options(num_cpus=0).remote() for _ in range(count)]
+    ray.get([actor.spent.remote() for actor in actors])
+    return actors
+
+
+def _measure_call(workers: int, numbers: int, seconds: float) -> tuple[float, float, float]:
+    """Seconds of a call in the process that calls, in the one that answers, and in neither."""
+    import ray
+
+    (actor,), weights = _echoes(1), np.zeros((workers, numbers), np.float32)
+    for _ in range(3):
+        ray.get(actor.answer.remote(weights))
+    there, here, began, calls = ray.get(actor.spent.remote()), time.process_time(), time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        ray.get(actor.answer.remote(weights))
+        calls += 1
+    whole = (time.perf_counter() - began) / calls
+    mine, theirs = (time.process_time() - here) / calls, (ray.get(actor.spent.remote()) - there) / calls
+    ray.kill(actor)
+    return mine, theirs, max(whole - mine - theirs, 0.0)
+
+
+def _measure_updates(workers: int, numbers: int, seconds: float) -> float:
+    """Seconds of the updates by K gradients, with the preset's optimizer, and of copying each its weights."""
+    (job,) = compose_jobs(["env=pendulum", "logger=none"], False)
+    optimizer = build_run(job.config).setup.optimizer
+    with single_threaded(), torch.inference_mode():
+        weights, gradients = torch.zeros(numbers), torch.randn(workers, numbers)
+        state, answers = torch.zeros(optimizer.state_rows, numbers), torch.zeros(workers, numbers)
+        began, calls = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            for k in range(workers):
+                optimizer.step(weights, gradients[k], state, calls * workers + k, 1e-4)
+                answers[k].copy_(weights)
+            calls += 1
+        return (time.perf_counter() - began) / calls

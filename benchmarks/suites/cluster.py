@@ -1,0 +1,63 @@
+"""What a cluster costs where this machine alone would do: Ray's launcher and parallelism over those of one machine."""
+
+import sys
+from collections.abc import Sequence
+
+from benchmarks.harness.interleaved import Requirement, Variant
+from benchmarks.harness.process_tree import run_command
+from benchmarks.harness.training_runs import CAR_RACING, PENDULUM, STARTUP_TIMEOUT, TrainingRuns
+from benchmarks.several_machines.costs import calls_per_second
+
+TITLE = "cluster: Ray on this machine alone, over what needs no cluster"
+UNIT = "times"
+BASELINE = None
+JOBS = 8
+GROUPS, WORKERS = 2, 12
+QUIET = ("compile=false", "evaluation.every_env_steps=null", "checkpoint.every_env_steps=null")
+ON_RAY = ("parallelism=ray", "parallelism.address=local", f"parallelism.processes={GROUPS}")
+HERE = ("parallelism=parameter_server", f"parallelism.processes={GROUPS}")
+PENDULUM_WEIGHTS, PENDULUM_WINDOW = 1_703, 10
+
+
+def variants(runs: TrainingRuns) -> list[Variant]:
+    pendulum, car_racing = (PENDULUM, 50_000), (CAR_RACING, 2_000)  # with the steps of a first, short run
+    return [
+        Variant(
+            f"seconds of {JOBS} runs with hydra/launcher=ray over launcher=local",
+            lambda: time_sweep(runs, "ray") / time_sweep(runs, "local"),
+            Requirement("value", "at most", 1.1),
+        ),
+        Variant(
+            "speed of parallelism=ray over parameter_server, CarRacing, 12 workers in 2 groups",
+            lambda: runs.steps_per_second([*QUIET, *ON_RAY], *car_racing) / runs.steps_per_second([*QUIET, *HERE], *car_racing),
+            Requirement("value", "at least", 0.85),
+        ),
+        Variant(
+            "speed of parallelism=ray over parameter_server, Pendulum, 12 workers in 2 groups",
+            lambda: runs.steps_per_second([*QUIET, *ON_RAY], *pendulum) / runs.steps_per_second([*QUIET, *HERE], *pendulum),
+        ),
+        Variant(
+            "calls of parallelism=ray on Pendulum over calls of 2 actors that compute nothing",
+            lambda: (
+                calls_of_training(runs, pendulum) / calls_per_second(GROUPS, WORKERS // GROUPS, PENDULUM_WEIGHTS, runs.seconds)
+            ),
+        ),
+    ]
+
+
+def calls_of_training(runs: TrainingRuns, task: tuple[Sequence[str], int]) -> float:
+    """Each carries a window of every worker of a group."""
+    return runs.steps_per_second([*QUIET, *ON_RAY], *task) / PENDULUM_WINDOW / (WORKERS // GROUPS)
+
+
+def time_sweep(runs: TrainingRuns, launcher: str) -> float:
+    """Seconds from the command of a sweep to its end: runs on one core each, so long that one takes about ``runs.seconds``."""
+    one_core = ("parallelism=deterministic", *QUIET)
+    steps = runs.steps_for(one_core, runs.seconds)
+    directory = runs.unused_path("sweep")
+    words = [
+        *PENDULUM, *one_core, f"max_env_steps={steps}", f"seed=range({JOBS})", "logger=none", f"hydra/launcher={launcher}",
+        f"hydra.sweep.dir='{directory}'", "-m",
+    ]  # fmt: skip
+    with run_command([sys.executable, "-m", "a3c_exp", *words], runs.unused_path("output")) as job:
+        return job.wait(STARTUP_TIMEOUT + 2 * JOBS * runs.seconds, interval=0.2)
