@@ -2,7 +2,7 @@
 # make run ARGS="env=pendulum workers=4"     set up, then run anything else
 # make test     set up, then run the tests     (make test ARGS="-k returns" for some of them)
 # make faults   set up, then inject faults into real runs for hours (make faults ARGS="--seed 1 --count 50")
-# make cluster  set up, then interrupt sweeps on a real Slurm and a real Ray of this machine, where they are installed (10 minutes)
+# make cluster  set up, then interrupt sweeps on a real Slurm and a real Ray of this machine, and trainings on Ray (15 minutes)
 # make cluster-faults   set up, then inject faults into sweeps on both for an hour (make cluster-faults ARGS="--seed 1 --count 20")
 # make lint     set up, then ruff (rules, format) and mypy
 # make docs     set up, then build the documentation into build/docs; a warning or a broken link fails
@@ -57,7 +57,7 @@ cluster-faults: $(STAMP)
 	@$(BIN)/python -m tests.faults.cluster $(or $(strip $(ARGS)),--count 100 --out build/cluster_faults.md)
 
 cluster: $(STAMP)
-	@$(BIN)/python -m pytest -m cluster tests/sweep $(ARGS)
+	@$(BIN)/python -m pytest -m cluster tests/sweep tests/parallelism $(ARGS)
 
 faults: $(STAMP)
 	@$(BIN)/python -m tests.faults $(or $(strip $(ARGS)),--count 1000 --jobs 2 --out build/faults.md)

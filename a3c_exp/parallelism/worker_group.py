@@ -1,7 +1,8 @@
 """K workers of one process, stacked: what every parallelism shares."""
 
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -129,6 +130,19 @@ class WorkerGroup:
     def has_fused_rounds(self) -> bool:
         """Whether a whole round is compiled, so that ``begin_burst`` can ever begin one."""
         return self._fused_rollout is not None
+
+    @property
+    def in_episode(self) -> NDArray[np.bool_]:
+        """``[K]`` whether a worker is within an episode."""
+        return self.episodes.in_episode
+
+    def progress(self) -> int:
+        """A number that changes when environments have stepped."""
+        return zlib.crc32(self.envs.observation.tobytes())
+
+    def truncate(self, workers: Iterable[int]) -> list[EndedEpisode]:
+        """End the episodes that these workers are in, as a time limit would, between two windows."""
+        return [episode for k in workers if (episode := self.episodes.truncate(k)) is not None]
 
     def round(self, allowed: NDArray[np.int64]) -> RoundResult:
         self.act(allowed)

@@ -14,10 +14,15 @@ def single_threaded() -> Iterator[None]:
     processor can. Adam's first moment of a weight behind a dead unit shrinks at every update, and below 1.2e-38 it would stay
     among numbers with which processors compute tens of times as slowly, and that make no difference to any weight."""
     threads, left_out = torch.get_num_threads(), not torch.tensor(_SUBNORMAL).mul(1.0).item()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    use_one_thread()
     try:
         yield
     finally:
         torch.set_flush_denormal(left_out)
         torch.set_num_threads(threads)
+
+
+def use_one_thread() -> None:
+    """What ``single_threaded`` does, from now on and for what this thread computes."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)

@@ -1,10 +1,10 @@
 """Two nodes of a Ray cluster on this machine, each of processes of its own, so that one can be killed by itself: a program of
-its own, since Ray stays with the process that started it. It prints the address and each node's process, and ends with its
-standard input."""
+its own, since Ray stays with the process that started it. It prints the address and each node's process, adds a node for each
+line of its standard input, and ends with that."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ class RayNodes:
     address: str
     head: int  # process id of the cluster's head
     raylets: list[int]  # and of each node
+    add_node: Callable[[], None] = lambda: None  # one more
 
 
 @contextmanager
@@ -44,7 +45,16 @@ def ray_nodes(count: int = 2, hide: Path | None = None) -> Iterator[RayNodes]:
         assert process.stdout is not None
         address, *pids = process.stdout.readline().split()
         head, *raylets = map(int, pids)
-        yield RayNodes(address, head, raylets)
+        nodes = RayNodes(address, head, raylets)
+
+        def add_node() -> None:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write("one more\n")
+            process.stdin.flush()
+            nodes.raylets.append(int(process.stdout.readline()))
+
+        nodes.add_node = add_node
+        yield nodes
     finally:
         process.communicate()  # the end of its standard input
 
@@ -58,7 +68,8 @@ def _main(count: int) -> None:
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
     head = cluster.head_node.all_processes["gcs_server"][0].process.pid
     print(cluster.address, head, *raylets, flush=True)
-    sys.stdin.read()
+    for _ in sys.stdin:
+        print(cluster.add_node(**NODE).all_processes["raylet"][0].process.pid, flush=True)
     cluster.shutdown()
 
 

@@ -17,7 +17,7 @@ from a3c_exp.parallelism.hogwild.shared_parameters import SharedBuffer, SharedWe
 from a3c_exp.parallelism.multiprocess.shared_counters import SharedCounters
 from a3c_exp.parallelism.multiprocess.worker_loop import Exchange, ProcessWorkers, WorkerLoop
 from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, WorkerAssignment, run_in_worker
-from a3c_exp.parallelism.worker_group import RoundResult
+from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
 
 MAX_BURST = 32
 """Rounds of a burst, at most: all are reserved at once, and a process that dies in a burst gives back what is left of it."""
@@ -44,7 +44,7 @@ class HogwildExchange(Exchange):
     """Applies the gradients of a process's K workers to the shared weights here, in this process: one a row of weights, which
     is one a worker, or one of all."""
 
-    def __init__(self, workers: ProcessWorkers, shared_weights: SharedWeights) -> None:
+    def __init__(self, workers: ProcessWorkers[WorkerGroup], shared_weights: SharedWeights) -> None:
         setup, group = workers.setup, workers.group
         self._setup, self._control, self._counters = setup, workers.control, workers.control.counters
         self._shared_weights, self._worker_weights = shared_weights, group.weights

@@ -66,6 +66,7 @@ class MultiprocessStrategy(Parallelism, ABC):
     name: ClassVar[str]
     has_server: ClassVar[bool] = False
     """Whether one more process, numbered after those of workers, owns the weights: it alone pauses for a checkpoint."""
+    stop_seconds: ClassVar[float] = STOP_SECONDS
 
     def __post_init__(self) -> None:
         self._allowed_deaths = self.max_restarts if OnDeath(self.on_worker_death) is OnDeath.restart else 0
@@ -96,13 +97,26 @@ class MultiprocessStrategy(Parallelism, ABC):
     def _server_index(self) -> int:
         return len(self._workers_by_process)
 
+    @property
+    def _worker_processes(self) -> Sequence[int]:
+        """The numbers of the processes that host workers."""
+        return range(len(self._workers_by_process))
+
+    def _slots(self, index: int) -> Sequence[int]:
+        """The rows of the shared counters that a process writes."""
+        return [index]
+
+    def _num_processes(self, workers: int) -> int:
+        """How many processes share so many workers."""
+        return self.cores(workers)
+
     def _process_name(self, index: int) -> str:
         return "the server process" if index == self._server_index else f"worker process {index}"
 
     def _stop_processes(self) -> list[tuple[int, Any]]:
         """Have all processes end, within limits; returns their last messages."""
         self._counters.send_command(Command.stop)
-        messages = self._supervisor.stop(STOP_SECONDS, exclude=[self._server_index])
+        messages = self._supervisor.stop(self.stop_seconds, exclude=[self._server_index])
         if self.has_server:  # which ends once everything that workers sent is applied
             self._counters.send_command(Command.close)
             messages += self._supervisor.stop(STOP_SECONDS)
@@ -127,7 +141,7 @@ class MultiprocessStrategy(Parallelism, ABC):
                 "this checkpoint is of another parallelism; a resumed run keeps the one it was started with. "
                 "Leave out parallelism"
             )
-        shares = np.array_split(np.arange(setup.workers), self.cores(setup.workers))
+        shares = np.array_split(np.arange(setup.workers), self._num_processes(setup.workers))
         self._workers_by_process = [share.tolist() for share in shares]
         notices: list[Event] = []
         if setup.compile:
@@ -135,14 +149,15 @@ class MultiprocessStrategy(Parallelism, ABC):
             notices.append(MessageEvent(compiler.status_text()))
             setup = replace(setup, compile=not compiler.failures)
         self._folder = tempfile.TemporaryDirectory(prefix="a3c_exp_", dir=get_temp_dir())
-        processes, base = len(self._workers_by_process) + self.has_server, (state.env_steps, state.episodes, state.updates)
-        self._counters = SharedCounters.create(processes, state.rounds, state.episodes_begun, setup.budget, base)
+        processes = [*[self._server_index] * self.has_server, *self._worker_processes]
+        base = state.env_steps, state.episodes, state.updates
+        self._counters = SharedCounters.create(max(processes) + 1, state.rounds, state.episodes_begun, setup.budget, base)
         target, arguments = self._prepare(setup, state, Path(self._folder.name))
         beats = self._counters.table[:, CounterColumn.heartbeat]  # in nanoseconds
         limits = self.worker_timeout, lambda index: float(beats[index]) * 1e-9
         self._supervisor = Supervisor(target, arguments, self.start_method, *limits)
         try:
-            for index in [*[self._server_index] * self.has_server, *range(len(self._workers_by_process))]:
+            for index in processes:
                 self._supervisor.start(index)
         except BaseException:
             self.stop()  # those that did start
@@ -205,19 +220,24 @@ class MultiprocessStrategy(Parallelism, ABC):
         for death, messages in self._supervisor.deaths():
             for message in messages:
                 yield from self._handle_message(death.index, message)
-            self._deaths.append(death)
-            # A server may not have counted yet what the dead sent: a replacement, which waits for that, gives back the rest.
-            self._counters.release_dead(death.index, keep_reserved=self.has_server)
-            if len(self._deaths) > self._allowed_deaths:
-                raise WorkerError(
-                    f"{self._process_name(death.index)} {death.cause}; that is death {len(self._deaths)}, and "
-                    f"{self._allowed_deaths} are allowed (parallelism.max_restarts). Mend what ends it, then go on from the "
-                    f"last checkpoint with resume=RUN_DIR{death.details}"
-                )
-            subject = self._process_name(death.index) + self._affected_workers(death.index)
-            restarts = f"{len(self._deaths)} of at most {self._allowed_deaths} times"
-            yield MessageEvent(f"{subject} {death.cause}; replaced, {restarts}{death.details}")
+            for slot in self._slots(death.index):
+                # A server may not have counted yet what the dead sent: a replacement waits for that, and gives back the rest.
+                self._counters.release_dead(slot, keep_reserved=self.has_server)
+            yield self._count_death(death)
             self._supervisor.start(death.index)
+
+    def _count_death(self, death: Death) -> MessageEvent:
+        """Say that a process is replaced; a WorkerError if it is one too many."""
+        self._deaths.append(death)
+        if len(self._deaths) > self._allowed_deaths:
+            raise WorkerError(
+                f"{self._process_name(death.index)} {death.cause}; that is death {len(self._deaths)}, and "
+                f"{self._allowed_deaths} are allowed (parallelism.max_restarts). Mend what ends it, then go on from the "
+                f"last checkpoint with resume=RUN_DIR{death.details}"
+            )
+        subject = self._process_name(death.index) + self._affected_workers(death.index)
+        restarts = f"{len(self._deaths)} of at most {self._allowed_deaths} times"
+        return MessageEvent(f"{subject} {death.cause}; replaced, {restarts}{death.details}")
 
     def _affected_workers(self, index: int) -> str:
         """The workers of a process, in brackets; nothing where it hosts none."""

@@ -2,11 +2,10 @@
 
 import threading
 import time
-import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol, final
+from typing import Generic, Protocol, TypeVar, final
 
 import numpy as np
 import torch
@@ -25,26 +24,69 @@ _LOOK_SECONDS = 0.5  # time between two looks at whether environments have stepp
 _IDLE_SECONDS = 0.002  # how long a process waits that may do nothing now: what another one reserved may still come back
 
 
+class ScheduledInputs(Protocol):
+    """What windows take from the schedules, as ``LossInputs`` does."""
+
+    @property
+    def is_scheduled(self) -> bool: ...
+
+    def follow_schedules(self, fractions: NDArray[np.float64]) -> None: ...
+
+
+class StackedWorkers(Protocol):
+    """K workers that act and learn side by side: a ``WorkerGroup`` of this process, or one on another machine, which has no
+    bursts. All methods and attributes are as there."""
+
+    @property
+    def worker_ids(self) -> Sequence[WorkerId]: ...
+
+    @property
+    def weights(self) -> Tensor: ...
+
+    @property
+    def in_episode(self) -> NDArray[np.bool_]: ...
+
+    @property
+    def loss_inputs(self) -> ScheduledInputs: ...
+
+    def progress(self) -> int: ...
+
+    def truncate(self, workers: Iterable[int]) -> list[EndedEpisode]: ...
+
+    def round(self, allowed: NDArray[np.int64]) -> RoundResult: ...
+
+    def begin_burst(self, max_rounds: int) -> int: ...
+
+    def burst_round(self) -> tuple[Tensor, NDArray[np.float32], bool]: ...
+
+    def end_burst(self, gradients: Tensor, window_stats: NDArray[np.float32]) -> RoundResult: ...
+
+    def close(self) -> None: ...
+
+
+Workers = TypeVar("Workers", bound=StackedWorkers, covariant=True)
+
+
 @dataclass(frozen=True)
-class ProcessWorkers:
+class ProcessWorkers(Generic[Workers]):
     """The K workers of one process: with its link to the main process, and its share of the budget."""
 
     setup: TrainingSetup
     control: ProcessControl
     budget: WorkerBudget
-    group: WorkerGroup
+    group: Workers
 
-    @classmethod
+    @staticmethod
     def create(
-        cls, setup: TrainingSetup, assignment: WorkerAssignment, control: ProcessControl, lock: OwnedLock
-    ) -> "ProcessWorkers":
+        setup: TrainingSetup, assignment: WorkerAssignment, control: ProcessControl, lock: OwnedLock
+    ) -> "ProcessWorkers[WorkerGroup]":
         """The workers of an assignment; ``lock`` is held while something is taken from the budget."""
         ids, counters = assignment.worker_ids, control.counters
         budget = WorkerBudget(setup, counters, assignment.slot, len(ids), lock)
         rounds, episodes_begun = counters.workers.numpy()[:, ids[0] : ids[-1] + 1]
         members = [WorkerId(setup.seed, worker) for worker in ids]
         own = members, rounds, episodes_begun, budget.take_ticket
-        return cls(setup, control, budget, WorkerGroup(setup, *own, share_weights=assignment.share_weights))
+        return ProcessWorkers(setup, control, budget, WorkerGroup(setup, *own, share_weights=assignment.share_weights))
 
 
 class Exchange(Protocol):
@@ -95,13 +137,14 @@ class WorkerLoop:
     Where nothing can need a decision for several rounds, they run as a burst, with only the exchange between them.
     """
 
-    def __init__(self, workers: ProcessWorkers, exchange: Exchange) -> None:
+    def __init__(self, workers: ProcessWorkers[StackedWorkers], exchange: Exchange) -> None:
         self._statistics, self._counters = workers.setup.learner.statistics, workers.control.counters
         self.control, self._budget = workers.control, workers.budget
         self.group, self.exchange = workers.group, exchange
 
     def run(self) -> None:
-        threading.Thread(target=self._send_step_heartbeats, name="steps", daemon=True).start()
+        ended = threading.Event()
+        threading.Thread(target=self._send_step_heartbeats, args=(ended,), name="steps", daemon=True).start()
         try:
             self.exchange.pull_all()
             while self.control.poll_commands():
@@ -109,18 +152,18 @@ class WorkerLoop:
                     time.sleep(_IDLE_SECONDS)
             self.exchange.close()
         finally:
+            ended.set()
             with suppress(Exception):  # a third party's; what went wrong before is what counts
                 self.group.close()
 
-    def _send_step_heartbeats(self) -> None:
-        """A heartbeat when observations have changed: a window of slow steps may take longer than ``worker_timeout``."""
-        latest = None
-        while True:
-            observed = zlib.crc32(self.group.envs.observation.tobytes())
-            if latest is not None and observed != latest:
+    def _send_step_heartbeats(self, ended: threading.Event) -> None:
+        """A heartbeat when environments have stepped: a window of slow steps may take longer than ``worker_timeout``."""
+        latest = self.group.progress()
+        while not ended.wait(_LOOK_SECONDS):
+            progress = self.group.progress()
+            if progress != latest:
                 self.control.heartbeat()
-            latest = observed
-            time.sleep(_LOOK_SECONDS)
+            latest = progress
 
     def run_round(self) -> bool:
         """One round, or a burst of them; false if the budget allows none now."""
@@ -128,7 +171,7 @@ class WorkerLoop:
         self._report_episodes(exchange.before_round())
         result = self._run_burst()
         if result is None:
-            allowed = self._budget.reserve_round(group.episodes.in_episode, exchange.updates)
+            allowed = self._budget.reserve_round(group.in_episode, exchange.updates)
             if not allowed.any():
                 return False
             self._follow_schedules()

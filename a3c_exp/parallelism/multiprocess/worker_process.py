@@ -69,12 +69,14 @@ def run_in_worker(run: Callable[[], None], pipe: Connection) -> None:
 
 
 class ProcessControl:
-    """One process's link to the main process: it shows that it is alive, follows commands and sends messages.
-    ``row [len(CounterColumn)]`` is a view of its counters."""
+    """One process's link to the main process: it shows that it is alive, follows commands and sends messages, by ``send``
+    where several threads do. ``row [len(CounterColumn)]`` is a view of its counters."""
 
-    def __init__(self, slot: int, counters: SharedCounters, pipe: Connection) -> None:
+    def __init__(
+        self, slot: int, counters: SharedCounters, pipe: Connection, send: Callable[[Any], None] | None = None
+    ) -> None:
         self.slot, self.counters, self.row = slot, counters, counters.table[slot]
-        self.send: Callable[[Any], None] = pipe.send
+        self.send: Callable[[Any], None] = send or pipe.send
         self._pipe_poller = select.poll()
         self._pipe_poller.register(pipe.fileno(), select.POLLIN)
 

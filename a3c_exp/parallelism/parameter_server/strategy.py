@@ -1,6 +1,6 @@
 """A3C with a parameter server: one process applies gradients as they arrive and answers with the weights that follow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,7 +21,7 @@ from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, S
 from a3c_exp.parallelism.parameter_server.server import OnStale, StalenessPolicy
 from a3c_exp.system.errors import ConfigError
 
-_MAX_PROCESSES = 100
+MAX_PROCESSES = 100
 """Each wakeup pipe is a file that the server is started with, and the fork server hands over 256 files at most."""
 
 
@@ -39,7 +39,7 @@ class ParameterServer(MultiprocessStrategy):
         ConfigError: a value is out of its range.
     """
 
-    processes: Annotated[int, Ge(1), Le(_MAX_PROCESSES)] | None = None
+    processes: Annotated[int, Ge(1), Le(MAX_PROCESSES)] | None = None
     max_lag: NonNegativeInt | None = None
     on_stale: OnStale = OnStale.drop
     reset_after_lag: NonNegativeInt | None = None
@@ -70,10 +70,22 @@ class ParameterServer(MultiprocessStrategy):
                 pipes = [receiver for receiver, _ in gradients_ready], [sender for _, sender in weights_ready]
                 shared = self._double_buffer, slots, workers, counters
                 return server.main, (setup, self._staleness_policy, index, *shared, *pipes)
-            own = gradients_ready[index][1], weights_ready[index][0]
-            return worker.main, (setup, self._assignment(index), slots, counters, folder / "lock", *own)
+            senders, receivers = [sender for _, sender in gradients_ready], [receiver for receiver, _ in weights_ready]
+            return self._worker_arguments(index, setup, folder / "lock", senders, receivers)
 
         return _run, arguments
+
+    def _worker_arguments(
+        self,
+        index: int,
+        setup: TrainingSetup,
+        lock_path: Path,
+        gradients_ready: Sequence[Connection],
+        weights_ready: Sequence[Connection],
+    ) -> tuple[Any, ...]:
+        """The entry of a process that hosts workers, and its arguments; the pipes are those of all groups of workers."""
+        own = gradients_ready[index], weights_ready[index]
+        return worker.main, (setup, self._assignment(index), self._gradient_slots, self._counters, lock_path, *own)
 
     def _read_state(self) -> tuple[Tensor, Tensor]:
         # The server pauses within milliseconds; meanwhile workers go on with their windows.

@@ -9,7 +9,7 @@ from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, notify
-from a3c_exp.parallelism.multiprocess.worker_loop import Exchange, ProcessWorkers, WorkerLoop
+from a3c_exp.parallelism.multiprocess.worker_loop import Exchange, ProcessWorkers, StackedWorkers, WorkerLoop
 from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, WorkerAssignment, run_in_worker
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.worker_group import RoundResult
@@ -45,7 +45,11 @@ class ParameterServerExchange(Exchange):
     weights: the ``listener`` is woken when the server has answered."""
 
     def __init__(
-        self, workers: ProcessWorkers, gradient_slots: GradientSlots, gradients_ready: Connection, listener: WakeupListener
+        self,
+        workers: ProcessWorkers[StackedWorkers],
+        gradient_slots: GradientSlots,
+        gradients_ready: Connection,
+        listener: WakeupListener,
     ) -> None:
         self._control, self._counters, self._group = workers.control, workers.control.counters, workers.group
         self._gradient_slots, self._gradients_ready, self._listener = gradient_slots, gradients_ready, listener
@@ -55,10 +59,13 @@ class ParameterServerExchange(Exchange):
         self._received_weights = gradient_slots.weights[first:last]
         self._pulled_at = [0] * len(self._worker_ids)
 
-    def pull_all(self) -> None:
-        # Gradients that a predecessor sent: until they are answered its steps stay reserved.
+    def settle_pending(self) -> None:
+        """Wait until what a predecessor sent is answered: until then its steps stay reserved."""
         self._wait_for_weights()
         self.settle(0)
+
+    def pull_all(self) -> None:
+        self.settle_pending()
         # The predecessor's episodes are gone anyway.
         self._fields[:, SlotField.resets_acknowledged] = self._fields[:, SlotField.resets_requested]
         for worker in self._worker_ids:
@@ -66,13 +73,14 @@ class ParameterServerExchange(Exchange):
         self._receive_weights(range(len(self._worker_ids)))
 
     def before_round(self) -> Iterable[EndedEpisode]:
-        ended, requested = [], self._fields[:, SlotField.resets_requested].copy()
-        for k in (requested > self._fields[:, SlotField.resets_acknowledged]).nonzero()[0].tolist():
-            episode = self._group.episodes.truncate(k)
-            self._fields[k, SlotField.resets_acknowledged] = requested[k]
-            if episode is not None:
-                self._fields[k, SlotField.resets] += 1
-                ended.append(episode)
+        requested = self._fields[:, SlotField.resets_requested].copy()
+        workers = (requested > self._fields[:, SlotField.resets_acknowledged]).nonzero()[0].tolist()
+        if not workers:
+            return ()
+        ended = self._group.truncate(workers)
+        self._fields[workers, SlotField.resets_acknowledged] = requested[workers]
+        for episode in ended:
+            self._fields[episode.worker, SlotField.resets] += 1
         return ended
 
     def push_and_pull(self, result: RoundResult, workers: Sequence[int]) -> None:

@@ -17,10 +17,11 @@ PACKAGES = ("a3c_exp", "torch", "numpy", "gymnasium")
 """What must be of the same version on all nodes: what is computed is then the same wherever it goes on."""
 _LOOK_SECONDS = 5.0  # between two looks at the head
 _KNOCK_SECONDS = 5.0
-_STORE_BYTES = 100 * 2**20  # little goes through Ray's object store
+STORE_BYTES = 100 * 2**20
+"""Of Ray's object store, where little goes through it."""
 
 
-def connect(address: str | None, user: str, key: str) -> str:
+def connect(address: str | None, user: str, key: str, store_bytes: int = STORE_BYTES) -> str:
     """Join a cluster, or begin one of this machine's own.
 
     Args:
@@ -28,6 +29,7 @@ def connect(address: str | None, user: str, key: str) -> str:
             which ends with this process.
         user: what is typed to use Ray, for messages.
         key: the key of the address, for messages.
+        store_bytes: how much memory Ray's object store of a cluster of this machine's own may take.
 
     Returns:
         The head's HOST:PORT.
@@ -44,19 +46,31 @@ def connect(address: str | None, user: str, key: str) -> str:
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     start = partial(ray.init, address=address, log_to_driver=False, logging_level=logging.ERROR)
     if address == "local":
-        start = partial(start, num_cpus=usable_cores(), object_store_memory=_STORE_BYTES, include_dashboard=False)
+        start = partial(start, num_cpus=usable_cores(), object_store_memory=store_bytes, include_dashboard=False)
     try:
         if not ray.is_initialized():
             if address not in ("local", "auto"):
                 knock(address)  # Ray itself would try for minutes
             start()
     except (OSError, RuntimeError, ValueError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"there is no Ray cluster at {address} ({said}). Start one with ray start --head, or leave {key} and RAY_ADDRESS "
-            "out, for one of this machine alone"
-        ) from None
+        raise _no_cluster(address, key, error) from None
     return str(ray.get_runtime_context().gcs_address)
+
+
+def check_reachable(address: str, key: str) -> None:
+    """Raise the ConfigError of ``connect`` if nobody answers at HOST:PORT."""
+    try:
+        knock(address)
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address, key, error) from None
+
+
+def _no_cluster(address: str, key: str, error: Exception) -> ConfigError:
+    said = str(error).strip().splitlines()[0]
+    return ConfigError(
+        f"there is no Ray cluster at {address} ({said}). Start one with ray start --head, or leave {key} and RAY_ADDRESS "
+        "out, for one of this machine alone"
+    )
 
 
 def knock(address: str) -> None:
@@ -89,8 +103,9 @@ class HeadWatch:
 
 
 def other_version(versions: Mapping[str, str | None]) -> str | None:
-    """What this machine has in another version than ``versions`` says, in words; ``None`` if nothing."""
-    here = package_versions(PACKAGES)
+    """What this machine has in another version than ``versions`` says, as ``package_versions`` does, in words; ``None`` if
+    nothing."""
+    here = package_versions([package for package in versions if package != "python"])
     for package, version in versions.items():
         if here[package] != version:
             return (

@@ -1,0 +1,132 @@
+"""The parameter server with worker groups on the nodes of a Ray cluster."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Gt
+
+from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
+from a3c_exp.parallelism.base import Event, TrainingSetup
+from a3c_exp.parallelism.multiprocess.supervisor import Death
+from a3c_exp.parallelism.parameter_server.strategy import MAX_PROCESSES, ParameterServer
+from a3c_exp.parallelism.ray import gateway
+from a3c_exp.parallelism.ray.actor_transport import Placement
+from a3c_exp.parallelism.ray.group_thread import STOP_SECONDS
+from a3c_exp.parallelism.ray.messages import FromGroup, GroupDeath
+from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.process_setup import usable_cores
+from a3c_exp.system.ray.cluster import STORE_BYTES, check_reachable
+from a3c_exp.system.ray.nodes import cluster_cores
+
+_KEY = "parallelism.address"
+_COPIES_IN_STORE = 8  # of all workers' gradients; weights take as much
+
+
+@dataclass(eq=False)
+class RayParameterServer(ParameterServer):
+    """``ParameterServer`` whose worker processes are actors on whichever nodes have room. Weights, optimizer state, budget and
+    trainer stay on this machine; one more process of it, the gateway, talks to the cluster.
+
+    Args:
+        processes: worker groups; ``None``: as many as nodes have room for, never more than workers.
+        address: HOST:PORT of the cluster's head, ``auto``, or ``local`` for a cluster of this machine alone, which ends with
+            the run; ``None``: what ``RAY_ADDRESS`` says, else ``local``.
+        cpus: cores that a group takes of its node.
+        resource: only nodes that declare this resource, of which a group takes 1.
+        max_restarts: losses of groups, and deaths of the server or the gateway, that a run survives.
+        worker_timeout: seconds without an answer after which a group counts as lost, and another host takes over its workers.
+        wait_for_nodes: seconds without any group at work after which the run ends with a checkpoint.
+        others: as ``ParameterServer`` takes them.
+
+    Raises:
+        ConfigError: a value is out of its range.
+    """
+
+    max_restarts: NonNegativeInt = 100
+    address: str | None = None
+    cpus: PositiveInt = 1
+    resource: str | None = None
+    wait_for_nodes: Annotated[float, Gt(0)] = 300.0
+
+    name = "ray"
+    stop_seconds: ClassVar[float] = STOP_SECONDS + 7.0
+
+    @property
+    def _cluster(self) -> str:
+        return self.address or os.environ.get("RAY_ADDRESS") or "local"
+
+    @property
+    def _gateway_index(self) -> int:
+        return self._server_index + 1
+
+    @property
+    def _worker_processes(self) -> Sequence[int]:
+        return [self._gateway_index]
+
+    def _slots(self, index: int) -> Sequence[int]:
+        return [*range(self._server_index), index] if index == self._gateway_index else [index]
+
+    def _process_name(self, index: int) -> str:
+        if index == self._gateway_index:
+            return "the gateway process"
+        return super()._process_name(index) if index == self._server_index else f"worker group {index}"
+
+    def cores(self, workers: int, num_seeds: int = 1) -> int:
+        """How many cores of this machine a run keeps busy: those of a cluster are not in it."""
+        return super().cores(workers, num_seeds) if self._cluster == "local" else 1
+
+    def _num_processes(self, workers: int) -> int:
+        if self.processes is not None:
+            return min(self.processes, workers)
+        cores = [usable_cores()] if self._cluster == "local" else cluster_cores(self._cluster, _KEY)
+        return max(1, min(workers, MAX_PROCESSES, sum(count // self.cpus for count in cores)))
+
+    def check(self, setup: TrainingSetup) -> None:
+        super().check(setup)
+        if find_spec("ray") is None:
+            raise ConfigError("parallelism=ray needs the package ray. Try pip install 'a3c_exp[ray]'")
+        if setup.device != "cpu":
+            raise ConfigError(
+                f"parallelism=ray computes on the nodes' processors, not on device={setup.device}. Try device=cpu"
+            )
+        if self._cluster not in ("auto", "local"):
+            check_reachable(self._cluster, _KEY)
+
+    def _worker_arguments(
+        self,
+        index: int,
+        setup: TrainingSetup,
+        lock_path: Path,
+        gradients_ready: Sequence[Connection],
+        weights_ready: Sequence[Connection],
+    ) -> tuple[Any, ...]:
+        slots = self._gradient_slots
+        options = gateway.GatewayOptions(
+            self._cluster,
+            Placement(self.cpus, self.resource),
+            self.worker_timeout,
+            self.worker_timeout + self.lock_timeout,
+            self.wait_for_nodes,
+            STORE_BYTES + _COPIES_IN_STORE * slots.gradients.nbytes,
+        )
+        shared = self._workers_by_process, slots, self._counters
+        return gateway.main, (setup, options, index, *shared, lock_path, gradients_ready, weights_ready)
+
+    def _handle_message(self, index: int, message: Any) -> Iterator[Event]:
+        match message:
+            case FromGroup():
+                yield from super()._handle_message(message.group, message.message)
+            case GroupDeath():
+                yield self._count_death(Death(message.group, message.cause, message.details))
+            case _:
+                yield from super()._handle_message(index, message)
+
+    def _stop_processes(self) -> list[tuple[int, Any]]:
+        messages = super()._stop_processes()
+        own = [(message.group, message.message) if isinstance(message, FromGroup) else (i, message) for i, message in messages]
+        return [(i, message) for i, message in own if not isinstance(message, GroupDeath)]  # none is replaced any more
