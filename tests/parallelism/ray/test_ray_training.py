@@ -3,6 +3,7 @@ killed or suspended, and every count is exact all the same."""
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support.command import QUICK, record, run, start, summary
 from tests.support.driving import ENDLESS, Training, alive, small_task
 from tests.support.faulty import ticked
 from tests.support.ray_cluster import SETTINGS, RayNodes, ray_nodes
+from tests.support.ray_link import linked_nodes, links_are_possible
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'a3c_exp[ray]'")
 pytestmark = pytest.mark.cluster
@@ -34,6 +36,7 @@ def nodes() -> Iterator[RayNodes]:
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
+    signal.alarm(400)  # what is waited for here takes longer than elsewhere
 
 
 def hosts(cluster: RayNodes) -> list[int]:
@@ -145,6 +148,38 @@ def test_a_training_goes_on_without_a_lost_node_and_takes_in_one_that_comes(tmp_
         again = Training(ParameterServer(processes=1), small_task(ENDLESS, workers=4, lengths=(5,)), server.snapshot()[0])
         with again:
             again.until(lambda: again.stats.windows > 5, "work without Ray from the state")
+
+
+@pytest.mark.skipif(not links_are_possible(), reason="no network namespace can be made: ip netns add fails")
+@pytest.mark.parametrize("seconds", [30.0, 45.0], ids=["shorter than worker_timeout", "longer"])
+def test_a_network_that_is_down_delays_its_group_and_no_other(seconds: float) -> None:
+    """The old host behind the cut lives on for a while when another one takes over its workers."""
+    with tempfile.TemporaryDirectory(prefix="r") as folder, linked_nodes(Path(folder)) as cluster:
+        server = RayParameterServer(address=cluster.address, processes=2, worker_timeout=38.0)
+        training = Training(server, small_task(ENDLESS, workers=4, lengths=(5,), seconds=0.001))
+
+        def windows() -> list[int]:
+            return [int(share) for share in server._counters.workers[0].view(2, 2).sum(1)]
+
+        def hosts_there() -> list[psutil.Process]:
+            return [process for process in cluster.processes_there() if "GroupActor" in " ".join(process.cmdline())]
+
+        with training:
+            training.until(lambda: min(windows()) > 40, "work of both groups")
+            old = hosts_there()
+            assert len(old) == 1
+            cluster.cut()
+            cut, before = time.monotonic(), windows()
+            training.until(lambda: time.monotonic() - cut > seconds, "the time")
+            grown = sorted(after - share for after, share in zip(windows(), before, strict=True))
+            assert grown[0] <= 4 < 1000 < grown[1], "the group on this side waited for the other one"
+            cluster.mend()
+            reached = [count + 20 for count in windows()]
+            training.until(lambda: all(a > b for a, b in zip(windows(), reached, strict=True)), "work of both groups")
+            assert len(training.notices) == (seconds > 38.0)
+            wait_until(lambda: len(hosts_there()) == 1, "one host there")
+            assert (hosts_there() == old) == (seconds < 38.0)
+        check_counts(training)
 
 
 def test_what_no_node_can_host_ends_the_run_in_time(nodes: RayNodes) -> None:
