@@ -126,7 +126,10 @@ class GroupThread:
             match answer:
                 case Prepared(node, refusal):
                     if refusal is not None:
-                        raise WorkerError(f"worker group {self._number} was placed on {node}, but {refusal}")
+                        raise WorkerError(
+                            f"worker group {self._number} was placed on {node}, which cannot host it: {refusal}. Try "
+                            "parallelism.resource=NAME with nodes that were started with that resource"
+                        )
                     return True
                 case Crash():
                     raise GroupLost("raised an error", answer.text)
