@@ -23,6 +23,7 @@ from torch import Tensor, fx, nn
 
 from a3c_exp.compile.op_trace import Operation, OpGraph, TensorKey
 from a3c_exp.compile.torch_backend import INDUCTOR_OPTIONS, build_library, load_library
+from a3c_exp.system.machine import processor_lines
 from a3c_exp.system.process_setup import user_folder
 from a3c_exp.system.signals import interruptible, scratch_folders
 
@@ -199,9 +200,4 @@ def _cache_key(op_graph: OpGraph, weights: Tensor) -> str:
 
 def _cpu_description() -> str:
     """What compiled code depends on: the processor's model and its instruction sets."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        kind = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    except OSError:
-        kind = [platform.processor()]
-    return " ".join([platform.machine(), torch.backends.cpu.get_cpu_capability(), *kind])
+    return " ".join([platform.machine(), torch.backends.cpu.get_cpu_capability(), *processor_lines()])

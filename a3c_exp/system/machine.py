@@ -18,7 +18,7 @@ def machine_info() -> dict[str, Any]:
     import psutil
 
     system, memory = f"{platform.system()} {platform.release()}", round(psutil.virtual_memory().total / 2**30, 1)
-    return {"system": system, "cpu": _cpu_model(), "cores": usable_cores(), "memory_gib": memory}
+    return {"system": system, "cpu": cpu_model(), "cores": usable_cores(), "memory_gib": memory}
 
 
 def package_versions(packages: Sequence[str]) -> dict[str, str | None]:
@@ -68,7 +68,17 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.decode(errors="replace").strip()
 
 
-def _cpu_model() -> str:
+def processor_lines() -> list[str]:
+    """What the system says of the processor's model and instruction sets, on which the last bit of a sum may depend."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return [platform.processor()]
+    return sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+
+
+def cpu_model() -> str:
+    """The processor's name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

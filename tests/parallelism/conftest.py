@@ -17,14 +17,14 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_hang() -> Iterator[None]:
+def no_hang(request: pytest.FixtureRequest) -> Iterator[None]:
     """What is tested here hangs when it is broken; then the test fails, and the next one begins."""
 
     def give_up(number: int, frame: object) -> None:
         raise TimeoutError("this test hung")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(120)
+    signal.alarm(120 if request.node.get_closest_marker("cluster") is None else 400)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

@@ -4,12 +4,16 @@ line of its standard input, and ends with that."""
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tests.support.command import environment
+from tests.support.forked_commands import ForkedCommand
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_worker_niceness": "0"}
@@ -26,9 +30,10 @@ class RayNodes:
 
 
 @contextmanager
-def ray_nodes(count: int = 2, hide: Path | None = None) -> Iterator[RayNodes]:
-    """A cluster of so many nodes with a core each, which do not see what is in a folder that is to ``hide``."""
-    command = [sys.executable, "-m", __name__, str(count)]
+def ray_nodes(count: int = 2, hide: Path | None = None, other_code: Path | None = None) -> Iterator[RayNodes]:
+    """A cluster of so many nodes with a core each, which do not see what is in a folder that is to ``hide``; but for the first
+    they import from a folder with ``other_code``."""
+    command = [sys.executable, "-m", __name__, str(count), *([str(other_code)] if other_code is not None else [])]
     if hide is not None:
         mount = f"mount -t tmpfs none '{hide}' && exec \"$@\""
         command = ["unshare", "--mount", "sh", "-c", mount, "sh", *command]
@@ -59,11 +64,31 @@ def ray_nodes(count: int = 2, hide: Path | None = None) -> Iterator[RayNodes]:
         process.communicate()  # the end of its standard input
 
 
-def _main(count: int) -> None:
+def wait_until(holds: Callable[[], object], process: ForkedCommand | None = None, limit: float = 120.0) -> None:
+    """Wait for what must come within so many seconds, and while this command runs."""
+    deadline = time.monotonic() + limit
+    while not holds():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def orphans(folder: Path) -> list[psutil.Process]:
+    """Processes that still work in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()) == folder:
+                found.append(process)
+    return found
+
+
+def _main(count: int, path: str | None = None) -> None:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
-    nodes = [cluster.head_node, *(cluster.add_node(**NODE) for _ in range(count - 1))]
+    imports = {"env_vars": {"PYTHONPATH": path}} if path is not None else {}
+    nodes = [cluster.head_node, *(cluster.add_node(**NODE, **imports) for _ in range(count - 1))]
     cluster.wait_for_nodes()
     raylets = [node.all_processes["raylet"][0].process.pid for node in nodes]
     head = cluster.head_node.all_processes["gcs_server"][0].process.pid
@@ -74,4 +99,4 @@ def _main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]))
+    _main(int(sys.argv[1]), *sys.argv[2:])

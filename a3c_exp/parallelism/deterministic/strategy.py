@@ -21,7 +21,7 @@ from a3c_exp.parallelism.deterministic.worker_schedule import (
     Speeds,
     WorkerSchedule,
 )
-from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
+from a3c_exp.parallelism.single_process.base import SeedPlace, SingleProcessStrategy
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.single_process.update_rule import UpdateRule
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup
@@ -47,7 +47,7 @@ class Deterministic(SingleProcessStrategy):
             duration around its worker's mean. Of no effect where speeds are equal.
         lag: ``None`` lets the schedule decide. A number sets the policy lag of every push: its window is computed from the
             weights as they were that many updates before. Two numbers draw it for each push, evenly from the first to the last.
-        env_processes, processes, seed_block: as ``SingleProcessStrategy`` takes them.
+        env_processes, processes, seed_block, on, address: as ``SingleProcessStrategy`` takes them.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -63,6 +63,8 @@ class Deterministic(SingleProcessStrategy):
         env_processes: NonNegativeInt = 0,
         processes: PositiveInt | None = None,
         seed_block: PositiveInt | None = None,
+        on: SeedPlace = "local",
+        address: str | None = None,
     ) -> None:
         for key, value in (("between_workers", between_workers), ("between_windows", between_windows)):
             if speeds == "uniform" and value > _MAX_UNIFORM_VARIATION:
@@ -75,7 +77,7 @@ class Deterministic(SingleProcessStrategy):
             make_schedule = partial(
                 RandomDurationSchedule, speeds=speeds, between_workers=between_workers, between_windows=between_windows
             )
-        super().__init__(VirtualTimeRule(make_schedule, LagSchedule(lag)), env_processes, processes, seed_block)
+        super().__init__(VirtualTimeRule(make_schedule, LagSchedule(lag)), env_processes, processes, seed_block, on, address)
 
 
 class VirtualTimeRule(UpdateRule):

@@ -7,7 +7,7 @@ from typing import Any
 from a3c_exp.system import child_process
 from a3c_exp.system.child_process import ChildProcess, HeartbeatTimer, StartMethod, end_all, wait_for_any
 
-_PRELOAD = ["a3c_exp.parallelism.multiprocess.preload"]
+PRELOAD = ["a3c_exp.parallelism.multiprocess.preload"]
 
 
 def start_fork_server(extra_modules: Sequence[str] = ()) -> None:
@@ -15,7 +15,7 @@ def start_fork_server(extra_modules: Sequence[str] = ()) -> None:
 
     It never runs a tensor operation, so nothing is forked after torch has used its threads. It imports ``extra_modules``, too.
     """
-    child_process.start_fork_server([*_PRELOAD, *extra_modules])
+    child_process.start_fork_server([*PRELOAD, *extra_modules])
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Death:
     index: int
     cause: str  # to go behind its name in a sentence
     last_output: str  # its traceback, if it crashed
+    lost: bool = False  # with the machine that it ran on: another may have it go on
 
     @property
     def details(self) -> str:
@@ -50,7 +51,7 @@ class Supervisor:
         heartbeat_timeout: float,
         last_heartbeat: Callable[[int], float] = lambda _: 0.0,
     ) -> None:
-        child_process.prepare_start(start_method, _PRELOAD)
+        child_process.prepare_start(start_method, PRELOAD)
         self._target, self._arguments = target, arguments
         self._start_method, self._last_heartbeat = start_method, last_heartbeat
         self._timer = HeartbeatTimer(heartbeat_timeout)

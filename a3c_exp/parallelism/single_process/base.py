@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,13 @@ from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.single_process.update_rule import UpdateRule
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
 from a3c_exp.system.errors import ConfigError
+
+if TYPE_CHECKING:
+    from a3c_exp.parallelism.seed_processes.ray_place import RayPlace
+
+
+SeedPlace = Literal["local", "ray"]
+"""Where processes that share seeds are."""
 
 
 class SingleProcessStrategy(Parallelism):
@@ -36,6 +43,8 @@ class SingleProcessStrategy(Parallelism):
         env_processes: processes that step the environments; 0 steps them here, which is faster unless a step takes long.
         processes: for several seeds, that share them in whole blocks; ``None`` or 1 trains all in this process.
         seed_block: seeds that are stacked together; ``None`` stacks all that a process has.
+        on: where these processes are: ``local``, this machine, or ``ray``, the nodes of a Ray cluster, with a core each.
+        address: of that cluster; see ``system.ray.connect``.
 
     Attributes:
         worker_group: all trainings' workers, those of each next to each other.
@@ -50,24 +59,45 @@ class SingleProcessStrategy(Parallelism):
         env_processes: NonNegativeInt = 0,
         processes: PositiveInt | None = None,
         seed_block: PositiveInt | None = None,
+        on: SeedPlace = "local",
+        address: str | None = None,
     ) -> None:
+        if env_processes and on == "ray":
+            raise ConfigError(
+                f"parallelism.env_processes is {env_processes}, but on a cluster seeds get processes, with a core each. "
+                "Try parallelism.env_processes=0"
+            )
         if env_processes and (processes or 1) > 1:
             raise ConfigError(
                 f"parallelism.env_processes is {env_processes} and parallelism.processes is {processes}, but environments get "
                 "processes of their own, or seeds do. Try parallelism.env_processes=0"
             )
         self.rule, self.kind, self.share_weights = rule, rule.name, rule.share_weights
-        self._env_processes, self._processes, self._seed_block = env_processes, processes or 1, seed_block
+        self._env_processes, self._processes, self._seed_block = env_processes, processes, seed_block
+        if on == "ray" and processes is seed_block is None:
+            raise ConfigError(
+                "parallelism.on=ray shares the seeds among processes on a cluster, but nothing says how many. "
+                "Try parallelism.processes=4"
+            )
+        self._on, self._address = on, address
         self._stopped = self._in_round = False
         self.burst_runner: BurstRunner | None = None
 
     def cores(self, workers: int, num_seeds: int) -> int:
-        return max(min(self._processes, num_seeds), self._env_processes)
+        return 1 if self._on == "ray" else max(min(self._processes or 1, num_seeds), self._env_processes)
 
     def with_processes(self, setup: TrainingSetup) -> Parallelism:
         from a3c_exp.parallelism.seed_processes.strategy import distribute_seeds
 
-        return distribute_seeds(self, setup, self._processes, self._seed_block)
+        processes = self._processes or (setup.num_seeds if self._on == "ray" else 1)
+        return distribute_seeds(self, setup, processes, self._seed_block, self._ray_place())
+
+    def _ray_place(self) -> "RayPlace | None":
+        if self._on == "local":
+            return None
+        from a3c_exp.parallelism.seed_processes.ray_place import RayPlace
+
+        return RayPlace(self._address)
 
     def check(self, setup: TrainingSetup) -> None:
         environments = setup.workers * setup.num_seeds
@@ -76,6 +106,8 @@ class SingleProcessStrategy(Parallelism):
                 f"parallelism.env_processes is {self._env_processes}, but there are only {environments} environments. "
                 f"Try parallelism.env_processes={environments}"
             )
+        if (place := self._ray_place()) is not None:
+            place.check(setup.device)
         self.rule.check(setup)
 
     def start(self, setup: TrainingSetup, states: Sequence[TrainingState]) -> Sequence[Event]:

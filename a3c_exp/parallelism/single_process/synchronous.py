@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.compiled.sequential_updates import SequentialUpdates
-from a3c_exp.parallelism.single_process.base import SingleProcessStrategy
+from a3c_exp.parallelism.single_process.base import SeedPlace, SingleProcessStrategy
 from a3c_exp.parallelism.single_process.pending_gradients import WorkerGradient
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.single_process.update_rule import UpdateRule
@@ -20,13 +20,18 @@ class Synchronous(SingleProcessStrategy):
     """One update for all workers' windows: what OpenAI called A2C, the synchronous A3C. The policy lag is 0.
 
     Args:
-        env_processes, processes, seed_block: as ``SingleProcessStrategy`` takes them.
+        env_processes, processes, seed_block, on, address: as ``SingleProcessStrategy`` takes them.
     """
 
     def __init__(
-        self, env_processes: NonNegativeInt = 0, processes: PositiveInt | None = None, seed_block: PositiveInt | None = None
+        self,
+        env_processes: NonNegativeInt = 0,
+        processes: PositiveInt | None = None,
+        seed_block: PositiveInt | None = None,
+        on: SeedPlace = "local",
+        address: str | None = None,
     ) -> None:
-        super().__init__(SynchronousRule(), env_processes, processes, seed_block)
+        super().__init__(SynchronousRule(), env_processes, processes, seed_block, on, address)
 
 
 class SynchronousRule(UpdateRule):

@@ -4,7 +4,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.budget import Budget
 from a3c_exp.config.compose import compose_jobs
 from a3c_exp.optimizers.sgd import SGD
-from a3c_exp.parallelism.base import EpisodeEvent, Event, TrainingSetup
+from a3c_exp.parallelism.base import EpisodeEvent, Event, MessageEvent, TrainingSetup
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
+from a3c_exp.parallelism.seed_processes.place import Arguments, Target, ThisMachine
 from a3c_exp.parallelism.seed_processes.strategy import SeedProcesses
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.system.errors import ConfigError, NonFiniteError, WorkerError
@@ -37,7 +40,7 @@ class Trained:
     """A training of several seeds from its beginning, or from ``states``, to its end."""
 
     def __init__(self, kind: Any, task: TrainingSetup, states: Sequence[TrainingState] | None = None) -> None:
-        self.kind, self.task = kind.with_processes(task), task
+        self.kind, self.task = kind.with_processes(task), task  # which a kind of several processes already is
         self.events: list[Event] = list(self.kind.start(task, states or beginnings(task)))
 
     def until(self, steps: int = NEVER_DUE) -> "Trained":
@@ -97,13 +100,71 @@ def test_a_process_that_is_killed_ends_the_run_and_costs_no_bit() -> None:
     broken = Trained(Deterministic(seed_block=1, processes=3), task).until(50)
     saved = broken.save()
     assert all(50 <= state.env_steps < STEPS for state in saved), "each seed waits at its due step"
-    os.kill(broken.kind._supervisor.processes[1].process.pid, signal.SIGKILL)
+    os.kill(broken.kind._group.processes[1].process.pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match=r"process 1, which trained seed 6, was killed by SIGKILL"):
         broken.until()
     left = broken.end()
-    assert not broken.kind._supervisor.processes, "a process is left"
+    assert not broken.kind._group.processes, "a process is left"
     assert left[1] is saved[1], "its last state is lost; its last checkpoint is not"
     assert_same(Trained(Deterministic(seed_block=1, processes=2), task, left).until().end(), whole)
+
+
+class Losing(ThisMachine):
+    """A place whose processes may be killed at any time, and then count as lost with their machine."""
+
+    loses_processes = True
+
+    def group(self, target: Target, arguments: Arguments) -> Any:
+        supervisor: Any = super().group(target, arguments)
+        deaths = supervisor.deaths
+        supervisor.deaths = lambda: [(replace(death, lost=True), messages) for death, messages in deaths()]
+        return supervisor
+
+
+def test_another_process_goes_on_for_one_that_was_lost_and_nothing_is_lost_or_doubled() -> None:
+    task = task_of(num_seeds=3)
+    whole = Trained(Deterministic(seed_block=2), task)
+    ends = whole.until().end()
+
+    broken = Trained(SeedProcesses(Deterministic(), 2, 2, Losing()), task)
+    for steps in (40, 110):
+        broken.until(steps)
+        saved = broken.save()
+        assert [state.env_steps for state in saved] == [broken.kind.counts(seed).env_steps for seed in range(3)]
+        assert all(same_bits(broken.kind.weights(seed), saved[seed].weights) for seed in range(3))
+        for process in list(broken.kind._group.processes.values()):
+            process.kill()
+    assert_same(broken.until().end(), ends)
+    for seed in range(3):
+        assert broken.episodes(seed) == whole.episodes(seed) != []
+    said = [event.text for event in broken.events if isinstance(event, MessageEvent)]
+    assert sum("was killed by SIGKILL: another one goes on for it, from step" in text for text in said) == 4, said
+
+
+def test_a_process_that_is_lost_again_and_again_ends_the_run() -> None:
+    broken = Trained(SeedProcesses(Deterministic(), 1, 2, Losing()), task_of(num_seeds=2))
+    with pytest.raises(WorkerError, match=r"process \d, which trained seed \d, was killed by SIGKILL"):
+        for _ in range(200):
+            for process in list(broken.kind._group.processes.values()):
+                process.kill()
+            broken.kind.advance(0.05, [NEVER_DUE] * 2)
+    broken.end()
+    assert broken.kind.can_resume(0) and broken.kind.can_resume(1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, r"Try parallelism\.processes=4"),
+        ({"processes": 2, "env_processes": 2}, r"Try parallelism\.env_processes=0"),
+        ({"processes": 2, "address": "127.0.0.1:1"}, r"no Ray cluster at 127\.0\.0\.1:1 .* leave parallelism\.address"),
+    ],
+)
+def test_what_a_cluster_cannot_do_is_refused_before_anything_starts(keys: dict[str, Any], said: str) -> None:
+    if "address" in keys and find_spec("ray") is None:
+        pytest.skip("Ray is an extra: pip install 'a3c_exp[ray]'")
+    with pytest.raises(ConfigError, match=said):
+        Synchronous(on="ray", **keys).check(task_of(num_seeds=2))
 
 
 def test_a_seed_without_a_checkpoint_starts_together_with_one_that_resumes() -> None:

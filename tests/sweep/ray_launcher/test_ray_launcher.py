@@ -3,17 +3,14 @@
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.support.command import QUICK, lines, record, run, start, summary
-from tests.support.forked_commands import ForkedCommand
-from tests.support.ray_cluster import SETTINGS, RayNodes, ray_nodes
+from tests.support.ray_cluster import SETTINGS, RayNodes, orphans, ray_nodes, wait_until
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'a3c_exp[ray]'")
 pytestmark = pytest.mark.cluster
@@ -120,21 +117,3 @@ def test_mistakes_are_a_line(tmp_path: Path) -> None:
             *TINY, "max_env_steps=99", "seed=1,2", "hydra/launcher=ray", override, "hydra.sweep.dir=swept", "-m", cwd=tmp_path
         )
         assert ended.returncode == 2 and said in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
-
-
-def wait_until(holds: Callable[[], object], process: ForkedCommand | None = None, limit: float = 120.0) -> None:
-    deadline = time.monotonic() + limit
-    while not holds():
-        assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def orphans(folder: Path) -> list[psutil.Process]:
-    """Processes that still work in a folder."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if Path(process.cwd()) == folder:
-                found.append(process)
-    return found
