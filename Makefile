@@ -4,6 +4,7 @@
 # make faults   set up, then inject faults into real runs for hours (make faults ARGS="--seed 1 --count 50")
 # make cluster  set up, then interrupt sweeps on a real Slurm and a real Ray of this machine, and trainings on Ray (15 minutes)
 # make cluster-faults   set up, then inject faults into sweeps on both for an hour (make cluster-faults ARGS="--seed 1 --count 20")
+# make browser  set up, then look at the dashboard in a Chromium of this machine, with a run that trains and with 1,000 runs
 # make lint     set up, then ruff (rules, format) and mypy
 # make docs     set up, then build the documentation into build/docs; a warning or a broken link fails
 # make check    lint, test and docs: what CI runs, and the one command before a change is proposed
@@ -23,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Else each of the processes of `make test` rewrites the assertions of all files anew, for half of its start.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test cluster cluster-faults faults fuzz lint docs check bench sync clean
+.PHONY: help setup run test cluster cluster-faults browser faults fuzz lint docs check bench sync clean
 
 help:
 	@sed -n 's/^# \(make\)/  \1/p' Makefile
@@ -58,6 +59,9 @@ cluster-faults: $(STAMP)
 
 cluster: $(STAMP)
 	@$(BIN)/python -m pytest -m cluster tests/sweep tests/parallelism $(ARGS)
+
+browser: $(STAMP)
+	@$(BIN)/python -m pytest -m browser tests/dashboard $(ARGS)
 
 faults: $(STAMP)
 	@$(BIN)/python -m tests.faults $(or $(strip $(ARGS)),--count 1000 --jobs 2 --out build/faults.md)

@@ -26,13 +26,13 @@ LAYERS = [
     {"visualize"},
     {"training"},
     {"sweep", "report", "export", "play"},
-    {"api"},
+    {"api", "dashboard"},
     {"__main__"},
 ]
 FLOOR = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 
 # Asking for help, a mistake, and reading a finished run must not wait for torch.
-WITHOUT_TORCH = ["config", "loggers", "report", "runs", "stats", "system", "training.resume"]
+WITHOUT_TORCH = ["config", "dashboard", "loggers", "report", "runs", "stats", "system", "training.resume"]
 
 
 def part_of(file: Path) -> str:

@@ -103,6 +103,14 @@ class Comparison:
         return Path(os.path.commonpath([run.path.resolve().parent for run in self.runs]))
 
 
+def runs_by_task(runs: Sequence[RunData]) -> dict[str, list[RunData]]:
+    """The runs of each task, whose numbers have nothing in common; all by an empty name where they are of one."""
+    found: dict[str, list[RunData]] = defaultdict(list)
+    for run in runs:
+        found[run.task or "task unknown"].append(run)
+    return dict(sorted(found.items())) if len({run.task for run in runs} - {""}) > 1 else {"": list(runs)}
+
+
 def group_by_configuration(runs: Sequence[RunData], ignore: Iterable[str] = ()) -> Comparison:
     """Group ``runs`` (at least one) by the configuration values that differ between them, without ``PER_RUN_KEYS``, those to
     ``ignore``, and all below them. Runs whose configuration cannot be read form groups by what was typed."""

@@ -1,6 +1,6 @@
 """A report on run directories: one self-contained page, its figures as files, its tables as CSV."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from a3c_exp.report import compare, provenance, report_files, tables
 from a3c_exp.report.ablations.section import build_ablation_section
-from a3c_exp.report.aggregate import Comparison, group_by_configuration
+from a3c_exp.report.aggregate import Comparison, group_by_configuration, runs_by_task
 from a3c_exp.report.figures.curve_figures import Colors, assign_colors, draw_plots
 from a3c_exp.report.figures.panels import FigureFiles, render_figure
 from a3c_exp.report.figures.plot_specs import HEADINGS
@@ -65,7 +65,7 @@ def make_report(
         sections["ablations"] = ablations
     with figure_style():
         drawn = {html_id: [render_figure(figure, png, thesis) for figure in part.figures] for html_id, part in sections.items()}
-        parts = [_build_part(task, of_task, ignored, png, thesis) for task, of_task in _by_task(runs).items()]
+        parts = [_build_part(task, of_task, ignored, png, thesis) for task, of_task in runs_by_task(runs).items()]
     files: dict[str, str | bytes] = {}
     for part in parts:
         rounded = [table for name, table in part.tables.items() if table is not None and name not in ("runs", "summary")]
@@ -129,14 +129,6 @@ def _thesis_files(comparison: Comparison, parts: Sequence[_Part], has_verdicts: 
 def _prefix(task: str) -> str:
     """Of the names of a part's files."""
     return f"{report_files.slug(task)}_" if task else ""
-
-
-def _by_task(runs: Sequence[RunData]) -> dict[str, list[RunData]]:
-    """The runs of each task, whose numbers have nothing in common; all by an empty name where they are of one."""
-    found: dict[str, list[RunData]] = defaultdict(list)
-    for run in runs:
-        found[run.task or "task unknown"].append(run)
-    return dict(sorted(found.items())) if len({run.task for run in runs} - {""}) > 1 else {"": list(runs)}
 
 
 def _build_part(task: str, runs: Sequence[RunData], ignored: Sequence[str], png: bool, pdf: bool) -> _Part:

@@ -28,11 +28,11 @@ def run_details(summary: RunSummary, terminal: Terminal) -> str:
     typed = {text.lstrip("+~").partition("=")[0] for text in summary.overrides}
     values = [(name, text, "bold" if name in typed else "") for name, text in summary.config_items()]
     blocks = {
-        "results": _result_rows(summary, terminal),
+        "results": result_rows(summary, terminal),
         "configuration (bold: as typed)" if terminal.color else "configuration": values,
-        "made by": [(name, text, "") for name, text in _origin_rows(summary)],
+        "made by": [(name, text, "") for name, text in [*origin_rows(summary), *_wandb_rows(summary)]],
         "missing or damaged": [("", text, "yellow") for text in summary.problems],
-        _NEXT_STEPS: [("", text, "") for text in _next_steps(summary)],
+        _NEXT_STEPS: [("", text, "") for text in next_steps(summary)],
     }
     parts = [_format_block(title, rows, terminal) for title, rows in blocks.items() if rows]
     return "\n\n".join([f"{head}\n{terminal.paint(str(summary.path), 'dim')}", *parts])
@@ -44,7 +44,7 @@ def comparison_tables(runs: Sequence[RunSummary], terminal: Terminal) -> str:
     if len(set(labels)) < len(labels):
         labels = [str(run.path) for run in runs]
     rows = [_readable_row(row) for row in config_differences(runs)]
-    origins = [dict(_origin_rows(run)) for run in runs]
+    origins = [dict(origin_rows(run)) for run in runs]
     table = [(name, *(origin.get(name, _ABSENT) for origin in origins)) for name in ("code", "versions", "machine")]
     made = [row for row in table if len(set(row[1:])) > 1]
     results = [(key.replace("_", " "), *(format_cell(run, key, terminal).text for run in runs)) for key in _RESULT_KEYS]
@@ -71,7 +71,9 @@ def details_csv(summary: RunSummary) -> str:
     """Everything that ``run_details`` shows, as CSV: keys and values."""
     metadata = [("path", str(summary.path)), ("status", summary.status), ("reason", str(summary.run_json.get("reason") or ""))]
     config = [(f"config.{name}", text) for name, text in summary.config_items()]
-    return csv_text([("key", "value"), *metadata, *_csv_results([summary]), *config, *_origin_rows(summary)])
+    return csv_text(
+        [("key", "value"), *metadata, *_csv_results([summary]), *config, *origin_rows(summary), *_wandb_rows(summary)]
+    )
 
 
 def _csv_results(runs: Sequence[RunSummary]) -> list[list[str]]:
@@ -107,7 +109,8 @@ def sparkline(path: Path, field: str) -> str:
     return "".join(_SPARKLINE_BARS[min(int((value - low) / (high - low) * levels), levels - 1)] for value in values)
 
 
-def _result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str, str]]:
+def result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str, str]]:
+    """``(name, text, style)`` of what the run has come to so far."""
     rows = []
     for key in ("evaluation", "best"):
         if (value := summary.result(key)) == value:
@@ -130,9 +133,9 @@ def _result_rows(summary: RunSummary, terminal: Terminal) -> list[tuple[str, str
     return [(name, text.replace("  ", " "), style) for name, text, style in rows]
 
 
-def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
+def origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
+    """``(name, text)`` of what made the run, from its own files."""
     content = summary.run_json
-    wandb = sorted(folder.name for folder in wandb_folders(summary.path, "*run-*") if folder.is_dir())
     timings, sessions = mapping(content.get("timings")), content.get("sessions")
     rows = [
         ("command", str(content.get("command") or "")),
@@ -143,12 +146,17 @@ def _origin_rows(summary: RunSummary) -> list[tuple[str, str]]:
         ("ended", str(timings.get("ended") or "")),
         ("sessions", f"{len(sessions)}, the others ended early" if isinstance(sessions, list) and len(sessions) > 1 else ""),
         ("changed", "; ".join(summary.changes)),
-        ("wandb", ", ".join(wandb[:3])),
     ]
     return [(name, printable(text)) for name, text in rows if text]
 
 
-def _next_steps(summary: RunSummary) -> list[str]:
+def _wandb_rows(summary: RunSummary) -> list[tuple[str, str]]:
+    names = sorted(folder.name for folder in wandb_folders(summary.path, "*run-*") if folder.is_dir())
+    return [("wandb", printable(", ".join(names[:3])))] if names else []
+
+
+def next_steps(summary: RunSummary) -> list[str]:
+    """The commands that a person may want next: to resume a run that has not finished, to evaluate it, to make a report."""
     path = shlex.quote(str(summary.path))
     steps = [f"python -m a3c_exp.evaluate {path} --episodes 100", f"python -m a3c_exp.report {path}"]
     if summary.status in ("interrupted", "failed", "killed"):

@@ -20,10 +20,11 @@ from a3c_exp.system.number_format import format_count, format_duration, format_m
 
 _IGNORED_KEYS = {"logger", *PER_RUN_KEYS}  # where results go is no difference between configurations
 STATUS_STYLES = {"finished": "green", "running": "blue", "interrupted": "yellow", "failed": "bold red", "killed": "bold red"}
-_TITLES = {
+COLUMN_TITLES = {
     "env_steps": "env steps", "moving_average": "moving avg", "recent_return": "recent return", "wall_time": "time",
     "steps_per_second": "steps/s", "policy_lag": "lag", "policy_lag_max": "max lag", "created": "started",
 }  # fmt: skip
+"""Headings of keys that are not their own names."""
 _COMMON_KEYS = ("env", "parallelism", "workers")  # in a line above the table where all runs share them
 _DROP_RANKS = {
     "created": 9, "parallelism": 8, "wall_time": 7, "env": 6, "moving_average": 5, "env_steps": 4, "workers": 3, "seed": 2,
@@ -76,7 +77,7 @@ def _columns(shared: Container[str], extra: Sequence[str]) -> tuple[list[Column]
     keys += [key for key in extra if key in _TEXT_KEYS and key not in keys]
     texts = {"env", "parallelism", *METADATA_KEYS} - {"seconds"}  # aligned left
     ranks = {**_DROP_RANKS, **dict.fromkeys(extra, 1), "status": 0, "evaluation": 0}
-    return [Column("run"), *(Column(_TITLES.get(key, key), key not in texts, ranks.get(key, 1)) for key in keys)], keys
+    return [Column("run"), *(Column(COLUMN_TITLES.get(key, key), key not in texts, ranks.get(key, 1)) for key in keys)], keys
 
 
 def runs_csv(runs: Sequence[RunSummary], extra: Sequence[str] = ()) -> str:
@@ -132,7 +133,7 @@ def format_cell(summary: RunSummary, key: str, terminal: Terminal) -> TextCell:
     """A value of a run as text."""
     value = _shown_value(summary, key)
     if key == "status":
-        share = _budget_share(summary) if terminal.width and value == "running" else None
+        share = budget_share(summary) if terminal.width and value == "running" else None
         text = value + (f" {share:.0%}" if share is not None else "")
         return TextCell(f"\N{BLACK CIRCLE} {text}" if terminal.unicode else text, STATUS_STYLES.get(value, "yellow"))
     if value is MISSING or value is None:
@@ -151,7 +152,7 @@ def _shown_value(summary: RunSummary, key: str) -> Any:
     return summary.task if key == "env" and value == "gymnasium" else value
 
 
-def _budget_share(summary: RunSummary) -> float | None:
+def budget_share(summary: RunSummary) -> float | None:
     """How much of its budget a run has used, from 0 to 1; ``None`` without a known budget."""
     budgets = ((number(summary.config.get(budget)), summary.result(count)) for budget, count in BUDGET_COUNTS.items())
     shares = [used / budget for budget, used in budgets if budget > 0 and used == used]

@@ -91,10 +91,11 @@ def find_run_records(paths: Iterable[Path | str]) -> list[tuple[Path, str | None
 
 def seed_directories(path: Path) -> list[Path]:
     """The run directories inside ``path`` if that is a folder of several seeds, as its ``run.json`` lists them; else none."""
-    return _listed_seed_directories(path, read_text(path / "run.json", []))
+    return listed_seed_directories(path, read_text(path / "run.json", []))
 
 
-def _listed_seed_directories(path: Path, text: str) -> list[Path]:
+def listed_seed_directories(path: Path, text: str) -> list[Path]:
+    """The same, of a ``run.json`` whose ``text`` was read already."""
     if '"seeds"' not in text:  # most have none, and are not to be parsed for nothing
         return []
     names = strings((parse_object(text) or {}).get("seeds"))
@@ -108,16 +109,21 @@ def natural_sort_key(text: str) -> tuple[tuple[int, float, str], ...]:
     return tuple((1, float(part), "") if index % 2 else (0, 0.0, part) for index, part in enumerate(parts))
 
 
-def _walk_run_directories(root: Path) -> Iterable[tuple[Path, str | None]]:
+def walk_folders(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """``(folder, names of the folders in it, names of the files in it)`` for ``root`` and all that lies below, down to run
+    directories: whatever lies inside a run belongs to it. Hidden folders are left out, and links are not followed."""
     for directory, below, names in os.walk(root):
+        inside = list(below)
+        below[:] = [] if "run.json" in names else sorted(name for name in below if not name.startswith("."))
+        yield Path(directory), inside, names
+
+
+def _walk_run_directories(root: Path) -> Iterable[tuple[Path, str | None]]:
+    for path, _, names in walk_folders(root):
         if "run.json" in names:
-            below.clear()  # whatever lies inside a run belongs to it
-            path = Path(directory)
             text = read_text(path / "run.json", [])
-            inside: list[tuple[Path, str | None]] = [(seed, None) for seed in _listed_seed_directories(path, text)]
+            inside: list[tuple[Path, str | None]] = [(seed, None) for seed in listed_seed_directories(path, text)]
             yield from inside or [(path, text)]
-        else:
-            below[:] = sorted(name for name in below if not name.startswith("."))
 
 
 def wandb_folders(directory: Path, pattern: str) -> Iterator[Path]:

@@ -98,28 +98,44 @@ def read_sweep_plan(directory: Path) -> SweepPlan:
         ) from None
 
 
+@dataclass(frozen=True)
+class SweepRest:
+    """What is left of a sweep that no longer runs."""
+
+    text: str  # "3 of 8 runs are left: 1 interrupted (seed=2), 2 missing (seed=6, seed=7)"
+    command: str  # that goes on with them
+    queue_command: str  # that lists which of them wait in Slurm's queue; empty for a sweep that Slurm was never given
+
+
 def describe_rest(plan: SweepPlan) -> str:
     """What is left of a sweep, in words with the command that goes on with it; empty if it still runs, or all has finished.
 
     ``outputs/x_sweep: 3 of 8 runs are left: 1 interrupted (seed=2), 2 missing (seed=6, seed=7). Go on with them:
     python -m a3c_exp resume=outputs/x_sweep``"""
+    if (rest := find_rest(plan)) is None:
+        return ""
+    queue = f"; which of them wait in Slurm's queue: {rest.queue_command}" if rest.queue_command else ""
+    return f"{plan.directory}: {rest.text}. Go on with them: {rest.command}{queue}"
+
+
+def find_rest(plan: SweepPlan) -> SweepRest | None:
+    """What is left of a sweep; ``None`` if it still runs, or all has finished."""
     holder = Holder.read(plan.directory)
     if holder is not None and holder.seems_alive(plan.directory):
-        return ""
+        return None
     folders = dict[str, list[str]]()
     for job in plan.jobs:
         status: str = plan.status_of(job) or "missing"
         if status not in ("finished", "pruned", "running"):
             folders.setdefault(status, []).append(job.folder)
     if not (count := sum(map(len, folders.values()))):
-        return ""
+        return None
     parts = []
     for status, names in folders.items():
         more = f", and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
         parts.append(f"{len(names)} {status} ({', '.join(names[:_MAX_NAMED])}{more})")
     failed = " retry_failed=true" if "failed" in folders else ""
     go_on = f"python -m a3c_exp {shlex.quote(f'resume={plan.directory}')}{failed}"
-    left = f"{plan.directory}: {count} of {len(plan.jobs)} runs are left: {', '.join(parts)}. Go on with them: {go_on}"
-    if (plan.directory / "slurm").is_dir():
-        left += f"; which of them wait in Slurm's queue: python -m a3c_exp.runs status {shlex.quote(str(plan.directory))}"
-    return left
+    on_slurm = (plan.directory / "slurm").is_dir()
+    queue = f"python -m a3c_exp.runs status {shlex.quote(str(plan.directory))}" if on_slurm else ""
+    return SweepRest(f"{count} of {len(plan.jobs)} runs are left: {', '.join(parts)}", go_on, queue)

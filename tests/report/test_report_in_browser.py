@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,11 @@ from typing import Any
 import pytest
 
 from a3c_exp.report.builder import make_report
+from tests.support.browser import BROWSER, MISSING, QUIETLY
 from tests.support.synthetic_ablations import Way, write_arm
 from tests.support.synthetic_runs import DEAD_PID, write_run
 
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (found := shutil.which(name))), ""
-)
-pytestmark = pytest.mark.skipif(not BROWSER, reason="no Chromium or Chrome on this machine's path")
+pytestmark = pytest.mark.skipif(not BROWSER, reason=MISSING)
 
 # Asked inside the page: how wide it is, what it loaded, its colors, and texts of figures that are cut off or too small.
 PROBE = """<script>
@@ -56,10 +53,6 @@ addEventListener('message', event => {
   document.body.append(out);
 });
 </script>"""
-QUIETLY = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"),
-    *("--disable-component-update", "--disable-extensions", "--proxy-server=127.0.0.1:9", "--hide-scrollbars"),
-)
 
 
 @pytest.fixture(scope="module")
