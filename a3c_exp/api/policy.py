@@ -203,14 +203,14 @@ def load(run: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -
     """The policy of a run directory (of several seeds, one seed's), or of a folder that ``a3c_exp.export`` wrote.
 
     Args:
-        run: such as ``outputs/2026-11-21/14-03-22_pendulum`` or ``pretrained/cartpole``.
+        run: such as ``outputs/2026-11-21/14-03-22_pendulum``, or ``pretrained/cartpole``, which comes with the code.
         checkpoint: ``best`` of the run's own evaluations, ``last``, or a file.
         trust: modules that may be imported although the configuration that names them is not as you saved it (SECURITY.md).
 
     Raises:
         ConfigError, RunDirectoryError: what ``python -m a3c_exp.evaluate`` says in the same place.
     """
-    directory = Path(run).expanduser()
+    directory = pretrained.locate(Path(run).expanduser())
     if pretrained.is_pretrained(directory):
         if checkpoint != "best":
             raise ConfigError(f"{directory} holds one set of weights and no checkpoint {checkpoint!r}. Leave it out")

@@ -21,7 +21,7 @@ _EXAMPLES = """examples:
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum --episodes 100 --stochastic
   python -m a3c_exp.evaluate outputs/2026-11-21/14-03-22_pendulum --checkpoint last --video
   python -m a3c_exp.evaluate pretrained/car_racing --video
-      weights that came with the code, or from a3c_exp.export; the video goes to outputs/pretrained/car_racing/videos
+      weights that come with the code, or from a3c_exp.export; the video goes to outputs/pretrained/car_racing/videos
   python -m a3c_exp.evaluate outputs/2026-11-21/15-20-10_cartpole
       a folder of several seeds (num_seeds=10): each in turn, then their mean; --video shows the first
   python -m a3c_exp.evaluate outputs/2026-11-21/15-20-10_cartpole/seed=3
@@ -65,7 +65,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from a3c_exp.training import pretrained
     from a3c_exp.training.resume import saved_config
 
-    run: Path = arguments.run
+    run = pretrained.locate(arguments.run)
     exported = pretrained.load(run, arguments.trust) if pretrained.is_pretrained(run) else None
     config = saved_config(run, arguments.trust) if exported is None else exported.config
     seed_directories = _seed_directories(run) if config.num_seeds > 1 else []

@@ -152,10 +152,12 @@ def _add_card(arguments: argparse.Namespace) -> None:
 def _export_files(arguments: argparse.Namespace) -> None:
     """The policy as ``policy.onnx``, ``policy.pt2`` or both, each checked before it is there."""
     from a3c_exp.export import files
+    from a3c_exp.training import pretrained
 
-    run: Path = arguments.run
+    run = pretrained.locate(arguments.run)
+    folder = arguments.out or (run if run == arguments.run else Path("outputs") / arguments.run)  # never into what is installed
     asked = ((files.ONNX, arguments.onnx), (files.TORCH, arguments.torch))
-    paths = [(arguments.out or run) / name for name, wanted in asked if wanted]
+    paths = [folder / name for name, wanted in asked if wanted]
     if arguments.half:
         raise ConfigError("--half is for weights; what --onnx and --torch write computes in single precision. Leave it out")
     for path in paths:

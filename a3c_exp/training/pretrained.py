@@ -28,6 +28,9 @@ from a3c_exp.training.checkpoint import read, write
 from a3c_exp.training.resume import read_config
 from a3c_exp.training.saved_weights import SavedWeights
 
+_INSTALLED_WEIGHTS = Path(__file__).parents[1] / "pretrained"
+_SHIPPED = _INSTALLED_WEIGHTS if _INSTALLED_WEIGHTS.is_dir() else Path(__file__).parents[2] / "pretrained"
+"""The weights that come with the code: inside the package once installed, next to it in a checkout."""
 CONFIG_FILE, WEIGHTS_FILE, PROVENANCE_FILE = "config.yaml", "weights.pt", "provenance.json"
 
 
@@ -43,6 +46,17 @@ class Pretrained:
 def is_pretrained(folder: Path) -> bool:
     """Whether this is such a folder, and no run directory."""
     return (folder / WEIGHTS_FILE).is_file() and (folder / CONFIG_FILE).is_file()
+
+
+def locate(run: Path) -> Path:
+    """The directory that a command names: itself, or for ``pretrained/NAME``, where there is none below the current directory,
+    the weights of that name which come with the code. A RunDirectoryError if there are none."""
+    if run.exists() or run.parent != Path("pretrained"):
+        return run
+    if is_pretrained(shipped := _SHIPPED / run.name):
+        return shipped
+    names = ", ".join(f"pretrained/{folder.name}" for folder in sorted(_SHIPPED.glob("*/")) if is_pretrained(folder))
+    raise RunDirectoryError(f"{run}: there is no such folder here, and no such weights come with a3c_exp. There are {names}")
 
 
 def load(folder: Path, trusted: Sequence[str] = ()) -> Pretrained:

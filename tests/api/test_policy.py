@@ -1,5 +1,6 @@
 """A loaded policy acts as evaluations do, and as stable-baselines3 expects a policy to."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import a3c_exp
 from a3c_exp.algorithm.random_streams import StreamPurpose, env_seed
 from a3c_exp.api.observations import ObservationBatcher
 from a3c_exp.envs.base import EnvBatch
+from a3c_exp.evaluate.__main__ import main as evaluate
 from a3c_exp.evaluate.evaluator import EvaluatorConfig
 from a3c_exp.spaces.codecs import observation_encoder
 from a3c_exp.spaces.pictures import is_bytes
@@ -170,6 +172,19 @@ def test_what_cannot_be_loaded_is_said_as_evaluate_says_it(tmp_path: Path) -> No
         a3c_exp.load(tmp_path)
     with pytest.raises(ConfigError, match="Leave it out"):
         a3c_exp.load(PRETRAINED / "cartpole", "last")
+
+
+def test_weights_that_come_with_the_code_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    observation = np.array([0.1, 0.2, -0.1, 0.0], np.float32)
+    values = [a3c_exp.load(run).value(observation) for run in ("pretrained/cartpole", PRETRAINED / "cartpole")]
+    assert values[0] == values[1]
+    assert evaluate(["pretrained/carpole"]) == 2
+    assert "There are pretrained/car_racing, pretrained/cartpole, pretrained/pendulum" in capsys.readouterr().err
+    shutil.copytree(PRETRAINED / "pendulum", tmp_path / "pretrained" / "cartpole")  # one's own goes first
+    assert a3c_exp.load("pretrained/cartpole").predict(np.zeros(3, np.float32))[0].shape == (1,)
 
 
 def test_a_strangers_code_is_not_imported(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.support.command import ROOT
 PIP_WHEEL = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
 
 
-def test_an_installed_wheel_finds_its_configs_and_its_plugin(tmp_path: Path) -> None:
+def test_a_wheel_holds_all_files_and_finds_its_configs_and_its_plugins(tmp_path: Path) -> None:
     wheels, site = tmp_path / "wheels", tmp_path / "site"
     built = subprocess.run(
         [*PIP_WHEEL, "-w", str(wheels), str(copy_of_sources(tmp_path))],
@@ -22,10 +22,9 @@ def test_an_installed_wheel_finds_its_configs_and_its_plugin(tmp_path: Path) -> 
     assert built.returncode == 0, built.stderr
     (wheel,) = wheels.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(site)
-    assert not (site / "conf").exists() and not (site / "hydra_plugins" / "__init__.py").exists()
-    assert (site / "hydra_plugins" / "a3c_exp_schema.py").is_file()
-    files = {path.relative_to(ROOT) for path in (ROOT / "a3c_exp").rglob("*.py")}
-    assert not {path for path in files if not (site / path).is_file()}, "add their folders to packages in pyproject.toml"
+    installed = {name for folder in ("a3c_exp", "hydra_plugins") for name in files_below(site / folder, f"{folder}/")}
+    assert {path.name for path in site.iterdir() if path.suffix != ".dist-info"} == {"a3c_exp", "hydra_plugins"}
+    assert installed == expected_files(), "what is no .py file needs a pattern in package-data of pyproject.toml"
     # PYTHONPATH goes before everything that is installed, so the wheel's own files are the ones that answer.
     asked = subprocess.run(
         [sys.executable, "-m", "a3c_exp", "--cfg", "job", "workers=3"],
@@ -38,11 +37,26 @@ def test_an_installed_wheel_finds_its_configs_and_its_plugin(tmp_path: Path) -> 
     assert "workers: 3" in asked.stdout and "id: Pendulum-v1" in asked.stdout
 
 
+def expected_files() -> set[str]:
+    """All that a wheel should hold: the package with conf/ and pretrained/ inside it, and Hydra's plugins."""
+    weights = files_below(ROOT / "pretrained", "a3c_exp/pretrained/") - {"a3c_exp/pretrained/README.md"}
+    return weights.union(
+        files_below(ROOT / "a3c_exp", "a3c_exp/"),
+        files_below(ROOT / "conf", "a3c_exp/conf/"),
+        files_below(ROOT / "hydra_plugins", "hydra_plugins/"),
+    )
+
+
+def files_below(folder: Path, prefix: str) -> set[str]:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return {f"{prefix}{path.relative_to(folder).as_posix()}" for path in files}
+
+
 def copy_of_sources(folder: Path) -> Path:
     """The files that a wheel is made of, so that building leaves no trace in the checkout."""
     sources = folder / "sources"
-    for name in ("a3c_exp", "conf", "hydra_plugins"):
+    for name in ("a3c_exp", "conf", "hydra_plugins", "pretrained"):
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, sources / name)
     return sources
