@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from a3c_exp.runs.record import load as load_record
 from a3c_exp.runs.tolerant_io import read_json_lines, read_json_object
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import import_extra
 from a3c_exp.training.resume import saved_config
 
 if TYPE_CHECKING:
@@ -63,13 +63,8 @@ class Run:
         return load(self.directory, checkpoint)
 
     def _table(self, name: str) -> "DataFrame":
-        try:
-            import pandas
-        except ImportError as error:
-            raise ConfigError(
-                f"a table of {name} needs pandas, which cannot be imported ({error}). Type pip install 'a3c_exp[pandas]'"
-            ) from None
-        return pandas.DataFrame(list(self._lines(name)))
+        table: DataFrame = import_extra(f"a table of {name}", "pandas").DataFrame(list(self._lines(name)))
+        return table
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
         seeds = load_record(self.directory).get("seeds")

@@ -20,12 +20,14 @@ from a3c_exp.config import schema
 from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.type_checks import describe_type, matches_type
 from a3c_exp.system.errors import ConfigError, closest_match, first_line
+from a3c_exp.system.extras import is_installed, missing_extra
 
 _INSTALLED_CONFIG_DIR = Path(__file__).parents[1] / "conf"
 CONFIG_DIR = _INSTALLED_CONFIG_DIR if _INSTALLED_CONFIG_DIR.is_dir() else Path(__file__).parents[2] / "conf"
 """The config groups: inside the package once installed, next to it in a checkout."""
 GROUPS = ("env", "model", "optimizer", "parallelism", "logger")
 """The groups of which a run has exactly one option."""
+_SUBMITIT = "hydra_plugins.hydra_submitit_launcher"
 
 
 @contextmanager
@@ -122,6 +124,8 @@ def _file_problem(config: str, text: str, overrides: Sequence[str]) -> str:
 
 
 def _unknown_option(group: str, option: str, options: Sequence[str], overrides: Sequence[str]) -> str:
+    if f"{group}={option}".startswith("hydra/launcher=submitit_") and not is_installed(_SUBMITIT):
+        return str(missing_extra(f"{group}={option}", _SUBMITIT))
     typed = [text.lstrip("+").partition("=") for text in overrides]
     group, option = next(((key, value) for key, _, value in typed if f"{key}/{value}" == f"{group}/{option}"), (group, option))
     guess = closest_match(option, options)

@@ -1,7 +1,5 @@
 """Any gymnasium environment by its id, K copies side by side in one process."""
 
-import importlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,12 +8,12 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from a3c_exp.envs.base import EnvBatch
 from a3c_exp.envs.info_means import episode_info
+from a3c_exp.envs.registry import make_environment, registered_spec
 from a3c_exp.envs.returned_values import PLAIN_NUMBERS, Call, check_flag, check_reward, describe_mistake
 from a3c_exp.envs.wrappers import build_arguments, compose_wrappers, describe_error, time_limit
 from a3c_exp.spaces.checks import describe_space, numeric_array
@@ -37,12 +35,6 @@ ACTION_NAMES: Mapping[str, Sequence[str]] = {
 
 SPEED_IN_STATE = frozenset({"CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1"})
 """Those with their speed in place 1 of their state, in m/s or rad/s, but for the mountain cars, which count steps."""
-_REGISTERED_BY = {
-    r"ALE/|\w+(NoFrameskip|Deterministic)-v\d": ("ale_py", "'a3c_exp[atari]'"),
-    r"MiniGrid-|BabyAI-": ("minigrid", "'a3c_exp[minigrid]'"),
-    r"Fetch|Hand|Adroit|FrankaKitchen|PointMaze|AntMaze": ("gymnasium_robotics", "gymnasium-robotics"),
-}
-"""Of well-known ids, the package that registers them when it is imported, and how pip installs it."""
 _MEND = "Mend the environment or wrap it (env.wrappers)"
 
 
@@ -269,32 +261,3 @@ class GymnasiumEnvs(EnvBatch):
                 env.close()
             except Exception as error:  # the last thing that it does: nothing depends on it
                 print_notice(f"the environment's close() raised {describe_error(error)}; what was trained is not affected")
-
-
-def registered_spec(id: str) -> EnvSpec:
-    """What an id is registered with, by the module that it names or a well-known package; a ConfigError if nothing is."""
-    module, colon, name = id.rpartition(":")
-    problem = f"env.id={id} is not a registered gymnasium environment"
-    hint = ""
-    if not colon and name not in gymnasium.registry:
-        module, wanted = next((each for pattern, each in _REGISTERED_BY.items() if re.match(pattern, name)), ("", ""))
-        hint = f". Try pip install {wanted}"
-    if colon or module:
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # whatever importing a user's module raises
-            raise ConfigError(f"{problem}: importing {module or 'nothing'} failed: {describe_error(error)}{hint}") from error
-    try:
-        return gymnasium.spec(name)
-    except gymnasium.error.Error as error:
-        raise ConfigError(f"{problem}: {describe_error(error)}") from error
-
-
-def make_environment(id: str, spec: EnvSpec, arguments: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
-    """``gymnasium.make``; a ConfigError if it fails."""
-    try:
-        return gymnasium.make(spec, **arguments)
-    except Exception as error:  # of any kind: the constructor is a third party's
-        raise ConfigError(
-            f"env.id={id} could not be made: {describe_error(error)}. Change env.kwargs, which it was given"
-        ) from error

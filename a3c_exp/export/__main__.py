@@ -128,9 +128,10 @@ def _exported_rows(exported: "ExportedWeights") -> list[tuple[str, str]]:
 
 def _push(arguments: argparse.Namespace) -> None:
     from a3c_exp.export.hub import HubConfig, push
+    from a3c_exp.training import pretrained
 
     hub = HubConfig(arguments.push_to_hub, arguments.private or None, arguments.replace)
-    upload = push(arguments.run, _weights_config(arguments), hub, arguments.out, arguments.trust)
+    upload = push(pretrained.locate(arguments.run), _weights_config(arguments), hub, arguments.out, arguments.trust)
     print_rows(
         [
             *(_exported_rows(upload.exported) if upload.exported else []),

@@ -16,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 from a3c_exp.export.check import Run
 from a3c_exp.export.graph import PolicyGraph
 from a3c_exp.system.errors import ConfigError, first_line
+from a3c_exp.system.extras import import_extra
 
 ONNX, TORCH = "policy.onnx", "policy.pt2"
 METADATA = "a3c_exp.json"
@@ -25,15 +26,8 @@ _OPSET = 18
 
 def require_onnx() -> None:
     """A ConfigError unless what ``--onnx`` needs can be imported."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            f"--onnx needs onnx, onnxscript and onnxruntime, which cannot be imported ({error}). "
-            "Type pip install 'a3c_exp[onnx]'"
-        ) from None
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        import_extra("--onnx", module)
 
 
 def export_program(graph: PolicyGraph) -> ExportedProgram:

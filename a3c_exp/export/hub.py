@@ -16,6 +16,7 @@ from a3c_exp.export.privacy import has_private_arguments, without_private_values
 from a3c_exp.export.weights import ExportedWeights, WeightsConfig, card_of_folder, export_weights
 from a3c_exp.system.cli import print_notice
 from a3c_exp.system.errors import ConfigError, HubError, first_line
+from a3c_exp.system.extras import import_extra
 from a3c_exp.training import pretrained
 
 _WEIGHTS = (pretrained.CONFIG_FILE, pretrained.WEIGHTS_FILE, pretrained.PROVENANCE_FILE)
@@ -97,13 +98,7 @@ def _why_unreachable(library: Any, repo_id: str, revision: str | None, token: st
 
 def require_hub() -> Any:
     """The package huggingface_hub; a ConfigError if it is not installed."""
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise ConfigError(
-            f"the Hugging Face hub needs huggingface_hub, which cannot be imported ({error}). Type pip install 'a3c_exp[hub]'"
-        ) from None
-    return huggingface_hub
+    return import_extra("the Hugging Face hub", "huggingface_hub")
 
 
 def _http(library: Any) -> Any:

@@ -126,19 +126,9 @@ def describe_curves(infos: Mapping[str, StatisticInfo]) -> str:
     return head + "\n".join(rows)
 
 
-def is_installed(module: str) -> bool:
-    """Whether a package can be imported, without importing it."""
-    from importlib.util import find_spec
-
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):  # what a test puts in its place
-        return False
-
-
 def flat_config(config: JsonObject) -> dict[str, Any]:
     """A configuration's values by dotted keys, for services that show parameters side by side."""
-    from a3c_exp.system.flatten import flatten
+    from a3c_exp.config.flatten import flatten
 
     return {key: value for key, value in flatten(dict(config)).items() if not key.startswith(("logger", "ablation.report"))}
 

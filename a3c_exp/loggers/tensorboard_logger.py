@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from a3c_exp.loggers.base import RunInfo, to_stderr
-from a3c_exp.loggers.curves import AXIS, CurveLogger, describe_curves, flat_config, is_installed
+from a3c_exp.loggers.curves import AXIS, CurveLogger, describe_curves, flat_config
 from a3c_exp.loggers.placement import placement
 from a3c_exp.runs.log_records import JsonObject, MetricsRecord, Status
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import require_extra
 
 _MAX_QUEUED_ROWS = 100_000  # a disk that hangs must not stop the training
 _RESULT = "eval/mean"
@@ -24,11 +24,7 @@ class TensorboardLogger(CurveLogger):
 
     def __init__(self, row_interval: float = 1.0, on_message: Callable[[str], None] = to_stderr) -> None:
         super().__init__(row_interval)
-        if not is_installed("tensorboard"):
-            raise ConfigError(
-                "logger=tensorboard needs the package tensorboard, which is not installed. Type pip install "
-                "'a3c_exp[tensorboard]', or logger=none"
-            )
+        require_extra("logger=tensorboard", "tensorboard", otherwise="logger=none")
         self.on_message = on_message
         self._writer: Any = None
         self._described = False

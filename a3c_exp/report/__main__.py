@@ -10,6 +10,7 @@ from a3c_exp.report.study.page import make_study_report
 from a3c_exp.report.study.reader import is_study
 from a3c_exp.system.cli import CommandParser, run_command
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import require_extra
 
 _EPILOG = """\
 examples:
@@ -51,6 +52,7 @@ def _main(options: argparse.Namespace) -> None:
     if options.table:
         print(benchmark_table(directories, options.table))
         return
+    require_extra("a report", "matplotlib")  # before many runs are read
     if options.wandb:
         from a3c_exp.loggers.wandb_logger.sync import require_login
         from a3c_exp.report.wandb_report import import_workspaces, publish

@@ -52,7 +52,7 @@ def make_report(
     ``compared_sides`` are as in ``compare.resolve_sides``.
 
     Raises RunDirectoryError for no such directory, no runs there, or an ``out`` that holds files that are no report;
-    ConfigError for a side that means no runs; A3CError if matplotlib is not installed.
+    ConfigError for a side that means no runs, or if matplotlib is not installed.
     """
     out, ignored = Path(out), tuple(ignore)
     report_files.check_replaceable(out)

@@ -10,6 +10,7 @@ from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.run_directories import WANDB_ID_FILE
 from a3c_exp.runs.tolerant_io import mapping, read_text
 from a3c_exp.system.errors import A3CError, first_line
+from a3c_exp.system.extras import import_extra
 
 _PREFIXES = {"episodes": "episode", "metrics": "train", "evaluations": "eval"}
 _AXIS_KEYS = {"env_step": "env_step", "episode": "episode/number", "wall_time": "train/wall_time"}
@@ -86,9 +87,5 @@ def build_report(comparison: Comparison, title: str, project: str, entity: str) 
 
 
 def import_workspaces() -> Any:
-    """The library that builds such reports. Raises A3CError, which says what to type, if it is not installed."""
-    try:
-        import wandb_workspaces.reports.v2 as library
-    except ImportError as error:
-        raise A3CError('a report in W&B needs wandb-workspaces, which is missing: pip install "a3c_exp[report]"') from error
-    return library
+    """The library that builds such reports. Raises ConfigError, which says what to type, if it is not installed."""
+    return import_extra("--wandb", "wandb_workspaces.reports.v2")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from a3c_exp.config.flatten import flatten
 from a3c_exp.runs.log_records import JsonObject
-from a3c_exp.system.flatten import flatten
 
 PER_RUN_KEYS = ("seed", "num_seeds", "name", "ablation.report")
 """What runs may differ in and still be seeds of one configuration: nothing of it changes what is trained."""

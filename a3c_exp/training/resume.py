@@ -9,12 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 from a3c_exp.config import schema
 from a3c_exp.config.compose import parse_overrides
 from a3c_exp.config.error_messages import explained
+from a3c_exp.config.flatten import flatten
 from a3c_exp.config.other_names import explain_key
 from a3c_exp.config.trust import require_trusted
 from a3c_exp.runs.config_values import as_text
 from a3c_exp.runs.record import load, no_run_directory
 from a3c_exp.system.errors import ConfigError, RunDirectoryError, first_line
-from a3c_exp.system.flatten import flatten
 
 _KEPT = ("seed", "num_seeds", "workers", "name", "env.id")
 """Keys that say which run it is; other values than these make it another one."""

@@ -1,6 +1,5 @@
 """One evaluation episode as a video or in a window: what observes it, and the file that is written."""
 
-import importlib.util
 import os
 import sys
 from contextlib import closing, nullcontext
@@ -17,6 +16,7 @@ from a3c_exp.evaluate.evaluator import Evaluator, EvaluatorConfig, PolicyStep
 from a3c_exp.models.distributions import Distribution
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import require_extra
 from a3c_exp.visualize.episode_frames import EpisodeFrames, FrameFunction, frames_per_second, unused_path, use_headless_display
 from a3c_exp.visualize.frame import FrameComposer
 from a3c_exp.visualize.overlay import overlay
@@ -80,8 +80,7 @@ class VideoRecorder(EpisodeFrames):
 
 def require_video_encoder() -> None:
     """Raises ConfigError if the extra ``video`` is not installed."""
-    if importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ConfigError("a video needs imageio-ffmpeg. Try pip install 'a3c_exp[video]'")
+    require_extra("a video", "imageio_ffmpeg")
 
 
 @dataclass(frozen=True)

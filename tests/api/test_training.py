@@ -106,12 +106,6 @@ def test_tables_are_the_logs(run: a3c_exp.Run) -> None:
     assert run.metrics["entropy"].notna().all() and run.evaluations["returns"].map(len).tolist() == [2, 2]
 
 
-def test_without_pandas_one_line_says_what_to_install(run: a3c_exp.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(a3c_exp.ConfigError, match=r"Type pip install 'a3c_exp\[pandas\]'"):
-        _ = run.episodes
-
-
 def test_seeds_that_trained_together_are_told_apart(tmp_path: Path) -> None:
     pytest.importorskip("pandas", reason="extra `pandas` is not installed")
     recorder = Recorder()

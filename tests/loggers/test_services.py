@@ -2,7 +2,6 @@
 
 import csv
 import math
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -136,14 +135,6 @@ def test_tensorboard_that_fails_is_reported_once_and_training_continues(tmp_path
     log(logger)
     logger.finish("finished", SUMMARY)
     assert len(messages) == 1 and messages[0].startswith("TensorBoard is off from here, the run goes on without it")
-
-
-@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
-def test_a_service_that_is_not_installed_is_refused_before_anything_starts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, name, None)
-    (job,) = compose_jobs(["env=cartpole", f"logger={name}"], multirun=False)
-    with pytest.raises(ConfigError, match=rf"Type pip install 'a3c_exp\[{name}\]'"):
-        build_run(job.config)
 
 
 def test_several_loggers_each_with_its_own_keys(tmp_path: Path) -> None:

@@ -59,14 +59,3 @@ def test_the_command_says_where_the_report_is(
 def test_reading_and_reporting_import_neither_torch_nor_matplotlib_beforehand() -> None:
     code = "import a3c_exp.report.builder, sys; sys.exit(len({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
-
-
-def test_without_matplotlib_one_line_says_what_to_install(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", episodes=4)
-    code = "import sys; sys.modules['matplotlib'] = None; from a3c_exp.report.__main__ import main; "
-    code += f"sys.exit(main([{str(run)!r}]))"
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert 'pip install "a3c_exp[report]"' in done.stderr
-    assert not (run / "report").exists()

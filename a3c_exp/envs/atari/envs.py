@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.envs.atari.area_resize import AreaResize
 from a3c_exp.envs.base import EnvBatch
-from a3c_exp.envs.gymnasium import make_environment, registered_spec
+from a3c_exp.envs.registry import make_environment, registered_spec
 from a3c_exp.envs.wrappers import build_arguments
 from a3c_exp.spaces.codecs import action_decoder
 from a3c_exp.system.errors import ConfigError

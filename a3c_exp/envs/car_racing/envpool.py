@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import import_extra
 
 _NO_LIMIT = 2**30  # frames; the rollout keeps the time limit
 
@@ -20,11 +20,7 @@ class EnvPoolGame:
     tiles."""
 
     def __init__(self) -> None:
-        try:
-            from envpool import make
-        except ImportError as error:
-            raise ConfigError(f"env.backend=envpool needs EnvPool ({error}). Try pip install 'a3c_exp[envpool]'") from error
-        self._make = make
+        self._make = import_extra("env.backend=envpool", "envpool").make
         self._pool: Any = None
         self._pixels = np.zeros((96, 96, 4), np.uint8)
         self.tile_visited_count = 0

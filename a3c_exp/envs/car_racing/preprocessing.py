@@ -5,13 +5,12 @@ The CarRacing article turns the 400x600 picture gray with scikit-image's ``rgb2g
 the same numbers come from a weighted sum of three bytes, in single precision, of those pixels only that are looked at.
 """
 
-from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import require_extra
 
 FrameSource = Literal["state_pixels", "render"]
 Preprocessing = Literal["numpy", "skimage"]
@@ -35,11 +34,9 @@ class GrayscalePreprocessor:
         height, width = (400, 600) if source == "render" else (FRAME_SIZE, FRAME_SIZE)
         self._rows = height - height // 8 if crop else height
         self._by_skimage = preprocessing == "skimage"
-        if self._by_skimage and find_spec("skimage") is None:
-            raise ConfigError(
-                "env.preprocessing=skimage needs scikit-image, which is not installed. Try pip install 'a3c_exp[article]', or "
-                "env.preprocessing=numpy, which gives the same to within a millionth"
-            )
+        if self._by_skimage:
+            same = "env.preprocessing=numpy, which gives the same to within a millionth"
+            require_extra("env.preprocessing=skimage", "skimage", otherwise=same)
         self._weights = (_GRAYSCALE_WEIGHTS * (1 - 2e-7)).astype(np.float32)  # so that white, rounded, is not above 1
         self._same_size = (self._rows, width) == (FRAME_SIZE, FRAME_SIZE)
         rows, row_weights = _interpolation_taps(self._rows)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from a3c_exp.loggers.base import RunInfo, to_stderr
-from a3c_exp.loggers.curves import CurveLogger, artifacts, describe_curves, flat_config, is_installed
+from a3c_exp.loggers.curves import CurveLogger, artifacts, describe_curves, flat_config
 from a3c_exp.loggers.placement import placement
 from a3c_exp.loggers.service_client import ServiceClient
 from a3c_exp.runs.log_records import JsonObject, MetricsRecord, Status
 from a3c_exp.system.cli import command
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import require_extra
 
 ID_FILE = "mlflow_run_id"
 """In a run directory, for a resumed run to go on in the same run of MLflow; in a sweep's folder, that of the parent run."""
@@ -42,11 +42,7 @@ class MlflowLogger(CurveLogger):
         on_message: Callable[[str], None] = to_stderr,
     ) -> None:
         super().__init__(row_interval)
-        if not is_installed("mlflow"):
-            raise ConfigError(
-                "logger=mlflow needs the package mlflow, which is not installed. Type pip install 'a3c_exp[mlflow]', or "
-                "logger=none"
-            )
+        require_extra("logger=mlflow", "mlflow", otherwise="logger=none")
         self._settings = {"mode": "online", "tracking_uri": tracking_uri, "experiment": experiment or "a3c_exp"}
         self._timeouts = {"init_timeout": float(init_timeout), "finish_timeout": float(finish_timeout)}
         self.on_message = on_message

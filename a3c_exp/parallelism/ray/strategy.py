@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -19,6 +18,7 @@ from a3c_exp.parallelism.ray.actor_transport import Placement
 from a3c_exp.parallelism.ray.group_thread import STOP_SECONDS
 from a3c_exp.parallelism.ray.messages import FromGroup, GroupDeath
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import require_extra
 from a3c_exp.system.process_setup import usable_cores
 from a3c_exp.system.ray.cluster import STORE_BYTES, check_reachable
 from a3c_exp.system.ray.nodes import cluster_cores
@@ -88,8 +88,7 @@ class RayParameterServer(ParameterServer):
 
     def check(self, setup: TrainingSetup) -> None:
         super().check(setup)
-        if find_spec("ray") is None:
-            raise ConfigError("parallelism=ray needs the package ray. Try pip install 'a3c_exp[ray]'")
+        require_extra("parallelism=ray", "ray")
         if setup.device != "cpu":
             raise ConfigError(
                 f"parallelism=ray computes on the nodes' processors, not on device={setup.device}. Try device=cpu"

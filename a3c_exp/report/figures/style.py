@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from a3c_exp.report.figures import svg
-from a3c_exp.system.errors import A3CError
+from a3c_exp.system.extras import import_extra
 from a3c_exp.system.number_format import typographic
 
 if TYPE_CHECKING:
@@ -44,11 +44,8 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Whatever is drawn and saved inside has the style of all figures. Raises A3CError if matplotlib is not installed."""
-    try:
-        from matplotlib import style
-    except ImportError as error:
-        raise A3CError('figures need matplotlib, which is not installed: pip install "a3c_exp[report]"') from error
+    """Whatever is drawn and saved inside has the style of all figures. Raises ConfigError if matplotlib is not installed."""
+    style = import_extra("a report", "matplotlib.style")
     with style.context(["default", _STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the page's fonts have it
         yield

@@ -13,6 +13,7 @@ from a3c_exp.report.study.reader import StudyRecord, Trial, read_study, session_
 from a3c_exp.runs.listing import csv_text
 from a3c_exp.runs.study_storage import BEST_FOLDER, COMMAND_PREFIX, journal_path
 from a3c_exp.runs.tolerant_io import relative_to_cwd
+from a3c_exp.system.extras import PROVIDERS
 from a3c_exp.system.number_format import NO_VALUE, format_duration, format_mean_std, format_number
 
 _NUMBER: tuple[str, Description[Trial]] = ("trial", lambda trial: str(trial.number))
@@ -20,7 +21,7 @@ _NUMBER: tuple[str, Description[Trial]] = ("trial", lambda trial: str(trial.numb
 
 def make_study_report(directory: Path, out: Path) -> str:
     """Write the report on the study in ``directory`` into ``out``; returns a summary for a terminal. Raises RunDirectoryError
-    if the study cannot be read, or ``out`` holds files that are no report; A3CError if matplotlib is not installed."""
+    if the study cannot be read, or ``out`` holds files that are no report; ConfigError if matplotlib is not installed."""
     report_files.check_replaceable(out)
     record = read_study(directory)
     figures, best = draw_study(record), record.best
@@ -135,7 +136,7 @@ def _origins(record: StudyRecord) -> list[tuple[str, tuple[str, ...]]]:
         ("Sampler", (sampler,)),
         ("Pruner", (pruner if kept.get("prunes") else "none",)),
         ("Storage", (where,)),
-        ("Dashboard", (f"optuna-dashboard {where}",)),
+        ("Dashboard", (f"optuna-dashboard {where}", f"which pip install 'a3c_exp[{PROVIDERS['optuna_dashboard'][1]}]' brings")),
         ("Dates", (f"{begun[0]} to {ended[-1]}" if begun and ended else "",)),
         ("Time of all trials together", (format_duration(spent),)),
     ]

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from a3c_exp.sweep.launcher.config import LocalLauncherConfig
 from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
 from a3c_exp.sweep.slurm.config import SlurmLauncherConfig
+from a3c_exp.system.extras import require_extra
 
 
 class LauncherConfig(Protocol):
@@ -21,8 +22,10 @@ _CONFIGS: dict[str, type[Any]] = {
 
 
 def check_launcher(launcher: DictConfig) -> None:
-    """Raises ConfigError for values out of bounds, where the launcher is one of this package's."""
+    """Raises ConfigError for values out of bounds, where the launcher is one of this package's, and where Ray is missing."""
     if config := _CONFIGS.get(launcher["_target_"]):
         values: Any = OmegaConf.to_container(launcher, resolve=True)
         checked: LauncherConfig = config(**values)
         checked.check()
+    if config is RayLauncherConfig:
+        require_extra("hydra/launcher=ray", "ray")

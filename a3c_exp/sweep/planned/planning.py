@@ -9,12 +9,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from a3c_exp.config.compose import ComposedJob, parse_overrides
+from a3c_exp.config.flatten import flatten
 from a3c_exp.config.schema import config_to_dict
 from a3c_exp.config.trust import remember_file
 from a3c_exp.runs.sweep_plan import PlannedJob, SweepPlan
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.flatten import flatten
 from a3c_exp.system.machine import git_commit
 
 _DIRECTORY = "hydra.sweep.dir"

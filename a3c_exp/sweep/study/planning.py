@@ -10,6 +10,7 @@ from typing import Any
 from a3c_exp.config.compose import ComposedJob, compose_jobs, hydra_config, hydra_initialized, parse_overrides
 from a3c_exp.runs.run_directories import create_directory
 from a3c_exp.runs.study_storage import STUDY_SIGNATURE, journal_path, open_storage, without_password
+from a3c_exp.sweep.launcher.checks import check_launcher
 from a3c_exp.sweep.slurm.config import SLURM_LAUNCHER
 from a3c_exp.sweep.study.config import StudyConfig, is_study, read_study_config
 from a3c_exp.sweep.study.sampler_pruner import check_sampler, make_pruner
@@ -49,6 +50,7 @@ def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | No
                 "hydra/launcher=slurm runs sweeps, whose runs are known beforehand, and no studies. Try "
                 "hydra/launcher=submitit_slurm"
             )
+        check_launcher(base.hydra.launcher)
         for override in parsed:
             if override.is_sweep_override() and override.is_hydra_override():
                 key = override.get_key_element().removeprefix("hydra.sweeper.params.")

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial
 
 from a3c_exp.config.compose import compose_jobs
+from a3c_exp.config.flatten import flatten
 from a3c_exp.config.schema import config_to_dict
 from a3c_exp.runs.record import now
 from a3c_exp.runs.status import FORMAT, require_format
@@ -22,7 +23,6 @@ from a3c_exp.sweep.study.study_snapshot import StudySnapshot, format_value
 from a3c_exp.system.atomic_write import write_atomically, write_json
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.flatten import flatten
 from a3c_exp.system.machine import git_commit
 
 _CONFIG_GROUPS = ("env", "model", "optimizer", "parallelism")

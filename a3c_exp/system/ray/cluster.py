@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import import_extra
 from a3c_exp.system.machine import package_versions
 from a3c_exp.system.process_setup import usable_cores
 
@@ -39,10 +40,7 @@ def connect(address: str | None, user: str, key: str, store_bytes: int = STORE_B
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # by default workers yield to everything else
-    try:
-        import ray
-    except ImportError:
-        raise ConfigError(f"{user} needs the package ray. Try pip install 'a3c_exp[ray]'") from None
+    ray = import_extra(user, "ray")
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     start = partial(ray.init, address=address, log_to_driver=False, logging_level=logging.ERROR)
     if address == "local":

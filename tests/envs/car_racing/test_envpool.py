@@ -13,12 +13,6 @@ from a3c_exp.training.build import build_run
 installed = importlib.util.find_spec("envpool") is not None
 
 
-@pytest.mark.skipif(installed, reason="EnvPool is installed, so asking for it is no mistake")
-def test_a_missing_extra_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"needs EnvPool .* Try pip install 'a3c_exp\[envpool\]'"):
-        CarRacingEnvs(backend="envpool")
-
-
 @pytest.mark.parametrize("options", [{"source": "render"}, {"domain_randomize": True}, {"render_mode": "rgb_array"}])
 def test_what_it_cannot_do_is_refused(options: dict) -> None:
     with pytest.raises(ConfigError, match="one small picture"):

@@ -4,10 +4,10 @@ import pytest
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from a3c_exp.config.flatten import flatten
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
 from a3c_exp.sweep.study.study_files import check_same_study
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.flatten import flatten
 from tests.support.studies import settings
 
 BASE = OmegaConf.create({"gamma": 0.99, "workers": 12, "beta": 0.01, "optimizer": {"name": "adam", "lr": 1e-3}, "seed": 0})
