@@ -20,7 +20,7 @@ def origins(comparison: Comparison) -> list[Origin]:
     found: list[Origin] = [
         ("Directory", (relative_to_cwd(comparison.parent),)),
         ("Command", _distinct_answers(runs, lambda run: str(run.run_json.get("command") or ""))),
-        ("Code", _distinct_answers(runs, lambda run: run.code or "no git commit known")),
+        ("Code", _distinct_answers(runs, lambda run: run.code or "not known")),
         ("Versions", _distinct_answers(runs, lambda run: items_as_text(run.run_json.get("versions")))),
         ("Machine", _distinct_answers(runs, lambda run: run.machine)),
         ("Dates", _date_range(runs)),

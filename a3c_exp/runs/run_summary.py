@@ -123,10 +123,11 @@ class RunSummary:
 
     @property
     def code(self) -> str:
-        """The commit that made it, and whether that was changed; empty if neither is known."""
-        git = mapping(self.run_json.get("git"))
-        changed = " with uncommitted changes" if git.get("dirty") else ""
-        return f"commit {str(git['commit'])[:12]}{changed}" if git.get("commit") else ""
+        """The commit that made it, and whether that was changed; without git the version; empty if neither is known."""
+        git, version = mapping(self.run_json.get("git")), mapping(self.run_json.get("versions")).get("a3c_exp")
+        if git.get("commit"):
+            return f"commit {str(git['commit'])[:12]}{' with uncommitted changes' if git.get('dirty') else ''}"
+        return f"a3c_exp {version}" if version else ""
 
     @property
     def machine(self) -> str:

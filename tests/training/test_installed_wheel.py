@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def test_a_wheel_holds_all_files_and_finds_its_configs_and_its_plugins(tmp_path:
     )
     assert built.returncode == 0, built.stderr
     (wheel,) = wheels.glob("*.whl")
+    fallback = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools_scm"]["fallback_version"]
+    assert wheel.name.startswith(f"a3c_exp-{fallback}-"), "sources without git have a version too"
     zipfile.ZipFile(wheel).extractall(site)
     installed = {name for folder in ("a3c_exp", "hydra_plugins") for name in files_below(site / folder, f"{folder}/")}
     assert {path.name for path in site.iterdir() if path.suffix != ".dist-info"} == {"a3c_exp", "hydra_plugins"}

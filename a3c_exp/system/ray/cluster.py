@@ -105,9 +105,14 @@ def other_version(versions: Mapping[str, str | None]) -> str | None:
     nothing."""
     here = package_versions([package for package in versions if package != "python"])
     for package, version in versions.items():
-        if here[package] != version:
+        if _release(package, here[package]) != _release(package, version):
             return (
                 f"{socket.gethostname()} has {package} {here[package]}, and not {version} as where the command runs. Install "
                 "the same versions on all nodes"
             )
     return None
+
+
+def _release(package: str, version: str | None) -> str | None:
+    """What must be the same: of this package the release alone, since a checkout has the version of its installation."""
+    return version.partition(".dev")[0] if version and package == "a3c_exp" else version
