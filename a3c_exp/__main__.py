@@ -55,7 +55,13 @@ _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
 def main() -> None:
     """Entry of ``python -m a3c_exp`` and of the console script ``a3c-exp``. Ends the process with an exit code:
     0 done, 1 a run failed, 2 the command was wrong, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140 SIGUSR2."""
-    sys.exit(run_command("a3c_exp", lambda: _main(sys.argv[1:])))
+    sys.exit(run_command("a3c_exp", _print_version if "--version" in sys.argv else lambda: _main(sys.argv[1:])))
+
+
+def _print_version() -> None:
+    from a3c_exp import __version__
+
+    print(f"a3c_exp {__version__}")
 
 
 @explained_disk_errors()

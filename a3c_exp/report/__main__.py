@@ -8,7 +8,7 @@ from a3c_exp.report.benchmark_table import benchmark_table
 from a3c_exp.report.builder import make_report
 from a3c_exp.report.study.page import make_study_report
 from a3c_exp.report.study.reader import is_study
-from a3c_exp.system.cli import CommandParser, run_command
+from a3c_exp.system.cli import CommandParser, print_notice, run_command
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.extras import require_extra
 
@@ -29,7 +29,8 @@ examples:
   python -m a3c_exp.report outputs --ignore logger --ignore parallelism.processes
       runs that differ in these values only count as seeds of the same configuration
   python -m a3c_exp.report outputs/2026-11-21 --thesis
-      for LaTeX as well: figures/*.pdf, tables/*.tex (booktabs), thesis/methods.tex and thesis/references.bib
+      for LaTeX as well: figures/*.pdf and *.pgf, tables/*.tex (booktabs), thesis/methods.tex and references.bib, and
+      thesis/example.tex, a document that shows them all
   python -m a3c_exp.report outputs/2026-11-21 --wandb
       and the figures as a report in Weights & Biases, on the runs that are there (python -m a3c_exp.runs sync sends them)
 
@@ -61,10 +62,14 @@ def _main(options: argparse.Namespace) -> None:
         require_login()
     out: Path = options.out or (directories[0] / "report" if len(directories) == 1 else Path("report"))
     if len(directories) == 1 and is_study(directories[0]):
+        if options.thesis:
+            raise ConfigError(f"--thesis is for runs, and {directories[0]} is a study. Leave it out, or name its trials")
         print(f"{make_study_report(directories[0], out)}\n\nreport: {out / 'index.html'}")
         return
     report = make_report(directories, out, options.ignore, against, png=not options.no_png, thesis=options.thesis)
     print(f"{report.text}\n\nreport: {report.index}")
+    for line in report.notices:
+        print_notice(line)
     if options.wandb:
         print(f"W&B report: {publish(report.comparison, report.title)}")
 
@@ -85,7 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         help="print a table of presets beside published results as Markdown: zoo (+experiment=zoo/...)",
     )
     add("--no-png", action="store_true", help="figures as SVG only, which takes a third less time")
-    add("--thesis", action="store_true", help="figures as PDF, tables for LaTeX, a paragraph on methods and BibTeX as well")
+    add(
+        "--thesis",
+        action="store_true",
+        help="figures as PDF and PGF, tables for LaTeX, a paragraph on methods and BibTeX as well",
+    )
     add("--wandb", action="store_true", help="also make a report in W&B, from the runs that it has (needs a login)")
     return parser
 

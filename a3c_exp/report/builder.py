@@ -1,7 +1,7 @@
 """A report on run directories: one self-contained page, its figures as files, its tables as CSV."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -12,9 +12,11 @@ from a3c_exp.report.aggregate import Comparison, group_by_configuration, runs_by
 from a3c_exp.report.figures.curve_figures import Colors, assign_colors, draw_plots
 from a3c_exp.report.figures.panels import FigureFiles, render_figure
 from a3c_exp.report.figures.plot_specs import HEADINGS
-from a3c_exp.report.figures.style import figure_style
+from a3c_exp.report.figures.style import Figure, figure_style
 from a3c_exp.report.run_reader import RunData, read_runs
 from a3c_exp.report.sections import Section, Table, format_statuses
+from a3c_exp.report.thesis.document import example_document
+from a3c_exp.report.thesis.figures import PaperFormats
 from a3c_exp.report.thesis.latex import table_latex
 from a3c_exp.report.thesis.methods import methods_paragraph
 from a3c_exp.report.thesis.references import bibliography
@@ -35,6 +37,7 @@ class Report:
     title: str  #: its title
     comparison: Comparison  #: the runs it is about
     text: str  #: the summary table for a terminal, and below it what the sections say first
+    notices: tuple[str, ...] = ()  #: what was asked for and left out, and why; a line each
 
 
 def make_report(
@@ -46,7 +49,8 @@ def make_report(
     thesis: bool = False,
 ) -> Report:
     """Write the report on the run directories at or below ``paths`` into the folder ``out``, figures as PNG too if ``png``;
-    for a ``thesis`` figures as PDF, tables for LaTeX, a paragraph on methods and a bibliography as well.
+    for a ``thesis`` figures as PDF and PGF, tables for LaTeX, a paragraph on methods, a bibliography, and a document that shows
+    them all, as well.
 
     To ``ignore`` are names of configuration values that make no difference, in addition to seeds and names; the
     ``compared_sides`` are as in ``compare.resolve_sides``.
@@ -63,18 +67,16 @@ def make_report(
         sections["versus"] = compare.build_comparison_section(*compare.resolve_sides(compared_sides, runs), ignored)
     if (ablations := build_ablation_section(runs)) is not None:
         sections["ablations"] = ablations
+    paper = PaperFormats() if thesis else None
+    save = paper.save if paper is not None else None
     with figure_style():
-        drawn = {html_id: [render_figure(figure, png, thesis) for figure in part.figures] for html_id, part in sections.items()}
-        parts = [_build_part(task, of_task, ignored, png, thesis) for task, of_task in runs_by_task(runs).items()]
-    files: dict[str, str | bytes] = {}
-    for part in parts:
-        rounded = [table for name, table in part.tables.items() if table is not None and name not in ("runs", "summary")]
-        files |= report_files.collect_files([*chain(*part.figures.values())], [])
-        files |= report_files.collect_files([], rounded, _prefix(part.task), thesis)
-    for html_id, section in sections.items():
-        files |= report_files.collect_files(drawn[html_id], section.tables, f"{html_id}_", thesis)
+        drawn = {html_id: [render_figure(figure, png, save) for figure in part.figures] for html_id, part in sections.items()}
+        parts = [_build_part(task, of_task, ignored, png, save) for task, of_task in runs_by_task(runs).items()]
+    files = _files(parts, sections, drawn, thesis)
     files |= {"runs.csv": tables.runs_csv(comparison), "tables/summary.csv": tables.summary_csv(comparison)}
-    files |= _thesis_files(comparison, parts, "ablations" in sections) if thesis else {}
+    if thesis:
+        files |= _thesis_files(comparison, parts, "ablations" in sections)
+        files["thesis/example.tex"] = example_document(files, _captions(parts, sections, drawn))
     shared = set.intersection(*(set(run.overrides) for run in runs))
     html = report_files.render(
         "report.html",
@@ -96,7 +98,8 @@ def make_report(
     leads = [f"\n{section.title}: {section.lead}" for section in sections.values()]
     texts = [(part.task, tables.summary_text(part.comparison)) for part in parts]
     summaries = [f"{task}\n{text}\n" if task else text for task, text in texts]
-    return Report(out / "index.html", _title(paths), comparison, "\n".join([*summaries, *leads]))
+    notices = tuple(paper.notices) if paper is not None else ()
+    return Report(out / "index.html", _title(paths), comparison, "\n".join([*summaries, *leads]), notices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +118,20 @@ class _Part:
         return f"_{report_files.slug(self.task)}" if self.task else ""
 
 
+def _files(
+    parts: Sequence[_Part], sections: Mapping[str, Section], drawn: Mapping[str, Sequence[FigureFiles]], latex: bool
+) -> dict[str, str | bytes]:
+    """Figures and tables by the names of their files; tables for LaTeX too if ``latex``."""
+    files: dict[str, str | bytes] = {}
+    for part in parts:
+        rounded = [table for name, table in part.tables.items() if table is not None and name not in ("runs", "summary")]
+        files |= report_files.collect_files([*chain(*part.figures.values())], [])
+        files |= report_files.collect_files([], rounded, _prefix(part.task), latex)
+    for html_id, section in sections.items():
+        files |= report_files.collect_files(drawn[html_id], section.tables, f"{html_id}_", latex)
+    return files
+
+
 def _thesis_files(comparison: Comparison, parts: Sequence[_Part], has_verdicts: bool) -> dict[str, str | bytes]:
     """What only a thesis needs, by name; the summary stands beside the other tables."""
     summaries = {part.task: part.tables["summary"] for part in parts}
@@ -126,17 +143,41 @@ def _thesis_files(comparison: Comparison, parts: Sequence[_Part], has_verdicts: 
     }
 
 
+def _captions(
+    parts: Sequence[_Part], sections: Mapping[str, Section], drawn: Mapping[str, Sequence[FigureFiles]]
+) -> dict[str, str]:
+    """What figures and tables are, by the names of their files without suffixes."""
+    tables = {(_prefix(part.task), name): table for part in parts for name, table in part.tables.items()}
+    found = {f"tables/{prefix}{report_files.slug(table.name)}": table.name for (prefix, _), table in tables.items() if table}
+    found |= {f"tables/{_prefix(part.task)}summary": f"Summary {part.task}".strip() for part in parts}
+    found |= {
+        f"figures/{report_files.slug(figure.name)}": figure.caption
+        for part in parts
+        for figure in chain(*part.figures.values())
+    }
+    for html_id, section in sections.items():
+        found |= {f"tables/{html_id}_{report_files.slug(table.name)}": table.name for table in section.tables}
+        found |= {f"figures/{report_files.slug(f'{html_id}_{figure.name}')}": figure.caption for figure in drawn[html_id]}
+    return found
+
+
 def _prefix(task: str) -> str:
     """Of the names of a part's files."""
     return f"{report_files.slug(task)}_" if task else ""
 
 
-def _build_part(task: str, runs: Sequence[RunData], ignored: Sequence[str], png: bool, pdf: bool) -> _Part:
+def _build_part(
+    task: str,
+    runs: Sequence[RunData],
+    ignored: Sequence[str],
+    png: bool,
+    save_for_paper: Callable[[Figure], Mapping[str, bytes]] | None,
+) -> _Part:
     comparison = group_by_configuration(runs, ignored)
     colors = assign_colors(comparison, [item.mean("moving_average") for item in comparison.configurations])
     figures: dict[str, list[FigureFiles]] = {name: [] for name in HEADINGS}
     for drawn in draw_plots(comparison, colors, task):
-        figures[drawn.section].append(render_figure(replace(drawn, name=_prefix(task) + drawn.name), png, pdf))
+        figures[drawn.section].append(render_figure(replace(drawn, name=_prefix(task) + drawn.name), png, save_for_paper))
     made = {
         "summary": tables.summary_table(comparison),
         "diagnostics": tables.diagnostics_table(comparison),

@@ -23,7 +23,7 @@ MARKER = (
     "<!-- made by a3c_exp.report; making the report again replaces this folder's index.html, runs.csv, figures and tables -->"
 )
 _MANIFEST = re.compile(r"<!-- files: ([^>]*) -->")
-_OWN_FILES = re.compile(r"(figures|tables|thesis)/[\w-]+\.(svg|png|pdf|csv|tex|bib)")
+_OWN_FILES = re.compile(r"(figures|tables|thesis)/[\w-]+\.(svg|png|pdf|pgf|csv|tex|bib)")
 _CSS_CLASSES = {color: f"s{index}" for index, color in enumerate((*svg.SERIES_COLORS, svg.OTHER_COLOR))}
 _LIGHT, _DARK = (
     "".join(f".{name}{{background:{getattr(color, theme)}}}" for color, name in _CSS_CLASSES.items())
@@ -61,8 +61,7 @@ def collect_files(
         files[f"figures/{slug(prefix + figure.name)}.svg"] = figure.standalone_svg
         if figure.png:
             files[f"figures/{slug(prefix + figure.name)}.png"] = figure.png
-        if figure.pdf:
-            files[f"figures/{slug(prefix + figure.name)}.pdf"] = figure.pdf
+        files |= {f"figures/{slug(prefix + figure.name)}.{suffix}": data for suffix, data in figure.paper.items()}
     if latex:
         files |= {f"tables/{prefix}{slug(table.name)}.tex": table_latex(table) for table in tables}
     return files | {f"tables/{prefix}{slug(table.name)}.csv": table_csv(table) for table in tables}

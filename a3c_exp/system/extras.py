@@ -20,7 +20,7 @@ PROVIDERS = {
     "onnx": ("onnx", "onnx"),
     "onnxruntime": ("onnxruntime", "onnx"),
     "onnxscript": ("onnxscript", "onnx"),
-    "optuna_dashboard": ("optuna-dashboard", "dashboard"),
+    "optuna_dashboard": ("optuna-dashboard", "optuna-dashboard"),
     "pandas": ("pandas", "pandas"),
     "ray": ("ray", "ray"),
     "skimage": ("scikit-image", "article"),
@@ -51,7 +51,7 @@ def import_extra(purpose: str, module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
-        raise missing_extra(purpose, module, "" if absent else first_line(error)) from error
+        raise missing_extra(purpose, module, "" if absent else first_line(error)) from None
 
 
 def missing_extra(purpose: str, module: str, reason: str = "", otherwise: str = "") -> ConfigError:

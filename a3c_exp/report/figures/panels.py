@@ -2,8 +2,8 @@
 
 import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any
 
@@ -48,7 +48,7 @@ class CaptionedFigure:
 
 @dataclass(frozen=True)
 class FigureFiles:
-    """A figure as files, and as a part of a page; ``png`` and ``pdf`` may be empty. Else as in ``CaptionedFigure``."""
+    """A figure as files, and as a part of a page; ``png`` may be empty. Else as in ``CaptionedFigure``."""
 
     name: str
     caption: str
@@ -57,11 +57,14 @@ class FigureFiles:
     inline_svg: str
     standalone_svg: str
     png: bytes
-    pdf: bytes = b""
+    paper: Mapping[str, bytes] = field(default_factory=dict)  #: by suffix, what only a thesis needs
 
 
-def render_figure(drawn: CaptionedFigure, png: bool = False, pdf: bool = False) -> FigureFiles:
-    """Save a figure, within ``figure_style``; as PNG on white paper too if ``png``, as PDF with its fonts if ``pdf``."""
+def render_figure(
+    drawn: CaptionedFigure, png: bool = False, save_for_paper: Callable[[Figure], Mapping[str, bytes]] | None = None
+) -> FigureFiles:
+    """Save a figure, within ``figure_style``; as PNG on white paper too if ``png``, and as ``save_for_paper`` does, which may
+    use the figure up."""
     figure = drawn.figure
     page = file = _svg_text(figure)
     if drawn.legend is not None:
@@ -70,12 +73,9 @@ def render_figure(drawn: CaptionedFigure, png: bool = False, pdf: bool = False) 
     image = io.BytesIO()
     if png:
         figure.savefig(image, format="png", facecolor="white", metadata={"Software": None}, **_PNG_OPTIONS)
-    paper = io.BytesIO()
-    if pdf:
-        figure.savefig(paper, format="pdf", transparent=True, metadata={"CreationDate": None})
+    paper = save_for_paper(figure) if save_for_paper is not None else {}
     inline, standalone = svg.inline(page, drawn.name, drawn.title), svg.standalone(file, drawn.title)
-    return FigureFiles(drawn.name, drawn.caption, drawn.section, drawn.wide, inline, standalone, image.getvalue(),
-                       paper.getvalue())  # fmt: skip
+    return FigureFiles(drawn.name, drawn.caption, drawn.section, drawn.wide, inline, standalone, image.getvalue(), paper)
 
 
 def panel_grid(

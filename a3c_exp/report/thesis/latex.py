@@ -1,6 +1,7 @@
 """Texts and tables of a report in LaTeX."""
 
 import re
+import unicodedata
 
 from a3c_exp.report.sections import Cell, Table
 from a3c_exp.runs.tolerant_io import printable
@@ -11,7 +12,11 @@ _ESCAPES = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", '"': "''",
     "\N{MINUS SIGN}": r"$-$", "\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{MULTIPLICATION SIGN}": r"$\times$",
     "\N{RIGHTWARDS ARROW}": r"$\to$", "\N{EN DASH}": "--", "\N{REPLACEMENT CHARACTER}": "?",
+    "\N{LESS-THAN OR EQUAL TO}": r"$\leq$", "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$", "\N{ALMOST EQUAL TO}": r"$\approx$",
 }  # fmt: skip
+for _letter in "αβγδεζηθικλμνξπρστυφχψω":  # which pdfLaTeX knows as mathematics only
+    _name = unicodedata.name(_letter).split()[-1].lower().replace("lamda", "lambda")
+    _ESCAPES[_letter] = rf"$\{_name}$"
 _SPECIAL = re.compile("|".join(map(re.escape, _ESCAPES)))
 
 

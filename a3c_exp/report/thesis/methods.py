@@ -7,13 +7,13 @@ from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.thesis.latex import escape_latex
 from a3c_exp.report.thesis.references import cited_keys, class_name
-from a3c_exp.runs.config_values import as_text, select
+from a3c_exp.runs.config_values import MISSING, as_text, select
 from a3c_exp.runs.run_directories import natural_sort_key
 from a3c_exp.runs.tolerant_io import mapping
 from a3c_exp.system.number_format import format_count
 
 _WAYS = {
-    "Hogwild": r"asynchronous workers that share their weights without waiting for each other~\cite{niu2011}",
+    "Hogwild": r"asynchronous workers that share their weights without waiting for each other~\cite{recht2011}",
     "Deterministic": "asynchronous workers in virtual time, which repeats bit for bit",
     "Synchronous": "synchronous workers (A2C)",
     "ParameterServer": "asynchronous workers with a parameter server",
@@ -96,18 +96,17 @@ def _versions(runs: Sequence[RunData]) -> str:
     versions: dict[str, list[str]] = {}
     for run in runs:
         for name, version in mapping(run.run_json.get("versions")).items():
-            if name == "a3c_exp":
-                continue
             versions.setdefault(str(name), []).append(str(version))
+    own = _listed(versions.pop("a3c_exp", [str(__version__)]))
     named = [f"{escape_latex(name)} {_listed(found)}" for name, found in versions.items()]
-    code = _listed(run.code for run in runs)
-    software = [rf"a3c\_exp {escape_latex(str(__version__))}{f' ({code})' if code else ''}", *named]
+    code = _listed(run.code for run in runs if mapping(run.run_json.get("git")).get("commit"))
+    software = [rf"a3c\_exp {own}{f' ({code})' if code else ''}", *named]
     return rf"We used {_joined(software)}; networks and gradients were computed with PyTorch~\cite{{paszke2019}}."
 
 
 def _values(runs: Sequence[RunData], key: str) -> str:
     """The value of a key; a range where runs differ in numbers; empty where it is null or unknown."""
-    values = [value for run in runs if (value := select(run.config, key)) is not None]
+    values = [value for run in runs if (value := select(run.config, key)) not in (None, MISSING)]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return _span(numbers) if numbers and len(numbers) == len(values) else _listed(map(as_text, values))
 

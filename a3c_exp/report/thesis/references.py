@@ -12,13 +12,17 @@ _ENTRIES = {
             and Harley, Tim and Silver, David and Kavukcuoglu, Koray},
   title = {Asynchronous Methods for Deep Reinforcement Learning},
   booktitle = {Proceedings of the 33rd International Conference on Machine Learning},
+  series = {Proceedings of Machine Learning Research},
+  volume = {48},
+  pages = {1928--1937},
   year = {2016},
   note = {arXiv:1602.01783}
 }""",
-    "niu2011": """@inproceedings{niu2011,
-  author = {Niu, Feng and Recht, Benjamin and R{\\'e}, Christopher and Wright, Stephen J.},
-  title = {{HOGWILD!}: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent},
+    "recht2011": """@inproceedings{recht2011,
+  author = {Recht, Benjamin and R{\\'e}, Christopher and Wright, Stephen and Niu, Feng},
+  title = {{Hogwild!}: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent},
   booktitle = {Advances in Neural Information Processing Systems 24},
+  pages = {693--701},
   year = {2011},
   note = {arXiv:1106.5730}
 }""",
@@ -56,6 +60,7 @@ _ENTRIES = {
             Schwenk, Holger and Bengio, Yoshua},
   title = {Learning Phrase Representations Using {RNN} Encoder--Decoder for Statistical Machine Translation},
   booktitle = {Proceedings of the 2014 Conference on Empirical Methods in Natural Language Processing},
+  pages = {1724--1734},
   year = {2014},
   note = {arXiv:1406.1078}
 }""",
@@ -68,15 +73,18 @@ _ENTRIES = {
   year = {2013}
 }""",
     "towers2024": """@misc{towers2024,
-  author = {Towers, Mark and Kwiatkowski, Ariel and Terry, Jordan and others},
+  author = {Towers, Mark and Kwiatkowski, Ariel and Terry, Jordan and Balis, John U. and De Cola, Gianluca and Deleu, Tristan
+            and Goul{\\~a}o, Manuel and Kallinteris, Andreas and Krimmel, Markus and KG, Arjun and others},
   title = {{Gymnasium}: A Standard Interface for Reinforcement Learning Environments},
   year = {2024},
   note = {arXiv:2407.17032}
 }""",
     "paszke2019": """@inproceedings{paszke2019,
-  author = {Paszke, Adam and Gross, Sam and Massa, Francisco and others},
+  author = {Paszke, Adam and Gross, Sam and Massa, Francisco and Lerer, Adam and Bradbury, James and Chanan, Gregory and
+            Killeen, Trevor and Lin, Zeming and Gimelshein, Natalia and Antiga, Luca and others},
   title = {{PyTorch}: An Imperative Style, High-Performance Deep Learning Library},
   booktitle = {Advances in Neural Information Processing Systems 32},
+  pages = {8024--8035},
   year = {2019},
   note = {arXiv:1912.01703}
 }""",
@@ -84,6 +92,7 @@ _ENTRIES = {
   author = {Agarwal, Rishabh and Schwarzer, Max and Castro, Pablo Samuel and Courville, Aaron and Bellemare, Marc G.},
   title = {Deep Reinforcement Learning at the Edge of the Statistical Precipice},
   booktitle = {Advances in Neural Information Processing Systems 34},
+  pages = {29304--29320},
   year = {2021},
   note = {arXiv:2108.13264}
 }""",
@@ -119,7 +128,7 @@ def class_name(run: RunData, group: str) -> str:
 def _keys_of(run: RunData) -> Iterator[str]:
     optimizer, model = class_name(run, "optimizer").lower(), str(mapping(run.config.get("model"))).lower()
     found = {
-        "niu2011": class_name(run, "parallelism") == "Hogwild",
+        "recht2011": class_name(run, "parallelism") == "Hogwild",
         "schulman2016": isinstance(gae := select(run.config, "gae_lambda"), int | float) and gae < 1,
         "kingma2015": "adam" in optimizer,
         "tieleman2012": "rmsprop" in optimizer,

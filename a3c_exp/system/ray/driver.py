@@ -4,17 +4,15 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from importlib.util import find_spec
 from typing import Any
 
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.extras import require_extra
 from a3c_exp.system.ray.cluster import check_reachable, connect
 
 
 def check_cluster(address: str | None, user: str, key: str) -> None:
     """Raise the ConfigError of ``connect`` where it is certain to come, without starting anything."""
-    if find_spec("ray") is None:
-        raise ConfigError(f"{user} needs the package ray. Try pip install 'a3c_exp[ray]'")
+    require_extra(user, "ray")
     chosen = address or os.environ.get("RAY_ADDRESS") or "local"
     if chosen not in ("local", "auto"):
         check_reachable(chosen, key)

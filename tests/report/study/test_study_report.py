@@ -78,6 +78,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(directory)
     (directory / "best" / "experiment").mkdir(parents=True)
     (directory / "best" / "experiment" / "s.yaml").write_text("# @package _global_\ngamma: 0.93  # <i>\n")
+    assert main([str(directory), "--thesis"]) == 2 and not (directory / "report").exists()
     assert main([str(directory)]) == 0
     return directory
 
