@@ -222,14 +222,17 @@ def test_a_run_whose_cluster_has_lost_its_head_ends_in_a_minute_and_goes_on_else
     assert summary(tmp_path / "run")["env_steps"] == steps + 2000
 
 
-def test_ctrl_c_saves_a_checkpoint_and_leaves_no_host(tmp_path: Path, nodes: RayNodes) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_the_end_of_the_command_is_that_of_all_hosts(tmp_path: Path, nodes: RayNodes, end: signal.Signals) -> None:
     process = start(*RAY, "max_env_steps=10_000_000", f"parallelism.address={nodes.address}", "hydra.run.dir=run",
                     cwd=tmp_path, **SETTINGS)  # fmt: skip
     wait_until(lambda: episodes(tmp_path / "run") > 9, "episodes", process)
-    os.kill(process.pid, signal.SIGINT)
+    assert len(hosts(nodes)) == 2
+    os.kill(process.pid, end)
     _, err = process.communicate(60)
-    assert process.returncode == 130, err
-    assert record(tmp_path / "run")["status"] == "interrupted"
+    if end is signal.SIGINT:
+        assert process.returncode == 130, err
+        assert record(tmp_path / "run")["status"] == "interrupted"
     wait_until(lambda: not hosts(nodes), "no host to be left")
 
 
