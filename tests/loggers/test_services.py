@@ -3,6 +3,7 @@
 import csv
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from a3c_exp.loggers.base import Logger
 from a3c_exp.loggers.csv_logger import CsvLogger
 from a3c_exp.loggers.curves import AXIS, UNITS, CurveLogger
 from a3c_exp.loggers.logger_list import LoggerList
+from a3c_exp.loggers.mlflow_logger.logger import MlflowLogger, parent_folders
+from a3c_exp.loggers.mlflow_logger.study import mlflow_settings
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.build import build_run
 from tests.support.offline_wandb import SUMMARY, episode, evaluation, metrics, run_info
@@ -180,3 +183,24 @@ def test_rows_that_come_fast_are_averaged_and_none_is_lost(tmp_path: Path) -> No
     assert time.monotonic() - started < 60.0
     points = csv_points(tmp_path / "csv")
     assert sum(value for _, value in points["episode/count"]) == 1000 and len(points["episode/return"]) == 2
+
+
+def test_the_runs_above_a_run_are_those_of_its_sweep_or_study(tmp_path: Path) -> None:
+    def above(folder: str, group: str | None) -> list[str]:
+        run = replace(run_info(tmp_path / folder), group=group)
+        return [f"{name} {path.relative_to(tmp_path)}" for name, path in parent_folders(run)]
+
+    assert above("sweep/workers=4", "sweep") == ["sweep sweep"]
+    assert above("sweep/control=fair/arm=a", "sweep") == ["sweep sweep"]
+    assert above("study/trial=3", "study") == ["study study"]
+    assert above("study/trial=3/seed=1", "study") == ["study study", "trial=3 study/trial=3"]
+    assert above("alone", None) == []
+
+
+def test_a_study_finds_the_mlflow_of_its_trials() -> None:
+    target = f"{MlflowLogger.__module__}.MlflowLogger"
+    alone = {"_target_": target, "tracking_uri": "http://host", "experiment": "thesis", "row_interval": 1.0}
+    settings = {"tracking_uri": "http://host", "experiment": "thesis", "init_timeout": 30.0, "finish_timeout": 30.0}
+    listed = {"_target_": "a3c_exp.loggers.logger_list.LoggerList", "csv": {"_target_": "CsvLogger"}, "mlflow": alone}
+    assert mlflow_settings(alone) == mlflow_settings(listed) == settings
+    assert mlflow_settings({"_target_": "a3c_exp.loggers.base.NullLogger"}) is None

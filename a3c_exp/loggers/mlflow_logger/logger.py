@@ -1,4 +1,4 @@
-"""A mirror of the run in MLflow."""
+"""A mirror of the run in MLflow, below that of its sweep or study."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from a3c_exp.loggers.base import RunInfo, to_stderr
 from a3c_exp.loggers.curves import CurveLogger, artifacts, describe_curves, flat_config
-from a3c_exp.loggers.placement import placement
+from a3c_exp.loggers.placement import TRIAL_FOLDER, placement
 from a3c_exp.loggers.service_client import ServiceClient
 from a3c_exp.runs.log_records import JsonObject, MetricsRecord, Status
 from a3c_exp.system.cli import command
@@ -23,9 +23,21 @@ class MlflowClient(ServiceClient):
     script = Path(__file__).with_name("process.py")
 
 
+def parent_folders(run: RunInfo) -> list[tuple[str, Path]]:
+    """The runs of MLflow above this one, by their names, and the folders that keep their ids: that of its sweep or study, and
+    of a trial with seeds that train one after another that of the trial."""
+    above = [*run.directory.absolute().parents]
+    group = next((folder for folder in above if folder.name == run.group), above[0])
+    if run.group is None:
+        return []
+    trials = [folder for folder in above[: above.index(group)] if TRIAL_FOLDER.fullmatch(folder.name)]
+    return [(run.group, group), *((folder.name, folder) for folder in trials)]
+
+
 class MlflowLogger(CurveLogger):
     """Shows a run in MLflow: curves over environment steps, the configuration as parameters, tags, and as artifacts its
-    configuration, best weights, summary, videos and screenshots. A sweep or study is a parent run, and its runs are children.
+    configuration, best weights, summary, videos and screenshots. A sweep or study is a parent run, and its runs are children
+    (of a trial whose seeds train one after another, grandchildren); a study's own values are ``MlflowStudy``'s.
 
     mlflow runs in a process of its own, so training neither waits for a server nor fails with it: one that does not answer
     within ``init_timeout`` seconds is reported once. The arguments are those of conf/logger/mlflow.yaml; ``on_message`` as of
@@ -60,8 +72,8 @@ class MlflowLogger(CurveLogger):
             **self._timeouts,
             "name": run.name,
             "id_file": str(self._directory / ID_FILE),
-            "group": run.group,
-            "group_id_file": str(self._directory.parent / ID_FILE),
+            "parents": [{"name": name, "id_file": str(folder / ID_FILE)} for name, folder in parent_folders(run)],
+            "shared": False,
             "tags": tags,
             "params": {key: str(value) for key, value in flat_config(run.config).items()},
             "pid": os.getpid(),

@@ -14,8 +14,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
+from a3c_exp.runs.log_records import Status
 from a3c_exp.runs.study_storage import REASON, RETRY_OF, STUDY_SIGNATURE, open_storage
 from a3c_exp.sweep.study.config import read_study_config
+from a3c_exp.sweep.study.mirror import StudyMirror
 from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
 from a3c_exp.sweep.study.sampler_pruner import can_prune
 from a3c_exp.sweep.study.search_space import read_search_space
@@ -65,8 +67,19 @@ class _StudyRunner:
 
     def run(self) -> None:
         queue = self._open_study()
+        table = StudyTable(self._snapshot(queue))
+        self._mirror = StudyMirror(self._base, self._directory, self._study_config, self._space, table.print)
+        status: Status = "failed"
+        try:
+            status = self._run(queue, table)
+        except SystemExit:
+            status = "interrupted"
+            raise
+        finally:
+            self._mirror.finish(status)
+
+    def _run(self, queue: TrialQueue, table: StudyTable) -> Status:
         snapshot = self._snapshot(queue)
-        table = StudyTable(snapshot)
         table.start()
         with StopSignals() as stop:
             try:
@@ -80,6 +93,7 @@ class _StudyRunner:
                 table.update(snapshot)
                 table.close()
                 self._best_config_writer.write_if_changed(snapshot)
+                self._mirror.update(snapshot)
             if stop.requested():
                 table.print(f"stopped by {stop.name}. Go on with: {self._resume_command()}")
                 raise SystemExit(stop.exit_code)
@@ -91,6 +105,7 @@ class _StudyRunner:
             if trial.state is TrialState.FAIL and trial.number not in self._ended_before:
                 error = RunFailed(f"trial {trial.number} failed: {trial.user_attrs.get(REASON)}")
                 outcomes.add_failure(str(error), error)
+        return "running" if snapshot.running else "finished"  # elsewhere
 
     def _open_study(self) -> TrialQueue:
         """Create the study or load it; two processes may do so in the same moment."""
@@ -154,6 +169,7 @@ class _StudyRunner:
         snapshot = self._snapshot(queue)
         table.update(snapshot)
         self._best_config_writer.write_if_changed(snapshot)
+        self._mirror.update(snapshot)
         of_session = [trial for trial in snapshot.trials if trial.number not in self._ended_before]
         if reason := study_stop_reason(of_session, self._study_config):
             raise RunFailed(f"study {self._name} was stopped: {reason}")

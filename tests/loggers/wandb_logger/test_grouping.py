@@ -28,8 +28,9 @@ def info(name: str, group: str | None = "a_sweep", tags: tuple[str, ...] = (), *
         (info("control=fair,workers=8", ablation={"name": "worker_range", "control": "fair", "arm": None}),
          "worker_range (fair)", "workers=8"),
         (info("n_step=5", ablation={"name": "n_step"}), "n_step", "n_step=5"),
-        (info("7", ablation={"name": None, "arm": None}, study={"name": "pendulum"}), "study pendulum", "trial"),
-        (info("workers=4", ablation=None, study="odd"), "a_sweep", "workers=4"),
+        (info("trial=7", "pendulum", ablation={"name": None, "arm": None}), "study pendulum", "trial"),
+        (info("trial=7/seed=1", "pendulum", ablation=None), "study pendulum", "trial"),
+        (info("workers=4", ablation="odd"), "a_sweep", "workers=4"),
     ],
 )  # fmt: skip
 def test_runs_of_one_curve_share_group_and_job_type(run: RunInfo, group: str | None, job_type: str) -> None:
