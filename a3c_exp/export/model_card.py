@@ -13,6 +13,8 @@ from a3c_exp.system.number_format import format_count, format_duration, format_i
 
 CARD, REPLAY = "README.md", "replay.mp4"
 """As the hub names them; it plays a file of that name on the page."""
+_IDS = {"CarRacingEnvs": "CarRacing-v3"}
+"""Of environments whose section of the configuration has no ``id``, by the class that makes them."""
 _PAPER = "[Mnih et al. 2016](https://arxiv.org/abs/1602.01783)"
 
 
@@ -48,9 +50,9 @@ def model_card(
 
 
 def env_name(config: DictConfig) -> str:
-    """The environment's id; of a preset without one the class that makes it."""
-    name = config.env.get("id") or f"{config.env._target_}".rpartition(".")[2].removesuffix("Envs")
-    return str(name).rpartition(":")[2]
+    """The environment's id; of one without an id the class that makes it."""
+    made_by = str(config.env._target_).rpartition(".")[2]
+    return str(config.env.get("id") or _IDS.get(made_by, made_by)).rpartition(":")[2]
 
 
 def _algorithm(config: DictConfig) -> str:
@@ -68,7 +70,7 @@ def _metadata(algorithm: str, env: str, provenance: Mapping[str, Any]) -> str:
     metadata = {
         "library_name": "a3c_exp",
         "pipeline_tag": "reinforcement-learning",
-        "tags": [env, "deep-reinforcement-learning", "reinforcement-learning", "a3c_exp", algorithm.lower()],
+        "tags": [env.replace("/", "-"), "deep-reinforcement-learning", "reinforcement-learning", "a3c_exp", algorithm.lower()],
         "model-index": [{"name": algorithm, "results": [result]}],
     }
     return str(yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True))
@@ -91,13 +93,12 @@ def _score(provenance: Mapping[str, Any]) -> str:
     ]
     if (iqm := evaluation.get("iqm")) is not None:
         rows.insert(1, ("interquartile mean", f"{iqm:.2f}{interval('iqm_')}"))
-    best = (
-        "the best of the training's own evaluations" if provenance["checkpoint"] == "best.pt" else "as the training left them"
-    )
+    is_best = provenance["checkpoint"] == "best.pt"
+    which = "the best of the training's own evaluations" if is_best else "those of a checkpoint"
     return (
         f"{_table(rows)}\n\n"
         f"Measured with the weights as they are stored here ({provenance['precision']}), on held-out episodes: neither the "
-        f"training nor its own evaluations used their seeds. The weights are {best} (`{provenance['checkpoint']}`) of one "
+        f"training nor its own evaluations used their seeds. The weights are {which} (`{provenance['checkpoint']}`) of one "
         "training. Intervals are bootstrapped over episodes, and say nothing of other trainings."
     )
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from a3c_exp.config.trust import modules_of_others
 from a3c_exp.export import __main__ as export
+from a3c_exp.export.model_card import env_name
 from a3c_exp.export.privacy import without_private_arguments, without_private_values
 from a3c_exp.training import pretrained
 from tests.support.command import ROOT
@@ -103,6 +104,13 @@ def test_what_acting_does_not_need_is_left_out_and_paths_are_their_last_part() -
     assert without_private_arguments("a3c-exp 'env.kwargs={map:/home/alice/a b}' logger=[wandb,csv]") == (
         "a3c-exp 'env.kwargs={map:a b}' 'logger=[wandb,csv]'"
     )
+
+
+def test_an_environment_is_named_as_gymnasium_names_it() -> None:
+    racing = OmegaConf.load(ROOT / "pretrained" / "car_racing" / "config.yaml")
+    assert isinstance(racing, DictConfig) and env_name(racing) == "CarRacing-v3"
+    assert env_name(OmegaConf.create({"env": {"_target_": "mine.Envs", "id": "mine:Maze-v0"}})) == "Maze-v0"
+    assert env_name(OmegaConf.create({"env": {"_target_": "mine.MazeEnvs"}})) == "MazeEnvs"
 
 
 def test_a_card_of_ones_own_is_never_overwritten(
