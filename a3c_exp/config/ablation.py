@@ -27,6 +27,9 @@ Expected = StrEnum("Expected", ["clear", "hardly"])
 CurveName = StrEnum("CurveName", ["training", "evaluation"])
 """By what a claim is judged: the training curve, the standard evaluations."""
 
+MIN_EFFECT_RATIO = 1.25
+"""The smallest ratio of times and of variabilities that matters, unless a claim names another: a quarter more."""
+
 _USUAL_WORDS = {
     "time": ("learns later", "learns sooner"),
     "area": ("better on the way", "worse on the way"),
@@ -65,6 +68,14 @@ class MeasureValues:
 
 
 @dataclass
+class Margin(MeasureValues):
+    """The smallest difference that matters: in ``area`` and ``final`` in their own units, in other quantities a ratio."""
+
+    ratio: float = MIN_EFFECT_RATIO  # of times, variabilities and seconds: how many times as much
+    reason: str = ""  # why nothing smaller matters, in a sentence for the report
+
+
+@dataclass
 class Claim:
     """A statement about arms that runs can contradict. All its parts must hold, for all its changes."""
 
@@ -76,7 +87,7 @@ class Claim:
     parts: list[ClaimPart] = MISSING  # what it says of each change; all are about ``seconds``, or none is
     measures: list[CurveName] = field(default_factory=list)  # by which it is judged; empty: by both
     controls: list[str] = field(default_factory=list)  # under which it is judged; empty: under all
-    min_effect: MeasureValues | None = None  # the smallest clear difference, where it is not the ablation's
+    min_effect: Margin | None = None  # the smallest difference that matters, where it is not the ablation's
 
     @property
     def is_about_wall_time(self) -> bool:
@@ -128,9 +139,9 @@ class AblationReport:
     order: int = 1000  # its place among ablations
     label: str | None = None  # what its runs vary, in a word or two
     claims: dict[str, Claim] = field(default_factory=dict)  # by name
-    # Where a curve counts as learned, for parts about ``time``; and the smallest clear difference in ``area`` and ``final``.
+    # Where a curve counts as learned, for parts about ``time``; and the smallest difference that matters.
     learned: MeasureValues = field(default_factory=MeasureValues)
-    min_effect: MeasureValues = field(default_factory=MeasureValues)
+    min_effect: Margin = field(default_factory=Margin)
     control: ControlWords = field(default_factory=ControlWords)  # words for the control of the run
     controls: dict[str, ControlWords] = field(default_factory=dict)  # likewise by control, where one file has them all
     arms: dict[str, str] = field(default_factory=dict)  # arms in words, by their names
@@ -151,6 +162,10 @@ class AblationReport:
         """What its comparison is called in a table."""
         return self.column or self.control
 
+    def margin_of(self, claim: Claim) -> Margin:
+        """The smallest difference that matters to a claim: its own, or the ablation's."""
+        return claim.min_effect or self.min_effect
+
 
 def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
     """The typed form of ``ablation.report``; a ConfigError names the key that is wrong, and what is allowed."""
@@ -161,6 +176,7 @@ def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
         key = f"ablation.report.{error.full_key}" if error.full_key else "ablation.report"
         raise ConfigError(f"{key}: {first_line(error)}") from None
     assert isinstance(report, AblationReport)
+    _check_margin("ablation.report.min_effect", report.min_effect)
     numbers = (number for number in count(1) if number not in {claim.number for claim in report.claims.values()})
     for name, claim in report.claims.items():
         claim.number = claim.number or next(numbers)
@@ -171,9 +187,18 @@ def read_ablation_report(section: Mapping[str, Any]) -> AblationReport:
             )
         if not claim.parts or len({part.quantity is Quantity.seconds for part in claim.parts}) > 1:
             raise ConfigError(f"{key}.parts: a claim has parts, and all or none are about seconds. Write a claim for each")
+        _check_margin(f"{key}.min_effect", report.margin_of(claim))
         for part in claim.parts:
             part.text = part.text or _USUAL_WORDS[part.quantity][part.effect is Effect.lowers]
     return report
+
+
+def _check_margin(key: str, margin: Margin) -> None:
+    if margin.ratio <= 1.0:
+        raise ConfigError(f"{key}.ratio is {margin.ratio:g}, but it is how many times as much matters. Try ratio: 1.25")
+    for measure in CurveName:
+        if (value := getattr(margin, measure)) <= 0.0:
+            raise ConfigError(f"{key}.{measure} is {value:g}, but it is a size, above 0. Try {measure}: {abs(value) or 1:g}")
 
 
 def check_ablation(section: Mapping[str, Any]) -> None:

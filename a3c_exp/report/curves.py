@@ -18,7 +18,6 @@ Measure = Literal["training", "evaluation"]
 MEASURES: tuple[Measure, Measure] = ("training", "evaluation")
 
 FINAL_SHARE = 0.1  # the share of a run that its end is
-MIN_EFFECT_RATIO = 1.25  # the smallest ratio of times and of variabilities that a person would call clear: a quarter more
 _NUM_BINS = 40  # points of a training curve over environment steps, and of the area under any curve
 _CONVERGED_SHARE = 0.25  # the share of a run, at its end, in which its steadiness is judged
 _MIN_PROGRESS = 0.5  # a run that got less far than this share of the farthest is left out of a band of unfinished ones

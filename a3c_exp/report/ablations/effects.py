@@ -8,7 +8,8 @@ import numpy as np
 
 from a3c_exp.config.ablation import WallTimeTraining
 from a3c_exp.report.ablations.comparisons import ControlledComparison
-from a3c_exp.report.ablations.verdicts import Decision, EffectEstimate, Verdict
+from a3c_exp.report.ablations.effect_estimates import Decision, EffectEstimate
+from a3c_exp.report.ablations.verdicts import Verdict
 from a3c_exp.report.ablations.wall_time_model import Changes, MeasuredCosts, predict_seconds
 from a3c_exp.report.columns import FloatArray
 from a3c_exp.report.curves import curve_metrics, learning_curves
@@ -17,10 +18,12 @@ from a3c_exp.report.figures.panels import CaptionedFigure
 from a3c_exp.report.figures.style import CHARACTER_WIDTH, SMALL_TEXT_SIZE, Axes, set_number_ticks
 from a3c_exp.stats.estimates import MIN_SEEDS, interquartile_mean, performance_profile, profile_band, seed_interval
 
+_NO_DIFFERENCE: Decision = "no difference that matters"
 _DECISION_COLORS: dict[Decision, svg.ThemeColor] = {
     "supported": svg.SERIES_COLORS[2],
     "not supported": svg.SERIES_COLORS[5],
     "reversed": svg.SERIES_COLORS[1],
+    _NO_DIFFERENCE: svg.SERIES_COLORS[0],
     "undecided": svg.OTHER_COLOR,
 }
 _MAX_DRAWN_EFFECT = 5.0  # effects are drawn up to five times what is clear
@@ -56,7 +59,9 @@ def effect_figure(verdicts: Sequence[Verdict]) -> CaptionedFigure | None:
         panel.set_xticks([-4, -1, 1, 4], ["\N{MINUS SIGN}4", "\N{MINUS SIGN}1", "1", "4"], fontsize=SMALL_TEXT_SIZE)
         panel.grid(False)
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.0}
-    panels.add_legend_row(figure, [(name, {**dot, "color": color.light}) for name, color in _DECISION_COLORS.items()])
+    decisions = {effect.decision for verdict in verdicts for effect in verdict.effects}
+    shown = [name for name in _DECISION_COLORS if name != _NO_DIFFERENCE or name in decisions]  # a long name, for a rare thing
+    panels.add_legend_row(figure, [(name, {**dot, "color": _DECISION_COLORS[name].light}) for name in shown])
     panels.set_shared_x_label(figure, "effect \N{RIGHTWARDS ARROW} as claimed; 1 is clear")
     caption = (
         "Thick: 95 % interval of the effect alone; thin: the one behind the verdict, which holds together with all others. "

@@ -9,12 +9,14 @@ from itertools import groupby
 from a3c_exp.report.ablations import effects, wall_time_model
 from a3c_exp.report.ablations.comparisons import ControlledComparison, find_comparisons
 from a3c_exp.report.ablations.curves import lag_figure, learning_curve_figure
-from a3c_exp.report.ablations.verdicts import CONFIDENCE, Decision, EffectEstimate, Verdict, evaluate_claims
+from a3c_exp.report.ablations.effect_estimates import Decision, EffectEstimate
+from a3c_exp.report.ablations.verdicts import CONFIDENCE, Verdict, evaluate_claims
 from a3c_exp.report.figures.panels import CaptionedFigure
 from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.sections import Cell, Description, Section, Table, interval_cell, lag_cell, make_row, make_table
 from a3c_exp.stats.estimates import Interval, interquartile_mean, mean, seed_interval
+from a3c_exp.stats.sequential import MOST_SEEDS
 from a3c_exp.stats.significance import MIN_VERDICT_SEEDS, bonferroni_confidence
 from a3c_exp.system.number_format import NO_VALUE, format_count, format_duration, format_number
 
@@ -44,7 +46,7 @@ def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -
             figures += _draw_all(comparisons, verdicts)
             if costs is not None and timed:
                 figures.append(effects.wall_time_figure(costs, *timed[0]))
-    tables = [*_verdict_tables(verdicts), _comparison_table(comparisons), _effect_table(verdicts)]
+    tables = [*_verdict_tables(verdicts), _comparison_table(comparisons), _margin_table(verdicts), _effect_table(verdicts)]
     tables += [_final_return_table(comparisons), _wall_time_table(comparisons), _prediction_table(predictions)]
     return AblationSection(
         "Claims and verdicts",
@@ -143,6 +145,21 @@ def _comparison_table(comparisons: Sequence[ControlledComparison]) -> Table:
     return Table("Protocols", ("protocol", "what it is"), 2, rows)
 
 
+def _margin_table(verdicts: Sequence[Verdict]) -> Table:
+    """The smallest difference that matters to each claim that says why, in its own units."""
+    by_number = {verdict.claim.number: verdict for verdict in verdicts}
+    rows = []
+    for verdict in by_number.values():
+        claim, margin = verdict.claim, verdict.comparison.report.margin_of(verdict.claim)
+        if margin.reason:
+            sizes = [f"{size:g}" if math.isfinite(size) and not all(part.is_ratio for part in claim.parts) else NO_VALUE
+                     for size in (margin.training, margin.evaluation)]  # fmt: skip
+            ratio = f"{_TIMES_SIGN}{margin.ratio:g}" if any(part.is_ratio for part in claim.parts) else NO_VALUE
+            rows.append(make_row(f"{claim.number}. {claim.title}", margin.reason, *sizes, ratio))
+    columns = ("conclusion", "what is smaller does not matter, since", "training", "evaluation", "times")
+    return Table("Differences that matter", columns, 2, tuple(rows))
+
+
 def _effect_table(verdicts: Sequence[Verdict]) -> Table:
     """What every verdict rests on: a row a part and change."""
     columns: list[tuple[str, Description[tuple[Verdict, EffectEstimate]]]] = [
@@ -154,6 +171,7 @@ def _effect_table(verdicts: Sequence[Verdict]) -> Table:
         ("effect", lambda row: _effect_cell(row[1])),
         ("likely", lambda row: f"{100 * row[1].probability:.0f} %" if math.isfinite(row[1].probability) else NO_VALUE),
         ("seeds", lambda row: str(row[1].seeds or NO_VALUE)),
+        ("would take", lambda row: _format_seeds(row[1].seeds_needed) or NO_VALUE),
         ("verdict", lambda row: _decision_cell(row[1].decision, row[1].reason)),
         ("alone", lambda row: NO_VALUE if row[1].reason else row[1].uncorrected_decision),
     ]
@@ -211,8 +229,14 @@ def _verdict_cell(verdict: Verdict | None) -> Cell:
     if verdict is None:
         return Cell(NO_VALUE)
     leans = f"leans: {verdict.uncorrected_decision}" if verdict.uncorrected_decision != verdict.decision else ""
-    note = verdict.reason or leans
+    needed = _format_seeds(verdict.seeds_needed)
+    note = verdict.reason or "; ".join(text for text in (leans, f"would take {needed} seeds" if needed else "") if text)
     return _decision_cell(verdict.decision, f"({note})" if note else "")
+
+
+def _format_seeds(number: float) -> str:
+    """How many seeds a decision would take; empty where there is no telling."""
+    return "" if math.isnan(number) else f"over {MOST_SEEDS:,}" if math.isinf(number) else f"about {number:.0f}"
 
 
 def _effect_cell(effect: EffectEstimate) -> Cell:

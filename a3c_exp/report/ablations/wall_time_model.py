@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a3c_exp.config.ablation import Claim, WallTimeTraining
-from a3c_exp.report.ablations.verdicts import Decision, decide
+from a3c_exp.config.ablation import MIN_EFFECT_RATIO, Claim, WallTimeTraining
+from a3c_exp.report.ablations.effect_estimates import Decision, decide
 from a3c_exp.report.columns import FloatArray
-from a3c_exp.report.curves import MIN_EFFECT_RATIO
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.runs.tolerant_io import mapping, number, read_json_object
 
@@ -105,6 +104,8 @@ def predict_wall_times(costs: MeasuredCosts, changes: Changes, training: WallTim
         before, after = (predict_seconds(costs, workers, count, windows, stacked) for workers in change)
         low, ratio, high = (float(edge) for edge in np.quantile(after / before, (0.025, 0.5, 0.975)))  # over measurements
         decision = decide(math.log(ratio), (math.log(low), math.log(high)), math.log(MIN_EFFECT_RATIO))
+        if decision == "no difference that matters":  # the question is only whether it takes clearly longer
+            decision = "not supported"
         medians = float(np.median(before)), float(np.median(after))
         found.append(WallTimePrediction(count, change, stacked, *medians, ratio, decision))
     return found

@@ -120,7 +120,7 @@ ablation:
     label: reward scale
     arms: {as_they_are: rewards as they are, a_tenth: a tenth of them}
     controls: {brief: {title: 500 steps, description: As short as it gets.}}
-    min_effect: {evaluation: 100}
+    min_effect: {evaluation: 100, reason: Nobody would notice less.}
     claims:
       better: {title: Less is more, changes: [[as_they_are, a_tenth]], measures: [evaluation], controls: [lasting],
                parts: [{quantity: final, effect: raises}]}
@@ -153,9 +153,13 @@ def test_one_file_holds_arms_controls_claims_and_words(tmp_path: Path) -> None:
         (verdict.claim.number, verdict.comparison.title, verdict.measure): verdict.decision for verdict in section.verdicts
     } == {
         (1, "lasting", "evaluation"): "supported",
-        (2, "500 steps", "evaluation"): "not supported",
-        (2, "lasting", "evaluation"): "not supported",
+        (2, "500 steps", "evaluation"): "no difference that matters",
+        (2, "lasting", "evaluation"): "no difference that matters",
     }
+    margins = next(table for table in section.tables if table.name == "Differences that matter")
+    assert [[cell.text for cell in row] for row in margins.rows] == [
+        ["1. Less is more", "Nobody would notice less.", "-", "100", "-"]
+    ]
     effect = section.verdicts[0].effects[0]
     assert (effect.part.text, effect.change) == ("ends better", "rewards as they are to a tenth of them")
 
@@ -180,6 +184,8 @@ def test_what_is_typed_chooses_among_the_arms_of_a_file(tmp_path: Path) -> None:
         ("[[as_they_are, a_tenth]], measures", "[[raw, a_tenth]], measures", r"better\.changes names raw, which is none of"),
         ("controls: [lasting]", "controls: [long]", r"better\.controls names long, which is none of ablation\.controls"),
         ("  name: rewards\n", "", r"ablation\.name is null"),
+        ("{evaluation: 5000}", "{evaluation: 0}", r"huge\.min_effect\.evaluation is 0, but it is a size"),
+        ("{evaluation: 100,", "{ratio: 0.8,", r"min_effect\.ratio is 0\.8, but it is how many times"),
         ("quantity: final", "quantity: end", r"expected one of \[time, area, final"),
     ],
 )
