@@ -110,6 +110,9 @@ def _main(argv: Sequence[str]) -> int:
             sys.argv[1:] = [f"hydra.sweep.dir='{create_study_directory(planned)}'", *argv]
             return _run(_task_function, multirun)
     jobs = compose_jobs(overrides, multirun, config_dirs)
+    from a3c_exp.sweep.planned.batches import with_looks
+
+    jobs, looks = with_looks(jobs, multirun)
     exit_if_stopped()
     _start_fork_server(jobs, multirun)
     components = cli.build_components(jobs)
@@ -117,7 +120,7 @@ def _main(argv: Sequence[str]) -> int:
         print_notice(
             f"one run with the values of {study[0].removeprefix('+')}. The study itself takes -m at the end of the command"
         )
-    sys.argv[1:] = cli.with_run_directory(argv, jobs, multirun, existing.resume)
+    sys.argv[1:] = cli.with_run_directory([*overrides, *looks, *options], jobs, multirun, existing.resume)
     outcomes.total = len(jobs)
     if multirun:
         return _sweep(jobs, existing, sys.argv[1 : len(sys.argv) - len(options)], config_dirs)
@@ -139,25 +142,30 @@ def _print(overrides: Sequence[str], config: str | None, multirun: bool, config_
 
 def _sweep(jobs: Sequence[ComposedJob], existing: ExistingRuns, overrides: Sequence[str], config_dirs: Sequence[str]) -> int:
     """Run the sweep that Hydra is given ``overrides`` for, whose runs are composed and checked; its directory keeps a plan."""
-    from a3c_exp.sweep.planned.planning import plan_sweep, require_same_jobs, reserve
+    from a3c_exp.sweep.planned.planning import plan_sweep, reserve, typed_again
 
     directory = cli.sweep_directory(overrides)
     planned = plan_sweep(directory, jobs, overrides, config_dirs)
     if planned is None:
-        if jobs[0].hydra.launcher["_target_"] == SLURM_LAUNCHER:
-            raise ConfigError(
-                "hydra/launcher=slurm goes on with a sweep by its plan, and keeps none where the directory follows from the "
-                "configuration. Choose one: hydra.sweep.dir=outputs/NAME"
-            )
         return _run(_task_function, multirun=True)
     directory.mkdir(parents=True, exist_ok=True)
     with locked([directory]):
         if existing.resume and is_sweep(directory):
-            before = read_sweep_plan(directory)
-            require_same_jobs(before, planned)
-            return _resume_sweep(replace(planned, git=before.git, values=before.values, jobs=before.jobs), existing)
+            typed = typed_again(read_sweep_plan(directory), planned)
+            return _until_decided(typed, existing, _resume_sweep(typed, existing))
         reserve(planned)
-        return _run(_task_function, multirun=True)
+        return _until_decided(planned, existing, _run(_task_function, multirun=True))
+
+
+def _until_decided(typed: SweepPlan, existing: ExistingRuns, code: int) -> int:
+    """Go on with an ablation whose seeds come in batches, the last of which ended with ``code``; nothing for another sweep."""
+    if not typed.batches or outcomes.left_running:
+        return code
+    from a3c_exp.report.ablations.looks import look_at
+    from a3c_exp.sweep.planned.batches import run_until_decided
+
+    (existing := replace(existing, resume=True, retry_failed=False)).hand_on()
+    return max(code, run_until_decided(typed, look_at, lambda plan: _resume_sweep(plan, existing)))
 
 
 def _resume(directory: Path, existing: ExistingRuns, overrides: Sequence[str], config_dirs: Sequence[str]) -> int:
@@ -176,7 +184,8 @@ def _resume(directory: Path, existing: ExistingRuns, overrides: Sequence[str], c
             code = _resume_sweep(plan, existing)
             return RUNS_ELSEWHERE if any(isinstance(error, StillRunning) for error in outcomes.reported) else code
         with locked([directory]):
-            return _resume_sweep(planned_sweep(directory, overrides, config_dirs), existing)
+            plan = planned_sweep(directory, overrides, config_dirs)
+            return _until_decided(plan, existing, _resume_sweep(plan, existing))
     if existing.job is not None:
         raise ConfigError(f"job={existing.job} names a run of a sweep, and {directory} is none. Leave it out")
     if (directory / STUDY_FILE).is_file():

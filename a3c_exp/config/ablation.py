@@ -133,6 +133,14 @@ class WallTimeTraining:
 
 
 @dataclass
+class Looks:
+    """When the claims of an ablation that goes on until it knows are looked at, as its sweep planned it beforehand."""
+
+    sizes: list[int] = MISSING  # seeds of a group at each look, increasing; the last is the most that there will be
+    comparisons: int = MISSING  # how many intervals are to hold together
+
+
+@dataclass
 class AblationReport:
     """How an ablation is reported."""
 
@@ -156,6 +164,7 @@ class AblationReport:
     profiles: list[str] = field(default_factory=list)  # the two controls whose performance profiles are drawn
     asynchrony: Asynchrony | None = None  # the pair of controls whose policy lags and verdicts are compared
     wall_time: WallTimeTraining | None = None  # of what the wall time is predicted
+    looks: Looks | None = None  # of ``ablation.seeds=until_decided``, whose sweep puts it there
 
     @property
     def words(self) -> ControlWords:
@@ -199,6 +208,16 @@ def _check_margin(key: str, margin: Margin) -> None:
     for measure in CurveName:
         if (value := getattr(margin, measure)) <= 0.0:
             raise ConfigError(f"{key}.{measure} is {value:g}, but it is a size, above 0. Try {measure}: {abs(value) or 1:g}")
+
+
+def num_comparisons(report: AblationReport, control: str, stacked: bool) -> int:
+    """How many intervals a report's claims ask for under a control; none about wall time where seeds share a process."""
+    found = 0
+    for claim in report.claims.values():
+        if not claim.controls or control in claim.controls:
+            measures = int(not stacked) if claim.is_about_wall_time else len(claim.measures or CurveName)
+            found += measures * len(claim.changes) * len(claim.parts)
+    return found
 
 
 def check_ablation(section: Mapping[str, Any]) -> None:

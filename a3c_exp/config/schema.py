@@ -108,6 +108,9 @@ class AblationConfig:
     arm: str | None = None
     control: str | None = None
     own_seed: int = 0
+    seeds: Annotated[str, In(("fixed", "until_decided"))] = "fixed"
+    batch_seeds: PositiveInt | None = None
+    max_seeds: PositiveInt = 60
     arms: dict[str, Any] = field(default_factory=dict)
     controls: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)

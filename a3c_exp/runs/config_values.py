@@ -7,7 +7,7 @@ from typing import Any
 from a3c_exp.config.flatten import flatten
 from a3c_exp.runs.log_records import JsonObject
 
-PER_RUN_KEYS = ("seed", "num_seeds", "name", "ablation.report")
+PER_RUN_KEYS = ("seed", "num_seeds", "name", "ablation.report", "ablation.seeds", "ablation.batch_seeds", "ablation.max_seeds")
 """What runs may differ in and still be seeds of one configuration: nothing of it changes what is trained."""
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")

@@ -35,6 +35,27 @@ class PlannedJob:
 
 
 @dataclass(frozen=True)
+class GroupCost:
+    """What one group of an ablation has taken so far."""
+
+    name: str  # its protocol and arm, in words
+    seeds: int  # that finished
+    env_steps: float
+    seconds: float  # of training, of all processes together
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an ablation's claims came to when a batch of seeds had ended."""
+
+    seeds: int  # of a group that has had every batch
+    num_verdicts: int
+    undecided: tuple[str, ...]  # verdicts, in words
+    waiting: tuple[str, ...]  # a run directory, from the sweep's, of each group for which further seeds may decide something
+    costs: tuple[GroupCost, ...]
+
+
+@dataclass(frozen=True)
 class SweepPlan:
     """All runs of a sweep, and what else its command said."""
 
@@ -46,6 +67,16 @@ class SweepPlan:
     git: Mapping[str, Any] | None  # the commit of the code
     values: Mapping[str, Any]  # the flat configuration of the first job
     jobs: tuple[PlannedJob, ...]
+    look_sizes: tuple[
+        int, ...
+    ] = ()  # seeds of a group after each batch, of an ablation that goes on until it knows; else empty
+    batches: tuple[int, ...] = ()  # how many of the jobs there were when each batch was planned
+    looks: tuple[Look, ...] = ()  # what was found after each batch
+
+    @property
+    def first_jobs(self) -> tuple[PlannedJob, ...]:
+        """The jobs that the command itself asks for, without further batches."""
+        return self.jobs[: self.batches[0]] if self.batches else self.jobs
 
     @property
     def path(self) -> Path:
@@ -89,13 +120,24 @@ def read_sweep_plan(directory: Path) -> SweepPlan:
             PlannedJob(int(job["number"]), str(job["folder"]), strings(job["overrides"]), dict(job["values"]))
             for job in content["jobs"]
         )
-        lists = {key: strings(content[key]) for key in ("hydra_overrides", "base_overrides", "config_dirs")}
-        values = dict(content["values"])
-        return SweepPlan(directory, str(content["command"]), **lists, git=content["git"], values=values, jobs=jobs)
+        hydra, base, config_dirs = (strings(content[key]) for key in ("hydra_overrides", "base_overrides", "config_dirs"))
+        sizes, batches = (tuple(map(int, content.get(key, ()))) for key in ("look_sizes", "batches"))
+        looks = tuple(map(_read_look, content.get("looks", ())))
+        command, git, values = str(content["command"]), content["git"], dict(content["values"])
+        return SweepPlan(directory, command, hydra, base, config_dirs, git, values, jobs, sizes, batches, looks)
     except (KeyError, TypeError, ValueError) as error:
         raise RunDirectoryError(
             f"{directory} cannot be read: {SWEEP_FILE} is damaged ({error!r}). Type the sweep's command again, elsewhere"
         ) from None
+
+
+def _read_look(content: Mapping[str, Any]) -> Look:
+    costs = (
+        GroupCost(str(cost["name"]), int(cost["seeds"]), float(cost["env_steps"]), float(cost["seconds"]))
+        for cost in content["costs"]
+    )
+    words = strings(content["undecided"]), strings(content["waiting"])
+    return Look(int(content["seeds"]), int(content["num_verdicts"]), *words, tuple(costs))
 
 
 @dataclass(frozen=True)
@@ -129,6 +171,9 @@ def find_rest(plan: SweepPlan) -> SweepRest | None:
         if status not in ("finished", "pruned", "running"):
             folders.setdefault(status, []).append(job.folder)
     if not (count := sum(map(len, folders.values()))):
+        if (last := len(plan.batches)) and (len(plan.looks) < last or (plan.looks[-1].waiting and last < len(plan.look_sizes))):
+            text = f"all runs of {last} of {len(plan.look_sizes)} batches have ended, and a look at them is due"
+            return SweepRest(text, f"python -m a3c_exp {shlex.quote(f'resume={plan.directory}')}", "")
         return None
     parts = []
     for status, names in folders.items():

@@ -21,7 +21,7 @@ SPENDING_POWER = 2.0
 
 Between Pocock's boundaries (about 1) and O'Brien and Fleming's (about 3, and much less at first), which leave next to nothing
 for early looks: little lost for normal data, but with ten seeds t has some ten degrees of freedom, and what is far out in its
-tails lies ever farther. Of eighty comparisons, an interval after 10 of 60 seeds reaches 7.6 standard errors by this, and by
+tails lies ever farther. Of eighty comparisons, an interval after 10 of 60 seeds reaches 7.7 standard errors by this, and by
 O'Brien and Fleming's nobody could ever be sure so early; after 60 seeds it is 6 % wider than one without looks."""
 
 _GRID = 201  # points of the integral over what has crossed no boundary yet

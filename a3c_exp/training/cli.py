@@ -96,6 +96,8 @@ def _names_by_what_differs(argv: Sequence[str], jobs: Sequence[ComposedJob]) -> 
     shared = set.intersection(*(set(job.overrides) for job in jobs))
     varying = {_key(text) for job in jobs for text in job.overrides if text not in shared}  # which may be typed twice
     names = {*map(_key, shared)} - varying | set(jobs[0].hydra.job.config.override_dirname.exclude_keys)
+    if jobs[0].config.ablation.seeds == "until_decided":  # further batches differ in their first seed
+        names = names - {"seed"} | {"num_seeds"}
     return [f"{key}=[{','.join(repr(name) for name in sorted(names))}]"]
 
 

@@ -22,6 +22,7 @@ from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.number_format import format_count
 
 _MAX_BUDGET_RATIO = 1.1  # of runs that are compared: what the last rounds of small runs may add
+_ENDED = ("finished", "failed", "pruned")  # of which no further session is to be expected
 _Key = tuple[str, str]  # an ablation and its control
 _Arms = dict[str, list[RunData]]
 _IGNORED_KEYS = (*PER_RUN_KEYS, "compile", "device", "logger", "tags", "env.backend", "ablation", "checkpoint", "metrics")
@@ -38,6 +39,10 @@ class ControlledComparison:
     report: AblationReport = field(default_factory=AblationReport)  #: the words of the ablation and its claims
     num_excluded: int = 0  #: runs that did not finish, or repeat a seed
     warnings: tuple[str, ...] = ()  #: what makes the comparison less sound, one sentence each
+    #: Of each arm, of an ablation that goes on until it knows: its smallest seed, and how far from it are those whose runs have
+    #: ended, finished or not.
+    first_seeds: Mapping[str, int] = field(default_factory=dict)
+    ended_seeds: Mapping[str, frozenset[int]] = field(default_factory=dict)
     unequal: str = ""  #: why the arms are not judged, which were not run as long as each other; empty if they were
 
     @property
@@ -60,10 +65,26 @@ class ControlledComparison:
         configs = [run.config for runs in self.arms.values() for run in runs]
         return "episode" if configs and all(config.get("max_episodes") for config in configs) else "env_step"
 
-    def arm(self, name: str) -> tuple[RunData, ...]:
-        """The runs of the arm that a claim calls ``name``, where 1 and 1.0 are one value; none if it was not run."""
+    def arm_key(self, name: str) -> str:
+        """What ``arms`` calls the arm that a claim calls ``name``, where 1 and 1.0 are one value."""
         values = [value for value, arm in self.report.stands_for.items() if arm == name]
-        return self.arms.get(values[0] if values else as_text(name) if self.report.varied else name, ())
+        return values[0] if values else as_text(name) if self.report.varied else name
+
+    def arm(self, name: str) -> tuple[RunData, ...]:
+        """The runs of the arm that a claim calls ``name``; none if it was not run."""
+        return self.arms.get(self.arm_key(name), ())
+
+    def has_ended(self, names: Iterable[str], num_seeds: int) -> bool:
+        """Whether of the arms that a claim calls so, all runs of as many first seeds have ended."""
+        return all(set(range(num_seeds)) <= self.ended_seeds.get(self.arm_key(name), frozenset()) for name in names)
+
+    def at_look(self, num_seeds: int) -> "ControlledComparison":
+        """The same with the first seeds of each arm alone."""
+        arms = {
+            arm: tuple(run for run in runs if run.seed in {str(self.first_seeds[arm] + offset) for offset in range(num_seeds)})
+            for arm, runs in self.arms.items()
+        }
+        return replace(self, arms=arms)
 
     def arm_label(self, arm: str) -> str:
         """One of ``arms`` in words: ``12 workers``, ``lag 11``."""
@@ -91,7 +112,8 @@ def find_comparisons(runs: Iterable[RunData]) -> list[ControlledComparison]:
         section = mapping(run.config.get("ablation"))
         if section.get("name"):
             key = str(section["name"]), str(section.get("control") or "")
-            if key not in reports:
+            has_looks = bool(mapping(section.get("report")).get("looks"))
+            if key not in reports or (has_looks and reports[key].looks is None):
                 reports[key] = _ablation_report(section)
             by_key[key].append(run)
     for key, of_key in by_key.items():
@@ -173,6 +195,14 @@ def _build_comparison(ablation: str, control: str, arms: _Arms, report: Ablation
             mixed.append(name)
     num_excluded = sum(len(arms[name]) - len(runs) for name, runs in kept.items())
     found = ControlledComparison(ablation, control, kept, report, num_excluded)
+    if report.looks is not None:
+        numbered = {name: [run for run in runs if run.seed.isdecimal()] for name, runs in arms.items()}
+        first = {name: min((int(run.seed) for run in runs), default=0) for name, runs in numbered.items()}
+        ended = {
+            name: frozenset(int(run.seed) - first[name] for run in runs if run.status in _ENDED)
+            for name, runs in numbered.items()
+        }
+        found = replace(found, first_seeds=first, ended_seeds=ended)
     found = replace(found, unequal=_unequal_budgets(found))
     faults = {"Runs of one group differ in more than their seed": mixed}
     faults |= {"The same seed ran more than once and counts once": repeated}

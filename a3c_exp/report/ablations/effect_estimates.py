@@ -29,7 +29,8 @@ class EffectEstimate:
     """What one part of a claim comes to, for one change, by one measure."""
 
     part: ClaimPart
-    change: str  #: the two arms in words, ``12 to 4 workers``
+    arms: tuple[str, str]  #: from which to which, as the claim calls them
+    change: str  #: the same in words, ``12 to 4 workers``
     min_effect: float  #: the margin: how large the effect has to be to matter, as a ratio's logarithm where it is one
     paired: bool  #: whether both arms have the same seeds
     seeds: int  #: of the smaller arm
@@ -45,6 +46,7 @@ class EffectEstimate:
     #: Where that is undecided, how many seeds each arm would probably take (``seeds_to_decide``); infinite: more than a
     #: thousand; NaN: there is no telling.
     seeds_needed: float = math.nan
+    look: int = 0  #: at which look the numbers were judged, from 1; 0: there are no looks
 
     @property
     def leans_against(self) -> bool:
@@ -118,7 +120,7 @@ def draft_effects(claim: Claim, comparison: ControlledComparison, measure: Claim
             seeds = [[run.seed for run in arm] for arm in runs]
             paired, fewest = seeds[0] == seeds[1] and "?" not in seeds[0], min(group.size for group in groups)
             change = _change_label(comparison.claim_label(before), comparison.claim_label(after))
-            drafts.append((EffectEstimate(part, change, min_effect, paired, fewest, reason), groups))
+            drafts.append((EffectEstimate(part, (before, after), change, min_effect, paired, fewest, reason), groups))
     return drafts
 
 

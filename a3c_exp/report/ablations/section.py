@@ -9,18 +9,17 @@ from itertools import groupby
 from a3c_exp.report.ablations import effects, wall_time_model
 from a3c_exp.report.ablations.comparisons import ControlledComparison, find_comparisons
 from a3c_exp.report.ablations.curves import lag_figure, learning_curve_figure
-from a3c_exp.report.ablations.effect_estimates import Decision, EffectEstimate
+from a3c_exp.report.ablations.effect_estimates import EffectEstimate
+from a3c_exp.report.ablations.look_tables import cost_table, look_lead, look_table
+from a3c_exp.report.ablations.verdict_cells import TIMES_SIGN, decision_cell, effect_cell, format_seeds, verdict_cell
 from a3c_exp.report.ablations.verdicts import CONFIDENCE, Verdict, evaluate_claims
 from a3c_exp.report.figures.panels import CaptionedFigure
 from a3c_exp.report.figures.style import figure_style
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.sections import Cell, Description, Section, Table, interval_cell, lag_cell, make_row, make_table
-from a3c_exp.stats.estimates import Interval, interquartile_mean, mean, seed_interval
-from a3c_exp.stats.sequential import MOST_SEEDS
+from a3c_exp.stats.estimates import interquartile_mean, mean, seed_interval
 from a3c_exp.stats.significance import MIN_VERDICT_SEEDS, bonferroni_confidence
-from a3c_exp.system.number_format import NO_VALUE, format_count, format_duration, format_number
-
-_TIMES_SIGN = "\N{MULTIPLICATION SIGN}"
+from a3c_exp.system.number_format import NO_VALUE, format_count, format_duration
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,16 @@ def build_ablation_section(runs: Sequence[RunData], draw_figures: bool = True) -
             if costs is not None and timed:
                 figures.append(effects.wall_time_figure(costs, *timed[0]))
     tables = [*_verdict_tables(verdicts), _comparison_table(comparisons), _margin_table(verdicts), _effect_table(verdicts)]
-    tables += [_final_return_table(comparisons), _wall_time_table(comparisons), _prediction_table(predictions)]
+    tables += [
+        look_table(verdicts),
+        cost_table(comparisons),
+        _final_return_table(comparisons),
+        _wall_time_table(comparisons),
+        _prediction_table(predictions),
+    ]
     return AblationSection(
         "Claims and verdicts",
-        _lead(verdicts),
+        f"{_lead(verdicts)} {look_lead(comparisons)}".strip(),
         tuple(table for table in tables if table.rows),
         tuple(figure for figure in figures if figure is not None),
         tuple(_notes(comparisons, verdicts, costs is not None)),
@@ -76,7 +81,10 @@ def _draw_all(comparisons: Sequence[ControlledComparison], verdicts: Sequence[Ve
 
 
 def _lead(verdicts: Sequence[Verdict]) -> str:
-    num_intervals = max((verdict.num_intervals for verdict in verdicts), default=0)
+    fixed = [verdict.num_intervals for verdict in verdicts if verdict.comparison.report.looks is None]
+    num_intervals = max(fixed, default=0)
+    if verdicts and not fixed:
+        return "A conclusion is supported where all its parts are."
     if not num_intervals:
         return f"No verdict yet: each takes at least {MIN_VERDICT_SEEDS} finished seeds in both of the groups that it compares."
     each = 100 * bonferroni_confidence(num_intervals, CONFIDENCE)
@@ -130,7 +138,7 @@ def _verdict_tables(verdicts: Sequence[Verdict]) -> list[Table]:
             if verdict.claim.subject == subject:
                 titles[verdict.comparison.key] = verdict.comparison.title
                 by_row[f"{verdict.claim.number}. {verdict.claim.title}", verdict.measure][verdict.comparison.key] = verdict
-        rows = [make_row(Cell(title, f"by {measure}"), *(_verdict_cell(by_key.get(key)) for key in titles))
+        rows = [make_row(Cell(title, f"by {measure}"), *(verdict_cell(by_key.get(key)) for key in titles))
                 for (title, measure), by_key in by_row.items()]  # fmt: skip
         tables.append(Table(f"Verdicts: {subject}", ("conclusion", *titles.values()), 1 + len(titles), tuple(rows)))
     return tables
@@ -154,7 +162,7 @@ def _margin_table(verdicts: Sequence[Verdict]) -> Table:
         if margin.reason:
             sizes = [f"{size:g}" if math.isfinite(size) and not all(part.is_ratio for part in claim.parts) else NO_VALUE
                      for size in (margin.training, margin.evaluation)]  # fmt: skip
-            ratio = f"{_TIMES_SIGN}{margin.ratio:g}" if any(part.is_ratio for part in claim.parts) else NO_VALUE
+            ratio = f"{TIMES_SIGN}{margin.ratio:g}" if any(part.is_ratio for part in claim.parts) else NO_VALUE
             rows.append(make_row(f"{claim.number}. {claim.title}", margin.reason, *sizes, ratio))
     columns = ("conclusion", "what is smaller does not matter, since", "training", "evaluation", "times")
     return Table("Differences that matter", columns, 2, tuple(rows))
@@ -168,11 +176,11 @@ def _effect_table(verdicts: Sequence[Verdict]) -> Table:
         ("measure", lambda row: row[0].measure),
         ("change", lambda row: row[1].change),
         ("says it", lambda row: row[1].part.text),
-        ("effect", lambda row: _effect_cell(row[1])),
+        ("effect", lambda row: effect_cell(row[1])),
         ("likely", lambda row: f"{100 * row[1].probability:.0f} %" if math.isfinite(row[1].probability) else NO_VALUE),
         ("seeds", lambda row: str(row[1].seeds or NO_VALUE)),
-        ("would take", lambda row: _format_seeds(row[1].seeds_needed) or NO_VALUE),
-        ("verdict", lambda row: _decision_cell(row[1].decision, row[1].reason)),
+        ("would take", lambda row: format_seeds(row[1].seeds_needed) or NO_VALUE),
+        ("verdict", lambda row: decision_cell(row[1].decision, row[1].reason)),
         ("alone", lambda row: NO_VALUE if row[1].reason else row[1].uncorrected_decision),
     ]
     rows = [(verdict, effect) for verdict in verdicts for effect in verdict.effects]
@@ -215,42 +223,7 @@ def _prediction_table(predictions: Sequence[wall_time_model.WallTimePrediction])
         ("cores", lambda one: str(one.cores)),
         ("before", lambda one: format_duration(one.before)),
         ("after", lambda one: format_duration(one.after)),
-        ("longer", lambda one: f"{_TIMES_SIGN}{one.ratio:.2f}"),
-        ("takes clearly longer", lambda one: _decision_cell(one.decision)),
+        ("longer", lambda one: f"{TIMES_SIGN}{one.ratio:.2f}"),
+        ("takes clearly longer", lambda one: decision_cell(one.decision)),
     ]
     return make_table("Wall time predicted", 2, predictions, columns)
-
-
-def _decision_cell(decision: Decision, note: str = "") -> Cell:
-    return Cell(decision, note, status=decision.replace(" ", "-"))
-
-
-def _verdict_cell(verdict: Verdict | None) -> Cell:
-    if verdict is None:
-        return Cell(NO_VALUE)
-    leans = f"leans: {verdict.uncorrected_decision}" if verdict.uncorrected_decision != verdict.decision else ""
-    needed = _format_seeds(verdict.seeds_needed)
-    note = verdict.reason or "; ".join(text for text in (leans, f"would take {needed} seeds" if needed else "") if text)
-    return _decision_cell(verdict.decision, f"({note})" if note else "")
-
-
-def _format_seeds(number: float) -> str:
-    """How many seeds a decision would take; empty where there is no telling."""
-    return "" if math.isnan(number) else f"over {MOST_SEEDS:,}" if math.isinf(number) else f"about {number:.0f}"
-
-
-def _effect_cell(effect: EffectEstimate) -> Cell:
-    low, high = effect.interval
-    known = math.isfinite(low + high)
-    if effect.part.is_ratio:
-        text, interval = f"{_TIMES_SIGN}{math.exp(effect.effect):.2f}", f"[{math.exp(low):.2f}, {math.exp(high):.2f}]"
-    else:
-        text, *edges = (_format_signed(value, effect.interval) for value in (effect.effect, low, high))
-        interval = f"[{', '.join(edges)}]"
-    return Cell(text if math.isfinite(effect.effect) else NO_VALUE, interval if known else "")
-
-
-def _format_signed(value: float, interval: Interval) -> str:
-    text = format_number(abs(value), interval[1] - interval[0])
-    sign = "" if not text.strip("0.") else "+" if value > 0 else "-"  # what rounds to nothing has none
-    return f"{sign}{text}"

@@ -4,17 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from a3c_exp.config.ablation import Claim, CurveName
+from a3c_exp.config.ablation import Claim, CurveName, Looks
 from a3c_exp.report.ablations.comparisons import ControlledComparison
 from a3c_exp.report.ablations.effect_estimates import (
     ClaimMeasure,
     Decision,
+    Draft,
     EffectEstimate,
     describe_effect,
     draft_effects,
     judge_effect,
 )
 from a3c_exp.report.curves import MEASURES
+from a3c_exp.stats.sequential import look_levels
 from a3c_exp.stats.significance import bonferroni_confidence
 
 CONFIDENCE = 0.95  # that all intervals behind the verdicts hold, taken together
@@ -41,6 +43,19 @@ class Verdict:
         return combine_decisions([effect.uncorrected_decision for effect in self.effects])
 
     @property
+    def num_looks(self) -> int:
+        """At how many looks it was judged; 0: it is of an ablation with a fixed number of seeds, or there was none yet."""
+        return max((effect.look for effect in self.effects), default=0)
+
+    @property
+    def waiting_arms(self) -> frozenset[str]:
+        """The arms, as the claim calls them, for which further seeds are planned that may decide it; none if it is decided."""
+        looks = self.comparison.report.looks
+        planned = len(looks.sizes) if looks is not None and self.decision == "undecided" else 0
+        open_effects = [one for one in self.effects if one.decision == "undecided" and not one.reason and one.look < planned]
+        return frozenset(arm for effect in open_effects for arm in effect.arms)
+
+    @property
     def seeds_needed(self) -> float:
         """How many seeds an undecided claim would probably take, as its effects say: those of the first part that would be
         decided against it, else those of its last; infinite: more than a thousand; NaN: there is no telling, or no need."""
@@ -56,28 +71,58 @@ class Verdict:
         return next((effect.reason for effect in self.effects if effect.reason), "")
 
 
-def evaluate_claims(comparisons: Sequence[ControlledComparison]) -> list[Verdict]:
+def evaluate_claims(comparisons: Sequence[ControlledComparison], describe: bool = True) -> list[Verdict]:
     """Every claim in every comparison that can say something of it, by both measures; the clock where it can be read.
 
     All intervals are those of Yuen's test at the confidence that lets all of them hold at once in 95 cases of 100 (Bonferroni
     over claims, changes, parts, measures and comparisons): so a verdict may ask several things of its interval, is it above
     nothing, is it below what matters, where an adjusted p-value answers one question.
+
+    Those of an ablation that goes on until it knows hold together among themselves, at all of its looks (``look_levels``), and
+    do not count among the others. To ``describe`` what effects would be alone takes most of the time.
     """
-    clock: tuple[ClaimMeasure, ...] = ("clock",)
-    all_drafts = [
-        (claim, comparison, measure, draft_effects(claim, comparison, measure))
+    cases = [
+        (claim, comparison, measure)
         for claim, judged in _distinct_claims(comparisons)
         for comparison in judged
-        for measure in (clock if claim.is_about_wall_time else MEASURES)
-        if measure == "clock" or not claim.measures or CurveName(measure) in claim.measures
+        for measure in _measures(claim)
     ]
-    num_intervals = sum(not draft.reason for _, _, _, drafts in all_drafts for draft, _ in drafts)
+    drafts = [[] if case[1].report.looks is not None else draft_effects(*case) for case in cases]
+    num_intervals = sum(not draft.reason for of_case in drafts for draft, _ in of_case)
     level = 1.0 - bonferroni_confidence(num_intervals, CONFIDENCE)
     verdicts = []
-    for claim, comparison, measure, drafts in all_drafts:
-        effects = tuple(describe_effect(judge_effect(draft, groups, level), groups) for draft, groups in drafts)
-        verdicts.append(Verdict(claim, comparison, measure, effects, num_intervals))
+    for (claim, comparison, measure), of_case in zip(cases, drafts, strict=True):
+        if (looks := comparison.report.looks) is not None:
+            effects, number = judge_at_looks(claim, comparison, measure, looks), looks.comparisons
+        else:
+            effects, number = [(judge_effect(draft, groups, level), groups) for draft, groups in of_case], num_intervals
+        described = tuple(describe_effect(effect, groups) if describe else effect for effect, groups in effects)
+        verdicts.append(Verdict(claim, comparison, measure, described, number))
     return verdicts
+
+
+def judge_at_looks(claim: Claim, comparison: ControlledComparison, measure: ClaimMeasure, looks: Looks) -> list[Draft]:
+    """Every effect of a claim as it was judged at the first look that decided it, else at the last one that there was, with the
+    numbers of both arms; nothing is judged any more once the claim is decided."""
+    levels = look_levels(tuple(looks.sizes), 1.0 - bonferroni_confidence(looks.comparisons, CONFIDENCE))
+    judged: list[Draft] = []
+    for number, (size, level) in enumerate(zip(looks.sizes, levels, strict=True), start=1):
+        drafts = draft_effects(claim, comparison.at_look(size), measure)
+        if not judged:
+            waits = f"not all {size} seeds of the first batch have ended"
+            judged = [(replace(draft, reason=draft.reason or waits), groups) for draft, groups in drafts]
+        for index, (draft, groups) in enumerate(drafts):
+            if judged[index][0].decision == "undecided" and comparison.has_ended(draft.arms, size):
+                judged[index] = replace(judge_effect(draft, groups, level), look=number), groups
+        if combine_decisions([effect.decision for effect, _ in judged]) != "undecided":
+            break
+    return judged
+
+
+def _measures(claim: Claim) -> list[ClaimMeasure]:
+    if claim.is_about_wall_time:
+        return ["clock"]
+    return [measure for measure in MEASURES if not claim.measures or CurveName(measure) in claim.measures]
 
 
 def _distinct_claims(comparisons: Sequence[ControlledComparison]) -> list[tuple[Claim, list[ControlledComparison]]]:

@@ -6,7 +6,7 @@ from a3c_exp import __version__
 from a3c_exp.report.aggregate import Comparison
 from a3c_exp.report.run_reader import RunData
 from a3c_exp.report.thesis.latex import escape_latex
-from a3c_exp.report.thesis.references import cited_keys, class_name
+from a3c_exp.report.thesis.references import cited_keys, class_name, has_looks
 from a3c_exp.runs.config_values import MISSING, as_text, select
 from a3c_exp.runs.run_directories import natural_sort_key
 from a3c_exp.runs.tolerant_io import mapping
@@ -36,7 +36,7 @@ def methods_paragraph(comparison: Comparison, has_verdicts: bool) -> str:
         _budget(comparison, runs),
         *([f"{left_out} of {len(comparison.runs)} runs did not finish and are left out."] if left_out else []),
         *_evaluation(runs),
-        _statistics(has_verdicts),
+        _statistics(has_verdicts, any(map(has_looks, runs))),
         _versions(runs),
     ]
     head = "% Made by python -m a3c_exp.report --thesis from the runs; the keys cited are in references.bib."
@@ -80,16 +80,20 @@ def _evaluation(runs: Sequence[RunData]) -> list[str]:
     ]
 
 
-def _statistics(has_verdicts: bool) -> str:
+def _statistics(has_verdicts: bool, in_batches: bool) -> str:
     means = r"Means over seeds are given with standard deviations or with 95\,\% percentile bootstrap intervals."
     if not has_verdicts:
         return means
+    looks = (
+        r" Seeds came in batches until claims were decided; the looks were planned before, and by alpha "
+        r"spending~\cite{lan1983} the intervals hold at all of them together."
+    )
     return (
         rf"{means} Groups are compared by interquartile means over seeds with 95\,\% bootstrap "
         r"intervals~\cite{agarwal2021}. Claims are judged by intervals of Yuen's test on trimmed means~\cite{yuen1974} at "
         r"Bonferroni's level, which hold together with 95\,\% confidence; a claim is supported only if its effect is also as "
         r"large as the margin that was set before."
-    )
+    ) + (looks if in_batches else "")
 
 
 def _versions(runs: Sequence[RunData]) -> str:

@@ -105,6 +105,15 @@ _ENTRIES = {
   pages = {165--170},
   year = {1974}
 }""",
+    "lan1983": """@article{lan1983,
+  author = {Lan, K. K. Gordon and DeMets, David L.},
+  title = {Discrete Sequential Boundaries for Clinical Trials},
+  journal = {Biometrika},
+  volume = {70},
+  number = {3},
+  pages = {659--663},
+  year = {1983}
+}""",
 }
 
 
@@ -118,6 +127,11 @@ def cited_keys(runs: Iterable[RunData], has_verdicts: bool) -> list[str]:
 def bibliography(runs: Iterable[RunData], has_verdicts: bool) -> str:
     """BibTeX of ``cited_keys``."""
     return "\n\n".join(_ENTRIES[key] for key in cited_keys(runs, has_verdicts)) + "\n"
+
+
+def has_looks(run: RunData) -> bool:
+    """Whether a run belongs to an ablation whose seeds came in batches."""
+    return bool(select(run.config, "ablation.report.looks"))
 
 
 def class_name(run: RunData, group: str) -> str:
@@ -135,6 +149,7 @@ def _keys_of(run: RunData) -> Iterator[str]:
         "hochreiter1997": "lstm" in model,
         "cho2014": "gru" in model,
         "bellemare2013": str(select(run.config, "env.id")).startswith("ALE/"),
+        "lan1983": has_looks(run),
         "towers2024": "gymnasium" in mapping(run.run_json.get("versions")),
     }
     return (key for key, used in found.items() if used)

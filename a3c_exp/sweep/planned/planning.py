@@ -1,6 +1,7 @@
 """From a sweep's composed runs to the plan that its directory keeps."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from a3c_exp.config.ablation import read_ablation_report
 from a3c_exp.config.compose import ComposedJob, parse_overrides
 from a3c_exp.config.flatten import flatten
 from a3c_exp.config.schema import config_to_dict
-from a3c_exp.config.trust import remember_file
+from a3c_exp.config.trust import is_own, remember_file
 from a3c_exp.runs.sweep_plan import PlannedJob, SweepPlan
+from a3c_exp.sweep.slurm.config import SLURM_LAUNCHER
 from a3c_exp.system.cli import command
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.machine import git_commit
@@ -25,20 +28,20 @@ def plan_sweep(
     directory: Path, jobs: Sequence[ComposedJob], overrides: Sequence[str], config_dirs: Sequence[str]
 ) -> SweepPlan | None:
     """The plan of a sweep in ``directory``, by ``overrides`` as given to Hydra; ``None`` where another sweeper than Hydra's
-    own decides which runs there are, or the directory follows from the configuration."""
+    own decides which runs there are, or the directory follows from the configuration. Raises ConfigError where that will not
+    do."""
     if not str(jobs[0].hydra.sweeper["_target_"]).endswith("BasicSweeper") or "${" in str(directory):
+        _require_no_plan(jobs[0])
         return None
     parsed = parse_overrides(overrides)
     hydra = [override.input_line or "" for override in parsed if override.is_hydra_override()]
     base = [override.input_line or "" for override in parsed if not override.is_hydra_override()]
-    excluded = _excluded_keys(hydra, jobs[0].hydra)
     first = flat_values(jobs[0].config)
     planned = dict[tuple[str, ...], PlannedJob]()
     for job in jobs:
-        typed = _as_hydra_says_it(job.overrides)
-        number, values = len(planned), flat_values(job.config)
-        differing = {key: values.get(key) for key in {**first, **values} if key not in first or values.get(key) != first[key]}
-        planned.setdefault(typed, PlannedJob(number, _folder(job, typed, number, excluded), typed, differing))
+        added = _planned_job(job, len(planned), hydra, first)
+        planned.setdefault(added.overrides, added)
+    looks = read_ablation_report(jobs[0].config.ablation.report).looks
     return SweepPlan(
         directory=directory,
         command=command(),
@@ -48,7 +51,33 @@ def plan_sweep(
         git=git_commit(),
         values=first,
         jobs=tuple(planned.values()),
+        look_sizes=tuple(looks.sizes) if looks is not None else (),
+        batches=(len(planned),) if looks is not None else (),
     )
+
+
+def added_job(plan: SweepPlan, job: ComposedJob, number: int) -> PlannedJob:
+    """A further run of a sweep that is planned."""
+    return _planned_job(job, number, plan.hydra_overrides, plan.values)
+
+
+def _planned_job(job: ComposedJob, number: int, hydra_overrides: Sequence[str], first: Mapping[str, Any]) -> PlannedJob:
+    typed, values = _as_hydra_says_it(job.overrides), flat_values(job.config)
+    differing = {key: values.get(key) for key in {**first, **values} if key not in first or values.get(key) != first[key]}
+    return PlannedJob(number, _folder(job, typed, number, _excluded_keys(hydra_overrides, job.hydra)), typed, differing)
+
+
+def _require_no_plan(job: ComposedJob) -> None:
+    if job.hydra.launcher["_target_"] == SLURM_LAUNCHER:
+        raise ConfigError(
+            "hydra/launcher=slurm goes on with a sweep by its plan, and keeps none where the directory follows from the "
+            "configuration. Choose one: hydra.sweep.dir=outputs/NAME"
+        )
+    if job.config.ablation.seeds == "until_decided":
+        raise ConfigError(
+            "ablation.seeds=until_decided adds runs to a sweep's plan, and there is none where another sweeper decides on its "
+            "runs, or the directory follows from the configuration. Choose one: hydra.sweep.dir=outputs/NAME"
+        )
 
 
 def reserve(plan: SweepPlan) -> None:
@@ -58,11 +87,21 @@ def reserve(plan: SweepPlan) -> None:
     remember_file(plan.path)
 
 
-def require_same_jobs(plan: SweepPlan, asked: SweepPlan) -> None:
-    """Raises ConfigError, naming the first difference, if a command asks for other runs than the ones that are planned."""
-    if [job.overrides for job in plan.jobs] == [job.overrides for job in asked.jobs]:
-        return
-    before, after = ([" ".join(job.overrides) for job in one.jobs] for one in (plan, asked))
+def keep(plan: SweepPlan) -> None:
+    """Keep a plan that has grown; as the user's own only if it was that before."""
+    own = is_own(plan.path)
+    plan.write()
+    if own:
+        remember_file(plan.path)
+
+
+def typed_again(plan: SweepPlan, asked: SweepPlan) -> SweepPlan:
+    """The plan of a sweep that a command asks for again, with what that says of Hydra, the launcher for instance. Raises
+    ConfigError, naming the first difference, if it asks for other runs than the ones that were planned."""
+    before, after = ([" ".join(job.overrides) for job in one.first_jobs] for one in (plan, asked))
+    if before == after:
+        typed = {key: getattr(asked, key) for key in ("command", "hydra_overrides", "base_overrides", "config_dirs")}
+        return replace(plan, **typed)
     lacking = next((text for text in before if text not in after), None)
     added = next((text for text in after if text not in before), "these runs in another order")
     raise ConfigError(
