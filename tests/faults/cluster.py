@@ -23,50 +23,49 @@ from pathlib import Path
 import psutil
 
 from a3c_exp.system.machine import machine_info
-from tests.faults.cluster_subject import LIMIT, OnRay, OnSlurm, SweepOnCluster, reference
-from tests.support.interruptions import same_run
+from tests.faults.cluster_subject import LIMIT, OnCluster, OnRay, OnSlurm, SeedsOnRay, WorkersOnRay
 from tests.support.slurm_cluster import why_not
 
-Fault = Callable[[SweepOnCluster, random.Random], str]
+Fault = Callable[[OnCluster, random.Random], str]
 
 
-def _signal_job(subject: SweepOnCluster, chance: random.Random) -> str:
+def _signal_job(subject: OnCluster, chance: random.Random) -> str:
     assert isinstance(subject, OnSlurm)
     name, to = chance.choice(("TERM", "USR1", "USR2")), chance.choice(("--batch", "--full"))
     subject.call("scancel", to, f"--signal={name}", subject.job_id(chance))
     return f"scancel {to} --signal={name}"
 
 
-def _requeue(subject: SweepOnCluster, chance: random.Random) -> str:
+def _requeue(subject: OnCluster, chance: random.Random) -> str:
     assert isinstance(subject, OnSlurm)
     subject.call("scontrol", "requeue", subject.job_id(chance))
     return "scontrol requeue"
 
 
-def _cancel(subject: SweepOnCluster, chance: random.Random) -> str:
+def _cancel(subject: OnCluster, chance: random.Random) -> str:
     assert isinstance(subject, OnSlurm)
     subject.call("scancel", subject.job_id(chance))
     return "scancel"
 
 
-def _preempt(subject: SweepOnCluster, chance: random.Random) -> str:
+def _preempt(subject: OnCluster, chance: random.Random) -> str:
     assert isinstance(subject, OnSlurm)
     node = subject.call("squeue", "-h", "-j", subject.job_id(chance), "-o", "%N").strip()
     subject.call("sbatch", "-p", "high", "-w", node, "-c", "2", "-o", "/dev/null", "--wrap", "sleep 1")
     return "preempted by another partition"
 
 
-def _lose_node(subject: SweepOnCluster, chance: random.Random) -> str:
+def _lose_node(subject: OnCluster, chance: random.Random) -> str:
     subject.lose_node(chance)
     return "all processes of a node killed"
 
 
-def _kill_run(subject: SweepOnCluster, chance: random.Random) -> str:
+def _kill_run(subject: OnCluster, chance: random.Random) -> str:
     chance.choice(subject.run_processes()).kill()
     return "kill -9 of a run's main process"
 
 
-def _suspend_run(subject: SweepOnCluster, chance: random.Random) -> str:
+def _suspend_run(subject: OnCluster, chance: random.Random) -> str:
     process, seconds = chance.choice(subject.run_processes()), chance.uniform(1, 8)
     process.suspend()
     time.sleep(seconds)
@@ -74,25 +73,46 @@ def _suspend_run(subject: SweepOnCluster, chance: random.Random) -> str:
     return "SIGSTOP of a run's main process for seconds"
 
 
-def _kill_command(subject: SweepOnCluster, chance: random.Random) -> str:
+def _kill_actor(subject: OnCluster, chance: random.Random) -> str:
+    assert isinstance(subject, OnRay)
+    chance.choice(subject.actors()).kill()
+    return "kill -9 of a process on a node"
+
+
+def _suspend_actor(subject: OnCluster, chance: random.Random) -> str:
+    assert isinstance(subject, OnRay)
+    process, seconds = chance.choice(subject.actors()), chance.uniform(1, 20)
+    process.suspend()
+    time.sleep(seconds)
+    with contextlib.suppress(psutil.Error):
+        process.resume()
+    return "SIGSTOP of a process on a node for up to 20 s"
+
+
+def _kill_child(subject: OnCluster, chance: random.Random) -> str:
+    chance.choice(subject.children()).kill()
+    return "kill -9 of the server or the gateway"
+
+
+def _kill_command(subject: OnCluster, chance: random.Random) -> str:
     subject.signal_command(signal.SIGKILL)
     return "kill -9 of the waiting command"
 
 
-def _signal_command(subject: SweepOnCluster, chance: random.Random) -> str:
+def _signal_command(subject: OnCluster, chance: random.Random) -> str:
     number = chance.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     subject.signal_command(number)
     return f"{number.name} to the waiting command"
 
 
-def _suspend_command(subject: SweepOnCluster, chance: random.Random) -> str:
+def _suspend_command(subject: OnCluster, chance: random.Random) -> str:
     subject.signal_command(signal.SIGSTOP)
     time.sleep(chance.uniform(1, 25))
     subject.signal_command(signal.SIGCONT)
     return "SIGSTOP of the waiting command, some beyond its limit"
 
 
-def _cut_link(subject: SweepOnCluster, chance: random.Random) -> str:
+def _cut_link(subject: OnCluster, chance: random.Random) -> str:
     """What looks from the head like a link that is down: nobody of the node answers, and nobody there has ended."""
     assert isinstance(subject, OnRay)
     victims = subject.node_processes(chance.choice(subject.nodes.raylets[1:]))
@@ -104,7 +124,7 @@ def _cut_link(subject: SweepOnCluster, chance: random.Random) -> str:
     return "a node does not answer for up to 30 s"
 
 
-def _kill_head(subject: SweepOnCluster, chance: random.Random) -> str:
+def _kill_head(subject: OnCluster, chance: random.Random) -> str:
     assert isinstance(subject, OnRay)
     os.kill(subject.nodes.head, signal.SIGKILL)
     subject.broken = True
@@ -112,10 +132,14 @@ def _kill_head(subject: SweepOnCluster, chance: random.Random) -> str:
 
 
 OF_BOTH: Sequence[Fault] = (_kill_run, _suspend_run, _kill_command, _signal_command, _suspend_command, _lose_node)
-FAULTS: Mapping[type[SweepOnCluster], Sequence[Fault]] = {
+OF_RUNS: Sequence[Fault] = (_kill_actor, _suspend_actor, _kill_command, _signal_command, _suspend_command, _lose_node)
+FAULTS: Mapping[type[OnCluster], Sequence[Fault]] = {
     OnSlurm: (*OF_BOTH, _signal_job, _requeue, _cancel, _preempt),
     OnRay: (*OF_BOTH, _cut_link, _kill_head),
+    SeedsOnRay: (*OF_RUNS, _cut_link, _kill_head),
+    WorkersOnRay: (*OF_RUNS, _kill_child, _cut_link, _kill_head),
 }
+ENGINES = {kind.engine: kind for kind in FAULTS}
 
 
 @dataclass(frozen=True)
@@ -131,7 +155,7 @@ class Finding:
         return f"{self.number}: {self.engine}: {self.what}: {'; '.join(self.violations) or 'held'}"
 
 
-def inject(number: int, seed: int, subject: SweepOnCluster, undisturbed: Path) -> Finding:
+def inject(number: int, seed: int, subject: OnCluster) -> Finding:
     """The injection with a number: the engine's faults in turn, all else at random."""
     chance, faults = random.Random(f"{seed} {number}"), FAULTS[type(subject)]
     subject.start()
@@ -141,7 +165,7 @@ def inject(number: int, seed: int, subject: SweepOnCluster, undisturbed: Path) -
         subject.wait_until_training()
         time.sleep(chance.uniform(0, 3))
         what = faults[number % len(faults)](subject, chance)
-        violations += after_the_fault(subject, undisturbed)
+        violations += after_the_fault(subject)
     except (AssertionError, IndexError, psutil.Error, TimeoutError) as error:
         violations.append(f"{type(error).__name__}: {error}")
     finally:
@@ -149,8 +173,8 @@ def inject(number: int, seed: int, subject: SweepOnCluster, undisturbed: Path) -
     return Finding(number, subject.engine, what, violations)
 
 
-def after_the_fault(subject: SweepOnCluster, undisturbed: Path) -> Iterator[str]:
-    """The sweep ends, typed again at most twice; every run with the digests of an undisturbed one, once, and nobody is left."""
+def after_the_fault(subject: OnCluster) -> Iterator[str]:
+    """The command ends, typed again at most twice; runs are those of an undisturbed one, and nobody is left."""
     for _ in range(3):
         code = subject.end()
         if code is None:
@@ -171,11 +195,7 @@ def after_the_fault(subject: SweepOnCluster, undisturbed: Path) -> Iterator[str]
         time.sleep(0.2)
     if left:
         yield f"{len(left)} runs train on"
-    for run in subject.run_directories():
-        try:
-            same_run(run, undisturbed / run.name)
-        except (AssertionError, OSError, ValueError) as error:
-            yield f"{run.name} is another run than an undisturbed one: {error}"
+    yield from subject.violations()
 
 
 def table(findings: Sequence[Finding]) -> str:
@@ -184,7 +204,7 @@ def table(findings: Sequence[Finding]) -> str:
     violated = Counter((finding.engine, finding.what) for finding in findings if finding.violations)
     lines = ["| engine | fault | injected | violations |", "|---|---|---|---|"]
     lines += [f"| {engine} | {what} | {count} | {violated[engine, what]} |" for (engine, what), count in sorted(rows.items())]
-    lines.append(f"| **both** | | **{len(findings)}** | **{sum(violated.values())}** |")
+    lines.append(f"| **all** | | **{len(findings)}** | **{sum(violated.values())}** |")
     return "\n".join(lines)
 
 
@@ -193,19 +213,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--only", type=int, nargs="*", default=None, metavar="NUMBER", help="only these injections")
-    parser.add_argument("--engines", nargs="*", default=["slurm", "ray"], choices=["slurm", "ray"])
+    parser.add_argument("--engines", nargs="*", default=list(ENGINES), choices=list(ENGINES))
     parser.add_argument("--out", type=Path, default=None, help="write the table here too, as Markdown")
     arguments = parser.parse_args()
     if "slurm" in arguments.engines and (reason := why_not()) is not None:
         print(f"without Slurm: {reason}", flush=True)
         arguments.engines.remove("slurm")
     folder = Path(tempfile.mkdtemp(prefix="c", dir="/tmp"))
-    undisturbed, findings = reference(folder / "reference"), []
+    findings: list[Finding] = []
     with contextlib.ExitStack() as stack:
-        engines = [stack.enter_context({"slurm": OnSlurm, "ray": OnRay}[name](folder)) for name in arguments.engines]
+        engines = [stack.enter_context(ENGINES[name](folder)) for name in arguments.engines]
+        for engine in engines:
+            engine.make_reference()
         for number in range(arguments.count) if arguments.only is None else arguments.only:
             engine = engines[number % len(engines)]
-            findings.append(inject(number // len(engines), arguments.seed, engine.begin(number), undisturbed))
+            findings.append(inject(number // len(engines), arguments.seed, engine.begin(number)))
             print(findings[-1], flush=True)
     machine = machine_info()
     about = (

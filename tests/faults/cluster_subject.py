@@ -1,4 +1,4 @@
-"""A sweep of two runs on a cluster of this machine, into which a fault is injected."""
+"""What a fault is injected into: sweeps on clusters of this machine, and runs with their seeds or workers on one."""
 
 import contextlib
 import shutil
@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import ClassVar, Self
@@ -15,39 +16,46 @@ import psutil
 
 from a3c_exp.runs.sweeps.slurm_jobs import SlurmJobs
 from tests.faults.subject import is_finished
-from tests.support.command import run, start
+from tests.support.command import lines, run, start, summary
 from tests.support.forked_commands import ForkedCommand
+from tests.support.interruptions import same_run
 from tests.support.ray_cluster import SETTINGS, RayNodes, ray_nodes
 from tests.support.slurm_cluster import SlurmCluster
 
 LIMIT = 300.0
 """Seconds that a command may take, two minutes of which are Slurm's own."""
+BUDGET = 6000
 RUN = (
     "env=cartpole", "env._target_=tests.support.interruptions.Sleepy", "workers=2", "logger=none", "model.hidden=[6]",
-    "max_updates=null", "max_env_steps=6000", "evaluation.episodes=2", "truncation=end", "max_episode_steps=30",
-    "checkpoint.every_env_steps=500", "evaluation.every_env_steps=1000", "compile=false", "parallelism=deterministic",
-    "hydra.sweep.dir=swept", "seed=1,2",
+    "max_updates=null", f"max_env_steps={BUDGET}", "evaluation.episodes=2", "truncation=end", "max_episode_steps=30",
+    "checkpoint.every_env_steps=500", "evaluation.every_env_steps=1000", "compile=false",
 )  # fmt: skip
+SWEEP = (*RUN, "parallelism=deterministic", "hydra.sweep.dir=here", "seed=1,2", "-m")
+SEEDS = (*RUN, "parallelism=deterministic", "hydra.run.dir=here", "seed=1", "num_seeds=2", "parallelism.seed_block=1")
 
 
-def reference(folder: Path) -> Path:
-    """The sweep, undisturbed, on this machine alone."""
+def reference(folder: Path, *command: str) -> Path:
+    """The sweep or run, undisturbed, on this machine alone."""
     folder.mkdir(parents=True)
-    ended = run(*RUN, "hydra/launcher=basic", "-m", cwd=folder)
+    ended = run(*command, cwd=folder)
     assert ended.returncode == 0, ended.stderr
-    return folder / "swept"
+    return folder / "here"
 
 
-class SweepOnCluster(ABC):
-    """The sweep's command, in a folder of its own for each injection; the cluster lives on."""
+class OnCluster(ABC):
+    """A command in a folder of its own for each injection; the cluster lives on."""
 
     engine: ClassVar[str]
+    command: ClassVar[tuple[str, ...]] = SWEEP
+    local: ClassVar[tuple[str, ...]] = ("hydra/launcher=basic",)
+    """What makes it a command of this machine."""
 
     def __init__(self, root: Path) -> None:
         self._root, self.folder = root, root
         self.broken = False  # whether the cluster is to be started again
         self.errors: list[str] = []
         self._process: ForkedCommand | None = None
+        self._reference: Path | None = None
 
     @abstractmethod
     def __enter__(self) -> Self: ...
@@ -66,7 +74,7 @@ class SweepOnCluster(ABC):
     @property
     @abstractmethod
     def options(self) -> tuple[str, ...]:
-        """Of the launcher."""
+        """Those that take it to the cluster."""
 
     @property
     @abstractmethod
@@ -80,18 +88,24 @@ class SweepOnCluster(ABC):
         self.folder.mkdir()
         return self
 
+    def make_reference(self) -> None:
+        """Run the command undisturbed."""
+        self._reference = reference(self._root / f"{self.engine} reference".replace(" ", "_"), *self.command, *self.local)
+
     def start(self) -> None:
-        self._process = start(*RUN, *self.options, "-m", cwd=self.folder, **self.variables)
+        self._process = start(*self.command, *self.options, cwd=self.folder, **self.variables)
 
     def resume(self) -> None:
         """The same directory again: what a person types who was told so."""
-        words = ("resume=swept", "retry_failed=true") if (self.folder / "swept" / "sweep.json").exists() else (*RUN, "-m")
+        again = ("resume=here", *(["retry_failed=true"] if self.command is SWEEP else []))
+        begun = any(self.folder.glob("here/sweep.json")) or any(self.folder.glob("here/**/checkpoints/*.pt"))
+        words = again if begun else self.command
         self._process = start(*words, *self.options, cwd=self.folder, **self.variables)
 
     def wait_until_training(self) -> None:
         """At least one run has begun and ended an episode. Raises TimeoutError."""
         deadline = time.monotonic() + LIMIT
-        while not any(path.stat().st_size for path in self.folder.glob("swept/*/episodes.jsonl")) or not self.run_processes():
+        while not any(path.stat().st_size for path in self.folder.glob("here/**/episodes.jsonl")) or not self.run_processes():
             assert self._process is not None and self._process.poll() is None, "the sweep ended before it trained"
             if time.monotonic() > deadline:
                 raise TimeoutError("nothing trains")
@@ -119,16 +133,37 @@ class SweepOnCluster(ABC):
         return
 
     def run_processes(self) -> list[psutil.Process]:
-        """Main processes of runs, on any node: those that work in the folder and have a run's files open."""
+        """Main processes of runs, on any node: those that work in the folder and have a run's logs open."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if Path(process.cwd()) == self.folder and any("/swept/seed=" in file.path for file in process.open_files()):
+                if Path(process.cwd()) == self.folder and any(
+                    "/here/" in file.path and file.path.endswith(".jsonl") for file in process.open_files()
+                ):
                     found.append(process)
         return found
 
+    def children(self) -> list[psutil.Process]:
+        """Processes of the command besides its main one."""
+        assert self._process is not None
+        found = [process for process in psutil.process_iter() if process.ppid() == self._process.pid]
+        return [process for process in found if "tracker" not in " ".join(process.cmdline())]
+
+    def at_work(self) -> list[psutil.Process]:
+        """All that should have ended with the command."""
+        return self.run_processes()
+
     def run_directories(self) -> list[Path]:
-        return [self.folder / "swept" / f"seed={seed}" for seed in (1, 2)]
+        return [self.folder / "here" / f"seed={seed}" for seed in (1, 2)]
+
+    def violations(self) -> Iterator[str]:
+        """What is not as it would have been undisturbed."""
+        assert self._reference is not None
+        for directory in self.run_directories():
+            try:
+                same_run(directory, self._reference / directory.name)
+            except (AssertionError, OSError, ValueError) as error:
+                yield f"{directory.name} is another run than an undisturbed one: {error}"
 
     def clean_up(self) -> None:
         """Nothing of the injection goes on; a folder without anything to look at is removed."""
@@ -141,7 +176,7 @@ class SweepOnCluster(ABC):
             (self.folder / "errors").write_text("\n\n".join(self.errors))
 
 
-class OnSlurm(SweepOnCluster):
+class OnSlurm(OnCluster):
     """On two nodes of a Slurm that is booted here."""
 
     engine = "slurm"
@@ -170,7 +205,7 @@ class OnSlurm(SweepOnCluster):
 
     def job_id(self, chance: Random) -> str:
         """Of a job that runs."""
-        ids = SlurmJobs.read(self.folder / "swept").job_ids().values()
+        ids = SlurmJobs.read(self.folder / "here").job_ids().values()
         return chance.choice(sorted(job for job in ids if self._cluster.state(job) == "RUNNING"))
 
     def lose_node(self, chance: Random) -> None:
@@ -184,9 +219,9 @@ class OnSlurm(SweepOnCluster):
 
     def _hurry(self) -> None:
         """Have jobs that were put back into the queue begin at once, not in two minutes; not before they are wholly there."""
-        if not (self.folder / "swept" / "slurm" / "jobs.json").exists():
+        if not (self.folder / "here" / "slurm" / "jobs.json").exists():
             return
-        for job in SlurmJobs.read(self.folder / "swept").job_ids().values():
+        for job in SlurmJobs.read(self.folder / "here").job_ids().values():
             if self._cluster.state(job) != "PENDING":
                 self._pending.pop(job, None)
             elif time.monotonic() - self._pending.setdefault(job, time.monotonic()) > 5:
@@ -199,7 +234,7 @@ class OnSlurm(SweepOnCluster):
         super().clean_up()
 
 
-class OnRay(SweepOnCluster):
+class OnRay(OnCluster):
     """On two nodes of a Ray cluster, each of processes of its own."""
 
     engine = "ray"
@@ -220,9 +255,23 @@ class OnRay(SweepOnCluster):
     def options(self) -> tuple[str, ...]:
         return ("hydra/launcher=ray", f"hydra.launcher.address={self.nodes.address}", "hydra.launcher.silence_timeout=15")
 
+    def actors(self) -> list[psutil.Process]:
+        """Processes of actors, on both nodes."""
+        children = [child for raylet in self.nodes.raylets for child in self.node_processes(raylet)[1:]]
+        return [
+            child
+            for child in children
+            if child.cmdline()[:1] and "ray::" in child.cmdline()[0] and "IDLE" not in child.cmdline()[0]
+        ]
+
     def node_processes(self, raylet: int) -> list[psutil.Process]:
-        process = psutil.Process(raylet)
-        return [process, *process.children(recursive=True)]
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(raylet)
+            return [process, *process.children(recursive=True)]
+        return []
+
+    def at_work(self) -> list[psutil.Process]:
+        return [*super().at_work(), *self.actors()]
 
     def lose_node(self, chance: Random) -> None:
         for process in self.node_processes(self.nodes.raylets[1]):
@@ -235,3 +284,42 @@ class OnRay(SweepOnCluster):
             self._stack.close()
             self.nodes = self._stack.enter_context(ray_nodes())
             self.broken = False
+
+
+class SeedsOnRay(OnRay):
+    """One run whose seeds train on the nodes."""
+
+    engine = "seeds on ray"
+    command = SEEDS
+    local = ("parallelism.processes=2",)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return "parallelism.on=ray", "parallelism.processes=2", f"parallelism.address={self.nodes.address}"
+
+
+class WorkersOnRay(OnRay):
+    """One run whose workers are on the nodes; it does not repeat, so its counts are what must hold."""
+
+    engine = "workers on ray"
+    command = (*RUN, "parallelism=ray", "parallelism.processes=2", "hydra.run.dir=here")
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return f"parallelism.address={self.nodes.address}", "parallelism.worker_timeout=15"
+
+    def make_reference(self) -> None:
+        return
+
+    def run_directories(self) -> list[Path]:
+        return [self.folder / "here"]
+
+    def violations(self) -> Iterator[str]:
+        (directory,) = self.run_directories()
+        ended, episodes = summary(directory), lines(directory / "episodes.jsonl")
+        if (ended["status"], ended["env_steps"]) != ("finished", BUDGET):
+            yield f"ended as {ended['status']} after {ended['env_steps']} steps"
+        if [line["episode"] for line in episodes] != list(range(1, ended["episodes"] + 1)):
+            yield "episodes are missing or doubled"
+        if ended["unapplied"]:
+            yield f"{ended['unapplied']} gradients were not applied"
