@@ -23,7 +23,8 @@ from pathlib import Path
 import psutil
 
 from a3c_exp.system.machine import machine_info
-from tests.faults.cluster_subject import LIMIT, OnCluster, OnRay, OnSlurm, SeedsOnRay, WorkersOnRay
+from tests.faults.cluster_subject import LIMIT, OnCluster, OnSlurm
+from tests.faults.ray_subject import OnRay, SeedsOnRay, WorkersOnRay
 from tests.support.slurm_cluster import why_not
 
 Fault = Callable[[OnCluster, random.Random], str]
@@ -191,10 +192,10 @@ def after_the_fault(subject: OnCluster) -> Iterator[str]:
         yield f"typed twice again, it ended with {code}: {subject.errors[-1].strip().splitlines()[-1:]}"
         return
     deadline = time.monotonic() + 60
-    while (left := subject.run_processes()) and time.monotonic() < deadline:
+    while (left := subject.at_work()) and time.monotonic() < deadline:
         time.sleep(0.2)
     if left:
-        yield f"{len(left)} runs train on"
+        yield f"{len(left)} processes are left at work"
     yield from subject.violations()
 
 
