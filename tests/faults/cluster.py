@@ -195,7 +195,7 @@ def after_the_fault(subject: OnCluster) -> Iterator[str]:
     while (left := subject.at_work()) and time.monotonic() < deadline:
         time.sleep(0.2)
     if left:
-        yield f"{len(left)} processes are left at work"
+        yield f"left at work: {[' '.join(process.cmdline())[:80] for process in left]}"
     yield from subject.violations()
 
 

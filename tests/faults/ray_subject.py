@@ -1,6 +1,7 @@
 """What a fault is injected into on a Ray cluster of this machine: sweeps, and runs with their seeds or workers there."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -41,7 +42,7 @@ class OnRay(OnCluster):
         for child in children:
             with contextlib.suppress(psutil.Error):
                 names[child] = " ".join(child.cmdline())
-        return [child for child, name in names.items() if name.startswith("ray::") and "IDLE" not in name]
+        return [child for child, name in names.items() if re.match("ray::(?!IDLE|[A-Za-z]+Agent)", name)]
 
     def node_processes(self, raylet: int) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -100,5 +101,5 @@ class WorkersOnRay(OnRay):
             yield f"ended as {ended['status']} after {ended['env_steps']} steps"
         if [line["episode"] for line in episodes] != list(range(1, ended["episodes"] + 1)):
             yield "episodes are missing or doubled"
-        if ended["unapplied"]:
-            yield f"{ended['unapplied']} gradients were not applied"
+        if unapplied := ended["parallelism"]["unapplied"]:
+            yield f"{unapplied} gradients were not applied"
