@@ -54,8 +54,8 @@ def connect(address: str | None, user: str, key: str, store_bytes: int = STORE_B
         raise _no_cluster(address, key, error) from None
     except SystemExit:  # Ray's own, where the head does not understand what it is told
         raise ConfigError(
-            f"what answers at {address} is no Ray cluster that this command can join. Start the command with the RAY_AUTH_MODE, "
-            "RAY_USE_TLS and RAY_TLS_... that its nodes were started with, or with another address"
+            f"what answers at {address} is no Ray cluster that this command can join. Start the command with the "
+            "RAY_AUTH_MODE, RAY_USE_TLS and RAY_TLS_... that its nodes were started with, or with another address"
         ) from None
     return str(ray.get_runtime_context().gcs_address)
 
