@@ -8,7 +8,7 @@ as it does without a word when the cluster's head is gone, server, weights and m
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,8 +22,8 @@ from a3c_exp.parallelism.ray.group_thread import GroupThread
 from a3c_exp.parallelism.ray.messages import GroupSpec
 from a3c_exp.system.child_process import HEARTBEAT_SECONDS, ParentPipe
 from a3c_exp.system.errors import A3CError, ConfigError, WorkerError
-from a3c_exp.system.machine import package_versions
-from a3c_exp.system.ray.cluster import HEAD_SECONDS, PACKAGES, HeadWatch, connect
+from a3c_exp.system.ray.cluster import HEAD_SECONDS, HeadWatch, connect
+from a3c_exp.system.ray.node import NodeDescription
 from a3c_exp.system.signals import leave_to_parent
 
 _LOOK_SECONDS = 0.1  # between two looks at groups, head and main process
@@ -80,7 +80,7 @@ class Gateway:
     ) -> None:
         self.setup, self.options, self.counters, self.pipe = setup, options, counters, pipe
         self.send = ParentPipe(pipe).send
-        self.versions: Mapping[str, str | None] = {}  # of packages that must be the same on all nodes
+        self.node: NodeDescription | None = None  # this machine, with which others must agree
         self.error: str | None = None  # the traceback of a thread that failed
         self._control = ProcessControl(slot, counters, pipe, self.send)
         self._threads: list[GroupThread] = []
@@ -97,6 +97,7 @@ class Gateway:
     def run(self) -> None:
         """Keep all groups at work until the command to stop, or until the main process is gone."""
         self._control.heartbeat()
+        _be_silent()
         try:
             address = connect(self.options.address, "parallelism=ray", "parallelism.address", self.options.store_bytes)
         except ConfigError as error:
@@ -105,7 +106,7 @@ class Gateway:
             return
         leave_to_parent()  # Ray has its own idea of what signals mean
         head = HeadWatch(address)
-        self.versions = package_versions(PACKAGES)
+        self.node = NodeDescription.of_this_machine()
         for thread in self._threads:
             thread.start()
         self._watch(head)
@@ -174,3 +175,10 @@ class Gateway:
             os._exit(0)  # there is nobody to take leave of; hosts end when they hear nothing
         ray.shutdown()
         timer.cancel()
+
+
+def _be_silent() -> None:
+    """Ray writes what it thinks of every process that ends into the live view; what matters of it the main process is told."""
+    with Path(os.devnull).open("w") as nowhere:
+        for stream in (1, 2):
+            os.dup2(nowhere.fileno(), stream)

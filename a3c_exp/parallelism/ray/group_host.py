@@ -5,7 +5,6 @@ meanwhile has nobody left to whom it could report.
 """
 
 import os
-import socket
 import threading
 import time
 import traceback
@@ -19,7 +18,7 @@ from a3c_exp.parallelism.ray.messages import Answer, GroupSpec, Order, Prepared,
 from a3c_exp.parallelism.worker_group import WorkerGroup, WorkerId
 from a3c_exp.system.child_process import Crash, end_children
 from a3c_exp.system.errors import EnvInterfaceError
-from a3c_exp.system.ray.cluster import other_version
+from a3c_exp.system.ray.node import NodeDescription
 from a3c_exp.system.torch_settings import use_one_thread
 
 _LOOK_SECONDS = 1.0
@@ -39,9 +38,9 @@ class GroupHost:
 
     def prepare(self) -> Prepared | Crash | EnvInterfaceError:
         """Make the workers, and compile what they compute."""
-        node = socket.gethostname()
-        if (other := other_version(self._spec.versions)) is not None:
-            return Prepared(node, other)
+        expected = self._spec.node
+        if expected is not None and (refusal := NodeDescription.of_this_machine().refusal(expected)) is not None:
+            return Prepared(refusal)
         try:
             use_one_thread()
             self._group = self._make_group()
@@ -49,7 +48,7 @@ class GroupHost:
             return error
         except Exception:
             return Crash(traceback.format_exc())
-        return Prepared(node)
+        return Prepared()
 
     def _make_group(self) -> WorkerGroup:
         spec, compiler = self._spec, None

@@ -102,7 +102,7 @@ class GroupThread:
             self._workers,
             group.rounds,
             group.episodes_begun,
-            self._gateway.versions,
+            self._gateway.node,
             options.worker_timeout + _SILENCE_SECONDS,
         )
         transport = self._transport = self._gateway.make_host(spec)
@@ -124,11 +124,11 @@ class GroupThread:
             except Unavailable:
                 raise GroupLost("could not be reached") from None
             match answer:
-                case Prepared(node, refusal):
+                case Prepared(refusal):
                     if refusal is not None:
                         raise WorkerError(
-                            f"worker group {self._number} was placed on {node}, which cannot host it: {refusal}. Try "
-                            "parallelism.resource=NAME with nodes that were started with that resource"
+                            f"worker group {self._number} {refusal}. Try parallelism.resource=NAME, with nodes that were "
+                            "started with that resource"
                         )
                     return True
                 case Crash():

@@ -1,6 +1,6 @@
 """What a gateway and the hosts of its worker groups say to each other, and what the gateway says to the main process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.system.child_process import Crash
 from a3c_exp.system.errors import EnvInterfaceError
+from a3c_exp.system.ray.node import NodeDescription
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,14 @@ class GroupSpec:
     workers: Sequence[int]  # K numbers
     rounds: NDArray[np.int64]  # [K] windows begun by its predecessors
     episodes_begun: NDArray[np.int64]  # [K]
-    versions: Mapping[str, str | None]  # of packages that must be the same on all nodes
+    node: NodeDescription | None  # the gateway's, with which the host's must agree; None: it may be any
     silence_timeout: float  # seconds of hearing nothing from the gateway after which the host ends
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A host is ready for orders; or, with ``refusal``, its node cannot host workers of this training."""
+    """A host is ready for orders; or its node cannot host this training, which ``refusal`` says, to go behind a name."""
 
-    node: str
     refusal: str | None = None
 
 

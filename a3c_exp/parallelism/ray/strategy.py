@@ -18,9 +18,9 @@ from a3c_exp.parallelism.ray.actor_transport import Placement
 from a3c_exp.parallelism.ray.group_thread import STOP_SECONDS
 from a3c_exp.parallelism.ray.messages import FromGroup, GroupDeath
 from a3c_exp.system.errors import ConfigError
-from a3c_exp.system.extras import require_extra
 from a3c_exp.system.process_setup import usable_cores
-from a3c_exp.system.ray.cluster import STORE_BYTES, check_reachable
+from a3c_exp.system.ray.cluster import STORE_BYTES
+from a3c_exp.system.ray.driver import check_cluster
 from a3c_exp.system.ray.nodes import cluster_cores
 
 _KEY = "parallelism.address"
@@ -88,13 +88,11 @@ class RayParameterServer(ParameterServer):
 
     def check(self, setup: TrainingSetup) -> None:
         super().check(setup)
-        require_extra("parallelism=ray", "ray")
+        check_cluster(self.address, "parallelism=ray", _KEY)
         if setup.device != "cpu":
             raise ConfigError(
                 f"parallelism=ray computes on the nodes' processors, not on device={setup.device}. Try device=cpu"
             )
-        if self._cluster not in ("auto", "local"):
-            check_reachable(self._cluster, _KEY)
 
     def _worker_arguments(
         self,

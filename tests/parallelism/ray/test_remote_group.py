@@ -1,7 +1,7 @@
 """Whatever a network does to orders and replies, and whichever host dies when: each window is applied once or never, and
 budgets are exact."""
 
-import socket
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
 from a3c_exp.parallelism.ray import remote_group
 from a3c_exp.parallelism.ray.group_host import GroupHost
 from a3c_exp.parallelism.ray.messages import GroupSpec, Order, Prepared, Reply, Window
+from a3c_exp.system.ray.node import NodeDescription
 from tests.support.driving import small_task
 from tests.support.lossy import EPISODE, FATES, LossyNetwork
 
@@ -70,8 +71,8 @@ def test_an_order_to_end_episodes_that_comes_twice_ends_them_once(tmp_path: Path
 
 def test_a_host_refuses_orders_for_another_one_and_out_of_turn() -> None:
     task, none = small_task(Budget(), workers=1, lengths=(5,)), np.zeros(1, np.int64)
-    host = GroupHost(GroupSpec(task, 0, 2, [0], none, none, {}, 60.0))
-    assert host.prepare() == Prepared(socket.gethostname())
+    host = GroupHost(GroupSpec(task, 0, 2, [0], none, none, None, 60.0))
+    assert host.prepare() == Prepared()
     window = Window(np.zeros(host._group.weights.shape, np.float32), np.array([5]), None, None)
     first = host.execute(Order(2, 1, window))
     assert isinstance(first, Reply) and first.window is not None and first.window.steps.tolist() == [5]
@@ -85,5 +86,6 @@ def test_a_host_refuses_orders_for_another_one_and_out_of_turn() -> None:
 
 def test_a_node_with_other_versions_is_refused_in_words() -> None:
     task, none = small_task(Budget(), workers=1), np.zeros(1, np.int64)
-    prepared = GroupHost(GroupSpec(task, 0, 1, [0], none, none, {"numpy": "0.1"}, 60.0)).prepare()
+    node = replace(NodeDescription.of_this_machine(), versions={"numpy": "0.1"})
+    prepared = GroupHost(GroupSpec(task, 0, 1, [0], none, none, node, 60.0)).prepare()
     assert isinstance(prepared, Prepared) and "and not 0.1" in str(prepared.refusal)
