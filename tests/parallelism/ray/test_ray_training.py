@@ -117,7 +117,7 @@ def test_a_host_that_was_suspended_and_replaced_has_no_say_any_more(nodes: RayNo
 
 def test_a_gateway_that_is_killed_is_replaced_and_its_hosts_end(nodes: RayNodes) -> None:
     server = RayParameterServer(address=nodes.address, processes=2)
-    training = Training(server, small_task(Budget(max_episodes=900), workers=4, lengths=(5,), seconds=0.001))
+    training = Training(server, small_task(Budget(max_env_steps=4500), workers=4, lengths=(5,), seconds=0.001))
     with training:
         training.until(lambda: training.parallelism.counts().updates > 40, "work")
         before = hosts(nodes)
@@ -125,7 +125,7 @@ def test_a_gateway_that_is_killed_is_replaced_and_its_hosts_end(nodes: RayNodes)
         training.until(lambda: len(training.notices) == 1, "the notice")
         wait_until(lambda: not any(alive(host) for host in before), "the hosts to end")
         training.until(training.spent, "the end of the budget")
-    check_counts(training, episodes=900, env_steps=4500, updates=900)
+    check_counts(training, env_steps=4500, updates=900)
     assert training.notices[0].startswith("the gateway process was killed by SIGKILL; replaced")
 
 
