@@ -31,7 +31,8 @@ COLUMNS = (
 
 _REFRESH_SECONDS = 1.0  # however many pages ask
 _MAX_SHARE = 0.05  # of a processor that looking for changes may take: trainings need it more
-_WATCHED = ("run.json", "summary.json", "trial.json", "episodes.jsonl", "metrics.jsonl", "evaluations.jsonl")
+_WATCHED = ("run.json", "summary.json", "episodes.jsonl", "metrics.jsonl", "evaluations.jsonl")
+_WATCHED_OF_ENDED = _WATCHED[:2]  # who goes on with a run says so there first
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
 _HEAD_BYTES = 20_000  # of a page: its marker, the list of its files and its title
 _WIDE = Terminal(width=200)
@@ -160,14 +161,12 @@ class OutputsIndex:
 
     def _run(self, path: Path, version: int) -> IndexedRun | None:
         """The run at ``path``, read anew if its files or its status have changed; ``None`` if it is to be left out."""
-        signature, known = _signature(path, _WATCHED), self._seen.get(path)
-        if known is not None and known.signature == signature:
-            live = known.summary.status == "running"
-            if not live or run_status(path, parse_object(read_text(path / "run.json", [])) or {}, []) == "running":
-                return known
+        known = self._seen.get(path)
+        if known is not None and _is_current(known):
+            return known
         if not self.folder.is_readable_run(path):
             return None
-        return IndexedRun(self.folder.id_of(path), RunSummary(path), signature, version)
+        return IndexedRun(self.folder.id_of(path), RunSummary(path), _signature(path, _WATCHED), version)
 
     def _note_report(self, path: Path, reports: dict[str, ReportPage]) -> None:
         signature = _signature(path, ("index.html",))
@@ -185,6 +184,16 @@ class OutputsIndex:
             return None
         title = _TITLE.search(head)
         return ReportPage(html.unescape(title[1]) if title else path.parent.name, made) if MARKER in head else None
+
+
+def _is_current(run: IndexedRun) -> bool:
+    """Whether a run's files are those that were read, and its process, if it should have one, is as it was."""
+    path, status = run.summary.path, run.summary.status
+    ended = status in ("finished", "interrupted", "pruned", "failed")
+    watched = _WATCHED_OF_ENDED if ended else _WATCHED
+    if run.signature[: len(watched)] != _signature(path, watched):
+        return False
+    return ended or run_status(path, parse_object(read_text(path / "run.json", [])) or {}, []) == status
 
 
 def _signature(path: Path, names: Iterable[str]) -> Signature:
