@@ -125,7 +125,7 @@ def read_sweep_plan(directory: Path) -> SweepPlan:
         looks = tuple(map(_read_look, content.get("looks", ())))
         command, git, values = str(content["command"]), content["git"], dict(content["values"])
         return SweepPlan(directory, command, hydra, base, config_dirs, git, values, jobs, sizes, batches, looks)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RunDirectoryError(
             f"{directory} cannot be read: {SWEEP_FILE} is damaged ({error!r}). Type the sweep's command again, elsewhere"
         ) from None

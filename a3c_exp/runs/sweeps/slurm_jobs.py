@@ -43,7 +43,7 @@ class SlurmJobs:
                 SubmittedArray(str(one["name"]), one["array_id"], int(one["first"]), tuple(map(int, one["numbers"])))
                 for one in content["arrays"]
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise RunDirectoryError(f"{path} is damaged. Move it away once squeue shows none of this sweep's jobs") from None
         return cls(directory, arrays)
 
