@@ -16,7 +16,7 @@ def test_ctrl_c_ends_it_with_a_line_and_code_0(tmp_path: Path) -> None:
     write_run(tmp_path / "outputs" / "a", episodes=2)
     with (tmp_path / "said").open("w+") as said:
         process = start("--port", "0", module="a3c_exp.dashboard", cwd=tmp_path, output=said.fileno())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "Ctrl-C" not in (text := (tmp_path / "said").read_text()) and time.monotonic() < deadline:
             time.sleep(0.02)
         url = text.split()[3]
