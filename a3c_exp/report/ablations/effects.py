@@ -60,13 +60,16 @@ def effect_figure(verdicts: Sequence[Verdict]) -> CaptionedFigure | None:
         panel.grid(False)
     dot: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4.0}
     decisions = {effect.decision for verdict in verdicts for effect in verdict.effects}
-    shown = [name for name in _DECISION_COLORS if name != _NO_DIFFERENCE or name in decisions]  # a long name, for a rare thing
-    panels.add_legend_row(figure, [(name, {**dot, "color": _DECISION_COLORS[name].light}) for name in shown])
+    shown = {name: color.light for name, color in _DECISION_COLORS.items() if name != _NO_DIFFERENCE}
+    if _NO_DIFFERENCE in decisions:  # five names are too many for a row, and grey says itself what it is
+        shown = {name: _DECISION_COLORS[name].light for name in _DECISION_COLORS if name in decisions - {"undecided"}}
+    entries = [(name.removesuffix(" that matters"), {**dot, "color": color}) for name, color in shown.items()]
+    panels.add_legend_row(figure, entries)
     panels.set_shared_x_label(figure, "effect \N{RIGHTWARDS ARROW} as claimed; 1 is clear")
     caption = (
         "Thick: 95 % interval of the effect alone; thin: the one behind the verdict, which holds together with all others. "
         "Grey band: too small to be clear. Round: training curve; square: standard evaluation."
-    )
+    ) + (" Grey dots: undecided." if "undecided" not in shown else "")
     return CaptionedFigure(f"effects_{claim.number}", f"Conclusion {claim.number}: effects by protocol", caption, figure)
 
 
