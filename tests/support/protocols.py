@@ -36,6 +36,7 @@ from a3c_exp.parallelism.base import Parallelism
 from a3c_exp.parallelism.deterministic.strategy import Deterministic
 from a3c_exp.parallelism.hogwild.strategy import Hogwild
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
+from a3c_exp.parallelism.ray.strategy import RayParameterServer
 from a3c_exp.parallelism.single_process.synchronous import Synchronous
 from a3c_exp.sweep.trials.trial import PruningCallback
 from a3c_exp.training.run import StopCallback
@@ -60,7 +61,9 @@ MODELS: tuple[type[ActorCritic], ...] = (
     FourierActorCritic,
 )
 OPTIMIZERS: tuple[type[Optimizer], ...] = (Adam, RMSprop, SGD, Lion)
-PARALLELISMS: tuple[type[Parallelism], ...] = (Hogwild, ParameterServer, Synchronous, Deterministic, BulkSynchronous)
+PARALLELISMS: tuple[type[Parallelism], ...] = (
+    Hogwild, ParameterServer, RayParameterServer, Synchronous, Deterministic, BulkSynchronous,
+)  # fmt: skip
 LOGGERS: tuple[type[Logger], ...] = (
     NullLogger, JsonlLogger, ConsoleLogger, WandbLogger, TensorboardLogger, MlflowLogger, CsvLogger, LoggerList,
     EvaluationTable,
