@@ -145,13 +145,12 @@ def test_it_goes_on_by_itself_and_after_an_interruption_to_the_same_seeds(conf: 
     plan = read_sweep_plan(swept)
     assert describe_rest(plan) == ""
     keep(replace(plan, jobs=plan.jobs[:3], batches=(3,), looks=()))  # as if it had been killed before the first look
-    for folder in folders:
-        (swept / folder).rename(tmp_path / folder)
+    (swept / folders[0]).rename(tmp_path / folders[0])
     assert "all runs of 1 of 2 batches have ended, and a look at them is due. Go on with them: python" in describe_rest(
         read_sweep_plan(swept)
     )
     first = (swept / "+arm=usual" / "run.json").read_bytes()
-    ended = run("resume=swept", cwd=tmp_path)
+    ended = run("resume=swept", "hydra/launcher=basic", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert read_sweep_plan(swept).jobs == plan.jobs and read_sweep_plan(swept).looks[1].undecided == plan.looks[1].undecided
     assert (swept / "+arm=usual" / "run.json").read_bytes() == first
