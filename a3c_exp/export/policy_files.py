@@ -1,12 +1,12 @@
 """From saved weights to files that other programs act with, each checked before it takes its place."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from a3c_exp import __version__
 from a3c_exp.envs.base import EnvBatch, space_of_observations
 from a3c_exp.evaluate.evaluator import LONGEST_EPISODE, EvaluatorConfig
 from a3c_exp.export.check import Difference, compare, sample
@@ -21,7 +21,7 @@ _PARALLEL_ENVS = 10  # in which observations to check a file on are collected
 def describe(envs: EnvBatch, config: DictConfig) -> dict[str, Any]:
     """What a file says of its policy's task."""
     return {
-        "a3c_exp": version("a3c_exp"),
+        "a3c_exp": str(__version__),
         "env": OmegaConf.to_container(config.env, resolve=True),
         "observation_space": str(space_of_observations(envs)),
         "action_space": str(envs.action_space),

@@ -39,7 +39,7 @@ def _figure(path: str, names: set[str], captions: Mapping[str, str]) -> str:
 
 
 def _table(path: str, captions: Mapping[str, str]) -> str:
-    return _float("table", path.removesuffix(".tex"), captions, "", rf"\fit{{\input{{../{path}}}}}")
+    return _float("table", path.removesuffix(".tex"), captions, "", rf"\medskip\fit{{\input{{../{path}}}}}")
 
 
 def _float(kind: str, path: str, captions: Mapping[str, str], above: str, below: str) -> str:
