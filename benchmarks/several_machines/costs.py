@@ -34,7 +34,7 @@ class Linear:
     def fit(cls, points: Sequence[tuple[int, int, float]]) -> "Linear":
         """The best in proportion, with no negative part, through measured points ``(K, P, seconds)``."""
         rows = np.array([[1.0, workers, workers * numbers] for workers, numbers, _ in points])
-        seconds = np.array([point[2] for point in points])
+        seconds = np.array([max(point[2], 1e-6) for point in points])  # of which proportions can be taken
         scale = rows.max(axis=0)
         found, _ = nnls(rows / seconds[:, np.newaxis] / scale, np.ones(len(points)))
         return cls(*(found / scale).tolist())

@@ -121,7 +121,7 @@ def measure_task(name: str, runs: TrainingRuns) -> Task:
     """A window's price from a training without any server: one hogwild process."""
     overrides = [*QUIET, "parallelism=hogwild", "parallelism.processes=1", "workers=6"]
     rate = runs.steps_per_second(overrides, *TASKS[name])
-    (job,) = compose_jobs([*TASKS[name][0], *overrides, "logger=none"], False)
+    (job,) = compose_jobs([*TASKS[name][0], *overrides, "max_env_steps=1000", "logger=none"], False)
     components = build_run(job.config)
     steps = components.setup.learner.n_step
     return Task(name, steps / rate, components.initial_states[0].weights.numel(), steps)
