@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from scipy.optimize import nnls
 
@@ -13,6 +15,8 @@ from a3c_exp.config.compose import compose_jobs
 from a3c_exp.system.ray.cluster import connect
 from a3c_exp.system.torch_settings import single_threaded
 from a3c_exp.training.build import build_run
+from benchmarks.harness.interleaved import MeasurementError
+from benchmarks.harness.training_runs import TrainingRuns, metrics_by_seed, steady_rate
 
 NUMBERS = 1_703, 56_000, 560_000
 """Of weights: Pendulum's networks, something between, and CarRacing's."""
@@ -83,6 +87,35 @@ def calls_per_second(groups: int, workers: int, numbers: int, seconds: float) ->
     for actor in actors:
         ray.kill(actor)
     return rate
+
+
+def measure_training(
+    overrides: Sequence[str], base: Sequence[str], min_steps: int, runs: TrainingRuns
+) -> tuple[dict[str, float], float]:
+    """How many cores host, gateway and server keep busy in the second half of a training, and its steps per second."""
+    samples: list[tuple[float, dict[str, float]]] = []
+
+    def look(processes: list[psutil.Process]) -> None:
+        spent, threads = {"host": 0.0}, {}
+        for process in processes:
+            with suppress(psutil.Error):
+                line, times = " ".join(process.cmdline()), process.cpu_times()
+                if "GroupActor" in line:
+                    spent["host"] += times.user + times.system
+                elif "multiprocessing.forkserver" in line:
+                    threads[process.num_threads(), process.pid] = times.user + times.system
+        if len(threads) > 2:  # the fork server, the server, and the gateway, which has Ray's threads
+            spent["server"], spent["gateway"] = (threads[key] for key in sorted(threads)[-2:])
+            samples.append((time.perf_counter(), spent))
+
+    steps = runs.steps_for(overrides, 1.5 * runs.seconds, base, min_steps)
+    directory, _ = runs.run(overrides, steps, interval=0.25, on_poll=look, base=base)
+    busy = [sample for sample in samples if sample[1]["host"] > 0]
+    if len(busy) < 8:
+        raise MeasurementError(f"the training was seen {len(busy)} times; try longer measurements (--seconds)")
+    (began, before), (ended, after) = busy[len(busy) // 2], busy[-4]
+    used = {part: (after[part] - before[part]) / (ended - began) for part in before}
+    return used, steady_rate(metrics_by_seed(directory)[0])
 
 
 def _echoes(count: int) -> list[Any]:

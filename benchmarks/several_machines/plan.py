@@ -15,7 +15,7 @@ from a3c_exp.system.number_format import format_number
 from a3c_exp.training.build import build_run
 from benchmarks.harness.environment import ROOT, environment
 from benchmarks.harness.training_runs import CAR_RACING, PENDULUM, TrainingRuns
-from benchmarks.several_machines.costs import Costs, calls_per_second, measure_costs
+from benchmarks.several_machines.costs import Costs, calls_per_second, measure_costs, measure_training
 from benchmarks.several_machines.queue import ClosedQueue, Flow, Stage
 
 BEGIN, END = "<!-- plan:begin -->", "<!-- plan:end -->"
@@ -30,18 +30,23 @@ TASKS = {"env=pendulum": (PENDULUM, 50_000), "env=car_racing": (CAR_RACING, 2_00
 
 @dataclass(frozen=True)
 class Task:
-    """What a group does between two calls.
+    """What a call of a training costs beyond one that only carries as many numbers, as a training with one group shows it.
 
     Attributes:
         window: seconds of a core for one worker's window, learning included.
         numbers: P weights.
         steps: of a window.
+        gateway, server: more seconds of each for a call, such as budgets, logs, and waking each other.
+        waiting: seconds of a call in which nobody works.
     """
 
     name: str
     window: float
     numbers: int
     steps: int
+    gateway: float = 0.0
+    server: float = 0.0
+    waiting: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,10 @@ def stages(task: Task, costs: Costs, design: Design, node: str, own_link: bool =
     wire = 8 * 4 * k * p / (GIGABITS * 1e9) if own_link else 0.0  # one way
     return [
         Stage(design.longer * k * task.window + costs.host.seconds(k, task.numbers), (node,)),
-        Stage(costs.travel.seconds(k, p)),
+        Stage(costs.travel.seconds(k, p) + task.waiting),
         Stage(wire, ("link in",)),
-        Stage(costs.gateway.seconds(k, p), ("gateway", "head")),
-        Stage(costs.server.seconds(k, p), ("server", "head")),
+        Stage(costs.gateway.seconds(k, p) + task.gateway, ("gateway", "head")),
+        Stage(costs.server.seconds(k, p) + task.server, ("server", "head")),
         Stage(wire, ("link out",)),
     ]
 
@@ -96,17 +101,10 @@ def predicted_and_measured(
         measured = calls_per_second(groups, 6, tasks[0].numbers, seconds)
         rows.append((f"calls of {groups} that compute nothing, P = {tasks[0].numbers:,}", flow.calls_per_second, measured))
     for task in tasks:
-        for groups in (1, 2):
-            k = 6
+        for groups, k in ((1, 6), (1, 12), (2, 6), (2, 12)):
             flow = predict(task, costs, Design("", k), groups, one_machine=cores)
-            cluster = (
-                "parallelism=ray",
-                "parallelism.address=local",
-                f"parallelism.processes={groups}",
-                f"workers={k * groups}",
-            )
-            steps = runs.steps_per_second([*QUIET, *cluster], *TASKS[task.name])
-            windows = f"windows of {task.name}, {groups} group{'s' * (groups > 1)} of {k}"
+            steps = runs.steps_per_second(on_ray(groups, k), *TASKS[task.name])
+            windows = f"windows of {task.name}, {groups} group{'s' * (groups > 1)} of {k} workers"
             rows.append((windows, k * flow.calls_per_second, steps / task.steps))
     return rows
 
@@ -117,14 +115,29 @@ def no_server(costs: Costs) -> Costs:
     return Costs(costs.gateway, costs.host, costs.travel, free)
 
 
-def measure_task(name: str, runs: TrainingRuns) -> Task:
-    """A window's price from a training without any server: one hogwild process."""
-    overrides = [*QUIET, "parallelism=hogwild", "parallelism.processes=1", "workers=6"]
-    rate = runs.steps_per_second(overrides, *TASKS[name])
+def on_ray(groups: int, workers: int) -> list[str]:
+    """A training on a cluster of this machine alone."""
+    return [*QUIET, *ON_RAY, f"parallelism.processes={groups}", f"workers={groups * workers}"]
+
+
+def measure_task(name: str, costs: Costs, runs: TrainingRuns) -> Task:
+    """From a training with one group of six workers."""
+    k, overrides = 6, on_ray(1, 6)
     (job,) = compose_jobs([*TASKS[name][0], *overrides, "max_env_steps=1000", "logger=none"], False)
     components = build_run(job.config)
-    steps = components.setup.learner.n_step
-    return Task(name, steps / rate, components.initial_states[0].weights.numel(), steps)
+    steps, numbers = components.setup.learner.n_step, components.initial_states[0].weights.numel()
+    used, rate = measure_training(overrides, *TASKS[name], runs)
+    call = k * steps / rate
+    host, gateway, server = (used[part] * call for part in ("host", "gateway", "server"))
+    return Task(
+        name,
+        window=max(host - costs.host.seconds(k, numbers), 0.0) / k,
+        numbers=numbers,
+        steps=steps,
+        gateway=max(gateway - costs.gateway.seconds(k, numbers), 0.0),
+        server=max(server - costs.server.seconds(k, numbers), 0.0),
+        waiting=max(call - host - gateway - server - costs.travel.seconds(k, numbers), 0.0),
+    )
 
 
 def saturation(task: Task, costs: Costs, design: Design) -> tuple[float, str]:
@@ -167,8 +180,12 @@ def as_markdown(tasks: Sequence[Task], costs: Costs, compared: Sequence[tuple[st
         lines.append(
             f"| {label} | {1e6 * cost.fixed:.0f} µs | {1e6 * cost.per_worker:.1f} µs | {1e9 * cost.per_number:.2f} µs |"
         )
-    windows = "; ".join(f"{1e3 * task.window:.2g} ms for `{task.name}` ({task.steps} steps)" for task in tasks)
-    lines += ["", f"A worker's window takes a core {windows}.", ""]
+    lines += ["", "Beyond that, a training with one group of six workers takes:", ""]
+    lines += ["| task | a worker's window | gateway | server | nobody |", "|---|---:|---:|---:|---:|"]
+    for task in tasks:
+        window, *more = (f"{1e3 * part:.3g} ms" for part in (task.window, task.gateway, task.server, task.waiting))
+        lines.append(f"| `{task.name}` ({task.steps} steps) | {window} | {' | '.join(more)} |")
+    lines.append("")
     lines += ["| a second, on this machine | the queue says | measured | ratio |", "|---|---:|---:|---:|"]
     lines += [f"| {name} | {format_number(said)} | {format_number(is_)} | {said / is_:.2f} |" for name, said, is_ in compared]
     lines += [
@@ -187,8 +204,8 @@ def main() -> None:
     about = environment()
     with tempfile.TemporaryDirectory(prefix="a3c_benchmarks_", ignore_cleanup_errors=True) as folder:
         runs = TrainingRuns(Path(folder), arguments.seconds)
-        tasks = [measure_task(name, runs) for name in TASKS]
         costs = measure_costs(arguments.seconds / 10)
+        tasks = [measure_task(name, costs, runs) for name in TASKS]
         compared = predicted_and_measured(tasks, costs, runs, about["machine"]["cores"], arguments.seconds / 5)
     machine = (
         f"`python -m {__spec__.name}`, {about['machine']['cpu']}, {about['machine']['cores']} cores, {about['date'][:10]}."
