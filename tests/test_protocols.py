@@ -89,7 +89,7 @@ def mypy_files() -> list[str]:
 
 @pytest.mark.parametrize("option", options("parallelism", "logger"))
 def test_parallelisms_and_loggers_take_what_they_are_called_with(option: str) -> None:
-    if option in ("logger=tensorboard", "logger=mlflow"):
+    if option in ("logger=tensorboard", "logger=mlflow", "parallelism=ray"):
         pytest.importorskip(option.partition("=")[2], reason=f"the extra for {option} is not installed")
     assembly = assembled(option)
     assert_keeps(Parallelism, assembly.parallelism)

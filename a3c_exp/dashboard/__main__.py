@@ -1,6 +1,7 @@
 """``python -m a3c_exp.dashboard``: a live page of runs, sweeps, studies and reports, from their files alone."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ MACHINE, then open http://{LOOPBACK}:7300 here. Optuna's own dashboard is anothe
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until Ctrl-C, and return 0; 2, with one line on stderr, if the command was wrong."""
+    """Serve until Ctrl-C or SIGTERM, and return 0; 2, with one line on stderr, if the command was wrong."""
     return run_command("a3c_exp.dashboard", lambda: _main(_parser().parse_args(argv)))
 
 
@@ -30,6 +31,8 @@ def _main(options: argparse.Namespace) -> None:
     index.require_something()
     try:
         with DashboardServer(index, options.host, options.port) as server:
+            for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had the first one ignored
+                signal.signal(number, signal.default_int_handler)
             server.answers["runs"]({})  # read all that a list shows, so that the first page need not wait
             print(f"dashboard of {options.directory}: {server.url}   (Ctrl-C ends it)", flush=True)
             if not server.is_local:

@@ -12,7 +12,8 @@ from tests.support.command import start
 from tests.support.synthetic_runs import write_run
 
 
-def test_ctrl_c_ends_it_with_a_line_and_code_0(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_it_with_a_line_and_code_0(number: int, tmp_path: Path) -> None:
     write_run(tmp_path / "outputs" / "a", episodes=2)
     with (tmp_path / "said").open("w+") as said:
         process = start("--port", "0", module="a3c_exp.dashboard", cwd=tmp_path, output=said.fileno())
@@ -22,7 +23,7 @@ def test_ctrl_c_ends_it_with_a_line_and_code_0(tmp_path: Path) -> None:
         url = text.split()[3]
         assert text.startswith("dashboard of outputs: http://127.0.0.1:")
         assert urllib.request.urlopen(f"{url}/api/runs", timeout=20).status == 200
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(30) == 0
     assert (tmp_path / "said").read_text().splitlines()[1:] == ["", "dashboard ended"]
 

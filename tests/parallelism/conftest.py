@@ -14,6 +14,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+    torch.set_flush_denormal(False)  # a host's own setting, which some tests run here
 
 
 @pytest.fixture(autouse=True)

