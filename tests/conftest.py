@@ -6,6 +6,7 @@ import signal
 import tempfile
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -18,6 +19,9 @@ os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")  # a processor's flags ar
 os.environ.setdefault("MKL_CBWR", "AUTO")  # MKL rounds a product alike wherever it begins: test_matrix_products.py
 
 _COMMAND = "tests.support.command"
+
+settings.register_profile("a3c_exp", deadline=None)  # a machine may be busy: no test is about time
+settings.load_profile("a3c_exp")
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would hand on that it is ignored
 
