@@ -41,6 +41,8 @@ class LocalCores:
         self._by_cores = n_jobs is None
         self._timer = HeartbeatTimer(heartbeat_timeout)
 
+    starts_in_order = True
+
     def num_to_prepare(self, jobs: Collection[JobState]) -> int:
         """As many as the free capacity, and one more, which composes while others train."""
         ready = sum(not job.started for job in jobs)

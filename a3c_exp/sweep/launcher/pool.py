@@ -49,7 +49,15 @@ Handle = TypeVar("Handle", bound=JobHandle)
 
 
 class JobPlace(Protocol[Handle]):
-    """Where jobs run: the cores of this machine, or a cluster."""
+    """Where jobs run: the cores of this machine, or a cluster.
+
+    Attributes:
+        starts_in_order: whether a job waits for room until those before it have started. Not where a process that is ready has
+            taken its cores already: those before it may wait for just these.
+    """
+
+    @property
+    def starts_in_order(self) -> bool: ...
 
     def num_to_prepare(self, jobs: Collection[JobState]) -> int:
         """How many more processes to make ready, beside those of ``jobs``."""
@@ -128,7 +136,9 @@ class JobPool(Generic[Handle]):
         for handle, (_, job) in self._running.items():
             if not job.started:
                 if job.cores == 0 or not self._place.can_start(job, self._jobs):
-                    return  # in order: smaller jobs must not overtake a large one for ever
+                    if self._place.starts_in_order:
+                        return  # smaller jobs must not overtake a large one for ever
+                    continue
                 self._progress.start_job(job)
                 handle.send(True)
 

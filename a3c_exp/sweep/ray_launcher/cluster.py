@@ -47,6 +47,8 @@ class RayCluster:
         self._token = secrets.token_hex(8)
         self._look()
 
+    starts_in_order = False
+
     def num_to_prepare(self, jobs: Collection[JobState]) -> int:
         """Enough that every core has a job that is ready for it, and one more."""
         waiting = sum(not job.started for job in jobs)

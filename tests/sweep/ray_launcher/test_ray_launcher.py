@@ -93,6 +93,11 @@ def test_without_a_shared_disk_a_run_comes_back(tmp_path: Path) -> None:
         assert names[0] == [name for name in names[1] if name not in (".lock", ".lease")]
 
 
+def test_of_many_more_runs_than_cores_each_begins_whichever_finds_cores_first(tmp_path: Path) -> None:
+    ended = run(*TINY, "seed=range(8)", "max_env_steps=20_000", "hydra.sweep.dir=swept", *RAY, cwd=tmp_path, limit=110)
+    assert ended.returncode == 0 and "8 of 8 runs finished" in ended.stderr, ended.stderr
+
+
 def test_ctrl_c_saves_checkpoints_everywhere_and_another_launcher_goes_on(tmp_path: Path) -> None:
     arguments = ("seed=1,2,3", "max_env_steps=30_000", "hydra.sweep.dir=swept")
     process = start(*TINY, *arguments, *RAY, cwd=tmp_path, **SETTINGS)
