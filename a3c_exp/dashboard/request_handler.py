@@ -62,7 +62,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse_method  # noqa: N815
 
     def version_string(self) -> str:
-        """Of the header ``Server``: no versions, which are nobody's business."""
+        """Of the header ``Server``: without versions, which would only help an attacker."""
         return "a3c_exp"
 
     def log_message(self, format: str, *arguments: object) -> None:

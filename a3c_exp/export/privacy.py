@@ -25,7 +25,7 @@ _TO_ACT_WITHOUT: dict[str, Any] = {
 
 def without_private_values(config: DictConfig) -> tuple[DictConfig, list[str]]:
     """A run's configuration for others: nothing is logged to an account, and absolute paths are only their last part. Also
-    returns the keys with such paths, to which whoever loads it has to bring a file of his own."""
+    returns the keys with such paths, for which the person who loads it must bring their own file."""
     shared = config.copy()
     with flag_override(shared, ["struct", "readonly"], False):
         for key, value in _TO_ACT_WITHOUT.items():

@@ -4,9 +4,7 @@ Each injection follows from the seed and its number, but for the machine's own p
 """
 
 import argparse
-import datetime
 import os
-import platform
 import random
 import shutil
 import signal
@@ -20,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from a3c_exp.system.machine import machine_info
 from tests.faults.injection import KINDS, PATIENCE, Injected
 from tests.faults.invariants import Digests, after_going_on, after_the_fault, digests
+from tests.faults.outcome import conclude
 from tests.faults.subject import EXACT, Subject
 
 
@@ -143,21 +141,8 @@ def main() -> int:
 
     with ThreadPoolExecutor(arguments.jobs) as pool:
         list(pool.map(inject, range(arguments.count) if arguments.only is None else arguments.only))
-    machine = machine_info()
-    about = (
-        f"{len(findings)} injections with seed {arguments.seed} on {datetime.date.today()}: {machine['cpu']}, "
-        f"{machine['cores']} cores, Python {platform.python_version()}."
-    )
-    text = f"{about}\n\n{table(findings)}\n"
-    print(text)
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text)
-    if any(finding.violations for finding in findings):
-        print(f"what violations left is in {folder}")
-        return 1
-    shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    violated = any(finding.violations for finding in findings)
+    return conclude(len(findings), arguments.seed, table(findings), violated, folder, arguments.out)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,8 @@ Both run on this machine. A fault comes at a random moment while runs train. Aft
 
 import argparse
 import contextlib
-import datetime
 import os
-import platform
 import random
-import shutil
 import signal
 import sys
 import tempfile
@@ -22,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from a3c_exp.system.machine import machine_info
 from tests.faults.cluster_subject import LIMIT, OnCluster, OnSlurm
+from tests.faults.outcome import conclude
 from tests.faults.ray_subject import OnRay, SeedsOnRay, WorkersOnRay
 from tests.support.slurm_cluster import why_not
 
@@ -170,7 +167,7 @@ def inject(number: int, seed: int, subject: OnCluster) -> Finding:
     except (AssertionError, IndexError, psutil.Error, TimeoutError) as error:
         violations.append(f"{type(error).__name__}: {error}")
     finally:
-        subject.clean_up()
+        subject.clean_up(keep=bool(violations))
     return Finding(number, subject.engine, what, violations)
 
 
@@ -230,21 +227,8 @@ def main() -> int:
             engine = engines[number % len(engines)]
             findings.append(inject(number // len(engines), arguments.seed, engine.begin(number)))
             print(findings[-1], flush=True)
-    machine = machine_info()
-    about = (
-        f"{len(findings)} injections with seed {arguments.seed} on {datetime.date.today()}: {machine['cpu']}, "
-        f"{machine['cores']} cores, Python {platform.python_version()}."
-    )
-    text = f"{about}\n\n{table(findings)}\n"
-    print(text)
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text)
-    if any(finding.violations for finding in findings):
-        print(f"what violations left is in {folder}")
-        return 1
-    shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    violated = any(finding.violations for finding in findings)
+    return conclude(len(findings), arguments.seed, table(findings), violated, folder, arguments.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from typing import ClassVar, Self
 import psutil
 
 from a3c_exp.runs.sweeps.slurm_jobs import SlurmJobs
-from tests.faults.subject import is_finished
 from tests.support.command import run, start
 from tests.support.forked_commands import ForkedCommand
 from tests.support.interruptions import same_run
@@ -164,15 +163,15 @@ class OnCluster(ABC):
             except (AssertionError, OSError, ValueError) as error:
                 yield f"{directory.name} is another run than an undisturbed one: {error}"
 
-    def clean_up(self) -> None:
-        """Nothing of the injection goes on; a folder without anything to look at is removed."""
+    def clean_up(self, keep: bool) -> None:
+        """Nothing of the injection goes on; its folder is removed unless there is something to ``keep``."""
         for process in self.run_processes():
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        if all(is_finished(run) for run in self.run_directories()):
-            shutil.rmtree(self.folder, ignore_errors=True)
-        else:
+        if keep:
             (self.folder / "errors").write_text("\n\n".join(self.errors))
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class OnSlurm(OnCluster):
@@ -227,7 +226,7 @@ class OnSlurm(OnCluster):
                 with contextlib.suppress(subprocess.CalledProcessError):  # it may be about to begin
                     self.call("scontrol", "update", f"jobid={job}", "starttime=now")
 
-    def clean_up(self) -> None:
+    def clean_up(self, keep: bool) -> None:
         self._cluster.empty_queue()
         self._pending.clear()
-        super().clean_up()
+        super().clean_up(keep)
