@@ -58,7 +58,7 @@ class RunList {
       h("div", { class: "scroll" }, h("table", { class: "runs" }, h("thead", {}, this.head), this.body)),
       this.more, this.compareBar);
     for (const input of [conditions, columns]) input.addEventListener("change", apply);
-    new IntersectionObserver((entries) => entries[0].isIntersecting && !this.more.hidden && this.showMore(), { rootMargin: "600px" }).observe(this.more);
+    this.nearTheEnd = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && !this.more.hidden && this.showMore(), { rootMargin: "600px" });
     this.showSelection();
   }
 
@@ -167,6 +167,9 @@ class RunList {
     if (rows.length !== this.body.children.length || rows.some((row, index) => row !== this.body.children[index])) this.body.replaceChildren(...rows);
     this.more.hidden = runs.length <= this.shown;
     this.more.textContent = `${count(runs.length - this.shown)} more`;
+    // An observer tells of changes only, and the end may be as near as before: on a tall screen, or as the scrolling went on.
+    this.nearTheEnd.disconnect();
+    this.nearTheEnd.observe(this.more);
   }
 
   showMore() {
