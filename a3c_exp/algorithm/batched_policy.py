@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from a3c_exp.algorithm.window_gradient import functional_forward
+from a3c_exp.algorithm.window_gradient import functional_forward, padded_forward
 from a3c_exp.compile.compiler import Compiler, TensorFunction
 from a3c_exp.compile.vectorize import PerWorkerFunction, WorkerGrouping, compile_checked, vectorize, vmap_rows
 from a3c_exp.models.base import ActorCritic
@@ -24,7 +24,7 @@ class BatchedPolicy:
         observation: ``[K, *observation]`` the newest observations, read in place at every step.
         n_step: n, steps of a window.
         deterministic: for evaluation, which needs no values: whether to take the distribution's mode instead of a sample;
-            ``None`` in training.
+            ``None`` in training. An evaluation's actions do not depend on K, to the last bit.
     """
 
     def __init__(
@@ -49,11 +49,13 @@ class BatchedPolicy:
             [step.numpy() for step in history] for history in (self._action_history, self._observation_history)
         )
 
+        forward = functional_forward if deterministic is None else padded_forward
+
         def act(
             flat: Tensor, observed: Tensor, hidden_state: Tensor, noise: Tensor, *transposed: Tensor
         ) -> tuple[Tensor, Tensor]:
             parameters = layout.unflatten_transposed(flat, transposed) if transposed else layout.unflatten(flat)
-            output = functional_forward(model, parameters, observed, hidden_state)
+            output = forward(model, parameters, observed, hidden_state)
             if deterministic:
                 return distribution.mode(output.parameters), output.hidden_state
             return distribution.sample(output.parameters, noise), output.hidden_state

@@ -17,6 +17,7 @@ from a3c_exp.models.distributions import Distribution
 from a3c_exp.models.normalization import NormalizedModel, packed_size
 from a3c_exp.optimizers.flat_parameters import ParameterLayout
 
+KERNEL_ROWS = 8  # a multiple of what the kernels of MKL and oneDNN take at a time, with AVX2 and with AVX-512
 WindowLoss = Callable[..., tuple[Tensor, ...]]
 
 
@@ -158,3 +159,19 @@ def functional_forward(
         f"{type(model).__name__}.forward must return PolicyValue, not {type(output).__name__}"
     )
     return output
+
+
+def padded_forward(model: ActorCritic, weights: dict[str, Tensor], observation: Tensor, hidden_state: Tensor) -> PolicyValue:
+    """The model's output for observations ``[n, *observation]``, the same to the last bit for each of them whatever n is.
+
+    Kernels for matrices sum a row in another order where fewer rows than they take at a time are left over. So the last
+    observation is repeated until n is a multiple of the rows that they take.
+    """
+    count = len(observation)
+    missing = -count % KERNEL_ROWS
+    if missing:
+        observation, hidden_state = (
+            torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) for rows in (observation, hidden_state)
+        )
+    output = functional_forward(model, weights, observation, hidden_state)
+    return PolicyValue(*(rows[:count] for rows in output))

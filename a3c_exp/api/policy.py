@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from a3c_exp.algorithm.batched_policy import BatchedPolicy
-from a3c_exp.algorithm.window_gradient import functional_forward
+from a3c_exp.algorithm.window_gradient import padded_forward
 from a3c_exp.api.observations import ObservationBatcher
 from a3c_exp.envs.base import space_of_observations
 from a3c_exp.models.base import PolicyValue
@@ -196,7 +196,7 @@ class Policy:
         hidden_state = self._hidden_state(len(rows), state, episode_start)
         observed = torch.from_numpy(rows).to(self._weights.device)
         with _one_thread(), torch.no_grad():
-            return functional_forward(self._model, self._layout.unflatten(self._weights[0]), observed, hidden_state), is_batch
+            return padded_forward(self._model, self._layout.unflatten(self._weights[0]), observed, hidden_state), is_batch
 
 
 def load(run: str | Path, checkpoint: str = "best", trust: Sequence[str] = ()) -> Policy:
