@@ -66,7 +66,7 @@ def test_the_provenance_names_the_run(run: Path, half: Path) -> None:
         provenance["exported"]["command"].startswith("python -m a3c_exp.export ")
         and "--half" in provenance["exported"]["command"]
     )
-    assert record["host"] not in (half / "provenance.json").read_text()
+    assert f'"{record["host"]}"' not in (half / "provenance.json").read_text()
 
 
 def test_evaluating_exported_weights_writes_nothing_next_to_them(
