@@ -11,7 +11,7 @@ from benchmarks.several_machines.costs import calls_per_second
 TITLE = "cluster: Ray on this machine alone, over what needs no cluster"
 UNIT = "times"
 BASELINE = None
-JOBS = 8
+JOBS, JOB_SECONDS = 8, 60.0
 GROUPS, WORKERS = 2, 12
 QUIET = ("compile=false", "evaluation.every_env_steps=null", "checkpoint.every_env_steps=null")
 ON_RAY = ("parallelism=ray", "parallelism.address=local", f"parallelism.processes={GROUPS}")
@@ -23,7 +23,7 @@ def variants(runs: TrainingRuns) -> list[Variant]:
     pendulum, car_racing = (PENDULUM, 50_000), (CAR_RACING, 2_000)  # with the steps of a first, short run
     return [
         Variant(
-            f"seconds of {JOBS} runs with hydra/launcher=ray over launcher=local",
+            f"seconds of {JOBS} runs of {JOB_SECONDS:.0f} seconds with hydra/launcher=ray over launcher=local",
             lambda: time_sweep(runs, "ray") / time_sweep(runs, "local"),
             Requirement("value", "at most", 1.1),
         ),
@@ -51,13 +51,13 @@ def calls_of_training(runs: TrainingRuns, task: tuple[Sequence[str], int]) -> fl
 
 
 def time_sweep(runs: TrainingRuns, launcher: str) -> float:
-    """Seconds from the command of a sweep to its end: runs on one core each, so long that one takes about ``runs.seconds``."""
+    """Seconds from the command of a sweep to its end: runs on one core each, of about ``JOB_SECONDS`` each."""
     one_core = ("parallelism=deterministic", *QUIET)
-    steps = runs.steps_for(one_core, runs.seconds)
+    steps = runs.steps_for(one_core, JOB_SECONDS)
     directory = runs.unused_path("sweep")
     words = [
         *PENDULUM, *one_core, f"max_env_steps={steps}", f"seed=range({JOBS})", "logger=none", f"hydra/launcher={launcher}",
         f"hydra.sweep.dir='{directory}'", "-m",
     ]  # fmt: skip
     with run_command([sys.executable, "-m", "a3c_exp", *words], runs.unused_path("output")) as job:
-        return job.wait(STARTUP_TIMEOUT + 2 * JOBS * runs.seconds, interval=0.2)
+        return job.wait(STARTUP_TIMEOUT + 2 * JOBS * JOB_SECONDS, interval=0.2)
