@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from a3c_exp.config.ablation import read_ablation_report
 from a3c_exp.config.compose import CONFIG_DIR, ComposedJob, compose_jobs
@@ -82,6 +83,23 @@ def test_each_control_changes_what_it_says_and_can_be_assembled() -> None:
         abs(other.seed - configs["own_limit"].seed) >= 10
     )  # no seed in common, or groups that are the same would be the same runs
     assert base.seed == configs["fair"].seed == 0
+
+
+def test_the_tuned_control_has_the_settings_of_the_tuned_experiment() -> None:
+    control, experiment = one("+ablation=max_episode_steps", "control=tuned").config, one("+experiment=pendulum_tuned").config
+    keys = "gamma", "beta", "n_step", "workers", "optimizer.lr", "lr_schedule", "max_env_steps", "bootstrap_on_truncation"
+    for key in keys:
+        "gamma",
+        "beta",
+        "n_step",
+        "workers",
+        "optimizer.lr",
+        "lr_schedule",
+        "max_env_steps",
+        "bootstrap_on_truncation",
+    ):
+        assert OmegaConf.select(control, key) == OmegaConf.select(experiment, key), key
+    assert control.max_episode_steps == 4000 and control.max_env_steps == 40 * control.evaluation.every_env_steps
 
 
 def test_equal_updates_are_equal_steps_where_windows_divide_episodes() -> None:
