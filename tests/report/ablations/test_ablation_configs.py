@@ -86,20 +86,12 @@ def test_each_control_changes_what_it_says_and_can_be_assembled() -> None:
 
 
 def test_the_tuned_control_has_the_settings_of_the_tuned_experiment() -> None:
-    control, experiment = one("+ablation=max_episode_steps", "control=tuned").config, one("+experiment=pendulum_tuned").config
-    keys = "gamma", "beta", "n_step", "workers", "optimizer.lr", "lr_schedule", "max_env_steps", "bootstrap_on_truncation"
-    for key in keys:
-        "gamma",
-        "beta",
-        "n_step",
-        "workers",
-        "optimizer.lr",
-        "lr_schedule",
-        "max_env_steps",
-        "bootstrap_on_truncation",
-    ):
+    control = one("+ablation=max_episode_steps", "arm=steps_4000", "control=tuned").config
+    experiment = one("+experiment=pendulum_tuned").config
+    for key in ("gamma", "beta", "n_step", "workers", "optimizer.lr", "lr_schedule", "max_env_steps"):
         assert OmegaConf.select(control, key) == OmegaConf.select(experiment, key), key
-    assert control.max_episode_steps == 4000 and control.max_env_steps == 40 * control.evaluation.every_env_steps
+    assert control.bootstrap_on_truncation and control.max_episode_steps == 4000
+    assert control.max_env_steps == 40 * control.evaluation.every_env_steps
 
 
 def test_equal_updates_are_equal_steps_where_windows_divide_episodes() -> None:
