@@ -103,3 +103,5 @@ class WorkersOnRay(OnRay):
             yield "episodes are missing or doubled"
         if unapplied := ended["parallelism"]["unapplied"]:
             yield f"{unapplied} gradients were not applied"
+        if unlogged := ended["parallelism"]["unlogged"]:
+            yield f"{unlogged} episodes of windows that count are not in the log"

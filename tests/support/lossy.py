@@ -1,9 +1,9 @@
-"""A group of workers whose orders and replies are lost, doubled, delayed, or lost with its host, as a test says: all of the
-gateway and the server that is neither Ray nor the operating system, in one process."""
+"""A worker group whose orders and replies are lost, doubled, delayed, or lost with its host, and whose gateway is killed, as a
+test says: what of gateway, server and main process is neither Ray nor the operating system, in one process."""
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from pathlib import Path
@@ -17,8 +17,9 @@ from torch import Tensor
 from a3c_exp.algorithm.episode_tracker import EndedEpisode
 from a3c_exp.config.budget import Budget
 from a3c_exp.parallelism.base import EpisodeEvent
-from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn, SharedCounters
+from a3c_exp.parallelism.multiprocess.shared_counters import Command, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
+from a3c_exp.parallelism.parameter_server.announced_episodes import AnnouncedEpisodes
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.parameter_server.server import ServerProcess, StalenessPolicy
@@ -28,6 +29,7 @@ from a3c_exp.parallelism.ray.group_host import GroupHost
 from a3c_exp.parallelism.ray.group_thread import GroupThread
 from a3c_exp.parallelism.ray.messages import Answer, FromGroup, GroupDeath, GroupSpec, Order, Prepared
 from a3c_exp.parallelism.ray.remote_group import GroupLost, RemoteInputs, Unavailable
+from a3c_exp.parallelism.ray.strategy import RayParameterServer
 from a3c_exp.parallelism.worker_group import RoundResult
 from tests.support.driving import small_task
 
@@ -52,6 +54,7 @@ class CountingHost(GroupHost):
     """A host whose workers compute nothing: each window's gradient is a number that no other window has."""
 
     executed: list[float]
+    ends: dict[float, tuple[int, int]]
 
     def _make_group(self) -> Any:
         return CountingGroup(self, len(self._spec.workers))
@@ -80,10 +83,11 @@ class CountingGroup:
                 self.in_episode[k], self._length[k] = True, 0
             steps[k] = min(allowed[k], EPISODE - self._length[k])
             self._length[k] += steps[k]
-            if self._length[k] == EPISODE:
-                ended.append(self._end(k, "terminated"))
             gradients[k] = float(len(host.executed) + 1)
             host.executed.append(float(gradients[k]))
+            if self._length[k] == EPISODE:
+                ended.append(self._end(k, "terminated"))
+                host.ends[host.executed[-1]] = host._spec.workers[k], ended[-1].env_seed
         return RoundResult(gradients, np.zeros((len(allowed), STATISTICS), np.float32), steps, ended)
 
     def _end(self, k: int, end: Any) -> EndedEpisode:
@@ -101,7 +105,7 @@ class LossyTransport:
     def __init__(self, network: "LossyNetwork", spec: GroupSpec) -> None:
         self.incarnation, self._network = spec.incarnation, network
         self._host = CountingHost(spec)
-        self._host.executed = network.executed
+        self._host.executed, self._host.ends = network.executed, network.ends
         self._arriving = deque[Answer | Exception]()
         self._previous: list[Answer] = []
 
@@ -116,6 +120,7 @@ class LossyTransport:
             self._arriving.append(Unavailable() if fate == "order lost" else GroupLost("died"))
             return
         answer = self._host.execute(order)
+        self._network.pass_point()
         match fate:
             case "ok":
                 self._arriving.append(answer)
@@ -148,17 +153,35 @@ class LossyTransport:
     def close(self) -> None: ...
 
 
+class Killed(BaseException):
+    """What a gateway does not come to do any more."""
+
+
 class LossyNetwork(Gateway):
     """A gateway with one group, whose hosts live in this process; every answer of theirs meets the next of the ``fates``.
 
+    Args:
+        kills: at which of the points that it passes the gateway is killed; the first is 1.
+
     Attributes:
         executed: the gradients that hosts have computed.
+        ends: the worker and number of the episode that ended in the window of a gradient.
         optimizer: knows those that were applied.
         episodes, deaths: what the main process was told.
+        points: how many were passed.
     """
 
-    def __init__(self, fates: Iterable[Fate], budget: Budget, folder: Path, workers: Sequence[int] = (0, 1)) -> None:
+    def __init__(
+        self,
+        fates: Iterable[Fate],
+        budget: Budget,
+        folder: Path,
+        workers: Sequence[int] = (0, 1),
+        kills: Collection[int] = (),
+    ) -> None:
         self.fates, self.executed = iter(fates), list[float]()
+        self.ends: dict[float, tuple[int, int]] = {}
+        self.points, self._kills = 0, kills
         self.undelivered: list[Answer] = []
         self.is_patient = True
         self.episodes, self.deaths = list[EpisodeEvent](), list[GroupDeath]()
@@ -171,12 +194,18 @@ class LossyNetwork(Gateway):
         self.send = self._hear
         self.double_buffer = DoubleBufferedState.create(torch.zeros(1), torch.zeros(1, 1), len(workers))
         self.slots = GradientSlots.create(len(workers), 1, STATISTICS)
+        self._publish, self.slots.__dict__["_publish"] = self.slots._publish, self._publish_or_die
+        self._main = RayParameterServer()
+        self._main._counters, self._main._double_buffer, self._main._gradient_slots = (
+            self.counters,
+            self.double_buffer,
+            self.slots,
+        )
+        self._main._announced = AnnouncedEpisodes()
         ready, answered = create_wakeup_pipe(), create_wakeup_pipe()
         shared = self.double_buffer, self.slots, [workers], self.counters
         self.server = ServerProcess(task, StalenessPolicy(), 1, *shared, [ready[0]], [answered[1]], self._pipes[0])
-        self.thread = GroupThread(self, 0, workers, self.slots, folder / "lock", ready[1], answered[0])
-        self.thread._exchange._listener = self  # type: ignore[assignment]
-        self.thread._group._timeout = lambda: math.inf if self.is_patient else 0.0
+        self._make_thread = lambda: GroupThread(self, 0, workers, self.slots, folder / "lock", ready[1], answered[0])
 
     def make_host(self, spec: GroupSpec) -> Any:
         return LossyTransport(self, spec)
@@ -184,7 +213,24 @@ class LossyNetwork(Gateway):
     def wait(self, timeout: float) -> None:
         """The group waits for the server, which serves; then the main process may see that the budget is used up."""
         self.is_patient = True
+        self.pass_point()
         self.server._serve(self.slots.pending().tolist())
+        self.pass_point()
+        self._main_looks()
+
+    def pass_point(self) -> None:
+        """Here a gateway may be killed."""
+        self.points += 1
+        if self.points in self._kills:
+            raise Killed
+
+    def _publish_or_die(self, fields: NDArray[np.int64]) -> None:
+        self.pass_point()
+        self._publish(fields)
+        self.pass_point()
+
+    def _main_looks(self) -> None:
+        self.episodes += self._main._take_settled()  # type: ignore[arg-type]
         self._look()
 
     def _look(self) -> None:
@@ -193,11 +239,12 @@ class LossyNetwork(Gateway):
             counters.send_command(Command.stop)
 
     def _hear(self, message: Any) -> None:
+        self.pass_point()
         match message:
-            case FromGroup(group, EpisodeEvent() as event):
-                self.counters.table[group, CounterColumn.tickets_finished] += 1
-                self.episodes.append(event)
+            case FromGroup():
+                self.episodes += self._main._handle_message(2, message)  # type: ignore[arg-type]
                 self._look()
+                self.pass_point()
             case GroupDeath():
                 self.is_patient = True
                 self.deaths.append(message)
@@ -205,7 +252,16 @@ class LossyNetwork(Gateway):
                 raise AssertionError(message)
 
     def run(self) -> None:
-        self.thread._run()
-        assert self.error is None, self.error
+        while True:
+            thread = self._make_thread()
+            thread._exchange._listener = self  # type: ignore[assignment]
+            thread._group._timeout = lambda: math.inf if self.is_patient else 0.0
+            thread._run()
+            if self.error is None:
+                break
+            assert Killed.__name__ in self.error, self.error
+            self.error = None
+            self._main._release_dead(0)
+        self.episodes += self._main._take_settled()  # type: ignore[arg-type]
         fields = self.slots.fields.numpy()
         assert (fields[:, SlotField.sent] == fields[:, SlotField.answered]).all()

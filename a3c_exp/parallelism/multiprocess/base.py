@@ -221,10 +221,13 @@ class MultiprocessStrategy(Parallelism, ABC):
             for message in messages:
                 yield from self._handle_message(death.index, message)
             for slot in self._slots(death.index):
-                # A server may not have counted yet what the dead sent: a replacement waits for that, and gives back the rest.
-                self._counters.release_dead(slot, keep_reserved=self.has_server)
+                self._release_dead(slot)
             yield self._count_death(death)
             self._supervisor.start(death.index)
+
+    def _release_dead(self, slot: int) -> None:
+        """Give back what the dead writer of a row of the shared counters held."""
+        self._counters.release_dead(slot)
 
     def _count_death(self, death: Death) -> MessageEvent:
         """Say that a process is replaced; a WorkerError if it is one too many."""

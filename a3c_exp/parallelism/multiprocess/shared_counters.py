@@ -174,12 +174,14 @@ class SharedCounters:
         row[CounterColumn.steps_reserved] -= steps
         row[CounterColumn.updates_reserved] -= updates
 
-    def release_dead(self, slot: int, keep_reserved: bool = False) -> int:
+    def release_dead(self, slot: int, keep_reserved: bool = False, expected: int = 0) -> int:
         """Give back what a dead process held, after all it said was received; returns how many episodes that leaves.
         With ``keep_reserved`` its steps stay reserved until its replacement, which waits until all is counted, gives them back.
+        So many ``expected`` episodes of it will yet be finished.
         """
         row = self.table[slot]
         lost = int(row[CounterColumn.tickets_taken] - row[CounterColumn.tickets_returned] - row[CounterColumn.tickets_finished])
+        lost -= expected
         row[CounterColumn.tickets_returned] += lost
         if not keep_reserved:
             row[CounterColumn.steps_reserved] = row[CounterColumn.updates_reserved] = 0

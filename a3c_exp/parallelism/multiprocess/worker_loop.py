@@ -95,6 +95,8 @@ class Exchange(Protocol):
     other with nothing but ``push_and_pull_all`` between them; 0: each goes through ``push_and_pull`` and ``settle``."""
 
     burst_rounds: int = 0
+    announces_episodes: bool = False
+    """Whether ``push_and_pull`` tells the main process of the episodes that end in what it pushes."""
 
     def pull_all(self) -> None:
         """Bring all rows of the workers' weights to the shared weights, before the first round."""
@@ -120,6 +122,14 @@ class Exchange(Protocol):
     def close(self) -> None:
         """The workers have ended: send what was not sent yet."""
         return
+
+
+def episode_events(
+    ended: Iterable[EndedEpisode], worker_ids: Sequence[WorkerId], env_steps: int, updates: int
+) -> list[EpisodeEvent]:
+    """Episodes as the main process hears of them: workers have the numbers that they have in the whole training."""
+    named = (replace(episode, worker=worker_ids[episode.worker].worker) for episode in ended)
+    return [EpisodeEvent(episode, env_steps, updates) for episode in named]
 
 
 @final
@@ -184,7 +194,8 @@ class WorkerLoop:
             self._report_non_finite(diverged, result)
             return False
         exchange.settle(int(result.steps.sum()))
-        self._report_episodes(result.ended)
+        if not exchange.announces_episodes:
+            self._report_episodes(result.ended)
         return True
 
     def _run_burst(self) -> RoundResult | None:
@@ -215,9 +226,10 @@ class WorkerLoop:
             self.group.loss_inputs.follow_schedules(np.full(len(self.group.worker_ids), fraction))
 
     def _report_episodes(self, ended: Iterable[EndedEpisode]) -> None:
-        for episode in ended:
-            named = replace(episode, worker=self.group.worker_ids[episode.worker].worker)
-            self.control.send(EpisodeEvent(named, self._counters.env_steps(), self.exchange.updates()))
+        if ended:
+            counts = self._counters.env_steps(), self.exchange.updates()
+            for event in episode_events(ended, self.group.worker_ids, *counts):
+                self.control.send(event)
 
     def _report_non_finite(self, k: int, result: RoundResult) -> None:
         """Say which worker diverged, and wait for the main process to end the run."""

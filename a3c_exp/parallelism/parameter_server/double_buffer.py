@@ -19,6 +19,7 @@ class StateField(IntEnum):
     env_steps = 2  # environment steps of windows that were settled in this session
     dropped = 3  # gradients not applied because they were too stale
     downweighted = 4  # gradients applied with less weight because they were stale
+    episodes = 5  # episodes that ended in windows that were settled in this session
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class SlotField(IntEnum):
     resets_requested = 8  # episodes that the server asked to be cut [server]
     resets_acknowledged = 9  # of those, how many the worker has seen [worker]
     resets = 10  # episodes that were cut because of it [worker]
+    episodes = 11  # how many ended in its window [worker]
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,21 @@ class GradientSlots:
         return order
 
     def send(
-        self, worker: int, gradient: Tensor, window_stats: NDArray[np.float32], pulled_at: int, steps: int, truncated: bool
+        self,
+        worker: int,
+        gradient: Tensor,
+        window_stats: NDArray[np.float32],
+        pulled_at: int,
+        steps: int,
+        truncated: bool,
+        episodes: int = 0,
     ) -> None:
         """Send a ``gradient [P]`` [worker]. The last request must have been answered."""
         fields = self._free_fields(worker)
         self.gradients[worker].copy_(gradient)
         self.window_stats[worker].numpy()[:] = window_stats
         fields[SlotField.pulled_at], fields[SlotField.steps], fields[SlotField.truncated] = pulled_at, steps, truncated
-        fields[SlotField.has_gradient] = 1
+        fields[SlotField.episodes], fields[SlotField.has_gradient] = episodes, 1
         self._publish(fields)
 
     def request_weights(self, worker: int) -> None:

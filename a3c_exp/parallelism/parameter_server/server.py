@@ -132,6 +132,7 @@ class ServerProcess:
         drop = stale and self._staleness_policy.on_stale is OnStale.drop
         counters[len(StateField) + worker] = fields[SlotField.sent]
         counters[StateField.env_steps] += fields[SlotField.steps]
+        counters[StateField.episodes] += fields[SlotField.episodes]
         if drop:
             counters[StateField.dropped] += 1
         else:

@@ -1,6 +1,6 @@
 """A3C with a parameter server: one process applies gradients as they arrive and answers with the weights that follow."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,11 +11,12 @@ from torch import Tensor
 
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.type_checks import NonNegativeInt
-from a3c_exp.parallelism.base import Counts, TrainingSetup
+from a3c_exp.parallelism.base import Counts, Event, TrainingSetup
 from a3c_exp.parallelism.multiprocess.base import MultiprocessStrategy
 from a3c_exp.parallelism.multiprocess.shared_counters import Command, CounterColumn
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import create_wakeup_pipe
 from a3c_exp.parallelism.parameter_server import server, worker
+from a3c_exp.parallelism.parameter_server.announced_episodes import AnnouncedEpisodes, Announcement
 from a3c_exp.parallelism.parameter_server.double_buffer import DoubleBufferedState, StateField
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.parameter_server.server import OnStale, StalenessPolicy
@@ -23,6 +24,8 @@ from a3c_exp.system.errors import ConfigError
 
 MAX_PROCESSES = 100
 """Each wakeup pipe is a file that the server is started with, and the fork server hands over 256 files at most."""
+
+_SETTLE_SECONDS = 0.005  # between two looks at whether announced episodes are settled
 
 
 @dataclass(eq=False)
@@ -61,6 +64,7 @@ class ParameterServer(MultiprocessStrategy):
     ) -> tuple[Callable[..., None], Callable[..., Any]]:
         self._double_buffer = DoubleBufferedState.create(state.weights, state.optimizer_state, setup.workers)
         num_stats = len(setup.learner.statistics)
+        self._announced = AnnouncedEpisodes()
         self._gradient_slots = slots = GradientSlots.create(setup.workers, state.weights.numel(), num_stats)
         workers, counters = self._workers_by_process, self._counters
         gradients_ready, weights_ready = ([create_wakeup_pipe() for _ in workers] for _ in range(2))
@@ -86,6 +90,35 @@ class ParameterServer(MultiprocessStrategy):
         """The entry of a process that hosts workers, and its arguments; the pipes are those of all groups of workers."""
         own = gradients_ready[index], weights_ready[index]
         return worker.main, (setup, self._assignment(index), self._gradient_slots, self._counters, lock_path, *own)
+
+    def _handle_message(self, index: int, message: Any) -> Iterator[Event]:
+        match message:
+            case Announcement():
+                self._announced.add(index, message)
+            case _:
+                yield from super()._handle_message(index, message)
+
+    def _listen(self, timeout: float) -> None:
+        super()._listen(min(timeout, _SETTLE_SECONDS) if self._announced else timeout)
+        self._events.extend(self._take_settled())
+
+    def stop(self) -> Sequence[Event]:
+        return [*super().stop(), *self._take_settled()]
+
+    def _take_settled(self) -> Iterator[Event]:
+        """Announced episodes whose windows are settled by now."""
+        if not self._announced:
+            return
+        counters = self._double_buffer.read_counters()
+        updates = self._counters.base_updates + int(counters[StateField.updates])
+        for slot, event in self._announced.take_settled(counters[len(StateField) :], updates):
+            self._counters.table[slot, CounterColumn.tickets_finished] += 1
+            yield event
+
+    def _release_dead(self, slot: int) -> None:
+        # The server may not have counted yet what the dead sent: a replacement waits for that, and gives back the rest.
+        expected = self._announced.forget_unsent(slot, self._gradient_slots.fields.numpy()[:, SlotField.sent])
+        self._counters.release_dead(slot, keep_reserved=True, expected=expected)
 
     def _read_state(self) -> tuple[Tensor, Tensor]:
         # The server pauses within milliseconds; meanwhile workers go on with their windows.
@@ -114,6 +147,7 @@ class ParameterServer(MultiprocessStrategy):
             "dropped": int(counters[StateField.dropped]),
             "downweighted": int(counters[StateField.downweighted]),
             "unapplied": int(unsettled.sum()),  # none, after a regular end
+            "unlogged": int(counters[StateField.episodes]) - self._announced.handed_on,  # none
             "resets": int(fields[:, SlotField.resets].sum()),
             "max_queue_length": int(self._counters.table[self._server_index, CounterColumn.max_queue_length]),
         }

@@ -1,5 +1,6 @@
 """The inside of one worker process of the parameter server: its workers send gradients and wait for the weights that follow."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -9,8 +10,9 @@ from a3c_exp.parallelism.base import TrainingSetup
 from a3c_exp.parallelism.multiprocess.owned_lock import OwnedLock
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn, SharedCounters
 from a3c_exp.parallelism.multiprocess.wakeup_pipe import WakeupListener, notify
-from a3c_exp.parallelism.multiprocess.worker_loop import Exchange, ProcessWorkers, StackedWorkers, WorkerLoop
+from a3c_exp.parallelism.multiprocess.worker_loop import Exchange, ProcessWorkers, StackedWorkers, WorkerLoop, episode_events
 from a3c_exp.parallelism.multiprocess.worker_process import ProcessControl, WorkerAssignment, run_in_worker
+from a3c_exp.parallelism.parameter_server.announced_episodes import Announcement
 from a3c_exp.parallelism.parameter_server.gradient_slots import GradientSlots, SlotField
 from a3c_exp.parallelism.worker_group import RoundResult
 
@@ -43,6 +45,8 @@ def main(
 class ParameterServerExchange(Exchange):
     """Sends the gradients of a process's K workers to the server process, which ``gradients_ready`` wakes, and waits for its
     weights: the ``listener`` is woken when the server has answered."""
+
+    announces_episodes = True
 
     def __init__(
         self,
@@ -85,10 +89,23 @@ class ParameterServerExchange(Exchange):
 
     def push_and_pull(self, result: RoundResult, workers: Sequence[int]) -> None:
         truncated = result.truncated_workers()
+        ended = self._announce(result, workers) if result.ended else {}
         for k in workers:
             content = result.gradients[k], result.window_stats[k], self._pulled_at[k], int(result.steps[k]), k in truncated
-            self._gradient_slots.send(self._worker_ids[k], *content)
+            self._gradient_slots.send(self._worker_ids[k], *content, ended.get(k, 0))
         self._receive_weights(workers)
+
+    def _announce(self, result: RoundResult, workers: Sequence[int]) -> Counter[int]:
+        """Tell the main process of the episodes that ended in these workers' windows; how many each worker ended."""
+        own = [episode for episode in result.ended if episode.worker in workers]
+        if not own:
+            return Counter()
+        # As it will be once these windows are settled, if no other window is before.
+        env_steps, updates = self._counters.env_steps() + int(result.steps.sum()), self.updates() + len(workers)
+        events = episode_events(own, self._group.worker_ids, env_steps, updates)
+        numbers = (self._fields[[episode.worker for episode in own], SlotField.sent] + 1).tolist()
+        self._control.send(Announcement(list(zip(numbers, events, strict=True))))
+        return Counter(episode.worker for episode in own)
 
     def _receive_weights(self, workers: Iterable[int]) -> None:
         """Wake the server, and take the weights that it answers to these workers."""

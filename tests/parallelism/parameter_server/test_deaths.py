@@ -63,7 +63,8 @@ def test_workers_killed_again_and_again_from_outside_neither_tear_nor_overspend(
     assert ticked(final)
     assert final.env_steps == 5000, "what a dead worker had reserved was spent twice, or not at all"
     assert training.stats.sums[STAT["steps"]] == 5000
-    assert training.parallelism.summary()["unapplied"] == 0
+    figures = training.parallelism.summary()
+    assert (figures["unapplied"], figures["unlogged"]) == (0, 0)
 
 
 def test_what_a_dead_worker_reported_is_neither_forgotten_nor_promised_to_another() -> None:
@@ -87,7 +88,8 @@ def test_what_a_dead_worker_reported_is_neither_forgotten_nor_promised_to_anothe
     final, _ = server.snapshot()
     assert ticked(final)
     assert (final.env_steps, final.updates, int(final.rounds[0])) == (400, 80, 80), "a window was counted twice or lost"
-    assert server.summary()["unapplied"] == 0
+    assert len(training.episodes) == final.episodes == 80, "the episode that ended in the dead worker's window was lost"
+    assert (server.summary()["unapplied"], server.summary()["unlogged"]) == (0, 0)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])

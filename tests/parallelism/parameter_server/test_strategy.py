@@ -47,7 +47,7 @@ def test_any_task_and_model_is_trained_within_its_budget(id: str, model: Any, li
     assert final.optimizer_state.any()
     figures = training.parallelism.summary()
     assert (figures["processes"], figures["applied"]) == (2, final.updates)
-    assert [figures[key] for key in ("dropped", "downweighted", "unapplied", "resets", "restarts")] == [0] * 5
+    assert [figures[key] for key in ("dropped", "downweighted", "unapplied", "unlogged", "resets", "restarts")] == [0] * 6
     assert 1 <= figures["max_queue_length"] <= 3
 
     again = Training(ParameterServer(processes=1), replace(task, budget=Budget(max_env_steps=700)), final).finish()
@@ -131,6 +131,7 @@ def test_a_live_checkpoint_stands_between_two_updates() -> None:
             assert ticked(state)
             assert state.env_steps == 5 * state.updates, "the counters are not of the same moment as the weights"
             assert state.episodes == len(training.episodes), "the log and the state do not stand at the same place"
+            assert state.episodes == state.updates, "an episode is not in the state that has its window, or the other way round"
             assert state.updates >= last
             last = state.updates
             weights = training.parallelism.weights()

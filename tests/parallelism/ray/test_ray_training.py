@@ -13,11 +13,12 @@ import psutil
 import pytest
 
 from a3c_exp.config.budget import Budget
+from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
 from a3c_exp.parallelism.parameter_server.strategy import ParameterServer
 from a3c_exp.parallelism.ray.strategy import RayParameterServer
 from a3c_exp.system.errors import ConfigError, WorkerError
 from tests.support.command import QUICK, record, run, start, summary
-from tests.support.driving import ENDLESS, Training, alive, small_task
+from tests.support.driving import ENDLESS, Training, alive, small_task, suspend
 from tests.support.faulty import ticked
 from tests.support.ray_cluster import SETTINGS, RayNodes, ray_nodes
 from tests.support.ray_link import linked_nodes, links_are_possible
@@ -62,7 +63,8 @@ def check_counts(training: Training, **expected: int) -> None:
     assert {name: getattr(final, name) for name in expected} == expected
     assert training.stats.windows == final.updates
     assert final.episodes == len({event.episode.env_seed for event in training.episodes}) == len(training.episodes)
-    assert training.parallelism.summary()["unapplied"] == 0
+    figures = training.parallelism.summary()
+    assert (figures["unapplied"], figures["unlogged"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +122,16 @@ def test_a_gateway_that_is_killed_is_replaced_and_its_hosts_end(nodes: RayNodes)
     training = Training(server, small_task(Budget(max_env_steps=4500), workers=4, lengths=(5,), seconds=0.001))
     with training:
         training.until(lambda: training.parallelism.counts().updates > 40, "work")
-        before = hosts(nodes)
-        os.kill(server._supervisor.processes[server._gateway_index].pid, signal.SIGKILL)
+        before, fields = hosts(nodes), server._gradient_slots.fields.numpy()
+        processes = server._supervisor.processes
+        suspend(processes[server._server_index].pid)
+        training.until(lambda: (fields[:, SlotField.sent] > fields[:, SlotField.answered]).all(), "windows that nobody takes")
+        os.kill(processes[server._gateway_index].pid, signal.SIGKILL)
         training.until(lambda: len(training.notices) == 1, "the notice")
+        os.kill(processes[server._server_index].pid, signal.SIGCONT)
         wait_until(lambda: not any(alive(host) for host in before), "the hosts to end")
         training.until(training.spent, "the end of the budget")
-    check_counts(training, env_steps=4500, updates=900)
+    check_counts(training, env_steps=4500, updates=900, episodes=900)
     assert training.notices[0].startswith("the gateway process was killed by SIGKILL; replaced")
 
 

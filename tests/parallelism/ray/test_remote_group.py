@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from a3c_exp.config.budget import Budget
+from a3c_exp.parallelism.base import Counts
 from a3c_exp.parallelism.multiprocess.shared_counters import CounterColumn
 from a3c_exp.parallelism.parameter_server.double_buffer import StateField
 from a3c_exp.parallelism.parameter_server.gradient_slots import SlotField
@@ -17,7 +18,7 @@ from a3c_exp.parallelism.ray.group_host import GroupHost
 from a3c_exp.parallelism.ray.messages import GroupSpec, Order, Prepared, Reply, Window
 from a3c_exp.system.ray.node import NodeDescription
 from tests.support.driving import small_task
-from tests.support.lossy import EPISODE, FATES, LossyNetwork
+from tests.support.lossy import EPISODE, FATES, Fate, LossyNetwork
 
 BUDGETS = {"steps": Budget(max_env_steps=43), "updates": Budget(max_updates=9), "episodes": Budget(max_episodes=5)}
 
@@ -50,6 +51,27 @@ def test_in_every_order_of_losses_each_window_counts_once_and_the_budget_is_exac
         assert len(set(numbers)) == len(numbers), (fates, "an episode was reported twice")
         row = network.counters.table[0]
         assert row[CounterColumn.steps_reserved] == row[CounterColumn.updates_reserved] == 0
+
+
+@pytest.mark.parametrize(("fate", "second"), [("ok", 1), ("reply lost", 4), ("dead after", 1000)])
+@pytest.mark.parametrize("budget", [Budget(max_env_steps=23), Budget(max_updates=5), Budget(max_episodes=3)], ids=list(BUDGETS))
+def test_wherever_a_gateway_is_killed_an_episode_is_told_once_if_its_window_counts(
+    budget: Budget, fate: Fate, second: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_group, "_PAUSE_SECONDS", 0.0)
+    first, passed = 0, 1
+    while first < passed:
+        first += 1
+        network = LossyNetwork(["ok", fate], budget, tmp_path, kills=(first, first + second))
+        network.run()
+        passed = network.points
+        told = sorted((event.episode.worker, event.episode.env_seed) for event in network.episodes)
+        assert told == sorted(network.ends[value] for value in network.optimizer.values if value in network.ends), first
+        counts = network.double_buffer.read_counters()
+        assert len(network.optimizer.values) == counts[StateField.updates] and counts[StateField.episodes] == len(told)
+        ended = Counts(int(counts[StateField.env_steps]), int(counts[StateField.updates]), len(told))
+        assert budget.fraction(ended.episodes, ended.env_steps, ended.updates) == 1.0, (first, ended)
+        assert budget.max_episodes in (None, network.counters.tickets_in_use()), first
 
 
 def test_an_order_to_end_episodes_that_comes_twice_ends_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
