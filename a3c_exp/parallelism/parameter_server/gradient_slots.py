@@ -63,7 +63,7 @@ class GradientSlots:
         truncated: bool,
         episodes: int = 0,
     ) -> None:
-        """Send a ``gradient [P]`` [worker]. The last request must have been answered."""
+        """Send a ``gradient [P]``, which may be in the slot already [worker]. The last request must have been answered."""
         fields = self._free_fields(worker)
         self.gradients[worker].copy_(gradient)
         self.window_stats[worker].numpy()[:] = window_stats

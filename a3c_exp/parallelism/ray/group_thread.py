@@ -57,9 +57,10 @@ class GroupThread:
         self._control = ProcessControl(group, counters, gateway.pipe, send)
         lock = OwnedLock(lock_path, counters.lock_owner, options.lock_timeout, self._control.heartbeat)
         budget = WorkerBudget(setup, counters, group, len(workers), lock)
-        size = gradient_slots.gradients.shape[1]
+        slots = slice(workers[0], workers[-1] + 1)
+        weights, gradients = gradient_slots.weights[slots], gradient_slots.gradients[slots]
         shared = counters, budget, self._timeout, self._on_wait
-        self._group = RemoteGroup(setup, size, workers, group, *shared)
+        self._group = RemoteGroup(setup, weights, gradients, workers, group, *shared)
         process_workers = ProcessWorkers(setup, self._control, budget, self._group)
         listener = WakeupListener([weights_ready], gateway.pipe)
         self._exchange = ParameterServerExchange(process_workers, gradient_slots, gradients_ready, listener)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -76,7 +75,7 @@ class RemoteGroup:
     """K workers on whichever host ``attach`` has named last; methods and attributes as in ``WorkerGroup``.
 
     Args:
-        size: P.
+        weights, gradients: ``[K, P]``, which may be the workers' slots of the server: then nothing needs to be copied there.
         workers: K numbers, next to each other.
         slot: the group's row of the ``counters``, to which nobody else writes.
         timeout: seconds without an answer after which a host counts as lost; asked again and again.
@@ -86,7 +85,8 @@ class RemoteGroup:
     def __init__(
         self,
         setup: TrainingSetup,
-        size: int,
+        weights: Tensor,
+        gradients: Tensor,
         workers: Sequence[int],
         slot: int,
         counters: SharedCounters,
@@ -96,7 +96,7 @@ class RemoteGroup:
     ) -> None:
         k, learner = len(workers), setup.learner
         self.worker_ids = [WorkerId(setup.seed, worker) for worker in workers]
-        self.weights, self._gradients = torch.zeros(2, k, size)
+        self.weights, self._gradients = weights, gradients
         self.in_episode = np.zeros(k, np.bool_)
         self.loss_inputs = RemoteInputs(not setup.schedules.windows_are_constant)
         self._begun = counters.workers.numpy()[:, workers[0] : workers[-1] + 1]  # [2, K] windows and episodes
