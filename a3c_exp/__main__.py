@@ -227,7 +227,7 @@ def _start_fork_server(jobs: Sequence[ComposedJob], multirun: bool) -> None:
     if multirun:
         from a3c_exp.sweep.launcher.checks import check_launcher
 
-        check_launcher(launcher)
+        check_launcher(launcher, [job.config for job in jobs])
     if multirun and launcher["_target_"] == _LOCAL_LAUNCHER:
         from a3c_exp.parallelism.multiprocess.supervisor import start_fork_server
         from a3c_exp.sweep.launcher.job_process import PRELOAD

@@ -148,6 +148,16 @@ class Counts:
     episodes: int
 
 
+@dataclass(frozen=True)
+class ClusterProcesses:
+    """Processes of a run that are on the nodes of a Ray cluster."""
+
+    address: str  # of its head, or auto
+    count: int  # without all of which the run is slower; one it needs to get on
+    cores: int  # of each
+    instead: str  # what to type for a run without them
+
+
 class Parallelism(Protocol):
     """One way to run workers. The trainer calls start, then advance and friends, then stop. Derive a class from this one: what
     it need not decide has a value. Of trainings that run side by side, a seed each, ``index`` says which is meant."""
@@ -158,6 +168,10 @@ class Parallelism(Protocol):
     def cores(self, workers: int, num_seeds: int) -> int:
         """How many cores a run keeps busy, for a sweep that runs several side by side."""
         return 1
+
+    def cluster_processes(self, workers: int, num_seeds: int) -> ClusterProcesses | None:
+        """What a run takes of a Ray cluster besides the cores that it keeps busy itself."""
+        return None
 
     def with_processes(self, setup: TrainingSetup) -> "Parallelism":
         """What runs this training: this object, or one that has copies of it train a share of the seeds each."""

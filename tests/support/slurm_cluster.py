@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
@@ -74,13 +75,28 @@ class SlurmCluster:
         self.variables = {"SLURM_CONF": str(root / "slurm.conf")}
         try:
             self._start_munged()
-            self._start("slurmctld", "-D", "-c", "-f", str(root / "slurm.conf"))
+            self._start_controller("-c")
             for node in ("n1", "n2"):
                 self.start_node(node)
             self._wait_until_idle()
         except BaseException:
             self.close()
             raise
+
+    def _start_controller(self, *options: str) -> None:
+        self._start("slurmctld", "-D", *options, "-f", str(self._root / "slurm.conf"))
+
+    @contextlib.contextmanager
+    def without_controller(self) -> Iterator[None]:
+        """For a while nobody answers Slurm's commands."""
+        process = self._processes.pop("slurmctld")
+        process.terminate()
+        process.wait()
+        try:
+            yield
+        finally:
+            self._start_controller()
+            self._wait_until_idle()
 
     def start_node(self, name: str) -> None:
         """Start a node, or start it again."""

@@ -1,6 +1,5 @@
 """The parameter server with worker groups on the nodes of a Ray cluster."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -10,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Gt
 
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
-from a3c_exp.parallelism.base import Event, TrainingSetup
+from a3c_exp.parallelism.base import ClusterProcesses, Event, TrainingSetup
 from a3c_exp.parallelism.multiprocess.supervisor import Death
 from a3c_exp.parallelism.parameter_server.strategy import MAX_PROCESSES, ParameterServer
 from a3c_exp.parallelism.ray import gateway
@@ -19,7 +18,7 @@ from a3c_exp.parallelism.ray.group_thread import STOP_SECONDS
 from a3c_exp.parallelism.ray.messages import FromGroup, GroupDeath
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.system.process_setup import usable_cores
-from a3c_exp.system.ray.cluster import STORE_BYTES
+from a3c_exp.system.ray.cluster import STORE_BYTES, chosen_address
 from a3c_exp.system.ray.driver import check_cluster
 from a3c_exp.system.ray.nodes import cluster_cores
 
@@ -58,7 +57,7 @@ class RayParameterServer(ParameterServer):
 
     @property
     def _cluster(self) -> str:
-        return self.address or os.environ.get("RAY_ADDRESS") or "local"
+        return chosen_address(self.address)
 
     @property
     def _gateway_index(self) -> int:
@@ -79,6 +78,12 @@ class RayParameterServer(ParameterServer):
     def cores(self, workers: int, num_seeds: int = 1) -> int:
         """How many cores of this machine a run keeps busy: those of a cluster are not in it."""
         return super().cores(workers, num_seeds) if self._cluster == "local" else 1
+
+    def cluster_processes(self, workers: int, num_seeds: int) -> ClusterProcesses | None:
+        if self._cluster == "local":
+            return None
+        count = min(self.processes or 1, workers)  # as many as there is room for, and one at least
+        return ClusterProcesses(self._cluster, count, self.cpus, "parallelism=parameter_server")
 
     def _num_processes(self, workers: int) -> int:
         if self.processes is not None:

@@ -13,12 +13,13 @@ from torch import Tensor
 from a3c_exp.algorithm.episode_tracker import EpisodeState
 from a3c_exp.algorithm.types import TrainingState
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
-from a3c_exp.parallelism.base import Counts, Event, MessageEvent, Parallelism, TrainingSetup
+from a3c_exp.parallelism.base import ClusterProcesses, Counts, Event, MessageEvent, Parallelism, TrainingSetup
 from a3c_exp.parallelism.single_process.burst_runner import BurstRunner
 from a3c_exp.parallelism.single_process.seed_training import SeedTraining
 from a3c_exp.parallelism.single_process.update_rule import UpdateRule
 from a3c_exp.parallelism.worker_group import RoundResult, WorkerGroup, WorkerId
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.ray.cluster import chosen_address
 
 if TYPE_CHECKING:
     from a3c_exp.parallelism.seed_processes.ray_place import RayPlace
@@ -85,6 +86,14 @@ class SingleProcessStrategy(Parallelism):
 
     def cores(self, workers: int, num_seeds: int) -> int:
         return 1 if self._on == "ray" else max(min(self._processes or 1, num_seeds), self._env_processes)
+
+    def cluster_processes(self, workers: int, num_seeds: int) -> ClusterProcesses | None:
+        address = chosen_address(self._address)
+        if self._on == "local" or address == "local":
+            return None
+        count = min(self._processes or num_seeds, num_seeds)
+        block = self._seed_block or -(-num_seeds // count)
+        return ClusterProcesses(address, min(count, -(-num_seeds // block)), 1, "parallelism.on=local")
 
     def with_processes(self, setup: TrainingSetup) -> Parallelism:
         from a3c_exp.parallelism.seed_processes.strategy import distribute_seeds

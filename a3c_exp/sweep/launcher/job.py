@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import wraps
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -31,6 +31,9 @@ from a3c_exp.system.cli import record_command_line
 from a3c_exp.system.errors import A3CError, ConfigError, RunFailed, explain_os_error, refused_by_system
 from a3c_exp.system.process_setup import share_fork_server
 from a3c_exp.system.signals import STOP_EXIT_CODES, StopSignals
+
+if TYPE_CHECKING:
+    from a3c_exp.parallelism.base import Parallelism
 
 
 @dataclass(frozen=True)
@@ -187,11 +190,17 @@ class _JobRunner:
 
 def required_cores(config: DictConfig) -> int:
     """How many cores a run keeps busy according to its parallelism; one, if that does not say."""
+    parallelism = run_parallelism(config)
+    return 1 if parallelism is None else max(1, parallelism.cores(config.workers, config.num_seeds))
+
+
+def run_parallelism(config: DictConfig) -> "Parallelism | None":
+    """The parallelism of a run; ``None`` if there can be none, as the run itself will say."""
     from a3c_exp.config.instantiate import checked_partial
     from a3c_exp.parallelism.base import Parallelism
 
     try:
         parallelism: Parallelism = checked_partial(config.parallelism, "parallelism", expected=Parallelism)()
     except ConfigError:
-        return 1  # the run itself will raise it
-    return max(1, parallelism.cores(config.workers, config.num_seeds))
+        return None
+    return parallelism

@@ -48,6 +48,9 @@ class LocalCores:
         ready = sum(not job.started for job in jobs)
         return max(1, free_capacity(jobs, self._capacity, self._by_cores)) - ready
 
+    def has_room(self, spec: JobSpec, jobs: Collection[JobState]) -> bool:
+        return True  # its process needs no core before it starts
+
     def can_start(self, job: JobState, jobs: Collection[JobState]) -> bool:
         return can_start(job, jobs, self._capacity, self._by_cores)
 

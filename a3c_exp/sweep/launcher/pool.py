@@ -62,6 +62,9 @@ class JobPlace(Protocol[Handle]):
     def num_to_prepare(self, jobs: Collection[JobState]) -> int:
         """How many more processes to make ready, beside those of ``jobs``."""
 
+    def has_room(self, spec: JobSpec, jobs: Collection[JobState]) -> bool:
+        """Whether a process may be made ready for a job now, where ``jobs`` have theirs."""
+
     def can_start(self, job: JobState, jobs: Collection[JobState]) -> bool:
         """Whether there is room for a job whose process waits to start."""
 
@@ -129,6 +132,8 @@ class JobPool(Generic[Handle]):
 
     def _prepare_processes(self) -> None:
         for _ in range(min(self._place.num_to_prepare(self._jobs), len(self._waiting))):
+            if not self._place.has_room(self._waiting[0][0], self._jobs):
+                return
             spec, job = self._waiting.pop(0)
             self._running[self._place.prepare(spec)] = spec, job
 

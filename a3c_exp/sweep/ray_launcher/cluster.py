@@ -14,6 +14,7 @@ from a3c_exp.sweep.launcher.sweep_progress import JobState
 from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
 from a3c_exp.sweep.ray_launcher.host import HostSpec, JobHost
 from a3c_exp.sweep.ray_launcher.remote_job import RemoteJob
+from a3c_exp.sweep.ray_launcher.run_cores import RunCores
 from a3c_exp.sweep.ray_launcher.run_files import read_changed
 from a3c_exp.system.atomic_write import write_atomically
 from a3c_exp.system.errors import RunFailed
@@ -27,7 +28,7 @@ class RayCluster:
     """The nodes of a cluster.
 
     Args:
-        cores: how many cores a job keeps busy.
+        run_cores: how many cores a job takes.
         directory: where its run will be.
         go_on: the command that goes on with the sweep, for messages.
     """
@@ -35,11 +36,12 @@ class RayCluster:
     def __init__(
         self,
         config: RayLauncherConfig,
-        cores: Callable[[JobSpec], int],
+        run_cores: Callable[[JobSpec], RunCores],
         directory: Callable[[JobSpec], str],
         go_on: str,
     ) -> None:
-        self._config, self._cores, self._directory, self._go_on = config, cores, directory, go_on
+        self._config, self._run_cores, self._directory, self._go_on = config, run_cores, directory, go_on
+        self._needs: dict[int, RunCores] = {}
         self._head = HeadWatch(connect(config.address, "hydra/launcher=ray", "hydra.launcher.address"))
         self._num_cores = self._largest_node = 1
         self._restarts = dict[int, int]()
@@ -54,6 +56,14 @@ class RayCluster:
         waiting = sum(not job.started for job in jobs)
         most = self._num_cores + 1 - waiting
         return most if self._config.n_jobs is None else min(most, self._config.n_jobs - len(jobs))
+
+    def has_room(self, spec: JobSpec, jobs: Collection[JobState]) -> bool:
+        """Whether there are cores for its run and for processes that this places on the cluster. Runs without such ask Ray."""
+        if spec.number not in self._needs:
+            self._needs[spec.number] = self._run_cores(spec)
+        needs = [self._needs[number] for number in (spec.number, *(job.number for job in jobs))]
+        is_shared = any(run.processes for run in needs)
+        return not (jobs and is_shared) or sum(run.all for run in needs) <= self._num_cores
 
     def can_start(self, job: JobState, jobs: Collection[JobState]) -> bool:
         return True  # it has its cores, as its process runs
@@ -78,7 +88,7 @@ class RayCluster:
             config.silence_timeout,
             config.heartbeat_timeout,
         )
-        cores = min(config.cpus or self._cores(spec), self._largest_node)
+        cores = min(self._needs[spec.number].own, self._largest_node)
         options = {
             "num_cpus": cores,
             "resources": {config.resource: 1} if config.resource else {},

@@ -1,6 +1,5 @@
 """``hydra/launcher=ray``: jobs on whichever nodes of a Ray cluster have cores free."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +8,11 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from a3c_exp.sweep.launcher.job import JobSpec, required_cores
+from a3c_exp.sweep.launcher.job import JobSpec
 from a3c_exp.sweep.launcher.launching import launch_jobs
 from a3c_exp.sweep.ray_launcher.cluster import RayCluster
 from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
-from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.sweep.ray_launcher.run_cores import RunCores
 
 
 def launch(
@@ -26,11 +24,6 @@ def launch(
     keys: RayLauncherConfig,
 ) -> Sequence[JobReturn]:
     """``launch_jobs`` on a Ray cluster. Raises ConfigError besides if there is none."""
-    if TRIAL_WORKER_VARIABLE in os.environ and not (keys.address or os.environ.get("RAY_ADDRESS")):
-        raise ConfigError(
-            "trials of a study on Ray need a cluster that runs already. Start it with ray start --head, and add "
-            "hydra.launcher.address=auto"
-        )
 
     def composed(spec: JobSpec) -> DictConfig:
         job = context.config_loader.load_sweep_config(config, list(spec.overrides))
@@ -44,6 +37,6 @@ def launch(
         return str(Path.cwd() / str(job.hydra.sweep.dir) / str(job.hydra.sweep.subdir))
 
     def place() -> RayCluster:
-        return RayCluster(keys, lambda spec: required_cores(composed(spec)), directory, f"resume={config.hydra.sweep.dir}")
+        return RayCluster(keys, lambda spec: RunCores.of(composed(spec), keys), directory, f"resume={config.hydra.sweep.dir}")
 
     return launch_jobs(context, task_function, config, job_overrides, first_number, place)

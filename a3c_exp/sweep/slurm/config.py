@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from annotated_types import Ge
 
 from a3c_exp.config.type_checks import Example, PositiveInt, field_problems
-from a3c_exp.system.errors import ConfigError
+from a3c_exp.runs.sweeps.slurm_queue import call_slurm
+from a3c_exp.system.errors import ConfigError, SlurmError
 
 SLURM_LAUNCHER = "hydra_plugins.a3c_exp_slurm.SlurmLauncher"
 _SIGNAL_SPREAD = 60  # seconds that Slurm may send a signal too early
@@ -121,9 +122,13 @@ def duration(time: str | int | None) -> int | None:
 
 
 def require_slurm() -> None:
-    """Raise ConfigError where there is no Slurm to submit to."""
+    """Raise ConfigError where there is no Slurm to submit to, and SlurmError where it does not answer."""
     if shutil.which("sbatch") is None:
         raise ConfigError(
             "hydra/launcher=slurm submits runs by sbatch, and there is no such command here. Type it where Slurm is installed, "
             "such as a cluster's login node, or try hydra/launcher=local"
         )
+    try:
+        call_slurm("scontrol", "show", "config")
+    except SlurmError as error:
+        raise SlurmError(f"{error}. Nothing was started. Try again when sinfo answers, or hydra/launcher=local") from None

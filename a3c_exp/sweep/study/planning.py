@@ -11,12 +11,14 @@ from a3c_exp.config.compose import ComposedJob, compose_jobs, hydra_config, hydr
 from a3c_exp.runs.run_directories import create_directory
 from a3c_exp.runs.study_storage import STUDY_SIGNATURE, journal_path, open_storage, without_password
 from a3c_exp.sweep.launcher.checks import check_launcher
+from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
 from a3c_exp.sweep.slurm.config import SLURM_LAUNCHER
 from a3c_exp.sweep.study.config import StudyConfig, is_study, read_study_config
 from a3c_exp.sweep.study.sampler_pruner import check_sampler, make_pruner
 from a3c_exp.sweep.study.search_space import SearchSpace, read_search_space
 from a3c_exp.sweep.study.study_files import check_same_study, read_study_file, study_signature
 from a3c_exp.system.errors import ConfigError
+from a3c_exp.system.ray.cluster import chosen_address
 from a3c_exp.system.signals import exit_if_stopped
 from a3c_exp.training.build import build_run
 
@@ -50,12 +52,12 @@ def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | No
                 "hydra/launcher=slurm runs sweeps, whose runs are known beforehand, and no studies. Try "
                 "hydra/launcher=submitit_slurm"
             )
-        check_launcher(base.hydra.launcher)
         for override in parsed:
             if override.is_sweep_override() and override.is_hydra_override():
                 key = override.get_key_element().removeprefix("hydra.sweeper.params.")
                 raise ConfigError(f"{override.input_line} cannot be searched: a study tries keys of the run. Try {key}=...")
         study_config = read_study_config(base.hydra.sweeper, base.config.seed)
+        _check_launcher(base, study_config)
         space = read_search_space(study_config.params, overrides, study_config.custom_search_space, base.config)
         if study_config.seeds and (searched := {"seed", "num_seeds"} & set(space.distributions)):
             raise ConfigError(f"{min(searched)} is searched and hydra.sweeper.seeds sets it: leave one of them out")
@@ -75,6 +77,16 @@ def plan(overrides: Sequence[str], search: Sequence[str] = ()) -> StudyPlan | No
 def create_study_directory(study_plan: StudyPlan) -> Path:
     """The study's directory; one that is named by date and time is made here, so that no other study gets the name."""
     return study_plan.directory or create_directory(STUDIES_DIRECTORY, time.strftime("%Y-%m-%d_%H-%M-%S"), study_plan.env)
+
+
+def _check_launcher(base: ComposedJob, study_config: StudyConfig) -> None:
+    launcher = base.hydra.launcher
+    check_launcher(launcher, [base.config], study_config.n_jobs)
+    if launcher["_target_"] == RayLauncherConfig._target_ and chosen_address(launcher.address) == "local":
+        raise ConfigError(
+            "trials of a study on Ray need a cluster that runs already. Start it with ray start --head, and add "
+            "hydra.launcher.address=auto"
+        )
 
 
 def _check_range_ends(space: SearchSpace, base: ComposedJob, search: Sequence[str], overrides: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ def connect(address: str | None, user: str, key: str, store_bytes: int = STORE_B
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # by default workers yield to everything else
     ray = import_extra(user, "ray")
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    address = chosen_address(address)
     start = partial(ray.init, address=address, log_to_driver=False, logging_level=logging.ERROR)
     if address == "local":
         start = partial(start, num_cpus=usable_cores(), object_store_memory=store_bytes, include_dashboard=False)
@@ -58,6 +58,11 @@ def connect(address: str | None, user: str, key: str, store_bytes: int = STORE_B
             "RAY_AUTH_MODE, RAY_USE_TLS and RAY_TLS_... that its nodes were started with, or with another address"
         ) from None
     return str(ray.get_runtime_context().gcs_address)
+
+
+def chosen_address(address: str | None) -> str:
+    """The address that ``connect`` takes: ``local`` for a cluster of this machine alone."""
+    return address or os.environ.get("RAY_ADDRESS") or "local"
 
 
 def check_reachable(address: str, key: str) -> None:

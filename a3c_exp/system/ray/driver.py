@@ -1,19 +1,18 @@
 """A command as a driver of a Ray cluster: joining it, what nodes it has, and leaving it."""
 
-import os
 import signal
 import threading
 from contextlib import suppress
 from typing import Any
 
 from a3c_exp.system.extras import require_extra
-from a3c_exp.system.ray.cluster import check_reachable, connect
+from a3c_exp.system.ray.cluster import check_reachable, chosen_address, connect
 
 
 def check_cluster(address: str | None, user: str, key: str) -> None:
     """Raise the ConfigError of ``connect`` where it is certain to come, without starting anything."""
     require_extra(user, "ray")
-    chosen = address or os.environ.get("RAY_ADDRESS") or "local"
+    chosen = chosen_address(address)
     if chosen not in ("local", "auto"):
         check_reachable(chosen, key)
 

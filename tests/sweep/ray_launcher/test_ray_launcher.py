@@ -98,6 +98,15 @@ def test_of_many_more_runs_than_cores_each_begins_whichever_finds_cores_first(tm
     assert ended.returncode == 0 and "8 of 8 runs finished" in ended.stderr, ended.stderr
 
 
+def test_runs_that_place_their_seeds_on_the_same_cluster_do_not_take_the_cores_of_these(tmp_path: Path) -> None:
+    """Two runs would have both cores of the cluster, and their seeds none."""
+    with ray_nodes() as cluster:
+        seeds = ("num_seeds=2", "parallelism.on=ray", "parallelism.seed_block=1", f"parallelism.address={cluster.address}")
+        ended = run(*TINY, *seeds, "seed=1,3", "max_env_steps=3000", "hydra.sweep.dir=swept",
+                    f"hydra.launcher.address={cluster.address}", *RAY, cwd=tmp_path, limit=110)  # fmt: skip
+    assert ended.returncode == 0 and "2 of 2 runs finished" in ended.stderr, ended.stderr
+
+
 def test_ctrl_c_saves_checkpoints_everywhere_and_another_launcher_goes_on(tmp_path: Path) -> None:
     arguments = ("seed=1,2,3", "max_env_steps=30_000", "hydra.sweep.dir=swept")
     process = start(*TINY, *arguments, *RAY, cwd=tmp_path, **SETTINGS)
@@ -116,9 +125,11 @@ def test_mistakes_are_a_line(tmp_path: Path) -> None:
     for override, said in (
         ("hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs is 0"),
         ("hydra.launcher.address=127.0.0.1:1", "there is no Ray cluster at 127.0.0.1:1"),
+        ("hydra.launcher.address=auto", "there is no Ray cluster at auto"),
         ("hydra.launcher.node=a", "no key hydra.launcher.node"),
     ):
         ended = run(
             *TINY, "max_env_steps=99", "seed=1,2", "hydra/launcher=ray", override, "hydra.sweep.dir=swept", "-m", cwd=tmp_path
         )
         assert ended.returncode == 2 and said in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
+        assert list(tmp_path.iterdir()) == [], "something is left behind"

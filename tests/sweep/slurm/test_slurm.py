@@ -124,6 +124,14 @@ def test_a_detached_sweep_goes_on_by_itself_and_is_asked_later(cluster: SlurmClu
         same_run(cwd / "swept" / folder, before / folder)
 
 
+def test_a_slurm_that_does_not_answer_is_said_before_there_is_anything(cluster: SlurmCluster, tmp_path: Path) -> None:
+    with cluster.without_controller():
+        process = start(*RUN, "max_env_steps=100,200", *SLURM, cwd=tmp_path, **cluster.variables)
+        _, err = process.communicate(240)
+    assert process.returncode == 1 and "Unable to contact slurm controller" in err and err.count("\n") == 1, err
+    assert "Nothing was started" in err and list(tmp_path.iterdir()) == []
+
+
 def test_what_slurm_does_not_take_and_a_job_that_dies_early_are_reported_with_their_reasons(
     cluster: SlurmCluster, tmp_path: Path
 ) -> None:
