@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from annotated_types import Ge, Le
 from torch import Tensor
@@ -26,6 +26,14 @@ MAX_PROCESSES = 100
 """Each wakeup pipe is a file that the server is started with, and the fork server hands over 256 files at most."""
 
 _SETTLE_SECONDS = 0.005  # between two looks at whether announced episodes are settled
+
+
+class WorkerLinks(NamedTuple):
+    """What links processes that host workers to each other and to the server; pipes by the number of the group of workers."""
+
+    lock_path: Path  # held where something is taken from the budget
+    gradients_ready: Sequence[Connection]  # to wake the server by
+    weights_ready: Sequence[Connection]  # by which it wakes them
 
 
 @dataclass(eq=False)
@@ -75,21 +83,14 @@ class ParameterServer(MultiprocessStrategy):
                 shared = self._double_buffer, slots, workers, counters
                 return server.main, (setup, self._staleness_policy, index, *shared, *pipes)
             senders, receivers = [sender for _, sender in gradients_ready], [receiver for receiver, _ in weights_ready]
-            return self._worker_arguments(index, setup, folder / "lock", senders, receivers)
+            return self._worker_arguments(index, setup, WorkerLinks(folder / "lock", senders, receivers))
 
         return _run, arguments
 
-    def _worker_arguments(
-        self,
-        index: int,
-        setup: TrainingSetup,
-        lock_path: Path,
-        gradients_ready: Sequence[Connection],
-        weights_ready: Sequence[Connection],
-    ) -> tuple[Any, ...]:
-        """The entry of a process that hosts workers, and its arguments; the pipes are those of all groups of workers."""
-        own = gradients_ready[index], weights_ready[index]
-        return worker.main, (setup, self._assignment(index), self._gradient_slots, self._counters, lock_path, *own)
+    def _worker_arguments(self, index: int, setup: TrainingSetup, links: WorkerLinks) -> tuple[Any, ...]:
+        """The entry of a process that hosts workers, and its arguments."""
+        own = links.lock_path, links.gradients_ready[index], links.weights_ready[index]
+        return worker.main, (setup, self._assignment(index), self._gradient_slots, self._counters, *own)
 
     def _handle_message(self, index: int, message: Any) -> Iterator[Event]:
         match message:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Gt
@@ -11,7 +9,7 @@ from annotated_types import Gt
 from a3c_exp.config.type_checks import NonNegativeInt, PositiveInt
 from a3c_exp.parallelism.base import ClusterProcesses, Event, TrainingSetup
 from a3c_exp.parallelism.multiprocess.supervisor import Death
-from a3c_exp.parallelism.parameter_server.strategy import MAX_PROCESSES, ParameterServer
+from a3c_exp.parallelism.parameter_server.strategy import MAX_PROCESSES, ParameterServer, WorkerLinks
 from a3c_exp.parallelism.ray import gateway
 from a3c_exp.parallelism.ray.actor_transport import Placement
 from a3c_exp.parallelism.ray.group_thread import STOP_SECONDS
@@ -99,14 +97,7 @@ class RayParameterServer(ParameterServer):
                 f"parallelism=ray computes on the nodes' processors, not on device={setup.device}. Try device=cpu"
             )
 
-    def _worker_arguments(
-        self,
-        index: int,
-        setup: TrainingSetup,
-        lock_path: Path,
-        gradients_ready: Sequence[Connection],
-        weights_ready: Sequence[Connection],
-    ) -> tuple[Any, ...]:
+    def _worker_arguments(self, index: int, setup: TrainingSetup, links: WorkerLinks) -> tuple[Any, ...]:
         slots = self._gradient_slots
         options = gateway.GatewayOptions(
             self._cluster,
@@ -117,7 +108,7 @@ class RayParameterServer(ParameterServer):
             STORE_BYTES + _COPIES_IN_STORE * slots.gradients.nbytes,
         )
         shared = self._workers_by_process, slots, self._counters
-        return gateway.main, (setup, options, index, *shared, lock_path, gradients_ready, weights_ready)
+        return gateway.main, (setup, options, index, *shared, *links)
 
     def _handle_message(self, index: int, message: Any) -> Iterator[Event]:
         match message:
