@@ -153,3 +153,7 @@ class RunFailed(A3CError):  # noqa: N818 - it names what happened to the run
     """A run ended early by its own fault; its directory says why, and so does this."""
 
     exit_code = 1
+
+
+class RunLost(RunFailed):
+    """A run was lost with the machine that it was on, by no fault of its own."""

@@ -92,6 +92,17 @@ def _kill_child(subject: OnCluster, chance: random.Random) -> str:
     return "kill -9 of the server or the gateway"
 
 
+def _kill_child_of_two(subject: OnCluster, chance: random.Random) -> str:
+    """What one has sent waits for the other when it is killed."""
+    victim, other = chance.sample(subject.children(), 2)
+    other.suspend()
+    time.sleep(chance.uniform(0.2, 2))
+    victim.kill()
+    time.sleep(chance.uniform(0, 2))
+    other.resume()
+    return "kill -9 of the server or the gateway, the other one suspended"
+
+
 def _kill_command(subject: OnCluster, chance: random.Random) -> str:
     subject.signal_command(signal.SIGKILL)
     return "kill -9 of the waiting command"
@@ -135,7 +146,7 @@ FAULTS: Mapping[type[OnCluster], Sequence[Fault]] = {
     OnSlurm: (*OF_BOTH, _signal_job, _requeue, _cancel, _preempt),
     OnRay: (*OF_BOTH, _cut_link, _kill_head),
     SeedsOnRay: (*OF_RUNS, _cut_link, _kill_head),
-    WorkersOnRay: (*OF_RUNS, _kill_child, _cut_link, _kill_head),
+    WorkersOnRay: (*OF_RUNS, _kill_child, _kill_child_of_two, _cut_link, _kill_head),
 }
 ENGINES = {kind.engine: kind for kind in FAULTS}
 

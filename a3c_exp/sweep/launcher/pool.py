@@ -12,7 +12,7 @@ from a3c_exp.sweep.launcher.job import JobEnded, JobReport, JobSpec
 from a3c_exp.sweep.launcher.job_process import STOP_TIMEOUT
 from a3c_exp.sweep.launcher.sweep_progress import JobState, SweepProgress
 from a3c_exp.system.cli import outcomes
-from a3c_exp.system.errors import A3CError, RunFailed
+from a3c_exp.system.errors import A3CError, RunFailed, RunLost
 from a3c_exp.system.signals import StopSignals
 
 _POLL_SECONDS = 0.2
@@ -184,7 +184,7 @@ class JobPool(Generic[Handle]):
                 where = f"{job.directory}: "
             if job.directory is not None and not handle.lost:
                 mark_dead_run(job.directory, pid, "failed", reason)
-            error: Exception = RunFailed(where + reason)
+            error: Exception = (RunLost if handle.lost else RunFailed)(where + reason)
             job.result = ReportedJobReturn(overrides=job.name.split(), status=JobStatus.FAILED, _return_value=error)
         if job.result.status is JobStatus.FAILED:
             error = job.result._return_value

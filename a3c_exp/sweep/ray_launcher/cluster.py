@@ -21,7 +21,7 @@ from a3c_exp.system.errors import RunFailed
 from a3c_exp.system.machine import package_versions
 from a3c_exp.system.ray.cluster import HEAD_SECONDS, PACKAGES, HeadWatch, connect
 
-_MARKER = ".launcher"  # in the sweep's directory
+_MARKER = ".launcher"  # with a token behind it, in the sweep's directory; trials of a study are launched by several commands
 
 
 class RayCluster:
@@ -47,6 +47,7 @@ class RayCluster:
         self._restarts = dict[int, int]()
         self._marked = set[Path]()
         self._token = secrets.token_hex(8)
+        self._marker = f"{_MARKER}-{self._token}"
         self._look()
 
     starts_in_order = False
@@ -74,7 +75,7 @@ class RayCluster:
         config, directory = self._config, self._directory(spec)
         files = {} if config.shared else read_changed(directory, {})
         job = replace(spec, silence_timeout=2 * config.silence_timeout)
-        marker = Path(directory).parent / _MARKER
+        marker = Path(directory).parent / self._marker
         self._marked.add(marker.parent)
         write_atomically(marker, self._token, durable=False)
         host = HostSpec(
@@ -136,7 +137,7 @@ class RayCluster:
                 handle.forget()
             handle.close()
         for folder in self._marked:
-            (folder / _MARKER).unlink(missing_ok=True)
+            (folder / self._marker).unlink(missing_ok=True)
 
     def _look(self) -> None:
         """Raise RunFailed once the head has been silent for too long; see what nodes there are."""

@@ -1,6 +1,8 @@
 """``hydra/launcher=ray``: jobs on whichever nodes of a Ray cluster have cores free."""
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,6 +15,7 @@ from a3c_exp.sweep.launcher.launching import launch_jobs
 from a3c_exp.sweep.ray_launcher.cluster import RayCluster
 from a3c_exp.sweep.ray_launcher.config import RayLauncherConfig
 from a3c_exp.sweep.ray_launcher.run_cores import RunCores
+from a3c_exp.sweep.study.overrides import TRIAL_WORKER_VARIABLE
 
 
 def launch(
@@ -24,6 +27,9 @@ def launch(
     keys: RayLauncherConfig,
 ) -> Sequence[JobReturn]:
     """``launch_jobs`` on a Ray cluster. Raises ConfigError besides if there is none."""
+
+    if TRIAL_WORKER_VARIABLE in os.environ:
+        keys = replace(keys, max_restarts=0)  # the study tries a lost trial again, in a directory of its own
 
     def composed(spec: JobSpec) -> DictConfig:
         job = context.config_loader.load_sweep_config(config, list(spec.overrides))

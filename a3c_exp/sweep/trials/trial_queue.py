@@ -97,6 +97,10 @@ class TrialQueue:
             self._set_user_attr(number, RETRYABLE, True)
         self._tell(number, TrialState.FAIL)
 
+    def is_first_try(self, number: int) -> bool:
+        """Whether a trial repeats no other one."""
+        return RETRY_OF not in self.trials()[number].user_attrs
+
     def running_trials_of(self, pid: int) -> list[FrozenTrial]:
         """The running trials that a process of this machine works on."""
         return [trial for trial in self._running_trials() if any(is_from_process(beat, pid) for beat in heartbeats_of(trial))]
@@ -116,7 +120,7 @@ class TrialQueue:
         for trial in self._running_trials():
             if self._stale_detector.is_stale(trial):
                 # Once: the second time the trial itself may have ended its process.
-                self.fail(trial.number, PROCESS_GONE, retry=RETRY_OF not in trial.user_attrs)
+                self.fail(trial.number, PROCESS_GONE, retry=self.is_first_try(trial.number))
         for trial in _to_be_retried(self.trials()):
             self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
 

@@ -22,6 +22,7 @@ from a3c_exp.sweep.study.search_space import read_search_space
 from a3c_exp.sweep.trials.trial_queue import open_trial_queue
 from a3c_exp.system.child_process import ChildCommand, describe_exit, end_all
 from a3c_exp.system.cli import command_line
+from a3c_exp.system.errors import A3CError, RunLost
 from a3c_exp.system.signals import STOP_EXIT_CODES, exit_if_stopped
 
 _LOCAL_LAUNCHER = "hydra_plugins.a3c_exp_launcher.LocalLauncher"
@@ -95,17 +96,22 @@ def run_trials(config: DictConfig, context: HydraContext, task_function: TaskFun
     queue = open_trial_queue(settings, directory)
     launcher = _make_launcher(config, context, task_function)
     while (claim := queue.claim(space, base)) is not None:
-        number, reason = claim.number, "its job ended without reporting to the study"
+        number, reason, is_lost = claim.number, "its job ended without reporting to the study", False
         hydra_overrides = [f"hydra.sweep.subdir='trial={number}'", f"++hydra.job.env_set.{TRIAL_NUMBER_VARIABLE}='{number}'"]
         try:
             (job_return,) = launcher.launch([[*claim.overrides, *hydra_overrides]], initial_job_idx=number)
             if job_return.status == JobStatus.FAILED:
                 reason = f"{type(job_return._return_value).__name__}: {job_return._return_value}"
+                is_lost = isinstance(job_return._return_value, RunLost)
+        except A3CError as error:  # of the launcher, which has nowhere to run trials
+            queue.fail(number, str(error), retry=True)
+            raise
         except Exception as error:  # how launchers say that a job's process died
             reason = f"{type(error).__name__}: {error}"
         finally:
             claim.heartbeat.close()
-        queue.fail(number, reason)  # unless the job itself has recorded how it ended
+        # Unless the job itself has recorded how it ended; a trial that was lost is repeated once.
+        queue.fail(number, reason, retry=is_lost and queue.is_first_try(number))
         exit_if_stopped()
 
 

@@ -16,48 +16,16 @@ from a3c_exp.sweep.planned.planning import keep, plan_sweep, reserve, typed_agai
 from a3c_exp.system.errors import ConfigError
 from a3c_exp.training.cli import with_run_directory
 from tests.support.command import run
-
-ABLATION = """\
-# @package _global_
-defaults: [_self_, override /env: cartpole, override /logger: none]
-num_seeds: 5
-compile: false
-workers: 1
-max_updates: null
-max_env_steps: 90
-model: {hidden: [4]}
-evaluation: {every_env_steps: 30, episodes: 1, max_episode_steps: 60}
-ablation:
-  name: tiny
-  arms: {usual: {}, again: {seed: 50}, idle: {optimizer.lr: 1.0e-9}}
-  report:
-    min_effect: {training: 1, evaluation: 1.0e-6}
-    claims:
-      again:
-        title: Other seeds end better
-        changes: [[usual, again]]
-        measures: [evaluation]
-        parts: [{quantity: area, effect: raises}]
-      idle:
-        title: Idleness is a catastrophe
-        changes: [[usual, idle]]
-        measures: [evaluation]
-        min_effect: {evaluation: 1000}
-        parts: [{quantity: area, effect: lowers}]
-"""
-TYPED = ("+ablation=tiny", "ablation.seeds=until_decided", "ablation.batch_seeds=2", "ablation.max_seeds=8")
+from tests.support.undecided import UNDECIDED, write_ablation
 
 
 @pytest.fixture(scope="module")
 def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    conf = tmp_path_factory.mktemp("conf")
-    (conf / "ablation").mkdir()
-    (conf / "ablation" / "tiny.yaml").write_text(ABLATION)
-    return conf
+    return write_ablation(tmp_path_factory.mktemp("conf"))
 
 
 def planned(conf: Path, directory: Path, *overrides: str) -> SweepPlan:
-    typed = (*TYPED, *overrides, f"hydra.sweep.dir={directory}")
+    typed = (*UNDECIDED, *overrides, f"hydra.sweep.dir={directory}")
     jobs, looks = with_looks(compose_jobs(typed, True, [str(conf)]), True)
     assert looks == ["++ablation.report.looks={sizes:[5,7,8],comparisons:2}"]
     plan = plan_sweep(directory, jobs, with_run_directory([*typed, *looks], jobs, multirun=True), [str(conf)])
@@ -67,7 +35,7 @@ def planned(conf: Path, directory: Path, *overrides: str) -> SweepPlan:
 
 @pytest.fixture(scope="module")
 def job(conf: Path) -> ComposedJob:
-    (job,) = compose_jobs([*TYPED, "+arm=usual"], True, [str(conf)])
+    (job,) = compose_jobs([*UNDECIDED, "+arm=usual"], True, [str(conf)])
     return job
 
 
@@ -128,8 +96,8 @@ def test_a_strangers_plan_does_not_become_ones_own_by_growing(conf: Path, tmp_pa
 
 
 def test_it_goes_on_by_itself_and_after_an_interruption_to_the_same_seeds(conf: Path, tmp_path: Path) -> None:
-    command = (*TYPED, "ablation.max_seeds=7", "hydra/launcher=basic", "hydra.sweep.dir=swept", "--config-dir", str(conf), "-m")
-    ended = run(*command, cwd=tmp_path)
+    own = ("ablation.max_seeds=7", "hydra/launcher=basic", "hydra.sweep.dir=swept", "--config-dir", str(conf))
+    ended = run(*UNDECIDED, *own, "-m", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "look 1 of 2, 5 seeds: 1 of 2 verdicts decided; 2 more seeds each for 2 groups" in ended.stderr
     assert "undecided: 1. Other seeds end better, as configured, by evaluation" in ended.stderr

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.command import QUICK, lines, record, run, start, summary
 from tests.support.ray_cluster import SETTINGS, RayNodes, orphans, ray_nodes, wait_until
+from tests.support.undecided import UNDECIDED, write_ablation
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'a3c_exp[ray]'")
 pytestmark = pytest.mark.cluster
@@ -107,6 +109,29 @@ def test_runs_that_place_their_seeds_on_the_same_cluster_do_not_take_the_cores_o
     assert ended.returncode == 0 and "2 of 2 runs finished" in ended.stderr, ended.stderr
 
 
+def test_an_ablation_adds_its_next_seeds_on_the_cluster(tmp_path: Path) -> None:
+    with ray_nodes() as cluster:
+        ended = run(*UNDECIDED, "ablation.max_seeds=7", f"hydra.launcher.address={cluster.address}", "hydra.sweep.dir=swept",
+                    "--config-dir", str(write_ablation(tmp_path / "conf")), *RAY, cwd=tmp_path, limit=170)  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "2 more seeds each for 2 groups" in ended.stderr and "all: 19 runs" in ended.stderr, ended.stderr
+    assert ended.stderr.count(" | on ") == 5, "a run was not on the cluster"
+
+
+def test_a_study_tries_on_the_cluster_and_goes_on_without_a_node(tmp_path: Path) -> None:
+    with ray_nodes() as cluster:
+        study = ("hydra/sweeper=optuna", "gamma=interval(0.8,0.99)", "study.n_trials=3", "study.n_jobs=2", "study.pruner=null",
+                 "study.study_name=s", "hydra.sweep.dir=s", "max_env_steps=20_000")  # fmt: skip
+        process = start(*TINY, *study, f"hydra.launcher.address={cluster.address}", *RAY, cwd=tmp_path, **SETTINGS)
+        wait_until(lambda: all(list(tmp_path.glob(f"s/trial={number}/checkpoints/step_2*.pt")) for number in (0, 1)), process)
+        for child in [psutil.Process(cluster.raylets[1]), *psutil.Process(cluster.raylets[1]).children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        _, err = process.communicate(180)
+    assert process.returncode == 0 and "3 complete" in err, err
+    assert not orphans(tmp_path) and not list((tmp_path / "s").glob(".launcher*"))
+
+
 def test_ctrl_c_saves_checkpoints_everywhere_and_another_launcher_goes_on(tmp_path: Path) -> None:
     arguments = ("seed=1,2,3", "max_env_steps=30_000", "hydra.sweep.dir=swept")
     process = start(*TINY, *arguments, *RAY, cwd=tmp_path, **SETTINGS)
@@ -116,7 +141,7 @@ def test_ctrl_c_saves_checkpoints_everywhere_and_another_launcher_goes_on(tmp_pa
     assert process.returncode == 130, err
     assert "stopped by Ctrl-C" in err and "Go on with resume=swept" in err
     assert record(tmp_path / "swept" / "seed=1")["status"] == "interrupted"
-    assert not orphans(tmp_path) and not (tmp_path / "swept" / ".launcher").exists()
+    assert not orphans(tmp_path) and not list((tmp_path / "swept").glob(".launcher*"))
     ended = run("resume=swept", "hydra/launcher=local", cwd=tmp_path)
     assert ended.returncode == 0 and "3 of 3 runs finished" in ended.stderr
 

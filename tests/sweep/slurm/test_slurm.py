@@ -18,6 +18,7 @@ from tests.support.command import record, run, start
 from tests.support.forked_commands import ForkedCommand
 from tests.support.interruptions import Sleepy, same_run
 from tests.support.slurm_cluster import SlurmCluster, why_not
+from tests.support.undecided import UNDECIDED, write_ablation
 
 RUN = (
     "env=cartpole", "workers=2", "logger=none", "model.hidden=[6]", "max_updates=null", "evaluation.episodes=2",
@@ -122,6 +123,15 @@ def test_a_detached_sweep_goes_on_by_itself_and_is_asked_later(cluster: SlurmClu
     before = undisturbed(tmp_path, *sweep)
     for folder in ("max_env_steps=100", "max_env_steps=2500"):
         same_run(cwd / "swept" / folder, before / folder)
+
+
+def test_an_ablation_adds_its_next_seeds_to_the_queue(cluster: SlurmCluster, tmp_path: Path) -> None:
+    own = ("ablation.max_seeds=7", "hydra.sweep.dir=swept", "--config-dir", str(write_ablation(tmp_path / "conf")))
+    process = start(*UNDECIDED, *own, *SLURM, cwd=tmp_path, **cluster.variables)
+    _, err = process.communicate(240)
+    assert process.returncode == 0, err
+    assert "submitted 3 runs of 1 core" in err and "2 more seeds each for 2 groups" in err, err
+    assert "submitted 2 runs of 1 core" in err and "all: 19 runs" in err, err
 
 
 def test_a_slurm_that_does_not_answer_is_said_before_there_is_anything(cluster: SlurmCluster, tmp_path: Path) -> None:
