@@ -142,10 +142,9 @@ class OnCluster(ABC):
         return found
 
     def children(self) -> list[psutil.Process]:
-        """Processes of the command besides its main one."""
+        """Processes of the command that its fork server has made."""
         assert self._process is not None
-        found = [process for process in psutil.process_iter() if process.ppid() == self._process.pid]
-        return [process for process in found if "tracker" not in " ".join(process.cmdline())]
+        return [process for child in psutil.Process(self._process.pid).children() for process in child.children()]
 
     def at_work(self) -> list[psutil.Process]:
         """All that should have ended with the command."""
